@@ -1,0 +1,14 @@
+package nibble.engine;
+
+/** Sees the input of each group of linears while a layer runs. */
+@FunctionalInterface
+public interface Taps {
+    Taps NONE = (input, x) -> {};
+
+    /**
+     * Called just before the linears of {@code input} run.
+     *
+     * @param x activations [tokens, in_features]; valid only during the call
+     */
+    void tap(LinearInput input, Matrix x);
+}
