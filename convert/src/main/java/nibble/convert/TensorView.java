@@ -14,8 +14,8 @@ public record TensorView(String name, DType dtype, Shape shape, MemorySegment da
     public TensorView {
         long expected = Math.multiplyExact(shape.elements(), (long) dtype.bytes());
         if (data.byteSize() != expected) {
-            throw new IllegalArgumentException("tensor " + name + ": " + data.byteSize() + " bytes given, " + dtype + " "
-                    + shape + " takes " + expected);
+            throw new IllegalArgumentException("tensor " + name + ": " + data.byteSize() + " bytes given, " + dtype
+                    + " " + shape + " takes " + expected);
         }
     }
 

@@ -1,0 +1,46 @@
+package nibble.cli;
+
+import java.nio.file.Path;
+import nibble.datasets.CalibrationText;
+import nibble.datasets.TokenBlocks;
+import nibble.datasets.Tokenizer;
+import nibble.datasets.Tokenizers;
+import picocli.CommandLine.Option;
+
+/** What the model reads while its activations are measured. */
+final class CalibrationOptions {
+    @Option(
+            names = "--calibration",
+            paramLabel = "wikitext2|FILE",
+            defaultValue = "wikitext2",
+            description =
+                    "The bundled wikitext-2 (train, then validation; never test), a text file, or a JSONL file with a"
+                            + " \"text\" field. Default: ${DEFAULT-VALUE}.")
+    private String calibration = "wikitext2";
+
+    @Option(
+            names = "--samples",
+            paramLabel = "N",
+            defaultValue = "128",
+            description = "Blocks of --seq-len tokens to read. Default: ${DEFAULT-VALUE}.")
+    int samples = 128;
+
+    @Option(
+            names = "--seq-len",
+            paramLabel = "N",
+            defaultValue = "4096",
+            description = "Tokens of a block. Default: ${DEFAULT-VALUE}.")
+    int sequenceLength = 4096;
+
+    TokenBlocks read(Path model) {
+        if (samples < 1 || sequenceLength < 2) {
+            throw new UsageException("--samples must be at least 1 and --seq-len at least 2");
+        }
+        CalibrationText text = calibration.equals("wikitext2")
+                ? CalibrationText.wikitext2()
+                : CalibrationText.file(Path.of(calibration));
+        try (Tokenizer tokenizer = Tokenizers.open(model)) {
+            return TokenBlocks.cut(tokenizer, text, samples, sequenceLength);
+        }
+    }
+}

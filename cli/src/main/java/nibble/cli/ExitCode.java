@@ -1,0 +1,15 @@
+package nibble.cli;
+
+/** Exit codes scripts rely on; part of the command line's contract. */
+final class ExitCode {
+    static final int DONE = 0;
+    static final int WRONG_USAGE = 2;
+    /** A damaged file, an unsupported model, an output that cannot be written. */
+    static final int BAD_INPUT = 3;
+
+    static final int DEVICE_OR_MEMORY = 4;
+    static final int NETWORK_OR_HUB = 5;
+    static final int INTERRUPTED = 130;
+
+    private ExitCode() {}
+}

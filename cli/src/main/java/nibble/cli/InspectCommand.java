@@ -1,0 +1,131 @@
+package nibble.cli;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import nibble.convert.Checkpoint;
+import nibble.convert.LlamaConfig;
+import nibble.convert.TensorView;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+@Command(
+        name = "inspect",
+        description = "Lists a checkpoint's tensors, types, shapes, format and sizes.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class InspectCommand implements Callable<Integer> {
+    private final Terminal terminal;
+
+    @Parameters(paramLabel = "PATH", description = "Folder of a checkpoint.")
+    @SuppressWarnings("NullAway.Init")
+    private Path path;
+
+    @Option(names = "--layer", paramLabel = "N", description = "Only the tensors of decoder layer N.")
+    private int layer = -1;
+
+    @Mixin
+    private JsonOption json = new JsonOption();
+
+    InspectCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    record Tensor(String name, String dtype, List<Long> shape, long bytes, String file) {}
+
+    record Inspection(
+            String architecture,
+            String format,
+            int layers,
+            int hiddenSize,
+            int intermediateSize,
+            int attentionHeads,
+            int keyValueHeads,
+            int vocabularySize,
+            int contextTokens,
+            long tensorBytes,
+            List<Tensor> tensors) {}
+
+    @Override
+    public Integer call() {
+        try (Checkpoint checkpoint = Checkpoint.open(path)) {
+            Inspection inspection = inspect(checkpoint);
+            json.write(terminal, inspection);
+            if (!json.toStandardOutput()) {
+                print(inspection);
+            }
+        }
+        return ExitCode.DONE;
+    }
+
+    private Inspection inspect(Checkpoint checkpoint) {
+        LlamaConfig config = checkpoint.config();
+        List<Tensor> tensors = new ArrayList<>();
+        String ofLayer = "model.layers." + layer + ".";
+        for (String name : checkpoint.names()) {
+            if (layer < 0 || name.startsWith(ofLayer)) {
+                TensorView tensor = checkpoint.tensor(name);
+                tensors.add(new Tensor(
+                        name,
+                        tensor.dtype().name(),
+                        tensor.shape().dims(),
+                        tensor.data().byteSize(),
+                        String.valueOf(checkpoint.fileOf(name).getFileName())));
+            }
+        }
+        String format = config.quantization()
+                .map(q -> q.method() + " " + q.bits() + "-bit group " + q.groupSize() + " (" + q.version() + ")")
+                .orElse("unquantized " + config.dtype());
+        return new Inspection(
+                config.architecture(),
+                format,
+                config.layers(),
+                config.hiddenSize(),
+                config.intermediateSize(),
+                config.heads(),
+                config.kvHeads(),
+                config.vocabularySize(),
+                config.maxPositions(),
+                checkpoint.tensorBytes(),
+                tensors);
+    }
+
+    private void print(Inspection found) {
+        var out = terminal.out();
+        out.printf(
+                "%s, %s%n%d layers, hidden %d, mlp %d, %d heads (%d key/value), vocabulary %d, context %d%n%n",
+                found.architecture(),
+                found.format(),
+                found.layers(),
+                found.hiddenSize(),
+                found.intermediateSize(),
+                found.attentionHeads(),
+                found.keyValueHeads(),
+                found.vocabularySize(),
+                found.contextTokens());
+        List<List<String>> rows = new ArrayList<>();
+        Map<String, Long> bytesOfType = new TreeMap<>();
+        for (Tensor tensor : found.tensors()) {
+            rows.add(List.of(
+                    tensor.name(),
+                    tensor.dtype(),
+                    tensor.shape().toString(),
+                    Figures.bytes(tensor.bytes()),
+                    tensor.file()));
+            bytesOfType.merge(tensor.dtype(), tensor.bytes(), Long::sum);
+        }
+        new Table(List.of("tensor", "type", "shape", "size", "file"), rows)
+                .lines()
+                .forEach(out::println);
+        out.println();
+        bytesOfType.forEach((type, bytes) -> out.println(type + ": " + Figures.bytes(bytes)));
+        out.println(
+                found.tensors().size() + " tensors shown; the checkpoint holds " + Figures.bytes(found.tensorBytes()));
+        out.flush();
+    }
+}

@@ -1,0 +1,24 @@
+package nibble.cli;
+
+import picocli.CommandLine;
+
+/** Entry point of the {@code nibble} command. */
+public final class Nibble {
+    private Nibble() {}
+
+    public static void main(String[] arguments) {
+        int code = run(Terminal.system(), arguments);
+        // Worker threads are daemons, but a native library's may not be.
+        System.exit(code);
+    }
+
+    /** Runs one command line and returns its exit code; never ends the process. */
+    static int run(Terminal terminal, String... arguments) {
+        CommandLine line = new CommandLine(new NibbleCommand(), new CommandFactory(terminal))
+                .setOut(terminal.out())
+                .setErr(terminal.err())
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setExecutionExceptionHandler(new ErrorReporter());
+        return line.execute(arguments);
+    }
+}

@@ -1,0 +1,39 @@
+package nibble.cli;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+@Command(
+        name = "nibble",
+        description = "Turns fp16 Llama checkpoints into 4-bit AWQ checkpoints and shows that they are good.",
+        mixinStandardHelpOptions = true,
+        version = "nibble 0.1.0",
+        subcommands = {
+            QuantizeCommand.class,
+            EvalCommand.class,
+            GenerateCommand.class,
+            InspectCommand.class,
+            PlanCommand.class,
+            DemoCommand.class
+        },
+        footerHeading = "%nExit codes:%n",
+        footer = {
+            "  0    done",
+            "  2    wrong usage",
+            "  3    bad input: damaged file, unsupported model, output that cannot be written",
+            "  4    device or memory",
+            "  5    network or hub",
+            "  130  interrupted"
+        })
+final class NibbleCommand implements Runnable {
+    @Spec
+    @SuppressWarnings("NullAway.Init")
+    private CommandSpec spec;
+
+    @Override
+    public void run() {
+        throw new ParameterException(spec.commandLine(), "Which command? See 'nibble --help'.");
+    }
+}
