@@ -1,0 +1,108 @@
+package nibble.cli;
+
+import java.nio.file.Path;
+import java.util.OptionalInt;
+import java.util.concurrent.Callable;
+import nibble.convert.Checkpoint;
+import nibble.datasets.Tokenizer;
+import nibble.datasets.Tokenizers;
+import nibble.engine.Backend;
+import nibble.engine.Llama;
+import nibble.eval.EvaluationText;
+import nibble.eval.Perplexity;
+import nibble.eval.PerplexityResult;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+@Command(
+        name = "perplexity",
+        description = "Perplexity by the gptq recipe: the text encoded once with one leading BOS, cut into windows without overlap,"
+                + " exp of the mean over windows of the mean cross entropy.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class PerplexityCommand implements Callable<Integer> {
+    private final Terminal terminal;
+
+    @Parameters(paramLabel = "MODEL", description = "Folder of a checkpoint, fp16 or AWQ.")
+    @SuppressWarnings("NullAway.Init")
+    private Path model;
+
+    @Option(
+            names = "--dataset",
+            paramLabel = "wikitext2|FILE",
+            defaultValue = "wikitext2",
+            description = "The bundled wikitext-2 raw test part, or a text file. Default: ${DEFAULT-VALUE}.")
+    private String dataset = "wikitext2";
+
+    @Option(
+            names = "--context",
+            paramLabel = "N",
+            defaultValue = "2048",
+            description = "Tokens of a window. Default: ${DEFAULT-VALUE}.")
+    private int context = 2048;
+
+    @Option(names = "--windows", paramLabel = "N", description = "Only the first N windows. Default: all.")
+    private @Nullable Integer windows;
+
+    @Mixin
+    private DeviceOptions device = new DeviceOptions();
+
+    @Mixin
+    private JsonOption json = new JsonOption();
+
+    PerplexityCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    @Override
+    public Integer call() {
+        PerplexityResult result;
+        try (Backend backend = device.open()) {
+            terminal.note("device: " + backend.description());
+            result = measure(terminal, backend, model, dataset, context, windows, "perplexity of " + model);
+        }
+        json.write(terminal, result);
+        if (!json.toStandardOutput()) {
+            terminal.out()
+                    .printf(
+                            "%s: perplexity %s (%s, %d windows of %d tokens, recipe %s)%n",
+                            model,
+                            Figures.decimals(result.perplexity(), 4),
+                            result.dataset(),
+                            result.windows(),
+                            result.contextTokens(),
+                            result.recipe());
+            terminal.out().flush();
+        }
+        return ExitCode.DONE;
+    }
+
+    /** Loads {@code model} and measures it, showing progress under {@code title}. */
+    static PerplexityResult measure(
+            Terminal terminal,
+            Backend backend,
+            Path model,
+            String dataset,
+            int context,
+            @Nullable Integer windows,
+            String title) {
+        try (Checkpoint checkpoint = Checkpoint.open(model);
+                Tokenizer tokenizer = Tokenizers.open(model);
+                Llama llama = Llama.load(checkpoint, backend);
+                Progress progress = new Progress(terminal, title)) {
+            EvaluationText text =
+                    dataset.equals("wikitext2") ? EvaluationText.wikitext2() : EvaluationText.file(Path.of(dataset));
+            return Perplexity.gptq(
+                    llama,
+                    tokenizer,
+                    text,
+                    context,
+                    windows == null ? OptionalInt.empty() : OptionalInt.of(windows),
+                    (done, total, perplexity) -> progress.at(
+                            (double) done / total, "perplexity so far " + Figures.decimals(perplexity, 3)));
+        }
+    }
+}
