@@ -1,0 +1,226 @@
+package nibble.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The commands as a person or a script would type them, on the bundled model. */
+class CommandLineTest {
+    private static final Path MODEL = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    private Path folder;
+
+    private final TerminalCapture terminal = new TerminalCapture();
+
+    @Test
+    void no_command_is_wrong_usage() {
+        assertThat(terminal.run()).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("nibble --help");
+    }
+
+    @Test
+    void an_unknown_option_is_wrong_usage() {
+        assertThat(terminal.run("quantize", "a", "b", "--nonsense")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("--nonsense");
+    }
+
+    @Test
+    void a_group_size_no_loader_takes_is_wrong_usage() {
+        assertThat(terminal.run("quantize", MODEL.toString(), folder.resolve("out").toString(), "--group-size", "48"))
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("48").contains("128");
+        assertThat(folder.resolve("out")).doesNotExist();
+    }
+
+    @Test
+    void help_names_every_command_and_exit_code() {
+        assertThat(terminal.run("--help")).isEqualTo(ExitCode.DONE);
+        assertThat(terminal.out()).contains("quantize", "eval", "generate", "inspect", "plan", "demo", "130");
+    }
+
+    @Test
+    void a_device_this_version_lacks_is_named_and_not_replaced() {
+        assertThat(terminal.run("eval", "perplexity", MODEL.toString(), "--device", "cuda:0"))
+                .isEqualTo(ExitCode.DEVICE_OR_MEMORY);
+        assertThat(terminal.err()).contains("cuda:0");
+    }
+
+    @Test
+    void inspect_lists_types_shapes_and_files() throws IOException {
+        assertThat(terminal.run("inspect", MODEL.toString(), "--json", "-")).isEqualTo(ExitCode.DONE);
+        JsonNode found = JSON.readTree(terminal.out());
+        assertThat(found.get("tensor_bytes").asLong()).isEqualTo(13_638_144);
+        assertThat(found.get("tensors").findValuesAsText("name")).contains("model.layers.5.mlp.down_proj.weight");
+    }
+
+    @Test
+    void quantize_then_reload_then_measure_generate_and_plan() throws IOException {
+        Path out = folder.resolve("awq");
+        Path report = folder.resolve("report.json");
+
+        assertThat(terminal.run(
+                        "quantize",
+                        MODEL.toString(),
+                        out.toString(),
+                        "--samples",
+                        "4",
+                        "--seq-len",
+                        "512",
+                        "--max-shard-size",
+                        "3MB",
+                        "--json",
+                        report.toString()))
+                .as(terminal.err())
+                .isEqualTo(ExitCode.DONE);
+
+        assertThat(names(out))
+                .contains(
+                        "config.json",
+                        "quant_config.json",
+                        "quantization_report.json",
+                        "tokenizer.model",
+                        "tokenizer.json",
+                        "generation_config.json",
+                        "model.safetensors.index.json");
+        assertThat(names(folder)).containsExactlyInAnyOrder("awq", "report.json");
+        assertThat(Files.readAllBytes(out.resolve("tokenizer.json")))
+                .isEqualTo(Files.readAllBytes(MODEL.resolve("tokenizer.json")));
+        JsonNode quantization =
+                JSON.readTree(out.resolve("config.json").toFile()).get("quantization_config");
+        assertThat(quantization.get("quant_method").asText()).isEqualTo("awq");
+        for (JsonNode layer : JSON.readTree(report.toFile()).get("layers")) {
+            for (JsonNode pair : layer.get("pairs")) {
+                assertThat(pair.get("loss").asDouble())
+                        .isLessThanOrEqualTo(pair.get("rtn_loss").asDouble());
+            }
+        }
+
+        TerminalCapture perplexity = new TerminalCapture();
+        assertThat(perplexity.run(
+                        "eval", "perplexity", out.toString(), "--context", "512", "--windows", "4", "--json", "-"))
+                .isEqualTo(ExitCode.DONE);
+        JsonNode figures = JSON.readTree(perplexity.out());
+        assertThat(figures.get("windows").asInt()).isEqualTo(4);
+        assertThat(figures.get("perplexity").asDouble()).isBetween(15.0, 60.0);
+
+        TerminalCapture first = new TerminalCapture();
+        TerminalCapture second = new TerminalCapture();
+        for (TerminalCapture run : List.of(first, second)) {
+            assertThat(run.run(
+                            "generate",
+                            out.toString(),
+                            "--prompt",
+                            "The city of",
+                            "--max-new-tokens",
+                            "8",
+                            "--temperature",
+                            "0.8",
+                            "--seed",
+                            "7"))
+                    .isEqualTo(ExitCode.DONE);
+        }
+        assertThat(first.out()).isNotBlank().isEqualTo(second.out());
+
+        TerminalCapture plan = new TerminalCapture();
+        assertThat(plan.run("plan", MODEL.toString(), "--max-shard-size", "3MB", "--json", "-"))
+                .isEqualTo(ExitCode.DONE);
+        long written = 0;
+        for (String name : names(out)) {
+            if (name.startsWith("model")) {
+                written += Files.size(out.resolve(name));
+            }
+        }
+        assertThat(JSON.readTree(plan.out()).get("weight_file_bytes").asLong()).isEqualTo(written);
+    }
+
+    @Test
+    void a_quantized_input_is_refused() throws IOException {
+        Path out = folder.resolve("rtn");
+        assertThat(terminal.run("quantize", MODEL.toString(), out.toString(), "--method", "rtn"))
+                .isEqualTo(ExitCode.DONE);
+
+        TerminalCapture again = new TerminalCapture();
+        assertThat(again.run("quantize", out.toString(), folder.resolve("twice").toString(), "--method", "rtn"))
+                .isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(again.err()).contains("already quantized");
+        assertThat(folder.resolve("twice")).doesNotExist();
+    }
+
+    @Test
+    void an_output_folder_with_something_in_it_is_refused_and_left_alone() throws IOException {
+        Path out = Files.createDirectory(folder.resolve("out"));
+        Files.writeString(out.resolve("mine.txt"), "mine");
+
+        assertThat(terminal.run("quantize", MODEL.toString(), out.toString(), "--method", "rtn"))
+                .isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(terminal.err()).contains("not empty");
+        assertThat(names(out)).containsExactly("mine.txt");
+        assertThat(names(folder)).containsExactly("out");
+    }
+
+    @Test
+    void too_little_calibration_text_is_said_with_what_was_found() throws IOException {
+        Path text = Files.writeString(folder.resolve("short.txt"), "A short text. ".repeat(100));
+
+        assertThat(terminal.run(
+                        "quantize",
+                        MODEL.toString(),
+                        folder.resolve("out").toString(),
+                        "--calibration",
+                        text.toString(),
+                        "--samples",
+                        "128"))
+                .isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(terminal.err()).contains("128").contains("--samples");
+        assertThat(names(folder)).containsExactly("short.txt");
+    }
+
+    @Test
+    void a_damaged_shard_leaves_nothing_behind() throws IOException {
+        Path damaged = Files.createDirectory(folder.resolve("model"));
+        for (String name : names(MODEL)) {
+            Files.copy(MODEL.resolve(name), damaged.resolve(name));
+        }
+        Path shard = damaged.resolve("model-00002-of-00003.safetensors");
+        Files.write(shard, java.util.Arrays.copyOf(Files.readAllBytes(shard), 1_000_000));
+
+        assertThat(terminal.run("quantize", damaged.toString(), folder.resolve("out").toString(), "--method", "rtn"))
+                .isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(terminal.err()).contains("model-00002-of-00003.safetensors").doesNotContain("\tat ");
+        assertThat(names(folder)).containsExactly("model");
+    }
+
+    @Test
+    void plan_gives_llama_2_70b_from_its_config_alone() throws IOException {
+        Path config = Files.writeString(folder.resolve("config.json"), """
+                {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 8192,
+                 "intermediate_size": 28672, "max_position_embeddings": 4096, "num_attention_heads": 64,
+                 "num_hidden_layers": 80, "num_key_value_heads": 8, "rms_norm_eps": 1e-05, "torch_dtype": "float16",
+                 "vocab_size": 32000, "tie_word_embeddings": false, "bos_token_id": 1, "eos_token_id": 2}
+                """);
+
+        assertThat(terminal.run("plan", config.toString(), "--json", "-"))
+                .as(terminal.err())
+                .isEqualTo(ExitCode.DONE);
+        assertThat(JSON.readTree(terminal.out()).get("weight_file_bytes").asLong() / 1e9)
+                .isCloseTo(36.61, within(0.005));
+    }
+
+    private static List<String> names(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.map(file -> file.getFileName().toString()).sorted().toList();
+        }
+    }
+}
