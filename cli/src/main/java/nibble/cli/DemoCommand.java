@@ -133,7 +133,7 @@ final class DemoCommand implements Callable<Integer> {
         rows.add(row("4-bit, AWQ", awq, fp16, searched));
         return new Demo(
                 String.valueOf(model.getFileName()),
-                fp16.dataset(),
+                String.valueOf(fp16.dataset()),
                 fp16.recipe(),
                 fp16.contextTokens(),
                 fp16.windows(),

@@ -4,11 +4,11 @@ import java.nio.file.Path;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
+import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.Tokenizers;
 import nibble.engine.Backend;
 import nibble.engine.Llama;
-import nibble.eval.EvaluationText;
 import nibble.eval.Perplexity;
 import nibble.eval.PerplexityResult;
 import org.jspecify.annotations.Nullable;
@@ -59,6 +59,9 @@ final class PerplexityCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        if (context < 2 || windows != null && windows < 1) {
+            throw new UsageException("--context must be at least 2 and --windows at least 1");
+        }
         PerplexityResult result;
         try (Backend backend = device.open()) {
             terminal.note("device: " + backend.description());
@@ -93,8 +96,8 @@ final class PerplexityCommand implements Callable<Integer> {
                 Tokenizer tokenizer = Tokenizers.open(model);
                 Llama llama = Llama.load(checkpoint, backend);
                 Progress progress = new Progress(terminal, title)) {
-            EvaluationText text =
-                    dataset.equals("wikitext2") ? EvaluationText.wikitext2() : EvaluationText.file(Path.of(dataset));
+            TextDataset text =
+                    dataset.equals("wikitext2") ? TextDataset.wikitext2Test() : TextDataset.file(Path.of(dataset));
             return Perplexity.gptq(
                     llama,
                     tokenizer,

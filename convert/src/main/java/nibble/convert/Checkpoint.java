@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.TreeMap;
@@ -181,7 +182,7 @@ public final class Checkpoint implements AutoCloseable {
      */
     public Path fileOf(String name) {
         tensor(name);
-        return tensors.get(name).file();
+        return Objects.requireNonNull(tensors.get(name)).file();
     }
 
     /** Bytes of all tensors, without headers. */
