@@ -45,15 +45,11 @@ public record TokenBlocks(int[][] blocks, long tokensFound, String description) 
             }
         }
         if (found < wanted) {
+            long full = found / sequenceLength;
+            String advice = full > 0 ? "--samples " + full + " or " : "";
             throw new BadDatasetException(
-                    "%,d blocks of %d tokens found in %s (%,d tokens), %,d asked; give --samples %d or a larger --calibration"
-                            .formatted(
-                                    found / sequenceLength,
-                                    sequenceLength,
-                                    text.description(),
-                                    found,
-                                    samples,
-                                    found / sequenceLength));
+                    "%,d blocks of %d tokens found in %s (%,d tokens), %,d asked; give %sa larger --calibration"
+                            .formatted(full, sequenceLength, text.description(), found, samples, advice));
         }
         return new TokenBlocks(
                 cut(encoded, samples, sequenceLength), found, text.description() + ", sha256 " + text.sha256());
