@@ -1,0 +1,146 @@
+package nibble.pack;
+
+import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.List;
+import nibble.convert.DType;
+import nibble.convert.Shape;
+import nibble.convert.TensorSpec;
+
+/**
+ * AutoAWQ's GEMM layout, the one that vLLM, TGI and transformers load as {@code quant_method: awq, version: gemm}.
+ *
+ * <pre>
+ * qweight I32 [in, out/8]    word [k, c] holds the codes of input k for outputs 8c … 8c+7
+ * qzeros  I32 [in/g, out/8]  the same for the zeros of a group, stored as they are
+ * scales  F16 [in/g, out]
+ *
+ * bits of a word   31–28  27–24  23–20  19–16  15–12  11–8   7–4    3–0
+ * output 8c +        7      5      3      1      6      4      2     0
+ * </pre>
+ */
+public final class AwqLayout {
+    /** Nibble i of a word (bits 4i … 4i+3) holds output 8c + ORDER[i]. */
+    static final int[] ORDER = {0, 2, 4, 6, 1, 3, 5, 7};
+
+    private static final ValueLayout.OfInt INT = JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfShort SHORT = JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    /**
+     * The three tensors of a linear, little-endian.
+     *
+     * @param qweight I32 [in, out/8]
+     * @param qzeros I32 [in/g, out/8]
+     * @param scales F16 [in/g, out]
+     */
+    public record AwqTensors(MemorySegment qweight, MemorySegment qzeros, MemorySegment scales) {}
+
+    private AwqLayout() {}
+
+    /** Name, type and shape of the three tensors of a linear: qweight, qzeros, scales. */
+    public static List<TensorSpec> specs(String module, int outFeatures, int inFeatures, QuantizationSpec spec) {
+        spec.check(module + ".weight", outFeatures, inFeatures);
+        int groups = spec.groups(inFeatures);
+        return List.of(
+                new TensorSpec(module + ".qweight", DType.I32, Shape.of(inFeatures, outFeatures / 8)),
+                new TensorSpec(module + ".qzeros", DType.I32, Shape.of(groups, outFeatures / 8)),
+                new TensorSpec(module + ".scales", DType.F16, Shape.of(groups, outFeatures)));
+    }
+
+    /** The tensors of a linear, on the heap. */
+    public static AwqTensors pack(QuantizedLinear linear) {
+        int out = linear.outFeatures();
+        int in = linear.inFeatures();
+        int groups = linear.groups();
+        int words = out / 8;
+        int[] qweight = new int[Math.multiplyExact(in, words)];
+        int[] qzeros = new int[groups * words];
+        short[] scales = new short[groups * out];
+        for (int word = 0; word < words; word++) {
+            for (int nibble = 0; nibble < 8; nibble++) {
+                int row = 8 * word + ORDER[nibble];
+                int shift = 4 * nibble;
+                int from = (int) ((long) row * in >> 1);
+                for (int column = 0; column < in; column += 2) {
+                    int pair = linear.codes()[from + (column >> 1)];
+                    qweight[column * words + word] |= (pair & 15) << shift;
+                    qweight[(column + 1) * words + word] |= ((pair >> 4) & 15) << shift;
+                }
+                for (int group = 0; group < groups; group++) {
+                    qzeros[group * words + word] |= linear.zeros()[row * groups + group] << shift;
+                    scales[group * out + row] = linear.scales()[row * groups + group];
+                }
+            }
+        }
+        return new AwqTensors(littleEndian(qweight), littleEndian(qzeros), littleEndian(scales));
+    }
+
+    private static MemorySegment littleEndian(int[] values) {
+        if (ByteOrder.nativeOrder() == ByteOrder.BIG_ENDIAN) {
+            for (int i = 0; i < values.length; i++) {
+                values[i] = Integer.reverseBytes(values[i]);
+            }
+        }
+        return MemorySegment.ofArray(values);
+    }
+
+    private static MemorySegment littleEndian(short[] values) {
+        if (ByteOrder.nativeOrder() == ByteOrder.BIG_ENDIAN) {
+            for (int i = 0; i < values.length; i++) {
+                values[i] = Short.reverseBytes(values[i]);
+            }
+        }
+        return MemorySegment.ofArray(values);
+    }
+
+    /**
+     * The linear that these tensors hold.
+     *
+     * @throws IllegalArgumentException if a segment's size is not what the shape takes
+     */
+    public static QuantizedLinear unpack(AwqTensors tensors, int outFeatures, int inFeatures, QuantizationSpec spec) {
+        List<TensorSpec> specs = specs("linear", outFeatures, inFeatures, spec);
+        requireBytes(specs.get(0), tensors.qweight());
+        requireBytes(specs.get(1), tensors.qzeros());
+        requireBytes(specs.get(2), tensors.scales());
+        QuantizedLinear linear = QuantizedLinear.blank(outFeatures, inFeatures, spec);
+        int groups = linear.groups();
+        int words = outFeatures / 8;
+        byte[] codes = linear.codes();
+        for (int column = 0; column < inFeatures; column++) {
+            int high = (column & 1) * 4;
+            for (int word = 0; word < words; word++) {
+                int packed = tensors.qweight().get(INT, 4L * ((long) column * words + word));
+                for (int nibble = 0; nibble < 8; nibble++) {
+                    long row = 8 * word + ORDER[nibble];
+                    codes[(int) ((row * inFeatures + column) >> 1)] |= (byte) (((packed >>> 4 * nibble) & 15) << high);
+                }
+            }
+        }
+        for (int group = 0; group < groups; group++) {
+            for (int word = 0; word < words; word++) {
+                int packed = tensors.qzeros().get(INT, 4L * (group * words + word));
+                for (int nibble = 0; nibble < 8; nibble++) {
+                    int row = 8 * word + ORDER[nibble];
+                    linear.zeros()[row * groups + group] = (byte) ((packed >>> 4 * nibble) & 15);
+                }
+            }
+            for (int row = 0; row < outFeatures; row++) {
+                linear.scales()[row * groups + group] =
+                        tensors.scales().get(SHORT, 2L * ((long) group * outFeatures + row));
+            }
+        }
+        return linear;
+    }
+
+    private static void requireBytes(TensorSpec spec, MemorySegment data) {
+        if (data.byteSize() != spec.bytes()) {
+            throw new IllegalArgumentException(
+                    spec.name() + ": " + data.byteSize() + " bytes given, " + spec.shape() + " takes " + spec.bytes());
+        }
+    }
+}

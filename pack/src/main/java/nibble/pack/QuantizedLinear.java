@@ -1,0 +1,123 @@
+package nibble.pack;
+
+/**
+ * A linear layer of 4-bit codes. Weight [row, column] is {@code (code − zero) · scale}, rounded once to fp16, with one zero
+ * and one fp16 scale per row and group of consecutive input columns: what loaders that compute in fp16 reconstruct.
+ *
+ * <p>Wraps the arrays it is given; whoever holds it must not change them once it is shared between threads.
+ */
+public final class QuantizedLinear {
+    private final int outFeatures;
+    private final int inFeatures;
+    private final int groupSize;
+    private final int groups;
+    private final byte[] codes;
+    private final byte[] zeros;
+    private final short[] scales;
+
+    /**
+     * @param codes [outFeatures, inFeatures / 2] two codes a byte, low nibble = even column
+     * @param zeros [outFeatures, groups] values 0…15
+     * @param scales [outFeatures, groups] fp16 bits
+     */
+    public QuantizedLinear(
+            int outFeatures, int inFeatures, QuantizationSpec spec, byte[] codes, byte[] zeros, short[] scales) {
+        spec.check("of a quantized linear", outFeatures, inFeatures);
+        this.outFeatures = outFeatures;
+        this.inFeatures = inFeatures;
+        this.groups = spec.groups(inFeatures);
+        this.groupSize = spec.columnsPerGroup(inFeatures);
+        this.codes = codes;
+        this.zeros = zeros;
+        this.scales = scales;
+        require("codes", codes.length, (long) outFeatures * inFeatures / 2);
+        require("zeros", zeros.length, (long) outFeatures * groups);
+        require("scales", scales.length, (long) outFeatures * groups);
+    }
+
+    /** A linear of zeros, to be filled row by row. */
+    static QuantizedLinear blank(int outFeatures, int inFeatures, QuantizationSpec spec) {
+        spec.check("of a quantized linear", outFeatures, inFeatures);
+        int groups = spec.groups(inFeatures);
+        int codeBytes = Math.toIntExact((long) outFeatures * inFeatures / 2);
+        return new QuantizedLinear(
+                outFeatures,
+                inFeatures,
+                spec,
+                new byte[codeBytes],
+                new byte[outFeatures * groups],
+                new short[outFeatures * groups]);
+    }
+
+    private static void require(String what, int found, long expected) {
+        if (found != expected) {
+            throw new IllegalArgumentException(what + ": " + found + " elements given, " + expected + " expected");
+        }
+    }
+
+    public int outFeatures() {
+        return outFeatures;
+    }
+
+    public int inFeatures() {
+        return inFeatures;
+    }
+
+    /** Input columns that share a scale; the in-features where a whole row is one group. */
+    public int groupSize() {
+        return groupSize;
+    }
+
+    /** Groups in a row. */
+    public int groups() {
+        return groups;
+    }
+
+    /** Packed codes [outFeatures, inFeatures / 2], low nibble = even column; not a copy. */
+    public byte[] codes() {
+        return codes;
+    }
+
+    /** Zeros [outFeatures, groups], each 0…15; not a copy. */
+    public byte[] zeros() {
+        return zeros;
+    }
+
+    /** Scales [outFeatures, groups] as fp16 bits; not a copy. */
+    public short[] scales() {
+        return scales;
+    }
+
+    /** The code 0…15 of one weight. */
+    public int code(int row, int column) {
+        int pair = codes[(int) (((long) row * inFeatures + column) >> 1)];
+        return (column & 1) == 0 ? pair & 15 : (pair >> 4) & 15;
+    }
+
+    /** Writes the {@link #inFeatures()} weights of a row, as loaders in fp16 reconstruct them. */
+    public void dequantize(int row, float[] into, int offset) {
+        float[] values = new float[16];
+        int at = (int) ((long) row * inFeatures >> 1);
+        for (int group = 0; group < groups; group++) {
+            float scale = Float.float16ToFloat(scales[row * groups + group]);
+            int zero = zeros[row * groups + group];
+            for (int code = 0; code < 16; code++) {
+                values[code] = Half.round((code - zero) * scale);
+            }
+            for (int column = 0; column < groupSize; column += 2) {
+                int pair = codes[at++];
+                into[offset++] = values[pair & 15];
+                into[offset++] = values[(pair >> 4) & 15];
+            }
+        }
+    }
+
+    /** All weights [outFeatures, inFeatures], row-major. */
+    public float[] dequantize() {
+        float[] all = new float[Math.multiplyExact(outFeatures, inFeatures)];
+        for (int row = 0; row < outFeatures; row++) {
+            dequantize(row, all, row * inFeatures);
+        }
+        return all;
+    }
+}

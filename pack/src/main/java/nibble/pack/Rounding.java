@@ -1,0 +1,118 @@
+package nibble.pack;
+
+import java.nio.file.Path;
+import nibble.convert.BadCheckpointException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Rounding to nearest: each group of weights to the {@link Grid} that spans it, or that spans it after clipping to
+ * ±limit. Rows are independent, so callers may give them to different threads.
+ */
+public final class Rounding {
+    private final Path file;
+    private final String tensor;
+    private final float[] weights;
+    private final int outFeatures;
+    private final int inFeatures;
+    private final float @Nullable [] limits;
+    private final QuantizedLinear result;
+
+    /**
+     * @param file where the weights come from, for messages
+     * @param tensor their name, for messages
+     * @param weights [outFeatures, inFeatures] row-major
+     * @param limits [outFeatures, groups] magnitudes to clip to, or null for none
+     */
+    public Rounding(
+            Path file,
+            String tensor,
+            float[] weights,
+            int outFeatures,
+            int inFeatures,
+            QuantizationSpec spec,
+            float @Nullable [] limits) {
+        this.file = file;
+        this.tensor = tensor;
+        this.weights = weights;
+        this.outFeatures = outFeatures;
+        this.inFeatures = inFeatures;
+        this.limits = limits;
+        this.result = QuantizedLinear.blank(outFeatures, inFeatures, spec);
+    }
+
+    /** Rounds everything on the calling thread. */
+    public static QuantizedLinear round(
+            Path file,
+            String tensor,
+            float[] weights,
+            int outFeatures,
+            int inFeatures,
+            QuantizationSpec spec,
+            float @Nullable [] limits) {
+        Rounding rounding = new Rounding(file, tensor, weights, outFeatures, inFeatures, spec, limits);
+        for (int row = 0; row < outFeatures; row++) {
+            rounding.row(row);
+        }
+        return rounding.result();
+    }
+
+    /** The linear, complete once every row was rounded. */
+    public QuantizedLinear result() {
+        return result;
+    }
+
+    /**
+     * Rounds one row; rows may be rounded in any order and by several threads.
+     *
+     * @throws BadCheckpointException if a weight is NaN or infinite, or a scale does not fit fp16
+     */
+    public void row(int row) {
+        int length = result.groupSize();
+        for (int group = 0; group < result.groups(); group++) {
+            int at = row * inFeatures + group * length;
+            int slot = row * result.groups() + group;
+            Grid grid = grid(weights, at, length, limits == null ? Float.POSITIVE_INFINITY : limits[slot]);
+            if (!grid.isFinite()) {
+                throw unfit(row, group * length, length);
+            }
+            result.scales()[slot] = Float.floatToFloat16(grid.scale());
+            result.zeros()[slot] = (byte) grid.zero();
+            for (int i = 0; i < length; i += 2) {
+                int pair = grid.code(weights[at + i]) | grid.code(weights[at + i + 1]) << 4;
+                result.codes()[(at + i) >> 1] = (byte) pair;
+            }
+        }
+    }
+
+    /** The grid for {@code length} weights clipped to ±{@code limit}; its scale is not finite if a weight is not. */
+    public static Grid grid(float[] weights, int offset, int length, float limit) {
+        float least = 0f;
+        float greatest = 0f;
+        for (int i = offset; i < offset + length; i++) {
+            least = Math.min(least, weights[i]);
+            greatest = Math.max(greatest, weights[i]);
+        }
+        return Grid.spanning(Math.max(least, -limit), Math.min(greatest, limit));
+    }
+
+    private BadCheckpointException unfit(int row, int column, int length) {
+        for (int i = column; i < column + length; i++) {
+            float weight = weights[row * inFeatures + i];
+            if (!Float.isFinite(weight)) {
+                return new BadCheckpointException(
+                        file,
+                        "tensor " + tensor + " element [" + row + ", " + i + "] is " + weight
+                                + "; finite weights are needed. The file may be damaged: download it again");
+            }
+        }
+        return new BadCheckpointException(
+                file,
+                "tensor " + tensor + " elements [" + row + ", " + column + "…" + (column + length - 1)
+                        + "]: their range does not fit an fp16 scale (at most 65504)");
+    }
+
+    @Override
+    public String toString() {
+        return "Rounding of " + tensor + " [" + outFeatures + ", " + inFeatures + "]";
+    }
+}
