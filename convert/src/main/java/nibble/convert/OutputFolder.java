@@ -1,0 +1,167 @@
+package nibble.convert;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.UUID;
+import java.util.stream.Stream;
+
+/**
+ * An output folder that appears whole or not at all: files are written to a hidden sibling, which takes the folder's name on
+ * {@link #commit}. Closing without commit, or an end of the JVM that runs shutdown hooks (Ctrl-C), deletes all that was made.
+ */
+public final class OutputFolder implements AutoCloseable {
+    private final Path target;
+    private final Path partial;
+    /** Parents that did not exist, innermost first. */
+    private final Deque<Path> madeParents;
+
+    private final Thread atShutdown = new Thread(this::deletePartialQuietly, "delete unfinished output");
+    private boolean done;
+
+    private OutputFolder(Path target, Path partial, Deque<Path> madeParents) {
+        this.target = target;
+        this.partial = partial;
+        this.madeParents = madeParents;
+    }
+
+    /**
+     * Makes the temporary folder beside {@code out}; missing parents are made too.
+     *
+     * @throws OutputException if {@code out} is a file or a folder that is not empty, or cannot be made
+     */
+    public static OutputFolder begin(Path out) {
+        Path target = out.toAbsolutePath().normalize();
+        try {
+            if (Files.isDirectory(target)) {
+                // A link to an empty folder: the folder itself is replaced.
+                target = target.toRealPath();
+            }
+            refuseOccupied(target);
+            Path parent = target.getParent();
+            Path name = target.getFileName();
+            if (parent == null || name == null) {
+                throw new OutputException(target, "is the root of a file system; choose a folder in it");
+            }
+            Deque<Path> made = makeParents(parent);
+            Path partial = parent.resolve("." + name + ".partial-" + UUID.randomUUID().toString().substring(0, 8));
+            OutputFolder folder = new OutputFolder(target, partial, made);
+            try {
+                Files.createDirectory(partial);
+            } catch (IOException e) {
+                folder.deleteAll();
+                throw e;
+            }
+            Runtime.getRuntime().addShutdownHook(folder.atShutdown);
+            return folder;
+        } catch (IOException e) {
+            throw OutputException.of(target, "making the output folder", e);
+        }
+    }
+
+    private static void refuseOccupied(Path target) throws IOException {
+        if (Files.isDirectory(target)) {
+            try (Stream<Path> entries = Files.list(target)) {
+                if (entries.findAny().isPresent()) {
+                    throw new OutputException(
+                            target, "the output folder exists and is not empty; choose another or empty it first");
+                }
+            }
+        } else if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
+            throw new OutputException(target, "exists and is not a folder; choose another name for the output folder");
+        }
+    }
+
+    private static Deque<Path> makeParents(Path parent) throws IOException {
+        Deque<Path> absent = new ArrayDeque<>();
+        for (Path p = parent; p != null && !Files.exists(p); p = p.getParent()) {
+            absent.push(p);
+        }
+        Deque<Path> made = new ArrayDeque<>();
+        try {
+            for (Path p : absent) {
+                Files.createDirectory(p);
+                made.push(p);
+            }
+        } catch (IOException e) {
+            for (Path p : made) {
+                Files.deleteIfExists(p);
+            }
+            throw e;
+        }
+        return made;
+    }
+
+    /** The folder to write into until {@link #commit}. */
+    public Path path() {
+        return partial;
+    }
+
+    /**
+     * Makes everything written durable and gives the folder its name.
+     *
+     * @throws OutputException if the disk refuses or another program has filled the target meanwhile
+     */
+    public void commit() {
+        if (done) {
+            throw new IllegalStateException("the output folder is closed or committed already");
+        }
+        try {
+            Durable.syncTree(partial);
+            refuseOccupied(target);
+            Files.move(partial, target, StandardCopyOption.ATOMIC_MOVE);
+            done = true;
+            removeHook();
+            Durable.sync(target.resolveSibling("."));
+        } catch (IOException e) {
+            throw OutputException.of(target, "giving the finished output its name", e);
+        }
+    }
+
+    /** Deletes everything that was made unless it was committed. */
+    @Override
+    public void close() {
+        if (done) {
+            return;
+        }
+        done = true;
+        removeHook();
+        try {
+            deleteAll();
+        } catch (IOException e) {
+            throw OutputException.of(partial, "removing the unfinished output", e);
+        }
+    }
+
+    private void deleteAll() throws IOException {
+        Durable.deleteTree(partial);
+        for (Path parent : madeParents) {
+            try {
+                Files.deleteIfExists(parent);
+            } catch (java.nio.file.DirectoryNotEmptyException e) {
+                // Someone else uses it now.
+                return;
+            }
+        }
+    }
+
+    private void deletePartialQuietly() {
+        try {
+            deleteAll();
+        } catch (IOException e) {
+            System.err.println(partial + ": could not be removed: " + e);
+        }
+    }
+
+    private void removeHook() {
+        try {
+            Runtime.getRuntime().removeShutdownHook(atShutdown);
+        } catch (IllegalStateException e) {
+            // The JVM is ending: the hook runs or has run, and finds nothing more to delete.
+        }
+    }
+}

@@ -1,0 +1,70 @@
+package nibble.convert;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.util.Optional;
+
+/** Reads {@link Rope} from either style of config. */
+final class RopeKeys {
+    /** What transformers assumes where a config says nothing. */
+    private static final double DEFAULT_THETA = 10_000;
+
+    private static final double MAX_THETA = 1e15;
+    private static final double MAX_FACTOR = 1e6;
+
+    private RopeKeys() {}
+
+    static Rope read(ConfigKeys config) {
+        double theta = config.numberIfPresent("rope_theta", 1, MAX_THETA).orElse(DEFAULT_THETA);
+        Optional<ObjectNode> scaling = config.object("rope_scaling");
+        Optional<ObjectNode> parameters = config.object("rope_parameters");
+        if (scaling.isPresent() && parameters.isPresent() && !scaling.equals(parameters)) {
+            throw new BadCheckpointException(
+                    config.file(),
+                    "rope_scaling and rope_parameters differ; keep the one that the model was trained with");
+        }
+        if (parameters.isPresent()) {
+            return read(new ConfigKeys(config.file(), parameters.get(), "rope_parameters."), theta);
+        }
+        if (scaling.isPresent()) {
+            return read(new ConfigKeys(config.file(), scaling.get(), "rope_scaling."), theta);
+        }
+        return new Rope(theta, new Rope.None());
+    }
+
+    private static Rope read(ConfigKeys keys, double outerTheta) {
+        double theta = keys.numberIfPresent("rope_theta", 1, MAX_THETA).orElse(outerTheta);
+        if (keys.numberIfPresent("partial_rotary_factor", 0, 1).orElse(1.0) != 1.0) {
+            throw new BadCheckpointException(
+                    keys.file(), keys.prefix() + "partial_rotary_factor other than 1 is not supported");
+        }
+        String type = keys.text("rope_type").or(() -> keys.text("type")).orElse("default");
+        Rope.Scaling scaling =
+                switch (type) {
+                    case "default" -> new Rope.None();
+                    case "linear" -> new Rope.Linear(keys.number("factor", 1, MAX_FACTOR));
+                    case "dynamic" -> new Rope.DynamicNtk(keys.number("factor", 1, MAX_FACTOR));
+                    case "llama3" -> llama3(keys);
+                    default ->
+                        throw new BadCheckpointException(
+                                keys.file(),
+                                "rope type \"" + type + "\" is not supported; supported: default, linear, dynamic, llama3");
+                };
+        return new Rope(theta, scaling);
+    }
+
+    private static Rope.Llama3 llama3(ConfigKeys keys) {
+        double low = keys.number("low_freq_factor", Double.MIN_NORMAL, MAX_FACTOR);
+        double high = keys.number("high_freq_factor", Double.MIN_NORMAL, MAX_FACTOR);
+        if (low >= high) {
+            throw new BadCheckpointException(
+                    keys.file(),
+                    keys.prefix() + "low_freq_factor " + low + " is not below high_freq_factor " + high
+                            + "; take the model's original config.json");
+        }
+        return new Rope.Llama3(
+                keys.number("factor", 1, MAX_FACTOR),
+                low,
+                high,
+                keys.integer("original_max_position_embeddings", 1, 1 << 28));
+    }
+}

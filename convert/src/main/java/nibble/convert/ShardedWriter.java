@@ -1,0 +1,237 @@
+package nibble.convert;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Writes the shards of a {@link ShardPlan}, tensors in any order, from one thread at a time. Owns its files until
+ * {@link #finish}: under temporary names, at full length from the start. Closing without finishing deletes them.
+ */
+public final class ShardedWriter implements AutoCloseable {
+    /** A native slice is handed to the system as it is; larger ones gain nothing. */
+    private static final int SLICE_BYTES = 64 << 20;
+
+    /** Heap data is copied through a buffer of this size, as the JDK would keep one as large as the slice for each thread. */
+    private static final int STAGING_BYTES = 1 << 20;
+
+    private static final class OpenShard {
+        final ShardPlan.Shard shard;
+        final Path partial;
+        int missing;
+        @Nullable FileChannel channel;
+
+        OpenShard(ShardPlan.Shard shard, Path partial) {
+            this.shard = shard;
+            this.partial = partial;
+            this.missing = shard.tensors().size();
+        }
+    }
+
+    private record Place(OpenShard shard, TensorSpec spec, long offset) {}
+
+    private final Path folder;
+    private final ShardPlan plan;
+    private final List<OpenShard> shards = new ArrayList<>();
+    private final Map<String, Place> unwritten = new HashMap<>();
+    private final List<Path> renamed = new ArrayList<>();
+    private final ByteBuffer staging = ByteBuffer.allocateDirect(STAGING_BYTES);
+    private boolean finished;
+
+    /**
+     * Creates the shards' files in {@code folder}, which exists.
+     *
+     * @throws OutputException if the disk has not enough space for the plan or refuses
+     */
+    public ShardedWriter(Path folder, ShardPlan plan) {
+        this.folder = folder;
+        this.plan = plan;
+        try {
+            checkSpace();
+            for (ShardPlan.Shard shard : plan.shards()) {
+                create(shard);
+            }
+        } catch (RuntimeException e) {
+            close();
+            throw e;
+        }
+    }
+
+    private void checkSpace() {
+        try {
+            long usable = Files.getFileStore(folder).getUsableSpace();
+            long needed = plan.fileBytes();
+            if (usable < needed) {
+                throw new OutputException(
+                        folder,
+                        "the checkpoint takes " + needed + " bytes, " + usable
+                                + " are free on this disk; free some space or choose another disk");
+            }
+        } catch (IOException e) {
+            throw OutputException.of(folder, "looking for free space", e);
+        }
+    }
+
+    private void create(ShardPlan.Shard shard) {
+        Path partial = folder.resolve("." + shard.fileName() + ".partial");
+        OpenShard open = new OpenShard(shard, partial);
+        byte[] header = shard.header();
+        try (FileChannel channel =
+                FileChannel.open(partial, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+            shards.add(open);
+            writeFully(channel, ByteBuffer.wrap(header), 0);
+            long end = Math.addExact(header.length, shard.dataBytes());
+            if (end > header.length) {
+                writeFully(channel, ByteBuffer.wrap(new byte[1]), end - 1);
+            }
+        } catch (IOException e) {
+            throw OutputException.of(partial, "creating the file", e);
+        }
+        long offset = header.length;
+        for (TensorSpec spec : shard.tensors()) {
+            unwritten.put(spec.name(), new Place(open, spec, offset));
+            offset += spec.bytes();
+        }
+    }
+
+    /**
+     * Writes one tensor.
+     *
+     * @param data its little-endian elements, exactly as many bytes as planned; native memory or an array's
+     * @throws IllegalArgumentException if the tensor is not in the plan, was written before, or has another size
+     * @throws OutputException if the disk is full or refuses
+     */
+    public void write(String name, MemorySegment data) {
+        if (finished) {
+            throw new IllegalStateException("tensor " + name + " written after finish()");
+        }
+        Place place = unwritten.get(name);
+        if (place == null) {
+            throw new IllegalArgumentException("tensor " + name + " is not in the plan or was written before");
+        }
+        if (data.byteSize() != place.spec().bytes()) {
+            throw new IllegalArgumentException("tensor " + name + ": " + data.byteSize() + " bytes given, "
+                    + place.spec().dtype() + " " + place.spec().shape() + " takes " + place.spec().bytes());
+        }
+        OpenShard shard = place.shard();
+        try {
+            FileChannel channel = shard.channel;
+            if (channel == null) {
+                channel = FileChannel.open(shard.partial, StandardOpenOption.WRITE);
+                shard.channel = channel;
+            }
+            copy(data, channel, place.offset());
+            unwritten.remove(name);
+            if (--shard.missing == 0) {
+                channel.force(true);
+                channel.close();
+                shard.channel = null;
+            }
+        } catch (IOException e) {
+            throw OutputException.of(shard.partial, "writing tensor " + name, e);
+        }
+    }
+
+    private void copy(MemorySegment data, FileChannel channel, long at) throws IOException {
+        long done = 0;
+        while (done < data.byteSize()) {
+            long left = data.byteSize() - done;
+            int slice;
+            if (data.isNative()) {
+                slice = (int) Math.min(left, SLICE_BYTES);
+                writeFully(channel, data.asSlice(done, slice).asByteBuffer(), at + done);
+            } else {
+                slice = (int) Math.min(left, STAGING_BYTES);
+                staging.clear().limit(slice);
+                MemorySegment.copy(data, done, MemorySegment.ofBuffer(staging), 0, slice);
+                writeFully(channel, staging, at + done);
+            }
+            done += slice;
+        }
+    }
+
+    private static void writeFully(FileChannel channel, ByteBuffer bytes, long at) throws IOException {
+        long next = at;
+        while (bytes.hasRemaining()) {
+            next += channel.write(bytes, next);
+        }
+    }
+
+    /**
+     * Makes the files durable and gives them their names, the index last.
+     *
+     * @throws IllegalStateException if a tensor of the plan was not written
+     * @throws OutputException if the disk is full or refuses
+     */
+    public void finish() {
+        if (finished) {
+            return;
+        }
+        if (!unwritten.isEmpty()) {
+            throw new IllegalStateException(unwritten.size() + " tensors were not written, among them "
+                    + unwritten.keySet().stream().sorted().findFirst().orElseThrow());
+        }
+        try {
+            for (OpenShard shard : shards) {
+                if (shard.shard.tensors().isEmpty()) {
+                    Durable.sync(shard.partial);
+                }
+                rename(shard.partial, shard.shard.fileName());
+            }
+            // The shards' names must be durable before an index that relies on them.
+            Durable.sync(folder);
+            if (plan.indexBytes().isPresent()) {
+                Path partial = folder.resolve("." + SafetensorsIndex.FILE_NAME + ".partial");
+                renamed.add(partial);
+                Files.write(partial, plan.indexBytes().get(), StandardOpenOption.CREATE_NEW);
+                Durable.sync(partial);
+                rename(partial, SafetensorsIndex.FILE_NAME);
+                Durable.sync(folder);
+            }
+        } catch (IOException e) {
+            throw OutputException.of(folder, "finishing the checkpoint's files", e);
+        }
+        finished = true;
+    }
+
+    private void rename(Path partial, String name) throws IOException {
+        Path target = folder.resolve(name);
+        Files.move(partial, target, StandardCopyOption.ATOMIC_MOVE);
+        renamed.add(target);
+    }
+
+    /** Deletes what was written unless {@link #finish} was reached. */
+    @Override
+    public void close() {
+        for (OpenShard shard : shards) {
+            try (FileChannel _ = shard.channel) {
+                if (!finished) {
+                    Files.deleteIfExists(shard.partial);
+                }
+            } catch (IOException e) {
+                throw OutputException.of(shard.partial, "removing the unfinished file", e);
+            } finally {
+                shard.channel = null;
+            }
+        }
+        if (!finished) {
+            for (Path path : renamed) {
+                try {
+                    Files.deleteIfExists(path);
+                } catch (IOException e) {
+                    throw OutputException.of(path, "removing the unfinished file", e);
+                }
+            }
+        }
+    }
+}
