@@ -1,0 +1,215 @@
+package nibble.datasets;
+
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+
+/** A tokenizer.json, run by Hugging Face's own tokenizers library through DJL. */
+final class HuggingFaceTokenizerFile implements Tokenizer {
+    static {
+        // Read by DJL when its classes load. It would otherwise report its use from EC2 machines, and where it sees a
+        // CUDA driver fetch another native library over the network; ours is in the jar.
+        setDefault("OPT_OUT_TRACKING", "true");
+        setDefault("ai.djl.offline", "true");
+        setDefault("RUST_FLAVOR", "cpu");
+        setDefault("DJL_CACHE_DIR", cacheFolder().toString());
+        setDefault("ENGINE_CACHE_DIR", cacheFolder().toString());
+    }
+
+    private final HuggingFaceTokenizer tokenizer;
+    private final OptionalInt bosId;
+    private final int vocabularySize;
+    // Encoding may run on many threads; closing must wait for them, since it frees native memory.
+    private final ReadWriteLock lock = new ReentrantReadWriteLock();
+
+    private HuggingFaceTokenizerFile(HuggingFaceTokenizer tokenizer, OptionalInt bosId, int vocabularySize) {
+        this.tokenizer = tokenizer;
+        this.bosId = bosId;
+        this.vocabularySize = vocabularySize;
+    }
+
+    static Tokenizer open(Path file, Optional<String> configuredBos) {
+        try {
+            byte[] json = Files.readAllBytes(file);
+            int vocabularySize = vocabularySize(json);
+            // Without these options DJL cuts every text at 512 ids.
+            HuggingFaceTokenizer tokenizer = HuggingFaceTokenizer.newInstance(
+                    new ByteArrayInputStream(json), Map.of("truncation", "false", "padding", "false"));
+            return new HuggingFaceTokenizerFile(tokenizer, bosId(tokenizer, configuredBos), vocabularySize);
+        } catch (IOException e) {
+            throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + e.getMessage(), e);
+        } catch (RuntimeException e) {
+            throw new BadDatasetException(
+                    file + ": not a tokenizer this version can use: " + e.getMessage() + "; fetch the file again", e);
+        }
+    }
+
+    @Override
+    public int[] encode(String text, boolean bos) {
+        checkPaired(text);
+        long[] ids;
+        lock.readLock().lock();
+        try {
+            ids = ids(tokenizer, text, false);
+        } finally {
+            lock.readLock().unlock();
+        }
+        int lead = bos && bosId.isPresent() ? 1 : 0;
+        int[] result = new int[lead + ids.length];
+        if (lead == 1) {
+            result[0] = bosId.getAsInt();
+        }
+        for (int i = 0; i < ids.length; i++) {
+            result[lead + i] = (int) ids[i];
+        }
+        return result;
+    }
+
+    @Override
+    public String decode(int[] ids) {
+        long[] wide = Arrays.stream(ids).asLongStream().toArray();
+        lock.readLock().lock();
+        try {
+            return tokenizer.decode(wide, true);
+        } finally {
+            lock.readLock().unlock();
+        }
+    }
+
+    @Override
+    public int vocabularySize() {
+        return vocabularySize;
+    }
+
+    @Override
+    public void close() {
+        lock.writeLock().lock();
+        try {
+            tokenizer.close();
+        } finally {
+            lock.writeLock().unlock();
+        }
+    }
+
+    private static long[] ids(HuggingFaceTokenizer tokenizer, String text, boolean specialTokens) {
+        return tokenizer.encode(text, specialTokens, false).getIds();
+    }
+
+    /** What the post-processor puts before a text; else the configured token, if it is one id. */
+    private static OptionalInt bosId(HuggingFaceTokenizer tokenizer, Optional<String> configured) {
+        long[] plain = ids(tokenizer, "a", false);
+        long[] processed = ids(tokenizer, "a", true);
+        boolean leads = processed.length > plain.length
+                && Arrays.equals(processed, 1, 1 + plain.length, plain, 0, plain.length);
+        if (leads) {
+            return OptionalInt.of((int) processed[0]);
+        }
+        if (configured.isPresent()) {
+            long[] ids = ids(tokenizer, configured.get(), false);
+            if (ids.length == 1) {
+                return OptionalInt.of((int) ids[0]);
+            }
+        }
+        return OptionalInt.empty();
+    }
+
+    /** One more than the largest id in the model's vocabulary and the added tokens. */
+    private static int vocabularySize(byte[] json) throws IOException {
+        int largest = -1;
+        try (JsonParser parser = new JsonFactory().createParser(json)) {
+            if (parser.nextToken() != JsonToken.START_OBJECT) {
+                throw new IOException("found no JSON object");
+            }
+            while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                String field = parser.currentName();
+                parser.nextToken();
+                if (field.equals("model") || field.equals("added_tokens")) {
+                    largest = Math.max(largest, largestId(parser));
+                } else {
+                    parser.skipChildren();
+                }
+            }
+        }
+        if (largest < 0) {
+            throw new IOException("found no vocabulary");
+        }
+        return largest + 1;
+    }
+
+    /** Largest integer among the entries of "vocab" and the fields "id" below the current value. */
+    private static int largestId(JsonParser parser) throws IOException {
+        int largest = -1;
+        int depth = 0;
+        int vocabularyDepth = Integer.MAX_VALUE;
+        boolean vocabularyNext = false;
+        JsonToken token = parser.currentToken();
+        while (true) {
+            if (token == null) {
+                throw new IOException("ends early");
+            } else if (token.isStructStart()) {
+                depth++;
+                if (vocabularyNext) {
+                    vocabularyDepth = depth;
+                }
+            } else if (token.isStructEnd()) {
+                if (depth == vocabularyDepth) {
+                    vocabularyDepth = Integer.MAX_VALUE;
+                }
+                depth--;
+                if (depth == 0) {
+                    return largest;
+                }
+            } else if (token == JsonToken.VALUE_NUMBER_INT
+                    && (depth == vocabularyDepth || "id".equals(parser.currentName()))) {
+                largest = Math.max(largest, parser.getIntValue());
+            }
+            vocabularyNext =
+                    token == JsonToken.FIELD_NAME && depth == 1 && "vocab".equals(parser.currentName());
+            if (depth == 0) {
+                return largest;
+            }
+            token = parser.nextToken();
+        }
+    }
+
+    /** The native library takes UTF-8, which has no form for half a surrogate pair. */
+    private static void checkPaired(String text) {
+        for (int i = 0; i < text.length(); i++) {
+            if (Character.isSurrogate(text.charAt(i))) {
+                if (Character.isHighSurrogate(text.charAt(i))
+                        && i + 1 < text.length()
+                        && Character.isLowSurrogate(text.charAt(i + 1))) {
+                    i++;
+                } else {
+                    throw new BadDatasetException("text has half a surrogate pair (U+%04X) at character %d; remove it"
+                            .formatted((int) text.charAt(i), i));
+                }
+            }
+        }
+    }
+
+    private static Path cacheFolder() {
+        String configured = System.getenv("NIBBLE_CACHE");
+        Path root = configured == null || configured.isBlank()
+                ? Path.of(System.getProperty("user.home"), ".cache", "nibble")
+                : Path.of(configured);
+        return root.resolve("tokenizers");
+    }
+
+    private static void setDefault(String property, String value) {
+        if (System.getProperty(property) == null) {
+            System.setProperty(property, value);
+        }
+    }
+}

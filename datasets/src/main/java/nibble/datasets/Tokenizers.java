@@ -1,0 +1,53 @@
+package nibble.datasets;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/** Opens the tokenizer of a checkpoint folder. */
+public final class Tokenizers {
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private Tokenizers() {}
+
+    /**
+     * The tokenizer in {@code tokenizer.json}. Its BOS id is the one its own post-processor puts in front; where that
+     * puts none, {@code bos_token} of {@code tokenizer_config.json} unless {@code add_bos_token} is false.
+     *
+     * @param folder a checkpoint folder
+     * @throws BadDatasetException if {@code tokenizer.json} is missing or not a tokenizer
+     */
+    public static Tokenizer open(Path folder) {
+        Path file = folder.resolve("tokenizer.json");
+        if (!Files.isRegularFile(file)) {
+            String hint = Files.exists(folder.resolve("tokenizer.model"))
+                    ? "; tokenizer.model alone is not read, make a tokenizer.json of it (transformers writes one on"
+                            + " save_pretrained)"
+                    : "; copy it from the model's repository";
+            throw new BadDatasetException(folder + ": no tokenizer, looked for tokenizer.json" + hint);
+        }
+        return HuggingFaceTokenizerFile.open(file, bosToken(folder.resolve("tokenizer_config.json")));
+    }
+
+    /** The literal BOS token of a tokenizer_config.json that does not forbid it. */
+    private static Optional<String> bosToken(Path config) {
+        if (!Files.isRegularFile(config)) {
+            return Optional.empty();
+        }
+        JsonNode root;
+        try {
+            root = JSON.readTree(config.toFile());
+        } catch (IOException e) {
+            throw new BadDatasetException(config + ": cannot be read as JSON: " + e.getMessage(), e);
+        }
+        if (!root.path("add_bos_token").asBoolean(true)) {
+            return Optional.empty();
+        }
+        JsonNode token = root.path("bos_token");
+        String text = token.isObject() ? token.path("content").asText("") : token.asText("");
+        return token.isNull() || text.isEmpty() ? Optional.empty() : Optional.of(text);
+    }
+}

@@ -1,0 +1,92 @@
+package nibble.datasets;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
+import java.nio.charset.CharsetDecoder;
+import java.nio.charset.CoderResult;
+import java.nio.charset.CodingErrorAction;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+
+/**
+ * A text file read whole and strictly: malformed UTF-8 is an error that names the byte, never a replacement character,
+ * since those would silently become other token ids.
+ *
+ * @param text the content without a leading byte order mark
+ * @param sha256 of the bytes of the file, lower-case hex
+ */
+record Utf8File(String text, String sha256) {
+    /** Text is held whole; a usual calibration set (128 blocks of 4096 ids) is about 2 MB. */
+    static final long MAX_BYTES = 256L << 20;
+
+    static Utf8File read(Path file) {
+        byte[] bytes;
+        try {
+            if (!Files.exists(file)) {
+                throw new BadDatasetException(file + ": no such file; give the path of a text file");
+            }
+            if (!Files.isRegularFile(file)) {
+                throw new BadDatasetException(file + ": not a file; give the path of one text or JSONL file");
+            }
+            long size = Files.size(file);
+            if (size > MAX_BYTES) {
+                throw new BadDatasetException("%s: %,d bytes, at most %,d are read; cut the file, a few megabytes suffice"
+                        .formatted(file, size, MAX_BYTES));
+            }
+            bytes = Files.readAllBytes(file);
+        } catch (IOException e) {
+            throw new BadDatasetException(file + ": cannot be read: " + e, e);
+        }
+        String text = decode(bytes, file.toString());
+        if (text.startsWith("\uFEFF")) {
+            text = text.substring(1);
+        }
+        if (text.isBlank()) {
+            throw new BadDatasetException(file + ": no text in it (" + bytes.length + " bytes)");
+        }
+        return new Utf8File(text, sha256(bytes));
+    }
+
+    static String decode(byte[] bytes, String where) {
+        CharsetDecoder decoder = StandardCharsets.UTF_8
+                .newDecoder()
+                .onMalformedInput(CodingErrorAction.REPORT)
+                .onUnmappableCharacter(CodingErrorAction.REPORT);
+        ByteBuffer in = ByteBuffer.wrap(bytes);
+        // UTF-8 never decodes to more UTF-16 units than it has bytes.
+        CharBuffer out = CharBuffer.allocate(bytes.length);
+        CoderResult result = decoder.decode(in, out, true);
+        if (result.isError()) {
+            throw new BadDatasetException("%s: byte %d (line %d): not UTF-8, found 0x%02x; convert the file to UTF-8"
+                    .formatted(where, in.position(), lineAt(bytes, in.position()), bytes[in.position()]));
+        }
+        return out.flip().toString();
+    }
+
+    static String sha256(byte[] bytes) {
+        return HexFormat.of().formatHex(newSha256().digest(bytes));
+    }
+
+    static MessageDigest newSha256() {
+        try {
+            return MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            throw new AssertionError("every Java platform has SHA-256", e);
+        }
+    }
+
+    private static int lineAt(byte[] bytes, int position) {
+        int line = 1;
+        for (int i = 0; i < position; i++) {
+            if (bytes[i] == '\n') {
+                line++;
+            }
+        }
+        return line;
+    }
+}

@@ -1,0 +1,132 @@
+package nibble.datasets;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TokenizersTest {
+    private static Tokenizer tokenizer;
+
+    @BeforeAll
+    static void open() {
+        tokenizer = Tokenizers.open(TestFolders.wikiTokenizer());
+    }
+
+    @AfterAll
+    static void close() {
+        tokenizer.close();
+    }
+
+    @Test
+    void the_gptq_test_text_encodes_to_404072_ids() {
+        String text = TextDataset.wikitext2Test().text();
+        long start = System.nanoTime();
+        int[] ids = tokenizer.encode(text, true);
+        System.out.printf("encoded %,d characters in %.2f s%n", text.length(), (System.nanoTime() - start) / 1e9);
+        assertThat(ids).hasSize(404_072).startsWith(1);
+    }
+
+    @Test
+    void long_text_is_never_cut() {
+        String text = "word ".repeat(200_000);
+        int[] ids = tokenizer.encode(text, false);
+        assertThat(tokenizer.decode(ids)).isEqualTo(text);
+    }
+
+    @Test
+    void a_leading_bos_is_the_only_difference_it_makes() {
+        int[] plain = tokenizer.encode("Hello world", false);
+        int[] led = tokenizer.encode("Hello world", true);
+        assertThat(led[0]).isEqualTo(1);
+        assertThat(led).hasSize(plain.length + 1).endsWith(plain);
+    }
+
+    @Test
+    void every_character_survives_encoding_and_decoding() {
+        String text = "tab\t nul\0 é ½ \u00a0 \u2581 \u65e5\u672c \ud83d\ude80 \ud83c\uddea\ud83c\uddfa\r\n\n  end ";
+        // The marker for a space decodes as a space: SentencePiece cannot tell them apart.
+        assertThat(tokenizer.decode(tokenizer.encode(text, true))).isEqualTo(text.replace('\u2581', ' '));
+    }
+
+    @Test
+    void the_vocabulary_is_4096() {
+        assertThat(tokenizer.vocabularySize()).isEqualTo(4096);
+    }
+
+    @Test
+    void many_threads_get_the_same_ids() {
+        String text = Wikitext2.trainExcerpt().substring(0, 20_000);
+        int[] expected = tokenizer.encode(text, true);
+        assertThat(IntStream.range(0, 16).parallel().mapToObj(i -> tokenizer.encode(text, true)))
+                .allSatisfy(ids -> assertThat(ids).isEqualTo(expected));
+    }
+
+    @Test
+    void half_a_surrogate_pair_is_refused_with_its_place() {
+        assertThatThrownBy(() -> tokenizer.encode("ab\ud83d", true))
+                .isInstanceOf(BadDatasetException.class)
+                .hasMessageContaining("U+D83D")
+                .hasMessageContaining("character 2");
+    }
+
+    @Test
+    void a_closed_tokenizer_says_so_and_closes_again_quietly() {
+        Tokenizer closed = Tokenizers.open(TestFolders.wikiTokenizer());
+        closed.close();
+        closed.close();
+        assertThatThrownBy(() -> closed.encode("a", true)).isInstanceOf(IllegalStateException.class);
+    }
+
+    @Test
+    void a_folder_without_tokenizer_json_says_what_was_looked_for(@TempDir Path folder) throws IOException {
+        assertThatThrownBy(() -> Tokenizers.open(folder))
+                .isInstanceOf(BadDatasetException.class)
+                .hasMessageContaining(folder.toString())
+                .hasMessageContaining("looked for tokenizer.json");
+        Files.writeString(folder.resolve("tokenizer.model"), "x");
+        assertThatThrownBy(() -> Tokenizers.open(folder)).hasMessageContaining("tokenizer.model alone is not read");
+    }
+
+    @Test
+    void a_damaged_tokenizer_json_is_named(@TempDir Path folder) throws IOException {
+        byte[] whole = Files.readAllBytes(TestFolders.wikiTokenizer().resolve("tokenizer.json"));
+        for (byte[] damaged : new byte[][] {
+            {}, "{}".getBytes(), "[1]".getBytes(), "{\"model\":{\"vocab\":{\"a\":0}}}".getBytes(),
+            java.util.Arrays.copyOf(whole, whole.length / 2)
+        }) {
+            Files.write(folder.resolve("tokenizer.json"), damaged);
+            assertThatThrownBy(() -> Tokenizers.open(folder))
+                    .isInstanceOf(BadDatasetException.class)
+                    .hasMessageContaining("tokenizer.json");
+        }
+    }
+
+    @Test
+    void bos_may_be_forbidden_or_named_by_the_configuration(@TempDir Path folder) throws IOException {
+        String json = Files.readString(TestFolders.wikiTokenizer().resolve("tokenizer.json"));
+        String without = json.replaceFirst("(?s)\"post_processor\"\\s*:\\s*\\{.*?\\},\\s*\"decoder\"", "\"post_processor\": null, \"decoder\"");
+        assertThat(without).isNotEqualTo(json);
+        Files.writeString(folder.resolve("tokenizer.json"), without);
+        assertThat(bos(folder)).isEmpty();
+        Files.writeString(folder.resolve("tokenizer_config.json"), "{\"bos_token\": {\"content\": \"<s>\"}}");
+        assertThat(bos(folder)).containsExactly(1);
+        Files.writeString(folder.resolve("tokenizer_config.json"), "{\"bos_token\": \"<s>\", \"add_bos_token\": false}");
+        assertThat(bos(folder)).isEmpty();
+        Files.writeString(folder.resolve("tokenizer_config.json"), "{\"bos_token\": null}");
+        assertThat(bos(folder)).isEmpty();
+    }
+
+    private static int[] bos(Path folder) {
+        try (Tokenizer opened = Tokenizers.open(folder)) {
+            return opened.encode("", true);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+package nibble.eval;
+
+import java.util.Arrays;
+import java.util.OptionalInt;
+import nibble.datasets.BadDatasetException;
+import nibble.datasets.TextDataset;
+import nibble.datasets.Tokenizer;
+import nibble.engine.LanguageModel;
+
+/**
+ * Perplexity by named recipe.
+ *
+ * <p>{@code gptq}, the figure that papers on quantization quote: the text is encoded once with one leading BOS, cut
+ * into windows of {@code context} ids without overlap, the tail is dropped; each window's mean cross entropy over its
+ * {@code context - 1} predictions; exp of the mean over windows. Source: the evaluation code of the GPTQ paper
+ * (Frantar et al., 2022).
+ */
+public final class Perplexity {
+    /** Name of the recipe, as results carry it. */
+    public static final String GPTQ = "gptq";
+
+    private Perplexity() {}
+
+    /**
+     * Perplexity of a text by the {@code gptq} recipe.
+     *
+     * @param context ids in a window, at least 2, at most what the model was made for
+     * @param maxWindows measures only the first of them
+     * @throws BadDatasetException if the text has fewer ids than one window, or ids the model does not have
+     * @throws IllegalArgumentException if {@code context} or {@code maxWindows} is out of range
+     * @throws NonFiniteLogProbabilityException if the model gives NaN or infinity
+     */
+    public static PerplexityResult gptq(
+            LanguageModel model,
+            Tokenizer tokenizer,
+            TextDataset text,
+            int context,
+            OptionalInt maxWindows,
+            PerplexityProgress progress) {
+        checkContext(model, context);
+        boolean bos = tokenizer.encode("", true).length == 1;
+        int[] ids = tokenizer.encode(text.text(), true);
+        return gptq(model, ids, context, maxWindows, progress).of(text, bos);
+    }
+
+    /**
+     * Perplexity of ids, BOS included by the caller, by the {@code gptq} recipe; the result names no dataset.
+     *
+     * @param ids of the whole text
+     * @param context ids in a window, at least 2, at most what the model was made for
+     * @param maxWindows measures only the first of them
+     * @throws BadDatasetException if there are fewer ids than one window, or ids the model does not have
+     * @throws IllegalArgumentException if {@code context} or {@code maxWindows} is out of range
+     * @throws NonFiniteLogProbabilityException if the model gives NaN or infinity
+     */
+    public static PerplexityResult gptq(
+            LanguageModel model, int[] ids, int context, OptionalInt maxWindows, PerplexityProgress progress) {
+        checkContext(model, context);
+        if (maxWindows.isPresent() && maxWindows.getAsInt() < 1) {
+            throw new IllegalArgumentException("number of windows must be positive, found " + maxWindows.getAsInt());
+        }
+        int available = ids.length / context;
+        if (available == 0) {
+            throw new BadDatasetException("the text has %,d tokens, one window needs %,d; give a longer text or a smaller --context"
+                    .formatted(ids.length, context));
+        }
+        int windows = Math.min(available, maxWindows.orElse(available));
+        checkIds(model, ids, windows * context);
+
+        long start = System.nanoTime();
+        double sum = 0;
+        for (int window = 0; window < windows; window++) {
+            int begin = window * context;
+            float[] logProbabilities = model.logProbabilities(Arrays.copyOfRange(ids, begin, begin + context));
+            sum += meanCrossEntropy(logProbabilities, window, begin, context);
+            progress.windowDone(window + 1, windows, Math.exp(sum / (window + 1)));
+        }
+        double seconds = (System.nanoTime() - start) / 1e9;
+        return new PerplexityResult(
+                Math.exp(sum / windows),
+                GPTQ,
+                context,
+                windows,
+                available,
+                (long) windows * (context - 1),
+                ids.length,
+                null,
+                null,
+                null,
+                null,
+                seconds);
+    }
+
+    private static double meanCrossEntropy(float[] logProbabilities, int window, int begin, int context) {
+        if (logProbabilities.length != context - 1) {
+            throw new IllegalStateException("window %d: the model gave %d log-probabilities for %d ids, expected %d"
+                    .formatted(window, logProbabilities.length, context, context - 1));
+        }
+        double sum = 0;
+        for (int i = 0; i < logProbabilities.length; i++) {
+            float value = logProbabilities[i];
+            if (!Float.isFinite(value)) {
+                throw new NonFiniteLogProbabilityException(
+                        "window %d (counted from 0), prediction %d, token %,d of the text: log-probability is %s; the weights or the arithmetic of the model are broken"
+                                .formatted(window, i, begin + i + 1, value));
+            }
+            sum -= value;
+        }
+        return sum / logProbabilities.length;
+    }
+
+    private static void checkContext(LanguageModel model, int context) {
+        if (context < 2) {
+            throw new IllegalArgumentException("context must be at least 2 tokens, found " + context);
+        }
+        if (context > model.contextTokens()) {
+            throw new IllegalArgumentException("context of %,d tokens asked, the model was made for %,d; give --context %d or less"
+                    .formatted(context, model.contextTokens(), model.contextTokens()));
+        }
+    }
+
+    private static void checkIds(LanguageModel model, int[] ids, int count) {
+        for (int i = 0; i < count; i++) {
+            if (ids[i] < 0 || ids[i] >= model.vocabularySize()) {
+                throw new BadDatasetException(
+                        "token %,d of the text is id %d, the model has ids 0 to %d; tokenizer and model do not belong together"
+                                .formatted(i, ids[i], model.vocabularySize() - 1));
+            }
+        }
+    }
+}
