@@ -1,0 +1,86 @@
+package nibble.engine;
+
+import java.util.EnumMap;
+import java.util.Map;
+import nibble.convert.Checkpoint;
+import nibble.convert.LlamaLinear;
+import nibble.convert.TensorNames;
+import nibble.convert.TensorView;
+import nibble.pack.AwqLayout;
+
+/**
+ * The weights of one decoder layer.
+ *
+ * @param inputNorm RMSNorm weight before attention, [hidden]
+ * @param postAttentionNorm RMSNorm weight before the MLP, [hidden]
+ */
+public record DecoderLayer(
+        float[] inputNorm,
+        Weight q,
+        Weight k,
+        Weight v,
+        Weight o,
+        float[] postAttentionNorm,
+        Weight gate,
+        Weight up,
+        Weight down) {
+
+    /** The weight of one of the seven linears. */
+    public Weight weight(LlamaLinear linear) {
+        return switch (linear) {
+            case Q -> q;
+            case K -> k;
+            case V -> v;
+            case O -> o;
+            case GATE -> gate;
+            case UP -> up;
+            case DOWN -> down;
+        };
+    }
+
+    /** A layer of these norms and these seven weights. */
+    public static DecoderLayer of(float[] inputNorm, Map<LlamaLinear, ? extends Weight> w, float[] postAttentionNorm) {
+        for (LlamaLinear linear : LlamaLinear.values()) {
+            if (!w.containsKey(linear)) {
+                throw new IllegalArgumentException("decoder layer without a weight for " + linear.path());
+            }
+        }
+        return new DecoderLayer(
+                inputNorm,
+                w.get(LlamaLinear.Q),
+                w.get(LlamaLinear.K),
+                w.get(LlamaLinear.V),
+                w.get(LlamaLinear.O),
+                postAttentionNorm,
+                w.get(LlamaLinear.GATE),
+                w.get(LlamaLinear.UP),
+                w.get(LlamaLinear.DOWN));
+    }
+
+    /**
+     * Layer {@code layer} of a dense or AWQ checkpoint. Dense weights stay views of the mapped files, so the checkpoint
+     * must stay open while the layer is used.
+     */
+    public static DecoderLayer read(Checkpoint checkpoint, int layer) {
+        boolean quantized = checkpoint.config().quantization().isPresent();
+        Map<LlamaLinear, Weight> weights = new EnumMap<>(LlamaLinear.class);
+        for (LlamaLinear linear : LlamaLinear.values()) {
+            weights.put(
+                    linear,
+                    quantized
+                            ? new QuantizedWeight(AwqLayout.read(checkpoint, linear, layer))
+                            : new DenseWeight(checkpoint.tensor(linear.module(layer) + ".weight")));
+        }
+        return of(
+                vector(checkpoint.tensor(TensorNames.inputNorm(layer))),
+                weights,
+                vector(checkpoint.tensor(TensorNames.postAttentionNorm(layer))));
+    }
+
+    /** The values of a vector of F16, BF16 or F32. */
+    static float[] vector(TensorView tensor) {
+        float[] values = new float[Math.toIntExact(tensor.shape().elements())];
+        WeightRows.read(tensor, 0, values, 0, values.length);
+        return values;
+    }
+}

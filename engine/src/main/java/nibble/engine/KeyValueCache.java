@@ -1,0 +1,49 @@
+package nibble.engine;
+
+import java.util.ArrayList;
+import java.util.List;
+import nibble.convert.LlamaConfig;
+
+/** Rotated keys, and values, of all layers: matrices of [capacity, kv_heads * head_dim]. Owns them. */
+final class KeyValueCache implements AutoCloseable {
+    private final List<Matrix> keys = new ArrayList<>();
+    private final List<Matrix> values = new ArrayList<>();
+    private final int capacity;
+    private int length;
+
+    KeyValueCache(LlamaConfig config, Backend backend, int capacity) {
+        this.capacity = capacity;
+        int columns = config.kvHeads() * config.headDim();
+        for (int layer = 0; layer < config.layers(); layer++) {
+            keys.add(backend.allocate(capacity, columns));
+            values.add(backend.allocate(capacity, columns));
+        }
+    }
+
+    int capacity() {
+        return capacity;
+    }
+
+    /** Tokens held. */
+    int length() {
+        return length;
+    }
+
+    void advance(int tokens) {
+        length += tokens;
+    }
+
+    Matrix keys(int layer) {
+        return keys.get(layer);
+    }
+
+    Matrix values(int layer) {
+        return values.get(layer);
+    }
+
+    @Override
+    public void close() {
+        keys.forEach(Matrix::close);
+        values.forEach(Matrix::close);
+    }
+}

@@ -1,0 +1,37 @@
+package nibble.engine;
+
+import java.util.ArrayList;
+import java.util.List;
+import nibble.convert.Checkpoint;
+import nibble.convert.LlamaConfig;
+import nibble.convert.TensorNames;
+
+/**
+ * All weights of a model.
+ *
+ * @param embedding [vocabulary, hidden]
+ * @param finalNorm RMSNorm weight before the head, [hidden]
+ * @param head [vocabulary, hidden]; the embedding itself where the model ties them
+ */
+public record ModelWeights(
+        LlamaConfig config, DenseWeight embedding, List<DecoderLayer> layers, float[] finalNorm, DenseWeight head) {
+    public ModelWeights {
+        layers = List.copyOf(layers);
+    }
+
+    /** The weights of a dense or AWQ checkpoint, which must stay open while they are used. */
+    public static ModelWeights read(Checkpoint checkpoint) {
+        LlamaConfig config = checkpoint.config();
+        DenseWeight embedding = new DenseWeight(checkpoint.tensor(TensorNames.EMBEDDING));
+        List<DecoderLayer> layers = new ArrayList<>();
+        for (int layer = 0; layer < config.layers(); layer++) {
+            layers.add(DecoderLayer.read(checkpoint, layer));
+        }
+        return new ModelWeights(
+                config,
+                embedding,
+                layers,
+                DecoderLayer.vector(checkpoint.tensor(TensorNames.FINAL_NORM)),
+                config.tiedEmbeddings() ? embedding : new DenseWeight(checkpoint.tensor(TensorNames.HEAD)));
+    }
+}

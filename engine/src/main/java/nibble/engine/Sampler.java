@@ -1,0 +1,101 @@
+package nibble.engine;
+
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.SplittableRandom;
+
+/**
+ * Chooses tokens by {@link SamplingOptions}: repetition penalty, temperature, top-k, top-p, in the order of transformers'
+ * {@code generate}. Remembers the tokens it was shown; used by one thread at a time.
+ */
+public final class Sampler {
+    private final SamplingOptions options;
+    private final SplittableRandom random;
+    private final BitSet seen = new BitSet();
+
+    public Sampler(SamplingOptions options) {
+        this.options = options;
+        this.random = new SplittableRandom(options.seed());
+    }
+
+    /** Makes {@code ids} count as already there for the repetition penalty. */
+    public void observe(int... ids) {
+        for (int id : ids) {
+            seen.set(id);
+        }
+    }
+
+    /**
+     * The next token, which is also observed.
+     *
+     * @param logits [vocabulary]; not changed
+     * @throws IllegalStateException where no logit is a number, or one is NaN
+     */
+    public int next(float[] logits) {
+        double[] scores = penalized(logits);
+        int id = options.temperature() == 0 ? likeliest(scores) : draw(scores);
+        observe(id);
+        return id;
+    }
+
+    private double[] penalized(float[] logits) {
+        double[] scores = new double[logits.length];
+        for (int i = 0; i < logits.length; i++) {
+            if (Float.isNaN(logits[i]) || logits[i] == Float.POSITIVE_INFINITY) {
+                throw new IllegalStateException("logit of token " + i + " is " + logits[i]
+                        + "; the model's weights are damaged or its activations overflow");
+            }
+            double penalty = seen.get(i) ? options.repetitionPenalty() : 1;
+            scores[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
+        }
+        return scores;
+    }
+
+    /** Of equals the lowest id. */
+    private static int likeliest(double[] scores) {
+        int best = 0;
+        for (int i = 1; i < scores.length; i++) {
+            if (scores[i] > scores[best]) {
+                best = i;
+            }
+        }
+        return best;
+    }
+
+    private int draw(double[] scores) {
+        int[] order = byScore(scores);
+        int kept = options.topK() == 0 ? order.length : Math.min(options.topK(), order.length);
+        double[] p = new double[kept];
+        double sum = 0;
+        for (int i = 0; i < kept; i++) {
+            p[i] = Math.exp((scores[order[i]] - scores[order[0]]) / options.temperature());
+            sum += p[i];
+        }
+        double mass = 0;
+        int last = 0;
+        for (int i = 0; i < kept; i++) {
+            mass += p[i];
+            last = i;
+            if (options.topP() < 1 && mass >= options.topP() * sum) {
+                break;
+            }
+        }
+        double point = random.nextDouble() * mass;
+        for (int i = 0; i < last; i++) {
+            point -= p[i];
+            if (point < 0) {
+                return order[i];
+            }
+        }
+        return order[last];
+    }
+
+    /** Ids, likeliest first, equals by id. */
+    private static int[] byScore(double[] scores) {
+        // A score's order-preserving 64 bits would not leave room for the id: sort boxed ids, once a token.
+        Integer[] ids = new Integer[scores.length];
+        Arrays.setAll(ids, i -> i);
+        Arrays.sort(ids, (a, b) -> Double.compare(scores[b], scores[a]));
+        return Arrays.stream(ids).mapToInt(Integer::intValue).toArray();
+    }
+}
