@@ -61,8 +61,8 @@ public final class Perplexity {
         }
         int available = ids.length / context;
         if (available == 0) {
-            throw new BadDatasetException("the text has %,d tokens, one window needs %,d; give a longer text or --context %d"
-                    .formatted(ids.length, context, ids.length));
+            throw new BadDatasetException("the text has %,d tokens, one window needs %,d; give a longer text or a smaller --context"
+                    .formatted(ids.length, context));
         }
         int windows = Math.min(available, maxWindows.orElse(available));
         checkIds(model, ids, windows * context);

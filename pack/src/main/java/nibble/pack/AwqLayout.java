@@ -7,9 +7,15 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.List;
+import nibble.convert.BadCheckpointException;
+import nibble.convert.Checkpoint;
 import nibble.convert.DType;
+import nibble.convert.LlamaConfig;
+import nibble.convert.LlamaLinear;
+import nibble.convert.QuantizationConfig;
 import nibble.convert.Shape;
 import nibble.convert.TensorSpec;
+import nibble.convert.TensorView;
 
 /**
  * AutoAWQ's GEMM layout, the one that vLLM, TGI and transformers load as {@code quant_method: awq, version: gemm}.
@@ -88,7 +94,7 @@ public final class AwqLayout {
         return MemorySegment.ofArray(values);
     }
 
-    private static MemorySegment littleEndian(short[] values) {
+    static MemorySegment littleEndian(short[] values) {
         if (ByteOrder.nativeOrder() == ByteOrder.BIG_ENDIAN) {
             for (int i = 0; i < values.length; i++) {
                 values[i] = Short.reverseBytes(values[i]);
@@ -135,6 +141,42 @@ public final class AwqLayout {
             }
         }
         return linear;
+    }
+
+    /**
+     * A linear of an AWQ checkpoint.
+     *
+     * @throws BadCheckpointException if the checkpoint is not quantized, lacks one of the three tensors, or one has another
+     *     type or shape than its config says
+     */
+    public static QuantizedLinear read(Checkpoint checkpoint, LlamaLinear linear, int layer) {
+        LlamaConfig config = checkpoint.config();
+        QuantizationConfig quantization = config.quantization()
+                .orElseThrow(() -> new BadCheckpointException(
+                        checkpoint.folder(), "config.json has no quantization_config: this checkpoint is not quantized"));
+        Shape shape = config.spec(linear, layer).shape();
+        int out = Math.toIntExact(shape.dim(0));
+        int in = Math.toIntExact(shape.dim(1));
+        QuantizationSpec spec;
+        List<TensorSpec> specs;
+        try {
+            spec = new QuantizationSpec(quantization.bits(), quantization.groupSize());
+            specs = specs(linear.module(layer), out, in, spec);
+        } catch (IllegalArgumentException e) {
+            throw new BadCheckpointException(checkpoint.folder().resolve("config.json"), e.getMessage(), e);
+        }
+        MemorySegment[] data = new MemorySegment[specs.size()];
+        for (int i = 0; i < data.length; i++) {
+            TensorView tensor = checkpoint.tensor(specs.get(i).name());
+            if (!tensor.spec().equals(specs.get(i))) {
+                throw new BadCheckpointException(
+                        checkpoint.fileOf(tensor.name()),
+                        "tensor " + tensor.name() + " is " + tensor.dtype() + " " + tensor.shape() + ", config.json asks for "
+                                + specs.get(i).dtype() + " " + specs.get(i).shape());
+            }
+            data[i] = tensor.data();
+        }
+        return unpack(new AwqTensors(data[0], data[1], data[2]), out, in, spec);
     }
 
     private static void requireBytes(TensorSpec spec, MemorySegment data) {

@@ -1,0 +1,119 @@
+package nibble.pack;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import nibble.convert.BadCheckpointException;
+import nibble.convert.DType;
+import nibble.convert.Shape;
+import nibble.convert.TensorView;
+
+/** Reads F16, BF16 and F32 tensors as the numbers they are, and refuses what is not a finite number. */
+public final class WeightReader {
+    private static final ValueLayout.OfShort SHORT = JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat FLOAT = JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private WeightReader() {}
+
+    /**
+     * All elements as floats, exactly.
+     *
+     * @param file where the tensor lies, for messages
+     * @throws BadCheckpointException if an element is NaN or infinite, or the tensor is not F16, BF16 or F32
+     */
+    public static float[] floats(TensorView tensor, Path file) {
+        long elements = tensor.shape().elements();
+        if (elements > Integer.MAX_VALUE - 8) {
+            throw new BadCheckpointException(
+                    file, "tensor " + tensor.name() + " has " + elements + " elements, more than one array holds");
+        }
+        float[] values = new float[(int) elements];
+        MemorySegment data = tensor.data();
+        switch (tensor.dtype()) {
+            case F16 -> {
+                for (int i = 0; i < values.length; i++) {
+                    values[i] = Float.float16ToFloat(data.get(SHORT, 2L * i));
+                }
+            }
+            case BF16 -> {
+                for (int i = 0; i < values.length; i++) {
+                    values[i] = Float.intBitsToFloat(data.get(SHORT, 2L * i) << 16);
+                }
+            }
+            case F32 -> MemorySegment.copy(data, FLOAT, 0, values, 0, values.length);
+            case F64, I64, I32, I16, I8, U8, BOOL -> throw notAWeight(tensor, file);
+        }
+        for (int i = 0; i < values.length; i++) {
+            if (!Float.isFinite(values[i])) {
+                throw notFinite(tensor, file, i, values[i]);
+            }
+        }
+        return values;
+    }
+
+    /**
+     * The tensor in fp16, rounded to nearest. An F16 tensor's own data is returned, checked.
+     *
+     * @param arena owns the result where one is made
+     * @throws BadCheckpointException if an element is NaN, infinite, or too large for fp16
+     */
+    public static MemorySegment half(TensorView tensor, Path file, Arena arena) {
+        MemorySegment data = tensor.data();
+        long elements = tensor.shape().elements();
+        if (tensor.dtype() == DType.F16) {
+            for (long i = 0; i < elements; i++) {
+                short bits = data.get(SHORT, 2 * i);
+                if ((bits & 0x7c00) == 0x7c00) {
+                    throw notFinite(tensor, file, i, Float.float16ToFloat(bits));
+                }
+            }
+            return data;
+        }
+        MemorySegment halves = arena.allocate(Math.multiplyExact(elements, 2L), 64);
+        for (long i = 0; i < elements; i++) {
+            float value =
+                    switch (tensor.dtype()) {
+                        case BF16 -> Float.intBitsToFloat(data.get(SHORT, 2 * i) << 16);
+                        case F32 -> data.get(FLOAT, 4 * i);
+                        case F16, F64, I64, I32, I16, I8, U8, BOOL -> throw notAWeight(tensor, file);
+                    };
+            short bits = Float.floatToFloat16(value);
+            if ((bits & 0x7c00) == 0x7c00) {
+                throw Float.isFinite(value) ? tooLarge(tensor, file, i, value) : notFinite(tensor, file, i, value);
+            }
+            halves.set(SHORT, 2 * i, bits);
+        }
+        return halves;
+    }
+
+    private static BadCheckpointException notAWeight(TensorView tensor, Path file) {
+        return new BadCheckpointException(
+                file, "tensor " + tensor.name() + " is " + tensor.dtype() + "; weights are F16, BF16 or F32");
+    }
+
+    private static BadCheckpointException notFinite(TensorView tensor, Path file, long element, float value) {
+        return new BadCheckpointException(
+                file,
+                "tensor " + tensor.name() + " element " + index(tensor.shape(), element) + " is " + value
+                        + "; finite weights are needed. The file may be damaged: download it again");
+    }
+
+    private static BadCheckpointException tooLarge(TensorView tensor, Path file, long element, float value) {
+        return new BadCheckpointException(
+                file,
+                "tensor " + tensor.name() + " element " + index(tensor.shape(), element) + " is " + value
+                        + ", beyond fp16's largest value 65504, and the output keeps this tensor in fp16");
+    }
+
+    private static String index(Shape shape, long element) {
+        if (shape.rank() == 2) {
+            return "[" + element / shape.dim(1) + ", " + element % shape.dim(1) + "]";
+        }
+        return "[" + element + "]";
+    }
+}
