@@ -1,6 +1,7 @@
 package nibble.convert;
 
 import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A checkpoint that cannot be used as it is: damaged, inconsistent or unsupported. The message says what failed, where
@@ -13,7 +14,7 @@ public final class BadCheckpointException extends RuntimeException {
         super(where + ": " + message);
     }
 
-    public BadCheckpointException(Path where, String message, Throwable cause) {
+    public BadCheckpointException(Path where, @Nullable String message, Throwable cause) {
         super(where + ": " + message, cause);
     }
 }

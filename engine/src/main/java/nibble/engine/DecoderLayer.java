@@ -40,21 +40,24 @@ public record DecoderLayer(
 
     /** A layer of these norms and these seven weights. */
     public static DecoderLayer of(float[] inputNorm, Map<LlamaLinear, ? extends Weight> w, float[] postAttentionNorm) {
-        for (LlamaLinear linear : LlamaLinear.values()) {
-            if (!w.containsKey(linear)) {
-                throw new IllegalArgumentException("decoder layer without a weight for " + linear.path());
-            }
-        }
         return new DecoderLayer(
                 inputNorm,
-                w.get(LlamaLinear.Q),
-                w.get(LlamaLinear.K),
-                w.get(LlamaLinear.V),
-                w.get(LlamaLinear.O),
+                required(w, LlamaLinear.Q),
+                required(w, LlamaLinear.K),
+                required(w, LlamaLinear.V),
+                required(w, LlamaLinear.O),
                 postAttentionNorm,
-                w.get(LlamaLinear.GATE),
-                w.get(LlamaLinear.UP),
-                w.get(LlamaLinear.DOWN));
+                required(w, LlamaLinear.GATE),
+                required(w, LlamaLinear.UP),
+                required(w, LlamaLinear.DOWN));
+    }
+
+    private static Weight required(Map<LlamaLinear, ? extends Weight> weights, LlamaLinear linear) {
+        Weight weight = weights.get(linear);
+        if (weight == null) {
+            throw new IllegalArgumentException("decoder layer without a weight for " + linear.path());
+        }
+        return weight;
     }
 
     /**

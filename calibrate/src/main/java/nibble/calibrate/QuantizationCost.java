@@ -1,0 +1,95 @@
+package nibble.calibrate;
+
+import java.util.Map;
+import nibble.convert.LlamaConfig;
+import nibble.convert.LlamaLinear;
+import nibble.engine.LinearInput;
+
+/**
+ * What a quantization will take, from the config alone. Arithmetic is counted, memory is the sum of what one layer holds at
+ * its peak; neither looks at weights.
+ *
+ * @param calibrationTokens tokens read
+ * @param forwardFlops floating-point operations of the calibration text's way through all layers
+ * @param momentFlops of the second moments of all linear inputs
+ * @param searchFlops of the losses of all candidates
+ * @param peakHostBytes calibration stream, one layer's weights and second moments in fp32, scratch of the search
+ */
+public record QuantizationCost(
+        long calibrationTokens, double forwardFlops, double momentFlops, double searchFlops, long peakHostBytes) {
+    /** What the Java runtime, the tokenizer and the mapped pages in use take beside the arrays counted here. */
+    private static final long RUNTIME_BYTES = 300_000_000L;
+
+    private static final int FLOAT_BYTES = Float.BYTES;
+
+    /** Which linears read which input: with the candidates, what the search multiplies. */
+    private static final Map<LlamaLinear, LinearInput> INPUT_OF = Map.of(
+            LlamaLinear.Q, LinearInput.QKV,
+            LlamaLinear.K, LinearInput.QKV,
+            LlamaLinear.V, LinearInput.QKV,
+            LlamaLinear.O, LinearInput.O,
+            LlamaLinear.GATE, LinearInput.GATE_UP,
+            LlamaLinear.UP, LinearInput.GATE_UP,
+            LlamaLinear.DOWN, LinearInput.DOWN);
+
+    /**
+     * Counts a run.
+     *
+     * @param candidates scale candidates of a pair, plain rounding included; 0 for a method without a search
+     * @param samples calibration blocks
+     * @param sequenceLength tokens of a block
+     */
+    public static QuantizationCost of(LlamaConfig config, int candidates, int samples, int sequenceLength) {
+        long tokens = candidates == 0 ? 0 : (long) samples * sequenceLength;
+        long parameters = 0;
+        long largest = 0;
+        double search = 0;
+        for (LlamaLinear linear : INPUT_OF.keySet()) {
+            long in = config.inFeatures(linear);
+            long out = config.outFeatures(linear);
+            parameters += in * out;
+            largest = Math.max(largest, in * out);
+            search += 2.0 * candidates * out * in * in;
+        }
+        double moments = 0;
+        long momentElements = 0;
+        for (LinearInput input : LinearInput.values()) {
+            long in = width(config, input);
+            moments += 2.0 * tokens * in * in;
+            momentElements += in * in;
+        }
+        double attention = 2.0 * tokens * sequenceLength * config.heads() * config.headDim();
+        double forward = 2.0 * parameters * tokens + attention;
+        long stream = tokens * config.hiddenSize();
+        // One block's activations: hidden, normed, q, k, v, attention, gate, up.
+        long activations = candidates == 0
+                ? 0
+                : (long) sequenceLength
+                        * (3L * config.hiddenSize()
+                                + 2L * config.heads() * config.headDim()
+                                + 2L * config.kvHeads() * config.headDim()
+                                + 2L * config.intermediateSize());
+        // The weights of a layer in fp32, and for the largest linear its scaled form, its error and the error times C.
+        long elements = stream + activations + momentElements + parameters + 3 * largest;
+        return new QuantizationCost(
+                tokens,
+                forward * config.layers(),
+                moments * config.layers(),
+                search * config.layers(),
+                elements * FLOAT_BYTES + RUNTIME_BYTES);
+    }
+
+    /** All floating-point operations. */
+    public double flops() {
+        return forwardFlops + momentFlops + searchFlops;
+    }
+
+    private static long width(LlamaConfig config, LinearInput input) {
+        return switch (input) {
+            case QKV -> config.inFeatures(LlamaLinear.Q);
+            case O -> config.inFeatures(LlamaLinear.O);
+            case GATE_UP -> config.inFeatures(LlamaLinear.GATE);
+            case DOWN -> config.inFeatures(LlamaLinear.DOWN);
+        };
+    }
+}
