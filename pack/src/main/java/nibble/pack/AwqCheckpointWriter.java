@@ -3,14 +3,15 @@ package nibble.pack;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.List;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaLinear;
+import nibble.convert.OutputException;
 import nibble.convert.ShardedWriter;
 import nibble.convert.TensorNames;
 
@@ -28,7 +29,7 @@ public final class AwqCheckpointWriter implements AutoCloseable {
      * @param source gives the tensors that stay fp16 and the side files
      * @param folder an existing folder, best one that appears under its final name only when all is done
      */
-    public AwqCheckpointWriter(Checkpoint source, Path folder, AwqCheckpointPlan plan) throws IOException {
+    public AwqCheckpointWriter(Checkpoint source, Path folder, AwqCheckpointPlan plan) {
         this.source = source;
         this.folder = folder;
         this.plan = plan;
@@ -36,7 +37,7 @@ public final class AwqCheckpointWriter implements AutoCloseable {
     }
 
     /** Writes the three tensors of a quantized linear. */
-    public void write(LlamaLinear linear, int layer, QuantizedLinear weights) throws IOException {
+    public void write(LlamaLinear linear, int layer, QuantizedLinear weights) {
         AwqLayout.AwqTensors packed = AwqLayout.pack(weights);
         String module = linear.module(layer);
         shards.write(module + ".qweight", packed.qweight());
@@ -45,12 +46,12 @@ public final class AwqCheckpointWriter implements AutoCloseable {
     }
 
     /** Writes a tensor of fp16 bits, as a norm with scales folded in. */
-    public void write(String name, short[] halves) throws IOException {
+    public void write(String name, short[] halves) {
         shards.write(name, AwqLayout.littleEndian(halves.clone()));
     }
 
     /** Writes a tensor of the source as fp16. */
-    public void carry(String name) throws IOException {
+    public void carry(String name) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment half = WeightReader.half(source.tensor(name), source.fileOf(name), arena);
             shards.write(name, half);
@@ -58,7 +59,7 @@ public final class AwqCheckpointWriter implements AutoCloseable {
     }
 
     /** Writes what is not part of a layer: embedding, final norm and, unless tied to the embedding, the head. */
-    public void carryOuterTensors() throws IOException {
+    public void carryOuterTensors() {
         carry(TensorNames.EMBEDDING);
         carry(TensorNames.FINAL_NORM);
         if (!source.config().tiedEmbeddings()) {
@@ -66,28 +67,32 @@ public final class AwqCheckpointWriter implements AutoCloseable {
         }
     }
 
-    /** Completes the shards and writes the index, the two config files and the side files, all forced to disk. */
-    public void finish() throws IOException {
+    /**
+     * Completes the shards and writes the index, the two config files and the side files.
+     *
+     * @throws OutputException if the disk is full or refuses
+     */
+    public void finish() {
         shards.finish();
-        force(folder.resolve("config.json"), plan.configJson());
-        force(folder.resolve("quant_config.json"), plan.quantConfigJson());
-        for (Path side : sideFiles()) {
-            Path copy = folder.resolve(source.folder().relativize(side).toString());
-            Files.createDirectories(copy.getParent());
-            Files.copy(side, copy);
+        Path file = folder;
+        try {
+            file = folder.resolve("config.json");
+            force(file, plan.configJson());
+            file = folder.resolve("quant_config.json");
+            force(file, plan.quantConfigJson());
+            for (Path side : source.sideFiles()) {
+                file = folder.resolve(side.getFileName());
+                Files.copy(side, file);
+            }
+        } catch (IOException e) {
+            throw OutputException.of(file, "writing", e);
         }
-    }
-
-    private List<Path> sideFiles() {
-        return source.sideFiles().stream()
-                .map(side -> source.folder().resolve(side))
-                .toList();
     }
 
     private static void force(Path file, String text) throws IOException {
         try (FileChannel channel =
                 FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-            var bytes = java.nio.ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
+            ByteBuffer bytes = ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
             while (bytes.hasRemaining()) {
                 channel.write(bytes);
             }
@@ -96,7 +101,7 @@ public final class AwqCheckpointWriter implements AutoCloseable {
     }
 
     @Override
-    public void close() throws IOException {
+    public void close() {
         shards.close();
     }
 }
