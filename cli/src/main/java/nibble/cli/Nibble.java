@@ -19,6 +19,13 @@ public final class Nibble {
                 .setErr(terminal.err())
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setExecutionExceptionHandler(new ErrorReporter());
-        return line.execute(arguments);
+        try {
+            return line.execute(arguments);
+        } catch (OutOfMemoryError e) {
+            terminal.note("nibble: out of memory: " + e.getMessage() + "; the Java heap holds "
+                    + Figures.bytes(Runtime.getRuntime().maxMemory())
+                    + ", NIBBLE_JAVA_OPTS=-Xmx8g gives it 8 GB. 'nibble plan MODEL' says what a quantization needs.");
+            return ExitCode.DEVICE_OR_MEMORY;
+        }
     }
 }

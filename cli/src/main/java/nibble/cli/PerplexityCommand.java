@@ -96,6 +96,10 @@ final class PerplexityCommand implements Callable<Integer> {
                 Tokenizer tokenizer = Tokenizers.open(model);
                 Llama llama = Llama.load(checkpoint, backend);
                 Progress progress = new Progress(terminal, title)) {
+            if (context > llama.contextTokens()) {
+                throw new UsageException(
+                        "--context " + context + ": the model was made for " + llama.contextTokens() + " tokens at most");
+            }
             TextDataset text =
                     dataset.equals("wikitext2") ? TextDataset.wikitext2Test() : TextDataset.file(Path.of(dataset));
             return Perplexity.gptq(
