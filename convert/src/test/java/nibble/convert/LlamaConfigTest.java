@@ -108,6 +108,20 @@ class LlamaConfigTest {
     }
 
     @Test
+    void absent_ids_are_those_of_llama() throws IOException {
+        LlamaConfig config = TinyCheckpoint.config(folder, json -> json.remove(List.of("bos_token_id", "eos_token_id")));
+        assertThat(config.bosId()).isEqualTo(1);
+        assertThat(config.eosIds()).containsExactly(2);
+    }
+
+    @Test
+    void the_carried_config_keeps_every_key_and_is_a_copy() throws IOException {
+        LlamaConfig config = TinyCheckpoint.config(folder, json -> json.put("something_else", "kept"));
+        config.json().removeAll();
+        assertThat(config.json().path("something_else").asText()).isEqualTo("kept");
+    }
+
+    @Test
     void end_of_text_may_be_several_ids_and_the_head_width_is_free() throws IOException {
         LlamaConfig config = TinyCheckpoint.config(folder, json -> {
             json.putArray("eos_token_id").add(3).add(5);
