@@ -53,7 +53,8 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
             throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + e.getMessage(), e);
         } catch (EngineException | LinkageError e) {
             throw new BadDatasetException(
-                    "%s: the tokenizer library of this platform cannot be loaded from %s: %s; set NIBBLE_CACHE to a folder that can be written and run from"
+                    ("%s: the tokenizer library of this platform cannot be loaded from %s: %s;"
+                                    + " set NIBBLE_CACHE to a folder that can be written and run from")
                             .formatted(file, NativeCache.folder(), rootMessage(e)),
                     e);
         } catch (RuntimeException e) {

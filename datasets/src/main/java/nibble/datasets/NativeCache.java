@@ -5,7 +5,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
-/** Where native libraries are unpacked: {@code $NIBBLE_CACHE}, else {@code ~/.cache/nibble}, else a temporary folder. */
+/**
+ * Where native libraries are unpacked: {@code $NIBBLE_CACHE}, else {@code ~/.cache/nibble}, else a temporary folder.
+ */
 final class NativeCache {
     private static final Path FOLDER = choose(System.getenv("NIBBLE_CACHE"), System.getProperty("user.home"));
 
