@@ -49,7 +49,7 @@ public record SafetensorsIndex(Path path, SortedMap<String, String> weightMap) {
     /** Whether this system can have a file of this name at all. */
     private static boolean isPath(String file) {
         try {
-            Path.of(file);
+            Path _ = Path.of(file);
             return true;
         } catch (InvalidPathException e) {
             return false;
