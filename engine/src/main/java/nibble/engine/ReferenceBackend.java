@@ -3,7 +3,7 @@ package nibble.engine;
 /**
  * The operations as plain loops with sums in double: the specification that other backends are held to. One thread, slow.
  */
-public class ReferenceBackend implements Backend {
+public final class ReferenceBackend implements Backend {
 
     @Override
     public String description() {

@@ -1,6 +1,190 @@
 package nibble.engine;
 
-/** Placeholder until the kernels are in: the reference operations. */
-public final class VectorBackend extends ReferenceBackend {
-    public VectorBackend(int threads) {}
+import java.util.function.IntConsumer;
+import nibble.engine.vector.Addition;
+import nibble.engine.vector.CausalAttention;
+import nibble.engine.vector.Gemm;
+import nibble.engine.vector.Gemv;
+import nibble.engine.vector.Lanes;
+import nibble.engine.vector.RmsNorm;
+import nibble.engine.vector.Rotation;
+import nibble.engine.vector.RowSource;
+import nibble.engine.vector.SecondMoment;
+import nibble.engine.vector.Swiglu;
+import nibble.engine.vector.TokenLogProbabilities;
+
+/**
+ * The operations through the Vector API on all cores, in fp32; weights of any type are unpacked panel by panel. Owns its
+ * {@link Workers}.
+ */
+public final class VectorBackend implements Backend {
+    /** Floats of a task of the element-wise operations: 64 kB. */
+    private static final int ELEMENTS_PER_TASK = 1 << 14;
+
+    private final Workers workers;
+
+    public VectorBackend(int threads) {
+        this.workers = new Workers(threads);
+    }
+
+    @Override
+    public String description() {
+        return "cpu: Vector API, " + Lanes.bits() + "-bit vectors, " + workers.threads()
+                + (workers.threads() == 1 ? " thread" : " threads");
+    }
+
+    @Override
+    public Matrix allocate(int rows, int columns) {
+        return HostMatrix.zeros(rows, columns);
+    }
+
+    @Override
+    public Matrix upload(float[] values, int rows, int columns) {
+        return new HostMatrix(values.clone(), rows, columns);
+    }
+
+    @Override
+    public float[] download(Matrix matrix) {
+        return HostMatrix.copy(matrix, 0, matrix.rows());
+    }
+
+    @Override
+    public float[] download(Matrix matrix, int from, int count) {
+        return HostMatrix.copy(matrix, from, count);
+    }
+
+    @Override
+    public void copyRows(Matrix source, int from, int count, Matrix target, int firstRow) {
+        HostMatrix.copyRows(source, from, count, target, firstRow);
+    }
+
+    @Override
+    public void embed(DenseWeight embedding, int[] ids, Matrix out) {
+        Extents.require("embed", "out", out, ids.length, embedding.inFeatures());
+        Extents.ids(embedding, ids);
+        float[] to = HostMatrix.values(out);
+        int n = out.columns();
+        forEachRow(ids.length, n, t -> WeightRows.read(embedding, ids[t], 0, n, to, t * n));
+    }
+
+    @Override
+    public void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out) {
+        Extents.require("rmsNorm", "out", out, x.rows(), x.columns());
+        Extents.require("rmsNorm", "x", x, x.rows(), weight.length);
+        float[] from = HostMatrix.values(x);
+        float[] to = HostMatrix.values(out);
+        int n = x.columns();
+        forEachRow(x.rows(), n, t -> RmsNorm.row(from, t * n, n, weight, epsilon, to));
+    }
+
+    @Override
+    public void linear(Weight weight, Matrix x, Matrix out) {
+        Extents.linear(weight, x, out);
+        RowSource rows = (row, column, count, into, offset) -> WeightRows.read(weight, row, column, count, into, offset);
+        product(x, rows, weight.outFeatures(), out);
+    }
+
+    @Override
+    public void multiplyTransposed(Matrix a, Matrix b, Matrix out) {
+        Extents.require("multiplyTransposed", "b", b, b.rows(), a.columns());
+        Extents.require("multiplyTransposed", "out", out, a.rows(), b.rows());
+        product(a, RowSource.of(HostMatrix.values(b), b.columns()), b.rows(), out);
+    }
+
+    private void product(Matrix a, RowSource b, int n, Matrix out) {
+        float[] from = HostMatrix.values(a);
+        float[] to = HostMatrix.values(out);
+        if (a.rows() <= Gemv.MOST_ROWS) {
+            Gemv.multiply(workers, from, a.rows(), a.columns(), b, n, to);
+        } else {
+            Gemm.multiply(workers, from, a.rows(), a.columns(), b, n, to);
+        }
+    }
+
+    @Override
+    public void rope(Matrix x, int headDim, RotaryTable table, int firstPosition) {
+        Extents.rope(x, headDim, table, firstPosition);
+        float[] values = HostMatrix.values(x);
+        int n = x.columns();
+        int half = table.half();
+        forEachRow(x.rows(), n, t -> {
+            int angle = (firstPosition + t) * half;
+            for (int head = t * n; head < (t + 1) * n; head += headDim) {
+                Rotation.head(values, head, half, table.cos(), table.sin(), angle);
+            }
+        });
+    }
+
+    @Override
+    public void attention(
+            AttentionShape shape, Matrix query, int firstPosition, Matrix keys, Matrix values, Matrix out) {
+        Extents.attention(shape, query, firstPosition, keys, values, out);
+        CausalAttention.run(
+                workers,
+                shape,
+                HostMatrix.values(query),
+                query.rows(),
+                firstPosition,
+                HostMatrix.values(keys),
+                HostMatrix.values(values),
+                HostMatrix.values(out));
+    }
+
+    @Override
+    public void swiglu(Matrix gate, Matrix up, Matrix out) {
+        Extents.require("swiglu", "up", up, gate.rows(), gate.columns());
+        Extents.require("swiglu", "out", out, gate.rows(), gate.columns());
+        float[] g = HostMatrix.values(gate);
+        float[] u = HostMatrix.values(up);
+        float[] o = HostMatrix.values(out);
+        forEachPiece(o.length, (from, to) -> Swiglu.run(g, u, o, from, to));
+    }
+
+    @Override
+    public void add(Matrix x, Matrix into) {
+        Extents.require("add", "x", x, into.rows(), into.columns());
+        float[] from = HostMatrix.values(x);
+        float[] to = HostMatrix.values(into);
+        forEachPiece(to.length, (first, end) -> Addition.run(from, to, first, end));
+    }
+
+    @Override
+    public float[] logProbabilities(DenseWeight head, Matrix x, int[] next) {
+        Extents.logProbabilities(head, x, next);
+        RowSource rows = (row, column, count, into, offset) -> WeightRows.read(head, row, column, count, into, offset);
+        return TokenLogProbabilities.run(
+                workers, HostMatrix.values(x), head.inFeatures(), rows, head.outFeatures(), next);
+    }
+
+    @Override
+    public void addSecondMoment(Matrix x, Matrix moment) {
+        Extents.require("addSecondMoment", "moment", moment, x.columns(), x.columns());
+        SecondMoment.add(workers, HostMatrix.values(x), x.rows(), x.columns(), HostMatrix.values(moment));
+    }
+
+    private void forEachRow(int rows, int columns, IntConsumer row) {
+        int block = Math.max(1, ELEMENTS_PER_TASK / Math.max(1, columns));
+        workers.forEach((rows + block - 1) / block, task -> {
+            for (int t = task * block; t < Math.min(rows, (task + 1) * block); t++) {
+                row.accept(t);
+            }
+        });
+    }
+
+    private interface Piece {
+        void run(int from, int to);
+    }
+
+    /** Pieces begin at fixed places, so that which elements fall to the scalar tail does not depend on the threads. */
+    private void forEachPiece(int elements, Piece piece) {
+        workers.forEach(
+                (elements + ELEMENTS_PER_TASK - 1) / ELEMENTS_PER_TASK,
+                task -> piece.run(
+                        task * ELEMENTS_PER_TASK, Math.min(elements, (task + 1) * ELEMENTS_PER_TASK)));
+    }
+
+    @Override
+    public void close() {
+        workers.close();
+    }
 }

@@ -1,0 +1,19 @@
+package nibble.engine.vector;
+
+import static nibble.engine.vector.Lanes.COUNT;
+import static nibble.engine.vector.Lanes.load;
+
+/** {@code into += x}. */
+public final class Addition {
+    private Addition() {}
+
+    public static void run(float[] x, float[] into, int from, int to) {
+        int i = from;
+        for (; i <= to - COUNT; i += COUNT) {
+            load(into, i).add(load(x, i)).intoArray(into, i);
+        }
+        for (; i < to; i++) {
+            into[i] += x[i];
+        }
+    }
+}
