@@ -15,6 +15,9 @@ import java.util.Locale;
  * @param sha256 of the source's bytes (of a bundled corpus: of its parts in order), lower-case hex
  */
 public record CalibrationText(List<String> documents, String description, String sha256) {
+    // Held whole in memory, twice while it is read; the usual 128 blocks of 4096 ids are about 2 MB.
+    private static final long MAX_BYTES = 64L << 20;
+
     public CalibrationText {
         documents = List.copyOf(documents);
     }
@@ -39,12 +42,12 @@ public record CalibrationText(List<String> documents, String description, String
      * @throws BadDatasetException if the file is missing, empty, too large, not UTF-8, or a line is not such an object
      */
     public static CalibrationText file(Path file) {
-        Utf8File read = Utf8File.read(file);
+        Utf8File read = Utf8File.read(file, MAX_BYTES);
         String name = file.toString().toLowerCase(Locale.ROOT);
         boolean lines = name.endsWith(".jsonl") || name.endsWith(".ndjson") || name.endsWith(".json");
         List<String> documents = lines ? JsonLines.texts(file, read.text()) : List.of(read.text());
         String description =
-                lines ? "%s (%,d JSON lines with text)".formatted(file, documents.size()) : file + " (plain text)";
+                lines ? "%s (%d JSON lines with text)".formatted(file, documents.size()) : file + " (plain text)";
         return new CalibrationText(documents, description, read.sha256());
     }
 }

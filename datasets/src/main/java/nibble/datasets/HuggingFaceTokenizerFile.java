@@ -1,5 +1,6 @@
 package nibble.datasets;
 
+import ai.djl.engine.EngineException;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
@@ -23,8 +24,9 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
         setDefault("OPT_OUT_TRACKING", "true");
         setDefault("ai.djl.offline", "true");
         setDefault("RUST_FLAVOR", "cpu");
-        setDefault("DJL_CACHE_DIR", cacheFolder().toString());
-        setDefault("ENGINE_CACHE_DIR", cacheFolder().toString());
+        // The native library is unpacked here once, into a folder of its version.
+        setDefault("DJL_CACHE_DIR", NativeCache.folder().toString());
+        setDefault("ENGINE_CACHE_DIR", NativeCache.folder().toString());
     }
 
     private final HuggingFaceTokenizer tokenizer;
@@ -49,6 +51,12 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
             return new HuggingFaceTokenizerFile(tokenizer, bosId(tokenizer, configuredBos), vocabularySize);
         } catch (IOException e) {
             throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + e.getMessage(), e);
+        } catch (EngineException | LinkageError e) {
+            throw new BadDatasetException(
+                    ("%s: the tokenizer library of this platform cannot be loaded from %s: %s;"
+                                    + " set NIBBLE_CACHE to a folder that can be written and run from")
+                            .formatted(file, NativeCache.folder(), rootMessage(e)),
+                    e);
         } catch (RuntimeException e) {
             throw new BadDatasetException(
                     file + ": not a tokenizer this version can use: " + e.getMessage() + "; fetch the file again", e);
@@ -199,12 +207,12 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
         }
     }
 
-    private static Path cacheFolder() {
-        String configured = System.getenv("NIBBLE_CACHE");
-        Path root = configured == null || configured.isBlank()
-                ? Path.of(System.getProperty("user.home"), ".cache", "nibble")
-                : Path.of(configured);
-        return root.resolve("tokenizers");
+    private static String rootMessage(Throwable thrown) {
+        Throwable root = thrown;
+        while (root.getCause() != null) {
+            root = root.getCause();
+        }
+        return root.toString();
     }
 
     private static void setDefault(String property, String value) {

@@ -43,8 +43,9 @@ final class JsonLines {
             begin = end + 1;
         }
         if (texts.isEmpty()) {
-            throw new BadDatasetException("%s: no text in its %,d lines; expected one JSON object a line with a field \"text\""
-                    .formatted(file, line));
+            throw new BadDatasetException(
+                    "%s: no text in its %d lines; expected one JSON object a line with a field \"text\""
+                            .formatted(file, line));
         }
         return texts;
     }

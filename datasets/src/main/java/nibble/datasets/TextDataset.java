@@ -10,6 +10,9 @@ import java.nio.file.Path;
  * @param sha256 of the source's bytes before any joining, lower-case hex
  */
 public record TextDataset(String name, String text, String form, String sha256) {
+    // Encoded as one text, for which the encoder needs some 130 bytes a character; wikitext-2's test part has 1.3 MB.
+    private static final long MAX_BYTES = 32L << 20;
+
     /** The wikitext-2 raw test part, its rows joined by two newlines as the {@code gptq} recipe has it. */
     public static TextDataset wikitext2Test() {
         return new TextDataset("wikitext2", Wikitext2.joined(Wikitext2.test()), "rows_joined", Wikitext2.TEST_SHA256);
@@ -22,7 +25,7 @@ public record TextDataset(String name, String text, String form, String sha256) 
      * @throws BadDatasetException if the file is missing, empty, too large or not UTF-8
      */
     public static TextDataset file(Path file) {
-        Utf8File read = Utf8File.read(file);
+        Utf8File read = Utf8File.read(file, MAX_BYTES);
         return new TextDataset(file.toString(), read.text(), "as_is", read.sha256());
     }
 }

@@ -14,7 +14,7 @@ import java.util.List;
  * @param description of the text, with its SHA-256
  */
 public record TokenBlocks(int[][] blocks, long tokensFound, String description) {
-    // A document above this is encoded in parts that end at a line end: the encoder needs some 300 bytes of memory
+    // A document above this is encoded in parts that end at a line end: the encoder needs some 130 bytes of memory
     // for each character. Far above both bundled documents, so those are encoded whole.
     private static final int MAX_PART_CHARACTERS = 4_000_000;
 
@@ -26,8 +26,8 @@ public record TokenBlocks(int[][] blocks, long tokensFound, String description) 
      */
     public static TokenBlocks cut(Tokenizer tokenizer, CalibrationText text, int samples, int sequenceLength) {
         if (samples < 1 || sequenceLength < 1) {
-            throw new IllegalArgumentException("samples and sequence length must be positive, found " + samples + " and "
-                    + sequenceLength);
+            throw new IllegalArgumentException("samples and sequence length must be positive, found %d and %d"
+                    .formatted(samples, sequenceLength));
         }
         long wanted = (long) samples * sequenceLength;
         List<int[]> encoded = new ArrayList<>();
@@ -48,7 +48,7 @@ public record TokenBlocks(int[][] blocks, long tokensFound, String description) 
             long full = found / sequenceLength;
             String advice = full > 0 ? "--samples " + full + " or " : "";
             throw new BadDatasetException(
-                    "%,d blocks of %d tokens found in %s (%,d tokens), %,d asked; give %sa larger --calibration"
+                    "%d blocks of %d tokens found in %s (%d tokens), %d asked; give %sa larger --calibration"
                             .formatted(full, sequenceLength, text.description(), found, samples, advice));
         }
         return new TokenBlocks(

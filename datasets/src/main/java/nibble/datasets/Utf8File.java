@@ -21,10 +21,7 @@ import java.util.HexFormat;
  * @param sha256 of the bytes of the file, lower-case hex
  */
 record Utf8File(String text, String sha256) {
-    /** Text is held whole; a usual calibration set (128 blocks of 4096 ids) is about 2 MB. */
-    static final long MAX_BYTES = 256L << 20;
-
-    static Utf8File read(Path file) {
+    static Utf8File read(Path file, long maxBytes) {
         byte[] bytes;
         try {
             if (!Files.exists(file)) {
@@ -34,9 +31,10 @@ record Utf8File(String text, String sha256) {
                 throw new BadDatasetException(file + ": not a file; give the path of one text or JSONL file");
             }
             long size = Files.size(file);
-            if (size > MAX_BYTES) {
-                throw new BadDatasetException("%s: %,d bytes, at most %,d are read; cut the file, a few megabytes suffice"
-                        .formatted(file, size, MAX_BYTES));
+            if (size > maxBytes) {
+                throw new BadDatasetException(
+                        "%s: %d bytes, at most %d are read; cut the file, a few megabytes suffice"
+                                .formatted(file, size, maxBytes));
             }
             bytes = Files.readAllBytes(file);
         } catch (IOException e) {

@@ -59,7 +59,8 @@ public final class Wikitext2 {
         byte[] bytes;
         try (InputStream in = Wikitext2.class.getResourceAsStream(resource)) {
             if (in == null) {
-                throw new BadDatasetException("bundled " + resource + " is missing from this build; build Nibble again");
+                throw new BadDatasetException(
+                        "bundled " + resource + " is missing from this build; build Nibble again");
             }
             bytes = new BZip2CompressorInputStream(new BufferedInputStream(in)).readAllBytes();
         } catch (IOException e) {

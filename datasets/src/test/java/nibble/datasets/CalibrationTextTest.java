@@ -100,6 +100,17 @@ class CalibrationTextTest {
                 .hasMessageContaining("no text in its 1 lines");
     }
 
+    @Test
+    void a_file_too_large_to_hold_is_refused_before_it_is_read() throws IOException {
+        Path file = folder.resolve("huge.txt");
+        try (var sparse = new java.io.RandomAccessFile(file.toFile(), "rw")) {
+            sparse.setLength(1L << 32);
+        }
+        assertThatThrownBy(() -> CalibrationText.file(file))
+                .isInstanceOf(BadDatasetException.class)
+                .hasMessageContaining("huge.txt: 4294967296 bytes, at most 67108864 are read; cut the file");
+    }
+
     private Path write(String name, String content) throws IOException {
         return Files.writeString(folder.resolve(name), content);
     }

@@ -33,7 +33,8 @@ class TokenBlocksTest {
     @Test
     void documents_are_joined_behind_one_bos_and_cut() {
         TokenBlocks blocks = TokenBlocks.cut(CHARACTERS, text("ab", "cdefghij", "k"), 3, 4);
-        assertThat(blocks.blocks()).isDeepEqualTo(new int[][] {{1, 'a', 'b', 'c'}, {'d', 'e', 'f', 'g'}, {'h', 'i', 'j', 'k'}});
+        assertThat(blocks.blocks()).isDeepEqualTo(
+                new int[][] {{1, 'a', 'b', 'c'}, {'d', 'e', 'f', 'g'}, {'h', 'i', 'j', 'k'}});
         assertThat(blocks.tokensFound()).isEqualTo(12);
         assertThat(blocks.tokens()).isEqualTo(12);
         assertThat(blocks.description()).isEqualTo("letters, sha256 00ff");
@@ -65,8 +66,10 @@ class TokenBlocksTest {
 
     @Test
     void a_size_below_one_is_refused() {
-        assertThatThrownBy(() -> TokenBlocks.cut(CHARACTERS, text("ab"), 0, 4)).isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> TokenBlocks.cut(CHARACTERS, text("ab"), 1, 0)).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> TokenBlocks.cut(CHARACTERS, text("ab"), 0, 4))
+                .isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> TokenBlocks.cut(CHARACTERS, text("ab"), 1, 0))
+                .isInstanceOf(IllegalArgumentException.class);
     }
 
     @Test

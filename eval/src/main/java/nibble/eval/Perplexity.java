@@ -61,8 +61,9 @@ public final class Perplexity {
         }
         int available = ids.length / context;
         if (available == 0) {
-            throw new BadDatasetException("the text has %,d tokens, one window needs %,d; give a longer text or a smaller --context"
-                    .formatted(ids.length, context));
+            throw new BadDatasetException(
+                    "the text has %d tokens, one window needs %d; give a longer text or a smaller --context"
+                            .formatted(ids.length, context));
         }
         int windows = Math.min(available, maxWindows.orElse(available));
         checkIds(model, ids, windows * context);
@@ -101,7 +102,8 @@ public final class Perplexity {
             float value = logProbabilities[i];
             if (!Float.isFinite(value)) {
                 throw new NonFiniteLogProbabilityException(
-                        "window %d (counted from 0), prediction %d, token %,d of the text: log-probability is %s; the weights or the arithmetic of the model are broken"
+                        ("window %d (counted from 0), prediction %d, token %d of the text: log-probability is %s;"
+                                        + " the weights or the arithmetic of the model are broken")
                                 .formatted(window, i, begin + i + 1, value));
             }
             sum -= value;
@@ -114,8 +116,9 @@ public final class Perplexity {
             throw new IllegalArgumentException("context must be at least 2 tokens, found " + context);
         }
         if (context > model.contextTokens()) {
-            throw new IllegalArgumentException("context of %,d tokens asked, the model was made for %,d; give --context %d or less"
-                    .formatted(context, model.contextTokens(), model.contextTokens()));
+            throw new IllegalArgumentException(
+                    "context of %d tokens asked, the model was made for %d; give --context %d or less"
+                            .formatted(context, model.contextTokens(), model.contextTokens()));
         }
     }
 
@@ -123,7 +126,8 @@ public final class Perplexity {
         for (int i = 0; i < count; i++) {
             if (ids[i] < 0 || ids[i] >= model.vocabularySize()) {
                 throw new BadDatasetException(
-                        "token %,d of the text is id %d, the model has ids 0 to %d; tokenizer and model do not belong together"
+                        ("token %d of the text is id %d, the model has ids 0 to %d;"
+                                        + " tokenizer and model do not belong together")
                                 .formatted(i, ids[i], model.vocabularySize() - 1));
             }
         }
