@@ -4,10 +4,12 @@ import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
+import org.jspecify.annotations.Nullable;
 
 /** What makes files survive a loss of power: a rename is durable only when file and folder have been synced. */
 final class Durable {
@@ -37,7 +39,7 @@ final class Durable {
             }
 
             @Override
-            public FileVisitResult postVisitDirectory(Path visited, java.io.@org.jspecify.annotations.Nullable IOException failed)
+            public FileVisitResult postVisitDirectory(Path visited, @Nullable IOException failed)
                     throws IOException {
                 if (failed != null) {
                     throw failed;
@@ -50,7 +52,7 @@ final class Durable {
 
     /** Deletes a folder and all in it, links as links. */
     static void deleteTree(Path folder) throws IOException {
-        if (!Files.exists(folder, java.nio.file.LinkOption.NOFOLLOW_LINKS)) {
+        if (!Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
             return;
         }
         Files.walkFileTree(folder, new SimpleFileVisitor<>() {
@@ -61,7 +63,7 @@ final class Durable {
             }
 
             @Override
-            public FileVisitResult postVisitDirectory(Path visited, java.io.@org.jspecify.annotations.Nullable IOException failed)
+            public FileVisitResult postVisitDirectory(Path visited, @Nullable IOException failed)
                     throws IOException {
                 Files.deleteIfExists(visited);
                 return FileVisitResult.CONTINUE;

@@ -85,7 +85,9 @@ public record LlamaConfig(
                     heads + " heads of " + headDim + ", expected an even head_dim and at most " + MAX_WIDTH
                             + " in all; take the model's original config.json");
         }
-        List<Integer> bos = keys.integers("bos_token_id", -1, Integer.MAX_VALUE);
+        // An absent key has the default of transformers; null says that there is none.
+        List<Integer> bos = json.has("bos_token_id") ? keys.integers("bos_token_id", -1, Integer.MAX_VALUE) : List.of(1);
+        List<Integer> eos = json.has("eos_token_id") ? keys.integers("eos_token_id", 0, Integer.MAX_VALUE) : List.of(2);
         return new LlamaConfig(
                 ARCHITECTURE,
                 hidden,
@@ -101,9 +103,15 @@ public record LlamaConfig(
                 keys.flag("tie_word_embeddings", false),
                 dtype(keys),
                 bos.isEmpty() ? -1 : bos.getFirst(),
-                keys.integers("eos_token_id", 0, Integer.MAX_VALUE),
+                eos,
                 keys.object("quantization_config").map(object -> QuantizationConfig.read(configJson, object, true)),
                 json);
+    }
+
+    /** A copy of the whole config as found, which the caller may change. */
+    @Override
+    public ObjectNode json() {
+        return json.deepCopy();
     }
 
     /** This config, with what another file says of its quantization. */

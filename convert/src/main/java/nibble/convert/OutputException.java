@@ -1,6 +1,9 @@
 package nibble.convert;
 
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
 /** Output that could not be written: disk full, no permission, folder in use. The message says where and what to do. */
@@ -17,12 +20,12 @@ public final class OutputException extends RuntimeException {
 
     /** What the operating system refused while {@code doing} (as "writing"), with advice that fits the refusal. */
     public static OutputException of(Path where, String doing, IOException cause) {
-        String reason = cause.getMessage() == null ? "" : cause.getMessage();
+        String reason = cause.getMessage() == null ? cause.toString() : cause.getMessage();
         String advice =
                 switch (cause) {
-                    case java.nio.file.AccessDeniedException _ -> "permission denied; choose a folder you may write to";
-                    case java.nio.file.FileAlreadyExistsException _ -> "it exists already; remove it or choose another name";
-                    case java.nio.file.NoSuchFileException _ -> "a part of the path does not exist; check the path";
+                    case AccessDeniedException _ -> "permission denied; choose a folder you may write to";
+                    case FileAlreadyExistsException _ -> "it exists already; remove it or choose another name";
+                    case NoSuchFileException _ -> "a part of the path does not exist; check the path";
                     default ->
                         reason.contains("No space left") || reason.contains("Disk quota")
                                 ? reason + "; free some disk space or choose another disk, then run again"

@@ -1,6 +1,7 @@
 package nibble.convert;
 
 import java.io.IOException;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -142,7 +143,7 @@ public final class OutputFolder implements AutoCloseable {
         for (Path parent : madeParents) {
             try {
                 Files.deleteIfExists(parent);
-            } catch (java.nio.file.DirectoryNotEmptyException e) {
+            } catch (DirectoryNotEmptyException e) {
                 // Someone else uses it now.
                 return;
             }

@@ -111,8 +111,8 @@ public final class SafetensorsFile {
             }
             if (entry.end() > dataBytes) {
                 throw new BadCheckpointException(
-                        path, "tensor " + entry.name() + ": ends at file byte " + Math.addExact(dataStart, entry.end())
-                                + ", the file has " + (dataStart + dataBytes) + "; it was cut short, get it again");
+                        path, "tensor " + entry.name() + ": ends at data byte " + entry.end() + ", the file has "
+                                + dataBytes + " after its header of " + dataStart + "; it was cut short, get it again");
             }
             next = entry.end();
         }

@@ -2,6 +2,7 @@ package nibble.convert;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
@@ -45,10 +46,21 @@ public record SafetensorsIndex(Path path, SortedMap<String, String> weightMap) {
         return new SafetensorsIndex(path, files);
     }
 
+    /** Whether this system can have a file of this name at all. */
+    private static boolean isPath(String file) {
+        try {
+            Path.of(file);
+            return true;
+        } catch (InvalidPathException e) {
+            return false;
+        }
+    }
+
     private static void checkPlain(Path path, String tensor, String file) {
         boolean leaves = file.isEmpty()
                 || file.startsWith(".")
-                || file.chars().anyMatch(c -> c == '/' || c == '\\' || c == ':' || c < ' ');
+                || file.chars().anyMatch(c -> c == '/' || c == '\\' || c == ':' || c < ' ')
+                || !isPath(file);
         if (leaves) {
             throw new BadCheckpointException(
                     path, "tensor " + tensor + ": file name " + StrictJson.quoted(file)

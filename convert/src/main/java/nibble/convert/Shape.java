@@ -1,5 +1,6 @@
 package nibble.convert;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
 
@@ -21,7 +22,7 @@ public record Shape(List<Long> dims) {
     }
 
     public static Shape of(long... dims) {
-        return new Shape(java.util.Arrays.stream(dims).boxed().toList());
+        return new Shape(Arrays.stream(dims).boxed().toList());
     }
 
     public int rank() {

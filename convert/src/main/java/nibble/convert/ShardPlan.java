@@ -2,6 +2,7 @@ package nibble.convert;
 
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
@@ -65,7 +66,7 @@ public final class ShardPlan {
                         + SafetensorsFile.MAX_HEADER_BYTES + "; choose smaller shards");
             }
             byte[] header = new byte[Long.BYTES + padded];
-            java.util.Arrays.fill(header, (byte) ' ');
+            Arrays.fill(header, (byte) ' ');
             for (int i = 0; i < Long.BYTES; i++) {
                 header[i] = (byte) ((long) padded >>> (8 * i));
             }

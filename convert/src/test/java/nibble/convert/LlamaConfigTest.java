@@ -1,0 +1,223 @@
+package nibble.convert;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class LlamaConfigTest {
+    @TempDir
+    Path folder;
+
+    // Parameters: published totals of the models' weights.
+    @ParameterizedTest
+    @CsvSource({
+        "7b, 4096, 11008, 32, 32, 32, 291, 6738415616",
+        "13b, 5120, 13824, 40, 40, 40, 363, 13015864320",
+        "70b, 8192, 28672, 80, 64, 8, 723, 68976648192"
+    })
+    void llama_2_has_the_published_shape(
+            String size, int hidden, int inner, int layers, int heads, int kvHeads, int tensors, long parameters)
+            throws URISyntaxException {
+        LlamaConfig config = LlamaConfig.read(
+                Path.of(LlamaConfigTest.class.getResource("llama-2-" + size + "-config.json").toURI()));
+
+        assertThat(config.hiddenSize()).isEqualTo(hidden);
+        assertThat(config.intermediateSize()).isEqualTo(inner);
+        assertThat(config.layers()).isEqualTo(layers);
+        assertThat(config.heads()).isEqualTo(heads);
+        assertThat(config.kvHeads()).isEqualTo(kvHeads);
+        assertThat(config.headDim()).isEqualTo(128);
+        assertThat(config.rmsNormEps()).isEqualTo(1e-5);
+        assertThat(config.rope()).isEqualTo(new Rope(10_000, new Rope.None()));
+        assertThat(config.dtype()).isEqualTo(DType.F16);
+        assertThat(config.quantization()).isEmpty();
+        assertThat(config.tensors()).hasSize(tensors);
+        assertThat(config.tensors().stream().mapToLong(spec -> spec.shape().elements()).sum()).isEqualTo(parameters);
+        assertThat(config.spec(LlamaLinear.K, 1))
+                .isEqualTo(new TensorSpec("model.layers.1.self_attn.k_proj.weight", DType.F16, Shape.of(kvHeads * 128L, hidden)));
+        assertThat(config.spec(LlamaLinear.DOWN, 0).shape()).isEqualTo(Shape.of(hidden, inner));
+    }
+
+    @Test
+    void tensors_come_in_canonical_order() throws IOException {
+        List<String> names = TinyCheckpoint.config(folder).tensors().stream().map(TensorSpec::name).toList();
+        String layer = "model.layers.0.";
+        assertThat(names.subList(0, 11))
+                .containsExactly(
+                        "model.embed_tokens.weight", layer + "input_layernorm.weight", layer + "self_attn.q_proj.weight",
+                        layer + "self_attn.k_proj.weight", layer + "self_attn.v_proj.weight", layer + "self_attn.o_proj.weight",
+                        layer + "post_attention_layernorm.weight", layer + "mlp.gate_proj.weight", layer + "mlp.up_proj.weight",
+                        layer + "mlp.down_proj.weight", "model.layers.1.input_layernorm.weight");
+        assertThat(names.subList(names.size() - 2, names.size())).containsExactly("model.norm.weight", "lm_head.weight");
+        assertThat(TinyCheckpoint.config(folder, json -> json.put("tie_word_embeddings", true)).tensors())
+                .hasSize(names.size() - 1);
+    }
+
+    @Test
+    void todays_keys_say_the_same_as_those_of_2023() throws IOException {
+        LlamaConfig old = TinyCheckpoint.config(folder, json -> {
+            json.put("torch_dtype", "bfloat16").put("rope_theta", 5e5);
+            json.putObject("rope_scaling").put("type", "linear").put("factor", 4.0);
+        });
+        LlamaConfig today = TinyCheckpoint.config(folder, json -> {
+            json.remove(List.of("torch_dtype", "rope_theta", "rope_scaling"));
+            json.put("dtype", "bfloat16");
+            json.putObject("rope_parameters").put("rope_type", "linear").put("factor", 4.0).put("rope_theta", 5e5);
+        });
+        assertThat(today.rope()).isEqualTo(old.rope()).isEqualTo(new Rope(5e5, new Rope.Linear(4)));
+        assertThat(today.dtype()).isEqualTo(old.dtype()).isEqualTo(DType.BF16);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "{\"type\":\"dynamic\",\"factor\":2}|DynamicNtk[factor=2.0]",
+        "{\"rope_type\":\"default\"}|None[]",
+        "{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}"
+                + "|Llama3[factor=8.0, lowFreqFactor=1.0, highFreqFactor=4.0, originalMaxPositions=8192]"
+    })
+    void rope_scaling_is_read(String scaling, String expected) throws IOException {
+        var parsed = new ObjectMapper().readTree(scaling);
+        LlamaConfig config = TinyCheckpoint.config(folder, json -> json.set("rope_scaling", parsed));
+        assertThat(config.rope().scaling()).hasToString(expected);
+    }
+
+    @Test
+    void absent_and_null_keys_have_the_defaults_of_transformers() throws IOException {
+        LlamaConfig config = TinyCheckpoint.config(folder, json -> {
+            json.remove(List.of("num_key_value_heads", "rope_theta", "rope_scaling", "torch_dtype", "max_position_embeddings"));
+            json.putNull("bos_token_id").putNull("eos_token_id").putNull("head_dim");
+        });
+        assertThat(config.kvHeads()).isEqualTo(4);
+        assertThat(config.headDim()).isEqualTo(8);
+        assertThat(config.rope().theta()).isEqualTo(10_000);
+        assertThat(config.maxPositions()).isEqualTo(2048);
+        assertThat(config.bosId()).isEqualTo(-1);
+        assertThat(config.eosIds()).isEmpty();
+        assertThat(config.tiedEmbeddings()).isFalse();
+    }
+
+    @Test
+    void absent_ids_are_those_of_llama() throws IOException {
+        LlamaConfig config = TinyCheckpoint.config(folder, json -> json.remove(List.of("bos_token_id", "eos_token_id")));
+        assertThat(config.bosId()).isEqualTo(1);
+        assertThat(config.eosIds()).containsExactly(2);
+    }
+
+    @Test
+    void the_carried_config_keeps_every_key_and_is_a_copy() throws IOException {
+        LlamaConfig config = TinyCheckpoint.config(folder, json -> json.put("something_else", "kept"));
+        config.json().removeAll();
+        assertThat(config.json().path("something_else").asText()).isEqualTo("kept");
+    }
+
+    @Test
+    void end_of_text_may_be_several_ids_and_the_head_width_is_free() throws IOException {
+        LlamaConfig config = TinyCheckpoint.config(folder, json -> {
+            json.putArray("eos_token_id").add(3).add(5);
+            json.put("head_dim", 16);
+        });
+        assertThat(config.eosIds()).containsExactly(3, 5);
+        assertThat(config.outFeatures(LlamaLinear.Q)).isEqualTo(64);
+        assertThat(config.inFeatures(LlamaLinear.O)).isEqualTo(64);
+        assertThat(config.spec(LlamaLinear.V, 0).shape()).isEqualTo(Shape.of(32, 32));
+    }
+
+    @Test
+    void awq_is_read_in_todays_and_in_the_first_keys() throws IOException {
+        LlamaConfig config = TinyCheckpoint.config(folder, json -> json.putObject("quantization_config")
+                .put("quant_method", "awq").put("bits", 4).put("group_size", 128).put("zero_point", true).put("version", "gemm")
+                .putNull("modules_to_not_convert"));
+        assertThat(config.quantization()).contains(new QuantizationConfig("awq", 4, 128, true, "gemm"));
+        ObjectNode first = (ObjectNode) new ObjectMapper().readTree("{\"zero_point\":true,\"q_group_size\":-1,\"w_bit\":4,\"version\":\"GEMM\"}");
+        assertThat(QuantizationConfig.read(folder, first, false)).isEqualTo(new QuantizationConfig("awq", 4, -1, true, "gemm"));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128}|method \"gptq\"",
+        "{\"bits\":4,\"group_size\":128}|\"quantization_config.quant_method\" is missing",
+        "{\"quant_method\":\"awq\",\"bits\":3,\"group_size\":128}|3 bits",
+        "{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":128,\"version\":\"gemv\"}|version \"gemv\"",
+        "{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":128,\"zero_point\":false}|zero_point false",
+        "{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":7}|group size 7",
+        "{\"quant_method\":\"awq\",\"bits\":4}|group_size\" is missing",
+        "{\"quant_method\":4}|expected a string",
+        "[]|expected an object or null"
+    })
+    void other_quantizations_are_refused_by_name(String quantization, String expected) throws IOException {
+        var parsed = new ObjectMapper().readTree(quantization);
+        assertThatThrownBy(() -> TinyCheckpoint.config(folder, json -> json.set("quantization_config", parsed)))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("config.json: ")
+                .hasMessageContaining(expected);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "architectures|[\"MistralForCausalLM\"]|MistralForCausalLM",
+        "architectures|[]|list of one name",
+        "architectures|\"LlamaForCausalLM\"|list of one name",
+        "model_type|\"mistral\"|model_type \"mistral\"",
+        "hidden_act|\"gelu\"|hidden_act \"gelu\"",
+        "attention_bias|true|attention_bias true",
+        "mlp_bias|true|mlp_bias true",
+        "mlp_bias|\"no\"|expected true or false",
+        "hidden_size|0|integer from 1",
+        "hidden_size|-4096|integer from 1",
+        "hidden_size|4096.5|integer from 1",
+        "hidden_size|\"32\"|integer from 1",
+        "hidden_size|99999999999999999999999|integer from 1",
+        "hidden_size|null|\"hidden_size\" is missing",
+        "hidden_size|33|not a multiple of num_attention_heads",
+        "num_hidden_layers|2000000000|integer from 1",
+        "num_attention_heads|[4]|integer from 1",
+        "num_key_value_heads|3|not a multiple",
+        "head_dim|7|even head_dim",
+        "head_dim|1000000|\"head_dim\" is 1000000",
+        "num_attention_heads|65536|not a multiple",
+        "vocab_size|1e9|integer from 1",
+        "rms_norm_eps|0|number from",
+        "rms_norm_eps|\"1e-5\"|number from",
+        "rope_theta|-1|number from",
+        "rope_scaling|{\"type\":\"yarn\",\"factor\":2}|rope type \"yarn\"",
+        "rope_scaling|{\"type\":\"linear\"}|\"rope_scaling.factor\" is missing",
+        "rope_scaling|{\"type\":\"linear\",\"factor\":0.5}|number from",
+        "rope_scaling|{\"rope_type\":\"llama3\",\"factor\":8}|low_freq_factor\" is missing",
+        "rope_scaling|\"linear\"|expected an object or null",
+        "rope_scaling|{\"rope_type\":\"longrope\"}|supported: default, linear, dynamic, llama3",
+        "torch_dtype|\"int8\"|torch_dtype \"int8\"",
+        "eos_token_id|\"2\"|integer from 0",
+        "tie_word_embeddings|1|expected true or false"
+    })
+    void unsupported_or_senseless_values_are_refused_by_name(String key, String value, String expected) throws IOException {
+        var parsed = new ObjectMapper().readTree(value);
+        assertThatThrownBy(() -> TinyCheckpoint.config(folder, json -> json.set(key, parsed)))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("config.json: ")
+                .hasMessageContaining(expected);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {"{\"a\":1,\"a\":2}|Duplicate", "[]|expected an object", "{|no valid JSON", "''|expected an object", "{} x|no valid JSON"})
+    void texts_that_are_no_json_object_are_refused(String text, String expected) throws IOException {
+        Path file = Files.writeString(folder.resolve("config.json"), text);
+        assertThatThrownBy(() -> LlamaConfig.read(file)).isInstanceOf(BadCheckpointException.class).hasMessageContaining(expected);
+    }
+
+    @Test
+    void deep_nesting_is_refused() throws IOException {
+        Path file = Files.writeString(folder.resolve("config.json"), "{\"a\":" + "[".repeat(100_000));
+        assertThatThrownBy(() -> LlamaConfig.read(file)).isInstanceOf(BadCheckpointException.class).hasMessageContaining("depth");
+    }
+}
