@@ -35,11 +35,16 @@ public record QuantizedLayer(short[] inputNorm, Map<LlamaLinear, QuantizedLinear
     }
 
     private QuantizedWeight weight(LlamaLinear linear) {
+        return new QuantizedWeight(linear(linear));
+    }
+
+    /** One of the seven. */
+    public QuantizedLinear linear(LlamaLinear linear) {
         QuantizedLinear quantized = linears.get(linear);
         if (quantized == null) {
             throw new IllegalStateException("quantized layer without " + linear.path());
         }
-        return new QuantizedWeight(quantized);
+        return quantized;
     }
 
     private static float[] floats(short[] halves) {

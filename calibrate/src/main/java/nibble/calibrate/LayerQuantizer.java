@@ -1,0 +1,261 @@
+package nibble.calibrate;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import nibble.calibrate.ProgressListener.Stage;
+import nibble.calibrate.ScaleSearch.Choice;
+import nibble.convert.LlamaConfig;
+import nibble.convert.LlamaLinear;
+import nibble.engine.Backend;
+import nibble.engine.LinearInput;
+import nibble.engine.Matrix;
+import nibble.engine.Workers;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.QuantizedLinear;
+import nibble.pack.Rounding;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Quantizes one decoder layer: scales for its four pairs, each searched on the original weights; then all of them applied;
+ * then a clip for each group; then rounding. No pair is left with a larger output error than plain rounding gives.
+ */
+final class LayerQuantizer {
+    // q and k are not clipped: their product decides attention, and AWQ found clipping them harmful.
+    private static final Set<LlamaLinear> CLIPPED =
+            EnumSet.of(LlamaLinear.V, LlamaLinear.O, LlamaLinear.GATE, LlamaLinear.UP, LlamaLinear.DOWN);
+
+    private final QuantizationSpec spec;
+    private final Backend backend;
+    private final Workers workers;
+    private final Progress progress;
+    private final HeadTie tie;
+    private final OutputError error;
+    private final ScaleSearch scaleSearch;
+    private final ClipSearch clipSearch;
+
+    record Outcome(QuantizedLayer layer, QuantizationReport.Layer report) {}
+
+    /**
+     * A linear ready to be rounded.
+     *
+     * @param limits magnitudes to clip to [outFeatures, groups], or null for none
+     * @param shares clip as a share of the largest weight, as limits; empty for none
+     * @param loss output error against the original
+     */
+    private record Prepared(ScaledLinear linear, float @Nullable [] limits, float[] shares, double loss) {}
+
+    LayerQuantizer(LlamaConfig config, QuantizationSpec spec, Backend backend, Workers workers, Progress progress) {
+        this.spec = spec;
+        this.backend = backend;
+        this.workers = workers;
+        this.progress = progress;
+        this.tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
+        this.error = new OutputError(backend, workers, spec);
+        this.scaleSearch = new ScaleSearch(error, workers, spec, tie);
+        this.clipSearch = new ClipSearch(workers, spec);
+    }
+
+    /** Plain rounding; output errors are reported where there are statistics. */
+    Outcome round(LayerSource source, @Nullable LayerStatistics statistics) {
+        progress.stage(Stage.ROUNDING);
+        PairScales ones = new PairScales(source, tie);
+        Map<LlamaLinear, Prepared> prepared = new EnumMap<>(LlamaLinear.class);
+        for (LlamaLinear linear : LlamaLinear.values()) {
+            ScaledLinear scaled = ones.linear(linear);
+            double loss = statistics == null ? 0 : error.total(scaled, null, moment(statistics, linear));
+            prepared.put(linear, new Prepared(scaled, null, new float[0], loss));
+        }
+        return finish(source, ones, prepared, statistics, losses(prepared), List.of());
+    }
+
+    Outcome quantize(LayerSource source, LayerStatistics statistics) {
+        progress.stage(Stage.SCALE_SEARCH);
+        PairScales scales = new PairScales(source, tie);
+        Map<LlamaLinear, Double> rounded = new EnumMap<>(LlamaLinear.class);
+        for (LlamaLinear linear : LlamaLinear.values()) {
+            rounded.put(linear, error.total(scales.linear(linear), null, moment(statistics, linear)));
+        }
+        Map<ScalePair, Choice> choices = new EnumMap<>(ScalePair.class);
+        for (ScalePair pair : ScalePair.values()) {
+            double work = Work.product(source, pair.readers());
+            Choice choice = scaleSearch.search(pair, source, statistics, () -> progress.add(work));
+            choices.put(pair, choice);
+            scales.set(pair, choice.scales());
+        }
+
+        progress.stage(Stage.CLIP_SEARCH);
+        Set<ScalePair> takenBack = EnumSet.noneOf(ScalePair.class);
+        Map<LlamaLinear, Prepared> prepared = prepare(scales, statistics);
+        for (ScalePair worse = worse(prepared, rounded, choices, takenBack);
+                worse != null;
+                worse = worse(prepared, rounded, choices, takenBack)) {
+            takenBack.add(worse);
+            scales.reset(worse);
+            prepared = prepare(scales, statistics);
+        }
+
+        progress.stage(Stage.ROUNDING);
+        Map<LlamaLinear, Double> losses = losses(prepared);
+        List<QuantizationReport.Pair> pairs = new ArrayList<>();
+        choices.forEach((pair, choice) -> {
+            boolean fallback = takenBack.contains(pair);
+            Candidate candidate = fallback ? Candidate.IDENTITY : choice.candidate();
+            pairs.add(new QuantizationReport.Pair(
+                    pair.label(),
+                    candidate.formula().label(),
+                    candidate.ratio(),
+                    fallback ? choice.identityLoss() : choice.loss(),
+                    sum(losses, pair),
+                    sum(rounded, pair),
+                    fallback));
+        });
+        return finish(source, scales, prepared, statistics, rounded, pairs);
+    }
+
+    /** Clips every linear that is clipped, row by row only where the whole row's output gets better by it. */
+    private Map<LlamaLinear, Prepared> prepare(PairScales scales, LayerStatistics statistics) {
+        Map<LlamaLinear, Prepared> prepared = new EnumMap<>(LlamaLinear.class);
+        Map<LinearInput, float[]> moments = new EnumMap<>(LinearInput.class);
+        for (LlamaLinear name : LlamaLinear.values()) {
+            ScaledLinear linear = scales.linear(name);
+            Matrix moment = moment(statistics, name);
+            double[] plain = error.rows(linear, null, moment);
+            if (!CLIPPED.contains(name)) {
+                prepared.put(name, new Prepared(linear, null, new float[0], OutputError.sum(plain)));
+                continue;
+            }
+            float[] values = moments.computeIfAbsent(
+                    ScalePair.reading(name).input(), _ -> backend.download(moment));
+            ClipSearch.Clip clip = clipSearch.search(linear, values);
+            double[] clipped = error.rows(linear, clip.limits(), moment);
+            int groups = clip.limits().length / linear.outFeatures();
+            for (int row = 0; row < plain.length; row++) {
+                if (clipped[row] < plain[row]) {
+                    plain[row] = clipped[row];
+                } else {
+                    Arrays.fill(clip.limits(), row * groups, (row + 1) * groups, Float.POSITIVE_INFINITY);
+                    Arrays.fill(clip.shares(), row * groups, (row + 1) * groups, 1f);
+                }
+            }
+            prepared.put(name, new Prepared(linear, clip.limits(), clip.shares(), OutputError.sum(plain)));
+            progress.add(Work.clip(linear, spec));
+        }
+        return prepared;
+    }
+
+    /** A pair whose scale must be taken back, since its readers, or those its rows produce for, got worse; or null. */
+    private static @Nullable ScalePair worse(
+            Map<LlamaLinear, Prepared> prepared,
+            Map<LlamaLinear, Double> rounded,
+            Map<ScalePair, Choice> choices,
+            Set<ScalePair> takenBack) {
+        Map<LlamaLinear, Double> losses = losses(prepared);
+        for (ScalePair pair : ScalePair.values()) {
+            if (sum(losses, pair) <= sum(rounded, pair)) {
+                continue;
+            }
+            if (isScaled(pair, choices, takenBack)) {
+                return pair;
+            }
+            // The rows of v_proj and up_proj are divided by the next pair's scale, which moves their own rounding a little.
+            ScalePair next = pair == ScalePair.ATTENTION_NORM ? ScalePair.VALUE_OUTPUT : ScalePair.UP_DOWN;
+            if (isScaled(next, choices, takenBack)) {
+                return next;
+            }
+        }
+        return null;
+    }
+
+    private static boolean isScaled(ScalePair pair, Map<ScalePair, Choice> choices, Set<ScalePair> takenBack) {
+        Choice choice = choices.get(pair);
+        return choice != null && !choice.candidate().equals(Candidate.IDENTITY) && !takenBack.contains(pair);
+    }
+
+    private Outcome finish(
+            LayerSource source,
+            PairScales scales,
+            Map<LlamaLinear, Prepared> prepared,
+            @Nullable LayerStatistics statistics,
+            Map<LlamaLinear, Double> rounded,
+            List<QuantizationReport.Pair> pairs) {
+        Map<LlamaLinear, QuantizedLinear> linears = new EnumMap<>(LlamaLinear.class);
+        List<QuantizationReport.Linear> reports = new ArrayList<>();
+        prepared.forEach((name, ready) -> {
+            linears.put(name, roundOff(source, name, ready));
+            Double relative = null;
+            Double rtn = null;
+            if (statistics != null) {
+                double size = error.outputSize(ready.linear, moment(statistics, name));
+                relative = size == 0 ? 0 : ready.loss / size;
+                rtn = size == 0 ? 0 : rounded.getOrDefault(name, 0.0) / size;
+            }
+            reports.add(new QuantizationReport.Linear(
+                    name.module(source.layer()),
+                    ready.linear.outFeatures(),
+                    ready.linear.inFeatures(),
+                    relative,
+                    rtn,
+                    error.weightError(ready.linear, ready.limits),
+                    clippedShare(ready.shares),
+                    meanShare(ready.shares)));
+        });
+        QuantizedLayer layer = new QuantizedLayer(
+                scales.foldedNorm(ScalePair.ATTENTION_NORM), linears, scales.foldedNorm(ScalePair.MLP_NORM));
+        return new Outcome(layer, new QuantizationReport.Layer(source.layer(), List.copyOf(reports), pairs));
+    }
+
+    private QuantizedLinear roundOff(LayerSource source, LlamaLinear name, Prepared ready) {
+        ScaledLinear linear = ready.linear;
+        float[] scaled = new float[linear.weights().length];
+        Rounding rounding = new Rounding(
+                source.file(name),
+                source.name(name),
+                scaled,
+                linear.outFeatures(),
+                linear.inFeatures(),
+                spec,
+                ready.limits);
+        workers.forEach(linear.outFeatures(), row -> {
+            linear.scaledRow(row, scaled, row * linear.inFeatures());
+            rounding.row(row);
+        });
+        return rounding.result();
+    }
+
+    private static Matrix moment(LayerStatistics statistics, LlamaLinear linear) {
+        return statistics.moment(ScalePair.reading(linear).input());
+    }
+
+    private static Map<LlamaLinear, Double> losses(Map<LlamaLinear, Prepared> prepared) {
+        Map<LlamaLinear, Double> losses = new EnumMap<>(LlamaLinear.class);
+        prepared.forEach((name, ready) -> losses.put(name, ready.loss));
+        return losses;
+    }
+
+    private static double sum(Map<LlamaLinear, Double> losses, ScalePair pair) {
+        return pair.readers().stream()
+                .mapToDouble(linear -> losses.getOrDefault(linear, 0.0))
+                .sum();
+    }
+
+    private static double clippedShare(float[] shares) {
+        long clipped = 0;
+        for (float share : shares) {
+            clipped += share < 1 ? 1 : 0;
+        }
+        return shares.length == 0 ? 0 : (double) clipped / shares.length;
+    }
+
+    private static double meanShare(float[] shares) {
+        double sum = 0;
+        for (float share : shares) {
+            sum += share;
+        }
+        return shares.length == 0 ? 1 : sum / shares.length;
+    }
+}

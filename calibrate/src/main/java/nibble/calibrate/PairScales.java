@@ -1,0 +1,101 @@
+package nibble.calibrate;
+
+import java.util.EnumMap;
+import java.util.Map;
+import nibble.calibrate.ScaledLinear.FoldedNorm;
+import nibble.convert.LlamaLinear;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A layer's weights under the scales of its four pairs, one scale per producing channel: norm channels, v_proj rows or
+ * up_proj rows. What stands before a linear takes the scale out by exactly as much as its columns take in.
+ */
+final class PairScales {
+    private final LayerSource source;
+    private final HeadTie tie;
+    private final Map<ScalePair, float[]> scales = new EnumMap<>(ScalePair.class);
+
+    /** All ones. */
+    PairScales(LayerSource source, HeadTie tie) {
+        this.source = source;
+        this.tie = tie;
+        for (ScalePair pair : ScalePair.values()) {
+            scales.put(pair, ones(channels(pair)));
+        }
+    }
+
+    private int channels(ScalePair pair) {
+        return switch (pair) {
+            case ATTENTION_NORM -> source.inputNorm().length;
+            case MLP_NORM -> source.postAttentionNorm().length;
+            case VALUE_OUTPUT -> source.linear(LlamaLinear.V).outFeatures();
+            case UP_DOWN -> source.linear(LlamaLinear.UP).outFeatures();
+        };
+    }
+
+    private static float[] ones(int length) {
+        float[] ones = new float[length];
+        java.util.Arrays.fill(ones, 1f);
+        return ones;
+    }
+
+    void set(ScalePair pair, float[] perChannel) {
+        scales.put(pair, perChannel);
+    }
+
+    void reset(ScalePair pair) {
+        scales.put(pair, ones(channels(pair)));
+    }
+
+    /** The norm as the output holds it under the pair's scale. */
+    FoldedNorm norm(ScalePair pair, float[] perChannel) {
+        return switch (pair) {
+            case ATTENTION_NORM -> ScaledLinear.fold(source.inputNorm(), perChannel);
+            case MLP_NORM -> ScaledLinear.fold(source.postAttentionNorm(), perChannel);
+            case VALUE_OUTPUT, UP_DOWN -> throw new IllegalArgumentException(pair + " has no norm");
+        };
+    }
+
+    short[] foldedNorm(ScalePair pair) {
+        return norm(pair, of(pair)).norm();
+    }
+
+    private float[] of(ScalePair pair) {
+        float[] found = scales.get(pair);
+        if (found == null) {
+            throw new IllegalStateException("no scale for " + pair);
+        }
+        return found;
+    }
+
+    /** Factors of the readers' columns when {@code perChannel} is the pair's scale; null where all are 1. */
+    float @Nullable [] columns(ScalePair pair, float[] perChannel) {
+        float[] columns =
+                switch (pair) {
+                    case ATTENTION_NORM, MLP_NORM -> norm(pair, perChannel).effective();
+                    case VALUE_OUTPUT -> tie.repeat(perChannel);
+                    case UP_DOWN -> perChannel;
+                };
+        return unlessOnes(columns);
+    }
+
+    /** A linear with the columns of its own pair and, for v_proj and up_proj, the rows of the pair it produces for. */
+    ScaledLinear linear(LlamaLinear linear) {
+        ScalePair pair = ScalePair.reading(linear);
+        ScaledLinear scaled = source.linear(linear).withColumns(columns(pair, of(pair)));
+        return switch (linear) {
+            case V -> scaled.withRows(unlessOnes(of(ScalePair.VALUE_OUTPUT)));
+            case UP -> scaled.withRows(unlessOnes(of(ScalePair.UP_DOWN)));
+            case Q, K, O, GATE, DOWN -> scaled;
+        };
+    }
+
+    private static float @Nullable [] unlessOnes(float[] values) {
+        for (float value : values) {
+            if (value != 1f) {
+                return values;
+            }
+        }
+        return null;
+    }
+}

@@ -1,0 +1,158 @@
+package nibble.engine;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Properties;
+import java.util.Set;
+import nibble.convert.Checkpoint;
+import nibble.convert.LlamaConfig;
+import nibble.convert.Rope;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class LlamaTest {
+    private static final LlamaConfig CONFIG = RandomModel.config(new Rope.None(), 400);
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "cpu"})
+    void golden_logits_of_a_bf16_model(String device) throws Exception {
+        Path folder = Path.of(LlamaTest.class.getResource("/golden-llama/config.json").toURI()).getParent();
+        Properties meta = new Properties();
+        byte[] golden;
+        try (InputStream in = LlamaTest.class.getResourceAsStream("/golden-llama/tiny_llama_meta.txt");
+                InputStream bin = LlamaTest.class.getResourceAsStream("/golden-llama/tiny_llama_golden.bin")) {
+            meta.load(in);
+            golden = bin.readAllBytes();
+        }
+        int[] ids = Arrays.stream(meta.getProperty("tokens").split(",")).mapToInt(Integer::parseInt).toArray();
+        float[] expected = new float[golden.length / 4];
+        ByteBuffer.wrap(golden).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(expected);
+        try (Checkpoint checkpoint = Checkpoint.open(folder);
+                Backend backend = Backends.open(device, 2);
+                Llama model = Llama.load(checkpoint, backend)) {
+            float[] logits = model.logits(ids);
+            assertThat(logits).hasSameSizeAs(expected);
+            double worst = 0;
+            for (int i = 0; i < expected.length; i++) {
+                worst = Math.max(worst, Math.abs(logits[i] - expected[i]));
+            }
+            assertThat(worst).isLessThan(1e-4);
+        }
+    }
+
+    @Test
+    void both_backends_give_the_same_log_probabilities() {
+        ModelWeights weights = RandomModel.weights(CONFIG, 3);
+        int[] ids = RandomModel.ids(4, 301, CONFIG.vocabularySize());
+        float[][] results = new float[2][];
+        for (int b = 0; b < 2; b++) {
+            try (Backend backend = Backends.open(b == 0 ? "reference" : "cpu", 2);
+                    Llama model = Llama.of(weights, backend)) {
+                results[b] = model.logProbabilities(ids);
+            }
+        }
+        assertThat(results[0]).hasSize(300);
+        for (int i = 0; i < 300; i++) {
+            assertThat(results[1][i]).isCloseTo(results[0][i], within(1e-4f));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "cpu"})
+    void decoding_with_a_cache_equals_the_full_pass(String device) {
+        int[] ids = RandomModel.ids(9, 97, CONFIG.vocabularySize());
+        int vocabulary = CONFIG.vocabularySize();
+        try (Backend backend = Backends.open(device, 2);
+                Llama model = Llama.of(RandomModel.weights(CONFIG, 8), backend);
+                Session session = model.session(97)) {
+            float[] full = model.logits(ids);
+            for (int[] piece : new int[][] {{0, 1}, {1, 3}, {3, 70}, {70, 71}, {71, 72}, {72, 97}}) {
+                float[] last = session.append(Arrays.copyOfRange(ids, piece[0], piece[1]));
+                for (int i = 0; i < vocabulary; i++) {
+                    assertThat(last[i]).isCloseTo(full[(piece[1] - 1) * vocabulary + i], within(1e-4f));
+                }
+            }
+            assertThat(session.length()).isEqualTo(97);
+            assertThatThrownBy(() -> session.append(new int[] {1}))
+                    .hasMessage("context overflow: 97 tokens held and 1 to append, the session's capacity is 97");
+        }
+    }
+
+    @Test
+    void log_probabilities_are_those_of_the_logits() {
+        int[] ids = RandomModel.ids(2, 20, CONFIG.vocabularySize());
+        int vocabulary = CONFIG.vocabularySize();
+        try (Backend backend = new VectorBackend(2);
+                Llama model = Llama.of(RandomModel.weights(CONFIG, 1), backend)) {
+            float[] logits = model.logits(ids);
+            float[] found = model.logProbabilities(ids);
+            for (int t = 0; t < 19; t++) {
+                double sum = 0;
+                for (int i = 0; i < vocabulary; i++) {
+                    sum += Math.exp(logits[t * vocabulary + i]);
+                }
+                assertThat((double) found[t])
+                        .isCloseTo(logits[t * vocabulary + ids[t + 1]] - Math.log(sum), within(1e-5));
+            }
+        }
+    }
+
+    @Test
+    void taps_see_the_four_inputs_in_order() {
+        ModelWeights weights = RandomModel.weights(CONFIG, 1);
+        List<String> seen = new ArrayList<>();
+        try (Backend backend = new VectorBackend(1);
+                Forward forward = new Forward(CONFIG, backend);
+                Matrix hidden = forward.embed(weights.embedding(), new int[] {1, 2, 3})) {
+            forward.layer(
+                    weights.layers().get(0), hidden, (input, x) -> seen.add(input + " " + x.rows() + " " + x.columns()));
+        }
+        assertThat(seen).containsExactly("QKV 3 48", "O 3 48", "GATE_UP 3 48", "DOWN 3 88");
+    }
+
+    @Test
+    void ids_and_lengths_out_of_range_are_named() {
+        try (Backend backend = new VectorBackend(1);
+                Llama model = Llama.of(RandomModel.weights(CONFIG, 1), backend)) {
+            assertThatThrownBy(() -> model.logProbabilities(new int[] {5, 101}))
+                    .hasMessageContaining("token id 101 at position 1 is outside the vocabulary of 101");
+            assertThatThrownBy(() -> model.logProbabilities(new int[401]))
+                    .hasMessageContaining("context overflow: 401 tokens, the model was made for 400");
+            assertThatThrownBy(() -> model.logProbabilities(new int[1])).hasMessageContaining("at least 2");
+        }
+    }
+
+    @Test
+    void generation_is_greedy_streamed_and_stops() {
+        try (Backend backend = new VectorBackend(2);
+                Llama model = Llama.of(RandomModel.weights(CONFIG, 5), backend)) {
+            List<Integer> streamed = new ArrayList<>();
+            int[] prompt = {1, 7, 30};
+            int[] made = Generator.generate(model, prompt, SamplingOptions.GREEDY, 6, Set.of(), streamed::add);
+            assertThat(made).hasSize(6);
+            assertThat(streamed).containsExactlyElementsOf(Arrays.stream(made).boxed().toList());
+            int[] sequence = prompt;
+            for (int id : made) {
+                float[] logits = model.logits(sequence);
+                float[] last = Arrays.copyOfRange(logits, logits.length - CONFIG.vocabularySize(), logits.length);
+                assertThat(new Sampler(SamplingOptions.GREEDY).next(last)).isEqualTo(id);
+                sequence = Arrays.copyOf(sequence, sequence.length + 1);
+                sequence[sequence.length - 1] = id;
+            }
+            assertThat(Generator.generate(model, prompt, SamplingOptions.GREEDY, 6, Set.of(made[0]), i -> {}))
+                    .isEmpty();
+            assertThat(Generator.generate(model, new int[398], SamplingOptions.GREEDY, 6, Set.of(), i -> {}))
+                    .hasSize(2);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+package nibble.engine;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class OperationsTest {
+    @Test
+    void every_vector_operation_agrees_with_the_reference() {
+        new OperationChecks().all();
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {128, 256})
+    void also_with_narrower_vectors(int bits) throws Exception {
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "--add-modules=jdk.incubator.vector",
+                        "-Xmx512m",
+                        "-Dnibble.vector.bits=" + bits,
+                        "-cp",
+                        System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                        OperationChecks.class.getName())
+                .redirectErrorStream(true)
+                .start();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertThat(process.waitFor()).as(output).isZero();
+        assertThat(output).contains("checked cpu: Vector API, " + bits + "-bit vectors");
+    }
+
+    @Test
+    void threads_do_not_change_a_bit() {
+        Random random = new Random(5);
+        int tokens = 700;
+        float[] x = RandomModel.values(random, tokens * 96);
+        DenseWeight weight = RandomModel.weight(random, 133, 96);
+        int[] next = RandomModel.ids(6, tokens, 133);
+        float[][] results = new float[8][];
+        for (int threads = 1; threads <= 2; threads++) {
+            try (Backend backend = new VectorBackend(threads)) {
+                Matrix a = backend.upload(x, tokens, 96);
+                Matrix y = backend.allocate(tokens, 133);
+                Matrix moment = backend.allocate(96, 96);
+                Matrix attended = backend.allocate(tokens, 96);
+                backend.linear(weight, a, y);
+                backend.addSecondMoment(a, moment);
+                backend.attention(new AttentionShape(4, 4, 24), a, 0, a, a, attended);
+                results[threads - 1] = backend.download(y);
+                results[threads + 1] = backend.download(moment);
+                results[threads + 3] = backend.download(attended);
+                results[threads + 5] = backend.logProbabilities(weight, a, next);
+            }
+        }
+        for (int i = 0; i < 8; i += 2) {
+            assertThat(results[i]).isEqualTo(results[i + 1]);
+        }
+    }
+
+    @Test
+    void a_NaN_comes_out_of_softmax_and_attention() {
+        try (Backend backend = new VectorBackend(1)) {
+            float[] x = RandomModel.values(new Random(1), 40 * 32);
+            x[0] = Float.NaN;
+            Matrix a = backend.upload(x, 40, 32);
+            Matrix out = backend.allocate(40, 32);
+            backend.attention(new AttentionShape(1, 1, 32), a, 0, a, a, out);
+            assertThat(backend.download(out)).containsOnly(Float.NaN);
+            DenseWeight head = RandomModel.weight(new Random(2), 50, 32);
+            assertThat(backend.logProbabilities(head, a, new int[40])[0]).isNaN();
+        }
+    }
+
+    @Test
+    void wrong_extents_are_named() {
+        try (Backend backend = new VectorBackend(1)) {
+            assertThatThrownBy(() -> backend.linear(
+                            RandomModel.weight(new Random(1), 4, 8), backend.allocate(2, 7), backend.allocate(2, 4)))
+                    .hasMessage("linear random: x is [2, 7], [2, 8] expected");
+        }
+    }
+
+    @Test
+    void no_cuda_backend_yet() {
+        assertThatThrownBy(() -> Backends.open("cuda:0", 2))
+                .isInstanceOf(DeviceException.class)
+                .hasMessageContaining("no CUDA backend in this version");
+        assertThatThrownBy(() -> Backends.open("tpu", 2)).isInstanceOf(DeviceException.class);
+    }
+
+    @Test
+    void a_failing_task_fails_the_call_and_the_workers_go_on() {
+        try (Workers workers = new Workers(2)) {
+            assertThatThrownBy(() -> workers.forEach(100, i -> {
+                        if (i == 37) {
+                            throw new IllegalStateException("task 37");
+                        }
+                    }))
+                    .hasMessage("task 37");
+            int[] done = new int[1000];
+            workers.forEach(1000, i -> done[i]++);
+            assertThat(done).containsOnly(1);
+        }
+    }
+}
