@@ -2,7 +2,6 @@ package nibble.engine.vector;
 
 import static nibble.engine.vector.Lanes.COUNT;
 import static nibble.engine.vector.Lanes.FLOATS;
-import static nibble.engine.vector.Lanes.load;
 
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
@@ -43,7 +42,7 @@ final class FewQueries {
         FloatVector f = FloatVector.broadcast(FLOATS, factor);
         int i = 0;
         for (; i <= n - COUNT; i += COUNT) {
-            load(x, offset + i).fma(f, load(sums, i)).intoArray(sums, i);
+            FloatVector.fromArray(FLOATS, x, offset + i).fma(f, FloatVector.fromArray(FLOATS, sums, i)).intoArray(sums, i);
         }
         for (; i < n; i++) {
             sums[i] = Math.fma(x[offset + i], factor, sums[i]);

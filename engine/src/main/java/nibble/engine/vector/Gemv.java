@@ -2,7 +2,6 @@ package nibble.engine.vector;
 
 import static nibble.engine.vector.Lanes.COUNT;
 import static nibble.engine.vector.Lanes.FLOATS;
-import static nibble.engine.vector.Lanes.load;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
@@ -42,13 +41,13 @@ public final class Gemv {
         FloatVector s3 = s0;
         int i = 0;
         for (; i <= n - 4 * COUNT; i += 4 * COUNT) {
-            s0 = load(a, aOffset + i).fma(load(b, bOffset + i), s0);
-            s1 = load(a, aOffset + i + COUNT).fma(load(b, bOffset + i + COUNT), s1);
-            s2 = load(a, aOffset + i + 2 * COUNT).fma(load(b, bOffset + i + 2 * COUNT), s2);
-            s3 = load(a, aOffset + i + 3 * COUNT).fma(load(b, bOffset + i + 3 * COUNT), s3);
+            s0 = FloatVector.fromArray(FLOATS, a, aOffset + i).fma(FloatVector.fromArray(FLOATS, b, bOffset + i), s0);
+            s1 = FloatVector.fromArray(FLOATS, a, aOffset + i + COUNT).fma(FloatVector.fromArray(FLOATS, b, bOffset + i + COUNT), s1);
+            s2 = FloatVector.fromArray(FLOATS, a, aOffset + i + 2 * COUNT).fma(FloatVector.fromArray(FLOATS, b, bOffset + i + 2 * COUNT), s2);
+            s3 = FloatVector.fromArray(FLOATS, a, aOffset + i + 3 * COUNT).fma(FloatVector.fromArray(FLOATS, b, bOffset + i + 3 * COUNT), s3);
         }
         for (; i <= n - COUNT; i += COUNT) {
-            s0 = load(a, aOffset + i).fma(load(b, bOffset + i), s0);
+            s0 = FloatVector.fromArray(FLOATS, a, aOffset + i).fma(FloatVector.fromArray(FLOATS, b, bOffset + i), s0);
         }
         float sum = s0.add(s1).add(s2.add(s3)).reduceLanes(VectorOperators.ADD);
         for (; i < n; i++) {

@@ -40,10 +40,6 @@ public final class Lanes {
         return FLOATS.vectorBitSize();
     }
 
-    static FloatVector load(float[] a, int offset) {
-        return FloatVector.fromArray(FLOATS, a, offset);
-    }
-
     /**
      * e^x for x up to 88, about 1e-7 relative error; 0 below {@link #LEAST_EXPONENT}, NaN for NaN. exp(x) = 2^n e^r with n =
      * round(x / ln 2), |r| ≤ ln 2 / 2, and a polynomial of degree 6 for e^r (Cephes' expf).

@@ -2,7 +2,6 @@ package nibble.engine.vector;
 
 import static nibble.engine.vector.Lanes.COUNT;
 import static nibble.engine.vector.Lanes.FLOATS;
-import static nibble.engine.vector.Lanes.load;
 
 import jdk.incubator.vector.FloatVector;
 
@@ -68,8 +67,8 @@ final class MicroKernel {
         FloatVector s00 = FloatVector.zero(FLOATS), s01 = s00, s10 = s00, s11 = s00, s20 = s00, s21 = s00, s30 = s00;
         FloatVector s31 = s00, s40 = s00, s41 = s00, s50 = s00, s51 = s00, s60 = s00, s61 = s00, s70 = s00, s71 = s00;
         for (int i = 0; i < k; i++) {
-            FloatVector left = load(b, b0 + i * PANEL);
-            FloatVector right = load(b, b0 + i * PANEL + COUNT);
+            FloatVector left = FloatVector.fromArray(FLOATS, b, b0 + i * PANEL);
+            FloatVector right = FloatVector.fromArray(FLOATS, b, b0 + i * PANEL + COUNT);
             FloatVector x0 = FloatVector.broadcast(FLOATS, a[a0 + i]);
             s00 = x0.fma(left, s00);
             s01 = x0.fma(right, s01);
@@ -95,14 +94,40 @@ final class MicroKernel {
             s70 = x7.fma(left, s70);
             s71 = x7.fma(right, s71);
         }
-        store(s00, s01, c, c0, accumulate);
-        store(s10, s11, c, c0 + cStride, accumulate);
-        store(s20, s21, c, c0 + 2 * cStride, accumulate);
-        store(s30, s31, c, c0 + 3 * cStride, accumulate);
-        store(s40, s41, c, c0 + 4 * cStride, accumulate);
-        store(s50, s51, c, c0 + 5 * cStride, accumulate);
-        store(s60, s61, c, c0 + 6 * cStride, accumulate);
-        store(s70, s71, c, c0 + 7 * cStride, accumulate);
+        if (accumulate) {
+            s00 = s00.add(FloatVector.fromArray(FLOATS, c, c0));
+            s01 = s01.add(FloatVector.fromArray(FLOATS, c, c0 + COUNT));
+            s10 = s10.add(FloatVector.fromArray(FLOATS, c, c0 + cStride));
+            s11 = s11.add(FloatVector.fromArray(FLOATS, c, c0 + cStride + COUNT));
+            s20 = s20.add(FloatVector.fromArray(FLOATS, c, c0 + 2 * cStride));
+            s21 = s21.add(FloatVector.fromArray(FLOATS, c, c0 + 2 * cStride + COUNT));
+            s30 = s30.add(FloatVector.fromArray(FLOATS, c, c0 + 3 * cStride));
+            s31 = s31.add(FloatVector.fromArray(FLOATS, c, c0 + 3 * cStride + COUNT));
+            s40 = s40.add(FloatVector.fromArray(FLOATS, c, c0 + 4 * cStride));
+            s41 = s41.add(FloatVector.fromArray(FLOATS, c, c0 + 4 * cStride + COUNT));
+            s50 = s50.add(FloatVector.fromArray(FLOATS, c, c0 + 5 * cStride));
+            s51 = s51.add(FloatVector.fromArray(FLOATS, c, c0 + 5 * cStride + COUNT));
+            s60 = s60.add(FloatVector.fromArray(FLOATS, c, c0 + 6 * cStride));
+            s61 = s61.add(FloatVector.fromArray(FLOATS, c, c0 + 6 * cStride + COUNT));
+            s70 = s70.add(FloatVector.fromArray(FLOATS, c, c0 + 7 * cStride));
+            s71 = s71.add(FloatVector.fromArray(FLOATS, c, c0 + 7 * cStride + COUNT));
+        }
+        s00.intoArray(c, c0);
+        s01.intoArray(c, c0 + COUNT);
+        s10.intoArray(c, c0 + cStride);
+        s11.intoArray(c, c0 + cStride + COUNT);
+        s20.intoArray(c, c0 + 2 * cStride);
+        s21.intoArray(c, c0 + 2 * cStride + COUNT);
+        s30.intoArray(c, c0 + 3 * cStride);
+        s31.intoArray(c, c0 + 3 * cStride + COUNT);
+        s40.intoArray(c, c0 + 4 * cStride);
+        s41.intoArray(c, c0 + 4 * cStride + COUNT);
+        s50.intoArray(c, c0 + 5 * cStride);
+        s51.intoArray(c, c0 + 5 * cStride + COUNT);
+        s60.intoArray(c, c0 + 6 * cStride);
+        s61.intoArray(c, c0 + 6 * cStride + COUNT);
+        s70.intoArray(c, c0 + 7 * cStride);
+        s71.intoArray(c, c0 + 7 * cStride + COUNT);
     }
 
     private static void four(
@@ -113,8 +138,8 @@ final class MicroKernel {
         FloatVector s00 = FloatVector.zero(FLOATS), s01 = s00, s10 = s00, s11 = s00;
         FloatVector s20 = s00, s21 = s00, s30 = s00, s31 = s00;
         for (int i = 0; i < k; i++) {
-            FloatVector left = load(b, b0 + i * PANEL);
-            FloatVector right = load(b, b0 + i * PANEL + COUNT);
+            FloatVector left = FloatVector.fromArray(FLOATS, b, b0 + i * PANEL);
+            FloatVector right = FloatVector.fromArray(FLOATS, b, b0 + i * PANEL + COUNT);
             FloatVector x0 = FloatVector.broadcast(FLOATS, a[a0 + i]);
             s00 = x0.fma(left, s00);
             s01 = x0.fma(right, s01);
@@ -128,10 +153,24 @@ final class MicroKernel {
             s30 = x3.fma(left, s30);
             s31 = x3.fma(right, s31);
         }
-        store(s00, s01, c, c0, accumulate);
-        store(s10, s11, c, c0 + cStride, accumulate);
-        store(s20, s21, c, c0 + 2 * cStride, accumulate);
-        store(s30, s31, c, c0 + 3 * cStride, accumulate);
+        if (accumulate) {
+            s00 = s00.add(FloatVector.fromArray(FLOATS, c, c0));
+            s01 = s01.add(FloatVector.fromArray(FLOATS, c, c0 + COUNT));
+            s10 = s10.add(FloatVector.fromArray(FLOATS, c, c0 + cStride));
+            s11 = s11.add(FloatVector.fromArray(FLOATS, c, c0 + cStride + COUNT));
+            s20 = s20.add(FloatVector.fromArray(FLOATS, c, c0 + 2 * cStride));
+            s21 = s21.add(FloatVector.fromArray(FLOATS, c, c0 + 2 * cStride + COUNT));
+            s30 = s30.add(FloatVector.fromArray(FLOATS, c, c0 + 3 * cStride));
+            s31 = s31.add(FloatVector.fromArray(FLOATS, c, c0 + 3 * cStride + COUNT));
+        }
+        s00.intoArray(c, c0);
+        s01.intoArray(c, c0 + COUNT);
+        s10.intoArray(c, c0 + cStride);
+        s11.intoArray(c, c0 + cStride + COUNT);
+        s20.intoArray(c, c0 + 2 * cStride);
+        s21.intoArray(c, c0 + 2 * cStride + COUNT);
+        s30.intoArray(c, c0 + 3 * cStride);
+        s31.intoArray(c, c0 + 3 * cStride + COUNT);
     }
 
     private static void one(float[] a, int a0, float[] b, int b0, int k, float[] c, int c0, boolean accumulate) {
@@ -139,18 +178,14 @@ final class MicroKernel {
         FloatVector s1 = s0;
         for (int i = 0; i < k; i++) {
             FloatVector x = FloatVector.broadcast(FLOATS, a[a0 + i]);
-            s0 = x.fma(load(b, b0 + i * PANEL), s0);
-            s1 = x.fma(load(b, b0 + i * PANEL + COUNT), s1);
+            s0 = x.fma(FloatVector.fromArray(FLOATS, b, b0 + i * PANEL), s0);
+            s1 = x.fma(FloatVector.fromArray(FLOATS, b, b0 + i * PANEL + COUNT), s1);
         }
-        store(s0, s1, c, c0, accumulate);
-    }
-
-    private static void store(FloatVector left, FloatVector right, float[] c, int at, boolean accumulate) {
         if (accumulate) {
-            left = left.add(load(c, at));
-            right = right.add(load(c, at + COUNT));
+            s0 = s0.add(FloatVector.fromArray(FLOATS, c, c0));
+            s1 = s1.add(FloatVector.fromArray(FLOATS, c, c0 + COUNT));
         }
-        left.intoArray(c, at);
-        right.intoArray(c, at + COUNT);
+        s0.intoArray(c, c0);
+        s1.intoArray(c, c0 + COUNT);
     }
 }

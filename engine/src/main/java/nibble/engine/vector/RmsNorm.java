@@ -1,7 +1,9 @@
 package nibble.engine.vector;
 
 import static nibble.engine.vector.Lanes.COUNT;
-import static nibble.engine.vector.Lanes.load;
+import static nibble.engine.vector.Lanes.FLOATS;
+
+import jdk.incubator.vector.FloatVector;
 
 /** {@code out = x / sqrt(mean(x²) + epsilon) * weight} of one row. */
 public final class RmsNorm {
@@ -12,7 +14,7 @@ public final class RmsNorm {
         float scale = (float) (1 / Math.sqrt(squares / (double) n + epsilon));
         int i = 0;
         for (; i <= n - COUNT; i += COUNT) {
-            load(x, offset + i).mul(scale).mul(load(weight, i)).intoArray(out, offset + i);
+            FloatVector.fromArray(FLOATS, x, offset + i).mul(scale).mul(FloatVector.fromArray(FLOATS, weight, i)).intoArray(out, offset + i);
         }
         for (; i < n; i++) {
             out[offset + i] = x[offset + i] * scale * weight[i];

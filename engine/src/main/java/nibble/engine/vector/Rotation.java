@@ -1,7 +1,7 @@
 package nibble.engine.vector;
 
 import static nibble.engine.vector.Lanes.COUNT;
-import static nibble.engine.vector.Lanes.load;
+import static nibble.engine.vector.Lanes.FLOATS;
 
 import jdk.incubator.vector.FloatVector;
 
@@ -16,10 +16,10 @@ public final class Rotation {
     public static void head(float[] x, int offset, int half, float[] cos, float[] sin, int angle) {
         int i = 0;
         for (; i <= half - COUNT; i += COUNT) {
-            FloatVector first = load(x, offset + i);
-            FloatVector second = load(x, offset + half + i);
-            FloatVector c = load(cos, angle + i);
-            FloatVector s = load(sin, angle + i);
+            FloatVector first = FloatVector.fromArray(FLOATS, x, offset + i);
+            FloatVector second = FloatVector.fromArray(FLOATS, x, offset + half + i);
+            FloatVector c = FloatVector.fromArray(FLOATS, cos, angle + i);
+            FloatVector s = FloatVector.fromArray(FLOATS, sin, angle + i);
             first.mul(c).sub(second.mul(s)).intoArray(x, offset + i);
             second.mul(c).add(first.mul(s)).intoArray(x, offset + half + i);
         }

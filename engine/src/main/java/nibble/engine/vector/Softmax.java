@@ -2,7 +2,6 @@ package nibble.engine.vector;
 
 import static nibble.engine.vector.Lanes.COUNT;
 import static nibble.engine.vector.Lanes.FLOATS;
-import static nibble.engine.vector.Lanes.load;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
@@ -15,7 +14,7 @@ final class Softmax {
     static float max(float[] x, int offset, int n) {
         FloatVector m = FloatVector.broadcast(FLOATS, Float.NEGATIVE_INFINITY);
         for (int i = 0; i < n; i += COUNT) {
-            m = Lanes.larger(m, load(x, offset + i));
+            m = Lanes.larger(m, FloatVector.fromArray(FLOATS, x, offset + i));
         }
         return m.reduceLanes(VectorOperators.MAX);
     }
@@ -24,7 +23,7 @@ final class Softmax {
     static float exponentials(float[] x, int offset, int n, float max) {
         FloatVector sum = FloatVector.zero(FLOATS);
         for (int i = 0; i < n; i += COUNT) {
-            FloatVector e = Lanes.exp(load(x, offset + i).sub(max));
+            FloatVector e = Lanes.exp(FloatVector.fromArray(FLOATS, x, offset + i).sub(max));
             e.intoArray(x, offset + i);
             sum = sum.add(e);
         }
@@ -35,7 +34,7 @@ final class Softmax {
     static float sumOfExponentials(float[] x, int offset, int n, float max) {
         FloatVector sum = FloatVector.zero(FLOATS);
         for (int i = 0; i < n; i += COUNT) {
-            sum = sum.add(Lanes.exp(load(x, offset + i).sub(max)));
+            sum = sum.add(Lanes.exp(FloatVector.fromArray(FLOATS, x, offset + i).sub(max)));
         }
         return sum.reduceLanes(VectorOperators.ADD);
     }

@@ -1,7 +1,7 @@
 package nibble.engine.vector;
 
 import static nibble.engine.vector.Lanes.COUNT;
-import static nibble.engine.vector.Lanes.load;
+import static nibble.engine.vector.Lanes.FLOATS;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
@@ -16,10 +16,10 @@ public final class Swiglu {
     public static void run(float[] gate, float[] up, float[] out, int from, int to) {
         int i = from;
         for (; i <= to - COUNT; i += COUNT) {
-            FloatVector g = load(gate, i);
+            FloatVector g = FloatVector.fromArray(FLOATS, gate, i);
             FloatVector x = g.neg();
             x = x.blend(MOST_EXPONENT, x.compare(VectorOperators.GT, MOST_EXPONENT));
-            g.div(Lanes.exp(x).add(1f)).mul(load(up, i)).intoArray(out, i);
+            g.div(Lanes.exp(x).add(1f)).mul(FloatVector.fromArray(FLOATS, up, i)).intoArray(out, i);
         }
         for (; i < to; i++) {
             out[i] = (float) (gate[i] / (1 + Math.exp(-gate[i])) * up[i]);
