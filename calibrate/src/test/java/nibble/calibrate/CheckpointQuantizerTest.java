@@ -1,0 +1,222 @@
+package nibble.calibrate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import nibble.convert.BadCheckpointException;
+import nibble.convert.Checkpoint;
+import nibble.convert.OutputException;
+import nibble.datasets.TokenBlocks;
+import nibble.engine.Backend;
+import nibble.engine.Backends;
+import nibble.engine.DecoderLayer;
+import nibble.engine.Llama;
+import nibble.engine.ModelWeights;
+import nibble.pack.QuantizationSpec;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class CheckpointQuantizerTest {
+    private static final long GB = 1_000_000_000L;
+
+    @TempDir
+    Path temp;
+
+    private static TokenBlocks blocks() {
+        Random random = new Random(3);
+        int[][] blocks = new int[6][32];
+        for (int[] block : blocks) {
+            for (int i = 0; i < block.length; i++) {
+                block[i] = random.nextInt(48);
+            }
+        }
+        return new TokenBlocks(blocks, 200, "random ids");
+    }
+
+    private static QuantizeOptions options(Method method, int groupSize, int threads) {
+        return new QuantizeOptions(method, new QuantizationSpec(4, groupSize), GB, threads);
+    }
+
+    private static QuantizationReport quantize(Path source, Path out, QuantizeOptions options) {
+        try (Checkpoint checkpoint = Checkpoint.open(source);
+                Backend backend = Backends.open("cpu", options.threads())) {
+            return CheckpointQuantizer.quantize(
+                    checkpoint, out, Optional.of(blocks()), options, backend, ProgressListener.NONE);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"32", "64", "-1"})
+    void noPairIsWorseThanPlainRoundingAndTheWholeIsBetter(int groupSize) throws IOException {
+        QuantizationReport report =
+                quantize(TinyCheckpoint.write(temp.resolve("in")), temp.resolve("out"), options(Method.AWQ, groupSize, 2));
+        assertThat(report.layers()).hasSize(2);
+        for (QuantizationReport.Layer layer : report.layers()) {
+            assertThat(layer.linears()).hasSize(7);
+            assertThat(layer.pairs()).hasSize(4).allSatisfy(pair -> {
+                assertThat(pair.finalLoss()).isLessThanOrEqualTo(pair.rtnLoss());
+                assertThat(pair.loss()).isLessThanOrEqualTo(pair.rtnLoss());
+            });
+        }
+        assertThat(report.meanRelativeError()).isLessThan(report.meanRtnRelativeError());
+    }
+
+    @Test
+    void threadsDoNotChangeAByte() throws IOException {
+        Path source = TinyCheckpoint.write(temp.resolve("in"));
+        quantize(source, temp.resolve("one"), options(Method.AWQ, 32, 1));
+        quantize(source, temp.resolve("two"), options(Method.AWQ, 32, 2));
+        assertThat(contents(temp.resolve("one"))).isEqualTo(contents(temp.resolve("two")));
+    }
+
+    @ParameterizedTest
+    @EnumSource(Method.class)
+    void theReloadedCheckpointGivesTheLogitsOfTheWeightsInMemory(Method method) throws IOException {
+        Path source = TinyCheckpoint.write(temp.resolve("in"));
+        Path out = temp.resolve("out");
+        quantize(source, out, options(method, 32, 2));
+        int[] ids = blocks().blocks()[0];
+        try (Checkpoint original = Checkpoint.open(source);
+                Checkpoint written = Checkpoint.open(out);
+                Backend backend = Backends.open("cpu", 2)) {
+            List<DecoderLayer> layers = new ArrayList<>();
+            Quantizer.run(
+                    original,
+                    Optional.of(blocks()),
+                    options(method, 32, 2),
+                    backend,
+                    (layer, quantized) -> layers.add(quantized.toDecoderLayer()),
+                    ProgressListener.NONE);
+            ModelWeights dense = ModelWeights.read(original);
+            ModelWeights inMemory =
+                    new ModelWeights(dense.config(), dense.embedding(), layers, dense.finalNorm(), dense.head());
+            float[] expected = Llama.of(inMemory, backend).logits(ids);
+            assertThat(Llama.load(written, backend).logits(ids)).isEqualTo(expected);
+        }
+    }
+
+    @Test
+    void roundingNeedsNoCalibration() throws IOException {
+        Path source = TinyCheckpoint.write(temp.resolve("in"));
+        try (Checkpoint checkpoint = Checkpoint.open(source);
+                Backend backend = Backends.open("cpu", 1)) {
+            QuantizationReport report = CheckpointQuantizer.quantize(
+                    checkpoint,
+                    temp.resolve("out"),
+                    Optional.empty(),
+                    options(Method.RTN, 64, 1),
+                    backend,
+                    ProgressListener.NONE);
+            QuantizationReport.Linear linear = report.layers().getFirst().linears().getFirst();
+            assertThat(linear.relativeError()).isNull();
+            assertThat(linear.weightRelativeError()).isBetween(1e-4, 0.05);
+            assertThat(report.calibration()).isNull();
+        }
+    }
+
+    @Test
+    void theReportIsJsonInSnakeCase() throws IOException {
+        Path out = temp.resolve("out");
+        QuantizationReport report =
+                quantize(TinyCheckpoint.write(temp.resolve("in")), out, options(Method.AWQ, 32, 1));
+        JsonNode json = new ObjectMapper().readTree(out.resolve("quantization_report.json").toFile());
+        assertThat(json.get("method").asText()).isEqualTo("awq");
+        assertThat(json.get("bits").asInt()).isEqualTo(4);
+        assertThat(json.get("group_size").asInt()).isEqualTo(32);
+        assertThat(json.at("/calibration/description").asText()).isEqualTo("random ids");
+        assertThat(json.at("/calibration/tokens").asLong()).isEqualTo(6 * 32);
+        assertThat(json.at("/calibration/tokens_sha256").asText()).matches("[0-9a-f]{64}");
+        assertThat(json.at("/layers/1/linears/3/name").asText()).isEqualTo("model.layers.1.self_attn.o_proj");
+        assertThat(json.at("/layers/1/linears/3/relative_error").isNumber()).isTrue();
+        assertThat(json.at("/layers/1/linears/3/rtn_relative_error").isNumber()).isTrue();
+        assertThat(json.at("/layers/1/pairs/1/pair").asText()).isEqualTo("v_proj -> o_proj");
+        assertThat(json.at("/layers/1/pairs/1/final_loss").isNumber()).isTrue();
+        assertThat(json.has("seconds")).as("wall times in the file").isFalse();
+        assertThat(report.toJson().at("/seconds/forward").isNumber()).isTrue();
+    }
+
+    @Test
+    void anInputThatIsQuantizedAlreadyIsRefused() throws IOException {
+        Path once = temp.resolve("once");
+        quantize(TinyCheckpoint.write(temp.resolve("in")), once, options(Method.RTN, 32, 1));
+        assertThatThrownBy(() -> quantize(once, temp.resolve("twice"), options(Method.RTN, 32, 1)))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("quantized already");
+        assertNothingBut("in", "once");
+    }
+
+    @Test
+    void shapesThatDoNotFitAreRefusedByName() throws IOException {
+        Path source = TinyCheckpoint.write(temp.resolve("in"));
+        assertThatThrownBy(() -> quantize(source, temp.resolve("out"), options(Method.AWQ, 128, 1)))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("q_proj.weight")
+                .hasMessageContaining("64")
+                .hasMessageContaining("128");
+        assertNothingBut("in");
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "model.layers.1.mlp.up_proj.weight, 32256",
+        "model.layers.0.self_attn.k_proj.weight, 31744",
+        "model.layers.1.input_layernorm.weight, 32256",
+        "lm_head.weight, 31744"
+    })
+    void aWeightThatIsNotFiniteIsNamedAndNothingIsLeft(String tensor, short bits) throws IOException {
+        Path source = TinyCheckpoint.write(temp.resolve("in"), Map.of(tensor, bits));
+        for (Method method : Method.values()) {
+            assertThatThrownBy(() -> quantize(source, temp.resolve("out"), options(method, 32, 1)))
+                    .isInstanceOf(BadCheckpointException.class)
+                    .hasMessageContaining(tensor)
+                    .hasMessageContaining("5]");
+            assertNothingBut("in");
+        }
+    }
+
+    @Test
+    void anOccupiedOutputFolderIsRefusedAndLeftAsItIs() throws IOException {
+        Path source = TinyCheckpoint.write(temp.resolve("in"));
+        Path out = Files.createDirectory(temp.resolve("out"));
+        Files.writeString(out.resolve("mine"), "kept");
+        assertThatThrownBy(() -> quantize(source, out, options(Method.RTN, 32, 1)))
+                .isInstanceOf(OutputException.class)
+                .hasMessageContaining("out");
+        assertThat(out).isDirectoryContaining("glob:**mine");
+        assertNothingBut("in", "out");
+    }
+
+    private void assertNothingBut(String... names) throws IOException {
+        try (Stream<Path> files = Files.list(temp)) {
+            assertThat(files.map(path -> path.getFileName().toString()).sorted().toList())
+                    .containsExactly(names);
+        }
+    }
+
+    private static Map<String, String> contents(Path folder) throws IOException {
+        Map<String, String> contents = new TreeMap<>();
+        try (Stream<Path> files = Files.list(folder)) {
+            for (Path file : files.toList()) {
+                contents.put(file.getFileName().toString(), HexFormat.of().formatHex(Files.readAllBytes(file)));
+            }
+        }
+        assertThat(contents).hasSizeGreaterThan(4);
+        return contents;
+    }
+}

@@ -1,0 +1,140 @@
+package nibble.calibrate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.Random;
+import nibble.convert.Checkpoint;
+import nibble.convert.DType;
+import nibble.convert.LlamaConfig;
+import nibble.convert.LlamaLinear;
+import nibble.convert.Shape;
+import nibble.convert.TensorNames;
+import nibble.convert.TensorView;
+import nibble.engine.Backend;
+import nibble.engine.Backends;
+import nibble.engine.DecoderLayer;
+import nibble.engine.DenseWeight;
+import nibble.engine.Forward;
+import nibble.engine.Matrix;
+import nibble.engine.Taps;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Scales change what is rounded, never what the layer computes. */
+class PairScalesTest {
+    @TempDir
+    Path temp;
+
+    @Test
+    void aScaledLayerComputesWhatTheOriginalDoes() throws IOException {
+        try (Checkpoint checkpoint = TinyCheckpoint.open(temp.resolve("in"));
+                Backend backend = Backends.open("reference", 1)) {
+            LlamaConfig config = checkpoint.config();
+            LayerSource source = LayerSource.read(checkpoint, 1);
+            HeadTie tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
+            PairScales scales = new PairScales(source, tie);
+            Random random = new Random(5);
+            for (ScalePair pair : ScalePair.values()) {
+                float[] s = new float[pair == ScalePair.UP_DOWN ? 128 : pair == ScalePair.VALUE_OUTPUT ? 32 : 64];
+                for (int i = 0; i < s.length; i++) {
+                    s[i] = (float) Math.exp(random.nextGaussian());
+                }
+                scales.set(pair, s);
+            }
+            float[] original = run(DecoderLayer.read(checkpoint, 1), config, checkpoint, backend);
+            float[] scaled = run(scaledLayer(source, scales), config, checkpoint, backend);
+            for (int i = 0; i < original.length; i++) {
+                assertThat(scaled[i]).isCloseTo(original[i], within(1e-5f * Math.max(1, Math.abs(original[i]))));
+            }
+        }
+    }
+
+    @Test
+    void tiedHeadsShareTheScaleOfTheirKvHead() {
+        HeadTie tie = new HeadTie(4, 2, 2);
+        assertThat(tie.repeat(new float[] {1, 2, 3, 4})).containsExactly(1, 2, 1, 2, 3, 4, 3, 4);
+        assertThat(tie.mean(new double[] {1, 2, 3, 4, 5, 6, 7, 8})).containsExactly(2, 3, 6, 7);
+        assertThat(new HeadTie(2, 2, 2).repeat(new float[] {1, 2, 3, 4})).containsExactly(1, 2, 3, 4);
+    }
+
+    @Test
+    void aFoldedNormTimesItsEffectiveScaleIsTheNorm() {
+        float[] norm = {1f, 0.333f, 0f, -2.5f, 60000f, 1e-7f};
+        float[] scale = {3f, 0.7f, 5f, 1.1f, 1e-3f, 1e4f};
+        ScaledLinear.FoldedNorm folded = ScaledLinear.fold(norm, scale);
+        for (int i = 0; i < norm.length; i++) {
+            float half = Float.float16ToFloat(folded.norm()[i]);
+            assertThat(half).isFinite();
+            assertThat(half * folded.effective()[i]).isCloseTo(norm[i], within(Math.abs(norm[i]) * 1e-6f));
+            assertThat(folded.effective()[i]).isPositive().isFinite();
+        }
+        assertThat(folded.effective()[0]).isCloseTo(3f, within(0.002f));
+    }
+
+    @Test
+    void candidatesAreNormalisedAndSurviveDeadChannels() {
+        double[] x = {0, 1e-3, 2, 50};
+        double[] w = {0, 0.1, 0.5, 1};
+        assertThat(Candidate.grid()).hasSize(40);
+        for (Candidate candidate : Candidate.grid()) {
+            float[] s = candidate.scales(x, w);
+            float least = Float.MAX_VALUE;
+            float greatest = 0;
+            for (float value : s) {
+                assertThat(value).isPositive().isFinite();
+                least = Math.min(least, value);
+                greatest = Math.max(greatest, value);
+            }
+            assertThat(least * greatest).isCloseTo(1f, within(1e-4f));
+        }
+        float[] ones = new float[4];
+        Arrays.fill(ones, 1f);
+        assertThat(Candidate.IDENTITY.scales(x, w)).isEqualTo(ones);
+    }
+
+    private static DecoderLayer scaledLayer(LayerSource source, PairScales scales) {
+        Map<LlamaLinear, DenseWeight> weights = new EnumMap<>(LlamaLinear.class);
+        for (LlamaLinear name : LlamaLinear.values()) {
+            ScaledLinear linear = scales.linear(name);
+            float[] values = new float[linear.weights().length];
+            for (int row = 0; row < linear.outFeatures(); row++) {
+                linear.scaledRow(row, values, row * linear.inFeatures());
+            }
+            weights.put(
+                    name,
+                    new DenseWeight(new TensorView(
+                            name.path(),
+                            DType.F32,
+                            Shape.of(linear.outFeatures(), linear.inFeatures()),
+                            MemorySegment.ofArray(values))));
+        }
+        return DecoderLayer.of(
+                floats(scales.foldedNorm(ScalePair.ATTENTION_NORM)),
+                weights,
+                floats(scales.foldedNorm(ScalePair.MLP_NORM)));
+    }
+
+    private static float[] floats(short[] halves) {
+        float[] floats = new float[halves.length];
+        for (int i = 0; i < floats.length; i++) {
+            floats[i] = Float.float16ToFloat(halves[i]);
+        }
+        return floats;
+    }
+
+    private static float[] run(DecoderLayer layer, LlamaConfig config, Checkpoint checkpoint, Backend backend) {
+        int[] ids = {1, 7, 30, 2, 9, 41, 41, 3};
+        try (Forward forward = new Forward(config, backend);
+                Matrix hidden = forward.embed(new DenseWeight(checkpoint.tensor(TensorNames.EMBEDDING)), ids)) {
+            forward.layer(layer, hidden, Taps.NONE);
+            return backend.download(hidden);
+        }
+    }
+}
