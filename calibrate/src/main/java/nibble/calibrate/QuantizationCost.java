@@ -35,11 +35,11 @@ public record QuantizationCost(
     /**
      * Counts a run.
      *
-     * @param candidates scale candidates of a pair, plain rounding included; 0 for a method without a search
      * @param samples calibration blocks
      * @param sequenceLength tokens of a block
      */
-    public static QuantizationCost of(LlamaConfig config, int candidates, int samples, int sequenceLength) {
+    public static QuantizationCost of(LlamaConfig config, Method method, int samples, int sequenceLength) {
+        int candidates = method == Method.AWQ ? ScaleSearch.candidates() : 0;
         long tokens = candidates == 0 ? 0 : (long) samples * sequenceLength;
         long parameters = 0;
         long largest = 0;

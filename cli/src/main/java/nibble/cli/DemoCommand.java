@@ -111,7 +111,7 @@ final class DemoCommand implements Callable<Integer> {
                 backend,
                 model,
                 rounded,
-                new QuantizeOptions(Method.RTN, spec, ONE_SHARD_BYTES),
+                new QuantizeOptions(Method.RTN, spec, ONE_SHARD_BYTES, device.threads),
                 Optional.empty(),
                 "quantizing, plain rounding");
         PerplexityResult rtn = measure(backend, rounded, "perplexity, plain rounding");
@@ -122,7 +122,7 @@ final class DemoCommand implements Callable<Integer> {
                 backend,
                 model,
                 searched,
-                new QuantizeOptions(Method.AWQ, spec, ONE_SHARD_BYTES),
+                new QuantizeOptions(Method.AWQ, spec, ONE_SHARD_BYTES, device.threads),
                 Optional.of(blocks),
                 "quantizing, AWQ");
         PerplexityResult awq = measure(backend, searched, "perplexity, AWQ");

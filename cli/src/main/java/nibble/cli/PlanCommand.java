@@ -7,9 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
-import nibble.calibrate.Method;
 import nibble.calibrate.QuantizationCost;
-import nibble.calibrate.ScaleSearch;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.engine.Backend;
@@ -103,9 +101,8 @@ final class PlanCommand implements Callable<Integer> {
         }
         AwqCheckpointPlan output =
                 AwqCheckpointPlan.of(config, quantization.spec(), quantization.maxShardBytes());
-        int candidates = quantization.method() == Method.RTN ? 0 : ScaleSearch.CANDIDATES;
-        QuantizationCost cost =
-                QuantizationCost.of(config, candidates, calibration.samples, calibration.sequenceLength);
+        QuantizationCost cost = QuantizationCost.of(
+                config, quantization.method(), calibration.samples, calibration.sequenceLength);
         double rate = multiplicationRate(backend);
         long outputBytes = output.fileBytes() + sideBytes;
         List<Shard> shards = new ArrayList<>();

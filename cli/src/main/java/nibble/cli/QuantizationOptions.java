@@ -57,10 +57,10 @@ final class QuantizationOptions {
         return method;
     }
 
-    QuantizeOptions options() {
+    QuantizeOptions options(int threads) {
         if (!format.equals("awq")) {
             throw new UsageException("--format " + format + ": this version writes awq only");
         }
-        return new QuantizeOptions(method, spec(), maxShardBytes());
+        return new QuantizeOptions(method, spec(), maxShardBytes(), threads);
     }
 }

@@ -12,6 +12,7 @@ import nibble.calibrate.QuantizeOptions;
 import nibble.convert.Checkpoint;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
@@ -50,7 +51,7 @@ final class QuantizeCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        QuantizeOptions options = quantization.options();
+        QuantizeOptions options = quantization.options(device.threads);
         QuantizationReport report;
         try (Backend backend = device.open()) {
             terminal.note("device: " + backend.description());
@@ -76,7 +77,7 @@ final class QuantizeCommand implements Callable<Integer> {
             String title) {
         try (Checkpoint source = Checkpoint.open(model);
                 Progress progress = new Progress(terminal, title)) {
-            return CheckpointQuantizer.quantize(source, out, options, blocks, backend, progress::at);
+            return CheckpointQuantizer.quantize(source, out, blocks, options, backend, new LayerProgress(progress));
         }
     }
 
@@ -84,14 +85,20 @@ final class QuantizeCommand implements Callable<Integer> {
         List<List<String>> rows = new ArrayList<>();
         for (QuantizationReport.Layer layer : report.layers()) {
             for (QuantizationReport.Linear linear : layer.linears()) {
-                rows.add(List.of(
-                        linear.name(),
-                        Figures.decimals(100 * linear.relativeError(), 3) + " %",
-                        Figures.decimals(100 * linear.rtnRelativeError(), 3) + " %"));
+                rows.add(List.of(linear.name(), percent(linear.relativeError()), percent(linear.rtnRelativeError())));
             }
         }
-        new Table(List.of("linear", "output error", "plain rounding's"), rows).lines().forEach(terminal.out()::println);
-        terminal.out().println(out + ": " + Figures.bytes(report.outputBytes()));
+        if (report.meanRelativeError() != null) {
+            rows.add(List.of("mean", percent(report.meanRelativeError()), percent(report.meanRtnRelativeError())));
+            new Table(List.of("linear", "output error", "plain rounding's"), rows)
+                    .lines()
+                    .forEach(terminal.out()::println);
+        }
+        terminal.out().println("written to " + out + "; the report is " + CheckpointQuantizer.REPORT + " there");
         terminal.out().flush();
+    }
+
+    private static String percent(@Nullable Double share) {
+        return share == null ? "" : Figures.decimals(100 * share, 3) + " %";
     }
 }
