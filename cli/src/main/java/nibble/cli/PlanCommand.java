@@ -121,9 +121,9 @@ final class PlanCommand implements Callable<Integer> {
                 cost.flops() / rate);
     }
 
-    /** Floating-point operations a second that this machine reaches now, from a third of a second of multiplication. */
+    /** Floating-point operations a second that this machine reaches now; the first of its two seconds warm the compiler up. */
     private static double multiplicationRate(Backend backend) {
-        int size = 512;
+        int size = 256;
         float[] ones = new float[size * size];
         java.util.Arrays.fill(ones, 1f);
         try (Matrix a = backend.upload(ones, size, size);
@@ -135,7 +135,7 @@ final class PlanCommand implements Callable<Integer> {
                 long start = System.nanoTime();
                 backend.multiplyTransposed(a, b, out);
                 best = Math.max(best, 2.0 * size * size * size / ((System.nanoTime() - start) / 1e9));
-            } while (System.nanoTime() - begin < 300_000_000L);
+            } while (System.nanoTime() - begin < 2_000_000_000L);
             return best;
         }
     }
