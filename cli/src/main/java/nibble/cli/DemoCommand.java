@@ -82,8 +82,7 @@ final class DemoCommand implements Callable<Integer> {
         long start = System.nanoTime();
         Demo demo;
         Path work = workFolder();
-        try (Backend backend = device.open()) {
-            terminal.note("device: " + backend.description());
+        try (Backend backend = device.open(terminal)) {
             demo = run(backend, model, work, start);
         } finally {
             if (keep == null) {

@@ -90,11 +90,10 @@ final class GenerateCommand implements Callable<Integer> {
         if (maxNewTokens < 1) {
             throw new UsageException("--max-new-tokens " + maxNewTokens + ": at least 1");
         }
-        try (Backend backend = device.open();
+        try (Backend backend = device.open(terminal);
                 Checkpoint checkpoint = Checkpoint.open(model);
                 Tokenizer tokenizer = Tokenizers.open(model);
                 Llama llama = Llama.load(checkpoint, backend)) {
-            terminal.note("device: " + backend.description());
             TextStream text = new TextStream(tokenizer, terminal);
             long start = System.nanoTime();
             Generator.generate(

@@ -16,7 +16,8 @@ import picocli.CommandLine.Spec;
             GenerateCommand.class,
             InspectCommand.class,
             PlanCommand.class,
-            DemoCommand.class
+            DemoCommand.class,
+            SelfTestCommand.class
         },
         footerHeading = "%nExit codes:%n",
         footer = {

@@ -63,8 +63,7 @@ final class PerplexityCommand implements Callable<Integer> {
             throw new UsageException("--context must be at least 2 and --windows at least 1");
         }
         PerplexityResult result;
-        try (Backend backend = device.open()) {
-            terminal.note("device: " + backend.description());
+        try (Backend backend = device.open(terminal)) {
             result = measure(terminal, backend, model, dataset, context, windows, "perplexity of " + model);
         }
         json.write(terminal, result);

@@ -72,7 +72,7 @@ final class PlanCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Plan plan;
-        try (Backend backend = device.open()) {
+        try (Backend backend = device.open(terminal)) {
             plan = plan(backend);
         }
         json.write(terminal, plan);

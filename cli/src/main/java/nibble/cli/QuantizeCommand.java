@@ -53,8 +53,7 @@ final class QuantizeCommand implements Callable<Integer> {
     public Integer call() {
         QuantizeOptions options = quantization.options(device.threads);
         QuantizationReport report;
-        try (Backend backend = device.open()) {
-            terminal.note("device: " + backend.description());
+        try (Backend backend = device.open(terminal)) {
             Optional<TokenBlocks> blocks =
                     options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(model));
             report = quantize(terminal, backend, model, out, options, blocks, "quantizing " + model);

@@ -5,6 +5,10 @@
 
 #pragma once
 
+#ifndef INFINITY
+#define INFINITY __int_as_float(0x7f800000)
+#endif
+
 typedef unsigned short half_t;
 typedef unsigned int u32;
 typedef unsigned long long u64;
