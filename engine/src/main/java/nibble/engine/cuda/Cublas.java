@@ -107,12 +107,13 @@ final class Cublas implements AutoCloseable {
         if (m == 0 || n == 0) {
             return;
         }
+        MemorySegment beta = accumulate ? one : zero;
         try {
             check(
                     "product of " + m + " x " + n + " x " + k,
                     (int) gemm.invokeExact(
                             handle, transA, transB, m, n, k, one, a, type.code, lda, b, type.code, ldb,
-                            accumulate ? one : zero, c, cType.code, ldc, compute.code, DEFAULT_ALGORITHM));
+                            beta, c, cType.code, ldc, compute.code, DEFAULT_ALGORITHM));
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);
         }
