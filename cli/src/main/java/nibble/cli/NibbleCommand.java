@@ -17,7 +17,8 @@ import picocli.CommandLine.Spec;
             InspectCommand.class,
             PlanCommand.class,
             DemoCommand.class,
-            SelfTestCommand.class
+            SelfTestCommand.class,
+            BenchCommand.class
         },
         footerHeading = "%nExit codes:%n",
         footer = {

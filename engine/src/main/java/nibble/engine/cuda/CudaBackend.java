@@ -44,6 +44,7 @@ public final class CudaBackend implements Backend {
     private static final int MOMENT_COLUMNS = 2048;
 
     private static final int MOST_NORMS = 1024;
+    private static final int READ_REPEATS = 10;
 
     private final CudaDevice device;
     private final DeviceMemory memory;
@@ -98,9 +99,32 @@ public final class CudaBackend implements Backend {
                 memory.available() / 1e9);
     }
 
-    /** Waits until all that was asked is done. */
+    @Override
     public void synchronize() {
         device.synchronize();
+    }
+
+    /** Bytes a second of a kernel that only reads device memory: what no kernel can exceed. */
+    public double readBytesPerSecond() {
+        long bytes = Math.min(4L << 30, memory.available() / 2);
+        int blocks = 8 * device.multiprocessors();
+        double best = 0;
+        try (DeviceMemory.Buffer data = memory.allocate(bytes, "measuring bandwidth");
+                DeviceMemory.Buffer sums = memory.allocate(4L * blocks, "measuring bandwidth");
+                CudaStream.Event start = new CudaStream.Event();
+                CudaStream.Event end = new CudaStream.Event()) {
+            CudaDevice.check(
+                    cuMemsetD32Async(data.pointer(0), 0x3c003c00, data.bytes() / 4, stream.stream()), "filling memory");
+            for (int i = 0; i < READ_REPEATS; i++) {
+                stream.record(start);
+                kernels.kernel("bandwidth.cu", "read_all", Map.of())
+                        .launch(stream, Kernel.Grid.of(blocks), THREADS, 0, data.address(), data.bytes() / 16, sums.address());
+                stream.record(end);
+                end.synchronize();
+                best = Math.max(best, data.bytes() / (end.millisecondsSince(start) / 1e3));
+            }
+        }
+        return best;
     }
 
     /** The most bytes of the card that were ever taken. */
