@@ -36,7 +36,7 @@ public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
     }
 
     /** Whether the frequencies of this model depend on the length of the sequence. */
-    static boolean growsWithSequence(Rope rope) {
+    public static boolean growsWithSequence(Rope rope) {
         return rope.scaling() instanceof Rope.DynamicNtk;
     }
 

@@ -66,9 +66,12 @@ final class RandomLayer {
             });
             byte[] zeros = new byte[out * spec.groups(in)];
             short[] scales = new short[zeros.length];
-            // Codes are even over 0..15, with a deviation of 4.6 around 7.5.
-            Arrays.fill(zeros, (byte) 8);
-            Arrays.fill(scales, Float.floatToFloat16((float) (DEVIATION / 4.6)));
+            // Codes are even over 0..15, with a deviation of 4.6 around 7.5. Scales vary, so that the weights' bits do.
+            SplittableRandom random = new SplittableRandom(out);
+            for (int i = 0; i < scales.length; i++) {
+                zeros[i] = (byte) random.nextInt(6, 11);
+                scales[i] = Float.floatToFloat16((float) (DEVIATION / 4.6 * random.nextDouble(0.5, 1.5)));
+            }
             weights.put(linear, new QuantizedWeight(new QuantizedLinear(out, in, spec, codes, zeros, scales)));
         }
         return DecoderLayer.of(ones(config), weights, ones(config));

@@ -57,6 +57,7 @@ public final class CudaBackend implements Backend {
     private final WeightUpload upload;
     private final PinnedMemory staging = new PinnedMemory(STAGING_BYTES);
     private final Map<float[], DeviceMemory.Buffer> norms = new IdentityHashMap<>();
+    private final Map<float[], DeviceMemory.Buffer> halfNorms = new IdentityHashMap<>();
     private final Map<RotaryTable, DeviceMemory.Buffer> rotaryTables = new IdentityHashMap<>();
 
     private CudaBackend(CudaDevice device, long memoryLimit, Workers workers) {
@@ -203,7 +204,7 @@ public final class CudaBackend implements Backend {
     }
 
     /** Copies from the heap; done when this returns. */
-    private void bring(MemorySegment values, DeviceMemory.Buffer to) {
+    void bring(MemorySegment values, DeviceMemory.Buffer to) {
         for (long done = 0; done < values.byteSize(); done += STAGING_BYTES) {
             long bytes = Math.min(STAGING_BYTES, values.byteSize() - done);
             MemorySegment.copy(values, done, staging.segment(), 0, bytes);
@@ -268,6 +269,11 @@ public final class CudaBackend implements Backend {
         return new CudaPlacedModel(weights, device, stream, memory, upload, activationBytes(weights.config()));
     }
 
+    /** Places a model as if no layer could stay on the card. */
+    CudaPlacedModel placeStreaming(ModelWeights weights) {
+        return new CudaPlacedModel(weights, device, stream, memory, upload, Long.MAX_VALUE / 2);
+    }
+
     @Override
     public PlacedLayer place(DecoderLayer layer) {
         CudaLayer placed = new CudaLayer(upload, memory, layer);
@@ -303,7 +309,11 @@ public final class CudaBackend implements Backend {
 
     @Override
     public Optional<Decoder> decoder(PlacedModel model, KeyValueCache cache) {
-        return Optional.empty();
+        if (!(model instanceof CudaPlacedModel placed) || RotaryTable.growsWithSequence(model.config().rope())) {
+            return Optional.empty();
+        }
+        RotaryTable table = RotaryTable.of(model.config(), cache.capacity(), 0);
+        return Optional.ofNullable(CudaDecoder.of(this, placed, cache, table));
     }
 
     @Override
@@ -388,6 +398,19 @@ public final class CudaBackend implements Backend {
         return norms.computeIfAbsent(weight, w -> {
             DeviceMemory.Buffer buffer = memory.allocate(4L * w.length, "a norm");
             bring(MemorySegment.ofArray(w), buffer);
+            return buffer;
+        });
+    }
+
+    /** A norm rounded to fp16, as the decode step reads it; kept like {@link #norm}. */
+    DeviceMemory.Buffer halfNorm(float[] weight) {
+        return halfNorms.computeIfAbsent(weight, w -> {
+            short[] halves = new short[w.length];
+            for (int i = 0; i < w.length; i++) {
+                halves[i] = Float.floatToFloat16(w[i]);
+            }
+            DeviceMemory.Buffer buffer = memory.allocate(2L * w.length, "a norm");
+            bring(MemorySegment.ofArray(halves), buffer);
             return buffer;
         });
     }
@@ -484,7 +507,7 @@ public final class CudaBackend implements Backend {
     }
 
     /** Cosines, then sines. The newest table stays. */
-    DeviceMemory.Buffer angles(RotaryTable table) {
+    private DeviceMemory.Buffer angles(RotaryTable table) {
         DeviceMemory.Buffer kept = rotaryTables.get(table);
         if (kept != null) {
             return kept;
@@ -492,12 +515,18 @@ public final class CudaBackend implements Backend {
         stream.synchronize();
         rotaryTables.values().forEach(DeviceMemory.Buffer::close);
         rotaryTables.clear();
+        DeviceMemory.Buffer buffer = bringAngles(table);
+        rotaryTables.put(table, buffer);
+        return buffer;
+    }
+
+    /** Cosines, then sines; the caller's. */
+    DeviceMemory.Buffer bringAngles(RotaryTable table) {
         int n = table.cos().length;
         float[] both = Arrays.copyOf(table.cos(), 2 * n);
         System.arraycopy(table.sin(), 0, both, n, n);
         DeviceMemory.Buffer buffer = memory.allocate(8L * n, "the rotary table");
         bring(MemorySegment.ofArray(both), buffer);
-        rotaryTables.put(table, buffer);
         return buffer;
     }
 

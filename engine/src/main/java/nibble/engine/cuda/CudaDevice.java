@@ -29,6 +29,7 @@ final class CudaDevice implements AutoCloseable {
     private final String name;
     private final int multiprocessors;
     private final int capability;
+    private final int sharedBytesPerBlock;
 
     private CudaDevice(int ordinal) {
         this.ordinal = ordinal;
@@ -39,6 +40,8 @@ final class CudaDevice implements AutoCloseable {
         this.multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
         this.capability = 10 * attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
                 + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+        this.sharedBytesPerBlock =
+                attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
         if (capability < 80) {
             throw new DeviceException("cuda:" + ordinal + " (" + name + ") has compute capability " + capability / 10 + "."
                     + capability % 10 + ", 8.0 or newer is needed; use --device cpu");
@@ -106,6 +109,11 @@ final class CudaDevice implements AutoCloseable {
     /** Compute capability times ten, as 90. */
     int capability() {
         return capability;
+    }
+
+    /** Most shared memory a block can have, in bytes. */
+    int sharedBytesPerBlock() {
+        return sharedBytesPerBlock;
     }
 
     /** What the compiler calls it: {@code sm_90a} where it has instructions of its own, else as {@code sm_89}. */

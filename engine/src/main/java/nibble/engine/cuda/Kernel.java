@@ -42,25 +42,40 @@ final class Kernel {
      * @param arguments in the kernel's order: Long for addresses and long long, Integer for int, Float for float
      */
     void launch(CudaStream stream, Grid grid, int threads, int sharedBytes, Object... arguments) {
-        launch(stream, grid, threads, sharedBytes, false, arguments);
+        launch(stream, grid, threads, sharedBytes, KernelLaunch.Order.PLAIN, arguments);
     }
 
     /** As {@link #launch}, but may start while the kernel before it still runs; it waits for that one itself. */
     void launchEarly(CudaStream stream, Grid grid, int threads, int sharedBytes, Object... arguments) {
-        launch(stream, grid, threads, sharedBytes, true, arguments);
+        launch(stream, grid, threads, sharedBytes, KernelLaunch.Order.EARLY, arguments);
     }
 
-    private void launch(
-            CudaStream stream, Grid grid, int threads, int sharedBytes, boolean early, Object... arguments) {
+    /** As {@link #launch}, with all blocks on the card at the same time, so that they may wait for each other. */
+    void launchTogether(CudaStream stream, Grid grid, int threads, int sharedBytes, Object... arguments) {
+        launch(stream, grid, threads, sharedBytes, KernelLaunch.Order.TOGETHER, arguments);
+    }
+
+    /** Lets blocks have this much shared memory; launches ask for it themselves, but not while a stream is captured. */
+    void allowShared(int sharedBytes) {
         if (sharedBytes > sharedAllowed) {
             CudaDevice.check(
                     cuFuncSetAttribute(function, MAX_DYNAMIC_SHARED_SIZE_BYTES, sharedBytes),
                     "kernel " + name + " with " + sharedBytes + " bytes of shared memory");
             sharedAllowed = sharedBytes;
         }
+    }
+
+    private void launch(
+            CudaStream stream,
+            Grid grid,
+            int threads,
+            int sharedBytes,
+            KernelLaunch.Order order,
+            Object... arguments) {
+        allowShared(sharedBytes);
         if (grid.x() == 0 || grid.y() == 0 || grid.z() == 0) {
             return;
         }
-        launch.run(name, function.address(), stream.address(), grid, threads, sharedBytes, early, arguments);
+        launch.run(name, function.address(), stream.address(), grid, threads, sharedBytes, order, arguments);
     }
 }

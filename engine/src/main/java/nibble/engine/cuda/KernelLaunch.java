@@ -25,10 +25,25 @@ final class KernelLaunch implements AutoCloseable {
     // CUlaunchAttribute: id, padding, a union of 64 bytes.
     private static final long ATTRIBUTE_VALUE = 8;
     private static final long ATTRIBUTE_BYTES = 72;
-    private static final int PROGRAMMATIC_STREAM_SERIALIZATION = 6;
+
+    /** How a kernel follows the one before it, by the launch attribute that says so. */
+    enum Order {
+        PLAIN(0),
+        /** All blocks at the same time: a cooperative launch. */
+        TOGETHER(2),
+        /** Programmatic stream serialization. */
+        EARLY(6);
+
+        private final int attribute;
+
+        Order(int attribute) {
+            this.attribute = attribute;
+        }
+    }
 
     private final Arena arena = Arena.ofShared();
     private final MemorySegment config = arena.allocate(CONFIG_BYTES, 8);
+    private final MemorySegment attribute = arena.allocate(ATTRIBUTE_BYTES, 8);
     private final MemorySegment values = arena.allocate(LONG, MOST_ARGUMENTS);
     private final MemorySegment pointers = arena.allocate(POINTER, MOST_ARGUMENTS);
     private final MethodHandle launch;
@@ -39,20 +54,19 @@ final class KernelLaunch implements AutoCloseable {
         for (int i = 0; i < MOST_ARGUMENTS; i++) {
             pointers.setAtIndex(ValueLayout.ADDRESS, i, values.asSlice(8L * i));
         }
-        MemorySegment attribute = arena.allocate(ATTRIBUTE_BYTES, 8);
-        attribute.set(INT, 0, PROGRAMMATIC_STREAM_SERIALIZATION);
         attribute.set(INT, ATTRIBUTE_VALUE, 1);
         config.set(ValueLayout.ADDRESS, ATTRIBUTES, attribute);
     }
 
     synchronized void run(
-            String name, long function, long stream, Kernel.Grid grid, int threads, int sharedBytes, boolean early,
+            String name, long function, long stream, Kernel.Grid grid, int threads, int sharedBytes, Order order,
             Object... arguments) {
         int[] extents = {grid.x(), grid.y(), grid.z(), threads, 1, 1};
         MemorySegment.copy(extents, 0, config, INT, 0, extents.length);
         config.set(INT, SHARED_BYTES, sharedBytes);
         config.set(LONG, STREAM, stream);
-        config.set(INT, ATTRIBUTE_COUNT, early ? 1 : 0);
+        attribute.set(INT, 0, order.attribute);
+        config.set(INT, ATTRIBUTE_COUNT, order == Order.PLAIN ? 0 : 1);
         for (int i = 0; i < arguments.length; i++) {
             switch (arguments[i]) {
                 case Long value -> values.set(LONG, 8L * i, value);
