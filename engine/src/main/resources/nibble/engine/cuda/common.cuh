@@ -54,6 +54,13 @@ DEVICE float warp_max(float v) {
     return v;
 }
 
+// The barrier of the first THREADS threads of a block; others take no part.
+template <int THREADS>
+DEVICE void sync_threads() {
+    __syncwarp();
+    asm volatile("bar.sync 1, %0;" ::"n"(THREADS) : "memory");
+}
+
 // --- asynchronous copies to shared memory (sm_80) -------------------------------------------------------------------
 
 DEVICE u32 shared_address(const void* p) { return (u32)__cvta_generic_to_shared(p); }
