@@ -33,7 +33,16 @@ import org.jspecify.annotations.Nullable;
 final class KernelCache implements AutoCloseable {
     /** Headers that kernels may include. */
     static final List<String> HEADERS = List.of(
-            "common.cuh", "w4.cuh", "decode_linear.cuh", "attention_tile.cuh", "attention_mma.cuh", "attention_wgmma.cuh");
+            "common.cuh",
+            "attention_tile.cuh",
+            "attention_mma.cuh",
+            "attention_wgmma.cuh",
+            "decode_attention.cuh",
+            "decode_linear.cuh",
+            "linear_parts.cuh",
+            "linear_units.cuh",
+            "ring.cuh",
+            "w4.cuh");
 
     private final String architecture;
     private final KernelLaunch launch;
