@@ -9,7 +9,7 @@
 //   logits = W_head rms(h)
 //
 // With one row of input, weights are all there is to read: the step takes as long as memory takes to deliver them, if memory
-// never waits. One block per multiprocessor stays for the whole step. Where units are bulk copies (4-bit, sm_90), its last warp
+// never waits. One block per multiprocessor stays for the whole step. Where units are bulk copies (4-bit, sm_90), its ninth warp
 // fetches the block's units of all matrices, in the order of the step, into rings that take all shared memory there is: lane i
 // keeps the ring of warp i full. As weights depend on nothing, it fetches on across the barriers of the grid between the phases
 // above, while blocks wait for each other, exchange activations and attend. It keeps at most WINDOW units a warp under way: more
@@ -17,19 +17,19 @@
 // barrier ahead of a phase.
 //
 // In each phase a block owns a run of ceil(tiles / blocks) tiles of 16 rows. The units of its runs, numbered through the whole
-// step, go to the other 15 warps in turn. Once a tile their partial sums are added in order of the warps by warp tile % 15,
-// which also applies the epilogue. All orders are fixed, so results are the same from run to run.
+// step, go to the 8 warps that compute in turn. Every 8 tiles their partial sums meet: warp i adds those of tile i in order of
+// the warps and applies the epilogue. All orders are fixed, so results are the same from run to run.
 //
 //   layers     [layer_count] of Layer, in device memory
 //   step       i32 [2] = {token, position} in device memory
 //   h f32 [hidden], qkv f16 [(heads + 2 kv_heads) d], attended f16 [heads d], gated f16 [mlp], logits f32 [vocab]
 //   partials f32 [heads, splits, d + 2], tickets u32 [kv_heads ceil(G / 16)], barrier u32 [2]; the last two zero before the first
 //   launch and left at zero
-//   grid       multiprocessors, launched as a cooperative kernel (all blocks must be resident); block 512
+//   grid       multiprocessors, launched as a cooperative kernel (all blocks must be resident); block 288
 //   dynamic shared memory, in this order:
-//     ring      15 * slots * UNIT_BYTES          4-bit: see w4.cuh; fp16: 2048
-//     barriers  480 * slots
-//     partial   1920
+//     ring      8 * slots * UNIT_BYTES           4-bit: see w4.cuh; fp16: 2048
+//     barriers  256 * slots
+//     partial   8192
 //     scratch   256
 //     x         the larger of 2 * (P + 32), P = the largest of hidden, heads d and mlp rounded up to 256, and ATTENTION_BYTES
 //   slots      as many as fit the device's limit for a block less 256 bytes, at least 1
@@ -38,7 +38,7 @@
 
 #define ROWS 1
 #ifndef WARPS
-#define WARPS 15
+#define WARPS 8
 #endif
 #include "linear_parts.cuh"
 #include "decode_attention.cuh"
@@ -49,7 +49,7 @@ typedef W4Units Units;
 typedef F16Units Units;
 #endif
 #ifndef WINDOW
-#define WINDOW 2
+#define WINDOW 4
 #endif
 constexpr int UNIT_BYTES = Units::BYTES > F16Units::BYTES ? Units::BYTES : F16Units::BYTES;
 
@@ -143,6 +143,8 @@ DEVICE void fetch_bulk(const Step& s, const Rings& rings) {
             to.next(rings.count);
             index += WARPS;
             under_way++;
+        } else {
+            __nanosleep(40);  // leave the issue slots to the others
         }
     }
 #endif
@@ -227,28 +229,32 @@ DEVICE void run_phase(const Step& s, Block& b, int phase, void* out, const void*
 
     const half_t* lane_x = b.x + threadIdx.x % 4 * 8;
     int unit = b.first;
-    for (int tile = 0; tile < run.tiles; tile++) {
-        float residual[OUTPUTS_A_LANE] = {}, sum[4] = {0, 0, 0, 0};
-        bool finishing = tile % WARPS == warp;
-        if (EPILOGUE == ADD && finishing) load_residual(residual, (const float*)out, matrix.rows, run.first_tile + tile);
-        for (; unit < run.units; unit += WARPS) {
-            Place& place = PhaseUnits::BULK ? b.bulk : b.own;
-            int slot = first_slot + place.slot;
-            barrier_wait((PhaseUnits::BULK ? b.rings.bulk : b.rings.own) + slot * 8, place.parity);
-            PhaseUnits::multiply(sum, b.shared + slot * UNIT_BYTES, lane_x + unit * PhaseUnits::COLUMNS);
-            __syncwarp();
-            if (!PhaseUnits::BULK) fetch.fill(b.rings, slot);
-            else if (threadIdx.x % 32 == 0) barrier_arrive(b.rings.used + slot * 8);
-            place.next(b.rings.count);
-        }
-        unit -= run.units;
-        // The buffer was last read, two tiles ago, before the barrier of the tile between.
-        float* partial = b.partial + b.turn * WARPS * TILE_ROWS;
+    for (int batch = 0; batch < run.tiles; batch += WARPS) {  // each warp finishes one tile of a batch
+        float residual[OUTPUTS_A_LANE] = {};
+        int batch_end = min(batch + WARPS, run.tiles), mine = batch + warp;
+        if (EPILOGUE == ADD && mine < batch_end) load_residual(residual, (const float*)out, matrix.rows, run.first_tile + mine);
+        float* partial = b.partial + b.turn * WARPS * WARPS * TILE_ROWS;
         b.turn ^= 1;
-        publish_sums(partial + warp * TILE_ROWS, sum);
+        for (int tile = batch; tile < batch_end; tile++) {
+            float sum[4] = {0, 0, 0, 0};
+            for (; unit < run.units; unit += WARPS) {
+                Place& place = PhaseUnits::BULK ? b.bulk : b.own;
+                int slot = first_slot + place.slot;
+                barrier_wait((PhaseUnits::BULK ? b.rings.bulk : b.rings.own) + slot * 8, place.parity);
+                PhaseUnits::multiply(sum, b.shared + slot * UNIT_BYTES, lane_x + unit * PhaseUnits::COLUMNS);
+                __syncwarp();
+                if (!PhaseUnits::BULK) fetch.fill(b.rings, slot);
+                else if (threadIdx.x % 32 == 0) barrier_arrive(b.rings.used + slot * 8);
+                place.next(b.rings.count);
+            }
+            unit -= run.units;
+            publish_sums(partial + ((tile - batch) * WARPS + warp) * TILE_ROWS, sum);
+        }
+        // The other buffer is free again: its readers have passed this barrier.
         sync_threads<THREADS>();
-        if (finishing) {
-            finish_tile<EPILOGUE>(out, matrix.rows, partial, nullptr, residual, run.first_tile + tile, true, true);
+        if (mine < batch_end) {
+            finish_tile<EPILOGUE>(out, matrix.rows, partial + warp * WARPS * TILE_ROWS, nullptr, residual, run.first_tile + mine, true,
+                                  true);
         }
     }
     b.first = unit;
@@ -275,8 +281,8 @@ decode_step(const Layer* layers, const half_t* embedding, const half_t* final_no
         fetch_bulk(s, rings);
         return;
     }
-    Block b = {rings, shared, {0, 0}, {0, 0}, (int)threadIdx.x / 32, partial, partial + 2 * WARPS * TILE_ROWS,
-               (half_t*)(partial + 2 * WARPS * TILE_ROWS + 64), 0, {barrier, 0}};
+    Block b = {rings, shared, {0, 0}, {0, 0}, (int)threadIdx.x / 32, partial, partial + 2 * WARPS * WARPS * TILE_ROWS,
+               (half_t*)(partial + 2 * WARPS * WARPS * TILE_ROWS + 64), 0, {barrier, 0}};
 
     int token = step[0], position = step[1];
     for (int i = blockIdx.x * THREADS + threadIdx.x; i < hidden; i += gridDim.x * THREADS) {
