@@ -132,14 +132,14 @@ final class CudaDecoder implements Decoder {
 
     /** Threads, shared memory and ring slots of the kernel. */
     private record Launch(int threads, int sharedBytes, int slots) {
-        /** @param of the kernel file: threads, bytes of a unit, warps that compute, bytes that attention needs */
+        /** @param of the kernel file: threads, bytes of a unit, warps that compute, bytes of attention, of sums */
         static Launch of(int[] of, LlamaConfig config, CudaDevice device) {
             int unitBytes = of[1];
             int warps = of[2];
             int widest = Math.max(
                     Math.max(config.hiddenSize(), config.intermediateSize()), config.heads() * config.headDim());
             int padded = (widest + 255) / 256 * 256;
-            int fixed = 2 * warps * 16 * Float.BYTES + 256 + Math.max(2 * (padded + 32), of[3]);
+            int fixed = of[4] + 256 + Math.max(2 * (padded + 32), of[3]);
             int perSlot = warps * (unitBytes + 32);
             int slots = (device.sharedBytesPerBlock() - 256 - fixed) / perSlot;
             if (slots < 1) {

@@ -53,8 +53,9 @@ typedef F16Units Units;
 #endif
 constexpr int UNIT_BYTES = Units::BYTES > F16Units::BYTES ? Units::BYTES : F16Units::BYTES;
 
-// For whoever launches: threads, bytes of a unit of the ring, warps that compute, bytes that attention needs.
-extern "C" __constant__ int decode_step_launch[4] = {THREADS + 32, UNIT_BYTES, WARPS, ATTENTION_BYTES};
+// For whoever launches: threads, bytes of a unit of the ring, warps that compute, bytes of attention, of the partial sums.
+extern "C" __constant__ int decode_step_launch[5] = {
+    THREADS + 32, UNIT_BYTES, WARPS, ATTENTION_BYTES, 2 * WARPS * WARPS * TILE_ROWS * 4};
 
 struct Layer {  // 8 pointers, 64 bytes
     const unsigned char* qkv;
