@@ -215,6 +215,19 @@ DEVICE Share share_of(const Attention& a, int item) {
     return {split, (keys + share - 1) / share, split * share, min((split + 1) * share, keys)};
 }
 
+// Brings an item's older keys and values to the L2, as far as that is worth while, without waiting for them or for the token's own.
+DEVICE void prefetch_keys(const Attention& a, int item) {
+    constexpr int LINES = (HEAD_DIM + 63) / 64;
+    Share share = share_of(a, item);
+    int stride = a.kv_heads * HEAD_DIM, keys = min(share.end - share.begin, 512);
+    long long from = (long long)share.begin * stride + item % (a.kv_heads * HEAD_BLOCKS) / HEAD_BLOCKS * HEAD_DIM;
+    for (int i = threadIdx.x; i < keys * LINES; i += THREADS) {
+        long long at = from + (long long)(i / LINES) * stride + i % LINES * 64;
+        asm volatile("prefetch.global.L2 [%0];" ::"l"(a.k_cache + at));
+        asm volatile("prefetch.global.L2 [%0];" ::"l"(a.v_cache + at));
+    }
+}
+
 // The items' results, by the block that came last.
 DEVICE void combine(const Attention& a, int first_head, int heads, int active) {
     for (int i = threadIdx.x; i < heads * HEAD_DIM; i += THREADS) {

@@ -31,6 +31,7 @@
 //     barriers  256 * slots
 //     partial   8192
 //     scratch   256
+//     layers    64 * layer_count
 //     x         the larger of 2 * (P + 32), P = the largest of hidden, heads d and mlp rounded up to 256, and ATTENTION_BYTES
 //   slots      as many as fit the device's limit for a block less 256 bytes, at least 1
 // -DHEAD_DIM, -DQUERIES_PER_KV, and -DGROUP_SIZE for a 4-bit model (lm_head is fp16 always); without it weights are fp16,
@@ -69,7 +70,7 @@ struct Layer {  // 8 pointers, 64 bytes
 };
 
 struct Step {
-    const Layer* layers;
+    const Layer* layers;  // in shared memory: a fetching lane that waited for device memory here would hold up all lanes
     const unsigned char* head;
     int layer_count, hidden, mlp, vocab, kv_heads;
 };
@@ -175,9 +176,8 @@ struct GridBarrier {
     // What this block has written is there for all ...
     __device__ __forceinline__ void arrive() {
         sync_threads<THREADS>();
-        if (threadIdx.x == 0) {
-            __threadfence();
-            asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(arrived) : "memory");
+        if (threadIdx.x == 0) {  // the fence covers what the other threads wrote before the barrier of the block
+            asm volatile("fence.acq_rel.gpu;\nred.relaxed.gpu.global.add.u32 [%0], 1;" ::"l"(arrived) : "memory");
         }
         due += gridDim.x;
     }
@@ -187,7 +187,6 @@ struct GridBarrier {
             u32 seen;
             do asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(arrived) : "memory");
             while (seen < due);
-            __threadfence();
         }
         sync_threads<THREADS>();
     }
@@ -270,7 +269,9 @@ decode_step(const Layer* layers, const half_t* embedding, const half_t* final_no
     unsigned char* after_ring = shared + WARPS * slots * UNIT_BYTES;
     u32 barriers = shared_address(after_ring);
     float* partial = (float*)(after_ring + WARPS * slots * 32);
-    Step s = {layers, head, layer_count, hidden, mlp, vocab, kv_heads};
+    Layer* table = (Layer*)(partial + 2 * WARPS * WARPS * TILE_ROWS + 64);
+    for (int i = threadIdx.x; i < layer_count * (int)sizeof(Layer) / 8; i += blockDim.x) ((u64*)table)[i] = ((const u64*)layers)[i];
+    Step s = {table, head, layer_count, hidden, mlp, vocab, kv_heads};
     Rings rings = {shared_address(shared), barriers, barriers + WARPS * slots * 8, barriers + WARPS * slots * 16, slots};
     if (threadIdx.x == 0) {
         init_barriers(rings.bulk, WARPS * slots, 1);
@@ -283,7 +284,7 @@ decode_step(const Layer* layers, const half_t* embedding, const half_t* final_no
         return;
     }
     Block b = {rings, shared, {0, 0}, {0, 0}, (int)threadIdx.x / 32, partial, partial + 2 * WARPS * WARPS * TILE_ROWS,
-               (half_t*)(partial + 2 * WARPS * WARPS * TILE_ROWS + 64), 0, {barrier, 0}};
+               (half_t*)(table + layer_count), 0, {barrier, 0}};
 
     int token = step[0], position = step[1];
     for (int i = blockIdx.x * THREADS + threadIdx.x; i < hidden; i += gridDim.x * THREADS) {
@@ -291,11 +292,12 @@ decode_step(const Layer* layers, const half_t* embedding, const half_t* final_no
     }
     b.grid.arrive();
     for (int l = 0; l < layer_count; l++) {
-        const Layer& layer = layers[l];
+        const Layer& layer = table[l];
         run_phase<Units, NORMALIZED, STORE>(s, b, 4 * l, qkv, h, layer.input_norm, epsilon);
         b.grid.arrive();
-        b.grid.wait();
         Attention a = {attended, layer.k_cache, layer.v_cache, qkv, cos, sin, partials, tickets, position, kv_heads, splits, scale};
+        if (blockIdx.x < kv_heads * HEAD_BLOCKS * splits) prefetch_keys(a, blockIdx.x);
+        b.grid.wait();
         for (int item = blockIdx.x; item < kv_heads * HEAD_BLOCKS * splits; item += gridDim.x) {
             attend_item(a, item, (unsigned char*)b.x);
             sync_threads<THREADS>();
