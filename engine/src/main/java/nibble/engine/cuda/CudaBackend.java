@@ -67,7 +67,7 @@ public final class CudaBackend implements Backend {
         this.kernels = new KernelCache(device);
         DeviceMemory.Buffer workspace = memory.allocate(WORKSPACE_BYTES, "cuBLAS's workspace");
         this.cublas = new Cublas(stream.address(), workspace.address(), WORKSPACE_BYTES);
-        this.products = new Products(memory, kernels, cublas, stream);
+        this.products = new Products(device, memory, kernels, cublas, stream);
         this.attention = new AttentionKernel(kernels);
         this.upload = new WeightUpload(memory, kernels, workers);
     }

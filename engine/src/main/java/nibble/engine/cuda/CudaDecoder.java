@@ -139,7 +139,7 @@ final class CudaDecoder implements Decoder {
             int widest = Math.max(
                     Math.max(config.hiddenSize(), config.intermediateSize()), config.heads() * config.headDim());
             int padded = (widest + 255) / 256 * 256;
-            int fixed = of[4] + 256 + Math.max(2 * (padded + 32), of[3]);
+            int fixed = of[4] + 256 + 64 * config.layers() + Math.max(2 * (padded + 32), of[3]);
             int perSlot = warps * (unitBytes + 32);
             int slots = (device.sharedBytesPerBlock() - 256 - fixed) / perSlot;
             if (slots < 1) {

@@ -30,6 +30,7 @@ final class CudaDevice implements AutoCloseable {
     private final int multiprocessors;
     private final int capability;
     private final int sharedBytesPerBlock;
+    private final int sharedBytesPerMultiprocessor;
 
     private CudaDevice(int ordinal) {
         this.ordinal = ordinal;
@@ -42,6 +43,8 @@ final class CudaDevice implements AutoCloseable {
                 + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
         this.sharedBytesPerBlock =
                 attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+        this.sharedBytesPerMultiprocessor =
+                attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR);
         if (capability < 80) {
             throw new DeviceException("cuda:" + ordinal + " (" + name + ") has compute capability " + capability / 10 + "."
                     + capability % 10 + ", 8.0 or newer is needed; use --device cpu");
@@ -114,6 +117,10 @@ final class CudaDevice implements AutoCloseable {
     /** Most shared memory a block can have, in bytes. */
     int sharedBytesPerBlock() {
         return sharedBytesPerBlock;
+    }
+
+    int sharedBytesPerMultiprocessor() {
+        return sharedBytesPerMultiprocessor;
     }
 
     /** What the compiler calls it: {@code sm_90a} where it has instructions of its own, else as {@code sm_89}. */

@@ -1,11 +1,12 @@
 package nibble.engine.cuda;
 
 import java.util.List;
+import java.util.Map;
 import nibble.engine.Matrix;
 
 /**
- * Products of activations with weights, for prefill: cuBLAS on fp16 weights; 4-bit weights are expanded into fp16 a piece at a
- * time, on a stream of its own, so that the next piece expands while cuBLAS multiplies by this one. Owns the pieces' memory.
+ * Products of activations with weights: cuBLAS on fp16 weights; 4-bit weights are read as they are for {@link FewRows}, and for
+ * more expanded into fp16 a piece at a time, on a stream of its own, so that the next piece expands while cuBLAS multiplies by this one. Owns the pieces' memory.
  */
 final class Products implements AutoCloseable {
     /** Most bytes of a piece, unless 256 rows are more. */
@@ -28,16 +29,18 @@ final class Products implements AutoCloseable {
     private final KernelCache kernels;
     private final Cublas cublas;
     private final CudaStream compute;
+    private final FewRows fewRows;
     private final CudaStream expansion = new CudaStream();
     private final Piece[] pieces = {new Piece(), new Piece()};
     private final CudaStream.Event placed = new CudaStream.Event();
     private int next;
 
-    Products(DeviceMemory memory, KernelCache kernels, Cublas cublas, CudaStream compute) {
+    Products(CudaDevice device, DeviceMemory memory, KernelCache kernels, Cublas cublas, CudaStream compute) {
         this.memory = memory;
         this.kernels = kernels;
         this.cublas = cublas;
         this.compute = compute;
+        this.fewRows = new FewRows(kernels, device);
     }
 
     void multiply(CudaMatrix x, CudaWeight.Dense weight, CudaMatrix out, boolean accumulate) {
@@ -69,6 +72,10 @@ final class Products implements AutoCloseable {
      */
     void multiply(CudaMatrix x, List<CudaWeight.Nibbles> parts, List<? extends Matrix> outs, CudaBackend owner, boolean accumulate) {
         NibbleMatrix matrix = parts.getFirst().matrix();
+        if (x.rows() <= FewRows.MOST && outs.stream().noneMatch(out -> CudaMatrix.of(owner, out).single())) {
+            multiplyFewRows(x, parts, outs, owner, accumulate);
+            return;
+        }
         // A layer that has just arrived on another stream: the expansion must see it too.
         compute.record(placed);
         expansion.waitFor(placed);
@@ -81,6 +88,30 @@ final class Products implements AutoCloseable {
                 part(x, parts.get(i), CudaMatrix.of(owner, outs.get(i)), piece, first, tiles, accumulate);
             }
             compute.record(piece.used);
+        }
+    }
+
+    private void multiplyFewRows(
+            CudaMatrix x, List<CudaWeight.Nibbles> parts, List<? extends Matrix> outs, CudaBackend owner, boolean accumulate) {
+        NibbleMatrix matrix = parts.getFirst().matrix();
+        try (DeviceMemory.Buffer all = memory.allocate(2L * x.rows() * matrix.rows(), "outputs of a fused matrix")) {
+            fewRows.multiply(compute, x, matrix, all.address());
+            for (int i = 0; i < parts.size(); i++) {
+                CudaWeight.Nibbles part = parts.get(i);
+                kernels.kernel("elementwise.cu", "take_part", Map.of())
+                        .launch(
+                                compute,
+                                new Kernel.Grid((part.outFeatures() + THREADS - 1) / THREADS, x.rows(), 1),
+                                THREADS,
+                                0,
+                                all.address(),
+                                matrix.rows(),
+                                CudaMatrix.of(owner, outs.get(i)).address(),
+                                part.outFeatures(),
+                                part.offset(),
+                                part.spread(),
+                                accumulate ? 1 : 0);
+            }
         }
     }
 

@@ -15,6 +15,16 @@ typedef unsigned long long u64;
 
 #define DEVICE static __device__ __forceinline__
 
+// Whether two types are one; NVRTC has neither <type_traits> nor the built-in of other compilers.
+template <class A, class B>
+struct SameType {
+    static constexpr bool value = false;
+};
+template <class A>
+struct SameType<A, A> {
+    static constexpr bool value = true;
+};
+
 // --- fp16 <-> fp32 ------------------------------------------------------------------------------------------------
 
 DEVICE float to_float(half_t h) {

@@ -77,7 +77,7 @@ struct Step {
 
 // The matrix of a phase: 4 a layer (qkv, o, gate and up, down), then lm_head.
 DEVICE WeightMatrix matrix_of(const Step& s, int phase) {
-    constexpr bool W4 = !__is_same(Units, F16Units);
+    constexpr bool W4 = !SameType<Units, F16Units>::value;
     int q = s.kv_heads * QUERIES_PER_KV * HEAD_DIM;
     if (phase >= 4 * s.layer_count) return {s.head, s.hidden, s.vocab, 16, 8};
     const Layer& layer = s.layers[phase / 4];
