@@ -18,6 +18,10 @@ final class ErrorReporter implements IExecutionExceptionHandler {
 
     @Override
     public int handleExecutionException(Exception e, CommandLine line, ParseResult parsed) {
+        if (Interruption.underway()) {
+            // Files vanish under a command while the JVM ends; that is no news.
+            return ExitCode.INTERRUPTED;
+        }
         int code = exitCode(e);
         line.getErr().println("nibble: " + message(e));
         if (System.getenv(STACK_TRACES) != null || code == CommandLine.ExitCode.SOFTWARE) {
