@@ -91,6 +91,28 @@ public final class WeightReader {
         return halves;
     }
 
+    /**
+     * Checks every element of an F16, BF16 or F32 tensor, making nothing.
+     *
+     * @throws BadCheckpointException for the first that is NaN or infinite
+     */
+    public static void requireFinite(TensorView tensor, Path file) {
+        MemorySegment data = tensor.data();
+        long elements = tensor.shape().elements();
+        for (long i = 0; i < elements; i++) {
+            float value =
+                    switch (tensor.dtype()) {
+                        case F16 -> Float.float16ToFloat(data.get(SHORT, 2 * i));
+                        case BF16 -> Float.intBitsToFloat(data.get(SHORT, 2 * i) << 16);
+                        case F32 -> data.get(FLOAT, 4 * i);
+                        case F64, I64, I32, I16, I8, U8, BOOL -> throw notAWeight(tensor, file);
+                    };
+            if (!Float.isFinite(value)) {
+                throw notFinite(tensor, file, i, value);
+            }
+        }
+    }
+
     private static BadCheckpointException notAWeight(TensorView tensor, Path file) {
         return new BadCheckpointException(
                 file, "tensor " + tensor.name() + " is " + tensor.dtype() + "; weights are F16, BF16 or F32");
