@@ -23,9 +23,9 @@ import picocli.CommandLine.Parameters;
 final class GenerateCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "Folder of a checkpoint, fp16 or AWQ.")
+    @Parameters(paramLabel = "MODEL", description = "A checkpoint, fp16 or AWQ. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
-    private Path model;
+    private ModelArgument source;
 
     @Option(names = "--prompt", paramLabel = "TEXT", required = true, description = "The text to continue.")
     private String prompt = "";
@@ -90,6 +90,7 @@ final class GenerateCommand implements Callable<Integer> {
         if (maxNewTokens < 1) {
             throw new UsageException("--max-new-tokens " + maxNewTokens + ": at least 1");
         }
+        Path model = source.folder(terminal);
         try (Backend backend = device.open();
                 Checkpoint checkpoint = Checkpoint.open(model);
                 Tokenizer tokenizer = Tokenizers.open(model);

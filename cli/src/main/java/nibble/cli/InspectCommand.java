@@ -1,6 +1,5 @@
 package nibble.cli;
 
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -22,9 +21,9 @@ import picocli.CommandLine.Parameters;
 final class InspectCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "PATH", description = "Folder of a checkpoint.")
+    @Parameters(paramLabel = "PATH", description = "A checkpoint. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
-    private Path path;
+    private ModelArgument path;
 
     @Option(names = "--layer", paramLabel = "N", description = "Only the tensors of decoder layer N.")
     private int layer = -1;
@@ -53,7 +52,7 @@ final class InspectCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        try (Checkpoint checkpoint = Checkpoint.open(path)) {
+        try (Checkpoint checkpoint = Checkpoint.open(path.folder(terminal))) {
             Inspection inspection = inspect(checkpoint);
             json.write(terminal, inspection);
             if (!json.toStandardOutput()) {

@@ -17,6 +17,8 @@ import picocli.CommandLine.Spec;
             InspectCommand.class,
             PlanCommand.class,
             VerifyCommand.class,
+            PublishCommand.class,
+            DownloadCommand.class,
             DemoCommand.class
         },
         footerHeading = "%nExit codes:%n",

@@ -26,9 +26,9 @@ import picocli.CommandLine.Parameters;
 final class PerplexityCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "Folder of a checkpoint, fp16 or AWQ.")
+    @Parameters(paramLabel = "MODEL", description = "A checkpoint, fp16 or AWQ. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
-    private Path model;
+    private ModelArgument source;
 
     @Option(
             names = "--dataset",
@@ -62,6 +62,7 @@ final class PerplexityCommand implements Callable<Integer> {
         if (context < 2 || windows != null && windows < 1) {
             throw new UsageException("--context must be at least 2 and --windows at least 1");
         }
+        Path model = source.folder(terminal);
         PerplexityResult result;
         try (Backend backend = device.open()) {
             terminal.note("device: " + backend.description());

@@ -25,9 +25,9 @@ import picocli.CommandLine.Parameters;
 final class QuantizeCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(index = "0", paramLabel = "MODEL", description = "Folder of an fp16, bf16 or fp32 Llama checkpoint.")
+    @Parameters(index = "0", paramLabel = "MODEL", description = "An fp16, bf16 or fp32 Llama checkpoint. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
-    private Path model;
+    private ModelArgument source;
 
     @Parameters(index = "1", paramLabel = "OUT", description = "Folder to make; must not exist or be empty.")
     @SuppressWarnings("NullAway.Init")
@@ -52,6 +52,7 @@ final class QuantizeCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         QuantizeOptions options = quantization.options(device.threads);
+        Path model = source.folder(terminal);
         QuantizationReport report;
         try (Backend backend = device.open()) {
             terminal.note("device: " + backend.description());

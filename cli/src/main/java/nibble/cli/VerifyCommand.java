@@ -1,5 +1,6 @@
 package nibble.cli;
 
+import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -30,15 +31,15 @@ import picocli.CommandLine.Parameters;
 final class VerifyCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "DIR", description = "Folder of a checkpoint, fp16 or quantized.")
+    @Parameters(paramLabel = "DIR", description = "A checkpoint, fp16 or quantized. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
-    private Path folder;
+    private ModelArgument model;
 
     @Option(
             names = "--against",
             paramLabel = "MODEL",
-            description = "Folder of the fp16 model it was made from: the middle layer is dequantized and compared.")
-    private @Nullable Path source;
+            description = "The fp16 model it was made from: the middle layer is dequantized and compared.")
+    private @Nullable ModelArgument source;
 
     @Option(
             names = "--write-checksums",
@@ -65,7 +66,9 @@ final class VerifyCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        CheckpointVerification verification = verify(terminal, folder, Optional.ofNullable(source));
+        Path folder = model.folder(terminal);
+        CheckpointVerification verification =
+                verify(terminal, folder, Optional.ofNullable(source).map(m -> m.folder(terminal)));
         if (writeChecksums && verification.errors() == 0) {
             Checksums.write(folder, verification.files());
         }
@@ -125,16 +128,16 @@ final class VerifyCommand implements Callable<Integer> {
                 .linears()
                 .forEach(linear -> out.println(linear.name() + ": relative error against the source "
                         + Figures.decimals(100 * linear.relativeError(), 2) + " %")));
-        printFindings(terminal, verification);
+        printFindings(out, verification);
     }
 
     /** The findings, one a line, and their number. */
-    static void printFindings(Terminal terminal, CheckpointVerification verification) {
+    static void printFindings(PrintWriter out, CheckpointVerification verification) {
         for (Finding finding : verification.findings()) {
             String severity = finding.severity() == Finding.Severity.ERROR ? "error" : "warning";
-            terminal.out().println(severity + " [" + finding.check() + "] " + finding.message());
+            out.println(severity + " [" + finding.check() + "] " + finding.message());
         }
-        terminal.out().println(verification.errors() + " errors, " + verification.warnings() + " warnings");
-        terminal.out().flush();
+        out.println(verification.errors() + " errors, " + verification.warnings() + " warnings");
+        out.flush();
     }
 }
