@@ -17,6 +17,7 @@ import picocli.CommandLine.Spec;
             InspectCommand.class,
             PlanCommand.class,
             VerifyCommand.class,
+            CardCommand.class,
             PublishCommand.class,
             DownloadCommand.class,
             DemoCommand.class

@@ -6,6 +6,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import nibble.convert.LlamaConfig;
+import nibble.convert.card.ModelCard;
 import nibble.convert.hub.HubSettings;
 import nibble.convert.hub.PublishRequest;
 import nibble.convert.hub.PublishRequest.How;
@@ -23,7 +25,7 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "publish",
-        description = "Verifies a checkpoint and uploads it to a repository of the hub. May be stopped and run again: what the hub"
+        description = "Verifies a checkpoint, writes its model card if it has none, and uploads it to a repository of the hub. May be stopped and run again: what the hub"
                 + " holds is not sent twice.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
@@ -74,6 +76,9 @@ final class PublishCommand implements Callable<Integer> {
     private int transfers = 5;
 
     @Mixin
+    private CardOptions card = new CardOptions();
+
+    @Mixin
     private HubOptions hub = new HubOptions();
 
     @Mixin
@@ -98,6 +103,9 @@ final class PublishCommand implements Callable<Integer> {
             terminal.note("nibble: " + folder + " has errors, nothing was sent; 'nibble verify " + folder + "' shows them again");
             return ExitCode.BAD_INPUT;
         }
+        if (!dryRun && ModelCard.in(folder).isEmpty()) {
+            writeCard();
+        }
         PublishResult result;
         try (TransferProgress progress = new TransferProgress(terminal)) {
             result = new Publisher(settings).publish(request, progress);
@@ -107,6 +115,16 @@ final class PublishCommand implements Callable<Integer> {
             print(result);
         }
         return ExitCode.DONE;
+    }
+
+    /** An unquantized model's card is its makers' to write. */
+    private void writeCard() {
+        if (LlamaConfig.read(folder.resolve("config.json")).quantization().isEmpty()) {
+            terminal.note("no README.md: the repository will have no model card");
+            return;
+        }
+        CardCommand.write(card.request(folder, repo, branch));
+        terminal.note("written: " + folder.resolve(ModelCard.FILE_NAME) + ", the model card; edit it and publish again as you like");
     }
 
     private PublishRequest request() {

@@ -74,6 +74,33 @@ class HubCommandsTest {
     }
 
     @Test
+    void a_quantized_model_is_published_with_a_card_whose_figures_were_measured() throws IOException {
+        Path out = temp.resolve("awq");
+        assertThat(terminal().run("quantize", MODEL.toString(), out.toString(), "--method", "rtn")).isEqualTo(ExitCode.DONE);
+        Path eval = temp.resolve("eval.json");
+        assertThat(terminal().run("eval", "perplexity", out.toString(), "--context", "256", "--windows", "2", "--json", eval.toString()))
+                .isEqualTo(ExitCode.DONE);
+        String measured = String.format(java.util.Locale.ROOT, "%.4f", new ObjectMapper().readTree(eval.toFile()).get("perplexity").asDouble());
+
+        TerminalCapture publish = terminal();
+        assertThat(publish.run("publish", out.toString(), "--repo", "org/wiki-7m-AWQ", "--branch", "awq-128g", "--base-model",
+                        "org/wiki-7m", "--license", "cc-by-sa-4.0", "--eval", eval.toString(), "--prompt-template", "chatml"))
+                .as(publish.err())
+                .isEqualTo(ExitCode.DONE);
+
+        String card = new String(hub.content("org/wiki-7m-AWQ", "awq-128g", "README.md"), java.nio.charset.StandardCharsets.UTF_8);
+        assertThat(card)
+                .contains("license: \"cc-by-sa-4.0\"", "| not measured | " + measured + " |", "<|im_start|>user\n{prompt}<|im_end|>")
+                .contains("--revision awq-128g", "| awq-128g | 4 | 128 | none |");
+
+        TerminalCapture again = terminal();
+        assertThat(again.run("card", out.toString(), "--repo", "org/wiki-7m-AWQ")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(again.err()).contains("--force");
+        TerminalCapture missing = terminal();
+        assertThat(missing.run("card", out.toString(), "--repo", "o/n", "--print", "--eval", "nothing.json")).isEqualTo(ExitCode.WRONG_USAGE);
+    }
+
+    @Test
     void a_dry_run_sends_nothing() {
         TerminalCapture dry = terminal();
         assertThat(dry.run("publish", MODEL.toString(), "--repo", "me/wiki-7m", "--dry-run")).isEqualTo(ExitCode.DONE);
