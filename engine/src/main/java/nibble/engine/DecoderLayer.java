@@ -2,6 +2,7 @@ package nibble.engine;
 
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaLinear;
 import nibble.convert.TensorNames;
@@ -38,6 +39,27 @@ public record DecoderLayer(
         };
     }
 
+    /** The layer with each of its weights replaced. */
+    public DecoderLayer map(UnaryOperator<Weight> replacement) {
+        return new DecoderLayer(
+                inputNorm,
+                replacement.apply(q),
+                replacement.apply(k),
+                replacement.apply(v),
+                replacement.apply(o),
+                postAttentionNorm,
+                replacement.apply(gate),
+                replacement.apply(up),
+                replacement.apply(down));
+    }
+
+    /** The layer as backends of the host compute with it: weights of AWQ checkpoints unpacked. */
+    DecoderLayer unpacked() {
+        return map(weight -> weight instanceof AwqWeight(AwqLayout.AwqLinear linear)
+                ? new QuantizedWeight(linear.unpack())
+                : weight);
+    }
+
     /** A layer of these norms and these seven weights. */
     public static DecoderLayer of(float[] inputNorm, Map<LlamaLinear, ? extends Weight> w, float[] postAttentionNorm) {
         return new DecoderLayer(
@@ -61,7 +83,7 @@ public record DecoderLayer(
     }
 
     /**
-     * Layer {@code layer} of a dense or AWQ checkpoint. Dense weights stay views of the mapped files, so the checkpoint
+     * Layer {@code layer} of a dense or AWQ checkpoint. The weights stay views of the mapped files, so the checkpoint
      * must stay open while the layer is used.
      */
     public static DecoderLayer read(Checkpoint checkpoint, int layer) {
@@ -71,7 +93,7 @@ public record DecoderLayer(
             weights.put(
                     linear,
                     quantized
-                            ? new QuantizedWeight(AwqLayout.read(checkpoint, linear, layer))
+                            ? new AwqWeight(AwqLayout.read(checkpoint, linear, layer))
                             : new DenseWeight(checkpoint.tensor(linear.module(layer) + ".weight")));
         }
         return of(
