@@ -45,7 +45,7 @@ public record LayerComparison(int layer, List<Linear> linears) {
     static LayerComparison of(Checkpoint quantized, Checkpoint source, int layer) {
         List<Linear> linears = new ArrayList<>();
         for (LlamaLinear linear : LlamaLinear.values()) {
-            QuantizedLinear codes = AwqLayout.read(quantized, linear, layer);
+            QuantizedLinear codes = AwqLayout.read(quantized, linear, layer).unpack();
             float[] found = codes.dequantize();
             float[] expected = original(source, linear, layer, codes);
             boolean byColumn = linear == LlamaLinear.O || linear == LlamaLinear.DOWN;

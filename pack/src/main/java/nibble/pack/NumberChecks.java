@@ -48,7 +48,7 @@ final class NumberChecks {
         if (config.quantization().isPresent()) {
             int middle = config.layers() / 2;
             for (LlamaLinear linear : LlamaLinear.values()) {
-                zeros(AwqLayout.read(checkpoint, linear, middle), checkpoint, linear.module(middle), findings);
+                zeros(AwqLayout.read(checkpoint, linear, middle).unpack(), checkpoint, linear.module(middle), findings);
             }
         }
     }
