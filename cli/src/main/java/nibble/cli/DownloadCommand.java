@@ -50,6 +50,7 @@ final class DownloadCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        json.requireWritable();
         HubSettings settings = hub.settings(terminal);
         Download download;
         try (TransferProgress progress = new TransferProgress(terminal)) {

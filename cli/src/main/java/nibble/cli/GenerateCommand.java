@@ -17,7 +17,9 @@ import nibble.datasets.chat.SpecialTokens;
 import nibble.engine.Backend;
 import nibble.engine.Generator;
 import nibble.engine.Llama;
+import nibble.engine.NonFiniteLogitException;
 import nibble.engine.SamplingOptions;
+import nibble.pack.WeightReader;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -107,13 +109,12 @@ final class GenerateCommand implements Callable<Integer> {
         }
         Path model = source.folder(terminal);
         Optional<ChatTemplate> template = chat.template(model);
-        try (Backend backend = device.open();
+        try (Backend backend = device.open(terminal);
                 Checkpoint checkpoint = Checkpoint.open(model);
                 Tokenizer tokenizer = Tokenizers.open(model);
                 Llama llama = Llama.load(checkpoint, backend)) {
-            terminal.note("device: " + backend.description());
             Speaker speaker = new Speaker(
-                    llama, tokenizer, options, stopIds(checkpoint, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));
+                    checkpoint, llama, tokenizer, options, stopIds(checkpoint, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));
             SpecialTokens tokens = SpecialTokens.of(model);
             if (chat.chat) {
                 new Conversation(terminal, chat, turns -> speaker.say(ids(tokenizer, template, turns, tokens))).hold();
@@ -149,13 +150,21 @@ final class GenerateCommand implements Callable<Integer> {
 
     /** Lets a model continue ids, and says how fast it was. */
     private final class Speaker {
+        private final Checkpoint checkpoint;
         private final Llama llama;
         private final Tokenizer tokenizer;
         private final SamplingOptions options;
         private final Set<Integer> stopIds;
         private final List<String> stops;
 
-        Speaker(Llama llama, Tokenizer tokenizer, SamplingOptions options, Set<Integer> stopIds, List<String> stops) {
+        Speaker(
+                Checkpoint checkpoint,
+                Llama llama,
+                Tokenizer tokenizer,
+                SamplingOptions options,
+                Set<Integer> stopIds,
+                List<String> stops) {
+            this.checkpoint = checkpoint;
             this.llama = llama;
             this.tokenizer = tokenizer;
             this.options = options;
@@ -164,13 +173,21 @@ final class GenerateCommand implements Callable<Integer> {
         }
 
         String say(int[] ids) {
+            if (ids.length == 0) {
+                throw new UsageException("--prompt is empty, and this model's tokenizer has no token to begin a text with");
+            }
             if (ids.length >= llama.contextTokens()) {
-                throw new UsageException(
-                        "the prompt has " + ids.length + " tokens, the model was made for " + llama.contextTokens());
+                throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has " + ids.length
+                        + " tokens, the model was made for " + llama.contextTokens() + " with what it adds; give a shorter one");
             }
             TextStream text = new TextStream(tokenizer, terminal, stops);
             long start = System.nanoTime();
-            Generator.generateWhile(llama, ids, options, maxNewTokens, stopIds, text::add);
+            try {
+                Generator.generateWhile(llama, ids, options, maxNewTokens, stopIds, text::add);
+            } catch (NonFiniteLogitException e) {
+                WeightReader.requireFinite(checkpoint);
+                throw e;
+            }
             text.end();
             double seconds = (System.nanoTime() - start) / 1e9;
             terminal.note(text.tokens() + " tokens in " + Figures.duration(seconds) + ", "

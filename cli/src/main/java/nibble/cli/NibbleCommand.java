@@ -20,7 +20,9 @@ import picocli.CommandLine.Spec;
             CardCommand.class,
             PublishCommand.class,
             DownloadCommand.class,
-            DemoCommand.class
+            DemoCommand.class,
+            SelfTestCommand.class,
+            BenchCommand.class
         },
         footerHeading = "%nExit codes:%n",
         footer = {

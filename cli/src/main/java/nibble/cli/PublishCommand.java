@@ -93,6 +93,7 @@ final class PublishCommand implements Callable<Integer> {
         if (dryRun && pullRequest) {
             throw new UsageException("--dry-run and --pull-request exclude each other");
         }
+        json.requireWritable();
         HubSettings settings = hub.settings(terminal);
         PublishRequest request = request();
         CheckpointVerification verification = VerifyCommand.verify(terminal, folder, Optional.empty());

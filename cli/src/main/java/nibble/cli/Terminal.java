@@ -15,11 +15,14 @@ import java.util.Map;
  */
 record Terminal(
         PrintWriter out, PrintWriter err, boolean interactive, BufferedReader in, Map<String, String> environment) {
+    /** Set by the launcher, since Java cannot tell whether standard error alone is a terminal. */
+    private static final String INTERACTIVE = "nibble.interactive";
+
     static Terminal system() {
         return new Terminal(
                 new PrintWriter(System.out, true, StandardCharsets.UTF_8),
                 new PrintWriter(System.err, true, StandardCharsets.UTF_8),
-                System.console() != null && System.console().isTerminal(),
+                Boolean.getBoolean(INTERACTIVE),
                 new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)),
                 System.getenv());
     }

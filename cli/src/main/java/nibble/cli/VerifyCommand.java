@@ -66,6 +66,7 @@ final class VerifyCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        json.requireWritable();
         Path folder = model.folder(terminal);
         CheckpointVerification verification =
                 verify(terminal, folder, Optional.ofNullable(source).map(m -> m.folder(terminal)));

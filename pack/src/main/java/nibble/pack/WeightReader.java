@@ -9,6 +9,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import nibble.convert.BadCheckpointException;
+import nibble.convert.Checkpoint;
 import nibble.convert.DType;
 import nibble.convert.Shape;
 import nibble.convert.TensorView;
@@ -92,11 +93,25 @@ public final class WeightReader {
     }
 
     /**
-     * Checks every element of an F16, BF16 or F32 tensor, making nothing.
+     * Looks at every element of every F16, BF16 and F32 tensor of a checkpoint, scales of quantized linears included.
      *
-     * @throws BadCheckpointException for the first that is NaN or infinite
+     * @throws BadCheckpointException naming the first element that is NaN or infinite
+     */
+    public static void requireFinite(Checkpoint checkpoint) {
+        for (String name : checkpoint.names()) {
+            requireFinite(checkpoint.tensor(name), checkpoint.fileOf(name));
+        }
+    }
+
+    /**
+     * Looks at every element of an F16, BF16 or F32 tensor; others have nothing to look at.
+     *
+     * @throws BadCheckpointException naming the first that is NaN or infinite
      */
     public static void requireFinite(TensorView tensor, Path file) {
+        if (!tensor.dtype().isWeight()) {
+            return;
+        }
         MemorySegment data = tensor.data();
         long elements = tensor.shape().elements();
         for (long i = 0; i < elements; i++) {
