@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.OutputException;
+import nibble.convert.hub.HubException;
 import nibble.datasets.BadDatasetException;
 import nibble.engine.DeviceException;
 import nibble.engine.NonFiniteLogitException;
@@ -38,6 +39,7 @@ final class ErrorReporter implements IExecutionExceptionHandler {
             case BadCheckpointException _, BadDatasetException _, OutputException _ -> ExitCode.BAD_INPUT;
             case NonFiniteLogProbabilityException _, NonFiniteLogitException _ -> ExitCode.BAD_INPUT;
             case UncheckedIOException _, IOException _ -> ExitCode.BAD_INPUT;
+            case HubException _ -> ExitCode.NETWORK_OR_HUB;
             case DeviceException _ -> ExitCode.DEVICE_OR_MEMORY;
             // What is left is a defect of this program: picocli's code 1, with the stack trace.
             default -> CommandLine.ExitCode.SOFTWARE;

@@ -1,17 +1,26 @@
 package nibble.cli;
 
 import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
+import nibble.convert.GenerationConfig;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.Tokenizers;
+import nibble.datasets.chat.ChatMessage;
+import nibble.datasets.chat.ChatTemplate;
+import nibble.datasets.chat.SpecialTokens;
 import nibble.engine.Backend;
 import nibble.engine.Generator;
 import nibble.engine.Llama;
 import nibble.engine.NonFiniteLogitException;
 import nibble.engine.SamplingOptions;
 import nibble.pack.WeightReader;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -19,18 +28,18 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "generate",
-        description = "Continues a text, streaming as it goes.",
+        description = "Continues a text, answers in a chat model's format, or holds a conversation, streaming as it goes.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class GenerateCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "Folder of a checkpoint, fp16 or AWQ.")
+    @Parameters(paramLabel = "MODEL", description = "A checkpoint, fp16 or AWQ. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
-    private Path model;
+    private ModelArgument source;
 
-    @Option(names = "--prompt", paramLabel = "TEXT", required = true, description = "The text to continue.")
-    private String prompt = "";
+    @Option(names = "--prompt", paramLabel = "TEXT", description = "The text to continue, or with a template to answer.")
+    private @Nullable String prompt;
 
     @Option(
             names = "--max-new-tokens",
@@ -75,6 +84,9 @@ final class GenerateCommand implements Callable<Integer> {
     private long seed;
 
     @Mixin
+    private ChatOptions chat = new ChatOptions();
+
+    @Mixin
     private DeviceOptions device = new DeviceOptions();
 
     GenerateCommand(Terminal terminal) {
@@ -92,38 +104,95 @@ final class GenerateCommand implements Callable<Integer> {
         if (maxNewTokens < 1) {
             throw new UsageException("--max-new-tokens " + maxNewTokens + ": at least 1");
         }
+        if (chat.chat == (prompt != null)) {
+            throw new UsageException("give either --prompt TEXT or --chat");
+        }
+        Path model = source.folder(terminal);
+        Optional<ChatTemplate> template = chat.template(model);
         try (Backend backend = device.open(terminal);
                 Checkpoint checkpoint = Checkpoint.open(model);
                 Tokenizer tokenizer = Tokenizers.open(model);
                 Llama llama = Llama.load(checkpoint, backend)) {
-            int[] ids = promptIds(tokenizer, llama.contextTokens());
-            TextStream text = new TextStream(tokenizer, terminal);
-            long start = System.nanoTime();
-            try {
-                Generator.generate(
-                        llama, ids, options, maxNewTokens, Set.copyOf(checkpoint.config().eosIds()), text::add);
-            } catch (NonFiniteLogitException e) {
-                WeightReader.requireFinite(checkpoint);
-                throw e;
+            Speaker speaker = new Speaker(
+                    checkpoint, llama, tokenizer, options, stopIds(checkpoint, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));
+            SpecialTokens tokens = SpecialTokens.of(model);
+            if (chat.chat) {
+                new Conversation(terminal, chat, turns -> speaker.say(ids(tokenizer, template, turns, tokens))).hold();
+            } else if (template.isPresent()) {
+                List<ChatMessage> turns = chat.beginning();
+                turns.add(ChatMessage.user(Objects.requireNonNull(prompt)));
+                speaker.say(ids(tokenizer, template, turns, tokens));
+            } else {
+                speaker.say(tokenizer.encode(Objects.requireNonNull(prompt), true));
             }
-            terminal.out().println();
-            terminal.out().flush();
-            double seconds = (System.nanoTime() - start) / 1e9;
-            terminal.note(text.tokens() + " tokens in " + Figures.duration(seconds) + ", "
-                    + Figures.decimals(text.tokens() / seconds, 1) + " tokens/s");
         }
         return ExitCode.DONE;
     }
 
-    private int[] promptIds(Tokenizer tokenizer, int contextTokens) {
-        int[] ids = tokenizer.encode(prompt, true);
-        if (ids.length == 0) {
-            throw new UsageException("--prompt is empty, and this model's tokenizer has no token to begin a text with");
-        }
-        if (ids.length >= contextTokens) {
-            throw new UsageException("--prompt has " + ids.length + " tokens, the model was made for " + contextTokens
-                    + " with what it adds; give a shorter one");
+    /** A template's text holds its special tokens, BOS included. */
+    private static int[] ids(
+            Tokenizer tokenizer, Optional<ChatTemplate> template, List<ChatMessage> turns, SpecialTokens tokens) {
+        return tokenizer.encode(template.orElseThrow().render(turns, tokens), false);
+    }
+
+    /** The ids that end a text by either config file, and stop texts that are one token, which decoding would not show. */
+    private static Set<Integer> stopIds(Checkpoint checkpoint, Tokenizer tokenizer, Optional<ChatTemplate> template) {
+        Set<Integer> ids = new HashSet<>(checkpoint.config().eosIds());
+        ids.addAll(GenerationConfig.of(checkpoint.folder()).eosIds());
+        for (String stop : template.map(ChatTemplate::stops).orElse(List.of())) {
+            int[] encoded = tokenizer.encode(stop, false);
+            if (encoded.length == 1) {
+                ids.add(encoded[0]);
+            }
         }
         return ids;
+    }
+
+    /** Lets a model continue ids, and says how fast it was. */
+    private final class Speaker {
+        private final Checkpoint checkpoint;
+        private final Llama llama;
+        private final Tokenizer tokenizer;
+        private final SamplingOptions options;
+        private final Set<Integer> stopIds;
+        private final List<String> stops;
+
+        Speaker(
+                Checkpoint checkpoint,
+                Llama llama,
+                Tokenizer tokenizer,
+                SamplingOptions options,
+                Set<Integer> stopIds,
+                List<String> stops) {
+            this.checkpoint = checkpoint;
+            this.llama = llama;
+            this.tokenizer = tokenizer;
+            this.options = options;
+            this.stopIds = stopIds;
+            this.stops = stops;
+        }
+
+        String say(int[] ids) {
+            if (ids.length == 0) {
+                throw new UsageException("--prompt is empty, and this model's tokenizer has no token to begin a text with");
+            }
+            if (ids.length >= llama.contextTokens()) {
+                throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has " + ids.length
+                        + " tokens, the model was made for " + llama.contextTokens() + " with what it adds; give a shorter one");
+            }
+            TextStream text = new TextStream(tokenizer, terminal, stops);
+            long start = System.nanoTime();
+            try {
+                Generator.generateWhile(llama, ids, options, maxNewTokens, stopIds, text::add);
+            } catch (NonFiniteLogitException e) {
+                WeightReader.requireFinite(checkpoint);
+                throw e;
+            }
+            text.end();
+            double seconds = (System.nanoTime() - start) / 1e9;
+            terminal.note(text.tokens() + " tokens in " + Figures.duration(seconds) + ", "
+                    + Figures.decimals(text.tokens() / seconds, 1) + " tokens/s");
+            return text.text();
+        }
     }
 }

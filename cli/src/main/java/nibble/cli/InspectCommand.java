@@ -25,9 +25,9 @@ import picocli.CommandLine.Parameters;
 final class InspectCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "PATH", description = "Folder of a checkpoint, or one safetensors file.")
+    @Parameters(paramLabel = "PATH", description = "One safetensors file, or a checkpoint. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
-    private Path path;
+    private ModelArgument source;
 
     @Option(names = "--layer", paramLabel = "N", description = "Only the tensors of decoder layer N.")
     private int layer = -1;
@@ -60,6 +60,7 @@ final class InspectCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         json.requireWritable();
+        Path path = source.folder(terminal);
         if (Files.isRegularFile(path)) {
             try (Arena arena = Arena.ofShared()) {
                 inspectFile(SafetensorsFile.open(path, arena));

@@ -21,6 +21,7 @@ public final class Nibble {
                 .setOut(terminal.out())
                 .setErr(terminal.err())
                 .setCaseInsensitiveEnumValuesAllowed(true)
+                .registerConverter(ModelArgument.class, ModelArgument::new)
                 .setExecutionExceptionHandler(new ErrorReporter());
         try {
             return line.execute(arguments);

@@ -16,6 +16,10 @@ import picocli.CommandLine.Spec;
             GenerateCommand.class,
             InspectCommand.class,
             PlanCommand.class,
+            VerifyCommand.class,
+            CardCommand.class,
+            PublishCommand.class,
+            DownloadCommand.class,
             DemoCommand.class,
             SelfTestCommand.class,
             BenchCommand.class

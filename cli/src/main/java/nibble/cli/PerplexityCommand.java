@@ -28,9 +28,9 @@ import picocli.CommandLine.Parameters;
 final class PerplexityCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "Folder of a checkpoint, fp16 or AWQ.")
+    @Parameters(paramLabel = "MODEL", description = "A checkpoint, fp16 or AWQ. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
-    private Path model;
+    private ModelArgument source;
 
     @Option(
             names = "--dataset",
@@ -65,6 +65,7 @@ final class PerplexityCommand implements Callable<Integer> {
             throw new UsageException("--context must be at least 2 and --windows at least 1");
         }
         json.requireWritable();
+        Path model = source.folder(terminal);
         PerplexityResult result;
         try (Backend backend = device.open(terminal)) {
             result = measure(terminal, backend, model, dataset, context, windows, "perplexity of " + model);

@@ -28,9 +28,11 @@ import picocli.CommandLine.Parameters;
 final class PlanCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL|CONFIG", description = "Folder of a checkpoint, or a config.json alone.")
+    @Parameters(paramLabel = "MODEL|CONFIG", description = "A config.json alone, or a checkpoint. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
-    private Path model;
+    private ModelArgument source;
+
+    private Path model = Path.of("");
 
     @Mixin
     private QuantizationOptions quantization = new QuantizationOptions();
@@ -73,6 +75,7 @@ final class PlanCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         json.requireWritable();
+        model = source.folder(terminal);
         Plan plan;
         try (Backend backend = device.open(terminal)) {
             plan = plan(backend);

@@ -27,9 +27,9 @@ import picocli.CommandLine.Parameters;
 final class QuantizeCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(index = "0", paramLabel = "MODEL", description = "Folder of an fp16, bf16 or fp32 Llama checkpoint.")
+    @Parameters(index = "0", paramLabel = "MODEL", description = "An fp16, bf16 or fp32 Llama checkpoint. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
-    private Path model;
+    private ModelArgument source;
 
     @Parameters(index = "1", paramLabel = "OUT", description = "Folder to make; must not exist or be empty.")
     @SuppressWarnings("NullAway.Init")
@@ -55,9 +55,10 @@ final class QuantizeCommand implements Callable<Integer> {
     public Integer call() {
         QuantizeOptions options = quantization.options(device.threads);
         json.requireWritable();
+        Path model = source.folder(terminal);
         QuantizationReport report;
         try (Backend backend = device.open(terminal)) {
-            requireQuantizable(options);
+            requireQuantizable(model, options);
             Optional<TokenBlocks> blocks =
                     options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(model));
             report = quantize(terminal, backend, model, out, options, blocks, "quantizing " + model);
@@ -70,7 +71,7 @@ final class QuantizeCommand implements Callable<Integer> {
     }
 
     /** Before the calibration text is read: a model that will be refused is refused at once, and by its own fault. */
-    private void requireQuantizable(QuantizeOptions options) {
+    private void requireQuantizable(Path model, QuantizeOptions options) {
         try (Checkpoint source = Checkpoint.open(model)) {
             Quantizer.requireFits(source.config(), model.resolve("config.json"), options.spec());
         }

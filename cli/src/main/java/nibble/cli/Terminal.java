@@ -1,22 +1,30 @@
 package nibble.cli;
 
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
 
 /**
- * Where a command writes: results to {@code out}, progress and errors to {@code err}.
+ * What a command has around it: results go to {@code out}, progress and errors to {@code err}.
  *
  * @param interactive whether {@code err} is a terminal that can redraw a line
+ * @param in what a person types
+ * @param environment environment variables
  */
-record Terminal(PrintWriter out, PrintWriter err, boolean interactive) {
+record Terminal(
+        PrintWriter out, PrintWriter err, boolean interactive, BufferedReader in, Map<String, String> environment) {
     /** Set by the launcher, since Java cannot tell whether standard error alone is a terminal. */
     private static final String INTERACTIVE = "nibble.interactive";
 
     static Terminal system() {
-        java.nio.charset.Charset utf8 = java.nio.charset.StandardCharsets.UTF_8;
         return new Terminal(
-                new PrintWriter(System.out, true, utf8),
-                new PrintWriter(System.err, true, utf8),
-                Boolean.getBoolean(INTERACTIVE));
+                new PrintWriter(System.out, true, StandardCharsets.UTF_8),
+                new PrintWriter(System.err, true, StandardCharsets.UTF_8),
+                Boolean.getBoolean(INTERACTIVE),
+                new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)),
+                System.getenv());
     }
 
     void note(String line) {

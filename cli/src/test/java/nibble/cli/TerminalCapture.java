@@ -1,15 +1,36 @@
 package nibble.cli;
 
+import java.io.BufferedReader;
 import java.io.PrintWriter;
+import java.io.StringReader;
 import java.io.StringWriter;
+import java.util.Map;
 
 /** A command line run in this process, what it printed kept. */
 final class TerminalCapture {
     private final StringWriter out = new StringWriter();
     private final StringWriter err = new StringWriter();
+    private final Map<String, String> environment;
+    private final String typed;
+
+    TerminalCapture() {
+        this(Map.of(), "");
+    }
+
+    /**
+     * @param environment the only environment variables there are
+     * @param typed what a person types
+     */
+    TerminalCapture(Map<String, String> environment, String typed) {
+        this.environment = environment;
+        this.typed = typed;
+    }
 
     int run(String... arguments) {
-        return Nibble.run(new Terminal(new PrintWriter(out, true), new PrintWriter(err, true), false), arguments);
+        PrintWriter standardOut = new PrintWriter(out, true);
+        PrintWriter standardError = new PrintWriter(err, true);
+        BufferedReader in = new BufferedReader(new StringReader(typed));
+        return Nibble.run(new Terminal(standardOut, standardError, false, in, environment), arguments);
     }
 
     String out() {

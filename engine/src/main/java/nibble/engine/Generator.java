@@ -3,6 +3,7 @@ package nibble.engine;
 import java.util.Arrays;
 import java.util.Set;
 import java.util.function.IntConsumer;
+import java.util.function.IntPredicate;
 
 /** Text from a model, token by token. */
 public final class Generator {
@@ -23,6 +24,24 @@ public final class Generator {
             int maxNewTokens,
             Set<Integer> stopIds,
             IntConsumer onToken) {
+        return generateWhile(model, prompt, options, maxNewTokens, stopIds, id -> {
+            onToken.accept(id);
+            return true;
+        });
+    }
+
+    /**
+     * {@link #generate} with a say in when to end.
+     *
+     * @param goesOn sees each new id as soon as it is chosen, and says whether another shall follow
+     */
+    public static int[] generateWhile(
+            Llama model,
+            int[] prompt,
+            SamplingOptions options,
+            int maxNewTokens,
+            Set<Integer> stopIds,
+            IntPredicate goesOn) {
         if (maxNewTokens < 0) {
             throw new IllegalArgumentException(maxNewTokens + " new tokens asked, 0 or more expected");
         }
@@ -44,7 +63,9 @@ public final class Generator {
                     break;
                 }
                 made[count++] = id;
-                onToken.accept(id);
+                if (!goesOn.test(id)) {
+                    break;
+                }
                 pending = new int[] {id};
             }
         }

@@ -103,7 +103,12 @@ public final class WeightReader {
         }
     }
 
-    private static void requireFinite(TensorView tensor, Path file) {
+    /**
+     * Looks at every element of an F16, BF16 or F32 tensor; others have nothing to look at.
+     *
+     * @throws BadCheckpointException naming the first that is NaN or infinite
+     */
+    public static void requireFinite(TensorView tensor, Path file) {
         if (!tensor.dtype().isWeight()) {
             return;
         }

@@ -1,0 +1,76 @@
+package nibble.cli;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.concurrent.Callable;
+import nibble.convert.card.CardRequest;
+import nibble.convert.card.ModelCard;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+@Command(
+        name = "card",
+        description = "Writes a checkpoint's model card, README.md, from what it holds and what was measured. Figures come from"
+                + " --eval files alone.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class CardCommand implements Callable<Integer> {
+    private final Terminal terminal;
+
+    @Parameters(paramLabel = "DIR", description = "Folder of a quantized checkpoint.")
+    @SuppressWarnings("NullAway.Init")
+    private Path folder;
+
+    @Option(names = "--repo", paramLabel = "ORG/NAME", required = true, description = "The repository it will be published to.")
+    private String repo = "";
+
+    @Option(names = "--branch", paramLabel = "BRANCH", defaultValue = "main", description = "Its branch. Default: ${DEFAULT-VALUE}.")
+    private String branch = "main";
+
+    @Option(names = "--force", description = "Replace a README.md that is there.")
+    private boolean force;
+
+    @Option(names = "--print", description = "Print the card instead of writing it.")
+    private boolean print;
+
+    @Mixin
+    private CardOptions card = new CardOptions();
+
+    CardCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    @Override
+    public Integer call() {
+        CardRequest request = card.request(folder, repo, branch);
+        if (print) {
+            terminal.out().print(ModelCard.render(request));
+            terminal.out().flush();
+            return ExitCode.DONE;
+        }
+        if (!force && ModelCard.in(folder).isPresent()) {
+            throw new UsageException(folder.resolve(ModelCard.FILE_NAME) + " exists; --force replaces it");
+        }
+        write(request);
+        terminal.note("written: " + folder.resolve(ModelCard.FILE_NAME));
+        return ExitCode.DONE;
+    }
+
+    /** Renders a card into the checkpoint's folder, whole or not at all. */
+    static void write(CardRequest request) {
+        String text = ModelCard.render(request);
+        Path file = request.folder().resolve(ModelCard.FILE_NAME);
+        Path temporary = request.folder().resolve("." + ModelCard.FILE_NAME + ".tmp");
+        try {
+            Files.writeString(temporary, text);
+            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + ": cannot be written: " + e.getMessage(), e);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+package nibble.cli;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import nibble.convert.card.CardRequest;
+import nibble.convert.hub.RepoName;
+import nibble.datasets.chat.ChatMessage;
+import nibble.datasets.chat.ChatTemplate;
+import nibble.datasets.chat.SpecialTokens;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** What the model card says beside what the checkpoint itself tells. */
+final class CardOptions {
+    @Option(names = "--base-model", paramLabel = "ORG/NAME", description = "The model that was quantized, by its name on the hub.")
+    private @Nullable String baseModel;
+
+    @Option(names = "--license", paramLabel = "NAME", description = "The license's name on the hub. Default: the original card's.")
+    private @Nullable String license;
+
+    @Option(
+            names = "--eval",
+            paramLabel = "FILE",
+            arity = "1..*",
+            description = "JSON of 'nibble eval' on this checkpoint; its figures go into the card.")
+    private List<Path> evaluations = List.of();
+
+    @Option(names = "--baseline-eval", paramLabel = "FILE", arity = "1..*", description = "The same on the original model.")
+    private List<Path> baselineEvaluations = List.of();
+
+    @Option(names = "--original-card", paramLabel = "FILE", description = "README.md of the original model, put below the card.")
+    private @Nullable Path originalCard;
+
+    @Option(names = "--card-template", paramLabel = "FILE", description = "A Jinja template instead of the built-in one.")
+    private @Nullable Path template;
+
+    @Option(
+            names = "--prompt-template",
+            paramLabel = "NAME",
+            description = "The format the card shows: orca-hashes, llama-2-chat, chatml, alpaca, vicuna. Default: the checkpoint's own"
+                    + " chat_template, if it has one.")
+    private @Nullable String promptTemplate;
+
+    CardRequest request(Path folder, String repo, String branch) {
+        for (String name : baseModel == null ? List.of(repo) : List.of(repo, baseModel)) {
+            if (!RepoName.isName(name)) {
+                throw new UsageException("\"" + name + "\" is not a repository name; write ORG/NAME");
+            }
+        }
+        for (Path file : evaluations) {
+            requireFile("--eval", file);
+        }
+        for (Path file : baselineEvaluations) {
+            requireFile("--baseline-eval", file);
+        }
+        return new CardRequest(
+                folder,
+                repo,
+                branch,
+                Optional.ofNullable(baseModel),
+                Optional.ofNullable(license),
+                prompt(folder),
+                evaluations,
+                baselineEvaluations,
+                Optional.ofNullable(originalCard),
+                Optional.ofNullable(template));
+    }
+
+    private static void requireFile(String option, Path file) {
+        if (!Files.isRegularFile(file)) {
+            throw new UsageException(option + " " + file + ": no such file");
+        }
+    }
+
+    /** One turn in the model's format; the tokenizer adds the token that begins a text. */
+    private Optional<String> prompt(Path folder) {
+        Optional<ChatTemplate> format;
+        try {
+            format = promptTemplate == null ? ChatTemplate.ofModel(folder) : Optional.of(ChatTemplate.named(promptTemplate));
+        } catch (IllegalArgumentException e) {
+            throw new UsageException(e.getMessage());
+        }
+        SpecialTokens withoutBos = new SpecialTokens("", SpecialTokens.of(folder).eos());
+        return format.map(f -> f.render(List.of(ChatMessage.user("{prompt}")), withoutBos).stripTrailing());
+    }
+}

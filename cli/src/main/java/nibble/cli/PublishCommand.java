@@ -1,0 +1,167 @@
+package nibble.cli;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import nibble.convert.LlamaConfig;
+import nibble.convert.card.ModelCard;
+import nibble.convert.hub.HubSettings;
+import nibble.convert.hub.PublishRequest;
+import nibble.convert.hub.PublishRequest.How;
+import nibble.convert.hub.PublishRequest.Leftovers;
+import nibble.convert.hub.PublishRequest.Visibility;
+import nibble.convert.hub.PublishResult;
+import nibble.convert.hub.PublishResult.PublishedFile;
+import nibble.convert.hub.Publisher;
+import nibble.convert.hub.RepoName;
+import nibble.pack.CheckpointVerification;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+@Command(
+        name = "publish",
+        description = "Verifies a checkpoint, writes its model card if it has none, and uploads it to a repository of the hub. May be stopped and run again: what the hub"
+                + " holds is not sent twice.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class PublishCommand implements Callable<Integer> {
+    private final Terminal terminal;
+
+    @Parameters(paramLabel = "DIR", description = "Folder of a finished checkpoint.")
+    @SuppressWarnings("NullAway.Init")
+    private Path folder;
+
+    @Option(names = "--repo", paramLabel = "ORG/NAME", required = true, description = "The repository; made if it does not exist.")
+    private String repo = "";
+
+    @Option(
+            names = "--branch",
+            paramLabel = "BRANCH",
+            defaultValue = "main",
+            description = "Branch to publish to, made if it does not exist, as awq-32g for another group size. Default:"
+                    + " ${DEFAULT-VALUE}.")
+    private String branch = "main";
+
+    @Option(names = "--private", description = "Make a new repository private. An existing one stays as it is.")
+    private boolean privately;
+
+    @Option(names = "--pull-request", description = "Open a pull request instead of a commit on the branch.")
+    private boolean pullRequest;
+
+    @Option(names = "--dry-run", description = "Verify, ask the hub what is missing, and change nothing.")
+    private boolean dryRun;
+
+    @Option(
+            names = "--delete-old-weights",
+            description = "Delete weight files of the branch that DIR does not have. Default: they are named and kept.")
+    private boolean deleteOld;
+
+    @Option(
+            names = "--message",
+            paramLabel = "TEXT",
+            defaultValue = "Upload model with Nibble",
+            description = "Title of the commit. Default: ${DEFAULT-VALUE}.")
+    private String message = "";
+
+    @Option(
+            names = "--transfers",
+            paramLabel = "N",
+            defaultValue = "5",
+            description = "Files and parts sent at a time. Default: ${DEFAULT-VALUE}.")
+    private int transfers = 5;
+
+    @Mixin
+    private CardOptions card = new CardOptions();
+
+    @Mixin
+    private HubOptions hub = new HubOptions();
+
+    @Mixin
+    private JsonOption json = new JsonOption();
+
+    PublishCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    @Override
+    public Integer call() {
+        if (dryRun && pullRequest) {
+            throw new UsageException("--dry-run and --pull-request exclude each other");
+        }
+        json.requireWritable();
+        HubSettings settings = hub.settings(terminal);
+        PublishRequest request = request();
+        CheckpointVerification verification = VerifyCommand.verify(terminal, folder, Optional.empty());
+        if (!verification.findings().isEmpty()) {
+            VerifyCommand.printFindings(terminal.err(), verification);
+        }
+        if (verification.errors() > 0) {
+            terminal.note("nibble: " + folder + " has errors, nothing was sent; 'nibble verify " + folder + "' shows them again");
+            return ExitCode.BAD_INPUT;
+        }
+        if (!dryRun && ModelCard.in(folder).isEmpty()) {
+            writeCard();
+        }
+        PublishResult result;
+        try (TransferProgress progress = new TransferProgress(terminal)) {
+            result = new Publisher(settings).publish(request, progress);
+        }
+        json.write(terminal, result);
+        if (!json.toStandardOutput()) {
+            print(result);
+        }
+        return ExitCode.DONE;
+    }
+
+    /** An unquantized model's card is its makers' to write. */
+    private void writeCard() {
+        if (LlamaConfig.read(folder.resolve("config.json")).quantization().isEmpty()) {
+            terminal.note("no README.md: the repository will have no model card");
+            return;
+        }
+        CardCommand.write(card.request(folder, repo, branch));
+        terminal.note("written: " + folder.resolve(ModelCard.FILE_NAME) + ", the model card; edit it and publish again as you like");
+    }
+
+    private PublishRequest request() {
+        How how = dryRun ? How.DRY_RUN : pullRequest ? How.PULL_REQUEST : How.COMMIT;
+        try {
+            return new PublishRequest(
+                    folder,
+                    RepoName.parse(repo),
+                    branch,
+                    privately ? Visibility.PRIVATE : Visibility.PUBLIC,
+                    how,
+                    deleteOld ? Leftovers.DELETE : Leftovers.KEEP,
+                    message,
+                    transfers);
+        } catch (IllegalArgumentException e) {
+            throw new UsageException(e.getMessage());
+        }
+    }
+
+    private void print(PublishResult result) {
+        List<List<String>> rows = new ArrayList<>();
+        for (PublishedFile file : result.files()) {
+            String need = file.need().name().toLowerCase(Locale.ROOT).replace('_', ' ');
+            rows.add(List.of(file.path(), Figures.bytes(file.bytes()), need));
+        }
+        var out = terminal.out();
+        new Table(List.of("file", "size", dryRun ? "would be" : "was"), rows).lines().forEach(out::println);
+        if (!result.leftovers().isEmpty()) {
+            out.println((deleteOld && !dryRun ? "deleted: " : "old weights in the repository, --delete-old-weights removes them: ")
+                    + String.join(", ", result.leftovers()));
+        }
+        String made = result.created() ? "new repository, " : "";
+        out.println(
+                dryRun
+                        ? "dry run: nothing was sent; " + made + result.url()
+                        : made + Figures.bytes(result.bytesSent()) + " sent; " + result.url());
+        out.flush();
+    }
+}

@@ -1,0 +1,57 @@
+package nibble.convert;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.function.Consumer;
+
+/** Checks of a checkpoint's files that need no arithmetic; each is made although another has failed. */
+public final class CheckpointChecks {
+    private CheckpointChecks() {}
+
+    /**
+     * Checks shards, index, config files and what lies beside them, then names, shapes and types of all tensors against the
+     * config.
+     *
+     * @param findings told each thing that is wrong
+     */
+    public static void run(Path folder, Consumer<Finding> findings) {
+        if (!Files.isDirectory(folder)) {
+            throw new BadCheckpointException(
+                    folder, Files.exists(folder) ? "is a file; give the checkpoint's folder" : "no such folder; check the path");
+        }
+        List<String> names = List.copyOf(RepositoryFiles.list(folder).keySet());
+        Found found = new Found(findings);
+        WeightFileChecks.run(folder, names, found);
+        SideFileChecks.run(folder, names, found);
+        try (Checkpoint _ = Checkpoint.open(folder)) {
+            // Opening is the check.
+        } catch (BadCheckpointException e) {
+            // A damaged shard or index is not reported twice.
+            if (!found.said(e)) {
+                findings.accept(Finding.of("tensors", e));
+            }
+        }
+    }
+
+    private static final class Found implements Consumer<Finding> {
+        private final Consumer<Finding> next;
+        private final Set<String> messages = new HashSet<>();
+
+        Found(Consumer<Finding> next) {
+            this.next = next;
+        }
+
+        @Override
+        public void accept(Finding finding) {
+            messages.add(finding.message());
+            next.accept(finding);
+        }
+
+        boolean said(BadCheckpointException e) {
+            return messages.contains(String.valueOf(e.getMessage()));
+        }
+    }
+}

@@ -1,0 +1,42 @@
+package nibble.convert.hub;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The network or the hub refused. The message says which request, what the hub answered (its error code, text and request id)
+ * and what to do; it never holds a token or a signed address.
+ */
+public final class HubException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    /** No answer came: the request may or may not have been carried out. */
+    static final int NO_ANSWER = 0;
+
+    private final int status;
+    private final String errorCode;
+
+    public HubException(String message) {
+        this(message, -1, "", null);
+    }
+
+    HubException(String message, int status, String errorCode, @Nullable Throwable cause) {
+        super(message, cause);
+        this.status = status;
+        this.errorCode = errorCode;
+    }
+
+    /** HTTP status, 0 if no answer came, -1 if the request is not to blame. */
+    int status() {
+        return status;
+    }
+
+    /** The hub's {@code X-Error-Code}, as {@code RepoNotFound}; or empty. */
+    String errorCode() {
+        return errorCode;
+    }
+
+    /** Whether the hub may have carried the request out although it did not say so. */
+    boolean outcomeUnknown() {
+        return status == NO_ANSWER || status == 408 || status >= 500;
+    }
+}

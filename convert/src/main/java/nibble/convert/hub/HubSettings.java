@@ -1,0 +1,111 @@
+package nibble.convert.hub;
+
+import java.io.IOException;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Where the hub is, who asks, and where its files are kept.
+ *
+ * @param endpoint base address without a trailing slash
+ * @param cache folder of downloaded repositories, shared with the hub's other tools
+ * @param state folder of unfinished uploads' journals
+ * @param token who asks, if anyone in particular
+ * @param offline whether the network must not be used
+ */
+public record HubSettings(URI endpoint, Path cache, Path state, Optional<HubToken> token, boolean offline) {
+    private static final String DEFAULT_ENDPOINT = "https://huggingface.co";
+
+    /** Values of a switch that mean on, as the hub's tools read them. */
+    private static final List<String> ON = List.of("1", "on", "yes", "true");
+
+    public HubSettings {
+        if (endpoint.getHost() == null || !List.of("http", "https").contains(endpoint.getScheme())) {
+            throw new IllegalArgumentException(
+                    "hub endpoint \"" + endpoint + "\" is not an http or https address; correct HF_ENDPOINT");
+        }
+    }
+
+    /**
+     * The settings that the hub's own tools would use: {@code HF_ENDPOINT}, {@code HF_HOME}, {@code XDG_CACHE_HOME},
+     * {@code HF_HUB_CACHE}, {@code HF_HUB_OFFLINE}, and the token from, in this order, the flag, {@code HF_TOKEN},
+     * {@code HUGGING_FACE_HUB_TOKEN}, the file that {@code HF_TOKEN_PATH} names, the file {@code token} in the home.
+     * {@code HF_HUB_DISABLE_IMPLICIT_TOKEN} leaves only the flag.
+     *
+     * @param environment environment variables
+     * @param userHome the user's folder
+     * @param flag a token given on the command line
+     * @throws IllegalArgumentException if the endpoint or the token is malformed or the token's file cannot be read
+     */
+    public static HubSettings fromEnvironment(Map<String, String> environment, Path userHome, Optional<String> flag) {
+        Variables variables = new Variables(environment);
+        Path xdg = variables.path("XDG_CACHE_HOME", userHome.resolve(".cache"), userHome);
+        Path home = variables.path("HF_HOME", xdg.resolve("huggingface"), userHome);
+        Path cache = variables.path(
+                "HF_HUB_CACHE", variables.path("HUGGINGFACE_HUB_CACHE", home.resolve("hub"), userHome), userHome);
+        return new HubSettings(
+                endpoint(variables.value("HF_ENDPOINT").orElse(DEFAULT_ENDPOINT)),
+                cache,
+                home.resolve("nibble").resolve("uploads"),
+                token(variables, variables.path("HF_TOKEN_PATH", home.resolve("token"), userHome), flag),
+                variables.on("HF_HUB_OFFLINE"));
+    }
+
+    private static URI endpoint(String text) {
+        try {
+            return new URI(text.replaceAll("/+$", ""));
+        } catch (URISyntaxException e) {
+            throw new IllegalArgumentException("hub endpoint \"" + text + "\" is not an address; correct HF_ENDPOINT", e);
+        }
+    }
+
+    private static Optional<HubToken> token(Variables variables, Path file, Optional<String> flag) {
+        if (flag.isPresent()) {
+            return flag.map(HubToken::of);
+        }
+        if (variables.on("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
+            return Optional.empty();
+        }
+        for (String name : List.of("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")) {
+            Optional<String> value = variables.value(name);
+            if (value.isPresent()) {
+                return value.map(HubToken::of);
+            }
+        }
+        try {
+            String text = Files.isRegularFile(file) ? Files.readString(file).strip() : "";
+            return text.isEmpty() ? Optional.empty() : Optional.of(HubToken.of(text));
+        } catch (IOException e) {
+            throw new IllegalArgumentException(file + ": the hub token cannot be read: " + e, e);
+        }
+    }
+
+    /** These settings with another endpoint. */
+    public HubSettings withEndpoint(String address) {
+        return new HubSettings(endpoint(address), cache, state, token, offline);
+    }
+
+    private record Variables(Map<String, String> environment) {
+        Optional<String> value(String name) {
+            @Nullable String value = environment.get(name);
+            return value == null || value.isBlank() ? Optional.empty() : Optional.of(value.strip());
+        }
+
+        boolean on(String name) {
+            return value(name).map(v -> ON.contains(v.toLowerCase(Locale.ROOT))).orElse(false);
+        }
+
+        Path path(String name, Path otherwise, Path userHome) {
+            return value(name)
+                    .map(v -> v.equals("~") || v.startsWith("~/") ? userHome.resolve(v.substring(Math.min(2, v.length()))) : Path.of(v))
+                    .orElse(otherwise);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+package nibble.convert.card;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import nibble.convert.BadCheckpointException;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The card says what the checkpoint and the measurements say, and nothing else. */
+class ModelCardTest {
+    private static final String CONFIG =
+            """
+            {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 64,
+             "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 24,
+             "max_position_embeddings": 2048, "rms_norm_eps": 1e-05, "torch_dtype": "float16",
+             "quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 64, "zero_point": true, "version": "gemm"}}
+            """;
+
+    @TempDir
+    Path folder;
+
+    @BeforeEach
+    void checkpoint() throws IOException {
+        Files.writeString(folder.resolve("config.json"), CONFIG);
+        Files.write(folder.resolve("model.safetensors"), new byte[1_234_567]);
+    }
+
+    private CardRequest request(List<Path> eval, List<Path> baseline, Optional<Path> original, Optional<Path> template) {
+        return new CardRequest(
+                folder, "me/Tiny-AWQ", "main", Optional.of("meta/Tiny"), Optional.empty(), Optional.of("### User:\n{prompt}"),
+                eval, baseline, original, template);
+    }
+
+    private String card() {
+        return ModelCard.render(request(List.of(), List.of(), Optional.empty(), Optional.empty()));
+    }
+
+    private Path eval(String name, double perplexity, int windows) throws IOException {
+        return Files.writeString(
+                folder.resolve(name),
+                "{\"perplexity\": %s, \"recipe\": \"gptq\", \"context_tokens\": 2048, \"windows\": %d, \"windows_in_dataset\": 197, \"dataset\": \"wikitext2\", \"dataset_sha256\": \"ab\"}"
+                        .formatted(perplexity, windows));
+    }
+
+    @Test
+    void withoutMeasurementsNoFigureIsStated() {
+        String card = card();
+        assertThat(card)
+                .startsWith("---\nbase_model: \"meta/Tiny\"\nmodel_creator: \"meta\"\nmodel_name: \"Tiny\"\n")
+                .contains("prompt_template: \"### User:\\n{prompt}\"", "quantized_by: \"me\"", "pipeline_tag: text-generation")
+                .contains("| main | 4 | 64 | none | - | 1.23 MB |", "Nothing was measured.", "vllm serve me/Tiny-AWQ\n")
+                .doesNotContain("license:", "language:", "perplexity,", "Original model card", "{{", "{%", "null");
+    }
+
+    @Test
+    void figuresStandBesideTheBaselinesOfTheSameRecipeOnly() throws IOException {
+        Path awq = eval("awq.json", 5.60123, 197);
+        Path same = eval("fp16.json", 5.47, 197);
+        Path other = eval("fp16-40.json", 5.5, 40);
+        assertThat(ModelCard.render(request(List.of(awq), List.of(other, same), Optional.empty(), Optional.empty())))
+                .contains("| wikitext2 | perplexity, gptq | 2048 | all 197 | 5.4700 | 5.6012 | +0.1312 |");
+        assertThat(ModelCard.render(request(List.of(awq), List.of(other), Optional.empty(), Optional.empty())))
+                .contains("| all 197 | not measured | 5.6012 |  |")
+                .doesNotContain("5.5000");
+    }
+
+    @Test
+    void theReportsCalibrationAndErrorsAreShown() throws IOException {
+        Files.writeString(
+                folder.resolve("quantization_report.json"),
+                "{\"method\": \"awq\", \"calibration\": {\"description\": \"wikitext-2 train\", \"tokens_sha256\": \"cafe\", \"blocks\": 128,"
+                        + " \"tokens\": 524288, \"tokens_found\": 9}, \"mean_relative_error\": 0.0123, \"mean_rtn_relative_error\": 0.02}");
+        assertThat(card())
+                .contains("| wikitext-2 train | 4096 |", "524288 tokens in 128 sequences", "`cafe`", "1.23 %; plain rounding's would be 2.00 %")
+                .doesNotContain("Nothing was measured");
+    }
+
+    @Test
+    void theOriginalCardIsBelowWithItsLicenseAndLanguagesAndItsBracesAreText() throws IOException {
+        Path original = Files.writeString(
+                folder.resolve("original.md"),
+                "---\nlicense: llama2\nlanguage:\n- en\n- 'de'\ntags: [a, b]\n---\n# Tiny\n\n{{ bos_token }} {% if x %}\n");
+        assertThat(ModelCard.render(request(List.of(), List.of(), Optional.of(original), Optional.empty())))
+                .contains("license: \"llama2\"\nlanguage:\n- \"en\"\n- \"de\"\n")
+                .endsWith("# Original model card\n\n# Tiny\n\n{{ bos_token }} {% if x %}\n");
+    }
+
+    @Test
+    void aTemplateOfOnesOwnIsUsedAndItsErrorsHaveALine() throws IOException {
+        Path own = Files.writeString(folder.resolve("own.jinja"), "{{ front_matter }}\n{{ model_name }} at {{ bits }} bits\n");
+        assertThat(ModelCard.render(request(List.of(), List.of(), Optional.empty(), Optional.of(own)))).endsWith("---\nTiny at 4 bits\n");
+        Files.writeString(own, "fine\n{{ no_such_value }}\n");
+        assertThatThrownBy(() -> ModelCard.render(request(List.of(), List.of(), Optional.empty(), Optional.of(own))))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("own.jinja: line 2")
+                .hasMessageContaining("no_such_value");
+    }
+
+    @Test
+    void aFileThatIsNoMeasurementIsRefused() throws IOException {
+        Path wrong = Files.writeString(folder.resolve("wrong.json"), "{\"score\": 1}");
+        assertThatThrownBy(() -> ModelCard.render(request(List.of(wrong), List.of(), Optional.empty(), Optional.empty())))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("wrong.json")
+                .hasMessageContaining("nibble eval perplexity");
+    }
+
+    @Test
+    void anUnquantizedModelHasNoSuchCard() throws IOException {
+        Files.writeString(folder.resolve("config.json"), CONFIG.replaceAll(",\\s*\"quantization_config.*", "}"));
+        assertThatThrownBy(this::card).isInstanceOf(BadCheckpointException.class).hasMessageContaining("is not quantized");
+    }
+}

@@ -1,0 +1,131 @@
+package nibble.pack;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.Consumer;
+import nibble.convert.BadCheckpointException;
+import nibble.convert.Checkpoint;
+import nibble.convert.Finding;
+import nibble.convert.LlamaLinear;
+import nibble.convert.TensorNames;
+
+/**
+ * One decoder layer dequantized and compared with the model it was made from.
+ *
+ * <p>AWQ moves scales between neighbours, so weights cannot be compared one by one. What can: of q, k, v, gate and up, each
+ * weight times the norm's gain of its input (the gain took the inverse scale), up to a factor a row (v and up also take the
+ * scale of the linear behind them); of o and down, the weights of one input feature, up to a factor. So the error of a linear
+ * is the mean over its rows, or columns, of sin² of the angle between the two vectors, weighted by the original's square:
+ * about 0.01 for 4 bits, 1 for unrelated weights.
+ *
+ * @param layer the layer compared
+ * @param linears its seven linears
+ */
+public record LayerComparison(int layer, List<Linear> linears) {
+    /** Between what 4 bits cost, even without any search at group size −1, and what an unrelated model shows. */
+    private static final double MOST_ERROR = 0.15;
+
+    /**
+     * One linear.
+     *
+     * @param relativeError {@code ‖Ŵ − W‖² / ‖W‖²} with the best factor for every row or column
+     */
+    public record Linear(String name, double relativeError) {}
+
+    public LayerComparison {
+        linears = List.copyOf(linears);
+    }
+
+    /**
+     * Compares a layer.
+     *
+     * @throws BadCheckpointException if the source is of another shape
+     */
+    static LayerComparison of(Checkpoint quantized, Checkpoint source, int layer) {
+        List<Linear> linears = new ArrayList<>();
+        for (LlamaLinear linear : LlamaLinear.values()) {
+            QuantizedLinear codes = AwqLayout.read(quantized, linear, layer).unpack();
+            float[] found = codes.dequantize();
+            float[] expected = original(source, linear, layer, codes);
+            boolean byColumn = linear == LlamaLinear.O || linear == LlamaLinear.DOWN;
+            if (!byColumn) {
+                String norm = switch (linear) {
+                    case Q, K, V, O -> TensorNames.inputNorm(layer);
+                    case GATE, UP, DOWN -> TensorNames.postAttentionNorm(layer);
+                };
+                multiplyColumns(found, gains(quantized, norm));
+                multiplyColumns(expected, gains(source, norm));
+            }
+            linears.add(new Linear(
+                    linear.module(layer), error(found, expected, codes.outFeatures(), codes.inFeatures(), byColumn)));
+        }
+        return new LayerComparison(layer, linears);
+    }
+
+    private static float[] original(Checkpoint source, LlamaLinear linear, int layer, QuantizedLinear codes) {
+        if (source.config().quantization().isPresent()) {
+            throw new BadCheckpointException(source.folder(), "is quantized itself; give the fp16 model it was made from");
+        }
+        if (layer >= source.config().layers()
+                || source.config().outFeatures(linear) != codes.outFeatures()
+                || source.config().inFeatures(linear) != codes.inFeatures()) {
+            throw new BadCheckpointException(
+                    source.folder(), "has other shapes than the quantized model: " + linear.module(layer) + " is ["
+                            + codes.outFeatures() + ", " + codes.inFeatures() + "] there; give the model it was made from");
+        }
+        String name = linear.module(layer) + ".weight";
+        return WeightReader.floats(source.tensor(name), source.fileOf(name));
+    }
+
+    private static float[] gains(Checkpoint checkpoint, String norm) {
+        return WeightReader.floats(checkpoint.tensor(norm), checkpoint.fileOf(norm));
+    }
+
+    private static void multiplyColumns(float[] weights, float[] gains) {
+        for (int i = 0; i < weights.length; i++) {
+            weights[i] *= gains[i % gains.length];
+        }
+    }
+
+    private static double error(float[] found, float[] expected, int rows, int columns, boolean byColumn) {
+        int vectors = byColumn ? columns : rows;
+        double[] dot = new double[vectors];
+        double[] left = new double[vectors];
+        double[] right = new double[vectors];
+        for (int row = 0; row < rows; row++) {
+            for (int column = 0; column < columns; column++) {
+                int v = byColumn ? column : row;
+                double a = found[row * columns + column];
+                double b = expected[row * columns + column];
+                dot[v] += a * b;
+                left[v] += a * a;
+                right[v] += b * b;
+            }
+        }
+        double off = 0;
+        double all = 0;
+        for (int v = 0; v < vectors; v++) {
+            // A factor below zero would be another model's too.
+            double cosine = left[v] > 0 && right[v] > 0 ? Math.max(0, dot[v] / Math.sqrt(left[v] * right[v])) : 0;
+            off += right[v] * (1 - cosine * cosine);
+            all += right[v];
+        }
+        return all == 0 ? 0 : off / all;
+    }
+
+    void check(Consumer<Finding> findings) {
+        for (Linear linear : linears) {
+            if (linear.relativeError() > MOST_ERROR) {
+                findings.accept(Finding.error(
+                        "source",
+                        String.format(
+                                Locale.ROOT,
+                                "%s: dequantized weights differ from the source's by %.1f %% of their square, 4 bits cost about"
+                                        + " 1 %%; the source is another model, or codes are packed in another order",
+                                linear.name(),
+                                100 * linear.relativeError())));
+            }
+        }
+    }
+}
