@@ -10,6 +10,7 @@ import nibble.engine.DenseWeight;
 import nibble.engine.Forward;
 import nibble.engine.Matrix;
 import nibble.engine.PlacedLayer;
+import nibble.engine.Taps;
 
 /**
  * The calibration blocks on their way through the original model, a layer at a time. Every layer sees what the unquantized
@@ -31,17 +32,21 @@ final class CalibrationStream implements AutoCloseable {
     /**
      * Moves all blocks through the next layer.
      *
+     * @param taps sees the inputs of the layer's linears, block after block
      * @param onBlock told the number of blocks done
      */
-    LayerStatistics advance(DecoderLayer layer, IntConsumer onBlock) {
-        LayerStatistics statistics = new LayerStatistics(backend);
+    void advance(DecoderLayer layer, Taps taps, IntConsumer onBlock) {
         try (PlacedLayer placed = backend.place(layer)) {
             for (int i = 0; i < hidden.size(); i++) {
-                forward.layer(placed.layer(), hidden.get(i), 1, statistics);
+                forward.layer(placed.layer(), hidden.get(i), 1, taps);
                 onBlock.accept(i + 1);
             }
         }
-        return statistics;
+    }
+
+    /** The same for a layer that is quantized already: nobody looks. */
+    void pass(DecoderLayer layer, IntConsumer onBlock) {
+        advance(layer, Taps.NONE, onBlock);
     }
 
     @Override
