@@ -1,0 +1,59 @@
+package nibble.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * Kills at random times on the bundled model; for people, as it takes minutes:
+ * {@code mvn -pl cli -am test -Dtest=RandomKillsTest -Dsurefire.failIfNoSpecifiedTests=false -Dnibble.kills=10}.
+ */
+@EnabledIfSystemProperty(named = "nibble.kills", matches = "[0-9]+", disabledReason = "set -Dnibble.kills=10 to run it")
+class RandomKillsTest {
+    private static final String[] OPTIONS = {"--samples", "16", "--seq-len", "1024", "--max-shard-size", "2MB"};
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    private Path folder;
+
+    @Test
+    void every_killed_and_resumed_run_ends_in_the_same_bytes() throws IOException, InterruptedException {
+        int kills = Integer.getInteger("nibble.kills");
+        long seed = Long.getLong("nibble.kills.seed", 20261124);
+        Random random = new Random(seed);
+        Path model = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
+        KilledQuantize whole = new KilledQuantize(model, folder.resolve("whole"), folder.resolve("log"), OPTIONS);
+        long start = System.nanoTime();
+        assertThat(whole.start().waitFor()).as(whole.log()).isZero();
+        long wholeNanos = System.nanoTime() - start;
+        Map<String, String> expected = KilledQuantize.hashes(folder.resolve("whole"));
+
+        int survived = 0;
+        for (int kill = 1; kill <= kills; kill++) {
+            Path out = folder.resolve("out-" + kill);
+            KilledQuantize quantize = new KilledQuantize(model, out, folder.resolve("log-" + kill), OPTIONS);
+            Process process = quantize.start();
+            long after = (long) (random.nextDouble() * wholeNanos);
+            boolean ended = process.waitFor(after, TimeUnit.NANOSECONDS);
+            process.destroyForcibly().waitFor();
+            int layers = quantize.journaledLayers();
+            if (!ended) {
+                assertThat(out).doesNotExist();
+                assertThat(quantize.start("--resume").waitFor()).as(quantize.log()).isZero();
+            }
+            assertThat(KilledQuantize.hashes(out)).as("kill %d", kill).isEqualTo(expected);
+            survived++;
+            System.out.printf(
+                    "kill %d after %.2f s of %.2f s, %s: same bytes%n",
+                    kill, after / 1e9, wholeNanos / 1e9, ended ? "finished before" : layers + " of 6 layers durable");
+        }
+        assertThat(survived).isEqualTo(kills);
+    }
+}
