@@ -1,5 +1,9 @@
 package nibble.calibrate;
 
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
 import nibble.calibrate.ProgressListener.Stage;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
@@ -9,6 +13,7 @@ import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
 import nibble.engine.LinearInput;
+import nibble.engine.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /** The calibration blocks of a job on their way through its model, if it has any. Owns their stream. */
@@ -18,25 +23,67 @@ final class Calibration implements AutoCloseable {
     private final Backend backend;
     private final Progress progress;
     private final @Nullable CalibrationStream stream;
+    /** The layer that the stream goes into next. */
+    private int next;
 
-    Calibration(QuantizationJob job, Backend backend, Progress progress) {
+    private double forwardSecondsWhenSaved;
+
+    /** Begins with the stream that the journal has, or with the embeddings. */
+    Calibration(QuantizationJob job, Backend backend, LayerJournal journal, Progress progress) {
         this.source = job.source();
         this.blocks = job.blocks().map(TokenBlocks::blocks).orElse(new int[0][]);
         this.backend = backend;
         this.progress = progress;
-        this.stream = blocks.length == 0
-                ? null
-                : new CalibrationStream(
-                        source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, backend);
+        this.stream = blocks.length == 0 ? null : open(journal.savedStream());
+    }
+
+    private CalibrationStream open(Optional<LayerJournal.SavedStream> saved) {
+        if (saved.isPresent()) {
+            List<Matrix> hidden = StreamFile.read(
+                    saved.get().file(),
+                    Arrays.stream(blocks).mapToInt(block -> block.length).toArray(),
+                    source.config().hiddenSize(),
+                    saved.get().sha256(),
+                    backend);
+            if (!hidden.isEmpty()) {
+                next = saved.get().layer();
+                return new CalibrationStream(source.config(), hidden, backend);
+            }
+        }
+        return new CalibrationStream(
+                source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, backend);
+    }
+
+    /** Whether the blocks have to go through a layer that is durable, to get to those that are not. */
+    boolean needs(int layer) {
+        return stream != null && layer >= next;
+    }
+
+    /** Saves the stream if the journal wants it now. */
+    void save(LayerJournal journal, LayerWriter writer) {
+        if (stream == null) {
+            return;
+        }
+        double seconds = progress.forwardSeconds() - forwardSecondsWhenSaved;
+        Optional<Path> file = journal.fileForStream(next, stream.bytes(), seconds);
+        if (file.isEmpty()) {
+            return;
+        }
+        progress.stage(Stage.SAVE_STREAM);
+        // A stream ahead of the durable layers would be of no use to them.
+        writer.drain();
+        journal.streamSaved(new LayerJournal.SavedStream(next, file.get(), stream.save(file.get())));
+        forwardSecondsWhenSaved = progress.forwardSeconds();
     }
 
     /** Moves the blocks through a layer whose statistics are not needed any more. */
     void pass(int layer) {
-        if (stream != null) {
+        if (stream != null && needs(layer)) {
             progress.stage(Stage.FORWARD);
             stream.pass(
                     DecoderLayer.read(source, layer),
                     done -> progress.forwarded(tokens(done), Work.passBlock(source.config(), tokens(done))));
+            next = layer + 1;
         }
     }
 
@@ -52,6 +99,7 @@ final class Calibration implements AutoCloseable {
                     DecoderLayer.read(source, layer),
                     statistics,
                     done -> progress.forwarded(tokens(done), Work.forward(source.config(), tokens(done))));
+            next = layer + 1;
             requireFinite(layer, statistics);
             return statistics;
         } catch (RuntimeException | Error e) {

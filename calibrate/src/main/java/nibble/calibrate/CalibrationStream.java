@@ -1,5 +1,6 @@
 package nibble.calibrate;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.IntConsumer;
@@ -19,14 +20,39 @@ import nibble.engine.Taps;
 final class CalibrationStream implements AutoCloseable {
     private final Backend backend;
     private final Forward forward;
-    private final List<Matrix> hidden = new ArrayList<>();
+    private final List<Matrix> hidden;
 
+    /** The embeddings of the blocks: what goes into layer 0. */
     CalibrationStream(LlamaConfig config, DenseWeight embedding, int[][] blocks, Backend backend) {
         this.backend = backend;
         this.forward = new Forward(config, backend);
+        this.hidden = new ArrayList<>();
         for (int[] block : blocks) {
             hidden.add(forward.embed(embedding, block));
         }
+    }
+
+    /** What goes into some later layer. */
+    CalibrationStream(LlamaConfig config, List<Matrix> hidden, Backend backend) {
+        this.backend = backend;
+        this.forward = new Forward(config, backend);
+        this.hidden = hidden;
+    }
+
+    /** Bytes that {@link #save} writes. */
+    long bytes() {
+        return hidden.stream()
+                .mapToLong(matrix -> (long) Float.BYTES * matrix.rows() * matrix.columns())
+                .sum();
+    }
+
+    /**
+     * Writes the stream down, durably.
+     *
+     * @return SHA-256 of the file
+     */
+    String save(Path file) {
+        return StreamFile.write(file, hidden, backend);
     }
 
     /**

@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 import nibble.convert.FreeSpace;
 import nibble.convert.OutputException;
@@ -28,12 +29,18 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
 
     static final int FORMAT = 1;
 
+    /** The stream is saved when making it anew would take so many times as long as writing it at a slow disk's speed. */
+    private static final double WORTH_SAVING = 10;
+
+    private static final double SLOW_DISK_BYTES_PER_SECOND = 200e6;
+
     private final QuantizationJob job;
     private final AwqCheckpointPlan plan;
     private final UnfinishedOutput output;
     private final JournalFile file;
     private final AwqCheckpointWriter writer;
     private final List<Durable> durable = new ArrayList<>();
+    private @Nullable SavedStream stream;
     private boolean committed;
 
     private CheckpointJournal(
@@ -102,9 +109,15 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
         List<JournalEntry> found = file.entries();
         List<JournalEntry> kept = new ArrayList<>(List.of(start));
         boolean carried = false;
+        JournalEntry.@Nullable Stream lastStream = null;
         for (JournalEntry entry : found) {
             switch (entry) {
                 case JournalEntry.Start _ -> {}
+                case JournalEntry.Stream saved -> {
+                    if (saved.layer() <= durable.size() && Files.exists(streamFile(saved.layer()))) {
+                        lastStream = saved;
+                    }
+                }
                 case JournalEntry.Outer outer -> {
                     if (agrees(plan.outerTensors(), outer.sha256())) {
                         refuseChangedOuter(outer);
@@ -128,12 +141,34 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
         if (file.damaged()) {
             note.accept("the last line of the journal was not finished; its layer is done anew");
         }
+        if (lastStream != null) {
+            kept.add(lastStream);
+            stream = new SavedStream(lastStream.layer(), streamFile(lastStream.layer()), lastStream.sha256());
+        }
+        deleteOtherStreams();
         FreeSpace.require(output.path(), writer.shards().missingBytes());
         file.replace(kept);
         if (!carried) {
             // First, so that a damaged embedding is found before hours of search.
             file.append(carryOuterTensors());
         }
+    }
+
+    /** Streams that were being written when the earlier run ended, and those that nothing durable needs. */
+    private void deleteOtherStreams() {
+        for (int layer = 0; layer <= job.source().config().layers(); layer++) {
+            if (stream == null || stream.layer() != layer) {
+                try {
+                    Files.deleteIfExists(streamFile(layer));
+                } catch (IOException e) {
+                    throw OutputException.of(streamFile(layer), "deleting", e);
+                }
+            }
+        }
+    }
+
+    private Path streamFile(int layer) {
+        return output.state().resolve("stream-into-layer-" + layer + ".f32");
     }
 
     private boolean agrees(List<String> tensors, String sha256) {
@@ -192,6 +227,35 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
         file.append(new JournalEntry.Layer(layer.layer(), sha256.hex(), layer.sourceSha256(), layer.report()));
         synchronized (this) {
             durable.add(new Durable(layer.layer(), layer.sourceSha256(), layer.report()));
+        }
+    }
+
+    @Override
+    public Optional<SavedStream> savedStream() {
+        return Optional.ofNullable(stream);
+    }
+
+    @Override
+    public Optional<Path> fileForStream(int layer, long bytes, double forwardSeconds) {
+        // The output goes before, all of it: its files have their length, but their blocks are taken as they are written.
+        boolean fits = FreeSpace.of(output.state()) > bytes + plan.shardBytes();
+        return fits && forwardSeconds > WORTH_SAVING * bytes / SLOW_DISK_BYTES_PER_SECOND
+                ? Optional.of(streamFile(layer))
+                : Optional.empty();
+    }
+
+    @Override
+    public void streamSaved(SavedStream saved) {
+        @Nullable SavedStream before = stream;
+        try {
+            nibble.convert.Durable.sync(output.state());
+            file.append(new JournalEntry.Stream(saved.layer(), saved.sha256()));
+            stream = saved;
+            if (before != null && !before.file().equals(saved.file())) {
+                Files.deleteIfExists(before.file());
+            }
+        } catch (IOException e) {
+            throw OutputException.of(saved.file(), "saving the calibration stream", e);
         }
     }
 

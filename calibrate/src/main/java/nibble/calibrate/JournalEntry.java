@@ -9,7 +9,8 @@ import java.util.Map;
 @JsonSubTypes({
     @JsonSubTypes.Type(value = JournalEntry.Start.class, name = "start"),
     @JsonSubTypes.Type(value = JournalEntry.Outer.class, name = "outer"),
-    @JsonSubTypes.Type(value = JournalEntry.Layer.class, name = "layer")
+    @JsonSubTypes.Type(value = JournalEntry.Layer.class, name = "layer"),
+    @JsonSubTypes.Type(value = JournalEntry.Stream.class, name = "stream")
 })
 sealed interface JournalEntry {
     /**
@@ -30,4 +31,7 @@ sealed interface JournalEntry {
     /** A layer is durable; hashes as for {@link Outer}. */
     record Layer(int layer, String sha256, String sourceSha256, QuantizationReport.Layer report)
             implements JournalEntry {}
+
+    /** The calibration stream that goes into {@code layer} is durable in a file of its own. */
+    record Stream(int layer, String sha256) implements JournalEntry {}
 }

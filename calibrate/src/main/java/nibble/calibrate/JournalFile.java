@@ -151,7 +151,7 @@ final class JournalFile implements AutoCloseable {
      *
      * @throws OutputException if the disk is full or refuses
      */
-    void append(JournalEntry entry) {
+    synchronized void append(JournalEntry entry) {
         try {
             FileChannel out = channel;
             if (out == null) {

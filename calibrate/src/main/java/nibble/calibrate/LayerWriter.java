@@ -2,6 +2,7 @@ package nibble.calibrate;
 
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -11,6 +12,8 @@ import org.jspecify.annotations.Nullable;
 public final class LayerWriter implements AutoCloseable {
     private sealed interface Item {
         record Layer(FinishedLayer layer) implements Item {}
+
+        record Mark(CountDownLatch reached) implements Item {}
 
         record End() implements Item {}
     }
@@ -28,19 +31,29 @@ public final class LayerWriter implements AutoCloseable {
     }
 
     private void write() {
-        while (take() instanceof Item.Layer(FinishedLayer layer)) {
-            if (failure != null) {
-                // Layers are durable in order: what follows a failure is dropped, so that nobody waits for ever.
-                continue;
+        while (true) {
+            switch (take()) {
+                case Item.Layer(FinishedLayer layer) -> append(layer);
+                case Item.Mark(CountDownLatch reached) -> reached.countDown();
+                case Item.End() -> {
+                    return;
+                }
             }
-            long start = System.nanoTime();
-            try {
-                journal.append(layer);
-            } catch (RuntimeException | Error e) {
-                failure = e;
-            }
-            writingNanos += System.nanoTime() - start;
         }
+    }
+
+    private void append(FinishedLayer layer) {
+        if (failure != null) {
+            // Layers are durable in order: what follows a failure is dropped, so that nobody waits for ever.
+            return;
+        }
+        long start = System.nanoTime();
+        try {
+            journal.append(layer);
+        } catch (RuntimeException | Error e) {
+            failure = e;
+        }
+        writingNanos += System.nanoTime() - start;
     }
 
     /**
@@ -51,6 +64,26 @@ public final class LayerWriter implements AutoCloseable {
     public void submit(FinishedLayer layer) {
         throwFailure();
         put(new Item.Layer(layer));
+    }
+
+    /**
+     * Waits until all layers handed over are durable.
+     *
+     * @throws RuntimeException what the journal threw
+     */
+    public void drain() {
+        CountDownLatch reached = new CountDownLatch(1);
+        put(new Item.Mark(reached));
+        boolean interrupted = false;
+        while (reached.getCount() > 0) {
+            try {
+                reached.await();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        restore(interrupted);
+        throwFailure();
     }
 
     /**

@@ -78,6 +78,11 @@ final class Progress {
         add(work);
     }
 
+    /** Seconds of forward passes so far, second moments left out. */
+    double forwardSeconds() {
+        return spent(Stage.FORWARD) / 1e9;
+    }
+
     private long spent(Stage of) {
         return nanos.getOrDefault(of, 0L);
     }

@@ -18,6 +18,8 @@ public interface ProgressListener {
         CLIP_SEARCH,
         ROUNDING,
         PACK,
+        /** Of the calibration stream, for a later resumption. */
+        SAVE_STREAM,
         /** For the writer, while a layer waits already. */
         WAIT,
         /** On the writer's own thread, beside the next layer. */

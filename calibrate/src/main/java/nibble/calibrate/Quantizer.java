@@ -50,13 +50,14 @@ public final class Quantizer {
         long tokens = job.blocks().map(TokenBlocks::tokens).orElse(0L);
         double layerWork = Work.layer(config, job.options(), tokens);
         double passWork = Work.pass(config, tokens);
-        progress.expect(durable.size() * passWork + (config.layers() - durable.size()) * layerWork);
         List<QuantizationReport.Layer> reports = new ArrayList<>();
         try (Workers workers = new Workers(job.options().threads());
-                Calibration calibration = new Calibration(job, backend, progress);
+                Calibration calibration = new Calibration(job, backend, journal, progress);
                 LayerWriter writer = new LayerWriter(journal)) {
+            long passes = durable.stream().filter(layer -> calibration.needs(layer.layer())).count();
+            progress.expect(passes * passWork + (config.layers() - durable.size()) * layerWork);
             for (LayerJournal.Durable layer : durable) {
-                progress.layer(layer.layer(), passWork);
+                progress.layer(layer.layer(), calibration.needs(layer.layer()) ? passWork : 0);
                 progress.stage(Stage.READ);
                 requireUnchanged(layer, SourceDigest.layer(job.source(), layer.layer(), workers));
                 calibration.pass(layer.layer());
@@ -66,6 +67,9 @@ public final class Quantizer {
             LayerQuantizer quantizer = new LayerQuantizer(config, job.options().spec(), backend, workers, progress);
             for (int layer = durable.size(); layer < config.layers(); layer++) {
                 progress.layer(layer, layerWork);
+                if (layer > 0) {
+                    calibration.save(journal, writer);
+                }
                 FinishedLayer finished = layer(job, layer, calibration, quantizer, packer, workers, progress);
                 progress.stage(Stage.WAIT);
                 writer.submit(finished);

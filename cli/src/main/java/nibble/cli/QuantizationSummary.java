@@ -58,6 +58,7 @@ final class QuantizationSummary {
         row(rows, "clip search", seconds, Stage.CLIP_SEARCH);
         row(rows, "rounding", seconds, Stage.ROUNDING);
         row(rows, "pack", seconds, Stage.PACK);
+        row(rows, "save the calibration stream", seconds, Stage.SAVE_STREAM);
         row(rows, "wait for the writer", seconds, Stage.WAIT);
         rows.add(List.of("all", Figures.duration(times.wallSeconds())));
         row(rows, "write, beside the rest", seconds, Stage.WRITE);
