@@ -58,6 +58,7 @@ final class PlanCommand implements Callable<Integer> {
      *
      * @param weightFileBytes shards and index, exact
      * @param outputBytes with the config files and what is carried over, without the report
+     * @param calibrationStreamBytes twice these should be free beside the output, so that a long run can save its stream
      * @param peakHostBytes with the heap that this JVM may take
      * @param neededHeapBytes the heap should allow for at least these
      * @param heapBytes the heap of this JVM allows for these
@@ -69,6 +70,7 @@ final class PlanCommand implements Callable<Integer> {
             @Nullable Long inputBytes,
             List<Shard> shards,
             long diskBytes,
+            long calibrationStreamBytes,
             long peakHostBytes,
             long neededHeapBytes,
             long heapBytes,
@@ -125,6 +127,7 @@ final class PlanCommand implements Callable<Integer> {
                 inputBytes,
                 shards,
                 outputBytes,
+                cost.streamBytes(),
                 cost.peakHostBytes(heap),
                 cost.neededHeapBytes(),
                 heap,
@@ -171,6 +174,10 @@ final class PlanCommand implements Callable<Integer> {
             rows.add(List.of("  " + shard.file(), Figures.bytes(shard.bytes())));
         }
         rows.add(List.of("disk needed", Figures.bytes(plan.diskBytes())));
+        if (plan.calibrationStreamBytes() > 0) {
+            rows.add(List.of(
+                    "  and to save the calibration stream, if free", Figures.bytes(2 * plan.calibrationStreamBytes())));
+        }
         rows.add(List.of("host memory at the peak", Figures.bytes(plan.peakHostBytes())));
         if (plan.heapBytes() < plan.neededHeapBytes()) {
             rows.add(List.of(

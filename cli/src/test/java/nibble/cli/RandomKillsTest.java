@@ -17,7 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
  */
 @EnabledIfSystemProperty(named = "nibble.kills", matches = "[0-9]+", disabledReason = "set -Dnibble.kills=10 to run it")
 class RandomKillsTest {
-    private static final String[] OPTIONS = {"--samples", "16", "--seq-len", "1024", "--max-shard-size", "2MB"};
+    private static final String[] OPTIONS = {"--samples", "8", "--seq-len", "512", "--max-shard-size", "2MB"};
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -35,8 +35,8 @@ class RandomKillsTest {
         long wholeNanos = System.nanoTime() - start;
         Map<String, String> expected = KilledQuantize.hashes(folder.resolve("whole"));
 
-        int survived = 0;
-        for (int kill = 1; kill <= kills; kill++) {
+        int interrupted = 0;
+        for (int kill = 1; interrupted < kills; kill++) {
             Path out = folder.resolve("out-" + kill);
             KilledQuantize quantize = new KilledQuantize(model, out, folder.resolve("log-" + kill), OPTIONS);
             Process process = quantize.start();
@@ -48,15 +48,14 @@ class RandomKillsTest {
             process.destroyForcibly().waitFor();
             int layers = quantize.journaledLayers();
             if (!ended) {
+                interrupted++;
                 assertThat(out).doesNotExist();
                 assertThat(quantize.start("--resume").waitFor()).as(quantize.log()).isZero();
             }
             assertThat(KilledQuantize.hashes(out)).as("kill %d", kill).isEqualTo(expected);
-            survived++;
             System.out.printf(
                     "kill %d, %.2f s after %s, of %.2f s: %s: same bytes%n",
                     kill, after / 1e9, comes == 0 ? "the start" : "layer " + comes, wholeNanos / 1e9, ended ? "finished before" : layers + " of 6 layers durable");
         }
-        assertThat(survived).isEqualTo(kills);
     }
 }
