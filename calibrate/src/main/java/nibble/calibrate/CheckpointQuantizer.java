@@ -56,7 +56,8 @@ public final class CheckpointQuantizer {
      */
     public static QuantizationReport quantize(
             QuantizationJob job, Path out, boolean resume, Backend backend, ProgressListener listener, StopSignal stop) {
-        Quantizer.requireFits(job.source(), job.options().spec());
+        Quantizer.requireFits(
+                job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
         if (resume && UnfinishedOutput.removeRestOfFinished(out)) {
             listener.note("the output was finished already");
             return read(out.resolve(REPORT));
@@ -83,7 +84,7 @@ public final class CheckpointQuantizer {
             throw new ResumeException(journal.state(), e.differences());
         } catch (StoppedException e) {
             keep = !journal.durable().isEmpty();
-            throw new StoppedException("stopped; " + kept(journal, layers));
+            throw new StoppedException("interrupted; " + kept(journal, layers));
         } catch (OutputException e) {
             keep = !journal.durable().isEmpty();
             throw keep ? new OutputException(e, kept(journal, layers)) : e;

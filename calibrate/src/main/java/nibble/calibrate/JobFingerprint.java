@@ -28,7 +28,7 @@ record JobFingerprint(Map<String, String> values) {
         values.put("Nibble's version", Version.NIBBLE);
         // Elementary functions differ in the last digit between releases of Java and kinds of processor.
         values.put("Java and processor", Runtime.version() + " " + System.getProperty("os.arch"));
-        values.put("device", withoutThreads(backend.description()));
+        values.put("device", kind(backend.description()));
         values.put("--method", job.options().method().label());
         values.put("--bits", String.valueOf(job.options().spec().bits()));
         values.put("--group-size", String.valueOf(job.options().spec().groupSize()));
@@ -38,8 +38,12 @@ record JobFingerprint(Map<String, String> values) {
         return new JobFingerprint(values);
     }
 
-    private static String withoutThreads(String device) {
-        return device.replaceFirst(", \\d+ threads?$", "");
+    /** A device's description without what may change: threads, the card's number, its free memory. */
+    private static String kind(String description) {
+        return description
+                .replaceFirst(", \\d+ threads?$", "")
+                .replaceFirst("^cuda:\\d+", "cuda")
+                .replaceFirst(", [\\d.]+ GB free$", "");
     }
 
     private static String describe(TokenBlocks blocks) {

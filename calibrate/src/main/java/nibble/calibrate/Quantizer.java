@@ -2,17 +2,16 @@ package nibble.calibrate;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalDouble;
 import java.util.function.Function;
 import nibble.calibrate.ProgressListener.Stage;
 import nibble.convert.BadCheckpointException;
-import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.Sha256;
-import nibble.convert.TensorSpec;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
 import nibble.engine.Workers;
@@ -43,7 +42,8 @@ public final class Quantizer {
             LayerJournal journal,
             ProgressListener listener,
             StopSignal stop) {
-        requireFits(job.source(), job.options().spec());
+        requireFits(
+                job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
         LlamaConfig config = job.source().config();
         List<LayerJournal.Durable> durable = journal.durable();
         Progress progress = new Progress(listener, stop, config.layers());
@@ -110,21 +110,24 @@ public final class Quantizer {
         }
     }
 
-    /** Refuses, before any work, a checkpoint that cannot be quantized so. */
-    static void requireFits(Checkpoint source, QuantizationSpec spec) {
-        LlamaConfig config = source.config();
+    /**
+     * Refuses, before any work, a model that cannot be quantized so.
+     *
+     * @param configJson where the config was read, for messages
+     * @throws BadCheckpointException if the model is quantized already or a linear's shape does not fit the spec
+     */
+    public static void requireFits(LlamaConfig config, Path configJson, QuantizationSpec spec) {
         config.quantization().ifPresent(found -> {
             throw new BadCheckpointException(
-                    source.folder().resolve("config.json"),
+                    configJson,
                     "this checkpoint is quantized already (" + found.method() + ", " + found.bits()
                             + " bits, group size " + found.groupSize() + "); start from the fp16 original");
         });
         for (LlamaLinear linear : LlamaLinear.values()) {
-            TensorSpec tensor = config.spec(linear, 0);
             try {
-                spec.check(tensor.name(), config.outFeatures(linear), config.inFeatures(linear));
+                spec.check(config.spec(linear, 0).name(), config.outFeatures(linear), config.inFeatures(linear));
             } catch (IllegalArgumentException e) {
-                throw new BadCheckpointException(source.fileOf(tensor.name()), e.getMessage(), e);
+                throw new BadCheckpointException(configJson, e.getMessage(), e);
             }
         }
     }

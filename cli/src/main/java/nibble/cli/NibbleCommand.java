@@ -18,6 +18,7 @@ import picocli.CommandLine.Spec;
             InspectCommand.class,
             PlanCommand.class,
             DemoCommand.class,
+            SelfTestCommand.class,
             BenchCommand.class
         },
         footerHeading = "%nExit codes:%n",

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import nibble.calibrate.QuantizationCost;
+import nibble.calibrate.Quantizer;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.ModelShape;
@@ -82,8 +83,9 @@ final class PlanCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        json.requireWritable();
         Plan plan;
-        try (Backend backend = device.open()) {
+        try (Backend backend = device.open(terminal)) {
             plan = plan(backend);
         }
         json.write(terminal, plan);
@@ -112,6 +114,8 @@ final class PlanCommand implements Callable<Integer> {
                     Files.exists(model) ? Optional.empty() : ModelShape.named(String.valueOf(model));
             config = shape.map(ModelShape::config).orElseGet(() -> LlamaConfig.read(model));
         }
+        Quantizer.requireFits(
+                config, Files.isDirectory(model) ? model.resolve("config.json") : model, quantization.spec());
         AwqCheckpointPlan output =
                 AwqCheckpointPlan.of(config, quantization.spec(), quantization.maxShardBytes());
         QuantizationCost cost = QuantizationCost.of(

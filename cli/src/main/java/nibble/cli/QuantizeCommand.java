@@ -13,10 +13,12 @@ import nibble.calibrate.Method;
 import nibble.calibrate.QuantizationJob;
 import nibble.calibrate.QuantizationReport;
 import nibble.calibrate.QuantizeOptions;
+import nibble.calibrate.Quantizer;
 import nibble.calibrate.StopSignal;
 import nibble.convert.Checkpoint;
 import nibble.convert.FreeSpace;
 import nibble.datasets.TokenBlocks;
+import nibble.datasets.Tokenizers;
 import nibble.engine.Backend;
 import nibble.pack.AwqCheckpointPlan;
 import picocli.CommandLine.Command;
@@ -66,15 +68,12 @@ final class QuantizeCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         QuantizeOptions options = quantization.options(device.threads);
+        json.requireWritable();
         QuantizationReport report;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                Backend backend = device.open();
+                Backend backend = device.open(terminal);
                 Checkpoint source = Checkpoint.open(model)) {
-            terminal.note("device: " + backend.description());
-            // Before minutes of tokenizing; the journal asks again for exactly what an unfinished run still lacks.
-            if (!resume) {
-                requireSpace(source, options);
-            }
+            requireQuantizable(source, options);
             Optional<TokenBlocks> blocks =
                     options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(model));
             report = quantize(
@@ -93,6 +92,16 @@ final class QuantizeCommand implements Callable<Integer> {
             terminal.out().flush();
         }
         return ExitCode.DONE;
+    }
+
+    /** Before the calibration text is read: what will be refused is refused at once, and by its own fault. */
+    private void requireQuantizable(Checkpoint source, QuantizeOptions options) {
+        Quantizer.requireFits(source.config(), model.resolve("config.json"), options.spec());
+        Tokenizers.require(model);
+        if (!resume) {
+            // The journal asks again, for exactly what an unfinished run still lacks.
+            requireSpace(source, options);
+        }
     }
 
     private void requireSpace(Checkpoint source, QuantizeOptions options) {

@@ -32,6 +32,18 @@ public final class Tokenizers {
         return HuggingFaceTokenizerFile.open(file, bosToken(folder.resolve("tokenizer_config.json")));
     }
 
+    /**
+     * Checks that a folder has a tokenizer for whoever loads the model, be it one that is not read here.
+     *
+     * @throws BadDatasetException if it has neither {@code tokenizer.json} nor {@code tokenizer.model}
+     */
+    public static void require(Path folder) {
+        if (!Files.isRegularFile(folder.resolve("tokenizer.json")) && !Files.isRegularFile(folder.resolve("tokenizer.model"))) {
+            throw new BadDatasetException(folder
+                    + ": no tokenizer, looked for tokenizer.json and tokenizer.model; copy it from the model's repository");
+        }
+    }
+
     /** The literal BOS token of a tokenizer_config.json that does not forbid it. */
     private static Optional<String> bosToken(Path config) {
         if (!Files.isRegularFile(config)) {
