@@ -1,18 +1,23 @@
 package nibble.calibrate;
 
+import com.fasterxml.jackson.core.JacksonException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
+import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaLinear;
 import nibble.convert.OutputException;
-import nibble.convert.OutputFolder;
 import nibble.convert.TensorNames;
+import nibble.convert.UnfinishedOutput;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
 import nibble.pack.AwqCheckpointPlan;
 import nibble.pack.AwqCheckpointWriter;
+import nibble.pack.PackedTensor;
 
 /** From a checkpoint to an AWQ checkpoint on disk. */
 public final class CheckpointQuantizer {
@@ -21,15 +26,7 @@ public final class CheckpointQuantizer {
 
     private CheckpointQuantizer() {}
 
-    /**
-     * Quantizes {@code source} into the folder {@code out}, which appears whole or not at all.
-     *
-     * @param out must not exist yet, or be empty
-     * @param blocks calibration tokens: needed by AWQ
-     * @throws nibble.convert.BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a
-     *     weight is not finite
-     * @throws OutputException if the folder is occupied or the disk is full or refuses
-     */
+    /** As {@link #quantize(QuantizationJob, Path, boolean, Backend, ProgressListener, StopSignal)}, from the beginning. */
     public static QuantizationReport quantize(
             Checkpoint source,
             Path out,
@@ -37,31 +34,95 @@ public final class CheckpointQuantizer {
             QuantizeOptions options,
             Backend backend,
             ProgressListener listener) {
-        Quantizer.requireFits(source.config(), source.folder().resolve("config.json"), options.spec());
-        AwqCheckpointPlan plan = AwqCheckpointPlan.of(source.config(), options.spec(), options.maxShardBytes());
-        try (OutputFolder folder = OutputFolder.begin(out);
-                AwqCheckpointWriter writer = new AwqCheckpointWriter(source, folder.path(), plan)) {
-            // First, so that a damaged embedding is found before hours of search.
-            writer.carryOuterTensors();
-            QuantizationReport report = Quantizer.run(
-                    source, blocks, options, backend, (layer, quantized) -> write(writer, layer, quantized), listener);
-            writer.finish();
-            Path file = folder.path().resolve(REPORT);
-            try {
-                Files.writeString(file, report.toReproducibleJson());
-            } catch (IOException e) {
-                throw OutputException.of(file, "writing", e);
+        return quantize(
+                new QuantizationJob(source, blocks, options), out, false, backend, listener, new StopSignal());
+    }
+
+    /**
+     * Quantizes a checkpoint into the folder {@code out}, which appears whole or not at all. Each finished layer is durable
+     * in a hidden folder beside it ({@link UnfinishedOutput}); a later call with {@code resume} goes on after the last one
+     * and ends in the same bytes.
+     *
+     * <p>Nothing is left behind of a run that failed before its first layer was durable, or for bad input.
+     *
+     * @param out must not exist yet, or be empty
+     * @param resume whether to go on with an unfinished run; without one, this begins from the beginning
+     * @throws BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a weight is not
+     *     finite
+     * @throws OutputException if the folder is occupied or in use, an unfinished run is there and {@code resume} is false, or
+     *     the disk is full or refuses
+     * @throws ResumeException if something that decides the bytes has changed since the unfinished run
+     * @throws StoppedException if {@code stop} was raised
+     */
+    public static QuantizationReport quantize(
+            QuantizationJob job, Path out, boolean resume, Backend backend, ProgressListener listener, StopSignal stop) {
+        Quantizer.requireFits(
+                job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
+        if (resume && UnfinishedOutput.removeRestOfFinished(out)) {
+            listener.note("the output was finished already");
+            return read(out.resolve(REPORT));
+        }
+        AwqCheckpointPlan plan =
+                AwqCheckpointPlan.of(job.source().config(), job.options().spec(), job.options().maxShardBytes());
+        CheckpointJournal journal = CheckpointJournal.open(job, out, plan, backend, resume, listener::note);
+        int layers = job.source().config().layers();
+        boolean keep = false;
+        try {
+            if (resume) {
+                int done = journal.durable().size();
+                listener.note(
+                        done == 0
+                                ? "nothing to resume; starting from the beginning"
+                                : "resuming after layer " + done + " of " + layers);
             }
-            folder.commit();
+            QuantizationReport report =
+                    Quantizer.run(job, backend, CheckpointQuantizer::pack, journal, listener, stop);
+            journal.commit(report);
             return report;
+        } catch (ResumeException e) {
+            keep = true;
+            throw new ResumeException(journal.state(), e.differences());
+        } catch (StoppedException e) {
+            keep = !journal.durable().isEmpty();
+            throw new StoppedException("interrupted; " + kept(journal, layers));
+        } catch (OutputException e) {
+            keep = !journal.durable().isEmpty();
+            throw keep ? new OutputException(e, kept(journal, layers)) : e;
+        } catch (BadCheckpointException e) {
+            throw e;
+        } catch (RuntimeException | Error e) {
+            keep = !journal.durable().isEmpty();
+            throw e;
+        } finally {
+            journal.end(keep);
         }
     }
 
-    private static void write(AwqCheckpointWriter writer, int layer, QuantizedLayer quantized) {
-        writer.write(TensorNames.inputNorm(layer), quantized.inputNorm());
+    private static String kept(CheckpointJournal journal, int layers) {
+        int done = journal.durable().size();
+        return done == 0
+                ? "no layer was finished, so nothing is kept"
+                : done + " of " + layers + " layers are safe in " + journal.state()
+                        + "; run the same command with --resume to go on";
+    }
+
+    private static List<PackedTensor> pack(int layer, QuantizedLayer quantized) {
+        List<PackedTensor> tensors = new ArrayList<>();
+        tensors.add(AwqCheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
         for (LlamaLinear linear : LlamaLinear.values()) {
-            writer.write(linear, layer, quantized.linear(linear));
+            tensors.addAll(AwqCheckpointWriter.pack(linear, layer, quantized.linear(linear)));
         }
-        writer.write(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm());
+        tensors.add(AwqCheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
+        return tensors;
+    }
+
+    private static QuantizationReport read(Path report) {
+        try {
+            return QuantizationReport.of(Files.readString(report));
+        } catch (JacksonException e) {
+            throw new BadCheckpointException(report, "is not a quantization report: " + e.getOriginalMessage(), e);
+        } catch (IOException e) {
+            throw new BadCheckpointException(report, "cannot be read: " + e.getMessage(), e);
+        }
     }
 }

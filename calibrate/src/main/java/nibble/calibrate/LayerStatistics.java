@@ -2,6 +2,7 @@ package nibble.calibrate;
 
 import java.util.EnumMap;
 import java.util.Map;
+import nibble.calibrate.ProgressListener.Stage;
 import nibble.engine.Backend;
 import nibble.engine.LinearInput;
 import nibble.engine.Matrix;
@@ -19,15 +20,18 @@ final class LayerStatistics implements Taps, AutoCloseable {
     private record Sums(Matrix moment, double[] absolute) {}
 
     private final Backend backend;
+    private final Progress progress;
     private final Map<LinearInput, Sums> sums = new EnumMap<>(LinearInput.class);
     private long tokens;
 
-    LayerStatistics(Backend backend) {
+    LayerStatistics(Backend backend, Progress progress) {
         this.backend = backend;
+        this.progress = progress;
     }
 
     @Override
     public void tap(LinearInput input, Matrix x) {
+        progress.stage(Stage.MOMENTS);
         Sums into = sums.computeIfAbsent(
                 input, _ -> new Sums(backend.allocateSingle(x.columns(), x.columns()), new double[x.columns()]));
         backend.addSecondMoment(x, into.moment);
@@ -42,6 +46,7 @@ final class LayerStatistics implements Taps, AutoCloseable {
         if (input == LinearInput.QKV) {
             tokens += x.rows();
         }
+        progress.stage(Stage.FORWARD);
     }
 
     /** {@code C} of an input; owned by this. */

@@ -1,62 +1,120 @@
 package nibble.calibrate;
 
+import java.util.ArrayList;
 import java.util.EnumMap;
-import java.util.Locale;
+import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import nibble.calibrate.ProgressListener.Stage;
+import org.jspecify.annotations.Nullable;
 
-/** Counts work and wall time of a run and tells the listener. */
+/** Counts the work and wall time of a run, tells the listener, and stops the run where it is asked to. Of one thread. */
 final class Progress {
     private final ProgressListener listener;
+    private final StopSignal stop;
     private final int layers;
-    private final double layerWork;
     private final Map<Stage, Long> nanos = new EnumMap<>(Stage.class);
-    private int layer;
+    private final List<@Nullable Double> layerSeconds = new ArrayList<>();
+    private final long start = System.nanoTime();
+    private double allWork = 1;
     private double done;
-    private Stage stage = Stage.READ;
-    private long since = System.nanoTime();
+    private double layerEnd;
+    private int layer;
+    private long layerStart;
+    private long forwardTokens;
+    private @Nullable Stage stage;
+    private long since;
 
-    /** @param layerWork work of a layer, in any unit that {@link #add} uses too */
-    Progress(ProgressListener listener, int layers, double layerWork) {
+    Progress(ProgressListener listener, StopSignal stop, int layers) {
         this.listener = listener;
+        this.stop = stop;
         this.layers = layers;
-        this.layerWork = layerWork;
     }
 
-    void layer(int index) {
+    /** Sets the work of the whole run, in the unit that {@link #add} uses too. */
+    void expect(double work) {
+        allWork = work;
+    }
+
+    /** Begins a layer of so much work. */
+    void layer(int index, double work) {
         layer = index;
-        done = 0;
+        layerEnd = done + work;
+        layerStart = System.nanoTime();
+        checkStop();
         listener.layerStarted(index, layers);
     }
 
+    /** Ends the clock of the stage before and starts that of {@code next}. */
     void stage(Stage next) {
+        if (next == stage) {
+            return;
+        }
         endStage();
         stage = next;
         listener.stageStarted(layer, next);
     }
 
-    /** Ends the stage's clock. */
     void endStage() {
         long now = System.nanoTime();
-        nanos.merge(stage, now - since, Long::sum);
+        if (stage != null) {
+            nanos.merge(stage, now - since, Long::sum);
+        }
+        stage = null;
         since = now;
     }
 
+    /** Counts work as done; a place where the run may stop. */
     void add(double work) {
-        done = Math.min(done + work, layerWork);
-        listener.progressed((layer + done / layerWork) / layers);
+        done = Math.min(done + work, layerEnd);
+        checkStop();
+        listener.progressed(Math.min(1, done / allWork));
+    }
+
+    /** Counts calibration tokens that went through a layer. */
+    void forwarded(long tokens, double work) {
+        forwardTokens += tokens;
+        double seconds = (spent(Stage.FORWARD) + spent(Stage.MOMENTS) + System.nanoTime() - since) / 1e9;
+        listener.forwarded(forwardTokens / seconds);
+        add(work);
+    }
+
+    /** Seconds of forward passes so far, second moments left out. */
+    double forwardSeconds() {
+        return spent(Stage.FORWARD) / 1e9;
+    }
+
+    private long spent(Stage of) {
+        return nanos.getOrDefault(of, 0L);
+    }
+
+    private void checkStop() {
+        if (stop.raised()) {
+            throw new StoppedException("stopped in layer " + layer);
+        }
+    }
+
+    /** Ends a layer that an earlier run had quantized. */
+    void layerPassed() {
+        done = layerEnd;
+        layerSeconds.add(null);
+        add(0);
     }
 
     void layerFinished(QuantizationReport.Layer report) {
-        done = layerWork;
-        add(0);
-        listener.layerFinished(layer, report);
+        done = layerEnd;
+        double seconds = (System.nanoTime() - layerStart) / 1e9;
+        layerSeconds.add(seconds);
+        listener.progressed(Math.min(1, done / allWork));
+        listener.layerFinished(layer, report, seconds);
     }
 
-    Map<String, Double> seconds() {
-        Map<String, Double> seconds = new TreeMap<>();
-        nanos.forEach((key, value) -> seconds.put(key.name().toLowerCase(Locale.ROOT), value / 1e9));
-        return seconds;
+    /** The run's times, with those of the writer beside them. */
+    QuantizationReport.Times times(double writingSeconds) {
+        endStage();
+        Map<Stage, Double> seconds = new EnumMap<>(Stage.class);
+        nanos.forEach((key, value) -> seconds.put(key, value / 1e9));
+        seconds.put(Stage.WRITE, writingSeconds);
+        int resumed = (int) layerSeconds.stream().filter(java.util.Objects::isNull).count();
+        return new QuantizationReport.Times((System.nanoTime() - start) / 1e9, seconds, layerSeconds, resumed);
     }
 }

@@ -13,12 +13,17 @@ import nibble.engine.LinearInput;
  * @param forwardFlops floating-point operations of the calibration text's way through all layers
  * @param momentFlops of the second moments of all linear inputs
  * @param searchFlops of the losses of all candidates
- * @param peakHostBytes calibration stream, one layer's weights and second moments in fp32, scratch of the search
+ * @param streamBytes the calibration text's activations, which live from the first layer to the last
+ * @param heapBytes what must be on the heap at a time: the stream, one layer's weights and second moments in fp32, scratch of
+ *     the search
  */
 public record QuantizationCost(
-        long calibrationTokens, double forwardFlops, double momentFlops, double searchFlops, long peakHostBytes) {
-    /** What the Java runtime, the tokenizer and the mapped pages in use take beside the arrays counted here. */
+        long calibrationTokens, double forwardFlops, double momentFlops, double searchFlops, long streamBytes, long heapBytes) {
+    /** What the Java runtime, the tokenizer and the mapped pages in use take beside the heap. */
     private static final long RUNTIME_BYTES = 300_000_000L;
+
+    /** The share of the heap that fills with short-lived arrays before the collector looks (NewRatio 2, the JVM's default). */
+    private static final double YOUNG_SHARE = 1.0 / 3;
 
     private static final int FLOAT_BYTES = Float.BYTES;
 
@@ -76,7 +81,18 @@ public record QuantizationCost(
                 forward * config.layers(),
                 moments * config.layers(),
                 search * config.layers(),
-                elements * FLOAT_BYTES + RUNTIME_BYTES);
+                stream * FLOAT_BYTES,
+                elements * FLOAT_BYTES);
+    }
+
+    /** Bytes of memory at the peak in a JVM whose heap may take so many. */
+    public long peakHostBytes(long maxHeapBytes) {
+        return Math.min(Math.max(heapBytes, maxHeapBytes), heapBytes + (long) (maxHeapBytes * YOUNG_SHARE)) + RUNTIME_BYTES;
+    }
+
+    /** The heap that the run needs, with room for the collector to work in. */
+    public long neededHeapBytes() {
+        return (long) (heapBytes / (1 - YOUNG_SHARE));
     }
 
     /** All floating-point operations. */

@@ -9,8 +9,12 @@ import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import nibble.calibrate.ProgressListener.Stage;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,7 +27,7 @@ import org.jspecify.annotations.Nullable;
  * @param calibration null where there was none
  * @param meanRelativeError mean over all linears; null without calibration
  * @param meanRtnRelativeError the same for plain rounding
- * @param seconds wall time by stage
+ * @param times null where the report was read from a file, which holds none
  */
 public record QuantizationReport(
         Method method,
@@ -33,7 +37,26 @@ public record QuantizationReport(
         @Nullable Double meanRelativeError,
         @Nullable Double meanRtnRelativeError,
         List<Layer> layers,
-        Map<String, Double> seconds) {
+        @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Times times) {
+
+    /**
+     * How long a run took.
+     *
+     * @param wallSeconds from the opening of the source to the last layer's durability
+     * @param stageSeconds by stage; all but "write" follow one another
+     * @param layerSeconds of each layer; null where an earlier run made it
+     * @param resumedLayers layers that an earlier run made
+     */
+    public record Times(
+            double wallSeconds,
+            Map<Stage, Double> stageSeconds,
+            List<@Nullable Double> layerSeconds,
+            int resumedLayers) {
+        public Times {
+            stageSeconds = Collections.unmodifiableMap(new EnumMap<>(stageSeconds));
+            layerSeconds = Collections.unmodifiableList(new ArrayList<>(layerSeconds));
+        }
+    }
 
     /**
      * The text that statistics come from.
@@ -102,10 +125,19 @@ public record QuantizationReport(
         return (ObjectNode) tree;
     }
 
+    /**
+     * Reads what {@link #toReproducibleJson} wrote.
+     *
+     * @throws IOException if it is something else
+     */
+    static QuantizationReport of(String json) throws IOException {
+        return JSON.readValue(json, QuantizationReport.class);
+    }
+
     /** JSON text without wall times, so that the same inputs give the same bytes. */
     public String toReproducibleJson() throws IOException {
         ObjectNode tree = toJson();
-        tree.remove("seconds");
+        tree.remove("times");
         return JSON.writer(new DefaultPrettyPrinter()
                                 .withObjectIndenter(new DefaultIndenter("  ", "\n"))
                                 .withArrayIndenter(new DefaultIndenter("  ", "\n")))

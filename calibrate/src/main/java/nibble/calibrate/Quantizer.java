@@ -3,131 +3,110 @@ package nibble.calibrate;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
-import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.Function;
 import nibble.calibrate.ProgressListener.Stage;
 import nibble.convert.BadCheckpointException;
-import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
-import nibble.convert.TensorNames;
+import nibble.convert.Sha256;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
-import nibble.engine.DecoderLayer;
-import nibble.engine.DenseWeight;
-import nibble.engine.LinearInput;
 import nibble.engine.Workers;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
-/** The layer-by-layer pipeline: read a layer, run the calibration text through it, quantize it, hand it on, forget it. */
+/**
+ * The layer-by-layer pipeline: read a layer, run the calibration text through it, quantize it, hand it on, forget it. What
+ * it hands on is written by a thread of its own while the next layer is computed.
+ */
 public final class Quantizer {
     private Quantizer() {}
 
     /**
-     * Quantizes all layers of a checkpoint, in order.
+     * Quantizes all layers that are not durable yet, in order.
      *
-     * @param blocks calibration tokens: needed by AWQ; with RTN only output errors are measured on them
-     * @param sink takes each layer; what is not part of a layer is the caller's
+     * @param packer the output's format
+     * @param journal takes each layer; what is not part of a layer is the caller's
      * @throws BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a weight is not
      *     finite
+     * @throws ResumeException if a durable layer was made of other weights
+     * @throws StoppedException if {@code stop} was raised; all layers handed on are durable then
      */
     public static QuantizationReport run(
-            Checkpoint source,
-            Optional<TokenBlocks> blocks,
-            QuantizeOptions options,
+            QuantizationJob job,
             Backend backend,
-            LayerSink sink,
-            ProgressListener listener) {
-        requireFits(source.config(), source.folder().resolve("config.json"), options.spec());
-        if (options.method() == Method.AWQ && blocks.isEmpty()) {
-            throw new IllegalArgumentException("method awq needs calibration tokens");
-        }
-        LlamaConfig config = source.config();
-        long tokens = blocks.map(TokenBlocks::tokens).orElse(0L);
-        Progress progress = new Progress(listener, config.layers(), Work.layer(config, options, tokens));
-        List<QuantizationReport.Layer> layers = new ArrayList<>();
-        try (Workers workers = new Workers(options.threads());
-                Calibration calibration = new Calibration(source, blocks, backend)) {
-            LayerQuantizer quantizer = new LayerQuantizer(config, options.spec(), backend, workers, progress);
-            for (int layer = 0; layer < config.layers(); layer++) {
-                progress.layer(layer);
+            LayerPacker packer,
+            LayerJournal journal,
+            ProgressListener listener,
+            StopSignal stop) {
+        requireFits(
+                job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
+        LlamaConfig config = job.source().config();
+        List<LayerJournal.Durable> durable = journal.durable();
+        Progress progress = new Progress(listener, stop, config.layers());
+        long tokens = job.blocks().map(TokenBlocks::tokens).orElse(0L);
+        double layerWork = Work.layer(config, job.options(), tokens);
+        double passWork = Work.pass(config, tokens);
+        List<QuantizationReport.Layer> reports = new ArrayList<>();
+        try (Workers workers = new Workers(job.options().threads());
+                Calibration calibration = new Calibration(job, backend, journal, progress);
+                LayerWriter writer = new LayerWriter(journal)) {
+            long passes = durable.stream().filter(layer -> calibration.needs(layer.layer())).count();
+            progress.expect(passes * passWork + (config.layers() - durable.size()) * layerWork);
+            for (LayerJournal.Durable layer : durable) {
+                progress.layer(layer.layer(), calibration.needs(layer.layer()) ? passWork : 0);
                 progress.stage(Stage.READ);
-                LayerSource weights = LayerSource.read(source, layer);
-                LayerQuantizer.Outcome outcome;
-                progress.stage(Stage.FORWARD);
-                try (LayerStatistics statistics = calibration.advance(layer, progress)) {
-                    outcome = options.method() == Method.AWQ && statistics != null
-                            ? quantizer.quantize(weights, statistics)
-                            : quantizer.round(weights, statistics);
-                }
-                progress.stage(Stage.WRITE);
-                sink.accept(layer, outcome.layer());
-                layers.add(outcome.report());
-                progress.layerFinished(outcome.report());
+                requireUnchanged(layer, SourceDigest.layer(job.source(), layer.layer(), workers));
+                calibration.pass(layer.layer());
+                progress.layerPassed();
+                reports.add(layer.report());
             }
+            LayerQuantizer quantizer = new LayerQuantizer(config, job.options().spec(), backend, workers, progress);
+            for (int layer = durable.size(); layer < config.layers(); layer++) {
+                progress.layer(layer, layerWork);
+                if (layer > 0) {
+                    calibration.save(journal, writer);
+                }
+                FinishedLayer finished = layer(job, layer, calibration, quantizer, packer, workers, progress);
+                progress.stage(Stage.WAIT);
+                writer.submit(finished);
+                reports.add(finished.report());
+                progress.layerFinished(finished.report());
+            }
+            progress.stage(Stage.WAIT);
+            writer.finish();
+            return report(job, reports, progress.times(writer.writingSeconds()));
         }
-        progress.endStage();
-        return new QuantizationReport(
-                options.method(),
-                options.spec().bits(),
-                options.spec().groupSize(),
-                blocks.map(Quantizer::describe).orElse(null),
-                mean(layers, QuantizationReport.Linear::relativeError),
-                mean(layers, QuantizationReport.Linear::rtnRelativeError),
-                layers,
-                progress.seconds());
     }
 
-    /** The stream of calibration blocks, if there are any. */
-    private static final class Calibration implements AutoCloseable {
-        private final Checkpoint source;
-        private final int[][] blocks;
-        private final @Nullable CalibrationStream stream;
-
-        Calibration(Checkpoint source, Optional<TokenBlocks> blocks, Backend backend) {
-            this.source = source;
-            this.blocks = blocks.map(TokenBlocks::blocks).orElse(new int[0][]);
-            this.stream = blocks.isEmpty()
-                    ? null
-                    : new CalibrationStream(
-                            source.config(),
-                            new DenseWeight(source.tensor(TensorNames.EMBEDDING)),
-                            this.blocks,
-                            backend);
+    private static FinishedLayer layer(
+            QuantizationJob job,
+            int layer,
+            Calibration calibration,
+            LayerQuantizer quantizer,
+            LayerPacker packer,
+            Workers workers,
+            Progress progress) {
+        progress.stage(Stage.READ);
+        String digest = SourceDigest.layer(job.source(), layer, workers);
+        LayerSource weights = LayerSource.read(job.source(), layer);
+        LayerQuantizer.Outcome outcome;
+        try (@Nullable LayerStatistics statistics = calibration.measure(layer)) {
+            outcome = job.options().method() == Method.AWQ && statistics != null
+                    ? quantizer.quantize(weights, statistics)
+                    : quantizer.round(weights, statistics);
         }
+        progress.stage(Stage.PACK);
+        return new FinishedLayer(layer, digest, packer.pack(layer, outcome.layer()), outcome.report());
+    }
 
-        @Nullable LayerStatistics advance(int layer, Progress progress) {
-            if (stream == null) {
-                return null;
-            }
-            LayerStatistics statistics = stream.advance(
-                    DecoderLayer.read(source, layer),
-                    done -> progress.add(Work.forward(source.config(), blocks[done - 1].length)));
-            for (LinearInput input : LinearInput.values()) {
-                for (double mean : statistics.meanAbsolute(input)) {
-                    if (!Double.isFinite(mean)) {
-                        throw new BadCheckpointException(
-                                source.folder(),
-                                "layer " + layer + ", input " + input + ": the activations of the calibration text are not"
-                                        + " finite, so these are not the weights of a working model; download them again");
-                    }
-                }
-            }
-            return statistics;
-        }
-
-        @Override
-        public void close() {
-            if (stream != null) {
-                stream.close();
-            }
+    private static void requireUnchanged(LayerJournal.Durable layer, String found) {
+        if (!found.equals(layer.sourceSha256())) {
+            throw new ResumeException(List.of("weights of layer " + layer.layer() + ": found sha256 " + found + ", expected "
+                    + layer.sourceSha256()));
         }
     }
 
@@ -153,24 +132,37 @@ public final class Quantizer {
         }
     }
 
+    private static QuantizationReport report(
+            QuantizationJob job, List<QuantizationReport.Layer> layers, QuantizationReport.Times times) {
+        return new QuantizationReport(
+                job.options().method(),
+                job.options().spec().bits(),
+                job.options().spec().groupSize(),
+                job.blocks().map(Quantizer::describe).orElse(null),
+                mean(layers, QuantizationReport.Linear::relativeError),
+                mean(layers, QuantizationReport.Linear::rtnRelativeError),
+                layers,
+                times);
+    }
+
     private static QuantizationReport.Calibration describe(TokenBlocks blocks) {
-        MessageDigest sha256;
-        try {
-            sha256 = MessageDigest.getInstance("SHA-256");
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java platform has SHA-256", e);
-        }
-        for (int[] block : blocks.blocks()) {
-            ByteBuffer bytes = ByteBuffer.allocate(4 * block.length).order(ByteOrder.LITTLE_ENDIAN);
-            bytes.asIntBuffer().put(block);
-            sha256.update(bytes);
-        }
         return new QuantizationReport.Calibration(
                 blocks.description(),
-                HexFormat.of().formatHex(sha256.digest()),
+                tokensSha256(blocks),
                 blocks.blocks().length,
                 blocks.tokens(),
                 blocks.tokensFound());
+    }
+
+    /** Of the ids as little-endian 32-bit integers, block after block. */
+    static String tokensSha256(TokenBlocks blocks) {
+        Sha256 sha256 = new Sha256();
+        for (int[] block : blocks.blocks()) {
+            ByteBuffer bytes = ByteBuffer.allocate(4 * block.length).order(ByteOrder.LITTLE_ENDIAN);
+            bytes.asIntBuffer().put(block);
+            sha256.add(bytes.array());
+        }
+        return sha256.hex();
     }
 
     private static @Nullable Double mean(

@@ -23,6 +23,20 @@ final class Work {
         return work;
     }
 
+    /** Only the way of the calibration text through one layer, and the hash of its weights. */
+    static double pass(LlamaConfig config, long tokens) {
+        return 1 + passBlock(config, tokens);
+    }
+
+    /** Forward pass of a layer over this many tokens, without second moments. */
+    static double passBlock(LlamaConfig config, long tokens) {
+        double work = 0;
+        for (LlamaLinear linear : LlamaLinear.values()) {
+            work += 2.0 * config.outFeatures(linear) * config.inFeatures(linear) * tokens;
+        }
+        return work;
+    }
+
     /** Forward pass of a layer over this many tokens, second moments included. */
     static double forward(LlamaConfig config, long tokens) {
         double work = 0;

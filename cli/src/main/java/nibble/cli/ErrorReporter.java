@@ -2,6 +2,8 @@ package nibble.cli;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import nibble.calibrate.ResumeException;
+import nibble.calibrate.StoppedException;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.OutputException;
 import nibble.convert.hub.HubException;
@@ -40,6 +42,8 @@ final class ErrorReporter implements IExecutionExceptionHandler {
             case NonFiniteLogProbabilityException _, NonFiniteLogitException _ -> ExitCode.BAD_INPUT;
             case UncheckedIOException _, IOException _ -> ExitCode.BAD_INPUT;
             case HubException _ -> ExitCode.NETWORK_OR_HUB;
+            case ResumeException _ -> ExitCode.BAD_INPUT;
+            case StoppedException _ -> ExitCode.INTERRUPTED;
             case DeviceException _ -> ExitCode.DEVICE_OR_MEMORY;
             // What is left is a defect of this program: picocli's code 1, with the stack trace.
             default -> CommandLine.ExitCode.SOFTWARE;

@@ -4,14 +4,22 @@ import nibble.calibrate.ProgressListener;
 import nibble.calibrate.QuantizationReport;
 import org.jspecify.annotations.Nullable;
 
-/** Shows a quantization's progress: the layer at work and the mean output error of the last one done. */
+/** Shows a quantization's progress: the layer at work, tokens a second, the mean output error of the last layer done. */
 final class LayerProgress implements ProgressListener {
+    private final Terminal terminal;
     private final Progress progress;
     private String layer = "";
+    private String rate = "";
     private String error = "";
 
-    LayerProgress(Progress progress) {
+    LayerProgress(Terminal terminal, Progress progress) {
+        this.terminal = terminal;
         this.progress = progress;
+    }
+
+    @Override
+    public void note(String text) {
+        terminal.note(text);
     }
 
     @Override
@@ -20,12 +28,17 @@ final class LayerProgress implements ProgressListener {
     }
 
     @Override
-    public void progressed(double fraction) {
-        progress.at(fraction, layer + error);
+    public void forwarded(double tokensPerSecond) {
+        rate = String.format(java.util.Locale.ROOT, ", %,.0f tokens/s forward", tokensPerSecond);
     }
 
     @Override
-    public void layerFinished(int index, QuantizationReport.Layer report) {
+    public void progressed(double fraction) {
+        progress.at(fraction, layer + rate + error);
+    }
+
+    @Override
+    public void layerFinished(int index, QuantizationReport.Layer report, double seconds) {
         double sum = 0;
         for (QuantizationReport.Linear linear : report.linears()) {
             @Nullable Double relative = linear.relativeError();

@@ -1,5 +1,6 @@
 package nibble.cli;
 
+import nibble.convert.Version;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
@@ -9,7 +10,7 @@ import picocli.CommandLine.Spec;
         name = "nibble",
         description = "Turns fp16 Llama checkpoints into 4-bit AWQ checkpoints and shows that they are good.",
         mixinStandardHelpOptions = true,
-        version = "nibble 0.1.0",
+        version = "nibble " + Version.NIBBLE,
         subcommands = {
             QuantizeCommand.class,
             EvalCommand.class,

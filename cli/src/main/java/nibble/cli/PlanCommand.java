@@ -6,11 +6,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import nibble.calibrate.QuantizationCost;
 import nibble.calibrate.Quantizer;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
+import nibble.convert.ModelShape;
 import nibble.engine.Backend;
 import nibble.engine.Matrix;
 import nibble.pack.AwqCheckpointPlan;
@@ -28,7 +30,9 @@ import picocli.CommandLine.Parameters;
 final class PlanCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL|CONFIG", description = "A config.json alone, or a checkpoint. " + ModelArgument.DESCRIPTION)
+    @Parameters(
+            paramLabel = "MODEL|CONFIG|SHAPE",
+            description = "A config.json alone, the name of a shape, as llama-2-70b, or a checkpoint. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
@@ -57,6 +61,10 @@ final class PlanCommand implements Callable<Integer> {
      *
      * @param weightFileBytes shards and index, exact
      * @param outputBytes with the config files and what is carried over, without the report
+     * @param calibrationStreamBytes twice these should be free beside the output, so that a long run can save its stream
+     * @param peakHostBytes with the heap that this JVM may take
+     * @param neededHeapBytes the heap should allow for at least these
+     * @param heapBytes the heap of this JVM allows for these
      * @param inputBytes fp16 tensors read; null where only a config is at hand
      */
     record Plan(
@@ -65,7 +73,10 @@ final class PlanCommand implements Callable<Integer> {
             @Nullable Long inputBytes,
             List<Shard> shards,
             long diskBytes,
+            long calibrationStreamBytes,
             long peakHostBytes,
+            long neededHeapBytes,
+            long heapBytes,
             long peakDeviceBytes,
             long calibrationTokens,
             double flops,
@@ -102,7 +113,9 @@ final class PlanCommand implements Callable<Integer> {
                 throw new UncheckedIOException(model + ": a file cannot be read: " + e.getMessage(), e);
             }
         } else {
-            config = LlamaConfig.read(model);
+            Optional<ModelShape> shape =
+                    Files.exists(model) ? Optional.empty() : ModelShape.named(String.valueOf(model));
+            config = shape.map(ModelShape::config).orElseGet(() -> LlamaConfig.read(model));
         }
         Quantizer.requireFits(
                 config, Files.isDirectory(model) ? model.resolve("config.json") : model, quantization.spec());
@@ -110,6 +123,7 @@ final class PlanCommand implements Callable<Integer> {
                 AwqCheckpointPlan.of(config, quantization.spec(), quantization.maxShardBytes());
         QuantizationCost cost = QuantizationCost.of(
                 config, quantization.method(), calibration.samples, calibration.sequenceLength);
+        long heap = Runtime.getRuntime().maxMemory();
         double rate = multiplicationRate(backend);
         long outputBytes = output.fileBytes() + sideBytes;
         List<Shard> shards = new ArrayList<>();
@@ -120,7 +134,10 @@ final class PlanCommand implements Callable<Integer> {
                 inputBytes,
                 shards,
                 outputBytes,
-                cost.peakHostBytes(),
+                cost.streamBytes(),
+                cost.peakHostBytes(heap),
+                cost.neededHeapBytes(),
+                heap,
                 0,
                 cost.calibrationTokens(),
                 cost.flops(),
@@ -128,7 +145,10 @@ final class PlanCommand implements Callable<Integer> {
                 cost.flops() / rate);
     }
 
-    /** Floating-point operations a second that this machine reaches now; the first of its two seconds warm the compiler up. */
+    /**
+     * Floating-point operations a second that this machine reaches now: the best of what fits two seconds, and of enough
+     * calls that the compiler is warm even on a machine that is busy with something else.
+     */
     private static double multiplicationRate(Backend backend) {
         int size = 256;
         float[] ones = new float[size * size];
@@ -138,11 +158,13 @@ final class PlanCommand implements Callable<Integer> {
                 Matrix out = backend.allocateSingle(size, size)) {
             double best = 0;
             long begin = System.nanoTime();
+            int calls = 0;
             do {
                 long start = System.nanoTime();
                 backend.multiplyTransposed(a, b, out);
                 best = Math.max(best, 2.0 * size * size * size / ((System.nanoTime() - start) / 1e9));
-            } while (System.nanoTime() - begin < 2_000_000_000L);
+                calls++;
+            } while (System.nanoTime() - begin < 2_000_000_000L || calls < 100);
             return best;
         }
     }
@@ -159,7 +181,16 @@ final class PlanCommand implements Callable<Integer> {
             rows.add(List.of("  " + shard.file(), Figures.bytes(shard.bytes())));
         }
         rows.add(List.of("disk needed", Figures.bytes(plan.diskBytes())));
+        if (plan.calibrationStreamBytes() > 0) {
+            rows.add(List.of(
+                    "  and to save the calibration stream, if free", Figures.bytes(2 * plan.calibrationStreamBytes())));
+        }
         rows.add(List.of("host memory at the peak", Figures.bytes(plan.peakHostBytes())));
+        if (plan.heapBytes() < plan.neededHeapBytes()) {
+            rows.add(List.of(
+                    "  needs NIBBLE_JAVA_OPTS=-Xmx" + (plan.neededHeapBytes() / (1 << 20) + 1) + "m",
+                    Figures.bytes(plan.heapBytes()) + " of heap now"));
+        }
         rows.add(List.of("calibration tokens", String.format(java.util.Locale.ROOT, "%,d", plan.calibrationTokens())));
         rows.add(List.of("arithmetic", Figures.decimals(plan.flops() / 1e12, 2) + " TFLOP"));
         rows.add(List.of(

@@ -1,27 +1,35 @@
 package nibble.cli;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import nibble.calibrate.CheckpointQuantizer;
 import nibble.calibrate.Method;
+import nibble.calibrate.QuantizationJob;
 import nibble.calibrate.QuantizationReport;
 import nibble.calibrate.QuantizeOptions;
 import nibble.calibrate.Quantizer;
+import nibble.calibrate.StopSignal;
 import nibble.convert.Checkpoint;
+import nibble.convert.FreeSpace;
 import nibble.datasets.TokenBlocks;
 import nibble.datasets.Tokenizers;
 import nibble.engine.Backend;
-import org.jspecify.annotations.Nullable;
+import nibble.pack.AwqCheckpointPlan;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 @Command(
         name = "quantize",
-        description = "Turns an fp16 checkpoint into a 4-bit one. OUT appears whole or not at all.",
+        description = "Turns an fp16 checkpoint into a 4-bit one. OUT appears whole or not at all; an unfinished run waits in a"
+                + " hidden folder beside it for --resume.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class QuantizeCommand implements Callable<Integer> {
@@ -44,6 +52,12 @@ final class QuantizeCommand implements Callable<Integer> {
     @Mixin
     private DeviceOptions device = new DeviceOptions();
 
+    @Option(
+            names = "--resume",
+            description = "Go on with a run that was stopped, killed or out of disk space, after its last finished layer. The"
+                    + " output is the same to the byte. Everything else must be as it was; --threads may differ.")
+    private boolean resume;
+
     @Mixin
     private JsonOption json = new JsonOption();
 
@@ -57,25 +71,44 @@ final class QuantizeCommand implements Callable<Integer> {
         json.requireWritable();
         Path model = source.folder(terminal);
         QuantizationReport report;
-        try (Backend backend = device.open(terminal)) {
-            requireQuantizable(model, options);
+        try (StopOnSignal stop = new StopOnSignal(terminal);
+                Backend backend = device.open(terminal);
+                Checkpoint checkpoint = Checkpoint.open(model)) {
+            requireQuantizable(checkpoint, options);
             Optional<TokenBlocks> blocks =
                     options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(model));
-            report = quantize(terminal, backend, model, out, options, blocks, "quantizing " + model);
+            report = quantize(
+                    terminal,
+                    backend,
+                    new QuantizationJob(checkpoint, blocks, options),
+                    out,
+                    resume,
+                    stop.signal(),
+                    "quantizing " + model);
         }
-        json.write(terminal, report);
+        json.write(terminal, json(report));
         if (!json.toStandardOutput()) {
-            print(report);
+            QuantizationSummary.lines(report).forEach(terminal.out()::println);
+            terminal.out().println("written to " + out + "; every linear is in " + CheckpointQuantizer.REPORT + " there");
+            terminal.out().flush();
         }
         return ExitCode.DONE;
     }
 
-    /** Before the calibration text is read: a model that will be refused is refused at once, and by its own fault. */
-    private void requireQuantizable(Path model, QuantizeOptions options) {
-        try (Checkpoint source = Checkpoint.open(model)) {
-            Quantizer.requireFits(source.config(), model.resolve("config.json"), options.spec());
+    /** Before the calibration text is read: what will be refused is refused at once, and by its own fault. */
+    private void requireQuantizable(Checkpoint source, QuantizeOptions options) {
+        Quantizer.requireFits(source.config(), source.folder().resolve("config.json"), options.spec());
+        Tokenizers.require(source.folder());
+        if (!resume) {
+            // The journal asks again, for exactly what an unfinished run still lacks.
+            requireSpace(source, options);
         }
-        Tokenizers.require(model);
+    }
+
+    private void requireSpace(Checkpoint source, QuantizeOptions options) {
+        long needed = AwqCheckpointPlan.of(source.config(), options.spec(), options.maxShardBytes()).fileBytes();
+        FreeSpace.require(out, needed);
+        terminal.note("output: " + Figures.bytes(needed) + ", " + Figures.bytes(FreeSpace.of(out)) + " free there");
     }
 
     /** Quantizes {@code model} into {@code out}, showing progress under {@code title}. */
@@ -87,30 +120,45 @@ final class QuantizeCommand implements Callable<Integer> {
             QuantizeOptions options,
             Optional<TokenBlocks> blocks,
             String title) {
-        try (Checkpoint source = Checkpoint.open(model);
-                Progress progress = new Progress(terminal, title)) {
-            return CheckpointQuantizer.quantize(source, out, blocks, options, backend, new LayerProgress(progress));
+        try (Checkpoint source = Checkpoint.open(model)) {
+            return quantize(
+                    terminal,
+                    backend,
+                    new QuantizationJob(source, blocks, options),
+                    out,
+                    false,
+                    new StopSignal(),
+                    title);
         }
     }
 
-    private void print(QuantizationReport report) {
-        List<List<String>> rows = new ArrayList<>();
-        for (QuantizationReport.Layer layer : report.layers()) {
-            for (QuantizationReport.Linear linear : layer.linears()) {
-                rows.add(List.of(linear.name(), percent(linear.relativeError()), percent(linear.rtnRelativeError())));
-            }
+    private static QuantizationReport quantize(
+            Terminal terminal,
+            Backend backend,
+            QuantizationJob job,
+            Path out,
+            boolean resume,
+            StopSignal stop,
+            String title) {
+        try (Progress progress = new Progress(terminal, title)) {
+            return CheckpointQuantizer.quantize(
+                    job, out, resume, backend, new LayerProgress(terminal, progress), stop);
         }
-        if (report.meanRelativeError() != null) {
-            rows.add(List.of("mean", percent(report.meanRelativeError()), percent(report.meanRtnRelativeError())));
-            new Table(List.of("linear", "output error", "plain rounding's"), rows)
-                    .lines()
-                    .forEach(terminal.out()::println);
-        }
-        terminal.out().println("written to " + out + "; the report is " + CheckpointQuantizer.REPORT + " there");
-        terminal.out().flush();
     }
 
-    private static String percent(@Nullable Double share) {
-        return share == null ? "" : Figures.decimals(100 * share, 3) + " %";
+    /** The report with what this run took. */
+    private ObjectNode json(QuantizationReport report) {
+        ObjectNode json = report.toJson();
+        json.put("output_bytes", bytes(out));
+        json.put("peak_host_bytes", ProcessMemory.peakBytes());
+        return json;
+    }
+
+    private static long bytes(Path folder) {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.mapToLong(file -> file.toFile().length()).sum();
+        } catch (IOException e) {
+            throw new UncheckedIOException(folder + ": cannot be listed: " + e.getMessage(), e);
+        }
     }
 }

@@ -51,10 +51,14 @@ class ProcessTest {
         assertThat(names(folder)).containsExactly("stderr", "stdout");
     }
 
-    /** The limit is on a file's size: 2000 blocks are less than a shard, 6000 less than the licence that comes last. */
+    /**
+     * The limit is on a file's size: 2000 blocks are less than a shard, 6000 less than the licence that comes last, when all
+     * layers are durable.
+     */
     @ParameterizedTest
-    @CsvSource({"2000, .safetensors", "6000, LICENSE"})
-    void a_write_that_the_system_refuses_is_said_and_leaves_nothing_behind(int blocks, String file) throws Exception {
+    @CsvSource({"2000, .safetensors, false", "6000, LICENSE, true"})
+    void a_write_that_the_system_refuses_is_said_and_only_durable_layers_stay(int blocks, String file, boolean durable)
+            throws Exception {
         Path model = Files.createDirectory(folder.resolve("model"));
         for (String name : names(MODEL)) {
             Files.copy(MODEL.resolve(name), model.resolve(name));
@@ -67,7 +71,18 @@ class ProcessTest {
                 "--max-shard-size", "1MB"));
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.BAD_INPUT);
         assertThat(ended.err()).contains(file, "File too large", "run again").doesNotContain("\tat ");
-        assertThat(names(folder)).containsExactly("model", "stderr", "stdout");
+        if (durable) {
+            assertThat(ended.err()).contains("6 of 6 layers are safe", "--resume");
+            assertThat(names(folder.resolve("made"))).containsExactly(".out.unfinished");
+            Ended resumed = end(start(
+                    List.of(),
+                    "quantize", model.toString(), folder.resolve("made/out").toString(), "--method", "rtn",
+                    "--max-shard-size", "1MB", "--resume"));
+            assertThat(resumed.exitCode()).as(resumed.err()).isEqualTo(ExitCode.DONE);
+            assertThat(names(folder.resolve("made"))).containsExactly("out");
+        } else {
+            assertThat(names(folder)).containsExactly("model", "stderr", "stdout");
+        }
     }
 
     @Test

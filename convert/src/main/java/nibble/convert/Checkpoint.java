@@ -185,6 +185,11 @@ public final class Checkpoint implements AutoCloseable {
         return Objects.requireNonNull(tensors.get(name)).file();
     }
 
+    /** The safetensors files that hold the tensors, sorted by name. */
+    public List<Path> weightFiles() {
+        return tensors.values().stream().map(Source::file).distinct().sorted().toList();
+    }
+
     /** Bytes of all tensors, without headers. */
     public long tensorBytes() {
         return tensors.values().stream().mapToLong(source -> source.view().data().byteSize()).sum();
@@ -195,6 +200,11 @@ public final class Checkpoint implements AutoCloseable {
      * licence and notices. Not among them: weights, their index, config.json, README.md.
      */
     public List<Path> sideFiles() {
+        return sideFiles(folder);
+    }
+
+    /** As {@link #sideFiles()}, of a folder that need not hold a model. */
+    public static List<Path> sideFiles(Path folder) {
         List<Path> found = new ArrayList<>();
         for (String name : fileNames(folder)) {
             String lower = name.toLowerCase(Locale.ROOT);

@@ -12,13 +12,13 @@ import java.nio.file.attribute.BasicFileAttributes;
 import org.jspecify.annotations.Nullable;
 
 /** What makes files survive a loss of power: a rename is durable only when file and folder have been synced. */
-final class Durable {
+public final class Durable {
     private static final boolean WINDOWS = System.getProperty("os.name", "").startsWith("Windows");
 
     private Durable() {}
 
     /** Syncs a file's bytes, or a folder's list of names. */
-    static void sync(Path path) throws IOException {
+    public static void sync(Path path) throws IOException {
         if (WINDOWS) {
             // Folders cannot be opened there, and a channel must be writable to be synced; renames are journalled anyway.
             return;

@@ -18,6 +18,11 @@ public final class OutputException extends RuntimeException {
         super(where + ": " + message, cause);
     }
 
+    /** The same refusal with more to say on it. */
+    public OutputException(OutputException cause, String more) {
+        super(cause.getMessage() + "; " + more, cause);
+    }
+
     /** What the operating system refused while {@code doing} (as "writing"), with advice that fits the refusal. */
     public static OutputException of(Path where, String doing, IOException cause) {
         String reason = cause.getMessage() == null ? cause.toString() : cause.getMessage();

@@ -65,7 +65,7 @@ public final class OutputFolder implements AutoCloseable {
         }
     }
 
-    private static void refuseOccupied(Path target) throws IOException {
+    static void refuseOccupied(Path target) throws IOException {
         if (Files.isDirectory(target)) {
             try (Stream<Path> entries = Files.list(target)) {
                 if (entries.findAny().isPresent()) {
@@ -78,7 +78,7 @@ public final class OutputFolder implements AutoCloseable {
         }
     }
 
-    private static Deque<Path> makeParents(Path parent) throws IOException {
+    static Deque<Path> makeParents(Path parent) throws IOException {
         Deque<Path> absent = new ArrayDeque<>();
         for (Path p = parent; p != null && !Files.exists(p); p = p.getParent()) {
             absent.push(p);
@@ -151,6 +151,11 @@ public final class OutputFolder implements AutoCloseable {
 
     private void deleteAll() throws IOException {
         Durable.deleteTree(partial);
+        deleteEmpty(madeParents);
+    }
+
+    /** Deletes folders, innermost first, until one is in use. */
+    static void deleteEmpty(Deque<Path> madeParents) throws IOException {
         for (Path parent : madeParents) {
             try {
                 Files.deleteIfExists(parent);

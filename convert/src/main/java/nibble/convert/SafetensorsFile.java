@@ -1,6 +1,7 @@
 package nibble.convert;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -122,6 +123,22 @@ public final class SafetensorsFile {
                             + (dataStart + dataBytes) + "; bytes that belong to no tensor are not allowed, get it again");
         }
         return ordered;
+    }
+
+    /**
+     * SHA-256 of the header, its length included: of all that a file says of its tensors but their data.
+     *
+     * @throws IOException if the file cannot be read
+     */
+    public static String headerSha256(Path path) throws IOException {
+        try (InputStream in = Files.newInputStream(path)) {
+            byte[] length = in.readNBytes(Long.BYTES);
+            long bytes = length.length < Long.BYTES ? -1 : MemorySegment.ofArray(length).get(LENGTH, 0);
+            if (bytes < 0 || bytes > MAX_HEADER_BYTES) {
+                throw new IOException("not a safetensors file");
+            }
+            return new Sha256().add(length).add(in.readNBytes((int) bytes)).hex();
+        }
     }
 
     public Path path() {

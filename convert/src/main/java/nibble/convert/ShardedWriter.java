@@ -1,6 +1,7 @@
 package nibble.convert;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -9,6 +10,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -16,7 +18,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Writes the shards of a {@link ShardPlan}, tensors in any order, from one thread at a time. Owns its files until
- * {@link #finish}: under temporary names, at full length from the start. Closing without finishing deletes them.
+ * {@link #finish}: under temporary names, at full length from the start. Closing without finishing deletes them, unless they
+ * are kept for a later process ({@link #keeping}).
  */
 public final class ShardedWriter implements AutoCloseable {
     /** A native slice is handed to the system as it is; larger ones gain nothing. */
@@ -29,7 +32,10 @@ public final class ShardedWriter implements AutoCloseable {
         final ShardPlan.Shard shard;
         final Path partial;
         int missing;
+        /** Open from the first tensor written to the last, which is when it is synced at the latest. */
         @Nullable FileChannel channel;
+
+        boolean unsynced;
 
         OpenShard(ShardPlan.Shard shard, Path partial) {
             this.shard = shard;
@@ -42,6 +48,7 @@ public final class ShardedWriter implements AutoCloseable {
 
     private final Path folder;
     private final ShardPlan plan;
+    private final boolean keep;
     private final List<OpenShard> shards = new ArrayList<>();
     private final Map<String, Place> unwritten = new HashMap<>();
     private final List<Path> renamed = new ArrayList<>();
@@ -54,41 +61,122 @@ public final class ShardedWriter implements AutoCloseable {
      * @throws OutputException if the disk has not enough space for the plan or refuses
      */
     public ShardedWriter(Path folder, ShardPlan plan) {
+        this(folder, plan, false);
+    }
+
+    private ShardedWriter(Path folder, ShardPlan plan, boolean keep) {
         this.folder = folder;
         this.plan = plan;
+        this.keep = keep;
         try {
-            checkSpace();
-            for (ShardPlan.Shard shard : plan.shards()) {
-                create(shard);
+            if (!keep) {
+                FreeSpace.require(folder, plan.fileBytes());
             }
+            for (ShardPlan.Shard shard : plan.shards()) {
+                open(shard);
+            }
+            if (keep) {
+                Durable.sync(folder);
+            }
+        } catch (IOException e) {
+            close();
+            throw OutputException.of(folder, "creating the files", e);
         } catch (RuntimeException e) {
             close();
             throw e;
         }
     }
 
-    private void checkSpace() {
-        try {
-            long usable = Files.getFileStore(folder).getUsableSpace();
-            long needed = plan.fileBytes();
-            if (usable < needed) {
-                throw new OutputException(
-                        folder,
-                        "the checkpoint takes " + needed + " bytes, " + usable
-                                + " are free on this disk; free some space or choose another disk");
+    /**
+     * A writer whose files stay when it is closed, for another one to go on with. Files of the planned length and header are
+     * taken over, others made anew. All tensors count as not written until {@link #accept} says otherwise; space is for the
+     * caller to check, by {@link #missingBytes}.
+     *
+     * @throws OutputException if the disk refuses
+     */
+    public static ShardedWriter keeping(Path folder, ShardPlan plan) {
+        return new ShardedWriter(folder, plan, true);
+    }
+
+    /** Bytes of the tensors that are not written. */
+    public long missingBytes() {
+        return unwritten.values().stream().mapToLong(place -> place.spec().bytes()).sum();
+    }
+
+    /**
+     * SHA-256 over the bytes that the files hold now for these tensors, one after the other.
+     *
+     * @throws OutputException if they cannot be read
+     */
+    public String sha256(List<String> names) {
+        Sha256 sha256 = new Sha256();
+        for (String name : names) {
+            Place place = place(name);
+            try (Arena arena = Arena.ofConfined();
+                    FileChannel channel = FileChannel.open(place.shard().partial, StandardOpenOption.READ)) {
+                sha256.add(channel.map(
+                        FileChannel.MapMode.READ_ONLY, place.offset(), place.spec().bytes(), arena));
+            } catch (IOException e) {
+                throw OutputException.of(place.shard().partial, "reading tensor " + name, e);
             }
-        } catch (IOException e) {
-            throw OutputException.of(folder, "looking for free space", e);
+        }
+        return sha256.hex();
+    }
+
+    /** Counts tensors as written, as their bytes are known to be in the files, durably. */
+    public void accept(List<String> names) {
+        for (String name : names) {
+            place(name).shard().missing--;
+            unwritten.remove(name);
         }
     }
 
-    private void create(ShardPlan.Shard shard) {
+    private Place place(String name) {
+        Place place = unwritten.get(name);
+        if (place == null) {
+            throw new IllegalArgumentException("tensor " + name + " is not in the plan or was written before");
+        }
+        return place;
+    }
+
+    /** The shard's file, taken over from an earlier writer or made. */
+    private void open(ShardPlan.Shard shard) {
         Path partial = folder.resolve("." + shard.fileName() + ".partial");
+        try {
+            if (keep) {
+                Path named = folder.resolve(shard.fileName());
+                if (Files.exists(named)) {
+                    // The earlier one was ended while it gave the finished files their names.
+                    Files.move(named, partial, StandardCopyOption.ATOMIC_MOVE);
+                }
+                if (isOf(shard, partial)) {
+                    add(new OpenShard(shard, partial), shard.header().length);
+                    return;
+                }
+                Files.deleteIfExists(partial);
+            }
+        } catch (IOException e) {
+            throw OutputException.of(partial, "taking over the file", e);
+        }
+        create(shard, partial);
+    }
+
+    private static boolean isOf(ShardPlan.Shard shard, Path partial) throws IOException {
+        if (!Files.exists(partial) || Files.size(partial) != shard.fileBytes()) {
+            return false;
+        }
+        byte[] header = shard.header();
+        try (var in = Files.newInputStream(partial)) {
+            return Arrays.equals(header, in.readNBytes(header.length));
+        }
+    }
+
+    private void create(ShardPlan.Shard shard, Path partial) {
         OpenShard open = new OpenShard(shard, partial);
         byte[] header = shard.header();
         try (FileChannel channel =
                 FileChannel.open(partial, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-            shards.add(open);
+            add(open, header.length);
             writeFully(channel, ByteBuffer.wrap(header), 0);
             long end = Math.addExact(header.length, shard.dataBytes());
             if (end > header.length) {
@@ -97,8 +185,12 @@ public final class ShardedWriter implements AutoCloseable {
         } catch (IOException e) {
             throw OutputException.of(partial, "creating the file", e);
         }
-        long offset = header.length;
-        for (TensorSpec spec : shard.tensors()) {
+    }
+
+    private void add(OpenShard open, long dataStart) {
+        shards.add(open);
+        long offset = dataStart;
+        for (TensorSpec spec : open.shard.tensors()) {
             unwritten.put(spec.name(), new Place(open, spec, offset));
             offset += spec.bytes();
         }
@@ -115,10 +207,7 @@ public final class ShardedWriter implements AutoCloseable {
         if (finished) {
             throw new IllegalStateException("tensor " + name + " written after finish()");
         }
-        Place place = unwritten.get(name);
-        if (place == null) {
-            throw new IllegalArgumentException("tensor " + name + " is not in the plan or was written before");
-        }
+        Place place = place(name);
         if (data.byteSize() != place.spec().bytes()) {
             throw new IllegalArgumentException("tensor " + name + ": " + data.byteSize() + " bytes given, "
                     + place.spec().dtype() + " " + place.spec().shape() + " takes " + place.spec().bytes());
@@ -130,15 +219,38 @@ public final class ShardedWriter implements AutoCloseable {
                 channel = FileChannel.open(shard.partial, StandardOpenOption.WRITE);
                 shard.channel = channel;
             }
+            shard.unsynced = true;
             copy(data, channel, place.offset());
             unwritten.remove(name);
             if (--shard.missing == 0) {
-                channel.force(true);
+                sync(shard);
                 channel.close();
                 shard.channel = null;
             }
         } catch (IOException e) {
             throw OutputException.of(shard.partial, "writing tensor " + name, e);
+        }
+    }
+
+    /**
+     * Makes all that was written durable.
+     *
+     * @throws OutputException if the disk is full or refuses
+     */
+    public void force() {
+        for (OpenShard shard : shards) {
+            try {
+                sync(shard);
+            } catch (IOException e) {
+                throw OutputException.of(shard.partial, "writing to the disk", e);
+            }
+        }
+    }
+
+    private static void sync(OpenShard shard) throws IOException {
+        if (shard.unsynced && shard.channel != null) {
+            shard.channel.force(true);
+            shard.unsynced = false;
         }
     }
 
@@ -183,7 +295,7 @@ public final class ShardedWriter implements AutoCloseable {
         }
         try {
             for (OpenShard shard : shards) {
-                if (shard.shard.tensors().isEmpty()) {
+                if (keep || shard.shard.tensors().isEmpty()) {
                     Durable.sync(shard.partial);
                 }
                 rename(shard.partial, shard.shard.fileName());
@@ -193,7 +305,7 @@ public final class ShardedWriter implements AutoCloseable {
             if (plan.indexBytes().isPresent()) {
                 Path partial = folder.resolve("." + SafetensorsIndex.FILE_NAME + ".partial");
                 renamed.add(partial);
-                Files.write(partial, plan.indexBytes().get(), StandardOpenOption.CREATE_NEW);
+                Files.write(partial, plan.indexBytes().get());
                 Durable.sync(partial);
                 rename(partial, SafetensorsIndex.FILE_NAME);
                 Durable.sync(folder);
@@ -210,12 +322,12 @@ public final class ShardedWriter implements AutoCloseable {
         renamed.add(target);
     }
 
-    /** Deletes what was written unless {@link #finish} was reached. */
+    /** Deletes what was written unless {@link #finish} was reached or it is to be kept. */
     @Override
     public void close() {
         for (OpenShard shard : shards) {
             try (FileChannel _ = shard.channel) {
-                if (!finished) {
+                if (!finished && !keep) {
                     Files.deleteIfExists(shard.partial);
                 }
             } catch (IOException e) {
@@ -224,7 +336,7 @@ public final class ShardedWriter implements AutoCloseable {
                 shard.channel = null;
             }
         }
-        if (!finished) {
+        if (!finished && !keep) {
             for (Path path : renamed) {
                 try {
                     Files.deleteIfExists(path);

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import nibble.convert.DType;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
@@ -102,6 +103,20 @@ public record AwqCheckpointPlan(QuantizationSpec spec, ShardPlan shards, String 
         } catch (JsonProcessingException e) {
             throw new IllegalStateException("a JSON tree that cannot be written", e);
         }
+    }
+
+    /** Names of the tensors of a decoder layer, in the order of their data. */
+    public List<String> layerTensors(int layer) {
+        return names().filter(name -> name.startsWith("model.layers." + layer + ".")).toList();
+    }
+
+    /** Names of what is not part of a layer: embedding, final norm and, unless tied to the embedding, the head. */
+    public List<String> outerTensors() {
+        return names().filter(name -> !name.startsWith("model.layers.")).toList();
+    }
+
+    private Stream<String> names() {
+        return shards.shards().stream().flatMap(shard -> shard.tensors().stream()).map(TensorSpec::name);
     }
 
     /** Bytes of the safetensors files and their index. */

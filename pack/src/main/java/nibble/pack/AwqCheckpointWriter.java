@@ -8,16 +8,19 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaLinear;
 import nibble.convert.OutputException;
+import nibble.convert.Sha256;
 import nibble.convert.ShardedWriter;
-import nibble.convert.TensorNames;
 
 /**
  * Writes an AWQ checkpoint into a folder: shards and index, config.json, quant_config.json, and the source's side files
- * byte for byte. Use from one thread at a time; {@link #close()} without {@link #finish()} leaves no shard behind.
+ * byte for byte. Use from one thread at a time; {@link #close()} without {@link #finish()} leaves no shard behind, unless
+ * they are kept for a later process ({@link #keeping}).
  */
 public final class AwqCheckpointWriter implements AutoCloseable {
     private final Checkpoint source;
@@ -30,41 +33,73 @@ public final class AwqCheckpointWriter implements AutoCloseable {
      * @param folder an existing folder, best one that appears under its final name only when all is done
      */
     public AwqCheckpointWriter(Checkpoint source, Path folder, AwqCheckpointPlan plan) {
+        this(source, folder, plan, new ShardedWriter(folder, plan.shards()));
+    }
+
+    private AwqCheckpointWriter(Checkpoint source, Path folder, AwqCheckpointPlan plan, ShardedWriter shards) {
         this.source = source;
         this.folder = folder;
         this.plan = plan;
-        this.shards = new ShardedWriter(folder, plan.shards());
+        this.shards = shards;
+    }
+
+    /** A writer that takes over what an earlier one of the same plan left, and leaves its own; see {@link ShardedWriter#keeping}. */
+    public static AwqCheckpointWriter keeping(Checkpoint source, Path folder, AwqCheckpointPlan plan) {
+        return new AwqCheckpointWriter(source, folder, plan, ShardedWriter.keeping(folder, plan.shards()));
+    }
+
+    /** The shards, for what concerns bytes and not tensors' meaning: syncing, hashes, what is written already. */
+    public ShardedWriter shards() {
+        return shards;
+    }
+
+    /** The three tensors of a quantized linear. */
+    public static List<PackedTensor> pack(LlamaLinear linear, int layer, QuantizedLinear weights) {
+        AwqLayout.AwqTensors packed = AwqLayout.pack(weights);
+        String module = linear.module(layer);
+        return List.of(
+                new PackedTensor(module + ".qweight", packed.qweight()),
+                new PackedTensor(module + ".qzeros", packed.qzeros()),
+                new PackedTensor(module + ".scales", packed.scales()));
+    }
+
+    /** A tensor of fp16 bits, as a norm with scales folded in. */
+    public static PackedTensor pack(String name, short[] halves) {
+        return new PackedTensor(name, AwqLayout.littleEndian(halves.clone()));
+    }
+
+    /** Writes a tensor. */
+    public void write(PackedTensor tensor) {
+        shards.write(tensor.name(), tensor.data());
     }
 
     /** Writes the three tensors of a quantized linear. */
     public void write(LlamaLinear linear, int layer, QuantizedLinear weights) {
-        AwqLayout.AwqTensors packed = AwqLayout.pack(weights);
-        String module = linear.module(layer);
-        shards.write(module + ".qweight", packed.qweight());
-        shards.write(module + ".qzeros", packed.qzeros());
-        shards.write(module + ".scales", packed.scales());
-    }
-
-    /** Writes a tensor of fp16 bits, as a norm with scales folded in. */
-    public void write(String name, short[] halves) {
-        shards.write(name, AwqLayout.littleEndian(halves.clone()));
+        pack(linear, layer, weights).forEach(this::write);
     }
 
     /** Writes a tensor of the source as fp16. */
     public void carry(String name) {
+        carry(name, new Sha256());
+    }
+
+    private void carry(String name, Sha256 sha256) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment half = WeightReader.half(source.tensor(name), source.fileOf(name), arena);
             shards.write(name, half);
+            sha256.add(half);
         }
     }
 
-    /** Writes what is not part of a layer: embedding, final norm and, unless tied to the embedding, the head. */
-    public void carryOuterTensors() {
-        carry(TensorNames.EMBEDDING);
-        carry(TensorNames.FINAL_NORM);
-        if (!source.config().tiedEmbeddings()) {
-            carry(TensorNames.HEAD);
-        }
+    /**
+     * Writes what is not part of a layer.
+     *
+     * @return SHA-256 of the bytes written, in the order of {@link AwqCheckpointPlan#outerTensors}
+     */
+    public String carryOuterTensors() {
+        Sha256 sha256 = new Sha256();
+        plan.outerTensors().forEach(name -> carry(name, sha256));
+        return sha256.hex();
     }
 
     /**
@@ -82,7 +117,8 @@ public final class AwqCheckpointWriter implements AutoCloseable {
             force(file, plan.quantConfigJson());
             for (Path side : source.sideFiles()) {
                 file = folder.resolve(side.getFileName());
-                Files.copy(side, file);
+                // An earlier run may have come this far.
+                Files.copy(side, file, StandardCopyOption.REPLACE_EXISTING);
             }
         } catch (IOException e) {
             throw OutputException.of(file, "writing", e);
@@ -91,7 +127,8 @@ public final class AwqCheckpointWriter implements AutoCloseable {
 
     private static void force(Path file, String text) throws IOException {
         try (FileChannel channel =
-                FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+                FileChannel.open(
+                        file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
             ByteBuffer bytes = ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
             while (bytes.hasRemaining()) {
                 channel.write(bytes);

@@ -14,6 +14,7 @@ import java.util.stream.Stream;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
+import nibble.convert.ModelShape;
 import nibble.convert.TensorNames;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -45,6 +46,14 @@ class AwqCheckpointTest {
                 AwqCheckpointPlan.of(LlamaConfig.read(file), new QuantizationSpec(4, 128), 10 * GB);
         assertThat(Math.round(plan.shardBytes() / 1e7) / 100.0).isEqualTo(gigabytes);
         plan.shards().shards().forEach(shard -> assertThat(shard.fileBytes()).isLessThanOrEqualTo(10 * GB));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"llama-2-70b, 36.61", "llama-2-13b, 7.25", "llama-2-7b, 3.89"})
+    void theNamedShapesAreThoseModels(String name, double gigabytes) {
+        AwqCheckpointPlan plan = AwqCheckpointPlan.of(
+                ModelShape.named(name).orElseThrow().config(), new QuantizationSpec(4, 128), 10 * GB);
+        assertThat(Math.round(plan.shardBytes() / 1e7) / 100.0).isEqualTo(gigabytes);
     }
 
     @ParameterizedTest

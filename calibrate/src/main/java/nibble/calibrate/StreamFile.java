@@ -1,0 +1,82 @@
+package nibble.calibrate;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import nibble.convert.OutputException;
+import nibble.convert.Sha256;
+import nibble.engine.Backend;
+import nibble.engine.Matrix;
+
+/** Hidden states on disk: the values of matrix after matrix, as little-endian fp32, so exactly as they were. */
+final class StreamFile {
+    private StreamFile() {}
+
+    /**
+     * Writes and syncs a file.
+     *
+     * @return SHA-256 of its bytes
+     * @throws OutputException if the disk is full or refuses
+     */
+    static String write(Path file, List<Matrix> hidden, Backend backend) {
+        Sha256 sha256 = new Sha256();
+        try (FileChannel channel = FileChannel.open(
+                file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
+            for (Matrix matrix : hidden) {
+                float[] values = backend.download(matrix);
+                ByteBuffer bytes = buffer(values.length);
+                bytes.asFloatBuffer().put(values);
+                sha256.add(MemorySegment.ofBuffer(bytes));
+                while (bytes.hasRemaining()) {
+                    channel.write(bytes);
+                }
+            }
+            channel.force(true);
+        } catch (IOException e) {
+            throw OutputException.of(file, "saving the calibration stream", e);
+        }
+        return sha256.hex();
+    }
+
+    /**
+     * Reads matrices back; the caller closes them.
+     *
+     * @param rows of each matrix
+     * @return none, if the bytes are not those of {@code sha256}
+     */
+    static List<Matrix> read(Path file, int[] rows, int columns, String sha256, Backend backend) {
+        List<Matrix> hidden = new ArrayList<>();
+        Sha256 found = new Sha256();
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            for (int count : rows) {
+                float[] values = new float[Math.multiplyExact(count, columns)];
+                ByteBuffer bytes = buffer(values.length);
+                while (bytes.hasRemaining() && channel.read(bytes) >= 0) {
+                    // Until the buffer is full or the file ends, which the hash will tell.
+                }
+                bytes.clear();
+                found.add(MemorySegment.ofBuffer(bytes));
+                bytes.asFloatBuffer().get(values);
+                hidden.add(backend.upload(values, count, columns));
+            }
+        } catch (IOException e) {
+            hidden.forEach(Matrix::close);
+            return List.of();
+        }
+        if (!found.hex().equals(sha256)) {
+            hidden.forEach(Matrix::close);
+            return List.of();
+        }
+        return hidden;
+    }
+
+    private static ByteBuffer buffer(int floats) {
+        return ByteBuffer.allocate(Math.multiplyExact(floats, Float.BYTES)).order(ByteOrder.LITTLE_ENDIAN);
+    }
+}

@@ -1,0 +1,160 @@
+package nibble.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import nibble.convert.Checkpoint;
+import nibble.convert.FileSize;
+import nibble.convert.LlamaConfig;
+import nibble.convert.ModelShape;
+import nibble.convert.OutputException;
+import nibble.convert.OutputFolder;
+import nibble.convert.ShardPlan;
+import nibble.convert.ShardedWriter;
+import nibble.convert.TensorSpec;
+import nibble.datasets.Tokenizer;
+import nibble.datasets.Tokenizers;
+import nibble.engine.RandomWeights;
+import nibble.engine.Workers;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+@Command(
+        name = "make-model",
+        description = "Writes a checkpoint of random fp16 weights in shards, to time what reads real files. OUT appears whole or"
+                + " not at all.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class MakeModelCommand implements Callable<Integer> {
+    private final Terminal terminal;
+
+    @Parameters(paramLabel = "OUT", description = "Folder to make; must not exist or be empty.")
+    @SuppressWarnings("NullAway.Init")
+    private Path out;
+
+    @Mixin
+    private ShapeOptions shapes = new ShapeOptions();
+
+    @Option(
+            names = "--tokenizer",
+            paramLabel = "DIR",
+            description = "Copy the tokenizer of this model, without which there is no calibrating.")
+    private @Nullable Path tokenizer;
+
+    @Option(
+            names = "--max-shard-size",
+            paramLabel = "SIZE",
+            defaultValue = "10GB",
+            description = "Largest size of a file. Default: ${DEFAULT-VALUE}.")
+    private String maxShardSize = "10GB";
+
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            description = "Threads; the bytes do not depend on it. Default: one for each processor.")
+    private int threads = Runtime.getRuntime().availableProcessors();
+
+    @Mixin
+    private JsonOption json = new JsonOption();
+
+    MakeModelCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    record Made(String shape, int layers, long seed, long outputBytes, double wallSeconds, double bytesPerSecond) {}
+
+    @Override
+    public Integer call() {
+        ModelShape shape = shapes.shape();
+        if (threads < 1) {
+            throw new UsageException("--threads " + threads + ": at least 1");
+        }
+        requireSmallEnough(shape);
+        LlamaConfig config = shape.config();
+        ShardPlan plan = ShardPlan.of(config.tensors(), maxShardBytes());
+        long start = System.nanoTime();
+        try (OutputFolder folder = OutputFolder.begin(out);
+                Progress progress = new Progress(terminal, "writing " + out)) {
+            writeSideFiles(shape, folder.path());
+            writeWeights(config, plan, folder.path(), progress);
+            folder.commit();
+        }
+        double seconds = (System.nanoTime() - start) / 1e9;
+        Made made = new Made(
+                shape.name(), shape.layers(), shapes.seed, plan.fileBytes(), seconds, plan.fileBytes() / seconds);
+        json.write(terminal, made);
+        if (!json.toStandardOutput()) {
+            terminal.out()
+                    .println(out + ": " + Figures.bytes(made.outputBytes()) + " in " + plan.shards().size() + " shards, "
+                            + Figures.bytes((long) made.bytesPerSecond()) + "/s");
+            terminal.out().flush();
+        }
+        return ExitCode.DONE;
+    }
+
+    private long maxShardBytes() {
+        try {
+            return FileSize.parse(maxShardSize);
+        } catch (IllegalArgumentException e) {
+            throw new UsageException("--max-shard-size " + maxShardSize + ": " + e.getMessage());
+        }
+    }
+
+    /** A tokenizer whose ids the model has no embeddings for would fail later, far from its cause. */
+    private void requireSmallEnough(ModelShape shape) {
+        if (tokenizer == null) {
+            return;
+        }
+        try (Tokenizer opened = Tokenizers.open(tokenizer)) {
+            if (opened.vocabularySize() > shape.vocabularySize()) {
+                throw new UsageException("--tokenizer " + tokenizer + ": " + opened.vocabularySize() + " ids, " + shape.name()
+                        + " has embeddings for " + shape.vocabularySize());
+            }
+        }
+    }
+
+    private void writeSideFiles(ModelShape shape, Path folder) {
+        Path file = folder.resolve("config.json");
+        try {
+            ObjectMapper mapper = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+            Files.writeString(file, mapper.writeValueAsString(shape.configJson()) + "\n");
+            if (tokenizer != null) {
+                for (Path side : Checkpoint.sideFiles(tokenizer)) {
+                    file = folder.resolve(side.getFileName());
+                    Files.copy(side, file);
+                }
+            }
+        } catch (IOException e) {
+            throw OutputException.of(file, "writing", e);
+        }
+    }
+
+    private void writeWeights(LlamaConfig config, ShardPlan plan, Path folder, Progress progress) {
+        List<TensorSpec> tensors = config.tensors();
+        long largest = tensors.stream().mapToLong(TensorSpec::bytes).max().orElse(0);
+        long written = 0;
+        try (Workers workers = new Workers(threads);
+                Arena arena = Arena.ofShared();
+                ShardedWriter writer = new ShardedWriter(folder, plan)) {
+            RandomWeights weights = new RandomWeights(config, shapes.seed, workers);
+            MemorySegment buffer = arena.allocate(largest, 64);
+            for (TensorSpec tensor : tensors) {
+                MemorySegment data = buffer.asSlice(0, tensor.bytes());
+                weights.fill(tensor, data);
+                writer.write(tensor.name(), data);
+                written += tensor.bytes();
+                progress.at((double) written / plan.totalSize(), Figures.bytes(written));
+            }
+            writer.finish();
+        }
+    }
+}

@@ -1,0 +1,107 @@
+package nibble.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The real command, ended from outside at several points, and gone on with. */
+@Timeout(300)
+class KillTest {
+    private static final int LAYERS = 5;
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    private static Path folder;
+
+    private static Path model;
+    private static String[] options;
+    private static Map<String, String> undisturbed;
+
+    @BeforeAll
+    static void quantizeUndisturbed() throws IOException {
+        model = folder.resolve("model");
+        // Short, since every process encodes it anew.
+        Path text = Files.writeString(folder.resolve("text"), "The city lies on the river and was taken in the war. ".repeat(60));
+        options = new String[] {
+            "--calibration", text.toString(), "--samples", "4", "--seq-len", "128",
+            "--group-size", "64", "--max-shard-size", "1MB", "--threads", "1"
+        };
+        Path tokenizer = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run(
+                        "bench",
+                        "make-model",
+                        "--shape",
+                        "tiny",
+                        "--layers",
+                        String.valueOf(LAYERS),
+                        "--tokenizer",
+                        tokenizer.toString(),
+                        model.toString()))
+                .as(terminal.err())
+                .isEqualTo(ExitCode.DONE);
+        Path out = folder.resolve("undisturbed");
+        String[] arguments = Stream.concat(Stream.of("quantize", model.toString(), out.toString()), Stream.of(options))
+                .toArray(String[]::new);
+        assertThat(new TerminalCapture().run(arguments)).isEqualTo(ExitCode.DONE);
+        undisturbed = KilledQuantize.hashes(out);
+        assertThat(undisturbed).containsKeys("model-00001-of-00003.safetensors", "quantization_report.json");
+    }
+
+    @Test
+    void killed_again_and_again_it_ends_in_the_bytes_of_an_undisturbed_run() throws IOException, InterruptedException {
+        Path out = folder.resolve("killed");
+        KilledQuantize quantize = new KilledQuantize(model, out, folder.resolve("killed.log"), options);
+        for (int layers : new int[] {1, 3}) {
+            Process process = quantize.start("--resume");
+            quantize.awaitLayers(process, layers);
+            process.destroyForcibly().waitFor();
+            assertThat(process.exitValue()).as(quantize.log()).isEqualTo(137);
+            assertThat(out).doesNotExist();
+            assertThat(quantize.journaledLayers()).isGreaterThanOrEqualTo(layers);
+        }
+        assertThat(end(quantize.start("--resume"))).as(quantize.log()).isEqualTo(ExitCode.DONE);
+        assertThat(quantize.log()).containsPattern("resuming after layer [1-4] of 5");
+        assertThat(KilledQuantize.hashes(out)).isEqualTo(undisturbed);
+        assertThat(quantize.state()).doesNotExist();
+    }
+
+    @Test
+    void a_second_run_is_refused_and_sigterm_is_a_clean_stop_that_names_resume() throws IOException, InterruptedException {
+        Path out = folder.resolve("stopped");
+        KilledQuantize quantize = new KilledQuantize(model, out, folder.resolve("stopped.log"), options);
+        Process process = quantize.start();
+        quantize.awaitLayers(process, 1);
+        TerminalCapture second = new TerminalCapture();
+        assertThat(second.run("quantize", model.toString(), out.toString(), "--resume", "--method", "rtn"))
+                .as("%s%n%s", second.err(), quantize.log())
+                .isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(second.err()).contains("another run of nibble (process " + process.pid() + ")");
+
+        process.destroy();
+        assertThat(end(process)).as(quantize.log()).isEqualTo(ExitCode.INTERRUPTED);
+        assertThat(quantize.log()).contains("layers are safe in", "run the same command with --resume");
+
+        TerminalCapture other = new TerminalCapture();
+        assertThat(other.run("quantize", model.toString(), out.toString(), "--resume", "--group-size", "128"))
+                .isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(other.err()).contains("--group-size: found 128, expected 64", "calibration: found");
+
+        assertThat(end(quantize.start("--resume"))).as(quantize.log()).isEqualTo(ExitCode.DONE);
+        assertThat(KilledQuantize.hashes(out)).isEqualTo(undisturbed);
+    }
+
+    private static int end(Process process) throws InterruptedException {
+        assertThat(process.waitFor(250, TimeUnit.SECONDS)).isTrue();
+        return process.exitValue();
+    }
+}

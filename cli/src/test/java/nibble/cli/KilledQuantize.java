@@ -1,0 +1,86 @@
+package nibble.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import nibble.convert.Sha256;
+
+/** {@code nibble quantize} in a JVM of its own, which can be killed. */
+final class KilledQuantize {
+    private final Path model;
+    private final Path out;
+    private final Path log;
+    private final List<String> options;
+
+    /** @param log takes what the command prints, run after run */
+    KilledQuantize(Path model, Path out, Path log, String... options) {
+        this.model = model;
+        this.out = out;
+        this.log = log;
+        this.options = List.of(options);
+    }
+
+    Process start(String... more) throws IOException {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--add-modules=jdk.incubator.vector",
+                "--enable-native-access=ALL-UNNAMED",
+                "-Xmx512m",
+                "-XX:+UseSerialGC",
+                "-cp",
+                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                "nibble.cli.Nibble",
+                "quantize",
+                model.toString(),
+                out.toString()));
+        command.addAll(options);
+        command.addAll(List.of(more));
+        return new ProcessBuilder(command)
+                .redirectErrorStream(true)
+                .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
+                .start();
+    }
+
+    Path state() {
+        return out.resolveSibling("." + out.getFileName() + ".unfinished");
+    }
+
+    /** Layers that the journal has now, as a process at work or killed has left it. */
+    int journaledLayers() throws IOException {
+        Path journal = state().resolve("journal.jsonl");
+        if (!Files.exists(journal)) {
+            return 0;
+        }
+        try (Stream<String> lines = Files.lines(journal)) {
+            return (int) lines.filter(line -> line.contains("\"entry\":{\"layer\"")).count();
+        }
+    }
+
+    /** Waits until the journal has so many layers or the process has ended. */
+    void awaitLayers(Process process, int layers) throws IOException, InterruptedException {
+        while (process.isAlive() && journaledLayers() < layers) {
+            Thread.sleep(2);
+        }
+    }
+
+    String log() throws IOException {
+        return Files.exists(log) ? Files.readString(log) : "";
+    }
+
+    /** Name and hash of each file of a finished output. */
+    static Map<String, String> hashes(Path folder) throws IOException {
+        Map<String, String> hashes = new TreeMap<>();
+        try (Stream<Path> files = Files.list(folder)) {
+            for (Path file : files.toList()) {
+                hashes.put(file.getFileName().toString(), Files.size(file) + " " + Sha256.of(file));
+            }
+        }
+        return hashes;
+    }
+}
