@@ -8,7 +8,7 @@ import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
-import nibble.convert.TensorView;
+import nibble.convert.StoredTensor;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -69,13 +69,13 @@ final class InspectCommand implements Callable<Integer> {
         String ofLayer = "model.layers." + layer + ".";
         for (String name : checkpoint.names()) {
             if (layer < 0 || name.startsWith(ofLayer)) {
-                TensorView tensor = checkpoint.tensor(name);
+                StoredTensor tensor = checkpoint.stored(name).orElseThrow();
                 tensors.add(new Tensor(
                         name,
-                        tensor.dtype().name(),
-                        tensor.shape().dims(),
-                        tensor.data().byteSize(),
-                        String.valueOf(checkpoint.fileOf(name).getFileName())));
+                        tensor.storage(),
+                        tensor.spec().shape().dims(),
+                        tensor.storedBytes(),
+                        String.valueOf(tensor.file().getFileName())));
             }
         }
         String format = config.quantization()

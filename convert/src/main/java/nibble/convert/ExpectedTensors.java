@@ -55,7 +55,7 @@ final class ExpectedTensors {
 
     /** The config's dtype is what loaders convert to; files of another float type are common and fine. */
     private static void requireFloat(Checkpoint checkpoint, String name, Shape shape) {
-        TensorView found = requireShape(checkpoint, name, shape);
+        TensorSpec found = requireShape(checkpoint, name, shape);
         if (!found.dtype().isWeight()) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
@@ -64,7 +64,7 @@ final class ExpectedTensors {
     }
 
     private static void require(Checkpoint checkpoint, String name, Shape shape, DType dtype) {
-        TensorView found = requireShape(checkpoint, name, shape);
+        TensorSpec found = requireShape(checkpoint, name, shape);
         if (found.dtype() != dtype) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
@@ -73,8 +73,8 @@ final class ExpectedTensors {
         }
     }
 
-    private static TensorView requireShape(Checkpoint checkpoint, String name, Shape shape) {
-        Optional<TensorView> found = checkpoint.find(name);
+    private static TensorSpec requireShape(Checkpoint checkpoint, String name, Shape shape) {
+        Optional<TensorSpec> found = checkpoint.stored(name).map(StoredTensor::spec);
         if (found.isEmpty()) {
             throw new BadCheckpointException(
                     checkpoint.folder(),

@@ -65,7 +65,15 @@ public record LlamaConfig(
      * @throws BadCheckpointException if it is absent, malformed, out of range, or of a model that is not supported
      */
     public static LlamaConfig read(Path configJson) {
-        ObjectNode json = StrictJson.readObject(configJson);
+        return of(configJson, StrictJson.readObject(configJson));
+    }
+
+    /**
+     * As {@link #read}, of a config that is in memory already.
+     *
+     * @param configJson the file it comes from, for messages
+     */
+    public static LlamaConfig of(Path configJson, ObjectNode json) {
         ConfigKeys keys = new ConfigKeys(configJson, json, "");
         refuseOtherModels(keys);
 
