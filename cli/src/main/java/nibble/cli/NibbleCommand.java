@@ -16,6 +16,7 @@ import picocli.CommandLine.Spec;
             GenerateCommand.class,
             InspectCommand.class,
             PlanCommand.class,
+            ConvertCommand.class,
             DemoCommand.class
         },
         footerHeading = "%nExit codes:%n",

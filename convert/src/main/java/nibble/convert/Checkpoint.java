@@ -36,7 +36,7 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * Opens a checkpoint, fp16-style or AWQ, and checks every tensor's presence, shape and type against its config. Tensors
+     * Opens a checkpoint, quantized or not, and checks every tensor's presence, shape and type against its config. Tensors
      * that a Llama has no use for, as {@code rotary_emb.inv_freq}, are left alone.
      *
      * @throws BadCheckpointException for anything that is absent, damaged, inconsistent or unsupported
@@ -78,19 +78,23 @@ public final class Checkpoint implements AutoCloseable {
         return checkpoint;
     }
 
-    /** AutoAWQ before 2024 left config.json alone and wrote quant_config.json beside it. */
+    /** AutoAWQ before 2024 left config.json alone and wrote quant_config.json beside it, AutoGPTQ quantize_config.json. */
     private static LlamaConfig withLegacyQuantization(Path folder, LlamaConfig config, Map<String, StoredTensor> tensors) {
         if (config.quantization().isPresent()
                 || tensors.keySet().stream().noneMatch(name -> name.endsWith(".qweight"))) {
             return config;
         }
-        Path file = folder.resolve("quant_config.json");
-        if (!Files.exists(file)) {
-            throw new BadCheckpointException(
-                    folder, "the tensors are quantized (*.qweight) but neither config.json has a quantization_config nor is"
-                            + " there a quant_config.json; get the file that says how they are quantized");
+        Path awq = folder.resolve("quant_config.json");
+        if (Files.exists(awq)) {
+            return config.withQuantization(QuantizationConfig.readAwqFile(awq));
         }
-        return config.withQuantization(QuantizationConfig.read(file, StrictJson.readObject(file), false));
+        Path gptq = folder.resolve("quantize_config.json");
+        if (Files.exists(gptq)) {
+            return config.withQuantization(QuantizationConfig.readGptqFile(gptq));
+        }
+        throw new BadCheckpointException(
+                folder, "the tensors are quantized (*.qweight) but neither config.json has a quantization_config nor is"
+                        + " there a quant_config.json or quantize_config.json; get the file that says how they are quantized");
     }
 
     public Path folder() {

@@ -6,7 +6,11 @@ import nibble.convert.Checkpoint;
 import nibble.convert.LlamaLinear;
 import nibble.convert.TensorNames;
 import nibble.convert.TensorView;
-import nibble.pack.AwqLayout;
+import nibble.pack.ActOrderLinear;
+import nibble.pack.Dequantized;
+import nibble.pack.PackedLinear;
+import nibble.pack.PackedLinears;
+import nibble.pack.QuantizedLinear;
 
 /**
  * The weights of one decoder layer.
@@ -61,7 +65,7 @@ public record DecoderLayer(
     }
 
     /**
-     * Layer {@code layer} of a dense or AWQ checkpoint. Dense weights stay views of the mapped files, so the checkpoint
+     * Layer {@code layer} of a dense or quantized checkpoint. Dense weights stay views of the mapped files, so the checkpoint
      * must stay open while the layer is used.
      */
     public static DecoderLayer read(Checkpoint checkpoint, int layer) {
@@ -71,13 +75,21 @@ public record DecoderLayer(
             weights.put(
                     linear,
                     quantized
-                            ? new QuantizedWeight(AwqLayout.read(checkpoint, linear, layer))
+                            ? weight(linear.module(layer), PackedLinears.read(checkpoint, linear, layer))
                             : new DenseWeight(checkpoint.tensor(linear.module(layer) + ".weight")));
         }
         return of(
                 vector(checkpoint.tensor(TensorNames.inputNorm(layer))),
                 weights,
                 vector(checkpoint.tensor(TensorNames.postAttentionNorm(layer))));
+    }
+
+    /** Act-order weights become dense ones, as their groups are no runs of columns. */
+    private static Weight weight(String name, PackedLinear packed) {
+        return switch (packed) {
+            case QuantizedLinear linear -> new QuantizedWeight(linear);
+            case ActOrderLinear linear -> new DenseWeight(Dequantized.half(name, linear));
+        };
     }
 
     /** The values of a vector of F16, BF16 or F32. */
