@@ -1,6 +1,7 @@
 package nibble.cli;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -12,6 +13,8 @@ import nibble.convert.QuantizedFormat;
 import nibble.pack.CheckpointConverter;
 import nibble.pack.CheckpointConverter.Target;
 import nibble.pack.ConversionReport;
+import nibble.pack.gguf.GgufExporter;
+import nibble.pack.gguf.GgufMix;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -31,7 +34,7 @@ final class ConvertCommand implements Callable<Integer> {
             index = "0",
             paramLabel = "SRC",
             description = "Folder of a checkpoint: safetensors, PyTorch .bin, Meta's consolidated.*.pth, AWQ, GPTQ,"
-                    + " compressed-tensors.")
+                    + " compressed-tensors; or a GGUF file.")
     @SuppressWarnings("NullAway.Init")
     private Path source;
 
@@ -44,13 +47,15 @@ final class ConvertCommand implements Callable<Integer> {
             paramLabel = "FORMAT",
             required = true,
             description = "safetensors: dense weights, 4-bit ones dequantized. awq, gptq (second version, zeros as they are),"
-                    + " gptq-v1, compressed-tensors: from another 4-bit format.")
+                    + " gptq-v1, compressed-tensors: from another 4-bit format. gguf: one file for llama.cpp, see --type.")
     private String to = "";
 
     @Option(
             names = "--type",
             paramLabel = "TYPE",
-            description = "Element type of safetensors: F16, BF16 or F32. Default: what each tensor has; F16 for 4-bit sources.")
+            description = "Of safetensors: F16, BF16 or F32; default: what each tensor has, F16 for 4-bit sources. Of gguf: F16,"
+                    + " BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q4_K_M, Q4_K_S, Q3_K_L, Q3_K_M, Q3_K_S, Q2_K, Q5_1, Q5_0, Q4_1, Q4_0."
+                    + " Q4_1 keeps the codes of a 4-bit source.")
     private @Nullable String type;
 
     @Option(
@@ -69,7 +74,11 @@ final class ConvertCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Target target = target();
+        if (to.equalsIgnoreCase("gguf")) {
+            mix();
+        } else {
+            target();
+        }
         long shardBytes;
         try {
             shardBytes = FileSize.parse(maxShardSize);
@@ -79,14 +88,27 @@ final class ConvertCommand implements Callable<Integer> {
         ConversionReport report;
         try (Checkpoint checkpoint = Checkpoint.open(source);
                 Progress progress = new Progress(terminal, "converting " + source)) {
-            report = CheckpointConverter.convert(
-                    checkpoint, out, target, shardBytes, fraction -> progress.at(fraction, ""));
+            report = to.equalsIgnoreCase("gguf")
+                    ? GgufExporter.export(checkpoint, out, mix(), threads(), fraction -> progress.at(fraction, ""))
+                    : CheckpointConverter.convert(
+                            checkpoint, out, target(), shardBytes, fraction -> progress.at(fraction, ""));
         }
         json.write(terminal, report);
         if (!json.toStandardOutput()) {
             print(report);
         }
         return ExitCode.DONE;
+    }
+
+    private GgufMix mix() {
+        return GgufMix.named(type == null ? "" : type)
+                .orElseThrow(() -> new UsageException(
+                        "--type " + (type == null ? "is needed for --to gguf" : type) + ": give one of "
+                                + Arrays.toString(GgufMix.values())));
+    }
+
+    private static int threads() {
+        return Runtime.getRuntime().availableProcessors();
     }
 
     private Target target() {
@@ -105,7 +127,7 @@ final class ConvertCommand implements Callable<Integer> {
                     case "compressed-tensors" -> QuantizedFormat.COMPRESSED_TENSORS;
                     default ->
                         throw new UsageException("--to " + to
-                                + ": give safetensors, awq, gptq, gptq-v1 or compressed-tensors");
+                                + ": give safetensors, awq, gptq, gptq-v1, compressed-tensors or gguf");
                 });
     }
 

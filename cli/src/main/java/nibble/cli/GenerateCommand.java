@@ -5,7 +5,6 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
 import nibble.datasets.Tokenizer;
-import nibble.datasets.Tokenizers;
 import nibble.engine.Backend;
 import nibble.engine.Generator;
 import nibble.engine.Llama;
@@ -23,7 +22,7 @@ import picocli.CommandLine.Parameters;
 final class GenerateCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "Folder of a checkpoint, fp16 or AWQ.")
+    @Parameters(paramLabel = "MODEL", description = "Folder of a checkpoint, dense or 4-bit, or a GGUF file.")
     @SuppressWarnings("NullAway.Init")
     private Path model;
 
@@ -92,7 +91,7 @@ final class GenerateCommand implements Callable<Integer> {
         }
         try (Backend backend = device.open();
                 Checkpoint checkpoint = Checkpoint.open(model);
-                Tokenizer tokenizer = Tokenizers.open(model);
+                Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend)) {
             terminal.note("device: " + backend.description());
             TextStream text = new TextStream(tokenizer, terminal);

@@ -22,7 +22,7 @@ import picocli.CommandLine.Parameters;
 final class InspectCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "PATH", description = "Folder of a checkpoint.")
+    @Parameters(paramLabel = "PATH", description = "Folder of a checkpoint, or a GGUF file.")
     @SuppressWarnings("NullAway.Init")
     private Path path;
 

@@ -6,7 +6,6 @@ import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
-import nibble.datasets.Tokenizers;
 import nibble.engine.Backend;
 import nibble.engine.Llama;
 import nibble.eval.Perplexity;
@@ -26,7 +25,7 @@ import picocli.CommandLine.Parameters;
 final class PerplexityCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "Folder of a checkpoint, fp16 or AWQ.")
+    @Parameters(paramLabel = "MODEL", description = "Folder of a checkpoint, dense or 4-bit, or a GGUF file.")
     @SuppressWarnings("NullAway.Init")
     private Path model;
 
@@ -93,7 +92,7 @@ final class PerplexityCommand implements Callable<Integer> {
             @Nullable Integer windows,
             String title) {
         try (Checkpoint checkpoint = Checkpoint.open(model);
-                Tokenizer tokenizer = Tokenizers.open(model);
+                Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend);
                 Progress progress = new Progress(terminal, title)) {
             if (context > llama.contextTokens()) {

@@ -25,7 +25,7 @@ import picocli.CommandLine.Parameters;
 final class QuantizeCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(index = "0", paramLabel = "MODEL", description = "Folder of an fp16, bf16 or fp32 Llama checkpoint.")
+    @Parameters(index = "0", paramLabel = "MODEL", description = "Folder of an fp16, bf16 or fp32 Llama checkpoint, or a GGUF file.")
     @SuppressWarnings("NullAway.Init")
     private Path model;
 

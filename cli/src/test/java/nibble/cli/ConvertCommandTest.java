@@ -39,6 +39,23 @@ class ConvertCommandTest {
     }
 
     @Test
+    void gguf_measures_as_its_source_and_keeps_the_codes_of_a_4_bit_one() throws IOException {
+        Path f16 = folder.resolve("f16");
+        done("convert", MODEL.toString(), f16.toString(), "--to", "gguf", "--type", "F16");
+        assertThat(perplexity(f16.resolve("wiki-7m-F16.gguf"))).isCloseTo(perplexity(MODEL), within(1e-5));
+        Path rtn = folder.resolve("rtn");
+        done("quantize", MODEL.toString(), rtn.toString(), "--method", "rtn");
+        Path exact = folder.resolve("exact");
+        done("convert", rtn.toString(), exact.toString(), "--to", "gguf", "--type", "Q4_1");
+        // Only the blocks' minima were rounded, to fp16.
+        assertThat(perplexity(exact)).isCloseTo(perplexity(rtn), within(0.01));
+
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run("convert", MODEL.toString(), f16.toString(), "--to", "gguf")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("--type", "Q4_K_M");
+    }
+
+    @Test
     void a_report_says_what_was_read_and_written() throws IOException {
         Path out = folder.resolve("out");
         TerminalCapture terminal = new TerminalCapture();

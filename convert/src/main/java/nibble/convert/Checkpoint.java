@@ -5,16 +5,19 @@ import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.stream.Stream;
+import nibble.convert.gguf.GgufCheckpoint;
 
 /**
  * A Llama checkpoint in a folder: config.json, tokenizer and other side files, and weights in safetensors or PyTorch files
- * with or without an index; or params.json and consolidated.*.pth, as Meta publishes them. Names, shapes and the order of
+ * with or without an index; or params.json and consolidated.*.pth,
+ * as Meta publishes them; or a GGUF file. Names, shapes and the order of
  * rows are Hugging Face's whatever the files have. Owns the mappings of its tensors, which end with {@link #close}.
  */
 public final class Checkpoint implements AutoCloseable {
@@ -23,16 +26,20 @@ public final class Checkpoint implements AutoCloseable {
             "tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "generation_config", "chat_template",
             "license", "licence", "copying", "notice", "use_policy", "acceptable_use", "responsible");
 
+    private static final String GGUF = ".gguf";
+
     private final Path folder;
     private final LlamaConfig config;
     private final Arena arena;
     private final Map<String, StoredTensor> tensors;
+    private final SequencedMap<String, byte[]> madeFiles;
 
-    private Checkpoint(Path folder, LlamaConfig config, Arena arena, Map<String, StoredTensor> tensors) {
+    private Checkpoint(Path folder, Arena arena, Contents contents) {
         this.folder = folder;
-        this.config = config;
+        this.config = contents.config();
         this.arena = arena;
-        this.tensors = tensors;
+        this.tensors = contents.tensors();
+        this.madeFiles = contents.madeFiles();
     }
 
     /**
@@ -42,9 +49,13 @@ public final class Checkpoint implements AutoCloseable {
      * @throws BadCheckpointException for anything that is absent, damaged, inconsistent or unsupported
      */
     public static Checkpoint open(Path folder) {
+        Optional<Path> gguf = ggufFile(folder);
+        if (gguf.isPresent()) {
+            return openGguf(gguf.get());
+        }
         if (!Files.isDirectory(folder)) {
             throw new BadCheckpointException(
-                    folder, Files.exists(folder) ? "is a file; give the checkpoint's folder" : "no such folder; check the path");
+                    folder, Files.exists(folder) ? "is a file and no .gguf; give the checkpoint's folder" : "no such folder; check the path");
         }
         Path configJson = folder.resolve("config.json");
         Path paramsJson = folder.resolve(MetaFolder.PARAMS);
@@ -61,19 +72,54 @@ public final class Checkpoint implements AutoCloseable {
             }
             LlamaConfig config = LlamaConfig.read(configJson);
             SequencedMap<String, StoredTensor> tensors = WeightFiles.map(folder, fileNames(folder), arena);
-            return checked(
-                    new Contents(withLegacyQuantization(folder, config, tensors), tensors), folder, configJson, arena);
+            Contents contents = new Contents(
+                    withLegacyQuantization(folder, config, tensors), tensors, SideTokenizer.of(folder));
+            return checked(contents, folder, configJson, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
         }
     }
 
-    /** What an opened folder holds. */
-    record Contents(LlamaConfig config, SequencedMap<String, StoredTensor> tensors) {}
+    /**
+     * What was opened holds.
+     *
+     * @param madeFiles side files that lie in no file of their own, by name
+     */
+    record Contents(
+            LlamaConfig config, SequencedMap<String, StoredTensor> tensors, SequencedMap<String, byte[]> madeFiles) {}
+
+    /** The file itself where {@code path} is one, else the only one of a folder that has no other weights. */
+    private static Optional<Path> ggufFile(Path path) {
+        if (Files.isRegularFile(path)) {
+            return Optional.of(path).filter(file -> file.toString().endsWith(GGUF));
+        }
+        if (!Files.isDirectory(path) || Files.exists(path.resolve("config.json"))) {
+            return Optional.empty();
+        }
+        List<String> found =
+                fileNames(path).stream().filter(name -> name.endsWith(GGUF)).toList();
+        if (found.size() > 1) {
+            throw new BadCheckpointException(
+                    path, found.size() + " GGUF files (" + found.getFirst() + ", ...); give the path of one");
+        }
+        return found.stream().map(path::resolve).findFirst();
+    }
+
+    private static Checkpoint openGguf(Path file) {
+        Arena arena = Arena.ofShared();
+        try {
+            GgufCheckpoint gguf = new GgufCheckpoint(file, arena);
+            LlamaConfig config = LlamaConfig.of(file, gguf.configJson());
+            return checked(new Contents(config, gguf.tensors(), gguf.tokenizerFiles()), file, file, arena);
+        } catch (RuntimeException | Error e) {
+            arena.close();
+            throw e;
+        }
+    }
 
     private static Checkpoint checked(Contents contents, Path folder, Path configFile, Arena arena) {
-        Checkpoint checkpoint = new Checkpoint(folder, contents.config(), arena, contents.tensors());
+        Checkpoint checkpoint = new Checkpoint(folder, arena, contents);
         ExpectedTensors.check(checkpoint, configFile);
         return checkpoint;
     }
@@ -97,6 +143,7 @@ public final class Checkpoint implements AutoCloseable {
                         + " there a quant_config.json or quantize_config.json; get the file that says how they are quantized");
     }
 
+    /** The folder, or the file of a GGUF checkpoint. */
     public Path folder() {
         return folder;
     }
@@ -154,6 +201,9 @@ public final class Checkpoint implements AutoCloseable {
      */
     public List<Path> sideFiles() {
         List<Path> found = new ArrayList<>();
+        if (!Files.isDirectory(folder)) {
+            return found;
+        }
         for (String name : fileNames(folder)) {
             String lower = name.toLowerCase(Locale.ROOT);
             if (SIDE_FILES.stream().anyMatch(lower::startsWith)) {
@@ -161,6 +211,14 @@ public final class Checkpoint implements AutoCloseable {
             }
         }
         return List.copyOf(found);
+    }
+
+    /**
+     * Side files that the checkpoint has in another form, content by name: tokenizer.json where there is only SentencePiece's
+     * tokenizer.model or a GGUF file's metadata.
+     */
+    public SequencedMap<String, byte[]> madeFiles() {
+        return Collections.unmodifiableSequencedMap(madeFiles);
     }
 
     private static List<String> fileNames(Path folder) {

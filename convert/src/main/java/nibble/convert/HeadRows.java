@@ -23,6 +23,13 @@ public final class HeadRows {
         return head * headDim + 2 * (within % half) + within / half;
     }
 
+    /** The row of the order by halves that stands at {@code row} of the interleaved order. */
+    public static long halves(long row, int headDim) {
+        long head = row / headDim;
+        long within = row % headDim;
+        return head * headDim + within % 2 * (headDim / 2) + within / 2;
+    }
+
     /** Rows in the order by halves, copied from the interleaved order. */
     public static MemorySegment toHalves(MemorySegment interleaved, long rows, int headDim) {
         long rowBytes = interleaved.byteSize() / rows;

@@ -24,7 +24,7 @@ final class MetaFolder {
         }
         Path params = folder.resolve(PARAMS);
         MetaCheckpoint checkpoint = new MetaCheckpoint(folder, StrictJson.readObject(params), files, arena);
-        return new Checkpoint.Contents(LlamaConfig.of(params, checkpoint.configJson()), checkpoint.tensors());
+        return new Checkpoint.Contents(LlamaConfig.of(params, checkpoint.configJson()), checkpoint.tensors(), SideTokenizer.of(folder));
     }
 
     private static Path part(Path folder, int index) {

@@ -32,17 +32,36 @@ public final class Tokenizers {
         return HuggingFaceTokenizerFile.open(file, bosToken(folder.resolve("tokenizer_config.json")));
     }
 
-    /** The literal BOS token of a tokenizer_config.json that does not forbid it. */
+    /**
+     * As {@link #open} of files that are in memory.
+     *
+     * @param source where they come from, for messages
+     * @param tokenizerConfig content of tokenizer_config.json, or no bytes
+     */
+    public static Tokenizer of(Path source, byte[] tokenizerJson, byte[] tokenizerConfig) {
+        try {
+            return HuggingFaceTokenizerFile.open(
+                    source,
+                    tokenizerJson,
+                    tokenizerConfig.length == 0 ? Optional.empty() : bosToken(JSON.readTree(tokenizerConfig)));
+        } catch (IOException e) {
+            throw new BadDatasetException(source + ": its tokenizer's config is no JSON: " + e.getMessage(), e);
+        }
+    }
+
     private static Optional<String> bosToken(Path config) {
         if (!Files.isRegularFile(config)) {
             return Optional.empty();
         }
-        JsonNode root;
         try {
-            root = JSON.readTree(config.toFile());
+            return bosToken(JSON.readTree(config.toFile()));
         } catch (IOException e) {
             throw new BadDatasetException(config + ": cannot be read as JSON: " + e.getMessage(), e);
         }
+    }
+
+    /** The literal BOS token of a tokenizer_config.json that does not forbid it. */
+    private static Optional<String> bosToken(JsonNode root) {
         if (!root.path("add_bos_token").asBoolean(true)) {
             return Optional.empty();
         }

@@ -84,6 +84,10 @@ public final class AwqCheckpointWriter implements AutoCloseable {
                 file = folder.resolve(side.getFileName());
                 Files.copy(side, file);
             }
+            for (var made : source.madeFiles().entrySet()) {
+                file = folder.resolve(made.getKey());
+                Files.write(file, made.getValue());
+            }
         } catch (IOException e) {
             throw OutputException.of(file, "writing", e);
         }

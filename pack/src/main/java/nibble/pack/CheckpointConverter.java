@@ -257,6 +257,10 @@ public final class CheckpointConverter {
                 file = folder.resolve(side.getFileName());
                 Files.copy(side, file);
             }
+            for (Map.Entry<String, byte[]> made : source.madeFiles().entrySet()) {
+                file = folder.resolve(made.getKey());
+                Files.write(file, made.getValue());
+            }
         } catch (IOException e) {
             throw OutputException.of(file, "writing", e);
         }
