@@ -9,6 +9,7 @@ import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
 import nibble.engine.Forward;
 import nibble.engine.Matrix;
+import nibble.engine.PlacedLayer;
 
 /**
  * The calibration blocks on their way through the original model, a layer at a time. Every layer sees what the unquantized
@@ -34,9 +35,11 @@ final class CalibrationStream implements AutoCloseable {
      */
     LayerStatistics advance(DecoderLayer layer, IntConsumer onBlock) {
         LayerStatistics statistics = new LayerStatistics(backend);
-        for (int i = 0; i < hidden.size(); i++) {
-            forward.layer(layer, hidden.get(i), statistics);
-            onBlock.accept(i + 1);
+        try (PlacedLayer placed = backend.place(layer)) {
+            for (int i = 0; i < hidden.size(); i++) {
+                forward.layer(placed.layer(), hidden.get(i), 1, statistics);
+                onBlock.accept(i + 1);
+            }
         }
         return statistics;
     }

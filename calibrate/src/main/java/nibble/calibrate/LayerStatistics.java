@@ -29,7 +29,7 @@ final class LayerStatistics implements Taps, AutoCloseable {
     @Override
     public void tap(LinearInput input, Matrix x) {
         Sums into = sums.computeIfAbsent(
-                input, _ -> new Sums(backend.allocate(x.columns(), x.columns()), new double[x.columns()]));
+                input, _ -> new Sums(backend.allocateSingle(x.columns(), x.columns()), new double[x.columns()]));
         backend.addSecondMoment(x, into.moment);
         float[] values = backend.download(x);
         int columns = x.columns();

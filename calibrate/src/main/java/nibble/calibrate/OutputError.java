@@ -79,8 +79,8 @@ final class OutputError {
             float[] e = new float[count * columns];
             workers.forEach(count, i -> writer.write(from + i, e, i * columns));
             float[] product;
-            try (Matrix left = backend.upload(e, count, columns);
-                    Matrix out = backend.allocate(count, columns)) {
+            try (Matrix left = backend.uploadSingle(e, count, columns);
+                    Matrix out = backend.allocateSingle(count, columns)) {
                 // C is symmetric, so E Cᵀ is E C.
                 backend.multiplyTransposed(left, moment, out);
                 product = backend.download(out);

@@ -133,7 +133,7 @@ class PairScalesTest {
         int[] ids = {1, 7, 30, 2, 9, 41, 41, 3};
         try (Forward forward = new Forward(config, backend);
                 Matrix hidden = forward.embed(new DenseWeight(checkpoint.tensor(TensorNames.EMBEDDING)), ids)) {
-            forward.layer(layer, hidden, Taps.NONE);
+            forward.layer(layer, hidden, 1, Taps.NONE);
             return backend.download(hidden);
         }
     }

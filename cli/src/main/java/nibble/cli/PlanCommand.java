@@ -129,9 +129,9 @@ final class PlanCommand implements Callable<Integer> {
         int size = 256;
         float[] ones = new float[size * size];
         java.util.Arrays.fill(ones, 1f);
-        try (Matrix a = backend.upload(ones, size, size);
-                Matrix b = backend.upload(ones, size, size);
-                Matrix out = backend.allocate(size, size)) {
+        try (Matrix a = backend.uploadSingle(ones, size, size);
+                Matrix b = backend.uploadSingle(ones, size, size);
+                Matrix out = backend.allocateSingle(size, size)) {
             double best = 0;
             long begin = System.nanoTime();
             do {

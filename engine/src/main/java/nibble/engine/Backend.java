@@ -1,8 +1,15 @@
 package nibble.engine;
 
+import java.util.List;
+import java.util.Optional;
+import nibble.convert.LlamaConfig;
+
 /**
- * The operations of a Llama forward pass on one device. Matrices are fp32, row-major [tokens, features]; one belongs to the
+ * The operations of a Llama forward pass on one device. Matrices are row-major [tokens, features]; one belongs to the
  * backend that made it. Results never depend on the number of threads. {@link ReferenceBackend} is the specification.
+ *
+ * <p>Activations have the precision the backend computes layers in: fp32 on the CPU, fp16 with fp32 sums on CUDA. Sums over many
+ * tokens, and what is multiplied with them, are {@linkplain #allocateSingle single} precision everywhere.
  *
  * <p>A matrix of the wrong extents is an {@link IllegalArgumentException} that names the operation, found and expected.
  */
@@ -10,11 +17,36 @@ public interface Backend extends AutoCloseable {
     /** Device and instruction set, for the reader of a report. */
     String description();
 
-    /** A matrix of zeros. */
+    /** Activations, all zero. */
     Matrix allocate(int rows, int columns);
 
-    /** A copy of row-major values. */
+    /** Activations with these row-major values, rounded to the backend's precision. */
     Matrix upload(float[] values, int rows, int columns);
+
+    /** An fp32 matrix of zeros. */
+    Matrix allocateSingle(int rows, int columns);
+
+    /** An fp32 copy of row-major values. */
+    Matrix uploadSingle(float[] values, int rows, int columns);
+
+    /**
+     * Brings a model's weights to where this backend computes, or as many of them as fit: the others follow layer by layer when
+     * they are asked for. On the CPU the weights stay where they are.
+     */
+    PlacedModel place(ModelWeights weights);
+
+    /** Brings one layer's weights to where this backend computes. */
+    PlacedLayer place(DecoderLayer layer);
+
+    /** What runs single tokens faster than {@link Forward}, if this backend has it for a model of this kind. */
+    default Optional<Decoder> decoder(PlacedModel model, KeyValueCache cache) {
+        return Optional.empty();
+    }
+
+    /** Sequences of this many tokens that fill the device when they run as one batch; at least 1. */
+    default int sequencesPerBatch(LlamaConfig config, int tokens) {
+        return 1;
+    }
 
     /** A copy of all values, row-major. */
     float[] download(Matrix matrix);
@@ -26,30 +58,55 @@ public interface Backend extends AutoCloseable {
     void copyRows(Matrix source, int from, int count, Matrix target, int firstRow);
 
     /** {@code out[t] = embedding[ids[t]]}. */
-    void embed(DenseWeight embedding, int[] ids, Matrix out);
+    void embed(Weight embedding, int[] ids, Matrix out);
 
     /** {@code out[t] = x[t] / sqrt(mean(x[t]²) + epsilon) * weight}; out may be x. */
     void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out);
 
-    /** {@code out[t, n] = Σ_k x[t, k] weight[n, k]}. */
+    /** {@code out[t, n] = Σ_k x[t, k] weight[n, k]}; out may be single precision, as for logits. */
     void linear(Weight weight, Matrix x, Matrix out);
+
+    /** {@link #linear} of several weights that share their input. */
+    default void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
+        for (int i = 0; i < weights.size(); i++) {
+            linear(weights.get(i), x, outs.get(i));
+        }
+    }
+
+    /** {@code into[t, n] += Σ_k x[t, k] weight[n, k]}. */
+    default void addLinear(Weight weight, Matrix x, Matrix into) {
+        try (Matrix product = allocate(x.rows(), weight.outFeatures())) {
+            linear(weight, x, product);
+            add(product, into);
+        }
+    }
 
     /**
      * Rotary embedding in place, by halves as Hugging Face has it: elements i and i + head_dim/2 of each head turn by the
-     * angle of position {@code firstPosition + t}.
+     * angle of the row's position. Row t of a sequence stands at {@code firstPosition + t}.
+     *
+     * @param x {@code sequences} sequences of equal length, one after another
      */
-    void rope(Matrix x, int headDim, RotaryTable table, int firstPosition);
+    void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition);
 
     /**
-     * Causal softmax attention, scores scaled by 1/sqrt(head_dim): query row t stands at position {@code firstPosition + t}
-     * and sees the key rows 0 to that position.
+     * Causal softmax attention, scores scaled by 1/sqrt(head_dim): query row t of a sequence stands at position
+     * {@code firstPosition + t} and sees that sequence's key rows 0 to that position.
      *
-     * @param query [tokens, heads * head_dim], rotated
-     * @param keys [at least firstPosition + tokens, kv_heads * head_dim], rotated; rows beyond are not read
+     * @param sequences sequences of equal length that lie one after another in each of the matrices
+     * @param query [sequences * tokens, heads * head_dim], rotated
+     * @param keys [sequences * at least (firstPosition + tokens), kv_heads * head_dim], rotated; rows beyond are not read
      * @param values as keys
      * @param out as query
      */
-    void attention(AttentionShape shape, Matrix query, int firstPosition, Matrix keys, Matrix values, Matrix out);
+    void attention(
+            AttentionShape shape,
+            int sequences,
+            Matrix query,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            Matrix out);
 
     /** {@code out = silu(gate) * up}, element by element; out may be gate or up. */
     void swiglu(Matrix gate, Matrix up, Matrix out);
@@ -63,12 +120,17 @@ public interface Backend extends AutoCloseable {
      * @param x after the final norm, [tokens, hidden]
      * @param next one id a row
      */
-    float[] logProbabilities(DenseWeight head, Matrix x, int[] next);
+    float[] logProbabilities(Weight head, Matrix x, int[] next);
 
-    /** {@code out[m, n] = a[m, k] b[n, k]ᵀ}. */
+    /** {@code out[m, n] = a[m, k] b[n, k]ᵀ}; all three single precision. */
     void multiplyTransposed(Matrix a, Matrix b, Matrix out);
 
-    /** {@code moment[k, k] += x[t, k]ᵀ x[t, k]}; moment must be symmetric and stays exactly so. */
+    /**
+     * {@code moment[k, k] += x[t, k]ᵀ x[t, k]}; moment must be symmetric and stays exactly so.
+     *
+     * @param x activations
+     * @param moment single precision
+     */
     void addSecondMoment(Matrix x, Matrix moment);
 
     @Override

@@ -2,13 +2,15 @@ package nibble.engine;
 
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaLinear;
+import nibble.convert.QuantizedFormat;
 import nibble.convert.TensorNames;
 import nibble.convert.TensorView;
 import nibble.pack.ActOrderLinear;
+import nibble.pack.AwqLayout;
 import nibble.pack.Dequantized;
-import nibble.pack.PackedLinear;
 import nibble.pack.PackedLinears;
 import nibble.pack.QuantizedLinear;
 
@@ -42,6 +44,27 @@ public record DecoderLayer(
         };
     }
 
+    /** The layer with each of its weights replaced. */
+    public DecoderLayer map(UnaryOperator<Weight> replacement) {
+        return new DecoderLayer(
+                inputNorm,
+                replacement.apply(q),
+                replacement.apply(k),
+                replacement.apply(v),
+                replacement.apply(o),
+                postAttentionNorm,
+                replacement.apply(gate),
+                replacement.apply(up),
+                replacement.apply(down));
+    }
+
+    /** The layer as backends of the host compute with it: weights of AWQ checkpoints unpacked. */
+    DecoderLayer unpacked() {
+        return map(weight -> weight instanceof AwqWeight(AwqLayout.AwqLinear linear)
+                ? new QuantizedWeight(linear.unpack())
+                : weight);
+    }
+
     /** A layer of these norms and these seven weights. */
     public static DecoderLayer of(float[] inputNorm, Map<LlamaLinear, ? extends Weight> w, float[] postAttentionNorm) {
         return new DecoderLayer(
@@ -65,7 +88,7 @@ public record DecoderLayer(
     }
 
     /**
-     * Layer {@code layer} of a dense or quantized checkpoint. Dense weights stay views of the mapped files, so the checkpoint
+     * Layer {@code layer} of a checkpoint. Dense and AWQ weights stay views of the mapped files, so the checkpoint
      * must stay open while the layer is used.
      */
     public static DecoderLayer read(Checkpoint checkpoint, int layer) {
@@ -75,7 +98,7 @@ public record DecoderLayer(
             weights.put(
                     linear,
                     quantized
-                            ? weight(linear.module(layer), PackedLinears.read(checkpoint, linear, layer))
+                            ? packed(checkpoint, linear, layer)
                             : new DenseWeight(checkpoint.tensor(linear.module(layer) + ".weight")));
         }
         return of(
@@ -84,11 +107,14 @@ public record DecoderLayer(
                 vector(checkpoint.tensor(TensorNames.postAttentionNorm(layer))));
     }
 
-    /** Act-order weights become dense ones, as their groups are no runs of columns. */
-    private static Weight weight(String name, PackedLinear packed) {
-        return switch (packed) {
-            case QuantizedLinear linear -> new QuantizedWeight(linear);
-            case ActOrderLinear linear -> new DenseWeight(Dequantized.half(name, linear));
+    /** AWQ as it lies; other layouts unpacked, those in order of activation dense, as their groups are no runs of columns. */
+    private static Weight packed(Checkpoint checkpoint, LlamaLinear linear, int layer) {
+        if (checkpoint.config().quantization().map(q -> q.format() == QuantizedFormat.AWQ_GEMM).orElse(false)) {
+            return new AwqWeight(AwqLayout.read(checkpoint, linear, layer));
+        }
+        return switch (PackedLinears.read(checkpoint, linear, layer)) {
+            case QuantizedLinear plain -> new QuantizedWeight(plain);
+            case ActOrderLinear ordered -> new DenseWeight(Dequantized.half(linear.module(layer), ordered));
         };
     }
 

@@ -1,53 +1,72 @@
 package nibble.engine;
 
-/** Checks of operands that every backend on the host makes alike. */
-final class Extents {
+/** Checks of operands that every backend makes alike. */
+public final class Extents {
     private Extents() {}
 
-    static void require(String operation, String operand, Matrix matrix, int rows, int columns) {
+    public static void require(String operation, String operand, Matrix matrix, int rows, int columns) {
         if (matrix.rows() != rows || matrix.columns() != columns) {
             throw new IllegalArgumentException(operation + ": " + operand + " is [" + matrix.rows() + ", "
                     + matrix.columns() + "], [" + rows + ", " + columns + "] expected");
         }
     }
 
-    static void attention(AttentionShape s, Matrix q, int firstPosition, Matrix keys, Matrix values, Matrix out) {
+    public static void attention(
+            AttentionShape s,
+            int sequences,
+            Matrix q,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            Matrix out) {
+        sequences("attention", "query", q, sequences);
+        sequences("attention", "keys", keys, sequences);
         require("attention", "query", q, q.rows(), s.queryColumns());
         require("attention", "keys", keys, keys.rows(), s.keyColumns());
         require("attention", "values", values, keys.rows(), s.keyColumns());
         require("attention", "out", out, q.rows(), s.queryColumns());
-        if (firstPosition < 0 || firstPosition + q.rows() > keys.rows()) {
+        int length = q.rows() / sequences;
+        if (firstPosition < 0 || firstPosition + length > keys.rows() / sequences) {
             throw new IllegalArgumentException("attention: queries at positions " + firstPosition + " to "
-                    + (firstPosition + q.rows() - 1) + " but only " + keys.rows() + " keys");
+                    + (firstPosition + length - 1) + " but only " + keys.rows() / sequences + " keys");
         }
     }
 
-    static void linear(Weight weight, Matrix x, Matrix out) {
+    private static void sequences(String operation, String operand, Matrix matrix, int sequences) {
+        if (sequences < 1 || matrix.rows() % sequences != 0) {
+            throw new IllegalArgumentException(
+                    operation + ": " + operand + " of " + matrix.rows() + " rows is not " + sequences + " equal sequences");
+        }
+    }
+
+    public static void linear(Weight weight, Matrix x, Matrix out) {
         require("linear " + weight.name(), "x", x, x.rows(), weight.inFeatures());
         require("linear " + weight.name(), "out", out, x.rows(), weight.outFeatures());
-        if (HostMatrix.values(x) == HostMatrix.values(out) && x.rows() > 0) {
+        if (x == out && x.rows() > 0) {
             throw new IllegalArgumentException("linear " + weight.name() + ": out must not be x");
         }
     }
 
-    static void rope(Matrix x, int headDim, RotaryTable table, int firstPosition) {
+    public static void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
+        sequences("rope", "x", x, sequences);
         if (headDim != 2 * table.half() || x.columns() % headDim != 0) {
             throw new IllegalArgumentException("rope: head size " + headDim + ", table for " + 2 * table.half()
                     + ", " + x.columns() + " columns; they do not fit");
         }
-        if (firstPosition < 0 || firstPosition + x.rows() > table.positions()) {
+        int length = x.rows() / sequences;
+        if (firstPosition < 0 || firstPosition + length > table.positions()) {
             throw new IllegalArgumentException("rope: positions " + firstPosition + " to "
-                    + (firstPosition + x.rows() - 1) + " asked, table has " + table.positions());
+                    + (firstPosition + length - 1) + " asked, table has " + table.positions());
         }
     }
 
-    static void logProbabilities(DenseWeight head, Matrix x, int[] next) {
+    public static void logProbabilities(Weight head, Matrix x, int[] next) {
         require("logProbabilities", "x", x, next.length, head.inFeatures());
         ids(head, next);
     }
 
     /** Every id must be a row of {@code table}. */
-    static void ids(DenseWeight table, int[] ids) {
+    public static void ids(Weight table, int[] ids) {
         for (int i = 0; i < ids.length; i++) {
             if (ids[i] < 0 || ids[i] >= table.outFeatures()) {
                 throw new IllegalArgumentException("token id " + ids[i] + " at position " + i

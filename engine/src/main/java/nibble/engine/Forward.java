@@ -1,10 +1,11 @@
 package nibble.engine;
 
+import java.util.List;
 import nibble.convert.LlamaConfig;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The decoder layers of a Llama model over one sequence at a time. Holds the activations of a layer between calls, so that
+ * The decoder layers of a Llama model over sequences of one length. Holds the activations of a layer between calls, so that
  * sequences of one length allocate once; used by one thread at a time.
  *
  * <p>One layer, as the checkpoint names its parts:
@@ -29,58 +30,64 @@ public final class Forward implements AutoCloseable {
     }
 
     /** The embeddings of {@code ids}, [ids, hidden]; the caller closes it. */
-    public Matrix embed(DenseWeight embedding, int[] ids) {
+    public Matrix embed(Weight embedding, int[] ids) {
         Matrix hidden = backend.allocate(ids.length, embedding.inFeatures());
         backend.embed(embedding, ids, hidden);
         return hidden;
     }
 
-    /** Runs one layer over a whole sequence whose first token stands at position 0; {@code hidden} is changed in place. */
-    public void layer(DecoderLayer layer, Matrix hidden, Taps taps) {
+    /**
+     * Runs one layer over whole sequences, each with its first token at position 0.
+     *
+     * @param sequences sequences of equal length that lie one after another in {@code hidden}
+     * @param hidden changed in place
+     */
+    public void layer(DecoderLayer layer, Matrix hidden, int sequences, Taps taps) {
         Scratch s = scratch(hidden.rows());
-        attend(layer, hidden, taps, s, 0, null);
+        attend(layer, hidden, sequences, taps, s, 0, null);
         feedForward(layer, hidden, taps, s);
     }
 
     /** As {@link #layer} for tokens from {@code cache.length()} on, whose keys and values are put into the cache. */
     void layer(DecoderLayer layer, Matrix hidden, KeyValueCache cache, int index) {
         Scratch s = scratch(hidden.rows());
-        attend(layer, hidden, Taps.NONE, s, index, cache);
+        attend(layer, hidden, 1, Taps.NONE, s, index, cache);
         feedForward(layer, hidden, Taps.NONE, s);
     }
 
     private void attend(
-            DecoderLayer layer, Matrix hidden, Taps taps, Scratch s, int index, @Nullable KeyValueCache cache) {
+            DecoderLayer layer,
+            Matrix hidden,
+            int sequences,
+            Taps taps,
+            Scratch s,
+            int index,
+            @Nullable KeyValueCache cache) {
         int first = cache == null ? 0 : cache.length();
-        RotaryTable table = rotary(first + hidden.rows());
+        RotaryTable table = rotary(first + hidden.rows() / sequences);
         backend.rmsNorm(hidden, layer.inputNorm(), config.rmsNormEps(), s.normed);
         taps.tap(LinearInput.QKV, s.normed);
-        backend.linear(layer.q(), s.normed, s.query);
-        backend.linear(layer.k(), s.normed, s.key);
-        backend.linear(layer.v(), s.normed, s.value);
-        backend.rope(s.query, heads.headDim(), table, first);
-        backend.rope(s.key, heads.headDim(), table, first);
+        backend.linears(List.of(layer.q(), layer.k(), layer.v()), s.normed, List.of(s.query, s.key, s.value));
+        backend.rope(s.query, heads.headDim(), table, sequences, first);
+        backend.rope(s.key, heads.headDim(), table, sequences, first);
         if (cache == null) {
-            backend.attention(heads, s.query, 0, s.key, s.value, s.attended);
+            backend.attention(heads, sequences, s.query, 0, s.key, s.value, s.attended);
         } else {
             backend.copyRows(s.key, 0, hidden.rows(), cache.keys(index), first);
             backend.copyRows(s.value, 0, hidden.rows(), cache.values(index), first);
-            backend.attention(heads, s.query, first, cache.keys(index), cache.values(index), s.attended);
+            backend.attention(heads, 1, s.query, first, cache.keys(index), cache.values(index), s.attended);
         }
         taps.tap(LinearInput.O, s.attended);
-        backend.linear(layer.o(), s.attended, s.delta);
-        backend.add(s.delta, hidden);
+        backend.addLinear(layer.o(), s.attended, hidden);
     }
 
     private void feedForward(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {
         backend.rmsNorm(hidden, layer.postAttentionNorm(), config.rmsNormEps(), s.normed);
         taps.tap(LinearInput.GATE_UP, s.normed);
-        backend.linear(layer.gate(), s.normed, s.gate);
-        backend.linear(layer.up(), s.normed, s.up);
+        backend.linears(List.of(layer.gate(), layer.up()), s.normed, List.of(s.gate, s.up));
         backend.swiglu(s.gate, s.up, s.gate);
         taps.tap(LinearInput.DOWN, s.gate);
-        backend.linear(layer.down(), s.gate, s.delta);
-        backend.add(s.delta, hidden);
+        backend.addLinear(layer.down(), s.gate, hidden);
     }
 
     private RotaryTable rotary(int sequenceLength) {
@@ -121,7 +128,6 @@ public final class Forward implements AutoCloseable {
         final Matrix key;
         final Matrix value;
         final Matrix attended;
-        final Matrix delta;
         final Matrix gate;
         final Matrix up;
 
@@ -131,13 +137,12 @@ public final class Forward implements AutoCloseable {
             key = backend.allocate(rows, heads.keyColumns());
             value = backend.allocate(rows, heads.keyColumns());
             attended = backend.allocate(rows, heads.queryColumns());
-            delta = backend.allocate(rows, config.hiddenSize());
             gate = backend.allocate(rows, config.intermediateSize());
             up = backend.allocate(rows, config.intermediateSize());
         }
 
         void close() {
-            for (Matrix matrix : new Matrix[] {normed, query, key, value, attended, delta, gate, up}) {
+            for (Matrix matrix : new Matrix[] {normed, query, key, value, attended, gate, up}) {
                 matrix.close();
             }
         }

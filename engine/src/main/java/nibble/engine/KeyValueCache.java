@@ -5,7 +5,7 @@ import java.util.List;
 import nibble.convert.LlamaConfig;
 
 /** Rotated keys, and values, of all layers: matrices of [capacity, kv_heads * head_dim]. Owns them. */
-final class KeyValueCache implements AutoCloseable {
+public final class KeyValueCache implements AutoCloseable {
     private final List<Matrix> keys = new ArrayList<>();
     private final List<Matrix> values = new ArrayList<>();
     private final int capacity;
@@ -20,12 +20,13 @@ final class KeyValueCache implements AutoCloseable {
         }
     }
 
-    int capacity() {
+    /** The most tokens it can hold. */
+    public int capacity() {
         return capacity;
     }
 
     /** Tokens held. */
-    int length() {
+    public int length() {
         return length;
     }
 
@@ -33,11 +34,11 @@ final class KeyValueCache implements AutoCloseable {
         length += tokens;
     }
 
-    Matrix keys(int layer) {
+    public Matrix keys(int layer) {
         return keys.get(layer);
     }
 
-    Matrix values(int layer) {
+    public Matrix values(int layer) {
         return values.get(layer);
     }
 

@@ -1,22 +1,26 @@
 package nibble.engine;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.Rope;
 
 /**
- * A Llama model on a backend. Borrows both the weights (so the checkpoint stays open) and the backend; used by one thread at
- * a time.
+ * A Llama model on a backend. Borrows both the weights (so the checkpoint stays open) and the backend, owns the weights'
+ * place on it; used by one thread at a time.
  */
 public final class Llama implements LanguageModel {
     private final ModelWeights weights;
     private final Backend backend;
+    private final PlacedModel placed;
     private final Forward forward;
 
     private Llama(ModelWeights weights, Backend backend) {
         this.weights = weights;
         this.backend = backend;
+        this.placed = backend.place(weights);
         this.forward = new Forward(weights.config(), backend);
     }
 
@@ -37,20 +41,51 @@ public final class Llama implements LanguageModel {
         return backend;
     }
 
+    PlacedModel placed() {
+        return placed;
+    }
+
     @Override
     public float[] logProbabilities(int[] ids) {
-        if (ids.length < 2) {
-            throw new IllegalArgumentException(ids.length + " token ids given, a prediction needs at least 2");
+        return logProbabilities(List.of(ids)).getFirst();
+    }
+
+    @Override
+    public int sequencesPerBatch(int tokens) {
+        return backend.sequencesPerBatch(weights.config(), tokens);
+    }
+
+    @Override
+    public List<float[]> logProbabilities(List<int[]> sequences) {
+        int length = sequences.getFirst().length;
+        int[] ids = new int[Math.multiplyExact(sequences.size(), length)];
+        for (int s = 0; s < sequences.size(); s++) {
+            if (sequences.get(s).length != length) {
+                throw new IllegalArgumentException(
+                        "sequences of " + length + " and " + sequences.get(s).length + " tokens in one batch");
+            }
+            System.arraycopy(sequences.get(s), 0, ids, s * length, length);
         }
-        checkLength(ids.length);
+        if (length < 2) {
+            throw new IllegalArgumentException(length + " token ids given, a prediction needs at least 2");
+        }
+        checkLength(length);
         // The last id is only predicted: nothing comes after it. It still runs, because dynamic-NTK rope is of all ids.
-        try (Matrix hidden = finalHidden(ids)) {
-            int rows = ids.length - 1;
-            try (Matrix scored = backend.allocate(rows, weights.config().hiddenSize())) {
-                backend.copyRows(hidden, 0, rows, scored, 0);
-                return backend.logProbabilities(weights.head(), scored, Arrays.copyOfRange(ids, 1, ids.length));
+        int scored = length - 1;
+        List<float[]> result = new ArrayList<>();
+        try (Matrix hidden = finalHidden(ids, sequences.size());
+                Matrix rows = backend.allocate(sequences.size() * scored, weights.config().hiddenSize())) {
+            int[] next = new int[rows.rows()];
+            for (int s = 0; s < sequences.size(); s++) {
+                backend.copyRows(hidden, s * length, scored, rows, s * scored);
+                System.arraycopy(ids, s * length + 1, next, s * scored, scored);
+            }
+            float[] all = backend.logProbabilities(placed.head(), rows, next);
+            for (int s = 0; s < sequences.size(); s++) {
+                result.add(Arrays.copyOfRange(all, s * scored, (s + 1) * scored));
             }
         }
+        return result;
     }
 
     /** The logits after every id, row-major [ids, vocabulary]; for tests and short sequences. */
@@ -59,9 +94,9 @@ public final class Llama implements LanguageModel {
             throw new IllegalArgumentException("no token ids given");
         }
         checkLength(ids.length);
-        try (Matrix hidden = finalHidden(ids);
-                Matrix logits = backend.allocate(ids.length, weights.head().outFeatures())) {
-            backend.linear(weights.head(), hidden, logits);
+        try (Matrix hidden = finalHidden(ids, 1);
+                Matrix logits = backend.allocateSingle(ids.length, weights.head().outFeatures())) {
+            backend.linear(placed.head(), hidden, logits);
             return backend.download(logits);
         }
     }
@@ -75,10 +110,10 @@ public final class Llama implements LanguageModel {
         return new Session(this, capacity);
     }
 
-    private Matrix finalHidden(int[] ids) {
-        Matrix hidden = forward.embed(weights.embedding(), ids);
-        for (DecoderLayer layer : weights.layers()) {
-            forward.layer(layer, hidden, Taps.NONE);
+    private Matrix finalHidden(int[] ids, int sequences) {
+        Matrix hidden = forward.embed(placed.embedding(), ids);
+        for (int layer = 0; layer < weights.layers().size(); layer++) {
+            forward.layer(placed.layer(layer), hidden, sequences, Taps.NONE);
         }
         backend.rmsNorm(hidden, weights.finalNorm(), weights.config().rmsNormEps(), hidden);
         return hidden;
@@ -108,9 +143,10 @@ public final class Llama implements LanguageModel {
         return weights.head().outFeatures();
     }
 
-    /** Frees the activations; weights and backend stay. */
+    /** Frees the activations and the weights' place on the backend. */
     @Override
     public void close() {
         forward.close();
+        placed.close();
     }
 }

@@ -21,6 +21,26 @@ public final class ReferenceBackend implements Backend {
     }
 
     @Override
+    public Matrix allocateSingle(int rows, int columns) {
+        return allocate(rows, columns);
+    }
+
+    @Override
+    public Matrix uploadSingle(float[] values, int rows, int columns) {
+        return upload(values, rows, columns);
+    }
+
+    @Override
+    public PlacedModel place(ModelWeights weights) {
+        return PlacedModel.onHost(weights);
+    }
+
+    @Override
+    public PlacedLayer place(DecoderLayer layer) {
+        return PlacedLayer.onHost(layer);
+    }
+
+    @Override
     public float[] download(Matrix matrix) {
         return HostMatrix.copy(matrix, 0, matrix.rows());
     }
@@ -36,7 +56,7 @@ public final class ReferenceBackend implements Backend {
     }
 
     @Override
-    public void embed(DenseWeight embedding, int[] ids, Matrix out) {
+    public void embed(Weight embedding, int[] ids, Matrix out) {
         Extents.require("embed", "out", out, ids.length, embedding.inFeatures());
         Extents.ids(embedding, ids);
         for (int t = 0; t < ids.length; t++) {
@@ -100,12 +120,13 @@ public final class ReferenceBackend implements Backend {
     }
 
     @Override
-    public void rope(Matrix x, int headDim, RotaryTable table, int firstPosition) {
-        Extents.rope(x, headDim, table, firstPosition);
+    public void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
+        Extents.rope(x, headDim, table, sequences, firstPosition);
         float[] values = HostMatrix.values(x);
         int half = table.half();
+        int length = x.rows() / sequences;
         for (int t = 0; t < x.rows(); t++) {
-            int angle = (firstPosition + t) * half;
+            int angle = (firstPosition + t % length) * half;
             for (int head = t * x.columns(); head < (t + 1) * x.columns(); head += headDim) {
                 for (int i = 0; i < half; i++) {
                     double cos = table.cos()[angle + i];
@@ -120,20 +141,29 @@ public final class ReferenceBackend implements Backend {
     }
 
     @Override
-    public void attention(AttentionShape s, Matrix query, int firstPosition, Matrix keys, Matrix values, Matrix out) {
-        Extents.attention(s, query, firstPosition, keys, values, out);
+    public void attention(
+            AttentionShape s,
+            int sequences,
+            Matrix query,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            Matrix out) {
+        Extents.attention(s, sequences, query, firstPosition, keys, values, out);
         float[] q = HostMatrix.values(query);
         float[] k = HostMatrix.values(keys);
         float[] v = HostMatrix.values(values);
         float[] o = HostMatrix.values(out);
         int d = s.headDim();
         double scale = 1 / Math.sqrt(d);
-        double[] p = new double[firstPosition + query.rows()];
+        int length = query.rows() / sequences;
+        int keyRows = keys.rows() / sequences;
+        double[] p = new double[firstPosition + length];
         for (int t = 0; t < query.rows(); t++) {
-            int seen = firstPosition + t + 1;
+            int seen = firstPosition + t % length + 1;
             for (int h = 0; h < s.heads(); h++) {
                 int row = t * s.queryColumns() + h * d;
-                int kvHead = h / (s.heads() / s.kvHeads()) * d;
+                int kvHead = t / length * keyRows * s.keyColumns() + h / (s.heads() / s.kvHeads()) * d;
                 double max = Double.NEGATIVE_INFINITY;
                 for (int j = 0; j < seen; j++) {
                     p[j] = scale * dot(q, row, k, j * s.keyColumns() + kvHead, d);
@@ -178,7 +208,7 @@ public final class ReferenceBackend implements Backend {
     }
 
     @Override
-    public float[] logProbabilities(DenseWeight head, Matrix x, int[] next) {
+    public float[] logProbabilities(Weight head, Matrix x, int[] next) {
         Extents.logProbabilities(head, x, next);
         int k = head.inFeatures();
         float[] result = new float[next.length];

@@ -1,5 +1,7 @@
 package nibble.engine;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * One growing sequence with its KV cache. Owns the cache; used by one thread at a time.
  *
@@ -10,11 +12,13 @@ public final class Session implements AutoCloseable {
     private final Llama model;
     private final Forward forward;
     private final KeyValueCache cache;
+    private final @Nullable Decoder decoder;
 
     Session(Llama model, int capacity) {
         this.model = model;
         this.forward = new Forward(model.weights().config(), model.backend());
         this.cache = new KeyValueCache(model.weights().config(), model.backend(), capacity);
+        this.decoder = model.backend().decoder(model.placed(), cache).orElse(null);
     }
 
     /** Tokens so far. */
@@ -42,16 +46,22 @@ public final class Session implements AutoCloseable {
             throw new IllegalArgumentException("context overflow: " + cache.length() + " tokens held and " + ids.length
                     + " to append, the session's capacity is " + cache.capacity());
         }
-        ModelWeights weights = model.weights();
+        if (ids.length == 1 && decoder != null) {
+            Extents.ids(model.placed().embedding(), ids);
+            float[] logits = decoder.next(ids[0]);
+            cache.advance(1);
+            return logits;
+        }
+        PlacedModel weights = model.placed();
         Backend backend = model.backend();
         try (Matrix hidden = forward.embed(weights.embedding(), ids)) {
-            for (int layer = 0; layer < weights.layers().size(); layer++) {
-                forward.layer(weights.layers().get(layer), hidden, cache, layer);
+            for (int layer = 0; layer < weights.config().layers(); layer++) {
+                forward.layer(weights.layer(layer), hidden, cache, layer);
             }
             cache.advance(ids.length);
             try (Matrix last = backend.upload(
                             backend.download(hidden, ids.length - 1, 1), 1, weights.config().hiddenSize());
-                    Matrix logits = backend.allocate(1, weights.head().outFeatures())) {
+                    Matrix logits = backend.allocateSingle(1, weights.head().outFeatures())) {
                 backend.rmsNorm(last, weights.finalNorm(), weights.config().rmsNormEps(), last);
                 backend.linear(weights.head(), last, logits);
                 return backend.download(logits);
@@ -61,6 +71,9 @@ public final class Session implements AutoCloseable {
 
     @Override
     public void close() {
+        if (decoder != null) {
+            decoder.close();
+        }
         forward.close();
         cache.close();
     }

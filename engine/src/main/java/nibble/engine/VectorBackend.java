@@ -44,6 +44,26 @@ public final class VectorBackend implements Backend {
     }
 
     @Override
+    public Matrix allocateSingle(int rows, int columns) {
+        return allocate(rows, columns);
+    }
+
+    @Override
+    public Matrix uploadSingle(float[] values, int rows, int columns) {
+        return upload(values, rows, columns);
+    }
+
+    @Override
+    public PlacedModel place(ModelWeights weights) {
+        return PlacedModel.onHost(weights);
+    }
+
+    @Override
+    public PlacedLayer place(DecoderLayer layer) {
+        return PlacedLayer.onHost(layer);
+    }
+
+    @Override
     public float[] download(Matrix matrix) {
         return HostMatrix.copy(matrix, 0, matrix.rows());
     }
@@ -59,7 +79,7 @@ public final class VectorBackend implements Backend {
     }
 
     @Override
-    public void embed(DenseWeight embedding, int[] ids, Matrix out) {
+    public void embed(Weight embedding, int[] ids, Matrix out) {
         Extents.require("embed", "out", out, ids.length, embedding.inFeatures());
         Extents.ids(embedding, ids);
         float[] to = HostMatrix.values(out);
@@ -102,13 +122,14 @@ public final class VectorBackend implements Backend {
     }
 
     @Override
-    public void rope(Matrix x, int headDim, RotaryTable table, int firstPosition) {
-        Extents.rope(x, headDim, table, firstPosition);
+    public void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
+        Extents.rope(x, headDim, table, sequences, firstPosition);
         float[] values = HostMatrix.values(x);
         int n = x.columns();
         int half = table.half();
+        int length = x.rows() / sequences;
         forEachRow(x.rows(), n, t -> {
-            int angle = (firstPosition + t) * half;
+            int angle = (firstPosition + t % length) * half;
             for (int head = t * n; head < (t + 1) * n; head += headDim) {
                 Rotation.head(values, head, half, table.cos(), table.sin(), angle);
             }
@@ -117,17 +138,37 @@ public final class VectorBackend implements Backend {
 
     @Override
     public void attention(
-            AttentionShape shape, Matrix query, int firstPosition, Matrix keys, Matrix values, Matrix out) {
-        Extents.attention(shape, query, firstPosition, keys, values, out);
-        CausalAttention.run(
-                workers,
-                shape,
-                HostMatrix.values(query),
-                query.rows(),
-                firstPosition,
-                HostMatrix.values(keys),
-                HostMatrix.values(values),
-                HostMatrix.values(out));
+            AttentionShape shape,
+            int sequences,
+            Matrix query,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            Matrix out) {
+        Extents.attention(shape, sequences, query, firstPosition, keys, values, out);
+        if (sequences == 1) {
+            CausalAttention.run(
+                    workers,
+                    shape,
+                    HostMatrix.values(query),
+                    query.rows(),
+                    firstPosition,
+                    HostMatrix.values(keys),
+                    HostMatrix.values(values),
+                    HostMatrix.values(out));
+            return;
+        }
+        int length = query.rows() / sequences;
+        int keyRows = keys.rows() / sequences;
+        for (int s = 0; s < sequences; s++) {
+            try (Matrix q = upload(download(query, s * length, length), length, query.columns());
+                    Matrix k = upload(download(keys, s * keyRows, keyRows), keyRows, keys.columns());
+                    Matrix v = upload(download(values, s * keyRows, keyRows), keyRows, values.columns());
+                    Matrix o = allocate(length, out.columns())) {
+                attention(shape, 1, q, firstPosition, k, v, o);
+                copyRows(o, 0, length, out, s * length);
+            }
+        }
     }
 
     @Override
@@ -149,7 +190,7 @@ public final class VectorBackend implements Backend {
     }
 
     @Override
-    public float[] logProbabilities(DenseWeight head, Matrix x, int[] next) {
+    public float[] logProbabilities(Weight head, Matrix x, int[] next) {
         Extents.logProbabilities(head, x, next);
         RowSource rows = (row, column, count, into, offset) -> WeightRows.read(head, row, column, count, into, offset);
         return TokenLogProbabilities.run(

@@ -1,7 +1,7 @@
 package nibble.engine;
 
-/** The matrix of a linear layer, [out_features, in_features], in the form its checkpoint holds. */
-public sealed interface Weight permits DenseWeight, QuantizedWeight {
+/** The matrix of a linear layer, [out_features, in_features]: as its checkpoint holds it, or placed on a device. */
+public sealed interface Weight permits DenseWeight, QuantizedWeight, AwqWeight, DeviceWeight {
     int outFeatures();
 
     int inFeatures();

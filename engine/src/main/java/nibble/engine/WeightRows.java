@@ -10,7 +10,7 @@ import nibble.pack.QuantizedLinear;
  * Weights to floats, a piece of a row at a time. Every conversion is exact: fp16 and bf16 are subsets of fp32, and a 4-bit
  * weight's value is defined as a number rounded to fp16.
  */
-final class WeightRows {
+public final class WeightRows {
     private static final ValueLayout.OfShort SHORT =
             ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfFloat FLOAT =
@@ -22,16 +22,19 @@ final class WeightRows {
     private WeightRows() {}
 
     /** Columns {@code column .. column + count} of row {@code row} into {@code into[offset..]}. */
-    static void read(Weight weight, int row, int column, int count, float[] into, int offset) {
+    public static void read(Weight weight, int row, int column, int count, float[] into, int offset) {
         switch (weight) {
             case DenseWeight(TensorView tensor) ->
                 read(tensor, (long) row * weight.inFeatures() + column, into, offset, count);
             case QuantizedWeight(QuantizedLinear linear) -> read(linear, row, column, count, into, offset);
+            case AwqWeight packed -> throw new IllegalArgumentException(packed.name() + " must be placed before it is used");
+            case DeviceWeight device ->
+                throw new IllegalArgumentException(device.name() + " lies in the memory of a device, not of the host");
         }
     }
 
     /** Elements {@code first .. first + count} of a tensor, taken as flat. */
-    static void read(TensorView tensor, long first, float[] into, int offset, int count) {
+    public static void read(TensorView tensor, long first, float[] into, int offset, int count) {
         MemorySegment data = tensor.data();
         switch (tensor.dtype()) {
             case F32 -> MemorySegment.copy(data, FLOAT, 4 * first, into, offset, count);

@@ -115,7 +115,7 @@ class LlamaTest {
                 Forward forward = new Forward(CONFIG, backend);
                 Matrix hidden = forward.embed(weights.embedding(), new int[] {1, 2, 3})) {
             forward.layer(
-                    weights.layers().get(0), hidden, (input, x) -> seen.add(input + " " + x.rows() + " " + x.columns()));
+                    weights.layers().get(0), hidden, 1, (input, x) -> seen.add(input + " " + x.rows() + " " + x.columns()));
         }
         assertThat(seen).containsExactly("QKV 3 48", "O 3 48", "GATE_UP 3 48", "DOWN 3 88");
     }

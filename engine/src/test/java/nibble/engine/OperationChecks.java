@@ -165,6 +165,7 @@ final class OperationChecks {
         Matrix out = b.allocate(rows, shape.queryColumns());
         b.attention(
                 shape,
+                1,
                 b.upload(q, rows, shape.queryColumns()),
                 first,
                 b.upload(k, keys, shape.keyColumns()),
@@ -209,8 +210,8 @@ final class OperationChecks {
             float[] x = RandomModel.values(random, 33 * 3 * headDim);
             Matrix expected = reference.upload(x, 33, 3 * headDim);
             Matrix found = vector.upload(x, 33, 3 * headDim);
-            reference.rope(expected, headDim, table, 7);
-            vector.rope(found, headDim, table, 7);
+            reference.rope(expected, headDim, table, 1, 7);
+            vector.rope(found, headDim, table, 1, 7);
             closeTo("rope " + headDim, vector.download(found), reference.download(expected), 4 * U * 6);
         }
     }

@@ -50,7 +50,7 @@ class OperationsTest {
                 Matrix attended = backend.allocate(tokens, 96);
                 backend.linear(weight, a, y);
                 backend.addSecondMoment(a, moment);
-                backend.attention(new AttentionShape(4, 4, 24), a, 0, a, a, attended);
+                backend.attention(new AttentionShape(4, 4, 24), 1, a, 0, a, a, attended);
                 results[threads - 1] = backend.download(y);
                 results[threads + 1] = backend.download(moment);
                 results[threads + 3] = backend.download(attended);
@@ -69,7 +69,7 @@ class OperationsTest {
             x[0] = Float.NaN;
             Matrix a = backend.upload(x, 40, 32);
             Matrix out = backend.allocate(40, 32);
-            backend.attention(new AttentionShape(1, 1, 32), a, 0, a, a, out);
+            backend.attention(new AttentionShape(1, 1, 32), 1, a, 0, a, a, out);
             assertThat(backend.download(out)).containsOnly(Float.NaN);
             DenseWeight head = RandomModel.weight(new Random(2), 50, 32);
             assertThat(backend.logProbabilities(head, a, new int[40])[0]).isNaN();

@@ -1,6 +1,8 @@
 package nibble.eval;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.OptionalInt;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.TextDataset;
@@ -70,11 +72,18 @@ public final class Perplexity {
 
         long start = System.nanoTime();
         double sum = 0;
-        for (int window = 0; window < windows; window++) {
-            int begin = window * context;
-            float[] logProbabilities = model.logProbabilities(Arrays.copyOfRange(ids, begin, begin + context));
-            sum += meanCrossEntropy(logProbabilities, window, begin, context);
-            progress.windowDone(window + 1, windows, Math.exp(sum / (window + 1)));
+        int batch = model.sequencesPerBatch(context);
+        for (int first = 0; first < windows; first += batch) {
+            List<int[]> sequences = new ArrayList<>();
+            for (int window = first; window < Math.min(first + batch, windows); window++) {
+                sequences.add(Arrays.copyOfRange(ids, window * context, (window + 1) * context));
+            }
+            int window = first;
+            for (float[] logProbabilities : model.logProbabilities(sequences)) {
+                sum += meanCrossEntropy(logProbabilities, window, window * context, context);
+                window++;
+                progress.windowDone(window, windows, Math.exp(sum / window));
+            }
         }
         double seconds = (System.nanoTime() - start) / 1e9;
         return new PerplexityResult(

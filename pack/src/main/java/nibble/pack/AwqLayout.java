@@ -124,12 +124,24 @@ public final class AwqLayout {
     }
 
     /**
-     * A linear of an AWQ checkpoint.
+     * A linear as an AWQ checkpoint holds it.
+     *
+     * @param tensors views of the mapped files
+     */
+    public record AwqLinear(
+            String module, int outFeatures, int inFeatures, QuantizationSpec spec, AwqTensors tensors) {
+        public QuantizedLinear unpack() {
+            return AwqLayout.unpack(tensors, outFeatures, inFeatures, spec);
+        }
+    }
+
+    /**
+     * Finds a linear of an AWQ checkpoint, which must stay open while the linear is used.
      *
      * @throws BadCheckpointException if the checkpoint is not quantized, lacks one of the three tensors, or one has another
      *     type or shape than its config says
      */
-    public static QuantizedLinear read(Checkpoint checkpoint, LlamaLinear linear, int layer) {
+    public static AwqLinear read(Checkpoint checkpoint, LlamaLinear linear, int layer) {
         LlamaConfig config = checkpoint.config();
         QuantizationConfig quantization = config.quantization()
                 .orElseThrow(() -> new BadCheckpointException(
@@ -156,7 +168,7 @@ public final class AwqLayout {
             }
             data[i] = tensor.data();
         }
-        return unpack(new AwqTensors(data[0], data[1], data[2]), out, in, spec);
+        return new AwqLinear(linear.module(layer), out, in, spec, new AwqTensors(data[0], data[1], data[2]));
     }
 
     private static void requireBytes(TensorSpec spec, MemorySegment data) {

@@ -41,7 +41,7 @@ public final class PackedLinears {
         QuantizationSpec spec = new QuantizationSpec(quantization.bits(), quantization.groupSize());
         QuantizedFormat format = quantization.format();
         return switch (format) {
-            case AWQ_GEMM -> AwqLayout.read(checkpoint, linear, layer);
+            case AWQ_GEMM -> AwqLayout.read(checkpoint, linear, layer).unpack();
             case GPTQ, GPTQ_V2 ->
                 reordered(
                         checkpoint,

@@ -77,7 +77,7 @@ class AwqCheckpointTest {
             try (Checkpoint written = Checkpoint.open(out)) {
                 for (LlamaLinear linear : LlamaLinear.values()) {
                     QuantizedLinear expected = rounded(source, linear, 1, spec);
-                    QuantizedLinear found = AwqLayout.read(written, linear, 1);
+                    QuantizedLinear found = AwqLayout.read(written, linear, 1).unpack();
                     assertThat(found.codes()).isEqualTo(expected.codes());
                     assertThat(found.zeros()).isEqualTo(expected.zeros());
                     assertThat(found.scales()).isEqualTo(expected.scales());

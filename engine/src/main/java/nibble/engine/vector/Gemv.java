@@ -4,7 +4,6 @@ import static nibble.engine.vector.Lanes.COUNT;
 import static nibble.engine.vector.Lanes.FLOATS;
 
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 import nibble.engine.Workers;
 
 /**
@@ -49,7 +48,7 @@ public final class Gemv {
         for (; i <= n - COUNT; i += COUNT) {
             s0 = FloatVector.fromArray(FLOATS, a, aOffset + i).fma(FloatVector.fromArray(FLOATS, b, bOffset + i), s0);
         }
-        float sum = s0.add(s1).add(s2.add(s3)).reduceLanes(VectorOperators.ADD);
+        float sum = Lanes.sum(s0.add(s1).add(s2.add(s3)));
         for (; i < n; i++) {
             sum = Math.fma(a[aOffset + i], b[bOffset + i], sum);
         }

@@ -62,6 +62,20 @@ public final class Lanes {
         return result.blend(0f, tiny);
     }
 
+    /**
+     * The sum of all lanes, halves added to halves. {@code reduceLanes} may add in any order and does: interpreted and compiled
+     * code differ, so that results would depend on when the compiler gets to them.
+     */
+    static float sum(FloatVector v) {
+        float[] lanes = v.toArray();
+        for (int half = lanes.length / 2; half > 0; half /= 2) {
+            for (int i = 0; i < half; i++) {
+                lanes[i] += lanes[i + half];
+            }
+        }
+        return lanes[0];
+    }
+
     /** The larger of each pair of lanes; a NaN in {@code b} is passed over. Cheaper than max, which orders zeros and NaN. */
     static FloatVector larger(FloatVector a, FloatVector b) {
         return a.blend(b, b.compare(VectorOperators.GT, a));

@@ -27,7 +27,7 @@ final class Softmax {
             e.intoArray(x, offset + i);
             sum = sum.add(e);
         }
-        return sum.reduceLanes(VectorOperators.ADD);
+        return Lanes.sum(sum);
     }
 
     /** {@code Σ exp(x - max)}, x unchanged. */
@@ -36,6 +36,6 @@ final class Softmax {
         for (int i = 0; i < n; i += COUNT) {
             sum = sum.add(Lanes.exp(FloatVector.fromArray(FLOATS, x, offset + i).sub(max)));
         }
-        return sum.reduceLanes(VectorOperators.ADD);
+        return Lanes.sum(sum);
     }
 }

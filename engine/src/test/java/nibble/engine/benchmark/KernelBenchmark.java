@@ -128,7 +128,7 @@ public class KernelBenchmark {
     /** 16 heads of 64, causal. */
     @Benchmark
     public void attention() {
-        backend.attention(new AttentionShape(16, 16, 64), x, 0, x, x, out);
+        backend.attention(new AttentionShape(16, 16, 64), 1, x, 0, x, x, out);
     }
 
     /** One thread, no memory: {@value #CHAINS} independent chains of multiply-adds. */

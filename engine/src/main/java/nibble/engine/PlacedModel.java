@@ -1,0 +1,63 @@
+package nibble.engine;
+
+import java.util.List;
+import nibble.convert.LlamaConfig;
+
+/** A model whose weights lie where a backend computes. Owns what it takes there. */
+public interface PlacedModel extends AutoCloseable {
+    LlamaConfig config();
+
+    /** [vocabulary, hidden] */
+    Weight embedding();
+
+    /**
+     * The weights of a layer. They may be used until the next call: where a device is too small for the whole model, that
+     * call may give their place to another layer. Layers are best asked for in order, so that the next one is on its way while
+     * this one computes.
+     */
+    DecoderLayer layer(int index);
+
+    /** RMSNorm weight before the head, [hidden]. */
+    float[] finalNorm();
+
+    /** [vocabulary, hidden] */
+    Weight head();
+
+    @Override
+    void close();
+
+    /** A model that is used where it already lies, on the host. */
+    static PlacedModel onHost(ModelWeights weights) {
+        List<DecoderLayer> layers =
+                weights.layers().stream().map(DecoderLayer::unpacked).toList();
+        return new PlacedModel() {
+            @Override
+            public LlamaConfig config() {
+                return weights.config();
+            }
+
+            @Override
+            public Weight embedding() {
+                return weights.embedding();
+            }
+
+            @Override
+            public DecoderLayer layer(int index) {
+                return layers.get(index);
+            }
+
+            @Override
+            public float[] finalNorm() {
+                return weights.finalNorm();
+            }
+
+            @Override
+            public Weight head() {
+                return weights.head();
+            }
+
+            @Override
+            public void close() {}
+        };
+    }
+}
