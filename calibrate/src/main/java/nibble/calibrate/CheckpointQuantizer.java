@@ -37,7 +37,7 @@ public final class CheckpointQuantizer {
             QuantizeOptions options,
             Backend backend,
             ProgressListener listener) {
-        Quantizer.requireFits(source, options.spec());
+        Quantizer.requireFits(source.config(), source.folder().resolve("config.json"), options.spec());
         AwqCheckpointPlan plan = AwqCheckpointPlan.of(source.config(), options.spec(), options.maxShardBytes());
         try (OutputFolder folder = OutputFolder.begin(out);
                 AwqCheckpointWriter writer = new AwqCheckpointWriter(source, folder.path(), plan)) {

@@ -2,6 +2,7 @@ package nibble.calibrate;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -16,7 +17,6 @@ import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.TensorNames;
-import nibble.convert.TensorSpec;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
@@ -45,7 +45,7 @@ public final class Quantizer {
             Backend backend,
             LayerSink sink,
             ProgressListener listener) {
-        requireFits(source, options.spec());
+        requireFits(source.config(), source.folder().resolve("config.json"), options.spec());
         if (options.method() == Method.AWQ && blocks.isEmpty()) {
             throw new IllegalArgumentException("method awq needs calibration tokens");
         }
@@ -131,21 +131,24 @@ public final class Quantizer {
         }
     }
 
-    /** Refuses, before any work, a checkpoint that cannot be quantized so. */
-    static void requireFits(Checkpoint source, QuantizationSpec spec) {
-        LlamaConfig config = source.config();
+    /**
+     * Refuses, before any work, a model that cannot be quantized so.
+     *
+     * @param configJson where the config was read, for messages
+     * @throws BadCheckpointException if the model is quantized already or a linear's shape does not fit the spec
+     */
+    public static void requireFits(LlamaConfig config, Path configJson, QuantizationSpec spec) {
         config.quantization().ifPresent(found -> {
             throw new BadCheckpointException(
-                    source.folder().resolve("config.json"),
+                    configJson,
                     "this checkpoint is quantized already (" + found.method() + ", " + found.bits()
                             + " bits, group size " + found.groupSize() + "); start from the fp16 original");
         });
         for (LlamaLinear linear : LlamaLinear.values()) {
-            TensorSpec tensor = config.spec(linear, 0);
             try {
-                spec.check(tensor.name(), config.outFeatures(linear), config.inFeatures(linear));
+                spec.check(config.spec(linear, 0).name(), config.outFeatures(linear), config.inFeatures(linear));
             } catch (IllegalArgumentException e) {
-                throw new BadCheckpointException(source.fileOf(tensor.name()), e.getMessage(), e);
+                throw new BadCheckpointException(configJson, e.getMessage(), e);
             }
         }
     }

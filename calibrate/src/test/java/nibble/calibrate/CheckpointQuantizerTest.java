@@ -2,6 +2,7 @@ package nibble.calibrate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -9,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -19,7 +21,11 @@ import java.util.stream.Stream;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.OutputException;
+import nibble.datasets.CalibrationText;
+import nibble.datasets.TextDataset;
 import nibble.datasets.TokenBlocks;
+import nibble.datasets.Tokenizer;
+import nibble.datasets.Tokenizers;
 import nibble.engine.Backend;
 import nibble.engine.Backends;
 import nibble.engine.DecoderLayer;
@@ -87,28 +93,53 @@ class CheckpointQuantizerTest {
 
     @ParameterizedTest
     @EnumSource(Method.class)
-    void theReloadedCheckpointGivesTheLogitsOfTheWeightsInMemory(Method method) throws IOException {
+    void theReloadedCheckpointIsTheModelThatWasInMemory(Method method) throws IOException {
         Path source = TinyCheckpoint.write(temp.resolve("in"));
+        assertReloadsAs(source, blocks(), options(method, 32, 2), blocks().blocks()[0]);
+    }
+
+    @Test
+    void theBundledModelReloadsAsItWasInMemory() throws IOException {
+        Path source = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
+        try (Tokenizer tokenizer = Tokenizers.open(source)) {
+            TokenBlocks blocks = TokenBlocks.cut(tokenizer, CalibrationText.wikitext2(), 2, 256);
+            int[] ids = Arrays.copyOf(tokenizer.encode(TextDataset.wikitext2Test().text(), true), 1024);
+            assertReloadsAs(source, blocks, options(Method.RTN, 128, 2), ids);
+        }
+    }
+
+    /** Writes, reads back, and compares with the same layers before they were packed: every logit, and so the perplexity. */
+    private void assertReloadsAs(Path source, TokenBlocks blocks, QuantizeOptions options, int[] ids) {
         Path out = temp.resolve("out");
-        quantize(source, out, options(method, 32, 2));
-        int[] ids = blocks().blocks()[0];
         try (Checkpoint original = Checkpoint.open(source);
-                Checkpoint written = Checkpoint.open(out);
-                Backend backend = Backends.open("cpu", 2)) {
+                Backend backend = Backends.open("cpu", options.threads())) {
+            CheckpointQuantizer.quantize(original, out, Optional.of(blocks), options, backend, ProgressListener.NONE);
             List<DecoderLayer> layers = new ArrayList<>();
             Quantizer.run(
                     original,
-                    Optional.of(blocks()),
-                    options(method, 32, 2),
+                    Optional.of(blocks),
+                    options,
                     backend,
                     (layer, quantized) -> layers.add(quantized.toDecoderLayer()),
                     ProgressListener.NONE);
             ModelWeights dense = ModelWeights.read(original);
             ModelWeights inMemory =
                     new ModelWeights(dense.config(), dense.embedding(), layers, dense.finalNorm(), dense.head());
-            float[] expected = Llama.of(inMemory, backend).logits(ids);
-            assertThat(Llama.load(written, backend).logits(ids)).isEqualTo(expected);
+            try (Checkpoint written = Checkpoint.open(out);
+                    Llama before = Llama.of(inMemory, backend);
+                    Llama after = Llama.load(written, backend)) {
+                assertThat(after.logits(ids)).isEqualTo(before.logits(ids));
+                assertThat(perplexity(after, ids)).isCloseTo(perplexity(before, ids), within(1e-3));
+            }
         }
+    }
+
+    private static double perplexity(Llama model, int[] ids) {
+        double sum = 0;
+        for (float value : model.logProbabilities(ids)) {
+            sum += value;
+        }
+        return Math.exp(-sum / (ids.length - 1));
     }
 
     @Test

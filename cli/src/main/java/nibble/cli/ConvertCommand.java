@@ -74,6 +74,7 @@ final class ConvertCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        json.requireWritable();
         if (to.equalsIgnoreCase("gguf")) {
             mix();
         } else {

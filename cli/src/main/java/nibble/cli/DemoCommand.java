@@ -5,13 +5,13 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import nibble.calibrate.Method;
 import nibble.calibrate.QuantizeOptions;
+import nibble.convert.OutputFolder;
 import nibble.datasets.CalibrationText;
 import nibble.datasets.TokenBlocks;
 import nibble.datasets.Tokenizer;
@@ -36,6 +36,8 @@ final class DemoCommand implements Callable<Integer> {
     private static final int CALIBRATION_BLOCKS = 32;
     private static final int CALIBRATION_TOKENS = 1024;
     private static final int CONTEXT = 2048;
+    private static final String ROUNDED = "wiki-7m-rtn";
+    private static final String SEARCHED = "wiki-7m-awq";
 
     private final Terminal terminal;
 
@@ -78,17 +80,15 @@ final class DemoCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        json.requireWritable();
+        requireFree(keep);
         Path model = bundledModel();
         long start = System.nanoTime();
         Demo demo;
-        Path work = workFolder();
-        try (Backend backend = device.open()) {
-            terminal.note("device: " + backend.description());
-            demo = run(backend, model, work, start);
-        } finally {
-            if (keep == null) {
-                delete(work);
-            }
+        // Never committed, so all in it is gone at the end, and after Ctrl-C too.
+        try (OutputFolder temporary = OutputFolder.begin(temporaryFolder());
+                Backend backend = device.open(terminal)) {
+            demo = run(backend, model, keep == null ? temporary.path() : keep, start);
         }
         json.write(terminal, demo);
         if (!json.toStandardOutput()) {
@@ -105,7 +105,7 @@ final class DemoCommand implements Callable<Integer> {
         }
         PerplexityResult fp16 = measure(backend, model, "perplexity, fp16");
 
-        Path rounded = work.resolve("wiki-7m-rtn");
+        Path rounded = work.resolve(ROUNDED);
         QuantizeCommand.quantize(
                 terminal,
                 backend,
@@ -116,7 +116,7 @@ final class DemoCommand implements Callable<Integer> {
                 "quantizing, plain rounding");
         PerplexityResult rtn = measure(backend, rounded, "perplexity, plain rounding");
 
-        Path searched = work.resolve("wiki-7m-awq");
+        Path searched = work.resolve(SEARCHED);
         QuantizeCommand.quantize(
                 terminal,
                 backend,
@@ -187,11 +187,16 @@ final class DemoCommand implements Callable<Integer> {
         return model;
     }
 
-    private Path workFolder() {
-        try {
-            return keep == null ? Files.createTempDirectory("nibble-demo") : Files.createDirectories(keep);
-        } catch (IOException e) {
-            throw new UncheckedIOException("no folder for the demo's output: " + e.getMessage(), e);
+    private static Path temporaryFolder() {
+        return Path.of(System.getProperty("java.io.tmpdir"), "nibble-demo-" + ProcessHandle.current().pid());
+    }
+
+    /** Before the minute that the first figure takes: neither checkpoint's folder may be in use. */
+    private static void requireFree(@Nullable Path keep) {
+        for (String name : List.of(ROUNDED, SEARCHED)) {
+            if (keep != null && Files.exists(keep.resolve(name))) {
+                throw new UsageException("--keep " + keep + ": " + name + " is there already; remove it or name another folder");
+            }
         }
     }
 
@@ -202,16 +207,6 @@ final class DemoCommand implements Callable<Integer> {
                     .sum();
         } catch (IOException e) {
             throw new UncheckedIOException(folder + ": cannot be listed: " + e.getMessage(), e);
-        }
-    }
-
-    private static void delete(Path folder) {
-        try (Stream<Path> tree = Files.walk(folder)) {
-            for (Path path : tree.sorted(Comparator.reverseOrder()).toList()) {
-                Files.delete(path);
-            }
-        } catch (IOException e) {
-            throw new UncheckedIOException(folder + ": cannot be deleted: " + e.getMessage(), e);
         }
     }
 }

@@ -6,6 +6,7 @@ import nibble.convert.BadCheckpointException;
 import nibble.convert.OutputException;
 import nibble.datasets.BadDatasetException;
 import nibble.engine.DeviceException;
+import nibble.engine.NonFiniteLogitException;
 import nibble.eval.NonFiniteLogProbabilityException;
 import picocli.CommandLine;
 import picocli.CommandLine.IExecutionExceptionHandler;
@@ -18,6 +19,10 @@ final class ErrorReporter implements IExecutionExceptionHandler {
 
     @Override
     public int handleExecutionException(Exception e, CommandLine line, ParseResult parsed) {
+        if (Interruption.underway()) {
+            // Files vanish under a command while the JVM ends; that is no news.
+            return ExitCode.INTERRUPTED;
+        }
         int code = exitCode(e);
         line.getErr().println("nibble: " + message(e));
         if (System.getenv(STACK_TRACES) != null || code == CommandLine.ExitCode.SOFTWARE) {
@@ -31,7 +36,7 @@ final class ErrorReporter implements IExecutionExceptionHandler {
         return switch (e) {
             case UsageException _ -> ExitCode.WRONG_USAGE;
             case BadCheckpointException _, BadDatasetException _, OutputException _ -> ExitCode.BAD_INPUT;
-            case NonFiniteLogProbabilityException _ -> ExitCode.BAD_INPUT;
+            case NonFiniteLogProbabilityException _, NonFiniteLogitException _ -> ExitCode.BAD_INPUT;
             case UncheckedIOException _, IOException _ -> ExitCode.BAD_INPUT;
             case DeviceException _ -> ExitCode.DEVICE_OR_MEMORY;
             // What is left is a defect of this program: picocli's code 1, with the stack trace.

@@ -8,7 +8,9 @@ import nibble.datasets.Tokenizer;
 import nibble.engine.Backend;
 import nibble.engine.Generator;
 import nibble.engine.Llama;
+import nibble.engine.NonFiniteLogitException;
 import nibble.engine.SamplingOptions;
+import nibble.pack.WeightReader;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -89,20 +91,20 @@ final class GenerateCommand implements Callable<Integer> {
         if (maxNewTokens < 1) {
             throw new UsageException("--max-new-tokens " + maxNewTokens + ": at least 1");
         }
-        try (Backend backend = device.open();
+        try (Backend backend = device.open(terminal);
                 Checkpoint checkpoint = Checkpoint.open(model);
                 Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend)) {
-            terminal.note("device: " + backend.description());
+            int[] ids = promptIds(tokenizer, llama.contextTokens());
             TextStream text = new TextStream(tokenizer, terminal);
             long start = System.nanoTime();
-            Generator.generate(
-                    llama,
-                    tokenizer.encode(prompt, true),
-                    options,
-                    maxNewTokens,
-                    Set.copyOf(checkpoint.config().eosIds()),
-                    text::add);
+            try {
+                Generator.generate(
+                        llama, ids, options, maxNewTokens, Set.copyOf(checkpoint.config().eosIds()), text::add);
+            } catch (NonFiniteLogitException e) {
+                WeightReader.requireFinite(checkpoint);
+                throw e;
+            }
             terminal.out().println();
             terminal.out().flush();
             double seconds = (System.nanoTime() - start) / 1e9;
@@ -110,5 +112,17 @@ final class GenerateCommand implements Callable<Integer> {
                     + Figures.decimals(text.tokens() / seconds, 1) + " tokens/s");
         }
         return ExitCode.DONE;
+    }
+
+    private int[] promptIds(Tokenizer tokenizer, int contextTokens) {
+        int[] ids = tokenizer.encode(prompt, true);
+        if (ids.length == 0) {
+            throw new UsageException("--prompt is empty, and this model's tokenizer has no token to begin a text with");
+        }
+        if (ids.length >= contextTokens) {
+            throw new UsageException("--prompt has " + ids.length + " tokens, the model was made for " + contextTokens
+                    + " with what it adds; give a shorter one");
+        }
+        return ids;
     }
 }

@@ -1,5 +1,7 @@
 package nibble.cli;
 
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -8,6 +10,7 @@ import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
+import nibble.convert.SafetensorsFile;
 import nibble.convert.StoredTensor;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -22,7 +25,7 @@ import picocli.CommandLine.Parameters;
 final class InspectCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "PATH", description = "Folder of a checkpoint, or a GGUF file.")
+    @Parameters(paramLabel = "PATH", description = "Folder of a checkpoint, a GGUF file, or one safetensors file.")
     @SuppressWarnings("NullAway.Init")
     private Path path;
 
@@ -51,8 +54,18 @@ final class InspectCommand implements Callable<Integer> {
             long tensorBytes,
             List<Tensor> tensors) {}
 
+    /** What one file says of itself, without a config. */
+    record FileInspection(String format, Map<String, String> metadata, long tensorBytes, List<Tensor> tensors) {}
+
     @Override
     public Integer call() {
+        json.requireWritable();
+        if (Files.isRegularFile(path) && !path.toString().endsWith(".gguf")) {
+            try (Arena arena = Arena.ofShared()) {
+                inspectFile(SafetensorsFile.open(path, arena));
+            }
+            return ExitCode.DONE;
+        }
         try (Checkpoint checkpoint = Checkpoint.open(path)) {
             Inspection inspection = inspect(checkpoint);
             json.write(terminal, inspection);
@@ -63,19 +76,43 @@ final class InspectCommand implements Callable<Integer> {
         return ExitCode.DONE;
     }
 
+    private void inspectFile(SafetensorsFile file) {
+        List<Tensor> tensors = new ArrayList<>();
+        long bytes = 0;
+        for (String name : file.names()) {
+            StoredTensor tensor = StoredTensor.inPlace(file.tensor(name), file.path());
+            bytes += tensor.storedBytes();
+            if (isWanted(name)) {
+                tensors.add(tensor(tensor));
+            }
+        }
+        FileInspection found = new FileInspection("safetensors", file.metadata(), bytes, tensors);
+        json.write(terminal, found);
+        if (!json.toStandardOutput()) {
+            terminal.out().printf("safetensors file, metadata %s%n%n", found.metadata());
+            print(found.tensors(), found.tensorBytes(), "the file");
+        }
+    }
+
+    private boolean isWanted(String tensor) {
+        return layer < 0 || tensor.startsWith("model.layers." + layer + ".");
+    }
+
+    private static Tensor tensor(StoredTensor tensor) {
+        return new Tensor(
+                tensor.name(),
+                tensor.storage(),
+                tensor.spec().shape().dims(),
+                tensor.storedBytes(),
+                String.valueOf(tensor.file().getFileName()));
+    }
+
     private Inspection inspect(Checkpoint checkpoint) {
         LlamaConfig config = checkpoint.config();
         List<Tensor> tensors = new ArrayList<>();
-        String ofLayer = "model.layers." + layer + ".";
         for (String name : checkpoint.names()) {
-            if (layer < 0 || name.startsWith(ofLayer)) {
-                StoredTensor tensor = checkpoint.stored(name).orElseThrow();
-                tensors.add(new Tensor(
-                        name,
-                        tensor.storage(),
-                        tensor.spec().shape().dims(),
-                        tensor.storedBytes(),
-                        String.valueOf(tensor.file().getFileName())));
+            if (isWanted(name)) {
+                tensors.add(tensor(checkpoint.stored(name).orElseThrow()));
             }
         }
         String format = config.quantization()
@@ -108,9 +145,14 @@ final class InspectCommand implements Callable<Integer> {
                 found.keyValueHeads(),
                 found.vocabularySize(),
                 found.contextTokens());
+        print(found.tensors(), found.tensorBytes(), "the checkpoint");
+    }
+
+    private void print(List<Tensor> tensors, long totalBytes, String whole) {
+        var out = terminal.out();
         List<List<String>> rows = new ArrayList<>();
         Map<String, Long> bytesOfType = new TreeMap<>();
-        for (Tensor tensor : found.tensors()) {
+        for (Tensor tensor : tensors) {
             rows.add(List.of(
                     tensor.name(),
                     tensor.dtype(),
@@ -124,8 +166,7 @@ final class InspectCommand implements Callable<Integer> {
                 .forEach(out::println);
         out.println();
         bytesOfType.forEach((type, bytes) -> out.println(type + ": " + Figures.bytes(bytes)));
-        out.println(
-                found.tensors().size() + " tensors shown; the checkpoint holds " + Figures.bytes(found.tensorBytes()));
+        out.println(tensors.size() + " tensors shown; " + whole + " holds " + Figures.bytes(totalBytes));
         out.flush();
     }
 }

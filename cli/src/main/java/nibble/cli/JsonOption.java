@@ -30,6 +30,24 @@ final class JsonOption {
         return "-".equals(file);
     }
 
+    /**
+     * Looks, before hours of work, whether the file's folder is there.
+     *
+     * @throws UsageException if not
+     */
+    void requireWritable() {
+        if (file == null || toStandardOutput()) {
+            return;
+        }
+        Path target = Path.of(file).toAbsolutePath();
+        if (Files.isDirectory(target)) {
+            throw new UsageException("--json " + file + ": is a folder; give a file's name");
+        }
+        if (target.getParent() == null || !Files.isDirectory(target.getParent())) {
+            throw new UsageException("--json " + file + ": no folder " + target.getParent() + "; make it first");
+        }
+    }
+
     /** Writes {@code figures} where the option says, whole or not at all; does nothing without the option. */
     void write(Terminal terminal, Object figures) {
         if (file == null) {
@@ -47,7 +65,7 @@ final class JsonOption {
             Files.writeString(temporary, json);
             Files.move(temporary, target, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
-            throw new UncheckedIOException("--json " + file + ": cannot be written: " + e.getMessage(), e);
+            throw new UncheckedIOException("--json " + file + ": cannot be written: " + e, e);
         }
     }
 }

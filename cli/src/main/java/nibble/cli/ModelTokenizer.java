@@ -12,15 +12,26 @@ final class ModelTokenizer {
     private ModelTokenizer() {}
 
     static Tokenizer open(Path model) {
-        if (!Files.exists(model.resolve("tokenizer.json"))) {
-            try (Checkpoint checkpoint = Checkpoint.open(model)) {
-                Map<String, byte[]> made = checkpoint.madeFiles();
-                byte[] json = made.get("tokenizer.json");
-                if (json != null) {
-                    return Tokenizers.of(model, json, made.getOrDefault("tokenizer_config.json", new byte[0]));
-                }
-            }
+        Map<String, byte[]> made = made(model);
+        byte[] json = made.get("tokenizer.json");
+        return json == null
+                ? Tokenizers.open(model)
+                : Tokenizers.of(model, json, made.getOrDefault("tokenizer_config.json", new byte[0]));
+    }
+
+    /** Checks that whoever loads what is made of the model will have a tokenizer. */
+    static void require(Path model) {
+        if (!made(model).containsKey("tokenizer.json")) {
+            Tokenizers.require(model);
         }
-        return Tokenizers.open(model);
+    }
+
+    private static Map<String, byte[]> made(Path model) {
+        if (Files.exists(model.resolve("tokenizer.json"))) {
+            return Map.of();
+        }
+        try (Checkpoint checkpoint = Checkpoint.open(model)) {
+            return checkpoint.madeFiles();
+        }
     }
 }

@@ -7,7 +7,10 @@ public final class Nibble {
     private Nibble() {}
 
     public static void main(String[] arguments) {
-        int code = run(Terminal.system(), arguments);
+        Terminal terminal = Terminal.system();
+        Interruption.watch(terminal);
+        int code = run(terminal, arguments);
+        Interruption.commandFinished();
         // Worker threads are daemons, but a native library's may not be.
         System.exit(code);
     }

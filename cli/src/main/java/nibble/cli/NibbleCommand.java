@@ -17,7 +17,9 @@ import picocli.CommandLine.Spec;
             InspectCommand.class,
             PlanCommand.class,
             ConvertCommand.class,
-            DemoCommand.class
+            DemoCommand.class,
+            SelfTestCommand.class,
+            BenchCommand.class
         },
         footerHeading = "%nExit codes:%n",
         footer = {

@@ -8,8 +8,10 @@ import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
 import nibble.engine.Backend;
 import nibble.engine.Llama;
+import nibble.eval.NonFiniteLogProbabilityException;
 import nibble.eval.Perplexity;
 import nibble.eval.PerplexityResult;
+import nibble.pack.WeightReader;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -61,9 +63,9 @@ final class PerplexityCommand implements Callable<Integer> {
         if (context < 2 || windows != null && windows < 1) {
             throw new UsageException("--context must be at least 2 and --windows at least 1");
         }
+        json.requireWritable();
         PerplexityResult result;
-        try (Backend backend = device.open()) {
-            terminal.note("device: " + backend.description());
+        try (Backend backend = device.open(terminal)) {
             result = measure(terminal, backend, model, dataset, context, windows, "perplexity of " + model);
         }
         json.write(terminal, result);
@@ -101,14 +103,19 @@ final class PerplexityCommand implements Callable<Integer> {
             }
             TextDataset text =
                     dataset.equals("wikitext2") ? TextDataset.wikitext2Test() : TextDataset.file(Path.of(dataset));
-            return Perplexity.gptq(
-                    llama,
-                    tokenizer,
-                    text,
-                    context,
-                    windows == null ? OptionalInt.empty() : OptionalInt.of(windows),
-                    (done, total, perplexity) -> progress.at(
-                            (double) done / total, "perplexity so far " + Figures.decimals(perplexity, 3)));
+            try {
+                return Perplexity.gptq(
+                        llama,
+                        tokenizer,
+                        text,
+                        context,
+                        windows == null ? OptionalInt.empty() : OptionalInt.of(windows),
+                        (done, total, perplexity) -> progress.at(
+                                (double) done / total, "perplexity so far " + Figures.decimals(perplexity, 3)));
+            } catch (NonFiniteLogProbabilityException e) {
+                WeightReader.requireFinite(checkpoint);
+                throw e;
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import nibble.calibrate.QuantizationCost;
+import nibble.calibrate.Quantizer;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.engine.Backend;
@@ -71,8 +72,9 @@ final class PlanCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        json.requireWritable();
         Plan plan;
-        try (Backend backend = device.open()) {
+        try (Backend backend = device.open(terminal)) {
             plan = plan(backend);
         }
         json.write(terminal, plan);
@@ -102,6 +104,8 @@ final class PlanCommand implements Callable<Integer> {
         } else {
             config = LlamaConfig.read(model);
         }
+        Quantizer.requireFits(
+                config, Files.isDirectory(model) ? model.resolve("config.json") : model, quantization.spec());
         AwqCheckpointPlan output =
                 AwqCheckpointPlan.of(config, quantization.spec(), quantization.maxShardBytes());
         QuantizationCost cost = QuantizationCost.of(

@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 final class Progress implements AutoCloseable {
     private static final int STEPS = 1000;
     private static final double SECONDS_BETWEEN_LINES = 30;
+    private static final int TITLE_COLUMNS = 24;
 
     private final Terminal terminal;
     private final String what;
@@ -26,11 +27,9 @@ final class Progress implements AutoCloseable {
         this.what = what;
         if (terminal.interactive()) {
             bar = new ProgressBarBuilder()
-                    .setTaskName(what)
+                    .setTaskName(shortened(what))
                     .setInitialMax(STEPS)
                     .setStyle(ProgressBarStyle.COLORFUL_UNICODE_BAR)
-                    .hideEta()
-                    .setEtaFunction(state -> java.util.Optional.empty())
                     .setUpdateIntervalMillis(100)
                     .setConsumer(new ConsoleProgressBarConsumer(System.err))
                     .build();
@@ -47,16 +46,17 @@ final class Progress implements AutoCloseable {
      * @param detail a figure worth seeing now, or empty
      */
     void at(double fraction, String detail) {
+        if (bar != null) {
+            // The bar says itself how long it took and will take.
+            bar.stepTo(Math.round(fraction * STEPS));
+            bar.setExtraMessage(detail);
+            return;
+        }
         double seconds = seconds();
         String left = fraction > 0.01 && fraction < 1
                 ? "about " + Figures.duration(seconds * (1 - fraction) / fraction) + " left"
                 : "";
         String message = detail + (detail.isEmpty() || left.isEmpty() ? "" : ", ") + left;
-        if (bar != null) {
-            bar.stepTo(Math.round(fraction * STEPS));
-            bar.setExtraMessage(message);
-            return;
-        }
         int tenth = (int) Math.floor(fraction * 10 + 1e-9);
         if (tenth > lastTenth && fraction < 1 || seconds - lastLineSeconds > SECONDS_BETWEEN_LINES) {
             lastTenth = tenth;
@@ -68,6 +68,11 @@ final class Progress implements AutoCloseable {
                     Math.round(fraction * 100),
                     message.isEmpty() ? "" : ", " + message));
         }
+    }
+
+    /** Leaves room for the bar in 80 columns; a path's end says more than its beginning. */
+    private static String shortened(String what) {
+        return what.length() <= TITLE_COLUMNS ? what : "…" + what.substring(what.length() - TITLE_COLUMNS + 1);
     }
 
     double seconds() {

@@ -9,6 +9,7 @@ import nibble.calibrate.CheckpointQuantizer;
 import nibble.calibrate.Method;
 import nibble.calibrate.QuantizationReport;
 import nibble.calibrate.QuantizeOptions;
+import nibble.calibrate.Quantizer;
 import nibble.convert.Checkpoint;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
@@ -52,9 +53,10 @@ final class QuantizeCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         QuantizeOptions options = quantization.options(device.threads);
+        json.requireWritable();
         QuantizationReport report;
-        try (Backend backend = device.open()) {
-            terminal.note("device: " + backend.description());
+        try (Backend backend = device.open(terminal)) {
+            requireQuantizable(options);
             Optional<TokenBlocks> blocks =
                     options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(model));
             report = quantize(terminal, backend, model, out, options, blocks, "quantizing " + model);
@@ -64,6 +66,14 @@ final class QuantizeCommand implements Callable<Integer> {
             print(report);
         }
         return ExitCode.DONE;
+    }
+
+    /** Before the calibration text is read: a model that will be refused is refused at once, and by its own fault. */
+    private void requireQuantizable(QuantizeOptions options) {
+        try (Checkpoint source = Checkpoint.open(model)) {
+            Quantizer.requireFits(source.config(), model.resolve("config.json"), options.spec());
+        }
+        ModelTokenizer.require(model);
     }
 
     /** Quantizes {@code model} into {@code out}, showing progress under {@code title}. */

@@ -8,12 +8,15 @@ import java.io.PrintWriter;
  * @param interactive whether {@code err} is a terminal that can redraw a line
  */
 record Terminal(PrintWriter out, PrintWriter err, boolean interactive) {
+    /** Set by the launcher, since Java cannot tell whether standard error alone is a terminal. */
+    private static final String INTERACTIVE = "nibble.interactive";
+
     static Terminal system() {
         java.nio.charset.Charset utf8 = java.nio.charset.StandardCharsets.UTF_8;
         return new Terminal(
                 new PrintWriter(System.out, true, utf8),
                 new PrintWriter(System.err, true, utf8),
-                System.console() != null && System.console().isTerminal());
+                Boolean.getBoolean(INTERACTIVE));
     }
 
     void note(String line) {

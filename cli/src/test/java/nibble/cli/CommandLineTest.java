@@ -1,7 +1,6 @@
 package nibble.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -12,6 +11,8 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The commands as a person or a script would type them, on the bundled model. */
 class CommandLineTest {
@@ -202,20 +203,52 @@ class CommandLineTest {
         assertThat(names(folder)).containsExactly("model");
     }
 
-    @Test
-    void plan_gives_llama_2_70b_from_its_config_alone() throws IOException {
-        Path config = Files.writeString(folder.resolve("config.json"), """
-                {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 8192,
-                 "intermediate_size": 28672, "max_position_embeddings": 4096, "num_attention_heads": 64,
-                 "num_hidden_layers": 80, "num_key_value_heads": 8, "rms_norm_eps": 1e-05, "torch_dtype": "float16",
-                 "vocab_size": 32000, "tie_word_embeddings": false, "bos_token_id": 1, "eos_token_id": 2}
-                """);
+    /** The sizes that model repositories show, and the bytes that they stand for. */
+    @ParameterizedTest
+    @CsvSource({"70b, 36.61, 36614030778", "13b, 7.25, 7247987304", "7b, 3.89, 3889391480"})
+    void plan_gives_llama_2_exactly_from_its_config_alone(String size, String gigabytes, long bytes) throws IOException {
+        Path config = Path.of(
+                System.getProperty("nibble.root"),
+                "convert/src/test/resources/nibble/convert/llama-2-" + size + "-config.json");
 
-        assertThat(terminal.run("plan", config.toString(), "--json", "-"))
-                .as(terminal.err())
-                .isEqualTo(ExitCode.DONE);
-        assertThat(JSON.readTree(terminal.out()).get("weight_file_bytes").asLong() / 1e9)
-                .isCloseTo(36.61, within(0.005));
+        assertThat(terminal.run("plan", config.toString(), "--json", "-")).as(terminal.err()).isEqualTo(ExitCode.DONE);
+        long planned = JSON.readTree(terminal.out()).get("weight_file_bytes").asLong();
+        assertThat(planned).isEqualTo(bytes);
+        assertThat(Figures.bytes(planned)).isEqualTo(gigabytes + " GB");
+    }
+
+    @Test
+    void inspect_takes_a_single_file() throws IOException {
+        Path file = MODEL.resolve("model-00002-of-00003.safetensors");
+        assertThat(terminal.run("inspect", file.toString(), "--layer", "2", "--json", "-")).isEqualTo(ExitCode.DONE);
+        JsonNode found = JSON.readTree(terminal.out());
+        assertThat(found.get("tensor_bytes").asLong()).isBetween(4_000_000L, Files.size(file));
+        assertThat(found.get("tensors").findValuesAsText("name"))
+                .contains("model.layers.2.mlp.up_proj.weight")
+                .allMatch(name -> name.startsWith("model.layers.2."));
+    }
+
+    @Test
+    void figures_for_a_folder_that_is_not_there_are_refused_before_any_work() {
+        Path nowhere = folder.resolve("none/figures.json");
+        assertThat(terminal.run("quantize", MODEL.toString(), folder.resolve("out").toString(), "--json", nowhere.toString()))
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("none/figures.json", "make it first");
+        assertThat(folder).isEmptyDirectory();
+    }
+
+    @Test
+    void a_prompt_longer_than_the_model_is_wrong_usage() {
+        assertThat(terminal.run("generate", MODEL.toString(), "--prompt", "The ".repeat(5000)))
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("tokens, the model was made for 4096").doesNotContain("\tat ");
+    }
+
+    @Test
+    void the_demo_refuses_a_folder_in_use_before_it_measures() throws IOException {
+        Files.createDirectory(folder.resolve("wiki-7m-awq"));
+        assertThat(terminal.run("demo", "--keep", folder.toString())).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("wiki-7m-awq is there already");
     }
 
     private static List<String> names(Path folder) throws IOException {

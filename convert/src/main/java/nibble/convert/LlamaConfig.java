@@ -69,9 +69,9 @@ public record LlamaConfig(
     }
 
     /**
-     * As {@link #read}, of a config that is in memory already.
+     * As {@link #read}, of JSON that need not come from a file.
      *
-     * @param configJson the file it comes from, for messages
+     * @param configJson what messages name
      */
     public static LlamaConfig of(Path configJson, ObjectNode json) {
         ConfigKeys keys = new ConfigKeys(configJson, json, "");

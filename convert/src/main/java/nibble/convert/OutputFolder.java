@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayDeque;
@@ -52,12 +53,12 @@ public final class OutputFolder implements AutoCloseable {
             Path partial = parent.resolve("." + name + ".partial-" + UUID.randomUUID().toString().substring(0, 8));
             OutputFolder folder = new OutputFolder(target, partial, made);
             try {
+                Runtime.getRuntime().addShutdownHook(folder.atShutdown);
                 Files.createDirectory(partial);
-            } catch (IOException e) {
-                folder.deleteAll();
+            } catch (IOException | IllegalStateException e) {
+                folder.close();
                 throw e;
             }
-            Runtime.getRuntime().addShutdownHook(folder.atShutdown);
             return folder;
         } catch (IOException e) {
             throw OutputException.of(target, "making the output folder", e);
@@ -108,24 +109,34 @@ public final class OutputFolder implements AutoCloseable {
      * @throws OutputException if the disk refuses or another program has filled the target meanwhile
      */
     public void commit() {
-        if (done) {
-            throw new IllegalStateException("the output folder is closed or committed already");
-        }
+        requireOpen();
         try {
             Durable.syncTree(partial);
-            refuseOccupied(target);
-            Files.move(partial, target, StandardCopyOption.ATOMIC_MOVE);
-            done = true;
-            removeHook();
+            giveName();
             Durable.sync(target.resolveSibling("."));
         } catch (IOException e) {
             throw OutputException.of(target, "giving the finished output its name", e);
         }
     }
 
+    /** In one piece for the shutdown hook, which either comes before it or finds nothing to delete. */
+    private synchronized void giveName() throws IOException {
+        requireOpen();
+        refuseOccupied(target);
+        Files.move(partial, target, StandardCopyOption.ATOMIC_MOVE);
+        done = true;
+        removeHook();
+    }
+
+    private synchronized void requireOpen() {
+        if (done) {
+            throw new IllegalStateException("the output folder is closed or committed already");
+        }
+    }
+
     /** Deletes everything that was made unless it was committed. */
     @Override
-    public void close() {
+    public synchronized void close() {
         if (done) {
             return;
         }
@@ -150,8 +161,22 @@ public final class OutputFolder implements AutoCloseable {
         }
     }
 
-    private void deletePartialQuietly() {
+    /** The shutdown hook. The program goes on while it runs, so it must not be able to write into what is deleted. */
+    private synchronized void deletePartialQuietly() {
+        if (done) {
+            return;
+        }
+        done = true;
         try {
+            // Under another name first: what is still written by the old one then fails, instead of coming in between the
+            // last file's deletion and the folder's.
+            Path doomed = partial.resolveSibling(partial.getFileName() + ".deleted");
+            try {
+                Files.move(partial, doomed, StandardCopyOption.ATOMIC_MOVE);
+                Durable.deleteTree(doomed);
+            } catch (NoSuchFileException e) {
+                // Not made yet, or gone with a folder around it.
+            }
             deleteAll();
         } catch (IOException e) {
             System.err.println(partial + ": could not be removed: " + e);

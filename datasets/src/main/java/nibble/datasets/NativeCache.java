@@ -1,12 +1,16 @@
 package nibble.datasets;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Where native libraries are unpacked: {@code $NIBBLE_CACHE}, else {@code ~/.cache/nibble}, else a temporary folder.
+ * Where native libraries are unpacked: {@code $NIBBLE_CACHE}, else {@code ~/.cache/nibble}, else a temporary folder that is
+ * gone when the JVM ends.
  */
 final class NativeCache {
     private static final Path FOLDER = choose(System.getenv("NIBBLE_CACHE"), System.getProperty("user.home"));
@@ -34,9 +38,21 @@ final class NativeCache {
         }
         try {
             // A fresh folder that only this user can enter: a fixed name in a shared one could be planted by another.
-            return Files.createTempDirectory("nibble-cache-");
+            Path folder = Files.createTempDirectory("nibble-cache-");
+            Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(folder), "delete " + folder));
+            return folder;
         } catch (IOException e) {
             throw new BadDatasetException("no folder for the tokenizer library: " + e + "; set NIBBLE_CACHE", e);
+        }
+    }
+
+    private static void delete(Path folder) {
+        try (Stream<Path> tree = Files.walk(folder)) {
+            for (Path path : tree.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(path);
+            }
+        } catch (IOException | UncheckedIOException e) {
+            System.err.println(folder + ": could not be removed: " + e);
         }
     }
 }

@@ -49,6 +49,18 @@ public final class Tokenizers {
         }
     }
 
+    /**
+     * Checks that a folder has a tokenizer for whoever loads the model, be it one that is not read here.
+     *
+     * @throws BadDatasetException if it has neither {@code tokenizer.json} nor {@code tokenizer.model}
+     */
+    public static void require(Path folder) {
+        if (!Files.isRegularFile(folder.resolve("tokenizer.json")) && !Files.isRegularFile(folder.resolve("tokenizer.model"))) {
+            throw new BadDatasetException(folder
+                    + ": no tokenizer, looked for tokenizer.json and tokenizer.model; copy it from the model's repository");
+        }
+    }
+
     private static Optional<String> bosToken(Path config) {
         if (!Files.isRegularFile(config)) {
             return Optional.empty();

@@ -133,6 +133,9 @@ public interface Backend extends AutoCloseable {
      */
     void addSecondMoment(Matrix x, Matrix moment);
 
+    /** Waits until all that was asked is done; only timing needs it, since {@code download} waits too. */
+    default void synchronize() {}
+
     @Override
     void close();
 }

@@ -1,25 +1,47 @@
 package nibble.engine;
 
+import nibble.engine.cuda.CudaBackend;
+
 /** Opens a backend by the name of its device. */
 public final class Backends {
     private Backends() {}
 
-    /**
-     * @param device {@code auto} or {@code cpu}: {@link VectorBackend}; {@code reference}: {@link ReferenceBackend}
-     * @param threads at least 1
-     * @throws DeviceException for a device this version has no backend for
-     */
+    /** {@link #open(String, int, long)} with all memory of the device. */
     public static Backend open(String device, int threads) {
+        return open(device, threads, Long.MAX_VALUE);
+    }
+
+    /**
+     * @param device {@code cuda:N}; {@code cpu}: {@link VectorBackend}; {@code reference}: {@link ReferenceBackend}; {@code auto}:
+     *     {@code cuda:0} where a card can be used, else {@code cpu}
+     * @param threads of the host, at least 1
+     * @param deviceMemory most bytes to take of a card
+     * @throws DeviceException for a device that is not there or not known
+     */
+    public static Backend open(String device, int threads, long deviceMemory) {
         if (threads < 1) {
             throw new DeviceException("device " + device + ": " + threads + " threads asked, at least 1 needed");
         }
-        if (device.startsWith("cuda")) {
-            throw new DeviceException("device " + device + ": no CUDA backend in this version; use --device cpu");
+        if (device.startsWith("cuda:")) {
+            return CudaBackend.open(ordinal(device), deviceMemory, threads);
         }
         return switch (device) {
-            case "auto", "cpu" -> new VectorBackend(threads);
+            case "auto" -> CudaBackend.missing().isEmpty()
+                    ? CudaBackend.open(0, deviceMemory, threads)
+                    : new VectorBackend(threads);
+            case "cpu" -> new VectorBackend(threads);
             case "reference" -> new ReferenceBackend();
-            default -> throw new DeviceException("device " + device + ": unknown; auto, cpu and reference are known");
+            default ->
+                throw new DeviceException(
+                        "device " + device + ": unknown; auto, cpu, reference, cuda:0, cuda:1 and so on are known");
         };
+    }
+
+    private static int ordinal(String device) {
+        try {
+            return Integer.parseInt(device, "cuda:".length(), device.length(), 10);
+        } catch (NumberFormatException e) {
+            throw new DeviceException("device " + device + ": a number is expected after cuda:, as in cuda:0", e);
+        }
     }
 }

@@ -17,10 +17,10 @@ public final class Llama implements LanguageModel {
     private final PlacedModel placed;
     private final Forward forward;
 
-    private Llama(ModelWeights weights, Backend backend) {
+    private Llama(ModelWeights weights, Backend backend, PlacedModel placed) {
         this.weights = weights;
         this.backend = backend;
-        this.placed = backend.place(weights);
+        this.placed = placed;
         this.forward = new Forward(weights.config(), backend);
     }
 
@@ -30,7 +30,12 @@ public final class Llama implements LanguageModel {
     }
 
     public static Llama of(ModelWeights weights, Backend backend) {
-        return new Llama(weights, backend);
+        return of(weights, backend, backend.place(weights));
+    }
+
+    /** A model whose weights the backend has placed already; they are this model's from now on. */
+    public static Llama of(ModelWeights weights, Backend backend, PlacedModel placed) {
+        return new Llama(weights, backend, placed);
     }
 
     public ModelWeights weights() {

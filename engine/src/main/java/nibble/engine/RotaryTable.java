@@ -11,9 +11,17 @@ import nibble.convert.Rope;
  */
 public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
 
+    /** The unscaled table of positions 0 to {@code positions - 1}. */
+    public static RotaryTable of(double theta, int headDim, int positions) {
+        return of(plain(theta, headDim), positions);
+    }
+
     /** The table of positions 0 to {@code positions - 1} for a sequence of {@code sequenceLength} tokens. */
     public static RotaryTable of(LlamaConfig config, int positions, int sequenceLength) {
-        double[] frequencies = frequencies(config.rope(), config.headDim(), config.maxPositions(), sequenceLength);
+        return of(frequencies(config.rope(), config.headDim(), config.maxPositions(), sequenceLength), positions);
+    }
+
+    private static RotaryTable of(double[] frequencies, int positions) {
         int half = frequencies.length;
         float[] cos = new float[Math.multiplyExact(positions, half)];
         float[] sin = new float[cos.length];
@@ -28,7 +36,7 @@ public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
     }
 
     /** Whether the frequencies of this model depend on the length of the sequence. */
-    static boolean growsWithSequence(Rope rope) {
+    public static boolean growsWithSequence(Rope rope) {
         return rope.scaling() instanceof Rope.DynamicNtk;
     }
 

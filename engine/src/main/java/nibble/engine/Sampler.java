@@ -29,7 +29,7 @@ public final class Sampler {
      * The next token, which is also observed.
      *
      * @param logits [vocabulary]; not changed
-     * @throws IllegalStateException where no logit is a number, or one is NaN
+     * @throws NonFiniteLogitException where no logit is a number, or one is NaN
      */
     public int next(float[] logits) {
         double[] scores = penalized(logits);
@@ -42,7 +42,7 @@ public final class Sampler {
         double[] scores = new double[logits.length];
         for (int i = 0; i < logits.length; i++) {
             if (Float.isNaN(logits[i]) || logits[i] == Float.POSITIVE_INFINITY) {
-                throw new IllegalStateException("logit of token " + i + " is " + logits[i]
+                throw new NonFiniteLogitException("logit of token " + i + " is " + logits[i]
                         + "; the model's weights are damaged or its activations overflow");
             }
             double penalty = seen.get(i) ? options.repetitionPenalty() : 1;

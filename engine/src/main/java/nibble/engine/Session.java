@@ -1,5 +1,6 @@
 package nibble.engine;
 
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -12,13 +13,12 @@ public final class Session implements AutoCloseable {
     private final Llama model;
     private final Forward forward;
     private final KeyValueCache cache;
-    private final @Nullable Decoder decoder;
+    private @Nullable Optional<Decoder> decoder;
 
     Session(Llama model, int capacity) {
         this.model = model;
         this.forward = new Forward(model.weights().config(), model.backend());
         this.cache = new KeyValueCache(model.weights().config(), model.backend(), capacity);
-        this.decoder = model.backend().decoder(model.placed(), cache).orElse(null);
     }
 
     /** Tokens so far. */
@@ -46,9 +46,9 @@ public final class Session implements AutoCloseable {
             throw new IllegalArgumentException("context overflow: " + cache.length() + " tokens held and " + ids.length
                     + " to append, the session's capacity is " + cache.capacity());
         }
-        if (ids.length == 1 && decoder != null) {
+        if (ids.length == 1 && decoder().isPresent()) {
             Extents.ids(model.placed().embedding(), ids);
-            float[] logits = decoder.next(ids[0]);
+            float[] logits = decoder().get().next(ids[0]);
             cache.advance(1);
             return logits;
         }
@@ -69,10 +69,18 @@ public final class Session implements AutoCloseable {
         }
     }
 
+    /** Made when first needed: a session that only reads a prompt does without. */
+    private Optional<Decoder> decoder() {
+        if (decoder == null) {
+            decoder = model.backend().decoder(model.placed(), cache);
+        }
+        return decoder;
+    }
+
     @Override
     public void close() {
         if (decoder != null) {
-            decoder.close();
+            decoder.ifPresent(Decoder::close);
         }
         forward.close();
         cache.close();

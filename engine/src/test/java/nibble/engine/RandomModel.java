@@ -11,9 +11,11 @@ import nibble.convert.DType;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.Rope;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.QuantizedLinear;
 
 /** Small models and matrices of seeded random numbers. */
-final class RandomModel {
+public final class RandomModel {
     private RandomModel() {}
 
     static LlamaConfig config(Rope.Scaling scaling, int maxPositions) {
@@ -56,6 +58,62 @@ final class RandomModel {
                 weight(random, c.vocabularySize(), c.hiddenSize()));
     }
 
+    /**
+     * A model of extents that CUDA can compute with: fp16 weights, or 4-bit ones.
+     *
+     * @param groupSize 0 for fp16
+     */
+    public static ModelWeights forCuda(int groupSize, int layers) {
+        LlamaConfig c = new LlamaConfig(
+                "LlamaForCausalLM", 256, 384, layers, 4, 2, 64, 101, 128, 1e-5, new Rope(10000, new Rope.None()), false,
+                DType.F16, 1, List.of(2), Optional.empty(), JsonNodeFactory.instance.objectNode());
+        Random random = new Random(layers);
+        List<DecoderLayer> made = new ArrayList<>();
+        for (int layer = 0; layer < layers; layer++) {
+            Map<LlamaLinear, Weight> w = new EnumMap<>(LlamaLinear.class);
+            for (LlamaLinear linear : LlamaLinear.values()) {
+                int out = c.outFeatures(linear);
+                int in = c.inFeatures(linear);
+                w.put(linear, groupSize == 0 ? half(random, out, in) : nibbles(random, out, in, groupSize));
+            }
+            made.add(DecoderLayer.of(halves(norm(random, c.hiddenSize())), w, halves(norm(random, c.hiddenSize()))));
+        }
+        return new ModelWeights(
+                c,
+                half(random, c.vocabularySize(), c.hiddenSize()),
+                made,
+                halves(norm(random, c.hiddenSize())),
+                half(random, c.vocabularySize(), c.hiddenSize()));
+    }
+
+    private static DenseWeight half(Random random, int out, int in) {
+        float[] values = values(random, out * in);
+        for (int i = 0; i < values.length; i++) {
+            values[i] /= (float) Math.sqrt(in);
+        }
+        return DenseWeight.of("random", halves(values), out, in);
+    }
+
+    private static float[] halves(float[] values) {
+        for (int i = 0; i < values.length; i++) {
+            values[i] = Float.float16ToFloat(Float.floatToFloat16(values[i]));
+        }
+        return values;
+    }
+
+    private static QuantizedWeight nibbles(Random random, int out, int in, int groupSize) {
+        QuantizationSpec spec = new QuantizationSpec(4, groupSize);
+        byte[] codes = new byte[out * in / 2];
+        random.nextBytes(codes);
+        byte[] zeros = new byte[out * spec.groups(in)];
+        short[] scales = new short[zeros.length];
+        for (int i = 0; i < zeros.length; i++) {
+            zeros[i] = (byte) (6 + random.nextInt(4));
+            scales[i] = Float.floatToFloat16((float) ((0.5 + random.nextDouble()) / 4.6 / Math.sqrt(in)));
+        }
+        return new QuantizedWeight(new QuantizedLinear(out, in, spec, codes, zeros, scales));
+    }
+
     static DenseWeight weight(Random random, int out, int in) {
         float[] values = values(random, out * in);
         float scale = (float) (1 / Math.sqrt(in));
@@ -81,7 +139,7 @@ final class RandomModel {
         return values;
     }
 
-    static int[] ids(long seed, int n, int vocabulary) {
+    public static int[] ids(long seed, int n, int vocabulary) {
         return new Random(seed).ints(n, 0, vocabulary).toArray();
     }
 }

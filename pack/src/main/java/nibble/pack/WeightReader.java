@@ -9,6 +9,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import nibble.convert.BadCheckpointException;
+import nibble.convert.Checkpoint;
 import nibble.convert.DType;
 import nibble.convert.Shape;
 import nibble.convert.TensorView;
@@ -89,6 +90,37 @@ public final class WeightReader {
             halves.set(SHORT, 2 * i, bits);
         }
         return halves;
+    }
+
+    /**
+     * Looks at every element of every F16, BF16 and F32 tensor of a checkpoint, scales of quantized linears included.
+     *
+     * @throws BadCheckpointException naming the first element that is NaN or infinite
+     */
+    public static void requireFinite(Checkpoint checkpoint) {
+        for (String name : checkpoint.names()) {
+            requireFinite(checkpoint.tensor(name), checkpoint.fileOf(name));
+        }
+    }
+
+    private static void requireFinite(TensorView tensor, Path file) {
+        if (!tensor.dtype().isWeight()) {
+            return;
+        }
+        MemorySegment data = tensor.data();
+        long elements = tensor.shape().elements();
+        for (long i = 0; i < elements; i++) {
+            float value =
+                    switch (tensor.dtype()) {
+                        case F16 -> Float.float16ToFloat(data.get(SHORT, 2 * i));
+                        case BF16 -> Float.intBitsToFloat(data.get(SHORT, 2 * i) << 16);
+                        case F32 -> data.get(FLOAT, 4 * i);
+                        case F64, I64, I32, I16, I8, U8, BOOL -> throw notAWeight(tensor, file);
+                    };
+            if (!Float.isFinite(value)) {
+                throw notFinite(tensor, file, i, value);
+            }
+        }
     }
 
     private static BadCheckpointException notAWeight(TensorView tensor, Path file) {

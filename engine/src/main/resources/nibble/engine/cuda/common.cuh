@@ -5,11 +5,25 @@
 
 #pragma once
 
+#ifndef INFINITY
+#define INFINITY __int_as_float(0x7f800000)
+#endif
+
 typedef unsigned short half_t;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
 #define DEVICE static __device__ __forceinline__
+
+// Whether two types are one; NVRTC has neither <type_traits> nor the built-in of other compilers.
+template <class A, class B>
+struct SameType {
+    static constexpr bool value = false;
+};
+template <class A>
+struct SameType<A, A> {
+    static constexpr bool value = true;
+};
 
 // --- fp16 <-> fp32 ------------------------------------------------------------------------------------------------
 
@@ -48,6 +62,13 @@ DEVICE float warp_max(float v) {
 #pragma unroll
     for (int d = 16; d > 0; d >>= 1) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, d));
     return v;
+}
+
+// The barrier of the first THREADS threads of a block; others take no part.
+template <int THREADS>
+DEVICE void sync_threads() {
+    __syncwarp();
+    asm volatile("bar.sync 1, %0;" ::"n"(THREADS) : "memory");
 }
 
 // --- asynchronous copies to shared memory (sm_80) -------------------------------------------------------------------

@@ -1,0 +1,257 @@
+package nibble.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Damaged, inconsistent and unsupported models: exit code 3, a message that says where and what, nothing left behind. */
+class BadInputTest {
+    private static final Path BUNDLED = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
+    private static final String SHARD = "model-00002-of-00003.safetensors";
+    private static final String INDEX = "model.safetensors.index.json";
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    private Path folder;
+
+    @SuppressWarnings("NullAway.Init")
+    private Path model;
+
+    private final TerminalCapture terminal = new TerminalCapture();
+
+    /** A change to a model's folder. */
+    private interface Damage extends Consumer<Path> {}
+
+    @BeforeEach
+    void copyTheModel() throws IOException {
+        model = Files.createDirectory(folder.resolve("model"));
+        for (String name : names(BUNDLED)) {
+            Files.copy(BUNDLED.resolve(name), model.resolve(name));
+        }
+    }
+
+    static Stream<Arguments> damages() {
+        return Stream.of(
+                damage("a shard cut short", shard(b -> Arrays.copyOf(b, 1_000_000)), SHARD, "tensor model.layers.", "cut short"),
+                damage("a shard with bytes to spare", shard(b -> Arrays.copyOf(b, b.length + 2)), SHARD, "belong to no tensor"),
+                damage("tensors that overlap", header("394240,394752", "394224,394736"), SHARD, "model.layers.", "starts at data byte"),
+                damage("a tensor out of range", header("4721664]", "4721666]"), SHARD, "tensor", "4721666"),
+                damage("a header longer than the file", shard(BadInputTest::longHeader), SHARD, "byte 0", "50000000", "cut short"),
+                damage("a header that is no JSON", header("{\"", "{}"), SHARD, "no valid safetensors header"),
+                damage("an index that names a missing file", replace(INDEX, SHARD, "none.safetensors"), INDEX, "none.safetensors"),
+                damage("an index that names a missing tensor", replace(INDEX, "model.norm.", "model.norma."), INDEX, "model.norma."),
+                damage("an index that leaves its folder", replace(INDEX, SHARD, "../" + SHARD), INDEX, "../" + SHARD, "plain name"),
+                damage("shapes of another config", config(c -> c.put("intermediate_size", 1024)), "gate_proj", "[768, 256]", "[1024, 256]"),
+                damage("another architecture", config(c -> c.putArray("architectures").add("GemmaForCausalLM")), "config.json", "GemmaForCausalLM"),
+                damage("another rope type", config(c -> c.putObject("rope_scaling").put("rope_type", "yarn")), "config.json", "yarn", "llama3"),
+                damage("a NaN", element(0x7e00), SHARD, "mlp.down_proj.weight element [1, 9] is NaN", "download it again"),
+                damage("an infinity", element(0xfc00), SHARD, "mlp.down_proj.weight element [1, 9] is -Infinity"),
+                damage("no tokenizer", removal("tokenizer.json", "tokenizer.model"), "no tokenizer", "tokenizer.json"),
+                damage("no config", removal("config.json"), "no config.json"),
+                damage("a config that is no JSON", replace("config.json", "{", "["), "config.json", "no valid JSON"),
+                damage("PyTorch weights that are none", BadInputTest::toPyTorch, "pytorch_model.bin", "no zip file"));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("damages")
+    void is_refused_by_name_and_nothing_is_left(String what, Damage damage, List<String> message) throws IOException {
+        damage.accept(model);
+
+        assertThat(terminal.run("quantize", model.toString(), folder.resolve("made/out").toString(), "--method", "rtn"))
+                .isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(terminal.err()).contains(message).doesNotContain("\tat ");
+        assertThat(names(folder)).containsExactly("model");
+    }
+
+    @Test
+    void a_folder_that_is_not_there_is_said_before_anything_else() throws IOException {
+        assertThat(terminal.run("quantize", folder.resolve("none").toString(), folder.resolve("out").toString()))
+                .isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(terminal.err()).contains("none: no such folder");
+        assertThat(names(folder)).containsExactly("model");
+    }
+
+    @Test
+    void a_tokenizer_that_cannot_be_read_here_is_no_hindrance_to_plain_rounding() throws IOException {
+        removal("tokenizer.json").accept(model);
+        // As Meta's Llama 3 has it: tokens in base64.
+        Files.writeString(model.resolve("tokenizer.model"), "IQ== 0\nIg== 1\n");
+        Path out = folder.resolve("out");
+
+        assertThat(terminal.run("quantize", model.toString(), out.toString(), "--method", "rtn")).isEqualTo(ExitCode.DONE);
+        assertThat(out.resolve("tokenizer.model")).hasSameBinaryContentAs(model.resolve("tokenizer.model"));
+
+        TerminalCapture awq = new TerminalCapture();
+        assertThat(awq.run("quantize", model.toString(), folder.resolve("other").toString())).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(awq.err()).contains("tokenizer.model alone is not read");
+    }
+
+    @Test
+    void a_sentencepiece_model_alone_becomes_a_tokenizer_json() throws IOException {
+        removal("tokenizer.json").accept(model);
+        Path out = folder.resolve("out");
+
+        assertThat(terminal.run("quantize", model.toString(), out.toString(), "--method", "rtn")).isEqualTo(ExitCode.DONE);
+        assertThat(out.resolve("tokenizer.json")).exists();
+        assertThat(new TerminalCapture().run("eval", "perplexity", model.toString(), "--windows", "1", "--context", "64"))
+                .isEqualTo(ExitCode.DONE);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"eval perplexity MODEL --windows 1 --context 64", "generate MODEL --prompt The --max-new-tokens 2"})
+    void a_NaN_is_named_by_whatever_meets_it(String command) {
+        element(0x7e00).accept(model);
+        String[] arguments = command.replace("MODEL", model.toString()).split(" ");
+
+        assertThat(terminal.run(arguments)).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(terminal.err())
+                .contains(SHARD, "mlp.down_proj.weight element [1, 9] is NaN")
+                .doesNotContain("\tat ");
+    }
+
+    static Stream<Arguments> configsNoGroupFits() {
+        return Stream.of(
+                Arguments.of(
+                        config(c -> c.put("hidden_size", 192).put("num_attention_heads", 2).put("num_key_value_heads", 1)),
+                        List.of("q_proj.weight", "192", "group size 128", "-1")),
+                Arguments.of(
+                        config(c -> c.put("head_dim", 4).put("num_attention_heads", 32).put("num_key_value_heads", 1)),
+                        List.of("k_proj.weight", "out-features 4", "multiple of 8")),
+                Arguments.of(
+                        config(c -> c.putObject("quantization_config").put("quant_method", "awq").put("bits", 4).put("group_size", 128)),
+                        List.of("quantized already", "fp16 original")));
+    }
+
+    @ParameterizedTest
+    @MethodSource("configsNoGroupFits")
+    void plan_refuses_what_quantize_would(Damage change, List<String> message) {
+        change.accept(model);
+        Path config = model.resolve("config.json");
+
+        assertThat(terminal.run("plan", config.toString())).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(terminal.err()).contains(config.toString()).contains(message).doesNotContain("\tat ");
+    }
+
+    private static Arguments damage(String what, Damage damage, String... message) {
+        return Arguments.of(what, damage, List.of(message));
+    }
+
+    private static Damage file(String name, UnaryOperator<byte[]> change) {
+        return model -> {
+            Path file = model.resolve(name);
+            try {
+                Files.write(file, change.apply(Files.readAllBytes(file)));
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        };
+    }
+
+    private static Damage shard(UnaryOperator<byte[]> change) {
+        return file(SHARD, change);
+    }
+
+    private static Damage replace(String name, String found, String instead) {
+        return file(name, bytes -> replaced(new String(bytes, StandardCharsets.UTF_8), found, instead)
+                .getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** A change of as many bytes to the header of the shard. */
+    private static Damage header(String found, String instead) {
+        return shard(bytes -> replaced(new String(bytes, StandardCharsets.ISO_8859_1), found, instead)
+                .getBytes(StandardCharsets.ISO_8859_1));
+    }
+
+    private static String replaced(String text, String found, String instead) {
+        assertThat(text).contains(found);
+        return text.replace(found, instead);
+    }
+
+    private static byte[] longHeader(byte[] shard) {
+        ByteBuffer.wrap(shard).order(ByteOrder.LITTLE_ENDIAN).putLong(0, 50_000_000);
+        return shard;
+    }
+
+    /** Sets element [1, 9] of the shard's first down_proj, whose rows have 768 elements. */
+    private static Damage element(int bits) {
+        return shard(bytes -> {
+            ByteBuffer shard = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+            int headerBytes = Math.toIntExact(shard.getLong(0));
+            try {
+                for (var tensor : JSON.readTree(bytes, 8, headerBytes).properties()) {
+                    if (tensor.getKey().endsWith("1.mlp.down_proj.weight")) {
+                        int begin = tensor.getValue().get("data_offsets").get(0).asInt();
+                        shard.putShort(8 + headerBytes + begin + 2 * (768 + 9), (short) bits);
+                    }
+                }
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+            return bytes;
+        });
+    }
+
+    private static Damage config(Consumer<ObjectNode> change) {
+        return file("config.json", bytes -> {
+            try {
+                ObjectNode json = (ObjectNode) JSON.readTree(bytes);
+                change.accept(json);
+                return JSON.writeValueAsBytes(json);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        });
+    }
+
+    private static Damage removal(String... names) {
+        return model -> {
+            try {
+                for (String name : names) {
+                    Files.delete(model.resolve(name));
+                }
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        };
+    }
+
+    private static void toPyTorch(Path model) {
+        try {
+            for (String name : names(model)) {
+                if (name.contains("safetensors")) {
+                    Files.delete(model.resolve(name));
+                }
+            }
+            Files.writeString(model.resolve("pytorch_model.bin"), "PK");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static List<String> names(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.map(file -> file.getFileName().toString()).sorted().toList();
+        }
+    }
+}

@@ -1,0 +1,277 @@
+package nibble.engine.bench;
+
+import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.function.IntConsumer;
+import nibble.convert.LlamaConfig;
+import nibble.convert.LlamaLinear;
+import nibble.engine.AttentionShape;
+import nibble.engine.Backend;
+import nibble.engine.DecoderLayer;
+import nibble.engine.DenseWeight;
+import nibble.engine.Forward;
+import nibble.engine.Llama;
+import nibble.engine.Matrix;
+import nibble.engine.ModelWeights;
+import nibble.engine.PlacedModel;
+import nibble.engine.RotaryTable;
+import nibble.engine.Session;
+import nibble.engine.Taps;
+import nibble.engine.Weight;
+import nibble.engine.Workers;
+import nibble.engine.cuda.CudaBackend;
+import nibble.pack.QuantizationSpec;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Times a backend on random weights. Every layer has weights of its own in memory, so that none stays in a cache; activations
+ * are random too, because power, and so clocks, depend on the data.
+ */
+public final class EngineBenchmark {
+    private static final double ENOUGH_SECONDS = 1.0;
+    private static final int LEAST_REPEATS = 5;
+    private static final int MOST_REPEATS = 400;
+
+    /**
+     * What to time.
+     *
+     * @param config of the model, with as many layers as shall lie in memory
+     * @param shapeLayers layers of the whole model, for tokens/s
+     * @param quantization null for fp16 weights
+     * @param decodeTokens tokens to generate; 0 for none
+     */
+    public record Settings(
+            LlamaConfig config,
+            int shapeLayers,
+            @Nullable QuantizationSpec quantization,
+            int sequences,
+            int tokens,
+            int decodeContext,
+            int decodeTokens) {}
+
+    private final Settings settings;
+    private final LlamaConfig config;
+    private final Backend backend;
+    private final Random random = new Random(3);
+    private final List<EngineTimings.Operation> operations = new ArrayList<>();
+
+    private EngineBenchmark(Settings settings, Backend backend) {
+        this.settings = settings;
+        this.config = settings.config();
+        this.backend = backend;
+    }
+
+    /** @throws nibble.engine.DeviceException if the device has not enough memory */
+    public static EngineTimings run(Settings settings, Backend backend, int threads) {
+        try (Arena arena = Arena.ofShared();
+                Workers workers = new Workers(threads)) {
+            RandomLayer weights = new RandomLayer(workers, arena);
+            LlamaConfig config = settings.config();
+            DecoderLayer layer = settings.quantization() == null
+                    ? weights.dense(config)
+                    : weights.quantized(config, settings.quantization());
+            float[] finalNorm = new float[config.hiddenSize()];
+            Arrays.fill(finalNorm, 1f);
+            ModelWeights model = new ModelWeights(
+                    config,
+                    weights.dense("embedding", config.vocabularySize(), config.hiddenSize()),
+                    Collections.nCopies(config.layers(), layer),
+                    finalNorm,
+                    weights.dense("head", config.vocabularySize(), config.hiddenSize()));
+            return new EngineBenchmark(settings, backend).run(model);
+        }
+    }
+
+    private EngineTimings run(ModelWeights weights) {
+        EngineTimings.Prefill prefill;
+        EngineTimings.Decode decode;
+        try (PlacedModel placed = backend.place(weights)) {
+            prefill = prefill(placed);
+            operations(placed);
+        }
+        decode = settings.decodeTokens() == 0 ? null : decode(weights);
+        QuantizationSpec spec = settings.quantization();
+        CudaBackend cuda = backend instanceof CudaBackend found ? found : null;
+        return new EngineTimings(
+                backend.description(),
+                spec == null ? "fp16" : "awq, group size " + spec.groupSize(),
+                config.layers(),
+                prefill,
+                decode,
+                operations,
+                cuda == null ? null : cuda.readBytesPerSecond(),
+                cuda == null ? null : cuda.peakBytes());
+    }
+
+    private EngineTimings.Prefill prefill(PlacedModel placed) {
+        int rows = settings.sequences() * settings.tokens();
+        int layers = config.layers();
+        try (Forward forward = new Forward(config, backend);
+                Matrix hidden = forward.embed(placed.embedding(), ids(rows))) {
+            double seconds = time(pass -> {
+                        for (int i = 0; i < layers; i++) {
+                            forward.layer(placed.layer(i), hidden, settings.sequences(), Taps.NONE);
+                        }
+                    })
+                    / layers;
+            return new EngineTimings.Prefill(
+                    settings.sequences(),
+                    settings.tokens(),
+                    seconds,
+                    2.0 * linearWeights() * rows / seconds,
+                    rows / (seconds * settings.shapeLayers()));
+        }
+    }
+
+    private long linearWeights() {
+        long weights = 0;
+        for (LlamaLinear linear : LlamaLinear.values()) {
+            weights += (long) config.outFeatures(linear) * config.inFeatures(linear);
+        }
+        return weights;
+    }
+
+    private int[] ids(int count) {
+        return random.ints(count, 0, config.vocabularySize()).toArray();
+    }
+
+    /** Median seconds of a call, after some to warm up. Short calls are waited for several at a time. */
+    private double time(IntConsumer call) {
+        int done = 0;
+        long start = System.nanoTime();
+        while (done < 2 || (System.nanoTime() - start < ENOUGH_SECONDS * 5e8 && done < MOST_REPEATS)) {
+            call.accept(done++);
+            backend.synchronize();
+        }
+        double each = (System.nanoTime() - start) / 1e9 / done;
+        int together = (int) Math.clamp(ENOUGH_SECONDS / LEAST_REPEATS / 20 / each, 1, 50);
+        List<Double> times = new ArrayList<>();
+        start = System.nanoTime();
+        while (times.size() < LEAST_REPEATS
+                || (System.nanoTime() - start < ENOUGH_SECONDS * 1e9 && times.size() < MOST_REPEATS)) {
+            long before = System.nanoTime();
+            for (int i = 0; i < together; i++) {
+                call.accept(done++);
+            }
+            backend.synchronize();
+            times.add((System.nanoTime() - before) / 1e9 / together);
+        }
+        Collections.sort(times);
+        return times.get(times.size() / 2);
+    }
+
+    private void operations(PlacedModel placed) {
+        int rows = settings.sequences() * settings.tokens();
+        for (int r : List.of(1, rows)) {
+            linears("q, k, v", placed, r, LlamaLinear.Q, LlamaLinear.K, LlamaLinear.V);
+            linears("o", placed, r, LlamaLinear.O);
+            linears("gate, up", placed, r, LlamaLinear.GATE, LlamaLinear.UP);
+            linears("down", placed, r, LlamaLinear.DOWN);
+        }
+        AttentionShape heads = new AttentionShape(config.heads(), config.kvHeads(), config.headDim());
+        try (Matrix query = activations(rows, heads.queryColumns());
+                Matrix keys = activations(rows, heads.keyColumns());
+                Matrix values = activations(rows, heads.keyColumns());
+                Matrix out = backend.allocate(rows, heads.queryColumns())) {
+            // Half the square of queries and keys, two products of two operations each.
+            double flops = 2.0 * settings.sequences() * settings.tokens() * (double) settings.tokens() * heads.queryColumns();
+            operation(
+                    "attention", rows, flops, 0,
+                    _ -> backend.attention(heads, settings.sequences(), query, 0, keys, values, out));
+            RotaryTable table = RotaryTable.of(config, settings.tokens(), settings.tokens());
+            operation(
+                    "rope of q", rows, 0, 4.0 * rows * heads.queryColumns(),
+                    _ -> backend.rope(query, config.headDim(), table, settings.sequences(), 0));
+        }
+        float[] norm = new float[config.hiddenSize()];
+        Arrays.fill(norm, 1f);
+        try (Matrix x = activations(rows, config.hiddenSize());
+                Matrix out = backend.allocate(rows, config.hiddenSize())) {
+            operation("rmsNorm", rows, 0, 4.0 * rows * config.hiddenSize(), _ -> backend.rmsNorm(x, norm, 1e-5, out));
+            int scored = Math.min(rows, 4096);
+            try (Matrix some = activations(scored, config.hiddenSize())) {
+                int[] next = ids(scored);
+                operation(
+                        "logProbabilities", scored, 2.0 * scored * config.hiddenSize() * config.vocabularySize(), 0,
+                        _ -> backend.logProbabilities(placed.head(), some, next));
+            }
+        }
+        try (Matrix gate = activations(rows, config.intermediateSize());
+                Matrix up = activations(rows, config.intermediateSize())) {
+            operation("swiglu", rows, 0, 6.0 * rows * config.intermediateSize(), _ -> backend.swiglu(gate, up, up));
+        }
+    }
+
+    /** Random, without as many random numbers as a large matrix has. */
+    private Matrix activations(int rows, int columns) {
+        Matrix matrix = backend.allocate(rows, columns);
+        int some = Math.min(rows, 64);
+        float[] values = new float[some * columns];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        try (Matrix part = backend.upload(values, some, columns)) {
+            for (int row = 0; row < rows; row += some) {
+                backend.copyRows(part, 0, Math.min(some, rows - row), matrix, row);
+            }
+        }
+        return matrix;
+    }
+
+    private void linears(String name, PlacedModel placed, int rows, LlamaLinear... linears) {
+        int in = config.inFeatures(linears[0]);
+        List<Matrix> outs = new ArrayList<>();
+        long weights = 0;
+        for (LlamaLinear linear : linears) {
+            outs.add(backend.allocate(rows, config.outFeatures(linear)));
+            weights += (long) config.outFeatures(linear) * in;
+        }
+        double bytes = weights * bytesPerWeight();
+        try (Matrix x = activations(rows, in)) {
+            operation(name, rows, rows == 1 ? 0 : 2.0 * weights * rows, rows == 1 ? bytes : 0, pass -> {
+                DecoderLayer layer = placed.layer(pass % config.layers());
+                List<Weight> group = Arrays.stream(linears).map(layer::weight).toList();
+                backend.linears(group, x, outs);
+            });
+        } finally {
+            outs.forEach(Matrix::close);
+        }
+    }
+
+    /** Of a 4-bit weight with its share of scale and zero. */
+    private double bytesPerWeight() {
+        QuantizationSpec spec = settings.quantization();
+        return spec == null ? 2 : 0.5 + 2.5 / spec.columnsPerGroup(config.hiddenSize());
+    }
+
+    private void operation(String name, int rows, double flops, double bytes, IntConsumer call) {
+        operations.add(new EngineTimings.Operation(name, rows, time(call), flops, bytes));
+    }
+
+    private EngineTimings.Decode decode(ModelWeights weights) {
+        int context = settings.decodeContext();
+        int tokens = settings.decodeTokens();
+        try (Llama model = Llama.of(weights, backend);
+                Session session = model.session(context + tokens + 8)) {
+            session.append(ids(context));
+            double[] seconds = new double[tokens];
+            for (int i = 0; i < tokens + 8; i++) {
+                int[] id = ids(1);
+                long start = System.nanoTime();
+                session.append(id);
+                if (i >= 8) {
+                    seconds[i - 8] = (System.nanoTime() - start) / 1e9;
+                }
+            }
+            Arrays.sort(seconds);
+            DenseWeight head = weights.head();
+            long bytes = (long) (linearWeights() * config.layers() * bytesPerWeight())
+                    + 2L * head.outFeatures() * head.inFeatures();
+            return new EngineTimings.Decode(context, tokens, seconds[tokens / 2], bytes);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+package nibble.engine.bench;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.Random;
+import java.util.SplittableRandom;
+import nibble.convert.DType;
+import nibble.convert.LlamaConfig;
+import nibble.convert.LlamaLinear;
+import nibble.convert.Shape;
+import nibble.convert.TensorView;
+import nibble.engine.DecoderLayer;
+import nibble.engine.DenseWeight;
+import nibble.engine.QuantizedWeight;
+import nibble.engine.Weight;
+import nibble.engine.Workers;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.QuantizedLinear;
+
+/** Random weights of a shape: normally distributed with the deviation 0.02 that Llamas start from. */
+final class RandomLayer {
+    private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final double DEVIATION = 0.02;
+    private static final int TABLE = 1 << 16;
+    private static final int CHUNK = 1 << 20;
+
+    private final Workers workers;
+    private final Arena arena;
+    private final short[] table = new short[TABLE];
+
+    /** @param arena what dense weights are allocated in */
+    RandomLayer(Workers workers, Arena arena) {
+        this.workers = workers;
+        this.arena = arena;
+        Random random = new Random(1);
+        for (int i = 0; i < TABLE; i++) {
+            table[i] = Float.floatToFloat16((float) (random.nextGaussian() * DEVIATION));
+        }
+    }
+
+    /** A layer of fp16 weights. */
+    DecoderLayer dense(LlamaConfig config) {
+        Map<LlamaLinear, Weight> weights = new EnumMap<>(LlamaLinear.class);
+        for (LlamaLinear linear : LlamaLinear.values()) {
+            weights.put(linear, dense(linear.path(), config.outFeatures(linear), config.inFeatures(linear)));
+        }
+        return DecoderLayer.of(ones(config), weights, ones(config));
+    }
+
+    /** A layer of 4-bit weights, whose values have the same deviation. */
+    DecoderLayer quantized(LlamaConfig config, QuantizationSpec spec) {
+        Map<LlamaLinear, Weight> weights = new EnumMap<>(LlamaLinear.class);
+        for (LlamaLinear linear : LlamaLinear.values()) {
+            int out = config.outFeatures(linear);
+            int in = config.inFeatures(linear);
+            byte[] codes = new byte[Math.toIntExact((long) out * in / 2)];
+            workers.forEach((codes.length + CHUNK - 1) / CHUNK, chunk -> {
+                byte[] part = new byte[Math.min(CHUNK, codes.length - chunk * CHUNK)];
+                new SplittableRandom(chunk).nextBytes(part);
+                System.arraycopy(part, 0, codes, chunk * CHUNK, part.length);
+            });
+            byte[] zeros = new byte[out * spec.groups(in)];
+            short[] scales = new short[zeros.length];
+            // Codes are even over 0..15, with a deviation of 4.6 around 7.5. Scales vary, so that the weights' bits do.
+            SplittableRandom random = new SplittableRandom(out);
+            for (int i = 0; i < scales.length; i++) {
+                zeros[i] = (byte) random.nextInt(6, 11);
+                scales[i] = Float.floatToFloat16((float) (DEVIATION / 4.6 * random.nextDouble(0.5, 1.5)));
+            }
+            weights.put(linear, new QuantizedWeight(new QuantizedLinear(out, in, spec, codes, zeros, scales)));
+        }
+        return DecoderLayer.of(ones(config), weights, ones(config));
+    }
+
+    private static float[] ones(LlamaConfig config) {
+        float[] norm = new float[config.hiddenSize()];
+        Arrays.fill(norm, 1f);
+        return norm;
+    }
+
+    DenseWeight dense(String name, int out, int in) {
+        long elements = (long) out * in;
+        MemorySegment data = arena.allocate(2 * elements, 64);
+        workers.forEach(Math.toIntExact((elements + CHUNK - 1) / CHUNK), chunk -> {
+            SplittableRandom random = new SplittableRandom(chunk);
+            long from = (long) chunk * CHUNK;
+            long end = Math.min(elements, from + CHUNK);
+            long bits = 0;
+            for (long i = from; i < end; i++) {
+                bits = i % 4 == 0 ? random.nextLong() : bits >>> 16;
+                data.setAtIndex(SHORT, i, table[(int) bits & (TABLE - 1)]);
+            }
+        });
+        return new DenseWeight(new TensorView(name, DType.F16, Shape.of(out, in), data));
+    }
+}

@@ -1,0 +1,669 @@
+package nibble.engine.cuda;
+
+import static jcuda.driver.JCudaDriver.cuMemcpyDtoDAsync;
+import static jcuda.driver.JCudaDriver.cuMemsetD32Async;
+
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import nibble.convert.LlamaConfig;
+import nibble.engine.AttentionShape;
+import nibble.engine.Backend;
+import nibble.engine.Decoder;
+import nibble.engine.DecoderLayer;
+import nibble.engine.DenseWeight;
+import nibble.engine.Extents;
+import nibble.engine.KeyValueCache;
+import nibble.engine.Matrix;
+import nibble.engine.ModelWeights;
+import nibble.engine.PlacedLayer;
+import nibble.engine.PlacedModel;
+import nibble.engine.RotaryTable;
+import nibble.engine.Weight;
+import nibble.engine.Workers;
+
+/**
+ * The operations on one NVIDIA card: activations and weights in fp16, sums in fp32. All work goes into one stream, so operations
+ * return before they are done; {@code download} waits. Used by one thread at a time. Owns all it takes of the card.
+ */
+public final class CudaBackend implements Backend {
+    private static final int THREADS = 256;
+    private static final int ROPE_THREADS = 128;
+    private static final long WORKSPACE_BYTES = 64L << 20;
+    /** Logits at a time while text is scored. */
+    private static final long LOGIT_BYTES = 256L << 20;
+
+    private static final int STAGING_BYTES = 32 << 20;
+    /** Tokens of a batch: products of this many rows run at the card's full rate. */
+    private static final int BATCH_TOKENS = 16384;
+    /** Columns of a second moment that are summed at a time, from the diagonal on. */
+    private static final int MOMENT_COLUMNS = 2048;
+
+    private static final int MOST_NORMS = 1024;
+    private static final int READ_REPEATS = 10;
+
+    private final CudaDevice device;
+    private final DeviceMemory memory;
+    private final CudaStream stream = new CudaStream();
+    private final KernelCache kernels;
+    private final Cublas cublas;
+    private final Products products;
+    private final AttentionKernel attention;
+    private final Workers workers;
+    private final WeightUpload upload;
+    private final PinnedMemory staging = new PinnedMemory(STAGING_BYTES);
+    private final Map<float[], DeviceMemory.Buffer> norms = new IdentityHashMap<>();
+    private final Map<float[], DeviceMemory.Buffer> halfNorms = new IdentityHashMap<>();
+    private final Map<RotaryTable, DeviceMemory.Buffer> rotaryTables = new IdentityHashMap<>();
+
+    private CudaBackend(CudaDevice device, long memoryLimit, Workers workers) {
+        this.device = device;
+        this.workers = workers;
+        this.memory = new DeviceMemory("cuda:" + device.ordinal(), memoryLimit);
+        this.kernels = new KernelCache(device);
+        DeviceMemory.Buffer workspace = memory.allocate(WORKSPACE_BYTES, "cuBLAS's workspace");
+        this.cublas = new Cublas(stream.address(), workspace.address(), WORKSPACE_BYTES);
+        this.products = new Products(device, memory, kernels, cublas, stream);
+        this.attention = new AttentionKernel(kernels);
+        this.upload = new WeightUpload(memory, kernels, workers);
+    }
+
+    /**
+     * @param ordinal as in {@code cuda:0}
+     * @param memoryLimit most bytes to take of the card
+     * @param threads of the host, for copies
+     * @throws nibble.engine.DeviceException if there is no such card, driver or library; the message says what was looked for
+     */
+    public static CudaBackend open(int ordinal, long memoryLimit, int threads) {
+        return new CudaBackend(CudaDevice.open(ordinal), memoryLimit, new Workers(threads));
+    }
+
+    /** Why no card can be used on this machine, or an empty text if one can. */
+    public static String missing() {
+        return CudaDevice.missing();
+    }
+
+    @Override
+    public String description() {
+        return String.format(
+                Locale.ROOT,
+                "cuda:%d: %s, compute capability %d.%d, %d multiprocessors, %.1f GB free",
+                device.ordinal(),
+                device.name(),
+                device.capability() / 10,
+                device.capability() % 10,
+                device.multiprocessors(),
+                memory.available() / 1e9);
+    }
+
+    @Override
+    public void synchronize() {
+        device.synchronize();
+    }
+
+    /** Bytes a second of a kernel that only reads device memory: what no kernel can exceed. */
+    public double readBytesPerSecond() {
+        long bytes = Math.min(4L << 30, memory.available() / 2);
+        int blocks = 8 * device.multiprocessors();
+        double best = 0;
+        try (DeviceMemory.Buffer data = memory.allocate(bytes, "measuring bandwidth");
+                DeviceMemory.Buffer sums = memory.allocate(4L * blocks, "measuring bandwidth");
+                CudaStream.Event start = new CudaStream.Event();
+                CudaStream.Event end = new CudaStream.Event()) {
+            CudaDevice.check(
+                    cuMemsetD32Async(data.pointer(0), 0x3c003c00, data.bytes() / 4, stream.stream()), "filling memory");
+            for (int i = 0; i < READ_REPEATS; i++) {
+                stream.record(start);
+                kernels.kernel("bandwidth.cu", "read_all", Map.of())
+                        .launch(stream, Kernel.Grid.of(blocks), THREADS, 0, data.address(), data.bytes() / 16, sums.address());
+                stream.record(end);
+                end.synchronize();
+                best = Math.max(best, data.bytes() / (end.millisecondsSince(start) / 1e3));
+            }
+        }
+        return best;
+    }
+
+    /** The most bytes of the card that were ever taken. */
+    public long peakBytes() {
+        return memory.peak();
+    }
+
+    CudaDevice device() {
+        return device;
+    }
+
+    DeviceMemory memory() {
+        return memory;
+    }
+
+    CudaStream stream() {
+        return stream;
+    }
+
+    KernelCache kernels() {
+        return kernels;
+    }
+
+    private CudaMatrix allocate(int rows, int columns, boolean single) {
+        long bytes = Math.multiplyExact((long) rows * columns, single ? Float.BYTES : Short.BYTES);
+        return new CudaMatrix(
+                this, memory.allocate(bytes, "a matrix [" + rows + ", " + columns + "]"), rows, columns, single);
+    }
+
+    private CudaMatrix zeros(int rows, int columns, boolean single) {
+        CudaMatrix matrix = allocate(rows, columns, single);
+        CudaDevice.check(
+                cuMemsetD32Async(matrix.buffer().pointer(0), 0, matrix.buffer().bytes() / 4, stream.stream()), "zeros");
+        return matrix;
+    }
+
+    @Override
+    public Matrix allocate(int rows, int columns) {
+        return zeros(rows, columns, false);
+    }
+
+    @Override
+    public Matrix allocateSingle(int rows, int columns) {
+        return zeros(rows, columns, true);
+    }
+
+    @Override
+    public Matrix upload(float[] values, int rows, int columns) {
+        return filled(values, rows, columns, false);
+    }
+
+    @Override
+    public Matrix uploadSingle(float[] values, int rows, int columns) {
+        return filled(values, rows, columns, true);
+    }
+
+    private Matrix filled(float[] values, int rows, int columns, boolean single) {
+        if (values.length != (long) rows * columns) {
+            throw new IllegalArgumentException(
+                    values.length + " values given for a matrix of " + rows + " x " + columns);
+        }
+        CudaMatrix matrix = allocate(rows, columns, single);
+        if (single) {
+            bring(MemorySegment.ofArray(values), matrix.buffer());
+        } else {
+            short[] halves = new short[values.length];
+            workers.forEach((halves.length + THREADS * THREADS - 1) / (THREADS * THREADS), block -> {
+                int end = Math.min(halves.length, (block + 1) * THREADS * THREADS);
+                for (int i = block * THREADS * THREADS; i < end; i++) {
+                    halves[i] = Float.floatToFloat16(values[i]);
+                }
+            });
+            bring(MemorySegment.ofArray(halves), matrix.buffer());
+        }
+        return matrix;
+    }
+
+    /** Copies from the heap; done when this returns. */
+    void bring(MemorySegment values, DeviceMemory.Buffer to) {
+        for (long done = 0; done < values.byteSize(); done += STAGING_BYTES) {
+            long bytes = Math.min(STAGING_BYTES, values.byteSize() - done);
+            MemorySegment.copy(values, done, staging.segment(), 0, bytes);
+            staging.toDevice(to, done, bytes, stream);
+            stream.synchronize();
+        }
+    }
+
+    @Override
+    public float[] download(Matrix matrix) {
+        return download(matrix, 0, matrix.rows());
+    }
+
+    @Override
+    public float[] download(Matrix matrix, int from, int count) {
+        CudaMatrix source = CudaMatrix.of(this, matrix);
+        if (from < 0 || count < 0 || from + count > source.rows()) {
+            throw new IllegalArgumentException("rows " + from + " to " + (from + count) + " asked of " + source.rows());
+        }
+        float[] values = new float[Math.multiplyExact(count, source.columns())];
+        long bytes = (long) values.length * source.elementBytes();
+        long offset = source.byteOffset(from);
+        for (long done = 0; done < bytes; done += STAGING_BYTES) {
+            long piece = Math.min(STAGING_BYTES, bytes - done);
+            staging.fromDevice(source.buffer(), offset + done, piece, stream);
+            stream.synchronize();
+            int first = (int) (done / source.elementBytes());
+            if (source.single()) {
+                MemorySegment.copy(staging.segment(), 0, MemorySegment.ofArray(values), 4L * first, piece);
+            } else {
+                short[] halves = staging.segment()
+                        .asSlice(0, piece)
+                        .toArray(java.lang.foreign.ValueLayout.JAVA_SHORT);
+                for (int i = 0; i < halves.length; i++) {
+                    values[first + i] = Float.float16ToFloat(halves[i]);
+                }
+            }
+        }
+        return values;
+    }
+
+    @Override
+    public void copyRows(Matrix source, int from, int count, Matrix target, int firstRow) {
+        CudaMatrix a = CudaMatrix.of(this, source);
+        CudaMatrix b = CudaMatrix.of(this, target, a.single());
+        Extents.require("copyRows", "source", source, source.rows(), target.columns());
+        if (from < 0 || count < 0 || from + count > source.rows() || firstRow < 0 || firstRow + count > target.rows()) {
+            throw new IllegalArgumentException("copyRows: rows " + from + " to " + (from + count) + " of " + source.rows()
+                    + " into rows " + firstRow + " to " + (firstRow + count) + " of " + target.rows());
+        }
+        CudaDevice.check(
+                cuMemcpyDtoDAsync(
+                        b.buffer().pointer(b.byteOffset(firstRow)),
+                        a.buffer().pointer(a.byteOffset(from)),
+                        (long) count * a.columns() * a.elementBytes(),
+                        stream.stream()),
+                "copying rows");
+    }
+
+    @Override
+    public PlacedModel place(ModelWeights weights) {
+        return new CudaPlacedModel(weights, device, stream, memory, upload, activationBytes(weights.config()));
+    }
+
+    /** Places a model as if no layer could stay on the card. */
+    CudaPlacedModel placeStreaming(ModelWeights weights) {
+        return new CudaPlacedModel(weights, device, stream, memory, upload, Long.MAX_VALUE / 2);
+    }
+
+    @Override
+    public PlacedLayer place(DecoderLayer layer) {
+        CudaLayer placed = new CudaLayer(upload, memory, layer);
+        DecoderLayer here = placed.fill(layer);
+        upload.stream().synchronize();
+        return new PlacedLayer() {
+            @Override
+            public DecoderLayer layer() {
+                return here;
+            }
+
+            @Override
+            public void close() {
+                device.synchronize();
+                placed.close();
+            }
+        };
+    }
+
+    /** What a batch takes beside the weights: the matrices of {@link nibble.engine.Forward}, logits, expanded weights. */
+    private static long activationBytes(LlamaConfig config) {
+        long columns = 4L * config.hiddenSize()
+                + 2L * config.heads() * config.headDim()
+                + 2L * config.kvHeads() * config.headDim()
+                + 2L * config.intermediateSize();
+        return 2 * columns * Math.min(BATCH_TOKENS, 4L * config.maxPositions()) + LOGIT_BYTES + (1L << 30);
+    }
+
+    @Override
+    public int sequencesPerBatch(LlamaConfig config, int tokens) {
+        return Math.max(1, BATCH_TOKENS / tokens);
+    }
+
+    @Override
+    public Optional<Decoder> decoder(PlacedModel model, KeyValueCache cache) {
+        if (!(model instanceof CudaPlacedModel placed) || RotaryTable.growsWithSequence(model.config().rope())) {
+            return Optional.empty();
+        }
+        RotaryTable table = RotaryTable.of(model.config(), cache.capacity(), 0);
+        return Optional.ofNullable(CudaDecoder.of(this, placed, cache, table));
+    }
+
+    @Override
+    public void embed(Weight embedding, int[] ids, Matrix out) {
+        Extents.require("embed", "out", out, ids.length, embedding.inFeatures());
+        Extents.ids(embedding, ids);
+        CudaMatrix to = CudaMatrix.of(this, out, false);
+        try (Dense table = dense(embedding);
+                DeviceMemory.Buffer list = memory.allocate(4L * ids.length, "token ids")) {
+            bring(MemorySegment.ofArray(ids), list);
+            kernels.kernel("elementwise.cu", "embed", Map.of())
+                    .launch(
+                            stream,
+                            Kernel.Grid.of(ids.length),
+                            THREADS,
+                            0,
+                            table.weight.address(),
+                            list.address(),
+                            to.columns(),
+                            to.address());
+        }
+    }
+
+    /** A weight on the card for the length of one operation: placed before, or brought and given back. */
+    private final class Dense implements AutoCloseable {
+        final CudaWeight.Dense weight;
+        private final Optional<DeviceMemory.Buffer> brought;
+
+        Dense(CudaWeight.Dense weight, Optional<DeviceMemory.Buffer> brought) {
+            this.weight = weight;
+            this.brought = brought;
+        }
+
+        @Override
+        public void close() {
+            brought.ifPresent(buffer -> {
+                stream.synchronize();
+                buffer.close();
+            });
+        }
+    }
+
+    private Dense dense(Weight weight) {
+        return switch (weight) {
+            case CudaWeight.Dense placed -> new Dense(placed, Optional.empty());
+            case DenseWeight host -> {
+                DeviceMemory.Buffer buffer =
+                        memory.allocate(2L * host.outFeatures() * host.inFeatures(), host.name());
+                stream.synchronize();
+                CudaWeight.Dense placed = upload.dense(host, buffer, 0);
+                upload.stream().synchronize();
+                yield new Dense(placed, Optional.of(buffer));
+            }
+            default -> throw new IllegalArgumentException(weight.name() + ": an unquantized weight is expected");
+        };
+    }
+
+    @Override
+    public void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out) {
+        Extents.require("rmsNorm", "out", out, x.rows(), x.columns());
+        Extents.require("rmsNorm", "x", x, x.rows(), weight.length);
+        kernels.kernel("elementwise.cu", "rms_norm", Map.of())
+                .launch(
+                        stream,
+                        Kernel.Grid.of(x.rows()),
+                        THREADS,
+                        0,
+                        CudaMatrix.of(this, x, false).address(),
+                        norm(weight).address(),
+                        (float) epsilon,
+                        x.columns(),
+                        CudaMatrix.of(this, out, false).address());
+    }
+
+    /** Norms are small and used again and again: they stay, as long as there are not absurdly many. */
+    private DeviceMemory.Buffer norm(float[] weight) {
+        if (norms.size() >= MOST_NORMS && !norms.containsKey(weight)) {
+            stream.synchronize();
+            norms.values().forEach(DeviceMemory.Buffer::close);
+            norms.clear();
+        }
+        return norms.computeIfAbsent(weight, w -> {
+            DeviceMemory.Buffer buffer = memory.allocate(4L * w.length, "a norm");
+            bring(MemorySegment.ofArray(w), buffer);
+            return buffer;
+        });
+    }
+
+    /** A norm rounded to fp16, as the decode step reads it; kept like {@link #norm}. */
+    DeviceMemory.Buffer halfNorm(float[] weight) {
+        return halfNorms.computeIfAbsent(weight, w -> {
+            short[] halves = new short[w.length];
+            for (int i = 0; i < w.length; i++) {
+                halves[i] = Float.floatToFloat16(w[i]);
+            }
+            DeviceMemory.Buffer buffer = memory.allocate(2L * w.length, "a norm");
+            bring(MemorySegment.ofArray(halves), buffer);
+            return buffer;
+        });
+    }
+
+    @Override
+    public void linear(Weight weight, Matrix x, Matrix out) {
+        Extents.linear(weight, x, out);
+        multiply(weight, x, out, false);
+    }
+
+    @Override
+    public void addLinear(Weight weight, Matrix x, Matrix into) {
+        Extents.linear(weight, x, into);
+        multiply(weight, x, into, true);
+    }
+
+    private void multiply(Weight weight, Matrix x, Matrix out, boolean accumulate) {
+        CudaMatrix in = CudaMatrix.of(this, x, false);
+        CudaMatrix to = CudaMatrix.of(this, out);
+        switch (weight) {
+            case CudaWeight.Nibbles nibbles -> products.multiply(in, List.of(nibbles), List.of(to), this, accumulate);
+            case CudaWeight.Dense placed -> products.multiply(in, placed, to, accumulate);
+            case DenseWeight host -> {
+                try (Dense placed = dense(host)) {
+                    products.multiply(in, placed.weight, to, accumulate);
+                }
+            }
+            default -> {
+                try (NibblesForOneUse placed = new NibblesForOneUse(weight)) {
+                    products.multiply(in, List.of(placed.weight), List.of(to), this, accumulate);
+                }
+            }
+        }
+    }
+
+    /** A 4-bit weight of the host, on the card for the length of one operation. */
+    private final class NibblesForOneUse implements AutoCloseable {
+        final CudaWeight.Nibbles weight;
+        private final DeviceMemory.Buffer buffer;
+
+        NibblesForOneUse(Weight host) {
+            int groupSize = CudaLayer.groupSize(host);
+            int in = NibbleMatrix.requireFits(host.name(), host.inFeatures());
+            buffer = memory.allocate(NibbleMatrix.bytes(host.outFeatures(), in, groupSize), host.name());
+            NibbleMatrix matrix = new NibbleMatrix(host.outFeatures(), in, groupSize, buffer);
+            weight = new CudaWeight.Nibbles(host.name(), host.outFeatures(), matrix, 0, 8);
+            stream.synchronize();
+            upload.nibbles(host, weight);
+            upload.stream().synchronize();
+        }
+
+        @Override
+        public void close() {
+            device.synchronize();
+            buffer.close();
+        }
+    }
+
+    @Override
+    public void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
+        if (weights.getFirst() instanceof CudaWeight.Nibbles first
+                && weights.stream()
+                        .allMatch(w -> w instanceof CudaWeight.Nibbles part && part.matrix() == first.matrix())) {
+            for (int i = 0; i < weights.size(); i++) {
+                Extents.linear(weights.get(i), x, outs.get(i));
+            }
+            List<CudaWeight.Nibbles> parts =
+                    weights.stream().map(CudaWeight.Nibbles.class::cast).toList();
+            products.multiply(CudaMatrix.of(this, x, false), parts, outs, this, false);
+        } else {
+            Backend.super.linears(weights, x, outs);
+        }
+    }
+
+    @Override
+    public void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
+        Extents.rope(x, headDim, table, sequences, firstPosition);
+        DeviceMemory.Buffer angles = angles(table);
+        int perThread = 4;
+        int threads = (x.columns() + perThread - 1) / perThread;
+        kernels.kernel("elementwise.cu", "rope", Map.of())
+                .launch(
+                        stream,
+                        new Kernel.Grid((threads + ROPE_THREADS - 1) / ROPE_THREADS, x.rows(), 1),
+                        ROPE_THREADS,
+                        0,
+                        CudaMatrix.of(this, x, false).address(),
+                        x.columns(),
+                        table.half(),
+                        angles.address(),
+                        angles.address() + 4L * table.cos().length,
+                        firstPosition,
+                        Math.max(1, x.rows() / sequences));
+    }
+
+    /** Cosines, then sines. The newest table stays. */
+    private DeviceMemory.Buffer angles(RotaryTable table) {
+        DeviceMemory.Buffer kept = rotaryTables.get(table);
+        if (kept != null) {
+            return kept;
+        }
+        stream.synchronize();
+        rotaryTables.values().forEach(DeviceMemory.Buffer::close);
+        rotaryTables.clear();
+        DeviceMemory.Buffer buffer = bringAngles(table);
+        rotaryTables.put(table, buffer);
+        return buffer;
+    }
+
+    /** Cosines, then sines; the caller's. */
+    DeviceMemory.Buffer bringAngles(RotaryTable table) {
+        int n = table.cos().length;
+        float[] both = Arrays.copyOf(table.cos(), 2 * n);
+        System.arraycopy(table.sin(), 0, both, n, n);
+        DeviceMemory.Buffer buffer = memory.allocate(8L * n, "the rotary table");
+        bring(MemorySegment.ofArray(both), buffer);
+        return buffer;
+    }
+
+    @Override
+    public void attention(
+            AttentionShape shape,
+            int sequences,
+            Matrix query,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            Matrix out) {
+        Extents.attention(shape, sequences, query, firstPosition, keys, values, out);
+        attention.run(
+                stream,
+                shape,
+                sequences,
+                CudaMatrix.of(this, query, false),
+                firstPosition,
+                CudaMatrix.of(this, keys, false),
+                CudaMatrix.of(this, values, false),
+                CudaMatrix.of(this, out, false));
+    }
+
+    @Override
+    public void swiglu(Matrix gate, Matrix up, Matrix out) {
+        Extents.require("swiglu", "up", up, gate.rows(), gate.columns());
+        Extents.require("swiglu", "out", out, gate.rows(), gate.columns());
+        elementwise("swiglu", CudaMatrix.of(this, out, false).elements(), gate, up, out);
+    }
+
+    @Override
+    public void add(Matrix x, Matrix into) {
+        Extents.require("add", "x", x, into.rows(), into.columns());
+        elementwise("add", CudaMatrix.of(this, into, false).elements(), x, into);
+    }
+
+    private void elementwise(String kernel, long elements, Matrix... operands) {
+        Object[] arguments = new Object[operands.length + 1];
+        for (int i = 0; i < operands.length; i++) {
+            arguments[i] = CudaMatrix.of(this, operands[i], false).address();
+        }
+        arguments[operands.length] = elements;
+        long pieces = (elements + 7) / 8;
+        kernels.kernel("elementwise.cu", kernel, Map.of())
+                .launch(stream, Kernel.Grid.of((pieces + THREADS - 1) / THREADS), THREADS, 0, arguments);
+    }
+
+    @Override
+    public float[] logProbabilities(Weight head, Matrix x, int[] next) {
+        Extents.logProbabilities(head, x, next);
+        CudaMatrix rows = CudaMatrix.of(this, x, false);
+        int vocabulary = head.outFeatures();
+        int chunk = (int) Math.clamp(LOGIT_BYTES / (4L * vocabulary), 1, Math.max(1, rows.rows()));
+        try (Dense weight = dense(head);
+                DeviceMemory.Buffer ids = memory.allocate(4L * next.length, "token ids");
+                CudaMatrix result = allocate(next.length, 1, true);
+                DeviceMemory.Buffer logits = memory.allocate(4L * chunk * vocabulary, "logits of " + chunk + " tokens")) {
+            bring(MemorySegment.ofArray(next), ids);
+            for (int first = 0; first < next.length; first += chunk) {
+                int count = Math.min(chunk, next.length - first);
+                cublas.multiplyTransposed(
+                        count,
+                        vocabulary,
+                        rows.columns(),
+                        rows.address(first),
+                        Cublas.Type.F16,
+                        rows.columns(),
+                        weight.weight.address(),
+                        rows.columns(),
+                        logits.address(),
+                        Cublas.Type.F32,
+                        vocabulary,
+                        false,
+                        Cublas.Compute.FP32);
+                kernels.kernel("log_probabilities.cu", "log_probabilities", Map.of())
+                        .launch(
+                                stream,
+                                Kernel.Grid.of(count),
+                                THREADS,
+                                0,
+                                logits.address(),
+                                vocabulary,
+                                ids.address() + 4L * first,
+                                result.address(first));
+            }
+            return download(result);
+        }
+    }
+
+    @Override
+    public void multiplyTransposed(Matrix a, Matrix b, Matrix out) {
+        Extents.require("multiplyTransposed", "b", b, b.rows(), a.columns());
+        Extents.require("multiplyTransposed", "out", out, a.rows(), b.rows());
+        cublas.multiplyTransposed(
+                a.rows(),
+                b.rows(),
+                a.columns(),
+                CudaMatrix.of(this, a, true).address(),
+                Cublas.Type.F32,
+                a.columns(),
+                CudaMatrix.of(this, b, true).address(),
+                b.columns(),
+                CudaMatrix.of(this, out, true).address(),
+                Cublas.Type.F32,
+                out.columns(),
+                false,
+                Cublas.Compute.FP32);
+    }
+
+    @Override
+    public void addSecondMoment(Matrix x, Matrix moment) {
+        int n = x.columns();
+        Extents.require("addSecondMoment", "moment", moment, n, n);
+        CudaMatrix in = CudaMatrix.of(this, x, false);
+        CudaMatrix sums = CudaMatrix.of(this, moment, true);
+        // The triangle from the diagonal on, a strip of rows at a time; the rest is its mirror image.
+        for (int first = 0; first < n; first += MOMENT_COLUMNS) {
+            cublas.addSecondMoment(
+                    in.rows(), n, in.address(), first, Math.min(MOMENT_COLUMNS, n - first), sums.address());
+        }
+        int tiles = (n + 31) / 32;
+        kernels.kernel("elementwise.cu", "mirror", Map.of())
+                .launch(stream, new Kernel.Grid(tiles, tiles, 1), THREADS, 0, sums.address(), n);
+    }
+
+    @Override
+    public void close() {
+        device.synchronize();
+        upload.close();
+        products.close();
+        cublas.close();
+        kernels.close();
+        staging.close();
+        memory.close();
+        stream.close();
+        workers.close();
+        device.close();
+    }
+}

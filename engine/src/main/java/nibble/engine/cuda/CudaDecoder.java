@@ -1,0 +1,222 @@
+package nibble.engine.cuda;
+
+import static jcuda.driver.JCudaDriver.cuGraphDestroy;
+import static jcuda.driver.JCudaDriver.cuGraphExecDestroy;
+import static jcuda.driver.JCudaDriver.cuGraphInstantiate;
+import static jcuda.driver.JCudaDriver.cuGraphLaunch;
+import static jcuda.driver.JCudaDriver.cuStreamBeginCapture;
+import static jcuda.driver.JCudaDriver.cuStreamEndCapture;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import jcuda.driver.CUgraph;
+import jcuda.driver.CUgraphExec;
+import jcuda.driver.CUstreamCaptureMode;
+import nibble.convert.LlamaConfig;
+import nibble.engine.Decoder;
+import nibble.engine.DecoderLayer;
+import nibble.engine.KeyValueCache;
+import nibble.engine.RotaryTable;
+import nibble.engine.Weight;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Tokens one at a time: {@code decode_step.cu} runs a whole token in one launch; together with the way of the token to the card and
+ * of the logits back it is one CUDA graph, which reads token and position from memory and so serves every token. Owns its buffers.
+ */
+final class CudaDecoder implements Decoder {
+    private static final String FILE = "decode_step.cu";
+    private static final int LAYER_POINTERS = 8;
+    private static final int STEP_BYTES = 2 * Integer.BYTES;
+    /** Head sizes and hidden sizes that the kernel is made for. */
+    private static final int MOST_HIDDEN = 16384;
+
+    private final CudaBackend backend;
+    private final CudaStream stream;
+    private final KeyValueCache cache;
+    private final int vocabulary;
+    private final List<DeviceMemory.Buffer> buffers = new ArrayList<>();
+    private final PinnedMemory step = new PinnedMemory(STEP_BYTES);
+    private final PinnedMemory logits;
+    private final CUgraph graph = new CUgraph();
+    private final CUgraphExec executable = new CUgraphExec();
+
+    private CudaDecoder(CudaBackend backend, CudaPlacedModel model, KeyValueCache cache, RotaryTable table) {
+        this.backend = backend;
+        this.stream = backend.stream();
+        this.cache = cache;
+        LlamaConfig config = model.config();
+        this.vocabulary = config.vocabularySize();
+        this.logits = new PinnedMemory(Math.multiplyExact(Float.BYTES, vocabulary));
+        int heads = config.heads();
+        int headDim = config.headDim();
+        int perKv = heads / config.kvHeads();
+        Map<String, Integer> constants = new HashMap<>(Map.of("HEAD_DIM", headDim, "QUERIES_PER_KV", perKv));
+        if (model.layer(0).q() instanceof CudaWeight.Nibbles nibbles) {
+            constants.putAll(nibbles.matrix().constants());
+        }
+        Launch launch = Launch.of(backend.kernels().integers(FILE, "decode_step_launch", constants), config, backend.device());
+        int headBlocks = (perKv + 15) / 16;
+        int splits = Math.max(1, backend.device().multiprocessors() / (config.kvHeads() * headBlocks));
+        DeviceMemory.Buffer layers = layers(model);
+        DeviceMemory.Buffer stepOnCard = buffer(STEP_BYTES);
+        DeviceMemory.Buffer hidden = buffer(4L * config.hiddenSize());
+        DeviceMemory.Buffer qkv = buffer(2L * (heads + 2 * config.kvHeads()) * headDim);
+        DeviceMemory.Buffer attended = buffer(2L * heads * headDim);
+        DeviceMemory.Buffer gated = buffer(2L * config.intermediateSize());
+        DeviceMemory.Buffer logitsOnCard = buffer(4L * vocabulary);
+        DeviceMemory.Buffer partials = buffer(4L * heads * splits * (headDim + 2));
+        DeviceMemory.Buffer tickets = zeros(4 * config.kvHeads() * headBlocks);
+        DeviceMemory.Buffer barrier = zeros(8);
+        DeviceMemory.Buffer angles = backend.bringAngles(table);
+        buffers.add(angles);
+        Kernel kernel = backend.kernels().kernel(FILE, "decode_step", constants);
+        Object[] arguments = {
+            layers.address(),
+            dense(model.embedding()),
+            backend.halfNorm(model.finalNorm()).address(),
+            dense(model.head()),
+            angles.address(),
+            angles.address() + 4L * table.cos().length,
+            stepOnCard.address(),
+            hidden.address(),
+            qkv.address(),
+            attended.address(),
+            gated.address(),
+            logitsOnCard.address(),
+            partials.address(),
+            tickets.address(),
+            barrier.address(),
+            config.layers(),
+            config.hiddenSize(),
+            config.intermediateSize(),
+            vocabulary,
+            config.kvHeads(),
+            splits,
+            launch.slots,
+            (float) config.rmsNormEps(),
+            (float) (Math.log(Math.E) / Math.log(2) / Math.sqrt(headDim))
+        };
+        kernel.allowShared(launch.sharedBytes);
+        stream.synchronize();
+        CudaDevice.check(
+                cuStreamBeginCapture(stream.stream(), CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED),
+                "capturing a decode step");
+        step.toDevice(stepOnCard, 0, STEP_BYTES, stream);
+        kernel.launchTogether(
+                stream, Kernel.Grid.of(backend.device().multiprocessors()), launch.threads, launch.sharedBytes, arguments);
+        logits.fromDevice(logitsOnCard, 0, logits.bytes(), stream);
+        CudaDevice.check(cuStreamEndCapture(stream.stream(), graph), "capturing a decode step");
+        CudaDevice.check(cuGraphInstantiate(executable, graph, 0), "making a graph of a decode step");
+    }
+
+    /**
+     * The decoder of a model, if there is one for it: not where layers stream through the card, nor where the rotary table changes
+     * with the length of the sequence.
+     */
+    static @Nullable CudaDecoder of(CudaBackend backend, CudaPlacedModel model, KeyValueCache cache, RotaryTable table) {
+        LlamaConfig config = model.config();
+        boolean fits = model.allResident()
+                && config.headDim() % 8 == 0
+                && config.headDim() <= 256
+                && config.hiddenSize() <= MOST_HIDDEN
+                && config.hiddenSize() % 32 == 0
+                && config.intermediateSize() % 32 == 0
+                && config.heads() * config.headDim() % 32 == 0;
+        return fits ? new CudaDecoder(backend, model, cache, table) : null;
+    }
+
+    /** Threads, shared memory and ring slots of the kernel. */
+    private record Launch(int threads, int sharedBytes, int slots) {
+        /** @param of the kernel file: threads, bytes of a unit, warps that compute, bytes of attention, of sums */
+        static Launch of(int[] of, LlamaConfig config, CudaDevice device) {
+            int unitBytes = of[1];
+            int warps = of[2];
+            int widest = Math.max(
+                    Math.max(config.hiddenSize(), config.intermediateSize()), config.heads() * config.headDim());
+            int padded = (widest + 255) / 256 * 256;
+            int fixed = of[4] + 256 + 64 * config.layers() + Math.max(2 * (padded + 32), of[3]);
+            int perSlot = warps * (unitBytes + 32);
+            int slots = (device.sharedBytesPerBlock() - 256 - fixed) / perSlot;
+            if (slots < 1) {
+                throw new IllegalStateException("the decode step needs " + (fixed + perSlot) + " bytes of shared memory, "
+                        + device.sharedBytesPerBlock() + " are there");
+            }
+            return new Launch(of[0], fixed + slots * perSlot, slots);
+        }
+    }
+
+    /** Eight pointers a layer, as {@code struct Layer} has them. */
+    private DeviceMemory.Buffer layers(CudaPlacedModel model) {
+        int count = model.config().layers();
+        long[] pointers = new long[LAYER_POINTERS * count];
+        for (int i = 0; i < count; i++) {
+            DecoderLayer layer = model.layer(i);
+            long[] of = {
+                matrix(layer.q()),
+                matrix(layer.o()),
+                matrix(layer.gate()),
+                matrix(layer.down()),
+                backend.halfNorm(layer.inputNorm()).address(),
+                backend.halfNorm(layer.postAttentionNorm()).address(),
+                CudaMatrix.of(backend, cache.keys(i), false).address(),
+                CudaMatrix.of(backend, cache.values(i), false).address()
+            };
+            System.arraycopy(of, 0, pointers, LAYER_POINTERS * i, LAYER_POINTERS);
+        }
+        DeviceMemory.Buffer buffer = buffer(8L * pointers.length);
+        backend.bring(MemorySegment.ofArray(pointers), buffer);
+        return buffer;
+    }
+
+    /** The matrix that begins with this weight: linears of one input lie one after another. */
+    private static long matrix(Weight weight) {
+        return switch (weight) {
+            case CudaWeight.Dense dense -> dense.address();
+            case CudaWeight.Nibbles nibbles -> nibbles.matrix().buffer().address();
+            default -> throw new IllegalArgumentException(weight.name() + " is not on the card");
+        };
+    }
+
+    private static long dense(Weight weight) {
+        if (weight instanceof CudaWeight.Dense dense) {
+            return dense.address();
+        }
+        throw new IllegalArgumentException(weight.name() + ": an unquantized weight on the card is expected");
+    }
+
+    private DeviceMemory.Buffer buffer(long bytes) {
+        DeviceMemory.Buffer buffer = backend.memory().allocate(bytes, "a decode step");
+        buffers.add(buffer);
+        return buffer;
+    }
+
+    private DeviceMemory.Buffer zeros(int bytes) {
+        DeviceMemory.Buffer buffer = buffer(bytes);
+        backend.bring(MemorySegment.ofArray(new byte[bytes]), buffer);
+        return buffer;
+    }
+
+    @Override
+    public float[] next(int id) {
+        step.segment().setAtIndex(ValueLayout.JAVA_INT, 0, id);
+        step.segment().setAtIndex(ValueLayout.JAVA_INT, 1, cache.length());
+        CudaDevice.check(cuGraphLaunch(executable, stream.stream()), "a decode step");
+        stream.synchronize();
+        return logits.segment().toArray(ValueLayout.JAVA_FLOAT);
+    }
+
+    @Override
+    public void close() {
+        stream.synchronize();
+        CudaDevice.check(cuGraphExecDestroy(executable), "destroying a graph");
+        CudaDevice.check(cuGraphDestroy(graph), "destroying a graph");
+        buffers.forEach(DeviceMemory.Buffer::close);
+        step.close();
+        logits.close();
+    }
+}

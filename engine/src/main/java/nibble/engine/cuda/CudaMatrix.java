@@ -1,0 +1,82 @@
+package nibble.engine.cuda;
+
+import nibble.engine.Matrix;
+
+/** A row-major matrix in device memory: fp16 activations, or fp32. Owns its buffer. */
+final class CudaMatrix implements Matrix {
+    private final CudaBackend owner;
+    private final DeviceMemory.Buffer buffer;
+    private final int rows;
+    private final int columns;
+    private final boolean single;
+
+    CudaMatrix(CudaBackend owner, DeviceMemory.Buffer buffer, int rows, int columns, boolean single) {
+        this.owner = owner;
+        this.buffer = buffer;
+        this.rows = rows;
+        this.columns = columns;
+        this.single = single;
+    }
+
+    /** @throws IllegalArgumentException if the matrix is another backend's, or of the other precision */
+    static CudaMatrix of(CudaBackend owner, Matrix matrix, boolean single) {
+        CudaMatrix found = of(owner, matrix);
+        if (found.single != single) {
+            throw new IllegalArgumentException("matrix [" + found.rows + ", " + found.columns + "] of "
+                    + (found.single ? "single precision where activations" : "activations where single precision")
+                    + " are expected");
+        }
+        return found;
+    }
+
+    static CudaMatrix of(CudaBackend owner, Matrix matrix) {
+        if (matrix instanceof CudaMatrix found && found.owner == owner) {
+            return found;
+        }
+        throw new IllegalArgumentException("matrix of another backend: " + matrix.getClass().getSimpleName());
+    }
+
+    boolean single() {
+        return single;
+    }
+
+    int elementBytes() {
+        return single ? Float.BYTES : Short.BYTES;
+    }
+
+    long elements() {
+        return (long) rows * columns;
+    }
+
+    DeviceMemory.Buffer buffer() {
+        return buffer;
+    }
+
+    long address() {
+        return buffer.address();
+    }
+
+    /** Address of a row. */
+    long address(int row) {
+        return buffer.address() + byteOffset(row);
+    }
+
+    long byteOffset(int row) {
+        return (long) row * columns * elementBytes();
+    }
+
+    @Override
+    public int rows() {
+        return rows;
+    }
+
+    @Override
+    public int columns() {
+        return columns;
+    }
+
+    @Override
+    public void close() {
+        buffer.close();
+    }
+}

@@ -1,0 +1,28 @@
+package nibble.engine.cuda;
+
+import nibble.engine.DeviceWeight;
+
+/** A weight in device memory. Borrows the buffer of the layer or model it belongs to. */
+sealed interface CudaWeight extends DeviceWeight {
+
+    /** fp16, row-major [outFeatures, inFeatures], from byte {@code offset} of the buffer on. */
+    record Dense(String name, int outFeatures, int inFeatures, DeviceMemory.Buffer buffer, long offset)
+            implements CudaWeight {
+        long address() {
+            return buffer.address() + offset;
+        }
+    }
+
+    /**
+     * 4-bit rows of a {@link NibbleMatrix}: row i lies at {@code offset + i / 8 * spread + i % 8}.
+     *
+     * @param offset a multiple of 8
+     * @param spread 8, or 16 where two parts are interleaved
+     */
+    record Nibbles(String name, int outFeatures, NibbleMatrix matrix, int offset, int spread) implements CudaWeight {
+        @Override
+        public int inFeatures() {
+            return matrix.inFeatures();
+        }
+    }
+}

@@ -1,0 +1,196 @@
+package nibble.engine.cuda;
+
+import java.util.List;
+import java.util.Map;
+import nibble.engine.Matrix;
+
+/**
+ * Products of activations with weights: cuBLAS on fp16 weights; 4-bit weights are read as they are for {@link FewRows}, and for
+ * more expanded into fp16 a piece at a time, on a stream of its own, so that the next piece expands while cuBLAS multiplies by this one. Owns the pieces' memory.
+ */
+final class Products implements AutoCloseable {
+    /** Most bytes of a piece, unless 256 rows are more. */
+    private static final long PIECE_BYTES = 256L << 20;
+
+    private static final int PIECES = 2;
+    private static final int THREADS = 256;
+    private static final int WARPS = THREADS / 32;
+    private static final int TILE_ROWS = 16;
+    /** Pieces are cut at multiples of this many tiles, which suit the tiles of cuBLAS. */
+    private static final int TILES_STEP = 16;
+
+    private static final class Piece {
+        DeviceMemory.@org.jspecify.annotations.Nullable Buffer buffer;
+        final CudaStream.Event expanded = new CudaStream.Event();
+        final CudaStream.Event used = new CudaStream.Event();
+    }
+
+    private final DeviceMemory memory;
+    private final KernelCache kernels;
+    private final Cublas cublas;
+    private final CudaStream compute;
+    private final FewRows fewRows;
+    private final CudaStream expansion = new CudaStream();
+    private final Piece[] pieces = {new Piece(), new Piece()};
+    private final CudaStream.Event placed = new CudaStream.Event();
+    private int next;
+
+    Products(CudaDevice device, DeviceMemory memory, KernelCache kernels, Cublas cublas, CudaStream compute) {
+        this.memory = memory;
+        this.kernels = kernels;
+        this.cublas = cublas;
+        this.compute = compute;
+        this.fewRows = new FewRows(kernels, device);
+    }
+
+    void multiply(CudaMatrix x, CudaWeight.Dense weight, CudaMatrix out, boolean accumulate) {
+        product(x, weight.address(), weight.outFeatures(), out, 0, accumulate);
+    }
+
+    /** {@code out[:, column ..] (+)= x wᵀ} with fp16 w [rows, x.columns()] at an address. */
+    private void product(CudaMatrix x, long w, int rows, CudaMatrix out, int column, boolean accumulate) {
+        cublas.multiplyTransposed(
+                x.rows(),
+                rows,
+                x.columns(),
+                x.address(),
+                Cublas.Type.F16,
+                x.columns(),
+                w,
+                x.columns(),
+                out.address() + (long) column * out.elementBytes(),
+                out.single() ? Cublas.Type.F32 : Cublas.Type.F16,
+                out.columns(),
+                accumulate,
+                Cublas.Compute.FP32);
+    }
+
+    /**
+     * Products with parts of one 4-bit matrix.
+     *
+     * @param parts of the same matrix, in the order of their offsets
+     */
+    void multiply(CudaMatrix x, List<CudaWeight.Nibbles> parts, List<? extends Matrix> outs, CudaBackend owner, boolean accumulate) {
+        NibbleMatrix matrix = parts.getFirst().matrix();
+        if (x.rows() <= FewRows.MOST && outs.stream().noneMatch(out -> CudaMatrix.of(owner, out).single())) {
+            multiplyFewRows(x, parts, outs, owner, accumulate);
+            return;
+        }
+        // A layer that has just arrived on another stream: the expansion must see it too.
+        compute.record(placed);
+        expansion.waitFor(placed);
+        int perPiece = tilesPerPiece(matrix);
+        for (int first = 0; first < matrix.tiles(); first += perPiece) {
+            int tiles = Math.min(perPiece, matrix.tiles() - first);
+            Piece piece = expand(matrix, first, tiles, parts.getFirst().spread() == TILE_ROWS);
+            compute.waitFor(piece.expanded);
+            for (int i = 0; i < parts.size(); i++) {
+                part(x, parts.get(i), CudaMatrix.of(owner, outs.get(i)), piece, first, tiles, accumulate);
+            }
+            compute.record(piece.used);
+        }
+    }
+
+    private void multiplyFewRows(
+            CudaMatrix x, List<CudaWeight.Nibbles> parts, List<? extends Matrix> outs, CudaBackend owner, boolean accumulate) {
+        NibbleMatrix matrix = parts.getFirst().matrix();
+        try (DeviceMemory.Buffer all = memory.allocate(2L * x.rows() * matrix.rows(), "outputs of a fused matrix")) {
+            fewRows.multiply(compute, x, matrix, all.address());
+            for (int i = 0; i < parts.size(); i++) {
+                CudaWeight.Nibbles part = parts.get(i);
+                kernels.kernel("elementwise.cu", "take_part", Map.of())
+                        .launch(
+                                compute,
+                                new Kernel.Grid((part.outFeatures() + THREADS - 1) / THREADS, x.rows(), 1),
+                                THREADS,
+                                0,
+                                all.address(),
+                                matrix.rows(),
+                                CudaMatrix.of(owner, outs.get(i)).address(),
+                                part.outFeatures(),
+                                part.offset(),
+                                part.spread(),
+                                accumulate ? 1 : 0);
+            }
+        }
+    }
+
+    /** The rows of a part that lie in the piece of these tiles. */
+    private void part(
+            CudaMatrix x, CudaWeight.Nibbles part, CudaMatrix out, Piece piece, int firstTile, int tiles, boolean accumulate) {
+        DeviceMemory.Buffer buffer = piece.buffer;
+        if (buffer == null) {
+            throw new IllegalStateException("a piece without memory");
+        }
+        long rowBytes = 2L * x.columns();
+        if (part.spread() == TILE_ROWS) {
+            // Apart again: first the eight rows of gate of each tile, then those of up.
+            int column = firstTile * 8;
+            int rows = Math.min(tiles * 8, part.outFeatures() - column);
+            long from = part.offset() == 0 ? 0 : tiles * 8L;
+            product(x, buffer.address() + from * rowBytes, rows, out, column, accumulate);
+            return;
+        }
+        int pieceFirst = firstTile * TILE_ROWS;
+        int from = Math.max(part.offset(), pieceFirst);
+        int to = Math.min(part.offset() + part.outFeatures(), pieceFirst + tiles * TILE_ROWS);
+        if (from < to) {
+            product(x, buffer.address() + (from - pieceFirst) * rowBytes, to - from, out, from - part.offset(), accumulate);
+        }
+    }
+
+    private Piece expand(NibbleMatrix matrix, int first, int tiles, boolean interleaved) {
+        Piece piece = pieces[next];
+        next = (next + 1) % PIECES;
+        long bytes = 2L * tiles * TILE_ROWS * matrix.inFeatures();
+        DeviceMemory.Buffer buffer = piece.buffer;
+        if (buffer == null || buffer.bytes() < bytes) {
+            if (buffer != null) {
+                piece.used.synchronize();
+                buffer.close();
+            }
+            buffer = memory.allocate(bytes, "expanded 4-bit weights");
+            piece.buffer = buffer;
+        }
+        expansion.waitFor(piece.used);
+        int rows = interleaved ? tiles * TILE_ROWS : Math.min(tiles * TILE_ROWS, matrix.rows() - first * TILE_ROWS);
+        kernels.kernel("w4_dequantize.cu", "w4_dequantize", matrix.constants())
+                .launch(
+                        expansion,
+                        Kernel.Grid.of(((long) tiles * matrix.units() + WARPS - 1) / WARPS),
+                        THREADS,
+                        0,
+                        buffer.address(),
+                        matrix.buffer().address(),
+                        matrix.inFeatures(),
+                        first,
+                        tiles,
+                        interleaved ? 8 : TILE_ROWS,
+                        interleaved ? 8 * tiles : 8,
+                        rows);
+        expansion.record(piece.expanded);
+        return piece;
+    }
+
+    /** Equal pieces rather than a last small one. */
+    private static int tilesPerPiece(NibbleMatrix matrix) {
+        long bytes = 2L * matrix.tiles() * TILE_ROWS * matrix.inFeatures();
+        int count = (int) ((bytes + PIECE_BYTES - 1) / PIECE_BYTES);
+        int tiles = (matrix.tiles() + count - 1) / count;
+        return (tiles + TILES_STEP - 1) / TILES_STEP * TILES_STEP;
+    }
+
+    @Override
+    public void close() {
+        expansion.synchronize();
+        for (Piece piece : pieces) {
+            if (piece.buffer != null) {
+                piece.buffer.close();
+            }
+            piece.expanded.close();
+            piece.used.close();
+        }
+        placed.close();
+        expansion.close();
+    }
+}

@@ -1,0 +1,82 @@
+package nibble.engine.selftest;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.Random;
+import nibble.convert.DType;
+import nibble.convert.Shape;
+import nibble.convert.TensorView;
+import nibble.engine.DenseWeight;
+import nibble.engine.QuantizedWeight;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.QuantizedLinear;
+
+/** Random operands of a seed. All values are exact in fp16, so that no backend rounds its inputs. */
+final class Operands {
+    private static final ValueLayout.OfShort SHORT =
+            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat FLOAT =
+            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private final Random random;
+
+    Operands(long seed) {
+        this.random = new Random(seed);
+    }
+
+    Random random() {
+        return random;
+    }
+
+    /** Normally distributed. */
+    float[] values(int n) {
+        float[] values = new float[n];
+        for (int i = 0; i < n; i++) {
+            values[i] = Float.float16ToFloat(Float.floatToFloat16((float) random.nextGaussian()));
+        }
+        return values;
+    }
+
+    float[] norm(int n) {
+        float[] values = values(n);
+        for (int i = 0; i < n; i++) {
+            values[i] = 1 + values[i] / 8;
+        }
+        return values;
+    }
+
+    /** Of size 1/sqrt(in), in the given type; bf16's 8 bits of mantissa are fewer than fp16's. */
+    DenseWeight dense(DType type, int out, int in) {
+        // An odd address, as tensors of a file may have.
+        MemorySegment data =
+                Arena.ofAuto().allocate((long) out * in * type.bytes() + 1).asSlice(1);
+        double scale = 1 / Math.sqrt(in);
+        for (int i = 0; i < out * in; i++) {
+            // Above fp16's subnormals, so that the bf16 values are exact in fp16.
+            float value = (float) ((random.nextBoolean() ? 1 : -1) * (0.05 + Math.abs(random.nextGaussian())) * scale);
+            short half = Float.floatToFloat16(value);
+            switch (type) {
+                case F32 -> data.set(FLOAT, 4L * i, Float.float16ToFloat(half));
+                case F16 -> data.set(SHORT, 2L * i, half);
+                case BF16 -> data.set(SHORT, 2L * i, (short) (Float.floatToIntBits(value) >> 16));
+                default -> throw new IllegalArgumentException(type + " is no type of weights");
+            }
+        }
+        return new DenseWeight(new TensorView(type + " [" + out + ", " + in + "]", type, Shape.of(out, in), data));
+    }
+
+    QuantizedWeight quantized(int out, int in, int groupSize) {
+        QuantizationSpec spec = new QuantizationSpec(4, groupSize);
+        byte[] codes = new byte[out * in / 2];
+        random.nextBytes(codes);
+        byte[] zeros = new byte[out * spec.groups(in)];
+        short[] scales = new short[zeros.length];
+        for (int i = 0; i < zeros.length; i++) {
+            zeros[i] = (byte) random.nextInt(16);
+            scales[i] = Float.floatToFloat16((0.01f + random.nextFloat()) / 8);
+        }
+        return new QuantizedWeight(new QuantizedLinear(out, in, spec, codes, zeros, scales));
+    }
+}

@@ -1,0 +1,185 @@
+// The operations between the products: embedding, RMSNorm, rotary embedding, SwiGLU, sums, conversions. Each is bound by memory:
+// 16-byte accesses where the row length allows (a multiple of 8), one element at a time elsewhere.
+//
+// Matrices are row-major [rows, columns] of fp16; arithmetic is fp32.
+
+#include "common.cuh"
+
+// out[t] = table[ids[t]].  Grid: rows.  Block: 256.
+extern "C" __global__ void embed(const half_t* table, const int* ids, int columns, half_t* out) {
+    const half_t* from = table + (long long)ids[blockIdx.x] * columns;
+    half_t* to = out + (long long)blockIdx.x * columns;
+    if (columns % 8 == 0) {
+        for (int i = threadIdx.x; i < columns / 8; i += blockDim.x) ((uint4*)to)[i] = ((const uint4*)from)[i];
+    } else {
+        for (int i = threadIdx.x; i < columns; i += blockDim.x) to[i] = from[i];
+    }
+}
+
+// Sum over the block, in an order that depends on the block size alone; every thread gets it. Block: 256.
+DEVICE float block_sum(float v) {
+    __shared__ float parts[8];
+    v = warp_sum(v);
+    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = v;
+    __syncthreads();
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < 8; i++) sum += parts[i];
+    __syncthreads();
+    return sum;
+}
+
+// out[t] = x[t] / sqrt(mean(x[t]^2) + epsilon) * weight; out may be x.  Grid: rows.  Block: 256.
+extern "C" __global__ void rms_norm(const half_t* x, const float* weight, float epsilon, int columns, half_t* out) {
+    const half_t* from = x + (long long)blockIdx.x * columns;
+    half_t* to = out + (long long)blockIdx.x * columns;
+    float squares = 0;
+    if (columns % 8 == 0) {
+        for (int i = threadIdx.x; i < columns / 8; i += 256) {
+            uint4 v = ((const uint4*)from)[i];
+            u32 words[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+            for (int w = 0; w < 4; w++) {
+                float a = low_half(words[w]), b = high_half(words[w]);
+                squares += a * a + b * b;
+            }
+        }
+        float scale = rsqrtf(block_sum(squares) / columns + epsilon);
+        for (int i = threadIdx.x; i < columns / 8; i += 256) {
+            uint4 v = ((const uint4*)from)[i];
+            u32 words[4] = {v.x, v.y, v.z, v.w};
+            const float4* gains = (const float4*)(weight + 8 * i);
+            float4 low = gains[0], high = gains[1];
+            float g[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+            for (int w = 0; w < 4; w++) {
+                words[w] = pack_half2(low_half(words[w]) * scale * g[2 * w], high_half(words[w]) * scale * g[2 * w + 1]);
+            }
+            ((uint4*)to)[i] = make_uint4(words[0], words[1], words[2], words[3]);
+        }
+    } else {
+        for (int i = threadIdx.x; i < columns; i += 256) {
+            float a = to_float(from[i]);
+            squares += a * a;
+        }
+        float scale = rsqrtf(block_sum(squares) / columns + epsilon);
+        for (int i = threadIdx.x; i < columns; i += 256) to[i] = to_half(to_float(from[i]) * scale * weight[i]);
+    }
+}
+
+// Turns elements i and i + half of each head by the angle of the row's position, first + row % length.
+// cos, sin: [positions, half].  Grid: (blocks over columns / 4 pairs, rows).  Block: 128. A thread turns two pairs where half
+// is even, one where it is odd.
+extern "C" __global__ void rope(
+    half_t* x, int columns, int half, const float* cos_table, const float* sin_table, int first, int length) {
+    half_t* row = x + (long long)blockIdx.y * columns;
+    long long angle = (long long)(first + (int)(blockIdx.y % length)) * half;
+    int t = blockIdx.x * blockDim.x + threadIdx.x;
+    if (half % 2 == 0) {
+        int quads = columns / 4;  // two pairs each
+        if (t >= quads) return;
+        int per_head = half / 2;
+        int head = t / per_head, i = t % per_head * 2;
+        u32* low = (u32*)(row + (long long)head * 2 * half + i);
+        u32* high = (u32*)(row + (long long)head * 2 * half + half + i);
+        u32 a = *low, b = *high;
+        float2 c = *(const float2*)(cos_table + angle + i);
+        float2 s = *(const float2*)(sin_table + angle + i);
+        float a0 = low_half(a), a1 = high_half(a), b0 = low_half(b), b1 = high_half(b);
+        *low = pack_half2(a0 * c.x - b0 * s.x, a1 * c.y - b1 * s.y);
+        *high = pack_half2(b0 * c.x + a0 * s.x, b1 * c.y + a1 * s.y);
+    } else {
+        for (int pair = 2 * t; pair < 2 * t + 2 && pair < columns / 2; pair++) {
+            int head = pair / half, i = pair % half;
+            half_t* low = row + (long long)head * 2 * half + i;
+            float a = to_float(low[0]), b = to_float(low[half]);
+            float c = cos_table[angle + i], s = sin_table[angle + i];
+            low[0] = to_half(a * c - b * s);
+            low[half] = to_half(b * c + a * s);
+        }
+    }
+}
+
+DEVICE float silu_times(float gate, float up) { return gate / (1.0f + __expf(-gate)) * up; }
+
+// out = silu(gate) * up; out may be gate or up.  Grid: blocks over n / 8.  Block: 256. The last thread takes what is left over 8.
+extern "C" __global__ void swiglu(const half_t* gate, const half_t* up, half_t* out, long long n) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (8 * i + 8 <= n) {
+        uint4 g = ((const uint4*)gate)[i], u = ((const uint4*)up)[i];
+        u32 gs[4] = {g.x, g.y, g.z, g.w}, us[4] = {u.x, u.y, u.z, u.w}, r[4];
+#pragma unroll
+        for (int w = 0; w < 4; w++) {
+            r[w] = pack_half2(
+                silu_times(low_half(gs[w]), low_half(us[w])), silu_times(high_half(gs[w]), high_half(us[w])));
+        }
+        ((uint4*)out)[i] = make_uint4(r[0], r[1], r[2], r[3]);
+    } else {
+        for (long long j = 8 * i; j < n; j++) out[j] = to_half(silu_times(to_float(gate[j]), to_float(up[j])));
+    }
+}
+
+// into += x.  Grid: blocks over n / 8.  Block: 256.
+extern "C" __global__ void add(const half_t* x, half_t* into, long long n) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (8 * i + 8 <= n) {
+        uint4 a = ((const uint4*)x)[i], b = ((const uint4*)into)[i];
+        u32 as[4] = {a.x, a.y, a.z, a.w}, bs[4] = {b.x, b.y, b.z, b.w};
+#pragma unroll
+        for (int w = 0; w < 4; w++) {
+            bs[w] = pack_half2(low_half(as[w]) + low_half(bs[w]), high_half(as[w]) + high_half(bs[w]));
+        }
+        ((uint4*)into)[i] = make_uint4(bs[0], bs[1], bs[2], bs[3]);
+    } else {
+        for (long long j = 8 * i; j < n; j++) into[j] = to_half(to_float(x[j]) + to_float(into[j]));
+    }
+}
+
+// One part of the outputs of a fused 4-bit matrix (w4.cuh): part[t, i] (+)= all[t, offset + i / 8 * spread + i % 8].
+// Grid: (blocks over part_columns, rows).  Block: 256.
+extern "C" __global__ void take_part(
+    const half_t* all, int all_columns, half_t* part, int part_columns, int offset, int spread, int accumulate) {
+    int i = blockIdx.x * 256 + threadIdx.x;
+    if (i >= part_columns) return;
+    half_t value = all[(long long)blockIdx.y * all_columns + offset + i / 8 * spread + i % 8];
+    half_t* to = part + (long long)blockIdx.y * part_columns + i;
+    *to = accumulate ? to_half(to_float(*to) + to_float(value)) : value;
+}
+
+// --- conversions.  Grid: blocks over n.  Block: 256. ---------------------------------------------------------------
+
+// overflow counts finite values that fp16 cannot hold.
+extern "C" __global__ void single_to_half(const float* from, half_t* to, long long n, int* overflow) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    float v = from[i];
+    to[i] = to_half(v);
+    if (fabsf(v) >= 65520.0f && fabsf(v) <= 3.4028235e38f) atomicAdd(overflow, 1);
+}
+
+extern "C" __global__ void bf16_to_half(const half_t* from, half_t* to, long long n, int* overflow) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    float v = bf16_to_float(from[i]);
+    to[i] = to_half(v);
+    if (fabsf(v) >= 65520.0f && fabsf(v) <= 3.4028235e38f) atomicAdd(overflow, 1);
+}
+
+// --- sums ------------------------------------------------------------------------------------------------------------
+
+// moment[j, i] = moment[i, j] for i < j: the triangle right of the diagonal is the one that was summed.
+// Grid: (n / 32, n / 32) rounded up.  Block: 256.
+extern "C" __global__ void mirror(float* moment, int n) {
+    __shared__ float tile[32][33];
+    if (blockIdx.x < blockIdx.y) return;  // x: column block, y: row block, of the source
+    int x = threadIdx.x % 32, y = threadIdx.x / 32;
+    for (int r = y; r < 32; r += 8) {
+        int row = blockIdx.y * 32 + r, column = blockIdx.x * 32 + x;
+        if (row < n && column < n) tile[r][x] = moment[(long long)row * n + column];
+    }
+    __syncthreads();
+    for (int r = y; r < 32; r += 8) {
+        int row = blockIdx.x * 32 + r, column = blockIdx.y * 32 + x;
+        if (row < n && column < row) moment[(long long)row * n + column] = tile[x][r];
+    }
+}

@@ -1,0 +1,170 @@
+package nibble.engine.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.List;
+import java.util.Random;
+import nibble.engine.Backend;
+import nibble.engine.DeviceException;
+import nibble.engine.Llama;
+import nibble.engine.Matrix;
+import nibble.engine.ModelWeights;
+import nibble.engine.RandomModel;
+import nibble.engine.ReferenceBackend;
+import nibble.engine.Session;
+import nibble.engine.selftest.SelfTest;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What needs a card; skipped, with the reason, where there is none. */
+@Tag("gpu")
+class CudaBackendTest {
+    @BeforeEach
+    void card() {
+        String missing = CudaBackend.missing();
+        Assumptions.assumeTrue(missing.isEmpty(), missing);
+    }
+
+    private static CudaBackend open() {
+        return CudaBackend.open(0, Long.MAX_VALUE, 2);
+    }
+
+    @Test
+    void every_operation_agrees_with_the_reference() {
+        try (Backend backend = open()) {
+            assertThat(SelfTest.run(backend, _ -> {}))
+                    .allSatisfy(check -> assertThat(check.passed()).as(check.toString()).isTrue());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 32, -1})
+    void tokens_one_by_one_give_the_logits_of_the_reference(int groupSize) {
+        ModelWeights weights = RandomModel.forCuda(groupSize, 3);
+        int[] ids = RandomModel.ids(4, 40, weights.config().vocabularySize());
+        try (Backend backend = open();
+                Backend reference = new ReferenceBackend();
+                Llama model = Llama.of(weights, backend);
+                Llama expected = Llama.of(weights, reference);
+                Session session = model.session(64);
+                Session other = expected.session(64)) {
+            int prompt = 17;
+            assertClose(session.append(first(ids, prompt)), other.append(first(ids, prompt)));
+            for (int i = prompt; i < ids.length; i++) {
+                assertClose(session.append(new int[] {ids[i]}), other.append(new int[] {ids[i]}));
+            }
+        }
+    }
+
+    private static int[] first(int[] ids, int n) {
+        return java.util.Arrays.copyOf(ids, n);
+    }
+
+    /** Activations of three layers in fp16: a hundredth of the logits' spread is well above their error and below any mistake. */
+    private static void assertClose(float[] found, float[] expected) {
+        double spread = 0;
+        for (float value : expected) {
+            spread += (double) value * value / expected.length;
+        }
+        for (int i = 0; i < expected.length; i++) {
+            assertThat(Math.abs(found[i] - expected[i])).as("logit %d", i).isLessThan((float) (0.02 * Math.sqrt(spread)));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 128})
+    void a_model_that_streams_through_the_card_gives_the_same_bits(int groupSize) {
+        ModelWeights weights = RandomModel.forCuda(groupSize, 7);
+        List<int[]> sequences = List.of(RandomModel.ids(1, 50, 100), RandomModel.ids(2, 50, 100));
+        List<float[]> whole;
+        List<float[]> streamed;
+        try (CudaBackend backend = open();
+                Llama model = Llama.of(weights, backend)) {
+            whole = model.logProbabilities(sequences);
+        }
+        try (CudaBackend backend = open();
+                CudaPlacedModel placed = backend.placeStreaming(weights);
+                Llama model = Llama.of(weights, backend, placed)) {
+            assertThat(placed.residentLayers()).isZero();
+            model.logProbabilities(sequences);
+            streamed = model.logProbabilities(sequences);
+        }
+        for (int s = 0; s < sequences.size(); s++) {
+            assertThat(streamed.get(s)).isEqualTo(whole.get(s));
+        }
+    }
+
+    @Test
+    void a_batch_gives_the_figures_of_its_sequences() {
+        ModelWeights weights = RandomModel.forCuda(0, 2);
+        List<int[]> sequences = List.of(RandomModel.ids(1, 33, 100), RandomModel.ids(2, 33, 100), RandomModel.ids(3, 33, 100));
+        try (CudaBackend backend = open();
+                Llama model = Llama.of(weights, backend)) {
+            List<float[]> together = model.logProbabilities(sequences);
+            for (int s = 0; s < 3; s++) {
+                float[] alone = model.logProbabilities(sequences.get(s));
+                for (int i = 0; i < alone.length; i++) {
+                    assertThat(Math.abs(together.get(s)[i] - alone[i])).isLessThan(0.02f);
+                }
+            }
+        }
+    }
+
+    @Test
+    void memory_is_counted_and_given_back() {
+        try (CudaBackend backend = open()) {
+            // What stays for later calls: workspace, scratch, the pieces of expanded weights.
+            try (Llama model = Llama.of(RandomModel.forCuda(32, 2), backend)) {
+                model.logProbabilities(RandomModel.ids(1, 20, 100));
+            }
+            long before = backend.memory().used();
+            try (Llama model = Llama.of(RandomModel.forCuda(32, 2), backend);
+                    Session session = model.session(30)) {
+                session.append(RandomModel.ids(1, 9, 100));
+                session.append(new int[] {5});
+                assertThat(backend.memory().used()).isGreaterThan(before);
+            }
+            // Norms and rotary tables are kept by identity, a few kilobytes.
+            assertThat(backend.memory().used() - before).isLessThan(1 << 20);
+        }
+    }
+
+    @Test
+    void too_little_memory_names_what_was_asked_and_the_option() {
+        try (CudaBackend backend = CudaBackend.open(0, 200 << 20, 2)) {
+            assertThatThrownBy(() -> backend.allocate(1 << 14, 1 << 14))
+                    .isInstanceOf(DeviceException.class)
+                    .hasMessageContaining("536.9 MB asked for a matrix [16384, 16384]")
+                    .hasMessageContaining("--max-device-memory");
+        }
+    }
+
+    @Test
+    void matrices_of_another_precision_or_backend_are_refused() {
+        try (CudaBackend backend = open();
+                Backend other = new ReferenceBackend()) {
+            Matrix single = backend.uploadSingle(new float[4], 2, 2);
+            Matrix half = backend.upload(new float[4], 2, 2);
+            assertThatThrownBy(() -> backend.add(single, half)).hasMessageContaining("single precision");
+            assertThatThrownBy(() -> backend.add(other.allocate(2, 2), half)).hasMessageContaining("another backend");
+        }
+    }
+
+    @Test
+    void downloads_return_what_was_uploaded() {
+        Random random = new Random(1);
+        float[] values = new float[3 * 11];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = Float.float16ToFloat(Float.floatToFloat16((float) random.nextGaussian()));
+        }
+        try (CudaBackend backend = open();
+                Matrix matrix = backend.upload(values, 3, 11)) {
+            assertThat(backend.download(matrix)).isEqualTo(values);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+package nibble.engine.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The kernels for each architecture, where nvcc is installed; no card is needed. */
+class CudaKernelsCompileTest {
+    private static final List<String> ARCHITECTURES = List.of("80", "89", "90a");
+
+    @TempDir
+    private Path temp;
+
+    @ParameterizedTest
+    @CsvSource({
+        "elementwise.cu, ''",
+        "log_probabilities.cu, ''",
+        "bandwidth.cu, ''",
+        "attention.cu, -DHEAD_DIM=64",
+        "attention.cu, -DHEAD_DIM=128",
+        "attention.cu, -DHEAD_DIM=256",
+        "w4_repack.cu, -DGROUP_SIZE=0",
+        "w4_dequantize.cu, -DGROUP_SIZE=64",
+        "w4_linear.cu, -DGROUP_SIZE=128 -DROWS=8",
+        "f16_linear.cu, -DROWS=1",
+        "decode_step.cu, -DGROUP_SIZE=128 -DHEAD_DIM=128 -DQUERIES_PER_KV=8",
+        "decode_step.cu, -DHEAD_DIM=64 -DQUERIES_PER_KV=2",
+    })
+    void compiles_for_every_architecture_without_a_warning(String file, String constants) throws Exception {
+        Path nvcc = nvcc();
+        for (String name : Stream.concat(Stream.of(file), KernelCache.HEADERS.stream()).toList()) {
+            Files.writeString(temp.resolve(name), KernelCache.resource(name));
+        }
+        List<String> command = new ArrayList<>(List.of(nvcc.toString(), "-std=c++17", "-fatbin", "--threads", "2"));
+        for (String architecture : ARCHITECTURES) {
+            command.add("-gencode=arch=compute_" + architecture + ",code=sm_" + architecture);
+        }
+        Stream.of(constants.split(" ")).filter(c -> !c.isEmpty()).forEach(command::add);
+        command.addAll(List.of("-o", temp.resolve("kernels.fatbin").toString(), temp.resolve(file).toString()));
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertThat(process.waitFor()).as("%s:%n%s", command, output).isZero();
+        assertThat(output.lines().filter(line -> line.contains("warning"))).isEmpty();
+    }
+
+    private static Path nvcc() throws IOException {
+        List<Path> places = new ArrayList<>();
+        String path = System.getenv("PATH");
+        Stream.of((path == null ? "" : path).split(":")).filter(p -> !p.isEmpty()).forEach(p -> places.add(Path.of(p)));
+        places.add(Path.of("/usr/local/cuda/bin"));
+        for (Path place : places) {
+            Path nvcc = place.resolve("nvcc");
+            if (Files.isExecutable(nvcc)) {
+                return nvcc;
+            }
+        }
+        return Assumptions.abort("nvcc is neither on the PATH nor in /usr/local/cuda/bin");
+    }
+}
