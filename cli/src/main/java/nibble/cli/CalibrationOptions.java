@@ -4,7 +4,6 @@ import java.nio.file.Path;
 import nibble.datasets.CalibrationText;
 import nibble.datasets.TokenBlocks;
 import nibble.datasets.Tokenizer;
-import nibble.datasets.Tokenizers;
 import picocli.CommandLine.Option;
 
 /** What the model reads while its activations are measured. */
@@ -39,7 +38,7 @@ final class CalibrationOptions {
         CalibrationText text = calibration.equals("wikitext2")
                 ? CalibrationText.wikitext2()
                 : CalibrationText.file(Path.of(calibration));
-        try (Tokenizer tokenizer = Tokenizers.open(model)) {
+        try (Tokenizer tokenizer = ModelTokenizer.open(model)) {
             return TokenBlocks.cut(tokenizer, text, samples, sequenceLength);
         }
     }

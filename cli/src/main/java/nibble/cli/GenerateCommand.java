@@ -10,7 +10,6 @@ import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
 import nibble.convert.GenerationConfig;
 import nibble.datasets.Tokenizer;
-import nibble.datasets.Tokenizers;
 import nibble.datasets.chat.ChatMessage;
 import nibble.datasets.chat.ChatTemplate;
 import nibble.datasets.chat.SpecialTokens;
@@ -34,7 +33,7 @@ import picocli.CommandLine.Parameters;
 final class GenerateCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "A checkpoint, fp16 or AWQ. " + ModelArgument.DESCRIPTION)
+    @Parameters(paramLabel = "MODEL", description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
@@ -111,7 +110,7 @@ final class GenerateCommand implements Callable<Integer> {
         Optional<ChatTemplate> template = chat.template(model);
         try (Backend backend = device.open(terminal);
                 Checkpoint checkpoint = Checkpoint.open(model);
-                Tokenizer tokenizer = Tokenizers.open(model);
+                Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend)) {
             Speaker speaker = new Speaker(
                     checkpoint, llama, tokenizer, options, stopIds(checkpoint, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));

@@ -11,7 +11,7 @@ import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.SafetensorsFile;
-import nibble.convert.TensorView;
+import nibble.convert.StoredTensor;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -25,7 +25,7 @@ import picocli.CommandLine.Parameters;
 final class InspectCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "PATH", description = "One safetensors file, or a checkpoint. " + ModelArgument.DESCRIPTION)
+    @Parameters(paramLabel = "PATH", description = "One safetensors or GGUF file, or a checkpoint. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
@@ -61,7 +61,7 @@ final class InspectCommand implements Callable<Integer> {
     public Integer call() {
         json.requireWritable();
         Path path = source.folder(terminal);
-        if (Files.isRegularFile(path)) {
+        if (Files.isRegularFile(path) && !path.toString().endsWith(".gguf")) {
             try (Arena arena = Arena.ofShared()) {
                 inspectFile(SafetensorsFile.open(path, arena));
             }
@@ -81,10 +81,10 @@ final class InspectCommand implements Callable<Integer> {
         List<Tensor> tensors = new ArrayList<>();
         long bytes = 0;
         for (String name : file.names()) {
-            TensorView tensor = file.tensor(name);
-            bytes += tensor.data().byteSize();
+            StoredTensor tensor = StoredTensor.inPlace(file.tensor(name), file.path());
+            bytes += tensor.storedBytes();
             if (isWanted(name)) {
-                tensors.add(tensor(tensor, file.path()));
+                tensors.add(tensor(tensor));
             }
         }
         FileInspection found = new FileInspection("safetensors", file.metadata(), bytes, tensors);
@@ -99,13 +99,13 @@ final class InspectCommand implements Callable<Integer> {
         return layer < 0 || tensor.startsWith("model.layers." + layer + ".");
     }
 
-    private static Tensor tensor(TensorView tensor, Path file) {
+    private static Tensor tensor(StoredTensor tensor) {
         return new Tensor(
                 tensor.name(),
-                tensor.dtype().name(),
-                tensor.shape().dims(),
-                tensor.data().byteSize(),
-                String.valueOf(file.getFileName()));
+                tensor.storage(),
+                tensor.spec().shape().dims(),
+                tensor.storedBytes(),
+                String.valueOf(tensor.file().getFileName()));
     }
 
     private Inspection inspect(Checkpoint checkpoint) {
@@ -113,7 +113,7 @@ final class InspectCommand implements Callable<Integer> {
         List<Tensor> tensors = new ArrayList<>();
         for (String name : checkpoint.names()) {
             if (isWanted(name)) {
-                tensors.add(tensor(checkpoint.tensor(name), checkpoint.fileOf(name)));
+                tensors.add(tensor(checkpoint.stored(name).orElseThrow()));
             }
         }
         String format = config.quantization()

@@ -17,6 +17,7 @@ import picocli.CommandLine.Spec;
             GenerateCommand.class,
             InspectCommand.class,
             PlanCommand.class,
+            ConvertCommand.class,
             VerifyCommand.class,
             CardCommand.class,
             PublishCommand.class,

@@ -6,7 +6,6 @@ import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
-import nibble.datasets.Tokenizers;
 import nibble.engine.Backend;
 import nibble.engine.Llama;
 import nibble.eval.NonFiniteLogProbabilityException;
@@ -28,7 +27,7 @@ import picocli.CommandLine.Parameters;
 final class PerplexityCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "A checkpoint, fp16 or AWQ. " + ModelArgument.DESCRIPTION)
+    @Parameters(paramLabel = "MODEL", description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
@@ -96,7 +95,7 @@ final class PerplexityCommand implements Callable<Integer> {
             @Nullable Integer windows,
             String title) {
         try (Checkpoint checkpoint = Checkpoint.open(model);
-                Tokenizer tokenizer = Tokenizers.open(model);
+                Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend);
                 Progress progress = new Progress(terminal, title)) {
             if (context > llama.contextTokens()) {

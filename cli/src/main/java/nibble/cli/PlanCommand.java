@@ -102,12 +102,15 @@ final class PlanCommand implements Callable<Integer> {
         LlamaConfig config;
         long sideBytes = 0;
         Long inputBytes = null;
-        if (Files.isDirectory(model)) {
+        if (Files.isDirectory(model) || model.toString().endsWith(".gguf")) {
             try (Checkpoint checkpoint = Checkpoint.open(model)) {
                 config = checkpoint.config();
                 inputBytes = checkpoint.tensorBytes();
                 for (Path side : checkpoint.sideFiles()) {
                     sideBytes += Files.size(side);
+                }
+                for (byte[] made : checkpoint.madeFiles().values()) {
+                    sideBytes += made.length;
                 }
             } catch (IOException e) {
                 throw new UncheckedIOException(model + ": a file cannot be read: " + e.getMessage(), e);

@@ -18,7 +18,6 @@ import nibble.calibrate.StopSignal;
 import nibble.convert.Checkpoint;
 import nibble.convert.FreeSpace;
 import nibble.datasets.TokenBlocks;
-import nibble.datasets.Tokenizers;
 import nibble.engine.Backend;
 import nibble.pack.AwqCheckpointPlan;
 import picocli.CommandLine.Command;
@@ -35,7 +34,7 @@ import picocli.CommandLine.Parameters;
 final class QuantizeCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(index = "0", paramLabel = "MODEL", description = "An fp16, bf16 or fp32 Llama checkpoint. " + ModelArgument.DESCRIPTION)
+    @Parameters(index = "0", paramLabel = "MODEL", description = "An fp16, bf16 or fp32 Llama checkpoint, or a GGUF file. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
@@ -98,7 +97,7 @@ final class QuantizeCommand implements Callable<Integer> {
     /** Before the calibration text is read: what will be refused is refused at once, and by its own fault. */
     private void requireQuantizable(Checkpoint source, QuantizeOptions options) {
         Quantizer.requireFits(source.config(), source.folder().resolve("config.json"), options.spec());
-        Tokenizers.require(source.folder());
+        ModelTokenizer.require(source.folder());
         if (!resume) {
             // The journal asks again, for exactly what an unfinished run still lacks.
             requireSpace(source, options);

@@ -70,7 +70,7 @@ class BadInputTest {
                 damage("no tokenizer", removal("tokenizer.json", "tokenizer.model"), "no tokenizer", "tokenizer.json"),
                 damage("no config", removal("config.json"), "no config.json"),
                 damage("a config that is no JSON", replace("config.json", "{", "["), "config.json", "no valid JSON"),
-                damage("PyTorch weights only", BadInputTest::toPyTorch, "pytorch_model.bin", "not yet supported"));
+                damage("PyTorch weights that are none", BadInputTest::toPyTorch, "pytorch_model.bin", "no zip file"));
     }
 
     @ParameterizedTest(name = "{0}")
@@ -95,14 +95,27 @@ class BadInputTest {
     @Test
     void a_tokenizer_that_cannot_be_read_here_is_no_hindrance_to_plain_rounding() throws IOException {
         removal("tokenizer.json").accept(model);
+        // As Meta's Llama 3 has it: tokens in base64.
+        Files.writeString(model.resolve("tokenizer.model"), "IQ== 0\nIg== 1\n");
         Path out = folder.resolve("out");
 
         assertThat(terminal.run("quantize", model.toString(), out.toString(), "--method", "rtn")).isEqualTo(ExitCode.DONE);
-        assertThat(out.resolve("tokenizer.model")).hasSameBinaryContentAs(BUNDLED.resolve("tokenizer.model"));
+        assertThat(out.resolve("tokenizer.model")).hasSameBinaryContentAs(model.resolve("tokenizer.model"));
 
         TerminalCapture awq = new TerminalCapture();
         assertThat(awq.run("quantize", model.toString(), folder.resolve("other").toString())).isEqualTo(ExitCode.BAD_INPUT);
         assertThat(awq.err()).contains("tokenizer.model alone is not read");
+    }
+
+    @Test
+    void a_sentencepiece_model_alone_becomes_a_tokenizer_json() throws IOException {
+        removal("tokenizer.json").accept(model);
+        Path out = folder.resolve("out");
+
+        assertThat(terminal.run("quantize", model.toString(), out.toString(), "--method", "rtn")).isEqualTo(ExitCode.DONE);
+        assertThat(out.resolve("tokenizer.json")).exists();
+        assertThat(new TerminalCapture().run("eval", "perplexity", model.toString(), "--windows", "1", "--context", "64"))
+                .isEqualTo(ExitCode.DONE);
     }
 
     @ParameterizedTest

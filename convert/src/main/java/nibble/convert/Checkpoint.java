@@ -5,152 +5,145 @@ import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.SequencedMap;
-import java.util.TreeMap;
 import java.util.stream.Stream;
+import nibble.convert.gguf.GgufCheckpoint;
 
 /**
- * A Llama checkpoint in a folder, as Hugging Face lays them out: config.json, safetensors files with or without an index,
- * tokenizer and other side files. Owns the mappings of its tensors, which end with {@link #close}.
+ * A Llama checkpoint in a folder: config.json, tokenizer and other side files, and weights in safetensors or PyTorch files
+ * with or without an index; or params.json and consolidated.*.pth,
+ * as Meta publishes them; or a GGUF file. Names, shapes and the order of
+ * rows are Hugging Face's whatever the files have. Owns the mappings of its tensors, which end with {@link #close}.
  */
 public final class Checkpoint implements AutoCloseable {
-    private static final String SINGLE_FILE = "model.safetensors";
-
     /** Beginnings of the names of files that belong to the model whatever its weights' format, in lower case. */
     private static final List<String> SIDE_FILES = List.of(
             "tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "generation_config", "chat_template",
             "license", "licence", "copying", "notice", "use_policy", "acceptable_use", "responsible");
 
+    private static final String GGUF = ".gguf";
+
     private final Path folder;
     private final LlamaConfig config;
     private final Arena arena;
-    private final Map<String, Source> tensors;
+    private final Map<String, StoredTensor> tensors;
+    private final SequencedMap<String, byte[]> madeFiles;
 
-    private record Source(TensorView view, Path file) {}
-
-    private Checkpoint(Path folder, LlamaConfig config, Arena arena, Map<String, Source> tensors) {
+    private Checkpoint(Path folder, Arena arena, Contents contents) {
         this.folder = folder;
-        this.config = config;
+        this.config = contents.config();
         this.arena = arena;
-        this.tensors = tensors;
+        this.tensors = contents.tensors();
+        this.madeFiles = contents.madeFiles();
     }
 
     /**
-     * Opens a checkpoint, fp16-style or AWQ, and checks every tensor's presence, shape and type against its config. Tensors
+     * Opens a checkpoint, quantized or not, and checks every tensor's presence, shape and type against its config. Tensors
      * that a Llama has no use for, as {@code rotary_emb.inv_freq}, are left alone.
      *
      * @throws BadCheckpointException for anything that is absent, damaged, inconsistent or unsupported
      */
     public static Checkpoint open(Path folder) {
+        Optional<Path> gguf = ggufFile(folder);
+        if (gguf.isPresent()) {
+            return openGguf(gguf.get());
+        }
         if (!Files.isDirectory(folder)) {
             throw new BadCheckpointException(
-                    folder, Files.exists(folder) ? "is a file; give the checkpoint's folder" : "no such folder; check the path");
+                    folder, Files.exists(folder) ? "is a file and no .gguf; give the checkpoint's folder" : "no such folder; check the path");
         }
         Path configJson = folder.resolve("config.json");
-        if (!Files.exists(configJson)) {
+        Path paramsJson = folder.resolve(MetaFolder.PARAMS);
+        if (!Files.exists(configJson) && !Files.exists(paramsJson)) {
             throw new BadCheckpointException(
-                    folder, "no config.json; expected the folder of a Hugging Face checkpoint (config.json, *.safetensors)");
+                    folder,
+                    "no config.json; expected the folder of a Hugging Face checkpoint (config.json and *.safetensors or"
+                            + " pytorch_model*.bin) or of Meta's (params.json and consolidated.*.pth)");
         }
-        LlamaConfig config = LlamaConfig.read(configJson);
         Arena arena = Arena.ofShared();
         try {
-            SequencedMap<String, Source> tensors = map(folder, arena);
-            LlamaConfig complete = withLegacyQuantization(folder, config, tensors);
-            Checkpoint checkpoint = new Checkpoint(folder, complete, arena, tensors);
-            ExpectedTensors.check(checkpoint, configJson);
-            return checkpoint;
+            if (!Files.exists(configJson)) {
+                return checked(MetaFolder.open(folder, arena), folder, paramsJson, arena);
+            }
+            LlamaConfig config = LlamaConfig.read(configJson);
+            SequencedMap<String, StoredTensor> tensors = WeightFiles.map(folder, fileNames(folder), arena);
+            Contents contents = new Contents(
+                    withLegacyQuantization(folder, config, tensors), tensors, SideTokenizer.of(folder));
+            return checked(contents, folder, configJson, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
         }
     }
 
-    private static SequencedMap<String, Source> map(Path folder, Arena arena) {
-        SequencedMap<String, Source> tensors = new LinkedHashMap<>();
-        // The single file goes first where both exist, as it does in transformers.
-        Path single = folder.resolve(SINGLE_FILE);
-        Path index = folder.resolve(SafetensorsIndex.FILE_NAME);
-        if (Files.exists(single) || !Files.exists(index)) {
-            SafetensorsFile file = SafetensorsFile.open(Files.exists(single) ? single : onlyWeights(folder), arena);
-            for (String name : file.names()) {
-                tensors.put(name, new Source(file.tensor(name), file.path()));
-            }
-            return tensors;
+    /**
+     * What was opened holds.
+     *
+     * @param madeFiles side files that lie in no file of their own, by name
+     */
+    record Contents(
+            LlamaConfig config, SequencedMap<String, StoredTensor> tensors, SequencedMap<String, byte[]> madeFiles) {}
+
+    /** The file itself where {@code path} is one, else the only one of a folder that has no other weights. */
+    private static Optional<Path> ggufFile(Path path) {
+        if (Files.isRegularFile(path)) {
+            return Optional.of(path).filter(file -> file.toString().endsWith(GGUF));
         }
-        Map<String, String> weightMap = SafetensorsIndex.read(index).weightMap();
-        Map<String, SafetensorsFile> files = new TreeMap<>();
-        for (Map.Entry<String, String> entry : weightMap.entrySet()) {
-            Path path = folder.resolve(entry.getValue());
-            if (!files.containsKey(entry.getValue())) {
-                if (!Files.exists(path)) {
-                    throw new BadCheckpointException(
-                            index, "tensor " + entry.getKey() + " should be in " + entry.getValue()
-                                    + ", which does not exist; get the missing file");
-                }
-                files.put(entry.getValue(), SafetensorsFile.open(path, arena));
-            }
-            if (files.get(entry.getValue()).find(entry.getKey()).isEmpty()) {
-                throw new BadCheckpointException(
-                        index, "tensor " + entry.getKey() + " should be in " + entry.getValue()
-                                + ", which has no such tensor; get the index and this file again");
-            }
+        if (!Files.isDirectory(path) || Files.exists(path.resolve("config.json"))) {
+            return Optional.empty();
         }
-        files.forEach((fileName, file) -> {
-            for (String name : file.names()) {
-                // A tensor that the index puts elsewhere is a stale copy.
-                if (fileName.equals(weightMap.get(name))) {
-                    tensors.put(name, new Source(file.tensor(name), file.path()));
-                }
-            }
-        });
-        return tensors;
+        List<String> found =
+                fileNames(path).stream().filter(name -> name.endsWith(GGUF)).toList();
+        if (found.size() > 1) {
+            throw new BadCheckpointException(
+                    path, found.size() + " GGUF files (" + found.getFirst() + ", ...); give the path of one");
+        }
+        return found.stream().map(path::resolve).findFirst();
     }
 
-    /** The one safetensors file of a folder that has neither the usual name nor an index, as early AWQ repositories do. */
-    private static Path onlyWeights(Path folder) {
-        List<String> names = fileNames(folder);
-        List<String> weights = names.stream().filter(name -> name.endsWith(".safetensors")).toList();
-        if (weights.size() == 1) {
-            return folder.resolve(weights.getFirst());
+    private static Checkpoint openGguf(Path file) {
+        Arena arena = Arena.ofShared();
+        try {
+            GgufCheckpoint gguf = new GgufCheckpoint(file, arena);
+            LlamaConfig config = LlamaConfig.of(file, gguf.configJson());
+            return checked(new Contents(config, gguf.tensors(), gguf.tokenizerFiles()), file, file, arena);
+        } catch (RuntimeException | Error e) {
+            arena.close();
+            throw e;
         }
-        if (weights.size() > 1) {
-            throw new BadCheckpointException(
-                    folder, weights.size() + " safetensors files but no " + SafetensorsIndex.FILE_NAME + "; get the index");
-        }
-        Optional<String> pickle = names.stream()
-                .filter(name -> name.endsWith(".bin") || name.endsWith(".pt") || name.endsWith(".pth"))
-                .findFirst();
-        if (pickle.isPresent()) {
-            throw new BadCheckpointException(
-                    folder, "PyTorch checkpoints (" + pickle.get()
-                            + ") are not yet supported; use the model's safetensors version");
-        }
-        throw new BadCheckpointException(
-                folder, "no weights; expected " + SINGLE_FILE + " or " + SafetensorsIndex.FILE_NAME
-                        + " with its shards; get the whole checkpoint");
     }
 
-    /** AutoAWQ before 2024 left config.json alone and wrote quant_config.json beside it. */
-    private static LlamaConfig withLegacyQuantization(Path folder, LlamaConfig config, Map<String, Source> tensors) {
+    private static Checkpoint checked(Contents contents, Path folder, Path configFile, Arena arena) {
+        Checkpoint checkpoint = new Checkpoint(folder, arena, contents);
+        ExpectedTensors.check(checkpoint, configFile);
+        return checkpoint;
+    }
+
+    /** AutoAWQ before 2024 left config.json alone and wrote quant_config.json beside it, AutoGPTQ quantize_config.json. */
+    private static LlamaConfig withLegacyQuantization(Path folder, LlamaConfig config, Map<String, StoredTensor> tensors) {
         if (config.quantization().isPresent()
                 || tensors.keySet().stream().noneMatch(name -> name.endsWith(".qweight"))) {
             return config;
         }
-        Path file = folder.resolve("quant_config.json");
-        if (!Files.exists(file)) {
-            throw new BadCheckpointException(
-                    folder, "the tensors are quantized (*.qweight) but neither config.json has a quantization_config nor is"
-                            + " there a quant_config.json; get the file that says how they are quantized");
+        Path awq = folder.resolve("quant_config.json");
+        if (Files.exists(awq)) {
+            return config.withQuantization(QuantizationConfig.readAwqFile(awq));
         }
-        return config.withQuantization(QuantizationConfig.read(file, StrictJson.readObject(file), false));
+        Path gptq = folder.resolve("quantize_config.json");
+        if (Files.exists(gptq)) {
+            return config.withQuantization(QuantizationConfig.readGptqFile(gptq));
+        }
+        throw new BadCheckpointException(
+                folder, "the tensors are quantized (*.qweight) but neither config.json has a quantization_config nor is"
+                        + " there a quant_config.json or quantize_config.json; get the file that says how they are quantized");
     }
 
+    /** The folder, or the file of a GGUF checkpoint. */
     public Path folder() {
         return folder;
     }
@@ -164,15 +157,28 @@ public final class Checkpoint implements AutoCloseable {
         return List.copyOf(tensors.keySet());
     }
 
-    /** @throws BadCheckpointException if there is no tensor of this name */
+    /**
+     * A tensor with its data: a view of the mapped file, or a copy where the file holds it in another form.
+     *
+     * @throws BadCheckpointException if there is no tensor of this name
+     */
     public TensorView tensor(String name) {
-        return find(name)
+        return required(name).view();
+    }
+
+    private StoredTensor required(String name) {
+        return stored(name)
                 .orElseThrow(() -> new BadCheckpointException(
                         folder, "tensor " + name + " is missing; get the whole checkpoint again"));
     }
 
     public Optional<TensorView> find(String name) {
-        return Optional.ofNullable(tensors.get(name)).map(Source::view);
+        return stored(name).map(StoredTensor::view);
+    }
+
+    /** A tensor as its file stores it, without reading its data. */
+    public Optional<StoredTensor> stored(String name) {
+        return Optional.ofNullable(tensors.get(name));
     }
 
     /**
@@ -181,18 +187,17 @@ public final class Checkpoint implements AutoCloseable {
      * @throws BadCheckpointException if there is no tensor of this name
      */
     public Path fileOf(String name) {
-        tensor(name);
-        return Objects.requireNonNull(tensors.get(name)).file();
+        return required(name).file();
     }
 
-    /** The safetensors files that hold the tensors, sorted by name. */
+    /** The files that hold the tensors, sorted by name. */
     public List<Path> weightFiles() {
-        return tensors.values().stream().map(Source::file).distinct().sorted().toList();
+        return tensors.values().stream().map(StoredTensor::file).distinct().sorted().toList();
     }
 
-    /** Bytes of all tensors, without headers. */
+    /** Bytes of all tensors as they are stored, without headers. */
     public long tensorBytes() {
-        return tensors.values().stream().mapToLong(source -> source.view().data().byteSize()).sum();
+        return tensors.values().stream().mapToLong(StoredTensor::storedBytes).sum();
     }
 
     /**
@@ -206,6 +211,9 @@ public final class Checkpoint implements AutoCloseable {
     /** As {@link #sideFiles()}, of a folder that need not hold a model. */
     public static List<Path> sideFiles(Path folder) {
         List<Path> found = new ArrayList<>();
+        if (!Files.isDirectory(folder)) {
+            return found;
+        }
         for (String name : fileNames(folder)) {
             String lower = name.toLowerCase(Locale.ROOT);
             if (SIDE_FILES.stream().anyMatch(lower::startsWith)) {
@@ -213,6 +221,14 @@ public final class Checkpoint implements AutoCloseable {
             }
         }
         return List.copyOf(found);
+    }
+
+    /**
+     * Side files that the checkpoint has in another form, content by name: tokenizer.json where there is only SentencePiece's
+     * tokenizer.model or a GGUF file's metadata.
+     */
+    public SequencedMap<String, byte[]> madeFiles() {
+        return Collections.unmodifiableSequencedMap(madeFiles);
     }
 
     private static List<String> fileNames(Path folder) {

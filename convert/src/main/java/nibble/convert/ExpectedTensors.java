@@ -1,5 +1,7 @@
 package nibble.convert;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.regex.Matcher;
@@ -20,7 +22,7 @@ final class ExpectedTensors {
             requireFloat(checkpoint, TensorNames.postAttentionNorm(layer), hidden);
             for (LlamaLinear linear : LlamaLinear.values()) {
                 if (config.quantization().isPresent()) {
-                    requireAwq(checkpoint, linear, layer, config.quantization().get(), configJson);
+                    requireQuantized(checkpoint, linear, layer, config.quantization().get(), configJson);
                 } else {
                     TensorSpec spec = config.spec(linear, layer);
                     requireFloat(checkpoint, spec.name(), spec.shape());
@@ -36,26 +38,38 @@ final class ExpectedTensors {
         }
     }
 
-    private static void requireAwq(
+    private static void requireQuantized(
             Checkpoint checkpoint, LlamaLinear linear, int layer, QuantizationConfig quantization, Path configJson) {
         int in = checkpoint.config().inFeatures(linear);
         int out = checkpoint.config().outFeatures(linear);
         int group = quantization.groupSizeFor(in);
         String module = linear.module(layer);
-        if (in % group != 0 || out % 8 != 0) {
+        QuantizedFormat format = quantization.format();
+        // GPTQ and compressed-tensors have eight inputs in a word, AWQ eight outputs.
+        if (in % group != 0 || out % 8 != 0 || format != QuantizedFormat.AWQ_GEMM && in % 8 != 0) {
             throw new BadCheckpointException(
                     configJson,
-                    module + ": " + in + " input and " + out + " output features, AWQ needs a multiple of the group size "
-                            + group + " and a multiple of 8; take the model's original config.json");
+                    module + ": " + in + " input and " + out + " output features, " + format.method()
+                            + " needs multiples of 8 and inputs a multiple of the group size " + group
+                            + "; take the model's original config.json");
         }
-        require(checkpoint, module + ".qweight", Shape.of(in, out / 8), DType.I32);
-        require(checkpoint, module + ".qzeros", Shape.of(in / group, out / 8), DType.I32);
-        require(checkpoint, module + ".scales", Shape.of(in / group, out), DType.F16);
+        for (TensorSpec spec : format.tensors(module, out, in, in / group, quantization.symmetric())) {
+            boolean optional = spec.name().endsWith(".g_idx") || spec.name().endsWith(".weight_shape");
+            if (optional && checkpoint.stored(spec.name()).isEmpty()) {
+                continue;
+            }
+            if (spec.dtype() == DType.F16 && format != QuantizedFormat.AWQ_GEMM) {
+                // Scales are of the model's type there.
+                requireFloat(checkpoint, spec.name(), spec.shape());
+            } else {
+                require(checkpoint, spec, format);
+            }
+        }
     }
 
     /** The config's dtype is what loaders convert to; files of another float type are common and fine. */
     private static void requireFloat(Checkpoint checkpoint, String name, Shape shape) {
-        TensorView found = requireShape(checkpoint, name, shape);
+        TensorSpec found = requireShape(checkpoint, name, shape);
         if (!found.dtype().isWeight()) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
@@ -63,18 +77,18 @@ final class ExpectedTensors {
         }
     }
 
-    private static void require(Checkpoint checkpoint, String name, Shape shape, DType dtype) {
-        TensorView found = requireShape(checkpoint, name, shape);
-        if (found.dtype() != dtype) {
+    private static void require(Checkpoint checkpoint, TensorSpec spec, QuantizedFormat format) {
+        TensorSpec found = requireShape(checkpoint, spec.name(), spec.shape());
+        if (found.dtype() != spec.dtype()) {
             throw new BadCheckpointException(
-                    checkpoint.fileOf(name),
-                    "tensor " + name + ": found type " + found.dtype() + ", an AWQ checkpoint has " + dtype
-                            + " here; get a checkpoint in AutoAWQ's GEMM layout");
+                    checkpoint.fileOf(spec.name()),
+                    "tensor " + spec.name() + ": found type " + found.dtype() + ", a checkpoint in the layout " + format.method()
+                            + " (" + format.version() + ") has " + spec.dtype() + " here; get one that agrees with its config");
         }
     }
 
-    private static TensorView requireShape(Checkpoint checkpoint, String name, Shape shape) {
-        Optional<TensorView> found = checkpoint.find(name);
+    private static TensorSpec requireShape(Checkpoint checkpoint, String name, Shape shape) {
+        Optional<TensorSpec> found = checkpoint.stored(name).map(StoredTensor::spec);
         if (found.isEmpty()) {
             throw new BadCheckpointException(
                     checkpoint.folder(),
@@ -98,9 +112,20 @@ final class ExpectedTensors {
                     "tensor " + name + ": config.json has only " + checkpoint.config().layers()
                             + " layers; config and weights are of different models, get both again");
         }
-        if (name.startsWith("model.") && name.endsWith(".bias")) {
+        // AutoGPTQ writes a bias of zeros beside every linear.
+        if (name.startsWith("model.") && name.endsWith(".bias") && !isZero(checkpoint.tensor(name))) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name), "tensor " + name + ": Llama models with biases are not supported");
         }
+    }
+
+    private static boolean isZero(TensorView tensor) {
+        MemorySegment data = tensor.data();
+        for (long i = 0; i < data.byteSize(); i++) {
+            if (data.get(ValueLayout.JAVA_BYTE, i) != 0) {
+                return false;
+            }
+        }
+        return true;
     }
 }

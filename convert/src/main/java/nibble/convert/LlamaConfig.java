@@ -112,7 +112,7 @@ public record LlamaConfig(
                 dtype(keys),
                 bos.isEmpty() ? -1 : bos.getFirst(),
                 eos,
-                keys.object("quantization_config").map(object -> QuantizationConfig.read(configJson, object, true)),
+                keys.object("quantization_config").map(object -> QuantizationConfig.read(configJson, object)),
                 json);
     }
 

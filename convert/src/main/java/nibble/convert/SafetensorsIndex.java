@@ -10,7 +10,8 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 
 /**
- * The index of a sharded checkpoint, {@code model.safetensors.index.json}.
+ * The index of a sharded checkpoint: {@code model.safetensors.index.json}, or {@code pytorch_model.bin.index.json}, which has
+ * the same form.
  *
  * @param path where it was read
  * @param weightMap file name of each tensor, sorted by tensor name; every file name is plain: no folders, no {@code ..}
@@ -18,12 +19,20 @@ import java.util.TreeMap;
 public record SafetensorsIndex(Path path, SortedMap<String, String> weightMap) {
     public static final String FILE_NAME = "model.safetensors.index.json";
 
+    /** The index of PyTorch shards. */
+    public static final String TORCH_FILE_NAME = "pytorch_model.bin.index.json";
+
     public SafetensorsIndex {
         weightMap = Collections.unmodifiableSortedMap(new TreeMap<>(weightMap));
     }
 
     /** @throws BadCheckpointException if it is malformed or names a file outside its folder */
     public static SafetensorsIndex read(Path path) {
+        return read(path, ".safetensors");
+    }
+
+    /** An index of files whose names end so. */
+    static SafetensorsIndex read(Path path, String extension) {
         ObjectNode json = StrictJson.readObject(path);
         if (!(json.get("weight_map") instanceof ObjectNode map)) {
             throw new BadCheckpointException(
@@ -37,7 +46,7 @@ public record SafetensorsIndex(Path path, SortedMap<String, String> weightMap) {
                                 + entry.getValue().getNodeType() + ", expected a string; get the file again");
             }
             String file = entry.getValue().textValue();
-            checkPlain(path, entry.getKey(), file);
+            checkPlain(path, entry.getKey(), file, extension);
             files.put(entry.getKey(), file);
         }
         if (files.isEmpty()) {
@@ -56,7 +65,7 @@ public record SafetensorsIndex(Path path, SortedMap<String, String> weightMap) {
         }
     }
 
-    private static void checkPlain(Path path, String tensor, String file) {
+    private static void checkPlain(Path path, String tensor, String file, String extension) {
         boolean leaves = file.isEmpty()
                 || file.startsWith(".")
                 || file.chars().anyMatch(c -> c == '/' || c == '\\' || c == ':' || c < ' ')
@@ -67,9 +76,9 @@ public record SafetensorsIndex(Path path, SortedMap<String, String> weightMap) {
                             + " is not a plain name inside the checkpoint's folder; do not use this checkpoint unless you trust"
                             + " its source, and correct the name");
         }
-        if (!file.endsWith(".safetensors")) {
+        if (!file.endsWith(extension)) {
             throw new BadCheckpointException(
-                    path, "tensor " + tensor + ": file " + StrictJson.quoted(file) + " is not a .safetensors file");
+                    path, "tensor " + tensor + ": file " + StrictJson.quoted(file) + " is not a " + extension + " file");
         }
     }
 }

@@ -98,7 +98,7 @@ class CheckpointTest {
         refused("quant_config.json");
         Files.writeString(folder.resolve("quant_config.json"), "{\"zero_point\": true, \"q_group_size\": 32, \"w_bit\": 4}");
         try (Checkpoint checkpoint = Checkpoint.open(folder)) {
-            assertThat(checkpoint.config().quantization()).contains(new QuantizationConfig("awq", 4, 32, true, "gemm"));
+            assertThat(checkpoint.config().quantization()).contains(new QuantizationConfig(QuantizedFormat.AWQ_GEMM, 4, 32, false));
         }
     }
 
@@ -197,7 +197,7 @@ class CheckpointTest {
         TinyCheckpoint.config(folder);
         refused("no weights");
         Files.writeString(folder.resolve("pytorch_model-00001-of-00002.bin"), "");
-        refused("pytorch_model-00001-of-00002.bin", "not yet supported");
+        refused("pytorch_model-00001-of-00002.bin", "no zip file");
         Files.writeString(folder.resolve("a.safetensors"), "");
         Files.writeString(folder.resolve("b.safetensors"), "");
         refused("2 safetensors files", "get the index");

@@ -138,14 +138,35 @@ class LlamaConfigTest {
         LlamaConfig config = TinyCheckpoint.config(folder, json -> json.putObject("quantization_config")
                 .put("quant_method", "awq").put("bits", 4).put("group_size", 128).put("zero_point", true).put("version", "gemm")
                 .putNull("modules_to_not_convert"));
-        assertThat(config.quantization()).contains(new QuantizationConfig("awq", 4, 128, true, "gemm"));
-        ObjectNode first = (ObjectNode) new ObjectMapper().readTree("{\"zero_point\":true,\"q_group_size\":-1,\"w_bit\":4,\"version\":\"GEMM\"}");
-        assertThat(QuantizationConfig.read(folder, first, false)).isEqualTo(new QuantizationConfig("awq", 4, -1, true, "gemm"));
+        assertThat(config.quantization()).contains(new QuantizationConfig(QuantizedFormat.AWQ_GEMM, 4, 128, false));
+        Path first = Files.writeString(
+                folder.resolve("quant_config.json"), "{\"zero_point\":true,\"q_group_size\":-1,\"w_bit\":4,\"version\":\"GEMM\"}");
+        assertThat(QuantizationConfig.readAwqFile(first)).isEqualTo(new QuantizationConfig(QuantizedFormat.AWQ_GEMM, 4, -1, false));
     }
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128}|method \"gptq\"",
+        "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32,\"desc_act\":true}|GPTQ|32|true",
+        "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":-1,\"sym\":false,\"checkpoint_format\":\"gptq_v2\"}|GPTQ_V2|-1|false",
+        "{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\",\"config_groups\":{\"group_0\":{\"weights\":"
+                + "{\"num_bits\":4,\"type\":\"int\",\"symmetric\":false,\"strategy\":\"group\",\"group_size\":128}}}}|COMPRESSED_TENSORS|128|false",
+        "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"group_0\":{\"weights\":"
+                + "{\"num_bits\":4,\"strategy\":\"channel\"}}}}|COMPRESSED_TENSORS|-1|true",
+    })
+    void gptq_and_compressed_tensors_are_read(String json, QuantizedFormat format, int group, boolean symmetric) throws IOException {
+        var parsed = new ObjectMapper().readTree(json);
+        assertThat(TinyCheckpoint.config(folder, config -> config.set("quantization_config", parsed)).quantization())
+                .contains(new QuantizationConfig(format, 4, group, symmetric));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "{\"quant_method\":\"hqq\",\"bits\":4,\"group_size\":128}|method \"hqq\"",
+        "{\"quant_method\":\"gptq\",\"bits\":8,\"group_size\":128}|GPTQ with 8 bits",
+        "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"checkpoint_format\":\"marlin\"}|checkpoint_format \"marlin\"",
+        "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"dynamic\":{\"-:lm_head\":{}}}|dynamic",
+        "{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\",\"config_groups\":{\"a\":{}}}|format \"float-quantized\"",
+        "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"a\":{},\"b\":{}}}|2 config_groups",
         "{\"bits\":4,\"group_size\":128}|\"quantization_config.quant_method\" is missing",
         "{\"quant_method\":\"awq\",\"bits\":3,\"group_size\":128}|3 bits",
         "{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":128,\"version\":\"gemv\"}|version \"gemv\"",

@@ -43,7 +43,15 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
 
     static Tokenizer open(Path file, Optional<String> configuredBos) {
         try {
-            byte[] json = Files.readAllBytes(file);
+            return open(file, Files.readAllBytes(file), configuredBos);
+        } catch (IOException e) {
+            throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + e.getMessage(), e);
+        }
+    }
+
+    /** @param file where the JSON comes from, for messages */
+    static Tokenizer open(Path file, byte[] json, Optional<String> configuredBos) {
+        try {
             int vocabularySize = vocabularySize(json);
             // Without these options DJL cuts every text at 512 ids.
             HuggingFaceTokenizer tokenizer = HuggingFaceTokenizer.newInstance(

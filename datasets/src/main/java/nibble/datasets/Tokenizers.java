@@ -33,6 +33,23 @@ public final class Tokenizers {
     }
 
     /**
+     * As {@link #open} of files that are in memory.
+     *
+     * @param source where they come from, for messages
+     * @param tokenizerConfig content of tokenizer_config.json, or no bytes
+     */
+    public static Tokenizer of(Path source, byte[] tokenizerJson, byte[] tokenizerConfig) {
+        try {
+            return HuggingFaceTokenizerFile.open(
+                    source,
+                    tokenizerJson,
+                    tokenizerConfig.length == 0 ? Optional.empty() : bosToken(JSON.readTree(tokenizerConfig)));
+        } catch (IOException e) {
+            throw new BadDatasetException(source + ": its tokenizer's config is no JSON: " + e.getMessage(), e);
+        }
+    }
+
+    /**
      * Checks that a folder has a tokenizer for whoever loads the model, be it one that is not read here.
      *
      * @throws BadDatasetException if it has neither {@code tokenizer.json} nor {@code tokenizer.model}
@@ -44,17 +61,19 @@ public final class Tokenizers {
         }
     }
 
-    /** The literal BOS token of a tokenizer_config.json that does not forbid it. */
     private static Optional<String> bosToken(Path config) {
         if (!Files.isRegularFile(config)) {
             return Optional.empty();
         }
-        JsonNode root;
         try {
-            root = JSON.readTree(config.toFile());
+            return bosToken(JSON.readTree(config.toFile()));
         } catch (IOException e) {
             throw new BadDatasetException(config + ": cannot be read as JSON: " + e.getMessage(), e);
         }
+    }
+
+    /** The literal BOS token of a tokenizer_config.json that does not forbid it. */
+    private static Optional<String> bosToken(JsonNode root) {
         if (!root.path("add_bos_token").asBoolean(true)) {
             return Optional.empty();
         }

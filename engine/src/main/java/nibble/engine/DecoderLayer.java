@@ -5,9 +5,14 @@ import java.util.Map;
 import java.util.function.UnaryOperator;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaLinear;
+import nibble.convert.QuantizedFormat;
 import nibble.convert.TensorNames;
 import nibble.convert.TensorView;
+import nibble.pack.ActOrderLinear;
 import nibble.pack.AwqLayout;
+import nibble.pack.Dequantized;
+import nibble.pack.PackedLinears;
+import nibble.pack.QuantizedLinear;
 
 /**
  * The weights of one decoder layer.
@@ -83,7 +88,7 @@ public record DecoderLayer(
     }
 
     /**
-     * Layer {@code layer} of a dense or AWQ checkpoint. The weights stay views of the mapped files, so the checkpoint
+     * Layer {@code layer} of a checkpoint. Dense and AWQ weights stay views of the mapped files, so the checkpoint
      * must stay open while the layer is used.
      */
     public static DecoderLayer read(Checkpoint checkpoint, int layer) {
@@ -93,13 +98,24 @@ public record DecoderLayer(
             weights.put(
                     linear,
                     quantized
-                            ? new AwqWeight(AwqLayout.read(checkpoint, linear, layer))
+                            ? packed(checkpoint, linear, layer)
                             : new DenseWeight(checkpoint.tensor(linear.module(layer) + ".weight")));
         }
         return of(
                 vector(checkpoint.tensor(TensorNames.inputNorm(layer))),
                 weights,
                 vector(checkpoint.tensor(TensorNames.postAttentionNorm(layer))));
+    }
+
+    /** AWQ as it lies; other layouts unpacked, those in order of activation dense, as their groups are no runs of columns. */
+    private static Weight packed(Checkpoint checkpoint, LlamaLinear linear, int layer) {
+        if (checkpoint.config().quantization().map(q -> q.format() == QuantizedFormat.AWQ_GEMM).orElse(false)) {
+            return new AwqWeight(AwqLayout.read(checkpoint, linear, layer));
+        }
+        return switch (PackedLinears.read(checkpoint, linear, layer)) {
+            case QuantizedLinear plain -> new QuantizedWeight(plain);
+            case ActOrderLinear ordered -> new DenseWeight(Dequantized.half(linear.module(layer), ordered));
+        };
     }
 
     /** The values of a vector of F16, BF16 or F32. */

@@ -1,19 +1,16 @@
 package nibble.pack;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.util.DefaultIndenter;
-import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Stream;
 import nibble.convert.DType;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
+import nibble.convert.QuantizedFormat;
 import nibble.convert.ShardPlan;
 import nibble.convert.TensorSpec;
 
@@ -27,11 +24,6 @@ import nibble.convert.TensorSpec;
  * @param quantConfigJson content of quant_config.json
  */
 public record AwqCheckpointPlan(QuantizationSpec spec, ShardPlan shards, String configJson, String quantConfigJson) {
-    private static final ObjectMapper JSON = new ObjectMapper();
-    private static final DefaultPrettyPrinter PRETTY = new DefaultPrettyPrinter()
-            .withObjectIndenter(new DefaultIndenter("  ", "\n"))
-            .withArrayIndenter(new DefaultIndenter("  ", "\n"));
-
     /**
      * Plans the output for a model that is not quantized yet.
      *
@@ -67,42 +59,12 @@ public record AwqCheckpointPlan(QuantizationSpec spec, ShardPlan shards, String 
     }
 
     private static String configJson(LlamaConfig config, QuantizationSpec spec) {
-        ObjectNode json = config.json().deepCopy();
-        // Whichever of the two keys the source uses is set in place; the 2023 one where it has neither.
-        boolean named = false;
-        for (String key : List.of("torch_dtype", "dtype")) {
-            if (json.has(key)) {
-                json.put(key, "float16");
-                named = true;
-            }
-        }
-        if (!named) {
-            json.put("torch_dtype", "float16");
-        }
-        json.putObject("quantization_config")
-                .put("bits", spec.bits())
-                .put("group_size", spec.groupSize())
-                .putNull("modules_to_not_convert")
-                .put("quant_method", "awq")
-                .put("version", "gemm")
-                .put("zero_point", true);
-        return pretty(json);
+        return QuantizationJson.pretty(QuantizationJson.quantized(config, QuantizedFormat.AWQ_GEMM, spec, false));
     }
 
     private static String quantConfigJson(QuantizationSpec spec) {
-        return pretty(JSON.createObjectNode()
-                .put("zero_point", true)
-                .put("q_group_size", spec.groupSize())
-                .put("w_bit", spec.bits())
-                .put("version", "GEMM"));
-    }
-
-    private static String pretty(ObjectNode json) {
-        try {
-            return JSON.writer(PRETTY).writeValueAsString(json) + "\n";
-        } catch (JsonProcessingException e) {
-            throw new IllegalStateException("a JSON tree that cannot be written", e);
-        }
+        return Objects.requireNonNull(
+                QuantizationJson.beside(QuantizedFormat.AWQ_GEMM, spec, false).get("quant_config.json"));
     }
 
     /** Names of the tensors of a decoder layer, in the order of their data. */

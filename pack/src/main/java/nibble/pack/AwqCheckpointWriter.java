@@ -120,6 +120,10 @@ public final class AwqCheckpointWriter implements AutoCloseable {
                 // An earlier run may have come this far.
                 Files.copy(side, file, StandardCopyOption.REPLACE_EXISTING);
             }
+            for (var made : source.madeFiles().entrySet()) {
+                file = folder.resolve(made.getKey());
+                Files.write(file, made.getValue());
+            }
         } catch (IOException e) {
             throw OutputException.of(file, "writing", e);
         }

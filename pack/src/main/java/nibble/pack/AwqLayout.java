@@ -1,18 +1,14 @@
 package nibble.pack;
 
-import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
-import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
-
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.List;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
-import nibble.convert.DType;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.QuantizationConfig;
+import nibble.convert.QuantizedFormat;
 import nibble.convert.Shape;
 import nibble.convert.TensorSpec;
 import nibble.convert.TensorView;
@@ -33,9 +29,6 @@ public final class AwqLayout {
     /** Nibble i of a word (bits 4i … 4i+3) holds output 8c + ORDER[i]. */
     static final int[] ORDER = {0, 2, 4, 6, 1, 3, 5, 7};
 
-    private static final ValueLayout.OfInt INT = JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    private static final ValueLayout.OfShort SHORT = JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-
     /**
      * The three tensors of a linear, little-endian.
      *
@@ -50,11 +43,7 @@ public final class AwqLayout {
     /** Name, type and shape of the three tensors of a linear: qweight, qzeros, scales. */
     public static List<TensorSpec> specs(String module, int outFeatures, int inFeatures, QuantizationSpec spec) {
         spec.check(module + ".weight", outFeatures, inFeatures);
-        int groups = spec.groups(inFeatures);
-        return List.of(
-                new TensorSpec(module + ".qweight", DType.I32, Shape.of(inFeatures, outFeatures / 8)),
-                new TensorSpec(module + ".qzeros", DType.I32, Shape.of(groups, outFeatures / 8)),
-                new TensorSpec(module + ".scales", DType.F16, Shape.of(groups, outFeatures)));
+        return QuantizedFormat.AWQ_GEMM.tensors(module, outFeatures, inFeatures, spec.groups(inFeatures), false);
     }
 
     /** The tensors of a linear, on the heap. */
@@ -82,16 +71,7 @@ public final class AwqLayout {
                 }
             }
         }
-        return new AwqTensors(littleEndian(qweight), littleEndian(qzeros), littleEndian(scales));
-    }
-
-    private static MemorySegment littleEndian(int[] values) {
-        if (ByteOrder.nativeOrder() == ByteOrder.BIG_ENDIAN) {
-            for (int i = 0; i < values.length; i++) {
-                values[i] = Integer.reverseBytes(values[i]);
-            }
-        }
-        return MemorySegment.ofArray(values);
+        return new AwqTensors(Words.littleEndian(qweight), Words.littleEndian(qzeros), littleEndian(scales));
     }
 
     static MemorySegment littleEndian(short[] values) {
@@ -120,7 +100,7 @@ public final class AwqLayout {
         for (int column = 0; column < inFeatures; column++) {
             int high = (column & 1) * 4;
             for (int word = 0; word < words; word++) {
-                int packed = tensors.qweight().get(INT, 4L * ((long) column * words + word));
+                int packed = tensors.qweight().get(Words.INT, 4L * ((long) column * words + word));
                 for (int nibble = 0; nibble < 8; nibble++) {
                     long row = 8 * word + ORDER[nibble];
                     codes[(int) ((row * inFeatures + column) >> 1)] |= (byte) (((packed >>> 4 * nibble) & 15) << high);
@@ -129,7 +109,7 @@ public final class AwqLayout {
         }
         for (int group = 0; group < groups; group++) {
             for (int word = 0; word < words; word++) {
-                int packed = tensors.qzeros().get(INT, 4L * (group * words + word));
+                int packed = tensors.qzeros().get(Words.INT, 4L * (group * words + word));
                 for (int nibble = 0; nibble < 8; nibble++) {
                     int row = 8 * word + ORDER[nibble];
                     linear.zeros()[row * groups + group] = (byte) ((packed >>> 4 * nibble) & 15);
@@ -137,7 +117,7 @@ public final class AwqLayout {
             }
             for (int row = 0; row < outFeatures; row++) {
                 linear.scales()[row * groups + group] =
-                        tensors.scales().get(SHORT, 2L * ((long) group * outFeatures + row));
+                        tensors.scales().get(Words.SHORT, 2L * ((long) group * outFeatures + row));
             }
         }
         return linear;

@@ -6,7 +6,7 @@ package nibble.pack;
  *
  * <p>Wraps the arrays it is given; whoever holds it must not change them once it is shared between threads.
  */
-public final class QuantizedLinear {
+public final class QuantizedLinear implements PackedLinear {
     private final int outFeatures;
     private final int inFeatures;
     private final int groupSize;
@@ -55,10 +55,12 @@ public final class QuantizedLinear {
         }
     }
 
+    @Override
     public int outFeatures() {
         return outFeatures;
     }
 
+    @Override
     public int inFeatures() {
         return inFeatures;
     }
@@ -94,7 +96,7 @@ public final class QuantizedLinear {
         return (column & 1) == 0 ? pair & 15 : (pair >> 4) & 15;
     }
 
-    /** Writes the {@link #inFeatures()} weights of a row, as loaders in fp16 reconstruct them. */
+    @Override
     public void dequantize(int row, float[] into, int offset) {
         float[] values = new float[16];
         int at = (int) ((long) row * inFeatures >> 1);

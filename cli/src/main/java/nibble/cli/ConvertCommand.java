@@ -1,0 +1,167 @@
+package nibble.cli;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import nibble.convert.Checkpoint;
+import nibble.convert.DType;
+import nibble.convert.FileSize;
+import nibble.convert.QuantizedFormat;
+import nibble.pack.CheckpointConverter;
+import nibble.pack.CheckpointConverter.Target;
+import nibble.pack.ConversionReport;
+import nibble.pack.gguf.GgufExporter;
+import nibble.pack.gguf.GgufMix;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+@Command(
+        name = "convert",
+        description = "Turns one checkpoint format into another. Between 4-bit formats codes, zeros and scales stay the same."
+                + " OUT appears whole or not at all.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class ConvertCommand implements Callable<Integer> {
+    private final Terminal terminal;
+
+    @Parameters(
+            index = "0",
+            paramLabel = "SRC",
+            description = "Folder of a checkpoint: safetensors, PyTorch .bin, Meta's consolidated.*.pth, AWQ, GPTQ,"
+                    + " compressed-tensors; or a GGUF file.")
+    @SuppressWarnings("NullAway.Init")
+    private Path source;
+
+    @Parameters(index = "1", paramLabel = "OUT", description = "Folder to make; must not exist or be empty.")
+    @SuppressWarnings("NullAway.Init")
+    private Path out;
+
+    @Option(
+            names = "--to",
+            paramLabel = "FORMAT",
+            required = true,
+            description = "safetensors: dense weights, 4-bit ones dequantized. awq, gptq (second version, zeros as they are),"
+                    + " gptq-v1, compressed-tensors: from another 4-bit format. gguf: one file for llama.cpp, see --type.")
+    private String to = "";
+
+    @Option(
+            names = "--type",
+            paramLabel = "TYPE",
+            description = "Of safetensors: F16, BF16 or F32; default: what each tensor has, F16 for 4-bit sources. Of gguf: F16,"
+                    + " BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q4_K_M, Q4_K_S, Q3_K_L, Q3_K_M, Q3_K_S, Q2_K, Q5_1, Q5_0, Q4_1, Q4_0."
+                    + " Q4_1 keeps the codes of a 4-bit source.")
+    private @Nullable String type;
+
+    @Option(
+            names = "--max-shard-size",
+            paramLabel = "SIZE",
+            defaultValue = "10GB",
+            description = "Largest size of an output file, as 5GB or 500MB. Default: ${DEFAULT-VALUE}.")
+    private String maxShardSize = "10GB";
+
+    @Mixin
+    private JsonOption json = new JsonOption();
+
+    ConvertCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    @Override
+    public Integer call() {
+        json.requireWritable();
+        if (to.equalsIgnoreCase("gguf")) {
+            mix();
+        } else {
+            target();
+        }
+        long shardBytes;
+        try {
+            shardBytes = FileSize.parse(maxShardSize);
+        } catch (IllegalArgumentException e) {
+            throw new UsageException("--max-shard-size " + maxShardSize + ": " + e.getMessage());
+        }
+        ConversionReport report;
+        try (Checkpoint checkpoint = Checkpoint.open(source);
+                Progress progress = new Progress(terminal, "converting " + source)) {
+            report = to.equalsIgnoreCase("gguf")
+                    ? GgufExporter.export(checkpoint, out, mix(), threads(), fraction -> progress.at(fraction, ""))
+                    : CheckpointConverter.convert(
+                            checkpoint, out, target(), shardBytes, fraction -> progress.at(fraction, ""));
+        }
+        json.write(terminal, report);
+        if (!json.toStandardOutput()) {
+            print(report);
+        }
+        return ExitCode.DONE;
+    }
+
+    private GgufMix mix() {
+        return GgufMix.named(type == null ? "" : type)
+                .orElseThrow(() -> new UsageException(
+                        "--type " + (type == null ? "is needed for --to gguf" : type) + ": give one of "
+                                + Arrays.toString(GgufMix.values())));
+    }
+
+    private static int threads() {
+        return Runtime.getRuntime().availableProcessors();
+    }
+
+    private Target target() {
+        String format = to.toLowerCase(Locale.ROOT);
+        if (format.equals("safetensors")) {
+            return new Target.Safetensors(Optional.ofNullable(type).map(this::weightType));
+        }
+        if (type != null) {
+            throw new UsageException("--type " + type + ": --to " + to + " has no choice of types");
+        }
+        return new Target.Packed(
+                switch (format) {
+                    case "awq" -> QuantizedFormat.AWQ_GEMM;
+                    case "gptq", "gptq-v2" -> QuantizedFormat.GPTQ_V2;
+                    case "gptq-v1" -> QuantizedFormat.GPTQ;
+                    case "compressed-tensors" -> QuantizedFormat.COMPRESSED_TENSORS;
+                    default ->
+                        throw new UsageException("--to " + to
+                                + ": give safetensors, awq, gptq, gptq-v1, compressed-tensors or gguf");
+                });
+    }
+
+    private DType weightType(String name) {
+        return DType.named(name.toUpperCase(Locale.ROOT))
+                .filter(DType::isWeight)
+                .orElseThrow(() -> new UsageException("--type " + name + ": safetensors take F16, BF16 or F32"));
+    }
+
+    private void print(ConversionReport report) {
+        var output = terminal.out();
+        output.printf(
+                "%s to %s: %d tensors, %s read, %s written to %s in %s%n",
+                report.from(),
+                report.to(),
+                report.tensors(),
+                Figures.bytes(report.inputBytes()),
+                Figures.bytes(report.outputBytes()),
+                out,
+                Figures.duration(report.wallSeconds()));
+        for (ConversionReport.Underflow loss : report.underflows()) {
+            output.printf(
+                    "%s: %d numbers below fp16's normal range were rounded, %d of them to zero; first at %s, largest %s%n",
+                    loss.tensor(), loss.values(), loss.becameZero(), loss.first(), loss.largest());
+        }
+        if (!report.dropped().isEmpty()) {
+            List<String> names = report.dropped();
+            output.printf(
+                    "%d tensors that no loader uses were left out: %s%s%n",
+                    names.size(),
+                    String.join(", ", names.subList(0, Math.min(3, names.size()))),
+                    names.size() > 3 ? ", ..." : "");
+        }
+        output.flush();
+    }
+}

@@ -1,0 +1,107 @@
+package nibble.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code nibble convert} on the bundled model: what comes out is measured, not only compared. */
+class ConvertCommandTest {
+    private static final Path MODEL = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    private Path folder;
+
+    @Test
+    void every_4_bit_format_measures_the_same_and_converts_back_to_the_same_files() throws IOException {
+        Path awq = folder.resolve("awq");
+        done("quantize", MODEL.toString(), awq.toString(), "--method", "rtn");
+        Path gptq = convert(awq, "gptq");
+        Path compressed = convert(gptq, "compressed-tensors");
+        Path dense = convert(compressed, "safetensors");
+        Path back = folder.resolve("back");
+        done("convert", compressed.toString(), back.toString(), "--to", "awq");
+
+        assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(awq.resolve("model.safetensors"));
+        double expected = perplexity(awq);
+        assertThat(expected).isBetween(20.0, 40.0);
+        assertThat(perplexity(gptq)).isEqualTo(expected);
+        assertThat(perplexity(compressed)).isEqualTo(expected);
+        assertThat(perplexity(dense)).isEqualTo(expected);
+    }
+
+    @Test
+    void gguf_measures_as_its_source_and_keeps_the_codes_of_a_4_bit_one() throws IOException {
+        Path f16 = folder.resolve("f16");
+        done("convert", MODEL.toString(), f16.toString(), "--to", "gguf", "--type", "F16");
+        assertThat(perplexity(f16.resolve("wiki-7m-F16.gguf"))).isEqualTo(perplexity(MODEL));
+        Path rtn = folder.resolve("rtn");
+        done("quantize", MODEL.toString(), rtn.toString(), "--method", "rtn");
+        Path exact = folder.resolve("exact");
+        done("convert", rtn.toString(), exact.toString(), "--to", "gguf", "--type", "Q4_1");
+        // Only the blocks' minima were rounded, to fp16.
+        assertThat(perplexity(exact)).isCloseTo(perplexity(rtn), within(0.01));
+
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run("convert", MODEL.toString(), f16.toString(), "--to", "gguf")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("--type", "Q4_K_M");
+    }
+
+    @Test
+    void a_report_says_what_was_read_and_written() throws IOException {
+        Path out = folder.resolve("out");
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run(
+                        "convert", MODEL.toString(), out.toString(), "--to", "safetensors", "--type", "BF16",
+                        "--max-shard-size", "5MB", "--json", "-"))
+                .as(terminal.err())
+                .isEqualTo(ExitCode.DONE);
+        JsonNode report = new ObjectMapper().readTree(terminal.out());
+        assertThat(report.get("tensors").asInt()).isEqualTo(57);
+        assertThat(report.get("input_bytes").asLong()).isEqualTo(13_638_144);
+        assertThat(report.get("dropped")).isEmpty();
+        assertThat(out.resolve("model-00003-of-00003.safetensors")).exists();
+    }
+
+    @Test
+    void what_cannot_be_done_is_said_with_its_exit_code_and_leaves_nothing() {
+        String out = folder.resolve("out").toString();
+        TerminalCapture unknown = new TerminalCapture();
+        assertThat(unknown.run("convert", MODEL.toString(), out, "--to", "onnx")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(unknown.err()).contains("--to onnx", "compressed-tensors");
+        TerminalCapture type = new TerminalCapture();
+        assertThat(type.run("convert", MODEL.toString(), out, "--to", "safetensors", "--type", "I8"))
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        TerminalCapture dense = new TerminalCapture();
+        assertThat(dense.run("convert", MODEL.toString(), out, "--to", "gptq")).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(dense.err()).contains("nibble quantize");
+        assertThat(Files.exists(folder.resolve("out"))).isFalse();
+    }
+
+    private Path convert(Path source, String format) {
+        Path out = folder.resolve(format);
+        done("convert", source.toString(), out.toString(), "--to", format);
+        return out;
+    }
+
+    private static void done(String... arguments) {
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run(arguments)).as(terminal.err()).isEqualTo(ExitCode.DONE);
+    }
+
+    private static double perplexity(Path model) throws IOException {
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run(
+                        "eval", "perplexity", model.toString(), "--context", "512", "--windows", "2", "--json", "-"))
+                .as(terminal.err())
+                .isEqualTo(ExitCode.DONE);
+        return new ObjectMapper().readTree(terminal.out()).get("perplexity").asDouble();
+    }
+}

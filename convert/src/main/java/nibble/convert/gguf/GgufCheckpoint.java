@@ -1,0 +1,188 @@
+package nibble.convert.gguf;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.SequencedMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import nibble.convert.BadCheckpointException;
+import nibble.convert.HeadRows;
+import nibble.convert.LlamaLinear;
+import nibble.convert.StoredTensor;
+import nibble.convert.TensorNames;
+import nibble.convert.TensorSpec;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A Llama in a GGUF file, with Hugging Face's names, config and order of query and key rows. Blocks decode to F32 when a
+ * tensor's data is asked for.
+ */
+public final class GgufCheckpoint {
+    private static final Pattern LAYER = Pattern.compile("blk\\.(\\d{1,4})\\.(\\w+)\\.(weight|bias)");
+    private static final String ROPE_FACTORS = "rope_freqs.weight";
+
+    private final GgufFile file;
+    private final GgufMetadata metadata;
+    private final SequencedMap<String, StoredTensor> tensors = new LinkedHashMap<>();
+    private final int headDim;
+
+    /** @throws BadCheckpointException if the file is damaged or holds another architecture than llama */
+    public GgufCheckpoint(Path path, Arena arena) {
+        file = GgufFile.open(path, arena);
+        metadata = file.metadata();
+        String architecture =
+                metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
+        if (!architecture.equals("llama") || metadata.integer("llama.expert_count").orElse(0L) > 0) {
+            throw new BadCheckpointException(
+                    path, "architecture \"" + architecture + "\"" + (architecture.equals("llama") ? " with experts" : "")
+                            + " is not supported; supported: llama");
+        }
+        if (metadata.integer("split.count").orElse(1L) > 1) {
+            throw new BadCheckpointException(
+                    path, "is one of " + metadata.requiredInteger("split.count")
+                            + " split files, which are not read; merge them first (llama-gguf-split --merge)");
+        }
+        headDim = headDim(path);
+        for (GgufFile.Tensor tensor : file.tensors().values()) {
+            add(tensor);
+        }
+    }
+
+    private int headDim(Path path) {
+        long heads = metadata.requiredInteger("llama.attention.head_count");
+        long width = metadata.requiredInteger("llama.embedding_length");
+        if (heads < 1 || heads > 1 << 16 || width < 1 || width > 1 << 20) {
+            throw new BadCheckpointException(path, heads + " heads and width " + width + " are no Llama's");
+        }
+        long dim = metadata.integer("llama.attention.key_length").orElse(width / heads);
+        long value = metadata.integer("llama.attention.value_length").orElse(dim);
+        long rotated = metadata.integer("llama.rope.dimension_count").orElse(dim);
+        if (dim < 2 || dim > 1 << 16 || dim % 2 != 0 || value != dim || rotated != dim) {
+            throw new BadCheckpointException(
+                    path, "heads of " + dim + " keys, " + value + " values, " + rotated
+                            + " rotated; supported: one even number for all three");
+        }
+        return (int) dim;
+    }
+
+    private void add(GgufFile.Tensor tensor) {
+        String name = name(tensor.name());
+        if (name == null) {
+            return;
+        }
+        boolean heads = name.endsWith("q_proj.weight") || name.endsWith("k_proj.weight");
+        long rows = tensor.shape().dim(0);
+        if (heads && (rows == 0 || rows % headDim != 0)) {
+            throw new BadCheckpointException(
+                    file.path(), "tensor " + tensor.name() + ": " + rows + " rows are no whole number of heads of " + headDim);
+        }
+        TensorSpec spec = new TensorSpec(name, tensor.type().decoded(), tensor.shape());
+        tensors.put(name, new StoredTensor(spec, file.path(), tensor.type().name(), tensor.data().byteSize(), () -> {
+            MemorySegment data = heads ? HeadRows.toHalves(tensor.data(), rows, headDim) : tensor.data();
+            return tensor.type().isPlain() ? data : decoded(tensor.type(), data, spec);
+        }));
+    }
+
+    private static MemorySegment decoded(GgufType type, MemorySegment blocks, TensorSpec spec) {
+        MemorySegment values = Arena.ofAuto().allocate(spec.bytes(), 64);
+        BlockDecoder.decode(type, blocks, values);
+        return values;
+    }
+
+    /** The Hugging Face name, or null where a model has no use for the tensor. */
+    private static @Nullable String name(String name) {
+        switch (name) {
+            case "token_embd.weight":
+                return TensorNames.EMBEDDING;
+            case "output_norm.weight":
+                return TensorNames.FINAL_NORM;
+            case "output.weight":
+                return TensorNames.HEAD;
+            case ROPE_FACTORS:
+                return null;
+            default:
+                break;
+        }
+        Matcher layer = LAYER.matcher(name);
+        if (!layer.matches()) {
+            return name;
+        }
+        int index = Integer.parseInt(layer.group(1));
+        String suffix = "." + layer.group(3);
+        return switch (layer.group(2)) {
+            case "attn_norm" -> TensorNames.inputNorm(index);
+            case "ffn_norm" -> TensorNames.postAttentionNorm(index);
+            case "attn_q" -> LlamaLinear.Q.module(index) + suffix;
+            case "attn_k" -> LlamaLinear.K.module(index) + suffix;
+            case "attn_v" -> LlamaLinear.V.module(index) + suffix;
+            case "attn_output" -> LlamaLinear.O.module(index) + suffix;
+            case "ffn_gate" -> LlamaLinear.GATE.module(index) + suffix;
+            case "ffn_up" -> LlamaLinear.UP.module(index) + suffix;
+            case "ffn_down" -> LlamaLinear.DOWN.module(index) + suffix;
+            // Old files repeat the rope frequencies in each layer.
+            case "attn_rot_embd" -> null;
+            default -> name;
+        };
+    }
+
+    /** Tensors by their Hugging Face names. */
+    public SequencedMap<String, StoredTensor> tensors() {
+        return tensors;
+    }
+
+    /** The model's config.json. */
+    public ObjectNode configJson() {
+        long heads = metadata.requiredInteger("llama.attention.head_count");
+        double theta = metadata.number("llama.rope.freq_base").orElse(10_000.0);
+        StoredTensor embedding = tensors.get(TensorNames.EMBEDDING);
+        if (embedding == null) {
+            throw new BadCheckpointException(file.path(), "tensor token_embd.weight is missing; get the file again");
+        }
+        ObjectNode json = JsonNodeFactory.instance.objectNode();
+        json.putArray("architectures").add("LlamaForCausalLM");
+        json.put("model_type", "llama").put("hidden_act", "silu");
+        json.put("hidden_size", metadata.requiredInteger("llama.embedding_length"));
+        json.put("intermediate_size", metadata.requiredInteger("llama.feed_forward_length"));
+        json.put("num_hidden_layers", metadata.requiredInteger("llama.block_count"));
+        json.put("num_attention_heads", heads).put("head_dim", headDim);
+        json.put("num_key_value_heads", metadata.integer("llama.attention.head_count_kv").orElse(heads));
+        json.put("vocab_size", embedding.spec().shape().dim(0));
+        json.put("max_position_embeddings", metadata.requiredInteger("llama.context_length"));
+        // A float in the file: 1e-5 comes back as 9.99999974737875e-6 unless rounded to a float's digits.
+        double epsilon = metadata.requiredNumber("llama.attention.layer_norm_rms_epsilon");
+        json.put("rms_norm_eps", Double.parseDouble(Float.toString((float) epsilon)));
+        json.put("rope_theta", theta);
+        json.set("rope_scaling", ropeScaling(theta));
+        json.put("tie_word_embeddings", !tensors.containsKey(TensorNames.HEAD)).put("torch_dtype", "float16");
+        metadata.integer("tokenizer.ggml.bos_token_id").ifPresent(id -> json.put("bos_token_id", id));
+        metadata.integer("tokenizer.ggml.eos_token_id").ifPresent(id -> json.put("eos_token_id", id));
+        return json;
+    }
+
+    private com.fasterxml.jackson.databind.JsonNode ropeScaling(double theta) {
+        GgufFile.Tensor factors = file.tensors().get(ROPE_FACTORS);
+        if (factors != null) {
+            return RopeFactors.llama3(file.path(), factors, theta, headDim);
+        }
+        String type = metadata.text("llama.rope.scaling.type").orElse("none");
+        return switch (type) {
+            case "none" -> JsonNodeFactory.instance.nullNode();
+            case "linear" ->
+                JsonNodeFactory.instance.objectNode()
+                        .put("type", "linear")
+                        .put("factor", metadata.requiredNumber("llama.rope.scaling.factor"));
+            default ->
+                throw new BadCheckpointException(
+                        file.path(), "rope scaling type \"" + type + "\" is not supported; supported: none, linear, llama3's factors");
+        };
+    }
+
+    /** The tokenizer that the metadata holds, as Hugging Face's files: tokenizer.json and tokenizer_config.json. */
+    public SequencedMap<String, byte[]> tokenizerFiles() {
+        return GgufTokenizer.files(metadata);
+    }
+}

@@ -1,0 +1,161 @@
+package nibble.convert.gguf;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.SequencedMap;
+import nibble.convert.BadCheckpointException;
+import nibble.convert.Shape;
+
+/**
+ * One GGUF file of any size, version 2 or 3, mapped read-only. Borrows its memory from the arena it was opened with.
+ *
+ * <pre>
+ * "GGUF"  version u32  tensors u64  pairs u64
+ * pairs   key (u64 length, UTF-8)  type u32  value
+ * tensors name  dims u32  extents u64 each, innermost first  type u32  offset u64
+ * padding to general.alignment (32), then the tensors' data at their offsets
+ * </pre>
+ */
+public final class GgufFile {
+    /** ggml's own limit. */
+    private static final int MAX_DIMS = 4;
+
+    private static final long MAX_TENSORS = 1 << 20;
+
+    private final Path path;
+    private final GgufMetadata metadata;
+    private final SequencedMap<String, Tensor> tensors;
+
+    /**
+     * A tensor as it lies in the file.
+     *
+     * @param shape outermost first
+     * @param data whole blocks
+     */
+    public record Tensor(String name, GgufType type, Shape shape, MemorySegment data) {}
+
+    private GgufFile(Path path, GgufMetadata metadata, SequencedMap<String, Tensor> tensors) {
+        this.path = path;
+        this.metadata = metadata;
+        this.tensors = Collections.unmodifiableSequencedMap(tensors);
+    }
+
+    /**
+     * Maps and checks a file; its tensors live as long as {@code arena}.
+     *
+     * @throws BadCheckpointException if it is absent, cut short, of another version, or has tensors of a type that is not read
+     */
+    public static GgufFile open(Path path, Arena arena) {
+        try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+            return read(path, channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena));
+        } catch (NoSuchFileException e) {
+            throw new BadCheckpointException(path, "no such file; check the path", e);
+        } catch (IOException e) {
+            throw new BadCheckpointException(path, "cannot be read: " + e.getMessage(), e);
+        }
+    }
+
+    private static GgufFile read(Path path, MemorySegment bytes) {
+        GgufReader in = new GgufReader(path, bytes);
+        if (in.u32() != 0x46554747) {
+            throw in.bad("found no \"GGUF\", this is another kind of file");
+        }
+        int version = in.u32();
+        if (version != 2 && version != 3) {
+            throw in.bad("GGUF version " + Integer.toUnsignedString(version) + ", expected 2 or 3, little-endian");
+        }
+        long tensorCount = in.count("tensors", MAX_TENSORS, 24);
+        long pairs = in.count("metadata pairs", MAX_TENSORS, 13);
+        SequencedMap<String, Object> values = new LinkedHashMap<>();
+        for (long i = 0; i < pairs; i++) {
+            String key = in.text();
+            if (values.put(key, in.value()) != null) {
+                throw in.bad("metadata key " + key + " comes twice");
+            }
+        }
+        GgufMetadata metadata = new GgufMetadata(path, values);
+        List<Entry> entries = new ArrayList<>();
+        for (long i = 0; i < tensorCount; i++) {
+            entries.add(entry(in));
+        }
+        long alignment = metadata.integer("general.alignment").orElse(32L);
+        if (alignment < 1 || alignment > 1 << 20 || Long.bitCount(alignment) != 1) {
+            throw in.bad("general.alignment " + alignment + ", expected a power of two");
+        }
+        long start = (in.position() + alignment - 1) / alignment * alignment;
+        SequencedMap<String, Tensor> tensors = new LinkedHashMap<>();
+        for (Entry entry : entries) {
+            if (tensors.put(entry.name(), tensor(in, entry, start, alignment, bytes)) != null) {
+                throw in.bad("tensor " + entry.name() + " comes twice");
+            }
+        }
+        return new GgufFile(path, metadata, tensors);
+    }
+
+    private record Entry(String name, Shape shape, GgufType type, long offset) {}
+
+    private static Entry entry(GgufReader in) {
+        String name = in.text();
+        int dims = in.u32();
+        if (dims < 1 || dims > MAX_DIMS) {
+            throw in.bad("tensor " + name + " has " + Integer.toUnsignedString(dims) + " dimensions, expected 1 to " + MAX_DIMS);
+        }
+        List<Long> extents = new ArrayList<>();
+        for (int i = 0; i < dims; i++) {
+            extents.addFirst(in.u64());
+        }
+        int id = in.u32();
+        GgufType type = GgufType.of(id)
+                .orElseThrow(() -> in.bad("tensor " + name + " is of type " + Integer.toUnsignedString(id)
+                        + ", which is not read; supported: " + List.of(GgufType.values())));
+        long offset = in.u64();
+        try {
+            return new Entry(name, new Shape(extents), type, offset);
+        } catch (IllegalArgumentException | ArithmeticException e) {
+            throw in.bad("tensor " + name + " has extents " + extents);
+        }
+    }
+
+    private static Tensor tensor(GgufReader in, Entry entry, long start, long alignment, MemorySegment bytes) {
+        Shape shape = entry.shape();
+        if (shape.dim(shape.rank() - 1) % entry.type().blockElements() != 0) {
+            throw in.bad("tensor " + entry.name() + ": rows of " + shape.dim(shape.rank() - 1) + " are no whole blocks of "
+                    + entry.type() + " (" + entry.type().blockElements() + ")");
+        }
+        long size;
+        try {
+            size = entry.type().bytes(shape.elements());
+        } catch (ArithmeticException e) {
+            throw in.bad("tensor " + entry.name() + " has more than 2^63 bytes");
+        }
+        long available = Math.max(0, bytes.byteSize() - start);
+        if (entry.offset() < 0 || entry.offset() % alignment != 0 || entry.offset() > available || size > available - entry.offset()) {
+            throw in.bad("tensor " + entry.name() + ": " + size + " bytes from data byte " + Long.toUnsignedString(entry.offset())
+                    + " on, the file has " + available + " after its header (aligned to " + alignment
+                    + "); it was cut short or damaged, get it again");
+        }
+        return new Tensor(entry.name(), entry.type(), shape, bytes.asSlice(start + entry.offset(), size));
+    }
+
+    public Path path() {
+        return path;
+    }
+
+    GgufMetadata metadata() {
+        return metadata;
+    }
+
+    /** The tensors in the order of the header. */
+    public SequencedMap<String, Tensor> tensors() {
+        return tensors;
+    }
+}

@@ -1,0 +1,200 @@
+package nibble.convert.gguf;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Random;
+import java.util.SequencedMap;
+import java.util.function.Consumer;
+import nibble.convert.BadCheckpointException;
+import nibble.convert.Checkpoint;
+import nibble.convert.DType;
+import nibble.convert.LlamaConfig;
+import nibble.convert.Rope;
+import nibble.convert.Shape;
+import nibble.convert.TensorView;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** A one-layer Llama of 32-wide vectors and heads of 8, in a GGUF file that tests then damage. */
+class GgufCheckpointTest {
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    private Path folder;
+
+    private final SequencedMap<String, GgufValue> metadata = new LinkedHashMap<>();
+    private final List<GgufWriter.Entry> tensors = new ArrayList<>();
+
+    GgufCheckpointTest() {
+        metadata.put("general.architecture", new GgufValue.Text("llama"));
+        metadata.put("llama.context_length", new GgufValue.U32(128));
+        metadata.put("llama.embedding_length", new GgufValue.U32(32));
+        metadata.put("llama.block_count", new GgufValue.U32(1));
+        metadata.put("llama.feed_forward_length", new GgufValue.U32(64));
+        metadata.put("llama.attention.head_count", new GgufValue.U32(4));
+        metadata.put("llama.attention.head_count_kv", new GgufValue.U32(2));
+        metadata.put("llama.attention.layer_norm_rms_epsilon", new GgufValue.F32(1e-5f));
+        metadata.put("llama.rope.dimension_count", new GgufValue.U32(8));
+        metadata.put("tokenizer.ggml.model", new GgufValue.Text("llama"));
+        metadata.put("tokenizer.ggml.tokens", new GgufValue.Texts(List.of("<unk>", "<s>", "</s>", "a", "b", "ab")));
+        metadata.put("tokenizer.ggml.scores", new GgufValue.F32s(List.of(0f, 0f, 0f, -1f, -2f, -3f)));
+        metadata.put("tokenizer.ggml.token_type", new GgufValue.I32s(List.of(2, 3, 3, 1, 1, 1)));
+        metadata.put("tokenizer.ggml.bos_token_id", new GgufValue.U32(1));
+        metadata.put("tokenizer.ggml.eos_token_id", new GgufValue.U32(2));
+        add("token_embd.weight", GgufType.Q8_0, 6, 32);
+        add("output_norm.weight", GgufType.F32, 32);
+        add("blk.0.attn_norm.weight", GgufType.F32, 32);
+        add("blk.0.ffn_norm.weight", GgufType.F32, 32);
+        add("blk.0.attn_q.weight", GgufType.F16, 32, 32);
+        add("blk.0.attn_k.weight", GgufType.Q8_0, 16, 32);
+        add("blk.0.attn_v.weight", GgufType.BF16, 16, 32);
+        add("blk.0.attn_output.weight", GgufType.Q4_0, 32, 32);
+        add("blk.0.ffn_gate.weight", GgufType.Q5_1, 64, 32);
+        add("blk.0.ffn_up.weight", GgufType.IQ4_NL, 64, 32);
+        add("blk.0.ffn_down.weight", GgufType.Q4_1, 32, 64);
+    }
+
+    private void add(String name, GgufType type, long... shape) {
+        tensors.add(new GgufWriter.Entry(name, type, Shape.of(shape)));
+    }
+
+    /** Every block's scale is 1 and every F16 row r of it is r, so that an element says where it came from. */
+    private Path write() throws IOException {
+        Path file = folder.resolve("tiny.gguf");
+        Files.deleteIfExists(file);
+        try (GgufWriter writer = GgufWriter.create(file, metadata, tensors)) {
+            for (GgufWriter.Entry entry : tensors) {
+                byte[] data = new byte[(int) entry.bytes()];
+                ByteBuffer b = ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN);
+                int rowBytes = data.length / (int) entry.shape().dim(0);
+                for (int at = 0; at < data.length; at += entry.type().blockBytes()) {
+                    int row = at / rowBytes;
+                    switch (entry.type()) {
+                        case F32 -> b.putFloat(at, 1);
+                        case F16 -> b.putShort(at, Float.floatToFloat16(row));
+                        case BF16 -> b.putShort(at, (short) (Float.floatToRawIntBits(row) >> 16));
+                        default -> {
+                            b.putShort(at, Float.floatToFloat16(1));
+                            Arrays.fill(data, at + 2, at + entry.type().blockBytes(), (byte) row);
+                        }
+                    }
+                }
+                writer.write(data, data.length);
+            }
+            writer.finish();
+        }
+        return file;
+    }
+
+    @Test
+    void a_file_opens_by_its_path_and_in_a_folder_with_its_config_and_rows_reordered() throws IOException {
+        Path file = write();
+        for (Path path : List.of(file, folder)) {
+            try (Checkpoint checkpoint = Checkpoint.open(path)) {
+                LlamaConfig config = checkpoint.config();
+                assertThat(config.headDim()).isEqualTo(8);
+                assertThat(config.rmsNormEps()).isEqualTo(1e-5);
+                assertThat(config.vocabularySize()).isEqualTo(6);
+                assertThat(config.tiedEmbeddings()).isTrue();
+                assertThat(config.rope()).isEqualTo(new Rope(10_000, new Rope.None()));
+                TensorView q = checkpoint.tensor("model.layers.0.self_attn.q_proj.weight");
+                TensorView k = checkpoint.tensor("model.layers.0.self_attn.k_proj.weight");
+                assertThat(q.dtype()).isEqualTo(DType.F16);
+                assertThat(k.dtype()).isEqualTo(DType.F32);
+                // Halves from pairs: rows 0 2 4 6 1 3 5 7 of each head of eight.
+                int[] expected = {0, 2, 4, 6, 1, 3, 5, 7};
+                for (int row = 0; row < 16; row++) {
+                    int from = row / 8 * 8 + expected[row % 8];
+                    assertThat(Float.float16ToFloat(q.data().get(ValueLayout.JAVA_SHORT_UNALIGNED, 64L * row))).isEqualTo(from);
+                    assertThat(k.data().get(ValueLayout.JAVA_FLOAT_UNALIGNED, 128L * row)).isEqualTo(from);
+                }
+                assertThat(checkpoint.stored("model.layers.0.mlp.up_proj.weight").orElseThrow().storage()).isEqualTo("IQ4_NL");
+                assertThat(new String(checkpoint.madeFiles().get("tokenizer.json"), java.nio.charset.StandardCharsets.UTF_8))
+                        .contains("\"merges\":[[\"a\",\"b\"]]");
+            }
+        }
+    }
+
+    @Test
+    void what_is_not_supported_is_refused_by_name() throws IOException {
+        refused(m -> m.put("general.architecture", new GgufValue.Text("qwen2")), "qwen2", "supported: llama");
+        refused(m -> m.put("llama.expert_count", new GgufValue.U32(8)), "experts");
+        refused(m -> m.put("split.count", new GgufValue.U32(3)), "split", "merge");
+        refused(m -> m.put("llama.rope.scaling.type", new GgufValue.Text("yarn")), "yarn");
+        refused(m -> m.put("llama.attention.head_count", new GgufValue.Text("four")), "llama.attention.head_count", "whole number");
+        refused(m -> m.put("llama.rope.dimension_count", new GgufValue.U32(4)), "4 rotated");
+        refused(m -> m.remove("llama.block_count"), "llama.block_count is missing");
+        refused(m -> m.put("llama.block_count", new GgufValue.U32(2)), "model.layers.1.input_layernorm.weight");
+        refused(m -> m.put("general.alignment", new GgufValue.U32(24)), "alignment 24");
+        refused(m -> m.put("tokenizer.ggml.scores", new GgufValue.F32s(List.of(1f))), "1 scores");
+        refused(m -> {
+            m.put("tokenizer.ggml.model", new GgufValue.Text("gpt2"));
+            m.put("tokenizer.ggml.pre", new GgufValue.Text("tekken"));
+        }, "tekken", "llama-bpe");
+        add("blk.0.attn_q.bias", GgufType.F32, 32);
+        refused(m -> {}, "q_proj.bias", "biases are not supported");
+    }
+
+    private void refused(Consumer<SequencedMap<String, GgufValue>> change, String... parts) throws IOException {
+        SequencedMap<String, GgufValue> kept = new LinkedHashMap<>(metadata);
+        change.accept(metadata);
+        Path file = write();
+        assertThatThrownBy(() -> Checkpoint.open(file))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("tiny.gguf")
+                .hasMessageContainingAll(parts);
+        metadata.clear();
+        metadata.putAll(kept);
+    }
+
+    @Test
+    void a_file_of_an_unknown_type_version_or_cut_short_is_refused_with_its_byte() throws IOException {
+        byte[] whole = Files.readAllBytes(write());
+        assertThatThrownBy(() -> open(Arrays.copyOf(whole, whole.length - 300))).hasMessageContaining("ffn_down").hasMessageContaining("cut short");
+        assertThatThrownBy(() -> open(Arrays.copyOf(whole, 100))).hasMessageContaining("byte").hasMessageContaining("cut short");
+        byte[] version = whole.clone();
+        version[4] = 9;
+        assertThatThrownBy(() -> open(version)).hasMessageContaining("byte 8").hasMessageContaining("version 9");
+        assertThatThrownBy(() -> open("not a model".getBytes(java.nio.charset.StandardCharsets.UTF_8))).hasMessageContaining("no \"GGUF\"");
+    }
+
+    /** Whatever bytes change, the reader answers with a model or with its own refusal, and soon. */
+    @ParameterizedTest
+    @ValueSource(longs = {1, 2, 3, 20261124})
+    void damaged_files_are_refused_and_never_break_the_reader(long seed) throws IOException {
+        byte[] whole = Files.readAllBytes(write());
+        Random random = new Random(seed);
+        int header = whole.length - (int) tensors.stream().mapToLong(GgufWriter.Entry::bytes).sum();
+        for (int round = 0; round < 300; round++) {
+            byte[] changed = round % 5 == 0 ? Arrays.copyOf(whole, random.nextInt(whole.length)) : whole.clone();
+            for (int i = random.nextInt(4); i >= 0 && changed.length > 0; i--) {
+                changed[random.nextInt(Math.min(header, changed.length))] = (byte) random.nextInt(256);
+            }
+            try {
+                open(changed);
+            } catch (BadCheckpointException e) {
+                assertThat(e.getMessage()).contains("fuzz.gguf");
+            } catch (RuntimeException | Error e) {
+                throw new AssertionError("seed " + seed + ", round " + round, e);
+            }
+        }
+    }
+
+    private void open(byte[] bytes) throws IOException {
+        try (Checkpoint checkpoint = Checkpoint.open(Files.write(folder.resolve("fuzz.gguf"), bytes))) {
+            assertThat(checkpoint.names()).isNotEmpty();
+        }
+    }
+}

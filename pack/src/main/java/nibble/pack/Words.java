@@ -1,0 +1,37 @@
+package nibble.pack;
+
+import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+
+/** Little-endian words of eight nibbles, the first one lowest. */
+final class Words {
+    static final ValueLayout.OfInt INT = JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    static final ValueLayout.OfShort SHORT = JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private Words() {}
+
+    /** The word of the eight codes in four bytes. */
+    static int eightCodes(byte[] codes, int at) {
+        return codes[at] & 0xff | (codes[at + 1] & 0xff) << 8 | (codes[at + 2] & 0xff) << 16 | codes[at + 3] << 24;
+    }
+
+    static void putEightCodes(int word, byte[] codes, int at) {
+        codes[at] = (byte) word;
+        codes[at + 1] = (byte) (word >> 8);
+        codes[at + 2] = (byte) (word >> 16);
+        codes[at + 3] = (byte) (word >> 24);
+    }
+
+    static MemorySegment littleEndian(int[] values) {
+        if (ByteOrder.nativeOrder() == ByteOrder.BIG_ENDIAN) {
+            for (int i = 0; i < values.length; i++) {
+                values[i] = Integer.reverseBytes(values[i]);
+            }
+        }
+        return MemorySegment.ofArray(values);
+    }
+}

@@ -1,0 +1,89 @@
+package nibble.pack.gguf;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.SequencedMap;
+import nibble.convert.BadCheckpointException;
+import nibble.convert.Checkpoint;
+import nibble.convert.LlamaConfig;
+import nibble.convert.Rope;
+import nibble.convert.gguf.GgufValue;
+import nibble.convert.gguf.GgufValue.F32;
+import nibble.convert.gguf.GgufValue.Flag;
+import nibble.convert.gguf.GgufValue.Text;
+import nibble.convert.gguf.GgufValue.U32;
+import nibble.convert.vocabulary.Piece;
+import nibble.convert.vocabulary.Vocabulary;
+
+/** The metadata of a GGUF file: what llama.cpp must know to run and to tokenize. */
+final class MetadataOf {
+    private final SequencedMap<String, GgufValue> pairs = new LinkedHashMap<>();
+
+    private MetadataOf() {}
+
+    /** @throws BadCheckpointException if the model scales rope in a way that GGUF has no form for */
+    static SequencedMap<String, GgufValue> checkpoint(Checkpoint source, String name, GgufMix mix, Vocabulary vocabulary) {
+        MetadataOf metadata = new MetadataOf();
+        metadata.pairs.put("general.architecture", new Text("llama"));
+        metadata.pairs.put("general.name", new Text(name));
+        metadata.pairs.put("general.file_type", new U32(mix.fileType()));
+        metadata.pairs.put("general.quantization_version", new U32(2));
+        metadata.model(source);
+        metadata.tokenizer(vocabulary);
+        return metadata.pairs;
+    }
+
+    private void model(Checkpoint source) {
+        LlamaConfig config = source.config();
+        pairs.put("llama.context_length", new U32(config.maxPositions()));
+        pairs.put("llama.embedding_length", new U32(config.hiddenSize()));
+        pairs.put("llama.block_count", new U32(config.layers()));
+        pairs.put("llama.feed_forward_length", new U32(config.intermediateSize()));
+        pairs.put("llama.attention.head_count", new U32(config.heads()));
+        pairs.put("llama.attention.head_count_kv", new U32(config.kvHeads()));
+        pairs.put("llama.attention.key_length", new U32(config.headDim()));
+        pairs.put("llama.attention.value_length", new U32(config.headDim()));
+        pairs.put("llama.attention.layer_norm_rms_epsilon", new F32((float) config.rmsNormEps()));
+        pairs.put("llama.rope.dimension_count", new U32(config.headDim()));
+        pairs.put("llama.rope.freq_base", new F32((float) config.rope().theta()));
+        pairs.put("llama.vocab_size", new U32(config.vocabularySize()));
+        switch (config.rope().scaling()) {
+            case Rope.None(), Rope.Llama3 _ -> {}
+            case Rope.Linear(double factor) -> {
+                pairs.put("llama.rope.scaling.type", new Text("linear"));
+                pairs.put("llama.rope.scaling.factor", new F32((float) factor));
+            }
+            case Rope.DynamicNtk _ ->
+                throw new BadCheckpointException(source.folder(), "rope scaling \"dynamic\" has no form in GGUF");
+        }
+    }
+
+    private void tokenizer(Vocabulary vocabulary) {
+        List<Piece> pieces = vocabulary.pieces();
+        pairs.put("tokenizer.ggml.model", new Text(vocabulary.model()));
+        pairs.put("tokenizer.ggml.pre", new Text(vocabulary.split()));
+        pairs.put("tokenizer.ggml.tokens", new GgufValue.Texts(pieces.stream().map(Piece::text).toList()));
+        if (vocabulary.model().equals("llama")) {
+            pairs.put("tokenizer.ggml.scores", new GgufValue.F32s(pieces.stream().map(Piece::score).toList()));
+            pairs.put("tokenizer.ggml.add_space_prefix", new Flag(vocabulary.spaceInFront()));
+        } else {
+            pairs.put("tokenizer.ggml.merges", new GgufValue.Texts(vocabulary.merges()));
+        }
+        pairs.put(
+                "tokenizer.ggml.token_type",
+                new GgufValue.I32s(pieces.stream().map(piece -> piece.kind().id()).toList()));
+        id("tokenizer.ggml.bos_token_id", vocabulary.bosId());
+        id("tokenizer.ggml.eos_token_id", vocabulary.eosId());
+        id("tokenizer.ggml.unknown_token_id", vocabulary.unknownId());
+        id("tokenizer.ggml.padding_token_id", vocabulary.paddingId());
+        pairs.put("tokenizer.ggml.add_bos_token", new Flag(vocabulary.addBos()));
+        pairs.put("tokenizer.ggml.add_eos_token", new Flag(vocabulary.addEos()));
+        vocabulary.chatTemplate().ifPresent(template -> pairs.put("tokenizer.chat_template", new Text(template)));
+    }
+
+    private void id(String key, int id) {
+        if (id >= 0) {
+            pairs.put(key, new U32(id));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+package nibble.pack.gguf;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.Random;
+import nibble.convert.gguf.BlockDecoder;
+import nibble.convert.gguf.GgufType;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class BlockEncoderTest {
+    /** Rows with the blocks of the gguf package; scripts/gguf_encoded.py made them. */
+    @Test
+    void blocks_of_32_are_those_of_the_gguf_package() throws IOException {
+        try (var stream = BlockEncoderTest.class.getResourceAsStream("/gguf_encoded.bin")) {
+            assertThat(stream).isNotNull();
+            ByteBuffer file = ByteBuffer.wrap(stream.readAllBytes()).order(ByteOrder.LITTLE_ENDIAN);
+            float[] row = new float[1024];
+            for (int i = 0; i < row.length; i++) {
+                row[i] = file.getFloat();
+            }
+            int types = 0;
+            while (file.hasRemaining()) {
+                int id = file.getInt();
+                GgufType type = Arrays.stream(GgufType.values()).filter(t -> t.id() == id).findFirst().orElseThrow();
+                byte[] expected = new byte[file.getInt()];
+                file.get(expected);
+                byte[] found = new byte[expected.length];
+                BlockEncoder.encode(type, row, found);
+                assertThat(found).as(type.name()).isEqualTo(expected);
+                types++;
+            }
+            assertThat(types).isEqualTo(5);
+        }
+    }
+
+    /** Root of the relative squared error for normally distributed weights; a type's bits allow no less than about half. */
+    @ParameterizedTest
+    @CsvSource({
+        "Q2_K, 0.30", "Q3_K, 0.16", "Q4_K, 0.075", "Q5_K, 0.038", "Q6_K, 0.019", "Q4_0, 0.10", "Q4_1, 0.085", "Q5_0, 0.05",
+        "Q5_1, 0.045", "Q8_0, 0.006", "F16, 0.0003", "BF16, 0.002", "F32, 0"
+    })
+    void the_error_of_a_type_is_what_its_bits_allow(GgufType type, double bound) {
+        float[] row = new float[8192];
+        Random random = new Random(1);
+        for (int i = 0; i < row.length; i++) {
+            row[i] = (float) random.nextGaussian() * 0.02f;
+        }
+        assertThat(relativeError(type, row)).isLessThanOrEqualTo(bound);
+    }
+
+    @ParameterizedTest
+    @EnumSource(value = GgufType.class, mode = EnumSource.Mode.EXCLUDE, names = {"IQ4_NL", "IQ4_XS"})
+    void rows_that_break_formulas_stay_finite_and_near(GgufType type) {
+        float[] row = new float[256 * 6];
+        Arrays.fill(row, 256, 512, 0.5f);
+        Arrays.fill(row, 512, 768, -0.5f);
+        row[800] = 1;
+        row[1100] = -3;
+        for (int i = 0; i < 256; i++) {
+            row[1280 + i] = 1e-7f * (i - 100);
+        }
+        float[] decoded = roundTrip(type, row);
+        for (int i = 0; i < 1280; i++) {
+            float bound = Math.max(0.08f, Math.abs(row[i]) * 0.08f);
+            assertThat(decoded[i]).as("%s element %d", type, i).isCloseTo(row[i], org.assertj.core.api.Assertions.within(bound));
+        }
+        for (int i = 1280; i < 1536; i++) {
+            assertThat(Math.abs(decoded[i])).as("%s element %d", type, i).isLessThan(1e-4f);
+        }
+    }
+
+    private static double relativeError(GgufType type, float[] row) {
+        float[] decoded = roundTrip(type, row);
+        double error = 0;
+        double power = 0;
+        for (int i = 0; i < row.length; i++) {
+            error += Math.pow(decoded[i] - row[i], 2);
+            power += Math.pow(row[i], 2);
+        }
+        return Math.sqrt(error / power);
+    }
+
+    private static float[] roundTrip(GgufType type, float[] row) {
+        byte[] blocks = new byte[(int) type.bytes(row.length)];
+        BlockEncoder.encode(type, row, blocks);
+        float[] decoded = new float[row.length];
+        if (type.blockElements() == 1) {
+            ByteBuffer b = ByteBuffer.wrap(blocks).order(ByteOrder.LITTLE_ENDIAN);
+            for (int i = 0; i < row.length; i++) {
+                decoded[i] = switch (type) {
+                    case F32 -> b.getFloat();
+                    case F16 -> Float.float16ToFloat(b.getShort());
+                    default -> Float.intBitsToFloat(b.getShort() << 16);
+                };
+            }
+            return decoded;
+        }
+        ByteBuffer into = ByteBuffer.allocate(4 * row.length).order(ByteOrder.LITTLE_ENDIAN);
+        BlockDecoder.decode(type, MemorySegment.ofArray(blocks), MemorySegment.ofBuffer(into));
+        into.asFloatBuffer().get(decoded);
+        return decoded;
+    }
+}
