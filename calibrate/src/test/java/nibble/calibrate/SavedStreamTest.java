@@ -45,13 +45,13 @@ class SavedStreamTest {
 
         @Override
         public Optional<Path> fileForStream(int layer, long bytes, double forwardSeconds) {
-            assertThat(durable).as("durable when the stream is saved").hasSize(layer);
             assertThat(bytes).isEqualTo(3 * 16 * 64 * Float.BYTES);
             return Optional.of(temp.resolve("stream"));
         }
 
         @Override
         public void streamSaved(SavedStream saved) {
+            assertThat(durable).as("durable when the stream is saved").hasSize(saved.layer());
             stream = Optional.of(saved);
         }
     }
