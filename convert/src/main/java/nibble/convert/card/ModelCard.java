@@ -64,7 +64,6 @@ public final class ModelCard {
                 .build();
         Jinjava jinja = new Jinjava(JinjavaConfig.newBuilder()
                 .withTrimBlocks(true)
-                .withLstripBlocks(true)
                 // The original card is text, whatever braces it holds.
                 .withNestedInterpretationEnabled(false)
                 .withFailOnUnknownTokens(true)
@@ -88,7 +87,8 @@ public final class ModelCard {
 
         Map<String, Object> values = new LinkedHashMap<>();
         String base = request.baseModel().orElse("");
-        String name = base.isEmpty() ? request.repo().substring(request.repo().indexOf('/') + 1) : base.substring(base.indexOf('/') + 1);
+        String named = base.isEmpty() ? request.repo() : base;
+        String name = named.substring(named.indexOf('/') + 1).replaceFirst("(?i)-AWQ$", "");
         values.put("repo", request.repo());
         values.put("branch", request.branch());
         values.put("base_model", base);

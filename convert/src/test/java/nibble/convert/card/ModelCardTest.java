@@ -55,7 +55,7 @@ class ModelCardTest {
         assertThat(card)
                 .startsWith("---\nbase_model: \"meta/Tiny\"\nmodel_creator: \"meta\"\nmodel_name: \"Tiny\"\n")
                 .contains("prompt_template: \"### User:\\n{prompt}\"", "quantized_by: \"me\"", "pipeline_tag: text-generation")
-                .contains("| main | 4 | 64 | none | - | 1.23 MB |", "Nothing was measured.", "vllm serve me/Tiny-AWQ\n")
+                .contains("| main | 4 | 64 | none | - | 1.23 MB |", "Nothing was measured.", "vllm serve me/Tiny-AWQ\n", "AWQ weights of [meta/Tiny]")
                 .doesNotContain("license:", "language:", "perplexity,", "Original model card", "{{", "{%", "null");
     }
 

@@ -28,6 +28,9 @@ final class Jinja {
     private static final Pattern SILENTLY_WRONG = Pattern.compile(
             "\\{%[-+]?\\s*for\\s[^%]*?\\sin\\s(?:[^%'\"]|'[^']*'|\"[^\"]*\")*?\\s(?:if|recursive)\\b|\\bloop\\.(?:previtem|nextitem|changed|cycle)\\b");
 
+    /** Blanks before a block that begins its line, which are not text; the engine's own option takes those within a line too. */
+    private static final Pattern INDENT_OF_BLOCK = Pattern.compile("(?m)^[ \\t]+(?=\\{%(?!\\+)|\\{#(?!\\+))");
+
     private static final Jinjava ENGINE = engine();
 
     private Jinja() {}
@@ -43,7 +46,6 @@ final class Jinja {
                 .build();
         Jinjava engine = new Jinjava(JinjavaConfig.newBuilder()
                 .withTrimBlocks(true)
-                .withLstripBlocks(true)
                 // A message that holds {{ }} is text, not a template.
                 .withNestedInterpretationEnabled(false)
                 .withMaxOutputSize(MAX_OUTPUT_CHARACTERS)
@@ -62,14 +64,16 @@ final class Jinja {
 
     /** @throws BadDatasetException naming {@code what}, for anything that the engine could not do */
     static String render(String what, String source, Map<String, Object> values) {
-        Matcher unsupported = SILENTLY_WRONG.matcher(source);
-        if (unsupported.find()) {
-            throw new BadDatasetException(what + ": \"" + unsupported.group() + "\" is what this version cannot render; choose a"
-                    + " built-in template");
-        }
         RenderResult result;
         try {
-            result = ENGINE.renderForResult(source, values);
+            Matcher unsupported = SILENTLY_WRONG.matcher(source);
+            if (unsupported.find()) {
+                throw new BadDatasetException(what + ": \"" + unsupported.group()
+                        + "\" is what this version cannot render; choose a built-in template");
+            }
+            result = ENGINE.renderForResult(INDENT_OF_BLOCK.matcher(source).replaceAll(""), values);
+        } catch (BadDatasetException e) {
+            throw e;
         } catch (RuntimeException | LinkageError | StackOverflowError e) {
             throw new BadDatasetException(what + ": cannot be rendered: " + e.getMessage(), e);
         }

@@ -16,7 +16,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Templates render as Jinja2 renders them; what that engine can and this one cannot is refused, never rendered wrongly. */
+/** Templates render as Jinja2 renders them; what is known to come out otherwise is refused. */
 class ChatTemplateTest {
     private static final SpecialTokens TOKENS = new SpecialTokens("<s>", "</s>");
 
