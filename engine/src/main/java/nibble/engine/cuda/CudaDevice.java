@@ -11,8 +11,6 @@ import static jcuda.driver.JCudaDriver.cuDevicePrimaryCtxRetain;
 import static jcuda.driver.JCudaDriver.cuGetErrorString;
 import static jcuda.driver.JCudaDriver.cuInit;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.SymbolLookup;
 import java.nio.charset.StandardCharsets;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
@@ -21,7 +19,7 @@ import nibble.engine.DeviceException;
 
 /** One card: its primary context and what it can do. Owns a share of the context. */
 final class CudaDevice implements AutoCloseable {
-    private static final String DRIVER = "libcuda.so.1";
+    static final String DRIVER = "libcuda.so.1";
 
     private final int ordinal;
     private final CUdevice device = new CUdevice();
@@ -56,7 +54,7 @@ final class CudaDevice implements AutoCloseable {
     /** Why no card can be used, or an empty text if one can. */
     static String missing() {
         try {
-            SymbolLookup.libraryLookup(DRIVER, Arena.global());
+            CudaLibraries.open(DRIVER);
         } catch (IllegalArgumentException e) {
             return DRIVER + " not found on the loader's path: no NVIDIA driver is installed here";
         }

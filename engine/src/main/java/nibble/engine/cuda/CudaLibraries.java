@@ -1,5 +1,7 @@
 package nibble.engine.cuda;
 
+import static java.lang.foreign.SymbolLookup.libraryLookup;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
@@ -41,7 +43,7 @@ final class CudaLibraries {
                 }
                 try {
                     companions.forEach(companion -> loadCompanions(folder, companion, major));
-                    return SymbolLookup.libraryLookup(file, Arena.global());
+                    return open(file);
                 } catch (IllegalArgumentException e) {
                     refused.add(file + " (" + e.getMessage() + ")");
                 }
@@ -49,7 +51,7 @@ final class CudaLibraries {
         }
         for (String major : MAJORS) {
             try {
-                return SymbolLookup.libraryLookup("lib" + name + ".so." + major, Arena.global());
+                return open("lib" + name + ".so." + major);
             } catch (IllegalArgumentException e) {
                 // Not on the loader's path either; the message below says so.
             }
@@ -59,10 +61,20 @@ final class CudaLibraries {
                 + ". Install the CUDA toolkit 12 or 13 or its cublas and nvrtc packages, or set CUDA_HOME to where they are");
     }
 
+    /** Loads a file for the life of the process; IllegalArgumentException if that fails. */
+    private static SymbolLookup open(Path file) {
+        return libraryLookup(file, Arena.global());
+    }
+
+    /** As {@link #open(Path)}, by a name that the loader looks up. */
+    static SymbolLookup open(String name) {
+        return libraryLookup(name, Arena.global());
+    }
+
     private static void loadCompanions(Path folder, String companion, String major) {
         for (Path file : list(folder, "lib" + companion + ".so." + major)) {
             try {
-                SymbolLookup.libraryLookup(file, Arena.global());
+                open(file);
             } catch (IllegalArgumentException e) {
                 // The library itself then says what it misses.
             }

@@ -14,11 +14,11 @@ final class ForeignFunctions {
     static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
     static final ValueLayout POINTER = ValueLayout.ADDRESS;
 
-    private final String library;
+    private final String origin;
     private final SymbolLookup symbols;
 
     ForeignFunctions(String library, SymbolLookup symbols) {
-        this.library = library;
+        origin = library;
         this.symbols = symbols;
     }
 
@@ -31,7 +31,7 @@ final class ForeignFunctions {
                 .downcallHandle(
                         symbols.find(name)
                                 .orElseThrow(() -> new DeviceException(
-                                        library + " has no function " + name + "; CUDA 12 or 13 is needed")),
+                                        origin + " has no function " + name + "; CUDA 12 or 13 is needed")),
                         descriptor);
     }
 

@@ -6,7 +6,6 @@ import static nibble.engine.cuda.ForeignFunctions.POINTER;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
@@ -49,7 +48,7 @@ final class KernelLaunch implements AutoCloseable {
     private final MethodHandle launch;
 
     KernelLaunch() {
-        launch = new ForeignFunctions("libcuda", SymbolLookup.libraryLookup("libcuda.so.1", Arena.global()))
+        launch = new ForeignFunctions("libcuda", CudaLibraries.open(CudaDevice.DRIVER))
                 .function("cuLaunchKernelEx", POINTER, LONG, POINTER, POINTER);
         for (int i = 0; i < MOST_ARGUMENTS; i++) {
             pointers.setAtIndex(ValueLayout.ADDRESS, i, values.asSlice(8L * i));
