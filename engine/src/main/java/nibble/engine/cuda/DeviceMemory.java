@@ -115,7 +115,7 @@ final class DeviceMemory implements AutoCloseable {
         if (taken + size > limit) {
             throw new DeviceException(device + ": " + megabytes(size) + " asked for " + purpose + ", "
                     + megabytes(limit - taken) + " left of the " + megabytes(limit)
-                    + " that --max-device-memory allows; allow more, or lower --context, --seq-len or the batch");
+                    + " that --max-device-memory allows; allow more, or lower --context or --seq-len");
         }
         Address address = new Address();
         int status = cuMemAlloc(address, size);
@@ -126,7 +126,7 @@ final class DeviceMemory implements AutoCloseable {
         if (status == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {
             throw new DeviceException(device + ": out of memory: " + megabytes(size) + " asked for " + purpose + ", "
                     + megabytes(free()) + " free, " + megabytes(taken)
-                    + " taken by this process; lower --context, --seq-len or the batch, or stop what else uses the card");
+                    + " taken by this process; lower --context or --seq-len, or stop what else uses the card");
         }
         CudaDevice.check(status, "allocating " + size + " bytes for " + purpose);
         taken += size;
