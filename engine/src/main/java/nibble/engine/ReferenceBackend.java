@@ -3,56 +3,11 @@ package nibble.engine;
 /**
  * The operations as plain loops with sums in double: the specification that other backends are held to. One thread, slow.
  */
-public final class ReferenceBackend implements Backend {
+public final class ReferenceBackend extends HostBackend {
 
     @Override
     public String description() {
         return "reference: plain loops, double sums, 1 thread";
-    }
-
-    @Override
-    public Matrix allocate(int rows, int columns) {
-        return HostMatrix.zeros(rows, columns);
-    }
-
-    @Override
-    public Matrix upload(float[] values, int rows, int columns) {
-        return new HostMatrix(values.clone(), rows, columns);
-    }
-
-    @Override
-    public Matrix allocateSingle(int rows, int columns) {
-        return allocate(rows, columns);
-    }
-
-    @Override
-    public Matrix uploadSingle(float[] values, int rows, int columns) {
-        return upload(values, rows, columns);
-    }
-
-    @Override
-    public PlacedModel place(ModelWeights weights) {
-        return PlacedModel.onHost(weights);
-    }
-
-    @Override
-    public PlacedLayer place(DecoderLayer layer) {
-        return PlacedLayer.onHost(layer);
-    }
-
-    @Override
-    public float[] download(Matrix matrix) {
-        return HostMatrix.copy(matrix, 0, matrix.rows());
-    }
-
-    @Override
-    public float[] download(Matrix matrix, int from, int count) {
-        return HostMatrix.copy(matrix, from, count);
-    }
-
-    @Override
-    public void copyRows(Matrix source, int from, int count, Matrix target, int firstRow) {
-        HostMatrix.copyRows(source, from, count, target, firstRow);
     }
 
     @Override

@@ -17,7 +17,7 @@ import nibble.engine.vector.TokenLogProbabilities;
  * The operations through the Vector API on all cores, in fp32; weights of any type are unpacked panel by panel. Owns its
  * {@link Workers}.
  */
-public final class VectorBackend implements Backend {
+public final class VectorBackend extends HostBackend {
     /** Floats of a task of the element-wise operations: 64 kB. */
     private static final int ELEMENTS_PER_TASK = 1 << 14;
 
@@ -31,51 +31,6 @@ public final class VectorBackend implements Backend {
     public String description() {
         return "cpu: Vector API, " + Lanes.bits() + "-bit vectors, " + workers.threads()
                 + (workers.threads() == 1 ? " thread" : " threads");
-    }
-
-    @Override
-    public Matrix allocate(int rows, int columns) {
-        return HostMatrix.zeros(rows, columns);
-    }
-
-    @Override
-    public Matrix upload(float[] values, int rows, int columns) {
-        return new HostMatrix(values.clone(), rows, columns);
-    }
-
-    @Override
-    public Matrix allocateSingle(int rows, int columns) {
-        return allocate(rows, columns);
-    }
-
-    @Override
-    public Matrix uploadSingle(float[] values, int rows, int columns) {
-        return upload(values, rows, columns);
-    }
-
-    @Override
-    public PlacedModel place(ModelWeights weights) {
-        return PlacedModel.onHost(weights);
-    }
-
-    @Override
-    public PlacedLayer place(DecoderLayer layer) {
-        return PlacedLayer.onHost(layer);
-    }
-
-    @Override
-    public float[] download(Matrix matrix) {
-        return HostMatrix.copy(matrix, 0, matrix.rows());
-    }
-
-    @Override
-    public float[] download(Matrix matrix, int from, int count) {
-        return HostMatrix.copy(matrix, from, count);
-    }
-
-    @Override
-    public void copyRows(Matrix source, int from, int count, Matrix target, int firstRow) {
-        HostMatrix.copyRows(source, from, count, target, firstRow);
     }
 
     @Override
