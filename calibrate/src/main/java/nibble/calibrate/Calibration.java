@@ -1,8 +1,6 @@
 package nibble.calibrate;
 
 import java.nio.file.Path;
-import java.util.Arrays;
-import java.util.List;
 import java.util.Optional;
 import nibble.calibrate.ProgressListener.Stage;
 import nibble.convert.BadCheckpointException;
@@ -13,7 +11,6 @@ import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
 import nibble.engine.LinearInput;
-import nibble.engine.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /** The calibration blocks of a job on their way through its model, if it has any. Owns their stream. */
@@ -39,18 +36,14 @@ final class Calibration implements AutoCloseable {
 
     private CalibrationStream open(Optional<LayerJournal.SavedStream> saved) {
         if (saved.isPresent()) {
-            List<Matrix> hidden = StreamFile.read(
-                    saved.get().file(),
-                    Arrays.stream(blocks).mapToInt(block -> block.length).toArray(),
-                    source.config().hiddenSize(),
-                    saved.get().sha256(),
-                    backend);
-            if (!hidden.isEmpty()) {
+            Optional<CalibrationStream> read = CalibrationStream.read(
+                    saved.get().file(), saved.get().sha256(), source.config(), blocks, backend);
+            if (read.isPresent()) {
                 next = saved.get().layer();
-                return new CalibrationStream(source.config(), hidden, backend);
+                return read.get();
             }
         }
-        return new CalibrationStream(
+        return CalibrationStream.ofEmbeddings(
                 source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, backend);
     }
 
@@ -77,18 +70,20 @@ final class Calibration implements AutoCloseable {
     }
 
     /** Moves the blocks through a layer whose statistics are not needed any more. */
-    void pass(int layer) {
-        if (stream != null && needs(layer)) {
+    void pass(int layer, DecoderLayer weights) {
+        if (stream != null) {
             progress.stage(Stage.FORWARD);
-            stream.pass(
-                    DecoderLayer.read(source, layer),
-                    done -> progress.forwarded(tokens(done), Work.passBlock(source.config(), tokens(done))));
+            stream.pass(weights, tokens -> progress.forwarded(tokens, Work.passBlock(source.config(), tokens)));
             next = layer + 1;
         }
     }
 
-    /** Moves the blocks through a layer; null where there are none. The caller closes the result. */
-    @Nullable LayerStatistics measure(int layer) {
+    /**
+     * Moves the blocks through a layer; null where there are none. The caller closes the result.
+     *
+     * @param weights of the layer, where the backend computes
+     */
+    @Nullable LayerStatistics measure(int layer, DecoderLayer weights) {
         if (stream == null) {
             return null;
         }
@@ -96,9 +91,7 @@ final class Calibration implements AutoCloseable {
         LayerStatistics statistics = new LayerStatistics(backend, progress);
         try {
             stream.advance(
-                    DecoderLayer.read(source, layer),
-                    statistics,
-                    done -> progress.forwarded(tokens(done), Work.forward(source.config(), tokens(done))));
+                    weights, statistics, tokens -> progress.forwarded(tokens, Work.forward(source.config(), tokens)));
             next = layer + 1;
             requireFinite(layer, statistics);
             return statistics;
@@ -108,13 +101,9 @@ final class Calibration implements AutoCloseable {
         }
     }
 
-    private int tokens(int done) {
-        return blocks[done - 1].length;
-    }
-
     private void requireFinite(int layer, LayerStatistics statistics) {
         for (LinearInput input : LinearInput.values()) {
-            for (double mean : statistics.meanAbsolute(input)) {
+            for (double mean : statistics.of(input).meanAbsolute()) {
                 if (!Double.isFinite(mean)) {
                     throw new BadCheckpointException(
                             source.folder(),

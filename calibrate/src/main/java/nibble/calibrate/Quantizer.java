@@ -14,6 +14,7 @@ import nibble.convert.LlamaLinear;
 import nibble.convert.Sha256;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
+import nibble.engine.DecoderLayer;
 import nibble.engine.Workers;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
@@ -52,6 +53,7 @@ public final class Quantizer {
         double passWork = Work.pass(config, tokens);
         List<QuantizationReport.Layer> reports = new ArrayList<>();
         try (Workers workers = new Workers(job.options().threads());
+                SourceLayers source = new SourceLayers(job.source(), backend, job.options().threads());
                 Calibration calibration = new Calibration(job, backend, journal, progress);
                 LayerWriter writer = new LayerWriter(journal)) {
             long passes = durable.stream().filter(layer -> calibration.needs(layer.layer())).count();
@@ -59,18 +61,23 @@ public final class Quantizer {
             for (LayerJournal.Durable layer : durable) {
                 progress.layer(layer.layer(), calibration.needs(layer.layer()) ? passWork : 0);
                 progress.stage(Stage.READ);
-                requireUnchanged(layer, SourceDigest.layer(job.source(), layer.layer(), workers));
-                calibration.pass(layer.layer());
+                if (calibration.needs(layer.layer())) {
+                    DecoderLayer weights = source.layer(layer.layer());
+                    requireUnchanged(layer, source.sha256(layer.layer()));
+                    calibration.pass(layer.layer(), weights);
+                } else {
+                    requireUnchanged(layer, source.sha256(layer.layer()));
+                }
                 progress.layerPassed();
                 reports.add(layer.report());
             }
-            LayerQuantizer quantizer = new LayerQuantizer(config, job.options().spec(), backend, workers, progress);
+            LayerQuantizer quantizer = new LayerQuantizer(config, job.options().spec(), workers, progress);
             for (int layer = durable.size(); layer < config.layers(); layer++) {
                 progress.layer(layer, layerWork);
                 if (layer > 0) {
                     calibration.save(journal, writer);
                 }
-                FinishedLayer finished = layer(job, layer, calibration, quantizer, packer, workers, progress);
+                FinishedLayer finished = layer(job, layer, source, backend, calibration, quantizer, packer, progress);
                 progress.stage(Stage.WAIT);
                 writer.submit(finished);
                 reports.add(finished.report());
@@ -85,22 +92,23 @@ public final class Quantizer {
     private static FinishedLayer layer(
             QuantizationJob job,
             int layer,
+            SourceLayers source,
+            Backend backend,
             Calibration calibration,
             LayerQuantizer quantizer,
             LayerPacker packer,
-            Workers workers,
             Progress progress) {
         progress.stage(Stage.READ);
-        String digest = SourceDigest.layer(job.source(), layer, workers);
-        LayerSource weights = LayerSource.read(job.source(), layer);
+        DecoderLayer weights = source.layer(layer);
         LayerQuantizer.Outcome outcome;
-        try (@Nullable LayerStatistics statistics = calibration.measure(layer)) {
+        try (LayerSource linears = LayerSource.of(job.source(), layer, weights, backend, job.options().spec());
+                @Nullable LayerStatistics statistics = calibration.measure(layer, weights)) {
             outcome = job.options().method() == Method.AWQ && statistics != null
-                    ? quantizer.quantize(weights, statistics)
-                    : quantizer.round(weights, statistics);
+                    ? quantizer.quantize(linears, statistics)
+                    : quantizer.round(linears, statistics);
         }
         progress.stage(Stage.PACK);
-        return new FinishedLayer(layer, digest, packer.pack(layer, outcome.layer()), outcome.report());
+        return new FinishedLayer(layer, source.sha256(layer), packer.pack(layer, outcome.layer()), outcome.report());
     }
 
     private static void requireUnchanged(LayerJournal.Durable layer, String found) {

@@ -7,12 +7,10 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.ArrayList;
-import java.util.List;
 import nibble.convert.OutputException;
 import nibble.convert.Sha256;
+import nibble.engine.ActivationStore;
 import nibble.engine.Backend;
-import nibble.engine.Matrix;
 
 /** Hidden states on disk: the values of matrix after matrix, as little-endian fp32, so exactly as they were. */
 final class StreamFile {
@@ -24,12 +22,13 @@ final class StreamFile {
      * @return SHA-256 of its bytes
      * @throws OutputException if the disk is full or refuses
      */
-    static String write(Path file, List<Matrix> hidden, Backend backend) {
+    static String write(Path file, ActivationStore hidden, Backend backend) {
         Sha256 sha256 = new Sha256();
         try (FileChannel channel = FileChannel.open(
                 file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-            for (Matrix matrix : hidden) {
-                float[] values = backend.download(matrix);
+            for (int i = 0; i < hidden.size(); i++) {
+                float[] values = backend.download(hidden.borrow(i));
+                hidden.giveBack(i, false);
                 ByteBuffer bytes = buffer(values.length);
                 bytes.asFloatBuffer().put(values);
                 sha256.add(MemorySegment.ofBuffer(bytes));
@@ -45,13 +44,14 @@ final class StreamFile {
     }
 
     /**
-     * Reads matrices back; the caller closes them.
+     * Reads matrices back.
      *
      * @param rows of each matrix
-     * @return none, if the bytes are not those of {@code sha256}
+     * @param hidden takes them
+     * @return whether the bytes are those of {@code sha256}; what was taken is useless if not
      */
-    static List<Matrix> read(Path file, int[] rows, int columns, String sha256, Backend backend) {
-        List<Matrix> hidden = new ArrayList<>();
+    static boolean read(
+            Path file, int[] rows, int columns, String sha256, Backend backend, ActivationStore hidden) {
         Sha256 found = new Sha256();
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             for (int count : rows) {
@@ -66,14 +66,9 @@ final class StreamFile {
                 hidden.add(backend.upload(values, count, columns));
             }
         } catch (IOException e) {
-            hidden.forEach(Matrix::close);
-            return List.of();
+            return false;
         }
-        if (!found.hex().equals(sha256)) {
-            hidden.forEach(Matrix::close);
-            return List.of();
-        }
-        return hidden;
+        return found.hex().equals(sha256);
     }
 
     private static ByteBuffer buffer(int floats) {

@@ -11,8 +11,10 @@ import java.util.Optional;
 import java.util.Random;
 import nibble.convert.Checkpoint;
 import nibble.datasets.TokenBlocks;
+import nibble.engine.ActivationStore;
 import nibble.engine.Backend;
 import nibble.engine.Backends;
+import nibble.engine.ResidentActivations;
 import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -113,8 +115,9 @@ class SavedStreamTest {
 
     @Test
     void aLostFileIsNoStream() throws IOException {
-        try (Backend backend = Backends.open("cpu", 1)) {
-            assertThat(StreamFile.read(temp.resolve("absent"), new int[] {4}, 8, "", backend)).isEmpty();
+        try (Backend backend = Backends.open("cpu", 1);
+                ActivationStore hidden = new ResidentActivations()) {
+            assertThat(StreamFile.read(temp.resolve("absent"), new int[] {4}, 8, "", backend, hidden)).isFalse();
         }
     }
 }

@@ -5,6 +5,13 @@ package nibble.engine;
  */
 public final class ReferenceBackend extends HostBackend {
 
+    private final Workers workers = new Workers(1);
+
+    @Override
+    Workers workers() {
+        return workers;
+    }
+
     @Override
     public String description() {
         return "reference: plain loops, double sums, 1 thread";

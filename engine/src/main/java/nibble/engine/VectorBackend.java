@@ -28,6 +28,11 @@ public final class VectorBackend extends HostBackend {
     }
 
     @Override
+    Workers workers() {
+        return workers;
+    }
+
+    @Override
     public String description() {
         return "cpu: Vector API, " + Lanes.bits() + "-bit vectors, " + workers.threads()
                 + (workers.threads() == 1 ? " thread" : " threads");
