@@ -106,7 +106,8 @@ public final class CheckpointQuantizer {
                         + "; run the same command with --resume to go on";
     }
 
-    private static List<PackedTensor> pack(int layer, QuantizedLayer quantized) {
+    /** All tensors of a layer in the AWQ layout. */
+    public static List<PackedTensor> pack(int layer, QuantizedLayer quantized) {
         List<PackedTensor> tensors = new ArrayList<>();
         tensors.add(AwqCheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
         for (LlamaLinear linear : LlamaLinear.values()) {

@@ -47,7 +47,7 @@ public final class Quantizer {
                 job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
         LlamaConfig config = job.source().config();
         List<LayerJournal.Durable> durable = journal.durable();
-        Progress progress = new Progress(listener, stop, config.layers());
+        Progress progress = new Progress(listener, stop, config.layers(), backend::synchronize);
         long tokens = job.blocks().map(TokenBlocks::tokens).orElse(0L);
         double layerWork = Work.layer(config, job.options(), tokens);
         double passWork = Work.pass(config, tokens);
@@ -77,38 +77,37 @@ public final class Quantizer {
                 if (layer > 0) {
                     calibration.save(journal, writer);
                 }
-                FinishedLayer finished = layer(job, layer, source, backend, calibration, quantizer, packer, progress);
+                LayerQuantizer.Outcome outcome = layer(job, layer, source, backend, calibration, quantizer, progress);
                 progress.stage(Stage.WAIT);
-                writer.submit(finished);
-                reports.add(finished.report());
-                progress.layerFinished(finished.report());
+                int index = layer;
+                String sha256 = source.sha256(layer);
+                writer.submit(() ->
+                        new FinishedLayer(index, sha256, packer.pack(index, outcome.layer()), outcome.report()));
+                reports.add(outcome.report());
+                progress.layerFinished(outcome.report());
             }
             progress.stage(Stage.WAIT);
             writer.finish();
-            return report(job, reports, progress.times(writer.writingSeconds()));
+            return report(job, reports, progress.times(writer.packingSeconds(), writer.writingSeconds()));
         }
     }
 
-    private static FinishedLayer layer(
+    private static LayerQuantizer.Outcome layer(
             QuantizationJob job,
             int layer,
             SourceLayers source,
             Backend backend,
             Calibration calibration,
             LayerQuantizer quantizer,
-            LayerPacker packer,
             Progress progress) {
         progress.stage(Stage.READ);
         DecoderLayer weights = source.layer(layer);
-        LayerQuantizer.Outcome outcome;
         try (LayerSource linears = LayerSource.of(job.source(), layer, weights, backend, job.options().spec());
                 @Nullable LayerStatistics statistics = calibration.measure(layer, weights)) {
-            outcome = job.options().method() == Method.AWQ && statistics != null
+            return job.options().method() == Method.AWQ && statistics != null
                     ? quantizer.quantize(linears, statistics)
                     : quantizer.round(linears, statistics);
         }
-        progress.stage(Stage.PACK);
-        return new FinishedLayer(layer, source.sha256(layer), packer.pack(layer, outcome.layer()), outcome.report());
     }
 
     private static void requireUnchanged(LayerJournal.Durable layer, String found) {

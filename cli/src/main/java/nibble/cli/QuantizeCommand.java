@@ -70,6 +70,7 @@ final class QuantizeCommand implements Callable<Integer> {
         json.requireWritable();
         Path model = source.folder(terminal);
         QuantizationReport report;
+        long peakDeviceBytes;
         try (StopOnSignal stop = new StopOnSignal(terminal);
                 Backend backend = device.open(terminal);
                 Checkpoint checkpoint = Checkpoint.open(model)) {
@@ -84,8 +85,9 @@ final class QuantizeCommand implements Callable<Integer> {
                     resume,
                     stop.signal(),
                     "quantizing " + model);
+            peakDeviceBytes = backend.peakDeviceBytes();
         }
-        json.write(terminal, json(report));
+        json.write(terminal, json(report, peakDeviceBytes));
         if (!json.toStandardOutput()) {
             QuantizationSummary.lines(report).forEach(terminal.out()::println);
             terminal.out().println("written to " + out + "; every linear is in " + CheckpointQuantizer.REPORT + " there");
@@ -146,10 +148,11 @@ final class QuantizeCommand implements Callable<Integer> {
     }
 
     /** The report with what this run took. */
-    private ObjectNode json(QuantizationReport report) {
+    private ObjectNode json(QuantizationReport report, long peakDeviceBytes) {
         ObjectNode json = report.toJson();
         json.put("output_bytes", bytes(out));
         json.put("peak_host_bytes", ProcessMemory.peakBytes());
+        json.put("peak_device_bytes", peakDeviceBytes);
         return json;
     }
 

@@ -166,6 +166,11 @@ public interface Backend extends AutoCloseable {
      */
     void addSecondMoment(Matrix x, Matrix moment);
 
+    /** The most memory of a device that was ever taken; 0 where memory is the host's. */
+    default long peakDeviceBytes() {
+        return 0;
+    }
+
     /** Waits until all that was asked is done; only timing needs it, since {@code download} waits too. */
     default void synchronize() {}
 

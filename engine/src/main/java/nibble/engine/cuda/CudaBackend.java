@@ -140,8 +140,8 @@ public final class CudaBackend implements Backend {
         return best;
     }
 
-    /** The most bytes of the card that were ever taken. */
-    public long peakBytes() {
+    @Override
+    public long peakDeviceBytes() {
         return memory.peak();
     }
 
