@@ -1,23 +1,24 @@
 package nibble.calibrate;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import nibble.calibrate.ProgressListener.Stage;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.TensorNames;
 import nibble.datasets.TokenBlocks;
-import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
 import nibble.engine.LinearInput;
+import nibble.engine.quantize.QuantizationDevices;
 import org.jspecify.annotations.Nullable;
 
 /** The calibration blocks of a job on their way through its model, if it has any. Owns their stream. */
 final class Calibration implements AutoCloseable {
     private final Checkpoint source;
     private final int[][] blocks;
-    private final Backend backend;
+    private final QuantizationDevices devices;
     private final Progress progress;
     private final @Nullable CalibrationStream stream;
     /** The layer that the stream goes into next. */
@@ -26,10 +27,10 @@ final class Calibration implements AutoCloseable {
     private double forwardSecondsWhenSaved;
 
     /** Begins with the stream that the journal has, or with the embeddings. */
-    Calibration(QuantizationJob job, Backend backend, LayerJournal journal, Progress progress) {
+    Calibration(QuantizationJob job, QuantizationDevices devices, LayerJournal journal, Progress progress) {
         this.source = job.source();
         this.blocks = job.blocks().map(TokenBlocks::blocks).orElse(new int[0][]);
-        this.backend = backend;
+        this.devices = devices;
         this.progress = progress;
         this.stream = blocks.length == 0 ? null : open(journal.savedStream());
     }
@@ -37,14 +38,14 @@ final class Calibration implements AutoCloseable {
     private CalibrationStream open(Optional<LayerJournal.SavedStream> saved) {
         if (saved.isPresent()) {
             Optional<CalibrationStream> read = CalibrationStream.read(
-                    saved.get().file(), saved.get().sha256(), source.config(), blocks, backend);
+                    saved.get().file(), saved.get().sha256(), source.config(), blocks, devices);
             if (read.isPresent()) {
                 next = saved.get().layer();
                 return read.get();
             }
         }
         return CalibrationStream.ofEmbeddings(
-                source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, backend);
+                source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, devices);
     }
 
     /** Whether the blocks have to go through a layer that is durable, to get to those that are not. */
@@ -70,7 +71,7 @@ final class Calibration implements AutoCloseable {
     }
 
     /** Moves the blocks through a layer whose statistics are not needed any more. */
-    void pass(int layer, DecoderLayer weights) {
+    void pass(int layer, List<DecoderLayer> weights) {
         if (stream != null) {
             progress.stage(Stage.FORWARD);
             stream.pass(weights, tokens -> progress.forwarded(tokens, Work.passBlock(source.config(), tokens)));
@@ -81,14 +82,14 @@ final class Calibration implements AutoCloseable {
     /**
      * Moves the blocks through a layer; null where there are none. The caller closes the result.
      *
-     * @param weights of the layer, where the backend computes
+     * @param weights of the layer, on each device
      */
-    @Nullable LayerStatistics measure(int layer, DecoderLayer weights) {
+    @Nullable LayerStatistics measure(int layer, List<DecoderLayer> weights) {
         if (stream == null) {
             return null;
         }
         progress.stage(Stage.FORWARD);
-        LayerStatistics statistics = new LayerStatistics(backend, progress);
+        LayerStatistics statistics = new LayerStatistics(devices, progress);
         try {
             stream.advance(
                     weights, statistics, tokens -> progress.forwarded(tokens, Work.forward(source.config(), tokens)));

@@ -2,15 +2,16 @@ package nibble.calibrate;
 
 import java.nio.file.Path;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaLinear;
 import nibble.convert.TensorNames;
-import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
 import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.pack.Half;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.WeightReader;
@@ -27,10 +28,15 @@ record LayerSource(
     /**
      * Takes a layer of the feed.
      *
+     * @param placed on each device
      * @throws BadCheckpointException if a weight is not finite or a norm is too large for fp16
      */
     static LayerSource of(
-            Checkpoint checkpoint, int layer, DecoderLayer placed, Backend backend, QuantizationSpec spec) {
+            Checkpoint checkpoint,
+            int layer,
+            List<DecoderLayer> placed,
+            QuantizationDevices devices,
+            QuantizationSpec spec) {
         float[] inputNorm = norm(checkpoint, TensorNames.inputNorm(layer));
         float[] postAttentionNorm = norm(checkpoint, TensorNames.postAttentionNorm(layer));
         Map<LlamaLinear, LinearQuantizer> linears = new EnumMap<>(LlamaLinear.class);
@@ -38,8 +44,8 @@ record LayerSource(
             String name = linear.module(layer) + ".weight";
             linears.put(
                     linear,
-                    backend.quantizer(
-                            placed.weight(linear),
+                    devices.quantizer(
+                            placed.stream().map(there -> there.weight(linear)).toList(),
                             new DenseWeight(checkpoint.tensor(name)),
                             checkpoint.fileOf(name),
                             spec));

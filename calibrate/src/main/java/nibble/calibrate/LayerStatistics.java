@@ -3,29 +3,35 @@ package nibble.calibrate;
 import java.util.EnumMap;
 import java.util.Map;
 import nibble.calibrate.ProgressListener.Stage;
-import nibble.engine.Backend;
 import nibble.engine.LinearInput;
 import nibble.engine.Matrix;
 import nibble.engine.Taps;
 import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.QuantizationDevices;
 import org.jspecify.annotations.Nullable;
 
 /** What the inputs of a layer's linears looked like over all calibration tokens. Owns the statistics. */
 final class LayerStatistics implements Taps, AutoCloseable {
-    private final Backend backend;
+    private final QuantizationDevices devices;
     private final Progress progress;
     private final Map<LinearInput, InputStatistics> inputs = new EnumMap<>(LinearInput.class);
 
-    LayerStatistics(Backend backend, Progress progress) {
-        this.backend = backend;
+    LayerStatistics(QuantizationDevices devices, Progress progress) {
+        this.devices = devices;
         this.progress = progress;
     }
 
     @Override
     public void tap(LinearInput input, Matrix x) {
-        progress.stage(Stage.MOMENTS);
-        inputs.computeIfAbsent(input, _ -> backend.statistics(x.columns())).add(x);
-        progress.stage(Stage.FORWARD);
+        // A clock of its own waits for what came before: with several devices at work they would wait for each other.
+        boolean alone = devices.members().size() == 1;
+        if (alone) {
+            progress.stage(Stage.MOMENTS);
+        }
+        inputs.computeIfAbsent(input, _ -> devices.statistics(x.columns())).add(x);
+        if (alone) {
+            progress.stage(Stage.FORWARD);
+        }
     }
 
     /** Ends a part of all sums. */

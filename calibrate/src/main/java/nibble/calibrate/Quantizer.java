@@ -13,9 +13,9 @@ import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.Sha256;
 import nibble.datasets.TokenBlocks;
-import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
 import nibble.engine.Workers;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
@@ -38,7 +38,7 @@ public final class Quantizer {
      */
     public static QuantizationReport run(
             QuantizationJob job,
-            Backend backend,
+            QuantizationDevices devices,
             LayerPacker packer,
             LayerJournal journal,
             ProgressListener listener,
@@ -47,14 +47,14 @@ public final class Quantizer {
                 job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
         LlamaConfig config = job.source().config();
         List<LayerJournal.Durable> durable = journal.durable();
-        Progress progress = new Progress(listener, stop, config.layers(), backend::synchronize);
+        Progress progress = new Progress(listener, stop, config.layers(), devices::synchronize);
         long tokens = job.blocks().map(TokenBlocks::tokens).orElse(0L);
         double layerWork = Work.layer(config, job.options(), tokens);
         double passWork = Work.pass(config, tokens);
         List<QuantizationReport.Layer> reports = new ArrayList<>();
         try (Workers workers = new Workers(job.options().threads());
-                SourceLayers source = new SourceLayers(job.source(), backend, job.options().threads());
-                Calibration calibration = new Calibration(job, backend, journal, progress);
+                SourceLayers source = new SourceLayers(job.source(), devices, job.options().threads());
+                Calibration calibration = new Calibration(job, devices, journal, progress);
                 LayerWriter writer = new LayerWriter(journal)) {
             long passes = durable.stream().filter(layer -> calibration.needs(layer.layer())).count();
             progress.expect(passes * passWork + (config.layers() - durable.size()) * layerWork);
@@ -62,7 +62,7 @@ public final class Quantizer {
                 progress.layer(layer.layer(), calibration.needs(layer.layer()) ? passWork : 0);
                 progress.stage(Stage.READ);
                 if (calibration.needs(layer.layer())) {
-                    DecoderLayer weights = source.layer(layer.layer());
+                    List<DecoderLayer> weights = source.layer(layer.layer());
                     requireUnchanged(layer, source.sha256(layer.layer()));
                     calibration.pass(layer.layer(), weights);
                 } else {
@@ -77,7 +77,7 @@ public final class Quantizer {
                 if (layer > 0) {
                     calibration.save(journal, writer);
                 }
-                LayerQuantizer.Outcome outcome = layer(job, layer, source, backend, calibration, quantizer, progress);
+                LayerQuantizer.Outcome outcome = layer(job, layer, source, devices, calibration, quantizer, progress);
                 progress.stage(Stage.WAIT);
                 int index = layer;
                 String sha256 = source.sha256(layer);
@@ -96,13 +96,13 @@ public final class Quantizer {
             QuantizationJob job,
             int layer,
             SourceLayers source,
-            Backend backend,
+            QuantizationDevices devices,
             Calibration calibration,
             LayerQuantizer quantizer,
             Progress progress) {
         progress.stage(Stage.READ);
-        DecoderLayer weights = source.layer(layer);
-        try (LayerSource linears = LayerSource.of(job.source(), layer, weights, backend, job.options().spec());
+        List<DecoderLayer> weights = source.layer(layer);
+        try (LayerSource linears = LayerSource.of(job.source(), layer, weights, devices, job.options().spec());
                 @Nullable LayerStatistics statistics = calibration.measure(layer, weights)) {
             return job.options().method() == Method.AWQ && statistics != null
                     ? quantizer.quantize(linears, statistics)

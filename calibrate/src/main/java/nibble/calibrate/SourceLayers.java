@@ -1,5 +1,7 @@
 package nibble.calibrate;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import nibble.convert.Checkpoint;
@@ -7,21 +9,28 @@ import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
 import nibble.engine.LayerFeed;
 import nibble.engine.Workers;
+import nibble.engine.quantize.QuantizationDevices;
 
 /**
- * The original layers where the backend computes, each hashed as it is read: the hash brings the mapped pages in, and the copy
- * to the device finds them there. Both run ahead where the backend feeds ahead. Owns the feed and its own threads.
+ * The original layers on each device, each hashed as it is read: the hash brings the mapped pages in, and the copy
+ * to the device finds them there. Both run ahead where a device is fed ahead. Owns the feeds and its own threads.
  */
 final class SourceLayers implements AutoCloseable {
     private final Checkpoint source;
+    private final QuantizationDevices devices;
     private final Workers workers;
-    private final LayerFeed feed;
+    private final List<LayerFeed> feeds = new ArrayList<>();
     private final Map<Integer, String> sha256 = new ConcurrentHashMap<>();
 
-    SourceLayers(Checkpoint source, Backend backend, int threads) {
+    SourceLayers(Checkpoint source, QuantizationDevices devices, int threads) {
         this.source = source;
+        this.devices = devices;
         this.workers = new Workers(threads);
-        this.feed = backend.feed(this::read, source.config().layers());
+        for (Backend member : devices.members()) {
+            member.makeCurrent();
+            feeds.add(member.feed(this::read, source.config().layers()));
+        }
+        devices.members().getFirst().makeCurrent();
     }
 
     private DecoderLayer read(int layer) {
@@ -29,9 +38,14 @@ final class SourceLayers implements AutoCloseable {
         return DecoderLayer.read(source, layer);
     }
 
-    /** As {@link LayerFeed#layer}. */
-    DecoderLayer layer(int index) {
-        return feed.layer(index);
+    /** As {@link LayerFeed#layer}, on each device. */
+    List<DecoderLayer> layer(int index) {
+        List<DecoderLayer> placed = new ArrayList<>();
+        for (int i = feeds.size() - 1; i >= 0; i--) {
+            devices.members().get(i).makeCurrent();
+            placed.addFirst(feeds.get(i).layer(index));
+        }
+        return placed;
     }
 
     /** Of a layer's weights, as {@link SourceDigest} has it. */
@@ -41,7 +55,10 @@ final class SourceLayers implements AutoCloseable {
 
     @Override
     public void close() {
-        feed.close();
+        for (int i = feeds.size() - 1; i >= 0; i--) {
+            devices.members().get(i).makeCurrent();
+            feeds.get(i).close();
+        }
         workers.close();
     }
 }

@@ -8,6 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import nibble.convert.Checkpoint;
@@ -25,6 +26,7 @@ import nibble.engine.Forward;
 import nibble.engine.Matrix;
 import nibble.engine.Taps;
 import nibble.engine.quantize.HostLinearQuantizer;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.engine.quantize.ScaledLinear;
 import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.Test;
@@ -41,7 +43,11 @@ class PairScalesTest {
                 Backend backend = Backends.open("reference", 1)) {
             LlamaConfig config = checkpoint.config();
             LayerSource source = LayerSource.of(
-                    checkpoint, 1, DecoderLayer.read(checkpoint, 1), backend, new QuantizationSpec(4, 32));
+                    checkpoint,
+                    1,
+                    List.of(DecoderLayer.read(checkpoint, 1)),
+                    QuantizationDevices.of(backend),
+                    new QuantizationSpec(4, 32));
             HeadTie tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
             PairScales scales = new PairScales(source, tie);
             Random random = new Random(5);

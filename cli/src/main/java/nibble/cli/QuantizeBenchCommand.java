@@ -6,7 +6,7 @@ import java.util.concurrent.Callable;
 import nibble.calibrate.QuantizeOptions;
 import nibble.calibrate.bench.QuantizeBenchmark;
 import nibble.convert.ModelShape;
-import nibble.engine.Backend;
+import nibble.engine.quantize.QuantizationDevices;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -63,7 +63,7 @@ final class QuantizeBenchCommand implements Callable<Integer> {
         }
         Measured measured;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                Backend backend = device.open(terminal);
+                QuantizationDevices devices = device.openForQuantization(terminal);
                 Progress progress = new Progress(terminal, "quantizing random weights")) {
             QuantizeBenchmark.Result result = QuantizeBenchmark.run(
                     model.config(),
@@ -71,11 +71,11 @@ final class QuantizeBenchCommand implements Callable<Integer> {
                     samples,
                     sequenceLength,
                     options,
-                    backend,
+                    devices,
                     new LayerProgress(terminal, progress),
                     stop.signal());
             measured = new Measured(
-                    model.name(), model.layers(), samples, sequenceLength, backend.description(), result,
+                    model.name(), model.layers(), samples, sequenceLength, devices.members().getFirst().description(), result,
                     ProcessMemory.peakBytes());
         }
         json.write(terminal, measured);

@@ -19,6 +19,7 @@ import nibble.convert.Checkpoint;
 import nibble.convert.FreeSpace;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.pack.AwqCheckpointPlan;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -72,20 +73,21 @@ final class QuantizeCommand implements Callable<Integer> {
         QuantizationReport report;
         long peakDeviceBytes;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                Backend backend = device.open(terminal);
+                QuantizationDevices devices = device.openForQuantization(terminal);
                 Checkpoint checkpoint = Checkpoint.open(model)) {
             requireQuantizable(checkpoint, options);
             Optional<TokenBlocks> blocks =
                     options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(model));
             report = quantize(
                     terminal,
-                    backend,
+                    devices,
                     new QuantizationJob(checkpoint, blocks, options),
                     out,
                     resume,
                     stop.signal(),
                     "quantizing " + model);
-            peakDeviceBytes = backend.peakDeviceBytes();
+            peakDeviceBytes =
+                    devices.members().stream().mapToLong(Backend::peakDeviceBytes).max().orElse(0);
         }
         json.write(terminal, json(report, peakDeviceBytes));
         if (!json.toStandardOutput()) {
@@ -124,7 +126,7 @@ final class QuantizeCommand implements Callable<Integer> {
         try (Checkpoint source = Checkpoint.open(model)) {
             return quantize(
                     terminal,
-                    backend,
+                    QuantizationDevices.of(backend),
                     new QuantizationJob(source, blocks, options),
                     out,
                     false,
@@ -135,7 +137,7 @@ final class QuantizeCommand implements Callable<Integer> {
 
     private static QuantizationReport quantize(
             Terminal terminal,
-            Backend backend,
+            QuantizationDevices devices,
             QuantizationJob job,
             Path out,
             boolean resume,
@@ -143,7 +145,7 @@ final class QuantizeCommand implements Callable<Integer> {
             String title) {
         try (Progress progress = new Progress(terminal, title)) {
             return CheckpointQuantizer.quantize(
-                    job, out, resume, backend, new LayerProgress(terminal, progress), stop);
+                    job, out, resume, devices, new LayerProgress(terminal, progress), stop);
         }
     }
 

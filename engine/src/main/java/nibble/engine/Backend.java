@@ -22,6 +22,9 @@ public interface Backend extends AutoCloseable {
     /** Device and instruction set, for the reader of a report. */
     String description();
 
+    /** What decides the bits of results, in words: neither the number of threads nor which of several equal devices. */
+    String arithmetic();
+
     /** Activations, all zero. */
     Matrix allocate(int rows, int columns);
 
@@ -165,6 +168,9 @@ public interface Backend extends AutoCloseable {
      * @param moment single precision
      */
     void addSecondMoment(Matrix x, Matrix moment);
+
+    /** Says that the calling thread is about to use this backend, where it used another one before. */
+    default void makeCurrent() {}
 
     /** The most memory of a device that was ever taken; 0 where memory is the host's. */
     default long peakDeviceBytes() {

@@ -13,6 +13,11 @@ public final class ReferenceBackend extends HostBackend {
     }
 
     @Override
+    public String arithmetic() {
+        return "reference: plain loops, double sums";
+    }
+
+    @Override
     public String description() {
         return "reference: plain loops, double sums, 1 thread";
     }

@@ -26,6 +26,7 @@ import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
 import nibble.engine.RandomWeights;
 import nibble.engine.Workers;
+import nibble.engine.quantize.QuantizationDevices;
 
 /**
  * The pipeline as it is, on random weights that lie in memory and random tokens: everything but reading shards and writing the
@@ -40,7 +41,7 @@ public final class QuantizeBenchmark {
      * @param firstLayerSeconds with the compilation of kernels
      * @param layerSeconds mean of the layers after the first, whose stages {@code report} has too; of the first if it is the only
      * @param packedBytes of the packed layers
-     * @param peakDeviceBytes 0 on a CPU
+     * @param peakDeviceBytes of the device that took most; 0 on a CPU
      */
     public record Result(
             double firstLayerSeconds,
@@ -61,7 +62,7 @@ public final class QuantizeBenchmark {
             int samples,
             int sequenceLength,
             QuantizeOptions options,
-            Backend backend,
+            QuantizationDevices devices,
             ProgressListener listener,
             StopSignal stop) {
         Counter counter = new Counter();
@@ -71,7 +72,7 @@ public final class QuantizeBenchmark {
             Optional<TokenBlocks> blocks = Optional.of(tokens(config, seed, samples, sequenceLength));
             report = Quantizer.run(
                     new QuantizationJob(source, blocks, options),
-                    backend,
+                    devices,
                     CheckpointQuantizer::pack,
                     counter,
                     listener,
@@ -80,7 +81,7 @@ public final class QuantizeBenchmark {
         QuantizationReport.Times times = Objects.requireNonNull(report.times());
         List<Double> seconds = times.layerSeconds().stream().map(Objects::requireNonNull).toList();
         double steady = seconds.stream().skip(seconds.size() > 1 ? 1 : 0).mapToDouble(s -> s).average().orElse(0);
-        return new Result(seconds.getFirst(), steady, counter.bytes, backend.peakDeviceBytes(), times);
+        return new Result(seconds.getFirst(), steady, counter.bytes, devices.members().stream().mapToLong(Backend::peakDeviceBytes).max().orElse(0), times);
     }
 
     private static final class Counter implements LayerJournal {

@@ -48,6 +48,7 @@ final class Cublas implements AutoCloseable {
     private final MethodHandle gemm;
     private final MethodHandle batchedGemm;
     private final MethodHandle statusString;
+    private final MethodHandle getVersion;
     private final long handle;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment one = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 1f);
@@ -61,6 +62,7 @@ final class Cublas implements AutoCloseable {
     Cublas(long stream, long workspace, long workspaceBytes) {
         ForeignFunctions cublas = new ForeignFunctions("libcublas", CudaLibraries.load("cublas", List.of("cublasLt")));
         statusString = cublas.function("cublasGetStatusString", FunctionDescriptor.of(POINTER, INT));
+        getVersion = cublas.function("cublasGetVersion_v2", LONG, POINTER);
         destroy = cublas.function("cublasDestroy_v2", LONG);
         gemm = cublas.function(
                 "cublasGemmEx", LONG, INT, INT, INT, INT, INT, POINTER, LONG, INT, INT, LONG, INT, INT, POINTER, LONG, INT,
@@ -79,6 +81,17 @@ final class Cublas implements AutoCloseable {
             check("setting the stream", (int) setStream.invokeExact(handle, stream));
             check("setting the workspace", (int) setWorkspace.invokeExact(handle, workspace, workspaceBytes));
             check("setting the math mode", (int) setMathMode.invokeExact(handle, NO_REDUCED_PRECISION_REDUCTION));
+        } catch (Throwable e) {
+            throw ForeignFunctions.unexpected(e);
+        }
+    }
+
+    /** As 130002 for 13.0.2: another one may sum in another order. */
+    int version() {
+        try (Arena call = Arena.ofConfined()) {
+            MemorySegment version = call.allocate(INT);
+            check("reading the version", (int) getVersion.invokeExact(handle, version));
+            return version.get(INT, 0);
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);
         }

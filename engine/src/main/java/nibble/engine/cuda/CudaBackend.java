@@ -100,6 +100,18 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
+    public String arithmetic() {
+        return String.format(
+                Locale.ROOT,
+                "cuda: %s, compute capability %d.%d, %d multiprocessors, cuBLAS %d",
+                device.name(),
+                device.capability() / 10,
+                device.capability() % 10,
+                device.multiprocessors(),
+                cublas.version());
+    }
+
+    @Override
     public String description() {
         return String.format(
                 Locale.ROOT,
@@ -110,6 +122,11 @@ public final class CudaBackend implements Backend {
                 device.capability() % 10,
                 device.multiprocessors(),
                 memory.available() / 1e9);
+    }
+
+    @Override
+    public void makeCurrent() {
+        device.bind();
     }
 
     @Override

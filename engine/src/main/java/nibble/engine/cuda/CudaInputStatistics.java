@@ -1,6 +1,7 @@
 package nibble.engine.cuda;
 
 import java.lang.foreign.MemorySegment;
+import java.util.IdentityHashMap;
 import java.util.Map;
 import nibble.engine.Matrix;
 import nibble.engine.quantize.InputStatistics;
@@ -20,10 +21,16 @@ final class CudaInputStatistics implements InputStatistics {
 
     private final CudaBackend owner;
     private final int columns;
-    private final DeviceMemory.Buffer absolute;
-    private final DeviceMemory.Buffer absolutePart;
+    private DeviceMemory.Buffer absolute;
+    private DeviceMemory.Buffer absolutePart;
     private DeviceMemory.Buffer sum;
     private DeviceMemory.Buffer part;
+    /** Where this card's stream has what another one is about to fetch. */
+    private final CudaStream.Event ready = new CudaStream.Event();
+
+    /** Where this card has fetched what others handed out last. Events belong to the card whose stream records them. */
+    private final Map<CudaInputStatistics, CudaStream.Event> fetched = new IdentityHashMap<>();
+
     private long rows;
     private boolean partBegun;
     private boolean sumBegun;
@@ -102,18 +109,63 @@ final class CudaInputStatistics implements InputStatistics {
             return;
         }
         if (sumBegun) {
-            kernel("add_moment")
-                    .launch(
-                            owner.stream(), new Kernel.Grid((columns + 1023) / 1024, columns, 1), THREADS, 0, sum.address(),
-                            part.address(), columns);
+            addMoment(part.address(), 0, columns);
         } else {
-            DeviceMemory.Buffer swapped = sum;
-            sum = part;
-            part = swapped;
+            swapMoments();
         }
         addParts(absolutePart, 1, absolute, sumBegun);
         sumBegun = true;
         partBegun = false;
+    }
+
+    private void swapMoments() {
+        DeviceMemory.Buffer swapped = sum;
+        sum = part;
+        part = swapped;
+    }
+
+    /** Adds rows of a part. */
+    private void addMoment(long part, int first, int count) {
+        kernel("add_moment")
+                .launch(
+                        owner.stream(), new Kernel.Grid((columns + 1023) / 1024, count, 1), THREADS, 0, sum.address(), part,
+                        columns, first);
+    }
+
+    /** Adds the part that another card has made; this one's own come before. That card may go on with its next part at once. */
+    void takePart(CudaInputStatistics other) {
+        CudaStream.Event event = fetched.computeIfAbsent(other, _ -> {
+            owner.makeCurrent();
+            return new CudaStream.Event();
+        });
+        CudaBackend there = other.owner;
+        there.makeCurrent();
+        // Both of its buffers take turns: the one that was fetched before becomes its next part.
+        there.stream().waitFor(event);
+        other.swapMoments();
+        DeviceMemory.Buffer absolutes = other.absolutePart;
+        other.absolutePart = other.absolute;
+        other.absolute = absolutes;
+        other.partBegun = false;
+        there.stream().record(other.ready);
+        owner.makeCurrent();
+        owner.stream().waitFor(other.ready);
+        int atATime = Math.clamp(QuantizationScratch.PRODUCT_BYTES / (4L * columns), 1, columns);
+        QuantizationScratch scratch = owner.quantizationScratch();
+        long fetchedRows = scratch.products(4L * atATime * columns);
+        for (int first = 0; first < columns; first += atATime) {
+            int count = Math.min(atATime, columns - first);
+            owner.device()
+                    .copyFrom(
+                            there.device(), other.sum.pointer(4L * first * columns), scratch.productsPointer(),
+                            4L * count * columns, owner.stream());
+            addMoment(fetchedRows, first, count);
+        }
+        try (DeviceMemory.Buffer sums = owner.memory().allocate(8L * columns, "sums of |x|")) {
+            owner.device().copyFrom(there.device(), absolutes.pointer(0), sums.pointer(0), 8L * columns, owner.stream());
+            addParts(sums, 1, absolute, sumBegun);
+        }
+        owner.stream().record(event);
     }
 
     @Override
@@ -123,6 +175,11 @@ final class CudaInputStatistics implements InputStatistics {
 
     @Override
     public double[] meanAbsolute() {
+        return meanAbsolute(rows);
+    }
+
+    /** Where {@code rows} were added in all. */
+    double[] meanAbsolute(long rows) {
         endPart();
         double[] mean = owner.transfers().doubles(absolute, columns);
         for (int i = 0; i < columns; i++) {
@@ -153,6 +210,23 @@ final class CudaInputStatistics implements InputStatistics {
             }
             correlations = new Correlations(part, deviations, largest);
         }
+        return correlations;
+    }
+
+    /** A copy of another card's correlations in this one's memory; nothing can be added here after. */
+    Correlations copyOf(CudaInputStatistics other, Correlations original) {
+        CudaBackend there = other.owner;
+        there.makeCurrent();
+        // Comes after all fetches from here, too.
+        there.stream().record(other.ready);
+        owner.makeCurrent();
+        owner.stream().waitFor(other.ready);
+        DeviceMemory.Buffer deviations = owner.memory().allocate(4L * columns, "deviations of inputs");
+        long bytes = 2L * columns * columns;
+        owner.device().copyFrom(there.device(), original.matrix().pointer(0), part.pointer(0), bytes, owner.stream());
+        owner.device()
+                .copyFrom(there.device(), original.deviations().pointer(0), deviations.pointer(0), 4L * columns, owner.stream());
+        correlations = new Correlations(part, deviations, original.largest());
         return correlations;
     }
 
@@ -187,5 +261,7 @@ final class CudaInputStatistics implements InputStatistics {
         if (correlations != null) {
             correlations.deviations().close();
         }
+        ready.close();
+        fetched.values().forEach(CudaStream.Event::close);
     }
 }

@@ -2,9 +2,13 @@ package nibble.engine.cuda;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import nibble.convert.BadCheckpointException;
 import nibble.engine.DenseWeight;
+import nibble.engine.ReferenceBackend;
+import nibble.engine.WeightRows;
 import nibble.engine.Workers;
 import nibble.engine.cuda.CudaInputStatistics.Correlations;
 import nibble.engine.quantize.Basis;
@@ -12,9 +16,10 @@ import nibble.engine.quantize.Clip;
 import nibble.engine.quantize.HostLinearQuantizer;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
-import nibble.engine.ReferenceBackend;
+import nibble.engine.quantize.ScaledLinear;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
+import nibble.pack.Rounding;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,13 +34,15 @@ final class CudaLinearQuantizer implements LinearQuantizer {
     private static final int CHUNK_ROWS = 256;
 
     private final CudaBackend owner;
-    private final CudaWeight.Dense weight;
+    private final long weight;
     private final DenseWeight original;
     private final Path file;
     private final QuantizationSpec spec;
+    private final int firstRow;
     private final int rows;
     private final int in;
     private final int groups;
+    private final int chunk;
     private final Map<String, Integer> constants;
     private final DeviceMemory.Buffer maxima;
     private final float largest;
@@ -58,13 +65,15 @@ final class CudaLinearQuantizer implements LinearQuantizer {
     CudaLinearQuantizer(
             CudaBackend owner, CudaWeight.Dense weight, DenseWeight original, Path file, QuantizationSpec spec) {
         this.owner = owner;
-        this.weight = weight;
+        this.weight = weight.address();
         this.original = original;
         this.file = file;
         this.spec = spec;
+        this.firstRow = 0;
         this.rows = weight.outFeatures();
         this.in = weight.inFeatures();
         this.groups = spec.groups(in);
+        this.chunk = QuantizationScratch.rows(rows);
         this.constants = Map.of("GROUP", groups == 1 && spec.groupSize() == QuantizationSpec.WHOLE_ROW ? 0 : in / groups);
         this.maxima = owner.memory().allocate(4L * rows * groups, "largest weights of groups");
         try {
@@ -75,15 +84,41 @@ final class CudaLinearQuantizer implements LinearQuantizer {
         }
     }
 
+    /** Some rows of another; borrows all it has. */
+    private CudaLinearQuantizer(CudaLinearQuantizer whole, int firstRow, int rows) {
+        this.owner = whole.owner;
+        this.weight = whole.weightRow(firstRow);
+        this.original = whole.original;
+        this.file = whole.file;
+        this.spec = whole.spec;
+        this.firstRow = firstRow;
+        this.rows = rows;
+        this.in = whole.in;
+        this.groups = whole.groups;
+        this.chunk = whole.chunk;
+        this.constants = whole.constants;
+        this.maxima = whole.maxima;
+        this.largest = whole.largest;
+    }
+
+    /**
+     * Some rows alone, judged and rounded as in the whole to the bit. Needs no closing.
+     *
+     * @param first a multiple of {@link QuantizationScratch#rows}
+     */
+    CudaLinearQuantizer piece(int first, int count) {
+        return new CudaLinearQuantizer(this, first, count);
+    }
+
     private float findMaxima() {
         try (DeviceMemory.Buffer found = owner.memory().allocate(8, "largest weights of groups")) {
             owner.transfers().bring(MemorySegment.ofArray(new int[] {0, 0}), found);
-            overGroups("group_maxima", weight.address(), rows, in, groups, maxima.address(), found.address(), found.address() + 4);
+            overGroups("group_maxima", weight, rows, in, groups, maxima.address(), found.address(), found.address() + 4);
             int[] values = new int[2];
             owner.transfers().fetch(found, 0, MemorySegment.ofArray(values));
             if (values[1] != 0) {
                 onHost().close();
-                throw new IllegalStateException(weight.name() + ": finite in the file, not on the card");
+                throw new IllegalStateException(original.name() + ": finite in the file, not on the card");
             }
             return Float.intBitsToFloat(values[0]);
         }
@@ -112,7 +147,7 @@ final class CudaLinearQuantizer implements LinearQuantizer {
                 DeviceMemory.Buffer sums = owner.memory().allocate(8L * in, "sums of |w|")) {
             kernel("relative_magnitudes")
                     .launch(
-                            owner.stream(), new Kernel.Grid(blocks, chunks, 1), THREADS, 0, weight.address(), rows, in, groups,
+                            owner.stream(), new Kernel.Grid(blocks, chunks, 1), THREADS, 0, weight, rows, in, groups,
                             maxima.address(), CHUNK_ROWS, parts.address());
             owner.kernels()
                     .kernel("moments.cu", "add_parts", Map.of("STRIP", CudaInputStatistics.STRIP))
@@ -124,7 +159,10 @@ final class CudaLinearQuantizer implements LinearQuantizer {
 
     @Override
     public double[] errors(Basis basis, float @Nullable [] limits, InputStatistics input) {
-        Correlations c = of(input).correlations();
+        return errors(basis, limits, of(input).correlations());
+    }
+
+    double[] errors(Basis basis, float @Nullable [] limits, Correlations c) {
         float sigma = errorScale(c);
         try (Vector columns = bring(basis.columns());
                 Vector divisors = bring(basis.rows());
@@ -142,7 +180,10 @@ final class CudaLinearQuantizer implements LinearQuantizer {
 
     @Override
     public double[] losses(List<float @Nullable []> columns, InputStatistics input, Runnable onEach) {
-        Correlations c = of(input).correlations();
+        return losses(columns, of(input).correlations(), onEach);
+    }
+
+    double[] losses(List<float @Nullable []> columns, Correlations c, Runnable onEach) {
         float sigma = errorScale(c);
         int candidates = columns.size();
         double[] losses = new double[candidates];
@@ -178,7 +219,11 @@ final class CudaLinearQuantizer implements LinearQuantizer {
 
     @Override
     public double outputSize(InputStatistics input) {
-        Correlations c = of(input).correlations();
+        return Arrays.stream(outputSizes(of(input).correlations())).sum();
+    }
+
+    /** {@code w C wᵀ} of each row w. */
+    double[] outputSizes(Correlations c) {
         float sigma = powerOfTwo(0x1p14, (double) largest * c.largest());
         try (DeviceMemory.Buffer sums = owner.memory().allocate(8L * rows, "errors of rows")) {
             quadratic(
@@ -189,11 +234,7 @@ final class CudaLinearQuantizer implements LinearQuantizer {
                             .launch(
                                     owner.stream(), new Kernel.Grid((in + THREADS - 1) / THREADS, count, 1), THREADS, 0,
                                     weightRow(first), in, c.deviations().address(), sigma, to));
-            double size = 0;
-            for (double row : divided(owner.transfers().doubles(sums, rows), sigma)) {
-                size += row;
-            }
-            return size;
+            return divided(owner.transfers().doubles(sums, rows), sigma);
         }
     }
 
@@ -205,7 +246,6 @@ final class CudaLinearQuantizer implements LinearQuantizer {
     /** {@code sums[from + row] = e C eᵀ} for each row e that {@code writer} makes. */
     private void quadratic(Correlations c, DeviceMemory.Buffer sums, long from, RowWriter writer) {
         QuantizationScratch scratch = owner.quantizationScratch();
-        int chunk = QuantizationScratch.rows(rows, in);
         int strip = Math.min(CudaInputStatistics.STRIP, in);
         for (int first = 0; first < rows; first += chunk) {
             int count = Math.min(chunk, rows - first);
@@ -238,28 +278,43 @@ final class CudaLinearQuantizer implements LinearQuantizer {
 
     @Override
     public double weightError(Basis basis, float @Nullable [] limits) {
+        return weightError(List.of(weightErrors(basis, limits)));
+    }
+
+    /** Of pieces in the order of their rows. */
+    static double weightError(List<double[]> pieces) {
+        double error = 0;
+        double size = 0;
+        for (double[] piece : pieces) {
+            int rows = piece.length / 2;
+            for (int row = 0; row < rows; row++) {
+                error += piece[row];
+                size += piece[rows + row];
+            }
+        }
+        return size == 0 ? 0 : error / size;
+    }
+
+    /** {@code ‖e‖²} of each row, then {@code ‖w‖²} of each row. */
+    double[] weightErrors(Basis basis, float @Nullable [] limits) {
         try (Vector columns = bring(basis.columns());
                 Vector divisors = bring(basis.rows());
                 Vector clip = bring(limits);
                 DeviceMemory.Buffer sums = owner.memory().allocate(16L * rows, "errors of rows")) {
             kernel("weight_errors")
                     .launch(
-                            owner.stream(), Kernel.Grid.of(rows), THREADS, 0, weight.address(), in, groups, columns.address(),
+                            owner.stream(), Kernel.Grid.of(rows), THREADS, 0, weight, in, groups, columns.address(),
                             divisors.address(), clip.address(), sums.address(), sums.address() + 8L * rows);
-            double[] found = owner.transfers().doubles(sums, 2 * rows);
-            double error = 0;
-            double size = 0;
-            for (int row = 0; row < rows; row++) {
-                error += found[row];
-                size += found[rows + row];
-            }
-            return size == 0 ? 0 : error / size;
+            return owner.transfers().doubles(sums, 2 * rows);
         }
     }
 
     @Override
     public Clip clip(Basis basis, InputStatistics input) {
-        Correlations c = of(input).correlations();
+        return clip(basis, of(input).correlations());
+    }
+
+    Clip clip(Basis basis, Correlations c) {
         float sigma = errorScale(c);
         int slots = rows * groups;
         try (Vector columns = bring(basis.columns());
@@ -283,7 +338,7 @@ final class CudaLinearQuantizer implements LinearQuantizer {
                                 least.address(), steps.address(), step, slots);
             }
             overGroups(
-                    "clip_limits", weight.address(), rows, in, groups, columns.address(), divisors.address(), steps.address(),
+                    "clip_limits", weight, rows, in, groups, columns.address(), divisors.address(), steps.address(),
                     1f / 20, limits.address());
             byte[] chosen = owner.transfers().bytes(steps, slots);
             float[] shares = new float[slots];
@@ -298,9 +353,10 @@ final class CudaLinearQuantizer implements LinearQuantizer {
     private void ofGroups(Correlations c, DeviceMemory.Buffer losses, RowWriter writer) {
         QuantizationScratch scratch = owner.quantizationScratch();
         int length = in / groups;
-        int chunk = QuantizationScratch.wholeRows(rows, in);
-        for (int first = 0; first < rows; first += chunk) {
-            int count = Math.min(chunk, rows - first);
+        int most = QuantizationScratch.wholeRows(in);
+        for (int first = 0, count; first < rows; first += count) {
+            // Never across the end of a chunk, where another card's rows may begin.
+            count = Math.min(most, Math.min(rows - first, chunk - first % chunk));
             long e = scratch.errors(2L * count * in);
             long p = scratch.products(4L * count * in);
             writer.write(first, count, e);
@@ -328,14 +384,12 @@ final class CudaLinearQuantizer implements LinearQuantizer {
                 DeviceMemory.Buffer bad = owner.memory().allocate(4, "the first bad row")) {
             owner.transfers().bring(MemorySegment.ofArray(new int[] {Integer.MAX_VALUE}), bad);
             overGroups(
-                    "round_off", weight.address(), rows, in, groups, columns.address(), divisors.address(), clip.address(),
+                    "round_off", weight, rows, in, groups, columns.address(), divisors.address(), clip.address(),
                     codes.address(), zeros.address(), scales.address(), bad.address());
             int[] found = new int[1];
             owner.transfers().fetch(bad, 0, MemorySegment.ofArray(found));
             if (found[0] != Integer.MAX_VALUE) {
-                try (HostLinearQuantizer host = onHost()) {
-                    return host.quantize(basis, limits);
-                }
+                throw unfit(found[0], basis, limits);
             }
             short[] halves = new short[slots];
             owner.transfers().fetch(scales, 0, MemorySegment.ofArray(halves));
@@ -347,6 +401,18 @@ final class CudaLinearQuantizer implements LinearQuantizer {
                     owner.transfers().bytes(zeros, slots),
                     halves);
         }
+    }
+
+    /** What the host says of a row whose scales do not fit. */
+    private BadCheckpointException unfit(int row, Basis basis, float @Nullable [] limits) {
+        float[] rowLimits = limits == null ? null : Arrays.copyOfRange(limits, row * groups, (row + 1) * groups);
+        float[] divisors = basis.rows();
+        float[] divisor = divisors == null ? null : new float[] {divisors[row]};
+        float[] original = new float[in];
+        WeightRows.read(this.original, firstRow + row, 0, in, original, 0);
+        float[] scaled = new float[in];
+        new ScaledLinear(original, 1, in, new Basis(divisor, basis.columns())).scaledRow(0, scaled, 0);
+        return Rounding.unfit(file, this.original.name(), firstRow + row, scaled, spec, rowLimits);
     }
 
     private Vector bring(float @Nullable [] values) {
@@ -376,7 +442,7 @@ final class CudaLinearQuantizer implements LinearQuantizer {
     }
 
     private long weightRow(int row) {
-        return weight.address() + 2L * row * in;
+        return weight + 2L * row * in;
     }
 
     private Kernel kernel(String name) {
@@ -395,7 +461,7 @@ final class CudaLinearQuantizer implements LinearQuantizer {
         if (input instanceof CudaInputStatistics found && found.columns() == in) {
             return found;
         }
-        throw new IllegalArgumentException(weight.name() + ": statistics of another backend or of another input");
+        throw new IllegalArgumentException(original.name() + ": statistics of another backend or of another input");
     }
 
     @Override

@@ -1,5 +1,6 @@
 package nibble.engine.cuda;
 
+import jcuda.driver.CUdeviceptr;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -7,10 +8,10 @@ import org.jspecify.annotations.Nullable;
  */
 final class QuantizationScratch implements AutoCloseable {
     /** Rows at a time: enough for the card, and few enough for their products to stay in its cache. */
-    private static final int ROWS = 8192;
+    private static final int ROWS = 4096;
 
-    /** Elements of whole rows of products at a time. */
-    private static final long WHOLE_ROWS_ELEMENTS = 64L << 20;
+    /** Bytes of products at a time. */
+    static final long PRODUCT_BYTES = 256L << 20;
 
     private final DeviceMemory memory;
     private final CudaStream stream;
@@ -22,23 +23,22 @@ final class QuantizationScratch implements AutoCloseable {
         this.stream = stream;
     }
 
-    /** Rows of a linear that are worked on at a time, in equal pieces. */
-    static int rows(int rows, int columns) {
+    /** Rows of a linear that are worked on at a time: equal pieces of whole words of eight. */
+    static int rows(int rows) {
         int pieces = (rows + ROWS - 1) / ROWS;
-        return (rows + pieces - 1) / pieces;
+        int each = (rows + pieces - 1) / pieces;
+        return (each + 7) / 8 * 8;
     }
 
-    /** The same where whole rows of products are kept. */
-    static int wholeRows(int rows, int columns) {
-        return (int) Math.clamp(WHOLE_ROWS_ELEMENTS / columns, 1, rows);
+    /** Rows at a time within such a piece, where whole rows of products are kept. */
+    static int wholeRows(int columns) {
+        return (int) Math.clamp(PRODUCT_BYTES / (4L * columns), 1, ROWS);
     }
 
     /** Device memory for linears with so many features. */
     static long bytes(int largestRows, int largestColumns) {
-        long strip = Math.min(CudaInputStatistics.STRIP, largestColumns);
-        long chunk = rows(largestRows, largestColumns);
-        return DeviceMemory.rounded(2 * chunk * largestColumns)
-                + DeviceMemory.rounded(Math.max(4 * chunk * strip, 4 * WHOLE_ROWS_ELEMENTS));
+        return DeviceMemory.rounded(2L * rows(largestRows) * largestColumns)
+                + DeviceMemory.rounded(Math.max(PRODUCT_BYTES, 4L * largestColumns));
     }
 
     long errors(long bytes) {
@@ -49,6 +49,13 @@ final class QuantizationScratch implements AutoCloseable {
     long products(long bytes) {
         products = atLeast(products, bytes);
         return products.address();
+    }
+
+    CUdeviceptr productsPointer() {
+        if (products == null) {
+            throw new IllegalStateException("no products yet");
+        }
+        return products.pointer(0);
     }
 
     private DeviceMemory.Buffer atLeast(DeviceMemory.@Nullable Buffer buffer, long bytes) {

@@ -24,15 +24,15 @@ extern "C" __global__ void add_parts(const double* parts, int chunks, int n, dou
     sums[j] = sum;
 }
 
-// sum += part, where rows have columns.  Grid: (ceil(n, 1024), n).  Block: 256.
-extern "C" __global__ void add_moment(float* sum, const float* part, int n) {
-    int row = blockIdx.y;
+// sum += part, where rows have columns; part begins with row first_row.  Grid: (ceil(n, 1024), rows of part).  Block: 256.
+extern "C" __global__ void add_moment(float* sum, const float* part, int n, int first_row) {
+    int row = first_row + blockIdx.y;
     int from = blockIdx.x * 1024;
     int first = row / STRIP * STRIP;
     if (from + 1024 <= first) return;
-    long long base = (long long)row * n;
+    long long base = (long long)row * n, of_part = (long long)blockIdx.y * n;
     for (int j = from + threadIdx.x; j < min(n, from + 1024); j += 256) {
-        if (j >= first) sum[base + j] += part[base + j];
+        if (j >= first) sum[base + j] += part[of_part + j];
     }
 }
 

@@ -10,11 +10,14 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import nibble.convert.BadCheckpointException;
+import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
+import nibble.engine.DeviceException;
 import nibble.engine.LayerFeed;
 import nibble.engine.Matrix;
 import nibble.engine.ReferenceBackend;
+import nibble.engine.Weight;
 import nibble.engine.Workers;
 import nibble.engine.quantize.Basis;
 import nibble.engine.quantize.Clip;
@@ -22,6 +25,7 @@ import nibble.engine.quantize.HostInputStatistics;
 import nibble.engine.quantize.HostLinearQuantizer;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.engine.quantize.ScaledLinear;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
@@ -290,6 +294,83 @@ class CudaQuantizerTest {
             for (int i = 0; i < 3; i++) {
                 assertThat(losses[i])
                         .isEqualTo(sum(both.device.errors(Basis.ofColumns(columns.get(i)), null, both.onDevice)));
+            }
+        }
+    }
+
+    /** Shapes of which one card has several pieces, so that both have some; and one that is a single piece. */
+    @ParameterizedTest
+    @CsvSource({"8200, 256, 128", "16, 2176, 64", "12296, 128, -1"})
+    void twoCardsComeToTheBitsOfOne(int rows, int in, int groupSize) {
+        try (CudaGroup group = twoCards()) {
+            Random random = new Random(rows);
+            QuantizationSpec spec = new QuantizationSpec(4, groupSize);
+            DenseWeight weight = DenseWeight.of("w", halves(random, rows * in, 0.02), rows, in);
+            DenseWeight other = DenseWeight.of("other", new float[64], 8, 8);
+            DecoderLayer layer =
+                    new DecoderLayer(new float[8], weight, other, other, other, new float[8], other, other, other);
+            List<float[]> inputs = new ArrayList<>();
+            for (int part = 0; part < 4; part++) {
+                inputs.add(inputs(random, 50, in));
+            }
+            List<Object> one = quantizeOn(QuantizationDevices.of(group.member(0)), layer, weight, inputs, spec);
+            List<Object> two = quantizeOn(group, layer, weight, inputs, spec);
+            for (int i = 0; i < one.size(); i++) {
+                assertThat(two.get(i)).as("result %d", i).isEqualTo(one.get(i));
+            }
+        }
+    }
+
+    private static CudaGroup twoCards() {
+        try {
+            return CudaGroup.open(List.of(0, 1), Long.MAX_VALUE, 2);
+        } catch (DeviceException e) {
+            return Assumptions.abort("two cards are needed: " + e.getMessage());
+        }
+    }
+
+    /** All that a quantization asks of a linear, parts of its inputs on the devices in turn. */
+    private static List<Object> quantizeOn(
+            QuantizationDevices devices, DecoderLayer layer, DenseWeight weight, List<float[]> inputs, QuantizationSpec spec) {
+        int in = weight.inFeatures();
+        List<LayerFeed> feeds = new ArrayList<>();
+        List<Weight> placed = new ArrayList<>();
+        for (Backend member : devices.members()) {
+            member.makeCurrent();
+            feeds.add(member.feed(_ -> layer, 1));
+            placed.add(feeds.getLast().layer(0).q());
+        }
+        Random random = new Random(5);
+        Basis basis = new Basis(factors(random, weight.outFeatures()), factors(random, in));
+        try (InputStatistics statistics = devices.statistics(in);
+                LinearQuantizer quantizer = devices.quantizer(placed, weight, FILE, spec)) {
+            for (int part = 0; part < inputs.size(); part++) {
+                Backend member = devices.members().get(part % devices.members().size());
+                member.makeCurrent();
+                try (Matrix x = member.upload(inputs.get(part), inputs.get(part).length / in, in)) {
+                    statistics.add(x);
+                }
+                statistics.endPart();
+            }
+            Clip clip = quantizer.clip(basis, statistics);
+            QuantizedLinear rounded = quantizer.quantize(basis, clip.limits());
+            return List.of(
+                    statistics.meanAbsolute(),
+                    quantizer.relativeMagnitudes(),
+                    quantizer.losses(
+                            List.of(factors(random, in), factors(random, in), factors(random, in)), statistics, () -> {}),
+                    quantizer.errors(basis, clip.limits(), statistics),
+                    quantizer.outputSize(statistics),
+                    quantizer.weightError(basis, null),
+                    clip.limits(),
+                    clip.shares(),
+                    rounded.codes(),
+                    rounded.zeros(),
+                    rounded.scales());
+        } finally {
+            for (int i = feeds.size() - 1; i >= 0; i--) {
+                devices.members().get(i).makeCurrent();
+                feeds.get(i).close();
             }
         }
     }
