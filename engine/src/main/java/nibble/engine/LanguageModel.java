@@ -26,6 +26,19 @@ public interface LanguageModel extends AutoCloseable {
         return 1;
     }
 
+    /**
+     * Scores ends of texts. Beginnings that neighbours share go through the model once; what comes out is as if each text
+     * were scored alone, up to the order of sums.
+     *
+     * @param continuations each at most {@link #contextTokens()} ids long, without its last
+     */
+    ScoredContinuations score(List<Continuation> continuations);
+
+    /** Ids that are best scored in one call of {@link #score}; more are taken too, if memory allows. */
+    default int tokensPerPass() {
+        return 2048;
+    }
+
     /** The longest sequence the model was made for. */
     int contextTokens();
 

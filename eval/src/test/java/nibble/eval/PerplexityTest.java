@@ -16,7 +16,9 @@ import java.util.function.Function;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
+import nibble.engine.Continuation;
 import nibble.engine.LanguageModel;
+import nibble.engine.ScoredContinuations;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -214,6 +216,11 @@ class PerplexityTest {
             @Override
             public float[] logProbabilities(int[] ids) {
                 return logProbabilities.apply(ids);
+            }
+
+            @Override
+            public ScoredContinuations score(List<Continuation> continuations) {
+                throw new UnsupportedOperationException();
             }
 
             @Override
