@@ -3,6 +3,8 @@ package nibble.engine;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
+import java.util.function.IntPredicate;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.Rope;
@@ -171,6 +173,11 @@ public final class Llama implements LanguageModel {
             at = end;
         }
         return scores;
+    }
+
+    @Override
+    public int[] write(int[] prompt, int maxNewTokens, Set<Integer> stopIds, IntPredicate goesOn) {
+        return Generator.generateWhile(this, prompt, SamplingOptions.GREEDY, maxNewTokens, stopIds, goesOn);
     }
 
     /** The logits after every id, row-major [ids, vocabulary]; for tests and short sequences. */

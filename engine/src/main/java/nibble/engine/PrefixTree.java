@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,8 +16,7 @@ import org.jspecify.annotations.Nullable;
  *         └ question 2 ─ answer c
  * </pre>
  *
- * <p>Beginnings are looked for between neighbours, so those that share one must stand together. Fewer than
- * {@value #FEWEST_SHARED} shared ids are not worth a segment of their own.
+ * <p>Fewer than {@value #FEWEST_SHARED} shared ids are not worth a segment of their own.
  */
 final class PrefixTree {
     private static final int FEWEST_SHARED = 16;
@@ -37,7 +37,9 @@ final class PrefixTree {
     }
 
     private final List<Continuation> sequences;
-    /** [i]: ids that sequences i and i + 1 begin with alike. */
+    /** Numbers of the sequences in the order of their ids, so that those with a common beginning stand together. */
+    private final int[] order;
+    /** [i]: ids that the sequences i and i + 1 in that order begin with alike. */
     private final int[] shared;
     private final List<Segment> segments = new ArrayList<>();
     private final List<@Nullable Segment> last;
@@ -45,9 +47,14 @@ final class PrefixTree {
 
     private PrefixTree(List<Continuation> sequences) {
         this.sequences = sequences;
+        this.order = IntStream.range(0, sequences.size())
+                .boxed()
+                .sorted((a, b) -> compare(sequences.get(a), sequences.get(b)))
+                .mapToInt(Integer::intValue)
+                .toArray();
         this.shared = new int[Math.max(0, sequences.size() - 1)];
         for (int i = 0; i < shared.length; i++) {
-            shared[i] = shared(sequences.get(i), sequences.get(i + 1));
+            shared[i] = shared(sequences.get(order[i]), sequences.get(order[i + 1]));
         }
         this.last = new ArrayList<>(Collections.nCopies(sequences.size(), null));
         build(0, sequences.size(), 0, null);
@@ -58,21 +65,25 @@ final class PrefixTree {
         return new PrefixTree(sequences);
     }
 
+    private static int compare(Continuation a, Continuation b) {
+        return Arrays.compare(a.ids(), 0, a.inputs(), b.ids(), 0, b.inputs());
+    }
+
     private static int shared(Continuation a, Continuation b) {
         int mismatch = Arrays.mismatch(a.ids(), 0, a.inputs(), b.ids(), 0, b.inputs());
         return mismatch < 0 ? a.inputs() : mismatch;
     }
 
-    /** Lays out sequences {@code from .. to}, which share their first {@code depth} ids. */
+    /** Lays out sequences {@code from .. to} of the order, which share their first {@code depth} ids. */
     private void build(int from, int to, int depth, @Nullable Segment parent) {
         int first = from;
         while (first < to) {
             int next = first + 1;
-            int common = sequences.get(first).inputs();
+            int common = sequences.get(order[first]).inputs();
             // Equal sequences belong together too, though nothing is left of them to share.
             while (next < to
                     && (shared[next - 1] >= depth + FEWEST_SHARED
-                            || shared[next - 1] == sequences.get(next).inputs() && shared[next - 1] == common)) {
+                            || shared[next - 1] == sequences.get(order[next]).inputs() && shared[next - 1] == common)) {
                 common = Math.min(common, shared[next - 1]);
                 next++;
             }
@@ -83,7 +94,7 @@ final class PrefixTree {
                 tokens += common - depth;
             }
             for (int i = first; i < next; i++) {
-                last.set(i, segment);
+                last.set(order[i], segment);
             }
             if (longest(first, next) > common) {
                 build(first, next, common, segment);
@@ -108,8 +119,8 @@ final class PrefixTree {
     }
 
     private int longest(int from, int to) {
-        return sequences.subList(from, to).stream()
-                .mapToInt(Continuation::inputs)
+        return IntStream.range(from, to)
+                .map(i -> sequences.get(order[i]).inputs())
                 .max()
                 .orElse(0);
     }

@@ -12,7 +12,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.function.Function;
+import java.util.function.IntPredicate;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
@@ -220,6 +222,11 @@ class PerplexityTest {
 
             @Override
             public ScoredContinuations score(List<Continuation> continuations) {
+                throw new UnsupportedOperationException();
+            }
+
+            @Override
+            public int[] write(int[] prompt, int maxNewTokens, Set<Integer> stopIds, IntPredicate goesOn) {
                 throw new UnsupportedOperationException();
             }
 

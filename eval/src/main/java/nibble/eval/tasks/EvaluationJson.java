@@ -3,6 +3,7 @@ package nibble.eval.tasks;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
@@ -45,6 +46,10 @@ public final class EvaluationJson {
     }
 
     static <T> T parseLine(String line, Class<T> type) throws JsonProcessingException {
+        return COMPACT.readValue(line, type);
+    }
+
+    static <T> T parseLine(String line, TypeReference<T> type) throws JsonProcessingException {
         return COMPACT.readValue(line, type);
     }
 
