@@ -36,8 +36,8 @@ public final class EvaluationJson {
     }
 
     /** The JSON text, without a final newline. */
-    public static String text(EvaluationResult result) {
-        return write(INDENTED, result);
+    public static String text(Record figures) {
+        return write(INDENTED, figures);
     }
 
     /** One document on one line, as the journal of a run keeps it. */
@@ -67,19 +67,39 @@ public final class EvaluationJson {
      * @throws BadDatasetException if the file cannot be read, is no such JSON, or is of another version
      */
     public static EvaluationResult read(Path file) {
-        EvaluationResult result;
+        return read(file, EvaluationResult.class, EvaluationResult.SCHEMA);
+    }
+
+    /**
+     * Reads a record that {@link #text(Record)} wrote.
+     *
+     * @param schema that the file must have
+     * @throws BadDatasetException if the file cannot be read, is no such JSON, or is of another version
+     */
+    public static <T extends Record> T read(Path file, Class<T> type, String schema) {
+        String found = schema(file);
+        if (!schema.equals(found)) {
+            throw new BadDatasetException("%s: schema \"%s\", expected \"%s\"; measure again with this version"
+                    .formatted(file, found, schema));
+        }
         try {
-            result = COMPACT.readValue(Files.readString(file), EvaluationResult.class);
+            return COMPACT.readValue(Files.readString(file), type);
         } catch (JsonProcessingException e) {
             throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + e.getOriginalMessage(), e);
         } catch (IOException e) {
             throw new BadDatasetException(file + ": cannot be read: " + e, e);
         }
-        if (!EvaluationResult.SCHEMA.equals(result.schema())) {
-            throw new BadDatasetException("%s: schema \"%s\", expected \"%s\"; measure again with this version"
-                    .formatted(file, result.schema(), EvaluationResult.SCHEMA));
+    }
+
+    /** Name and version of a file's form; empty if it names none. */
+    public static String schema(Path file) {
+        try {
+            return COMPACT.readTree(Files.readString(file)).path("schema").asText("");
+        } catch (JsonProcessingException e) {
+            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + e.getOriginalMessage(), e);
+        } catch (IOException e) {
+            throw new BadDatasetException(file + ": cannot be read: " + e, e);
         }
-        return result;
     }
 
     private static final class DocumentLine extends StdSerializer<DocumentResult> {
