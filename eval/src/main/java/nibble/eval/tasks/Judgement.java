@@ -19,6 +19,7 @@ import nibble.datasets.evaluation.EvaluationDocument.TruthfulQuestion;
 /** What a model's answers are worth, document by document: the harness's rules. */
 final class Judgement {
     private static final String NO_ANSWER = "[invalid]";
+    private static final Pattern SPACES = Pattern.compile("\\s+", Pattern.UNICODE_CHARACTER_CLASS);
     private static final Pattern FINAL_NUMBER = Pattern.compile("#### (-?[0-9.,]+)");
     private static final Pattern ANY_NUMBER = Pattern.compile("(-?[$0-9.,]{2,})|(-?[0-9]+)");
     /** What release 0.4 takes out of both answers before it compares them. */
@@ -49,7 +50,7 @@ final class Judgement {
                         "perplexity", only.logLikelihood(), "acc", one(only.greedy())));
             }
             case Page p -> new DocumentResult(number, results, null, null, null, metrics(
-                    "words", p.text().split("\\s+", -1).length,
+                    "words", SPACES.split(p.text(), -1).length,
                     "bytes", p.text().getBytes(java.nio.charset.StandardCharsets.UTF_8).length));
             case MathProblem _ -> throw new IllegalArgumentException("a problem is judged by the text written");
         };
