@@ -144,6 +144,35 @@ public interface Backend extends AutoCloseable {
             Matrix values,
             Matrix out);
 
+    /**
+     * Causal attention of a part of the rows of a longer matrix: query rows {@code firstRow .. firstRow + rows} stand at
+     * {@code firstPosition} and later of a sequence whose keys and values begin at row {@code firstKey}. The same rows of
+     * {@code out} are written.
+     */
+    default void attention(
+            AttentionShape shape,
+            Matrix query,
+            int firstRow,
+            int rows,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            int firstKey,
+            Matrix out) {
+        Extents.attention(shape, query, firstRow, rows, firstPosition, keys, values, firstKey, out);
+        int seen = firstPosition + rows;
+        try (Matrix q = allocate(rows, query.columns());
+                Matrix k = allocate(seen, keys.columns());
+                Matrix v = allocate(seen, values.columns());
+                Matrix o = allocate(rows, out.columns())) {
+            copyRows(query, firstRow, rows, q, 0);
+            copyRows(keys, firstKey, seen, k, 0);
+            copyRows(values, firstKey, seen, v, 0);
+            attention(shape, 1, q, firstPosition, k, v, o);
+            copyRows(o, 0, rows, out, firstRow);
+        }
+    }
+
     /** {@code out = silu(gate) * up}, element by element; out may be gate or up. */
     void swiglu(Matrix gate, Matrix up, Matrix out);
 
@@ -157,6 +186,9 @@ public interface Backend extends AutoCloseable {
      * @param next one id a row
      */
     float[] logProbabilities(Weight head, Matrix x, int[] next);
+
+    /** {@link #logProbabilities}, and with each the likeliest id of its row. */
+    TokenScores score(Weight head, Matrix x, int[] next);
 
     /** {@code out[m, n] = a[m, k] b[n, k]ᵀ}; all three single precision. */
     void multiplyTransposed(Matrix a, Matrix b, Matrix out);

@@ -156,6 +156,11 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public float[] logProbabilities(Weight head, Matrix x, int[] next) {
+        return score(head, x, next).logProbabilities();
+    }
+
+    @Override
+    public TokenScores score(Weight head, Matrix x, int[] next) {
         Extents.logProbabilities(head, x, next);
         RowSource rows = (row, column, count, into, offset) -> WeightRows.read(head, row, column, count, into, offset);
         return TokenLogProbabilities.run(

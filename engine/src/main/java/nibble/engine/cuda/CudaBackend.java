@@ -28,6 +28,7 @@ import nibble.engine.ModelWeights;
 import nibble.engine.PlacedModel;
 import nibble.engine.ResidentActivations;
 import nibble.engine.RotaryTable;
+import nibble.engine.TokenScores;
 import nibble.engine.Weight;
 import nibble.engine.Workers;
 import nibble.engine.quantize.InputStatistics;
@@ -587,6 +588,29 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
+    public void attention(
+            AttentionShape shape,
+            Matrix query,
+            int firstRow,
+            int rows,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            int firstKey,
+            Matrix out) {
+        Extents.attention(shape, query, firstRow, rows, firstPosition, keys, values, firstKey, out);
+        attention.launch(
+                stream,
+                shape,
+                1,
+                new AttentionKernel.Rows(
+                        CudaMatrix.of(this, query, false), firstRow, rows, CudaMatrix.of(this, out, false)),
+                firstPosition,
+                new AttentionKernel.KeyRows(
+                        CudaMatrix.of(this, keys, false), CudaMatrix.of(this, values, false), firstKey, firstPosition + rows));
+    }
+
+    @Override
     public void swiglu(Matrix gate, Matrix up, Matrix out) {
         Extents.require("swiglu", "up", up, gate.rows(), gate.columns());
         Extents.require("swiglu", "out", out, gate.rows(), gate.columns());
@@ -612,6 +636,11 @@ public final class CudaBackend implements Backend {
 
     @Override
     public float[] logProbabilities(Weight head, Matrix x, int[] next) {
+        return score(head, x, next).logProbabilities();
+    }
+
+    @Override
+    public TokenScores score(Weight head, Matrix x, int[] next) {
         Extents.logProbabilities(head, x, next);
         CudaMatrix rows = CudaMatrix.of(this, x, false);
         int vocabulary = head.outFeatures();
@@ -619,6 +648,8 @@ public final class CudaBackend implements Backend {
         try (Dense weight = dense(head);
                 DeviceMemory.Buffer ids = memory.allocate(4L * next.length, "token ids");
                 CudaMatrix result = allocate(next.length, 1, true);
+                // Ids up to 2^24 are exact in fp32, and no vocabulary is larger.
+                CudaMatrix likeliest = allocate(next.length, 1, true);
                 DeviceMemory.Buffer logits = memory.allocate(4L * chunk * vocabulary, "logits of " + chunk + " tokens")) {
             bring(MemorySegment.ofArray(next), ids);
             for (int first = 0; first < next.length; first += chunk) {
@@ -646,10 +677,19 @@ public final class CudaBackend implements Backend {
                                 logits.address(),
                                 vocabulary,
                                 ids.address() + 4L * first,
-                                result.address(first));
+                                result.address(first),
+                                likeliest.address(first));
             }
-            return download(result);
+            return new TokenScores(download(result), integers(download(likeliest)));
         }
+    }
+
+    private static int[] integers(float[] values) {
+        int[] integers = new int[values.length];
+        for (int i = 0; i < values.length; i++) {
+            integers[i] = (int) values[i];
+        }
+        return integers;
     }
 
     @Override
