@@ -64,7 +64,7 @@ final class Work {
         return clip(linear.outFeatures(), linear.inFeatures(), spec);
     }
 
-    private static double clip(double out, double in, QuantizationSpec spec) {
+    static double clip(double out, double in, QuantizationSpec spec) {
         return 20 * out * in * spec.columnsPerGroup((int) in) + 2 * product(out, in);
     }
 }

@@ -47,7 +47,7 @@ public final class CudaBackend implements Backend {
     private static final long LOGIT_BYTES = 256L << 20;
 
     /** Tokens of a batch: products of this many rows run at the card's full rate. */
-    private static final int BATCH_TOKENS = 16384;
+    static final int BATCH_TOKENS = 16384;
     /** Columns of a second moment that are summed at a time, from the diagonal on. */
     private static final int MOMENT_COLUMNS = 2048;
 
@@ -156,6 +156,33 @@ public final class CudaBackend implements Backend {
             }
         }
         return best;
+    }
+
+    /** Bytes of the card that can still be taken. */
+    public long availableBytes() {
+        return memory.available();
+    }
+
+    /** Floating-point operations a second of large fp16 products, as of the second moments of 8192 features. */
+    public double productFlopsPerSecond() {
+        int columns = 8192;
+        double flops = 2.0 * BATCH_TOKENS * columns * columns * CudaCalibration.productShare(columns);
+        try (Matrix x = allocate(BATCH_TOKENS, columns, false);
+                InputStatistics statistics = statistics(columns)) {
+            // A bit pattern that is no run of equal numbers: the power that products draw depends on it.
+            CudaDevice.check(
+                    cuMemsetD32Async(
+                            ((CudaMatrix) x).buffer().pointer(0), 0x2e663b1a, 2L * BATCH_TOKENS * columns / 4, stream.stream()),
+                    "filling memory");
+            statistics.add(x);
+            synchronize();
+            long start = System.nanoTime();
+            for (int i = 0; i < READ_REPEATS; i++) {
+                statistics.add(x);
+            }
+            synchronize();
+            return READ_REPEATS * flops / ((System.nanoTime() - start) / 1e9);
+        }
     }
 
     @Override
@@ -312,7 +339,7 @@ public final class CudaBackend implements Backend {
 
     @Override
     public ActivationStore activationStore(long elements, LlamaConfig config) {
-        long beside = CalibrationMemory.beside(config, BATCH_TOKENS);
+        long beside = CudaCalibration.beside(config, BATCH_TOKENS);
         return memory.available() - 2 * elements >= beside ? new ResidentActivations() : new PinnedActivations(this);
     }
 

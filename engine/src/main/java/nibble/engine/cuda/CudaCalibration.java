@@ -5,12 +5,12 @@ import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.engine.LinearInput;
 
-/** Device memory of a quantization, from the config alone. */
-public final class CalibrationMemory {
+/** What a quantization takes of a card and asks of it, from the config alone. */
+public final class CudaCalibration {
     /** Workspace of cuBLAS, vectors, losses and codes of one linear, the driver's context. */
     private static final long SMALL_THINGS = 1L << 30;
 
-    private CalibrationMemory() {}
+    private CudaCalibration() {}
 
     /**
      * What there must be room for beside the calibration stream while a layer is quantized: two layers, the second moments, a batch
@@ -33,17 +33,41 @@ public final class CalibrationMemory {
     }
 
     /**
-     * The most device memory that a quantization takes.
+     * The most memory that a quantization takes.
      *
-     * @param tokens of the calibration text
-     * @param batchTokens tokens that go through a layer at a time
-     * @param limit what may be taken
+     * @param device of the card
+     * @param pinned of the host, for the calibration stream where the card has no room for it
      */
-    public static long peak(LlamaConfig config, long tokens, int batchTokens, long limit) {
+    public record Peak(long device, long pinned) {}
+
+    /**
+     * Predicts it.
+     *
+     * @param sequences blocks of the calibration text
+     * @param sequenceLength tokens of a block
+     * @param limit what may be taken of the card
+     */
+    public static Peak peak(LlamaConfig config, int sequences, int sequenceLength, long limit) {
+        long tokens = (long) sequences * sequenceLength;
+        int batchTokens = (int) Math.min(
+                tokens, (long) Math.max(1, CudaBackend.BATCH_TOKENS / sequenceLength) * sequenceLength);
         long beside = beside(config, batchTokens);
         long stream = 2 * tokens * config.hiddenSize();
-        long staged = 2 * DeviceMemory.rounded(2L * batchTokens * config.hiddenSize());
-        return beside + (beside + stream <= limit ? stream : staged);
+        if (beside + stream <= limit) {
+            return new Peak(beside + stream, 0);
+        }
+        return new Peak(beside + 2 * DeviceMemory.rounded(2L * batchTokens * config.hiddenSize()), stream);
+    }
+
+    /**
+     * The share of the products with {@code C} [columns, columns], or for it, that is made: strips from the diagonal on.
+     */
+    public static double productShare(int columns) {
+        double made = 0;
+        for (int first = 0; first < columns; first += CudaInputStatistics.STRIP) {
+            made += (double) Math.min(CudaInputStatistics.STRIP, columns - first) * (columns - first);
+        }
+        return made / columns / columns;
     }
 
     private static long layer(LlamaConfig config) {
