@@ -28,8 +28,6 @@ class CudaKernelsCompileTest {
         "bandwidth.cu, ''",
         "moments.cu, -DSTRIP=2048",
         "quantize.cu, -DGROUP=0",
-        "quantize.cu, -DGROUP=32",
-        "quantize.cu, -DGROUP=64",
         "quantize.cu, -DGROUP=128",
         "attention.cu, -DHEAD_DIM=64",
         "attention.cu, -DHEAD_DIM=128",
