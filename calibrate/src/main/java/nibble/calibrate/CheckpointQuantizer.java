@@ -9,7 +9,8 @@ import java.util.List;
 import java.util.Optional;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
-import nibble.convert.LlamaLinear;
+import nibble.convert.LinearModule;
+import nibble.convert.LlamaConfig;
 import nibble.convert.OutputException;
 import nibble.convert.TensorNames;
 import nibble.convert.UnfinishedOutput;
@@ -76,7 +77,13 @@ public final class CheckpointQuantizer {
                                 : "resuming after layer " + done + " of " + layers);
             }
             QuantizationReport report =
-                    Quantizer.run(job, backend, CheckpointQuantizer::pack, journal, listener, stop);
+                    Quantizer.run(
+                            job,
+                            backend,
+                            (layer, quantized) -> pack(job.source().config(), layer, quantized),
+                            journal,
+                            listener,
+                            stop);
             journal.commit(report);
             return report;
         } catch (ResumeException e) {
@@ -106,13 +113,19 @@ public final class CheckpointQuantizer {
                         + "; run the same command with --resume to go on";
     }
 
-    private static List<PackedTensor> pack(int layer, QuantizedLayer quantized) {
+    private static List<PackedTensor> pack(LlamaConfig config, int layer, QuantizedLayer quantized) {
         List<PackedTensor> tensors = new ArrayList<>();
         tensors.add(AwqCheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
-        for (LlamaLinear linear : LlamaLinear.values()) {
-            tensors.addAll(AwqCheckpointWriter.pack(linear, layer, quantized.linear(linear)));
-        }
         tensors.add(AwqCheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
+        for (LinearModule module : config.modules()) {
+            tensors.addAll(AwqCheckpointWriter.pack(module, layer, quantized.module(module)));
+        }
+        quantized.biases().forEach((linear, bias) -> config.bias(linear, layer)
+                .ifPresent(spec -> tensors.add(AwqCheckpointWriter.pack(spec.name(), bias))));
+        if (config.architecture().normalizesHeads()) {
+            tensors.add(AwqCheckpointWriter.pack(TensorNames.queryNorm(layer), quantized.queryNorm()));
+            tensors.add(AwqCheckpointWriter.pack(TensorNames.keyNorm(layer), quantized.keyNorm()));
+        }
         return tensors;
     }
 

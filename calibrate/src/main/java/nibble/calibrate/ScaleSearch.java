@@ -54,7 +54,8 @@ final class ScaleSearch {
         Choice best = new Choice(Candidate.IDENTITY, identity, identityLoss, identityLoss);
         for (Candidate candidate : GRID) {
             float[] s = candidate.scales(x, w);
-            double loss = loss(pair, source, scales.columns(pair, s), moment);
+            boolean fits = pair != ScalePair.VALUE_OUTPUT || scales.biasFits(s);
+            double loss = fits ? loss(pair, source, scales.columns(pair, s), moment) : Double.NaN;
             // A loss that is not a number, from a scale beyond fp16, is never less.
             if (loss < best.loss && loss < identityLoss * (1 - WORTHWHILE)) {
                 best = new Choice(candidate, s, loss, identityLoss);
