@@ -3,7 +3,9 @@ package nibble.convert;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Matcher;
@@ -17,21 +19,23 @@ final class ExpectedTensors {
 
     static void check(Checkpoint checkpoint, Path configJson) {
         LlamaConfig config = checkpoint.config();
-        Set<String> expected = new HashSet<>();
-        Set<String> quantized = new HashSet<>();
-        if (config.quantization().isPresent()) {
+        Map<String, Runnable> quantized = new HashMap<>();
+        config.quantization().ifPresent(quantization -> {
             for (int layer = 0; layer < config.layers(); layer++) {
+                int of = layer;
                 for (LinearModule module : config.modules()) {
-                    requireQuantized(checkpoint, module, layer, config.quantization().get(), configJson);
-                    quantized.add(config.spec(module, layer).name());
+                    quantized.put(
+                            config.spec(module, layer).name(),
+                            () -> requireQuantized(checkpoint, module, of, quantization, configJson));
                 }
             }
-        }
+        });
+        Set<String> expected = new HashSet<>();
         for (TensorSpec spec : config.tensors()) {
             expected.add(spec.name());
-            if (!quantized.contains(spec.name())) {
-                requireFloat(checkpoint, spec.name(), spec.shape());
-            }
+            quantized
+                    .getOrDefault(spec.name(), () -> requireFloat(checkpoint, spec.name(), spec.shape()))
+                    .run();
         }
         for (String name : checkpoint.names()) {
             refuseIfItWouldMatter(checkpoint, name, expected);
