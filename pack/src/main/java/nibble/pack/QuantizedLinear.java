@@ -1,5 +1,8 @@
 package nibble.pack;
 
+import java.util.Arrays;
+import java.util.List;
+
 /**
  * A linear layer of 4-bit codes. Weight [row, column] is {@code (code − zero) · scale}, rounded once to fp16, with one zero
  * and one fp16 scale per row and group of consecutive input columns: what loaders that compute in fp16 reconstruct.
@@ -88,6 +91,44 @@ public final class QuantizedLinear implements PackedLinear {
     /** Scales [outFeatures, groups] as fp16 bits; not a copy. */
     public short[] scales() {
         return scales;
+    }
+
+    /** A copy of {@code count} rows from {@code first} on: one of the linears that are fused in this one. */
+    public QuantizedLinear rows(int first, int count) {
+        int rowBytes = inFeatures / 2;
+        return new QuantizedLinear(
+                count,
+                inFeatures,
+                spec(),
+                Arrays.copyOfRange(codes, first * rowBytes, (first + count) * rowBytes),
+                Arrays.copyOfRange(zeros, first * groups, (first + count) * groups),
+                Arrays.copyOfRange(scales, first * groups, (first + count) * groups));
+    }
+
+    /** Linears of one input and one spec fused into one, the rows of each after those of the one before. */
+    public static QuantizedLinear stacked(List<QuantizedLinear> parts) {
+        QuantizedLinear first = parts.getFirst();
+        if (parts.size() == 1) {
+            return first;
+        }
+        int rows = parts.stream().mapToInt(QuantizedLinear::outFeatures).sum();
+        QuantizedLinear all = blank(rows, first.inFeatures, first.spec());
+        int row = 0;
+        for (QuantizedLinear part : parts) {
+            if (part.inFeatures != first.inFeatures || part.groupSize != first.groupSize) {
+                throw new IllegalArgumentException("linears of " + part.inFeatures + " and " + first.inFeatures
+                        + " in-features, group sizes " + part.groupSize + " and " + first.groupSize + ", cannot be fused");
+            }
+            System.arraycopy(part.codes, 0, all.codes, row * (all.inFeatures / 2), part.codes.length);
+            System.arraycopy(part.zeros, 0, all.zeros, row * all.groups, part.zeros.length);
+            System.arraycopy(part.scales, 0, all.scales, row * all.groups, part.scales.length);
+            row += part.outFeatures;
+        }
+        return all;
+    }
+
+    private QuantizationSpec spec() {
+        return new QuantizationSpec(4, groups == 1 ? QuantizationSpec.WHOLE_ROW : groupSize);
     }
 
     /** The code 0…15 of one weight. */

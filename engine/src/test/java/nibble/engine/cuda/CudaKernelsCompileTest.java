@@ -32,6 +32,7 @@ class CudaKernelsCompileTest {
         "attention.cu, -DHEAD_DIM=64",
         "attention.cu, -DHEAD_DIM=128",
         "attention.cu, -DHEAD_DIM=256",
+        "attention.cu, -DHEAD_DIM=96 -DSLIDING_WINDOW=2047",
         "w4_repack.cu, -DGROUP_SIZE=0",
         "w4_dequantize.cu, -DGROUP_SIZE=64",
         "w4_linear.cu, -DGROUP_SIZE=128 -DROWS=8",
