@@ -61,9 +61,8 @@ class EveryArchitectureTest {
         assertSameConfig(model, awq);
         run("verify", awq, "--against", model);
         run("card", awq, "--repo", "org/" + name + "-AWQ");
-        assertThat(awq.resolve("README.md"))
-                .content()
-                .contains("model_type: " + JSON.readTree(model.resolve("config.json").toFile()).get("model_type").asText());
+        String type = JSON.readTree(model.resolve("config.json").toFile()).get("model_type").asText();
+        assertThat(awq.resolve("README.md")).content().contains("model_type: \"" + type + "\"");
         JsonNode plan = json("plan", model, "--group-size", "32", "--json", "-");
         assertThat(plan.get("weight_file_bytes").asLong()).isEqualTo(Files.size(awq.resolve("model.safetensors")));
 
