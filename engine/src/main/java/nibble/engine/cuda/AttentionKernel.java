@@ -46,7 +46,7 @@ final class AttentionKernel {
             CudaStream stream, AttentionShape shape, int sequences, Rows rows, int firstPosition, KeyRows seen) {
         requireHeadSize(shape);
         // A window that hides none of these keys is none: most sequences are shorter than their model's.
-        Map<String, Integer> constants = shape.firstSeen(firstPosition + query.rows() / sequences - 1) == 0
+        Map<String, Integer> constants = shape.firstSeen(firstPosition + rows.count() - 1) == 0
                 ? Map.of("HEAD_DIM", shape.headDim())
                 : Map.of("HEAD_DIM", shape.headDim(), "SLIDING_WINDOW", shape.window());
         Tiling tiling = tilings.computeIfAbsent(constants, _ -> {
