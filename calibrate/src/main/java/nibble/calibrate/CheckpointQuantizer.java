@@ -16,6 +16,7 @@ import nibble.convert.TensorNames;
 import nibble.convert.UnfinishedOutput;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.pack.AwqCheckpointPlan;
 import nibble.pack.AwqCheckpointWriter;
 import nibble.pack.PackedTensor;
@@ -27,7 +28,7 @@ public final class CheckpointQuantizer {
 
     private CheckpointQuantizer() {}
 
-    /** As {@link #quantize(QuantizationJob, Path, boolean, Backend, ProgressListener, StopSignal)}, from the beginning. */
+    /** As {@link #quantize(QuantizationJob, Path, boolean, QuantizationDevices, ProgressListener, StopSignal)}, from the beginning. */
     public static QuantizationReport quantize(
             Checkpoint source,
             Path out,
@@ -36,7 +37,12 @@ public final class CheckpointQuantizer {
             Backend backend,
             ProgressListener listener) {
         return quantize(
-                new QuantizationJob(source, blocks, options), out, false, backend, listener, new StopSignal());
+                new QuantizationJob(source, blocks, options),
+                out,
+                false,
+                QuantizationDevices.of(backend),
+                listener,
+                new StopSignal());
     }
 
     /**
@@ -47,6 +53,7 @@ public final class CheckpointQuantizer {
      * <p>Nothing is left behind of a run that failed before its first layer was durable, or for bad input.
      *
      * @param out must not exist yet, or be empty
+     * @param devices not closed
      * @param resume whether to go on with an unfinished run; without one, this begins from the beginning
      * @throws BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a weight is not
      *     finite
@@ -56,7 +63,12 @@ public final class CheckpointQuantizer {
      * @throws StoppedException if {@code stop} was raised
      */
     public static QuantizationReport quantize(
-            QuantizationJob job, Path out, boolean resume, Backend backend, ProgressListener listener, StopSignal stop) {
+            QuantizationJob job,
+            Path out,
+            boolean resume,
+            QuantizationDevices devices,
+            ProgressListener listener,
+            StopSignal stop) {
         Quantizer.requireFits(
                 job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
         if (resume && UnfinishedOutput.removeRestOfFinished(out)) {
@@ -65,7 +77,7 @@ public final class CheckpointQuantizer {
         }
         AwqCheckpointPlan plan =
                 AwqCheckpointPlan.of(job.source().config(), job.options().spec(), job.options().maxShardBytes());
-        CheckpointJournal journal = CheckpointJournal.open(job, out, plan, backend, resume, listener::note);
+        CheckpointJournal journal = CheckpointJournal.open(job, out, plan, devices, resume, listener::note);
         int layers = job.source().config().layers();
         boolean keep = false;
         try {
@@ -77,13 +89,7 @@ public final class CheckpointQuantizer {
                                 : "resuming after layer " + done + " of " + layers);
             }
             QuantizationReport report =
-                    Quantizer.run(
-                            job,
-                            backend,
-                            (layer, quantized) -> pack(job.source().config(), layer, quantized),
-                            journal,
-                            listener,
-                            stop);
+                    Quantizer.run(job, devices, packer(job.source().config()), journal, listener, stop);
             journal.commit(report);
             return report;
         } catch (ResumeException e) {
@@ -111,6 +117,11 @@ public final class CheckpointQuantizer {
                 ? "no layer was finished, so nothing is kept"
                 : done + " of " + layers + " layers are safe in " + journal.state()
                         + "; run the same command with --resume to go on";
+    }
+
+    /** All tensors of a layer in the AWQ layout. */
+    public static LayerPacker packer(LlamaConfig config) {
+        return (layer, quantized) -> pack(config, layer, quantized);
     }
 
     private static List<PackedTensor> pack(LlamaConfig config, int layer, QuantizedLayer quantized) {

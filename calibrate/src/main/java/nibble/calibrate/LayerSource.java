@@ -2,6 +2,7 @@ package nibble.calibrate;
 
 import java.nio.file.Path;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
@@ -9,63 +10,76 @@ import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.StoredLinear;
 import nibble.convert.TensorNames;
+import nibble.engine.DecoderLayer;
+import nibble.engine.DenseWeight;
+import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.pack.Half;
+import nibble.pack.QuantizationSpec;
 import nibble.pack.WeightReader;
 
 /**
- * The original weights of one decoder layer as floats, all known to be finite.
+ * The original weights of one decoder layer, all known to be finite. Owns the linears.
  *
  * @param inputNorm gain of the norm before attention: what the checkpoint stores, plus {@code normOffset}
  * @param postAttentionNorm gain of the norm before the MLP
  * @param normOffset what the stored weight of a norm lacks of its gain
- * @param linears unscaled
+ * @param linears where the backend computes
  * @param biases of the linears that have one
  * @param queryNorm of the query heads; empty where there is none
  * @param keyNorm of the key heads; empty where there is none
  * @param stored where each linear's weight lies
- * @param files the same in files, for messages
  */
 record LayerSource(
         int layer,
         float[] inputNorm,
         float[] postAttentionNorm,
         float normOffset,
-        Map<LlamaLinear, ScaledLinear> linears,
+        Map<LlamaLinear, LinearQuantizer> linears,
         Map<LlamaLinear, float[]> biases,
         float[] queryNorm,
         float[] keyNorm,
-        Map<LlamaLinear, StoredLinear> stored,
-        Map<LlamaLinear, Path> files) {
+        Map<LlamaLinear, StoredLinear> stored)
+        implements AutoCloseable {
 
-    /** @throws BadCheckpointException if a weight is not finite or a norm is too large for fp16 */
-    static LayerSource read(Checkpoint checkpoint, int layer) {
+    /**
+     * Takes a layer of the feed.
+     *
+     * @param placed on each device
+     * @throws BadCheckpointException if a weight is not finite or a norm or bias is too large for fp16
+     */
+    static LayerSource of(
+            Checkpoint checkpoint,
+            int layer,
+            List<DecoderLayer> placed,
+            QuantizationDevices devices,
+            QuantizationSpec spec) {
         LlamaConfig config = checkpoint.config();
-        Map<LlamaLinear, ScaledLinear> linears = new EnumMap<>(LlamaLinear.class);
-        Map<LlamaLinear, float[]> biases = new EnumMap<>(LlamaLinear.class);
-        Map<LlamaLinear, StoredLinear> stored = new EnumMap<>(LlamaLinear.class);
-        Map<LlamaLinear, Path> files = new EnumMap<>(LlamaLinear.class);
-        for (LlamaLinear linear : LlamaLinear.values()) {
-            StoredLinear where = config.stored(linear, layer);
-            Path file = checkpoint.fileOf(where.weight());
-            float[] weights = WeightReader.floats(where.weight(checkpoint), file);
-            config.bias(linear, layer).ifPresent(bias -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
-            stored.put(linear, where);
-            files.put(linear, file);
-            linears.put(linear, ScaledLinear.of(weights, config.outFeatures(linear), config.inFeatures(linear)));
-        }
         float offset = config.architecture().normOffset();
         boolean heads = config.architecture().normalizesHeads();
+        float[] inputNorm = gain(vector(checkpoint, TensorNames.inputNorm(layer), "norms"), offset);
+        float[] postAttentionNorm = gain(vector(checkpoint, TensorNames.postAttentionNorm(layer), "norms"), offset);
+        float[] queryNorm = heads ? vector(checkpoint, TensorNames.queryNorm(layer), "norms") : new float[0];
+        float[] keyNorm = heads ? vector(checkpoint, TensorNames.keyNorm(layer), "norms") : new float[0];
+        Map<LlamaLinear, float[]> biases = new EnumMap<>(LlamaLinear.class);
+        for (LlamaLinear linear : config.biases()) {
+            config.bias(linear, layer).ifPresent(bias -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
+        }
+        Map<LlamaLinear, LinearQuantizer> linears = new EnumMap<>(LlamaLinear.class);
+        Map<LlamaLinear, StoredLinear> stored = new EnumMap<>(LlamaLinear.class);
+        for (LlamaLinear linear : LlamaLinear.values()) {
+            StoredLinear where = config.stored(linear, layer);
+            stored.put(linear, where);
+            linears.put(
+                    linear,
+                    devices.quantizer(
+                            placed.stream().map(there -> there.weight(linear)).toList(),
+                            new DenseWeight(where.weight(checkpoint)),
+                            checkpoint.fileOf(where.weight()),
+                            spec));
+        }
         return new LayerSource(
-                layer,
-                gain(vector(checkpoint, TensorNames.inputNorm(layer), "norms"), offset),
-                gain(vector(checkpoint, TensorNames.postAttentionNorm(layer), "norms"), offset),
-                offset,
-                linears,
-                biases,
-                heads ? vector(checkpoint, TensorNames.queryNorm(layer), "norms") : new float[0],
-                heads ? vector(checkpoint, TensorNames.keyNorm(layer), "norms") : new float[0],
-                stored,
-                files);
+                layer, inputNorm, postAttentionNorm, offset, linears, biases, queryNorm, keyNorm, stored);
     }
 
     private static float[] gain(float[] weight, float offset) {
@@ -89,16 +103,8 @@ record LayerSource(
         return values;
     }
 
-    ScaledLinear linear(LlamaLinear linear) {
-        ScaledLinear found = linears.get(linear);
-        if (found == null) {
-            throw new IllegalStateException("layer without " + linear.path());
-        }
-        return found;
-    }
-
-    Path file(LlamaLinear linear) {
-        Path found = files.get(linear);
+    LinearQuantizer linear(LlamaLinear linear) {
+        LinearQuantizer found = linears.get(linear);
         if (found == null) {
             throw new IllegalStateException("layer without " + linear.path());
         }
@@ -112,5 +118,10 @@ record LayerSource(
             throw new IllegalStateException("layer without " + linear.path());
         }
         return found.label();
+    }
+
+    @Override
+    public void close() {
+        linears.values().forEach(LinearQuantizer::close);
     }
 }
