@@ -5,7 +5,7 @@ import nibble.pack.Half;
 /**
  * An fp16 norm as stored, with a scale divided out, and the scale that makes the product exact again.
  *
- * @param norm fp16 bits
+ * @param norm as stored, fp16 bits
  * @param effective what the columns behind the norm are multiplied by
  */
 record FoldedNorm(short[] norm, float[] effective) {

@@ -60,13 +60,17 @@ record LayerSource(
         boolean heads = config.architecture().normalizesHeads();
         float[] inputNorm = gain(vector(checkpoint, TensorNames.inputNorm(layer), "norms"), offset);
         float[] postAttentionNorm = gain(vector(checkpoint, TensorNames.postAttentionNorm(layer), "norms"), offset);
+        float[] queryNorm = heads ? vector(checkpoint, TensorNames.queryNorm(layer), "norms") : new float[0];
+        float[] keyNorm = heads ? vector(checkpoint, TensorNames.keyNorm(layer), "norms") : new float[0];
         Map<LlamaLinear, float[]> biases = new EnumMap<>(LlamaLinear.class);
-        Map<LlamaLinear, StoredLinear> stored = new EnumMap<>(LlamaLinear.class);
+        for (LlamaLinear linear : config.biases()) {
+            config.bias(linear, layer).ifPresent(bias -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
+        }
         Map<LlamaLinear, LinearQuantizer> linears = new EnumMap<>(LlamaLinear.class);
+        Map<LlamaLinear, StoredLinear> stored = new EnumMap<>(LlamaLinear.class);
         for (LlamaLinear linear : LlamaLinear.values()) {
             StoredLinear where = config.stored(linear, layer);
             stored.put(linear, where);
-            config.bias(linear, layer).ifPresent(bias -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
             linears.put(
                     linear,
                     devices.quantizer(
@@ -76,15 +80,7 @@ record LayerSource(
                             spec));
         }
         return new LayerSource(
-                layer,
-                inputNorm,
-                postAttentionNorm,
-                offset,
-                linears,
-                biases,
-                heads ? vector(checkpoint, TensorNames.queryNorm(layer), "norms") : new float[0],
-                heads ? vector(checkpoint, TensorNames.keyNorm(layer), "norms") : new float[0],
-                stored);
+                layer, inputNorm, postAttentionNorm, offset, linears, biases, queryNorm, keyNorm, stored);
     }
 
     /** The weight on the host, under the name that messages call it by. */

@@ -61,7 +61,7 @@ public record QuantizedLayer(
 
     /** A module, of the linears that it fuses. */
     public QuantizedLinear module(LinearModule module) {
-        return QuantizedLinear.stacked(module.parts().stream().map(this::linear).toList());
+        return QuantizedLinear.ofRows(module.parts().stream().map(this::linear).toList());
     }
 
     /** One of the seven. */

@@ -21,6 +21,10 @@ public final class RandomModel {
     private RandomModel() {}
 
     static LlamaConfig config(Rope.Scaling scaling, int maxPositions) {
+        return config(scaling, maxPositions, LlamaConfig.NO_WINDOW);
+    }
+
+    static LlamaConfig config(Rope.Scaling scaling, int maxPositions, int window) {
         return new LlamaConfig(
                 Architecture.LLAMA,
                 48,
@@ -33,7 +37,7 @@ public final class RandomModel {
                 maxPositions,
                 1e-5,
                 new Rope(10000, scaling),
-                LlamaConfig.NO_WINDOW,
+                window,
                 Set.of(),
                 false,
                 DType.F32,

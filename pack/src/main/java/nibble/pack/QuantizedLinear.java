@@ -52,6 +52,30 @@ public final class QuantizedLinear implements PackedLinear {
                 new short[outFeatures * groups]);
     }
 
+    /** One linear of the rows of several, in order. */
+    public static QuantizedLinear ofRows(List<QuantizedLinear> parts) {
+        QuantizedLinear first = parts.getFirst();
+        if (parts.size() == 1) {
+            return first;
+        }
+        int rows = parts.stream().mapToInt(QuantizedLinear::outFeatures).sum();
+        QuantizedLinear whole = blank(rows, first.inFeatures, first.spec());
+        int codesAt = 0;
+        int slotsAt = 0;
+        for (QuantizedLinear part : parts) {
+            if (part.inFeatures != first.inFeatures || part.groupSize != first.groupSize) {
+                throw new IllegalArgumentException("linears of " + part.inFeatures + " and " + first.inFeatures
+                        + " in-features, group sizes " + part.groupSize + " and " + first.groupSize + ", cannot be one");
+            }
+            System.arraycopy(part.codes, 0, whole.codes, codesAt, part.codes.length);
+            System.arraycopy(part.zeros, 0, whole.zeros, slotsAt, part.zeros.length);
+            System.arraycopy(part.scales, 0, whole.scales, slotsAt, part.scales.length);
+            codesAt += part.codes.length;
+            slotsAt += part.zeros.length;
+        }
+        return whole;
+    }
+
     private static void require(String what, int found, long expected) {
         if (found != expected) {
             throw new IllegalArgumentException(what + ": " + found + " elements given, " + expected + " expected");
@@ -103,28 +127,6 @@ public final class QuantizedLinear implements PackedLinear {
                 Arrays.copyOfRange(codes, first * rowBytes, (first + count) * rowBytes),
                 Arrays.copyOfRange(zeros, first * groups, (first + count) * groups),
                 Arrays.copyOfRange(scales, first * groups, (first + count) * groups));
-    }
-
-    /** Linears of one input and one spec fused into one, the rows of each after those of the one before. */
-    public static QuantizedLinear stacked(List<QuantizedLinear> parts) {
-        QuantizedLinear first = parts.getFirst();
-        if (parts.size() == 1) {
-            return first;
-        }
-        int rows = parts.stream().mapToInt(QuantizedLinear::outFeatures).sum();
-        QuantizedLinear all = blank(rows, first.inFeatures, first.spec());
-        int row = 0;
-        for (QuantizedLinear part : parts) {
-            if (part.inFeatures != first.inFeatures || part.groupSize != first.groupSize) {
-                throw new IllegalArgumentException("linears of " + part.inFeatures + " and " + first.inFeatures
-                        + " in-features, group sizes " + part.groupSize + " and " + first.groupSize + ", cannot be fused");
-            }
-            System.arraycopy(part.codes, 0, all.codes, row * (all.inFeatures / 2), part.codes.length);
-            System.arraycopy(part.zeros, 0, all.zeros, row * all.groups, part.zeros.length);
-            System.arraycopy(part.scales, 0, all.scales, row * all.groups, part.scales.length);
-            row += part.outFeatures;
-        }
-        return all;
     }
 
     private QuantizationSpec spec() {
