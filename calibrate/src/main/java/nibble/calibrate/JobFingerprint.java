@@ -15,7 +15,6 @@ import nibble.convert.Sha256;
 import nibble.convert.SafetensorsFile;
 import nibble.convert.Version;
 import nibble.datasets.TokenBlocks;
-import nibble.engine.Backend;
 
 /**
  * Everything that decides the output's bytes and can be told before the work, as names and values in words. The weights
@@ -23,12 +22,13 @@ import nibble.engine.Backend;
  */
 record JobFingerprint(Map<String, String> values) {
 
-    static JobFingerprint of(QuantizationJob job, Backend backend) {
+    /** @param arithmetic of the devices, as {@link nibble.engine.Backend#arithmetic} has it */
+    static JobFingerprint of(QuantizationJob job, String arithmetic) {
         Map<String, String> values = new LinkedHashMap<>();
         values.put("Nibble's version", Version.NIBBLE);
         // Elementary functions differ in the last digit between releases of Java and kinds of processor.
         values.put("Java and processor", Runtime.version() + " " + System.getProperty("os.arch"));
-        values.put("device", kind(backend.description()));
+        values.put("device", arithmetic);
         values.put("--method", job.options().method().label());
         values.put("--bits", String.valueOf(job.options().spec().bits()));
         values.put("--group-size", String.valueOf(job.options().spec().groupSize()));
@@ -36,14 +36,6 @@ record JobFingerprint(Map<String, String> values) {
         values.put("calibration", job.blocks().map(JobFingerprint::describe).orElse("none"));
         addFiles(job.source(), values);
         return new JobFingerprint(values);
-    }
-
-    /** A device's description without what may change: threads, the card's number, its free memory. */
-    private static String kind(String description) {
-        return description
-                .replaceFirst(", \\d+ threads?$", "")
-                .replaceFirst("^cuda:\\d+", "cuda")
-                .replaceFirst(", [\\d.]+ GB free$", "");
     }
 
     private static String describe(TokenBlocks blocks) {

@@ -5,6 +5,18 @@ package nibble.engine;
  */
 public final class ReferenceBackend extends HostBackend {
 
+    private final Workers workers = new Workers(1);
+
+    @Override
+    Workers workers() {
+        return workers;
+    }
+
+    @Override
+    public String arithmetic() {
+        return "reference: plain loops, double sums";
+    }
+
     @Override
     public String description() {
         return "reference: plain loops, double sums, 1 thread";

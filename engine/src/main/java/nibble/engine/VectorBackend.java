@@ -28,8 +28,18 @@ public final class VectorBackend extends HostBackend {
     }
 
     @Override
+    Workers workers() {
+        return workers;
+    }
+
+    @Override
+    public String arithmetic() {
+        return "cpu: Vector API, " + Lanes.bits() + "-bit vectors";
+    }
+
+    @Override
     public String description() {
-        return "cpu: Vector API, " + Lanes.bits() + "-bit vectors, " + workers.threads()
+        return arithmetic() + ", " + workers.threads()
                 + (workers.threads() == 1 ? " thread" : " threads");
     }
 

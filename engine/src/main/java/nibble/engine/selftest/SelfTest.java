@@ -9,8 +9,8 @@ import nibble.engine.AttentionShape;
 import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
+import nibble.engine.LayerFeed;
 import nibble.engine.Matrix;
-import nibble.engine.PlacedLayer;
 import nibble.engine.QuantizedWeight;
 import nibble.engine.ReferenceBackend;
 import nibble.engine.RotaryTable;
@@ -236,8 +236,8 @@ public final class SelfTest {
                     weight(group, mlp, hidden),
                     weight(group, mlp, hidden),
                     weight(group, hidden, in));
-            try (PlacedLayer placed = backend.place(layer)) {
-                DecoderLayer there = placed.layer();
+            try (LayerFeed feed = backend.feed(_ -> layer, 1)) {
+                DecoderLayer there = feed.layer(0);
                 for (int rows : new int[] {1, 130}) {
                     group(
                             comparison, rows, List.of(layer.q(), layer.k(), layer.v()),
