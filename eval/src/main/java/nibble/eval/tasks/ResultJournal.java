@@ -96,9 +96,11 @@ public final class ResultJournal implements AutoCloseable {
             return;
         }
         List<String> lines = new String(bytes, 0, whole, StandardCharsets.UTF_8).lines().toList();
+        int number = 1;
         try {
             requireSame(file, EvaluationJson.parseLine(lines.getFirst(), JOB), job);
             for (String line : lines.subList(1, lines.size())) {
+                number++;
                 Entry entry = EvaluationJson.parseLine(line, Entry.class);
                 finished.computeIfAbsent(entry.task(), _ -> new LinkedHashMap<>())
                         .put(entry.result().document(), entry.result());
@@ -107,7 +109,7 @@ public final class ResultJournal implements AutoCloseable {
         } catch (JsonProcessingException e) {
             throw new BadDatasetException(
                     "%s: line %d is no journal's: %s; delete the file to begin again"
-                            .formatted(file, entries + 2, e.getOriginalMessage()),
+                            .formatted(file, number, e.getOriginalMessage()),
                     e);
         }
     }
