@@ -15,6 +15,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import nibble.datasets.BadDatasetException;
 import org.jspecify.annotations.Nullable;
 
@@ -27,7 +28,12 @@ public final class ResultJournal implements AutoCloseable {
     private static final TypeReference<LinkedHashMap<String, String>> JOB = new TypeReference<>() {};
 
     /** A finished document of a task. */
-    record Entry(String task, DocumentResult result) {}
+    record Entry(String task, DocumentResult result) {
+        Entry {
+            Objects.requireNonNull(task, "task");
+            Objects.requireNonNull(result, "result");
+        }
+    }
 
     private final @Nullable Path file;
     private final @Nullable FileChannel channel;
