@@ -5,8 +5,6 @@ import static jcuda.driver.JCudaDriver.cuMemsetD32Async;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
-import java.util.Arrays;
-import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -54,7 +52,6 @@ public final class CudaBackend implements Backend {
     /** Elements that a thread of the host converts at a time. */
     private static final int SLICE = 1 << 16;
 
-    private static final int MOST_NORMS = 1024;
     private static final int READ_REPEATS = 10;
 
     private final CudaDevice device;
@@ -68,9 +65,7 @@ public final class CudaBackend implements Backend {
     private final WeightUpload upload;
     private final HostTransfers transfers = new HostTransfers(stream);
     private final QuantizationScratch quantizationScratch;
-    private final Map<float[], DeviceMemory.Buffer> norms = new IdentityHashMap<>();
-    private final Map<float[], DeviceMemory.Buffer> halfNorms = new IdentityHashMap<>();
-    private final Map<RotaryTable, DeviceMemory.Buffer> rotaryTables = new IdentityHashMap<>();
+    private final KeptVectors vectors;
 
     private CudaBackend(CudaDevice device, long memoryLimit, Workers workers) {
         this.device = device;
@@ -83,6 +78,7 @@ public final class CudaBackend implements Backend {
         this.attention = new AttentionKernel(kernels);
         this.upload = new WeightUpload(memory, kernels, workers);
         this.quantizationScratch = new QuantizationScratch(memory, stream);
+        this.vectors = new KeptVectors(memory, transfers, stream);
     }
 
     /**
@@ -208,6 +204,14 @@ public final class CudaBackend implements Backend {
 
     Cublas cublas() {
         return cublas;
+    }
+
+    WeightUpload upload() {
+        return upload;
+    }
+
+    KeptVectors vectors() {
+        return vectors;
     }
 
     HostTransfers transfers() {
@@ -384,7 +388,7 @@ public final class CudaBackend implements Backend {
         Extents.require("embed", "out", out, ids.length, embedding.inFeatures());
         Extents.ids(embedding, ids);
         CudaMatrix to = CudaMatrix.of(this, out, false);
-        try (Dense table = dense(embedding);
+        try (WeightInUse<CudaWeight.Dense> table = WeightInUse.dense(embedding, this);
                 DeviceMemory.Buffer list = memory.allocate(4L * ids.length, "token ids")) {
             bring(MemorySegment.ofArray(ids), list);
             kernels.kernel("elementwise.cu", "embed", Map.of())
@@ -393,45 +397,11 @@ public final class CudaBackend implements Backend {
                             Kernel.Grid.of(ids.length),
                             THREADS,
                             0,
-                            table.weight.address(),
+                            table.weight().address(),
                             list.address(),
                             to.columns(),
                             to.address());
         }
-    }
-
-    /** A weight on the card for the length of one operation: placed before, or brought and given back. */
-    private final class Dense implements AutoCloseable {
-        final CudaWeight.Dense weight;
-        private final Optional<DeviceMemory.Buffer> brought;
-
-        Dense(CudaWeight.Dense weight, Optional<DeviceMemory.Buffer> brought) {
-            this.weight = weight;
-            this.brought = brought;
-        }
-
-        @Override
-        public void close() {
-            brought.ifPresent(buffer -> {
-                stream.synchronize();
-                buffer.close();
-            });
-        }
-    }
-
-    private Dense dense(Weight weight) {
-        return switch (weight) {
-            case CudaWeight.Dense placed -> new Dense(placed, Optional.empty());
-            case DenseWeight host -> {
-                DeviceMemory.Buffer buffer =
-                        memory.allocate(2L * host.outFeatures() * host.inFeatures(), host.name());
-                stream.synchronize();
-                CudaWeight.Dense placed = upload.dense(host, buffer, 0);
-                upload.stream().synchronize();
-                yield new Dense(placed, Optional.of(buffer));
-            }
-            default -> throw new IllegalArgumentException(weight.name() + ": an unquantized weight is expected");
-        };
     }
 
     @Override
@@ -456,7 +426,7 @@ public final class CudaBackend implements Backend {
                         THREADS,
                         0,
                         CudaMatrix.of(this, x, false).address(),
-                        norm(weight).address(),
+                        vectors.single(weight).address(),
                         (float) epsilon,
                         weight.length,
                         CudaMatrix.of(this, out, false).address());
@@ -471,7 +441,7 @@ public final class CudaBackend implements Backend {
                         new Kernel.Grid((bias.length + THREADS - 1) / THREADS, into.rows(), 1),
                         THREADS,
                         0,
-                        norm(bias).address(),
+                        vectors.single(bias).address(),
                         CudaMatrix.of(this, into, false).address(),
                         bias.length);
     }
@@ -489,33 +459,6 @@ public final class CudaBackend implements Backend {
                         values.address(),
                         factor,
                         values.elements());
-    }
-
-    /** Norms and biases are small and used again and again: they stay, as long as there are not absurdly many. */
-    private DeviceMemory.Buffer norm(float[] weight) {
-        if (norms.size() >= MOST_NORMS && !norms.containsKey(weight)) {
-            stream.synchronize();
-            norms.values().forEach(DeviceMemory.Buffer::close);
-            norms.clear();
-        }
-        return norms.computeIfAbsent(weight, w -> {
-            DeviceMemory.Buffer buffer = memory.allocate(4L * w.length, "a norm");
-            bring(MemorySegment.ofArray(w), buffer);
-            return buffer;
-        });
-    }
-
-    /** A norm rounded to fp16, as the decode step reads it; kept like {@link #norm}. */
-    DeviceMemory.Buffer halfNorm(float[] weight) {
-        return halfNorms.computeIfAbsent(weight, w -> {
-            short[] halves = new short[w.length];
-            for (int i = 0; i < w.length; i++) {
-                halves[i] = Float.floatToFloat16(w[i]);
-            }
-            DeviceMemory.Buffer buffer = memory.allocate(2L * w.length, "a norm");
-            bring(MemorySegment.ofArray(halves), buffer);
-            return buffer;
-        });
     }
 
     @Override
@@ -537,38 +480,15 @@ public final class CudaBackend implements Backend {
             case CudaWeight.Nibbles nibbles -> products.multiply(in, List.of(nibbles), List.of(to), this, accumulate);
             case CudaWeight.Dense placed -> products.multiply(in, placed, to, accumulate);
             case DenseWeight host -> {
-                try (Dense placed = dense(host)) {
-                    products.multiply(in, placed.weight, to, accumulate);
+                try (WeightInUse<CudaWeight.Dense> placed = WeightInUse.dense(host, this)) {
+                    products.multiply(in, placed.weight(), to, accumulate);
                 }
             }
             default -> {
-                try (NibblesForOneUse placed = new NibblesForOneUse(weight)) {
-                    products.multiply(in, List.of(placed.weight), List.of(to), this, accumulate);
+                try (WeightInUse<CudaWeight.Nibbles> placed = WeightInUse.nibbles(weight, this)) {
+                    products.multiply(in, List.of(placed.weight()), List.of(to), this, accumulate);
                 }
             }
-        }
-    }
-
-    /** A 4-bit weight of the host, on the card for the length of one operation. */
-    private final class NibblesForOneUse implements AutoCloseable {
-        final CudaWeight.Nibbles weight;
-        private final DeviceMemory.Buffer buffer;
-
-        NibblesForOneUse(Weight host) {
-            int groupSize = CudaLayer.groupSize(host);
-            int in = NibbleMatrix.requireFits(host.name(), host.inFeatures());
-            buffer = memory.allocate(NibbleMatrix.bytes(host.outFeatures(), in, groupSize), host.name());
-            NibbleMatrix matrix = new NibbleMatrix(host.outFeatures(), in, groupSize, buffer);
-            weight = new CudaWeight.Nibbles(host.name(), host.outFeatures(), matrix, 0, 8);
-            stream.synchronize();
-            upload.nibbles(host, weight);
-            upload.stream().synchronize();
-        }
-
-        @Override
-        public void close() {
-            device.synchronize();
-            buffer.close();
         }
     }
 
@@ -591,7 +511,7 @@ public final class CudaBackend implements Backend {
     @Override
     public void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
         Extents.rope(x, headDim, table, sequences, firstPosition);
-        DeviceMemory.Buffer angles = angles(table);
+        DeviceMemory.Buffer angles = vectors.angles(table);
         int perThread = 4;
         int threads = (x.columns() + perThread - 1) / perThread;
         kernels.kernel("elementwise.cu", "rope", Map.of())
@@ -607,30 +527,6 @@ public final class CudaBackend implements Backend {
                         angles.address() + 4L * table.cos().length,
                         firstPosition,
                         Math.max(1, x.rows() / sequences));
-    }
-
-    /** Cosines, then sines. The newest table stays. */
-    private DeviceMemory.Buffer angles(RotaryTable table) {
-        DeviceMemory.Buffer kept = rotaryTables.get(table);
-        if (kept != null) {
-            return kept;
-        }
-        stream.synchronize();
-        rotaryTables.values().forEach(DeviceMemory.Buffer::close);
-        rotaryTables.clear();
-        DeviceMemory.Buffer buffer = bringAngles(table);
-        rotaryTables.put(table, buffer);
-        return buffer;
-    }
-
-    /** Cosines, then sines; the caller's. */
-    DeviceMemory.Buffer bringAngles(RotaryTable table) {
-        int n = table.cos().length;
-        float[] both = Arrays.copyOf(table.cos(), 2 * n);
-        System.arraycopy(table.sin(), 0, both, n, n);
-        DeviceMemory.Buffer buffer = memory.allocate(8L * n, "the rotary table");
-        bring(MemorySegment.ofArray(both), buffer);
-        return buffer;
     }
 
     @Override
@@ -719,7 +615,7 @@ public final class CudaBackend implements Backend {
         CudaMatrix rows = CudaMatrix.of(this, x, false);
         int vocabulary = head.outFeatures();
         int chunk = (int) Math.clamp(LOGIT_BYTES / (4L * vocabulary), 1, Math.max(1, rows.rows()));
-        try (Dense weight = dense(head);
+        try (WeightInUse<CudaWeight.Dense> weight = WeightInUse.dense(head, this);
                 DeviceMemory.Buffer ids = memory.allocate(4L * next.length, "token ids");
                 CudaMatrix result = allocate(next.length, 1, true);
                 // Ids up to 2^24 are exact in fp32, and no vocabulary is larger.
@@ -735,7 +631,7 @@ public final class CudaBackend implements Backend {
                         rows.address(first),
                         Cublas.Type.F16,
                         rows.columns(),
-                        weight.weight.address(),
+                        weight.weight().address(),
                         rows.columns(),
                         logits.address(),
                         Cublas.Type.F32,

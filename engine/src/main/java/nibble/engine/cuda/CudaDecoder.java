@@ -73,13 +73,13 @@ final class CudaDecoder implements Decoder {
         DeviceMemory.Buffer partials = buffer(4L * heads * splits * (headDim + 2));
         DeviceMemory.Buffer tickets = zeros(4 * config.kvHeads() * headBlocks);
         DeviceMemory.Buffer barrier = zeros(8);
-        DeviceMemory.Buffer angles = backend.bringAngles(table);
+        DeviceMemory.Buffer angles = backend.vectors().bringAngles(table);
         buffers.add(angles);
         Kernel kernel = backend.kernels().kernel(FILE, "decode_step", constants);
         Object[] arguments = {
             layers.address(),
             dense(model.embedding()),
-            backend.halfNorm(model.finalNorm()).address(),
+            backend.vectors().half(model.finalNorm()).address(),
             dense(model.head()),
             angles.address(),
             angles.address() + 4L * table.cos().length,
@@ -166,8 +166,8 @@ final class CudaDecoder implements Decoder {
                 matrix(layer.o()),
                 matrix(layer.gate()),
                 matrix(layer.down()),
-                backend.halfNorm(layer.inputNorm()).address(),
-                backend.halfNorm(layer.postAttentionNorm()).address(),
+                backend.vectors().half(layer.inputNorm()).address(),
+                backend.vectors().half(layer.postAttentionNorm()).address(),
                 CudaMatrix.of(backend, cache.keys(i), false).address(),
                 CudaMatrix.of(backend, cache.values(i), false).address()
             };

@@ -1,0 +1,80 @@
+package nibble.engine.cuda;
+
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.IdentityHashMap;
+import java.util.Map;
+import nibble.engine.RotaryTable;
+
+/**
+ * Small vectors that are used again and again, by the array they came from: norms, biases, rotary tables. They stay on the card, as
+ * long as there are not absurdly many. Owns their buffers, but for {@link #bringAngles}.
+ */
+final class KeptVectors {
+    private static final int MOST = 1024;
+
+    private final DeviceMemory memory;
+    private final HostTransfers transfers;
+    private final CudaStream stream;
+    private final Map<float[], DeviceMemory.Buffer> singles = new IdentityHashMap<>();
+    private final Map<float[], DeviceMemory.Buffer> halves = new IdentityHashMap<>();
+    private final Map<RotaryTable, DeviceMemory.Buffer> angles = new IdentityHashMap<>();
+
+    KeptVectors(DeviceMemory memory, HostTransfers transfers, CudaStream stream) {
+        this.memory = memory;
+        this.transfers = transfers;
+        this.stream = stream;
+    }
+
+    /** In fp32. */
+    DeviceMemory.Buffer single(float[] vector) {
+        return kept(singles, vector, MemorySegment.ofArray(vector));
+    }
+
+    /** Rounded to fp16, as the decode step reads norms. */
+    DeviceMemory.Buffer half(float[] vector) {
+        short[] bits = new short[vector.length];
+        for (int i = 0; i < bits.length; i++) {
+            bits[i] = Float.floatToFloat16(vector[i]);
+        }
+        return kept(halves, vector, MemorySegment.ofArray(bits));
+    }
+
+    private DeviceMemory.Buffer kept(Map<float[], DeviceMemory.Buffer> buffers, float[] vector, MemorySegment values) {
+        if (buffers.size() >= MOST && !buffers.containsKey(vector)) {
+            forget(buffers);
+        }
+        return buffers.computeIfAbsent(vector, _ -> {
+            DeviceMemory.Buffer buffer = memory.allocate(values.byteSize(), "a norm or a bias");
+            transfers.bring(values, buffer);
+            return buffer;
+        });
+    }
+
+    /** Cosines, then sines. The newest table stays. */
+    DeviceMemory.Buffer angles(RotaryTable table) {
+        DeviceMemory.Buffer kept = angles.get(table);
+        if (kept == null) {
+            forget(angles);
+            kept = bringAngles(table);
+            angles.put(table, kept);
+        }
+        return kept;
+    }
+
+    /** Cosines, then sines; the caller's. */
+    DeviceMemory.Buffer bringAngles(RotaryTable table) {
+        int n = table.cos().length;
+        float[] both = Arrays.copyOf(table.cos(), 2 * n);
+        System.arraycopy(table.sin(), 0, both, n, n);
+        DeviceMemory.Buffer buffer = memory.allocate(8L * n, "the rotary table");
+        transfers.bring(MemorySegment.ofArray(both), buffer);
+        return buffer;
+    }
+
+    private void forget(Map<?, DeviceMemory.Buffer> buffers) {
+        stream.synchronize();
+        buffers.values().forEach(DeviceMemory.Buffer::close);
+        buffers.clear();
+    }
+}
