@@ -9,7 +9,8 @@ import java.util.List;
 import java.util.Optional;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
-import nibble.convert.LlamaLinear;
+import nibble.convert.LinearModule;
+import nibble.convert.LlamaConfig;
 import nibble.convert.OutputException;
 import nibble.convert.TensorNames;
 import nibble.convert.UnfinishedOutput;
@@ -88,7 +89,7 @@ public final class CheckpointQuantizer {
                                 : "resuming after layer " + done + " of " + layers);
             }
             QuantizationReport report =
-                    Quantizer.run(job, devices, CheckpointQuantizer::pack, journal, listener, stop);
+                    Quantizer.run(job, devices, packer(job.source().config()), journal, listener, stop);
             journal.commit(report);
             return report;
         } catch (ResumeException e) {
@@ -119,13 +120,23 @@ public final class CheckpointQuantizer {
     }
 
     /** All tensors of a layer in the AWQ layout. */
-    public static List<PackedTensor> pack(int layer, QuantizedLayer quantized) {
+    public static LayerPacker packer(LlamaConfig config) {
+        return (layer, quantized) -> pack(config, layer, quantized);
+    }
+
+    private static List<PackedTensor> pack(LlamaConfig config, int layer, QuantizedLayer quantized) {
         List<PackedTensor> tensors = new ArrayList<>();
         tensors.add(AwqCheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
-        for (LlamaLinear linear : LlamaLinear.values()) {
-            tensors.addAll(AwqCheckpointWriter.pack(linear, layer, quantized.linear(linear)));
-        }
         tensors.add(AwqCheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
+        for (LinearModule module : config.modules()) {
+            tensors.addAll(AwqCheckpointWriter.pack(module, layer, quantized.module(module)));
+        }
+        quantized.biases().forEach((linear, bias) -> config.bias(linear, layer)
+                .ifPresent(spec -> tensors.add(AwqCheckpointWriter.pack(spec.name(), bias))));
+        if (config.architecture().normalizesHeads()) {
+            tensors.add(AwqCheckpointWriter.pack(TensorNames.queryNorm(layer), quantized.queryNorm()));
+            tensors.add(AwqCheckpointWriter.pack(TensorNames.keyNorm(layer), quantized.keyNorm()));
+        }
         return tensors;
     }
 

@@ -8,8 +8,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.stream.Stream;
 import nibble.convert.DType;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
 import nibble.convert.QuantizedFormat;
 import nibble.convert.ShardPlan;
 import nibble.convert.TensorSpec;
@@ -39,11 +39,11 @@ public record AwqCheckpointPlan(QuantizationSpec spec, ShardPlan shards, String 
     private static List<TensorSpec> specs(LlamaConfig config, QuantizationSpec spec) {
         Map<String, List<TensorSpec>> packed = new HashMap<>();
         for (int layer = 0; layer < config.layers(); layer++) {
-            for (LlamaLinear linear : LlamaLinear.values()) {
-                TensorSpec weight = config.spec(linear, layer);
-                int out = Math.toIntExact(weight.shape().dim(0));
-                int in = Math.toIntExact(weight.shape().dim(1));
-                packed.put(weight.name(), AwqLayout.specs(linear.module(layer), out, in, spec));
+            for (LinearModule module : config.modules()) {
+                packed.put(
+                        config.spec(module, layer).name(),
+                        AwqLayout.specs(
+                                module.name(layer), config.outFeatures(module), config.inFeatures(module), spec));
             }
         }
         List<TensorSpec> specs = new ArrayList<>();

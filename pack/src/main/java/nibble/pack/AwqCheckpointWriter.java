@@ -12,7 +12,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
 import nibble.convert.Checkpoint;
-import nibble.convert.LlamaLinear;
+import nibble.convert.LinearModule;
 import nibble.convert.OutputException;
 import nibble.convert.Sha256;
 import nibble.convert.ShardedWriter;
@@ -53,17 +53,17 @@ public final class AwqCheckpointWriter implements AutoCloseable {
         return shards;
     }
 
-    /** The three tensors of a quantized linear. */
-    public static List<PackedTensor> pack(LlamaLinear linear, int layer, QuantizedLinear weights) {
+    /** The three tensors of a quantized module. */
+    public static List<PackedTensor> pack(LinearModule stored, int layer, QuantizedLinear weights) {
         AwqLayout.AwqTensors packed = AwqLayout.pack(weights);
-        String module = linear.module(layer);
+        String module = stored.name(layer);
         return List.of(
                 new PackedTensor(module + ".qweight", packed.qweight()),
                 new PackedTensor(module + ".qzeros", packed.qzeros()),
                 new PackedTensor(module + ".scales", packed.scales()));
     }
 
-    /** A tensor of fp16 bits, as a norm with scales folded in. */
+    /** A tensor of fp16 bits, as a norm or a bias with scales folded in. */
     public static PackedTensor pack(String name, short[] halves) {
         return new PackedTensor(name, AwqLayout.littleEndian(halves.clone()));
     }
@@ -73,9 +73,9 @@ public final class AwqCheckpointWriter implements AutoCloseable {
         shards.write(tensor.name(), tensor.data());
     }
 
-    /** Writes the three tensors of a quantized linear. */
-    public void write(LlamaLinear linear, int layer, QuantizedLinear weights) {
-        pack(linear, layer, weights).forEach(this::write);
+    /** Writes the three tensors of a quantized module. */
+    public void write(LinearModule module, int layer, QuantizedLinear weights) {
+        pack(module, layer, weights).forEach(this::write);
     }
 
     /** Writes a tensor of the source as fp16. */

@@ -17,8 +17,8 @@ import java.util.stream.Stream;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.DType;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
 import nibble.convert.OutputException;
 import nibble.convert.OutputFolder;
 import nibble.convert.QuantizationConfig;
@@ -105,6 +105,7 @@ public final class CheckpointConverter {
                 specs.size(),
                 underflows,
                 source.names().stream().filter(name -> !used.contains(name)).toList(),
+                List.of(),
                 (System.nanoTime() - start) / 1e9);
     }
 
@@ -121,8 +122,8 @@ public final class CheckpointConverter {
         Map<String, Item> linears = new LinkedHashMap<>();
         if (config.quantization().isPresent()) {
             for (int layer = 0; layer < config.layers(); layer++) {
-                for (LlamaLinear linear : LlamaLinear.values()) {
-                    linears.put(linear.module(layer) + ".weight", linear(linear, layer, config.quantization().get()));
+                for (LinearModule module : config.modules()) {
+                    linears.put(module.name(layer) + ".weight", linear(module, layer, config.quantization().get()));
                 }
             }
         } else if (target instanceof Target.Packed(QuantizedFormat format)) {
@@ -163,8 +164,8 @@ public final class CheckpointConverter {
         return converted.data();
     }
 
-    private Item linear(LlamaLinear linear, int layer, QuantizationConfig quantization) {
-        String module = linear.module(layer);
+    private Item linear(LinearModule linear, int layer, QuantizationConfig quantization) {
+        String module = linear.name(layer);
         long inputBytes = 0;
         for (String name : source.names()) {
             if (name.startsWith(module + ".") && !name.endsWith(".bias")) {
@@ -206,18 +207,18 @@ public final class CheckpointConverter {
     }
 
     private List<MemorySegment> repack(
-            LlamaLinear linear, int layer, QuantizedFormat format, QuantizationConfig quantization) {
+            LinearModule linear, int layer, QuantizedFormat format, QuantizationConfig quantization) {
         return switch (PackedLinears.read(source, linear, layer)) {
             case QuantizedLinear plain -> {
                 try {
                     yield PackedLinears.pack(format, plain, quantization.symmetric());
                 } catch (IllegalArgumentException e) {
-                    throw new BadCheckpointException(source.folder(), linear.module(layer) + ": " + e.getMessage(), e);
+                    throw new BadCheckpointException(source.folder(), linear.name(layer) + ": " + e.getMessage(), e);
                 }
             }
             case ActOrderLinear _ ->
                 throw new BadCheckpointException(
-                        source.folder(), linear.module(layer) + ": its columns are in order of activation (g_idx), which "
+                        source.folder(), linear.name(layer) + ": its columns are in order of activation (g_idx), which "
                                 + format.method() + " is not written with; convert to safetensors instead, which dequantizes");
         };
     }

@@ -94,7 +94,7 @@ public final class ModelCard {
         values.put("base_model", base);
         values.put("model_name", name);
         values.put("model_creator", base.contains("/") ? base.substring(0, base.indexOf('/')) : "");
-        values.put("model_type", "llama");
+        values.put("model_type", config.architecture().modelType());
         values.put("license", request.license().or(original::license).orElse(""));
         values.put("languages", original.languages());
         values.put("prompt_template", request.promptTemplate().orElse(""));

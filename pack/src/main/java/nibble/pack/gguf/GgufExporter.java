@@ -12,8 +12,11 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.DoubleConsumer;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
+import nibble.convert.HeadRows;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.OutputException;
@@ -22,6 +25,7 @@ import nibble.convert.Rope;
 import nibble.convert.Shape;
 import nibble.convert.TensorNames;
 import nibble.convert.TensorView;
+import nibble.convert.gguf.GgufNames;
 import nibble.convert.gguf.GgufType;
 import nibble.convert.gguf.GgufWriter;
 import nibble.convert.gguf.RopeFactors;
@@ -105,6 +109,7 @@ public final class GgufExporter {
                 items.size(),
                 List.of(),
                 List.of(),
+                MetadataOf.notes(config),
                 (System.nanoTime() - start) / 1e9);
     }
 
@@ -128,29 +133,25 @@ public final class GgufExporter {
         }
         for (int layer = 0; layer < config.layers(); layer++) {
             String block = "blk." + layer + ".";
-            items.add(vector(block + "attn_norm.weight", TensorNames.inputNorm(layer)));
-            items.add(vector(block + "ffn_norm.weight", TensorNames.postAttentionNorm(layer)));
-            for (LlamaLinear linear : LlamaLinear.values()) {
-                items.add(linear(block + name(linear) + ".weight", linear, layer));
+            items.add(norm(block + "attn_norm.weight", TensorNames.inputNorm(layer)));
+            items.add(norm(block + "ffn_norm.weight", TensorNames.postAttentionNorm(layer)));
+            if (config.architecture().normalizesHeads()) {
+                items.add(norm(block + "attn_q_norm.weight", TensorNames.queryNorm(layer)));
+                items.add(norm(block + "attn_k_norm.weight", TensorNames.keyNorm(layer)));
+            }
+            for (LinearModule module : config.modules()) {
+                items.add(linear(block + GgufNames.linear(module) + ".weight", module, layer));
+                for (LlamaLinear part : module.parts()) {
+                    config.bias(part, layer)
+                            .ifPresent(bias -> items.add(bias(block + GgufNames.bias(part), bias.name(), part)));
+                }
             }
         }
-        items.add(vector("output_norm.weight", TensorNames.FINAL_NORM));
+        items.add(norm("output_norm.weight", TensorNames.FINAL_NORM));
         if (!config.tiedEmbeddings()) {
             items.add(matrix("output.weight", TensorNames.HEAD, isExact() ? GgufType.F16 : mix.head(config)));
         }
         return items;
-    }
-
-    private static String name(LlamaLinear linear) {
-        return switch (linear) {
-            case Q -> "attn_q";
-            case K -> "attn_k";
-            case V -> "attn_v";
-            case O -> "attn_output";
-            case GATE -> "ffn_gate";
-            case UP -> "ffn_up";
-            case DOWN -> "ffn_down";
-        };
     }
 
     /** Whether codes and scales are kept, and then the tensors that are not 4-bit too. */
@@ -158,11 +159,42 @@ public final class GgufExporter {
         return mix == GgufMix.Q4_1 && config.quantization().isPresent();
     }
 
-    private Item vector(String name, String from) {
+    /** A norm is its gain in GGUF, whatever the checkpoint stores. */
+    private Item norm(String name, String from) {
+        float offset = config.architecture().normOffset();
+        return vector(name, from, values -> {
+            for (int i = 0; i < values.length; i++) {
+                values[i] += offset;
+            }
+            return values;
+        });
+    }
+
+    private Item bias(String name, String from, LlamaLinear linear) {
+        return vector(name, from, values -> interleaves(linear) ? interleaved(values) : values);
+    }
+
+    private float[] interleaved(float[] halves) {
+        float[] result = new float[halves.length];
+        for (int i = 0; i < halves.length; i++) {
+            result[i] = halves[(int) HeadRows.halves(i, config.headDim())];
+        }
+        return result;
+    }
+
+    private Item vector(String name, String from, UnaryOperator<float[]> change) {
         Shape shape = source.stored(from).orElseThrow().spec().shape();
-        return new Item(
-                new GgufWriter.Entry(name, GgufType.F32, shape),
-                () -> encoder(GgufType.F32, shape, checked(WeightRows.of(source.tensor(from)), from)));
+        WeightRows rows = (row, into) -> {
+            checked(WeightRows.of(source.tensor(from)), from).read(row, into);
+            System.arraycopy(change.apply(into.clone()), 0, into, 0, into.length);
+        };
+        return new Item(new GgufWriter.Entry(name, GgufType.F32, shape), () -> encoder(GgufType.F32, shape, rows));
+    }
+
+    /** Whether the rows of a linear are reordered. */
+    private boolean interleaves(LlamaLinear linear) {
+        return (linear == LlamaLinear.Q || linear == LlamaLinear.K)
+                && GgufNames.interleavesHeads(config.architecture());
     }
 
     private Item matrix(String name, String from, GgufType type) {
@@ -172,25 +204,24 @@ public final class GgufExporter {
                 () -> encoder(type, shape, checked(WeightRows.of(source.tensor(from)), from)));
     }
 
-    private Item linear(String name, LlamaLinear linear, int layer) {
-        GgufType type = mix.linear(linear, layer, config);
-        Shape shape = Shape.of(config.outFeatures(linear), config.inFeatures(linear));
-        return new Item(new GgufWriter.Entry(name, type, shape), () -> body(linear, layer, type, shape));
+    private Item linear(String name, LinearModule module, int layer) {
+        GgufType type = mix.linear(module, layer, config);
+        Shape shape = Shape.of(config.outFeatures(module), config.inFeatures(module));
+        return new Item(new GgufWriter.Entry(name, type, shape), () -> body(module, layer, type, shape));
     }
 
-    private Body body(LlamaLinear linear, int layer, GgufType type, Shape shape) {
-        boolean heads = linear == LlamaLinear.Q || linear == LlamaLinear.K;
-        String module = linear.module(layer);
+    private Body body(LinearModule module, int layer, GgufType type, Shape shape) {
+        // Where heads are reordered no linears are fused.
+        boolean heads = !module.isFused() && interleaves(module.parts().getFirst());
         if (config.quantization().isPresent()) {
-            var packed = PackedLinears.read(source, linear, layer);
+            var packed = PackedLinears.read(source, module, layer);
             if (isExact() && type == GgufType.Q4_1 && packed instanceof QuantizedLinear plain) {
                 ExactQ4 exact = new ExactQ4(plain);
-                return (row, into) ->
-                        exact.row(heads ? nibble.convert.HeadRows.halves(row, config.headDim()) : row, into);
+                return (row, into) -> exact.row(heads ? HeadRows.halves(row, config.headDim()) : row, into);
             }
             return encoder(type, shape, order(WeightRows.of(packed), heads));
         }
-        TensorView weight = source.tensor(module + ".weight");
+        TensorView weight = source.tensor(module.name(layer) + ".weight");
         return encoder(type, shape, order(checked(WeightRows.of(weight), weight.name()), heads));
     }
 
