@@ -15,6 +15,7 @@ import nibble.pack.CheckpointConverter.Target;
 import nibble.pack.ConversionReport;
 import nibble.pack.gguf.GgufExporter;
 import nibble.pack.gguf.GgufMix;
+import nibble.pack.gguf.Importance;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -66,6 +67,9 @@ final class ConvertCommand implements Callable<Integer> {
     private String maxShardSize = "10GB";
 
     @Mixin
+    private ImportanceOptions importance = new ImportanceOptions();
+
+    @Mixin
     private JsonOption json = new JsonOption();
 
     ConvertCommand(Terminal terminal) {
@@ -75,11 +79,11 @@ final class ConvertCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         json.requireWritable();
-        if (to.equalsIgnoreCase("gguf")) {
-            mix();
-        } else {
+        boolean gguf = to.equalsIgnoreCase("gguf");
+        if (!gguf) {
             target();
         }
+        importance.check(gguf ? Optional.of(mix()) : Optional.empty());
         long shardBytes;
         try {
             shardBytes = FileSize.parse(maxShardSize);
@@ -87,12 +91,15 @@ final class ConvertCommand implements Callable<Integer> {
             throw new UsageException("--max-shard-size " + maxShardSize + ": " + e.getMessage());
         }
         ConversionReport report;
-        try (Checkpoint checkpoint = Checkpoint.open(source);
-                Progress progress = new Progress(terminal, "converting " + source)) {
-            report = to.equalsIgnoreCase("gguf")
-                    ? GgufExporter.export(checkpoint, out, mix(), threads(), fraction -> progress.at(fraction, ""))
-                    : CheckpointConverter.convert(
-                            checkpoint, out, target(), shardBytes, fraction -> progress.at(fraction, ""));
+        try (Checkpoint checkpoint = Checkpoint.open(source)) {
+            Optional<Importance> weights = importance.importance(terminal, source, checkpoint);
+            try (Progress progress = new Progress(terminal, "converting " + source)) {
+                report = gguf
+                        ? GgufExporter.export(
+                                checkpoint, out, mix(), weights, importance.threads(), fraction -> progress.at(fraction, ""))
+                        : CheckpointConverter.convert(
+                                checkpoint, out, target(), shardBytes, fraction -> progress.at(fraction, ""));
+            }
         }
         json.write(terminal, report);
         if (!json.toStandardOutput()) {
@@ -106,10 +113,6 @@ final class ConvertCommand implements Callable<Integer> {
                 .orElseThrow(() -> new UsageException(
                         "--type " + (type == null ? "is needed for --to gguf" : type) + ": give one of "
                                 + Arrays.toString(GgufMix.values())));
-    }
-
-    private static int threads() {
-        return Runtime.getRuntime().availableProcessors();
     }
 
     private Target target() {

@@ -4,8 +4,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -14,6 +14,7 @@ import java.util.function.DoubleConsumer;
 import java.util.function.Supplier;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
+import nibble.convert.HeadRows;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.OutputException;
@@ -30,6 +31,7 @@ import nibble.convert.vocabulary.VocabularyReader;
 import nibble.pack.ConversionReport;
 import nibble.pack.PackedLinears;
 import nibble.pack.QuantizedLinear;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes a checkpoint as one GGUF file, a tensor at a time. Weights are rounded from the numbers the source holds; a 4-bit
@@ -42,32 +44,48 @@ public final class GgufExporter {
     /** A tensor of the file and how to get its bytes. */
     private record Item(GgufWriter.Entry entry, Supplier<Body> body) {}
 
-    /** Gives the bytes of a row; several threads ask at once. */
+    /** Gives the bytes of rows, one after the other; several threads ask at once. */
     private interface Body {
-        void row(long row, byte[] into);
+        void rows(long first, int count, byte[] into);
     }
 
     private final Checkpoint source;
     private final LlamaConfig config;
     private final GgufMix mix;
+    private final Optional<Importance> importance;
 
-    private GgufExporter(Checkpoint source, GgufMix mix) {
+    private GgufExporter(Checkpoint source, GgufMix mix, Optional<Importance> importance) {
         this.source = source;
         this.config = source.config();
         this.mix = mix;
+        this.importance = importance;
+    }
+
+    /** As the other one, without importance. */
+    public static ConversionReport export(
+            Checkpoint source, Path out, GgufMix mix, int threads, DoubleConsumer progress) {
+        return export(source, out, mix, Optional.empty(), threads, progress);
     }
 
     /**
      * Writes {@code source} as {@code NAME-MIX.gguf} into the folder {@code out}, which appears whole or not at all.
      *
      * @param out must not exist yet, or be empty
+     * @param importance by which columns of linears are weighed where the type's scales are searched; embedding and head are
+     *     not
      * @param threads that encode
      * @param progress told the fraction done, 0 to 1
      * @throws BadCheckpointException if a weight is not finite, or the tokenizer or rope scaling has no form in GGUF
      * @throws OutputException if the folder is occupied or the disk is full or refuses
      */
-    public static ConversionReport export(Checkpoint source, Path out, GgufMix mix, int threads, DoubleConsumer progress) {
-        return new GgufExporter(source, mix).run(out, threads, progress);
+    public static ConversionReport export(
+            Checkpoint source,
+            Path out,
+            GgufMix mix,
+            Optional<Importance> importance,
+            int threads,
+            DoubleConsumer progress) {
+        return new GgufExporter(source, mix, importance).run(out, threads, progress);
     }
 
     private ConversionReport run(Path out, int threads, DoubleConsumer progress) {
@@ -83,7 +101,7 @@ public final class GgufExporter {
             Path file = folder.path().resolve(name + "-" + mix + ".gguf");
             requireSpace(folder.path(), bytes);
             try (GgufWriter writer = GgufWriter.create(
-                    file, MetadataOf.checkpoint(source, name, mix, vocabulary), entries)) {
+                    file, MetadataOf.checkpoint(source, name, mix, vocabulary, importance), entries)) {
                 long done = 0;
                 for (Item item : items) {
                     write(writer, item, workers, threads);
@@ -124,14 +142,14 @@ public final class GgufExporter {
             float[] factors = RopeFactors.of(scaling, config.rope().theta(), config.headDim());
             items.add(new Item(
                     new GgufWriter.Entry("rope_freqs.weight", GgufType.F32, Shape.of(factors.length)),
-                    () -> (_, into) -> BlockEncoder.encode(GgufType.F32, factors, into)));
+                    () -> (_, _, into) -> BlockEncoder.encode(GgufType.F32, factors, into)));
         }
         for (int layer = 0; layer < config.layers(); layer++) {
             String block = "blk." + layer + ".";
             items.add(vector(block + "attn_norm.weight", TensorNames.inputNorm(layer)));
             items.add(vector(block + "ffn_norm.weight", TensorNames.postAttentionNorm(layer)));
             for (LlamaLinear linear : LlamaLinear.values()) {
-                items.add(linear(block + name(linear) + ".weight", linear, layer));
+                items.add(linear(tensorName(linear, layer), linear, layer));
             }
         }
         items.add(vector("output_norm.weight", TensorNames.FINAL_NORM));
@@ -141,8 +159,9 @@ public final class GgufExporter {
         return items;
     }
 
-    private static String name(LlamaLinear linear) {
-        return switch (linear) {
+    /** GGUF's name of a linear's weight, as {@code blk.0.attn_q.weight}. */
+    public static String tensorName(LlamaLinear linear, int layer) {
+        String name = switch (linear) {
             case Q -> "attn_q";
             case K -> "attn_k";
             case V -> "attn_v";
@@ -151,6 +170,7 @@ public final class GgufExporter {
             case UP -> "ffn_up";
             case DOWN -> "ffn_down";
         };
+        return "blk." + layer + "." + name + ".weight";
     }
 
     /** Whether codes and scales are kept, and then the tensors that are not 4-bit too. */
@@ -162,36 +182,44 @@ public final class GgufExporter {
         Shape shape = source.stored(from).orElseThrow().spec().shape();
         return new Item(
                 new GgufWriter.Entry(name, GgufType.F32, shape),
-                () -> encoder(GgufType.F32, shape, checked(WeightRows.of(source.tensor(from)), from)));
+                () -> encoder(GgufType.F32, shape, null, checked(WeightRows.of(source.tensor(from)), from)));
     }
 
     private Item matrix(String name, String from, GgufType type) {
         Shape shape = source.stored(from).orElseThrow().spec().shape();
         return new Item(
                 new GgufWriter.Entry(name, type, shape),
-                () -> encoder(type, shape, checked(WeightRows.of(source.tensor(from)), from)));
+                () -> encoder(type, shape, null, checked(WeightRows.of(source.tensor(from)), from)));
     }
 
     private Item linear(String name, LlamaLinear linear, int layer) {
         GgufType type = mix.linear(linear, layer, config);
         Shape shape = Shape.of(config.outFeatures(linear), config.inFeatures(linear));
-        return new Item(new GgufWriter.Entry(name, type, shape), () -> body(linear, layer, type, shape));
+        float @Nullable [] columns =
+                importance.map(found -> found.columns(name, config.inFeatures(linear))).orElse(null);
+        return new Item(new GgufWriter.Entry(name, type, shape), () -> body(linear, layer, type, shape, columns));
     }
 
-    private Body body(LlamaLinear linear, int layer, GgufType type, Shape shape) {
+    private Body body(
+            LlamaLinear linear, int layer, GgufType type, Shape shape, float @Nullable [] columns) {
         boolean heads = linear == LlamaLinear.Q || linear == LlamaLinear.K;
         String module = linear.module(layer);
         if (config.quantization().isPresent()) {
             var packed = PackedLinears.read(source, linear, layer);
             if (isExact() && type == GgufType.Q4_1 && packed instanceof QuantizedLinear plain) {
                 ExactQ4 exact = new ExactQ4(plain);
-                return (row, into) ->
-                        exact.row(heads ? nibble.convert.HeadRows.halves(row, config.headDim()) : row, into);
+                return (first, count, into) -> {
+                    byte[] row = new byte[into.length / count];
+                    for (int i = 0; i < count; i++) {
+                        exact.row(heads ? HeadRows.halves(first + i, config.headDim()) : first + i, row);
+                        System.arraycopy(row, 0, into, i * row.length, row.length);
+                    }
+                };
             }
-            return encoder(type, shape, order(WeightRows.of(packed), heads));
+            return encoder(type, shape, columns, order(WeightRows.of(packed), heads));
         }
         TensorView weight = source.tensor(module + ".weight");
-        return encoder(type, shape, order(checked(WeightRows.of(weight), weight.name()), heads));
+        return encoder(type, shape, columns, order(checked(WeightRows.of(weight), weight.name()), heads));
     }
 
     private WeightRows order(WeightRows rows, boolean heads) {
@@ -211,12 +239,16 @@ public final class GgufExporter {
         };
     }
 
-    private static Body encoder(GgufType type, Shape shape, WeightRows rows) {
+    private static Body encoder(GgufType type, Shape shape, float @Nullable [] importance, WeightRows rows) {
         int columns = Math.toIntExact(shape.dim(shape.rank() - 1));
-        return (row, into) -> {
-            float[] values = new float[columns];
-            rows.read(row, values);
-            BlockEncoder.encode(type, values, into);
+        return (first, count, into) -> {
+            float[] values = new float[count * columns];
+            float[] row = new float[columns];
+            for (int i = 0; i < count; i++) {
+                rows.read(first + i, row);
+                System.arraycopy(row, 0, values, i * columns, columns);
+            }
+            BlockEncoder.encode(type, values, importance, into);
         };
     }
 
@@ -230,24 +262,17 @@ public final class GgufExporter {
             for (long row = first; row < Math.min(rows, first + (long) ROWS * threads); row += ROWS) {
                 long from = row;
                 int count = (int) Math.min(rows - from, ROWS);
-                parts.add(workers.submit(() -> encode(body, from, count, rowBytes)));
+                parts.add(workers.submit(() -> {
+                    byte[] bytes = new byte[count * rowBytes];
+                    body.rows(from, count, bytes);
+                    return bytes;
+                }));
             }
             for (Future<byte[]> part : parts) {
                 byte[] bytes = result(part);
                 writer.write(bytes, bytes.length);
             }
         }
-    }
-
-    private static byte[] encode(Body body, long from, int count, int rowBytes) {
-        byte[] all = new byte[count * rowBytes];
-        byte[] row = new byte[rowBytes];
-        for (int i = 0; i < count; i++) {
-            Arrays.fill(row, (byte) 0);
-            body.row(from + i, row);
-            System.arraycopy(row, 0, all, i * rowBytes, rowBytes);
-        }
-        return all;
     }
 
     private static byte[] result(Future<byte[]> part) {
