@@ -2,7 +2,7 @@
 # Converts a model to every GGUF type, with and without importance, and measures each: type, bits per weight of the whole file,
 # perplexity, perplexity with importance.
 # usage: docs/gguf-table.sh MODEL WORK_FOLDER [options of nibble eval perplexity, as --windows 4]
-# What is in WORK_FOLDER already is not made again. NIBBLE names another launcher.
+# What is in WORK_FOLDER already is not made again. TYPES names some types only, NIBBLE another launcher.
 set -euo pipefail
 nibble=${NIBBLE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/nibble}
 model=$1 work=$2
@@ -23,7 +23,7 @@ weights=$("$nibble" inspect "$model" --json - 2>/dev/null | python3 -c 'import j
 print(sum(math.prod(t["shape"]) for t in json.load(sys.stdin)["tensors"]))')
 echo "| GGUF type | bytes | bits per weight | perplexity | with importance |"
 echo "|---|---|---|---|---|"
-for type in F16 Q8_0 Q6_K Q5_K_M Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 Q3_K_L Q3_K_M Q3_K_S Q2_K; do
+for type in ${TYPES:-F16 Q8_0 Q6_K Q5_K_M Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 Q3_K_L Q3_K_M Q3_K_S Q2_K}; do
   convert "$type" "$work/$type"
   plain=$(measure "$work/$type" "$@")
   weighed=

@@ -6,6 +6,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.SequencedMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -18,7 +19,7 @@ import nibble.convert.TensorSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A Llama in a GGUF file, with Hugging Face's names, config and order of query and key rows. Blocks decode to F32 when a
+ * A Llama in a GGUF file or several, with Hugging Face's names, config and order of query and key rows. Blocks decode to F32 when a
  * tensor's data is asked for.
  */
 public final class GgufCheckpoint {
@@ -32,7 +33,8 @@ public final class GgufCheckpoint {
 
     /** @throws BadCheckpointException if the file is damaged or holds another architecture than llama */
     public GgufCheckpoint(Path path, Arena arena) {
-        file = GgufFile.open(path, arena);
+        List<GgufFile> files = GgufSplit.open(path, arena);
+        file = files.getFirst();
         metadata = file.metadata();
         String architecture =
                 metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
@@ -41,14 +43,9 @@ public final class GgufCheckpoint {
                     path, "architecture \"" + architecture + "\"" + (architecture.equals("llama") ? " with experts" : "")
                             + " is not supported; supported: llama");
         }
-        if (metadata.integer("split.count").orElse(1L) > 1) {
-            throw new BadCheckpointException(
-                    path, "is one of " + metadata.requiredInteger("split.count")
-                            + " split files, which are not read; merge them first (llama-gguf-split --merge)");
-        }
         headDim = headDim(path);
-        for (GgufFile.Tensor tensor : file.tensors().values()) {
-            add(tensor);
+        for (GgufFile part : files) {
+            part.tensors().values().forEach(tensor -> add(part.path(), tensor));
         }
     }
 
@@ -69,7 +66,7 @@ public final class GgufCheckpoint {
         return (int) dim;
     }
 
-    private void add(GgufFile.Tensor tensor) {
+    private void add(Path path, GgufFile.Tensor tensor) {
         String name = name(tensor.name());
         if (name == null) {
             return;
@@ -78,13 +75,33 @@ public final class GgufCheckpoint {
         long rows = tensor.shape().dim(0);
         if (heads && (rows == 0 || rows % headDim != 0)) {
             throw new BadCheckpointException(
-                    file.path(), "tensor " + tensor.name() + ": " + rows + " rows are no whole number of heads of " + headDim);
+                    path, "tensor " + tensor.name() + ": " + rows + " rows are no whole number of heads of " + headDim);
         }
         TensorSpec spec = new TensorSpec(name, tensor.type().decoded(), tensor.shape());
-        tensors.put(name, new StoredTensor(spec, file.path(), tensor.type().name(), tensor.data().byteSize(), () -> {
-            MemorySegment data = heads ? HeadRows.toHalves(tensor.data(), rows, headDim) : tensor.data();
-            return tensor.type().isPlain() ? data : decoded(tensor.type(), data, spec);
-        }));
+        tensors.put(name, new StoredTensor(
+                spec,
+                path,
+                tensor.type().name(),
+                tensor.data().byteSize(),
+                () -> {
+                    MemorySegment data = heads ? HeadRows.toHalves(tensor.data(), rows, headDim) : tensor.data();
+                    return tensor.type().isPlain() ? data : decoded(tensor.type(), data, spec);
+                },
+                (first, count) -> rows(tensor, heads, first, count)));
+    }
+
+    private MemorySegment rows(GgufFile.Tensor tensor, boolean heads, long first, long count) {
+        long rowBytes = tensor.data().byteSize() / (tensor.shape().rank() < 2 ? 1 : tensor.shape().dim(0));
+        MemorySegment stored = heads
+                ? HeadRows.toHalves(tensor.data(), rowBytes, headDim, first, count)
+                : tensor.data().asSlice(first * rowBytes, count * rowBytes);
+        if (tensor.type().isPlain()) {
+            return stored;
+        }
+        long elements = stored.byteSize() / tensor.type().blockBytes() * tensor.type().blockElements();
+        MemorySegment values = MemorySegment.ofArray(new byte[Math.toIntExact(4 * elements)]);
+        BlockDecoder.decode(tensor.type(), stored, values);
+        return values;
     }
 
     private static MemorySegment decoded(GgufType type, MemorySegment blocks, TensorSpec spec) {

@@ -1,11 +1,14 @@
 package nibble.pack.gguf;
 
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import nibble.convert.BadCheckpointException;
+import nibble.convert.Crc32c;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -46,6 +49,17 @@ public record Importance(
             }
             return -1;
         }
+    }
+
+    /** A checksum of all sums, for the fingerprint of what is made by them. */
+    String crc32c() {
+        Crc32c crc = new Crc32c();
+        entries.forEach((name, entry) -> {
+            crc.add(MemorySegment.ofArray(name.getBytes(StandardCharsets.UTF_8)));
+            crc.add(MemorySegment.ofArray(entry.squares()));
+            crc.add(MemorySegment.ofArray(new float[] {entry.count()}));
+        });
+        return crc.hex();
     }
 
     /**

@@ -9,21 +9,21 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.SequencedMap;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.OutputException;
+import nibble.convert.PlannedFile;
 import nibble.convert.Shape;
+import nibble.convert.ShardedWriter;
 import nibble.convert.gguf.GgufFile;
+import nibble.convert.gguf.GgufPlan;
 import nibble.convert.gguf.GgufType;
 import nibble.convert.gguf.GgufValue;
-import nibble.convert.gguf.GgufWriter;
 import nibble.pack.gguf.Importance.Entry;
 import org.jspecify.annotations.Nullable;
 
@@ -153,27 +153,19 @@ public final class ImportanceFile {
      * @throws OutputException if the disk is full or refuses
      */
     public static void write(Path file, Importance importance) {
-        List<GgufWriter.Entry> tensors = new ArrayList<>();
+        List<GgufPlan.Entry> tensors = new ArrayList<>();
         importance.entries().forEach((name, entry) -> {
-            tensors.add(new GgufWriter.Entry(name + SUMS, GgufType.F32, Shape.of(entry.squares().length)));
-            tensors.add(new GgufWriter.Entry(name + COUNTS, GgufType.F32, Shape.of(1)));
+            tensors.add(new GgufPlan.Entry(name + SUMS, GgufType.F32, Shape.of(entry.squares().length)));
+            tensors.add(new GgufPlan.Entry(name + COUNTS, GgufType.F32, Shape.of(1)));
         });
         Path target = file.toAbsolutePath();
-        Path partial = target.resolveSibling("." + target.getFileName() + ".partial");
-        try {
-            Files.deleteIfExists(partial);
-            try (GgufWriter writer = GgufWriter.create(partial, metadata(importance), tensors)) {
-                for (Map.Entry<String, Entry> entry : importance.entries().entrySet()) {
-                    put(writer, entry.getValue().squares());
-                    put(writer, new float[] {entry.getValue().count()});
-                }
-                writer.finish();
-            }
-            Files.move(partial, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-        } catch (IOException e) {
-            throw OutputException.of(file, "writing the importance", e);
-        } finally {
-            deleteQuietly(partial);
+        PlannedFile planned = GgufPlan.file(String.valueOf(target.getFileName()), metadata(importance), tensors);
+        try (ShardedWriter writer = ShardedWriter.replacing(target.resolveSibling("."), planned)) {
+            importance.entries().forEach((name, entry) -> {
+                writer.write(name + SUMS, segment(entry.squares()));
+                writer.write(name + COUNTS, segment(entry.count()));
+            });
+            writer.finish();
         }
     }
 
@@ -186,17 +178,9 @@ public final class ImportanceFile {
         return pairs;
     }
 
-    private static void put(GgufWriter writer, float[] values) {
+    private static MemorySegment segment(float... values) {
         ByteBuffer bytes = ByteBuffer.allocate(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
         bytes.asFloatBuffer().put(values);
-        writer.write(bytes.array(), bytes.capacity());
-    }
-
-    private static void deleteQuietly(Path partial) {
-        try {
-            Files.deleteIfExists(partial);
-        } catch (IOException e) {
-            // What is thrown already says more.
-        }
+        return MemorySegment.ofBuffer(bytes);
     }
 }
