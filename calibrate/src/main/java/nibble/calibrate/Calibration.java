@@ -1,7 +1,6 @@
 package nibble.calibrate;
 
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import nibble.calibrate.ProgressListener.Stage;
@@ -9,18 +8,17 @@ import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.TensorNames;
 import nibble.datasets.TokenBlocks;
-import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
 import nibble.engine.LinearInput;
-import nibble.engine.Matrix;
+import nibble.engine.quantize.QuantizationDevices;
 import org.jspecify.annotations.Nullable;
 
 /** The calibration blocks of a job on their way through its model, if it has any. Owns their stream. */
 final class Calibration implements AutoCloseable {
     private final Checkpoint source;
     private final int[][] blocks;
-    private final Backend backend;
+    private final QuantizationDevices devices;
     private final Progress progress;
     private final @Nullable CalibrationStream stream;
     /** The layer that the stream goes into next. */
@@ -29,29 +27,25 @@ final class Calibration implements AutoCloseable {
     private double forwardSecondsWhenSaved;
 
     /** Begins with the stream that the journal has, or with the embeddings. */
-    Calibration(QuantizationJob job, Backend backend, LayerJournal journal, Progress progress) {
+    Calibration(QuantizationJob job, QuantizationDevices devices, LayerJournal journal, Progress progress) {
         this.source = job.source();
         this.blocks = job.blocks().map(TokenBlocks::blocks).orElse(new int[0][]);
-        this.backend = backend;
+        this.devices = devices;
         this.progress = progress;
         this.stream = blocks.length == 0 ? null : open(journal.savedStream());
     }
 
     private CalibrationStream open(Optional<LayerJournal.SavedStream> saved) {
         if (saved.isPresent()) {
-            List<Matrix> hidden = StreamFile.read(
-                    saved.get().file(),
-                    Arrays.stream(blocks).mapToInt(block -> block.length).toArray(),
-                    source.config().hiddenSize(),
-                    saved.get().sha256(),
-                    backend);
-            if (!hidden.isEmpty()) {
+            Optional<CalibrationStream> read = CalibrationStream.read(
+                    saved.get().file(), saved.get().sha256(), source.config(), blocks, devices);
+            if (read.isPresent()) {
                 next = saved.get().layer();
-                return new CalibrationStream(source.config(), hidden, backend);
+                return read.get();
             }
         }
-        return new CalibrationStream(
-                source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, backend);
+        return CalibrationStream.ofEmbeddings(
+                source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, devices);
     }
 
     /** Whether the blocks have to go through a layer that is durable, to get to those that are not. */
@@ -77,28 +71,28 @@ final class Calibration implements AutoCloseable {
     }
 
     /** Moves the blocks through a layer whose statistics are not needed any more. */
-    void pass(int layer) {
-        if (stream != null && needs(layer)) {
+    void pass(int layer, List<DecoderLayer> weights) {
+        if (stream != null) {
             progress.stage(Stage.FORWARD);
-            stream.pass(
-                    DecoderLayer.read(source, layer),
-                    done -> progress.forwarded(tokens(done), Work.passBlock(source.config(), tokens(done))));
+            stream.pass(weights, tokens -> progress.forwarded(tokens, Work.passBlock(source.config(), tokens)));
             next = layer + 1;
         }
     }
 
-    /** Moves the blocks through a layer; null where there are none. The caller closes the result. */
-    @Nullable LayerStatistics measure(int layer) {
+    /**
+     * Moves the blocks through a layer; null where there are none. The caller closes the result.
+     *
+     * @param weights of the layer, on each device
+     */
+    @Nullable LayerStatistics measure(int layer, List<DecoderLayer> weights) {
         if (stream == null) {
             return null;
         }
         progress.stage(Stage.FORWARD);
-        LayerStatistics statistics = new LayerStatistics(backend, progress);
+        LayerStatistics statistics = new LayerStatistics(devices, progress);
         try {
             stream.advance(
-                    DecoderLayer.read(source, layer),
-                    statistics,
-                    done -> progress.forwarded(tokens(done), Work.forward(source.config(), tokens(done))));
+                    weights, statistics, tokens -> progress.forwarded(tokens, Work.forward(source.config(), tokens)));
             next = layer + 1;
             requireFinite(layer, statistics);
             return statistics;
@@ -108,13 +102,9 @@ final class Calibration implements AutoCloseable {
         }
     }
 
-    private int tokens(int done) {
-        return blocks[done - 1].length;
-    }
-
     private void requireFinite(int layer, LayerStatistics statistics) {
         for (LinearInput input : LinearInput.values()) {
-            for (double mean : statistics.meanAbsolute(input)) {
+            for (double mean : statistics.of(input).meanAbsolute()) {
                 if (!Double.isFinite(mean)) {
                     throw new BadCheckpointException(
                             source.folder(),

@@ -2,48 +2,124 @@ package nibble.calibrate;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
-import java.util.function.IntConsumer;
+import java.util.Optional;
+import java.util.function.LongConsumer;
 import nibble.convert.LlamaConfig;
+import nibble.engine.ActivationStore;
 import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
 import nibble.engine.Forward;
 import nibble.engine.Matrix;
-import nibble.engine.PlacedLayer;
 import nibble.engine.Taps;
+import nibble.engine.quantize.QuantizationDevices;
 
 /**
  * The calibration blocks on their way through the original model, a layer at a time. Every layer sees what the unquantized
  * layers before it give, so layers do not depend on how others were rounded. Owns the hidden states.
+ *
+ * <p>Blocks of equal length go through a layer in batches of the backend's choice. Batches form parts, the same on any number of
+ * devices, in which statistics are summed; devices take parts in turn.
  */
 final class CalibrationStream implements AutoCloseable {
-    private final Backend backend;
-    private final Forward forward;
-    private final List<Matrix> hidden;
+    /** As many devices can share the work and come to the same bits as one. */
+    private static final int MOST_PARTS = 8;
 
-    /** The embeddings of the blocks: what goes into layer 0. */
-    CalibrationStream(LlamaConfig config, DenseWeight embedding, int[][] blocks, Backend backend) {
-        this.backend = backend;
-        this.forward = new Forward(config, backend);
-        this.hidden = new ArrayList<>();
-        for (int[] block : blocks) {
-            hidden.add(forward.embed(embedding, block));
+    /** @param sequences blocks of one length */
+    private record Batch(List<int[]> sequences) {
+        int tokens() {
+            return sequences.size() * sequences.getFirst().length;
+        }
+
+        int[] ids() {
+            return sequences.stream().flatMapToInt(Arrays::stream).toArray();
         }
     }
 
-    /** What goes into some later layer. */
-    CalibrationStream(LlamaConfig config, List<Matrix> hidden, Backend backend) {
-        this.backend = backend;
-        this.forward = new Forward(config, backend);
-        this.hidden = hidden;
+    /** A device with the batches that it takes through the layers. */
+    private record Member(Backend backend, Forward forward, ActivationStore hidden) {}
+
+    /** Where a batch is: the index-th of a member. */
+    private record Place(Member member, int number, int index) {}
+
+    private final LlamaConfig config;
+    private final List<Batch> batches;
+    private final List<Member> members;
+    private final List<Place> places = new ArrayList<>();
+
+    private CalibrationStream(LlamaConfig config, int[][] blocks, QuantizationDevices devices) {
+        this.config = config;
+        this.batches = batches(config, blocks, devices.members().getFirst());
+        this.members = new ArrayList<>();
+        long[] tokens = new long[devices.members().size()];
+        for (int batch = 0; batch < batches.size(); batch++) {
+            tokens[part(batch) % tokens.length] += batches.get(batch).tokens();
+        }
+        for (int i = 0; i < tokens.length; i++) {
+            Backend backend = devices.members().get(i);
+            backend.makeCurrent();
+            members.add(new Member(
+                    backend,
+                    new Forward(config, backend),
+                    backend.activationStore(tokens[i] * config.hiddenSize(), config)));
+        }
+        int[] taken = new int[tokens.length];
+        for (int batch = 0; batch < batches.size(); batch++) {
+            int member = part(batch) % tokens.length;
+            places.add(new Place(members.get(member), member, taken[member]++));
+        }
+    }
+
+    /** The embeddings of the blocks: what goes into layer 0. */
+    static CalibrationStream ofEmbeddings(
+            LlamaConfig config, DenseWeight embedding, int[][] blocks, QuantizationDevices devices) {
+        CalibrationStream stream = new CalibrationStream(config, blocks, devices);
+        for (int i = 0; i < stream.batches.size(); i++) {
+            Member member = stream.places.get(i).member();
+            member.backend().makeCurrent();
+            member.hidden().add(member.forward().embed(embedding, stream.batches.get(i).ids()));
+        }
+        return stream;
+    }
+
+    /** What goes into some later layer, as {@link #save} wrote it; nothing, if the bytes are not those of the hash. */
+    static Optional<CalibrationStream> read(
+            Path file, String sha256, LlamaConfig config, int[][] blocks, QuantizationDevices devices) {
+        CalibrationStream stream = new CalibrationStream(config, blocks, devices);
+        int[] rows = stream.batches.stream().mapToInt(Batch::tokens).toArray();
+        boolean whole = StreamFile.read(file, rows, config.hiddenSize(), sha256, (batch, values) -> {
+            Member member = stream.places.get(batch).member();
+            member.backend().makeCurrent();
+            member.hidden().add(member.backend().upload(values, rows[batch], config.hiddenSize()));
+        });
+        if (whole) {
+            return Optional.of(stream);
+        }
+        stream.close();
+        return Optional.empty();
+    }
+
+    private static List<Batch> batches(LlamaConfig config, int[][] blocks, Backend backend) {
+        List<Batch> batches = new ArrayList<>();
+        List<int[]> sequences = new ArrayList<>();
+        for (int[] block : blocks) {
+            if (!sequences.isEmpty()
+                    && (sequences.getFirst().length != block.length
+                            || sequences.size() == backend.sequencesPerBatch(config, block.length))) {
+                batches.add(new Batch(List.copyOf(sequences)));
+                sequences.clear();
+            }
+            sequences.add(block);
+        }
+        batches.add(new Batch(List.copyOf(sequences)));
+        return batches;
     }
 
     /** Bytes that {@link #save} writes. */
     long bytes() {
-        return hidden.stream()
-                .mapToLong(matrix -> (long) Float.BYTES * matrix.rows() * matrix.columns())
-                .sum();
+        return batches.stream().mapToLong(batch -> (long) Float.BYTES * batch.tokens() * config.hiddenSize()).sum();
     }
 
     /**
@@ -52,32 +128,65 @@ final class CalibrationStream implements AutoCloseable {
      * @return SHA-256 of the file
      */
     String save(Path file) {
-        return StreamFile.write(file, hidden, backend);
+        return StreamFile.write(file, batches.size(), batch -> {
+            Place place = places.get(batch);
+            place.member().backend().makeCurrent();
+            float[] values =
+                    place.member().backend().download(place.member().hidden().borrow(place.index()));
+            place.member().hidden().giveBack(place.index(), false);
+            return values;
+        });
     }
 
     /**
      * Moves all blocks through the next layer.
      *
-     * @param taps sees the inputs of the layer's linears, block after block
-     * @param onBlock told the number of blocks done
+     * @param layer on each device
+     * @param statistics of the inputs of the layer's linears
+     * @param onTokens told of so many tokens more
      */
-    void advance(DecoderLayer layer, Taps taps, IntConsumer onBlock) {
-        try (PlacedLayer placed = backend.place(layer)) {
-            for (int i = 0; i < hidden.size(); i++) {
-                forward.layer(placed.layer(), hidden.get(i), 1, taps);
-                onBlock.accept(i + 1);
+    void advance(List<DecoderLayer> layer, LayerStatistics statistics, LongConsumer onTokens) {
+        int part = 0;
+        for (int i = 0; i < batches.size(); i++) {
+            run(layer, i, statistics, onTokens);
+            int next = part(i + 1);
+            if (next != part) {
+                statistics.endPart();
+                part = next;
             }
         }
     }
 
+    /** The part that a batch belongs to; one more than the last for the batch after the last. */
+    private int part(int batch) {
+        int parts = Math.min(MOST_PARTS, batches.size());
+        return (int) ((long) batch * parts / batches.size());
+    }
+
     /** The same for a layer that is quantized already: nobody looks. */
-    void pass(DecoderLayer layer, IntConsumer onBlock) {
-        advance(layer, Taps.NONE, onBlock);
+    void pass(List<DecoderLayer> layer, LongConsumer onTokens) {
+        for (int i = 0; i < batches.size(); i++) {
+            run(layer, i, Taps.NONE, onTokens);
+        }
+    }
+
+    private void run(List<DecoderLayer> layer, int index, Taps taps, LongConsumer onTokens) {
+        Batch batch = batches.get(index);
+        Place place = places.get(index);
+        Member member = place.member();
+        member.backend().makeCurrent();
+        Matrix states = member.hidden().borrow(place.index());
+        member.forward().layer(layer.get(place.number()), states, batch.sequences().size(), taps);
+        member.hidden().giveBack(place.index(), true);
+        onTokens.accept(batch.tokens());
     }
 
     @Override
     public void close() {
-        forward.close();
-        hidden.forEach(Matrix::close);
+        for (Member member : members.reversed()) {
+            member.backend().makeCurrent();
+            member.forward().close();
+            member.hidden().close();
+        }
     }
 }

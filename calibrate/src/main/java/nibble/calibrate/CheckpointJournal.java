@@ -14,8 +14,8 @@ import nibble.convert.OutputException;
 import nibble.convert.ResumeException;
 import nibble.convert.Sha256;
 import nibble.convert.UnfinishedOutput;
-import nibble.engine.Backend;
 import nibble.engine.Workers;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.pack.AwqCheckpointPlan;
 import nibble.pack.AwqCheckpointWriter;
 import nibble.pack.PackedTensor;
@@ -67,12 +67,12 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
      * @throws ResumeException if something that decides the bytes has changed
      */
     static CheckpointJournal open(
-            QuantizationJob job, Path out, AwqCheckpointPlan plan, Backend backend, boolean resume, Consumer<String> note) {
+            QuantizationJob job, Path out, AwqCheckpointPlan plan, QuantizationDevices devices, boolean resume, Consumer<String> note) {
         UnfinishedOutput output = UnfinishedOutput.open(out, resume);
         @Nullable CheckpointJournal journal = null;
         try {
             JournalFile<JournalEntry> file = JournalFile.read(output.state().resolve(FILE), JournalEntry.class);
-            Fingerprint fingerprint = JobFingerprint.of(job, backend);
+            Fingerprint fingerprint = JobFingerprint.of(job, devices.members().getFirst().arithmetic());
             refuseOther(output.state(), fingerprint, file);
             AwqCheckpointWriter writer = AwqCheckpointWriter.keeping(job.source(), output.path(), plan);
             journal = new CheckpointJournal(job, plan, output, file, writer);

@@ -18,6 +18,7 @@ import nibble.convert.TensorNames;
 import nibble.convert.UnfinishedOutput;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.pack.AwqCheckpointPlan;
 import nibble.pack.AwqCheckpointWriter;
 import nibble.pack.PackedTensor;
@@ -29,7 +30,7 @@ public final class CheckpointQuantizer {
 
     private CheckpointQuantizer() {}
 
-    /** As {@link #quantize(QuantizationJob, Path, boolean, Backend, ProgressListener, StopSignal)}, from the beginning. */
+    /** As {@link #quantize(QuantizationJob, Path, boolean, QuantizationDevices, ProgressListener, StopSignal)}, from the beginning. */
     public static QuantizationReport quantize(
             Checkpoint source,
             Path out,
@@ -38,7 +39,12 @@ public final class CheckpointQuantizer {
             Backend backend,
             ProgressListener listener) {
         return quantize(
-                new QuantizationJob(source, blocks, options), out, false, backend, listener, new StopSignal());
+                new QuantizationJob(source, blocks, options),
+                out,
+                false,
+                QuantizationDevices.of(backend),
+                listener,
+                new StopSignal());
     }
 
     /**
@@ -49,6 +55,7 @@ public final class CheckpointQuantizer {
      * <p>Nothing is left behind of a run that failed before its first layer was durable, or for bad input.
      *
      * @param out must not exist yet, or be empty
+     * @param devices not closed
      * @param resume whether to go on with an unfinished run; without one, this begins from the beginning
      * @throws BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a weight is not
      *     finite
@@ -58,7 +65,12 @@ public final class CheckpointQuantizer {
      * @throws StoppedException if {@code stop} was raised
      */
     public static QuantizationReport quantize(
-            QuantizationJob job, Path out, boolean resume, Backend backend, ProgressListener listener, StopSignal stop) {
+            QuantizationJob job,
+            Path out,
+            boolean resume,
+            QuantizationDevices devices,
+            ProgressListener listener,
+            StopSignal stop) {
         Quantizer.requireFits(
                 job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
         if (resume && UnfinishedOutput.removeRestOfFinished(out)) {
@@ -67,7 +79,7 @@ public final class CheckpointQuantizer {
         }
         AwqCheckpointPlan plan =
                 AwqCheckpointPlan.of(job.source().config(), job.options().spec(), job.options().maxShardBytes());
-        CheckpointJournal journal = CheckpointJournal.open(job, out, plan, backend, resume, listener::note);
+        CheckpointJournal journal = CheckpointJournal.open(job, out, plan, devices, resume, listener::note);
         int layers = job.source().config().layers();
         boolean keep = false;
         try {
@@ -79,7 +91,7 @@ public final class CheckpointQuantizer {
                                 : "resuming after layer " + done + " of " + layers);
             }
             QuantizationReport report =
-                    Quantizer.run(job, backend, CheckpointQuantizer::pack, journal, listener, stop);
+                    Quantizer.run(job, devices, CheckpointQuantizer::pack, journal, listener, stop);
             journal.commit(report);
             return report;
         } catch (ResumeException e) {
@@ -109,7 +121,8 @@ public final class CheckpointQuantizer {
                         + "; run the same command with --resume to go on";
     }
 
-    private static List<PackedTensor> pack(int layer, QuantizedLayer quantized) {
+    /** All tensors of a layer in the AWQ layout. */
+    public static List<PackedTensor> pack(int layer, QuantizedLayer quantized) {
         List<PackedTensor> tensors = new ArrayList<>();
         tensors.add(AwqCheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
         for (LlamaLinear linear : LlamaLinear.values()) {

@@ -1,5 +1,6 @@
 package nibble.calibrate;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
@@ -15,6 +16,8 @@ import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
+import nibble.engine.Forward;
+import nibble.engine.LayerFeed;
 import nibble.engine.LinearInput;
 import nibble.engine.Matrix;
 import nibble.engine.Taps;
@@ -73,18 +76,28 @@ public final class ImportanceMeasurement {
         SortedMap<String, Importance.Entry> entries = new TreeMap<>();
         int layers = source.config().layers();
         double steps = (double) layers * blocks.blocks().length;
-        try (CalibrationStream stream = new CalibrationStream(
-                source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks.blocks(), backend)) {
+        List<Matrix> hidden = new ArrayList<>();
+        try (Forward forward = new Forward(source.config(), backend);
+                LayerFeed feed = backend.feed(index -> DecoderLayer.read(source, index), layers)) {
+            DenseWeight embedding = new DenseWeight(source.tensor(TensorNames.EMBEDDING));
+            for (int[] block : blocks.blocks()) {
+                hidden.add(forward.embed(embedding, block));
+            }
             for (int layer = 0; layer < layers; layer++) {
                 Squares squares = new Squares(backend);
-                int before = layer * blocks.blocks().length;
-                stream.advance(DecoderLayer.read(source, layer), squares, done -> progress.accept((before + done) / steps));
+                DecoderLayer weights = feed.layer(layer);
+                for (int block = 0; block < hidden.size(); block++) {
+                    forward.layer(weights, hidden.get(block), 1, squares);
+                    progress.accept((layer * (double) hidden.size() + block + 1) / steps);
+                }
                 for (LlamaLinear linear : LlamaLinear.values()) {
                     Importance.Entry entry = squares.entry(input(linear));
                     requireFinite(source, linear.module(layer), entry);
                     entries.put(GgufExporter.tensorName(linear, layer), entry);
                 }
             }
+        } finally {
+            hidden.forEach(Matrix::close);
         }
         int tokens = Arrays.stream(blocks.blocks()).mapToInt(block -> block.length).max().orElse(0);
         return new Importance(source.folder(), List.of(blocks.description()), blocks.blocks().length, tokens, entries);

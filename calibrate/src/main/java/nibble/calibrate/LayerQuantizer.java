@@ -11,13 +11,13 @@ import nibble.calibrate.ProgressListener.Stage;
 import nibble.calibrate.ScaleSearch.Choice;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
-import nibble.engine.Backend;
-import nibble.engine.LinearInput;
-import nibble.engine.Matrix;
 import nibble.engine.Workers;
+import nibble.engine.quantize.Basis;
+import nibble.engine.quantize.Clip;
+import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.LinearQuantizer;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
-import nibble.pack.Rounding;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,13 +30,9 @@ final class LayerQuantizer {
             EnumSet.of(LlamaLinear.V, LlamaLinear.O, LlamaLinear.GATE, LlamaLinear.UP, LlamaLinear.DOWN);
 
     private final QuantizationSpec spec;
-    private final Backend backend;
-    private final Workers workers;
     private final Progress progress;
     private final HeadTie tie;
-    private final OutputError error;
     private final ScaleSearch scaleSearch;
-    private final ClipSearch clipSearch;
 
     record Outcome(QuantizedLayer layer, QuantizationReport.Layer report) {}
 
@@ -47,17 +43,13 @@ final class LayerQuantizer {
      * @param shares clip as a share of the largest weight, as limits; empty for none
      * @param loss output error against the original
      */
-    private record Prepared(ScaledLinear linear, float @Nullable [] limits, float[] shares, double loss) {}
+    private record Prepared(Basis basis, float @Nullable [] limits, float[] shares, double loss) {}
 
-    LayerQuantizer(LlamaConfig config, QuantizationSpec spec, Backend backend, Workers workers, Progress progress) {
+    LayerQuantizer(LlamaConfig config, QuantizationSpec spec, Workers workers, Progress progress) {
         this.spec = spec;
-        this.backend = backend;
-        this.workers = workers;
         this.progress = progress;
         this.tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
-        this.error = new OutputError(backend, workers, spec);
-        this.scaleSearch = new ScaleSearch(error, workers, spec, tie);
-        this.clipSearch = new ClipSearch(workers, spec);
+        this.scaleSearch = new ScaleSearch(tie, workers);
     }
 
     /** Plain rounding; output errors are reported where there are statistics. */
@@ -66,9 +58,10 @@ final class LayerQuantizer {
         PairScales ones = new PairScales(source, tie);
         Map<LlamaLinear, Prepared> prepared = new EnumMap<>(LlamaLinear.class);
         for (LlamaLinear linear : LlamaLinear.values()) {
-            ScaledLinear scaled = ones.linear(linear);
-            double loss = statistics == null ? 0 : error.total(scaled, null, moment(statistics, linear));
-            prepared.put(linear, new Prepared(scaled, null, new float[0], loss));
+            double loss = statistics == null
+                    ? 0
+                    : sum(source.linear(linear).errors(Basis.ORIGINAL, null, input(statistics, linear)));
+            prepared.put(linear, new Prepared(ones.basis(linear), null, new float[0], loss));
         }
         return finish(source, ones, prepared, statistics, losses(prepared), List.of());
     }
@@ -78,25 +71,25 @@ final class LayerQuantizer {
         PairScales scales = new PairScales(source, tie);
         Map<LlamaLinear, Double> rounded = new EnumMap<>(LlamaLinear.class);
         for (LlamaLinear linear : LlamaLinear.values()) {
-            rounded.put(linear, error.total(scales.linear(linear), null, moment(statistics, linear)));
+            rounded.put(linear, sum(source.linear(linear).errors(Basis.ORIGINAL, null, input(statistics, linear))));
         }
         Map<ScalePair, Choice> choices = new EnumMap<>(ScalePair.class);
         for (ScalePair pair : ScalePair.values()) {
-            double work = Work.product(source, pair.readers());
-            Choice choice = scaleSearch.search(pair, source, statistics, () -> progress.add(work));
+            Choice choice = scaleSearch.search(
+                    pair, source, statistics.of(pair.input()), linear -> progress.add(Work.product(linear)));
             choices.put(pair, choice);
             scales.set(pair, choice.scales());
         }
 
         progress.stage(Stage.CLIP_SEARCH);
         Set<ScalePair> takenBack = EnumSet.noneOf(ScalePair.class);
-        Map<LlamaLinear, Prepared> prepared = prepare(scales, statistics);
+        Map<LlamaLinear, Prepared> prepared = prepare(source, scales, statistics);
         for (ScalePair worse = worse(prepared, rounded, choices, takenBack);
                 worse != null;
                 worse = worse(prepared, rounded, choices, takenBack)) {
             takenBack.add(worse);
             scales.reset(worse);
-            prepared = prepare(scales, statistics);
+            prepared = prepare(source, scales, statistics);
         }
 
         progress.stage(Stage.ROUNDING);
@@ -118,21 +111,19 @@ final class LayerQuantizer {
     }
 
     /** Clips every linear that is clipped, row by row only where the whole row's output gets better by it. */
-    private Map<LlamaLinear, Prepared> prepare(PairScales scales, LayerStatistics statistics) {
+    private Map<LlamaLinear, Prepared> prepare(LayerSource source, PairScales scales, LayerStatistics statistics) {
         Map<LlamaLinear, Prepared> prepared = new EnumMap<>(LlamaLinear.class);
-        Map<LinearInput, float[]> moments = new EnumMap<>(LinearInput.class);
         for (LlamaLinear name : LlamaLinear.values()) {
-            ScaledLinear linear = scales.linear(name);
-            Matrix moment = moment(statistics, name);
-            double[] plain = error.rows(linear, null, moment);
+            LinearQuantizer linear = source.linear(name);
+            Basis basis = scales.basis(name);
+            InputStatistics input = input(statistics, name);
+            double[] plain = linear.errors(basis, null, input);
             if (!CLIPPED.contains(name)) {
-                prepared.put(name, new Prepared(linear, null, new float[0], OutputError.sum(plain)));
+                prepared.put(name, new Prepared(basis, null, new float[0], sum(plain)));
                 continue;
             }
-            float[] values = moments.computeIfAbsent(
-                    ScalePair.reading(name).input(), _ -> backend.download(moment));
-            ClipSearch.Clip clip = clipSearch.search(linear, values);
-            double[] clipped = error.rows(linear, clip.limits(), moment);
+            Clip clip = linear.clip(basis, input);
+            double[] clipped = linear.errors(basis, clip.limits(), input);
             int groups = clip.limits().length / linear.outFeatures();
             for (int row = 0; row < plain.length; row++) {
                 if (clipped[row] < plain[row]) {
@@ -142,7 +133,7 @@ final class LayerQuantizer {
                     Arrays.fill(clip.shares(), row * groups, (row + 1) * groups, 1f);
                 }
             }
-            prepared.put(name, new Prepared(linear, clip.limits(), clip.shares(), OutputError.sum(plain)));
+            prepared.put(name, new Prepared(basis, clip.limits(), clip.shares(), sum(plain)));
             progress.add(Work.clip(linear, spec));
         }
         return prepared;
@@ -186,21 +177,22 @@ final class LayerQuantizer {
         Map<LlamaLinear, QuantizedLinear> linears = new EnumMap<>(LlamaLinear.class);
         List<QuantizationReport.Linear> reports = new ArrayList<>();
         prepared.forEach((name, ready) -> {
-            linears.put(name, roundOff(source, name, ready));
+            LinearQuantizer linear = source.linear(name);
+            linears.put(name, linear.quantize(ready.basis, ready.limits));
             Double relative = null;
             Double rtn = null;
             if (statistics != null) {
-                double size = error.outputSize(ready.linear, moment(statistics, name));
+                double size = linear.outputSize(input(statistics, name));
                 relative = size == 0 ? 0 : ready.loss / size;
                 rtn = size == 0 ? 0 : rounded.getOrDefault(name, 0.0) / size;
             }
             reports.add(new QuantizationReport.Linear(
                     name.module(source.layer()),
-                    ready.linear.outFeatures(),
-                    ready.linear.inFeatures(),
+                    linear.outFeatures(),
+                    linear.inFeatures(),
                     relative,
                     rtn,
-                    error.weightError(ready.linear, ready.limits),
+                    linear.weightError(ready.basis, ready.limits),
                     clippedShare(ready.shares),
                     meanShare(ready.shares)));
         });
@@ -209,26 +201,16 @@ final class LayerQuantizer {
         return new Outcome(layer, new QuantizationReport.Layer(source.layer(), List.copyOf(reports), pairs));
     }
 
-    private QuantizedLinear roundOff(LayerSource source, LlamaLinear name, Prepared ready) {
-        ScaledLinear linear = ready.linear;
-        float[] scaled = new float[linear.weights().length];
-        Rounding rounding = new Rounding(
-                source.file(name),
-                source.name(name),
-                scaled,
-                linear.outFeatures(),
-                linear.inFeatures(),
-                spec,
-                ready.limits);
-        workers.forEach(linear.outFeatures(), row -> {
-            linear.scaledRow(row, scaled, row * linear.inFeatures());
-            rounding.row(row);
-        });
-        return rounding.result();
+    private static InputStatistics input(LayerStatistics statistics, LlamaLinear linear) {
+        return statistics.of(ScalePair.reading(linear).input());
     }
 
-    private static Matrix moment(LayerStatistics statistics, LlamaLinear linear) {
-        return statistics.moment(ScalePair.reading(linear).input());
+    private static double sum(double[] values) {
+        double sum = 0;
+        for (double value : values) {
+            sum += value;
+        }
+        return sum;
     }
 
     private static Map<LlamaLinear, Double> losses(Map<LlamaLinear, Prepared> prepared) {

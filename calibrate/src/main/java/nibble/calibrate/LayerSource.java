@@ -2,46 +2,55 @@ package nibble.calibrate;
 
 import java.nio.file.Path;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
-import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.TensorNames;
+import nibble.engine.DecoderLayer;
+import nibble.engine.DenseWeight;
+import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.pack.Half;
+import nibble.pack.QuantizationSpec;
 import nibble.pack.WeightReader;
 
 /**
- * The original weights of one decoder layer as floats, all known to be finite.
+ * The original weights of one decoder layer, all known to be finite. Owns the linears.
  *
- * @param linears unscaled
- * @param files where each linear's weight lies, for messages
+ * @param linears where the backend computes
  */
 record LayerSource(
-        int layer,
-        float[] inputNorm,
-        float[] postAttentionNorm,
-        Map<LlamaLinear, ScaledLinear> linears,
-        Map<LlamaLinear, Path> files) {
+        int layer, float[] inputNorm, float[] postAttentionNorm, Map<LlamaLinear, LinearQuantizer> linears)
+        implements AutoCloseable {
 
-    /** @throws BadCheckpointException if a weight is not finite or a norm is too large for fp16 */
-    static LayerSource read(Checkpoint checkpoint, int layer) {
-        LlamaConfig config = checkpoint.config();
-        Map<LlamaLinear, ScaledLinear> linears = new EnumMap<>(LlamaLinear.class);
-        Map<LlamaLinear, Path> files = new EnumMap<>(LlamaLinear.class);
+    /**
+     * Takes a layer of the feed.
+     *
+     * @param placed on each device
+     * @throws BadCheckpointException if a weight is not finite or a norm is too large for fp16
+     */
+    static LayerSource of(
+            Checkpoint checkpoint,
+            int layer,
+            List<DecoderLayer> placed,
+            QuantizationDevices devices,
+            QuantizationSpec spec) {
+        float[] inputNorm = norm(checkpoint, TensorNames.inputNorm(layer));
+        float[] postAttentionNorm = norm(checkpoint, TensorNames.postAttentionNorm(layer));
+        Map<LlamaLinear, LinearQuantizer> linears = new EnumMap<>(LlamaLinear.class);
         for (LlamaLinear linear : LlamaLinear.values()) {
             String name = linear.module(layer) + ".weight";
-            Path file = checkpoint.fileOf(name);
-            float[] weights = WeightReader.floats(checkpoint.tensor(name), file);
-            files.put(linear, file);
-            linears.put(linear, ScaledLinear.of(weights, config.outFeatures(linear), config.inFeatures(linear)));
+            linears.put(
+                    linear,
+                    devices.quantizer(
+                            placed.stream().map(there -> there.weight(linear)).toList(),
+                            new DenseWeight(checkpoint.tensor(name)),
+                            checkpoint.fileOf(name),
+                            spec));
         }
-        return new LayerSource(
-                layer,
-                norm(checkpoint, TensorNames.inputNorm(layer)),
-                norm(checkpoint, TensorNames.postAttentionNorm(layer)),
-                linears,
-                files);
+        return new LayerSource(layer, inputNorm, postAttentionNorm, linears);
     }
 
     private static float[] norm(Checkpoint checkpoint, String name) {
@@ -58,23 +67,16 @@ record LayerSource(
         return norm;
     }
 
-    ScaledLinear linear(LlamaLinear linear) {
-        ScaledLinear found = linears.get(linear);
+    LinearQuantizer linear(LlamaLinear linear) {
+        LinearQuantizer found = linears.get(linear);
         if (found == null) {
             throw new IllegalStateException("layer without " + linear.path());
         }
         return found;
     }
 
-    Path file(LlamaLinear linear) {
-        Path found = files.get(linear);
-        if (found == null) {
-            throw new IllegalStateException("layer without " + linear.path());
-        }
-        return found;
-    }
-
-    String name(LlamaLinear linear) {
-        return linear.module(layer) + ".weight";
+    @Override
+    public void close() {
+        linears.values().forEach(LinearQuantizer::close);
     }
 }

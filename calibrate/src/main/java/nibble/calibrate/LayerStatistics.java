@@ -3,68 +3,45 @@ package nibble.calibrate;
 import java.util.EnumMap;
 import java.util.Map;
 import nibble.calibrate.ProgressListener.Stage;
-import nibble.engine.Backend;
 import nibble.engine.LinearInput;
 import nibble.engine.Matrix;
 import nibble.engine.Taps;
+import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.QuantizationDevices;
 import org.jspecify.annotations.Nullable;
 
-/** What the inputs of a layer's linears looked like over all calibration tokens. Owns its matrices. */
+/** What the inputs of a layer's linears looked like over all calibration tokens. Owns the statistics. */
 final class LayerStatistics implements Taps, AutoCloseable {
-    /**
-     * Statistics of one input.
-     *
-     * @param moment {@code C = Σ x xᵀ} [features, features]
-     * @param absolute {@code Σ |x|} [features], in double
-     */
-    private record Sums(Matrix moment, double[] absolute) {}
-
-    private final Backend backend;
+    private final QuantizationDevices devices;
     private final Progress progress;
-    private final Map<LinearInput, Sums> sums = new EnumMap<>(LinearInput.class);
-    private long tokens;
+    private final Map<LinearInput, InputStatistics> inputs = new EnumMap<>(LinearInput.class);
 
-    LayerStatistics(Backend backend, Progress progress) {
-        this.backend = backend;
+    LayerStatistics(QuantizationDevices devices, Progress progress) {
+        this.devices = devices;
         this.progress = progress;
     }
 
     @Override
     public void tap(LinearInput input, Matrix x) {
-        progress.stage(Stage.MOMENTS);
-        Sums into = sums.computeIfAbsent(
-                input, _ -> new Sums(backend.allocateSingle(x.columns(), x.columns()), new double[x.columns()]));
-        backend.addSecondMoment(x, into.moment);
-        float[] values = backend.download(x);
-        int columns = x.columns();
-        double[] absolute = into.absolute;
-        for (int at = 0; at < values.length; at += columns) {
-            for (int i = 0; i < columns; i++) {
-                absolute[i] += Math.abs(values[at + i]);
-            }
+        // A clock of its own waits for what came before: with several devices at work they would wait for each other.
+        boolean alone = devices.members().size() == 1;
+        if (alone) {
+            progress.stage(Stage.MOMENTS);
         }
-        if (input == LinearInput.QKV) {
-            tokens += x.rows();
+        inputs.computeIfAbsent(input, _ -> devices.statistics(x.columns())).add(x);
+        if (alone) {
+            progress.stage(Stage.FORWARD);
         }
-        progress.stage(Stage.FORWARD);
     }
 
-    /** {@code C} of an input; owned by this. */
-    Matrix moment(LinearInput input) {
-        return of(input).moment;
+    /** Ends a part of all sums. */
+    void endPart() {
+        inputs.values().forEach(InputStatistics::endPart);
     }
 
-    /** Mean |x| of each feature of an input. */
-    double[] meanAbsolute(LinearInput input) {
-        double[] mean = of(input).absolute.clone();
-        for (int i = 0; i < mean.length; i++) {
-            mean[i] /= tokens;
-        }
-        return mean;
-    }
-
-    private Sums of(LinearInput input) {
-        @Nullable Sums found = sums.get(input);
+    /** Owned by this. */
+    InputStatistics of(LinearInput input) {
+        @Nullable InputStatistics found = inputs.get(input);
         if (found == null) {
             throw new IllegalStateException("no statistics of " + input + ": the layer did not run");
         }
@@ -73,6 +50,6 @@ final class LayerStatistics implements Taps, AutoCloseable {
 
     @Override
     public void close() {
-        sums.values().forEach(sum -> sum.moment.close());
+        inputs.values().forEach(InputStatistics::close);
     }
 }

@@ -3,15 +3,16 @@ package nibble.calibrate;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Hands finished layers to a journal on a thread of its own, so that the next layer is computed while one is written. One
+ * Packs finished layers and hands them to a journal on a thread of its own, so that the next layer is computed meanwhile. One
  * layer may wait; a further one makes its maker wait. Owns its thread.
  */
 public final class LayerWriter implements AutoCloseable {
     private sealed interface Item {
-        record Layer(FinishedLayer layer) implements Item {}
+        record Layer(Supplier<FinishedLayer> layer) implements Item {}
 
         record Mark(CountDownLatch reached) implements Item {}
 
@@ -22,6 +23,7 @@ public final class LayerWriter implements AutoCloseable {
     private final BlockingQueue<Item> queue = new ArrayBlockingQueue<>(1);
     private final Thread thread;
     private volatile @Nullable Throwable failure;
+    private volatile long packingNanos;
     private volatile long writingNanos;
     private boolean ended;
 
@@ -33,7 +35,7 @@ public final class LayerWriter implements AutoCloseable {
     private void write() {
         while (true) {
             switch (take()) {
-                case Item.Layer(FinishedLayer layer) -> append(layer);
+                case Item.Layer(Supplier<FinishedLayer> layer) -> append(layer);
                 case Item.Mark(CountDownLatch reached) -> reached.countDown();
                 case Item.End() -> {
                     return;
@@ -42,26 +44,31 @@ public final class LayerWriter implements AutoCloseable {
         }
     }
 
-    private void append(FinishedLayer layer) {
+    private void append(Supplier<FinishedLayer> layer) {
         if (failure != null) {
             // Layers are durable in order: what follows a failure is dropped, so that nobody waits for ever.
             return;
         }
         long start = System.nanoTime();
+        long packed = start;
         try {
-            journal.append(layer);
+            FinishedLayer finished = layer.get();
+            packed = System.nanoTime();
+            journal.append(finished);
         } catch (RuntimeException | Error e) {
             failure = e;
         }
-        writingNanos += System.nanoTime() - start;
+        packingNanos += packed - start;
+        writingNanos += System.nanoTime() - packed;
     }
 
     /**
      * Hands a layer over, waiting while another waits.
      *
+     * @param layer packs it, on the writer's thread
      * @throws RuntimeException what the journal threw for an earlier layer
      */
-    public void submit(FinishedLayer layer) {
+    public void submit(Supplier<FinishedLayer> layer) {
         throwFailure();
         put(new Item.Layer(layer));
     }
@@ -94,6 +101,11 @@ public final class LayerWriter implements AutoCloseable {
     public void finish() {
         close();
         throwFailure();
+    }
+
+    /** Time spent packing so far. */
+    public double packingSeconds() {
+        return packingNanos / 1e9;
     }
 
     /** Time spent writing so far. */

@@ -2,8 +2,8 @@ package nibble.calibrate;
 
 import java.util.EnumMap;
 import java.util.Map;
-import nibble.calibrate.ScaledLinear.FoldedNorm;
 import nibble.convert.LlamaLinear;
+import nibble.engine.quantize.Basis;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -50,8 +50,8 @@ final class PairScales {
     /** The norm as the output holds it under the pair's scale. */
     FoldedNorm norm(ScalePair pair, float[] perChannel) {
         return switch (pair) {
-            case ATTENTION_NORM -> ScaledLinear.fold(source.inputNorm(), perChannel);
-            case MLP_NORM -> ScaledLinear.fold(source.postAttentionNorm(), perChannel);
+            case ATTENTION_NORM -> FoldedNorm.of(source.inputNorm(), perChannel);
+            case MLP_NORM -> FoldedNorm.of(source.postAttentionNorm(), perChannel);
             case VALUE_OUTPUT, UP_DOWN -> throw new IllegalArgumentException(pair + " has no norm");
         };
     }
@@ -79,14 +79,14 @@ final class PairScales {
         return unlessOnes(columns);
     }
 
-    /** A linear with the columns of its own pair and, for v_proj and up_proj, the rows of the pair it produces for. */
-    ScaledLinear linear(LlamaLinear linear) {
+    /** The columns of a linear's own pair and, for v_proj and up_proj, the rows of the pair it produces for. */
+    Basis basis(LlamaLinear linear) {
         ScalePair pair = ScalePair.reading(linear);
-        ScaledLinear scaled = source.linear(linear).withColumns(columns(pair, of(pair)));
+        float @Nullable [] columns = columns(pair, of(pair));
         return switch (linear) {
-            case V -> scaled.withRows(unlessOnes(of(ScalePair.VALUE_OUTPUT)));
-            case UP -> scaled.withRows(unlessOnes(of(ScalePair.UP_DOWN)));
-            case Q, K, O, GATE, DOWN -> scaled;
+            case V -> new Basis(unlessOnes(of(ScalePair.VALUE_OUTPUT)), columns);
+            case UP -> new Basis(unlessOnes(of(ScalePair.UP_DOWN)), columns);
+            case Q, K, O, GATE, DOWN -> Basis.ofColumns(columns);
         };
     }
 

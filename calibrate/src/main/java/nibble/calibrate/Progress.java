@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 final class Progress {
     private final ProgressListener listener;
     private final StopSignal stop;
+    private final Runnable settle;
     private final int layers;
     private final Map<Stage, Long> nanos = new EnumMap<>(Stage.class);
     private final List<@Nullable Double> layerSeconds = new ArrayList<>();
@@ -26,8 +27,10 @@ final class Progress {
     private @Nullable Stage stage;
     private long since;
 
-    Progress(ProgressListener listener, StopSignal stop, int layers) {
+    /** @param settle waits until all work that was begun is done, so that the clock of a stage can be read */
+    Progress(ProgressListener listener, StopSignal stop, int layers, Runnable settle) {
         this.listener = listener;
+        this.settle = settle;
         this.stop = stop;
         this.layers = layers;
     }
@@ -57,6 +60,7 @@ final class Progress {
     }
 
     void endStage() {
+        settle.run();
         long now = System.nanoTime();
         if (stage != null) {
             nanos.merge(stage, now - since, Long::sum);
@@ -110,11 +114,12 @@ final class Progress {
         listener.layerFinished(layer, report, seconds);
     }
 
-    /** The run's times, with those of the writer beside them. */
-    QuantizationReport.Times times(double writingSeconds) {
+    /** The run's times, with those of the writer's thread beside them. */
+    QuantizationReport.Times times(double packingSeconds, double writingSeconds) {
         endStage();
         Map<Stage, Double> seconds = new EnumMap<>(Stage.class);
         nanos.forEach((key, value) -> seconds.put(key, value / 1e9));
+        seconds.put(Stage.PACK, packingSeconds);
         seconds.put(Stage.WRITE, writingSeconds);
         int resumed = (int) layerSeconds.stream().filter(java.util.Objects::isNull).count();
         return new QuantizationReport.Times((System.nanoTime() - start) / 1e9, seconds, layerSeconds, resumed);

@@ -17,12 +17,13 @@ public interface ProgressListener {
         SCALE_SEARCH,
         CLIP_SEARCH,
         ROUNDING,
-        PACK,
         /** Of the calibration stream, for a later resumption. */
         SAVE_STREAM,
         /** For the writer, while a layer waits already. */
         WAIT,
         /** On the writer's own thread, beside the next layer. */
+        PACK,
+        /** Likewise. */
         WRITE;
 
         /** The name in reports. */

@@ -4,6 +4,8 @@ import java.util.Map;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.engine.LinearInput;
+import nibble.engine.cuda.CudaCalibration;
+import nibble.pack.QuantizationSpec;
 
 /**
  * What a quantization will take, from the config alone. Arithmetic is counted, memory is the sum of what one layer holds at
@@ -12,7 +14,7 @@ import nibble.engine.LinearInput;
  * @param calibrationTokens tokens read
  * @param forwardFlops floating-point operations of the calibration text's way through all layers
  * @param momentFlops of the second moments of all linear inputs
- * @param searchFlops of the losses of all candidates
+ * @param searchFlops of the losses of all candidates, and of the clips
  * @param streamBytes the calibration text's activations, which live from the first layer to the last
  * @param heapBytes what must be on the heap at a time: the stream, one layer's weights and second moments in fp32, scratch of
  *     the search
@@ -27,6 +29,9 @@ public record QuantizationCost(
 
     private static final int FLOAT_BYTES = Float.BYTES;
 
+    /** Output errors that are computed beside those of the candidates: of plain rounding, before and after clipping, and of W itself. */
+    private static final int PASSES_BESIDE = 4;
+
     /** Which linears read which input: with the candidates, what the search multiplies. */
     private static final Map<LlamaLinear, LinearInput> INPUT_OF = Map.of(
             LlamaLinear.Q, LinearInput.QKV,
@@ -40,10 +45,11 @@ public record QuantizationCost(
     /**
      * Counts a run.
      *
-     * @param samples calibration blocks
+     * @param samples calibration blocks, for a backend of the host
      * @param sequenceLength tokens of a block
      */
-    public static QuantizationCost of(LlamaConfig config, Method method, int samples, int sequenceLength) {
+    public static QuantizationCost of(
+            LlamaConfig config, Method method, QuantizationSpec spec, int samples, int sequenceLength) {
         int candidates = method == Method.AWQ ? ScaleSearch.candidates() : 0;
         long tokens = candidates == 0 ? 0 : (long) samples * sequenceLength;
         long parameters = 0;
@@ -55,6 +61,9 @@ public record QuantizationCost(
             parameters += in * out;
             largest = Math.max(largest, in * out);
             search += 2.0 * candidates * out * in * in;
+            if (method == Method.AWQ) {
+                search += Work.clip(out, in, spec);
+            }
         }
         double moments = 0;
         long momentElements = 0;
@@ -85,6 +94,36 @@ public record QuantizationCost(
                 elements * FLOAT_BYTES);
     }
 
+    /**
+     * The same on a card: half of each symmetric product is left out, the stream and the work are on the card, and on the heap are
+     * the codes of one layer made, one waiting and one being packed, and its packed form.
+     */
+    public static QuantizationCost onCuda(
+            LlamaConfig config, Method method, QuantizationSpec spec, int samples, int sequenceLength) {
+        QuantizationCost host = of(config, method, spec, samples, sequenceLength);
+        double moments = 0;
+        long codes = 0;
+        double search = 0;
+        int passes = method == Method.AWQ ? ScaleSearch.candidates() + PASSES_BESIDE : 0;
+        for (LlamaLinear linear : INPUT_OF.keySet()) {
+            int in = config.inFeatures(linear);
+            double out = config.outFeatures(linear);
+            codes += (long) (out * in * 5 / 8);
+            search += 2.0 * passes * out * in * in * CudaCalibration.productShare(in);
+        }
+        for (LinearInput input : LinearInput.values()) {
+            int in = width(config, input);
+            moments += 2.0 * host.calibrationTokens * in * in * CudaCalibration.productShare(in);
+        }
+        return new QuantizationCost(
+                host.calibrationTokens,
+                host.forwardFlops,
+                moments * config.layers(),
+                search * config.layers(),
+                host.streamBytes,
+                4 * codes);
+    }
+
     /** Bytes of memory at the peak in a JVM whose heap may take so many. */
     public long peakHostBytes(long maxHeapBytes) {
         return Math.min(Math.max(heapBytes, maxHeapBytes), heapBytes + (long) (maxHeapBytes * YOUNG_SHARE)) + RUNTIME_BYTES;
@@ -100,7 +139,7 @@ public record QuantizationCost(
         return forwardFlops + momentFlops + searchFlops;
     }
 
-    private static long width(LlamaConfig config, LinearInput input) {
+    private static int width(LlamaConfig config, LinearInput input) {
         return switch (input) {
             case QKV -> config.inFeatures(LlamaLinear.Q);
             case O -> config.inFeatures(LlamaLinear.O);

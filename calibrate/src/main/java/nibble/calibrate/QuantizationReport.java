@@ -43,7 +43,7 @@ public record QuantizationReport(
      * How long a run took.
      *
      * @param wallSeconds from the opening of the source to the last layer's durability
-     * @param stageSeconds by stage; all but "write" follow one another
+     * @param stageSeconds by stage; all but "pack" and "write" follow one another
      * @param layerSeconds of each layer; null where an earlier run made it
      * @param resumedLayers layers that an earlier run made
      */

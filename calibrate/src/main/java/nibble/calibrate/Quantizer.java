@@ -16,8 +16,9 @@ import nibble.convert.Sha256;
 import nibble.convert.StopSignal;
 import nibble.convert.StoppedException;
 import nibble.datasets.TokenBlocks;
-import nibble.engine.Backend;
+import nibble.engine.DecoderLayer;
 import nibble.engine.Workers;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
@@ -40,7 +41,7 @@ public final class Quantizer {
      */
     public static QuantizationReport run(
             QuantizationJob job,
-            Backend backend,
+            QuantizationDevices devices,
             LayerPacker packer,
             LayerJournal journal,
             ProgressListener listener,
@@ -49,61 +50,67 @@ public final class Quantizer {
                 job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
         LlamaConfig config = job.source().config();
         List<LayerJournal.Durable> durable = journal.durable();
-        Progress progress = new Progress(listener, stop, config.layers());
+        Progress progress = new Progress(listener, stop, config.layers(), devices::synchronize);
         long tokens = job.blocks().map(TokenBlocks::tokens).orElse(0L);
         double layerWork = Work.layer(config, job.options(), tokens);
         double passWork = Work.pass(config, tokens);
         List<QuantizationReport.Layer> reports = new ArrayList<>();
         try (Workers workers = new Workers(job.options().threads());
-                Calibration calibration = new Calibration(job, backend, journal, progress);
+                SourceLayers source = new SourceLayers(job.source(), devices, job.options().threads());
+                Calibration calibration = new Calibration(job, devices, journal, progress);
                 LayerWriter writer = new LayerWriter(journal)) {
             long passes = durable.stream().filter(layer -> calibration.needs(layer.layer())).count();
             progress.expect(passes * passWork + (config.layers() - durable.size()) * layerWork);
             for (LayerJournal.Durable layer : durable) {
                 progress.layer(layer.layer(), calibration.needs(layer.layer()) ? passWork : 0);
                 progress.stage(Stage.READ);
-                requireUnchanged(layer, SourceDigest.layer(job.source(), layer.layer(), workers));
-                calibration.pass(layer.layer());
+                if (calibration.needs(layer.layer())) {
+                    List<DecoderLayer> weights = source.layer(layer.layer());
+                    requireUnchanged(layer, source.sha256(layer.layer()));
+                    calibration.pass(layer.layer(), weights);
+                } else {
+                    requireUnchanged(layer, source.sha256(layer.layer()));
+                }
                 progress.layerPassed();
                 reports.add(layer.report());
             }
-            LayerQuantizer quantizer = new LayerQuantizer(config, job.options().spec(), backend, workers, progress);
+            LayerQuantizer quantizer = new LayerQuantizer(config, job.options().spec(), workers, progress);
             for (int layer = durable.size(); layer < config.layers(); layer++) {
                 progress.layer(layer, layerWork);
                 if (layer > 0) {
                     calibration.save(journal, writer);
                 }
-                FinishedLayer finished = layer(job, layer, calibration, quantizer, packer, workers, progress);
+                LayerQuantizer.Outcome outcome = layer(job, layer, source, devices, calibration, quantizer, progress);
                 progress.stage(Stage.WAIT);
-                writer.submit(finished);
-                reports.add(finished.report());
-                progress.layerFinished(finished.report());
+                int index = layer;
+                String sha256 = source.sha256(layer);
+                writer.submit(() ->
+                        new FinishedLayer(index, sha256, packer.pack(index, outcome.layer()), outcome.report()));
+                reports.add(outcome.report());
+                progress.layerFinished(outcome.report());
             }
             progress.stage(Stage.WAIT);
             writer.finish();
-            return report(job, reports, progress.times(writer.writingSeconds()));
+            return report(job, reports, progress.times(writer.packingSeconds(), writer.writingSeconds()));
         }
     }
 
-    private static FinishedLayer layer(
+    private static LayerQuantizer.Outcome layer(
             QuantizationJob job,
             int layer,
+            SourceLayers source,
+            QuantizationDevices devices,
             Calibration calibration,
             LayerQuantizer quantizer,
-            LayerPacker packer,
-            Workers workers,
             Progress progress) {
         progress.stage(Stage.READ);
-        String digest = SourceDigest.layer(job.source(), layer, workers);
-        LayerSource weights = LayerSource.read(job.source(), layer);
-        LayerQuantizer.Outcome outcome;
-        try (@Nullable LayerStatistics statistics = calibration.measure(layer)) {
-            outcome = job.options().method() == Method.AWQ && statistics != null
-                    ? quantizer.quantize(weights, statistics)
-                    : quantizer.round(weights, statistics);
+        List<DecoderLayer> weights = source.layer(layer);
+        try (LayerSource linears = LayerSource.of(job.source(), layer, weights, devices, job.options().spec());
+                @Nullable LayerStatistics statistics = calibration.measure(layer, weights)) {
+            return job.options().method() == Method.AWQ && statistics != null
+                    ? quantizer.quantize(linears, statistics)
+                    : quantizer.round(linears, statistics);
         }
-        progress.stage(Stage.PACK);
-        return new FinishedLayer(layer, digest, packer.pack(layer, outcome.layer()), outcome.report());
     }
 
     private static void requireUnchanged(LayerJournal.Durable layer, String found) {

@@ -1,10 +1,14 @@
 package nibble.calibrate;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import nibble.convert.LlamaLinear;
-import nibble.engine.Matrix;
 import nibble.engine.Workers;
-import nibble.pack.QuantizationSpec;
+import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.LinearQuantizer;
 import org.jspecify.annotations.Nullable;
 
 /** Chooses the scale of a pair: the candidate with the least output error of the linears that read it. */
@@ -12,12 +16,12 @@ final class ScaleSearch {
     /** A candidate must beat the identity by this share: below it, fp32 sums decide rather than the weights. */
     private static final double WORTHWHILE = 1e-4;
 
-    private static final List<Candidate> GRID = Candidate.grid();
+    /** The identity first. */
+    private static final List<Candidate> CANDIDATES =
+            Stream.concat(Stream.of(Candidate.IDENTITY), Candidate.grid().stream()).toList();
 
-    private final OutputError error;
-    private final Workers workers;
-    private final QuantizationSpec spec;
     private final HeadTie tie;
+    private final Workers workers;
 
     /**
      * What a search found.
@@ -27,85 +31,76 @@ final class ScaleSearch {
      */
     record Choice(Candidate candidate, float[] scales, double loss, double identityLoss) {}
 
-    ScaleSearch(OutputError error, Workers workers, QuantizationSpec spec, HeadTie tie) {
-        this.error = error;
-        this.workers = workers;
-        this.spec = spec;
+    ScaleSearch(HeadTie tie, Workers workers) {
         this.tie = tie;
+        this.workers = workers;
     }
 
     /**
      * Searches on the original weights, whatever the other pairs chose.
      *
-     * @param onCandidate run after each candidate
+     * @param onCandidate told of each linear under each candidate
      */
-    Choice search(ScalePair pair, LayerSource source, LayerStatistics statistics, Runnable onCandidate) {
+    Choice search(ScalePair pair, LayerSource source, InputStatistics input, Consumer<LinearQuantizer> onCandidate) {
         PairScales scales = new PairScales(source, tie);
-        double[] x = statistics.meanAbsolute(pair.input());
+        double[] x = input.meanAbsolute();
         double[] w = meanWeight(pair, source);
         if (pair == ScalePair.VALUE_OUTPUT) {
             x = tie.mean(x);
             w = tie.mean(w);
         }
-        Matrix moment = statistics.moment(pair.input());
-        float[] identity = Candidate.IDENTITY.scales(x, w);
-        double identityLoss = loss(pair, source, scales.columns(pair, identity), moment);
-        onCandidate.run();
-        Choice best = new Choice(Candidate.IDENTITY, identity, identityLoss, identityLoss);
-        for (Candidate candidate : GRID) {
-            float[] s = candidate.scales(x, w);
-            double loss = loss(pair, source, scales.columns(pair, s), moment);
-            // A loss that is not a number, from a scale beyond fp16, is never less.
-            if (loss < best.loss && loss < identityLoss * (1 - WORTHWHILE)) {
-                best = new Choice(candidate, s, loss, identityLoss);
+        List<float[]> tried = scales(x, w);
+        List<float @Nullable []> columns =
+                tried.stream().map(s -> scales.columns(pair, s)).collect(Collectors.toCollection(ArrayList::new));
+        double[] losses = new double[tried.size()];
+        for (LlamaLinear reader : pair.readers()) {
+            LinearQuantizer linear = source.linear(reader);
+            double[] ofLinear = linear.losses(columns, input, () -> onCandidate.accept(linear));
+            for (int i = 0; i < losses.length; i++) {
+                losses[i] += ofLinear[i];
             }
-            onCandidate.run();
+        }
+        int best = best(losses);
+        return new Choice(CANDIDATES.get(best), tried.get(best), losses[best], losses[0]);
+    }
+
+    private List<float[]> scales(double[] x, double[] w) {
+        float[][] scales = new float[CANDIDATES.size()][];
+        workers.forEach(scales.length, i -> scales[i] = CANDIDATES.get(i).scales(x, w));
+        return List.of(scales);
+    }
+
+    /** The identity unless another is better by more than sums in fp32 decide. */
+    private static int best(double[] losses) {
+        int best = 0;
+        for (int i = 1; i < losses.length; i++) {
+            // A loss that is not a number, from a scale beyond fp16, is never less.
+            if (losses[i] < losses[best] && losses[i] < losses[0] * (1 - WORTHWHILE)) {
+                best = i;
+            }
         }
         return best;
     }
 
     static int candidates() {
-        return 1 + GRID.size();
-    }
-
-    private double loss(
-            ScalePair pair, LayerSource source, float @Nullable [] columns, Matrix moment) {
-        double loss = 0;
-        for (LlamaLinear linear : pair.readers()) {
-            loss += error.total(source.linear(linear).withColumns(columns), null, moment);
-        }
-        return loss;
+        return CANDIDATES.size();
     }
 
     /** Mean over all rows of the readers of |w| / (largest |w| of its group), for each column. */
-    private double[] meanWeight(ScalePair pair, LayerSource source) {
-        int in = source.linear(pair.readers().getFirst()).inFeatures();
-        int length = spec.columnsPerGroup(in);
-        double[] mean = new double[in];
+    private static double[] meanWeight(ScalePair pair, LayerSource source) {
+        double[] mean = new double[source.linear(pair.readers().getFirst()).inFeatures()];
         int rows = 0;
         for (LlamaLinear reader : pair.readers()) {
-            ScaledLinear linear = source.linear(reader);
+            LinearQuantizer linear = source.linear(reader);
             rows += linear.outFeatures();
-            // A task owns the columns of its group, so that rows are added in one order whatever the threads.
-            workers.forEach(in / length, group -> addGroup(linear, group * length, length, mean));
+            double[] sums = linear.relativeMagnitudes();
+            for (int i = 0; i < mean.length; i++) {
+                mean[i] += sums[i];
+            }
         }
-        for (int i = 0; i < in; i++) {
+        for (int i = 0; i < mean.length; i++) {
             mean[i] /= rows;
         }
         return mean;
-    }
-
-    private static void addGroup(ScaledLinear linear, int first, int length, double[] into) {
-        for (int row = 0; row < linear.outFeatures(); row++) {
-            int at = row * linear.inFeatures() + first;
-            float largest = 0;
-            for (int i = at; i < at + length; i++) {
-                largest = Math.max(largest, Math.abs(linear.weights()[i]));
-            }
-            double divisor = largest + 1e-6;
-            for (int i = 0; i < length; i++) {
-                into[first + i] += Math.abs(linear.weights()[at + i]) / divisor;
-            }
-        }
     }
 }

@@ -7,12 +7,10 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.function.BiConsumer;
+import java.util.function.IntFunction;
 import nibble.convert.OutputException;
 import nibble.convert.Sha256;
-import nibble.engine.Backend;
-import nibble.engine.Matrix;
 
 /** Hidden states on disk: the values of matrix after matrix, as little-endian fp32, so exactly as they were. */
 final class StreamFile {
@@ -24,14 +22,14 @@ final class StreamFile {
      * @return SHA-256 of its bytes
      * @throws OutputException if the disk is full or refuses
      */
-    static String write(Path file, List<Matrix> hidden, Backend backend) {
+    static String write(Path file, int matrices, IntFunction<float[]> values) {
         Sha256 sha256 = new Sha256();
         try (FileChannel channel = FileChannel.open(
                 file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-            for (Matrix matrix : hidden) {
-                float[] values = backend.download(matrix);
-                ByteBuffer bytes = buffer(values.length);
-                bytes.asFloatBuffer().put(values);
+            for (int i = 0; i < matrices; i++) {
+                float[] next = values.apply(i);
+                ByteBuffer bytes = buffer(next.length);
+                bytes.asFloatBuffer().put(next);
                 sha256.add(MemorySegment.ofBuffer(bytes));
                 while (bytes.hasRemaining()) {
                     channel.write(bytes);
@@ -45,17 +43,18 @@ final class StreamFile {
     }
 
     /**
-     * Reads matrices back; the caller closes them.
+     * Reads matrices back.
      *
      * @param rows of each matrix
-     * @return none, if the bytes are not those of {@code sha256}
+     * @param taker is given the number and the values of each
+     * @return whether the bytes are those of {@code sha256}; what was taken is useless if not
      */
-    static List<Matrix> read(Path file, int[] rows, int columns, String sha256, Backend backend) {
-        List<Matrix> hidden = new ArrayList<>();
+    static boolean read(
+            Path file, int[] rows, int columns, String sha256, BiConsumer<Integer, float[]> taker) {
         Sha256 found = new Sha256();
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-            for (int count : rows) {
-                float[] values = new float[Math.multiplyExact(count, columns)];
+            for (int i = 0; i < rows.length; i++) {
+                float[] values = new float[Math.multiplyExact(rows[i], columns)];
                 ByteBuffer bytes = buffer(values.length);
                 while (bytes.hasRemaining() && channel.read(bytes) >= 0) {
                     // Until the buffer is full or the file ends, which the hash will tell.
@@ -63,17 +62,12 @@ final class StreamFile {
                 bytes.clear();
                 found.add(MemorySegment.ofBuffer(bytes));
                 bytes.asFloatBuffer().get(values);
-                hidden.add(backend.upload(values, count, columns));
+                taker.accept(i, values);
             }
         } catch (IOException e) {
-            hidden.forEach(Matrix::close);
-            return List.of();
+            return false;
         }
-        if (!found.hex().equals(sha256)) {
-            hidden.forEach(Matrix::close);
-            return List.of();
-        }
-        return hidden;
+        return found.hex().equals(sha256);
     }
 
     private static ByteBuffer buffer(int floats) {

@@ -1,8 +1,8 @@
 package nibble.calibrate;
 
-import java.util.List;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
+import nibble.engine.quantize.LinearQuantizer;
 import nibble.pack.QuantizationSpec;
 
 /** Estimates of arithmetic, in floating-point operations, for progress and its remaining time. */
@@ -50,13 +50,9 @@ final class Work {
         return 2 * out * in + in * in;
     }
 
-    /** {@code E C} for these linears. */
-    static double product(LayerSource source, List<LlamaLinear> linears) {
-        double work = 0;
-        for (LlamaLinear linear : linears) {
-            work += product(source.linear(linear).outFeatures(), source.linear(linear).inFeatures());
-        }
-        return work;
+    /** {@code E C} for a linear. */
+    static double product(LinearQuantizer linear) {
+        return product(linear.outFeatures(), linear.inFeatures());
     }
 
     private static double product(double out, double in) {
@@ -64,11 +60,11 @@ final class Work {
     }
 
     /** The clip search of a linear. */
-    static double clip(ScaledLinear linear, QuantizationSpec spec) {
+    static double clip(LinearQuantizer linear, QuantizationSpec spec) {
         return clip(linear.outFeatures(), linear.inFeatures(), spec);
     }
 
-    private static double clip(double out, double in, QuantizationSpec spec) {
+    static double clip(double out, double in, QuantizationSpec spec) {
         return 20 * out * in * spec.columnsPerGroup((int) in) + 2 * product(out, in);
     }
 }

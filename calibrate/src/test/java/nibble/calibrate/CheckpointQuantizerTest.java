@@ -32,6 +32,7 @@ import nibble.engine.Backends;
 import nibble.engine.DecoderLayer;
 import nibble.engine.Llama;
 import nibble.engine.ModelWeights;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -118,7 +119,7 @@ class CheckpointQuantizerTest {
             List<DecoderLayer> layers = new ArrayList<>();
             Quantizer.run(
                     new QuantizationJob(original, Optional.of(blocks), options),
-                    backend,
+                    QuantizationDevices.of(backend),
                     (_, quantized) -> {
                         layers.add(quantized.toDecoderLayer());
                         return List.of();

@@ -8,6 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import nibble.convert.Checkpoint;
@@ -24,6 +25,10 @@ import nibble.engine.DenseWeight;
 import nibble.engine.Forward;
 import nibble.engine.Matrix;
 import nibble.engine.Taps;
+import nibble.engine.quantize.HostLinearQuantizer;
+import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.quantize.ScaledLinear;
+import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -37,7 +42,12 @@ class PairScalesTest {
         try (Checkpoint checkpoint = TinyCheckpoint.open(temp.resolve("in"));
                 Backend backend = Backends.open("reference", 1)) {
             LlamaConfig config = checkpoint.config();
-            LayerSource source = LayerSource.read(checkpoint, 1);
+            LayerSource source = LayerSource.of(
+                    checkpoint,
+                    1,
+                    List.of(DecoderLayer.read(checkpoint, 1)),
+                    QuantizationDevices.of(backend),
+                    new QuantizationSpec(4, 32));
             HeadTie tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
             PairScales scales = new PairScales(source, tie);
             Random random = new Random(5);
@@ -68,7 +78,7 @@ class PairScalesTest {
     void aFoldedNormTimesItsEffectiveScaleIsTheNorm() {
         float[] norm = {1f, 0.333f, 0f, -2.5f, 60000f, 1e-7f};
         float[] scale = {3f, 0.7f, 5f, 1.1f, 1e-3f, 1e4f};
-        ScaledLinear.FoldedNorm folded = ScaledLinear.fold(norm, scale);
+        FoldedNorm folded = FoldedNorm.of(norm, scale);
         for (int i = 0; i < norm.length; i++) {
             float half = Float.float16ToFloat(folded.norm()[i]);
             assertThat(half).isFinite();
@@ -102,7 +112,7 @@ class PairScalesTest {
     private static DecoderLayer scaledLayer(LayerSource source, PairScales scales) {
         Map<LlamaLinear, DenseWeight> weights = new EnumMap<>(LlamaLinear.class);
         for (LlamaLinear name : LlamaLinear.values()) {
-            ScaledLinear linear = scales.linear(name);
+            ScaledLinear linear = ((HostLinearQuantizer) source.linear(name)).in(scales.basis(name));
             float[] values = new float[linear.weights().length];
             for (int row = 0; row < linear.outFeatures(); row++) {
                 linear.scaledRow(row, values, row * linear.inFeatures());

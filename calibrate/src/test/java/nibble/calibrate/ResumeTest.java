@@ -26,6 +26,7 @@ import nibble.convert.UnfinishedOutput;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
 import nibble.engine.Backends;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -108,7 +109,7 @@ class ResumeTest {
                     new QuantizationJob(checkpoint, Optional.of(blocks), options),
                     out,
                     resume,
-                    backend,
+                    QuantizationDevices.of(backend),
                     listener,
                     listener.stop);
         }
@@ -392,7 +393,7 @@ class ResumeTest {
                 Backend backend = Backends.open("cpu", 1)) {
             assertThatThrownBy(() -> Quantizer.run(
                             new QuantizationJob(checkpoint, Optional.of(blocks(3)), OPTIONS),
-                            backend,
+                            QuantizationDevices.of(backend),
                             (_, _) -> List.of(),
                             layer -> {
                                 if (layer.layer() == 1) {

@@ -9,7 +9,7 @@ import picocli.CommandLine.Spec;
         name = "bench",
         description = "Measures Nibble itself, and makes what measuring needs.",
         mixinStandardHelpOptions = true,
-        subcommands = {EngineBenchCommand.class, MakeModelCommand.class})
+        subcommands = {EngineBenchCommand.class, QuantizeBenchCommand.class, MakeModelCommand.class})
 final class BenchCommand implements Runnable {
     @Spec
     @SuppressWarnings("NullAway.Init")

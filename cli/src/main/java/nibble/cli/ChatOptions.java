@@ -34,13 +34,22 @@ final class ChatOptions {
             }
             return Optional.empty();
         }
+        return Optional.of(format(model, name));
+    }
+
+    /**
+     * The format of this name; for {@code model} or no name the checkpoint's own.
+     *
+     * @throws UsageException if there is none
+     */
+    static ChatTemplate format(Path model, @Nullable String name) {
         if (name == null || name.equals("model")) {
-            return Optional.of(ChatTemplate.ofModel(model)
+            return ChatTemplate.ofModel(model)
                     .orElseThrow(() -> new UsageException(model + ": has no chat_template of its own; give --template one of "
-                            + String.join(", ", ChatTemplate.names()))));
+                            + String.join(", ", ChatTemplate.names())));
         }
         try {
-            return Optional.of(ChatTemplate.named(name));
+            return ChatTemplate.named(name);
         } catch (IllegalArgumentException e) {
             throw new UsageException(e.getMessage());
         }

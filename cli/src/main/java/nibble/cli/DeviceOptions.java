@@ -5,6 +5,7 @@ import nibble.engine.Backend;
 import nibble.engine.Backends;
 import nibble.engine.VectorBackend;
 import nibble.engine.cuda.CudaBackend;
+import nibble.engine.quantize.QuantizationDevices;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -14,7 +15,7 @@ final class DeviceOptions {
             names = "--device",
             paramLabel = "DEVICE",
             defaultValue = "auto",
-            description = "cuda:N, cpu, reference (plain loops, slow), or auto: cuda:0 where there is a card, else cpu."
+            description = "cuda:N, for quantizing also several cards of one kind as cuda:0,1, cpu, reference (plain loops, slow), or auto: cuda:0 where there is a card, else cpu."
                     + " Default: ${DEFAULT-VALUE}.")
     String device = "auto";
 
@@ -32,13 +33,28 @@ final class DeviceOptions {
 
     /** Opens the device and says which it is. */
     Backend open(Terminal terminal) {
-        if (threads < 1) {
-            throw new UsageException("--threads " + threads + ": at least 1");
-        }
+        requireThreads();
         Backend backend = Backends.open(device, threads, deviceMemory());
         String reason = device.equals("auto") && backend instanceof VectorBackend ? " (" + CudaBackend.missing() + ")" : "";
         terminal.note("device: " + backend.description() + reason);
         return backend;
+    }
+
+    /** Opens one device or several, as {@code cuda:0,1}, and says which. */
+    QuantizationDevices openForQuantization(Terminal terminal) {
+        if (device.indexOf(',') < 0) {
+            return QuantizationDevices.of(open(terminal));
+        }
+        requireThreads();
+        QuantizationDevices devices = Backends.openForQuantization(device, threads, deviceMemory());
+        devices.members().forEach(member -> terminal.note("device: " + member.description()));
+        return devices;
+    }
+
+    private void requireThreads() {
+        if (threads < 1) {
+            throw new UsageException("--threads " + threads + ": at least 1");
+        }
     }
 
     private long deviceMemory() {

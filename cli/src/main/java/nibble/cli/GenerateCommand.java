@@ -1,14 +1,12 @@
 package nibble.cli;
 
 import java.nio.file.Path;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
-import nibble.convert.GenerationConfig;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatMessage;
 import nibble.datasets.chat.ChatTemplate;
@@ -113,7 +111,7 @@ final class GenerateCommand implements Callable<Integer> {
                 Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend)) {
             Speaker speaker = new Speaker(
-                    checkpoint, llama, tokenizer, options, stopIds(checkpoint, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));
+                    checkpoint, llama, tokenizer, options, StopIds.of(checkpoint, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));
             SpecialTokens tokens = SpecialTokens.of(model);
             if (chat.chat) {
                 new Conversation(terminal, chat, turns -> speaker.say(ids(tokenizer, template, turns, tokens))).hold();
@@ -132,19 +130,6 @@ final class GenerateCommand implements Callable<Integer> {
     private static int[] ids(
             Tokenizer tokenizer, Optional<ChatTemplate> template, List<ChatMessage> turns, SpecialTokens tokens) {
         return tokenizer.encode(template.orElseThrow().render(turns, tokens), false);
-    }
-
-    /** The ids that end a text by either config file, and stop texts that are one token, which decoding would not show. */
-    private static Set<Integer> stopIds(Checkpoint checkpoint, Tokenizer tokenizer, Optional<ChatTemplate> template) {
-        Set<Integer> ids = new HashSet<>(checkpoint.config().eosIds());
-        ids.addAll(GenerationConfig.of(checkpoint.folder()).eosIds());
-        for (String stop : template.map(ChatTemplate::stops).orElse(List.of())) {
-            int[] encoded = tokenizer.encode(stop, false);
-            if (encoded.length == 1) {
-                ids.add(encoded[0]);
-            }
-        }
-        return ids;
     }
 
     /** Lets a model continue ids, and says how fast it was. */

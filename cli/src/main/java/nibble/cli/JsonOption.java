@@ -1,5 +1,6 @@
 package nibble.cli;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
@@ -54,7 +55,19 @@ final class JsonOption {
             return;
         }
         try {
-            String json = MAPPER.writeValueAsString(figures) + "\n";
+            writeText(terminal, MAPPER.writeValueAsString(figures));
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException(figures.getClass() + " cannot be written as JSON", e);
+        }
+    }
+
+    /** {@link #write} of figures that are JSON already. */
+    void writeText(Terminal terminal, String text) {
+        if (file == null) {
+            return;
+        }
+        try {
+            String json = text + "\n";
             if (toStandardOutput()) {
                 terminal.out().print(json);
                 terminal.out().flush();

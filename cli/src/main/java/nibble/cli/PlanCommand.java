@@ -15,6 +15,8 @@ import nibble.convert.LlamaConfig;
 import nibble.convert.ModelShape;
 import nibble.engine.Backend;
 import nibble.engine.Matrix;
+import nibble.engine.cuda.CudaBackend;
+import nibble.engine.cuda.CudaCalibration;
 import nibble.pack.AwqCheckpointPlan;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -28,6 +30,12 @@ import picocli.CommandLine.Parameters;
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class PlanCommand implements Callable<Integer> {
+    /** The driver's own memory, cuBLAS, and the pinned rings. */
+    private static final long CUDA_HOST_BYTES = 1_500_000_000L;
+
+    /** The share of the rate of products alone, on a cool card, that a whole run reached on an H100 (docs/benchmarks.md). */
+    private static final double CUDA_EFFICIENCY = 0.82;
+
     private final Terminal terminal;
 
     @Parameters(
@@ -124,10 +132,9 @@ final class PlanCommand implements Callable<Integer> {
                 config, Files.isDirectory(model) ? model.resolve("config.json") : model, quantization.spec());
         AwqCheckpointPlan output =
                 AwqCheckpointPlan.of(config, quantization.spec(), quantization.maxShardBytes());
-        QuantizationCost cost = QuantizationCost.of(
-                config, quantization.method(), calibration.samples, calibration.sequenceLength);
         long heap = Runtime.getRuntime().maxMemory();
-        double rate = multiplicationRate(backend);
+        Estimate estimate = estimate(config, backend, heap);
+        QuantizationCost cost = estimate.cost();
         long outputBytes = output.fileBytes() + sideBytes;
         List<Shard> shards = new ArrayList<>();
         output.shards().shards().forEach(shard -> shards.add(new Shard(shard.fileName(), shard.fileBytes())));
@@ -138,14 +145,34 @@ final class PlanCommand implements Callable<Integer> {
                 shards,
                 outputBytes,
                 cost.streamBytes(),
-                cost.peakHostBytes(heap),
+                estimate.peakHostBytes(),
                 cost.neededHeapBytes(),
                 heap,
-                0,
+                estimate.peakDeviceBytes(),
                 cost.calibrationTokens(),
                 cost.flops(),
-                rate,
-                cost.flops() / rate);
+                estimate.flopsPerSecond(),
+                cost.flops() / estimate.flopsPerSecond());
+    }
+
+    /** @param flopsPerSecond that the run is expected to reach */
+    private record Estimate(QuantizationCost cost, long peakHostBytes, long peakDeviceBytes, double flopsPerSecond) {}
+
+    private Estimate estimate(LlamaConfig config, Backend backend, long heap) {
+        if (!(backend instanceof CudaBackend cuda)) {
+            QuantizationCost cost = QuantizationCost.of(
+                    config, quantization.method(), quantization.spec(), calibration.samples, calibration.sequenceLength);
+            return new Estimate(cost, cost.peakHostBytes(heap), 0, multiplicationRate(backend));
+        }
+        QuantizationCost cost = QuantizationCost.onCuda(
+                config, quantization.method(), quantization.spec(), calibration.samples, calibration.sequenceLength);
+        CudaCalibration.Peak peak = CudaCalibration.peak(
+                config, calibration.samples, calibration.sequenceLength, cuda.availableBytes());
+        return new Estimate(
+                cost,
+                cost.peakHostBytes(heap) + peak.pinned() + CUDA_HOST_BYTES,
+                peak.device(),
+                CUDA_EFFICIENCY * cuda.productFlopsPerSecond());
     }
 
     /**
@@ -189,6 +216,9 @@ final class PlanCommand implements Callable<Integer> {
                     "  and to save the calibration stream, if free", Figures.bytes(2 * plan.calibrationStreamBytes())));
         }
         rows.add(List.of("host memory at the peak", Figures.bytes(plan.peakHostBytes())));
+        if (plan.peakDeviceBytes() > 0) {
+            rows.add(List.of("device memory at the peak", Figures.bytes(plan.peakDeviceBytes())));
+        }
         if (plan.heapBytes() < plan.neededHeapBytes()) {
             rows.add(List.of(
                     "  needs NIBBLE_JAVA_OPTS=-Xmx" + (plan.neededHeapBytes() / (1 << 20) + 1) + "m",

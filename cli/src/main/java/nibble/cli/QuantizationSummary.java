@@ -16,6 +16,7 @@ final class QuantizationSummary {
 
     private QuantizationSummary() {}
 
+    /** All that there is to say. */
     static List<String> lines(QuantizationReport report) {
         List<String> lines = new ArrayList<>();
         if (report.meanRelativeError() != null) {
@@ -49,6 +50,14 @@ final class QuantizationSummary {
     }
 
     private static List<String> times(QuantizationReport report, QuantizationReport.Times times) {
+        List<String> lines = new ArrayList<>(stages(times));
+        lines.add("");
+        lines.add(slowest(report, times));
+        return lines;
+    }
+
+    /** What each stage took. */
+    static List<String> stages(QuantizationReport.Times times) {
         List<List<String>> rows = new ArrayList<>();
         Map<Stage, Double> seconds = times.stageSeconds();
         row(rows, "read", seconds, Stage.READ);
@@ -57,15 +66,12 @@ final class QuantizationSummary {
         row(rows, "scale search", seconds, Stage.SCALE_SEARCH);
         row(rows, "clip search", seconds, Stage.CLIP_SEARCH);
         row(rows, "rounding", seconds, Stage.ROUNDING);
-        row(rows, "pack", seconds, Stage.PACK);
         row(rows, "save the calibration stream", seconds, Stage.SAVE_STREAM);
         row(rows, "wait for the writer", seconds, Stage.WAIT);
         rows.add(List.of("all", Figures.duration(times.wallSeconds())));
+        row(rows, "pack, beside the rest", seconds, Stage.PACK);
         row(rows, "write, beside the rest", seconds, Stage.WRITE);
-        List<String> lines = new ArrayList<>(new Table(List.of("stage", "time"), rows).lines());
-        lines.add("");
-        lines.add(slowest(report, times));
-        return lines;
+        return new Table(List.of("stage", "time"), rows).lines();
     }
 
     private static void row(List<List<String>> rows, String name, Map<Stage, Double> seconds, Stage stage) {

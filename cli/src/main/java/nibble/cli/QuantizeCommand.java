@@ -19,6 +19,7 @@ import nibble.convert.FreeSpace;
 import nibble.convert.StopSignal;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
+import nibble.engine.quantize.QuantizationDevices;
 import nibble.pack.AwqCheckpointPlan;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -70,22 +71,25 @@ final class QuantizeCommand implements Callable<Integer> {
         json.requireWritable();
         Path model = source.folder(terminal);
         QuantizationReport report;
+        long peakDeviceBytes;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                Backend backend = device.open(terminal);
+                QuantizationDevices devices = device.openForQuantization(terminal);
                 Checkpoint checkpoint = Checkpoint.open(model)) {
             requireQuantizable(checkpoint, options);
             Optional<TokenBlocks> blocks =
                     options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(model));
             report = quantize(
                     terminal,
-                    backend,
+                    devices,
                     new QuantizationJob(checkpoint, blocks, options),
                     out,
                     resume,
                     stop.signal(),
                     "quantizing " + model);
+            peakDeviceBytes =
+                    devices.members().stream().mapToLong(Backend::peakDeviceBytes).max().orElse(0);
         }
-        json.write(terminal, json(report));
+        json.write(terminal, json(report, peakDeviceBytes));
         if (!json.toStandardOutput()) {
             QuantizationSummary.lines(report).forEach(terminal.out()::println);
             terminal.out().println("written to " + out + "; every linear is in " + CheckpointQuantizer.REPORT + " there");
@@ -122,7 +126,7 @@ final class QuantizeCommand implements Callable<Integer> {
         try (Checkpoint source = Checkpoint.open(model)) {
             return quantize(
                     terminal,
-                    backend,
+                    QuantizationDevices.of(backend),
                     new QuantizationJob(source, blocks, options),
                     out,
                     false,
@@ -133,7 +137,7 @@ final class QuantizeCommand implements Callable<Integer> {
 
     private static QuantizationReport quantize(
             Terminal terminal,
-            Backend backend,
+            QuantizationDevices devices,
             QuantizationJob job,
             Path out,
             boolean resume,
@@ -141,15 +145,16 @@ final class QuantizeCommand implements Callable<Integer> {
             String title) {
         try (Progress progress = new Progress(terminal, title)) {
             return CheckpointQuantizer.quantize(
-                    job, out, resume, backend, new LayerProgress(terminal, progress), stop);
+                    job, out, resume, devices, new LayerProgress(terminal, progress), stop);
         }
     }
 
     /** The report with what this run took. */
-    private ObjectNode json(QuantizationReport report) {
+    private ObjectNode json(QuantizationReport report, long peakDeviceBytes) {
         ObjectNode json = report.toJson();
         json.put("output_bytes", bytes(out));
         json.put("peak_host_bytes", ProcessMemory.peakBytes());
+        json.put("peak_device_bytes", peakDeviceBytes);
         return json;
     }
 

@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -80,6 +81,19 @@ public final class Checkpoint implements AutoCloseable {
             arena.close();
             throw e;
         }
+    }
+
+    /**
+     * A checkpoint that lies in memory, for measurements.
+     *
+     * @param name stands where messages name a folder
+     * @param tensors those that will be asked for
+     * @param arena of the tensors; ends with the checkpoint
+     */
+    public static Checkpoint inMemory(Path name, LlamaConfig config, List<TensorView> tensors, Arena arena) {
+        SequencedMap<String, StoredTensor> stored = new LinkedHashMap<>();
+        tensors.forEach(tensor -> stored.put(tensor.name(), StoredTensor.inPlace(tensor, name)));
+        return new Checkpoint(name, arena, new Contents(config, stored, new LinkedHashMap<>()));
     }
 
     /**

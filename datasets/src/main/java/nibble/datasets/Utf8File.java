@@ -20,8 +20,8 @@ import java.util.HexFormat;
  * @param text the content without a leading byte order mark
  * @param sha256 of the bytes of the file, lower-case hex
  */
-record Utf8File(String text, String sha256) {
-    static Utf8File read(Path file, long maxBytes) {
+public record Utf8File(String text, String sha256) {
+    public static Utf8File read(Path file, long maxBytes) {
         byte[] bytes;
         try {
             if (!Files.exists(file)) {
@@ -50,7 +50,7 @@ record Utf8File(String text, String sha256) {
         return new Utf8File(text, sha256(bytes));
     }
 
-    static String decode(byte[] bytes, String where) {
+    public static String decode(byte[] bytes, String where) {
         CharsetDecoder decoder = StandardCharsets.UTF_8
                 .newDecoder()
                 .onMalformedInput(CodingErrorAction.REPORT)
@@ -66,7 +66,7 @@ record Utf8File(String text, String sha256) {
         return out.flip().toString();
     }
 
-    static String sha256(byte[] bytes) {
+    public static String sha256(byte[] bytes) {
         return HexFormat.of().formatHex(newSha256().digest(bytes));
     }
 

@@ -1,8 +1,13 @@
 package nibble.engine;
 
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.IntFunction;
 import nibble.convert.LlamaConfig;
+import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.LinearQuantizer;
+import nibble.pack.QuantizationSpec;
 
 /**
  * The operations of a Llama forward pass on one device. Matrices are row-major [tokens, features]; one belongs to the
@@ -16,6 +21,9 @@ import nibble.convert.LlamaConfig;
 public interface Backend extends AutoCloseable {
     /** Device and instruction set, for the reader of a report. */
     String description();
+
+    /** What decides the bits of results, in words: neither the number of threads nor which of several equal devices. */
+    String arithmetic();
 
     /** Activations, all zero. */
     Matrix allocate(int rows, int columns);
@@ -35,8 +43,36 @@ public interface Backend extends AutoCloseable {
      */
     PlacedModel place(ModelWeights weights);
 
-    /** Brings one layer's weights to where this backend computes. */
-    PlacedLayer place(DecoderLayer layer);
+    /**
+     * Brings decoder layers to where this backend computes, one after another as they are asked for, the next one while one is
+     * used.
+     *
+     * @param read a layer on the host; may be called ahead of its use, from another thread
+     * @param layers their number
+     */
+    LayerFeed feed(IntFunction<DecoderLayer> read, int layers);
+
+    /**
+     * A store for the activations of a model that is being calibrated.
+     *
+     * @param elements of all batches together
+     */
+    default ActivationStore activationStore(long elements, LlamaConfig config) {
+        return new ResidentActivations();
+    }
+
+    /** Statistics of inputs with so many features, all zero. */
+    InputStatistics statistics(int columns);
+
+    /**
+     * What quantizes a linear.
+     *
+     * @param placed the weight where this backend computes, not needed after this is closed
+     * @param original the same weight on the host
+     * @param file where it lies, for messages
+     * @throws nibble.convert.BadCheckpointException if a weight is not finite
+     */
+    LinearQuantizer quantizer(Weight placed, DenseWeight original, Path file, QuantizationSpec spec);
 
     /** What runs single tokens faster than {@link Forward}, if this backend has it for a model of this kind. */
     default Optional<Decoder> decoder(PlacedModel model, KeyValueCache cache) {
@@ -108,6 +144,35 @@ public interface Backend extends AutoCloseable {
             Matrix values,
             Matrix out);
 
+    /**
+     * Causal attention of a part of the rows of a longer matrix: query rows {@code firstRow .. firstRow + rows} stand at
+     * {@code firstPosition} and later of a sequence whose keys and values begin at row {@code firstKey}. The same rows of
+     * {@code out} are written.
+     */
+    default void attention(
+            AttentionShape shape,
+            Matrix query,
+            int firstRow,
+            int rows,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            int firstKey,
+            Matrix out) {
+        Extents.attention(shape, query, firstRow, rows, firstPosition, keys, values, firstKey, out);
+        int seen = firstPosition + rows;
+        try (Matrix q = allocate(rows, query.columns());
+                Matrix k = allocate(seen, keys.columns());
+                Matrix v = allocate(seen, values.columns());
+                Matrix o = allocate(rows, out.columns())) {
+            copyRows(query, firstRow, rows, q, 0);
+            copyRows(keys, firstKey, seen, k, 0);
+            copyRows(values, firstKey, seen, v, 0);
+            attention(shape, 1, q, firstPosition, k, v, o);
+            copyRows(o, 0, rows, out, firstRow);
+        }
+    }
+
     /** {@code out = silu(gate) * up}, element by element; out may be gate or up. */
     void swiglu(Matrix gate, Matrix up, Matrix out);
 
@@ -122,6 +187,9 @@ public interface Backend extends AutoCloseable {
      */
     float[] logProbabilities(Weight head, Matrix x, int[] next);
 
+    /** {@link #logProbabilities}, and with each the likeliest id of its row. */
+    TokenScores score(Weight head, Matrix x, int[] next);
+
     /** {@code out[m, n] = a[m, k] b[n, k]ᵀ}; all three single precision. */
     void multiplyTransposed(Matrix a, Matrix b, Matrix out);
 
@@ -132,6 +200,14 @@ public interface Backend extends AutoCloseable {
      * @param moment single precision
      */
     void addSecondMoment(Matrix x, Matrix moment);
+
+    /** Says that the calling thread is about to use this backend, where it used another one before. */
+    default void makeCurrent() {}
+
+    /** The most memory of a device that was ever taken; 0 where memory is the host's. */
+    default long peakDeviceBytes() {
+        return 0;
+    }
 
     /** Waits until all that was asked is done; only timing needs it, since {@code download} waits too. */
     default void synchronize() {}

@@ -1,6 +1,10 @@
 package nibble.engine;
 
+import java.util.ArrayList;
+import java.util.List;
 import nibble.engine.cuda.CudaBackend;
+import nibble.engine.cuda.CudaGroup;
+import nibble.engine.quantize.QuantizationDevices;
 
 /** Opens a backend by the name of its device. */
 public final class Backends {
@@ -22,6 +26,9 @@ public final class Backends {
         if (threads < 1) {
             throw new DeviceException("device " + device + ": " + threads + " threads asked, at least 1 needed");
         }
+        if (device.startsWith("cuda:") && device.indexOf(',') >= 0) {
+            throw new DeviceException("device " + device + ": only quantizing is shared by several cards; give one, as cuda:0");
+        }
         if (device.startsWith("cuda:")) {
             return CudaBackend.open(ordinal(device), deviceMemory, threads);
         }
@@ -35,6 +42,23 @@ public final class Backends {
                 throw new DeviceException(
                         "device " + device + ": unknown; auto, cpu, reference, cuda:0, cuda:1 and so on are known");
         };
+    }
+
+    /**
+     * As {@link #open(String, int, long)}, or several cards that share the work of a quantization, as {@code cuda:0,1}.
+     *
+     * @return what closes its backends with itself
+     * @throws DeviceException for a device that is not there or not known, and for cards of different kinds
+     */
+    public static QuantizationDevices openForQuantization(String device, int threads, long deviceMemory) {
+        if (!device.startsWith("cuda:") || device.indexOf(',') < 0) {
+            return QuantizationDevices.of(open(device, threads, deviceMemory));
+        }
+        List<Integer> ordinals = new ArrayList<>();
+        for (String number : device.substring("cuda:".length()).split(",", -1)) {
+            ordinals.add(ordinal("cuda:" + number));
+        }
+        return CudaGroup.open(ordinals, deviceMemory, threads);
     }
 
     private static int ordinal(String device) {

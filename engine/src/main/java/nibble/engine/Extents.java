@@ -32,6 +32,30 @@ public final class Extents {
         }
     }
 
+    public static void attention(
+            AttentionShape s,
+            Matrix q,
+            int firstRow,
+            int rows,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            int firstKey,
+            Matrix out) {
+        require("attention", "query", q, q.rows(), s.queryColumns());
+        require("attention", "keys", keys, keys.rows(), s.keyColumns());
+        require("attention", "values", values, keys.rows(), s.keyColumns());
+        require("attention", "out", out, q.rows(), s.queryColumns());
+        if (firstRow < 0 || rows < 0 || firstRow + rows > q.rows()) {
+            throw new IllegalArgumentException(
+                    "attention: query rows " + firstRow + " to " + (firstRow + rows) + " asked of " + q.rows());
+        }
+        if (firstPosition < 0 || firstKey < 0 || firstKey + firstPosition + rows > keys.rows()) {
+            throw new IllegalArgumentException("attention: key rows " + firstKey + " to "
+                    + (firstKey + firstPosition + rows) + " needed, there are " + keys.rows());
+        }
+    }
+
     private static void sequences(String operation, String operand, Matrix matrix, int sequences) {
         if (sequences < 1 || matrix.rows() % sequences != 0) {
             throw new IllegalArgumentException(

@@ -44,41 +44,56 @@ public final class Forward implements AutoCloseable {
      */
     public void layer(DecoderLayer layer, Matrix hidden, int sequences, Taps taps) {
         Scratch s = scratch(hidden.rows());
-        attend(layer, hidden, sequences, taps, s, 0, null);
+        attend(layer, hidden, taps, s, () -> attendWhole(s, sequences));
         feedForward(layer, hidden, taps, s);
     }
 
     /** As {@link #layer} for tokens from {@code cache.length()} on, whose keys and values are put into the cache. */
     void layer(DecoderLayer layer, Matrix hidden, KeyValueCache cache, int index) {
         Scratch s = scratch(hidden.rows());
-        attend(layer, hidden, 1, Taps.NONE, s, index, cache);
+        attend(layer, hidden, Taps.NONE, s, () -> attendCached(s, cache, index));
         feedForward(layer, hidden, Taps.NONE, s);
     }
 
-    private void attend(
-            DecoderLayer layer,
-            Matrix hidden,
-            int sequences,
-            Taps taps,
-            Scratch s,
-            int index,
-            @Nullable KeyValueCache cache) {
-        int first = cache == null ? 0 : cache.length();
-        RotaryTable table = rotary(first + hidden.rows() / sequences);
+    /** As {@link #layer} for sequences with shared beginnings, in the order of the tree's rows. */
+    void layer(DecoderLayer layer, Matrix hidden, PrefixAttention tree) {
+        Scratch s = scratch(hidden.rows());
+        attend(layer, hidden, Taps.NONE, s, () -> tree.run(s.query, s.key, s.value, s.attended));
+        feedForward(layer, hidden, Taps.NONE, s);
+    }
+
+    /** Attention over a tree of sequences; the caller closes it after the last layer. */
+    PrefixAttention attention(PrefixTree tree) {
+        return new PrefixAttention(backend, heads, tree, rotary(tree.longest()).at(tree.positions()));
+    }
+
+    /** @param mix makes {@code s.attended} of {@code s.query}, {@code s.key} and {@code s.value}, which are not yet rotated */
+    private void attend(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s, Runnable mix) {
         backend.rmsNorm(hidden, layer.inputNorm(), config.rmsNormEps(), s.normed);
         taps.tap(LinearInput.QKV, s.normed);
         backend.linears(List.of(layer.q(), layer.k(), layer.v()), s.normed, List.of(s.query, s.key, s.value));
-        backend.rope(s.query, heads.headDim(), table, sequences, first);
-        backend.rope(s.key, heads.headDim(), table, sequences, first);
-        if (cache == null) {
-            backend.attention(heads, sequences, s.query, 0, s.key, s.value, s.attended);
-        } else {
-            backend.copyRows(s.key, 0, hidden.rows(), cache.keys(index), first);
-            backend.copyRows(s.value, 0, hidden.rows(), cache.values(index), first);
-            backend.attention(heads, 1, s.query, first, cache.keys(index), cache.values(index), s.attended);
-        }
+        mix.run();
         taps.tap(LinearInput.O, s.attended);
         backend.addLinear(layer.o(), s.attended, hidden);
+    }
+
+    private void attendWhole(Scratch s, int sequences) {
+        rotate(s, sequences, 0);
+        backend.attention(heads, sequences, s.query, 0, s.key, s.value, s.attended);
+    }
+
+    private void attendCached(Scratch s, KeyValueCache cache, int index) {
+        int first = cache.length();
+        rotate(s, 1, first);
+        backend.copyRows(s.key, 0, s.key.rows(), cache.keys(index), first);
+        backend.copyRows(s.value, 0, s.value.rows(), cache.values(index), first);
+        backend.attention(heads, 1, s.query, first, cache.keys(index), cache.values(index), s.attended);
+    }
+
+    private void rotate(Scratch s, int sequences, int first) {
+        RotaryTable table = rotary(first + s.query.rows() / sequences);
+        backend.rope(s.query, heads.headDim(), table, sequences, first);
+        backend.rope(s.key, heads.headDim(), table, sequences, first);
     }
 
     private void feedForward(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {

@@ -1,7 +1,17 @@
 package nibble.engine;
 
+import java.nio.file.Path;
+import java.util.function.IntFunction;
+import nibble.engine.quantize.HostInputStatistics;
+import nibble.engine.quantize.HostLinearQuantizer;
+import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.LinearQuantizer;
+import nibble.pack.QuantizationSpec;
+
 /** What the backends of the host share: matrices on the Java heap, weights used where they lie. */
 abstract class HostBackend implements Backend {
+    /** Threads that results do not depend on. */
+    abstract Workers workers();
 
     @Override
     public Matrix allocate(int rows, int columns) {
@@ -29,8 +39,26 @@ abstract class HostBackend implements Backend {
     }
 
     @Override
-    public PlacedLayer place(DecoderLayer layer) {
-        return PlacedLayer.onHost(layer);
+    public LayerFeed feed(IntFunction<DecoderLayer> read, int layers) {
+        return new LayerFeed() {
+            @Override
+            public DecoderLayer layer(int index) {
+                return read.apply(index).unpacked();
+            }
+
+            @Override
+            public void close() {}
+        };
+    }
+
+    @Override
+    public InputStatistics statistics(int columns) {
+        return new HostInputStatistics(this, columns);
+    }
+
+    @Override
+    public LinearQuantizer quantizer(Weight placed, DenseWeight original, Path file, QuantizationSpec spec) {
+        return new HostLinearQuantizer(original, file, spec, this, workers());
     }
 
     @Override

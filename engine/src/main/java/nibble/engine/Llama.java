@@ -3,6 +3,8 @@ package nibble.engine;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
+import java.util.function.IntPredicate;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.Rope;
@@ -91,6 +93,91 @@ public final class Llama implements LanguageModel {
             }
         }
         return result;
+    }
+
+    @Override
+    public int tokensPerPass() {
+        return Math.max(LanguageModel.super.tokensPerPass(), backend.sequencesPerBatch(weights.config(), 1));
+    }
+
+    @Override
+    public ScoredContinuations score(List<Continuation> continuations) {
+        List<ScoredContinuations.Score> scores = new ArrayList<>();
+        long tokens = 0;
+        double flops = 0;
+        for (List<Continuation> pass : passes(continuations)) {
+            PrefixTree tree = PrefixTree.of(pass);
+            scores.addAll(score(pass, tree));
+            int predictions = pass.stream().mapToInt(Continuation::scored).sum();
+            tokens += tree.tokens();
+            flops += ForwardCost.flops(weights.config(), tree.positions(), predictions);
+        }
+        return new ScoredContinuations(scores, tokens, flops);
+    }
+
+    /** All at once, unless rope depends on the length of the sequence: then those that it matters for go alone. */
+    private List<List<Continuation>> passes(List<Continuation> continuations) {
+        LlamaConfig config = weights.config();
+        continuations.forEach(c -> checkLength(c.inputs()));
+        boolean together = !RotaryTable.growsWithSequence(config.rope())
+                || continuations.stream().allMatch(c -> c.inputs() <= config.maxPositions());
+        return together ? List.of(continuations) : continuations.stream().map(List::of).toList();
+    }
+
+    private List<ScoredContinuations.Score> score(List<Continuation> continuations, PrefixTree tree) {
+        LlamaConfig config = weights.config();
+        int predictions = continuations.stream().mapToInt(Continuation::scored).sum();
+        try (Matrix hidden = forward.embed(placed.embedding(), tree.ids());
+                Matrix rows = backend.allocate(predictions, config.hiddenSize());
+                PrefixAttention attention = forward.attention(tree)) {
+            for (int layer = 0; layer < config.layers(); layer++) {
+                forward.layer(placed.layer(layer), hidden, attention);
+            }
+            int[] next = scoredRows(continuations, tree, hidden, rows);
+            backend.rmsNorm(rows, weights.finalNorm(), config.rmsNormEps(), rows);
+            return scores(continuations, next, backend.score(placed.head(), rows, next));
+        }
+    }
+
+    /** Brings together the rows that predict an id of a continuation; returns those ids. */
+    private int[] scoredRows(List<Continuation> continuations, PrefixTree tree, Matrix hidden, Matrix rows) {
+        int[] next = new int[rows.rows()];
+        int at = 0;
+        for (int i = 0; i < continuations.size(); i++) {
+            Continuation c = continuations.get(i);
+            int begin = c.inputs() - c.scored();
+            System.arraycopy(c.ids(), begin + 1, next, at, c.scored());
+            for (int position = begin; position < c.inputs(); ) {
+                int row = tree.row(i, position);
+                int count = 1;
+                while (position + count < c.inputs() && tree.row(i, position + count) == row + count) {
+                    count++;
+                }
+                backend.copyRows(hidden, row, count, rows, at);
+                at += count;
+                position += count;
+            }
+        }
+        return next;
+    }
+
+    private static List<ScoredContinuations.Score> scores(
+            List<Continuation> continuations, int[] next, TokenScores tokens) {
+        List<ScoredContinuations.Score> scores = new ArrayList<>();
+        int at = 0;
+        for (Continuation c : continuations) {
+            int end = at + c.scored();
+            scores.add(new ScoredContinuations.Score(
+                    Arrays.copyOfRange(tokens.logProbabilities(), at, end),
+                    Arrays.equals(next, at, end, tokens.likeliest(), at, end)));
+            at = end;
+        }
+        return scores;
+    }
+
+    @Override
+    public int[] write(int[] prompt, int maxNewTokens, Set<Integer> stopIds, IntPredicate goesOn) {
+        return Generator.generateWhile(this, prompt, SamplingOptions.GREEDY, maxNewTokens, stopIds, goesOn);
     }
 
     /** The logits after every id, row-major [ids, vocabulary]; for tests and short sequences. */

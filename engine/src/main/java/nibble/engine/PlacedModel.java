@@ -4,27 +4,17 @@ import java.util.List;
 import nibble.convert.LlamaConfig;
 
 /** A model whose weights lie where a backend computes. Owns what it takes there. */
-public interface PlacedModel extends AutoCloseable {
+public interface PlacedModel extends LayerFeed {
     LlamaConfig config();
 
     /** [vocabulary, hidden] */
     Weight embedding();
-
-    /**
-     * The weights of a layer. They may be used until the next call: where a device is too small for the whole model, that
-     * call may give their place to another layer. Layers are best asked for in order, so that the next one is on its way while
-     * this one computes.
-     */
-    DecoderLayer layer(int index);
 
     /** RMSNorm weight before the head, [hidden]. */
     float[] finalNorm();
 
     /** [vocabulary, hidden] */
     Weight head();
-
-    @Override
-    void close();
 
     /** A model that is used where it already lies, on the host. */
     static PlacedModel onHost(ModelWeights weights) {

@@ -5,6 +5,18 @@ package nibble.engine;
  */
 public final class ReferenceBackend extends HostBackend {
 
+    private final Workers workers = new Workers(1);
+
+    @Override
+    Workers workers() {
+        return workers;
+    }
+
+    @Override
+    public String arithmetic() {
+        return "reference: plain loops, double sums";
+    }
+
     @Override
     public String description() {
         return "reference: plain loops, double sums, 1 thread";
@@ -164,9 +176,15 @@ public final class ReferenceBackend extends HostBackend {
 
     @Override
     public float[] logProbabilities(Weight head, Matrix x, int[] next) {
+        return score(head, x, next).logProbabilities();
+    }
+
+    @Override
+    public TokenScores score(Weight head, Matrix x, int[] next) {
         Extents.logProbabilities(head, x, next);
         int k = head.inFeatures();
         float[] result = new float[next.length];
+        int[] likeliest = new int[next.length];
         float[] w = new float[Math.multiplyExact(head.outFeatures(), k)];
         for (int n = 0; n < head.outFeatures(); n++) {
             WeightRows.read(head, n, 0, k, w, n * k);
@@ -176,7 +194,10 @@ public final class ReferenceBackend extends HostBackend {
             double max = Double.NEGATIVE_INFINITY;
             for (int n = 0; n < logits.length; n++) {
                 logits[n] = dot(HostMatrix.values(x), t * k, w, n * k, k);
-                max = Math.max(max, logits[n]);
+                if (logits[n] > max) {
+                    max = logits[n];
+                    likeliest[t] = n;
+                }
             }
             double sum = 0;
             for (double logit : logits) {
@@ -184,7 +205,7 @@ public final class ReferenceBackend extends HostBackend {
             }
             result[t] = (float) (logits[next[t]] - max - Math.log(sum));
         }
-        return result;
+        return new TokenScores(result, likeliest);
     }
 
     @Override

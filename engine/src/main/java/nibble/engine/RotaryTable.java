@@ -35,6 +35,17 @@ public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
         return new RotaryTable(positions, half, cos, sin);
     }
 
+    /** A table whose row i is this one's row {@code rows[i]}: for rows that stand at any positions. */
+    public RotaryTable at(int[] rows) {
+        float[] rowCos = new float[Math.multiplyExact(rows.length, half)];
+        float[] rowSin = new float[rowCos.length];
+        for (int i = 0; i < rows.length; i++) {
+            System.arraycopy(cos, rows[i] * half, rowCos, i * half, half);
+            System.arraycopy(sin, rows[i] * half, rowSin, i * half, half);
+        }
+        return new RotaryTable(rows.length, half, rowCos, rowSin);
+    }
+
     /** Whether the frequencies of this model depend on the length of the sequence. */
     public static boolean growsWithSequence(Rope rope) {
         return rope.scaling() instanceof Rope.DynamicNtk;

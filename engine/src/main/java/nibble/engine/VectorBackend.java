@@ -28,8 +28,18 @@ public final class VectorBackend extends HostBackend {
     }
 
     @Override
+    Workers workers() {
+        return workers;
+    }
+
+    @Override
+    public String arithmetic() {
+        return "cpu: Vector API, " + Lanes.bits() + "-bit vectors";
+    }
+
+    @Override
     public String description() {
-        return "cpu: Vector API, " + Lanes.bits() + "-bit vectors, " + workers.threads()
+        return arithmetic() + ", " + workers.threads()
                 + (workers.threads() == 1 ? " thread" : " threads");
     }
 
@@ -146,6 +156,11 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public float[] logProbabilities(Weight head, Matrix x, int[] next) {
+        return score(head, x, next).logProbabilities();
+    }
+
+    @Override
+    public TokenScores score(Weight head, Matrix x, int[] next) {
         Extents.logProbabilities(head, x, next);
         RowSource rows = (row, column, count, into, offset) -> WeightRows.read(head, row, column, count, into, offset);
         return TokenLogProbabilities.run(

@@ -12,11 +12,15 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.function.Function;
+import java.util.function.IntPredicate;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
+import nibble.engine.Continuation;
 import nibble.engine.LanguageModel;
+import nibble.engine.ScoredContinuations;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -214,6 +218,16 @@ class PerplexityTest {
             @Override
             public float[] logProbabilities(int[] ids) {
                 return logProbabilities.apply(ids);
+            }
+
+            @Override
+            public ScoredContinuations score(List<Continuation> continuations) {
+                throw new UnsupportedOperationException();
+            }
+
+            @Override
+            public int[] write(int[] prompt, int maxNewTokens, Set<Integer> stopIds, IntPredicate goesOn) {
+                throw new UnsupportedOperationException();
             }
 
             @Override

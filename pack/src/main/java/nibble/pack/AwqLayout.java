@@ -29,6 +29,11 @@ public final class AwqLayout {
     /** Nibble i of a word (bits 4i … 4i+3) holds output 8c + ORDER[i]. */
     static final int[] ORDER = {0, 2, 4, 6, 1, 3, 5, 7};
 
+    private static final long EVERY_OTHER_NIBBLE = 0x0f0f0f0f0f0f0f0fL;
+
+    /** A cache line of codes of a row. */
+    private static final int TILE_COLUMNS = 128;
+
     /**
      * The three tensors of a linear, little-endian.
      *
@@ -55,16 +60,13 @@ public final class AwqLayout {
         int[] qweight = new int[Math.multiplyExact(in, words)];
         int[] qzeros = new int[groups * words];
         short[] scales = new short[groups * out];
+        for (int first = 0; first < in; first += TILE_COLUMNS) {
+            packColumns(linear, first, Math.min(TILE_COLUMNS, in - first), qweight);
+        }
         for (int word = 0; word < words; word++) {
             for (int nibble = 0; nibble < 8; nibble++) {
                 int row = 8 * word + ORDER[nibble];
                 int shift = 4 * nibble;
-                int from = (int) ((long) row * in >> 1);
-                for (int column = 0; column < in; column += 2) {
-                    int pair = linear.codes()[from + (column >> 1)];
-                    qweight[column * words + word] |= (pair & 15) << shift;
-                    qweight[(column + 1) * words + word] |= ((pair >> 4) & 15) << shift;
-                }
                 for (int group = 0; group < groups; group++) {
                     qzeros[group * words + word] |= linear.zeros()[row * groups + group] << shift;
                     scales[group * out + row] = linear.scales()[row * groups + group];
@@ -72,6 +74,33 @@ public final class AwqLayout {
             }
         }
         return new AwqTensors(Words.littleEndian(qweight), Words.littleEndian(qzeros), littleEndian(scales));
+    }
+
+    /** The codes of a few columns, whose words stay in the cache while the rows go by. */
+    private static void packColumns(QuantizedLinear linear, int first, int count, int[] qweight) {
+        int in = linear.inFeatures();
+        int words = linear.outFeatures() / 8;
+        byte[] codes = linear.codes();
+        int rowBytes = in / 2;
+        for (int word = 0; word < words; word++) {
+            int from = 8 * word * rowBytes + first / 2;
+            int to = first * words + word;
+            for (int pair = 0; pair < count / 2; pair++) {
+                // Bytes of rows 0 … 7 at bits 8·i, then nibbles of even columns at 8·i and of odd ones at 8·i + 4.
+                long rows = 0;
+                for (int row = 0; row < 8; row++) {
+                    rows |= (codes[from + pair + row * rowBytes] & 0xffL) << 8 * row;
+                }
+                qweight[to + 2 * pair * words] = word(rows & EVERY_OTHER_NIBBLE);
+                qweight[to + (2 * pair + 1) * words] = word((rows >>> 4) & EVERY_OTHER_NIBBLE);
+            }
+        }
+    }
+
+    /** From row i at bits 8i of a long to the order of a word: even rows first, then odd ones. */
+    private static int word(long rows) {
+        return (int) Long.compress(rows, 0x00ff00ff00ff00ffL & EVERY_OTHER_NIBBLE)
+                | (int) Long.compress(rows, 0xff00ff00ff00ff00L & EVERY_OTHER_NIBBLE) << 16;
     }
 
     static MemorySegment littleEndian(short[] values) {

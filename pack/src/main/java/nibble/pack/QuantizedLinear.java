@@ -1,5 +1,7 @@
 package nibble.pack;
 
+import java.util.List;
+
 /**
  * A linear layer of 4-bit codes. Weight [row, column] is {@code (code − zero) · scale}, rounded once to fp16, with one zero
  * and one fp16 scale per row and group of consecutive input columns: what loaders that compute in fp16 reconstruct.
@@ -47,6 +49,28 @@ public final class QuantizedLinear implements PackedLinear {
                 new byte[codeBytes],
                 new byte[outFeatures * groups],
                 new short[outFeatures * groups]);
+    }
+
+    /** One linear of the rows of several, in order. */
+    public static QuantizedLinear ofRows(List<QuantizedLinear> parts) {
+        QuantizedLinear first = parts.getFirst();
+        if (parts.size() == 1) {
+            return first;
+        }
+        int rows = parts.stream().mapToInt(QuantizedLinear::outFeatures).sum();
+        QuantizationSpec spec = new QuantizationSpec(
+                4, first.groups == 1 ? QuantizationSpec.WHOLE_ROW : first.groupSize);
+        QuantizedLinear whole = blank(rows, first.inFeatures, spec);
+        int codesAt = 0;
+        int slotsAt = 0;
+        for (QuantizedLinear part : parts) {
+            System.arraycopy(part.codes, 0, whole.codes, codesAt, part.codes.length);
+            System.arraycopy(part.zeros, 0, whole.zeros, slotsAt, part.zeros.length);
+            System.arraycopy(part.scales, 0, whole.scales, slotsAt, part.scales.length);
+            codesAt += part.codes.length;
+            slotsAt += part.zeros.length;
+        }
+        return whole;
     }
 
     private static void require(String what, int found, long expected) {

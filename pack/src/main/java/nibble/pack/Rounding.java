@@ -73,7 +73,7 @@ public final class Rounding {
             int slot = row * result.groups() + group;
             Grid grid = grid(weights, at, length, limits == null ? Float.POSITIVE_INFINITY : limits[slot]);
             if (!grid.isFinite()) {
-                throw unfit(row, group * length, length);
+                throw unfit(file, tensor, row, weights, row * inFeatures, group * length, length);
             }
             result.scales()[slot] = Float.floatToFloat16(grid.scale());
             result.zeros()[slot] = (byte) grid.zero();
@@ -95,9 +95,29 @@ public final class Rounding {
         return Grid.spanning(Math.max(least, -limit), Math.min(greatest, limit));
     }
 
-    private BadCheckpointException unfit(int row, int column, int length) {
+    /**
+     * What is wrong with a row that was found to have a scale beyond fp16.
+     *
+     * @param row its number, for the message
+     * @param weights of the row
+     * @param limits of the row's groups, or null for none
+     */
+    public static BadCheckpointException unfit(
+            Path file, String tensor, int row, float[] weights, QuantizationSpec spec, float @Nullable [] limits) {
+        int length = spec.columnsPerGroup(weights.length);
+        for (int group = 0; group < weights.length / length; group++) {
+            float limit = limits == null ? Float.POSITIVE_INFINITY : limits[group];
+            if (!grid(weights, group * length, length, limit).isFinite()) {
+                return unfit(file, tensor, row, weights, 0, group * length, length);
+            }
+        }
+        throw new IllegalArgumentException("row " + row + " of " + tensor + " fits");
+    }
+
+    private static BadCheckpointException unfit(
+            Path file, String tensor, int row, float[] weights, int offset, int column, int length) {
         for (int i = column; i < column + length; i++) {
-            float weight = weights[row * inFeatures + i];
+            float weight = weights[offset + i];
             if (!Float.isFinite(weight)) {
                 return new BadCheckpointException(
                         file,

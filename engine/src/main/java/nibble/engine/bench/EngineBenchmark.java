@@ -104,7 +104,7 @@ public final class EngineBenchmark {
                 decode,
                 operations,
                 cuda == null ? null : cuda.readBytesPerSecond(),
-                cuda == null ? null : cuda.peakBytes());
+                cuda == null ? null : cuda.peakDeviceBytes());
     }
 
     private EngineTimings.Prefill prefill(PlacedModel placed) {

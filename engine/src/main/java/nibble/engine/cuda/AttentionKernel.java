@@ -17,6 +17,7 @@ final class AttentionKernel {
         this.kernels = kernels;
     }
 
+    /** Sequences of equal length that lie one after another in each of the matrices. */
     void run(
             CudaStream stream,
             AttentionShape shape,
@@ -26,33 +27,49 @@ final class AttentionKernel {
             CudaMatrix keys,
             CudaMatrix values,
             CudaMatrix out) {
+        launch(
+                stream,
+                shape,
+                sequences,
+                new Rows(query, 0, query.rows() / sequences, out),
+                firstPosition,
+                new KeyRows(keys, values, 0, keys.rows() / sequences));
+    }
+
+    /** Query rows of a sequence, and where their results go. */
+    record Rows(CudaMatrix query, int first, int count, CudaMatrix out) {}
+
+    /** Keys and values from a row on. */
+    record KeyRows(CudaMatrix keys, CudaMatrix values, int first, int rowsPerSequence) {}
+
+    void launch(
+            CudaStream stream, AttentionShape shape, int sequences, Rows rows, int firstPosition, KeyRows seen) {
         requireHeadSize(shape);
         Map<String, Integer> constants = Map.of("HEAD_DIM", shape.headDim());
         Tiling tiling = tilings.computeIfAbsent(shape.headDim(), _ -> {
             int[] launch = kernels.integers(FILE, "attention_launch", constants);
             return new Tiling(launch[0], launch[1], launch[2]);
         });
-        int queries = query.rows() / sequences;
         kernels.kernel(FILE, "attention", constants)
                 .launch(
                         stream,
                         new Kernel.Grid(
-                                shape.heads(), (queries + tiling.queries() - 1) / tiling.queries(), sequences),
+                                shape.heads(), (rows.count() + tiling.queries() - 1) / tiling.queries(), sequences),
                         tiling.threads(),
                         tiling.sharedBytes(),
-                        query.address(),
-                        (long) query.columns(),
-                        keys.address(),
-                        values.address(),
-                        (long) keys.columns(),
-                        out.address(),
-                        (long) out.columns(),
+                        rows.query().address(rows.first()),
+                        (long) rows.query().columns(),
+                        seen.keys().address(seen.first()),
+                        seen.values().address(seen.first()),
+                        (long) seen.keys().columns(),
+                        rows.out().address(rows.first()),
+                        (long) rows.out().columns(),
                         shape.heads(),
                         shape.kvHeads(),
-                        queries,
+                        rows.count(),
                         firstPosition,
-                        (long) queries,
-                        (long) keys.rows() / sequences);
+                        (long) rows.count(),
+                        (long) seen.rowsPerSequence());
     }
 
     static void requireHeadSize(AttentionShape shape) {

@@ -46,7 +46,9 @@ final class Cublas implements AutoCloseable {
 
     private final MethodHandle destroy;
     private final MethodHandle gemm;
+    private final MethodHandle batchedGemm;
     private final MethodHandle statusString;
+    private final MethodHandle getVersion;
     private final long handle;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment one = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 1f);
@@ -60,10 +62,14 @@ final class Cublas implements AutoCloseable {
     Cublas(long stream, long workspace, long workspaceBytes) {
         ForeignFunctions cublas = new ForeignFunctions("libcublas", CudaLibraries.load("cublas", List.of("cublasLt")));
         statusString = cublas.function("cublasGetStatusString", FunctionDescriptor.of(POINTER, INT));
+        getVersion = cublas.function("cublasGetVersion_v2", LONG, POINTER);
         destroy = cublas.function("cublasDestroy_v2", LONG);
         gemm = cublas.function(
                 "cublasGemmEx", LONG, INT, INT, INT, INT, INT, POINTER, LONG, INT, INT, LONG, INT, INT, POINTER, LONG, INT,
                 INT, INT, INT);
+        batchedGemm = cublas.function(
+                "cublasGemmStridedBatchedEx", LONG, INT, INT, INT, INT, INT, POINTER, LONG, INT, INT, LONG, LONG, INT, INT,
+                LONG, POINTER, LONG, INT, INT, LONG, INT, INT, INT);
         MethodHandle create = cublas.function("cublasCreate_v2", POINTER);
         MethodHandle setStream = cublas.function("cublasSetStream_v2", LONG, LONG);
         MethodHandle setWorkspace = cublas.function("cublasSetWorkspace_v2", LONG, LONG, LONG);
@@ -75,6 +81,17 @@ final class Cublas implements AutoCloseable {
             check("setting the stream", (int) setStream.invokeExact(handle, stream));
             check("setting the workspace", (int) setWorkspace.invokeExact(handle, workspace, workspaceBytes));
             check("setting the math mode", (int) setMathMode.invokeExact(handle, NO_REDUCED_PRECISION_REDUCTION));
+        } catch (Throwable e) {
+            throw ForeignFunctions.unexpected(e);
+        }
+    }
+
+    /** As 130002 for 13.0.2: another one may sum in another order. */
+    int version() {
+        try (Arena call = Arena.ofConfined()) {
+            MemorySegment version = call.allocate(INT);
+            check("reading the version", (int) getVersion.invokeExact(handle, version));
+            return version.get(INT, 0);
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);
         }
@@ -92,13 +109,33 @@ final class Cublas implements AutoCloseable {
         gemm(TRANSPOSED, NOT_TRANSPOSED, n, m, k, b, bStride, a, aStride, aType, out, outType, outStride, accumulate, compute);
     }
 
-    /** {@code out[n, n] += Σ_t x[t, n]ᵀ x[t, n]}: rows {@code first .. first + count} of out, columns {@code first ..} on. */
-    void addSecondMoment(int tokens, int columns, long x, int first, int count, long out) {
+    /**
+     * As {@link #multiplyTransposed} for {@code batch} products of fp16 with fp32 results.
+     *
+     * @param aStep elements from one a to the next; the other steps likewise
+     */
+    void multiplyTransposed(
+            int batch, int m, int n, int k, long a, int aStride, long aStep, long b, int bStride, long bStep, long out,
+            int outStride, long outStep) {
+        try {
+            check(
+                    batch + " products of " + m + " x " + n + " x " + k,
+                    (int) batchedGemm.invokeExact(
+                            handle, TRANSPOSED, NOT_TRANSPOSED, n, m, k, one, b, Type.F16.code, bStride, bStep, a,
+                            Type.F16.code, aStride, aStep, zero, out, Type.F32.code, outStride, outStep, batch,
+                            Compute.FP32.code, DEFAULT_ALGORITHM));
+        } catch (Throwable e) {
+            throw ForeignFunctions.unexpected(e);
+        }
+    }
+
+    /** {@code out[n, n] (+)= Σ_t x[t, n]ᵀ x[t, n]}: rows {@code first .. first + count} of out, columns {@code first ..} on. */
+    void addSecondMoment(int tokens, int columns, long x, int first, int count, long out, boolean accumulate) {
         long left = x + 2L * first;
         // Column-major view: outᵀ[columns - first, count] += xᵀ[.., t] x[t, ..]; out is symmetric.
         gemm(
                 NOT_TRANSPOSED, TRANSPOSED, columns - first, count, tokens, left, columns, left, columns, Type.F16,
-                out + 4L * ((long) first * columns + first), Type.F32, columns, true, Compute.FP32);
+                out + 4L * ((long) first * columns + first), Type.F32, columns, accumulate, Compute.FP32);
     }
 
     private void gemm(

@@ -4,27 +4,36 @@ import static jcuda.driver.JCudaDriver.cuMemcpyDtoDAsync;
 import static jcuda.driver.JCudaDriver.cuMemsetD32Async;
 
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.IntConsumer;
+import java.util.function.IntFunction;
 import nibble.convert.LlamaConfig;
 import nibble.engine.AttentionShape;
+import nibble.engine.ActivationStore;
 import nibble.engine.Backend;
 import nibble.engine.Decoder;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
 import nibble.engine.Extents;
 import nibble.engine.KeyValueCache;
+import nibble.engine.LayerFeed;
 import nibble.engine.Matrix;
 import nibble.engine.ModelWeights;
-import nibble.engine.PlacedLayer;
 import nibble.engine.PlacedModel;
+import nibble.engine.ResidentActivations;
 import nibble.engine.RotaryTable;
+import nibble.engine.TokenScores;
 import nibble.engine.Weight;
 import nibble.engine.Workers;
+import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.LinearQuantizer;
+import nibble.pack.QuantizationSpec;
 
 /**
  * The operations on one NVIDIA card: activations and weights in fp16, sums in fp32. All work goes into one stream, so operations
@@ -37,11 +46,13 @@ public final class CudaBackend implements Backend {
     /** Logits at a time while text is scored. */
     private static final long LOGIT_BYTES = 256L << 20;
 
-    private static final int STAGING_BYTES = 32 << 20;
     /** Tokens of a batch: products of this many rows run at the card's full rate. */
-    private static final int BATCH_TOKENS = 16384;
+    static final int BATCH_TOKENS = 16384;
     /** Columns of a second moment that are summed at a time, from the diagonal on. */
     private static final int MOMENT_COLUMNS = 2048;
+
+    /** Elements that a thread of the host converts at a time. */
+    private static final int SLICE = 1 << 16;
 
     private static final int MOST_NORMS = 1024;
     private static final int READ_REPEATS = 10;
@@ -55,7 +66,8 @@ public final class CudaBackend implements Backend {
     private final AttentionKernel attention;
     private final Workers workers;
     private final WeightUpload upload;
-    private final PinnedMemory staging = new PinnedMemory(STAGING_BYTES);
+    private final HostTransfers transfers = new HostTransfers(stream);
+    private final QuantizationScratch quantizationScratch;
     private final Map<float[], DeviceMemory.Buffer> norms = new IdentityHashMap<>();
     private final Map<float[], DeviceMemory.Buffer> halfNorms = new IdentityHashMap<>();
     private final Map<RotaryTable, DeviceMemory.Buffer> rotaryTables = new IdentityHashMap<>();
@@ -70,6 +82,7 @@ public final class CudaBackend implements Backend {
         this.products = new Products(device, memory, kernels, cublas, stream);
         this.attention = new AttentionKernel(kernels);
         this.upload = new WeightUpload(memory, kernels, workers);
+        this.quantizationScratch = new QuantizationScratch(memory, stream);
     }
 
     /**
@@ -88,6 +101,18 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
+    public String arithmetic() {
+        return String.format(
+                Locale.ROOT,
+                "cuda: %s, compute capability %d.%d, %d multiprocessors, cuBLAS %d",
+                device.name(),
+                device.capability() / 10,
+                device.capability() % 10,
+                device.multiprocessors(),
+                cublas.version());
+    }
+
+    @Override
     public String description() {
         return String.format(
                 Locale.ROOT,
@@ -98,6 +123,11 @@ public final class CudaBackend implements Backend {
                 device.capability() % 10,
                 device.multiprocessors(),
                 memory.available() / 1e9);
+    }
+
+    @Override
+    public void makeCurrent() {
+        device.bind();
     }
 
     @Override
@@ -128,8 +158,35 @@ public final class CudaBackend implements Backend {
         return best;
     }
 
-    /** The most bytes of the card that were ever taken. */
-    public long peakBytes() {
+    /** Bytes of the card that can still be taken. */
+    public long availableBytes() {
+        return memory.available();
+    }
+
+    /** Floating-point operations a second of large fp16 products, as of the second moments of 8192 features. */
+    public double productFlopsPerSecond() {
+        int columns = 8192;
+        double flops = 2.0 * BATCH_TOKENS * columns * columns * CudaCalibration.productShare(columns);
+        try (Matrix x = allocate(BATCH_TOKENS, columns, false);
+                InputStatistics statistics = statistics(columns)) {
+            // A bit pattern that is no run of equal numbers: the power that products draw depends on it.
+            CudaDevice.check(
+                    cuMemsetD32Async(
+                            ((CudaMatrix) x).buffer().pointer(0), 0x2e663b1a, 2L * BATCH_TOKENS * columns / 4, stream.stream()),
+                    "filling memory");
+            statistics.add(x);
+            synchronize();
+            long start = System.nanoTime();
+            for (int i = 0; i < READ_REPEATS; i++) {
+                statistics.add(x);
+            }
+            synchronize();
+            return READ_REPEATS * flops / ((System.nanoTime() - start) / 1e9);
+        }
+    }
+
+    @Override
+    public long peakDeviceBytes() {
         return memory.peak();
     }
 
@@ -147,6 +204,18 @@ public final class CudaBackend implements Backend {
 
     KernelCache kernels() {
         return kernels;
+    }
+
+    Cublas cublas() {
+        return cublas;
+    }
+
+    HostTransfers transfers() {
+        return transfers;
+    }
+
+    QuantizationScratch quantizationScratch() {
+        return quantizationScratch;
     }
 
     private CudaMatrix allocate(int rows, int columns, boolean single) {
@@ -192,25 +261,24 @@ public final class CudaBackend implements Backend {
             bring(MemorySegment.ofArray(values), matrix.buffer());
         } else {
             short[] halves = new short[values.length];
-            workers.forEach((halves.length + THREADS * THREADS - 1) / (THREADS * THREADS), block -> {
-                int end = Math.min(halves.length, (block + 1) * THREADS * THREADS);
-                for (int i = block * THREADS * THREADS; i < end; i++) {
-                    halves[i] = Float.floatToFloat16(values[i]);
-                }
-            });
+            forEachSlice(halves.length, i -> halves[i] = Float.floatToFloat16(values[i]));
             bring(MemorySegment.ofArray(halves), matrix.buffer());
         }
         return matrix;
     }
 
+    private void forEachSlice(int elements, IntConsumer conversion) {
+        workers.forEach((elements + SLICE - 1) / SLICE, slice -> {
+            int end = Math.min(elements, (slice + 1) * SLICE);
+            for (int i = slice * SLICE; i < end; i++) {
+                conversion.accept(i);
+            }
+        });
+    }
+
     /** Copies from the heap; done when this returns. */
     void bring(MemorySegment values, DeviceMemory.Buffer to) {
-        for (long done = 0; done < values.byteSize(); done += STAGING_BYTES) {
-            long bytes = Math.min(STAGING_BYTES, values.byteSize() - done);
-            MemorySegment.copy(values, done, staging.segment(), 0, bytes);
-            staging.toDevice(to, done, bytes, stream);
-            stream.synchronize();
-        }
+        transfers.bring(values, to);
     }
 
     @Override
@@ -225,24 +293,13 @@ public final class CudaBackend implements Backend {
             throw new IllegalArgumentException("rows " + from + " to " + (from + count) + " asked of " + source.rows());
         }
         float[] values = new float[Math.multiplyExact(count, source.columns())];
-        long bytes = (long) values.length * source.elementBytes();
-        long offset = source.byteOffset(from);
-        for (long done = 0; done < bytes; done += STAGING_BYTES) {
-            long piece = Math.min(STAGING_BYTES, bytes - done);
-            staging.fromDevice(source.buffer(), offset + done, piece, stream);
-            stream.synchronize();
-            int first = (int) (done / source.elementBytes());
-            if (source.single()) {
-                MemorySegment.copy(staging.segment(), 0, MemorySegment.ofArray(values), 4L * first, piece);
-            } else {
-                short[] halves = staging.segment()
-                        .asSlice(0, piece)
-                        .toArray(java.lang.foreign.ValueLayout.JAVA_SHORT);
-                for (int i = 0; i < halves.length; i++) {
-                    values[first + i] = Float.float16ToFloat(halves[i]);
-                }
-            }
+        if (source.single()) {
+            transfers.fetch(source.buffer(), source.byteOffset(from), MemorySegment.ofArray(values));
+            return values;
         }
+        short[] halves = new short[values.length];
+        transfers.fetch(source.buffer(), source.byteOffset(from), MemorySegment.ofArray(halves));
+        forEachSlice(values.length, i -> values[i] = Float.float16ToFloat(halves[i]));
         return values;
     }
 
@@ -275,22 +332,28 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
-    public PlacedLayer place(DecoderLayer layer) {
-        CudaLayer placed = new CudaLayer(upload, memory, layer);
-        DecoderLayer here = placed.fill(layer);
-        upload.stream().synchronize();
-        return new PlacedLayer() {
-            @Override
-            public DecoderLayer layer() {
-                return here;
-            }
+    public LayerFeed feed(IntFunction<DecoderLayer> read, int layers) {
+        return new CudaLayerFeed(
+                read, read.apply(0), index -> index + 1 < layers ? index + 1 : -1, device, stream, memory, upload);
+    }
 
-            @Override
-            public void close() {
-                device.synchronize();
-                placed.close();
-            }
-        };
+    @Override
+    public ActivationStore activationStore(long elements, LlamaConfig config) {
+        long beside = CudaCalibration.beside(config, BATCH_TOKENS);
+        return memory.available() - 2 * elements >= beside ? new ResidentActivations() : new PinnedActivations(this);
+    }
+
+    @Override
+    public InputStatistics statistics(int columns) {
+        return new CudaInputStatistics(this, columns);
+    }
+
+    @Override
+    public LinearQuantizer quantizer(Weight placed, DenseWeight original, Path file, QuantizationSpec spec) {
+        if (placed instanceof CudaWeight.Dense here) {
+            return new CudaLinearQuantizer(this, here, original, file, spec);
+        }
+        throw new IllegalArgumentException(placed.name() + ": an unquantized weight on this card is expected");
     }
 
     /** What a batch takes beside the weights: the matrices of {@link nibble.engine.Forward}, logits, expanded weights. */
@@ -552,6 +615,29 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
+    public void attention(
+            AttentionShape shape,
+            Matrix query,
+            int firstRow,
+            int rows,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            int firstKey,
+            Matrix out) {
+        Extents.attention(shape, query, firstRow, rows, firstPosition, keys, values, firstKey, out);
+        attention.launch(
+                stream,
+                shape,
+                1,
+                new AttentionKernel.Rows(
+                        CudaMatrix.of(this, query, false), firstRow, rows, CudaMatrix.of(this, out, false)),
+                firstPosition,
+                new AttentionKernel.KeyRows(
+                        CudaMatrix.of(this, keys, false), CudaMatrix.of(this, values, false), firstKey, firstPosition + rows));
+    }
+
+    @Override
     public void swiglu(Matrix gate, Matrix up, Matrix out) {
         Extents.require("swiglu", "up", up, gate.rows(), gate.columns());
         Extents.require("swiglu", "out", out, gate.rows(), gate.columns());
@@ -577,6 +663,11 @@ public final class CudaBackend implements Backend {
 
     @Override
     public float[] logProbabilities(Weight head, Matrix x, int[] next) {
+        return score(head, x, next).logProbabilities();
+    }
+
+    @Override
+    public TokenScores score(Weight head, Matrix x, int[] next) {
         Extents.logProbabilities(head, x, next);
         CudaMatrix rows = CudaMatrix.of(this, x, false);
         int vocabulary = head.outFeatures();
@@ -584,6 +675,8 @@ public final class CudaBackend implements Backend {
         try (Dense weight = dense(head);
                 DeviceMemory.Buffer ids = memory.allocate(4L * next.length, "token ids");
                 CudaMatrix result = allocate(next.length, 1, true);
+                // Ids up to 2^24 are exact in fp32, and no vocabulary is larger.
+                CudaMatrix likeliest = allocate(next.length, 1, true);
                 DeviceMemory.Buffer logits = memory.allocate(4L * chunk * vocabulary, "logits of " + chunk + " tokens")) {
             bring(MemorySegment.ofArray(next), ids);
             for (int first = 0; first < next.length; first += chunk) {
@@ -611,10 +704,19 @@ public final class CudaBackend implements Backend {
                                 logits.address(),
                                 vocabulary,
                                 ids.address() + 4L * first,
-                                result.address(first));
+                                result.address(first),
+                                likeliest.address(first));
             }
-            return download(result);
+            return new TokenScores(download(result), integers(download(likeliest)));
         }
+    }
+
+    private static int[] integers(float[] values) {
+        int[] integers = new int[values.length];
+        for (int i = 0; i < values.length; i++) {
+            integers[i] = (int) values[i];
+        }
+        return integers;
     }
 
     @Override
@@ -646,7 +748,7 @@ public final class CudaBackend implements Backend {
         // The triangle from the diagonal on, a strip of rows at a time; the rest is its mirror image.
         for (int first = 0; first < n; first += MOMENT_COLUMNS) {
             cublas.addSecondMoment(
-                    in.rows(), n, in.address(), first, Math.min(MOMENT_COLUMNS, n - first), sums.address());
+                    in.rows(), n, in.address(), first, Math.min(MOMENT_COLUMNS, n - first), sums.address(), true);
         }
         int tiles = (n + 31) / 32;
         kernels.kernel("elementwise.cu", "mirror", Map.of())
@@ -660,7 +762,8 @@ public final class CudaBackend implements Backend {
         products.close();
         cublas.close();
         kernels.close();
-        staging.close();
+        transfers.close();
+        quantizationScratch.close();
         memory.close();
         stream.close();
         workers.close();

@@ -1,7 +1,9 @@
 package nibble.engine.cuda;
 
+import static jcuda.driver.JCudaDriver.cuCtxEnablePeerAccess;
 import static jcuda.driver.JCudaDriver.cuCtxSetCurrent;
 import static jcuda.driver.JCudaDriver.cuCtxSynchronize;
+import static jcuda.driver.JCudaDriver.cuDeviceCanAccessPeer;
 import static jcuda.driver.JCudaDriver.cuDeviceGet;
 import static jcuda.driver.JCudaDriver.cuDeviceGetAttribute;
 import static jcuda.driver.JCudaDriver.cuDeviceGetCount;
@@ -10,11 +12,14 @@ import static jcuda.driver.JCudaDriver.cuDevicePrimaryCtxRelease;
 import static jcuda.driver.JCudaDriver.cuDevicePrimaryCtxRetain;
 import static jcuda.driver.JCudaDriver.cuGetErrorString;
 import static jcuda.driver.JCudaDriver.cuInit;
+import static jcuda.driver.JCudaDriver.cuMemcpyPeerAsync;
 
 import java.nio.charset.StandardCharsets;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
+import jcuda.driver.CUdeviceptr;
+import jcuda.driver.CUresult;
 import nibble.engine.DeviceException;
 
 /** One card: its primary context and what it can do. Owns a share of the context. */
@@ -88,6 +93,26 @@ final class CudaDevice implements AutoCloseable {
     /** Makes this card the one that the calling thread talks to. */
     void bind() {
         check(cuCtxSetCurrent(context), "switching to cuda:" + ordinal);
+    }
+
+    /** Lets copies from another card go the direct way, where there is one. */
+    void reach(CudaDevice other) {
+        int[] possible = new int[1];
+        check(cuDeviceCanAccessPeer(possible, device, other.device), "asking whether " + name + " reaches its neighbour");
+        if (possible[0] != 0) {
+            bind();
+            int status = cuCtxEnablePeerAccess(other.context, 0);
+            if (status != CUresult.CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED) {
+                check(status, "reaching cuda:" + other.ordinal + " from cuda:" + ordinal);
+            }
+        }
+    }
+
+    /** Puts a copy from another card into a stream of this one. */
+    void copyFrom(CudaDevice other, CUdeviceptr source, CUdeviceptr target, long bytes, CudaStream stream) {
+        check(
+                cuMemcpyPeerAsync(target, context, source, other.context, bytes, stream.stream()),
+                "copying from cuda:" + other.ordinal + " to cuda:" + ordinal);
     }
 
     /** Waits for all that was asked of the card. */

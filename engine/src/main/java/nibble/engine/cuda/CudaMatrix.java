@@ -36,6 +36,10 @@ final class CudaMatrix implements Matrix {
         throw new IllegalArgumentException("matrix of another backend: " + matrix.getClass().getSimpleName());
     }
 
+    static boolean isOf(CudaBackend owner, Matrix matrix) {
+        return matrix instanceof CudaMatrix found && found.owner == owner;
+    }
+
     boolean single() {
         return single;
     }

@@ -42,6 +42,7 @@ final class KernelCache implements AutoCloseable {
             "linear_parts.cuh",
             "linear_units.cuh",
             "ring.cuh",
+            "round.cuh",
             "w4.cuh");
 
     private final String architecture;

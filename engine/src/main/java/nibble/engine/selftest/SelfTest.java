@@ -9,11 +9,12 @@ import nibble.engine.AttentionShape;
 import nibble.engine.Backend;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
+import nibble.engine.LayerFeed;
 import nibble.engine.Matrix;
-import nibble.engine.PlacedLayer;
 import nibble.engine.QuantizedWeight;
 import nibble.engine.ReferenceBackend;
 import nibble.engine.RotaryTable;
+import nibble.engine.TokenScores;
 import nibble.engine.VectorBackend;
 import nibble.engine.Weight;
 import nibble.engine.WeightRows;
@@ -61,6 +62,7 @@ public final class SelfTest {
         test.fusedLinears();
         test.rotations();
         test.attention();
+        test.attentionOfParts();
         test.elementwise();
         test.rowCopies();
         test.logProbabilities();
@@ -234,8 +236,8 @@ public final class SelfTest {
                     weight(group, mlp, hidden),
                     weight(group, mlp, hidden),
                     weight(group, hidden, in));
-            try (PlacedLayer placed = backend.place(layer)) {
-                DecoderLayer there = placed.layer();
+            try (LayerFeed feed = backend.feed(_ -> layer, 1)) {
+                DecoderLayer there = feed.layer(0);
                 for (int rows : new int[] {1, 130}) {
                     group(
                             comparison, rows, List.of(layer.q(), layer.k(), layer.v()),
@@ -309,6 +311,34 @@ public final class SelfTest {
         done(comparison);
     }
 
+    /** Rows of a longer matrix, against keys that begin somewhere in another: the rest must stay as it was. */
+    private void attentionOfParts() {
+        Comparison comparison = new Comparison("attention of parts");
+        // heads, kv heads, head size, first row, rows, first position, first key
+        int[][] cases = {{2, 2, 24, 0, 7, 0, 0}, {4, 2, 64, 33, 70, 190, 5}, {2, 1, 128, 3, 1, 129, 64}, {2, 2, 128, 1, 140, 61, 1}};
+        for (int[] c : cases) {
+            AttentionShape shape = new AttentionShape(c[0], c[1], c[2]);
+            int rows = c[3] + c[4] + 2;
+            int keys = c[6] + c[5] + c[4] + 3;
+            float[] q = operands.values(rows * shape.queryColumns());
+            float[] k = operands.values(keys * shape.keyColumns());
+            float[] v = operands.values(k.length);
+            float[][] results = new float[2][];
+            for (int b = 0; b < 2; b++) {
+                try (Matrix query = side(b).upload(q, rows, shape.queryColumns());
+                        Matrix key = side(b).upload(k, keys, shape.keyColumns());
+                        Matrix value = side(b).upload(v, keys, shape.keyColumns());
+                        Matrix out = side(b).allocate(rows, shape.queryColumns())) {
+                    side(b).attention(shape, query, c[3], c[4], c[5], key, value, c[6], out);
+                    results[b] = side(b).download(out);
+                }
+            }
+            double bound = attentionBound(c[2], keys, v);
+            comparison.compare(size(c), results[1], results[0], _ -> bound);
+        }
+        done(comparison);
+    }
+
     private void attention(Comparison comparison, int[] c) {
         AttentionShape shape = new AttentionShape(c[0], c[1], c[2]);
         int sequences = c[3];
@@ -327,15 +357,19 @@ public final class SelfTest {
                 results[b] = side(b).download(out);
             }
         }
+        double bound = attentionBound(c[2], keys, v);
+        comparison.compare(size(c), results[1], results[0], _ -> bound);
+    }
+
+    private double attentionBound(int headDim, int keys, float[] values) {
         double largest = 0;
-        for (float value : v) {
+        for (float value : values) {
             largest = Math.max(largest, Math.abs(value));
         }
         // Scores of size s are wrong by at most (d + 3) u s, so are logarithms of weights; |q·k| <= |q||k| < 4 d. Where the
         // activations are fp16, so are the weights of the values.
-        double scoreError = (c[2] + 3) * U * 4 * c[2] / Math.sqrt(c[2]);
-        double bound = (2 * (scoreError + EXP_ERROR) + (keys + 4) * U + (cuda ? 3 * activation : 0)) * largest;
-        comparison.compare(size(c), results[1], results[0], _ -> bound);
+        double scoreError = (headDim + 3) * U * 4 * headDim / Math.sqrt(headDim);
+        return (2 * (scoreError + EXP_ERROR) + (keys + 4) * U + (cuda ? 3 * activation : 0)) * largest;
     }
 
     private void elementwise() {
@@ -385,23 +419,36 @@ public final class SelfTest {
 
     private void logProbabilities() {
         Comparison comparison = new Comparison("logProbabilities");
+        Comparison likeliest = new Comparison("likeliest ids");
         for (int[] s : new int[][] {{1, 3, 5}, {70, 131, 300}, {3, 1009, 64}, {130, 4096, 256}}) {
             DenseWeight head = operands.dense(DType.F16, s[1], s[2]);
             float[] x = operands.values(s[0] * s[2]);
             int[] next = operands.random().ints(s[0], 0, s[1]).toArray();
             next[0] = s[1] - 1;
             float[][] results = new float[2][];
+            int[][] best = new int[2][];
             for (int b = 0; b < 2; b++) {
                 try (Matrix rows = side(b).upload(x, s[0], s[2])) {
-                    results[b] = side(b).logProbabilities(head, rows, next);
+                    TokenScores scores = side(b).score(head, rows, next);
+                    results[b] = scores.logProbabilities();
+                    best[b] = scores.likeliest();
                 }
             }
             // Each logit, and so the maximum and the logarithm of the sum, is a product of k terms of size about 1/sqrt(k).
             double logitError = (s[2] + 2) * U * 4 * Math.sqrt(s[2]);
-            comparison.compare(
-                    size(s), results[1], results[0], i -> 3 * logitError + 2 * EXP_ERROR + (s[1] + Math.abs(results[0][i])) * U);
+            IntToDoubleFunction bound = i -> 3 * logitError + 2 * EXP_ERROR + (s[1] + Math.abs(results[0][i])) * U;
+            comparison.compare(size(s), results[1], results[0], bound);
+            // Another id will do if it is as likely, within the error of logits.
+            try (Matrix rows = reference.upload(x, s[0], s[2])) {
+                likeliest.compare(
+                        size(s),
+                        reference.logProbabilities(head, rows, best[1]),
+                        reference.logProbabilities(head, rows, best[0]),
+                        bound);
+            }
         }
         done(comparison);
+        done(likeliest);
     }
 
     private void products() {

@@ -4,17 +4,18 @@ import static nibble.engine.vector.MicroKernel.DEPTH;
 import static nibble.engine.vector.MicroKernel.PANEL;
 
 import java.util.Arrays;
+import nibble.engine.TokenScores;
 import nibble.engine.Workers;
 
 /**
  * {@code log softmax(x[t] headᵀ)[next[t]]} without the logits: a task makes those of {@value #COLUMNS} vocabulary entries,
- * {@value #ROWS} tokens at a time, and keeps of each token only their maximum, the sum of their exponentials, and the logit
- * asked for. These are joined over the vocabulary in order.
+ * {@value #ROWS} tokens at a time, and keeps of each token only their maximum and where it stands, the sum of their exponentials, and
+ * the logit asked for. These are joined over the vocabulary in order.
  */
 public final class TokenLogProbabilities {
     private static final int COLUMNS = 4 * PANEL;
     private static final int ROWS = 64;
-    /** Tokens of a pass; bounds what is kept: 8 bytes a token and task. */
+    /** Tokens of a pass; bounds what is kept: 12 bytes a token and task. */
     private static final int PASS = 4096;
 
     private TokenLogProbabilities() {}
@@ -23,24 +24,29 @@ public final class TokenLogProbabilities {
      * @param x [next.length, k]
      * @param head [vocabulary, k]
      */
-    public static float[] run(Workers workers, float[] x, int k, RowSource head, int vocabulary, int[] next) {
+    public static TokenScores run(Workers workers, float[] x, int k, RowSource head, int vocabulary, int[] next) {
         float[] result = new float[next.length];
+        int[] likeliest = new int[next.length];
         int groups = (vocabulary + COLUMNS - 1) / COLUMNS;
         for (int start = 0; start < next.length; start += PASS) {
             int first = start;
             int rows = Math.min(PASS, next.length - first);
             float[][] max = new float[groups][rows];
             float[][] sum = new float[groups][rows];
+            int[][] best = new int[groups][rows];
             float[] chosen = new float[rows];
             workers.forEach(groups, group -> {
                 int column = group * COLUMNS;
                 int columns = Math.min(COLUMNS, vocabulary - column);
-                group(x, first, rows, k, head, column, columns, next, max[group], sum[group], chosen);
+                group(x, first, rows, k, head, column, columns, next, max[group], best[group], sum[group], chosen);
             });
             for (int r = 0; r < rows; r++) {
                 float largest = Float.NEGATIVE_INFINITY;
                 for (int g = 0; g < groups; g++) {
-                    largest = Math.max(largest, max[g][r]);
+                    if (max[g][r] > largest) {
+                        largest = max[g][r];
+                        likeliest[first + r] = best[g][r];
+                    }
                 }
                 double total = 0;
                 for (int g = 0; g < groups; g++) {
@@ -49,7 +55,7 @@ public final class TokenLogProbabilities {
                 result[first + r] = (float) (chosen[r] - largest - Math.log(total));
             }
         }
-        return result;
+        return new TokenScores(result, likeliest);
     }
 
     private static void group(
@@ -62,6 +68,7 @@ public final class TokenLogProbabilities {
             int columns,
             int[] next,
             float[] max,
+            int[] best,
             float[] sum,
             float[] chosen) {
         int panels = (columns + PANEL - 1) / PANEL;
@@ -101,8 +108,19 @@ public final class TokenLogProbabilities {
                 }
                 float largest = Softmax.max(logits, at, width);
                 max[row + r] = largest;
+                best[row + r] = column + first(logits, at, columns, largest);
                 sum[row + r] = Softmax.sumOfExponentials(logits, at, width, largest);
             }
         }
+    }
+
+    /** The first of {@code columns} that holds {@code value}; 0 where that is NaN. */
+    private static int first(float[] logits, int at, int columns, float value) {
+        for (int c = 0; c < columns; c++) {
+            if (logits[at + c] == value) {
+                return c;
+            }
+        }
+        return 0;
     }
 }

@@ -14,6 +14,7 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 
 #define DEVICE static __device__ __forceinline__
+#define DEVICE_MEMBER __device__ __forceinline__
 
 // Whether two types are one; NVRTC has neither <type_traits> nor the built-in of other compilers.
 template <class A, class B>

@@ -3,15 +3,18 @@ package nibble.engine.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import nibble.engine.Backend;
+import nibble.engine.Continuation;
 import nibble.engine.DeviceException;
 import nibble.engine.Llama;
 import nibble.engine.Matrix;
 import nibble.engine.ModelWeights;
 import nibble.engine.RandomModel;
 import nibble.engine.ReferenceBackend;
+import nibble.engine.ScoredContinuations;
 import nibble.engine.Session;
 import nibble.engine.selftest.SelfTest;
 import org.junit.jupiter.api.Assumptions;
@@ -110,6 +113,35 @@ class CudaBackendTest {
                 float[] alone = model.logProbabilities(sequences.get(s));
                 for (int i = 0; i < alone.length; i++) {
                     assertThat(Math.abs(together.get(s)[i] - alone[i])).isLessThan(0.02f);
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 32})
+    void texts_with_shared_beginnings_are_scored_as_each_alone(int groupSize) {
+        ModelWeights weights = RandomModel.forCuda(groupSize, 3);
+        List<Continuation> continuations = new ArrayList<>();
+        for (int question = 0; question < 3; question++) {
+            for (int answer = 0; answer < 4; answer++) {
+                int[] ids = RandomModel.ids(1, 120, 100);
+                int[] own = RandomModel.ids(10 + question, 50, 100);
+                System.arraycopy(own, 0, ids, 60, 50);
+                System.arraycopy(RandomModel.ids(20 + 4 * question + answer, 10, 100), 0, ids, 110, 10);
+                continuations.add(new Continuation(ids, 10 - answer));
+            }
+        }
+        try (CudaBackend backend = open();
+                Llama model = Llama.of(weights, backend)) {
+            ScoredContinuations together = model.score(continuations);
+            assertThat(together.tokens()).isEqualTo(60 + 3 * 50 + 12 * 9);
+            for (int i = 0; i < continuations.size(); i++) {
+                Continuation c = continuations.get(i);
+                float[] alone = model.logProbabilities(c.ids());
+                float[] found = together.scores().get(i).logProbabilities();
+                for (int t = 0; t < c.scored(); t++) {
+                    assertThat(Math.abs(found[t] - alone[alone.length - c.scored() + t])).isLessThan(0.02f);
                 }
             }
         }

@@ -1,4 +1,4 @@
-package nibble.calibrate;
+package nibble.engine.quantize;
 
 import nibble.engine.Backend;
 import nibble.engine.Matrix;

@@ -1,4 +1,4 @@
-package nibble.calibrate;
+package nibble.engine.quantize;
 
 import java.util.Arrays;
 import nibble.engine.Workers;
@@ -8,12 +8,9 @@ import nibble.pack.Rounding;
 
 /**
  * How far to clip each group of weights before rounding: values beyond the clip get worse, all others get a finer grid.
- * Tries ±max·(1 − i/20), i = 0…9, as AutoAWQ does, by the group's own output error {@code e C_gg eᵀ}.
+ * Judged by the group's own output error {@code e C_gg eᵀ}.
  */
 final class ClipSearch {
-    private static final int STEPS = 10;
-    private static final float SHRINK = 1f / 20;
-
     private final Workers workers;
     private final QuantizationSpec spec;
 
@@ -21,9 +18,6 @@ final class ClipSearch {
         this.workers = workers;
         this.spec = spec;
     }
-
-    /** Limits [outFeatures, groups]; infinite means no clip. And the clip as a share of the largest weight, 1 for none. */
-    record Clip(float[] limits, float[] shares) {}
 
     /**
      * @param moment C of the linear's input [inFeatures, inFeatures], in the original basis
@@ -51,7 +45,7 @@ final class ClipSearch {
                 }
                 int best = 0;
                 double leastLoss = Double.POSITIVE_INFINITY;
-                for (int step = 0; step < STEPS; step++) {
+                for (int step = 0; step < Clip.STEPS; step++) {
                     double loss = loss(scaled, at, length, limit(largest, step), blocks[group], error, product);
                     if (loss < leastLoss) {
                         leastLoss = loss;
@@ -59,20 +53,20 @@ final class ClipSearch {
                     }
                 }
                 limits[row * groups + group] = best == 0 ? Float.POSITIVE_INFINITY : limit(largest, best);
-                shares[row * groups + group] = 1 - best * SHRINK;
+                shares[row * groups + group] = Clip.share(best);
             }
         });
         return new Clip(limits, shares);
     }
 
     private static float limit(float largest, int step) {
-        return largest * (1 - step * SHRINK);
+        return largest * Clip.share(step);
     }
 
     /** The diagonal block of {@code S⁻¹ C S⁻¹}. */
     private static float[] block(ScaledLinear linear, float[] moment, int first, int length) {
         float[] block = new float[length * length];
-        float[] columns = linear.columns();
+        float[] columns = linear.basis().columns();
         for (int i = 0; i < length; i++) {
             for (int j = 0; j < length; j++) {
                 float value = moment[(first + i) * linear.inFeatures() + first + j];

@@ -1,0 +1,28 @@
+package nibble.cli;
+
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import nibble.convert.Checkpoint;
+import nibble.convert.GenerationConfig;
+import nibble.datasets.Tokenizer;
+import nibble.datasets.chat.ChatTemplate;
+
+/** The ids that end a text. */
+final class StopIds {
+    private StopIds() {}
+
+    /** Those of either config file, and stop texts that are one token, which decoding would not show. */
+    static Set<Integer> of(Checkpoint checkpoint, Tokenizer tokenizer, Optional<ChatTemplate> template) {
+        Set<Integer> ids = new HashSet<>(checkpoint.config().eosIds());
+        ids.addAll(GenerationConfig.of(checkpoint.folder()).eosIds());
+        for (String stop : template.map(ChatTemplate::stops).orElse(List.of())) {
+            int[] encoded = tokenizer.encode(stop, false);
+            if (encoded.length == 1) {
+                ids.add(encoded[0]);
+            }
+        }
+        return ids;
+    }
+}

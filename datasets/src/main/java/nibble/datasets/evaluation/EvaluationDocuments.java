@@ -1,0 +1,20 @@
+package nibble.datasets.evaluation;
+
+import java.util.List;
+
+/**
+ * The documents of a set, in its order.
+ *
+ * @param source {@code bundled}, or the file they were read from
+ * @param sha256 of the source's bytes (uncompressed where they are bundled), lower-case hex
+ */
+public record EvaluationDocuments(EvaluationSet set, String source, String sha256, List<EvaluationDocument> documents) {
+    public EvaluationDocuments {
+        documents = List.copyOf(documents);
+    }
+
+    /** Whether these are all documents of the published part. */
+    public boolean whole() {
+        return documents.size() == set.published();
+    }
+}

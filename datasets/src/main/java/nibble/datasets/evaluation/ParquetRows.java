@@ -1,0 +1,75 @@
+package nibble.datasets.evaluation;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.hardwood.InputFile;
+import dev.hardwood.reader.ParquetFileReader;
+import dev.hardwood.reader.RowReader;
+import dev.hardwood.row.PqList;
+import dev.hardwood.row.PqStruct;
+import dev.hardwood.row.StructAccessor;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import nibble.datasets.BadDatasetException;
+import org.jspecify.annotations.Nullable;
+
+/** Documents from a Parquet file with the fields of the hub's data set. */
+final class ParquetRows {
+    private static final JsonNodeFactory JSON = JsonNodeFactory.instance;
+
+    private ParquetRows() {}
+
+    /** @throws BadDatasetException if the file is damaged or its rows are no such documents */
+    static List<EvaluationDocument> documents(EvaluationSet set, Path file) {
+        List<EvaluationDocument> documents = new ArrayList<>();
+        try (ParquetFileReader reader = ParquetFileReader.open(InputFile.of(file));
+                RowReader rows = reader.rowReader()) {
+            while (rows.hasNext()) {
+                rows.next();
+                String at = file + ": row " + documents.size();
+                documents.add(DocumentFields.document(set.rows(), new DocumentFields(object(rows), at)));
+            }
+        } catch (BadDatasetException e) {
+            throw e;
+        } catch (IOException | RuntimeException e) {
+            // The reader tells damage by exceptions of many kinds.
+            throw new BadDatasetException(
+                    "%s: row %d: cannot be read as Parquet: %s; download it again".formatted(file, documents.size(), e), e);
+        }
+        if (documents.isEmpty()) {
+            throw new BadDatasetException(file + ": no rows");
+        }
+        return documents;
+    }
+
+    private static ObjectNode object(StructAccessor struct) {
+        ObjectNode object = JSON.objectNode();
+        for (int i = 0; i < struct.getFieldCount(); i++) {
+            object.set(struct.getFieldName(i), struct.isNull(i) ? JSON.nullNode() : value(struct.getValue(i)));
+        }
+        return object;
+    }
+
+    private static JsonNode value(@Nullable Object value) {
+        return switch (value) {
+            case null -> JSON.nullNode();
+            case PqStruct struct -> object(struct);
+            case PqList list -> {
+                var array = JSON.arrayNode();
+                for (int i = 0; i < list.size(); i++) {
+                    array.add(list.isNull(i) ? JSON.nullNode() : value(list.get(i)));
+                }
+                yield array;
+            }
+            case Integer number -> JSON.numberNode(number);
+            case Long number -> JSON.numberNode(number);
+            case Double number -> JSON.numberNode(number);
+            case Float number -> JSON.numberNode(number);
+            case Boolean bool -> JSON.booleanNode(bool);
+            default -> JSON.textNode(value.toString());
+        };
+    }
+}

@@ -1,0 +1,16 @@
+package nibble.datasets.mtbench;
+
+import java.util.List;
+
+/**
+ * One question of MT-bench.
+ *
+ * @param id FastChat's {@code question_id}; 81 to 160 for the published ones
+ * @param category as {@code writing} or {@code math}
+ * @param turns what the user says, one after the other; two in the published ones
+ */
+public record MtBenchQuestion(int id, String category, List<String> turns) {
+    public MtBenchQuestion {
+        turns = List.copyOf(turns);
+    }
+}

@@ -1,0 +1,28 @@
+package nibble.engine;
+
+import nibble.convert.LlamaConfig;
+
+/** Arithmetic of a forward pass, counted. */
+final class ForwardCost {
+    private ForwardCost() {}
+
+    /**
+     * Operations, two a multiply-add, of the linears, of attention to the keys that each row may see, and of the head. Norms,
+     * rotation and activation are left out, as is usual: below 1 % from a hidden size of a few thousand on.
+     *
+     * @param positions of the rows
+     * @param predictions rows that go through the head
+     */
+    static double flops(LlamaConfig config, int[] positions, int predictions) {
+        double hidden = config.hiddenSize();
+        double query = (double) config.heads() * config.headDim();
+        double keyValue = 2.0 * config.kvHeads() * config.headDim();
+        double weights = hidden * (2 * query + keyValue) + 3 * hidden * config.intermediateSize();
+        double seen = 0;
+        for (int position : positions) {
+            seen += position + 1;
+        }
+        double layer = 2 * weights * positions.length + 4 * query * seen;
+        return config.layers() * layer + 2 * hidden * config.vocabularySize() * predictions;
+    }
+}

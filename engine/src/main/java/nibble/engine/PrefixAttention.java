@@ -1,0 +1,68 @@
+package nibble.engine;
+
+import nibble.engine.PrefixTree.Segment;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Attention over sequences that share beginnings: a segment's queries see the keys of the segments before it and their own.
+ * Keys and values must lie together, so where the segments of a sequence do not, they are brought together in a copy; siblings
+ * one after another share the copy of what stands before them. Owns that copy.
+ */
+final class PrefixAttention implements AutoCloseable {
+    private final Backend backend;
+    private final AttentionShape heads;
+    private final PrefixTree tree;
+    private final RotaryTable rotary;
+    private final Matrix keys;
+    private final Matrix values;
+
+    /** @param rotary of the tree's rows */
+    PrefixAttention(Backend backend, AttentionShape heads, PrefixTree tree, RotaryTable rotary) {
+        this.backend = backend;
+        this.heads = heads;
+        this.tree = tree;
+        this.rotary = rotary;
+        this.keys = backend.allocate(tree.longest(), heads.keyColumns());
+        this.values = backend.allocate(tree.longest(), heads.keyColumns());
+    }
+
+    /** Rotates queries and keys, [rows of the tree, heads], then attends. */
+    void run(Matrix query, Matrix key, Matrix value, Matrix out) {
+        backend.rope(query, heads.headDim(), rotary, 1, 0);
+        backend.rope(key, heads.headDim(), rotary, 1, 0);
+        @Nullable Segment copied = null;
+        for (Segment segment : tree.segments()) {
+            int firstRow = segment.firstRow() - segment.firstPosition();
+            if (liesTogether(segment)) {
+                backend.attention(
+                        heads, query, segment.firstRow(), segment.length(), segment.firstPosition(), key, value, firstRow, out);
+                continue;
+            }
+            for (@Nullable Segment s = segment; s != null && s != copied; s = s.parent()) {
+                backend.copyRows(key, s.firstRow(), s.length(), keys, s.firstPosition());
+                backend.copyRows(value, s.firstRow(), s.length(), values, s.firstPosition());
+            }
+            copied = segment.parent();
+            backend.attention(
+                    heads, query, segment.firstRow(), segment.length(), segment.firstPosition(), keys, values, 0, out);
+        }
+    }
+
+    /** Whether all that stands before a segment lies right before it. */
+    private static boolean liesTogether(Segment segment) {
+        Segment s = segment;
+        for (Segment parent = s.parent(); parent != null; parent = s.parent()) {
+            if (parent.firstRow() + parent.length() != s.firstRow()) {
+                return false;
+            }
+            s = parent;
+        }
+        return true;
+    }
+
+    @Override
+    public void close() {
+        keys.close();
+        values.close();
+    }
+}

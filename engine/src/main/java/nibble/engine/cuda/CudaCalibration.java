@@ -1,0 +1,98 @@
+package nibble.engine.cuda;
+
+import java.util.Arrays;
+import nibble.convert.LlamaConfig;
+import nibble.convert.LlamaLinear;
+import nibble.engine.LinearInput;
+
+/** What a quantization takes of a card and asks of it, from the config alone. */
+public final class CudaCalibration {
+    /** Workspace of cuBLAS, vectors, losses and codes of one linear, the driver's context. */
+    private static final long SMALL_THINGS = 1L << 30;
+
+    private CudaCalibration() {}
+
+    /**
+     * What there must be room for beside the calibration stream while a layer is quantized: two layers, the second moments, a batch
+     * inside a layer, errors on trial.
+     *
+     * @param batchTokens tokens that go through a layer at a time
+     */
+    static long beside(LlamaConfig config, int batchTokens) {
+        long moments = 0;
+        for (LinearInput input : LinearInput.values()) {
+            moments += CudaInputStatistics.bytes(columns(config, input));
+        }
+        long largest = Arrays.stream(LlamaLinear.values()).mapToInt(config::outFeatures).max().orElse(0);
+        long widest = Arrays.stream(LlamaLinear.values()).mapToInt(config::inFeatures).max().orElse(0);
+        return 2 * layer(config)
+                + moments
+                + batch(config, batchTokens)
+                + QuantizationScratch.bytes((int) largest, (int) widest)
+                + SMALL_THINGS;
+    }
+
+    /**
+     * The most memory that a quantization takes.
+     *
+     * @param device of the card
+     * @param pinned of the host, for the calibration stream where the card has no room for it
+     */
+    public record Peak(long device, long pinned) {}
+
+    /**
+     * Predicts it.
+     *
+     * @param sequences blocks of the calibration text
+     * @param sequenceLength tokens of a block
+     * @param limit what may be taken of the card
+     */
+    public static Peak peak(LlamaConfig config, int sequences, int sequenceLength, long limit) {
+        long tokens = (long) sequences * sequenceLength;
+        int batchTokens = (int) Math.min(
+                tokens, (long) Math.max(1, CudaBackend.BATCH_TOKENS / sequenceLength) * sequenceLength);
+        long beside = beside(config, batchTokens);
+        long stream = 2 * tokens * config.hiddenSize();
+        if (beside + stream <= limit) {
+            return new Peak(beside + stream, 0);
+        }
+        return new Peak(beside + 2 * DeviceMemory.rounded(2L * batchTokens * config.hiddenSize()), stream);
+    }
+
+    /**
+     * The share of the products with {@code C} [columns, columns], or for it, that is made: strips from the diagonal on.
+     */
+    public static double productShare(int columns) {
+        double made = 0;
+        for (int first = 0; first < columns; first += CudaInputStatistics.STRIP) {
+            made += (double) Math.min(CudaInputStatistics.STRIP, columns - first) * (columns - first);
+        }
+        return made / columns / columns;
+    }
+
+    private static long layer(LlamaConfig config) {
+        long bytes = 0;
+        for (LlamaLinear linear : LlamaLinear.values()) {
+            bytes += 2L * config.outFeatures(linear) * config.inFeatures(linear);
+        }
+        return bytes;
+    }
+
+    /** Of {@link nibble.engine.Forward}. */
+    private static long batch(LlamaConfig config, int tokens) {
+        long columns = config.hiddenSize()
+                + 2L * config.heads() * config.headDim()
+                + 2L * config.kvHeads() * config.headDim()
+                + 2L * config.intermediateSize();
+        return 2 * columns * tokens;
+    }
+
+    private static int columns(LlamaConfig config, LinearInput input) {
+        return switch (input) {
+            case QKV -> config.inFeatures(LlamaLinear.Q);
+            case O -> config.inFeatures(LlamaLinear.O);
+            case GATE_UP -> config.inFeatures(LlamaLinear.GATE);
+            case DOWN -> config.inFeatures(LlamaLinear.DOWN);
+        };
+    }
+}

@@ -1,0 +1,60 @@
+package nibble.engine.quantize;
+
+import java.nio.file.Path;
+import java.util.List;
+import nibble.engine.Backend;
+import nibble.engine.DenseWeight;
+import nibble.engine.Weight;
+import nibble.pack.QuantizationSpec;
+
+/**
+ * One device, or several of one kind that share the work of a quantization and come to the same bits as one. Used by one thread
+ * at a time.
+ */
+public interface QuantizationDevices extends AutoCloseable {
+    /** The devices, the one that sums things up first. */
+    List<Backend> members();
+
+    /** Statistics of inputs with so many features, all zero; rows to add may lie on any member. */
+    InputStatistics statistics(int columns);
+
+    /** As {@link Backend#quantizer} with the weight placed on each member. */
+    LinearQuantizer quantizer(List<? extends Weight> placed, DenseWeight original, Path file, QuantizationSpec spec);
+
+    /** Waits until all that was asked of any member is done. */
+    void synchronize();
+
+    @Override
+    void close();
+
+    /** One backend, which is closed with the devices. */
+    static QuantizationDevices of(Backend backend) {
+        return new QuantizationDevices() {
+            @Override
+            public List<Backend> members() {
+                return List.of(backend);
+            }
+
+            @Override
+            public InputStatistics statistics(int columns) {
+                return backend.statistics(columns);
+            }
+
+            @Override
+            public LinearQuantizer quantizer(
+                    List<? extends Weight> placed, DenseWeight original, Path file, QuantizationSpec spec) {
+                return backend.quantizer(placed.getFirst(), original, file, spec);
+            }
+
+            @Override
+            public void synchronize() {
+                backend.synchronize();
+            }
+
+            @Override
+            public void close() {
+                backend.close();
+            }
+        };
+    }
+}

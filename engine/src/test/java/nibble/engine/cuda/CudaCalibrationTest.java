@@ -1,0 +1,36 @@
+package nibble.engine.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import nibble.convert.LlamaConfig;
+import nibble.convert.ModelShape;
+import nibble.engine.cuda.CudaCalibration.Peak;
+import org.junit.jupiter.api.Test;
+
+/** Predictions against what was measured on an H100 (docs/benchmarks.md). */
+class CudaCalibrationTest {
+    private static final LlamaConfig LLAMA_2_70B =
+            ModelShape.named("llama-2-70b").orElseThrow().config();
+
+    @Test
+    void deviceMemoryOf70bIsPredicted() {
+        Peak peak = CudaCalibration.peak(LLAMA_2_70B, 128, 4096, 84_300_000_000L);
+        assertThat((double) peak.device()).isCloseTo(24.50e9, within(0.15 * 24.50e9));
+        assertThat(peak.pinned()).isZero();
+    }
+
+    @Test
+    void onASmallCardTheStreamIsPinnedOnTheHost() {
+        Peak peak = CudaCalibration.peak(LLAMA_2_70B, 128, 4096, 23_900_000_000L);
+        assertThat((double) peak.device()).isCloseTo(16.45e9, within(0.15 * 16.45e9));
+        assertThat(peak.pinned()).isEqualTo(2L * 128 * 4096 * 8192);
+    }
+
+    @Test
+    void halfOfASymmetricProductIsLeftOutButForTheStripsOfTheDiagonal() {
+        assertThat(CudaCalibration.productShare(1024)).isEqualTo(1);
+        assertThat(CudaCalibration.productShare(4096)).isEqualTo(0.75);
+        assertThat(CudaCalibration.productShare(28_672)).isCloseTo(0.5 + 0.5 / 14, within(1e-12));
+    }
+}

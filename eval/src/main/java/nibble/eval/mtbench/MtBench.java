@@ -1,0 +1,56 @@
+package nibble.eval.mtbench;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import nibble.datasets.chat.ChatMessage;
+import nibble.datasets.mtbench.MtBenchQuestion;
+import nibble.engine.SamplingOptions;
+
+/**
+ * Asks a model MT-bench's questions by FastChat's rules (fastchat/llm_judge): both turns in one conversation, the temperature by
+ * the question's category, the answers' surrounding white space stripped.
+ *
+ * <p>Judging is not done here. Random draws are Java's, so sampled answers are not those that another engine draws.
+ */
+public final class MtBench {
+    private MtBench() {}
+
+    /** FastChat's temperature for a category; 0 takes the likeliest token each time. */
+    public static double temperature(String category) {
+        return switch (category) {
+            case "extraction", "math", "coding", "reasoning" -> 0;
+            case "stem", "humanities" -> 0.1;
+            default -> 0.7; // writing, roleplay, and what FastChat does not know
+        };
+    }
+
+    /**
+     * One conversation.
+     *
+     * @param choice number of this answer among several to the same question
+     * @return the model's turns, as many as the question has
+     */
+    public static List<String> answer(ChatModel model, MtBenchQuestion question, MtBenchSettings settings, int choice) {
+        List<ChatMessage> conversation = new ArrayList<>();
+        if (!settings.system().isEmpty()) {
+            conversation.add(ChatMessage.system(settings.system()));
+        }
+        List<String> turns = new ArrayList<>();
+        for (String said : question.turns()) {
+            conversation.add(ChatMessage.user(said));
+            SamplingOptions sampling = new SamplingOptions(
+                    temperature(question.category()), settings.topP(), settings.topK(), 1, seed(settings.seed(), question, choice, turns.size()));
+            String answer = model.answer(conversation, sampling, settings.maxNewTokens()).strip();
+            conversation.add(ChatMessage.assistant(answer));
+            turns.add(answer);
+        }
+        return turns;
+    }
+
+    /** One seed for each turn, so that an answer does not depend on what was asked before it or in an earlier run. */
+    private static long seed(long seed, MtBenchQuestion question, int choice, int turn) {
+        long position = ((long) question.id() << 32) + ((long) choice << 16) + turn;
+        return new SplittableRandom(seed).nextLong() ^ new SplittableRandom(position).nextLong();
+    }
+}

@@ -1,0 +1,118 @@
+package nibble.eval.mtbench;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import nibble.datasets.BadDatasetException;
+
+/**
+ * FastChat's {@code model_answer/MODEL.jsonl} while it grows: each answer is on the disk before the next question is asked. What a
+ * killed run left of an answer, a last line without its end, is cut off when the file is opened again.
+ */
+public final class MtBenchAnswerFile implements AutoCloseable {
+    private static final ObjectMapper JSON = JsonMapper.builder()
+            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+            .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+            .build();
+
+    private final Path file;
+    private final FileChannel channel;
+    private final String modelId;
+    private final MtBenchSettings settings;
+    private final Set<Integer> answered;
+
+    private MtBenchAnswerFile(Path file, FileChannel channel, String modelId, MtBenchSettings settings, Set<Integer> answered) {
+        this.file = file;
+        this.channel = channel;
+        this.modelId = modelId;
+        this.settings = settings;
+        this.answered = answered;
+    }
+
+    /**
+     * Opens a file that is not there yet or that the same model and settings began.
+     *
+     * @throws BadDatasetException if its answers are another model's or were made in another way, or a line is no answer
+     */
+    public static MtBenchAnswerFile open(Path file, String modelId, MtBenchSettings settings) {
+        try {
+            Set<Integer> answered = new HashSet<>();
+            long whole = 0;
+            if (Files.exists(file)) {
+                String text = Files.readString(file);
+                text = text.substring(0, text.lastIndexOf('\n') + 1);
+                whole = text.getBytes(StandardCharsets.UTF_8).length;
+                int line = 0;
+                for (String json : text.lines().toList()) {
+                    answered.add(same(file + ": line " + ++line, json, modelId, settings));
+                }
+            }
+            FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            channel.truncate(whole);
+            channel.position(whole);
+            return new MtBenchAnswerFile(file, channel, modelId, settings, answered);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + ": cannot be opened: " + e, e);
+        }
+    }
+
+    private static int same(String where, String json, String modelId, MtBenchSettings settings) {
+        MtBenchAnswer answer;
+        try {
+            answer = JSON.readValue(json, MtBenchAnswer.class);
+        } catch (JsonProcessingException e) {
+            throw new BadDatasetException(where + ": no answer of this program: " + e.getOriginalMessage() + "; give another file", e);
+        }
+        if (!answer.modelId().equals(modelId)) {
+            throw new BadDatasetException(
+                    "%s: an answer of %s, this run is of %s; give another file".formatted(where, answer.modelId(), modelId));
+        }
+        if (!answer.settings().equals(settings)) {
+            throw new BadDatasetException("%s: made with %s, this run has %s; give the same options or another file"
+                    .formatted(where, answer.settings(), settings));
+        }
+        return answer.questionId();
+    }
+
+    /** Whether the file has an answer to this question. */
+    public boolean has(int questionId) {
+        return answered.contains(questionId);
+    }
+
+    /** Adds an answer and waits until it is on the disk. */
+    public void add(int questionId, List<MtBenchAnswer.Choice> choices) {
+        MtBenchAnswer answer = MtBenchAnswer.of(questionId, modelId, choices, settings, System.currentTimeMillis() / 1000.0);
+        try {
+            ByteBuffer line = StandardCharsets.UTF_8.encode(JSON.writeValueAsString(answer) + "\n");
+            while (line.hasRemaining()) {
+                channel.write(line);
+            }
+            channel.force(false);
+            answered.add(questionId);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + ": cannot be written: " + e, e);
+        }
+    }
+
+    @Override
+    public void close() {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + ": cannot be closed: " + e, e);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+package nibble.eval.report;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import nibble.datasets.BadDatasetException;
+
+/**
+ * What quantization did to each layer: relative squared errors of the linears' outputs on the calibration text, averaged over a
+ * layer's linears.
+ *
+ * @param method as {@code awq}
+ * @param quantized by layer
+ * @param rounding what plain rounding would have done, by layer
+ */
+public record LayerErrors(String method, List<Double> quantized, List<Double> rounding) {
+    public LayerErrors {
+        quantized = List.copyOf(quantized);
+        rounding = List.copyOf(rounding);
+    }
+
+    /**
+     * Reads a checkpoint's {@code quantization_report.json}.
+     *
+     * @throws BadDatasetException if it is no such file, or was made without calibration and so has no errors
+     */
+    public static LayerErrors read(Path file) {
+        JsonNode json = MeasurementFile.read(file);
+        List<Double> quantized = new ArrayList<>();
+        List<Double> rounding = new ArrayList<>();
+        for (JsonNode layer : json.path("layers")) {
+            quantized.add(mean(file, layer, "relative_error"));
+            rounding.add(mean(file, layer, "rtn_relative_error"));
+        }
+        if (quantized.isEmpty()) {
+            throw new BadDatasetException(file + ": no layers in it; give a checkpoint's quantization_report.json");
+        }
+        return new LayerErrors(json.path("method").asText("quantized"), quantized, rounding);
+    }
+
+    private static double mean(Path file, JsonNode layer, String field) {
+        double sum = 0;
+        for (JsonNode linear : layer.path("linears")) {
+            if (!linear.path(field).isNumber()) {
+                throw new BadDatasetException("%s: layer %d, %s: no %s, which takes a calibration text; leave the file out"
+                        .formatted(file, layer.path("layer").asInt(), linear.path("name").asText(), field));
+            }
+            sum += linear.path(field).doubleValue();
+        }
+        return sum / Math.max(1, layer.path("linears").size());
+    }
+}

@@ -1,0 +1,26 @@
+package nibble.eval.tasks;
+
+import java.util.OptionalInt;
+
+/**
+ * How tasks are measured where it is not as the preset says.
+ *
+ * @param preset whose rules
+ * @param shots examples before each question; empty for the preset's number
+ * @param limit documents of a task at most, the first in the preset's order
+ * @param bos whether one BOS id leads every request; both presets say no
+ * @param fewShotFromMeasured draw examples from the measured documents where the set they belong in is not at hand
+ * @param shareBeginnings compute what neighbouring requests begin with once; off only to measure what that gains
+ */
+public record EvaluationOptions(
+        Preset preset,
+        OptionalInt shots,
+        OptionalInt limit,
+        boolean bos,
+        boolean fewShotFromMeasured,
+        boolean shareBeginnings) {
+    /** What the preset says. */
+    public static EvaluationOptions of(Preset preset) {
+        return new EvaluationOptions(preset, OptionalInt.empty(), OptionalInt.empty(), false, false, true);
+    }
+}

@@ -1,0 +1,98 @@
+package nibble.eval.tasks;
+
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import nibble.datasets.evaluation.EvaluationSet;
+import org.jspecify.annotations.Nullable;
+
+/** The tasks there are. What they ask is {@link Prompts}', what their answers are worth {@link Judgement}'s. */
+public enum Task {
+    ARC_CHALLENGE("arc_challenge", EvaluationSet.ARC_CHALLENGE_TEST, EvaluationSet.ARC_CHALLENGE_TRAIN, 25, 0),
+    ARC_EASY("arc_easy", EvaluationSet.ARC_EASY_TEST, EvaluationSet.ARC_EASY_TRAIN, 0, 0),
+    HELLASWAG("hellaswag", EvaluationSet.HELLASWAG_VALIDATION, EvaluationSet.HELLASWAG_TRAIN, 10, 0),
+    MMLU("mmlu", EvaluationSet.MMLU_TEST, EvaluationSet.MMLU_DEV, 5, 0),
+    TRUTHFULQA("truthfulqa", EvaluationSet.TRUTHFULQA_VALIDATION, null, 0, 0),
+    WINOGRANDE("winogrande", EvaluationSet.WINOGRANDE_VALIDATION, EvaluationSet.WINOGRANDE_TRAIN, 5, 0),
+    PIQA("piqa", EvaluationSet.PIQA_VALIDATION, EvaluationSet.PIQA_TRAIN, 0, 0),
+    OPENBOOKQA("openbookqa", EvaluationSet.OPENBOOKQA_TEST, EvaluationSet.OPENBOOKQA_TRAIN, 0, 0),
+    LAMBADA("lambada", EvaluationSet.LAMBADA_TEST, null, 0, 0),
+    GSM8K("gsm8k", EvaluationSet.GSM8K_TEST, EvaluationSet.GSM8K_TRAIN, 5, 5),
+    WIKITEXT("wikitext", EvaluationSet.WIKITEXT_TEST, null, 0, 0);
+
+    private static final int NAMES_TO_SUGGEST = 3;
+
+    private final String id;
+    private final EvaluationSet documents;
+    private final @Nullable EvaluationSet examples;
+    private final int leaderboardShots;
+    private final int harnessShots;
+
+    Task(String id, EvaluationSet documents, @Nullable EvaluationSet examples, int leaderboardShots, int harnessShots) {
+        this.id = id;
+        this.documents = documents;
+        this.examples = examples;
+        this.leaderboardShots = leaderboardShots;
+        this.harnessShots = harnessShots;
+    }
+
+    /** As options and results name it. */
+    public String id() {
+        return id;
+    }
+
+    /** What is measured on. */
+    public EvaluationSet documents() {
+        return documents;
+    }
+
+    /** What examples are drawn from; none where the harness has only the measured documents. */
+    public Optional<EvaluationSet> examples() {
+        return Optional.ofNullable(examples);
+    }
+
+    /** Examples before each question if nothing else is said. */
+    public int shots(Preset preset) {
+        return switch (preset) {
+            case LEADERBOARD_V1 -> leaderboardShots;
+            case LM_EVAL_0_4_9_1 -> harnessShots;
+        };
+    }
+
+    /** Whether examples make sense: TruthfulQA brings its own, wikitext has no questions. */
+    public boolean takesShots() {
+        return this != TRUTHFULQA && this != WIKITEXT;
+    }
+
+    public static Optional<Task> named(String id) {
+        return Arrays.stream(values()).filter(t -> t.id.equals(id)).findFirst();
+    }
+
+    /** The names most like {@code wrong}, nearest first. */
+    public static List<String> nearest(String wrong) {
+        return Arrays.stream(values())
+                .map(Task::id)
+                .sorted(Comparator.comparingInt(id -> edits(wrong, id)))
+                .limit(NAMES_TO_SUGGEST)
+                .toList();
+    }
+
+    /** Letters to insert, delete or replace to make one of the other (Levenshtein). */
+    private static int edits(String a, String b) {
+        int[] row = new int[b.length() + 1];
+        for (int j = 0; j < row.length; j++) {
+            row[j] = j;
+        }
+        for (int i = 1; i <= a.length(); i++) {
+            int diagonal = row[0];
+            row[0] = i;
+            for (int j = 1; j < row.length; j++) {
+                int replaced = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
+                diagonal = row[j];
+                row[j] = Math.min(replaced, 1 + Math.min(row[j], row[j - 1]));
+            }
+        }
+        return row[b.length()];
+    }
+}

@@ -1,0 +1,329 @@
+package nibble.eval.tasks;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import nibble.convert.Version;
+import nibble.datasets.BadDatasetException;
+import nibble.datasets.evaluation.EvaluationData;
+import nibble.datasets.evaluation.EvaluationDocument.MathProblem;
+import nibble.engine.Continuation;
+import nibble.engine.ScoredContinuations;
+import nibble.eval.NonFiniteLogProbabilityException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Measures a model on tasks. All documents of all tasks are laid out at once, the longest first so that memory fails early if it
+ * fails, and scored several in a pass; those that an earlier run finished are taken from its journal.
+ */
+public final class TaskEvaluation {
+    /** Ids that the harness lets a model write. */
+    private static final int NEW_TOKENS = 256;
+
+    private final EvaluatedModel subject;
+    private final EvaluationOptions options;
+    private final ResultJournal journal;
+    private final TaskProgress progress;
+    private final TokenSplit split;
+    private final int contextTokens;
+
+    private final Map<String, Map<Integer, DocumentResult>> results = new HashMap<>();
+    private final Map<String, Long> truncated = new HashMap<>();
+    private int documents;
+    private int resumed;
+    private int done;
+    private double workDone;
+    private double workToDo;
+    private long requests;
+    private long tokens;
+    private long tokensAlone;
+    private double flops;
+
+    private TaskEvaluation(EvaluatedModel subject, EvaluationOptions options, ResultJournal journal, TaskProgress progress) {
+        this.subject = subject;
+        this.options = options;
+        this.journal = journal;
+        this.progress = progress;
+        this.contextTokens = subject.model().contextTokens();
+        int prefix = options.preset() == Preset.LEADERBOARD_V1 ? subject.eos() : subject.bos();
+        this.split = new TokenSplit(subject.tokenizer(), options.bos(), prefix, contextTokens);
+    }
+
+    /**
+     * Measures.
+     *
+     * @param journal results of an earlier run, and where those of this one are kept
+     * @throws BadDatasetException if documents or examples cannot be had or are damaged, or the tokenizer is not the model's
+     * @throws NonFiniteLogProbabilityException if the model gives NaN or infinity
+     */
+    public static EvaluationResult run(
+            EvaluatedModel subject,
+            List<Task> tasks,
+            EvaluationOptions options,
+            EvaluationData data,
+            ResultJournal journal,
+            TaskProgress progress) {
+        TaskPreparation preparation = new TaskPreparation(options, data, subject.model().contextTokens());
+        List<PreparedTask> prepared =
+                tasks.stream().flatMap(task -> preparation.prepare(task).stream()).toList();
+        return new TaskEvaluation(subject, options, journal, progress).run(prepared);
+    }
+
+    static EvaluationResult runPrepared(
+            EvaluatedModel subject, List<PreparedTask> tasks, EvaluationOptions options, ResultJournal journal, TaskProgress progress) {
+        return new TaskEvaluation(subject, options, journal, progress).run(tasks);
+    }
+
+    private EvaluationResult run(List<PreparedTask> tasks) {
+        List<Pending> scoring = new ArrayList<>();
+        List<Writing> writing = new ArrayList<>();
+        for (PreparedTask task : tasks) {
+            results.put(task.name(), new HashMap<>());
+            truncated.put(task.name(), 0L);
+            documents += task.items().size();
+            List<Laid> laid = task.items().parallelStream().map(item -> lay(task, item)).toList();
+            for (Laid one : laid) {
+                take(task, one, scoring, writing);
+            }
+        }
+        workToDo = scoring.stream().mapToDouble(Pending::tokens).sum()
+                + writing.stream().mapToDouble(w -> w.prompt().length + NEW_TOKENS).sum();
+        done = resumed;
+        long start = System.nanoTime();
+        for (List<Pending> pass : passes(scoring)) {
+            score(pass);
+        }
+        for (Writing one : writing) {
+            write(one);
+        }
+        return result(tasks, (System.nanoTime() - start) / 1e9);
+    }
+
+    /** A document as ids. */
+    private sealed interface Laid {}
+
+    private record Scoring(Pending pending) implements Laid {}
+
+    private record Writing(PreparedTask task, PreparedTask.Item item, Ask.Writing ask, int[] prompt, int cut) implements Laid {}
+
+    private Laid lay(PreparedTask task, PreparedTask.Item item) {
+        return switch (item.ask()) {
+            case Ask.Choices(List<Ask.Request> texts) -> scoring(task, item, split.requests(texts));
+            case Ask.Rolling(String text) -> scoring(task, item, split.windows(text));
+            case Ask.Writing ask -> {
+                int[] ids = subject.tokenizer().encode(ask.prompt(), options.bos());
+                requireKnown(ids);
+                int[] prompt = split.prompt(ask.prompt(), NEW_TOKENS);
+                yield new Writing(task, item, ask, prompt, ids.length - prompt.length);
+            }
+        };
+    }
+
+    private Scoring scoring(PreparedTask task, PreparedTask.Item item, List<TokenSplit.Request> requests) {
+        for (TokenSplit.Request request : requests) {
+            requireKnown(request.context());
+            requireKnown(request.continuation());
+            if (request.continuation().length == 0 || request.context().length == 0) {
+                throw new BadDatasetException(task.name() + ", document " + item.number()
+                        + ": an answer or its context has no tokens of its own; damaged data?");
+            }
+        }
+        return new Scoring(Pending.of(task, item, requests, contextTokens));
+    }
+
+    private void requireKnown(int[] ids) {
+        for (int id : ids) {
+            if (id < 0 || id >= subject.model().vocabularySize()) {
+                throw new BadDatasetException("the tokenizer gives id %d, the model has ids 0 to %d; they do not belong together"
+                        .formatted(id, subject.model().vocabularySize() - 1));
+            }
+        }
+    }
+
+    /** Takes a document's result from the journal, or puts it on its list. */
+    private void take(PreparedTask task, Laid laid, List<Pending> scoring, List<Writing> writing) {
+        PreparedTask.Item item = switch (laid) {
+            case Scoring(Pending pending) -> pending.item();
+            case Writing w -> w.item();
+        };
+        long cut = switch (laid) {
+            case Scoring(Pending pending) ->
+                pending.requests().stream().filter(r -> r.excess(contextTokens) > 0).count();
+            case Writing w -> w.cut() > 0 ? 1 : 0;
+        };
+        truncated.merge(task.name(), cut, Long::sum);
+        @Nullable DocumentResult kept = journal.result(task.name(), item.number());
+        if (kept != null) {
+            results(task).put(item.number(), kept);
+            resumed++;
+            return;
+        }
+        switch (laid) {
+            case Scoring(Pending pending) -> scoring.add(pending);
+            case Writing w -> writing.add(w);
+        }
+    }
+
+    private Map<Integer, DocumentResult> results(PreparedTask task) {
+        return Objects.requireNonNull(results.get(task.name()));
+    }
+
+    /** Documents that go through the model together: the longest first, those of one task together for what they share. */
+    private List<List<Pending>> passes(List<Pending> pending) {
+        Map<String, Integer> longest = new HashMap<>();
+        pending.forEach(p -> longest.merge(p.task().name(), p.longest(), Math::max));
+        List<Pending> order = pending.stream()
+                .sorted(Comparator.comparing((Pending p) -> -longest.getOrDefault(p.task().name(), 0))
+                        .thenComparing(p -> p.task().name())
+                        .thenComparing(p -> -p.longest()))
+                .toList();
+        List<List<Pending>> passes = new ArrayList<>();
+        List<Pending> pass = new ArrayList<>();
+        int tokens = 0;
+        for (Pending next : order) {
+            int more = pass.isEmpty() ? next.tokens() : next.tokens() - shared(pass.getLast(), next);
+            if (!pass.isEmpty() && tokens + more > subject.model().tokensPerPass()) {
+                passes.add(pass);
+                pass = new ArrayList<>();
+                tokens = 0;
+                more = next.tokens();
+            }
+            pass.add(next);
+            tokens += more;
+        }
+        if (!pass.isEmpty()) {
+            passes.add(pass);
+        }
+        return passes;
+    }
+
+    /** About how many ids two documents begin with alike. */
+    private int shared(Pending a, Pending b) {
+        Continuation one = a.requests().getFirst().truncated(contextTokens);
+        Continuation other = b.requests().getFirst().truncated(contextTokens);
+        int mismatch = java.util.Arrays.mismatch(one.ids(), other.ids());
+        return mismatch < 0 ? other.ids().length - 1 : Math.min(mismatch, other.ids().length - 1);
+    }
+
+    private void score(List<Pending> pass) {
+        List<Continuation> continuations = pass.stream()
+                .flatMap(p -> p.requests().stream())
+                .map(r -> r.truncated(contextTokens))
+                .toList();
+        List<ScoredContinuations.Score> scores = options.shareBeginnings() ? together(continuations) : alone(continuations);
+        requests += continuations.size();
+        tokensAlone += continuations.stream().mapToLong(c -> c.ids().length - 1).sum();
+        List<ResultJournal.Entry> finished = new ArrayList<>();
+        int at = 0;
+        for (Pending p : pass) {
+            List<RequestResult> found = new ArrayList<>();
+            for (TokenSplit.Request request : p.requests()) {
+                found.add(result(p, request, scores.get(at++)));
+            }
+            finished.add(new ResultJournal.Entry(p.task().name(), judged(p, found)));
+            results(p.task()).put(p.item().number(), finished.getLast().result());
+            workDone += p.tokens();
+        }
+        finish(finished);
+    }
+
+    private List<ScoredContinuations.Score> together(List<Continuation> continuations) {
+        ScoredContinuations scored = subject.model().score(continuations);
+        tokens += scored.tokens();
+        flops += scored.flops();
+        return scored.scores();
+    }
+
+    private List<ScoredContinuations.Score> alone(List<Continuation> continuations) {
+        return continuations.stream().flatMap(c -> together(List.of(c)).stream()).toList();
+    }
+
+    private RequestResult result(Pending p, TokenSplit.Request request, ScoredContinuations.Score score) {
+        double sum = score.logLikelihood();
+        if (!Double.isFinite(sum)) {
+            throw new NonFiniteLogProbabilityException(p.task().name() + ", document " + p.item().number()
+                    + ": log-likelihood is " + sum + "; the weights or the arithmetic of the model are broken");
+        }
+        int cut = request.excess(contextTokens);
+        return new RequestResult(
+                Math.max(0, request.context().length - cut), score.logProbabilities().length, cut, sum, score.greedy());
+    }
+
+    private DocumentResult judged(Pending p, List<RequestResult> found) {
+        List<RequestResult> summed = p.item().ask() instanceof Ask.Rolling ? List.of(sum(found)) : found;
+        return new Judgement(p.task().task(), options.preset()).of(p.item().number(), p.item().document(), summed);
+    }
+
+    /** All windows of a text as one. */
+    private static RequestResult sum(List<RequestResult> windows) {
+        return new RequestResult(
+                windows.getFirst().contextTokens(),
+                windows.stream().mapToInt(RequestResult::continuationTokens).sum(),
+                0,
+                windows.stream().mapToDouble(RequestResult::logLikelihood).sum(),
+                windows.stream().allMatch(RequestResult::greedy));
+    }
+
+    private void write(Writing w) {
+        List<Integer> ids = new ArrayList<>();
+        subject.model().write(w.prompt(), NEW_TOKENS, subject.stopIds(), id -> {
+            ids.add(id);
+            String text = text(ids);
+            return w.ask().stops().stream().noneMatch(text::contains);
+        });
+        String text = text(ids);
+        for (String stop : w.ask().stops()) {
+            int end = text.indexOf(stop);
+            text = end < 0 ? text : text.substring(0, end);
+        }
+        requests++;
+        tokens += w.prompt().length + ids.size();
+        tokensAlone += w.prompt().length + ids.size();
+        DocumentResult result = new Judgement(w.task().task(), options.preset())
+                .of(w.item().number(), (MathProblem) w.item().document(), text);
+        results(w.task()).put(w.item().number(), result);
+        workDone += w.prompt().length + NEW_TOKENS;
+        finish(List.of(new ResultJournal.Entry(w.task().name(), result)));
+    }
+
+    private String text(List<Integer> ids) {
+        return subject.tokenizer().decode(ids.stream().mapToInt(Integer::intValue).toArray());
+    }
+
+    private void finish(List<ResultJournal.Entry> finished) {
+        journal.keep(finished);
+        done += finished.size();
+        progress.passDone(workDone / workToDo, done, documents);
+    }
+
+    private EvaluationResult result(List<PreparedTask> tasks, double seconds) {
+        List<TaskResult> all = tasks.stream().map(this::result).toList();
+        return new EvaluationResult(
+                EvaluationResult.SCHEMA,
+                Version.NIBBLE,
+                subject.name(),
+                subject.device(),
+                options.preset().id(),
+                options.bos(),
+                options.limit().isPresent() ? options.limit().getAsInt() : null,
+                all,
+                Aggregates.groups(all),
+                new Throughput(requests, resumed, tokens, tokensAlone, flops, seconds, requests / seconds, flops / seconds));
+    }
+
+    private TaskResult result(PreparedTask task) {
+        List<DocumentResult> documents = results(task).values().stream()
+                .sorted(Comparator.comparingInt(DocumentResult::document))
+                .toList();
+        return new TaskResult(
+                task.name(),
+                task.group(),
+                task.recipe(),
+                Aggregates.of(task.task(), options.preset(), documents),
+                Objects.requireNonNull(truncated.get(task.name())),
+                documents);
+    }
+}
