@@ -11,6 +11,7 @@ import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaLinear;
 import nibble.convert.OutputException;
+import nibble.convert.QuantizedFormat;
 import nibble.convert.ResumeException;
 import nibble.convert.StopSignal;
 import nibble.convert.StoppedException;
@@ -23,7 +24,7 @@ import nibble.pack.AwqCheckpointPlan;
 import nibble.pack.AwqCheckpointWriter;
 import nibble.pack.PackedTensor;
 
-/** From a checkpoint to an AWQ checkpoint on disk. */
+/** From a checkpoint to a quantized checkpoint on disk. */
 public final class CheckpointQuantizer {
     /** The report's name in the output folder. It holds no wall times: the same inputs give the same bytes. */
     public static final String REPORT = "quantization_report.json";
@@ -78,7 +79,8 @@ public final class CheckpointQuantizer {
             return read(out.resolve(REPORT));
         }
         AwqCheckpointPlan plan =
-                AwqCheckpointPlan.of(job.source().config(), job.options().spec(), job.options().maxShardBytes());
+                AwqCheckpointPlan.of(
+                job.source().config(), job.options().format(), job.options().spec(), job.options().maxShardBytes());
         CheckpointJournal journal = CheckpointJournal.open(job, out, plan, devices, resume, listener::note);
         int layers = job.source().config().layers();
         boolean keep = false;
@@ -91,7 +93,7 @@ public final class CheckpointQuantizer {
                                 : "resuming after layer " + done + " of " + layers);
             }
             QuantizationReport report =
-                    Quantizer.run(job, devices, CheckpointQuantizer::pack, journal, listener, stop);
+                    Quantizer.run(job, devices, packer(job.options().format()), journal, listener, stop);
             journal.commit(report);
             return report;
         } catch (ResumeException e) {
@@ -122,11 +124,16 @@ public final class CheckpointQuantizer {
     }
 
     /** All tensors of a layer in the AWQ layout. */
-    public static List<PackedTensor> pack(int layer, QuantizedLayer quantized) {
+    /** Packs layers into the layout of {@code format}. */
+    public static LayerPacker packer(QuantizedFormat format) {
+        return (layer, quantized) -> pack(format, layer, quantized);
+    }
+
+    private static List<PackedTensor> pack(QuantizedFormat format, int layer, QuantizedLayer quantized) {
         List<PackedTensor> tensors = new ArrayList<>();
         tensors.add(AwqCheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
         for (LlamaLinear linear : LlamaLinear.values()) {
-            tensors.addAll(AwqCheckpointWriter.pack(linear, layer, quantized.linear(linear)));
+            tensors.addAll(AwqCheckpointWriter.pack(format, linear, layer, quantized.linear(linear)));
         }
         tensors.add(AwqCheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
         return tensors;

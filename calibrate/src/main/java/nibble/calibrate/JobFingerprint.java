@@ -18,6 +18,7 @@ final class JobFingerprint {
         values.put("--method", job.options().method().label());
         values.put("--bits", String.valueOf(job.options().spec().bits()));
         values.put("--group-size", String.valueOf(job.options().spec().groupSize()));
+        values.put("--format", job.options().format().method() + " (" + job.options().format().version() + ")");
         values.put("--max-shard-size", job.options().maxShardBytes() + " bytes");
         values.put("calibration", job.blocks().map(JobFingerprint::describe).orElse("none"));
         return Fingerprint.of(values, job.source());

@@ -109,7 +109,8 @@ final class QuantizeCommand implements Callable<Integer> {
     }
 
     private void requireSpace(Checkpoint source, QuantizeOptions options) {
-        long needed = AwqCheckpointPlan.of(source.config(), options.spec(), options.maxShardBytes()).fileBytes();
+        long needed = AwqCheckpointPlan.of(source.config(), options.format(), options.spec(), options.maxShardBytes())
+                .fileBytes();
         FreeSpace.require(out, needed);
         terminal.note("output: " + Figures.bytes(needed) + ", " + Figures.bytes(FreeSpace.of(out)) + " free there");
     }

@@ -85,6 +85,42 @@ class ConvertCommandTest {
     }
 
     @Test
+    void quantize_writes_each_format_as_convert_does() throws IOException {
+        Path awq = folder.resolve("awq");
+        done("quantize", MODEL.toString(), awq.toString(), "--method", "rtn");
+        for (String format : new String[] {"gptq", "compressed-tensors"}) {
+            Path converted = convert(awq, format);
+            Path direct = folder.resolve("direct-" + format);
+            done("quantize", MODEL.toString(), direct.toString(), "--method", "rtn", "--format", format);
+            for (String file : new String[] {"model.safetensors", "config.json"}) {
+                assertThat(direct.resolve(file)).hasSameBinaryContentAs(converted.resolve(file));
+            }
+        }
+        assertThat(new ObjectMapper().readTree(folder.resolve("direct-gptq/quantize_config.json").toFile()).get("checkpoint_format")
+                        .asText())
+                .isEqualTo("gptq_v2");
+        assertThat(folder.resolve("direct-gptq/quant_config.json")).doesNotExist();
+    }
+
+    /** A GGUF file, here a split one, is as good a source as safetensors. */
+    @Test
+    void gguf_is_quantized_planned_inspected_and_generates() throws IOException {
+        Path gguf = folder.resolve("f16");
+        done("convert", MODEL.toString(), gguf.toString(), "--to", "gguf", "--type", "F16", "--max-shard-size", "5MB");
+        Path first = gguf.resolve("wiki-7m-F16-00001-of-00003.gguf");
+        assertThat(first).exists();
+        Path fromGguf = folder.resolve("from-gguf");
+        done("quantize", first.toString(), fromGguf.toString(), "--method", "rtn");
+        Path original = folder.resolve("original");
+        done("quantize", MODEL.toString(), original.toString(), "--method", "rtn");
+        assertThat(fromGguf.resolve("model.safetensors")).hasSameBinaryContentAs(original.resolve("model.safetensors"));
+        done("inspect", first.toString());
+        done("plan", first.toString());
+        done("generate", first.toString(), "--prompt", "The city", "--max-new-tokens", "2");
+        done("quantize", first.toString(), folder.resolve("resumed").toString(), "--method", "rtn", "--resume");
+    }
+
+    @Test
     void a_report_says_what_was_read_and_written() throws IOException {
         Path out = folder.resolve("out");
         TerminalCapture terminal = new TerminalCapture();

@@ -73,7 +73,7 @@ public final class QuantizeBenchmark {
             report = Quantizer.run(
                     new QuantizationJob(source, blocks, options),
                     devices,
-                    CheckpointQuantizer::pack,
+                    CheckpointQuantizer.packer(options.format()),
                     counter,
                     listener,
                     stop);
