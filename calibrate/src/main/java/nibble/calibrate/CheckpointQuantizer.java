@@ -9,7 +9,8 @@ import java.util.List;
 import java.util.Optional;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
-import nibble.convert.LlamaLinear;
+import nibble.convert.LinearModule;
+import nibble.convert.LlamaConfig;
 import nibble.convert.OutputException;
 import nibble.convert.QuantizedFormat;
 import nibble.convert.ResumeException;
@@ -93,7 +94,8 @@ public final class CheckpointQuantizer {
                                 : "resuming after layer " + done + " of " + layers);
             }
             QuantizationReport report =
-                    Quantizer.run(job, devices, packer(job.options().format()), journal, listener, stop);
+                    Quantizer.run(
+                            job, devices, packer(job.source().config(), job.options().format()), journal, listener, stop);
             journal.commit(report);
             return report;
         } catch (ResumeException e) {
@@ -123,19 +125,25 @@ public final class CheckpointQuantizer {
                         + "; run the same command with --resume to go on";
     }
 
-    /** All tensors of a layer in the AWQ layout. */
-    /** Packs layers into the layout of {@code format}. */
-    public static LayerPacker packer(QuantizedFormat format) {
-        return (layer, quantized) -> pack(format, layer, quantized);
+    /** All tensors of a layer, linears in the layout of {@code format}. */
+    public static LayerPacker packer(LlamaConfig config, QuantizedFormat format) {
+        return (layer, quantized) -> pack(config, format, layer, quantized);
     }
 
-    private static List<PackedTensor> pack(QuantizedFormat format, int layer, QuantizedLayer quantized) {
+    private static List<PackedTensor> pack(
+            LlamaConfig config, QuantizedFormat format, int layer, QuantizedLayer quantized) {
         List<PackedTensor> tensors = new ArrayList<>();
         tensors.add(AwqCheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
-        for (LlamaLinear linear : LlamaLinear.values()) {
-            tensors.addAll(AwqCheckpointWriter.pack(format, linear, layer, quantized.linear(linear)));
-        }
         tensors.add(AwqCheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
+        for (LinearModule module : config.modules()) {
+            tensors.addAll(AwqCheckpointWriter.pack(format, module, layer, quantized.module(module)));
+        }
+        quantized.biases().forEach((linear, bias) -> config.bias(linear, layer)
+                .ifPresent(spec -> tensors.add(AwqCheckpointWriter.pack(spec.name(), bias))));
+        if (config.architecture().normalizesHeads()) {
+            tensors.add(AwqCheckpointWriter.pack(TensorNames.queryNorm(layer), quantized.queryNorm()));
+            tensors.add(AwqCheckpointWriter.pack(TensorNames.keyNorm(layer), quantized.keyNorm()));
+        }
         return tensors;
     }
 

@@ -10,6 +10,7 @@ import java.util.TreeMap;
 import java.util.function.DoubleConsumer;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaLinear;
 import nibble.convert.TensorNames;
 import nibble.datasets.TokenBlocks;
@@ -90,10 +91,10 @@ public final class ImportanceMeasurement {
                     forward.layer(weights, hidden.get(block), 1, squares);
                     progress.accept((layer * (double) hidden.size() + block + 1) / steps);
                 }
-                for (LlamaLinear linear : LlamaLinear.values()) {
-                    Importance.Entry entry = squares.entry(input(linear));
-                    requireFinite(source, linear.module(layer), entry);
-                    entries.put(GgufExporter.tensorName(linear, layer), entry);
+                for (LinearModule module : source.config().modules()) {
+                    Importance.Entry entry = squares.entry(input(module.parts().getFirst()));
+                    requireFinite(source, module.name(layer), entry);
+                    entries.put(GgufExporter.tensorName(module, layer), entry);
                 }
             }
         } finally {

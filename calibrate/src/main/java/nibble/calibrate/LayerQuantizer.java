@@ -187,7 +187,7 @@ final class LayerQuantizer {
                 rtn = size == 0 ? 0 : rounded.getOrDefault(name, 0.0) / size;
             }
             reports.add(new QuantizationReport.Linear(
-                    name.module(source.layer()),
+                    source.label(name),
                     linear.outFeatures(),
                     linear.inFeatures(),
                     relative,
@@ -197,7 +197,13 @@ final class LayerQuantizer {
                     meanShare(ready.shares)));
         });
         QuantizedLayer layer = new QuantizedLayer(
-                scales.foldedNorm(ScalePair.ATTENTION_NORM), linears, scales.foldedNorm(ScalePair.MLP_NORM));
+                scales.foldedNorm(ScalePair.ATTENTION_NORM),
+                linears,
+                scales.foldedNorm(ScalePair.MLP_NORM),
+                source.normOffset(),
+                scales.foldedBiases(),
+                QuantizedLayer.halves(source.queryNorm()),
+                QuantizedLayer.halves(source.keyNorm()));
         return new Outcome(layer, new QuantizationReport.Layer(source.layer(), List.copyOf(reports), pairs));
     }
 

@@ -6,8 +6,11 @@ import java.util.List;
 import java.util.Map;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
+import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
+import nibble.convert.StoredLinear;
 import nibble.convert.TensorNames;
+import nibble.convert.TensorView;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
 import nibble.engine.quantize.LinearQuantizer;
@@ -19,17 +22,32 @@ import nibble.pack.WeightReader;
 /**
  * The original weights of one decoder layer, all known to be finite. Owns the linears.
  *
- * @param linears where the backend computes
+ * @param inputNorm gain of the norm before attention: what the checkpoint stores, plus {@code normOffset}
+ * @param postAttentionNorm gain of the norm before the MLP
+ * @param normOffset what the stored weight of a norm lacks of its gain
+ * @param linears where the devices compute
+ * @param biases of the linears that have one
+ * @param queryNorm of the query heads; empty where there is none
+ * @param keyNorm of the key heads; empty where there is none
+ * @param stored where each linear's weight lies
  */
 record LayerSource(
-        int layer, float[] inputNorm, float[] postAttentionNorm, Map<LlamaLinear, LinearQuantizer> linears)
+        int layer,
+        float[] inputNorm,
+        float[] postAttentionNorm,
+        float normOffset,
+        Map<LlamaLinear, LinearQuantizer> linears,
+        Map<LlamaLinear, float[]> biases,
+        float[] queryNorm,
+        float[] keyNorm,
+        Map<LlamaLinear, StoredLinear> stored)
         implements AutoCloseable {
 
     /**
      * Takes a layer of the feed.
      *
      * @param placed on each device
-     * @throws BadCheckpointException if a weight is not finite or a norm is too large for fp16
+     * @throws BadCheckpointException if a weight is not finite, or a norm or bias is too large for fp16
      */
     static LayerSource of(
             Checkpoint checkpoint,
@@ -37,34 +55,59 @@ record LayerSource(
             List<DecoderLayer> placed,
             QuantizationDevices devices,
             QuantizationSpec spec) {
-        float[] inputNorm = norm(checkpoint, TensorNames.inputNorm(layer));
-        float[] postAttentionNorm = norm(checkpoint, TensorNames.postAttentionNorm(layer));
+        LlamaConfig config = checkpoint.config();
+        float offset = config.architecture().normOffset();
+        boolean heads = config.architecture().normalizesHeads();
+        float[] inputNorm = gain(vector(checkpoint, TensorNames.inputNorm(layer), "norms"), offset);
+        float[] postAttentionNorm = gain(vector(checkpoint, TensorNames.postAttentionNorm(layer), "norms"), offset);
+        float[] queryNorm = heads ? vector(checkpoint, TensorNames.queryNorm(layer), "norms") : new float[0];
+        float[] keyNorm = heads ? vector(checkpoint, TensorNames.keyNorm(layer), "norms") : new float[0];
+        Map<LlamaLinear, float[]> biases = new EnumMap<>(LlamaLinear.class);
+        for (LlamaLinear linear : config.biases()) {
+            config.bias(linear, layer).ifPresent(bias -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
+        }
         Map<LlamaLinear, LinearQuantizer> linears = new EnumMap<>(LlamaLinear.class);
+        Map<LlamaLinear, StoredLinear> stored = new EnumMap<>(LlamaLinear.class);
         for (LlamaLinear linear : LlamaLinear.values()) {
-            String name = linear.module(layer) + ".weight";
+            StoredLinear where = config.stored(linear, layer);
+            stored.put(linear, where);
             linears.put(
                     linear,
                     devices.quantizer(
                             placed.stream().map(there -> there.weight(linear)).toList(),
-                            new DenseWeight(checkpoint.tensor(name)),
-                            checkpoint.fileOf(name),
+                            original(checkpoint, where),
+                            checkpoint.fileOf(where.weight()),
                             spec));
         }
-        return new LayerSource(layer, inputNorm, postAttentionNorm, linears);
+        return new LayerSource(
+                layer, inputNorm, postAttentionNorm, offset, linears, biases, queryNorm, keyNorm, stored);
     }
 
-    private static float[] norm(Checkpoint checkpoint, String name) {
+    /** The weight on the host, under the name that messages call it by. */
+    private static DenseWeight original(Checkpoint checkpoint, StoredLinear where) {
+        TensorView view = where.weight(checkpoint);
+        return new DenseWeight(new TensorView(where.label() + ".weight", view.dtype(), view.shape(), view.data()));
+    }
+
+    private static float[] gain(float[] weight, float offset) {
+        for (int i = 0; i < weight.length; i++) {
+            weight[i] += offset;
+        }
+        return weight;
+    }
+
+    private static float[] vector(Checkpoint checkpoint, String name, String kind) {
         Path file = checkpoint.fileOf(name);
-        float[] norm = WeightReader.floats(checkpoint.tensor(name), file);
-        for (int i = 0; i < norm.length; i++) {
-            if (!Float.isFinite(Half.round(norm[i]))) {
+        float[] values = WeightReader.floats(checkpoint.tensor(name), file);
+        for (int i = 0; i < values.length; i++) {
+            if (!Float.isFinite(Half.round(values[i]))) {
                 throw new BadCheckpointException(
                         file,
-                        "tensor " + name + " element [" + i + "] is " + norm[i]
-                                + ", beyond fp16's largest value 65504, and the output keeps norms in fp16");
+                        "tensor " + name + " element [" + i + "] is " + values[i]
+                                + ", beyond fp16's largest value 65504, and the output keeps " + kind + " in fp16");
             }
         }
-        return norm;
+        return values;
     }
 
     LinearQuantizer linear(LlamaLinear linear) {
@@ -73,6 +116,15 @@ record LayerSource(
             throw new IllegalStateException("layer without " + linear.path());
         }
         return found;
+    }
+
+    /** What reports and messages call a linear. */
+    String label(LlamaLinear linear) {
+        StoredLinear found = stored.get(linear);
+        if (found == null) {
+            throw new IllegalStateException("layer without " + linear.path());
+        }
+        return found.label();
     }
 
     @Override

@@ -4,6 +4,7 @@ import java.util.EnumMap;
 import java.util.Map;
 import nibble.convert.LlamaLinear;
 import nibble.engine.quantize.Basis;
+import nibble.pack.Half;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -50,14 +51,41 @@ final class PairScales {
     /** The norm as the output holds it under the pair's scale. */
     FoldedNorm norm(ScalePair pair, float[] perChannel) {
         return switch (pair) {
-            case ATTENTION_NORM -> FoldedNorm.of(source.inputNorm(), perChannel);
-            case MLP_NORM -> FoldedNorm.of(source.postAttentionNorm(), perChannel);
+            case ATTENTION_NORM -> FoldedNorm.of(source.inputNorm(), perChannel, source.normOffset());
+            case MLP_NORM -> FoldedNorm.of(source.postAttentionNorm(), perChannel, source.normOffset());
             case VALUE_OUTPUT, UP_DOWN -> throw new IllegalArgumentException(pair + " has no norm");
         };
     }
 
     short[] foldedNorm(ScalePair pair) {
         return norm(pair, of(pair)).norm();
+    }
+
+    /** The biases as the output holds them, fp16 bits: v_proj's divided by the scale of its rows. */
+    Map<LlamaLinear, short[]> foldedBiases() {
+        Map<LlamaLinear, short[]> folded = new EnumMap<>(LlamaLinear.class);
+        source.biases().forEach((linear, bias) -> {
+            float[] rows = linear == LlamaLinear.V ? of(ScalePair.VALUE_OUTPUT) : ones(bias.length);
+            short[] halves = new short[bias.length];
+            for (int i = 0; i < halves.length; i++) {
+                halves[i] = Float.floatToFloat16(bias[i] / rows[i]);
+            }
+            folded.put(linear, halves);
+        });
+        return folded;
+    }
+
+    /** Whether what a scale of v_proj's rows makes of its bias fits fp16. */
+    boolean biasFits(float[] perChannel) {
+        float[] bias = source.biases().get(LlamaLinear.V);
+        if (bias != null) {
+            for (int i = 0; i < bias.length; i++) {
+                if (!Float.isFinite(Half.round(bias[i] / perChannel[i]))) {
+                    return false;
+                }
+            }
+        }
+        return true;
     }
 
     private float[] of(ScalePair pair) {

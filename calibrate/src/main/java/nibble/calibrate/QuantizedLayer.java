@@ -3,39 +3,65 @@ package nibble.calibrate;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.Optional;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaLinear;
 import nibble.engine.DecoderLayer;
+import nibble.engine.LayerExtras;
 import nibble.engine.QuantizedWeight;
 import nibble.pack.QuantizedLinear;
 
 /**
- * A decoder layer as the output holds it.
+ * A decoder layer as the output holds it; vectors are fp16 bits.
  *
- * @param inputNorm fp16 bits [hidden], the scales of q, k and v divided out
+ * @param inputNorm [hidden], the scales of q, k and v divided out
  * @param linears all seven
- * @param postAttentionNorm fp16 bits [hidden], the scales of gate and up divided out
+ * @param postAttentionNorm [hidden], the scales of gate and up divided out
+ * @param normOffset what the two norms lack of their gains
+ * @param biases [out] of the linears that have one, v's with its rows' scales divided out
+ * @param queryNorm of each query head, unchanged; empty where there is none
+ * @param keyNorm of each key head, unchanged; empty where there is none
  */
-public record QuantizedLayer(short[] inputNorm, Map<LlamaLinear, QuantizedLinear> linears, short[] postAttentionNorm) {
+public record QuantizedLayer(
+        short[] inputNorm,
+        Map<LlamaLinear, QuantizedLinear> linears,
+        short[] postAttentionNorm,
+        float normOffset,
+        Map<LlamaLinear, short[]> biases,
+        short[] queryNorm,
+        short[] keyNorm) {
     public QuantizedLayer {
         linears = Collections.unmodifiableMap(new EnumMap<>(linears));
+        biases = Map.copyOf(biases);
     }
 
     /** The same layer for the engine: what a reader of the written checkpoint gets. */
     public DecoderLayer toDecoderLayer() {
+        Map<LlamaLinear, float[]> added = new EnumMap<>(LlamaLinear.class);
+        biases.forEach((linear, bias) -> added.put(linear, floats(bias, 0)));
+        Optional<LayerExtras.HeadNorms> norms = queryNorm.length == 0
+                ? Optional.empty()
+                : Optional.of(new LayerExtras.HeadNorms(floats(queryNorm, 0), floats(keyNorm, 0)));
         return new DecoderLayer(
-                floats(inputNorm),
+                floats(inputNorm, normOffset),
                 weight(LlamaLinear.Q),
                 weight(LlamaLinear.K),
                 weight(LlamaLinear.V),
                 weight(LlamaLinear.O),
-                floats(postAttentionNorm),
+                floats(postAttentionNorm, normOffset),
                 weight(LlamaLinear.GATE),
                 weight(LlamaLinear.UP),
-                weight(LlamaLinear.DOWN));
+                weight(LlamaLinear.DOWN),
+                new LayerExtras(added, norms));
     }
 
     private QuantizedWeight weight(LlamaLinear linear) {
         return new QuantizedWeight(linear(linear));
+    }
+
+    /** A module, of the linears that it fuses. */
+    public QuantizedLinear module(LinearModule module) {
+        return QuantizedLinear.ofRows(module.parts().stream().map(this::linear).toList());
     }
 
     /** One of the seven. */
@@ -47,10 +73,18 @@ public record QuantizedLayer(short[] inputNorm, Map<LlamaLinear, QuantizedLinear
         return quantized;
     }
 
-    private static float[] floats(short[] halves) {
+    static short[] halves(float[] floats) {
+        short[] halves = new short[floats.length];
+        for (int i = 0; i < halves.length; i++) {
+            halves[i] = Float.floatToFloat16(floats[i]);
+        }
+        return halves;
+    }
+
+    private static float[] floats(short[] halves, float offset) {
         float[] floats = new float[halves.length];
         for (int i = 0; i < floats.length; i++) {
-            floats[i] = Float.float16ToFloat(halves[i]);
+            floats[i] = Float.float16ToFloat(halves[i]) + offset;
         }
         return floats;
     }

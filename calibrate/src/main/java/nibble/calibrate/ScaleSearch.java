@@ -60,6 +60,11 @@ final class ScaleSearch {
                 losses[i] += ofLinear[i];
             }
         }
+        for (int i = 0; i < losses.length; i++) {
+            if (pair == ScalePair.VALUE_OUTPUT && !scales.biasFits(tried.get(i))) {
+                losses[i] = Double.NaN;
+            }
+        }
         int best = best(losses);
         return new Choice(CANDIDATES.get(best), tried.get(best), losses[best], losses[0]);
     }

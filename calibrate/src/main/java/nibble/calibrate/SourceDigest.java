@@ -1,11 +1,9 @@
 package nibble.calibrate;
 
-import java.util.ArrayList;
 import java.util.List;
 import nibble.convert.Checkpoint;
-import nibble.convert.LlamaLinear;
 import nibble.convert.Sha256;
-import nibble.convert.TensorNames;
+import nibble.convert.TensorSpec;
 import nibble.engine.Workers;
 
 /**
@@ -16,11 +14,7 @@ final class SourceDigest {
     private SourceDigest() {}
 
     static String layer(Checkpoint source, int layer, Workers workers) {
-        List<String> names = new ArrayList<>(List.of(TensorNames.inputNorm(layer), TensorNames.postAttentionNorm(layer)));
-        for (LlamaLinear linear : LlamaLinear.values()) {
-            names.add(linear.module(layer) + ".weight");
-        }
-        return of(source, names, workers);
+        return of(source, source.config().tensors(layer).stream().map(TensorSpec::name).toList(), workers);
     }
 
     static String of(Checkpoint source, List<String> names, Workers workers) {

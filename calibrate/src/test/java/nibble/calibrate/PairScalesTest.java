@@ -23,6 +23,7 @@ import nibble.engine.Backends;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
 import nibble.engine.Forward;
+import nibble.engine.LayerExtras;
 import nibble.engine.Matrix;
 import nibble.engine.Taps;
 import nibble.engine.quantize.HostLinearQuantizer;
@@ -31,6 +32,8 @@ import nibble.engine.quantize.ScaledLinear;
 import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Scales change what is rounded, never what the layer computes. */
 class PairScalesTest {
@@ -39,8 +42,23 @@ class PairScalesTest {
 
     @Test
     void aScaledLayerComputesWhatTheOriginalDoes() throws IOException {
-        try (Checkpoint checkpoint = TinyCheckpoint.open(temp.resolve("in"));
-                Backend backend = Backends.open("reference", 1)) {
+        try (Checkpoint checkpoint = TinyCheckpoint.open(temp.resolve("in"))) {
+            assertUnchanged(checkpoint, 1e-5f);
+        }
+    }
+
+    /** v_proj's bias is rounded to fp16 anew, by up to 2^-11 of its 0.5 or so, and o_proj adds 64 of them. */
+    @ParameterizedTest
+    @CsvSource({"llama-bias, 4e-3", "qwen2, 4e-3", "qwen3, 1e-5", "phi3, 1e-5", "gemma, 1e-5"})
+    void soDoesAScaledLayerOfEveryArchitecture(String model, float bound) {
+        try (Checkpoint checkpoint =
+                Checkpoint.open(Path.of("..", "convert", "src", "test", "resources", "architectures", model))) {
+            assertUnchanged(checkpoint, bound);
+        }
+    }
+
+    private static void assertUnchanged(Checkpoint checkpoint, float bound) {
+        try (Backend backend = Backends.open("reference", 1)) {
             LlamaConfig config = checkpoint.config();
             LayerSource source = LayerSource.of(
                     checkpoint,
@@ -52,16 +70,21 @@ class PairScalesTest {
             PairScales scales = new PairScales(source, tie);
             Random random = new Random(5);
             for (ScalePair pair : ScalePair.values()) {
-                float[] s = new float[pair == ScalePair.UP_DOWN ? 128 : pair == ScalePair.VALUE_OUTPUT ? 32 : 64];
+                float[] s = new float[
+                        switch (pair) {
+                            case UP_DOWN -> config.intermediateSize();
+                            case VALUE_OUTPUT -> config.outFeatures(LlamaLinear.V);
+                            case ATTENTION_NORM, MLP_NORM -> config.hiddenSize();
+                        }];
                 for (int i = 0; i < s.length; i++) {
                     s[i] = (float) Math.exp(random.nextGaussian());
                 }
                 scales.set(pair, s);
             }
             float[] original = run(DecoderLayer.read(checkpoint, 1), config, checkpoint, backend);
-            float[] scaled = run(scaledLayer(source, scales), config, checkpoint, backend);
+            float[] scaled = run(scaledLayer(source, scales, DecoderLayer.read(checkpoint, 1).extras()), config, checkpoint, backend);
             for (int i = 0; i < original.length; i++) {
-                assertThat(scaled[i]).isCloseTo(original[i], within(1e-5f * Math.max(1, Math.abs(original[i]))));
+                assertThat(scaled[i]).isCloseTo(original[i], within(bound * Math.max(1, Math.abs(original[i]))));
             }
         }
     }
@@ -78,11 +101,24 @@ class PairScalesTest {
     void aFoldedNormTimesItsEffectiveScaleIsTheNorm() {
         float[] norm = {1f, 0.333f, 0f, -2.5f, 60000f, 1e-7f};
         float[] scale = {3f, 0.7f, 5f, 1.1f, 1e-3f, 1e4f};
-        FoldedNorm folded = FoldedNorm.of(norm, scale);
+        FoldedNorm folded = FoldedNorm.of(norm, scale, 0);
         for (int i = 0; i < norm.length; i++) {
             float half = Float.float16ToFloat(folded.norm()[i]);
             assertThat(half).isFinite();
             assertThat(half * folded.effective()[i]).isCloseTo(norm[i], within(Math.abs(norm[i]) * 1e-6f));
+            assertThat(folded.effective()[i]).isPositive().isFinite();
+        }
+        assertThat(folded.effective()[0]).isCloseTo(3f, within(0.002f));
+    }
+
+    @Test
+    void aNormStoredLessOneIsFoldedByItsGain() {
+        float[] gain = {1f, 0.333f, 0f, 2.5f, 1e-3f};
+        float[] scale = {3f, 0.7f, 5f, 1.1f, 1e4f};
+        FoldedNorm folded = FoldedNorm.of(gain, scale, 1);
+        for (int i = 0; i < gain.length; i++) {
+            float stored = 1 + Float.float16ToFloat(folded.norm()[i]);
+            assertThat(stored * folded.effective()[i]).isCloseTo(gain[i], within(gain[i] * 1e-6f));
             assertThat(folded.effective()[i]).isPositive().isFinite();
         }
         assertThat(folded.effective()[0]).isCloseTo(3f, within(0.002f));
@@ -109,7 +145,7 @@ class PairScalesTest {
         assertThat(Candidate.IDENTITY.scales(x, w)).isEqualTo(ones);
     }
 
-    private static DecoderLayer scaledLayer(LayerSource source, PairScales scales) {
+    private static DecoderLayer scaledLayer(LayerSource source, PairScales scales, LayerExtras extras) {
         Map<LlamaLinear, DenseWeight> weights = new EnumMap<>(LlamaLinear.class);
         for (LlamaLinear name : LlamaLinear.values()) {
             ScaledLinear linear = ((HostLinearQuantizer) source.linear(name)).in(scales.basis(name));
@@ -125,16 +161,19 @@ class PairScalesTest {
                             Shape.of(linear.outFeatures(), linear.inFeatures()),
                             MemorySegment.ofArray(values))));
         }
+        Map<LlamaLinear, float[]> biases = new EnumMap<>(LlamaLinear.class);
+        scales.foldedBiases().forEach((linear, bias) -> biases.put(linear, floats(bias, 0)));
         return DecoderLayer.of(
-                floats(scales.foldedNorm(ScalePair.ATTENTION_NORM)),
+                floats(scales.foldedNorm(ScalePair.ATTENTION_NORM), source.normOffset()),
                 weights,
-                floats(scales.foldedNorm(ScalePair.MLP_NORM)));
+                floats(scales.foldedNorm(ScalePair.MLP_NORM), source.normOffset()),
+                new LayerExtras(biases, extras.headNorms()));
     }
 
-    private static float[] floats(short[] halves) {
+    private static float[] floats(short[] halves, float offset) {
         float[] floats = new float[halves.length];
         for (int i = 0; i < floats.length; i++) {
-            floats[i] = Float.float16ToFloat(halves[i]);
+            floats[i] = Float.float16ToFloat(halves[i]) + offset;
         }
         return floats;
     }

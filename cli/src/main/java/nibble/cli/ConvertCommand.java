@@ -184,6 +184,7 @@ final class ConvertCommand implements Callable<Integer> {
                     String.join(", ", names.subList(0, Math.min(3, names.size()))),
                     names.size() > 3 ? ", ..." : "");
         }
+        report.notes().forEach(output::println);
         output.flush();
     }
 }

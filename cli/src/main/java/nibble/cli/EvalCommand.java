@@ -9,7 +9,7 @@ import picocli.CommandLine.Spec;
         name = "eval",
         description = "Measures a model.",
         mixinStandardHelpOptions = true,
-        subcommands = {PerplexityCommand.class, TasksCommand.class, MtBenchCommand.class})
+        subcommands = {PerplexityCommand.class, TasksCommand.class, ReportCommand.class, MtBenchCommand.class})
 final class EvalCommand implements Runnable {
     @Spec
     @SuppressWarnings("NullAway.Init")

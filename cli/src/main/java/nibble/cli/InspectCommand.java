@@ -120,7 +120,7 @@ final class InspectCommand implements Callable<Integer> {
                 .map(q -> q.method() + " " + q.bits() + "-bit group " + q.groupSize() + " (" + q.version() + ")")
                 .orElse("unquantized " + config.dtype());
         return new Inspection(
-                config.architecture(),
+                config.architecture().className(),
                 format,
                 config.layers(),
                 config.hiddenSize(),

@@ -2,21 +2,16 @@ package nibble.cli;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.Set;
 import java.util.concurrent.Callable;
-import nibble.convert.Checkpoint;
-import nibble.convert.GenerationConfig;
-import nibble.convert.LlamaConfig;
-import nibble.datasets.Tokenizer;
 import nibble.datasets.evaluation.EvaluationData;
 import nibble.engine.Backend;
-import nibble.engine.Llama;
-import nibble.eval.tasks.EvaluatedModel;
+import nibble.eval.comparison.ModelComparison;
+import nibble.eval.report.Report;
 import nibble.eval.tasks.EvaluationJson;
 import nibble.eval.tasks.EvaluationOptions;
 import nibble.eval.tasks.EvaluationResult;
@@ -24,7 +19,6 @@ import nibble.eval.tasks.Preset;
 import nibble.eval.tasks.ResultJournal;
 import nibble.eval.tasks.RunDescription;
 import nibble.eval.tasks.Task;
-import nibble.eval.tasks.TaskEvaluation;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -86,6 +80,24 @@ final class TasksCommand implements Callable<Integer> {
     private @Nullable Path journal;
 
     @Option(
+            names = "--baseline",
+            paramLabel = "MODEL",
+            description = "Ask another model the same, as the original of a quantized one: differences with paired errors, answers that"
+                    + " flipped, divergence of the next-token distributions. --json then holds both models' results.")
+    private @Nullable ModelArgument baseline;
+
+    @Option(
+            names = "--divergence-windows",
+            paramLabel = "N",
+            defaultValue = "8",
+            description = "Windows of 2048 tokens of wikitext-2 that distributions are compared on; the baseline's are kept in a temporary"
+                    + " file, 262 MB a window at 32,000 tokens of vocabulary. 0 leaves it out. Default: ${DEFAULT-VALUE}.")
+    private int divergenceWindows = 8;
+
+    @Mixin
+    private ReportOptions report = new ReportOptions();
+
+    @Option(
             names = "--no-prefix-sharing",
             description = "Compute every request by itself, to see what sharing gains.")
     private boolean alone;
@@ -105,32 +117,57 @@ final class TasksCommand implements Callable<Integer> {
         List<Task> asked = tasks.stream().map(String::strip).map(TasksCommand::task).distinct().toList();
         EvaluationOptions options = options();
         json.requireWritable();
+        checkReports();
         EvaluationData documents = new EvaluationData(
                 Optional.ofNullable(data),
                 Optional.of(HubOptions.settings(terminal, Optional.empty()).cache()));
         Path model = source.folder(terminal);
-        EvaluationResult result;
-        try (Checkpoint checkpoint = Checkpoint.open(model);
-                Tokenizer tokenizer = ModelTokenizer.open(model);
-                Backend backend = device.open(terminal);
-                ResultJournal kept = journal(model, backend, asked, options, documents);
-                Llama llama = Llama.load(checkpoint, backend)) {
-            if (kept.entries() > 0) {
-                terminal.note("going on from " + kept.entries() + " documents of an earlier run");
+        @Nullable Path original = baseline == null ? null : baseline.folder(terminal);
+        try (Backend backend = device.open(terminal);
+                ResultJournal kept = journal(model, "", backend, asked, options, documents);
+                ResultJournal keptOfBaseline =
+                        original == null ? ResultJournal.none() : journal(original, ".baseline", backend, asked, options, documents)) {
+            TaskRun run = new TaskRun(terminal, backend, asked, options, documents);
+            TaskRun.Subject subject = new TaskRun.Subject(source.text(), model, kept);
+            if (baseline == null || original == null) {
+                EvaluationResult result = run.measure(subject);
+                json.writeText(terminal, EvaluationJson.text(result));
+                print(new Report(result, Optional.empty(), report.figures(), report.layers()));
+            } else {
+                TaskRun.Subject other = new TaskRun.Subject(baseline.text(), original, keptOfBaseline);
+                ModelComparison comparison = run.compare(other, subject, divergenceWindows, temporaryFolder());
+                json.writeText(terminal, comparison.toJson());
+                print(new Report(comparison.model(), Optional.of(comparison), report.figures(), report.layers()));
             }
-            EvaluatedModel subject = subject(checkpoint, tokenizer, backend, llama);
-            try (Progress progress = new Progress(terminal, "tasks of " + model)) {
-                result = TaskEvaluation.run(
-                        subject, asked, options, documents, kept,
-                        (fraction, done, all) -> progress.at(fraction, done + "/" + all + " documents"));
-            }
-            json.writeText(terminal, EvaluationJson.text(result));
             kept.delete();
-        }
-        if (!json.toStandardOutput()) {
-            new TaskTable(result).print(terminal);
+            keptOfBaseline.delete();
         }
         return ExitCode.DONE;
+    }
+
+    private void checkReports() {
+        report.check();
+        if (report.toStandardOutput() && json.toStandardOutput()) {
+            throw new UsageException("--json - and --markdown - cannot both be standard output");
+        }
+        if (divergenceWindows < 0) {
+            throw new UsageException("--divergence-windows " + divergenceWindows + ": at least 0");
+        }
+    }
+
+    /** Beside the JSON, where there is room for results; else where the system keeps such files. */
+    private Path temporaryFolder() {
+        return json.file == null || json.toStandardOutput()
+                ? Path.of(System.getProperty("java.io.tmpdir"))
+                : Objects.requireNonNull(Path.of(json.file).toAbsolutePath().getParent());
+    }
+
+    private void print(Report measured) {
+        if (!json.toStandardOutput() && !report.toStandardOutput()) {
+            new TaskTable(measured.model()).print(terminal);
+            measured.comparison().ifPresent(c -> new ComparisonTable(c).print(terminal));
+        }
+        report.write(terminal, measured);
     }
 
     private static Task task(String name) {
@@ -157,7 +194,7 @@ final class TasksCommand implements Callable<Integer> {
     }
 
     private ResultJournal journal(
-            Path model, Backend backend, List<Task> asked, EvaluationOptions options, EvaluationData documents) {
+            Path model, String suffix, Backend backend, List<Task> asked, EvaluationOptions options, EvaluationData documents) {
         Path file = journal;
         if (file == null) {
             if (json.file == null || json.toStandardOutput()) {
@@ -165,20 +202,8 @@ final class TasksCommand implements Callable<Integer> {
             }
             file = Path.of(json.file + ".journal");
         }
+        file = file.resolveSibling(file.getFileName() + suffix);
         String kind = backend.description().toLowerCase(Locale.ROOT).replaceFirst("[:0-9].*", "");
         return ResultJournal.open(file, RunDescription.of(model, kind, asked, options, documents));
-    }
-
-    private EvaluatedModel subject(Checkpoint checkpoint, Tokenizer tokenizer, Backend backend, Llama llama) {
-        LlamaConfig config = checkpoint.config();
-        Set<Integer> stops = new HashSet<>(config.eosIds());
-        stops.addAll(GenerationConfig.of(checkpoint.folder()).eosIds());
-        int[] leading = tokenizer.encode("", true);
-        if (bos && leading.length != 1) {
-            throw new UsageException("--bos: the tokenizer of " + source + " has no BOS id");
-        }
-        int eos = config.eosIds().stream().findFirst().orElse(leading.length == 1 ? leading[0] : 0);
-        return new EvaluatedModel(
-                source.text(), backend.description(), llama, tokenizer, leading.length == 1 ? leading[0] : eos, eos, stops);
     }
 }

@@ -3,7 +3,11 @@ package nibble.convert;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -15,35 +19,35 @@ final class ExpectedTensors {
 
     static void check(Checkpoint checkpoint, Path configJson) {
         LlamaConfig config = checkpoint.config();
-        requireFloat(checkpoint, TensorNames.EMBEDDING, Shape.of(config.vocabularySize(), config.hiddenSize()));
-        Shape hidden = Shape.of(config.hiddenSize());
-        for (int layer = 0; layer < config.layers(); layer++) {
-            requireFloat(checkpoint, TensorNames.inputNorm(layer), hidden);
-            requireFloat(checkpoint, TensorNames.postAttentionNorm(layer), hidden);
-            for (LlamaLinear linear : LlamaLinear.values()) {
-                if (config.quantization().isPresent()) {
-                    requireQuantized(checkpoint, linear, layer, config.quantization().get(), configJson);
-                } else {
-                    TensorSpec spec = config.spec(linear, layer);
-                    requireFloat(checkpoint, spec.name(), spec.shape());
+        Map<String, Runnable> quantized = new HashMap<>();
+        config.quantization().ifPresent(quantization -> {
+            for (int layer = 0; layer < config.layers(); layer++) {
+                int of = layer;
+                for (LinearModule module : config.modules()) {
+                    quantized.put(
+                            config.spec(module, layer).name(),
+                            () -> requireQuantized(checkpoint, module, of, quantization, configJson));
                 }
             }
-        }
-        requireFloat(checkpoint, TensorNames.FINAL_NORM, hidden);
-        if (!config.tiedEmbeddings()) {
-            requireFloat(checkpoint, TensorNames.HEAD, Shape.of(config.vocabularySize(), config.hiddenSize()));
+        });
+        Set<String> expected = new HashSet<>();
+        for (TensorSpec spec : config.tensors()) {
+            expected.add(spec.name());
+            quantized
+                    .getOrDefault(spec.name(), () -> requireFloat(checkpoint, spec.name(), spec.shape()))
+                    .run();
         }
         for (String name : checkpoint.names()) {
-            refuseIfItWouldMatter(checkpoint, name);
+            refuseIfItWouldMatter(checkpoint, name, expected);
         }
     }
 
     private static void requireQuantized(
-            Checkpoint checkpoint, LlamaLinear linear, int layer, QuantizationConfig quantization, Path configJson) {
-        int in = checkpoint.config().inFeatures(linear);
-        int out = checkpoint.config().outFeatures(linear);
+            Checkpoint checkpoint, LinearModule stored, int layer, QuantizationConfig quantization, Path configJson) {
+        int in = checkpoint.config().inFeatures(stored);
+        int out = checkpoint.config().outFeatures(stored);
         int group = quantization.groupSizeFor(in);
-        String module = linear.module(layer);
+        String module = stored.name(layer);
         QuantizedFormat format = quantization.format();
         // GPTQ and compressed-tensors have eight inputs in a word, AWQ eight outputs.
         if (in % group != 0 || out % 8 != 0 || format != QuantizedFormat.AWQ_GEMM && in % 8 != 0) {
@@ -104,7 +108,7 @@ final class ExpectedTensors {
     }
 
     /** Tensors nobody asked for are harmless, except those that say the config is not this model's. */
-    private static void refuseIfItWouldMatter(Checkpoint checkpoint, String name) {
+    private static void refuseIfItWouldMatter(Checkpoint checkpoint, String name, Set<String> expected) {
         Matcher layer = LAYER.matcher(name);
         if (layer.matches() && Integer.parseInt(layer.group(1)) >= checkpoint.config().layers()) {
             throw new BadCheckpointException(
@@ -112,10 +116,22 @@ final class ExpectedTensors {
                     "tensor " + name + ": config.json has only " + checkpoint.config().layers()
                             + " layers; config and weights are of different models, get both again");
         }
+        if (!name.startsWith("model.") || expected.contains(name)) {
+            return;
+        }
+        String architecture = checkpoint.config().architecture().className();
         // AutoGPTQ writes a bias of zeros beside every linear.
-        if (name.startsWith("model.") && name.endsWith(".bias") && !isZero(checkpoint.tensor(name))) {
+        if (name.endsWith(".bias") && !isZero(checkpoint.tensor(name))) {
             throw new BadCheckpointException(
-                    checkpoint.fileOf(name), "tensor " + name + ": Llama models with biases are not supported");
+                    checkpoint.fileOf(name),
+                    "tensor " + name + ": config.json's " + architecture + " has no such bias; config and weights are of"
+                            + " different models, get both again");
+        }
+        if (layer.matches() && name.endsWith("norm.weight")) {
+            throw new BadCheckpointException(
+                    checkpoint.fileOf(name),
+                    "tensor " + name + ": config.json's " + architecture + " has no such norm; config and weights are of"
+                            + " different models, get both again");
         }
     }
 

@@ -1,16 +1,16 @@
 package nibble.convert;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
- * What a model of the Llama family says of itself in config.json.
+ * What a model of the Llama family, which is all of {@link Architecture}, says of itself in config.json.
  *
- * @param architecture {@code LlamaForCausalLM}
+ * @param architecture how tensors are named and what differs from Llama
  * @param hiddenSize width of the residual stream
  * @param intermediateSize width of the MLP
  * @param layers decoder layers
@@ -20,6 +20,8 @@ import java.util.Optional;
  * @param vocabularySize rows of the embedding
  * @param maxPositions positions the model was made for
  * @param rmsNormEps added to the mean square inside the norms
+ * @param window the last positions that a query sees, its own included; {@link #NO_WINDOW} for all
+ * @param biases the linears that have a bias
  * @param tiedEmbeddings whether the embedding is the output projection too
  * @param dtype type of the weights as the config states it; F16 where it states none. The files may differ
  * @param bosId id that starts a text, or -1 for none
@@ -28,7 +30,7 @@ import java.util.Optional;
  * @param json the whole config as found, for carrying over
  */
 public record LlamaConfig(
-        String architecture,
+        Architecture architecture,
         int hiddenSize,
         int intermediateSize,
         int layers,
@@ -39,6 +41,8 @@ public record LlamaConfig(
         int maxPositions,
         double rmsNormEps,
         Rope rope,
+        int window,
+        Set<LlamaLinear> biases,
         boolean tiedEmbeddings,
         DType dtype,
         int bosId,
@@ -46,16 +50,15 @@ public record LlamaConfig(
         Optional<QuantizationConfig> quantization,
         ObjectNode json) {
 
-    private static final String ARCHITECTURE = "LlamaForCausalLM";
+    /** A window that hides nothing. */
+    public static final int NO_WINDOW = Integer.MAX_VALUE;
 
     /** Far above any Llama, low enough that no product of two widths overflows what follows. */
     private static final int MAX_WIDTH = 1 << 20;
 
-    /** What transformers assumes where a config does not say. */
-    private static final int DEFAULT_POSITIONS = 2048;
-
     public LlamaConfig {
         eosIds = List.copyOf(eosIds);
+        biases = Set.copyOf(biases);
     }
 
     /**
@@ -75,7 +78,10 @@ public record LlamaConfig(
      */
     public static LlamaConfig of(Path configJson, ObjectNode json) {
         ConfigKeys keys = new ConfigKeys(configJson, json, "");
+        Architecture architecture = Architecture.of(keys);
+        ConfigDefaults defaults = architecture.defaults();
         refuseOtherModels(keys);
+        architecture.requireActivation(keys);
 
         int hidden = keys.integer("hidden_size", 1, MAX_WIDTH);
         int heads = keys.integer("num_attention_heads", 1, 1 << 16);
@@ -86,7 +92,9 @@ public record LlamaConfig(
                     "num_attention_heads " + heads + " is not a multiple of num_key_value_heads " + kvHeads
                             + "; take the model's original config.json");
         }
-        int headDim = keys.integerIfPresent("head_dim", 2, 1 << 16).orElseGet(() -> dividedWidth(keys, hidden, heads));
+        int headDim = keys.integerIfPresent("head_dim", 2, 1 << 16)
+                .or(defaults::headDim)
+                .orElseGet(() -> dividedWidth(keys, hidden, heads));
         if (headDim % 2 != 0 || (long) heads * headDim > MAX_WIDTH) {
             throw new BadCheckpointException(
                     configJson,
@@ -94,10 +102,10 @@ public record LlamaConfig(
                             + " in all; take the model's original config.json");
         }
         // An absent key has the default of transformers; null says that there is none.
-        List<Integer> bos = json.has("bos_token_id") ? keys.integers("bos_token_id", -1, Integer.MAX_VALUE) : List.of(1);
-        List<Integer> eos = json.has("eos_token_id") ? keys.integers("eos_token_id", 0, Integer.MAX_VALUE) : List.of(2);
+        List<Integer> bos = json.has("bos_token_id") ? keys.integers("bos_token_id", -1, Integer.MAX_VALUE) : defaults.bos();
+        List<Integer> eos = json.has("eos_token_id") ? keys.integers("eos_token_id", 0, Integer.MAX_VALUE) : defaults.eos();
         return new LlamaConfig(
-                ARCHITECTURE,
+                architecture,
                 hidden,
                 keys.integer("intermediate_size", 1, MAX_WIDTH),
                 keys.integer("num_hidden_layers", 1, 10_000),
@@ -105,10 +113,12 @@ public record LlamaConfig(
                 kvHeads,
                 headDim,
                 keys.integer("vocab_size", 1, 1 << 24),
-                keys.integerIfPresent("max_position_embeddings", 1, 1 << 28).orElse(DEFAULT_POSITIONS),
+                keys.integerIfPresent("max_position_embeddings", 1, 1 << 28).orElse(defaults.positions()),
                 keys.number("rms_norm_eps", Double.MIN_NORMAL, 1),
                 RopeKeys.read(keys),
-                keys.flag("tie_word_embeddings", false),
+                architecture.windowOfAllLayers(keys).orElse(NO_WINDOW),
+                architecture.biases(keys),
+                keys.flag("tie_word_embeddings", defaults.tiedEmbeddings()),
                 dtype(keys),
                 bos.isEmpty() ? -1 : bos.getFirst(),
                 eos,
@@ -126,7 +136,7 @@ public record LlamaConfig(
     LlamaConfig withQuantization(QuantizationConfig found) {
         return new LlamaConfig(
                 architecture, hiddenSize, intermediateSize, layers, heads, kvHeads, headDim, vocabularySize, maxPositions,
-                rmsNormEps, rope, tiedEmbeddings, dtype, bosId, eosIds, Optional.of(found), json);
+                rmsNormEps, rope, window, biases, tiedEmbeddings, dtype, bosId, eosIds, Optional.of(found), json);
     }
 
     /** Output features of a linear: the rows of its fp16 weight. */
@@ -148,27 +158,63 @@ public record LlamaConfig(
         };
     }
 
-    /** The unquantized weight [out, in] of a linear. */
+    /** Output features of a module: those of its parts together. */
+    public int outFeatures(LinearModule module) {
+        return module.parts().stream().mapToInt(this::outFeatures).sum();
+    }
+
+    /** Input features of a module, the same for all of its parts. */
+    public int inFeatures(LinearModule module) {
+        return inFeatures(module.parts().getFirst());
+    }
+
+    /** The unquantized weight [out, in] of a linear; of one that is fused with others, under a name for messages only. */
     public TensorSpec spec(LlamaLinear linear, int layer) {
         return new TensorSpec(
-                linear.module(layer) + ".weight", dtype, Shape.of(outFeatures(linear), inFeatures(linear)));
+                stored(linear, layer).label() + ".weight", dtype, Shape.of(outFeatures(linear), inFeatures(linear)));
+    }
+
+    /** The unquantized weight [out, in] of a module. */
+    public TensorSpec spec(LinearModule module, int layer) {
+        return new TensorSpec(
+                module.name(layer) + ".weight", dtype, Shape.of(outFeatures(module), inFeatures(module)));
+    }
+
+    /** The linears of a decoder layer as they are stored, in canonical order. */
+    public List<LinearModule> modules() {
+        return architecture.modules();
+    }
+
+    /** Where a linear is stored. */
+    public StoredLinear stored(LlamaLinear linear, int layer) {
+        for (LinearModule module : modules()) {
+            int first = 0;
+            for (LlamaLinear part : module.parts()) {
+                if (part == linear) {
+                    return new StoredLinear(module, linear, layer, first, outFeatures(linear), inFeatures(linear));
+                }
+                first += outFeatures(part);
+            }
+        }
+        throw new IllegalStateException(architecture + " without " + linear.path());
+    }
+
+    /** The bias [out] of a linear, if it has one. */
+    public Optional<TensorSpec> bias(LlamaLinear linear, int layer) {
+        return biases.contains(linear)
+                ? Optional.of(new TensorSpec(linear.module(layer) + ".bias", dtype, Shape.of(outFeatures(linear))))
+                : Optional.empty();
     }
 
     /**
-     * Every tensor of the unquantized model, in canonical order: embedding; of each layer the input norm, q, k, v, o, the
-     * post-attention norm, gate, up, down; final norm; head unless tied.
+     * Every tensor of the unquantized model, in canonical order: embedding; those of each layer; final norm; head unless
+     * tied.
      */
     public List<TensorSpec> tensors() {
         List<TensorSpec> specs = new ArrayList<>();
         specs.add(new TensorSpec(TensorNames.EMBEDDING, dtype, Shape.of(vocabularySize, hiddenSize)));
         for (int layer = 0; layer < layers; layer++) {
-            specs.add(norm(TensorNames.inputNorm(layer)));
-            for (LlamaLinear linear : LlamaLinear.values()) {
-                if (linear == LlamaLinear.GATE) {
-                    specs.add(norm(TensorNames.postAttentionNorm(layer)));
-                }
-                specs.add(spec(linear, layer));
-            }
+            specs.addAll(tensors(layer));
         }
         specs.add(norm(TensorNames.FINAL_NORM));
         if (!tiedEmbeddings) {
@@ -177,38 +223,41 @@ public record LlamaConfig(
         return List.copyOf(specs);
     }
 
+    /**
+     * Every tensor of a decoder layer of the unquantized model, in canonical order: input norm, q, k, v, the norms of their
+     * heads, o, post-attention norm, gate, up, down, a bias after its weight.
+     */
+    public List<TensorSpec> tensors(int layer) {
+        List<TensorSpec> specs = new ArrayList<>();
+        specs.add(norm(TensorNames.inputNorm(layer)));
+        for (LinearModule module : modules()) {
+            if (module.parts().contains(LlamaLinear.O) && architecture.normalizesHeads()) {
+                specs.add(new TensorSpec(TensorNames.queryNorm(layer), dtype, Shape.of(headDim)));
+                specs.add(new TensorSpec(TensorNames.keyNorm(layer), dtype, Shape.of(headDim)));
+            }
+            if (module.parts().contains(LlamaLinear.GATE)) {
+                specs.add(norm(TensorNames.postAttentionNorm(layer)));
+            }
+            specs.add(spec(module, layer));
+            module.parts().forEach(part -> bias(part, layer).ifPresent(specs::add));
+        }
+        return specs;
+    }
+
+    /** What embeddings are multiplied by on their way into the first layer. */
+    public float embeddingScale() {
+        return architecture.scalesEmbedding() ? (float) Math.sqrt(hiddenSize) : 1f;
+    }
+
     private TensorSpec norm(String name) {
         return new TensorSpec(name, dtype, Shape.of(hiddenSize));
     }
 
     private static void refuseOtherModels(ConfigKeys keys) {
-        String supported = " is not supported; supported: LlamaForCausalLM (model_type \"llama\")";
-        Optional<JsonNode> architectures = keys.value("architectures");
-        if (architectures.isPresent()) {
-            JsonNode found = architectures.get();
-            if (!found.isArray() || found.size() != 1 || !found.get(0).isTextual()) {
-                throw keys.wrong("architectures", found, "a list of one name, [\"LlamaForCausalLM\"]");
-            }
-            if (!found.get(0).textValue().equals(ARCHITECTURE)) {
-                throw new BadCheckpointException(keys.file(), "architecture " + found.get(0) + supported);
-            }
-        }
-        Optional<String> type = keys.text("model_type");
-        if (type.isPresent() && !type.get().equals("llama")) {
-            throw new BadCheckpointException(keys.file(), "model_type \"" + type.get() + "\"" + supported);
-        }
-        if (architectures.isEmpty() && type.isEmpty()) {
-            throw keys.missing("architectures");
-        }
-        String activation = keys.text("hidden_act").orElse("silu");
-        if (!activation.equals("silu")) {
-            throw new BadCheckpointException(
-                    keys.file(), "hidden_act \"" + activation + "\" is not supported; supported: silu");
-        }
-        for (String bias : List.of("attention_bias", "mlp_bias")) {
-            if (keys.flag(bias, false)) {
+        for (String flag : List.of("mlp_bias", "rope_interleaved")) {
+            if (keys.flag(flag, false)) {
                 throw new BadCheckpointException(
-                        keys.file(), bias + " true is not supported; supported: Llama models without biases");
+                        keys.file(), flag + " true is not supported; supported: models without it");
             }
         }
     }

@@ -15,6 +15,7 @@ final class RopeKeys {
 
     static Rope read(ConfigKeys config) {
         double theta = config.numberIfPresent("rope_theta", 1, MAX_THETA).orElse(DEFAULT_THETA);
+        refusePartial(config);
         Optional<ObjectNode> scaling = config.object("rope_scaling");
         Optional<ObjectNode> parameters = config.object("rope_parameters");
         if (scaling.isPresent() && parameters.isPresent() && !scaling.equals(parameters)) {
@@ -33,10 +34,7 @@ final class RopeKeys {
 
     private static Rope read(ConfigKeys keys, double outerTheta) {
         double theta = keys.numberIfPresent("rope_theta", 1, MAX_THETA).orElse(outerTheta);
-        if (keys.numberIfPresent("partial_rotary_factor", 0, 1).orElse(1.0) != 1.0) {
-            throw new BadCheckpointException(
-                    keys.file(), keys.prefix() + "partial_rotary_factor other than 1 is not supported");
-        }
+        refusePartial(keys);
         String type = keys.text("rope_type").or(() -> keys.text("type")).orElse("default");
         Rope.Scaling scaling =
                 switch (type) {
@@ -50,6 +48,15 @@ final class RopeKeys {
                                 "rope type \"" + type + "\" is not supported; supported: default, linear, dynamic, llama3");
                 };
         return new Rope(theta, scaling);
+    }
+
+    private static void refusePartial(ConfigKeys keys) {
+        double share = keys.numberIfPresent("partial_rotary_factor", 0, 1).orElse(1.0);
+        if (share != 1.0) {
+            throw new BadCheckpointException(
+                    keys.file(),
+                    keys.prefix() + "partial_rotary_factor " + share + " is not supported; supported: rope over whole heads, 1");
+        }
     }
 
     private static Rope.Llama3 llama3(ConfigKeys keys) {

@@ -140,7 +140,12 @@ class CheckpointTest {
         specs = new ArrayList<>(TinyCheckpoint.config(folder).tensors());
         specs.add(new TensorSpec("model.layers.0.self_attn.q_proj.bias", DType.F16, Shape.of(32)));
         RawSafetensors.write(folder.resolve("model.safetensors"), specs);
-        refused("q_proj.bias", "biases");
+        refused("q_proj.bias", "LlamaForCausalLM has no such bias");
+
+        specs = new ArrayList<>(TinyCheckpoint.config(folder).tensors());
+        specs.add(new TensorSpec("model.layers.0.self_attn.q_norm.weight", DType.F16, Shape.of(8)));
+        RawSafetensors.write(folder.resolve("model.safetensors"), specs);
+        refused("q_norm.weight", "LlamaForCausalLM has no such norm");
     }
 
     @Test

@@ -99,6 +99,19 @@ public interface Backend extends AutoCloseable {
     /** {@code out[t] = x[t] / sqrt(mean(x[t]²) + epsilon) * weight}; out may be x. */
     void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out);
 
+    /**
+     * {@link #rmsNorm} of each head by itself, in place: x is read as {@code rows * columns / head_dim} rows.
+     *
+     * @param weight [head_dim], which divides x's columns
+     */
+    void rmsNormHeads(Matrix x, float[] weight, double epsilon);
+
+    /** {@code into[t, n] += bias[n]}. */
+    void addBias(float[] bias, Matrix into);
+
+    /** {@code x *= factor}. */
+    void scale(Matrix x, float factor);
+
     /** {@code out[t, n] = Σ_k x[t, k] weight[n, k]}; out may be single precision, as for logits. */
     void linear(Weight weight, Matrix x, Matrix out);
 
@@ -127,7 +140,7 @@ public interface Backend extends AutoCloseable {
 
     /**
      * Causal softmax attention, scores scaled by 1/sqrt(head_dim): query row t of a sequence stands at position
-     * {@code firstPosition + t} and sees that sequence's key rows 0 to that position.
+     * {@code firstPosition + t} and sees that sequence's key rows 0 to that position, or the last {@code shape.window()} of them.
      *
      * @param sequences sequences of equal length that lie one after another in each of the matrices
      * @param query [sequences * tokens, heads * head_dim], rotated
@@ -175,6 +188,9 @@ public interface Backend extends AutoCloseable {
 
     /** {@code out = silu(gate) * up}, element by element; out may be gate or up. */
     void swiglu(Matrix gate, Matrix up, Matrix out);
+
+    /** {@code out = gelu(gate) * up} by {@link nibble.convert.Activation#GELU_TANH}, element by element; out may be gate or up. */
+    void geglu(Matrix gate, Matrix up, Matrix out);
 
     /** {@code into += x}. */
     void add(Matrix x, Matrix into);

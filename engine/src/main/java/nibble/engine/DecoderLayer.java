@@ -4,8 +4,11 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.function.UnaryOperator;
 import nibble.convert.Checkpoint;
+import nibble.convert.LinearModule;
+import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.QuantizedFormat;
+import nibble.convert.StoredLinear;
 import nibble.convert.TensorNames;
 import nibble.convert.TensorView;
 import nibble.pack.ActOrderLinear;
@@ -17,8 +20,9 @@ import nibble.pack.QuantizedLinear;
 /**
  * The weights of one decoder layer.
  *
- * @param inputNorm RMSNorm weight before attention, [hidden]
- * @param postAttentionNorm RMSNorm weight before the MLP, [hidden]
+ * @param inputNorm RMSNorm gain before attention, [hidden]
+ * @param postAttentionNorm RMSNorm gain before the MLP, [hidden]
+ * @param extras what only some architectures have
  */
 public record DecoderLayer(
         float[] inputNorm,
@@ -29,7 +33,22 @@ public record DecoderLayer(
         float[] postAttentionNorm,
         Weight gate,
         Weight up,
-        Weight down) {
+        Weight down,
+        LayerExtras extras) {
+
+    /** A layer of Llama's: norms and linears. */
+    public DecoderLayer(
+            float[] inputNorm,
+            Weight q,
+            Weight k,
+            Weight v,
+            Weight o,
+            float[] postAttentionNorm,
+            Weight gate,
+            Weight up,
+            Weight down) {
+        this(inputNorm, q, k, v, o, postAttentionNorm, gate, up, down, LayerExtras.NONE);
+    }
 
     /** The weight of one of the seven linears. */
     public Weight weight(LlamaLinear linear) {
@@ -55,7 +74,8 @@ public record DecoderLayer(
                 postAttentionNorm,
                 replacement.apply(gate),
                 replacement.apply(up),
-                replacement.apply(down));
+                replacement.apply(down),
+                extras);
     }
 
     /** The layer as backends of the host compute with it: weights of AWQ checkpoints unpacked. */
@@ -67,6 +87,14 @@ public record DecoderLayer(
 
     /** A layer of these norms and these seven weights. */
     public static DecoderLayer of(float[] inputNorm, Map<LlamaLinear, ? extends Weight> w, float[] postAttentionNorm) {
+        return of(inputNorm, w, postAttentionNorm, LayerExtras.NONE);
+    }
+
+    public static DecoderLayer of(
+            float[] inputNorm,
+            Map<LlamaLinear, ? extends Weight> w,
+            float[] postAttentionNorm,
+            LayerExtras extras) {
         return new DecoderLayer(
                 inputNorm,
                 required(w, LlamaLinear.Q),
@@ -76,7 +104,8 @@ public record DecoderLayer(
                 postAttentionNorm,
                 required(w, LlamaLinear.GATE),
                 required(w, LlamaLinear.UP),
-                required(w, LlamaLinear.DOWN));
+                required(w, LlamaLinear.DOWN),
+                extras);
     }
 
     private static Weight required(Map<LlamaLinear, ? extends Weight> weights, LlamaLinear linear) {
@@ -92,30 +121,61 @@ public record DecoderLayer(
      * must stay open while the layer is used.
      */
     public static DecoderLayer read(Checkpoint checkpoint, int layer) {
-        boolean quantized = checkpoint.config().quantization().isPresent();
+        LlamaConfig config = checkpoint.config();
         Map<LlamaLinear, Weight> weights = new EnumMap<>(LlamaLinear.class);
-        for (LlamaLinear linear : LlamaLinear.values()) {
-            weights.put(
-                    linear,
-                    quantized
-                            ? packed(checkpoint, linear, layer)
-                            : new DenseWeight(checkpoint.tensor(linear.module(layer) + ".weight")));
+        for (LinearModule module : config.modules()) {
+            if (config.quantization().isPresent()) {
+                packed(checkpoint, module, layer, weights);
+            } else {
+                TensorView whole = checkpoint.tensor(module.name(layer) + ".weight");
+                for (LlamaLinear part : module.parts()) {
+                    weights.put(part, new DenseWeight(config.stored(part, layer).rows(whole)));
+                }
+            }
         }
         return of(
-                vector(checkpoint.tensor(TensorNames.inputNorm(layer))),
+                norm(checkpoint, TensorNames.inputNorm(layer)),
                 weights,
-                vector(checkpoint.tensor(TensorNames.postAttentionNorm(layer))));
+                norm(checkpoint, TensorNames.postAttentionNorm(layer)),
+                LayerExtras.read(checkpoint, layer));
     }
 
-    /** AWQ as it lies; other layouts unpacked, those in order of activation dense, as their groups are no runs of columns. */
-    private static Weight packed(Checkpoint checkpoint, LlamaLinear linear, int layer) {
-        if (checkpoint.config().quantization().map(q -> q.format() == QuantizedFormat.AWQ_GEMM).orElse(false)) {
-            return new AwqWeight(AwqLayout.read(checkpoint, linear, layer));
+    /**
+     * AWQ as it lies; fused modules and other layouts unpacked, those in order of activation dense, as their groups are no
+     * runs of columns.
+     */
+    private static void packed(
+            Checkpoint checkpoint, LinearModule module, int layer, Map<LlamaLinear, Weight> weights) {
+        LlamaConfig config = checkpoint.config();
+        boolean awq = config.quantization().map(q -> q.format() == QuantizedFormat.AWQ_GEMM).orElse(false);
+        if (awq && !module.isFused()) {
+            weights.put(module.parts().getFirst(), new AwqWeight(AwqLayout.read(checkpoint, module, layer)));
+            return;
         }
-        return switch (PackedLinears.read(checkpoint, linear, layer)) {
-            case QuantizedLinear plain -> new QuantizedWeight(plain);
-            case ActOrderLinear ordered -> new DenseWeight(Dequantized.half(linear.module(layer), ordered));
-        };
+        switch (PackedLinears.read(checkpoint, module, layer)) {
+            case QuantizedLinear plain -> {
+                for (LlamaLinear part : module.parts()) {
+                    StoredLinear stored = config.stored(part, layer);
+                    weights.put(part, new QuantizedWeight(plain.rows(stored.firstRow(), stored.outFeatures())));
+                }
+            }
+            case ActOrderLinear ordered -> {
+                TensorView dense = Dequantized.half(module.name(layer), ordered);
+                for (LlamaLinear part : module.parts()) {
+                    weights.put(part, new DenseWeight(config.stored(part, layer).rows(dense)));
+                }
+            }
+        }
+    }
+
+    /** The gain of a norm: what is stored, or one more. */
+    static float[] norm(Checkpoint checkpoint, String name) {
+        float[] gain = vector(checkpoint.tensor(name));
+        float offset = checkpoint.config().architecture().normOffset();
+        for (int i = 0; i < gain.length; i++) {
+            gain[i] += offset;
+        }
+        return gain;
     }
 
     /** The values of a vector of F16, BF16 or F32. */

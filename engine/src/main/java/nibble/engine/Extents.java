@@ -84,6 +84,13 @@ public final class Extents {
         }
     }
 
+    public static void rmsNormHeads(Matrix x, float[] weight) {
+        if (weight.length == 0 || x.columns() % weight.length != 0) {
+            throw new IllegalArgumentException("rmsNormHeads: " + x.columns() + " columns are no whole number of heads of "
+                    + weight.length);
+        }
+    }
+
     public static void logProbabilities(Weight head, Matrix x, int[] next) {
         require("logProbabilities", "x", x, next.length, head.inFeatures());
         ids(head, next);

@@ -2,10 +2,11 @@ package nibble.engine;
 
 import java.util.List;
 import nibble.convert.LlamaConfig;
+import nibble.convert.LlamaLinear;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The decoder layers of a Llama model over sequences of one length. Holds the activations of a layer between calls, so that
+ * The decoder layers of a model over sequences of one length. Holds the activations of a layer between calls, so that
  * sequences of one length allocate once; used by one thread at a time.
  *
  * <p>One layer, as the checkpoint names its parts:
@@ -14,6 +15,8 @@ import org.jspecify.annotations.Nullable;
  * h += o_proj(attention(rope(q_proj(n)), rope(k_proj(n)), v_proj(n)))     n = input_layernorm(h)
  * h += down_proj(silu(gate_proj(m)) * up_proj(m))                        m = post_attention_layernorm(h)
  * </pre>
+ *
+ * <p>{@link LayerExtras} come between: biases behind their linears, norms of heads before rope.
  */
 public final class Forward implements AutoCloseable {
     private final LlamaConfig config;
@@ -26,13 +29,16 @@ public final class Forward implements AutoCloseable {
     public Forward(LlamaConfig config, Backend backend) {
         this.config = config;
         this.backend = backend;
-        this.heads = new AttentionShape(config.heads(), config.kvHeads(), config.headDim());
+        this.heads = AttentionShape.of(config);
     }
 
     /** The embeddings of {@code ids}, [ids, hidden]; the caller closes it. */
     public Matrix embed(Weight embedding, int[] ids) {
         Matrix hidden = backend.allocate(ids.length, embedding.inFeatures());
         backend.embed(embedding, ids, hidden);
+        if (config.embeddingScale() != 1f) {
+            backend.scale(hidden, config.embeddingScale());
+        }
         return hidden;
     }
 
@@ -72,9 +78,28 @@ public final class Forward implements AutoCloseable {
         backend.rmsNorm(hidden, layer.inputNorm(), config.rmsNormEps(), s.normed);
         taps.tap(LinearInput.QKV, s.normed);
         backend.linears(List.of(layer.q(), layer.k(), layer.v()), s.normed, List.of(s.query, s.key, s.value));
+        addExtras(layer.extras(), s);
         mix.run();
         taps.tap(LinearInput.O, s.attended);
         backend.addLinear(layer.o(), s.attended, hidden);
+        addBias(layer.extras(), LlamaLinear.O, hidden);
+    }
+
+    private void addExtras(LayerExtras extras, Scratch s) {
+        addBias(extras, LlamaLinear.Q, s.query);
+        addBias(extras, LlamaLinear.K, s.key);
+        addBias(extras, LlamaLinear.V, s.value);
+        extras.headNorms().ifPresent(norms -> {
+            backend.rmsNormHeads(s.query, norms.query(), config.rmsNormEps());
+            backend.rmsNormHeads(s.key, norms.key(), config.rmsNormEps());
+        });
+    }
+
+    private void addBias(LayerExtras extras, LlamaLinear linear, Matrix into) {
+        float[] bias = extras.biases().get(linear);
+        if (bias != null) {
+            backend.addBias(bias, into);
+        }
     }
 
     private void attendWhole(Scratch s, int sequences) {
@@ -100,7 +125,10 @@ public final class Forward implements AutoCloseable {
         backend.rmsNorm(hidden, layer.postAttentionNorm(), config.rmsNormEps(), s.normed);
         taps.tap(LinearInput.GATE_UP, s.normed);
         backend.linears(List.of(layer.gate(), layer.up()), s.normed, List.of(s.gate, s.up));
-        backend.swiglu(s.gate, s.up, s.gate);
+        switch (config.architecture().activation()) {
+            case SILU -> backend.swiglu(s.gate, s.up, s.gate);
+            case GELU_TANH -> backend.geglu(s.gate, s.up, s.gate);
+        }
         taps.tap(LinearInput.DOWN, s.gate);
         backend.addLinear(layer.down(), s.gate, hidden);
     }

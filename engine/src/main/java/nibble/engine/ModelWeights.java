@@ -10,7 +10,7 @@ import nibble.convert.TensorNames;
  * All weights of a model.
  *
  * @param embedding [vocabulary, hidden]
- * @param finalNorm RMSNorm weight before the head, [hidden]
+ * @param finalNorm RMSNorm gain before the head, [hidden]
  * @param head [vocabulary, hidden]; the embedding itself where the model ties them
  */
 public record ModelWeights(
@@ -31,7 +31,7 @@ public record ModelWeights(
                 config,
                 embedding,
                 layers,
-                DecoderLayer.vector(checkpoint.tensor(TensorNames.FINAL_NORM)),
+                DecoderLayer.norm(checkpoint, TensorNames.FINAL_NORM),
                 config.tiedEmbeddings() ? embedding : new DenseWeight(checkpoint.tensor(TensorNames.HEAD)));
     }
 }

@@ -35,10 +35,18 @@ public final class ReferenceBackend extends HostBackend {
     public void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out) {
         Extents.require("rmsNorm", "out", out, x.rows(), x.columns());
         Extents.require("rmsNorm", "x", x, x.rows(), weight.length);
-        float[] from = HostMatrix.values(x);
-        float[] to = HostMatrix.values(out);
-        int n = x.columns();
-        for (int row = 0; row < x.rows() * n; row += n) {
+        rmsNorm(HostMatrix.values(x), weight, epsilon, HostMatrix.values(out));
+    }
+
+    @Override
+    public void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
+        Extents.rmsNormHeads(x, weight);
+        rmsNorm(HostMatrix.values(x), weight, epsilon, HostMatrix.values(x));
+    }
+
+    private static void rmsNorm(float[] from, float[] weight, double epsilon, float[] to) {
+        int n = weight.length;
+        for (int row = 0; row < from.length; row += n) {
             double squares = 0;
             for (int i = 0; i < n; i++) {
                 squares += (double) from[row + i] * from[row + i];
@@ -47,6 +55,23 @@ public final class ReferenceBackend extends HostBackend {
             for (int i = 0; i < n; i++) {
                 to[row + i] = (float) (from[row + i] * scale * weight[i]);
             }
+        }
+    }
+
+    @Override
+    public void addBias(float[] bias, Matrix into) {
+        Extents.require("addBias", "into", into, into.rows(), bias.length);
+        float[] to = HostMatrix.values(into);
+        for (int i = 0; i < to.length; i++) {
+            to[i] += bias[i % bias.length];
+        }
+    }
+
+    @Override
+    public void scale(Matrix x, float factor) {
+        float[] values = HostMatrix.values(x);
+        for (int i = 0; i < values.length; i++) {
+            values[i] *= factor;
         }
     }
 
@@ -128,22 +153,23 @@ public final class ReferenceBackend extends HostBackend {
         double[] p = new double[firstPosition + length];
         for (int t = 0; t < query.rows(); t++) {
             int seen = firstPosition + t % length + 1;
+            int firstSeen = s.firstSeen(seen - 1);
             for (int h = 0; h < s.heads(); h++) {
                 int row = t * s.queryColumns() + h * d;
                 int kvHead = t / length * keyRows * s.keyColumns() + h / (s.heads() / s.kvHeads()) * d;
                 double max = Double.NEGATIVE_INFINITY;
-                for (int j = 0; j < seen; j++) {
+                for (int j = firstSeen; j < seen; j++) {
                     p[j] = scale * dot(q, row, k, j * s.keyColumns() + kvHead, d);
                     max = Math.max(max, p[j]);
                 }
                 double sum = 0;
-                for (int j = 0; j < seen; j++) {
+                for (int j = firstSeen; j < seen; j++) {
                     p[j] = Math.exp(p[j] - max);
                     sum += p[j];
                 }
                 for (int i = 0; i < d; i++) {
                     double weighted = 0;
-                    for (int j = 0; j < seen; j++) {
+                    for (int j = firstSeen; j < seen; j++) {
                         weighted += p[j] * v[j * s.keyColumns() + kvHead + i];
                     }
                     o[row + i] = (float) (weighted / sum);
@@ -161,6 +187,20 @@ public final class ReferenceBackend extends HostBackend {
         float[] o = HostMatrix.values(out);
         for (int i = 0; i < o.length; i++) {
             o[i] = (float) (g[i] / (1 + Math.exp(-g[i])) * u[i]);
+        }
+    }
+
+    @Override
+    public void geglu(Matrix gate, Matrix up, Matrix out) {
+        Extents.require("geglu", "up", up, gate.rows(), gate.columns());
+        Extents.require("geglu", "out", out, gate.rows(), gate.columns());
+        float[] g = HostMatrix.values(gate);
+        float[] u = HostMatrix.values(up);
+        float[] o = HostMatrix.values(out);
+        for (int i = 0; i < o.length; i++) {
+            double x = g[i];
+            double gelu = x / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
+            o[i] = (float) (gelu * u[i]);
         }
     }
 

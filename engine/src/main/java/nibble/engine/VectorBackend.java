@@ -3,6 +3,7 @@ package nibble.engine;
 import java.util.function.IntConsumer;
 import nibble.engine.vector.Addition;
 import nibble.engine.vector.CausalAttention;
+import nibble.engine.vector.Geglu;
 import nibble.engine.vector.Gemm;
 import nibble.engine.vector.Gemv;
 import nibble.engine.vector.Lanes;
@@ -60,6 +61,31 @@ public final class VectorBackend extends HostBackend {
         float[] to = HostMatrix.values(out);
         int n = x.columns();
         forEachRow(x.rows(), n, t -> RmsNorm.row(from, t * n, n, weight, epsilon, to));
+    }
+
+    @Override
+    public void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
+        Extents.rmsNormHeads(x, weight);
+        float[] values = HostMatrix.values(x);
+        int n = weight.length;
+        forEachRow(values.length / n, n, t -> RmsNorm.row(values, t * n, n, weight, epsilon, values));
+    }
+
+    @Override
+    public void addBias(float[] bias, Matrix into) {
+        Extents.require("addBias", "into", into, into.rows(), bias.length);
+        float[] to = HostMatrix.values(into);
+        forEachRow(into.rows(), bias.length, t -> Addition.run(bias, 0, to, t * bias.length, bias.length));
+    }
+
+    @Override
+    public void scale(Matrix x, float factor) {
+        float[] values = HostMatrix.values(x);
+        forEachPiece(values.length, (from, to) -> {
+            for (int i = from; i < to; i++) {
+                values[i] *= factor;
+            }
+        });
     }
 
     @Override
@@ -144,6 +170,16 @@ public final class VectorBackend extends HostBackend {
         float[] u = HostMatrix.values(up);
         float[] o = HostMatrix.values(out);
         forEachPiece(o.length, (from, to) -> Swiglu.run(g, u, o, from, to));
+    }
+
+    @Override
+    public void geglu(Matrix gate, Matrix up, Matrix out) {
+        Extents.require("geglu", "up", up, gate.rows(), gate.columns());
+        Extents.require("geglu", "out", out, gate.rows(), gate.columns());
+        float[] g = HostMatrix.values(gate);
+        float[] u = HostMatrix.values(up);
+        float[] o = HostMatrix.values(out);
+        forEachPiece(o.length, (from, to) -> Geglu.run(g, u, o, from, to));
     }
 
     @Override

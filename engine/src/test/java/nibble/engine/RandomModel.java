@@ -7,6 +7,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
+import nibble.convert.Architecture;
 import nibble.convert.DType;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
@@ -19,8 +21,12 @@ public final class RandomModel {
     private RandomModel() {}
 
     static LlamaConfig config(Rope.Scaling scaling, int maxPositions) {
+        return config(scaling, maxPositions, LlamaConfig.NO_WINDOW);
+    }
+
+    static LlamaConfig config(Rope.Scaling scaling, int maxPositions, int window) {
         return new LlamaConfig(
-                "LlamaForCausalLM",
+                Architecture.LLAMA,
                 48,
                 88,
                 2,
@@ -31,6 +37,8 @@ public final class RandomModel {
                 maxPositions,
                 1e-5,
                 new Rope(10000, scaling),
+                window,
+                Set.of(),
                 false,
                 DType.F32,
                 1,
@@ -65,8 +73,8 @@ public final class RandomModel {
      */
     public static ModelWeights forCuda(int groupSize, int layers) {
         LlamaConfig c = new LlamaConfig(
-                "LlamaForCausalLM", 256, 384, layers, 4, 2, 64, 101, 128, 1e-5, new Rope(10000, new Rope.None()), false,
-                DType.F16, 1, List.of(2), Optional.empty(), JsonNodeFactory.instance.objectNode());
+                Architecture.LLAMA, 256, 384, layers, 4, 2, 64, 101, 128, 1e-5, new Rope(10000, new Rope.None()),
+                LlamaConfig.NO_WINDOW, Set.of(), false, DType.F16, 1, List.of(2), Optional.empty(), JsonNodeFactory.instance.objectNode());
         Random random = new Random(layers);
         List<DecoderLayer> made = new ArrayList<>();
         for (int layer = 0; layer < layers; layer++) {

@@ -10,8 +10,8 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import nibble.convert.DType;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
 import nibble.convert.QuantizedFormat;
 import nibble.convert.ShardPlan;
 import nibble.convert.TensorSpec;
@@ -61,11 +61,16 @@ public record AwqCheckpointPlan(
     private static List<TensorSpec> specs(LlamaConfig config, QuantizedFormat format, QuantizationSpec spec) {
         Map<String, List<TensorSpec>> packed = new HashMap<>();
         for (int layer = 0; layer < config.layers(); layer++) {
-            for (LlamaLinear linear : LlamaLinear.values()) {
-                TensorSpec weight = config.spec(linear, layer);
-                int out = Math.toIntExact(weight.shape().dim(0));
-                int in = Math.toIntExact(weight.shape().dim(1));
-                packed.put(weight.name(), PackedLinears.specs(format, linear.module(layer), out, in, spec, false));
+            for (LinearModule module : config.modules()) {
+                packed.put(
+                        config.spec(module, layer).name(),
+                        PackedLinears.specs(
+                                format,
+                                module.name(layer),
+                                config.outFeatures(module),
+                                config.inFeatures(module),
+                                spec,
+                                false));
             }
         }
         List<TensorSpec> specs = new ArrayList<>();

@@ -14,7 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import nibble.convert.Checkpoint;
-import nibble.convert.LlamaLinear;
+import nibble.convert.LinearModule;
 import nibble.convert.OutputException;
 import nibble.convert.QuantizedFormat;
 import nibble.convert.Sha256;
@@ -57,12 +57,12 @@ public final class AwqCheckpointWriter implements AutoCloseable {
         return shards;
     }
 
-    /** The tensors of a quantized linear in the layout of {@code format}. */
+    /** The tensors of a quantized module in the layout of {@code format}. */
     public static List<PackedTensor> pack(
-            QuantizedFormat format, LlamaLinear linear, int layer, QuantizedLinear weights) {
+            QuantizedFormat format, LinearModule module, int layer, QuantizedLinear weights) {
         List<MemorySegment> data = PackedLinears.pack(format, weights, false);
         List<TensorSpec> specs = format.tensors(
-                linear.module(layer), weights.outFeatures(), weights.inFeatures(), weights.groups(), false);
+                module.name(layer), weights.outFeatures(), weights.inFeatures(), weights.groups(), false);
         List<PackedTensor> tensors = new ArrayList<>();
         for (int i = 0; i < data.size(); i++) {
             tensors.add(new PackedTensor(specs.get(i).name(), data.get(i)));
@@ -70,7 +70,7 @@ public final class AwqCheckpointWriter implements AutoCloseable {
         return tensors;
     }
 
-    /** A tensor of fp16 bits, as a norm with scales folded in. */
+    /** A tensor of fp16 bits, as a norm or a bias with scales folded in. */
     public static PackedTensor pack(String name, short[] halves) {
         return new PackedTensor(name, AwqLayout.littleEndian(halves.clone()));
     }
@@ -80,9 +80,9 @@ public final class AwqCheckpointWriter implements AutoCloseable {
         shards.write(tensor.name(), tensor.data());
     }
 
-    /** Writes the tensors of a quantized linear. */
-    public void write(LlamaLinear linear, int layer, QuantizedLinear weights) {
-        pack(plan.format(), linear, layer, weights).forEach(this::write);
+    /** Writes the tensors of a quantized module. */
+    public void write(LinearModule module, int layer, QuantizedLinear weights) {
+        pack(plan.format(), module, layer, weights).forEach(this::write);
     }
 
     /** Writes a tensor of the source as fp16. */

@@ -5,8 +5,8 @@ import java.nio.ByteOrder;
 import java.util.List;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
 import nibble.convert.QuantizationConfig;
 import nibble.convert.QuantizedFormat;
 import nibble.convert.Shape;
@@ -170,19 +170,19 @@ public final class AwqLayout {
      * @throws BadCheckpointException if the checkpoint is not quantized, lacks one of the three tensors, or one has another
      *     type or shape than its config says
      */
-    public static AwqLinear read(Checkpoint checkpoint, LlamaLinear linear, int layer) {
+    public static AwqLinear read(Checkpoint checkpoint, LinearModule module, int layer) {
         LlamaConfig config = checkpoint.config();
         QuantizationConfig quantization = config.quantization()
                 .orElseThrow(() -> new BadCheckpointException(
                         checkpoint.folder(), "config.json has no quantization_config: this checkpoint is not quantized"));
-        Shape shape = config.spec(linear, layer).shape();
+        Shape shape = config.spec(module, layer).shape();
         int out = Math.toIntExact(shape.dim(0));
         int in = Math.toIntExact(shape.dim(1));
         QuantizationSpec spec;
         List<TensorSpec> specs;
         try {
             spec = new QuantizationSpec(quantization.bits(), quantization.groupSize());
-            specs = specs(linear.module(layer), out, in, spec);
+            specs = specs(module.name(layer), out, in, spec);
         } catch (IllegalArgumentException e) {
             throw new BadCheckpointException(checkpoint.folder().resolve("config.json"), e.getMessage(), e);
         }
@@ -197,7 +197,7 @@ public final class AwqLayout {
             }
             data[i] = tensor.data();
         }
-        return new AwqLinear(linear.module(layer), out, in, spec, new AwqTensors(data[0], data[1], data[2]));
+        return new AwqLinear(module.name(layer), out, in, spec, new AwqTensors(data[0], data[1], data[2]));
     }
 
     private static void requireBytes(TensorSpec spec, MemorySegment data) {

@@ -19,8 +19,8 @@ import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.DType;
 import nibble.convert.Fingerprint;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
 import nibble.convert.OutputException;
 import nibble.convert.QuantizationConfig;
 import nibble.convert.QuantizedFormat;
@@ -101,6 +101,7 @@ public final class CheckpointConverter {
                 specs.size(),
                 underflows,
                 source.names().stream().filter(name -> !used.contains(name)).toList(),
+                List.of(),
                 (System.nanoTime() - start) / 1e9);
     }
 
@@ -108,8 +109,8 @@ public final class CheckpointConverter {
         Map<String, Item> linears = new LinkedHashMap<>();
         if (config.quantization().isPresent()) {
             for (int layer = 0; layer < config.layers(); layer++) {
-                for (LlamaLinear linear : LlamaLinear.values()) {
-                    linears.put(linear.module(layer) + ".weight", linear(linear, layer, config.quantization().get()));
+                for (LinearModule module : config.modules()) {
+                    linears.put(module.name(layer) + ".weight", linear(module, layer, config.quantization().get()));
                 }
             }
         } else if (target instanceof Target.Packed(QuantizedFormat format)) {
@@ -157,8 +158,8 @@ public final class CheckpointConverter {
         return stored.storage().equals(stored.spec().dtype().name()) ? stored.spec().dtype() : DType.F16;
     }
 
-    private Item linear(LlamaLinear linear, int layer, QuantizationConfig quantization) {
-        String module = linear.module(layer);
+    private Item linear(LinearModule linear, int layer, QuantizationConfig quantization) {
+        String module = linear.name(layer);
         long inputBytes = 0;
         List<String> sources = new ArrayList<>();
         for (String name : source.names()) {
@@ -205,18 +206,18 @@ public final class CheckpointConverter {
     }
 
     private List<MemorySegment> repack(
-            LlamaLinear linear, int layer, QuantizedFormat format, QuantizationConfig quantization) {
+            LinearModule linear, int layer, QuantizedFormat format, QuantizationConfig quantization) {
         return switch (PackedLinears.read(source, linear, layer)) {
             case QuantizedLinear plain -> {
                 try {
                     yield PackedLinears.pack(format, plain, quantization.symmetric());
                 } catch (IllegalArgumentException e) {
-                    throw new BadCheckpointException(source.folder(), linear.module(layer) + ": " + e.getMessage(), e);
+                    throw new BadCheckpointException(source.folder(), linear.name(layer) + ": " + e.getMessage(), e);
                 }
             }
             case ActOrderLinear _ ->
                 throw new BadCheckpointException(
-                        source.folder(), linear.module(layer) + ": its columns are in order of activation (g_idx), which "
+                        source.folder(), linear.name(layer) + ": its columns are in order of activation (g_idx), which "
                                 + format.method() + " is not written with; convert to safetensors instead, which dequantizes");
         };
     }

@@ -12,6 +12,7 @@ import java.util.List;
  * @param tensors tensors written
  * @param underflows tensors with numbers too small for fp16's normal range
  * @param dropped tensors of the source that no loader uses, as {@code rotary_emb.inv_freq}, and that were left out
+ * @param notes what else a user should know of the output, a sentence each
  * @param wallSeconds from start to durable output
  */
 public record ConversionReport(
@@ -22,6 +23,7 @@ public record ConversionReport(
         int tensors,
         List<Underflow> underflows,
         List<String> dropped,
+        List<String> notes,
         double wallSeconds) {
 
     /**
@@ -37,5 +39,6 @@ public record ConversionReport(
     public ConversionReport {
         underflows = List.copyOf(underflows);
         dropped = List.copyOf(dropped);
+        notes = List.copyOf(notes);
     }
 }

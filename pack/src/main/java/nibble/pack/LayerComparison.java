@@ -8,6 +8,7 @@ import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.Finding;
 import nibble.convert.LlamaLinear;
+import nibble.convert.StoredLinear;
 import nibble.convert.TensorNames;
 
 /**
@@ -45,9 +46,11 @@ public record LayerComparison(int layer, List<Linear> linears) {
     static LayerComparison of(Checkpoint quantized, Checkpoint source, int layer) {
         List<Linear> linears = new ArrayList<>();
         for (LlamaLinear linear : LlamaLinear.values()) {
-            QuantizedLinear codes = AwqLayout.read(quantized, linear, layer).unpack();
+            StoredLinear stored = quantized.config().stored(linear, layer);
+            QuantizedLinear codes =
+                    AwqLayout.read(quantized, stored.module(), layer).unpack().rows(stored.firstRow(), stored.outFeatures());
             float[] found = codes.dequantize();
-            float[] expected = original(source, linear, layer, codes);
+            float[] expected = original(quantized, source, linear, layer, codes);
             boolean byColumn = linear == LlamaLinear.O || linear == LlamaLinear.DOWN;
             if (!byColumn) {
                 String norm = switch (linear) {
@@ -58,14 +61,19 @@ public record LayerComparison(int layer, List<Linear> linears) {
                 multiplyColumns(expected, gains(source, norm));
             }
             linears.add(new Linear(
-                    linear.module(layer), error(found, expected, codes.outFeatures(), codes.inFeatures(), byColumn)));
+                    stored.label(), error(found, expected, codes.outFeatures(), codes.inFeatures(), byColumn)));
         }
         return new LayerComparison(layer, linears);
     }
 
-    private static float[] original(Checkpoint source, LlamaLinear linear, int layer, QuantizedLinear codes) {
+    private static float[] original(Checkpoint quantized, Checkpoint source, LlamaLinear linear, int layer, QuantizedLinear codes) {
         if (source.config().quantization().isPresent()) {
             throw new BadCheckpointException(source.folder(), "is quantized itself; give the fp16 model it was made from");
+        }
+        if (source.config().architecture() != quantized.config().architecture()) {
+            throw new BadCheckpointException(
+                    source.folder(), "is a " + source.config().architecture().className() + ", the quantized model a "
+                            + quantized.config().architecture().className() + "; give the model it was made from");
         }
         if (layer >= source.config().layers()
                 || source.config().outFeatures(linear) != codes.outFeatures()
@@ -74,12 +82,16 @@ public record LayerComparison(int layer, List<Linear> linears) {
                     source.folder(), "has other shapes than the quantized model: " + linear.module(layer) + " is ["
                             + codes.outFeatures() + ", " + codes.inFeatures() + "] there; give the model it was made from");
         }
-        String name = linear.module(layer) + ".weight";
-        return WeightReader.floats(source.tensor(name), source.fileOf(name));
+        StoredLinear stored = source.config().stored(linear, layer);
+        return WeightReader.floats(stored.weight(source), source.fileOf(stored.weight()));
     }
 
     private static float[] gains(Checkpoint checkpoint, String norm) {
-        return WeightReader.floats(checkpoint.tensor(norm), checkpoint.fileOf(norm));
+        float[] gains = WeightReader.floats(checkpoint.tensor(norm), checkpoint.fileOf(norm));
+        for (int i = 0; i < gains.length; i++) {
+            gains[i] += checkpoint.config().architecture().normOffset();
+        }
+        return gains;
     }
 
     private static void multiplyColumns(float[] weights, float[] gains) {

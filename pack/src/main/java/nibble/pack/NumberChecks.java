@@ -11,8 +11,8 @@ import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.DType;
 import nibble.convert.Finding;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
 import nibble.convert.TensorView;
 
 /** Checks of the numbers themselves: finite, scales above zero, zero points where the format has them. */
@@ -47,8 +47,8 @@ final class NumberChecks {
         LlamaConfig config = checkpoint.config();
         if (config.quantization().isPresent()) {
             int middle = config.layers() / 2;
-            for (LlamaLinear linear : LlamaLinear.values()) {
-                zeros(AwqLayout.read(checkpoint, linear, middle).unpack(), checkpoint, linear.module(middle), findings);
+            for (LinearModule module : config.modules()) {
+                zeros(AwqLayout.read(checkpoint, module, middle).unpack(), checkpoint, module.name(middle), findings);
             }
         }
     }

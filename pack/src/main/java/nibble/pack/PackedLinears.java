@@ -9,10 +9,12 @@ import java.util.Optional;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.DType;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.QuantizationConfig;
 import nibble.convert.QuantizedFormat;
+import nibble.convert.StoredLinear;
 import nibble.convert.StoredTensor;
 import nibble.convert.TensorSpec;
 import nibble.convert.TensorView;
@@ -25,23 +27,41 @@ public final class PackedLinears {
     private PackedLinears() {}
 
     /**
-     * A linear of a quantized checkpoint.
+     * One of a layer's seven linears as a quantized checkpoint holds it; of a fused module its rows.
+     *
+     * @throws BadCheckpointException as {@link #read(Checkpoint, LinearModule, int)}
+     */
+    public static PackedLinear read(Checkpoint checkpoint, LlamaLinear linear, int layer) {
+        StoredLinear stored = checkpoint.config().stored(linear, layer);
+        PackedLinear whole = read(checkpoint, stored.module(), layer);
+        if (!stored.module().isFused()) {
+            return whole;
+        }
+        return switch (whole) {
+            case QuantizedLinear plain -> plain.rows(stored.firstRow(), stored.outFeatures());
+            case ActOrderLinear(QuantizedLinear codes, int[] groups) ->
+                new ActOrderLinear(codes.rows(stored.firstRow(), stored.outFeatures()), groups);
+        };
+    }
+
+    /**
+     * A module of a quantized checkpoint.
      *
      * @throws BadCheckpointException if the checkpoint is not quantized, a tensor is absent or contradicts the others, or
      *     scales are not what fp16 can hold
      */
-    public static PackedLinear read(Checkpoint checkpoint, LlamaLinear linear, int layer) {
+    public static PackedLinear read(Checkpoint checkpoint, LinearModule stored, int layer) {
         LlamaConfig config = checkpoint.config();
         QuantizationConfig quantization = config.quantization()
                 .orElseThrow(() -> new BadCheckpointException(
                         checkpoint.folder(), "config.json has no quantization_config: this checkpoint is not quantized"));
-        String module = linear.module(layer);
-        int out = config.outFeatures(linear);
-        int in = config.inFeatures(linear);
+        String module = stored.name(layer);
+        int out = config.outFeatures(stored);
+        int in = config.inFeatures(stored);
         QuantizationSpec spec = new QuantizationSpec(quantization.bits(), quantization.groupSize());
         QuantizedFormat format = quantization.format();
         return switch (format) {
-            case AWQ_GEMM -> AwqLayout.read(checkpoint, linear, layer).unpack();
+            case AWQ_GEMM -> AwqLayout.read(checkpoint, stored, layer).unpack();
             case GPTQ, GPTQ_V2 ->
                 reordered(
                         checkpoint,

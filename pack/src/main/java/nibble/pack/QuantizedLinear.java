@@ -1,5 +1,6 @@
 package nibble.pack;
 
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -38,7 +39,7 @@ public final class QuantizedLinear implements PackedLinear {
     }
 
     /** A linear of zeros, to be filled row by row. */
-    static QuantizedLinear blank(int outFeatures, int inFeatures, QuantizationSpec spec) {
+    public static QuantizedLinear blank(int outFeatures, int inFeatures, QuantizationSpec spec) {
         spec.check("of a quantized linear", outFeatures, inFeatures);
         int groups = spec.groups(inFeatures);
         int codeBytes = Math.toIntExact((long) outFeatures * inFeatures / 2);
@@ -58,12 +59,14 @@ public final class QuantizedLinear implements PackedLinear {
             return first;
         }
         int rows = parts.stream().mapToInt(QuantizedLinear::outFeatures).sum();
-        QuantizationSpec spec = new QuantizationSpec(
-                4, first.groups == 1 ? QuantizationSpec.WHOLE_ROW : first.groupSize);
-        QuantizedLinear whole = blank(rows, first.inFeatures, spec);
+        QuantizedLinear whole = blank(rows, first.inFeatures, first.spec());
         int codesAt = 0;
         int slotsAt = 0;
         for (QuantizedLinear part : parts) {
+            if (part.inFeatures != first.inFeatures || part.groupSize != first.groupSize) {
+                throw new IllegalArgumentException("linears of " + part.inFeatures + " and " + first.inFeatures
+                        + " in-features, group sizes " + part.groupSize + " and " + first.groupSize + ", cannot be one");
+            }
             System.arraycopy(part.codes, 0, whole.codes, codesAt, part.codes.length);
             System.arraycopy(part.zeros, 0, whole.zeros, slotsAt, part.zeros.length);
             System.arraycopy(part.scales, 0, whole.scales, slotsAt, part.scales.length);
@@ -112,6 +115,22 @@ public final class QuantizedLinear implements PackedLinear {
     /** Scales [outFeatures, groups] as fp16 bits; not a copy. */
     public short[] scales() {
         return scales;
+    }
+
+    /** A copy of {@code count} rows from {@code first} on: one of the linears that are fused in this one. */
+    public QuantizedLinear rows(int first, int count) {
+        int rowBytes = inFeatures / 2;
+        return new QuantizedLinear(
+                count,
+                inFeatures,
+                spec(),
+                Arrays.copyOfRange(codes, first * rowBytes, (first + count) * rowBytes),
+                Arrays.copyOfRange(zeros, first * groups, (first + count) * groups),
+                Arrays.copyOfRange(scales, first * groups, (first + count) * groups));
+    }
+
+    private QuantizationSpec spec() {
+        return new QuantizationSpec(4, groups == 1 ? QuantizationSpec.WHOLE_ROW : groupSize);
     }
 
     /** The code 0…15 of one weight. */

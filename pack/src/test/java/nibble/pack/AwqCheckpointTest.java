@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.stream.Stream;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaLinear;
 import nibble.convert.ModelShape;
 import nibble.convert.TensorNames;
@@ -69,7 +70,7 @@ class AwqCheckpointTest {
                     writer.carry(TensorNames.inputNorm(layer));
                     writer.carry(TensorNames.postAttentionNorm(layer));
                     for (LlamaLinear linear : LlamaLinear.values()) {
-                        writer.write(linear, layer, rounded(source, linear, layer, spec));
+                        writer.write(LinearModule.of(linear), layer, rounded(source, linear, layer, spec));
                     }
                 }
                 writer.finish();
@@ -86,7 +87,7 @@ class AwqCheckpointTest {
             try (Checkpoint written = Checkpoint.open(out)) {
                 for (LlamaLinear linear : LlamaLinear.values()) {
                     QuantizedLinear expected = rounded(source, linear, 1, spec);
-                    QuantizedLinear found = AwqLayout.read(written, linear, 1).unpack();
+                    QuantizedLinear found = AwqLayout.read(written, LinearModule.of(linear), 1).unpack();
                     assertThat(found.codes()).isEqualTo(expected.codes());
                     assertThat(found.zeros()).isEqualTo(expected.zeros());
                     assertThat(found.scales()).isEqualTo(expected.scales());

@@ -23,6 +23,7 @@ import java.util.stream.Stream;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.DType;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaLinear;
 import nibble.convert.QuantizedFormat;
 import nibble.convert.Shape;
@@ -238,7 +239,7 @@ class CheckpointConverterTest {
                 for (LlamaLinear linear : LlamaLinear.values()) {
                     TensorView weight = source.tensor(linear.module(layer) + ".weight");
                     writer.write(
-                            linear,
+                            LinearModule.of(linear),
                             layer,
                             Rounding.round(
                                     source.folder(),

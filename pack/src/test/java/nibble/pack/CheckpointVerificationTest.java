@@ -23,6 +23,7 @@ import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.Checksums;
 import nibble.convert.Finding;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaLinear;
 import nibble.convert.TensorNames;
 import org.junit.jupiter.api.BeforeEach;
@@ -170,7 +171,7 @@ class CheckpointVerificationTest {
                         float[] weights = WeightReader.floats(model.tensor(name), file);
                         int rows = model.config().outFeatures(linear);
                         int columns = model.config().inFeatures(linear);
-                        writer.write(linear, layer, Rounding.round(file, name, weights, rows, columns, spec, null));
+                        writer.write(LinearModule.of(linear), layer, Rounding.round(file, name, weights, rows, columns, spec, null));
                     }
                 }
                 writer.finish();

@@ -73,7 +73,7 @@ public final class QuantizeBenchmark {
             report = Quantizer.run(
                     new QuantizationJob(source, blocks, options),
                     devices,
-                    CheckpointQuantizer.packer(options.format()),
+                    CheckpointQuantizer.packer(config, options.format()),
                     counter,
                     listener,
                     stop);

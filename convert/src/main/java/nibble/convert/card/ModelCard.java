@@ -94,7 +94,7 @@ public final class ModelCard {
         values.put("base_model", base);
         values.put("model_name", name);
         values.put("model_creator", base.contains("/") ? base.substring(0, base.indexOf('/')) : "");
-        values.put("model_type", "llama");
+        values.put("model_type", config.architecture().modelType());
         values.put("license", request.license().or(original::license).orElse(""));
         values.put("languages", original.languages());
         values.put("prompt_template", request.promptTemplate().orElse(""));
@@ -107,18 +107,14 @@ public final class ModelCard {
         values.put("mean_relative_error", percent(report.path("mean_relative_error")));
         values.put("mean_rtn_relative_error", percent(report.path("mean_rtn_relative_error")));
         values.put("weight_size", gigabytes(weightBytes(request.folder())));
-        values.put("perplexities", MeasuredPerplexity.rows(read(request.evaluations()), read(request.baselineEvaluations())));
+        Measurements measured = Measurements.read(request.evaluations());
+        Measurements baseline = Measurements.read(request.baselineEvaluations());
+        values.put("perplexities", MeasuredPerplexity.rows(measured.perplexities(), baseline.perplexities()));
+        values.put("tasks", MeasuredTask.rows(measured.tasks(), measured.baselineTasks(baseline)));
+        values.put("divergences", measured.divergences());
         values.put("original_card", original.body());
         values.put("front_matter", frontMatter(values));
         return values;
-    }
-
-    private static List<MeasuredPerplexity> read(List<Path> files) {
-        List<MeasuredPerplexity> found = new ArrayList<>();
-        for (Path file : files) {
-            found.add(MeasuredPerplexity.read(file, json(file, text(file))));
-        }
-        return found;
     }
 
     private static Map<String, Object> calibration(JsonNode calibration) {
@@ -188,7 +184,7 @@ public final class ModelCard {
         return Files.isRegularFile(file) ? json(file, text(file)) : MissingNode.getInstance();
     }
 
-    private static JsonNode json(Path file, String text) {
+    static JsonNode json(Path file, String text) {
         try {
             return JSON.readTree(text);
         } catch (IOException e) {
@@ -196,7 +192,7 @@ public final class ModelCard {
         }
     }
 
-    private static String text(Path file) {
+    static String text(Path file) {
         try {
             return Files.readString(file);
         } catch (IOException e) {

@@ -4,13 +4,20 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.SequencedMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import nibble.convert.Architecture;
 import nibble.convert.BadCheckpointException;
+import nibble.convert.DType;
 import nibble.convert.HeadRows;
 import nibble.convert.LlamaLinear;
 import nibble.convert.StoredTensor;
@@ -19,45 +26,52 @@ import nibble.convert.TensorSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A Llama in a GGUF file or several, with Hugging Face's names, config and order of query and key rows. Blocks decode to F32 when a
+ * A model in a GGUF file or several, with Hugging Face's names, config and order of query and key rows. Blocks decode to F32 when a
  * tensor's data is asked for.
  */
 public final class GgufCheckpoint {
-    private static final Pattern LAYER = Pattern.compile("blk\\.(\\d{1,4})\\.(\\w+)\\.(weight|bias)");
+    private static final Pattern LAYER = Pattern.compile("blk\\.(\\d{1,4})\\.(\\w+\\.(?:weight|bias))");
+    private static final ValueLayout.OfFloat FLOAT =
+            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final String ROPE_FACTORS = "rope_freqs.weight";
 
     private final GgufFile file;
     private final GgufMetadata metadata;
     private final SequencedMap<String, StoredTensor> tensors = new LinkedHashMap<>();
+    private final Architecture architecture;
+    private final Map<String, String> layerNames;
     private final int headDim;
 
-    /** @throws BadCheckpointException if the file is damaged or holds another architecture than llama */
+    /** @throws BadCheckpointException if the file is damaged or holds an architecture that is not supported */
     public GgufCheckpoint(Path path, Arena arena) {
         List<GgufFile> files = GgufSplit.open(path, arena);
         file = files.getFirst();
         metadata = file.metadata();
-        String architecture =
-                metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
-        if (!architecture.equals("llama") || metadata.integer("llama.expert_count").orElse(0L) > 0) {
-            throw new BadCheckpointException(
-                    path, "architecture \"" + architecture + "\"" + (architecture.equals("llama") ? " with experts" : "")
-                            + " is not supported; supported: llama");
-        }
+        String name = metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
+        boolean experts = metadata.integer(name + ".expert_count").orElse(0L) > 0;
+        architecture = Architecture.ofGguf(name).filter(_ -> !experts).orElseThrow(() -> new BadCheckpointException(
+                path, "architecture \"" + name + "\"" + (experts ? " with experts" : "") + " is not supported; supported: "
+                        + Stream.of(Architecture.values()).map(Architecture::ggufName).distinct().collect(Collectors.joining(", "))));
+        layerNames = GgufNames.layerNames(architecture);
         headDim = headDim(path);
         for (GgufFile part : files) {
             part.tensors().values().forEach(tensor -> add(part.path(), tensor));
         }
     }
 
+    private String key(String name) {
+        return architecture.ggufName() + "." + name;
+    }
+
     private int headDim(Path path) {
-        long heads = metadata.requiredInteger("llama.attention.head_count");
-        long width = metadata.requiredInteger("llama.embedding_length");
+        long heads = metadata.requiredInteger(key("attention.head_count"));
+        long width = metadata.requiredInteger(key("embedding_length"));
         if (heads < 1 || heads > 1 << 16 || width < 1 || width > 1 << 20) {
             throw new BadCheckpointException(path, heads + " heads and width " + width + " are no Llama's");
         }
-        long dim = metadata.integer("llama.attention.key_length").orElse(width / heads);
-        long value = metadata.integer("llama.attention.value_length").orElse(dim);
-        long rotated = metadata.integer("llama.rope.dimension_count").orElse(dim);
+        long dim = metadata.integer(key("attention.key_length")).orElse(width / heads);
+        long value = metadata.integer(key("attention.value_length")).orElse(dim);
+        long rotated = metadata.integer(key("rope.dimension_count")).orElse(dim);
         if (dim < 2 || dim > 1 << 16 || dim % 2 != 0 || value != dim || rotated != dim) {
             throw new BadCheckpointException(
                     path, "heads of " + dim + " keys, " + value + " values, " + rotated
@@ -71,13 +85,23 @@ public final class GgufCheckpoint {
         if (name == null) {
             return;
         }
-        boolean heads = name.endsWith("q_proj.weight") || name.endsWith("k_proj.weight");
+        boolean heads = GgufNames.interleavesHeads(architecture)
+                && (name.contains(LlamaLinear.Q.path()) || name.contains(LlamaLinear.K.path()));
         long rows = tensor.shape().dim(0);
         if (heads && (rows == 0 || rows % headDim != 0)) {
             throw new BadCheckpointException(
                     path, "tensor " + tensor.name() + ": " + rows + " rows are no whole number of heads of " + headDim);
         }
         TensorSpec spec = new TensorSpec(name, tensor.type().decoded(), tensor.shape());
+        if (tensor.shape().rank() < 2) {
+            // Small, so made whole wherever rows are asked for.
+            tensors.put(name, new StoredTensor(spec, path, tensor.type().name(), tensor.data().byteSize(), () -> {
+                MemorySegment data = heads ? HeadRows.toHalves(tensor.data(), rows, headDim) : tensor.data();
+                MemorySegment values = tensor.type().isPlain() ? data : decoded(tensor.type(), data, spec);
+                return isOffsetNorm(name) ? lessOffset(values, spec) : values;
+            }));
+            return;
+        }
         tensors.put(name, new StoredTensor(
                 spec,
                 path,
@@ -91,7 +115,7 @@ public final class GgufCheckpoint {
     }
 
     private MemorySegment rows(GgufFile.Tensor tensor, boolean heads, long first, long count) {
-        long rowBytes = tensor.data().byteSize() / (tensor.shape().rank() < 2 ? 1 : tensor.shape().dim(0));
+        long rowBytes = tensor.data().byteSize() / tensor.shape().dim(0);
         MemorySegment stored = heads
                 ? HeadRows.toHalves(tensor.data(), rowBytes, headDim, first, count)
                 : tensor.data().asSlice(first * rowBytes, count * rowBytes);
@@ -104,6 +128,23 @@ public final class GgufCheckpoint {
         return values;
     }
 
+    private boolean isOffsetNorm(String name) {
+        return architecture.normOffset() != 0 && name.endsWith("norm.weight");
+    }
+
+    /** Norms are gains in GGUF. */
+    private MemorySegment lessOffset(MemorySegment gains, TensorSpec spec) {
+        if (spec.dtype() != DType.F32) {
+            throw new BadCheckpointException(
+                    file.path(), "tensor " + spec.name() + ": a norm of " + spec.dtype() + " is not supported; supported: F32");
+        }
+        MemorySegment stored = Arena.ofAuto().allocate(gains.byteSize(), 64);
+        for (long i = 0; i < spec.shape().elements(); i++) {
+            stored.set(FLOAT, 4 * i, gains.get(FLOAT, 4 * i) - architecture.normOffset());
+        }
+        return stored;
+    }
+
     private static MemorySegment decoded(GgufType type, MemorySegment blocks, TensorSpec spec) {
         MemorySegment values = Arena.ofAuto().allocate(spec.bytes(), 64);
         BlockDecoder.decode(type, blocks, values);
@@ -111,7 +152,7 @@ public final class GgufCheckpoint {
     }
 
     /** The Hugging Face name, or null where a model has no use for the tensor. */
-    private static @Nullable String name(String name) {
+    private @Nullable String name(String name) {
         switch (name) {
             case "token_embd.weight":
                 return TensorNames.EMBEDDING;
@@ -128,22 +169,12 @@ public final class GgufCheckpoint {
         if (!layer.matches()) {
             return name;
         }
-        int index = Integer.parseInt(layer.group(1));
-        String suffix = "." + layer.group(3);
-        return switch (layer.group(2)) {
-            case "attn_norm" -> TensorNames.inputNorm(index);
-            case "ffn_norm" -> TensorNames.postAttentionNorm(index);
-            case "attn_q" -> LlamaLinear.Q.module(index) + suffix;
-            case "attn_k" -> LlamaLinear.K.module(index) + suffix;
-            case "attn_v" -> LlamaLinear.V.module(index) + suffix;
-            case "attn_output" -> LlamaLinear.O.module(index) + suffix;
-            case "ffn_gate" -> LlamaLinear.GATE.module(index) + suffix;
-            case "ffn_up" -> LlamaLinear.UP.module(index) + suffix;
-            case "ffn_down" -> LlamaLinear.DOWN.module(index) + suffix;
-            // Old files repeat the rope frequencies in each layer.
-            case "attn_rot_embd" -> null;
-            default -> name;
-        };
+        String within = layerNames.get(layer.group(2));
+        if (within != null) {
+            return TensorNames.layer(Integer.parseInt(layer.group(1))) + within;
+        }
+        // Old files repeat the rope frequencies in each layer.
+        return layer.group(2).equals("attn_rot_embd.weight") ? null : name;
     }
 
     /** Tensors by their Hugging Face names. */
@@ -153,24 +184,30 @@ public final class GgufCheckpoint {
 
     /** The model's config.json. */
     public ObjectNode configJson() {
-        long heads = metadata.requiredInteger("llama.attention.head_count");
-        double theta = metadata.number("llama.rope.freq_base").orElse(10_000.0);
+        long heads = metadata.requiredInteger(key("attention.head_count"));
+        double theta = metadata.number(key("rope.freq_base")).orElse(10_000.0);
         StoredTensor embedding = tensors.get(TensorNames.EMBEDDING);
         if (embedding == null) {
             throw new BadCheckpointException(file.path(), "tensor token_embd.weight is missing; get the file again");
         }
         ObjectNode json = JsonNodeFactory.instance.objectNode();
-        json.putArray("architectures").add("LlamaForCausalLM");
-        json.put("model_type", "llama").put("hidden_act", "silu");
-        json.put("hidden_size", metadata.requiredInteger("llama.embedding_length"));
-        json.put("intermediate_size", metadata.requiredInteger("llama.feed_forward_length"));
-        json.put("num_hidden_layers", metadata.requiredInteger("llama.block_count"));
+        json.putArray("architectures").add(architecture.className());
+        json.put("model_type", architecture.modelType()).put("hidden_act", architecture.activation().configName());
+        if (tensors.containsKey(LlamaLinear.O.module(0) + ".bias")) {
+            json.put("attention_bias", true);
+        }
+        metadata.integer(key("attention.sliding_window"))
+                .filter(window -> window > 0)
+                .ifPresent(window -> json.put("sliding_window", window));
+        json.put("hidden_size", metadata.requiredInteger(key("embedding_length")));
+        json.put("intermediate_size", metadata.requiredInteger(key("feed_forward_length")));
+        json.put("num_hidden_layers", metadata.requiredInteger(key("block_count")));
         json.put("num_attention_heads", heads).put("head_dim", headDim);
-        json.put("num_key_value_heads", metadata.integer("llama.attention.head_count_kv").orElse(heads));
+        json.put("num_key_value_heads", metadata.integer(key("attention.head_count_kv")).orElse(heads));
         json.put("vocab_size", embedding.spec().shape().dim(0));
-        json.put("max_position_embeddings", metadata.requiredInteger("llama.context_length"));
+        json.put("max_position_embeddings", metadata.requiredInteger(key("context_length")));
         // A float in the file: 1e-5 comes back as 9.99999974737875e-6 unless rounded to a float's digits.
-        double epsilon = metadata.requiredNumber("llama.attention.layer_norm_rms_epsilon");
+        double epsilon = metadata.requiredNumber(key("attention.layer_norm_rms_epsilon"));
         json.put("rms_norm_eps", Double.parseDouble(Float.toString((float) epsilon)));
         json.put("rope_theta", theta);
         json.set("rope_scaling", ropeScaling(theta));
@@ -181,17 +218,22 @@ public final class GgufCheckpoint {
     }
 
     private com.fasterxml.jackson.databind.JsonNode ropeScaling(double theta) {
+        if (file.tensors().containsKey("rope_factors_long.weight")) {
+            throw new BadCheckpointException(
+                    file.path(), "rope with long and short factors (longrope) is not supported; supported: none, linear,"
+                            + " llama3's factors");
+        }
         GgufFile.Tensor factors = file.tensors().get(ROPE_FACTORS);
         if (factors != null) {
             return RopeFactors.llama3(file.path(), factors, theta, headDim);
         }
-        String type = metadata.text("llama.rope.scaling.type").orElse("none");
+        String type = metadata.text(key("rope.scaling.type")).orElse("none");
         return switch (type) {
             case "none" -> JsonNodeFactory.instance.nullNode();
             case "linear" ->
                 JsonNodeFactory.instance.objectNode()
                         .put("type", "linear")
-                        .put("factor", metadata.requiredNumber("llama.rope.scaling.factor"));
+                        .put("factor", metadata.requiredNumber(key("rope.scaling.factor")));
             default ->
                 throw new BadCheckpointException(
                         file.path(), "rope scaling type \"" + type + "\" is not supported; supported: none, linear, llama3's factors");

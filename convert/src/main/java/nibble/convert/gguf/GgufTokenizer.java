@@ -84,7 +84,9 @@ final class GgufTokenizer {
                 json.put(names[0], pieces.get(id).text());
             }
         }
-        metadata.integer("llama.context_length").ifPresent(length -> json.put("model_max_length", length));
+        metadata.text("general.architecture")
+                .flatMap(architecture -> metadata.integer(architecture + ".context_length"))
+                .ifPresent(length -> json.put("model_max_length", length));
         json.put("clean_up_tokenization_spaces", false);
         metadata.text("tokenizer.chat_template").ifPresent(template -> json.put("chat_template", template));
         json.put("tokenizer_class", "PreTrainedTokenizerFast");

@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 
-/** A tokenizer.json for a byte-level BPE vocabulary, as GPT-2, Llama 3 and SmolLM have it. */
+/** A tokenizer.json for a byte-level BPE vocabulary, as GPT-2, Llama 3, SmolLM and Qwen have it. */
 public final class ByteLevelJson {
     private static final JsonNodeFactory JSON = JsonNodeFactory.instance;
 
@@ -17,6 +17,9 @@ public final class ByteLevelJson {
             "default", "",
             "gpt-2", "",
             "smollm", "",
+            "qwen2",
+            "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+"
+                    + "|\\s+(?!\\S)|\\s+",
             "llama-bpe",
             "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+"
                     + "|\\s+(?!\\S)|\\s+"));
@@ -59,7 +62,7 @@ public final class ByteLevelJson {
             }
             vocabulary.put(piece.text(), id);
         }
-        json.putNull("normalizer");
+        json.set("normalizer", split.equals("qwen2") ? JSON.objectNode().put("type", "NFC") : JSON.nullNode());
         ObjectNode before = json.putObject("pre_tokenizer").put("type", "Sequence");
         ArrayNode steps = before.putArray("pretokenizers");
         if (split.equals("smollm")) {

@@ -71,6 +71,53 @@ class ModelCardTest {
                 .doesNotContain("5.5000");
     }
 
+    private static String tasks(double acc, String sha256) {
+        return """
+                {"schema": "nibble-eval-tasks-1", "preset": "leaderboard-v1", "tasks": [
+                  {"task": "arc_challenge", "metrics": [{"metric": "acc_norm", "value": %1$s, "stderr": 0.0125, "documents": 1172}],
+                   "recipe": {"fewshot": 25, "bos": false, "dataset": {"sha256": "%2$s"}}},
+                  {"task": "hellaswag", "metrics": [{"metric": "acc", "value": 0.25, "documents": 1000}],
+                   "recipe": {"fewshot": 10, "bos": false, "dataset": {"sha256": "aa", "part_of": 10042}}},
+                  {"task": "mmlu_virology", "group": "mmlu", "metrics": [{"metric": "acc", "value": 0.111, "documents": 166}],
+                   "recipe": {"fewshot": 5, "bos": false, "dataset": {"sha256": "cc"}}}],
+                 "groups": [{"group": "mmlu", "metric": "acc", "average": "mean_of_tasks", "value": 0.5, "tasks": 57, "documents": 14042}]}
+                """.formatted(acc, sha256);
+    }
+
+    private static final String TASK_ROW = "| arc_challenge | acc_norm | leaderboard-v1 | 25 | 1172 | ";
+
+    @Test
+    void tasksStandBesideTheBaselinesOfTheSameRequestsOnly() throws IOException {
+        Path awq = Files.writeString(folder.resolve("awq.json"), tasks(0.7025, "ab"));
+        Path same = Files.writeString(folder.resolve("fp16.json"), tasks(0.711, "ab"));
+        Path other = Files.writeString(folder.resolve("other.json"), tasks(0.711, "ff"));
+        assertThat(ModelCard.render(request(List.of(awq), List.of(same), Optional.empty(), Optional.empty())))
+                .contains(TASK_ROW + "71.10 ± 1.25 | 70.25 ± 1.25 | -0.85 |")
+                .contains("| hellaswag | acc | leaderboard-v1 | 10 | 1000 of 10042 | 25.00 | 25.00 | +0.00 |")
+                .contains("| mmlu | acc, mean of 57 subjects | leaderboard-v1 | 5 | 14042 | 50.00 | 50.00 | +0.00 |")
+                .doesNotContain("virology", "Nothing was measured");
+        assertThat(ModelCard.render(request(List.of(awq), List.of(other), Optional.empty(), Optional.empty())))
+                .contains(TASK_ROW + "not measured | 70.25 ± 1.25 |  |")
+                .doesNotContain("71.10");
+    }
+
+    @Test
+    void aComparisonHoldsBothModelsAndTheirDivergence() throws IOException {
+        Path both = Files.writeString(
+                folder.resolve("both.json"),
+                "{\"schema\": \"nibble-eval-comparison-1\", \"model\": " + tasks(0.7025, "ab") + ", \"baseline\": " + tasks(0.711, "ab")
+                        + ", \"divergence\": {\"dataset\": \"wikitext2\", \"windows\": 8, \"context_tokens\": 2048, \"mean_kl\": 0.0123456,"
+                        + " \"same_likeliest\": 0.955}}");
+        assertThat(ModelCard.render(request(List.of(both), List.of(), Optional.empty(), Optional.empty())))
+                .contains(TASK_ROW + "71.10 ± 1.25 | 70.25 ± 1.25 | -0.85 |")
+                .contains("8 windows of 2048 tokens: mean KL divergence from the original 0.01235 nats, the same likeliest token in 95.50 %.");
+        Path unknown = Files.writeString(folder.resolve("unknown.json"), "{\"schema\": \"nibble-eval-tasks-9\"}");
+        assertThatThrownBy(() -> ModelCard.render(request(List.of(unknown), List.of(), Optional.empty(), Optional.empty())))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("unknown.json")
+                .hasMessageContaining("nibble-eval-tasks-9");
+    }
+
     @Test
     void theReportsCalibrationAndErrorsAreShown() throws IOException {
         Files.writeString(

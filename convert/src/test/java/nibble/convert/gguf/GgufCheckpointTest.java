@@ -194,7 +194,10 @@ class GgufCheckpointTest {
 
     @Test
     void what_is_not_supported_is_refused_by_name() throws IOException {
-        refused(m -> m.put("general.architecture", new GgufValue.Text("qwen2")), "qwen2", "supported: llama");
+        refused(
+                m -> m.put("general.architecture", new GgufValue.Text("qwen2moe")),
+                "qwen2moe",
+                "supported: llama, qwen2, qwen3, phi3, gemma");
         refused(m -> m.put("llama.expert_count", new GgufValue.U32(8)), "experts");
         refused(m -> m.put("split.count", new GgufValue.U32(3)), "split.count", "tiny.gguf", "00001-of-00003");
         refused(m -> m.put("llama.rope.scaling.type", new GgufValue.Text("yarn")), "yarn");
@@ -209,7 +212,7 @@ class GgufCheckpointTest {
             m.put("tokenizer.ggml.pre", new GgufValue.Text("tekken"));
         }, "tekken", "llama-bpe");
         add("blk.0.attn_q.bias", GgufType.F32, 32);
-        refused(m -> {}, "q_proj.bias", "biases are not supported");
+        refused(m -> {}, "q_proj.bias", "no such bias");
     }
 
     private void refused(Consumer<SequencedMap<String, GgufValue>> change, String... parts) throws IOException {

@@ -13,12 +13,20 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import nibble.datasets.BadDatasetException;
 import org.jspecify.annotations.Nullable;
 
 /** Documents from a Parquet file with the fields of the hub's data set. */
 final class ParquetRows {
     private static final JsonNodeFactory JSON = JsonNodeFactory.instance;
+    /** Kept here, or its level is forgotten: the reader would print which instructions it uses. */
+    private static final Logger READER = Logger.getLogger("dev.hardwood");
+
+    static {
+        READER.setLevel(Level.WARNING);
+    }
 
     private ParquetRows() {}
 

@@ -11,7 +11,7 @@ final class AttentionKernel {
     private record Tiling(int threads, int queries, int sharedBytes) {}
 
     private final KernelCache kernels;
-    private final Map<Integer, Tiling> tilings = new HashMap<>();
+    private final Map<Map<String, Integer>, Tiling> tilings = new HashMap<>();
 
     AttentionKernel(KernelCache kernels) {
         this.kernels = kernels;
@@ -45,8 +45,11 @@ final class AttentionKernel {
     void launch(
             CudaStream stream, AttentionShape shape, int sequences, Rows rows, int firstPosition, KeyRows seen) {
         requireHeadSize(shape);
-        Map<String, Integer> constants = Map.of("HEAD_DIM", shape.headDim());
-        Tiling tiling = tilings.computeIfAbsent(shape.headDim(), _ -> {
+        // A window that hides none of these keys is none: most sequences are shorter than their model's.
+        Map<String, Integer> constants = shape.firstSeen(firstPosition + rows.count() - 1) == 0
+                ? Map.of("HEAD_DIM", shape.headDim())
+                : Map.of("HEAD_DIM", shape.headDim(), "SLIDING_WINDOW", shape.window());
+        Tiling tiling = tilings.computeIfAbsent(constants, _ -> {
             int[] launch = kernels.integers(FILE, "attention_launch", constants);
             return new Tiling(launch[0], launch[1], launch[2]);
         });

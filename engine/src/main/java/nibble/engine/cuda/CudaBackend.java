@@ -438,20 +438,60 @@ public final class CudaBackend implements Backend {
     public void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out) {
         Extents.require("rmsNorm", "out", out, x.rows(), x.columns());
         Extents.require("rmsNorm", "x", x, x.rows(), weight.length);
+        rmsNorm(x, x.rows(), weight, epsilon, out);
+    }
+
+    @Override
+    public void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
+        Extents.rmsNormHeads(x, weight);
+        rmsNorm(x, Math.multiplyExact(x.rows(), x.columns() / weight.length), weight, epsilon, x);
+    }
+
+    /** @param rows of {@code weight.length} columns, which x is read as */
+    private void rmsNorm(Matrix x, int rows, float[] weight, double epsilon, Matrix out) {
         kernels.kernel("elementwise.cu", "rms_norm", Map.of())
                 .launch(
                         stream,
-                        Kernel.Grid.of(x.rows()),
+                        Kernel.Grid.of(rows),
                         THREADS,
                         0,
                         CudaMatrix.of(this, x, false).address(),
                         norm(weight).address(),
                         (float) epsilon,
-                        x.columns(),
+                        weight.length,
                         CudaMatrix.of(this, out, false).address());
     }
 
-    /** Norms are small and used again and again: they stay, as long as there are not absurdly many. */
+    @Override
+    public void addBias(float[] bias, Matrix into) {
+        Extents.require("addBias", "into", into, into.rows(), bias.length);
+        kernels.kernel("elementwise.cu", "add_bias", Map.of())
+                .launch(
+                        stream,
+                        new Kernel.Grid((bias.length + THREADS - 1) / THREADS, into.rows(), 1),
+                        THREADS,
+                        0,
+                        norm(bias).address(),
+                        CudaMatrix.of(this, into, false).address(),
+                        bias.length);
+    }
+
+    @Override
+    public void scale(Matrix x, float factor) {
+        CudaMatrix values = CudaMatrix.of(this, x, false);
+        long pieces = (values.elements() + 7) / 8;
+        kernels.kernel("elementwise.cu", "scale", Map.of())
+                .launch(
+                        stream,
+                        Kernel.Grid.of((pieces + THREADS - 1) / THREADS),
+                        THREADS,
+                        0,
+                        values.address(),
+                        factor,
+                        values.elements());
+    }
+
+    /** Norms and biases are small and used again and again: they stay, as long as there are not absurdly many. */
     private DeviceMemory.Buffer norm(float[] weight) {
         if (norms.size() >= MOST_NORMS && !norms.containsKey(weight)) {
             stream.synchronize();
@@ -642,6 +682,13 @@ public final class CudaBackend implements Backend {
         Extents.require("swiglu", "up", up, gate.rows(), gate.columns());
         Extents.require("swiglu", "out", out, gate.rows(), gate.columns());
         elementwise("swiglu", CudaMatrix.of(this, out, false).elements(), gate, up, out);
+    }
+
+    @Override
+    public void geglu(Matrix gate, Matrix up, Matrix out) {
+        Extents.require("geglu", "up", up, gate.rows(), gate.columns());
+        Extents.require("geglu", "out", out, gate.rows(), gate.columns());
+        elementwise("geglu", CudaMatrix.of(this, out, false).elements(), gate, up, out);
     }
 
     @Override

@@ -16,6 +16,7 @@ import java.util.Map;
 import jcuda.driver.CUgraph;
 import jcuda.driver.CUgraphExec;
 import jcuda.driver.CUstreamCaptureMode;
+import nibble.convert.Activation;
 import nibble.convert.LlamaConfig;
 import nibble.engine.Decoder;
 import nibble.engine.DecoderLayer;
@@ -116,11 +117,15 @@ final class CudaDecoder implements Decoder {
 
     /**
      * The decoder of a model, if there is one for it: not where layers stream through the card, nor where the rotary table changes
-     * with the length of the sequence.
+     * with the length of the sequence, nor for what the kernel does not compute, which is all but Llama's own layers.
      */
     static @Nullable CudaDecoder of(CudaBackend backend, CudaPlacedModel model, KeyValueCache cache, RotaryTable table) {
         LlamaConfig config = model.config();
         boolean fits = model.allResident()
+                && model.layer(0).extras().isEmpty()
+                && config.architecture().activation() == Activation.SILU
+                && config.embeddingScale() == 1f
+                && cache.capacity() <= config.window()
                 && config.headDim() % 8 == 0
                 && config.headDim() <= 256
                 && config.hiddenSize() <= MOST_HIDDEN

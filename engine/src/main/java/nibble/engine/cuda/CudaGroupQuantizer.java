@@ -101,8 +101,12 @@ final class CudaGroupQuantizer implements LinearQuantizer {
 
     @Override
     public QuantizedLinear quantize(Basis basis, float @Nullable [] limits) {
-        List<QuantizedLinear> found = onRows((piece, i) -> piece.quantize(rows(basis, i), rows(limits, i)));
-        return QuantizedLinear.ofRows(found);
+        QuantizedLinear rounded = whole.getFirst().blank();
+        onRows((piece, i) -> {
+            piece.quantizeInto(rows(basis, i), rows(limits, i), rounded);
+            return i;
+        });
+        return rounded;
     }
 
     /** The results of the cards that have rows. */

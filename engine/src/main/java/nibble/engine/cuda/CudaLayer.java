@@ -99,7 +99,8 @@ final class CudaLayer implements AutoCloseable {
                 layer.postAttentionNorm(),
                 placed.get(4),
                 placed.get(5),
-                placed.get(6));
+                placed.get(6),
+                layer.extras());
     }
 
     private List<CudaWeight> place(List<Weight> weights, Group group) {

@@ -373,6 +373,17 @@ final class CudaLinearQuantizer implements LinearQuantizer {
 
     @Override
     public QuantizedLinear quantize(Basis basis, float @Nullable [] limits) {
+        QuantizedLinear rounded = blank();
+        quantizeInto(basis, limits, rounded);
+        return rounded;
+    }
+
+    QuantizedLinear blank() {
+        return QuantizedLinear.blank(rows, in, spec);
+    }
+
+    /** Rounds these rows and puts them to their place among the rows of the whole. */
+    void quantizeInto(Basis basis, float @Nullable [] limits, QuantizedLinear whole) {
         int slots = rows * groups;
         long codeBytes = (long) rows * in / 2;
         try (Vector columns = bring(basis.columns());
@@ -391,16 +402,15 @@ final class CudaLinearQuantizer implements LinearQuantizer {
             if (found[0] != Integer.MAX_VALUE) {
                 throw unfit(found[0], basis, limits);
             }
-            short[] halves = new short[slots];
-            owner.transfers().fetch(scales, 0, MemorySegment.ofArray(halves));
-            return new QuantizedLinear(
-                    rows,
-                    in,
-                    spec,
-                    owner.transfers().bytes(codes, Math.toIntExact(codeBytes)),
-                    owner.transfers().bytes(zeros, slots),
-                    halves);
+            fetch(codes, whole.codes(), (long) firstRow * in / 2, codeBytes);
+            fetch(zeros, whole.zeros(), (long) firstRow * groups, slots);
+            MemorySegment halves = MemorySegment.ofArray(whole.scales()).asSlice(2L * firstRow * groups, 2L * slots);
+            owner.transfers().fetch(scales, 0, halves);
         }
+    }
+
+    private void fetch(DeviceMemory.Buffer from, byte[] to, long offset, long bytes) {
+        owner.transfers().fetch(from, 0, MemorySegment.ofArray(to).asSlice(offset, bytes));
     }
 
     /** What the host says of a row whose scales do not fit. */

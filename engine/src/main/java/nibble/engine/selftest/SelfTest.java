@@ -68,6 +68,7 @@ public final class SelfTest {
         test.logProbabilities();
         test.products();
         test.secondMoments();
+        new ArchitectureChecks(backend, test.activation).run().forEach(test::done);
         return test.checks;
     }
 
@@ -84,7 +85,10 @@ public final class SelfTest {
     }
 
     private void done(Comparison comparison) {
-        Check check = comparison.result();
+        done(comparison.result());
+    }
+
+    private void done(Check check) {
         checks.add(check);
         onCheck.accept(check);
     }

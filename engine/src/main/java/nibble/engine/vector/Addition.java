@@ -10,12 +10,17 @@ public final class Addition {
     private Addition() {}
 
     public static void run(float[] x, float[] into, int from, int to) {
-        int i = from;
-        for (; i <= to - COUNT; i += COUNT) {
-            FloatVector.fromArray(FLOATS, into, i).add(FloatVector.fromArray(FLOATS, x, i)).intoArray(into, i);
+        run(x, from, into, from, to - from);
+    }
+
+    /** {@code n} elements from each offset on. */
+    public static void run(float[] x, int offset, float[] into, int at, int n) {
+        int i = 0;
+        for (; i <= n - COUNT; i += COUNT) {
+            FloatVector.fromArray(FLOATS, into, at + i).add(FloatVector.fromArray(FLOATS, x, offset + i)).intoArray(into, at + i);
         }
-        for (; i < to; i++) {
-            into[i] += x[i];
+        for (; i < n; i++) {
+            into[at + i] += x[offset + i];
         }
     }
 }

@@ -9,9 +9,9 @@ import nibble.engine.Workers;
 
 /**
  * Causal grouped-query attention over blocks: {@code out[t] = Σ_j softmax_j(q[t]·k[j] / √d) v[j]}, j up to the position of
- * t. A task is one head and {@value #QUERIES} queries. It walks the keys it may see in chunks; the softmax is kept as a running maximum
- * m, sum l and unnormalised output, rescaled when the maximum grows (Milakov and Gimelshein 2018; Dao et al. 2022). So no
- * task ever holds more than {@value #QUERIES} x {@value #KEYS} scores.
+ * t, from the first of its window on. A task is one head and {@value #QUERIES} queries. It walks the keys it may see in
+ * chunks; the softmax is kept as a running maximum m, sum l and unnormalised output, rescaled when the maximum grows (Milakov
+ * and Gimelshein 2018; Dao et al. 2022). So no task ever holds more than {@value #QUERIES} x {@value #KEYS} scores.
  */
 public final class CausalAttention {
     /** Queries of a task. */
@@ -117,15 +117,19 @@ public final class CausalAttention {
         float[] total = new float[rows];
         Arrays.fill(max, Float.NEGATIVE_INFINITY);
         int limit = firstPosition + first + rows;
-        for (int key = 0; key < limit; key += KEYS) {
+        // Panels of keys begin at multiples of their width.
+        int start = shape.firstSeen(firstPosition + first) / PANEL * PANEL;
+        for (int key = start; key < limit; key += KEYS) {
             int count = Math.min(KEYS, limit - key);
             for (int j = 0; j < count; j += PANEL) {
                 MicroKernel.multiply(
                         rows, q, 0, d, keyPanels[kvHead], (key + j) * d, d, scores, j, KEYS, false);
             }
             for (int r = 0; r < rows; r++) {
-                int visible = Math.min(count, firstPosition + first + r + 1 - key);
-                softmaxStep(scores, r * KEYS, visible, count, max, total, r, sums, r * width, width);
+                int position = firstPosition + first + r;
+                int hidden = Math.max(0, shape.firstSeen(position) - key);
+                int visible = Math.min(count, position + 1 - key);
+                softmaxStep(scores, r * KEYS, hidden, visible, count, max, total, r, sums, r * width, width);
             }
             for (int panel = 0; panel < valuePanels; panel++) {
                 MicroKernel.multiply(
@@ -164,17 +168,18 @@ public final class CausalAttention {
     }
 
     /**
-     * Turns a row of scores into exp(score - max), hidden keys into 0, and brings the row's maximum, total and sums up to
-     * date.
+     * Turns a row of scores into exp(score - max), the first {@code hidden} keys and those from {@code visible} on into 0,
+     * and brings the row's maximum, total and sums up to date.
      */
     private static void softmaxStep(
-            float[] scores, int at, int visible, int count, float[] max, float[] total, int r, float[] sums, int sumsAt,
-            int width) {
-        if (visible <= 0) {
+            float[] scores, int at, int hidden, int visible, int count, float[] max, float[] total, int r, float[] sums,
+            int sumsAt, int width) {
+        if (visible <= hidden) {
             Arrays.fill(scores, at, at + count, 0f);
             return;
         }
         int whole = (count + COUNT - 1) / COUNT * COUNT;
+        Arrays.fill(scores, at, at + hidden, Float.NEGATIVE_INFINITY);
         Arrays.fill(scores, at + visible, at + whole, Float.NEGATIVE_INFINITY);
         float largest = Math.max(max[r], Softmax.max(scores, at, whole));
         if (largest > max[r]) {

@@ -20,18 +20,19 @@ final class FewQueries {
         int stride = shape.keyColumns();
         int kvOffset = head / (shape.heads() / shape.kvHeads()) * d;
         int at = t * shape.queryColumns() + head * d;
-        int visible = firstPosition + t + 1;
+        int first = shape.firstSeen(firstPosition + t);
+        int visible = firstPosition + t + 1 - first;
         float scale = (float) (1 / Math.sqrt(d));
         int whole = (visible + COUNT - 1) / COUNT * COUNT;
         float[] p = new float[whole];
         for (int j = 0; j < visible; j++) {
-            p[j] = Gemv.dot(query, at, keys, j * stride + kvOffset, d) * scale;
+            p[j] = Gemv.dot(query, at, keys, (first + j) * stride + kvOffset, d) * scale;
         }
         Arrays.fill(p, visible, whole, Float.NEGATIVE_INFINITY);
         float total = Softmax.exponentials(p, 0, whole, Softmax.max(p, 0, whole));
         float[] sums = new float[d];
         for (int j = 0; j < visible; j++) {
-            addScaled(values, j * stride + kvOffset, p[j], sums, d);
+            addScaled(values, (first + j) * stride + kvOffset, p[j], sums, d);
         }
         for (int i = 0; i < d; i++) {
             out[at + i] = sums[i] / total;

@@ -3,6 +3,8 @@
 //   out[t, h] = sum over j <= p(t) of softmax_j(q[t, h] . k[j, g(h)] / sqrt(HEAD_DIM)) v[j, g(h)]
 //   p(t) = first_position + t      g(h) = h / (heads / kv_heads)
 //
+// With -DSLIDING_WINDOW=w only the last w keys of these, from j = p(t) - w + 1 on; tiles before them are not read.
+//
 // fp16 in and out, fp32 scores, softmax and sums; the weights are rounded to fp16 between the two products, as the tensor
 // cores take them. Called by CudaBackend for whole prompts, chunks against a KV cache and batches of evaluation windows.
 //

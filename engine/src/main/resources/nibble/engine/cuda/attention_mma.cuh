@@ -128,6 +128,10 @@ DEVICE void attend(const Tile& tile, long long q_row_stride, long long kv_row_st
 #pragma unroll
             for (int m = 0; m < M_TILES; ++m) mask_future(scores[m], key, position + m * 16 + lane / 4);
         }
+        if (HAS_WINDOW) {
+#pragma unroll
+            for (int m = 0; m < M_TILES; ++m) mask_past(scores[m], key, position + m * 16 + lane / 4);
+        }
 #pragma unroll
         for (int m = 0; m < M_TILES; ++m) {
             float rescale[2];

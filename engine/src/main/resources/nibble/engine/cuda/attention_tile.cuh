@@ -8,6 +8,13 @@
 
 constexpr float WEIGHT_SHIFT = 14.0f;  // attention.cu
 
+#ifdef SLIDING_WINDOW
+constexpr bool HAS_WINDOW = true;
+#else
+#define SLIDING_WINDOW 0
+constexpr bool HAS_WINDOW = false;
+#endif
+
 // log2(e) / sqrt(HEAD_DIM): scores in base-2 units.
 DEVICE float score_scale() { return 1.4426950408889634f * rsqrtf((float)HEAD_DIM); }
 
@@ -19,14 +26,15 @@ DEVICE float power_of_two(float x) {
 
 // --- what a block works on ----------------------------------------------------------------------------------------
 
+// Positions count from the first key that any of the tile's rows sees: key 0 of the sequence, or with a window a later one.
 struct Tile {
     const half_t* q;     // first query row of the tile, this head
-    const half_t* k;     // key row 0 of the sequence, this head's group
+    const half_t* k;     // the first key row, this head's group
     const half_t* v;
     half_t* out;
     int query_rows;      // rows of the tile that exist
     int first_position;  // of the tile's first row
-    int visible;         // keys seen by the tile's last row
+    int visible;         // keys up to the tile's last row
 };
 
 template <int QUERY_TILE>
@@ -40,6 +48,11 @@ DEVICE Tile tile_of_block(const half_t* q, long long q_row_stride, const half_t*
     long long kv_offset = blockIdx.z * kv_rows_per_sequence * kv_row_stride + (long long)group * HEAD_DIM;
     int query_rows = min(QUERY_TILE, queries - first_row);
     int position = first_position + first_row;
+    if (HAS_WINDOW) {
+        int unseen = max(0, position - SLIDING_WINDOW + 1);
+        kv_offset += unseen * kv_row_stride;
+        position -= unseen;
+    }
     return {q + row * q_row_stride + (long long)head * HEAD_DIM, k + kv_offset, v + kv_offset,
             out + row * out_row_stride + (long long)head * HEAD_DIM, query_rows, position, position + query_rows};
 }
@@ -68,6 +81,19 @@ DEVICE void mask_future(float (&scores)[N][4], int first_key, int position) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
             if (key + 8 * n + i % 2 > position + i / 2 * 8) scores[n][i] = MINUS_INFINITY;
+        }
+    }
+}
+
+// The same for keys before the window.
+template <int N>
+DEVICE void mask_past(float (&scores)[N][4], int first_key, int position) {
+    int key = first_key + 2 * (threadIdx.x % 4);
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            if (key + 8 * n + i % 2 <= position + i / 2 * 8 - SLIDING_WINDOW) scores[n][i] = MINUS_INFINITY;
         }
     }
 }

@@ -208,6 +208,7 @@ DEVICE void consume(const Tile& tile, long long q_row_stride, long long out_row_
         if ((step + 1) * KEY_TILE > tile.first_position + 64 * consumer + 1) {
             mask_future(scores, step * KEY_TILE, tile.first_position + first_row + threadIdx.x % 32 / 4);
         }
+        if (HAS_WINDOW) mask_past(scores, step * KEY_TILE, tile.first_position + first_row + threadIdx.x % 32 / 4);
         softmax(scores, row_max, row_sum, rescale);
     };
     auto pack = [&] {

@@ -119,6 +119,32 @@ extern "C" __global__ void swiglu(const half_t* gate, const half_t* up, half_t* 
     }
 }
 
+// tanh by exp, so that the fast path's error is that of silu's.
+DEVICE float gelu_times(float gate, float up) {
+    float z = 1.5957691216057308f * (gate + 0.044715f * gate * gate * gate);  // 2 sqrt(2 / pi) (x + ...)
+    return gate / (1.0f + __expf(-z)) * up;
+}
+
+// out = gelu(gate) * up with GELU's tanh form; out may be gate or up.  As swiglu.
+extern "C" __global__ void geglu(const half_t* gate, const half_t* up, half_t* out, long long n) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    for (long long j = 8 * i; j < min(8 * i + 8, n); j++) out[j] = to_half(gelu_times(to_float(gate[j]), to_float(up[j])));
+}
+
+// into[t, c] += bias[c].  Grid: (blocks over columns, rows).  Block: 256.
+extern "C" __global__ void add_bias(const float* bias, half_t* into, int columns) {
+    int c = blockIdx.x * blockDim.x + threadIdx.x;
+    if (c >= columns) return;
+    half_t* to = into + (long long)blockIdx.y * columns + c;
+    *to = to_half(to_float(*to) + bias[c]);
+}
+
+// x *= factor.  Grid: blocks over n / 8.  Block: 256.
+extern "C" __global__ void scale(half_t* x, float factor, long long n) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    for (long long j = 8 * i; j < min(8 * i + 8, n); j++) x[j] = to_half(to_float(x[j]) * factor);
+}
+
 // into += x.  Grid: blocks over n / 8.  Block: 256.
 extern "C" __global__ void add(const half_t* x, half_t* into, long long n) {
     long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;

@@ -2,10 +2,13 @@ package nibble.engine.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import nibble.convert.Checkpoint;
+import nibble.engine.ArchitecturesTest;
 import nibble.engine.Backend;
 import nibble.engine.Continuation;
 import nibble.engine.DeviceException;
@@ -60,6 +63,38 @@ class CudaBackendTest {
             assertClose(session.append(first(ids, prompt)), other.append(first(ids, prompt)));
             for (int i = prompt; i < ids.length; i++) {
                 assertClose(session.append(new int[] {ids[i]}), other.append(new int[] {ids[i]}));
+            }
+        }
+    }
+
+    /**
+     * Whole sequences and tokens one by one, against transformers' logits. An fp16 activation is rounded 2^13 times as
+     * coarsely as an fp32 one, so errors may be as many times those of transformers' fp32 run, twice for safety: at most 0.7,
+     * where each architecture's own part moves logits by 2.5 to 17.
+     */
+    @ParameterizedTest
+    @ValueSource(strings = {"smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"})
+    void every_architecture_gives_the_logits_of_transformers(String name) {
+        ArchitecturesTest.Expected expected = ArchitecturesTest.Expected.of(name);
+        float bound = 2 * 8192 * expected.fp32Error();
+        int[] ids = expected.ids();
+        int vocabulary = expected.logits().length / ids.length;
+        try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder(name));
+                Backend backend = open();
+                Llama model = Llama.load(checkpoint, backend);
+                Session session = model.session(ids.length)) {
+            float[] all = model.logits(ids);
+            float[] last = session.append(first(ids, 5));
+            for (int t = 5; ; t++) {
+                for (int i = 0; i < vocabulary; i++) {
+                    float wanted = expected.logits()[(t - 1) * vocabulary + i];
+                    assertThat(last[i]).as("token %d", t - 1).isCloseTo(wanted, within(bound));
+                    assertThat(all[(t - 1) * vocabulary + i]).as("token %d", t - 1).isCloseTo(wanted, within(bound));
+                }
+                if (t == ids.length) {
+                    break;
+                }
+                last = session.append(new int[] {ids[t]});
             }
         }
     }

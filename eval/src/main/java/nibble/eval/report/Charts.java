@@ -34,7 +34,7 @@ final class Charts {
             svg.line(x, 30, x, bottom, Svg.GRID, 1).text(x, bottom + 16, "middle", percent + " %");
         }
         if (baseline != null) {
-            svg.legend(LEFT, 18, baseline, model);
+            svg.legend(LEFT, 18, shortened(baseline), shortened(model));
         }
         for (int i = 0; i < fractions.size(); i++) {
             Row row = fractions.get(i);
@@ -70,14 +70,15 @@ final class Charts {
         for (Row row : compared) {
             reach = Math.max(reach, 100 * (Math.abs(difference(row).difference()) + NORMAL_95 * error(row)));
         }
-        reach = Math.ceil(reach * 2) / 2;
+        double tickStep = roundStep(reach / 2);
+        reach = 2 * tickStep;
         Svg svg = new Svg(WIDTH, 60 + 26 * compared.size(), "Differences to the baseline in percentage points, with 95 % intervals");
         int bottom = 26 + 26 * compared.size();
         double zero = LEFT + PLOT / 2.0;
         for (int tick = -2; tick <= 2; tick++) {
             double x = zero + PLOT / 4.0 * tick;
             svg.line(x, 20, x, bottom, tick == 0 ? Svg.LINE : Svg.GRID, 1)
-                    .text(x, bottom + 16, "middle", tick == 0 ? "0" : String.format(Locale.ROOT, "%+.2f", reach / 2 * tick));
+                    .text(x, bottom + 16, "middle", (tick > 0 ? "+" : tick < 0 ? "−" : "") + plain(tickStep * Math.abs(tick)));
         }
         for (int i = 0; i < compared.size(); i++) {
             Row row = compared.get(i);
@@ -113,11 +114,13 @@ final class Charts {
         for (int i = 0; i < count; i++) {
             most = Math.max(most, Math.max(errors.quantized().get(i), errors.rounding().get(i)));
         }
+        double tickStep = roundStep(100 * most / 4);
+        most = 4 * tickStep / 100;
         Svg svg = new Svg(WIDTH, height, "Mean relative error of each layer's linears in percent");
         for (int tick = 0; tick <= 4; tick++) {
             double y = bottom - (bottom - 30) * tick / 4.0;
             svg.line(left, y, left + plot, y, Svg.GRID, 1)
-                    .text(left - 8, y + 4, "end", String.format(Locale.ROOT, "%.3f %%", 100 * most * tick / 4));
+                    .text(left - 8, y + 4, "end", plain(tickStep * tick) + " %");
         }
         double step = (double) plot / count;
         int every = Math.max(1, count / 16);
@@ -140,6 +143,26 @@ final class Charts {
                 .dot(left + 138, 14, Svg.MODEL).text(left + 148, 18, "start", errors.method());
     }
 
+    /** The least of 1, 2, 2.5 and 5 times a power of ten that is not below {@code least}. */
+    private static double roundStep(double least) {
+        double power = Math.pow(10, Math.floor(Math.log10(least)));
+        for (double factor : new double[] {1, 2, 2.5, 5}) {
+            if (factor * power >= least * (1 - 1e-9)) {
+                return factor * power;
+            }
+        }
+        return 10 * power;
+    }
+
+    private static String plain(double value) {
+        return new java.math.BigDecimal(value).round(new java.math.MathContext(6)).stripTrailingZeros().toPlainString();
+    }
+
+    /** What fits beside a plot; a path's end says more than its beginning. */
+    private static String shortened(String label) {
+        return label.length() <= 34 ? label : "…" + label.substring(label.length() - 33);
+    }
+
     private static double y(double value, double most, int bottom) {
         return bottom - (bottom - 30) * value / most;
     }
@@ -156,7 +179,7 @@ final class Charts {
             y += 8;
             for (PerplexityFigure figure : text.getValue()) {
                 double end = LEFT + (PLOT - 60) * figure.perplexity() / most;
-                svg.text(LEFT - 8, y + 11, "end", figure.label())
+                svg.text(LEFT - 8, y + 11, "end", shortened(figure.label()))
                         .bar(LEFT, y, end - LEFT, 14, figure.equals(text.getValue().getFirst()) ? Svg.HATCHED : Svg.MODEL)
                         .text(end + 6, y + 11, "start", String.format(Locale.ROOT, "%.4f", figure.perplexity()));
                 y += 24;

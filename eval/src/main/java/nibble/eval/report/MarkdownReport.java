@@ -3,7 +3,9 @@ package nibble.eval.report;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import nibble.eval.comparison.Divergence;
 import nibble.eval.tasks.TaskResult;
@@ -45,15 +47,18 @@ public final class MarkdownReport {
                 + "; measured by Nibble " + report.model().nibbleVersion() + " on " + report.model().device()
                 + ". Fractions in percent, ± one standard error"
                 + (report.comparison().isPresent() ? "; the differences' errors are paired by document." : "."));
-        Set<String> deviations = new TreeSet<>();
+        Map<String, Set<String>> deviations = new TreeMap<>();
         for (TaskResult task : report.model().tasks()) {
             if (!task.recipe().deviations().isEmpty()) {
-                String name = task.group() == null ? task.task() : task.group();
-                deviations.add(name + ": " + String.join("; ", task.recipe().deviations()));
+                deviations
+                        .computeIfAbsent(String.join("; ", task.recipe().deviations()), _ -> new TreeSet<>())
+                        .add(task.group() == null ? task.task() : task.group());
             }
         }
         if (!deviations.isEmpty()) {
-            notes.add("Not as the preset has it: " + String.join(". ", deviations) + ".");
+            List<String> each = new ArrayList<>();
+            deviations.forEach((what, tasks) -> each.add(String.join(", ", tasks) + ": " + what));
+            notes.add("Not as the preset has it: " + String.join(". ", each) + ".");
         }
         report.comparison().map(c -> c.divergence()).ifPresent(d -> notes.add(divergence(d)));
         for (PerplexityFigure figure : report.perplexities()) {

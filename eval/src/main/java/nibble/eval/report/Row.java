@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * One figure as people read it: fractions in percent; of a group of tasks its averages alone.
  *
- * @param name task and metric
+ * @param metric with how a group's average is made
  * @param stderr of {@code value}
  * @param baseline null without one
  * @param baselineStderr of {@code baseline}

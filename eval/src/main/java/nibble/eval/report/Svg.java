@@ -46,9 +46,9 @@ final class Svg {
         return this;
     }
 
-    /** A horizontal error bar with caps. */
+    /** A horizontal error bar with caps, set off from what it lies on. */
     Svg error(double from, double to, double y, String colour) {
-        return line(from, y, to, y, colour, 1.5).line(from, y - 3, from, y + 3, colour, 1.5).line(to, y - 3, to, y + 3, colour, 1.5);
+        return line(from, y, to, y, "#ffffff", 4).line(from, y, to, y, colour, 1.5).line(from, y - 3, from, y + 3, colour, 1.5).line(to, y - 3, to, y + 3, colour, 1.5);
     }
 
     /** @param anchor start, middle or end */

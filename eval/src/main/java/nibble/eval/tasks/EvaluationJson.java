@@ -78,6 +78,9 @@ public final class EvaluationJson {
      */
     public static <T extends Record> T read(Path file, Class<T> type, String schema) {
         String found = schema(file);
+        if (found.isEmpty()) {
+            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: it names no schema");
+        }
         if (!schema.equals(found)) {
             throw new BadDatasetException("%s: schema \"%s\", expected \"%s\"; measure again with this version"
                     .formatted(file, found, schema));

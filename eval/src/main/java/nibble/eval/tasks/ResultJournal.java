@@ -15,6 +15,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import nibble.datasets.BadDatasetException;
 import org.jspecify.annotations.Nullable;
 
@@ -27,7 +28,12 @@ public final class ResultJournal implements AutoCloseable {
     private static final TypeReference<LinkedHashMap<String, String>> JOB = new TypeReference<>() {};
 
     /** A finished document of a task. */
-    record Entry(String task, DocumentResult result) {}
+    record Entry(String task, DocumentResult result) {
+        Entry {
+            Objects.requireNonNull(task, "task");
+            Objects.requireNonNull(result, "result");
+        }
+    }
 
     private final @Nullable Path file;
     private final @Nullable FileChannel channel;
@@ -96,9 +102,11 @@ public final class ResultJournal implements AutoCloseable {
             return;
         }
         List<String> lines = new String(bytes, 0, whole, StandardCharsets.UTF_8).lines().toList();
+        int number = 1;
         try {
             requireSame(file, EvaluationJson.parseLine(lines.getFirst(), JOB), job);
             for (String line : lines.subList(1, lines.size())) {
+                number++;
                 Entry entry = EvaluationJson.parseLine(line, Entry.class);
                 finished.computeIfAbsent(entry.task(), _ -> new LinkedHashMap<>())
                         .put(entry.result().document(), entry.result());
@@ -107,7 +115,7 @@ public final class ResultJournal implements AutoCloseable {
         } catch (JsonProcessingException e) {
             throw new BadDatasetException(
                     "%s: line %d is no journal's: %s; delete the file to begin again"
-                            .formatted(file, entries + 2, e.getOriginalMessage()),
+                            .formatted(file, number, e.getOriginalMessage()),
                     e);
         }
     }

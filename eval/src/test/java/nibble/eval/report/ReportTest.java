@@ -52,7 +52,7 @@ class ReportTest {
                 .contains("| mmlu | acc, mean of 2 subjects | 5 | 8 | 37.50 ± 10.00 | 25.00 ± 10.00 | −12.50 ± 12.50 | 12.50 % |")
                 .contains("| wikitext | word_perplexity | 5 | 4 | 20.0855 | 22.1980 |")
                 .contains("mean KL divergence 0.01230 ± 0.00100 nats", "the same likeliest token in 95.00 %")
-                .contains("Perplexity of awq: 25.1250 (wikitext2, gptq, 197 windows of 2048).", "arc_challenge: at most 4 documents")
+                .contains("Perplexity of awq: 25.1250 (wikitext2, gptq, 197 windows of 2048).", "arc_challenge, mmlu, wikitext: at most 4 documents.")
                 .doesNotContain("mmlu_anatomy |", "null", "NaN");
     }
 

@@ -15,10 +15,12 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.DoubleConsumer;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.Fingerprint;
 import nibble.convert.HeadRows;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.OutputException;
@@ -28,6 +30,7 @@ import nibble.convert.Shape;
 import nibble.convert.StopSignal;
 import nibble.convert.StoredTensor;
 import nibble.convert.TensorNames;
+import nibble.convert.gguf.GgufNames;
 import nibble.convert.gguf.GgufPlan;
 import nibble.convert.gguf.GgufType;
 import nibble.convert.gguf.RopeFactors;
@@ -127,6 +130,7 @@ public final class GgufExporter {
                 items.size(),
                 List.of(),
                 List.of(),
+                MetadataOf.notes(config),
                 (System.nanoTime() - start) / 1e9);
     }
 
@@ -152,13 +156,21 @@ public final class GgufExporter {
         }
         for (int layer = 0; layer < config.layers(); layer++) {
             String block = "blk." + layer + ".";
-            items.add(vector(block + "attn_norm.weight", TensorNames.inputNorm(layer)));
-            items.add(vector(block + "ffn_norm.weight", TensorNames.postAttentionNorm(layer)));
-            for (LlamaLinear linear : LlamaLinear.values()) {
-                items.add(linear(tensorName(linear, layer), linear, layer));
+            items.add(norm(block + "attn_norm.weight", TensorNames.inputNorm(layer)));
+            items.add(norm(block + "ffn_norm.weight", TensorNames.postAttentionNorm(layer)));
+            if (config.architecture().normalizesHeads()) {
+                items.add(norm(block + "attn_q_norm.weight", TensorNames.queryNorm(layer)));
+                items.add(norm(block + "attn_k_norm.weight", TensorNames.keyNorm(layer)));
+            }
+            for (LinearModule module : config.modules()) {
+                items.add(linear(tensorName(module, layer), module, layer));
+                for (LlamaLinear part : module.parts()) {
+                    config.bias(part, layer)
+                            .ifPresent(bias -> items.add(bias(block + GgufNames.bias(part), bias.name(), part)));
+                }
             }
         }
-        items.add(vector("output_norm.weight", TensorNames.FINAL_NORM));
+        items.add(norm("output_norm.weight", TensorNames.FINAL_NORM));
         if (!config.tiedEmbeddings()) {
             items.add(matrix("output.weight", TensorNames.HEAD, isExact() ? GgufType.F16 : mix.head(config)));
         }
@@ -166,17 +178,8 @@ public final class GgufExporter {
     }
 
     /** GGUF's name of a linear's weight, as {@code blk.0.attn_q.weight}. */
-    public static String tensorName(LlamaLinear linear, int layer) {
-        String name = switch (linear) {
-            case Q -> "attn_q";
-            case K -> "attn_k";
-            case V -> "attn_v";
-            case O -> "attn_output";
-            case GATE -> "ffn_gate";
-            case UP -> "ffn_up";
-            case DOWN -> "ffn_down";
-        };
-        return "blk." + layer + "." + name + ".weight";
+    public static String tensorName(LinearModule module, int layer) {
+        return "blk." + layer + "." + GgufNames.linear(module) + ".weight";
     }
 
     /** Whether codes and scales are kept, and then the tensors that are not 4-bit too. */
@@ -184,13 +187,46 @@ public final class GgufExporter {
         return mix == GgufMix.Q4_1 && config.quantization().isPresent();
     }
 
-    private Item vector(String name, String from) {
+    /** A norm is its gain in GGUF, whatever the checkpoint stores. */
+    private Item norm(String name, String from) {
+        float offset = config.architecture().normOffset();
+        return vector(name, from, values -> {
+            for (int i = 0; i < values.length; i++) {
+                values[i] += offset;
+            }
+            return values;
+        });
+    }
+
+    private Item bias(String name, String from, LlamaLinear linear) {
+        return vector(name, from, values -> interleaves(linear) ? interleaved(values) : values);
+    }
+
+    private float[] interleaved(float[] halves) {
+        float[] result = new float[halves.length];
+        for (int i = 0; i < halves.length; i++) {
+            result[i] = halves[(int) HeadRows.halves(i, config.headDim())];
+        }
+        return result;
+    }
+
+    private Item vector(String name, String from, UnaryOperator<float[]> change) {
         StoredTensor stored = source.stored(from).orElseThrow();
         Shape shape = stored.spec().shape();
+        WeightRows rows = (row, into) -> {
+            checked(WeightRows.of(stored), from).read(row, into);
+            System.arraycopy(change.apply(into.clone()), 0, into, 0, into.length);
+        };
         return new Item(
                 new GgufPlan.Entry(name, GgufType.F32, shape),
                 List.of(from),
-                () -> encoder(GgufType.F32, shape, null, checked(WeightRows.of(stored), from)));
+                () -> encoder(GgufType.F32, shape, null, rows));
+    }
+
+    /** Whether the rows of a linear are reordered. */
+    private boolean interleaves(LlamaLinear linear) {
+        return (linear == LlamaLinear.Q || linear == LlamaLinear.K)
+                && GgufNames.interleavesHeads(config.architecture());
     }
 
     private Item matrix(String name, String from, GgufType type) {
@@ -202,24 +238,24 @@ public final class GgufExporter {
                 () -> encoder(type, shape, null, checked(WeightRows.of(stored), from)));
     }
 
-    private Item linear(String name, LlamaLinear linear, int layer) {
-        GgufType type = mix.linear(linear, layer, config);
-        Shape shape = Shape.of(config.outFeatures(linear), config.inFeatures(linear));
+    private Item linear(String name, LinearModule module, int layer) {
+        GgufType type = mix.linear(module, layer, config);
+        Shape shape = Shape.of(config.outFeatures(module), config.inFeatures(module));
         float @Nullable [] columns =
-                importance.map(found -> found.columns(name, config.inFeatures(linear))).orElse(null);
-        String module = linear.module(layer) + ".";
+                importance.map(found -> found.columns(name, config.inFeatures(module))).orElse(null);
+        String prefix = module.name(layer) + ".";
         List<String> sources = source.names().stream()
-                .filter(from -> from.startsWith(module) && !from.endsWith(".bias"))
+                .filter(from -> from.startsWith(prefix) && !from.endsWith(".bias"))
                 .toList();
-        return new Item(new GgufPlan.Entry(name, type, shape), sources, () -> body(linear, layer, type, shape, columns));
+        return new Item(new GgufPlan.Entry(name, type, shape), sources, () -> body(module, layer, type, shape, columns));
     }
 
     private Body body(
-            LlamaLinear linear, int layer, GgufType type, Shape shape, float @Nullable [] columns) {
-        boolean heads = linear == LlamaLinear.Q || linear == LlamaLinear.K;
-        String module = linear.module(layer);
+            LinearModule module, int layer, GgufType type, Shape shape, float @Nullable [] columns) {
+        // Where heads are reordered no linears are fused.
+        boolean heads = !module.isFused() && interleaves(module.parts().getFirst());
         if (config.quantization().isPresent()) {
-            var packed = PackedLinears.read(source, linear, layer);
+            var packed = PackedLinears.read(source, module, layer);
             if (isExact() && type == GgufType.Q4_1 && packed instanceof QuantizedLinear plain) {
                 ExactQ4 exact = new ExactQ4(plain);
                 return (first, count, into) -> {
@@ -232,7 +268,7 @@ public final class GgufExporter {
             }
             return encoder(type, shape, columns, order(WeightRows.of(packed), heads));
         }
-        StoredTensor weight = source.stored(module + ".weight").orElseThrow();
+        StoredTensor weight = source.stored(module.name(layer) + ".weight").orElseThrow();
         return encoder(type, shape, columns, order(checked(WeightRows.of(weight), weight.name()), heads));
     }
 

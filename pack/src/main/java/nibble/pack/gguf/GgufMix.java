@@ -1,8 +1,8 @@
 package nibble.pack.gguf;
 
 import java.util.Optional;
+import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
 import nibble.convert.gguf.GgufType;
 
 /** llama.cpp's named mixes: a base type, and more bits where they help most. Norms are F32 in all of them. */
@@ -66,9 +66,10 @@ public enum GgufMix {
         return fitting(plain ? base : GgufType.Q6_K, config.hiddenSize());
     }
 
-    GgufType linear(LlamaLinear linear, int layer, LlamaConfig config) {
+    GgufType linear(LinearModule module, int layer, LlamaConfig config) {
         GgufType wanted =
-                switch (linear) {
+                switch (module.parts().getFirst()) {
+                    case Q -> module.isFused() ? queryKeyValue() : base;
                     case V -> value(layer, config);
                     case DOWN -> down(layer, config.layers());
                     case O ->
@@ -78,9 +79,19 @@ public enum GgufMix {
                             case Q3_K_L -> GgufType.Q5_K;
                             default -> base;
                         };
-                    case Q, K, GATE, UP -> base;
+                    case K, GATE, UP -> base;
                 };
-        return fitting(wanted, config.inFeatures(linear));
+        return fitting(wanted, config.inFeatures(module));
+    }
+
+    /** Of the fused q, k and v. */
+    private GgufType queryKeyValue() {
+        return switch (this) {
+            case Q3_K_M, Q3_K_L -> GgufType.Q4_K;
+            case Q4_K_M -> GgufType.Q5_K;
+            case Q5_K_M -> GgufType.Q6_K;
+            default -> base;
+        };
     }
 
     private GgufType value(int layer, LlamaConfig config) {

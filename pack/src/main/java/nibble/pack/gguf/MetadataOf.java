@@ -4,6 +4,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
 import java.util.SequencedMap;
+import nibble.convert.Architecture;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
@@ -20,13 +21,17 @@ import nibble.convert.vocabulary.Vocabulary;
 final class MetadataOf {
     private final SequencedMap<String, GgufValue> pairs = new LinkedHashMap<>();
 
-    private MetadataOf() {}
+    private final String architecture;
+
+    private MetadataOf(Architecture architecture) {
+        this.architecture = architecture.ggufName();
+    }
 
     /** @throws BadCheckpointException if the model scales rope in a way that GGUF has no form for */
     static SequencedMap<String, GgufValue> checkpoint(
             Checkpoint source, String name, GgufMix mix, Vocabulary vocabulary, Optional<Importance> importance) {
-        MetadataOf metadata = new MetadataOf();
-        metadata.pairs.put("general.architecture", new Text("llama"));
+        MetadataOf metadata = new MetadataOf(source.config().architecture());
+        metadata.pairs.put("general.architecture", new Text(source.config().architecture().ggufName()));
         metadata.pairs.put("general.name", new Text(name));
         metadata.pairs.put("general.file_type", new U32(mix.fileType()));
         metadata.pairs.put("general.quantization_version", new U32(2));
@@ -38,23 +43,28 @@ final class MetadataOf {
 
     private void model(Checkpoint source) {
         LlamaConfig config = source.config();
-        pairs.put("llama.context_length", new U32(config.maxPositions()));
-        pairs.put("llama.embedding_length", new U32(config.hiddenSize()));
-        pairs.put("llama.block_count", new U32(config.layers()));
-        pairs.put("llama.feed_forward_length", new U32(config.intermediateSize()));
-        pairs.put("llama.attention.head_count", new U32(config.heads()));
-        pairs.put("llama.attention.head_count_kv", new U32(config.kvHeads()));
-        pairs.put("llama.attention.key_length", new U32(config.headDim()));
-        pairs.put("llama.attention.value_length", new U32(config.headDim()));
-        pairs.put("llama.attention.layer_norm_rms_epsilon", new F32((float) config.rmsNormEps()));
-        pairs.put("llama.rope.dimension_count", new U32(config.headDim()));
-        pairs.put("llama.rope.freq_base", new F32((float) config.rope().theta()));
-        pairs.put("llama.vocab_size", new U32(config.vocabularySize()));
+        put("context_length", new U32(contextLength(config)));
+        put("embedding_length", new U32(config.hiddenSize()));
+        put("block_count", new U32(config.layers()));
+        put("feed_forward_length", new U32(config.intermediateSize()));
+        put("attention.head_count", new U32(config.heads()));
+        put("attention.head_count_kv", new U32(config.kvHeads()));
+        put("attention.key_length", new U32(config.headDim()));
+        put("attention.value_length", new U32(config.headDim()));
+        put("attention.layer_norm_rms_epsilon", new F32((float) config.rmsNormEps()));
+        put("rope.dimension_count", new U32(config.headDim()));
+        put("rope.freq_base", new F32((float) config.rope().theta()));
+        put("vocab_size", new U32(config.vocabularySize()));
+        if (config.architecture() == Architecture.PHI3) {
+            put("rope.scaling.original_context_length", new U32(config.maxPositions()));
+            // llama.cpp's converter always writes it; 0 is none.
+            put("attention.sliding_window", new U32(config.window() == LlamaConfig.NO_WINDOW ? 0 : config.window()));
+        }
         switch (config.rope().scaling()) {
             case Rope.None(), Rope.Llama3 _ -> {}
             case Rope.Linear(double factor) -> {
-                pairs.put("llama.rope.scaling.type", new Text("linear"));
-                pairs.put("llama.rope.scaling.factor", new F32((float) factor));
+                put("rope.scaling.type", new Text("linear"));
+                put("rope.scaling.factor", new F32((float) factor));
             }
             case Rope.DynamicNtk _ ->
                 throw new BadCheckpointException(source.folder(), "rope scaling \"dynamic\" has no form in GGUF");
@@ -66,6 +76,27 @@ final class MetadataOf {
         pairs.put("quantize.imatrix.dataset", new Text(String.join(", ", importance.datasets())));
         pairs.put("quantize.imatrix.entries_count", new U32(importance.entries().size()));
         pairs.put("quantize.imatrix.chunks_count", new U32(importance.chunks()));
+    }
+
+    /** As far as a file's reader computes what the model does: llama.cpp's {@code llama} has no window. */
+    private static int contextLength(LlamaConfig config) {
+        return config.architecture() == Architecture.PHI3
+                ? config.maxPositions()
+                : Math.min(config.maxPositions(), config.window());
+    }
+
+    /** What a user should know of the file, in words. */
+    static List<String> notes(LlamaConfig config) {
+        int length = contextLength(config);
+        return length == config.maxPositions()
+                ? List.of()
+                : List.of("the file states a context of " + length + " tokens, not " + config.maxPositions()
+                        + ": attention sees a window of " + config.window() + " tokens, which GGUF's "
+                        + config.architecture().ggufName() + " has no form for");
+    }
+
+    private void put(String key, GgufValue value) {
+        pairs.put(architecture + "." + key, value);
     }
 
     private void tokenizer(Vocabulary vocabulary) {

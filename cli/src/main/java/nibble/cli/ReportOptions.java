@@ -1,0 +1,104 @@
+package nibble.cli;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
+import java.util.Optional;
+import nibble.eval.report.HtmlReport;
+import nibble.eval.report.LayerErrors;
+import nibble.eval.report.MarkdownReport;
+import nibble.eval.report.PerplexityFigure;
+import nibble.eval.report.Report;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** Reports for people, and what goes into them beside the tasks. */
+final class ReportOptions {
+    @Option(names = "--html", paramLabel = "FILE", description = "Write one HTML page with plots, which needs nothing else.")
+    @Nullable
+    Path html;
+
+    @Option(names = "--markdown", paramLabel = "FILE", description = "Write a table for a model card; - is standard output.")
+    @Nullable
+    Path markdown;
+
+    @Option(
+            names = "--quantization-report",
+            paramLabel = "FILE",
+            description = "A checkpoint's quantization_report.json, for the plot of each layer's error.")
+    @Nullable
+    Path quantizationReport;
+
+    @Option(
+            names = "--perplexity",
+            paramLabel = "FILE",
+            arity = "1..*",
+            description = "JSON of 'nibble eval perplexity', the baseline's first; a file's name is the label of its figure.")
+    List<Path> perplexities = List.of();
+
+    boolean asked() {
+        return html != null || markdown != null;
+    }
+
+    /** @throws UsageException if a report could not be written, or a file to read is not there */
+    void check() {
+        for (Path file : perplexities) {
+            require("--perplexity", file);
+        }
+        if (quantizationReport != null) {
+            require("--quantization-report", quantizationReport);
+        }
+        requireFolder("--html", html);
+        requireFolder("--markdown", toStandardOutput() ? null : markdown);
+    }
+
+    private static void require(String option, Path file) {
+        if (!Files.isRegularFile(file)) {
+            throw new UsageException(option + " " + file + ": no such file");
+        }
+    }
+
+    private static void requireFolder(String option, @Nullable Path file) {
+        if (file != null && (file.toAbsolutePath().getParent() == null || !Files.isDirectory(file.toAbsolutePath().getParent()))) {
+            throw new UsageException(option + " " + file + ": no folder " + file.toAbsolutePath().getParent() + "; make it first");
+        }
+    }
+
+    boolean toStandardOutput() {
+        return markdown != null && markdown.toString().equals("-");
+    }
+
+    List<PerplexityFigure> figures() {
+        return perplexities.stream().map(PerplexityFigure::read).toList();
+    }
+
+    Optional<LayerErrors> layers() {
+        return Optional.ofNullable(quantizationReport).map(LayerErrors::read);
+    }
+
+    /** Writes the reports that were asked for, each whole or not at all. */
+    void write(Terminal terminal, Report report) {
+        if (html != null) {
+            write(html, HtmlReport.render(report));
+        }
+        if (toStandardOutput()) {
+            terminal.out().print(MarkdownReport.render(report));
+            terminal.out().flush();
+        } else if (markdown != null) {
+            write(markdown, MarkdownReport.render(report));
+        }
+    }
+
+    private static void write(Path file, String text) {
+        try {
+            Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
+            Files.writeString(temporary, text);
+            Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + ": cannot be written: " + e, e);
+        }
+    }
+}

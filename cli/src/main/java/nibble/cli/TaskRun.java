@@ -1,0 +1,118 @@
+package nibble.cli;
+
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.function.BiConsumer;
+import nibble.convert.Checkpoint;
+import nibble.convert.GenerationConfig;
+import nibble.convert.LlamaConfig;
+import nibble.datasets.TextDataset;
+import nibble.datasets.Tokenizer;
+import nibble.datasets.evaluation.EvaluationData;
+import nibble.engine.Backend;
+import nibble.engine.Llama;
+import nibble.eval.comparison.BaselineDistributions;
+import nibble.eval.comparison.Divergence;
+import nibble.eval.comparison.ModelComparison;
+import nibble.eval.tasks.EvaluatedModel;
+import nibble.eval.tasks.EvaluationOptions;
+import nibble.eval.tasks.EvaluationResult;
+import nibble.eval.tasks.ResultJournal;
+import nibble.eval.tasks.Task;
+import nibble.eval.tasks.TaskEvaluation;
+import org.jspecify.annotations.Nullable;
+
+/** Asks models the same questions, one after the other: only one is loaded at a time. */
+record TaskRun(Terminal terminal, Backend backend, List<Task> tasks, EvaluationOptions options, EvaluationData documents) {
+    /** Windows of this many tokens, or of the model's context where that is shorter, are what papers quote perplexity at. */
+    private static final int DIVERGENCE_CONTEXT = 2048;
+
+    /**
+     * A model to ask.
+     *
+     * @param name as results name it
+     * @param journal results of an earlier run, and where those of this one are kept
+     */
+    record Subject(String name, Path folder, ResultJournal journal) {}
+
+    /** One model's figures. */
+    EvaluationResult measure(Subject subject) {
+        return measure(subject, (_, _) -> {});
+    }
+
+    private EvaluationResult measure(Subject subject, BiConsumer<Llama, Tokenizer> then) {
+        try (Checkpoint checkpoint = Checkpoint.open(subject.folder());
+                Tokenizer tokenizer = ModelTokenizer.open(subject.folder());
+                Llama llama = Llama.load(checkpoint, backend)) {
+            if (subject.journal().entries() > 0) {
+                terminal.note("going on from " + subject.journal().entries() + " documents of an earlier run");
+            }
+            EvaluationResult result;
+            try (Progress progress = new Progress(terminal, "tasks of " + subject.folder())) {
+                result = TaskEvaluation.run(
+                        evaluated(subject, checkpoint, tokenizer, llama), tasks, options, documents, subject.journal(),
+                        (fraction, done, all) -> progress.at(fraction, done + "/" + all + " documents"));
+            }
+            then.accept(llama, tokenizer);
+            return result;
+        }
+    }
+
+    /**
+     * Both models' figures and what lies between them.
+     *
+     * @param windows of the text that next-token distributions are compared on; 0 for none
+     * @param folder where the baseline's distributions may be kept meanwhile
+     */
+    ModelComparison compare(Subject baseline, Subject model, int windows, Path folder) {
+        BaselineDistributions[] kept = new BaselineDistributions[1];
+        Divergence[] divergence = new Divergence[1];
+        try {
+            EvaluationResult before = measure(baseline, (llama, tokenizer) -> {
+                if (windows > 0) {
+                    kept[0] = distributions(llama, tokenizer, windows, folder);
+                }
+            });
+            EvaluationResult after = measure(model, (llama, tokenizer) -> {
+                if (windows > 0) {
+                    divergence[0] = divergence(kept[0], llama, tokenizer);
+                }
+            });
+            return ModelComparison.of(before, after, divergence[0]);
+        } finally {
+            @Nullable BaselineDistributions file = kept[0];
+            if (file != null) {
+                file.close();
+            }
+        }
+    }
+
+    private BaselineDistributions distributions(Llama llama, Tokenizer tokenizer, int windows, Path folder) {
+        int context = Math.min(DIVERGENCE_CONTEXT, llama.contextTokens());
+        try (Progress progress = new Progress(terminal, "baseline's distributions")) {
+            return BaselineDistributions.of(
+                    llama::logits, tokenizer, TextDataset.wikitext2Test(), context, windows, folder, done -> progress.at(done, ""));
+        }
+    }
+
+    private Divergence divergence(BaselineDistributions baseline, Llama llama, Tokenizer tokenizer) {
+        try (Progress progress = new Progress(terminal, "divergence")) {
+            return baseline.of(llama::logits, tokenizer, done -> progress.at(done, ""));
+        }
+    }
+
+    private EvaluatedModel evaluated(Subject subject, Checkpoint checkpoint, Tokenizer tokenizer, Llama llama) {
+        LlamaConfig config = checkpoint.config();
+        Set<Integer> stops = new HashSet<>(config.eosIds());
+        stops.addAll(GenerationConfig.of(checkpoint.folder()).eosIds());
+        int[] leading = tokenizer.encode("", true);
+        if (options.bos() && leading.length != 1) {
+            throw new UsageException("--bos: the tokenizer of " + subject.name() + " has no BOS id");
+        }
+        int eos = config.eosIds().stream().findFirst().orElse(leading.length == 1 ? leading[0] : 0);
+        return new EvaluatedModel(
+                subject.name(), backend.description(), llama, tokenizer, leading.length == 1 ? leading[0] : eos, eos, stops);
+    }
+}

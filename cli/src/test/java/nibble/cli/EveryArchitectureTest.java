@@ -1,0 +1,150 @@
+package nibble.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Every command that reads a checkpoint, on a tiny random model of every architecture. */
+class EveryArchitectureTest {
+    private static final Path MODELS =
+            Path.of(System.getProperty("nibble.root"), "convert", "src", "test", "resources", "architectures");
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    private Path folder;
+
+    private Path model(String name) throws IOException {
+        Path model = Files.createDirectory(folder.resolve(name));
+        for (String file : List.of("config.json", "model.safetensors")) {
+            Files.copy(MODELS.resolve(name).resolve(file), model.resolve(file));
+        }
+        Files.copy(MODELS.resolve("tokenizer.json"), model.resolve("tokenizer.json"));
+        Files.writeString(
+                model.resolve("tokenizer_config.json"), "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_bos_token\":false}");
+        Files.writeString(folder.resolve("text.txt"), "The nibble is four bits, and four bits are enough. ".repeat(40));
+        return model;
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"})
+    void is_quantized_verified_converted_and_measured(String name) throws IOException {
+        Path model = model(name);
+        Path awq = folder.resolve("awq");
+        run("quantize", model, awq, "--group-size", "32", "--samples", "4", "--seq-len", "32",
+                "--calibration", folder.resolve("text.txt"));
+
+        Set<String> expected = new TreeSet<>();
+        for (String tensor : tensors(model)) {
+            if (tensor.endsWith("_proj.weight")) {
+                String module = tensor.substring(0, tensor.length() - ".weight".length());
+                expected.addAll(List.of(module + ".qweight", module + ".qzeros", module + ".scales"));
+            } else {
+                expected.add(tensor);
+            }
+        }
+        assertThat(tensors(awq)).isEqualTo(expected);
+        assertSameConfig(model, awq);
+        run("verify", awq, "--against", model);
+        run("card", awq, "--repo", "org/" + name + "-AWQ");
+        String type = JSON.readTree(model.resolve("config.json").toFile()).get("model_type").asText();
+        assertThat(awq.resolve("README.md")).content().contains("model_type: \"" + type + "\"");
+        JsonNode plan = json("plan", model, "--group-size", "32", "--json", "-");
+        assertThat(plan.get("weight_file_bytes").asLong()).isEqualTo(Files.size(awq.resolve("model.safetensors")));
+
+        // Random weights of this size lose much by 4 bits; what is lost is a share of the logits, not all of them.
+        double original = perplexity(model);
+        double quantized = perplexity(awq);
+        assertThat(quantized).isBetween(original / 2, original * 2).isNotEqualTo(original);
+        Path dense = folder.resolve("dense");
+        run("convert", awq, dense, "--to", "safetensors");
+        assertThat(tensors(dense)).isEqualTo(tensors(model));
+        assertThat(perplexity(dense)).isEqualTo(quantized);
+        Path gptq = folder.resolve("gptq");
+        run("convert", awq, gptq, "--to", "gptq");
+        Path back = folder.resolve("back");
+        run("convert", gptq, back, "--to", "awq");
+        assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(awq.resolve("model.safetensors"));
+
+        Path gguf = folder.resolve("gguf");
+        run("convert", model, gguf, "--to", "gguf", "--type", "F16");
+        if (!name.equals("mistral")) {
+            // Gemma's norms, stored less one, are sums there.
+            assertThat(perplexity(gguf)).isCloseTo(original, within(1e-6 * original));
+        }
+        run("generate", awq, "--prompt", "The ", "--max-new-tokens", "4");
+    }
+
+    @Test
+    void a_window_that_gguf_has_no_form_for_ends_the_context_and_is_said() throws IOException {
+        Path model = model("mistral");
+        Path gguf = folder.resolve("gguf");
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run("convert", model.toString(), gguf.toString(), "--to", "gguf", "--type", "F16"))
+                .isEqualTo(ExitCode.DONE);
+        assertThat(terminal.out()).contains("context of 7 tokens, not 64", "window of 7");
+        assertThat(perplexity(gguf, "7")).isEqualTo(perplexity(model, "7"));
+    }
+
+    @Test
+    void other_architectures_are_refused_by_name_with_what_is_supported() throws IOException {
+        Path model = model("mistral");
+        ObjectNode config = (ObjectNode) JSON.readTree(model.resolve("config.json").toFile());
+        config.putArray("architectures").add("MixtralForCausalLM");
+        config.put("model_type", "mixtral");
+        Files.writeString(model.resolve("config.json"), config.toString());
+        for (String command : List.of("inspect", "plan")) {
+            TerminalCapture terminal = new TerminalCapture();
+            assertThat(terminal.run(command, model.toString())).isEqualTo(ExitCode.BAD_INPUT);
+            assertThat(terminal.err())
+                    .contains("MixtralForCausalLM", "mixture of experts", "supported: LlamaForCausalLM, MistralForCausalLM");
+        }
+    }
+
+    private static void assertSameConfig(Path model, Path quantized) throws IOException {
+        ObjectNode expected = (ObjectNode) JSON.readTree(model.resolve("config.json").toFile());
+        ObjectNode found = (ObjectNode) JSON.readTree(quantized.resolve("config.json").toFile());
+        assertThat(found.remove("quantization_config").get("quant_method").asText()).isEqualTo("awq");
+        assertThat(found).isEqualTo(expected);
+    }
+
+    private static Set<String> tensors(Path model) throws IOException {
+        return new TreeSet<>(json("inspect", model, "--json", "-").get("tensors").findValuesAsText("name"));
+    }
+
+    private double perplexity(Path model) throws IOException {
+        return perplexity(model, "48");
+    }
+
+    private double perplexity(Path model, String context) throws IOException {
+        return json("eval", "perplexity", model, "--dataset", folder.resolve("text.txt"), "--context", context, "--windows", "2",
+                        "--json", "-")
+                .get("perplexity")
+                .asDouble();
+    }
+
+    private static JsonNode json(Object... arguments) throws IOException {
+        return JSON.readTree(run(arguments));
+    }
+
+    private static String run(Object... arguments) {
+        TerminalCapture terminal = new TerminalCapture();
+        String[] words = Stream.of(arguments).map(Object::toString).toArray(String[]::new);
+        assertThat(terminal.run(words)).as("%s%n%s%s", List.of(words), terminal.err(), terminal.out()).isEqualTo(ExitCode.DONE);
+        return terminal.out();
+    }
+}

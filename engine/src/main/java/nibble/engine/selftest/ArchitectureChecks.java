@@ -1,0 +1,142 @@
+package nibble.engine.selftest;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.BiConsumer;
+import nibble.engine.AttentionShape;
+import nibble.engine.Backend;
+import nibble.engine.Matrix;
+import nibble.engine.ReferenceBackend;
+
+/** The operations that only some architectures need: norms of heads, biases, scaled embeddings, GELU, windows of attention. */
+final class ArchitectureChecks {
+    /** Unit roundoff of fp32. */
+    private static final double U = 0x1p-24;
+    /** Relative error of a fast exp, with some air. */
+    private static final double EXP_ERROR = 1e-6;
+
+    private final ReferenceBackend reference = new ReferenceBackend();
+    private final Backend backend;
+    /** Unit roundoff of activations. */
+    private final double activation;
+
+    private final Operands operands = new Operands(11);
+
+    /** @param activation unit roundoff of the backend's activations */
+    ArchitectureChecks(Backend backend, double activation) {
+        this.backend = backend;
+        this.activation = activation;
+    }
+
+    List<Check> run() {
+        return List.of(headNorms(), biases(), scales(), geglu(), windows());
+    }
+
+    /** Both backends' results of an operation in place, the reference's first. */
+    private float[][] inPlace(float[] x, int rows, int columns, BiConsumer<Backend, Matrix> operation) {
+        float[][] results = new float[2][];
+        for (int b = 0; b < 2; b++) {
+            Backend side = b == 0 ? reference : backend;
+            try (Matrix matrix = side.upload(x, rows, columns)) {
+                operation.accept(side, matrix);
+                results[b] = side.download(matrix);
+            }
+        }
+        return results;
+    }
+
+    private Check headNorms() {
+        Comparison comparison = new Comparison("rmsNormHeads");
+        // rows, heads, head size
+        for (int[] s : new int[][] {{1, 1, 2}, {3, 5, 18}, {101, 4, 64}, {7, 8, 128}, {2, 3, 300}}) {
+            float[] gain = operands.norm(s[2]);
+            float[][] results = inPlace(
+                    operands.values(s[0] * s[1] * s[2]), s[0], s[1] * s[2], (side, x) -> side.rmsNormHeads(x, gain, 1e-6));
+            comparison.compare(
+                    Arrays.toString(s),
+                    results[1],
+                    results[0],
+                    i -> ((s[2] / 2.0 + 8) * U + activation) * Math.abs(results[0][i]) + 1e-7);
+        }
+        return comparison.result();
+    }
+
+    private Check biases() {
+        Comparison comparison = new Comparison("addBias");
+        for (int[] s : new int[][] {{1, 1}, {3, 37}, {101, 331}, {2, 4096}}) {
+            float[] bias = operands.values(s[1]);
+            float[][] results = inPlace(operands.values(s[0] * s[1]), s[0], s[1], (side, x) -> side.addBias(bias, x));
+            comparison.compare(
+                    Arrays.toString(s), results[1], results[0], i -> (U + activation) * Math.abs(results[0][i]) + 1e-7);
+        }
+        return comparison.result();
+    }
+
+    private Check scales() {
+        Comparison comparison = new Comparison("scale");
+        for (int[] s : new int[][] {{1, 1}, {3, 37}, {2, 20011}}) {
+            float[][] results = inPlace(
+                    operands.values(s[0] * s[1]), s[0], s[1], (side, x) -> side.scale(x, (float) Math.sqrt(3072)));
+            comparison.compare(
+                    Arrays.toString(s), results[1], results[0], i -> (U + activation) * Math.abs(results[0][i]) + 1e-7);
+        }
+        return comparison.result();
+    }
+
+    private Check geglu() {
+        Comparison comparison = new Comparison("geglu");
+        for (int[] s : new int[][] {{1, 1}, {3, 37}, {101, 331}, {2, 20011}}) {
+            float[] gate = operands.values(s[0] * s[1]);
+            float[] up = operands.values(s[0] * s[1]);
+            gate[0] = 40; // exp(-2z) leaves the range of floats on either side
+            gate[gate.length / 2] = -40;
+            float[][] results = inPlace(up, s[0], s[1], (side, x) -> {
+                try (Matrix g = side.upload(gate, s[0], s[1])) {
+                    side.geglu(g, x, x);
+                }
+            });
+            comparison.compare(Arrays.toString(s), results[1], results[0], i -> {
+                double x = gate[i];
+                // A relative error of 5 u in the exponent 2z is an absolute one, which exp makes relative again.
+                double exponent = 2 * Math.sqrt(2 / Math.PI) * Math.abs(x + 0.044715 * x * x * x);
+                double relative = 4 * EXP_ERROR + 5 * U * Math.min(exponent, 90) + activation;
+                return relative * Math.abs(results[0][i]) + 1e-7;
+            });
+        }
+        return comparison.result();
+    }
+
+    private Check windows() {
+        Comparison comparison = new Comparison("attention with a window");
+        // heads, kv heads, head size, sequences, queries, first position, window
+        int[][] cases = {{4, 2, 24, 1, 3, 5, 1}, {6, 2, 8, 1, 70, 0, 7}, {2, 2, 64, 1, 331, 0, 64}, {3, 1, 40, 2, 5, 300, 129},
+            {4, 4, 128, 1, 266, 259, 200}, {8, 1, 64, 3, 193, 0, 192}, {2, 1, 96, 1, 1100, 0, 513}, {2, 1, 128, 2, 1, 640, 63},
+            {1, 1, 256, 1, 165, 3, 33}, {2, 1, 64, 1, 50, 0, 50}};
+        for (int[] c : cases) {
+            AttentionShape shape = new AttentionShape(c[0], c[1], c[2], c[6]);
+            int sequences = c[3];
+            int rows = sequences * c[4];
+            int keys = c[4] + c[5];
+            float[] k = operands.values(sequences * keys * shape.keyColumns());
+            float[] v = operands.values(k.length);
+            float[] q = operands.values(rows * shape.queryColumns());
+            float[][] results = inPlace(q, rows, shape.queryColumns(), (side, x) -> {
+                try (Matrix query = side.upload(q, rows, shape.queryColumns());
+                        Matrix key = side.upload(k, sequences * keys, shape.keyColumns());
+                        Matrix value = side.upload(v, sequences * keys, shape.keyColumns())) {
+                    side.attention(shape, sequences, query, c[5], key, value, x);
+                }
+            });
+            double largest = 0;
+            for (float value : v) {
+                largest = Math.max(largest, Math.abs(value));
+            }
+            // As in attention without a window.
+            double scoreError = (c[2] + 3) * U * 4 * Math.sqrt(c[2]);
+            double halves = activation > U ? 3 * activation : 0;
+            double bound = (2 * (scoreError + EXP_ERROR) + (c[6] + 4) * U + halves) * largest;
+            comparison.compare(Arrays.toString(c), results[1], results[0], _ -> bound);
+        }
+        return comparison.result();
+    }
+}

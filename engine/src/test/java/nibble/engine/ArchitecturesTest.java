@@ -1,0 +1,103 @@
+package nibble.engine;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import nibble.convert.Checkpoint;
+import nibble.convert.SafetensorsFile;
+import nibble.convert.TensorView;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * A tiny random model of every architecture against transformers' logits in fp64; convert/src/test/scripts/architectures.py
+ * made both.
+ */
+public class ArchitecturesTest {
+    private static final Path FOLDER = Path.of("..", "convert", "src", "test", "resources", "architectures");
+    private static final List<String> MODELS =
+            List.of("smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma");
+
+    /** What a model must give. */
+    public record Expected(int[] ids, float[] logits, float fp32Error) {
+        public static Expected of(String model) {
+            try (Arena arena = Arena.ofConfined()) {
+                SafetensorsFile file = SafetensorsFile.open(folder(model).resolve("expected.safetensors"), arena);
+                TensorView ids = file.tensor("ids");
+                TensorView logits = file.tensor("logits");
+                float[] values = new float[(int) logits.shape().elements()];
+                WeightRows.read(logits, 0, values, 0, values.length);
+                float[] error = new float[1];
+                WeightRows.read(file.tensor("fp32_error"), 0, error, 0, 1);
+                int[] tokens = Arrays.stream(ids.data().toArray(ValueLayout.JAVA_LONG_UNALIGNED))
+                        .mapToInt(Math::toIntExact)
+                        .toArray();
+                return new Expected(tokens, values, error[0]);
+            }
+        }
+    }
+
+    public static Path folder(String model) {
+        return FOLDER.resolve(model);
+    }
+
+    static Stream<Arguments> modelsAndBackends() {
+        return MODELS.stream().flatMap(model -> Stream.of("reference", "cpu").map(device -> Arguments.of(model, device)));
+    }
+
+    /**
+     * fp32 sums in another order are as far from fp64 as transformers' own, give or take a small factor. That is 4e-5 at most
+     * here, while each architecture's own part moves logits by more than 2.
+     */
+    @ParameterizedTest
+    @MethodSource("modelsAndBackends")
+    void logits_are_those_of_transformers(String model, String device) {
+        Expected expected = Expected.of(model);
+        assertThat(expected.fp32Error).isLessThan(5e-5f);
+        try (Checkpoint checkpoint = Checkpoint.open(folder(model));
+                Backend backend = Backends.open(device, 2);
+                Llama llama = Llama.load(checkpoint, backend)) {
+            assertClose(llama.logits(expected.ids), expected.logits, 4 * expected.fp32Error);
+        }
+    }
+
+    /** A token at a time and a prompt in pieces, longer than the windows of 7 and 9. */
+    @ParameterizedTest
+    @MethodSource("modelsAndBackends")
+    void decoding_with_a_cache_gives_the_same_logits(String model, String device) {
+        Expected expected = Expected.of(model);
+        int vocabulary = expected.logits.length / expected.ids.length;
+        try (Checkpoint checkpoint = Checkpoint.open(folder(model));
+                Backend backend = Backends.open(device, 2);
+                Llama llama = Llama.load(checkpoint, backend);
+                Session session = llama.session(expected.ids.length)) {
+            int done = 0;
+            for (int piece : new int[] {3, 1, 1, 8, 1, 2, 7, 1}) {
+                float[] last = session.append(Arrays.copyOfRange(expected.ids, done, done + piece));
+                done += piece;
+                assertClose(
+                        last,
+                        Arrays.copyOfRange(expected.logits, (done - 1) * vocabulary, done * vocabulary),
+                        4 * expected.fp32Error);
+            }
+            assertThat(done).isEqualTo(expected.ids.length);
+        }
+    }
+
+    private static void assertClose(float[] found, float[] expected, float bound) {
+        assertThat(found).hasSameSizeAs(expected);
+        double worst = 0;
+        for (int i = 0; i < expected.length; i++) {
+            // Written so that NaN is the worst of all.
+            double error = Math.abs(found[i] - expected[i]);
+            worst = error <= worst ? worst : error;
+        }
+        assertThat(worst).isLessThanOrEqualTo(bound);
+    }
+}

@@ -1,0 +1,99 @@
+package nibble.pack.gguf;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import nibble.convert.Architecture;
+import nibble.convert.Checkpoint;
+import nibble.convert.TensorSpec;
+import nibble.convert.gguf.GgufFile;
+import nibble.convert.gguf.GgufType;
+import nibble.pack.WeightReader;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** GGUF files of every architecture. src/test/scripts/gguf_architectures.py compares the same files by the gguf package. */
+class GgufArchitecturesTest {
+    private static final Path MODELS = Path.of(System.getProperty("nibble.root", ".."))
+            .resolve("convert/src/test/resources/architectures");
+    private static final String SEVEN =
+            "attn_norm.weight ffn_norm.weight attn_q.weight attn_k.weight attn_v.weight attn_output.weight ffn_gate.weight"
+                    + " ffn_up.weight ffn_down.weight ";
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    private Path temp;
+
+    private Path export(String name, GgufMix mix) throws IOException {
+        Path model = Files.createDirectory(temp.resolve(name));
+        for (String file : List.of("config.json", "model.safetensors")) {
+            Files.copy(MODELS.resolve(name).resolve(file), model.resolve(file));
+        }
+        Files.copy(MODELS.resolve("tokenizer.json"), model.resolve("tokenizer.json"));
+        Path out = temp.resolve("out");
+        try (Checkpoint source = Checkpoint.open(model)) {
+            GgufExporter.export(source, out, mix, 2, _ -> {});
+        }
+        return out.resolve(name + "-" + mix + ".gguf");
+    }
+
+    /** The lists are the gguf package's for the architecture. */
+    @ParameterizedTest
+    @CsvSource({
+        "smollm, LLAMA, ''",
+        "llama-bias, LLAMA, attn_q.bias attn_k.bias attn_v.bias attn_output.bias",
+        "mistral, LLAMA, ''",
+        "qwen2, QWEN2, attn_q.bias attn_k.bias attn_v.bias",
+        "qwen3, QWEN3, attn_q_norm.weight attn_k_norm.weight",
+        "phi3, PHI3, attn_norm.weight ffn_norm.weight attn_qkv.weight attn_output.weight ffn_up.weight ffn_down.weight",
+        "gemma, GEMMA, ''"
+    })
+    void names_are_llama_cpps_and_read_back_as_the_same_numbers(String name, Architecture readAs, String inLayer)
+            throws IOException {
+        Path file = export(name, GgufMix.F16);
+        Set<String> expected = new TreeSet<>(Set.of("token_embd.weight", "output_norm.weight"));
+        for (int layer = 0; layer < 2; layer++) {
+            for (String tensor : ((name.equals("phi3") ? "" : SEVEN) + inLayer).trim().split(" ")) {
+                expected.add("blk." + layer + "." + tensor);
+            }
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            Set<String> found = new TreeSet<>(GgufFile.open(file, arena).tensors().keySet());
+            found.remove("output.weight");
+            assertThat(found).isEqualTo(expected);
+        }
+        try (Checkpoint source = Checkpoint.open(MODELS.resolve(name));
+                Checkpoint read = Checkpoint.open(file)) {
+            assertThat(read.config().architecture()).isEqualTo(readAs);
+            assertThat(read.config().biases()).isEqualTo(source.config().biases());
+            assertThat(read.config().headDim()).isEqualTo(source.config().headDim());
+            assertThat(read.config().rope()).isEqualTo(source.config().rope());
+            for (TensorSpec spec : source.config().tensors()) {
+                assertThat(WeightReader.floats(read.tensor(spec.name()), file))
+                        .as(spec.name())
+                        .isEqualTo(WeightReader.floats(source.tensor(spec.name()), file));
+            }
+            // llama.cpp's llama has no window; the file says only as much context as needs none.
+            assertThat(Math.min(read.config().maxPositions(), read.config().window()))
+                    .isEqualTo(Math.min(source.config().maxPositions(), source.config().window()));
+        }
+    }
+
+    /** Rows of 32 take the type with blocks of 32 that stands for the K type: Q5_1 for Q5_K, Q5_0 for Q4_K. */
+    @Test
+    void fused_tensors_have_types_of_their_own_in_a_mix() throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            var tensors = GgufFile.open(export("phi3", GgufMix.Q4_K_M), arena).tensors();
+            assertThat(tensors.get("blk.0.attn_qkv.weight").type()).isEqualTo(GgufType.Q5_1);
+            assertThat(tensors.get("blk.0.ffn_up.weight").type()).isEqualTo(GgufType.Q5_0);
+        }
+    }
+}
