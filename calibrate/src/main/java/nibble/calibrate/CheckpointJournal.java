@@ -7,8 +7,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
+import nibble.convert.Fingerprint;
 import nibble.convert.FreeSpace;
+import nibble.convert.JournalFile;
 import nibble.convert.OutputException;
+import nibble.convert.ResumeException;
 import nibble.convert.Sha256;
 import nibble.convert.UnfinishedOutput;
 import nibble.engine.Workers;
@@ -37,7 +40,7 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
     private final QuantizationJob job;
     private final AwqCheckpointPlan plan;
     private final UnfinishedOutput output;
-    private final JournalFile file;
+    private final JournalFile<JournalEntry> file;
     private final AwqCheckpointWriter writer;
     private final List<Durable> durable = new ArrayList<>();
     private @Nullable SavedStream stream;
@@ -47,7 +50,7 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
             QuantizationJob job,
             AwqCheckpointPlan plan,
             UnfinishedOutput output,
-            JournalFile file,
+            JournalFile<JournalEntry> file,
             AwqCheckpointWriter writer) {
         this.job = job;
         this.plan = plan;
@@ -68,8 +71,8 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
         UnfinishedOutput output = UnfinishedOutput.open(out, resume);
         @Nullable CheckpointJournal journal = null;
         try {
-            JournalFile file = JournalFile.read(output.state().resolve(FILE));
-            JobFingerprint fingerprint = JobFingerprint.of(job, devices.members().getFirst().arithmetic());
+            JournalFile<JournalEntry> file = JournalFile.read(output.state().resolve(FILE), JournalEntry.class);
+            Fingerprint fingerprint = JobFingerprint.of(job, devices.members().getFirst().arithmetic());
             refuseOther(output.state(), fingerprint, file);
             AwqCheckpointWriter writer = AwqCheckpointWriter.keeping(job.source(), output.path(), plan);
             journal = new CheckpointJournal(job, plan, output, file, writer);
@@ -79,7 +82,7 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
             if (journal != null) {
                 journal.close();
             }
-            boolean worthKeeping = JournalFile.read(output.state().resolve(FILE)).entries().stream()
+            boolean worthKeeping = JournalFile.read(output.state().resolve(FILE), JournalEntry.class).entries().stream()
                     .anyMatch(JournalEntry.Layer.class::isInstance);
             if (worthKeeping || e instanceof ResumeException) {
                 output.close();
@@ -90,7 +93,7 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
         }
     }
 
-    private static void refuseOther(Path state, JobFingerprint fingerprint, JournalFile file) {
+    private static void refuseOther(Path state, Fingerprint fingerprint, JournalFile<JournalEntry> file) {
         if (file.entries().isEmpty() || !(file.entries().getFirst() instanceof JournalEntry.Start start)) {
             return;
         }
@@ -98,7 +101,7 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
             throw new ResumeException(
                     state, List.of("format of the journal: found " + start.journalFormat() + ", expected " + FORMAT));
         }
-        List<String> differences = fingerprint.differencesFrom(new JobFingerprint(start.fingerprint()));
+        List<String> differences = fingerprint.differencesFrom(new Fingerprint(start.fingerprint()));
         if (!differences.isEmpty()) {
             throw new ResumeException(state, differences);
         }

@@ -12,6 +12,10 @@ import nibble.convert.Checkpoint;
 import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
 import nibble.convert.OutputException;
+import nibble.convert.QuantizedFormat;
+import nibble.convert.ResumeException;
+import nibble.convert.StopSignal;
+import nibble.convert.StoppedException;
 import nibble.convert.TensorNames;
 import nibble.convert.UnfinishedOutput;
 import nibble.datasets.TokenBlocks;
@@ -21,7 +25,7 @@ import nibble.pack.AwqCheckpointPlan;
 import nibble.pack.AwqCheckpointWriter;
 import nibble.pack.PackedTensor;
 
-/** From a checkpoint to an AWQ checkpoint on disk. */
+/** From a checkpoint to a quantized checkpoint on disk. */
 public final class CheckpointQuantizer {
     /** The report's name in the output folder. It holds no wall times: the same inputs give the same bytes. */
     public static final String REPORT = "quantization_report.json";
@@ -76,7 +80,8 @@ public final class CheckpointQuantizer {
             return read(out.resolve(REPORT));
         }
         AwqCheckpointPlan plan =
-                AwqCheckpointPlan.of(job.source().config(), job.options().spec(), job.options().maxShardBytes());
+                AwqCheckpointPlan.of(
+                job.source().config(), job.options().format(), job.options().spec(), job.options().maxShardBytes());
         CheckpointJournal journal = CheckpointJournal.open(job, out, plan, devices, resume, listener::note);
         int layers = job.source().config().layers();
         boolean keep = false;
@@ -89,7 +94,8 @@ public final class CheckpointQuantizer {
                                 : "resuming after layer " + done + " of " + layers);
             }
             QuantizationReport report =
-                    Quantizer.run(job, devices, packer(job.source().config()), journal, listener, stop);
+                    Quantizer.run(
+                            job, devices, packer(job.source().config(), job.options().format()), journal, listener, stop);
             journal.commit(report);
             return report;
         } catch (ResumeException e) {
@@ -119,17 +125,18 @@ public final class CheckpointQuantizer {
                         + "; run the same command with --resume to go on";
     }
 
-    /** All tensors of a layer in the AWQ layout. */
-    public static LayerPacker packer(LlamaConfig config) {
-        return (layer, quantized) -> pack(config, layer, quantized);
+    /** All tensors of a layer, linears in the layout of {@code format}. */
+    public static LayerPacker packer(LlamaConfig config, QuantizedFormat format) {
+        return (layer, quantized) -> pack(config, format, layer, quantized);
     }
 
-    private static List<PackedTensor> pack(LlamaConfig config, int layer, QuantizedLayer quantized) {
+    private static List<PackedTensor> pack(
+            LlamaConfig config, QuantizedFormat format, int layer, QuantizedLayer quantized) {
         List<PackedTensor> tensors = new ArrayList<>();
         tensors.add(AwqCheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
         tensors.add(AwqCheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
         for (LinearModule module : config.modules()) {
-            tensors.addAll(AwqCheckpointWriter.pack(module, layer, quantized.module(module)));
+            tensors.addAll(AwqCheckpointWriter.pack(format, module, layer, quantized.module(module)));
         }
         quantized.biases().forEach((linear, bias) -> config.bias(linear, layer)
                 .ifPresent(spec -> tensors.add(AwqCheckpointWriter.pack(spec.name(), bias))));

@@ -5,6 +5,8 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import nibble.calibrate.ProgressListener.Stage;
+import nibble.convert.StopSignal;
+import nibble.convert.StoppedException;
 import org.jspecify.annotations.Nullable;
 
 /** Counts the work and wall time of a run, tells the listener, and stops the run where it is asked to. Of one thread. */

@@ -21,6 +21,7 @@ import java.util.stream.Stream;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.OutputException;
+import nibble.convert.StopSignal;
 import nibble.datasets.CalibrationText;
 import nibble.datasets.TextDataset;
 import nibble.datasets.TokenBlocks;

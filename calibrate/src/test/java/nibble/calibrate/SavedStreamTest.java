@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import nibble.convert.Checkpoint;
+import nibble.convert.StopSignal;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
 import nibble.engine.Backends;

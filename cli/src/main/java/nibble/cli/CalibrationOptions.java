@@ -32,6 +32,10 @@ final class CalibrationOptions {
     int sequenceLength = 4096;
 
     TokenBlocks read(Path model) {
+        return read(model, calibration, samples, sequenceLength);
+    }
+
+    static TokenBlocks read(Path model, String calibration, int samples, int sequenceLength) {
         if (samples < 1 || sequenceLength < 2) {
             throw new UsageException("--samples must be at least 1 and --seq-len at least 2");
         }

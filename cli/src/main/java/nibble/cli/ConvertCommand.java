@@ -12,9 +12,11 @@ import nibble.convert.FileSize;
 import nibble.convert.QuantizedFormat;
 import nibble.pack.CheckpointConverter;
 import nibble.pack.CheckpointConverter.Target;
+import nibble.pack.ConversionOptions;
 import nibble.pack.ConversionReport;
 import nibble.pack.gguf.GgufExporter;
 import nibble.pack.gguf.GgufMix;
+import nibble.pack.gguf.Importance;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -24,7 +26,7 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "convert",
         description = "Turns one checkpoint format into another. Between 4-bit formats codes, zeros and scales stay the same."
-                + " OUT appears whole or not at all.",
+                + " OUT appears whole or not at all; an unfinished run waits in a hidden folder beside it for --resume.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class ConvertCommand implements Callable<Integer> {
@@ -61,9 +63,17 @@ final class ConvertCommand implements Callable<Integer> {
     @Option(
             names = "--max-shard-size",
             paramLabel = "SIZE",
-            defaultValue = "10GB",
-            description = "Largest size of an output file, as 5GB or 500MB. Default: ${DEFAULT-VALUE}.")
-    private String maxShardSize = "10GB";
+            description = "Largest size of an output file, as 5GB or 500MB. Default: 10GB, and one file for gguf.")
+    private @Nullable String maxShardSize;
+
+    @Option(
+            names = "--resume",
+            description = "Go on with a run that was stopped, killed or out of disk space. The output is the same to the byte."
+                    + " Everything else must be as it was; --threads may differ.")
+    private boolean resume;
+
+    @Mixin
+    private ImportanceOptions importance = new ImportanceOptions();
 
     @Mixin
     private JsonOption json = new JsonOption();
@@ -75,24 +85,29 @@ final class ConvertCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         json.requireWritable();
-        if (to.equalsIgnoreCase("gguf")) {
-            mix();
-        } else {
+        boolean gguf = to.equalsIgnoreCase("gguf");
+        if (!gguf) {
             target();
         }
-        long shardBytes;
-        try {
-            shardBytes = FileSize.parse(maxShardSize);
-        } catch (IllegalArgumentException e) {
-            throw new UsageException("--max-shard-size " + maxShardSize + ": " + e.getMessage());
-        }
+        importance.check(gguf ? Optional.of(mix()) : Optional.empty());
+        long shardBytes = shardBytes(gguf);
         ConversionReport report;
-        try (Checkpoint checkpoint = Checkpoint.open(source);
-                Progress progress = new Progress(terminal, "converting " + source)) {
-            report = to.equalsIgnoreCase("gguf")
-                    ? GgufExporter.export(checkpoint, out, mix(), threads(), fraction -> progress.at(fraction, ""))
-                    : CheckpointConverter.convert(
-                            checkpoint, out, target(), shardBytes, fraction -> progress.at(fraction, ""));
+        try (StopOnSignal stop = new StopOnSignal(terminal);
+                Checkpoint checkpoint = Checkpoint.open(source)) {
+            Optional<Importance> weights = importance.importance(terminal, source, checkpoint);
+            try (Progress progress = new Progress(terminal, "converting " + source)) {
+                ConversionOptions options = new ConversionOptions(
+                        out,
+                        shardBytes,
+                        importance.threads(),
+                        resume,
+                        stop.signal(),
+                        terminal::note,
+                        fraction -> progress.at(fraction, ""));
+                report = gguf
+                        ? GgufExporter.export(checkpoint, mix(), weights, options)
+                        : CheckpointConverter.convert(checkpoint, target(), options);
+            }
         }
         json.write(terminal, report);
         if (!json.toStandardOutput()) {
@@ -101,15 +116,22 @@ final class ConvertCommand implements Callable<Integer> {
         return ExitCode.DONE;
     }
 
+    private long shardBytes(boolean gguf) {
+        if (maxShardSize == null) {
+            return gguf ? Long.MAX_VALUE : 10_000_000_000L;
+        }
+        try {
+            return FileSize.parse(maxShardSize);
+        } catch (IllegalArgumentException e) {
+            throw new UsageException("--max-shard-size " + maxShardSize + ": " + e.getMessage());
+        }
+    }
+
     private GgufMix mix() {
         return GgufMix.named(type == null ? "" : type)
                 .orElseThrow(() -> new UsageException(
                         "--type " + (type == null ? "is needed for --to gguf" : type) + ": give one of "
                                 + Arrays.toString(GgufMix.values())));
-    }
-
-    private static int threads() {
-        return Runtime.getRuntime().availableProcessors();
     }
 
     private Target target() {

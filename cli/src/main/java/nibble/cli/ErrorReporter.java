@@ -2,10 +2,10 @@ package nibble.cli;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import nibble.calibrate.ResumeException;
-import nibble.calibrate.StoppedException;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.OutputException;
+import nibble.convert.ResumeException;
+import nibble.convert.StoppedException;
 import nibble.convert.hub.HubException;
 import nibble.datasets.BadDatasetException;
 import nibble.engine.DeviceException;

@@ -131,7 +131,7 @@ final class PlanCommand implements Callable<Integer> {
         Quantizer.requireFits(
                 config, Files.isDirectory(model) ? model.resolve("config.json") : model, quantization.spec());
         AwqCheckpointPlan output =
-                AwqCheckpointPlan.of(config, quantization.spec(), quantization.maxShardBytes());
+                AwqCheckpointPlan.of(config, quantization.format(), quantization.spec(), quantization.maxShardBytes());
         long heap = Runtime.getRuntime().maxMemory();
         Estimate estimate = estimate(config, backend, heap);
         QuantizationCost cost = estimate.cost();

@@ -3,6 +3,7 @@ package nibble.cli;
 import nibble.calibrate.Method;
 import nibble.calibrate.QuantizeOptions;
 import nibble.convert.FileSize;
+import nibble.convert.QuantizedFormat;
 import nibble.pack.QuantizationSpec;
 import picocli.CommandLine.Option;
 
@@ -27,7 +28,12 @@ final class QuantizationOptions {
                     "Input features that share a scale: 32, 64, 128, or -1 for a whole row. Default: ${DEFAULT-VALUE}.")
     private int groupSize = 128;
 
-    @Option(names = "--format", paramLabel = "FORMAT", defaultValue = "awq", description = "Layout of the output: awq.")
+    @Option(
+            names = "--format",
+            paramLabel = "FORMAT",
+            defaultValue = "awq",
+            description = "Layout of the output: awq, gptq (second version, zeros as they are) or compressed-tensors. The numbers"
+                    + " are the same in all. Default: ${DEFAULT-VALUE}.")
     private String format = "awq";
 
     @Option(
@@ -57,10 +63,16 @@ final class QuantizationOptions {
         return method;
     }
 
+    QuantizedFormat format() {
+        return switch (format.toLowerCase(java.util.Locale.ROOT)) {
+            case "awq" -> QuantizedFormat.AWQ_GEMM;
+            case "gptq" -> QuantizedFormat.GPTQ_V2;
+            case "compressed-tensors" -> QuantizedFormat.COMPRESSED_TENSORS;
+            default -> throw new UsageException("--format " + format + ": give awq, gptq or compressed-tensors");
+        };
+    }
+
     QuantizeOptions options(int threads) {
-        if (!format.equals("awq")) {
-            throw new UsageException("--format " + format + ": this version writes awq only");
-        }
-        return new QuantizeOptions(method, spec(), maxShardBytes(), threads);
+        return new QuantizeOptions(method, spec(), format(), maxShardBytes(), threads);
     }
 }

@@ -14,9 +14,9 @@ import nibble.calibrate.QuantizationJob;
 import nibble.calibrate.QuantizationReport;
 import nibble.calibrate.QuantizeOptions;
 import nibble.calibrate.Quantizer;
-import nibble.calibrate.StopSignal;
 import nibble.convert.Checkpoint;
 import nibble.convert.FreeSpace;
+import nibble.convert.StopSignal;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
 import nibble.engine.quantize.QuantizationDevices;
@@ -109,7 +109,8 @@ final class QuantizeCommand implements Callable<Integer> {
     }
 
     private void requireSpace(Checkpoint source, QuantizeOptions options) {
-        long needed = AwqCheckpointPlan.of(source.config(), options.spec(), options.maxShardBytes()).fileBytes();
+        long needed = AwqCheckpointPlan.of(source.config(), options.format(), options.spec(), options.maxShardBytes())
+                .fileBytes();
         FreeSpace.require(out, needed);
         terminal.note("output: " + Figures.bytes(needed) + ", " + Figures.bytes(FreeSpace.of(out)) + " free there");
     }

@@ -2,7 +2,7 @@ package nibble.cli;
 
 import java.util.ArrayList;
 import java.util.List;
-import nibble.calibrate.StopSignal;
+import nibble.convert.StopSignal;
 import sun.misc.Signal;
 import sun.misc.SignalHandler;
 

@@ -73,9 +73,9 @@ class BenchCommandTest {
         make("one", "--threads", "1");
         make("two", "--threads", "3");
         make("other", "--seed", "1");
-        assertThat(KilledQuantize.hashes(folder.resolve("one"))).isEqualTo(KilledQuantize.hashes(folder.resolve("two")));
+        assertThat(KilledCommand.hashes(folder.resolve("one"))).isEqualTo(KilledCommand.hashes(folder.resolve("two")));
         assertThat(folder.resolve("other/config.json")).hasSameBinaryContentAs(folder.resolve("one/config.json"));
-        assertThat(KilledQuantize.hashes(folder.resolve("other"))).isNotEqualTo(KilledQuantize.hashes(folder.resolve("one")));
+        assertThat(KilledCommand.hashes(folder.resolve("other"))).isNotEqualTo(KilledCommand.hashes(folder.resolve("one")));
     }
 
     @Test

@@ -53,34 +53,34 @@ class KillTest {
         String[] arguments = Stream.concat(Stream.of("quantize", model.toString(), out.toString()), Stream.of(options))
                 .toArray(String[]::new);
         assertThat(new TerminalCapture().run(arguments)).isEqualTo(ExitCode.DONE);
-        undisturbed = KilledQuantize.hashes(out);
+        undisturbed = KilledCommand.hashes(out);
         assertThat(undisturbed).containsKeys("model-00001-of-00003.safetensors", "quantization_report.json");
     }
 
     @Test
     void killed_again_and_again_it_ends_in_the_bytes_of_an_undisturbed_run() throws IOException, InterruptedException {
         Path out = folder.resolve("killed");
-        KilledQuantize quantize = new KilledQuantize(model, out, folder.resolve("killed.log"), options);
+        KilledCommand quantize = new KilledCommand("quantize", model, out, folder.resolve("killed.log"), options);
         for (int layers : new int[] {1, 3}) {
             Process process = quantize.start("--resume");
-            quantize.awaitLayers(process, layers);
+            quantize.await(process, layers);
             process.destroyForcibly().waitFor();
             assertThat(process.exitValue()).as(quantize.log()).isEqualTo(137);
             assertThat(out).doesNotExist();
-            assertThat(quantize.journaledLayers()).isGreaterThanOrEqualTo(layers);
+            assertThat(quantize.journaled()).isGreaterThanOrEqualTo(layers);
         }
         assertThat(end(quantize.start("--resume"))).as(quantize.log()).isEqualTo(ExitCode.DONE);
         assertThat(quantize.log()).containsPattern("resuming after layer [1-4] of 5");
-        assertThat(KilledQuantize.hashes(out)).isEqualTo(undisturbed);
+        assertThat(KilledCommand.hashes(out)).isEqualTo(undisturbed);
         assertThat(quantize.state()).doesNotExist();
     }
 
     @Test
     void a_second_run_is_refused_and_sigterm_is_a_clean_stop_that_names_resume() throws IOException, InterruptedException {
         Path out = folder.resolve("stopped");
-        KilledQuantize quantize = new KilledQuantize(model, out, folder.resolve("stopped.log"), options);
+        KilledCommand quantize = new KilledCommand("quantize", model, out, folder.resolve("stopped.log"), options);
         Process process = quantize.start();
-        quantize.awaitLayers(process, 1);
+        quantize.await(process, 1);
         TerminalCapture second = new TerminalCapture();
         assertThat(second.run("quantize", model.toString(), out.toString(), "--resume", "--method", "rtn"))
                 .as("%s%n%s", second.err(), quantize.log())
@@ -97,7 +97,31 @@ class KillTest {
         assertThat(other.err()).contains("--group-size: found 128, expected 64", "calibration: found");
 
         assertThat(end(quantize.start("--resume"))).as(quantize.log()).isEqualTo(ExitCode.DONE);
-        assertThat(KilledQuantize.hashes(out)).isEqualTo(undisturbed);
+        assertThat(KilledCommand.hashes(out)).isEqualTo(undisturbed);
+    }
+
+    /** A tensor is a file here, and so a part of its own. */
+    @Test
+    void a_conversion_killed_twice_ends_in_the_bytes_of_an_undisturbed_one() throws IOException, InterruptedException {
+        Path wiki = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
+        String[] small = {"--to", "gguf", "--type", "Q4_K_M", "--max-shard-size", "1KB", "--threads", "1"};
+        Path whole = folder.resolve("converted");
+        String[] arguments = Stream.concat(Stream.of("convert", wiki.toString(), whole.toString()), Stream.of(small))
+                .toArray(String[]::new);
+        assertThat(new TerminalCapture().run(arguments)).isEqualTo(ExitCode.DONE);
+        Path out = folder.resolve("conversion");
+        KilledCommand convert = new KilledCommand("convert", wiki, out, folder.resolve("conversion.log"), small);
+        for (int parts : new int[] {2, 9}) {
+            Process process = convert.start("--resume");
+            convert.await(process, parts);
+            process.destroyForcibly().waitFor();
+            assertThat(process.exitValue()).as(convert.log()).isEqualTo(137);
+            assertThat(out).doesNotExist();
+        }
+        assertThat(end(convert.start("--resume"))).as(convert.log()).isEqualTo(ExitCode.DONE);
+        assertThat(convert.log()).containsPattern("resuming after \\d+ of 57 tensors");
+        assertThat(KilledCommand.hashes(out)).isEqualTo(KilledCommand.hashes(whole));
+        assertThat(convert.state()).doesNotExist();
     }
 
     private static int end(Process process) throws InterruptedException {

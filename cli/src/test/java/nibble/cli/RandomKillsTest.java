@@ -29,30 +29,30 @@ class RandomKillsTest {
         long seed = Long.getLong("nibble.kills.seed", 20261124);
         Random random = new Random(seed);
         Path model = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
-        KilledQuantize whole = new KilledQuantize(model, folder.resolve("whole"), folder.resolve("log"), OPTIONS);
+        KilledCommand whole = new KilledCommand("quantize", model, folder.resolve("whole"), folder.resolve("log"), OPTIONS);
         long start = System.nanoTime();
         assertThat(whole.start().waitFor()).as(whole.log()).isZero();
         long wholeNanos = System.nanoTime() - start;
-        Map<String, String> expected = KilledQuantize.hashes(folder.resolve("whole"));
+        Map<String, String> expected = KilledCommand.hashes(folder.resolve("whole"));
 
         int interrupted = 0;
         for (int kill = 1; interrupted < kills; kill++) {
             Path out = folder.resolve("out-" + kill);
-            KilledQuantize quantize = new KilledQuantize(model, out, folder.resolve("log-" + kill), OPTIONS);
+            KilledCommand quantize = new KilledCommand("quantize", model, out, folder.resolve("log-" + kill), OPTIONS);
             Process process = quantize.start();
             // Half of them at any time, which the start of the JVM and its first layer take much of; half while layers come.
             int comes = kill % 2 == 0 ? random.nextInt(1, 6) : 0;
             long after = (long) (random.nextDouble() * wholeNanos / (comes == 0 ? 1 : 8));
-            quantize.awaitLayers(process, comes);
+            quantize.await(process, comes);
             boolean ended = process.waitFor(after, TimeUnit.NANOSECONDS);
             process.destroyForcibly().waitFor();
-            int layers = quantize.journaledLayers();
+            int layers = quantize.journaled();
             if (!ended) {
                 interrupted++;
                 assertThat(out).doesNotExist();
                 assertThat(quantize.start("--resume").waitFor()).as(quantize.log()).isZero();
             }
-            assertThat(KilledQuantize.hashes(out)).as("kill %d", kill).isEqualTo(expected);
+            assertThat(KilledCommand.hashes(out)).as("kill %d", kill).isEqualTo(expected);
             System.out.printf(
                     "kill %d, %.2f s after %s, of %.2f s: %s: same bytes%n",
                     kill, after / 1e9, comes == 0 ? "the start" : "layer " + comes, wholeNanos / 1e9, ended ? "finished before" : layers + " of 6 layers durable");

@@ -14,6 +14,7 @@ import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.stream.Stream;
 import nibble.convert.gguf.GgufCheckpoint;
+import nibble.convert.gguf.GgufSplit;
 
 /**
  * A Llama checkpoint in a folder: config.json, tokenizer and other side files, and weights in safetensors or PyTorch files
@@ -113,6 +114,10 @@ public final class Checkpoint implements AutoCloseable {
         }
         List<String> found =
                 fileNames(path).stream().filter(name -> name.endsWith(GGUF)).toList();
+        Optional<String> split = GgufSplit.first(found);
+        if (split.isPresent()) {
+            return split.map(path::resolve);
+        }
         if (found.size() > 1) {
             throw new BadCheckpointException(
                     path, found.size() + " GGUF files (" + found.getFirst() + ", ...); give the path of one");

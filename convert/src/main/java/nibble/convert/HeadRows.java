@@ -30,6 +30,16 @@ public final class HeadRows {
         return head * headDim + within % 2 * (headDim / 2) + within / 2;
     }
 
+    /** Rows {@code first} to {@code first + count} of the order by halves, copied from the interleaved order to the heap. */
+    public static MemorySegment toHalves(MemorySegment interleaved, long rowBytes, int headDim, long first, long count) {
+        MemorySegment halves = MemorySegment.ofArray(new byte[Math.toIntExact(count * rowBytes)]);
+        for (long row = 0; row < count; row++) {
+            MemorySegment.copy(
+                    interleaved, interleaved(first + row, headDim) * rowBytes, halves, row * rowBytes, rowBytes);
+        }
+        return halves;
+    }
+
     /** Rows in the order by halves, copied from the interleaved order. */
     public static MemorySegment toHalves(MemorySegment interleaved, long rows, int headDim) {
         long rowBytes = interleaved.byteSize() / rows;

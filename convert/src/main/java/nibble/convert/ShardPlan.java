@@ -117,6 +117,11 @@ public final class ShardPlan {
         return shards;
     }
 
+    /** The shards as files to write. */
+    public List<PlannedFile> files() {
+        return shards.stream().map(PlannedFile::of).toList();
+    }
+
     /** Bytes of all tensors: {@code total_size} of the index. */
     public long totalSize() {
         return totalSize;

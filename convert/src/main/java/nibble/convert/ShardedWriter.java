@@ -14,10 +14,12 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Writes the shards of a {@link ShardPlan}, tensors in any order, from one thread at a time. Owns its files until
+ * Writes files of tensors as planned, as the shards of a {@link ShardPlan}, tensors in any order, from one thread at a time. Owns its files until
  * {@link #finish}: under temporary names, at full length from the start. Closing without finishing deletes them, unless they
  * are kept for a later process ({@link #keeping}).
  */
@@ -29,7 +31,7 @@ public final class ShardedWriter implements AutoCloseable {
     private static final int STAGING_BYTES = 1 << 20;
 
     private static final class OpenShard {
-        final ShardPlan.Shard shard;
+        final PlannedFile file;
         final Path partial;
         int missing;
         /** Open from the first tensor written to the last, which is when it is synced at the latest. */
@@ -37,17 +39,28 @@ public final class ShardedWriter implements AutoCloseable {
 
         boolean unsynced;
 
-        OpenShard(ShardPlan.Shard shard, Path partial) {
-            this.shard = shard;
+        OpenShard(PlannedFile file, Path partial) {
+            this.file = file;
             this.partial = partial;
-            this.missing = shard.tensors().size();
+            this.missing = file.slots().size();
         }
     }
 
-    private record Place(OpenShard shard, TensorSpec spec, long offset) {}
+    /** Where a tensor lies and how much of it is written. */
+    private static final class Place {
+        final OpenShard shard;
+        final PlannedFile.Slot slot;
+        long written;
+
+        Place(OpenShard shard, PlannedFile.Slot slot) {
+            this.shard = shard;
+            this.slot = slot;
+        }
+    }
 
     private final Path folder;
-    private final ShardPlan plan;
+    private final List<PlannedFile> plan;
+    private final Optional<byte[]> index;
     private final boolean keep;
     private final List<OpenShard> shards = new ArrayList<>();
     private final Map<String, Place> unwritten = new HashMap<>();
@@ -61,19 +74,20 @@ public final class ShardedWriter implements AutoCloseable {
      * @throws OutputException if the disk has not enough space for the plan or refuses
      */
     public ShardedWriter(Path folder, ShardPlan plan) {
-        this(folder, plan, false);
+        this(folder, plan.files(), plan.indexBytes(), false);
     }
 
-    private ShardedWriter(Path folder, ShardPlan plan, boolean keep) {
+    private ShardedWriter(Path folder, List<PlannedFile> plan, Optional<byte[]> index, boolean keep) {
         this.folder = folder;
         this.plan = plan;
+        this.index = index;
         this.keep = keep;
         try {
             if (!keep) {
-                FreeSpace.require(folder, plan.fileBytes());
+                FreeSpace.require(folder, plan.stream().mapToLong(PlannedFile::bytes).sum());
             }
-            for (ShardPlan.Shard shard : plan.shards()) {
-                open(shard);
+            for (PlannedFile file : this.plan) {
+                open(file);
             }
             if (keep) {
                 Durable.sync(folder);
@@ -95,12 +109,31 @@ public final class ShardedWriter implements AutoCloseable {
      * @throws OutputException if the disk refuses
      */
     public static ShardedWriter keeping(Path folder, ShardPlan plan) {
-        return new ShardedWriter(folder, plan, true);
+        return keeping(folder, plan.files(), plan.indexBytes());
+    }
+
+    /** As the other one, of files of any format. */
+    public static ShardedWriter keeping(Path folder, List<PlannedFile> files, Optional<byte[]> index) {
+        return new ShardedWriter(folder, files, index, true);
+    }
+
+    /**
+     * A writer of one file, which on {@link #finish} takes the place of one of its name.
+     *
+     * @throws OutputException if the disk has not enough space or refuses
+     */
+    public static ShardedWriter replacing(Path folder, PlannedFile file) {
+        try {
+            Files.deleteIfExists(folder.resolve("." + file.name() + ".partial"));
+        } catch (IOException e) {
+            throw OutputException.of(folder.resolve(file.name()), "removing the rest of an earlier run", e);
+        }
+        return new ShardedWriter(folder, List.of(file), Optional.empty(), false);
     }
 
     /** Bytes of the tensors that are not written. */
     public long missingBytes() {
-        return unwritten.values().stream().mapToLong(place -> place.spec().bytes()).sum();
+        return unwritten.values().stream().mapToLong(place -> place.slot.bytes()).sum();
     }
 
     /**
@@ -110,23 +143,36 @@ public final class ShardedWriter implements AutoCloseable {
      */
     public String sha256(List<String> names) {
         Sha256 sha256 = new Sha256();
-        for (String name : names) {
-            Place place = place(name);
-            try (Arena arena = Arena.ofConfined();
-                    FileChannel channel = FileChannel.open(place.shard().partial, StandardOpenOption.READ)) {
-                sha256.add(channel.map(
-                        FileChannel.MapMode.READ_ONLY, place.offset(), place.spec().bytes(), arena));
-            } catch (IOException e) {
-                throw OutputException.of(place.shard().partial, "reading tensor " + name, e);
-            }
-        }
+        names.forEach(name -> read(name, sha256::add));
         return sha256.hex();
+    }
+
+    /**
+     * Shows the bytes that the files hold now for a tensor.
+     *
+     * @throws OutputException if they cannot be read
+     */
+    public void read(String name, Consumer<MemorySegment> reader) {
+        Place place = place(name);
+        try (Arena arena = Arena.ofConfined();
+                FileChannel channel = FileChannel.open(place.shard.partial, StandardOpenOption.READ)) {
+            reader.accept(channel.map(
+                    FileChannel.MapMode.READ_ONLY, place.slot.offset(), place.slot.bytes(), arena));
+        } catch (IOException e) {
+            throw OutputException.of(place.shard.partial, "reading tensor " + name, e);
+        }
+    }
+
+    /** Whether an unwritten tensor is the first one of its file. */
+    public boolean isFirstOfFile(String name) {
+        Place place = place(name);
+        return place.slot.equals(place.shard.file.slots().getFirst());
     }
 
     /** Counts tensors as written, as their bytes are known to be in the files, durably. */
     public void accept(List<String> names) {
         for (String name : names) {
-            place(name).shard().missing--;
+            place(name).shard.missing--;
             unwritten.remove(name);
         }
     }
@@ -139,18 +185,18 @@ public final class ShardedWriter implements AutoCloseable {
         return place;
     }
 
-    /** The shard's file, taken over from an earlier writer or made. */
-    private void open(ShardPlan.Shard shard) {
-        Path partial = folder.resolve("." + shard.fileName() + ".partial");
+    /** The file, taken over from an earlier writer or made. */
+    private void open(PlannedFile file) {
+        Path partial = folder.resolve("." + file.name() + ".partial");
         try {
             if (keep) {
-                Path named = folder.resolve(shard.fileName());
+                Path named = folder.resolve(file.name());
                 if (Files.exists(named)) {
                     // The earlier one was ended while it gave the finished files their names.
                     Files.move(named, partial, StandardCopyOption.ATOMIC_MOVE);
                 }
-                if (isOf(shard, partial)) {
-                    add(new OpenShard(shard, partial), shard.header().length);
+                if (isOf(file, partial)) {
+                    add(new OpenShard(file, partial));
                     return;
                 }
                 Files.deleteIfExists(partial);
@@ -158,41 +204,35 @@ public final class ShardedWriter implements AutoCloseable {
         } catch (IOException e) {
             throw OutputException.of(partial, "taking over the file", e);
         }
-        create(shard, partial);
+        create(file, partial);
     }
 
-    private static boolean isOf(ShardPlan.Shard shard, Path partial) throws IOException {
-        if (!Files.exists(partial) || Files.size(partial) != shard.fileBytes()) {
+    private static boolean isOf(PlannedFile file, Path partial) throws IOException {
+        if (!Files.exists(partial) || Files.size(partial) != file.bytes()) {
             return false;
         }
-        byte[] header = shard.header();
         try (var in = Files.newInputStream(partial)) {
-            return Arrays.equals(header, in.readNBytes(header.length));
+            return Arrays.equals(file.header(), in.readNBytes(file.header().length));
         }
     }
 
-    private void create(ShardPlan.Shard shard, Path partial) {
-        OpenShard open = new OpenShard(shard, partial);
-        byte[] header = shard.header();
+    private void create(PlannedFile file, Path partial) {
         try (FileChannel channel =
                 FileChannel.open(partial, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-            add(open, header.length);
-            writeFully(channel, ByteBuffer.wrap(header), 0);
-            long end = Math.addExact(header.length, shard.dataBytes());
-            if (end > header.length) {
-                writeFully(channel, ByteBuffer.wrap(new byte[1]), end - 1);
+            add(new OpenShard(file, partial));
+            writeFully(channel, ByteBuffer.wrap(file.header()), 0);
+            if (file.bytes() > file.header().length) {
+                writeFully(channel, ByteBuffer.wrap(new byte[1]), file.bytes() - 1);
             }
         } catch (IOException e) {
             throw OutputException.of(partial, "creating the file", e);
         }
     }
 
-    private void add(OpenShard open, long dataStart) {
+    private void add(OpenShard open) {
         shards.add(open);
-        long offset = dataStart;
-        for (TensorSpec spec : open.shard.tensors()) {
-            unwritten.put(spec.name(), new Place(open, spec, offset));
-            offset += spec.bytes();
+        for (PlannedFile.Slot slot : open.file.slots()) {
+            unwritten.put(slot.tensor(), new Place(open, slot));
         }
     }
 
@@ -204,15 +244,31 @@ public final class ShardedWriter implements AutoCloseable {
      * @throws OutputException if the disk is full or refuses
      */
     public void write(String name, MemorySegment data) {
+        Place place = place(name);
+        if (data.byteSize() != place.slot.bytes()) {
+            throw new IllegalArgumentException("tensor " + name + ": " + data.byteSize() + " bytes given, "
+                    + place.slot.form() + " takes " + place.slot.bytes());
+        }
+        writePart(name, data);
+    }
+
+    /**
+     * Writes the next part of a tensor, whose parts come in order; the tensor counts as written with the last one.
+     *
+     * @param data native memory or an array's
+     * @throws IllegalArgumentException if the tensor is not in the plan, is whole already, or has no room for so much
+     * @throws OutputException if the disk is full or refuses
+     */
+    public void writePart(String name, MemorySegment data) {
         if (finished) {
             throw new IllegalStateException("tensor " + name + " written after finish()");
         }
         Place place = place(name);
-        if (data.byteSize() != place.spec().bytes()) {
-            throw new IllegalArgumentException("tensor " + name + ": " + data.byteSize() + " bytes given, "
-                    + place.spec().dtype() + " " + place.spec().shape() + " takes " + place.spec().bytes());
+        if (data.byteSize() > place.slot.bytes() - place.written) {
+            throw new IllegalArgumentException("tensor " + name + ": " + (place.written + data.byteSize()) + " bytes given, "
+                    + place.slot.form() + " takes " + place.slot.bytes());
         }
-        OpenShard shard = place.shard();
+        OpenShard shard = place.shard;
         try {
             FileChannel channel = shard.channel;
             if (channel == null) {
@@ -220,7 +276,11 @@ public final class ShardedWriter implements AutoCloseable {
                 shard.channel = channel;
             }
             shard.unsynced = true;
-            copy(data, channel, place.offset());
+            copy(data, channel, place.slot.offset() + place.written);
+            place.written += data.byteSize();
+            if (place.written < place.slot.bytes()) {
+                return;
+            }
             unwritten.remove(name);
             if (--shard.missing == 0) {
                 sync(shard);
@@ -295,17 +355,17 @@ public final class ShardedWriter implements AutoCloseable {
         }
         try {
             for (OpenShard shard : shards) {
-                if (keep || shard.shard.tensors().isEmpty()) {
+                if (keep || shard.file.slots().isEmpty()) {
                     Durable.sync(shard.partial);
                 }
-                rename(shard.partial, shard.shard.fileName());
+                rename(shard.partial, shard.file.name());
             }
             // The shards' names must be durable before an index that relies on them.
             Durable.sync(folder);
-            if (plan.indexBytes().isPresent()) {
+            if (index.isPresent()) {
                 Path partial = folder.resolve("." + SafetensorsIndex.FILE_NAME + ".partial");
                 renamed.add(partial);
-                Files.write(partial, plan.indexBytes().get());
+                Files.write(partial, index.get());
                 Durable.sync(partial);
                 rename(partial, SafetensorsIndex.FILE_NAME);
                 Durable.sync(folder);

@@ -2,10 +2,12 @@ package nibble.pack;
 
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import nibble.convert.DType;
 import nibble.convert.LinearModule;
@@ -15,56 +17,72 @@ import nibble.convert.ShardPlan;
 import nibble.convert.TensorSpec;
 
 /**
- * Everything about an AWQ checkpoint that follows from the model's config alone, before any weight is read: which tensors
+ * Everything about a quantized checkpoint, AWQ or in another layout of the same numbers, that follows from the model's config alone, before any weight is read: which tensors
  * lie in which shard, the two config files, and the bytes of them all.
  *
+ * @param format the layout of the linears
  * @param spec what the linears are quantized to
  * @param shards the safetensors files and their index
  * @param configJson content of config.json
- * @param quantConfigJson content of quant_config.json
+ * @param beside name and content of what older loaders read beside it, as quant_config.json
  */
-public record AwqCheckpointPlan(QuantizationSpec spec, ShardPlan shards, String configJson, String quantConfigJson) {
+public record AwqCheckpointPlan(
+        QuantizedFormat format,
+        QuantizationSpec spec,
+        ShardPlan shards,
+        String configJson,
+        SortedMap<String, String> beside) {
+    public AwqCheckpointPlan {
+        beside = Collections.unmodifiableSortedMap(new TreeMap<>(beside));
+    }
+
+    /** An AWQ checkpoint, as the other one. */
+    public static AwqCheckpointPlan of(LlamaConfig config, QuantizationSpec spec, long maxShardBytes) {
+        return of(config, QuantizedFormat.AWQ_GEMM, spec, maxShardBytes);
+    }
+
     /**
      * Plans the output for a model that is not quantized yet.
      *
      * @param maxShardBytes most bytes of a shard
      * @throws IllegalArgumentException if a linear's shape does not fit the spec, naming the tensor
      */
-    public static AwqCheckpointPlan of(LlamaConfig config, QuantizationSpec spec, long maxShardBytes) {
+    public static AwqCheckpointPlan of(
+            LlamaConfig config, QuantizedFormat format, QuantizationSpec spec, long maxShardBytes) {
         return new AwqCheckpointPlan(
-                spec, ShardPlan.of(specs(config, spec), maxShardBytes), configJson(config, spec), quantConfigJson(spec));
+                format,
+                spec,
+                ShardPlan.of(specs(config, format, spec), maxShardBytes),
+                QuantizationJson.pretty(QuantizationJson.quantized(config, format, spec, false)),
+                new TreeMap<>(QuantizationJson.beside(format, spec, false)));
     }
 
-    /** The tensors in the source's canonical order, each linear's weight replaced by qweight, qzeros and scales. */
-    private static List<TensorSpec> specs(LlamaConfig config, QuantizationSpec spec) {
+    /** The tensors in the source's canonical order, each linear's weight replaced by what the format has for it. */
+    private static List<TensorSpec> specs(LlamaConfig config, QuantizedFormat format, QuantizationSpec spec) {
         Map<String, List<TensorSpec>> packed = new HashMap<>();
         for (int layer = 0; layer < config.layers(); layer++) {
             for (LinearModule module : config.modules()) {
                 packed.put(
                         config.spec(module, layer).name(),
-                        AwqLayout.specs(
-                                module.name(layer), config.outFeatures(module), config.inFeatures(module), spec));
+                        PackedLinears.specs(
+                                format,
+                                module.name(layer),
+                                config.outFeatures(module),
+                                config.inFeatures(module),
+                                spec,
+                                false));
             }
         }
         List<TensorSpec> specs = new ArrayList<>();
         for (TensorSpec tensor : config.tensors()) {
-            List<TensorSpec> three = packed.get(tensor.name());
-            if (three != null) {
-                specs.addAll(three);
+            List<TensorSpec> parts = packed.get(tensor.name());
+            if (parts != null) {
+                specs.addAll(parts);
             } else {
                 specs.add(new TensorSpec(tensor.name(), DType.F16, tensor.shape()));
             }
         }
         return specs;
-    }
-
-    private static String configJson(LlamaConfig config, QuantizationSpec spec) {
-        return QuantizationJson.pretty(QuantizationJson.quantized(config, QuantizedFormat.AWQ_GEMM, spec, false));
-    }
-
-    private static String quantConfigJson(QuantizationSpec spec) {
-        return Objects.requireNonNull(
-                QuantizationJson.beside(QuantizedFormat.AWQ_GEMM, spec, false).get("quant_config.json"));
     }
 
     /** Names of the tensors of a decoder layer, in the order of their data. */
@@ -86,9 +104,10 @@ public record AwqCheckpointPlan(QuantizationSpec spec, ShardPlan shards, String 
         return shards.fileBytes();
     }
 
-    /** Bytes of everything that follows from the config: shards, index, config.json, quant_config.json. */
+    /** Bytes of everything that follows from the config: shards, index, config.json, what lies beside it. */
     public long fileBytes() {
-        return shardBytes() + utf8Length(configJson) + utf8Length(quantConfigJson);
+        return shardBytes() + utf8Length(configJson)
+                + beside.values().stream().mapToLong(AwqCheckpointPlan::utf8Length).sum();
     }
 
     private static long utf8Length(String text) {

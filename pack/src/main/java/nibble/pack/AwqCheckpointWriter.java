@@ -10,15 +10,19 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import nibble.convert.Checkpoint;
 import nibble.convert.LinearModule;
 import nibble.convert.OutputException;
+import nibble.convert.QuantizedFormat;
 import nibble.convert.Sha256;
 import nibble.convert.ShardedWriter;
+import nibble.convert.TensorSpec;
 
 /**
- * Writes an AWQ checkpoint into a folder: shards and index, config.json, quant_config.json, and the source's side files
+ * Writes a quantized checkpoint into a folder: shards and index, config.json and what lies beside it, and the source's side files
  * byte for byte. Use from one thread at a time; {@link #close()} without {@link #finish()} leaves no shard behind, unless
  * they are kept for a later process ({@link #keeping}).
  */
@@ -53,14 +57,17 @@ public final class AwqCheckpointWriter implements AutoCloseable {
         return shards;
     }
 
-    /** The three tensors of a quantized module. */
-    public static List<PackedTensor> pack(LinearModule stored, int layer, QuantizedLinear weights) {
-        AwqLayout.AwqTensors packed = AwqLayout.pack(weights);
-        String module = stored.name(layer);
-        return List.of(
-                new PackedTensor(module + ".qweight", packed.qweight()),
-                new PackedTensor(module + ".qzeros", packed.qzeros()),
-                new PackedTensor(module + ".scales", packed.scales()));
+    /** The tensors of a quantized module in the layout of {@code format}. */
+    public static List<PackedTensor> pack(
+            QuantizedFormat format, LinearModule module, int layer, QuantizedLinear weights) {
+        List<MemorySegment> data = PackedLinears.pack(format, weights, false);
+        List<TensorSpec> specs = format.tensors(
+                module.name(layer), weights.outFeatures(), weights.inFeatures(), weights.groups(), false);
+        List<PackedTensor> tensors = new ArrayList<>();
+        for (int i = 0; i < data.size(); i++) {
+            tensors.add(new PackedTensor(specs.get(i).name(), data.get(i)));
+        }
+        return tensors;
     }
 
     /** A tensor of fp16 bits, as a norm or a bias with scales folded in. */
@@ -73,9 +80,9 @@ public final class AwqCheckpointWriter implements AutoCloseable {
         shards.write(tensor.name(), tensor.data());
     }
 
-    /** Writes the three tensors of a quantized module. */
+    /** Writes the tensors of a quantized module. */
     public void write(LinearModule module, int layer, QuantizedLinear weights) {
-        pack(module, layer, weights).forEach(this::write);
+        pack(plan.format(), module, layer, weights).forEach(this::write);
     }
 
     /** Writes a tensor of the source as fp16. */
@@ -103,7 +110,7 @@ public final class AwqCheckpointWriter implements AutoCloseable {
     }
 
     /**
-     * Completes the shards and writes the index, the two config files and the side files.
+     * Completes the shards and writes the index, the config files and the side files.
      *
      * @throws OutputException if the disk is full or refuses
      */
@@ -113,8 +120,10 @@ public final class AwqCheckpointWriter implements AutoCloseable {
         try {
             file = folder.resolve("config.json");
             force(file, plan.configJson());
-            file = folder.resolve("quant_config.json");
-            force(file, plan.quantConfigJson());
+            for (Map.Entry<String, String> beside : plan.beside().entrySet()) {
+                file = folder.resolve(beside.getKey());
+                force(file, beside.getValue());
+            }
             for (Path side : source.sideFiles()) {
                 file = folder.resolve(side.getFileName());
                 // An earlier run may have come this far.

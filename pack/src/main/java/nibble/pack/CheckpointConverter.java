@@ -1,11 +1,12 @@
 package nibble.pack;
 
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -17,17 +18,18 @@ import java.util.stream.Stream;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.DType;
+import nibble.convert.Fingerprint;
 import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
 import nibble.convert.OutputException;
-import nibble.convert.OutputFolder;
 import nibble.convert.QuantizationConfig;
 import nibble.convert.QuantizedFormat;
 import nibble.convert.ShardPlan;
-import nibble.convert.ShardedWriter;
 import nibble.convert.StoredTensor;
 import nibble.convert.TensorSpec;
 import nibble.convert.TensorView;
+import nibble.pack.ConversionRun.Item;
+import org.jspecify.annotations.Nullable;
 
 /**
  * From one checkpoint format to another, a tensor at a time. Between the 4-bit formats codes, zeros and scales stay as they
@@ -43,18 +45,16 @@ public final class CheckpointConverter {
         record Packed(QuantizedFormat format) implements Target {}
     }
 
-    /** One or more tensors of the output that are made together. */
-    private record Item(List<TensorSpec> specs, long inputBytes, Producer data) {}
-
-    private interface Producer {
-        List<MemorySegment> make(Arena arena);
-    }
+    /** Dense tensors are converted so much at a time, or a row. */
+    private static final long PART_BYTES = 16 << 20;
 
     private final Checkpoint source;
     private final LlamaConfig config;
     private final Target target;
-    private final List<ConversionReport.Underflow> underflows = new ArrayList<>();
+    private final List<TensorSpec> specs = new ArrayList<>();
     private final Set<String> used = new HashSet<>();
+    /** What an item makes, by its first tensor. */
+    private final Map<String, List<TensorSpec>> made = new HashMap<>();
 
     private CheckpointConverter(Checkpoint source, Target target) {
         this.source = source;
@@ -62,60 +62,47 @@ public final class CheckpointConverter {
         this.target = target;
     }
 
+    /** As the other one, from the beginning. */
+    public static ConversionReport convert(
+            Checkpoint source, Path out, Target target, long maxShardBytes, DoubleConsumer progress) {
+        return convert(source, target, ConversionOptions.of(out, maxShardBytes, progress));
+    }
+
     /**
-     * Converts {@code source} into the folder {@code out}, which appears whole or not at all.
+     * Converts {@code source} into a folder, which appears whole or not at all; an unfinished run waits beside it to be gone
+     * on with ({@link ConversionRun}).
      *
-     * @param out must not exist yet, or be empty
-     * @param maxShardBytes most tensor bytes of a file
-     * @param progress told the fraction done, 0 to 1
      * @throws BadCheckpointException if the target cannot hold the source, naming the first tensor that it cannot
      * @throws OutputException if the folder is occupied or the disk is full or refuses
      */
-    public static ConversionReport convert(
-            Checkpoint source, Path out, Target target, long maxShardBytes, DoubleConsumer progress) {
-        return new CheckpointConverter(source, target).run(out, maxShardBytes, progress);
+    public static ConversionReport convert(Checkpoint source, Target target, ConversionOptions options) {
+        return new CheckpointConverter(source, target).run(options);
     }
 
-    private ConversionReport run(Path out, long maxShardBytes, DoubleConsumer progress) {
+    private ConversionReport run(ConversionOptions options) {
         long start = System.nanoTime();
         List<Item> items = items();
-        List<TensorSpec> specs =
-                items.stream().flatMap(item -> item.specs().stream()).toList();
-        long total = Math.max(1, items.stream().mapToLong(Item::inputBytes).sum());
-        long bytes;
-        try (OutputFolder folder = OutputFolder.begin(out)) {
-            try (ShardedWriter writer = new ShardedWriter(folder.path(), ShardPlan.of(specs, maxShardBytes))) {
-                long done = 0;
-                for (Item item : items) {
-                    write(writer, item);
-                    done += item.inputBytes();
-                    progress.accept((double) done / total);
-                }
-                writer.finish();
-            }
-            writeTexts(folder.path(), texts(specs));
-            bytes = bytesOf(folder.path());
-            folder.commit();
-        }
+        ShardPlan plan = ShardPlan.of(specs, options.maxShardBytes());
+        Map<String, String> texts = texts(specs);
+        Map<String, String> decisive = new LinkedHashMap<>();
+        decisive.put("--to", describe(target));
+        decisive.put("--max-shard-size", options.maxShardBytes() + " bytes");
+        List<ConversionReport.Underflow> underflows = ConversionRun.run(
+                source,
+                Fingerprint.of(decisive, source),
+                new ConversionRun.Output(plan.files(), plan.indexBytes(), folder -> writeTexts(folder, texts)),
+                items,
+                options);
         return new ConversionReport(
                 describe(config),
                 describe(target),
                 source.tensorBytes(),
-                bytes,
+                bytesOf(options.out()),
                 specs.size(),
                 underflows,
                 source.names().stream().filter(name -> !used.contains(name)).toList(),
                 List.of(),
                 (System.nanoTime() - start) / 1e9);
-    }
-
-    private static void write(ShardedWriter writer, Item item) {
-        try (Arena arena = Arena.ofConfined()) {
-            List<MemorySegment> data = item.data().make(arena);
-            for (int i = 0; i < data.size(); i++) {
-                writer.write(item.specs().get(i).name(), data.get(i));
-            }
-        }
     }
 
     private List<Item> items() {
@@ -135,6 +122,7 @@ public final class CheckpointConverter {
         for (TensorSpec tensor : config.tensors()) {
             Item packed = linears.get(tensor.name());
             items.add(packed != null ? packed : dense(tensor.name()));
+            specs.addAll(made.getOrDefault(items.getLast().outputs().getFirst(), List.of()));
         }
         return items;
     }
@@ -148,7 +136,21 @@ public final class CheckpointConverter {
                     case Target.Packed _ -> DType.F16;
                 };
         TensorSpec spec = new TensorSpec(name, type, stored.spec().shape());
-        return new Item(List.of(spec), stored.storedBytes(), arena -> List.of(convert(stored.view(), stored.file(), type, arena)));
+        return item(List.of(spec), List.of(name), stored.storedBytes(), sink -> {
+            TypeConversion conversion = new TypeConversion(stored.spec(), type, stored.file());
+            stored.forEachPart(PART_BYTES, part -> sink.write(name, conversion.convert(part)));
+            return loss(conversion);
+        });
+    }
+
+    private Item item(List<TensorSpec> specs, List<String> sources, long inputBytes, ConversionRun.Body body) {
+        made.put(specs.getFirst().name(), specs);
+        return new Item(specs.stream().map(TensorSpec::name).toList(), sources, inputBytes, body);
+    }
+
+    private static List<ConversionReport.Underflow> loss(TypeConversion conversion) {
+        ConversionReport.@Nullable Underflow loss = conversion.finish();
+        return loss == null ? List.of() : List.of(loss);
     }
 
     /** Block types of GGUF read as F32, which only fp16's range and more digits than they have tell from F16. */
@@ -156,20 +158,14 @@ public final class CheckpointConverter {
         return stored.storage().equals(stored.spec().dtype().name()) ? stored.spec().dtype() : DType.F16;
     }
 
-    private MemorySegment convert(TensorView tensor, Path file, DType type, Arena arena) {
-        TypeConversion.Converted converted = TypeConversion.convert(tensor, type, file, arena);
-        if (converted.loss() != null) {
-            underflows.add(converted.loss());
-        }
-        return converted.data();
-    }
-
     private Item linear(LinearModule linear, int layer, QuantizationConfig quantization) {
         String module = linear.name(layer);
         long inputBytes = 0;
+        List<String> sources = new ArrayList<>();
         for (String name : source.names()) {
             if (name.startsWith(module + ".") && !name.endsWith(".bias")) {
                 used.add(name);
+                sources.add(name);
                 inputBytes += source.stored(name).orElseThrow().storedBytes();
             }
         }
@@ -180,20 +176,23 @@ public final class CheckpointConverter {
                 DType type = wanted.orElse(DType.F16);
                 String name = module + ".weight";
                 TensorSpec spec = config.spec(linear, layer);
-                yield new Item(
-                        List.of(new TensorSpec(name, type, spec.shape())),
-                        inputBytes,
-                        arena -> List.of(convert(
-                                Dequantized.half(name, PackedLinears.read(source, linear, layer)),
-                                source.folder(),
-                                type,
-                                arena)));
+                yield item(List.of(new TensorSpec(name, type, spec.shape())), sources, inputBytes, sink -> {
+                    TensorView half = Dequantized.half(name, PackedLinears.read(source, linear, layer));
+                    TypeConversion conversion = new TypeConversion(half.spec(), type, source.folder());
+                    sink.write(name, conversion.convert(half.data()));
+                    return loss(conversion);
+                });
             }
-            case Target.Packed(QuantizedFormat format) ->
-                new Item(
-                        specs(format, module, out, in, quantization),
-                        inputBytes,
-                        _ -> repack(linear, layer, format, quantization));
+            case Target.Packed(QuantizedFormat format) -> {
+                List<TensorSpec> packed = specs(format, module, out, in, quantization);
+                yield item(packed, sources, inputBytes, sink -> {
+                    List<MemorySegment> data = repack(linear, layer, format, quantization);
+                    for (int i = 0; i < data.size(); i++) {
+                        sink.write(packed.get(i).name(), data.get(i));
+                    }
+                    return List.of();
+                });
+            }
         };
     }
 
@@ -256,7 +255,7 @@ public final class CheckpointConverter {
             }
             for (Path side : source.sideFiles()) {
                 file = folder.resolve(side.getFileName());
-                Files.copy(side, file);
+                Files.copy(side, file, StandardCopyOption.REPLACE_EXISTING);
             }
             for (Map.Entry<String, byte[]> made : source.madeFiles().entrySet()) {
                 file = folder.resolve(made.getKey());

@@ -1,80 +1,93 @@
 package nibble.pack;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.DType;
 import nibble.convert.Shape;
-import nibble.convert.TensorView;
+import nibble.convert.TensorSpec;
 import nibble.pack.ConversionReport.Underflow;
 import org.jspecify.annotations.Nullable;
 
 /** F16, BF16 and F32 tensors into one another, rounded to nearest, with a count of what does not fit. */
 final class TypeConversion {
-    private static final ValueLayout.OfFloat FLOAT =
-            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-
-    private TypeConversion() {}
-
-    /**
-     * A tensor in another element type.
-     *
-     * @param loss what was lost below fp16's normal range, if anything was
-     */
-    record Converted(MemorySegment data, @Nullable Underflow loss) {}
+    private final TensorSpec tensor;
+    private final DType target;
+    private final Path file;
+    private final Tally tally;
+    private long done;
 
     /**
-     * The tensor in the type {@code target}; its own data where it has that type already.
+     * The conversion of one tensor, whose parts come in order.
      *
      * @param file where the tensor lies, for messages
-     * @param arena owns what is made
-     * @throws BadCheckpointException if a number is NaN or infinite, or is beyond the range of {@code target}
      */
-    static Converted convert(TensorView tensor, DType target, Path file, Arena arena) {
-        if (tensor.dtype() == target) {
-            return new Converted(tensor.data(), null);
-        }
-        long elements = tensor.shape().elements();
-        MemorySegment result = arena.allocate(Math.multiplyExact(elements, (long) target.bytes()), 64);
-        Tally tally = new Tally(tensor);
-        for (long i = 0; i < elements; i++) {
-            float value = value(tensor, i);
-            if (!Float.isFinite(value)) {
-                throw new BadCheckpointException(
-                        file, "tensor " + tensor.name() + " element " + index(tensor.shape(), i) + " is " + value
-                                + "; finite weights are needed. The file may be damaged: download it again");
-            }
-            switch (target) {
-                case F32 -> result.set(FLOAT, 4 * i, value);
-                case F16 -> {
-                    short bits = Float.floatToFloat16(value);
-                    tally.half(i, value, bits);
-                    result.set(Words.SHORT, 2 * i, bits);
-                }
-                case BF16 -> {
-                    short bits = brain(value);
-                    tally.range(i, value, (bits & 0x7f80) == 0x7f80);
-                    result.set(Words.SHORT, 2 * i, bits);
-                }
-                case F64, I64, I32, I16, I8, U8, BOOL -> throw new IllegalArgumentException("no weight is of type " + target);
-            }
-        }
-        tally.requireInRange(file, target);
-        return new Converted(result, tally.loss());
+    TypeConversion(TensorSpec tensor, DType target, Path file) {
+        this.tensor = tensor;
+        this.target = target;
+        this.file = file;
+        this.tally = new Tally(tensor);
     }
 
-    private static float value(TensorView tensor, long i) {
-        MemorySegment data = tensor.data();
-        return switch (tensor.dtype()) {
-            case F16 -> Float.float16ToFloat(data.get(Words.SHORT, 2 * i));
-            case BF16 -> Float.intBitsToFloat(data.get(Words.SHORT, 2 * i) << 16);
-            case F32 -> data.get(FLOAT, 4 * i);
-            case F64, I64, I32, I16, I8, U8, BOOL ->
-                throw new IllegalArgumentException("tensor " + tensor.name() + " is " + tensor.dtype() + ", not a weight");
-        };
+    /**
+     * The next elements in the target type, on the heap; {@code part} itself where it has that type already.
+     *
+     * @throws BadCheckpointException if a number is NaN or infinite
+     */
+    MemorySegment convert(MemorySegment part) {
+        if (tensor.dtype() == target) {
+            return part;
+        }
+        float[] values = new float[Math.toIntExact(part.byteSize() / tensor.dtype().bytes())];
+        WeightReader.floats(part, tensor.dtype(), 0, values);
+        for (int i = 0; i < values.length; i++) {
+            if (!Float.isFinite(values[i])) {
+                throw new BadCheckpointException(
+                        file, "tensor " + tensor.name() + " element " + index(tensor.shape(), done + i) + " is " + values[i]
+                                + "; finite weights are needed. The file may be damaged: download it again");
+            }
+        }
+        MemorySegment result =
+                switch (target) {
+                    case F32 -> MemorySegment.ofArray(values);
+                    case F16 -> halves(values);
+                    case BF16 -> brains(values);
+                    case F64, I64, I32, I16, I8, U8, BOOL ->
+                        throw new IllegalArgumentException("no weight is of type " + target);
+                };
+        done += values.length;
+        return result;
+    }
+
+    private MemorySegment halves(float[] values) {
+        short[] halves = new short[values.length];
+        for (int i = 0; i < values.length; i++) {
+            halves[i] = Float.floatToFloat16(values[i]);
+        }
+        for (int i = 0; i < values.length; i++) {
+            tally.half(done + i, values[i], halves[i]);
+        }
+        return AwqLayout.littleEndian(halves);
+    }
+
+    private MemorySegment brains(float[] values) {
+        short[] brains = new short[values.length];
+        for (int i = 0; i < values.length; i++) {
+            brains[i] = brain(values[i]);
+            tally.range(done + i, values[i], (brains[i] & 0x7f80) == 0x7f80);
+        }
+        return AwqLayout.littleEndian(brains);
+    }
+
+    /**
+     * Ends the tensor.
+     *
+     * @return what was lost below fp16's normal range, if anything was
+     * @throws BadCheckpointException if a number is beyond the range of the target
+     */
+    @Nullable Underflow finish() {
+        tally.requireInRange(file, target);
+        return tally.loss();
     }
 
     /** The nearest bfloat16, ties to even, of a finite number. */
@@ -91,7 +104,7 @@ final class TypeConversion {
 
     /** Counts while a tensor is converted. */
     private static final class Tally {
-        private final TensorView tensor;
+        private final TensorSpec tensor;
         private long overflows;
         private long firstOverflow = -1;
         private float largestOverflow;
@@ -100,7 +113,7 @@ final class TypeConversion {
         private long firstUnderflow = -1;
         private float largestUnderflow;
 
-        Tally(TensorView tensor) {
+        Tally(TensorSpec tensor) {
             this.tensor = tensor;
         }
 

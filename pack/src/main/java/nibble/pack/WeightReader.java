@@ -93,6 +93,31 @@ public final class WeightReader {
     }
 
     /**
+     * Elements {@code first} and following of F16, BF16 or F32 data as floats, unchecked.
+     *
+     * @param into as many as it has room for
+     */
+    public static void floats(MemorySegment data, DType dtype, long first, float[] into) {
+        switch (dtype) {
+            case F32 -> MemorySegment.copy(data, FLOAT, 4 * first, into, 0, into.length);
+            case F16, BF16 -> {
+                short[] bits = new short[into.length];
+                MemorySegment.copy(data, SHORT, 2 * first, bits, 0, bits.length);
+                if (dtype == DType.F16) {
+                    for (int i = 0; i < bits.length; i++) {
+                        into[i] = Float.float16ToFloat(bits[i]);
+                    }
+                } else {
+                    for (int i = 0; i < bits.length; i++) {
+                        into[i] = Float.intBitsToFloat(bits[i] << 16);
+                    }
+                }
+            }
+            case F64, I64, I32, I16, I8, U8, BOOL -> throw new IllegalArgumentException("weights are not " + dtype);
+        }
+    }
+
+    /**
      * Looks at every element of every F16, BF16 and F32 tensor of a checkpoint, scales of quantized linears included.
      *
      * @throws BadCheckpointException naming the first element that is NaN or infinite

@@ -109,7 +109,7 @@ class AwqCheckpointTest {
             assertThat(config.get("quantization_config").toString())
                     .isEqualTo("{\"bits\":4,\"group_size\":64,\"modules_to_not_convert\":null,\"quant_method\":\"awq\","
                             + "\"version\":\"gemm\",\"zero_point\":true}");
-            assertThat(json.readTree(plan.quantConfigJson()).toString())
+            assertThat(json.readTree(plan.beside().get("quant_config.json")).toString())
                     .isEqualTo("{\"zero_point\":true,\"q_group_size\":64,\"w_bit\":4,\"version\":\"GEMM\"}");
         }
     }

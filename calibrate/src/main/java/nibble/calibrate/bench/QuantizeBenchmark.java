@@ -16,7 +16,7 @@ import nibble.calibrate.QuantizationJob;
 import nibble.calibrate.QuantizationReport;
 import nibble.calibrate.QuantizeOptions;
 import nibble.calibrate.Quantizer;
-import nibble.calibrate.StopSignal;
+import nibble.convert.StopSignal;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.TensorNames;
@@ -73,7 +73,7 @@ public final class QuantizeBenchmark {
             report = Quantizer.run(
                     new QuantizationJob(source, blocks, options),
                     devices,
-                    CheckpointQuantizer.packer(config),
+                    CheckpointQuantizer.packer(config, options.format()),
                     counter,
                     listener,
                     stop);

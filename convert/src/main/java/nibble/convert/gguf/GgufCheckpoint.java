@@ -8,6 +8,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.regex.Matcher;
@@ -25,7 +26,7 @@ import nibble.convert.TensorSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A model in a GGUF file, with Hugging Face's names, config and order of query and key rows. Blocks decode to F32 when a
+ * A model in a GGUF file or several, with Hugging Face's names, config and order of query and key rows. Blocks decode to F32 when a
  * tensor's data is asked for.
  */
 public final class GgufCheckpoint {
@@ -43,7 +44,8 @@ public final class GgufCheckpoint {
 
     /** @throws BadCheckpointException if the file is damaged or holds an architecture that is not supported */
     public GgufCheckpoint(Path path, Arena arena) {
-        file = GgufFile.open(path, arena);
+        List<GgufFile> files = GgufSplit.open(path, arena);
+        file = files.getFirst();
         metadata = file.metadata();
         String name = metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
         boolean experts = metadata.integer(name + ".expert_count").orElse(0L) > 0;
@@ -51,14 +53,9 @@ public final class GgufCheckpoint {
                 path, "architecture \"" + name + "\"" + (experts ? " with experts" : "") + " is not supported; supported: "
                         + Stream.of(Architecture.values()).map(Architecture::ggufName).distinct().collect(Collectors.joining(", "))));
         layerNames = GgufNames.layerNames(architecture);
-        if (metadata.integer("split.count").orElse(1L) > 1) {
-            throw new BadCheckpointException(
-                    path, "is one of " + metadata.requiredInteger("split.count")
-                            + " split files, which are not read; merge them first (llama-gguf-split --merge)");
-        }
         headDim = headDim(path);
-        for (GgufFile.Tensor tensor : file.tensors().values()) {
-            add(tensor);
+        for (GgufFile part : files) {
+            part.tensors().values().forEach(tensor -> add(part.path(), tensor));
         }
     }
 
@@ -83,7 +80,7 @@ public final class GgufCheckpoint {
         return (int) dim;
     }
 
-    private void add(GgufFile.Tensor tensor) {
+    private void add(Path path, GgufFile.Tensor tensor) {
         String name = name(tensor.name());
         if (name == null) {
             return;
@@ -93,14 +90,42 @@ public final class GgufCheckpoint {
         long rows = tensor.shape().dim(0);
         if (heads && (rows == 0 || rows % headDim != 0)) {
             throw new BadCheckpointException(
-                    file.path(), "tensor " + tensor.name() + ": " + rows + " rows are no whole number of heads of " + headDim);
+                    path, "tensor " + tensor.name() + ": " + rows + " rows are no whole number of heads of " + headDim);
         }
         TensorSpec spec = new TensorSpec(name, tensor.type().decoded(), tensor.shape());
-        tensors.put(name, new StoredTensor(spec, file.path(), tensor.type().name(), tensor.data().byteSize(), () -> {
-            MemorySegment data = heads ? HeadRows.toHalves(tensor.data(), rows, headDim) : tensor.data();
-            MemorySegment values = tensor.type().isPlain() ? data : decoded(tensor.type(), data, spec);
-            return isOffsetNorm(name) ? lessOffset(values, spec) : values;
-        }));
+        if (tensor.shape().rank() < 2) {
+            // Small, so made whole wherever rows are asked for.
+            tensors.put(name, new StoredTensor(spec, path, tensor.type().name(), tensor.data().byteSize(), () -> {
+                MemorySegment data = heads ? HeadRows.toHalves(tensor.data(), rows, headDim) : tensor.data();
+                MemorySegment values = tensor.type().isPlain() ? data : decoded(tensor.type(), data, spec);
+                return isOffsetNorm(name) ? lessOffset(values, spec) : values;
+            }));
+            return;
+        }
+        tensors.put(name, new StoredTensor(
+                spec,
+                path,
+                tensor.type().name(),
+                tensor.data().byteSize(),
+                () -> {
+                    MemorySegment data = heads ? HeadRows.toHalves(tensor.data(), rows, headDim) : tensor.data();
+                    return tensor.type().isPlain() ? data : decoded(tensor.type(), data, spec);
+                },
+                (first, count) -> rows(tensor, heads, first, count)));
+    }
+
+    private MemorySegment rows(GgufFile.Tensor tensor, boolean heads, long first, long count) {
+        long rowBytes = tensor.data().byteSize() / tensor.shape().dim(0);
+        MemorySegment stored = heads
+                ? HeadRows.toHalves(tensor.data(), rowBytes, headDim, first, count)
+                : tensor.data().asSlice(first * rowBytes, count * rowBytes);
+        if (tensor.type().isPlain()) {
+            return stored;
+        }
+        long elements = stored.byteSize() / tensor.type().blockBytes() * tensor.type().blockElements();
+        MemorySegment values = MemorySegment.ofArray(new byte[Math.toIntExact(4 * elements)]);
+        BlockDecoder.decode(tensor.type(), stored, values);
+        return values;
     }
 
     private boolean isOffsetNorm(String name) {

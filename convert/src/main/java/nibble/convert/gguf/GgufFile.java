@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Optional;
 import java.util.SequencedMap;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Shape;
@@ -152,6 +153,16 @@ public final class GgufFile {
 
     GgufMetadata metadata() {
         return metadata;
+    }
+
+    /** A whole number of the metadata; empty where the key is absent. */
+    public Optional<Long> integer(String key) {
+        return metadata.integer(key);
+    }
+
+    /** A list of texts of the metadata; empty where the key is absent. */
+    public List<String> texts(String key) {
+        return metadata.list(key, String.class);
     }
 
     /** The tensors in the order of the header. */

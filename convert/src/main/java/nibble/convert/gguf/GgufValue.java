@@ -8,6 +8,10 @@ public sealed interface GgufValue {
 
     record U32(long value) implements GgufValue {}
 
+    record U16(int value) implements GgufValue {}
+
+    record I32(int value) implements GgufValue {}
+
     record F32(float value) implements GgufValue {}
 
     record Flag(boolean value) implements GgufValue {}

@@ -115,7 +115,16 @@ public final class MetaCheckpoint {
                 joined.file(),
                 joined.storage(),
                 joined.storedBytes(),
-                () -> HeadRows.toHalves(joined.data().get(), rows, headDim)));
+                () -> HeadRows.toHalves(joined.data().get(), rows, headDim),
+                (first, count) -> {
+                    long rowBytes = joined.rowBytes();
+                    MemorySegment halves = MemorySegment.ofArray(new byte[Math.toIntExact(count * rowBytes)]);
+                    for (long row = 0; row < count; row++) {
+                        MemorySegment from = joined.rows().read(HeadRows.interleaved(first + row, headDim), 1);
+                        MemorySegment.copy(from, 0, halves, row * rowBytes, rowBytes);
+                    }
+                    return halves;
+                }));
     }
 
     private void add(String name, String target, Split split) {
@@ -144,7 +153,31 @@ public final class MetaCheckpoint {
                 : Shape.of(first.shape().dim(0), first.shape().dim(1) * count);
         TensorSpec spec = new TensorSpec(target, first.dtype(), shape);
         return new StoredTensor(
-                spec, files.getFirst().path(), first.dtype().name(), spec.bytes(), () -> join(parts, split, spec));
+                spec,
+                files.getFirst().path(),
+                first.dtype().name(),
+                spec.bytes(),
+                () -> join(parts, split, spec),
+                (from, rows) -> joinRows(parts, split, spec, from, rows));
+    }
+
+    private static MemorySegment joinRows(List<TensorView> parts, Split split, TensorSpec spec, long first, long count) {
+        long rowBytes = spec.bytes() / spec.shape().dim(0);
+        MemorySegment rows = MemorySegment.ofArray(new byte[Math.toIntExact(count * rowBytes)]);
+        long partRows = spec.shape().dim(0) / parts.size();
+        long partBytes = rowBytes / parts.size();
+        for (long i = 0; i < count; i++) {
+            if (split == Split.ROWS) {
+                MemorySegment part = parts.get((int) ((first + i) / partRows)).data();
+                MemorySegment.copy(part, (first + i) % partRows * rowBytes, rows, i * rowBytes, rowBytes);
+            } else {
+                for (int p = 0; p < parts.size(); p++) {
+                    MemorySegment part = parts.get(p).data();
+                    MemorySegment.copy(part, (first + i) * partBytes, rows, i * rowBytes + p * partBytes, partBytes);
+                }
+            }
+        }
+        return rows;
     }
 
     private static MemorySegment join(List<TensorView> parts, Split split, TensorSpec spec) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -13,6 +14,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.SequencedMap;
 import java.util.function.Consumer;
@@ -20,8 +22,11 @@ import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.DType;
 import nibble.convert.LlamaConfig;
+import nibble.convert.PlannedFile;
 import nibble.convert.Rope;
 import nibble.convert.Shape;
+import nibble.convert.ShardedWriter;
+import nibble.convert.StoredTensor;
 import nibble.convert.TensorView;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -35,7 +40,7 @@ class GgufCheckpointTest {
     private Path folder;
 
     private final SequencedMap<String, GgufValue> metadata = new LinkedHashMap<>();
-    private final List<GgufWriter.Entry> tensors = new ArrayList<>();
+    private final List<GgufPlan.Entry> tensors = new ArrayList<>();
 
     GgufCheckpointTest() {
         metadata.put("general.architecture", new GgufValue.Text("llama"));
@@ -67,15 +72,20 @@ class GgufCheckpointTest {
     }
 
     private void add(String name, GgufType type, long... shape) {
-        tensors.add(new GgufWriter.Entry(name, type, Shape.of(shape)));
+        tensors.add(new GgufPlan.Entry(name, type, Shape.of(shape)));
     }
 
     /** Every block's scale is 1 and every F16 row r of it is r, so that an element says where it came from. */
     private Path write() throws IOException {
         Path file = folder.resolve("tiny.gguf");
-        Files.deleteIfExists(file);
-        try (GgufWriter writer = GgufWriter.create(file, metadata, tensors)) {
-            for (GgufWriter.Entry entry : tensors) {
+        write(GgufPlan.file("tiny.gguf", metadata, tensors));
+        return file;
+    }
+
+    private void write(PlannedFile planned) {
+        try (ShardedWriter writer = ShardedWriter.replacing(folder, planned)) {
+            List<String> names = planned.slots().stream().map(PlannedFile.Slot::tensor).toList();
+            for (GgufPlan.Entry entry : tensors.stream().filter(tensor -> names.contains(tensor.name())).toList()) {
                 byte[] data = new byte[(int) entry.bytes()];
                 ByteBuffer b = ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN);
                 int rowBytes = data.length / (int) entry.shape().dim(0);
@@ -91,11 +101,66 @@ class GgufCheckpointTest {
                         }
                     }
                 }
-                writer.write(data, data.length);
+                writer.write(entry.name(), MemorySegment.ofArray(data));
             }
             writer.finish();
         }
-        return file;
+    }
+
+    @Test
+    void split_files_are_one_model_whichever_is_asked_for() throws IOException {
+        List<Path> files = split();
+        assertThat(files).hasSize(5);
+        Map<String, String> expected = tensorsOf(files.getFirst());
+        assertThat(expected).hasSize(11);
+        assertThat(tensorsOf(files.getLast())).isEqualTo(expected);
+        assertThat(tensorsOf(folder)).isEqualTo(expected);
+        try (Checkpoint checkpoint = Checkpoint.open(files.getFirst())) {
+            assertThat(checkpoint.weightFiles()).isEqualTo(files);
+        }
+        files.forEach(file -> file.toFile().delete());
+        assertThat(tensorsOf(write())).isEqualTo(expected);
+    }
+
+    @Test
+    void split_files_that_do_not_belong_together_are_refused_by_name() throws IOException {
+        List<Path> files = split();
+        byte[] second = Files.readAllBytes(files.get(1));
+        Files.delete(files.get(1));
+        assertThatThrownBy(() -> Checkpoint.open(files.getFirst()))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("m-00002-of-00005.gguf")
+                .hasMessageContaining("is missing, one of 5");
+        Files.copy(files.get(2), files.get(1));
+        assertThatThrownBy(() -> Checkpoint.open(files.getFirst())).hasMessageContaining("split.no 2 of split.count 5, expected 1 of 5");
+        Files.write(files.get(1), second);
+        Path renamed = Files.copy(files.get(3), folder.resolve("other.gguf"));
+        assertThatThrownBy(() -> Checkpoint.open(renamed)).hasMessageContaining("MODEL-00001-of-00005.gguf");
+    }
+
+    private static String hex(byte[] bytes) {
+        return java.util.HexFormat.of().formatHex(bytes);
+    }
+
+    private List<Path> split() {
+        List<PlannedFile> files = GgufPlan.files("m", metadata, tensors, 2500);
+        files.forEach(this::write);
+        return files.stream().map(file -> folder.resolve(file.name())).toList();
+    }
+
+    private static Map<String, String> tensorsOf(Path path) {
+        Map<String, String> data = new java.util.TreeMap<>();
+        try (Checkpoint checkpoint = Checkpoint.open(path)) {
+            for (String name : checkpoint.names()) {
+                data.put(name, hex(checkpoint.tensor(name).data().toArray(ValueLayout.JAVA_BYTE)));
+                // By rows it is the same.
+                StoredTensor stored = checkpoint.stored(name).orElseThrow();
+                java.io.ByteArrayOutputStream rows = new java.io.ByteArrayOutputStream();
+                stored.forEachPart(300, part -> rows.writeBytes(part.toArray(ValueLayout.JAVA_BYTE)));
+                assertThat(hex(rows.toByteArray())).as(name).isEqualTo(data.get(name));
+            }
+        }
+        return data;
     }
 
     @Test
@@ -134,7 +199,7 @@ class GgufCheckpointTest {
                 "qwen2moe",
                 "supported: llama, qwen2, qwen3, phi3, gemma");
         refused(m -> m.put("llama.expert_count", new GgufValue.U32(8)), "experts");
-        refused(m -> m.put("split.count", new GgufValue.U32(3)), "split", "merge");
+        refused(m -> m.put("split.count", new GgufValue.U32(3)), "split.count", "tiny.gguf", "00001-of-00003");
         refused(m -> m.put("llama.rope.scaling.type", new GgufValue.Text("yarn")), "yarn");
         refused(m -> m.put("llama.attention.head_count", new GgufValue.Text("four")), "llama.attention.head_count", "whole number");
         refused(m -> m.put("llama.rope.dimension_count", new GgufValue.U32(4)), "4 rotated");
@@ -179,7 +244,7 @@ class GgufCheckpointTest {
     void damaged_files_are_refused_and_never_break_the_reader(long seed) throws IOException {
         byte[] whole = Files.readAllBytes(write());
         Random random = new Random(seed);
-        int header = whole.length - (int) tensors.stream().mapToLong(GgufWriter.Entry::bytes).sum();
+        int header = whole.length - (int) tensors.stream().mapToLong(GgufPlan.Entry::bytes).sum();
         for (int round = 0; round < 300; round++) {
             byte[] changed = round % 5 == 0 ? Arrays.copyOf(whole, random.nextInt(whole.length)) : whole.clone();
             for (int i = random.nextInt(4); i >= 0 && changed.length > 0; i--) {

@@ -3,21 +3,66 @@ package nibble.pack.gguf;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import nibble.convert.gguf.GgufType;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Rounds a row of weights to blocks of a GGUF type. The types of 32 elements and Q8_0 give the bytes that ggml's own
- * reference gives; the K types search scales by the same weighted error as ggml does, by code of our own.
+ * Rounds rows of weights to blocks of a GGUF type. The types of 32 elements give the bytes that ggml's own reference gives;
+ * the K types, and with importance those of 32 elements but Q8_0, search scales by weighted error as ggml does, by code of
+ * our own.
  */
 final class BlockEncoder {
     private BlockEncoder() {}
 
-    /**
-     * A row into {@code out}, from its start.
-     *
-     * @param row finite weights, a whole number of blocks
-     */
+    /** As {@link #encode(GgufType, float[], float[], byte[])}, all elements as important as their size. */
     static void encode(GgufType type, float[] row, byte[] out) {
+        encode(type, row, null, out);
+    }
+
+    /**
+     * Rows, one after the other, into {@code out}, from its start.
+     *
+     * @param rows finite weights; each row a whole number of blocks
+     * @param importance a positive number for each column of a row; none where it is unknown. Plain numbers and Q8_0 do
+     *     without
+     */
+    static void encode(GgufType type, float[] rows, float @Nullable [] importance, byte[] out) {
         ByteBuffer b = ByteBuffer.wrap(out).order(ByteOrder.LITTLE_ENDIAN);
+        int elements = type.blockElements();
+        int blocks = rows.length / elements;
+        // A batch of whole rows where the search looks at rows, else of as many blocks as caches hold.
+        int batch = Math.max(1, Groups.BATCH_ELEMENTS / elements);
+        switch (type) {
+            case Q2_K, Q4_K, Q5_K ->
+                inBatches(blocks, batch, (i, count) -> MinimumKBlocks.encode(
+                        type, rows, i * elements, count, importance, b, i * type.blockBytes()));
+            case Q3_K, Q6_K ->
+                inBatches(blocks, batch, (i, count) -> SymmetricKBlocks.encode(
+                        type, rows, i * elements, count, importance, b, i * type.blockBytes()));
+            case Q4_0, Q4_1, Q5_0, Q5_1 -> {
+                if (importance == null) {
+                    plain(type, rows, b);
+                } else {
+                    inBatches(blocks, importance.length / elements, (i, count) -> WeightedBlocks.encode(
+                            type, rows, i * elements, count, importance, b, i * type.blockBytes()));
+                }
+            }
+            case F32, F16, BF16, Q8_0 -> plain(type, rows, b);
+            case IQ4_NL, IQ4_XS -> throw new IllegalArgumentException(type + " is read, not written");
+        }
+    }
+
+    private interface Batch {
+        void encode(int firstBlock, int count);
+    }
+
+    private static void inBatches(int blocks, int most, Batch batch) {
+        for (int i = 0; i < blocks; i += most) {
+            batch.encode(i, Math.min(most, blocks - i));
+        }
+    }
+
+    /** What is a formula, block by block. */
+    private static void plain(GgufType type, float[] row, ByteBuffer b) {
         int elements = type.blockElements();
         for (int i = 0; i < row.length / elements; i++) {
             int at = i * type.blockBytes();
@@ -34,12 +79,7 @@ final class BlockEncoder {
                 case Q4_1 -> withMinimum(row, from, 15, b, at);
                 case Q5_1 -> withMinimum(row, from, 31, b, at);
                 case Q8_0 -> eightBits(row, from, b, at);
-                case Q2_K -> MinimumKBlocks.q2(row, from, b, at);
-                case Q4_K -> MinimumKBlocks.q4(row, from, b, at);
-                case Q5_K -> MinimumKBlocks.q5(row, from, b, at);
-                case Q3_K -> SymmetricKBlocks.q3(row, from, b, at);
-                case Q6_K -> SymmetricKBlocks.q6(row, from, b, at);
-                case IQ4_NL, IQ4_XS -> throw new IllegalArgumentException(type + " is read, not written");
+                default -> throw new IllegalArgumentException(type + " is no formula");
             }
         }
     }
@@ -81,7 +121,7 @@ final class BlockEncoder {
     }
 
     /** Pairs of low nibbles, before them 32 fifth bits where there are any. */
-    private static void put(int[] codes, boolean fifthBits, ByteBuffer b, int at) {
+    static void put(int[] codes, boolean fifthBits, ByteBuffer b, int at) {
         int nibbles = at;
         if (fifthBits) {
             int high = 0;

@@ -1,11 +1,14 @@
 package nibble.pack.gguf;
 
-import java.io.IOException;
-import java.nio.file.Files;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.Deque;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -15,97 +18,115 @@ import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
+import nibble.convert.Fingerprint;
 import nibble.convert.HeadRows;
 import nibble.convert.LinearModule;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.OutputException;
-import nibble.convert.OutputFolder;
+import nibble.convert.PlannedFile;
 import nibble.convert.Rope;
 import nibble.convert.Shape;
+import nibble.convert.StopSignal;
+import nibble.convert.StoredTensor;
 import nibble.convert.TensorNames;
-import nibble.convert.TensorView;
 import nibble.convert.gguf.GgufNames;
+import nibble.convert.gguf.GgufPlan;
 import nibble.convert.gguf.GgufType;
-import nibble.convert.gguf.GgufWriter;
 import nibble.convert.gguf.RopeFactors;
 import nibble.convert.vocabulary.Vocabulary;
 import nibble.convert.vocabulary.VocabularyReader;
+import nibble.pack.ConversionOptions;
 import nibble.pack.ConversionReport;
+import nibble.pack.ConversionRun;
 import nibble.pack.PackedLinears;
 import nibble.pack.QuantizedLinear;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Writes a checkpoint as one GGUF file, a tensor at a time. Weights are rounded from the numbers the source holds; a 4-bit
+ * Writes a checkpoint as GGUF, a tensor at a time. Weights are rounded from the numbers the source holds; a 4-bit
  * source keeps its codes and scales in {@link GgufMix#Q4_1}.
  */
 public final class GgufExporter {
     /** Rows that one thread encodes at a time; their bytes wait in memory for their turn. */
     private static final int ROWS = 64;
 
-    /** A tensor of the file and how to get its bytes. */
-    private record Item(GgufWriter.Entry entry, Supplier<Body> body) {}
+    /**
+     * A tensor of the file and how to get its bytes.
+     *
+     * @param sources names of the tensors that it is made of
+     */
+    private record Item(GgufPlan.Entry entry, List<String> sources, Supplier<Body> body) {}
 
-    /** Gives the bytes of a row; several threads ask at once. */
+    /** Gives the bytes of rows, one after the other; several threads ask at once. */
     private interface Body {
-        void row(long row, byte[] into);
+        void rows(long first, int count, byte[] into);
     }
 
     private final Checkpoint source;
     private final LlamaConfig config;
     private final GgufMix mix;
+    private final Optional<Importance> importance;
 
-    private GgufExporter(Checkpoint source, GgufMix mix) {
+    private GgufExporter(Checkpoint source, GgufMix mix, Optional<Importance> importance) {
         this.source = source;
         this.config = source.config();
         this.mix = mix;
+        this.importance = importance;
+    }
+
+    /** As the other one, from the beginning, into one file and without importance. */
+    public static ConversionReport export(
+            Checkpoint source, Path out, GgufMix mix, int threads, DoubleConsumer progress) {
+        ConversionOptions options = new ConversionOptions(
+                out, Long.MAX_VALUE, threads, false, new StopSignal(), note -> {}, progress);
+        return export(source, mix, Optional.empty(), options);
     }
 
     /**
-     * Writes {@code source} as {@code NAME-MIX.gguf} into the folder {@code out}, which appears whole or not at all.
+     * Writes {@code source} as {@code NAME-MIX.gguf}, or files of at most so many tensor bytes, into a folder that appears
+     * whole or not at all; an unfinished run waits beside it to be gone on with ({@link ConversionRun}).
      *
-     * @param out must not exist yet, or be empty
-     * @param threads that encode
-     * @param progress told the fraction done, 0 to 1
+     * @param importance by which columns of linears are weighed where the type's scales are searched; embedding and head are
+     *     not
      * @throws BadCheckpointException if a weight is not finite, or the tokenizer or rope scaling has no form in GGUF
      * @throws OutputException if the folder is occupied or the disk is full or refuses
      */
-    public static ConversionReport export(Checkpoint source, Path out, GgufMix mix, int threads, DoubleConsumer progress) {
-        return new GgufExporter(source, mix).run(out, threads, progress);
+    public static ConversionReport export(
+            Checkpoint source, GgufMix mix, Optional<Importance> importance, ConversionOptions options) {
+        return new GgufExporter(source, mix, importance).run(options);
     }
 
-    private ConversionReport run(Path out, int threads, DoubleConsumer progress) {
+    private ConversionReport run(ConversionOptions options) {
         long start = System.nanoTime();
         Vocabulary vocabulary = VocabularyReader.read(source);
-        String name = String.valueOf(source.folder().toAbsolutePath().normalize().getFileName()).replaceFirst("\\.gguf$", "");
+        String name = String.valueOf(source.folder().toAbsolutePath().normalize().getFileName())
+                .replaceFirst("(-\\d{5}-of-\\d{5})?\\.gguf$", "");
         List<Item> items = items();
-        List<GgufWriter.Entry> entries = items.stream().map(Item::entry).toList();
-        long bytes = entries.stream().mapToLong(GgufWriter.Entry::bytes).sum();
-        long fileBytes;
-        try (OutputFolder folder = OutputFolder.begin(out);
-                ExecutorService workers = Executors.newFixedThreadPool(threads)) {
-            Path file = folder.path().resolve(name + "-" + mix + ".gguf");
-            requireSpace(folder.path(), bytes);
-            try (GgufWriter writer = GgufWriter.create(
-                    file, MetadataOf.checkpoint(source, name, mix, vocabulary), entries)) {
-                long done = 0;
-                for (Item item : items) {
-                    write(writer, item, workers, threads);
-                    done += item.entry().bytes();
-                    progress.accept((double) done / bytes);
-                }
-                writer.finish();
-            }
-            fileBytes = Files.size(file);
-            folder.commit();
-        } catch (IOException e) {
-            throw OutputException.of(out, "measuring the output", e);
+        List<PlannedFile> files = GgufPlan.files(
+                name + "-" + mix,
+                MetadataOf.checkpoint(source, name, mix, vocabulary, importance),
+                items.stream().map(Item::entry).toList(),
+                options.maxShardBytes());
+        Map<String, String> decisive = new LinkedHashMap<>();
+        decisive.put("--to gguf --type", mix.toString());
+        decisive.put(
+                "--max-shard-size",
+                options.maxShardBytes() == Long.MAX_VALUE ? "one file" : options.maxShardBytes() + " bytes");
+        decisive.put("importance", importance.map(Importance::crc32c).orElse("none"));
+        try (ExecutorService workers = Executors.newFixedThreadPool(options.threads())) {
+            ConversionRun.run(
+                    source,
+                    Fingerprint.of(decisive, source),
+                    new ConversionRun.Output(files, Optional.empty(), folder -> {}),
+                    items.stream().map(item -> item(item, workers, options.threads())).toList(),
+                    options);
         }
         return new ConversionReport(
                 config.quantization().map(q -> q.method() + ", " + q.bits() + " bits").orElse("dense " + config.dtype()),
                 "GGUF " + mix,
                 source.tensorBytes(),
-                fileBytes,
+                files.stream().mapToLong(PlannedFile::bytes).sum(),
                 items.size(),
                 List.of(),
                 List.of(),
@@ -113,13 +134,14 @@ public final class GgufExporter {
                 (System.nanoTime() - start) / 1e9);
     }
 
-    private static void requireSpace(Path folder, long bytes) throws IOException {
-        long usable = Files.getFileStore(folder).getUsableSpace();
-        if (usable < bytes) {
-            throw new OutputException(
-                    folder, "the file takes " + bytes + " bytes, " + usable
-                            + " are free on this disk; free some space or choose another disk");
-        }
+    private ConversionRun.Item item(Item item, ExecutorService workers, int threads) {
+        long inputBytes = item.sources().stream()
+                .mapToLong(name -> source.stored(name).orElseThrow().storedBytes())
+                .sum();
+        return new ConversionRun.Item(List.of(item.entry().name()), item.sources(), inputBytes, sink -> {
+            write(sink, item, workers, threads);
+            return List.of();
+        });
     }
 
     private List<Item> items() {
@@ -128,8 +150,9 @@ public final class GgufExporter {
         if (config.rope().scaling() instanceof Rope.Llama3 scaling) {
             float[] factors = RopeFactors.of(scaling, config.rope().theta(), config.headDim());
             items.add(new Item(
-                    new GgufWriter.Entry("rope_freqs.weight", GgufType.F32, Shape.of(factors.length)),
-                    () -> (_, into) -> BlockEncoder.encode(GgufType.F32, factors, into)));
+                    new GgufPlan.Entry("rope_freqs.weight", GgufType.F32, Shape.of(factors.length)),
+                    List.of(),
+                    () -> (_, _, into) -> BlockEncoder.encode(GgufType.F32, factors, into)));
         }
         for (int layer = 0; layer < config.layers(); layer++) {
             String block = "blk." + layer + ".";
@@ -140,7 +163,7 @@ public final class GgufExporter {
                 items.add(norm(block + "attn_k_norm.weight", TensorNames.keyNorm(layer)));
             }
             for (LinearModule module : config.modules()) {
-                items.add(linear(block + GgufNames.linear(module) + ".weight", module, layer));
+                items.add(linear(tensorName(module, layer), module, layer));
                 for (LlamaLinear part : module.parts()) {
                     config.bias(part, layer)
                             .ifPresent(bias -> items.add(bias(block + GgufNames.bias(part), bias.name(), part)));
@@ -152,6 +175,11 @@ public final class GgufExporter {
             items.add(matrix("output.weight", TensorNames.HEAD, isExact() ? GgufType.F16 : mix.head(config)));
         }
         return items;
+    }
+
+    /** GGUF's name of a linear's weight, as {@code blk.0.attn_q.weight}. */
+    public static String tensorName(LinearModule module, int layer) {
+        return "blk." + layer + "." + GgufNames.linear(module) + ".weight";
     }
 
     /** Whether codes and scales are kept, and then the tensors that are not 4-bit too. */
@@ -183,12 +211,16 @@ public final class GgufExporter {
     }
 
     private Item vector(String name, String from, UnaryOperator<float[]> change) {
-        Shape shape = source.stored(from).orElseThrow().spec().shape();
+        StoredTensor stored = source.stored(from).orElseThrow();
+        Shape shape = stored.spec().shape();
         WeightRows rows = (row, into) -> {
-            checked(WeightRows.of(source.tensor(from)), from).read(row, into);
+            checked(WeightRows.of(stored), from).read(row, into);
             System.arraycopy(change.apply(into.clone()), 0, into, 0, into.length);
         };
-        return new Item(new GgufWriter.Entry(name, GgufType.F32, shape), () -> encoder(GgufType.F32, shape, rows));
+        return new Item(
+                new GgufPlan.Entry(name, GgufType.F32, shape),
+                List.of(from),
+                () -> encoder(GgufType.F32, shape, null, rows));
     }
 
     /** Whether the rows of a linear are reordered. */
@@ -198,31 +230,46 @@ public final class GgufExporter {
     }
 
     private Item matrix(String name, String from, GgufType type) {
-        Shape shape = source.stored(from).orElseThrow().spec().shape();
+        StoredTensor stored = source.stored(from).orElseThrow();
+        Shape shape = stored.spec().shape();
         return new Item(
-                new GgufWriter.Entry(name, type, shape),
-                () -> encoder(type, shape, checked(WeightRows.of(source.tensor(from)), from)));
+                new GgufPlan.Entry(name, type, shape),
+                List.of(from),
+                () -> encoder(type, shape, null, checked(WeightRows.of(stored), from)));
     }
 
     private Item linear(String name, LinearModule module, int layer) {
         GgufType type = mix.linear(module, layer, config);
         Shape shape = Shape.of(config.outFeatures(module), config.inFeatures(module));
-        return new Item(new GgufWriter.Entry(name, type, shape), () -> body(module, layer, type, shape));
+        float @Nullable [] columns =
+                importance.map(found -> found.columns(name, config.inFeatures(module))).orElse(null);
+        String prefix = module.name(layer) + ".";
+        List<String> sources = source.names().stream()
+                .filter(from -> from.startsWith(prefix) && !from.endsWith(".bias"))
+                .toList();
+        return new Item(new GgufPlan.Entry(name, type, shape), sources, () -> body(module, layer, type, shape, columns));
     }
 
-    private Body body(LinearModule module, int layer, GgufType type, Shape shape) {
+    private Body body(
+            LinearModule module, int layer, GgufType type, Shape shape, float @Nullable [] columns) {
         // Where heads are reordered no linears are fused.
         boolean heads = !module.isFused() && interleaves(module.parts().getFirst());
         if (config.quantization().isPresent()) {
             var packed = PackedLinears.read(source, module, layer);
             if (isExact() && type == GgufType.Q4_1 && packed instanceof QuantizedLinear plain) {
                 ExactQ4 exact = new ExactQ4(plain);
-                return (row, into) -> exact.row(heads ? HeadRows.halves(row, config.headDim()) : row, into);
+                return (first, count, into) -> {
+                    byte[] row = new byte[into.length / count];
+                    for (int i = 0; i < count; i++) {
+                        exact.row(heads ? HeadRows.halves(first + i, config.headDim()) : first + i, row);
+                        System.arraycopy(row, 0, into, i * row.length, row.length);
+                    }
+                };
             }
-            return encoder(type, shape, order(WeightRows.of(packed), heads));
+            return encoder(type, shape, columns, order(WeightRows.of(packed), heads));
         }
-        TensorView weight = source.tensor(module.name(layer) + ".weight");
-        return encoder(type, shape, order(checked(WeightRows.of(weight), weight.name()), heads));
+        StoredTensor weight = source.stored(module.name(layer) + ".weight").orElseThrow();
+        return encoder(type, shape, columns, order(checked(WeightRows.of(weight), weight.name()), heads));
     }
 
     private WeightRows order(WeightRows rows, boolean heads) {
@@ -242,43 +289,40 @@ public final class GgufExporter {
         };
     }
 
-    private static Body encoder(GgufType type, Shape shape, WeightRows rows) {
+    private static Body encoder(GgufType type, Shape shape, float @Nullable [] importance, WeightRows rows) {
         int columns = Math.toIntExact(shape.dim(shape.rank() - 1));
-        return (row, into) -> {
-            float[] values = new float[columns];
-            rows.read(row, values);
-            BlockEncoder.encode(type, values, into);
+        return (first, count, into) -> {
+            float[] values = new float[count * columns];
+            float[] row = new float[columns];
+            for (int i = 0; i < count; i++) {
+                rows.read(first + i, row);
+                System.arraycopy(row, 0, values, i * columns, columns);
+            }
+            BlockEncoder.encode(type, values, importance, into);
         };
     }
 
-    private static void write(GgufWriter writer, Item item, ExecutorService workers, int threads) {
+    /** Rows are encoded by all threads, a little ahead of the one that writes. */
+    private static void write(ConversionRun.Sink sink, Item item, ExecutorService workers, int threads) {
         Body body = item.body().get();
         Shape shape = item.entry().shape();
         long rows = shape.rank() == 1 ? 1 : shape.dim(0);
         int rowBytes = Math.toIntExact(item.entry().type().bytes(shape.dim(shape.rank() - 1)));
-        for (long first = 0; first < rows; first += (long) ROWS * threads) {
-            List<Future<byte[]>> parts = new ArrayList<>();
-            for (long row = first; row < Math.min(rows, first + (long) ROWS * threads); row += ROWS) {
+        Deque<Future<byte[]>> ahead = new ArrayDeque<>();
+        for (long row = 0; row < rows || !ahead.isEmpty(); ) {
+            if (row < rows && ahead.size() < 2 * threads) {
                 long from = row;
                 int count = (int) Math.min(rows - from, ROWS);
-                parts.add(workers.submit(() -> encode(body, from, count, rowBytes)));
-            }
-            for (Future<byte[]> part : parts) {
-                byte[] bytes = result(part);
-                writer.write(bytes, bytes.length);
+                ahead.add(workers.submit(() -> {
+                    byte[] bytes = new byte[count * rowBytes];
+                    body.rows(from, count, bytes);
+                    return bytes;
+                }));
+                row += count;
+            } else {
+                sink.write(item.entry().name(), MemorySegment.ofArray(result(ahead.remove())));
             }
         }
-    }
-
-    private static byte[] encode(Body body, long from, int count, int rowBytes) {
-        byte[] all = new byte[count * rowBytes];
-        byte[] row = new byte[rowBytes];
-        for (int i = 0; i < count; i++) {
-            Arrays.fill(row, (byte) 0);
-            body.row(from + i, row);
-            System.arraycopy(row, 0, all, i * rowBytes, rowBytes);
-        }
-        return all;
     }
 
     private static byte[] result(Future<byte[]> part) {

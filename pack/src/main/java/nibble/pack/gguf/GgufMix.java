@@ -48,6 +48,14 @@ public enum GgufMix {
         return Optional.empty();
     }
 
+    /** Whether scales are searched, so that importance can weigh the search. */
+    public boolean searchesScales() {
+        return switch (this) {
+            case F32, F16, BF16, Q8_0 -> false;
+            default -> true;
+        };
+    }
+
     /** Type of the embedding; the head's where it is the head too. */
     GgufType embedding(LlamaConfig config) {
         return config.tiedEmbeddings() ? head(config) : fitting(base, config.hiddenSize());

@@ -2,6 +2,7 @@ package nibble.pack.gguf;
 
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Optional;
 import java.util.SequencedMap;
 import nibble.convert.Architecture;
 import nibble.convert.BadCheckpointException;
@@ -27,7 +28,8 @@ final class MetadataOf {
     }
 
     /** @throws BadCheckpointException if the model scales rope in a way that GGUF has no form for */
-    static SequencedMap<String, GgufValue> checkpoint(Checkpoint source, String name, GgufMix mix, Vocabulary vocabulary) {
+    static SequencedMap<String, GgufValue> checkpoint(
+            Checkpoint source, String name, GgufMix mix, Vocabulary vocabulary, Optional<Importance> importance) {
         MetadataOf metadata = new MetadataOf(source.config().architecture());
         metadata.pairs.put("general.architecture", new Text(source.config().architecture().ggufName()));
         metadata.pairs.put("general.name", new Text(name));
@@ -35,6 +37,7 @@ final class MetadataOf {
         metadata.pairs.put("general.quantization_version", new U32(2));
         metadata.model(source);
         metadata.tokenizer(vocabulary);
+        importance.ifPresent(metadata::importance);
         return metadata.pairs;
     }
 
@@ -66,6 +69,13 @@ final class MetadataOf {
             case Rope.DynamicNtk _ ->
                 throw new BadCheckpointException(source.folder(), "rope scaling \"dynamic\" has no form in GGUF");
         }
+    }
+
+    /** By what weights were weighed, in llama.cpp's keys. */
+    private void importance(Importance importance) {
+        pairs.put("quantize.imatrix.dataset", new Text(String.join(", ", importance.datasets())));
+        pairs.put("quantize.imatrix.entries_count", new U32(importance.entries().size()));
+        pairs.put("quantize.imatrix.chunks_count", new U32(importance.chunks()));
     }
 
     /** As far as a file's reader computes what the model does: llama.cpp's {@code llama} has no window. */

@@ -1,13 +1,13 @@
 package nibble.pack.gguf;
 
 import java.nio.ByteBuffer;
+import nibble.convert.gguf.GgufType;
+import nibble.pack.gguf.Groups.Weighting;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Encodes the K types whose groups have a scale and a minimum: {@code w = d·s·q − dmin·m} with small integers s and m.
- *
- * <p>A group's scale and minimum are searched: for each of several steps between values the codes are rounded, then scale and
- * minimum are fitted to them by weighted least squares, and the pair of least weighted error stays. Larger weights count
- * more, as they carry more of the output: the weight of x is its magnitude plus the group's root mean square.
+ * Encodes the K types whose groups have a scale and a minimum: {@code w = d·s·q − dmin·m} with small integers s and m. Each
+ * group's scale and minimum are searched ({@link GroupSearch}), then made integers ({@link BlockScales}).
  */
 final class MinimumKBlocks {
     /** How a type divides its 256 elements. */
@@ -17,177 +17,125 @@ final class MinimumKBlocks {
     private static final Form Q4 = new Form(8, 32, 15, 63);
     private static final Form Q5 = new Form(8, 32, 31, 63);
 
-    /** Steps tried, as the number of codes that the range is divided into: from {@code most - 1} on, in tenths. */
-    private static final int TRIES = 21;
+    /** Weights by magnitude hold a group's largest values in place; by importance they may be given up for many others. */
+    private static final GroupSearch.Steps PLAIN = new GroupSearch.Steps(-1, 0.1f, 21);
+
+    private static final GroupSearch.Steps WEIGHTED = new GroupSearch.Steps(-1.2f, 0.1f, 25);
 
     private final Form form;
-    private final float[] row;
-    private final int from;
-    private final int[] scales;
-    private final int[] minima;
-    private final int[] codes = new int[256];
-    private short d;
-    private short dmin;
+    private final int stride;
+    private final float[] scales;
+    private final float[] minima;
+    private final float[] d;
+    private final float[] dmin;
+    private final float[] codes;
 
-    private MinimumKBlocks(Form form, float[] row, int from) {
+    private MinimumKBlocks(Form form, float[] row, int from, int blocks, float @Nullable [] importance) {
         this.form = form;
-        this.row = row;
-        this.from = from;
-        this.scales = new int[form.groups()];
-        this.minima = new int[form.groups()];
-        encode();
+        Groups groups = Groups.of(
+                row, from, form.groupElements(), blocks * form.groups(), 256, Weighting.MAGNITUDE, importance);
+        this.stride = groups.stride;
+        this.scales = new float[stride];
+        this.minima = new float[stride];
+        this.codes = new float[groups.values.length];
+        GroupSearch.withOffset(
+                groups, form.mostCode(), false, importance == null ? PLAIN : WEIGHTED, scales, minima);
+        for (int g = 0; g < stride; g++) {
+            // How far the smallest value lies below 0; 0 - x so that no minimum is -0.
+            minima[g] = 0 - minima[g];
+        }
+        this.d = BlockScales.steps(groups, scales, form.groups(), 0, form.mostScale());
+        this.dmin = BlockScales.steps(groups, minima, form.groups(), 0, form.mostScale());
+        BlockScales.withMinimum(groups, d, dmin, scales, minima, form.mostScale(), form.mostCode(), codes);
     }
 
-    static void q2(float[] row, int from, ByteBuffer b, int at) {
-        MinimumKBlocks block = new MinimumKBlocks(Q2, row, from);
+    /** Encodes {@code blocks} blocks of {@code row} from element {@code from} on to {@code at} in {@code b}. */
+    static void encode(
+            GgufType type, float[] row, int from, int blocks, float @Nullable [] importance, ByteBuffer b, int at) {
+        Form form =
+                switch (type) {
+                    case Q2_K -> Q2;
+                    case Q4_K -> Q4;
+                    case Q5_K -> Q5;
+                    default -> throw new IllegalArgumentException(type + " has no minima");
+                };
+        MinimumKBlocks batch = new MinimumKBlocks(form, row, from, blocks, importance);
+        for (int block = 0; block < blocks; block++) {
+            int to = at + block * type.blockBytes();
+            switch (type) {
+                case Q2_K -> batch.putQ2(block, b, to);
+                case Q4_K -> batch.putQ4(block, b, to);
+                default -> batch.putQ5(block, b, to);
+            }
+        }
+    }
+
+    private void putQ2(int block, ByteBuffer b, int at) {
+        int first = 16 * block;
         for (int group = 0; group < 16; group++) {
-            b.put(at + group, (byte) (block.scales[group] | block.minima[group] << 4));
+            b.put(at + group, (byte) (scale(first + group) | minimum(first + group) << 4));
         }
         for (int half = 0; half < 2; half++) {
             for (int l = 0; l < 32; l++) {
                 int packed = 0;
                 for (int quarter = 0; quarter < 4; quarter++) {
-                    packed |= block.codes[128 * half + 32 * quarter + l] << 2 * quarter;
+                    packed |= code(first + 8 * half + 2 * quarter + l / 16, l % 16) << 2 * quarter;
                 }
                 b.put(at + 16 + 32 * half + l, (byte) packed);
             }
         }
-        b.putShort(at + 80, block.d);
-        b.putShort(at + 82, block.dmin);
+        b.putShort(at + 80, Float.floatToFloat16(d[first]));
+        b.putShort(at + 82, Float.floatToFloat16(dmin[first]));
     }
 
-    static void q4(float[] row, int from, ByteBuffer b, int at) {
-        MinimumKBlocks block = new MinimumKBlocks(Q4, row, from);
-        block.putHead(b, at);
-        block.putNibbles(b, at + 16);
+    private void putQ4(int block, ByteBuffer b, int at) {
+        putHead(block, b, at);
+        putNibbles(block, b, at + 16);
     }
 
-    static void q5(float[] row, int from, ByteBuffer b, int at) {
-        MinimumKBlocks block = new MinimumKBlocks(Q5, row, from);
-        block.putHead(b, at);
+    private void putQ5(int block, ByteBuffer b, int at) {
+        putHead(block, b, at);
         for (int l = 0; l < 32; l++) {
             int high = 0;
             for (int group = 0; group < 8; group++) {
-                high |= (block.codes[32 * group + l] >> 4) << group;
+                high |= (code(8 * block + group, l) >> 4) << group;
             }
             b.put(at + 16 + l, (byte) high);
         }
-        block.putNibbles(b, at + 48);
+        putNibbles(block, b, at + 48);
     }
 
     /** d, dmin, and eight scales and minima of 6 bits in 12 bytes. */
-    private void putHead(ByteBuffer b, int at) {
-        b.putShort(at, d);
-        b.putShort(at + 2, dmin);
-        for (int j = 0; j < 4; j++) {
-            b.put(at + 4 + j, (byte) (scales[j] | (scales[j + 4] >> 4) << 6));
-            b.put(at + 8 + j, (byte) (minima[j] | (minima[j + 4] >> 4) << 6));
-            b.put(at + 12 + j, (byte) (scales[j + 4] & 15 | (minima[j + 4] & 15) << 4));
+    private void putHead(int block, ByteBuffer b, int at) {
+        int first = 8 * block;
+        b.putShort(at, Float.floatToFloat16(d[first]));
+        b.putShort(at + 2, Float.floatToFloat16(dmin[first]));
+        for (int j = first; j < first + 4; j++) {
+            int to = at + 4 + j - first;
+            b.put(to, (byte) (scale(j) | (scale(j + 4) >> 4) << 6));
+            b.put(to + 4, (byte) (minimum(j) | (minimum(j + 4) >> 4) << 6));
+            b.put(to + 8, (byte) (scale(j + 4) & 15 | (minimum(j + 4) & 15) << 4));
         }
     }
 
-    private void putNibbles(ByteBuffer b, int at) {
+    private void putNibbles(int block, ByteBuffer b, int at) {
         for (int pair = 0; pair < 4; pair++) {
+            int group = 8 * block + 2 * pair;
             for (int l = 0; l < 32; l++) {
-                int low = codes[64 * pair + l] & 15;
-                int high = codes[64 * pair + 32 + l] & 15;
-                b.put(at + 32 * pair + l, (byte) (low | high << 4));
+                b.put(at + 32 * pair + l, (byte) (code(group, l) & 15 | (code(group + 1, l) & 15) << 4));
             }
         }
     }
 
-    private void encode() {
-        float[] exactScale = new float[form.groups()];
-        float[] exactMinimum = new float[form.groups()];
-        float mostScale = 0;
-        float mostMinimum = 0;
-        for (int group = 0; group < form.groups(); group++) {
-            fit(group, exactScale, exactMinimum);
-            mostScale = Math.max(mostScale, exactScale[group]);
-            mostMinimum = Math.max(mostMinimum, exactMinimum[group]);
-        }
-        d = Float.floatToFloat16(mostScale / form.mostScale());
-        dmin = Float.floatToFloat16(mostMinimum / form.mostScale());
-        float step = Float.float16ToFloat(d);
-        float minimumStep = Float.float16ToFloat(dmin);
-        for (int group = 0; group < form.groups(); group++) {
-            scales[group] = rounded(exactScale[group], step);
-            minima[group] = rounded(exactMinimum[group], minimumStep);
-            float scale = step * scales[group];
-            float minimum = minimumStep * minima[group];
-            for (int i = 0; i < form.groupElements(); i++) {
-                int element = group * form.groupElements() + i;
-                codes[element] = scale == 0 ? 0 : code((row[from + element] + minimum) / scale);
-            }
-        }
+    private int scale(int group) {
+        return (int) scales[group];
     }
 
-    private int rounded(float exact, float step) {
-        return step == 0 ? 0 : (int) Math.clamp(Math.rint(exact / step), 0, form.mostScale());
+    private int minimum(int group) {
+        return (int) minima[group];
     }
 
-    private int code(float steps) {
-        return (int) Math.clamp(Math.rint(steps), 0, form.mostCode());
-    }
-
-    /** The scale, and how far the smallest value lies below 0, of one group. */
-    private void fit(int group, float[] scale, float[] minimum) {
-        int start = from + group * form.groupElements();
-        float low = 0;
-        float high = Float.NEGATIVE_INFINITY;
-        double squares = 0;
-        for (int i = start; i < start + form.groupElements(); i++) {
-            low = Math.min(low, row[i]);
-            high = Math.max(high, row[i]);
-            squares += (double) row[i] * row[i];
-        }
-        if (high <= low) {
-            // All are one number of at most 0: the minimum alone gives it.
-            minimum[group] = -low;
-            return;
-        }
-        double rootMeanSquare = Math.sqrt(squares / form.groupElements());
-        double least = Double.POSITIVE_INFINITY;
-        for (int attempt = 0; attempt < TRIES; attempt++) {
-            double inverse = (form.mostCode() - 1 + 0.1 * attempt) / (high - low);
-            Fit fit = fit(start, low, inverse, rootMeanSquare);
-            if (fit.error() < least && fit.scale() > 0) {
-                least = fit.error();
-                scale[group] = (float) fit.scale();
-                minimum[group] = (float) -fit.offset();
-            }
-        }
-    }
-
-    private record Fit(double scale, double offset, double error) {}
-
-    /** Least squares for {@code scale·q + offset ≈ x} with the codes of one step; the offset is at most 0. */
-    private Fit fit(int start, float low, double inverse, double rootMeanSquare) {
-        double w = 0;
-        double wq = 0;
-        double wqq = 0;
-        double wx = 0;
-        double wqx = 0;
-        double wxx = 0;
-        for (int i = start; i < start + form.groupElements(); i++) {
-            double x = row[i];
-            double weight = rootMeanSquare + Math.abs(x);
-            double q = Math.clamp(Math.rint((x - low) * inverse), 0, form.mostCode());
-            w += weight;
-            wq += weight * q;
-            wqq += weight * q * q;
-            wx += weight * x;
-            wqx += weight * q * x;
-            wxx += weight * x * x;
-        }
-        double determinant = w * wqq - wq * wq;
-        double scale = determinant > 0 ? (w * wqx - wx * wq) / determinant : 0;
-        double offset = determinant > 0 ? (wqq * wx - wq * wqx) / determinant : 0;
-        if (offset > 0 || determinant <= 0) {
-            offset = 0;
-            scale = wqq > 0 ? wqx / wqq : 0;
-        }
-        double error = wxx + scale * scale * wqq + offset * offset * w + 2 * scale * offset * wq - 2 * scale * wqx - 2 * offset * wx;
-        return new Fit(scale, offset, error);
+    private int code(int group, int element) {
+        return (int) codes[element * stride + group];
     }
 }

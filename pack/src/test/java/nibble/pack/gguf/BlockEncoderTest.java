@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.Random;
 import nibble.convert.gguf.BlockDecoder;
 import nibble.convert.gguf.GgufType;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -56,6 +57,64 @@ class BlockEncoderTest {
         assertThat(relativeError(type, row)).isLessThanOrEqualTo(bound);
     }
 
+    /**
+     * A few columns meet large activations. The output's error, by the diagonal of the second moment, must fall clearly; that of
+     * the numbers themselves must rise, or nothing was weighed.
+     */
+    @ParameterizedTest
+    @EnumSource(value = GgufType.class, names = {"Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q4_0", "Q4_1", "Q5_0", "Q5_1"})
+    void importance_takes_error_from_the_columns_that_count(GgufType type) {
+        int columns = 1024;
+        float[] rows = new float[16 * columns];
+        float[] importance = new float[columns];
+        Random random = new Random(3);
+        for (int i = 0; i < rows.length; i++) {
+            rows[i] = (float) random.nextGaussian() * 0.02f;
+        }
+        for (int i = 0; i < columns; i++) {
+            importance[i] = (float) Math.exp(2 * random.nextGaussian());
+        }
+        float[] plain = roundTrip(type, rows, null);
+        float[] weighed = roundTrip(type, rows, importance);
+        double ratio = error(rows, weighed, importance) / error(rows, plain, importance);
+        assertThat(ratio).as(type + ": weighted error beside that without importance").isLessThan(0.9);
+        float[] alike = new float[columns];
+        Arrays.fill(alike, 1);
+        assertThat(error(rows, weighed, alike)).isGreaterThan(error(rows, plain, alike) * 0.98);
+    }
+
+    /** Rows are encoded many at a time, and each as if it were alone. */
+    @ParameterizedTest
+    @EnumSource(value = GgufType.class, mode = EnumSource.Mode.EXCLUDE, names = {"IQ4_NL", "IQ4_XS"})
+    void a_row_has_the_same_blocks_alone_and_among_others(GgufType type) {
+        int columns = 768;
+        float[] rows = new float[37 * columns];
+        float[] importance = new float[columns];
+        Random random = new Random(4);
+        for (int i = 0; i < rows.length; i++) {
+            rows[i] = (float) random.nextGaussian();
+        }
+        for (int i = 0; i < columns; i++) {
+            importance[i] = random.nextFloat(0.1f, 2);
+        }
+        int rowBytes = (int) type.bytes(columns);
+        byte[] together = new byte[37 * rowBytes];
+        BlockEncoder.encode(type, rows, importance, together);
+        for (int row = 0; row < 37; row += 9) {
+            byte[] alone = new byte[rowBytes];
+            BlockEncoder.encode(type, Arrays.copyOfRange(rows, row * columns, (row + 1) * columns), importance, alone);
+            assertThat(alone).as("row %d", row).isEqualTo(Arrays.copyOfRange(together, row * rowBytes, (row + 1) * rowBytes));
+        }
+    }
+
+    private static double error(float[] rows, float[] decoded, float[] importance) {
+        double error = 0;
+        for (int i = 0; i < rows.length; i++) {
+            error += importance[i % importance.length] * Math.pow(decoded[i] - rows[i], 2);
+        }
+        return error;
+    }
+
     @ParameterizedTest
     @EnumSource(value = GgufType.class, mode = EnumSource.Mode.EXCLUDE, names = {"IQ4_NL", "IQ4_XS"})
     void rows_that_break_formulas_stay_finite_and_near(GgufType type) {
@@ -89,8 +148,12 @@ class BlockEncoderTest {
     }
 
     private static float[] roundTrip(GgufType type, float[] row) {
+        return roundTrip(type, row, null);
+    }
+
+    private static float[] roundTrip(GgufType type, float[] row, float @Nullable [] importance) {
         byte[] blocks = new byte[(int) type.bytes(row.length)];
-        BlockEncoder.encode(type, row, blocks);
+        BlockEncoder.encode(type, row, importance, blocks);
         float[] decoded = new float[row.length];
         if (type.blockElements() == 1) {
             ByteBuffer b = ByteBuffer.wrap(blocks).order(ByteOrder.LITTLE_ENDIAN);

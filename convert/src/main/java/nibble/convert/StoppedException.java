@@ -1,4 +1,4 @@
-package nibble.calibrate;
+package nibble.convert;
 
 /** A run that ended before its end because its {@link StopSignal} was raised. The message says what is kept. */
 public final class StoppedException extends RuntimeException {

@@ -1,25 +1,26 @@
 package nibble.convert.gguf;
 
 import java.io.ByteArrayOutputStream;
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
-import nibble.convert.OutputException;
+import nibble.convert.PlannedFile;
 import nibble.convert.Shape;
 
 /**
- * Writes one GGUF file of version 3: header first, then each tensor's data in the order given. The caller makes the file
- * appear under its name only when it is whole, as {@link nibble.convert.OutputFolder} does.
+ * GGUF files of version 3, known to the byte before anything is written: one, or as many as a limit asks for. Split files
+ * are named as llama.cpp's: the first one has the metadata and each says which it is ({@code split.no}).
  */
-public final class GgufWriter implements AutoCloseable {
+public final class GgufPlan {
     private static final int ALIGNMENT = 32;
+
+    /** Most files of a split, a 16-bit number in llama.cpp. */
+    private static final int MAX_FILES = 65_535;
 
     /**
      * A tensor to be written.
@@ -32,79 +33,62 @@ public final class GgufWriter implements AutoCloseable {
         }
     }
 
-    private final Path file;
-    private final FileChannel channel;
-    private final List<Entry> entries;
-    private int current;
-    private long written;
+    private GgufPlan() {}
 
-    private GgufWriter(Path file, FileChannel channel, List<Entry> entries) {
-        this.file = file;
-        this.channel = channel;
-        this.entries = entries;
+    /** A file with everything in it. */
+    public static PlannedFile file(String name, SequencedMap<String, GgufValue> metadata, List<Entry> entries) {
+        byte[] header = header(metadata, entries);
+        List<PlannedFile.Slot> slots = new ArrayList<>();
+        long offset = header.length;
+        for (Entry entry : entries) {
+            slots.add(new PlannedFile.Slot(entry.name(), offset, entry.bytes(), entry.type() + " " + entry.shape()));
+            offset += entry.bytes() + padding(entry.bytes());
+        }
+        return new PlannedFile(name, header, slots, offset);
     }
 
     /**
-     * Creates the file and writes its header.
+     * One file where all tensors fit into {@code maxBytes}, else files of at most so many tensor bytes, or one tensor.
      *
-     * @throws OutputException if the disk refuses
+     * @param stem of the names: {@code STEM.gguf}, or {@code STEM-00001-of-00002.gguf} and so on
+     * @throws IllegalArgumentException if there would be too many files
      */
-    public static GgufWriter create(Path file, SequencedMap<String, GgufValue> metadata, List<Entry> entries) {
-        try {
-            FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-            GgufWriter writer = new GgufWriter(file, channel, List.copyOf(entries));
-            writer.put(header(metadata, entries));
-            return writer;
-        } catch (IOException e) {
-            throw OutputException.of(file, "creating the file", e);
-        }
-    }
-
-    /**
-     * The next bytes of the tensor at hand; the tensors follow one another in the order of the header.
-     *
-     * @throws OutputException if the disk is full or refuses
-     */
-    public void write(byte[] bytes, int length) {
-        if (current == entries.size() || written + length > entries.get(current).bytes()) {
-            throw new IllegalArgumentException("more data than the header says");
-        }
-        try {
-            put(ByteBuffer.wrap(bytes, 0, length));
-            written += length;
-            if (written == entries.get(current).bytes()) {
-                put(ByteBuffer.allocate(padding(written)));
-                current++;
-                written = 0;
+    public static List<PlannedFile> files(
+            String stem, SequencedMap<String, GgufValue> metadata, List<Entry> entries, long maxBytes) {
+        List<List<Entry>> groups = new ArrayList<>(List.of(new ArrayList<>()));
+        long filled = 0;
+        for (Entry entry : entries) {
+            if (filled > 0 && entry.bytes() > maxBytes - filled) {
+                groups.add(new ArrayList<>());
+                filled = 0;
             }
-        } catch (IOException e) {
-            throw OutputException.of(file, "writing tensor " + entries.get(current).name(), e);
+            groups.getLast().add(entry);
+            filled += entry.bytes();
         }
-    }
-
-    /** @throws IllegalStateException if a tensor was not written whole */
-    public void finish() {
-        if (current != entries.size()) {
-            throw new IllegalStateException("tensor " + entries.get(current).name() + " was not written");
+        int count = groups.size();
+        if (count == 1) {
+            return List.of(file(stem + ".gguf", metadata, entries));
         }
-        try {
-            channel.force(true);
-        } catch (IOException e) {
-            throw OutputException.of(file, "finishing the file", e);
+        if (count > MAX_FILES) {
+            throw new IllegalArgumentException(
+                    count + " files of at most " + maxBytes + " bytes, GGUF allows " + MAX_FILES + "; choose larger files");
         }
-    }
-
-    private void put(ByteBuffer bytes) throws IOException {
-        while (bytes.hasRemaining()) {
-            channel.write(bytes);
+        List<PlannedFile> files = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            SequencedMap<String, GgufValue> own = i == 0 ? new LinkedHashMap<>(metadata) : new LinkedHashMap<>();
+            own.put("split.no", new GgufValue.U16(i));
+            own.put("split.count", new GgufValue.U16(count));
+            own.put("split.tensors.count", new GgufValue.I32(entries.size()));
+            files.add(file("%s-%05d-of-%05d.gguf".formatted(stem, i + 1, count), own, groups.get(i)));
         }
+        return files;
     }
 
     private static int padding(long length) {
         return (int) ((ALIGNMENT - length % ALIGNMENT) % ALIGNMENT);
     }
 
-    private static ByteBuffer header(SequencedMap<String, GgufValue> metadata, List<Entry> entries) {
+    private static byte[] header(SequencedMap<String, GgufValue> metadata, List<Entry> entries) {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         out.writeBytes("GGUF".getBytes(StandardCharsets.US_ASCII));
         u32(out, 3);
@@ -126,7 +110,7 @@ public final class GgufWriter implements AutoCloseable {
             offset += entry.bytes() + padding(entry.bytes());
         }
         out.writeBytes(new byte[padding(out.size())]);
-        return ByteBuffer.wrap(out.toByteArray());
+        return out.toByteArray();
     }
 
     private static void value(ByteArrayOutputStream out, GgufValue value) {
@@ -138,6 +122,15 @@ public final class GgufWriter implements AutoCloseable {
             case GgufValue.U32(long number) -> {
                 u32(out, 4);
                 u32(out, (int) number);
+            }
+            case GgufValue.U16(int number) -> {
+                u32(out, 2);
+                out.write(number);
+                out.write(number >> 8);
+            }
+            case GgufValue.I32(int number) -> {
+                u32(out, 5);
+                u32(out, number);
             }
             case GgufValue.F32(float number) -> {
                 u32(out, 6);
@@ -180,14 +173,5 @@ public final class GgufWriter implements AutoCloseable {
 
     private static void u64(ByteArrayOutputStream out, long value) {
         out.writeBytes(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(value).array());
-    }
-
-    @Override
-    public void close() {
-        try {
-            channel.close();
-        } catch (IOException e) {
-            throw OutputException.of(file, "closing the file", e);
-        }
     }
 }

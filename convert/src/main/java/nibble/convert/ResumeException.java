@@ -1,4 +1,4 @@
-package nibble.calibrate;
+package nibble.convert;
 
 import java.nio.file.Path;
 import java.util.List;
@@ -10,20 +10,20 @@ public final class ResumeException extends RuntimeException {
     private final List<String> differences;
 
     /** @param differences each with what was found and what was expected */
-    ResumeException(List<String> differences) {
+    public ResumeException(List<String> differences) {
         super("cannot resume: " + String.join("; ", differences));
         this.differences = List.copyOf(differences);
     }
 
     /** @param state the unfinished run's folder */
-    ResumeException(Path state, List<String> differences) {
+    public ResumeException(Path state, List<String> differences) {
         super("cannot resume the unfinished run in " + state + ", since not everything is as it was when it began:\n  "
                 + String.join("\n  ", differences)
                 + "\nrun again with everything as it was, or delete that folder and run without --resume to begin anew");
         this.differences = List.copyOf(differences);
     }
 
-    List<String> differences() {
+    public List<String> differences() {
         return differences;
     }
 }

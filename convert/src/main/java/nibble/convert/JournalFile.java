@@ -1,4 +1,4 @@
-package nibble.calibrate;
+package nibble.convert;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -16,7 +16,6 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.zip.CRC32C;
-import nibble.convert.OutputException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,10 +25,10 @@ import org.jspecify.annotations.Nullable;
  *  {"crc32c":"6f0d3a91","entry":{"layer":{"layer":3,"sha256":"…","source_sha256":"…","report":{…}}}}
  * </pre>
  *
- * <p>The checksum is of the bytes of the entry. A line without its end, as a crash leaves it, or with another checksum ends
+ * <p>{@code E} is what an entry is, an interface whose records Jackson can tell apart. The checksum is of the bytes of the entry. A line without its end, as a crash leaves it, or with another checksum ends
  * what is believed: it and all that follows is dropped.
  */
-final class JournalFile implements AutoCloseable {
+public final class JournalFile<E> implements AutoCloseable {
     private static final ObjectMapper JSON = JsonMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
             .build();
@@ -39,12 +38,14 @@ final class JournalFile implements AutoCloseable {
     private static final int ENTRY_START = BEFORE_CHECKSUM.length() + 8 + BEFORE_ENTRY.length();
 
     private final Path path;
-    private final List<JournalEntry> entries = new ArrayList<>();
+    private final Class<E> type;
+    private final List<E> entries = new ArrayList<>();
     private @Nullable FileChannel channel;
     private boolean damaged;
 
-    private JournalFile(Path path) {
+    private JournalFile(Path path, Class<E> type) {
         this.path = path;
+        this.type = type;
     }
 
     /**
@@ -52,8 +53,8 @@ final class JournalFile implements AutoCloseable {
      *
      * @throws OutputException if it cannot be read
      */
-    static JournalFile read(Path path) {
-        JournalFile file = new JournalFile(path);
+    public static <E> JournalFile<E> read(Path path, Class<E> type) {
+        JournalFile<E> file = new JournalFile<>(path, type);
         if (!Files.exists(path)) {
             return file;
         }
@@ -66,7 +67,7 @@ final class JournalFile implements AutoCloseable {
         int begin = 0;
         for (int i = 0; i < bytes.length && !file.damaged; i++) {
             if (bytes[i] == '\n') {
-                JournalEntry entry = parse(new String(bytes, begin, i - begin, StandardCharsets.UTF_8));
+                E entry = file.parse(new String(bytes, begin, i - begin, StandardCharsets.UTF_8));
                 if (entry == null) {
                     file.damaged = true;
                 } else {
@@ -79,7 +80,7 @@ final class JournalFile implements AutoCloseable {
         return file;
     }
 
-    private static @Nullable JournalEntry parse(String line) {
+    private @Nullable E parse(String line) {
         if (line.length() <= ENTRY_START || !line.endsWith("}")) {
             return null;
         }
@@ -88,7 +89,7 @@ final class JournalFile implements AutoCloseable {
             return null;
         }
         try {
-            return JSON.readValue(entry, JournalEntry.class);
+            return JSON.readValue(entry, type);
         } catch (JsonProcessingException e) {
             // Whole, but of a version that writes other entries.
             return null;
@@ -101,9 +102,9 @@ final class JournalFile implements AutoCloseable {
         return BEFORE_CHECKSUM + String.format("%08x", crc.getValue()) + BEFORE_ENTRY + entry + "}";
     }
 
-    private static byte[] bytes(JournalEntry entry) {
+    private byte[] bytes(E entry) {
         try {
-            return (line(JSON.writerFor(JournalEntry.class).writeValueAsString(entry)) + "\n")
+            return (line(JSON.writerFor(type).writeValueAsString(entry)) + "\n")
                     .getBytes(StandardCharsets.UTF_8);
         } catch (JsonProcessingException e) {
             throw new UncheckedIOException(e);
@@ -111,12 +112,12 @@ final class JournalFile implements AutoCloseable {
     }
 
     /** All entries that can be believed, in order. */
-    List<JournalEntry> entries() {
+    public List<E> entries() {
         return List.copyOf(entries);
     }
 
     /** Whether lines were dropped. */
-    boolean damaged() {
+    public boolean damaged() {
         return damaged;
     }
 
@@ -125,13 +126,13 @@ final class JournalFile implements AutoCloseable {
      *
      * @throws OutputException if the disk is full or refuses
      */
-    void replace(List<? extends JournalEntry> kept) {
+    public void replace(List<? extends E> kept) {
         Path next = path.resolveSibling(path.getFileName() + ".next");
         try {
             close();
             try (FileChannel out = FileChannel.open(
                     next, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-                for (JournalEntry entry : kept) {
+                for (E entry : kept) {
                     write(out, entry);
                 }
                 out.force(true);
@@ -151,7 +152,7 @@ final class JournalFile implements AutoCloseable {
      *
      * @throws OutputException if the disk is full or refuses
      */
-    synchronized void append(JournalEntry entry) {
+    public synchronized void append(E entry) {
         try {
             FileChannel out = channel;
             if (out == null) {
@@ -166,7 +167,7 @@ final class JournalFile implements AutoCloseable {
         }
     }
 
-    private static void write(FileChannel out, JournalEntry entry) throws IOException {
+    private void write(FileChannel out, E entry) throws IOException {
         ByteBuffer bytes = ByteBuffer.wrap(bytes(entry));
         while (bytes.hasRemaining()) {
             out.write(bytes);
@@ -174,7 +175,7 @@ final class JournalFile implements AutoCloseable {
     }
 
     private void syncFolder() throws IOException {
-        nibble.convert.Durable.sync(path.resolveSibling("."));
+        Durable.sync(path.resolveSibling("."));
     }
 
     @Override

@@ -11,15 +11,17 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import nibble.convert.Sha256;
 
-/** {@code nibble quantize} in a JVM of its own, which can be killed. */
-final class KilledQuantize {
+/** A command of nibble that makes OUT of MODEL, in a JVM of its own, which can be killed. */
+final class KilledCommand {
+    private final String command;
     private final Path model;
     private final Path out;
     private final Path log;
     private final List<String> options;
 
     /** @param log takes what the command prints, run after run */
-    KilledQuantize(Path model, Path out, Path log, String... options) {
+    KilledCommand(String command, Path model, Path out, Path log, String... options) {
+        this.command = command;
         this.model = model;
         this.out = out;
         this.log = log;
@@ -36,7 +38,7 @@ final class KilledQuantize {
                 "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
                 "nibble.cli.Nibble",
-                "quantize",
+                this.command,
                 model.toString(),
                 out.toString()));
         command.addAll(options);
@@ -51,20 +53,20 @@ final class KilledQuantize {
         return out.resolveSibling("." + out.getFileName() + ".unfinished");
     }
 
-    /** Layers that the journal has now, as a process at work or killed has left it. */
-    int journaledLayers() throws IOException {
+    /** Layers, or parts of a conversion, that the journal has now, as a process at work or killed has left it. */
+    int journaled() throws IOException {
         Path journal = state().resolve("journal.jsonl");
         if (!Files.exists(journal)) {
             return 0;
         }
         try (Stream<String> lines = Files.lines(journal)) {
-            return (int) lines.filter(line -> line.contains("\"entry\":{\"layer\"")).count();
+            return (int) lines.filter(line -> line.contains("\"entry\":{\"layer\"") || line.contains("\"entry\":{\"part\"")).count();
         }
     }
 
-    /** Waits until the journal has so many layers or the process has ended. */
-    void awaitLayers(Process process, int layers) throws IOException, InterruptedException {
-        while (process.isAlive() && journaledLayers() < layers) {
+    /** Waits until the journal has so many layers or parts, or the process has ended. */
+    void await(Process process, int count) throws IOException, InterruptedException {
+        while (process.isAlive() && journaled() < count) {
             Thread.sleep(2);
         }
     }

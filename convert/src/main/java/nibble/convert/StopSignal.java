@@ -1,4 +1,4 @@
-package nibble.calibrate;
+package nibble.convert;
 
 /** Asks a run to stop at its next safe point; may be raised from any thread, as from a signal handler. */
 public final class StopSignal {
