@@ -30,8 +30,10 @@ final class BlockScales {
      */
     static float[] steps(Groups groups, float[] exact, int groupsOfBlock, int least, int most) {
         float[] weight = new float[groups.stride];
-        for (int i = 0; i < groups.weights.length; i++) {
-            weight[i % groups.stride] += groups.weights[i];
+        for (int row = 0; row < groups.weights.length; row += groups.stride) {
+            for (int g = 0; g < groups.stride; g++) {
+                weight[g] += groups.weights[row + g];
+            }
         }
         float[] steps = new float[groups.stride];
         for (int first = 0; first < groups.count; first += groupsOfBlock) {

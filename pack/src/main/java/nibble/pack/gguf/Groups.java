@@ -73,18 +73,22 @@ final class Groups {
     }
 
     private void weighByMagnitude(Weighting weighting) {
-        for (int g = 0; g < count; g++) {
-            float rootMeanSquare = 0;
-            if (weighting == Weighting.MAGNITUDE) {
-                float squares = 0;
-                for (int i = g; i < values.length; i += stride) {
-                    squares += values[i] * values[i];
+        float[] rootMeanSquares = new float[stride];
+        if (weighting == Weighting.MAGNITUDE) {
+            for (int row = 0; row < values.length; row += stride) {
+                for (int g = 0; g < stride; g++) {
+                    rootMeanSquares[g] += values[row + g] * values[row + g];
                 }
-                rootMeanSquare = (float) Math.sqrt(squares / elements);
             }
-            for (int i = g; i < values.length; i += stride) {
-                float magnitude = Math.abs(values[i]);
-                weights[i] = weighting == Weighting.SQUARE ? magnitude * magnitude : rootMeanSquare + magnitude;
+            for (int g = 0; g < stride; g++) {
+                rootMeanSquares[g] = (float) Math.sqrt(rootMeanSquares[g] / elements);
+            }
+        }
+        for (int row = 0; row < values.length; row += stride) {
+            for (int g = 0; g < stride; g++) {
+                float magnitude = Math.abs(values[row + g]);
+                weights[row + g] =
+                        weighting == Weighting.SQUARE ? magnitude * magnitude : rootMeanSquares[g] + magnitude;
             }
         }
     }
