@@ -34,7 +34,7 @@ final class PlanCommand implements Callable<Integer> {
     private static final long CUDA_HOST_BYTES = 1_500_000_000L;
 
     /** The share of the rate of products alone, on a cool card, that a whole run reached on an H100 (docs/benchmarks.md). */
-    private static final double CUDA_EFFICIENCY = 0.82;
+    private static final double CUDA_EFFICIENCY = 0.87;
 
     private final Terminal terminal;
 

@@ -8,12 +8,6 @@ public interface ActivationStore extends AutoCloseable {
     /** Takes a batch over. */
     void add(Matrix batch);
 
-    /** Number of batches. */
-    int size();
-
-    /** Rows of a batch. */
-    int rows(int index);
-
     /** A batch where the backend computes, to be read or changed until {@link #giveBack}; best asked for in order. */
     Matrix borrow(int index);
 

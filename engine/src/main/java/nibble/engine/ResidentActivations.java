@@ -13,16 +13,6 @@ public final class ResidentActivations implements ActivationStore {
     }
 
     @Override
-    public int size() {
-        return batches.size();
-    }
-
-    @Override
-    public int rows(int index) {
-        return batches.get(index).rows();
-    }
-
-    @Override
     public Matrix borrow(int index) {
         return batches.get(index);
     }

@@ -129,8 +129,18 @@ final class Cublas implements AutoCloseable {
         }
     }
 
-    /** {@code out[n, n] (+)= Σ_t x[t, n]ᵀ x[t, n]}: rows {@code first .. first + count} of out, columns {@code first ..} on. */
-    void addSecondMoment(int tokens, int columns, long x, int first, int count, long out, boolean accumulate) {
+    /**
+     * {@code out[n, n] (+)= Σ_t x[t, n]ᵀ x[t, n]}, from the diagonal on only: strips of {@link CudaInputStatistics#STRIP} rows, each
+     * from its first column on.
+     */
+    void addSecondMoment(int tokens, int columns, long x, long out, boolean accumulate) {
+        for (int first = 0; first < columns; first += CudaInputStatistics.STRIP) {
+            int count = Math.min(CudaInputStatistics.STRIP, columns - first);
+            addStrip(tokens, columns, x, first, count, out, accumulate);
+        }
+    }
+
+    private void addStrip(int tokens, int columns, long x, int first, int count, long out, boolean accumulate) {
         long left = x + 2L * first;
         // Column-major view: outᵀ[columns - first, count] += xᵀ[.., t] x[t, ..]; out is symmetric.
         gemm(

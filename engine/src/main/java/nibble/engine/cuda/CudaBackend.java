@@ -46,8 +46,6 @@ public final class CudaBackend implements Backend {
 
     /** Tokens of a batch: products of this many rows run at the card's full rate. */
     static final int BATCH_TOKENS = 16384;
-    /** Columns of a second moment that are summed at a time, from the diagonal on. */
-    private static final int MOMENT_COLUMNS = 2048;
 
     /** Elements that a thread of the host converts at a time. */
     private static final int SLICE = 1 << 16;
@@ -688,11 +686,8 @@ public final class CudaBackend implements Backend {
         Extents.require("addSecondMoment", "moment", moment, n, n);
         CudaMatrix in = CudaMatrix.of(this, x, false);
         CudaMatrix sums = CudaMatrix.of(this, moment, true);
-        // The triangle from the diagonal on, a strip of rows at a time; the rest is its mirror image.
-        for (int first = 0; first < n; first += MOMENT_COLUMNS) {
-            cublas.addSecondMoment(
-                    in.rows(), n, in.address(), first, Math.min(MOMENT_COLUMNS, n - first), sums.address(), true);
-        }
+        // The triangle from the diagonal on; the rest is its mirror image.
+        cublas.addSecondMoment(in.rows(), n, in.address(), sums.address(), true);
         int tiles = (n + 31) / 32;
         kernels.kernel("elementwise.cu", "mirror", Map.of())
                 .launch(stream, new Kernel.Grid(tiles, tiles, 1), THREADS, 0, sums.address(), n);

@@ -75,11 +75,7 @@ final class CudaInputStatistics implements InputStatistics {
         if (in.columns() != columns) {
             throw new IllegalArgumentException(in.columns() + " features given, " + columns + " expected");
         }
-        for (int first = 0; first < columns; first += STRIP) {
-            owner.cublas()
-                    .addSecondMoment(
-                            in.rows(), columns, in.address(), first, Math.min(STRIP, columns - first), part.address(), partBegun);
-        }
+        owner.cublas().addSecondMoment(in.rows(), columns, in.address(), part.address(), partBegun);
         addAbsolute(in);
         partBegun = true;
         rows += in.rows();

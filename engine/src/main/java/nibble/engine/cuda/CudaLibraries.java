@@ -1,6 +1,6 @@
 package nibble.engine.cuda;
 
-import static java.lang.foreign.SymbolLookup.libraryLookup;
+import static java.lang.foreign.SymbolLookup.*;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;

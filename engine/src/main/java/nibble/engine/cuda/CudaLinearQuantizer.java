@@ -323,7 +323,7 @@ final class CudaLinearQuantizer implements LinearQuantizer {
                 DeviceMemory.Buffer least = owner.memory().allocate(8L * slots, "losses of clips");
                 DeviceMemory.Buffer steps = owner.memory().allocate(slots, "clips");
                 DeviceMemory.Buffer limits = owner.memory().allocate(4L * slots, "clips")) {
-            for (int step = 0; step < Clip.steps(); step++) {
+            for (int step = 0; step < Clip.STEPS; step++) {
                 float share = Clip.share(step);
                 RowWriter writer = (first, count, to) ->
                         trial(first, count, columns.address(), divisors.address(), 0, share, c, sigma, to);
@@ -339,7 +339,7 @@ final class CudaLinearQuantizer implements LinearQuantizer {
             }
             overGroups(
                     "clip_limits", weight, rows, in, groups, columns.address(), divisors.address(), steps.address(),
-                    1f / 20, limits.address());
+                    Clip.SHRINK, limits.address());
             byte[] chosen = owner.transfers().bytes(steps, slots);
             float[] shares = new float[slots];
             for (int i = 0; i < slots; i++) {

@@ -46,16 +46,6 @@ final class PinnedActivations implements ActivationStore {
     }
 
     @Override
-    public int size() {
-        return batches.size();
-    }
-
-    @Override
-    public int rows(int index) {
-        return batches.get(index).rows;
-    }
-
-    @Override
     public Matrix borrow(int index) {
         Place place = bring(index);
         owner.stream().waitFor(place.filled);

@@ -8,17 +8,13 @@ package nibble.engine.quantize;
  */
 public record Clip(float[] limits, float[] shares) {
     /** Clips tried: ±max·(1 − i/20), i = 0…9, as AutoAWQ does. */
-    static final int STEPS = 10;
+    public static final int STEPS = 10;
 
-    private static final float SHRINK = 1f / 20;
+    /** What a step takes of the largest weight. */
+    public static final float SHRINK = 1f / 20;
 
     /** The share of the largest weight that step {@code step} clips to. */
     public static float share(int step) {
         return 1 - step * SHRINK;
-    }
-
-    /** Steps of the search. */
-    public static int steps() {
-        return STEPS;
     }
 }
