@@ -14,6 +14,15 @@ final class Comparison {
         this.operation = operation;
     }
 
+    /** {@code Σ |a||b|} of a product of k terms, which rounding errors are relative to. */
+    static double sizeOfProduct(float[] a, int aOffset, float[] b, int bOffset, int k) {
+        double size = 0;
+        for (int l = 0; l < k; l++) {
+            size += Math.abs((double) a[aOffset + l] * b[bOffset + l]);
+        }
+        return size;
+    }
+
     /** @param bound largest error allowed at an index */
     void compare(String size, float[] found, float[] expected, IntToDoubleFunction bound) {
         if (found.length != expected.length) {

@@ -7,17 +7,12 @@ import java.util.function.IntToDoubleFunction;
 import nibble.convert.DType;
 import nibble.engine.AttentionShape;
 import nibble.engine.Backend;
-import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
-import nibble.engine.LayerFeed;
 import nibble.engine.Matrix;
-import nibble.engine.QuantizedWeight;
 import nibble.engine.ReferenceBackend;
 import nibble.engine.RotaryTable;
 import nibble.engine.TokenScores;
 import nibble.engine.VectorBackend;
-import nibble.engine.Weight;
-import nibble.engine.WeightRows;
 import nibble.engine.cuda.CudaBackend;
 
 /**
@@ -57,9 +52,7 @@ public final class SelfTest {
         SelfTest test = new SelfTest(backend, onCheck);
         test.embed();
         test.norms();
-        test.linears();
-        test.addedLinears();
-        test.fusedLinears();
+        new LinearChecks(backend, test.activation).run().forEach(test::done);
         test.rotations();
         test.attention();
         test.attentionOfParts();
@@ -137,148 +130,6 @@ public final class SelfTest {
 
     private static String size(int... s) {
         return java.util.Arrays.toString(s);
-    }
-
-    private List<Weight> weights() {
-        List<Weight> weights = new ArrayList<>();
-        for (DType type : new DType[] {DType.F16, DType.BF16, DType.F32}) {
-            for (int[] s : new int[][] {{1, 1}, {31, 256}, {33, 17}, {7, 5}, {101, 263}, {37, 600}, {5, 2049}}) {
-                weights.add(operands.dense(type, s[0], s[1]));
-            }
-        }
-        for (int group : new int[] {32, 64, 128, -1}) {
-            weights.add(operands.quantized(40, 384, group));
-            weights.add(operands.quantized(264, 640, group));
-        }
-        return weights;
-    }
-
-    private void linears() {
-        Comparison dense = new Comparison("linear, dense weights");
-        Comparison nibbles = new Comparison("linear, 4-bit weights");
-        for (Weight weight : weights()) {
-            for (int rows : new int[] {1, 2, 3, 8, 67}) {
-                linear(weight instanceof QuantizedWeight ? nibbles : dense, weight, rows, false);
-            }
-        }
-        linear(dense, operands.dense(DType.F16, 40, 31), 600, false);
-        done(dense);
-        done(nibbles);
-    }
-
-    private void addedLinears() {
-        Comparison comparison = new Comparison("addLinear");
-        for (Weight weight : List.of(operands.dense(DType.F16, 33, 80), operands.quantized(40, 384, 128))) {
-            for (int rows : new int[] {1, 5, 130}) {
-                linear(comparison, weight, rows, true);
-            }
-        }
-        done(comparison);
-    }
-
-    private void linear(Comparison comparison, Weight weight, int rows, boolean add) {
-        int n = weight.outFeatures();
-        int k = weight.inFeatures();
-        float[] x = operands.values(rows * k);
-        float[] before = operands.values(rows * n);
-        float[][] results = new float[2][];
-        for (int b = 0; b < 2; b++) {
-            try (Matrix in = side(b).upload(x, rows, k);
-                    Matrix out = side(b).upload(before, rows, n)) {
-                if (add) {
-                    side(b).addLinear(weight, in, out);
-                } else {
-                    side(b).linear(weight, in, out);
-                }
-                results[b] = side(b).download(out);
-            }
-        }
-        compareProducts(comparison, weight, x, rows, results, add ? before : new float[rows * n]);
-    }
-
-    private void compareProducts(
-            Comparison comparison, Weight weight, float[] x, int rows, float[][] results, float[] before) {
-        int n = weight.outFeatures();
-        int k = weight.inFeatures();
-        float[] w = new float[n * k];
-        for (int row = 0; row < n; row++) {
-            WeightRows.read(weight, row, 0, k, w, row * k);
-        }
-        float[] expected = results[0];
-        // Few rows: the device multiplies by (code - zero), then by the scale, without rounding their product to fp16.
-        double weightRounding = cuda && weight instanceof QuantizedWeight && rows <= 8 ? 0x1p-11 : 0;
-        comparison.compare(weight.name() + " rows " + rows, results[1], expected, i -> {
-            double size = sizeOfProduct(x, i / n * k, w, i % n * k, k);
-            double rounding = activation * (Math.abs(expected[i]) + Math.abs(before[i]));
-            return (k + 3) * U * (size + Math.abs(before[i])) + weightRounding * size + 2 * rounding + 1e-7;
-        });
-    }
-
-    private static double sizeOfProduct(float[] a, int aOffset, float[] b, int bOffset, int k) {
-        double size = 0;
-        for (int l = 0; l < k; l++) {
-            size += Math.abs((double) a[aOffset + l] * b[bOffset + l]);
-        }
-        return size;
-    }
-
-    /** The weights of a placed layer, whose parts a device may keep in one matrix. */
-    private void fusedLinears() {
-        Comparison comparison = new Comparison("linears of a placed layer");
-        for (int group : new int[] {0, 32, 128, -1}) {
-            int hidden = 256;
-            int kv = 72;
-            int mlp = 328;
-            int in = group == 128 || group == 32 ? 384 : 352;
-            DecoderLayer layer = new DecoderLayer(
-                    operands.norm(hidden),
-                    weight(group, hidden, hidden),
-                    weight(group, kv, hidden),
-                    weight(group, kv, hidden),
-                    weight(group, hidden, in),
-                    operands.norm(hidden),
-                    weight(group, mlp, hidden),
-                    weight(group, mlp, hidden),
-                    weight(group, hidden, in));
-            try (LayerFeed feed = backend.feed(_ -> layer, 1)) {
-                DecoderLayer there = feed.layer(0);
-                for (int rows : new int[] {1, 130}) {
-                    group(
-                            comparison, rows, List.of(layer.q(), layer.k(), layer.v()),
-                            List.of(there.q(), there.k(), there.v()));
-                    group(comparison, rows, List.of(layer.o()), List.of(there.o()));
-                    group(comparison, rows, List.of(layer.gate(), layer.up()), List.of(there.gate(), there.up()));
-                    group(comparison, rows, List.of(layer.up()), List.of(there.up()));
-                    group(comparison, rows, List.of(layer.v()), List.of(there.v()));
-                }
-            }
-        }
-        done(comparison);
-    }
-
-    private Weight weight(int group, int out, int in) {
-        return group == 0 ? operands.dense(DType.F16, out, in) : operands.quantized(out, in, group);
-    }
-
-    private void group(Comparison comparison, int rows, List<Weight> here, List<Weight> there) {
-        int k = here.getFirst().inFeatures();
-        float[] x = operands.values(rows * k);
-        List<Matrix> outs = new ArrayList<>();
-        for (Weight weight : there) {
-            outs.add(backend.allocate(rows, weight.outFeatures()));
-        }
-        try (Matrix in = backend.upload(x, rows, k)) {
-            backend.linears(there, in, outs);
-        }
-        for (int i = 0; i < here.size(); i++) {
-            float[][] results = new float[2][];
-            results[1] = backend.download(outs.get(i));
-            outs.get(i).close();
-            Matrix expected = reference.allocate(rows, here.get(i).outFeatures());
-            reference.linear(here.get(i), reference.upload(x, rows, k), expected);
-            results[0] = reference.download(expected);
-            compareProducts(comparison, here.get(i), x, rows, results, new float[results[0].length]);
-        }
     }
 
     private void rotations() {
@@ -473,7 +324,7 @@ public final class SelfTest {
                     size(s),
                     results[1],
                     results[0],
-                    i -> (s[2] + 2) * U * sizeOfProduct(a, i / s[1] * s[2], w, i % s[1] * s[2], s[2]));
+                    i -> (s[2] + 2) * U * Comparison.sizeOfProduct(a, i / s[1] * s[2], w, i % s[1] * s[2], s[2]));
         }
         done(comparison);
     }
@@ -503,7 +354,7 @@ public final class SelfTest {
                     size(s),
                     results[1],
                     results[0],
-                    i -> 2 * (2 * s[0] + 3) * U * sizeOfProduct(columns, i / k * s[0], columns, i % k * s[0], s[0]));
+                    i -> 2 * (2 * s[0] + 3) * U * Comparison.sizeOfProduct(columns, i / k * s[0], columns, i % k * s[0], s[0]));
             float[] transposed = new float[k * k];
             for (int i = 0; i < k * k; i++) {
                 transposed[i] = results[1][i % k * k + i / k];

@@ -1,0 +1,179 @@
+package nibble.engine.selftest;
+
+import java.util.ArrayList;
+import java.util.List;
+import nibble.convert.DType;
+import nibble.engine.Backend;
+import nibble.engine.DecoderLayer;
+import nibble.engine.LayerFeed;
+import nibble.engine.Matrix;
+import nibble.engine.QuantizedWeight;
+import nibble.engine.ReferenceBackend;
+import nibble.engine.Weight;
+import nibble.engine.WeightRows;
+import nibble.engine.cuda.CudaBackend;
+
+/** Products with weights of every kind, of the host and placed on the device. */
+final class LinearChecks {
+    /** Unit roundoff of fp32. */
+    private static final double U = 0x1p-24;
+
+    private final ReferenceBackend reference = new ReferenceBackend();
+    private final Backend backend;
+    private final boolean cuda;
+    /** Unit roundoff of activations. */
+    private final double activation;
+
+    private final Operands operands = new Operands(13);
+
+    /** @param activation unit roundoff of the backend's activations */
+    LinearChecks(Backend backend, double activation) {
+        this.backend = backend;
+        this.cuda = backend instanceof CudaBackend;
+        this.activation = activation;
+    }
+
+    List<Check> run() {
+        List<Check> checks = new ArrayList<>(linears());
+        checks.add(addedLinears());
+        checks.add(fusedLinears());
+        return checks;
+    }
+
+    private Backend side(int b) {
+        return b == 0 ? reference : backend;
+    }
+
+    private List<Weight> weights() {
+        List<Weight> weights = new ArrayList<>();
+        for (DType type : new DType[] {DType.F16, DType.BF16, DType.F32}) {
+            for (int[] s : new int[][] {{1, 1}, {31, 256}, {33, 17}, {7, 5}, {101, 263}, {37, 600}, {5, 2049}}) {
+                weights.add(operands.dense(type, s[0], s[1]));
+            }
+        }
+        for (int group : new int[] {32, 64, 128, -1}) {
+            weights.add(operands.quantized(40, 384, group));
+            weights.add(operands.quantized(264, 640, group));
+        }
+        return weights;
+    }
+
+    private List<Check> linears() {
+        Comparison dense = new Comparison("linear, dense weights");
+        Comparison nibbles = new Comparison("linear, 4-bit weights");
+        for (Weight weight : weights()) {
+            for (int rows : new int[] {1, 2, 3, 8, 67}) {
+                linear(weight instanceof QuantizedWeight ? nibbles : dense, weight, rows, false);
+            }
+        }
+        linear(dense, operands.dense(DType.F16, 40, 31), 600, false);
+        return List.of(dense.result(), nibbles.result());
+    }
+
+    private Check addedLinears() {
+        Comparison comparison = new Comparison("addLinear");
+        for (Weight weight : List.of(operands.dense(DType.F16, 33, 80), operands.quantized(40, 384, 128))) {
+            for (int rows : new int[] {1, 5, 130}) {
+                linear(comparison, weight, rows, true);
+            }
+        }
+        return comparison.result();
+    }
+
+    private void linear(Comparison comparison, Weight weight, int rows, boolean add) {
+        int n = weight.outFeatures();
+        int k = weight.inFeatures();
+        float[] x = operands.values(rows * k);
+        float[] before = operands.values(rows * n);
+        float[][] results = new float[2][];
+        for (int b = 0; b < 2; b++) {
+            try (Matrix in = side(b).upload(x, rows, k);
+                    Matrix out = side(b).upload(before, rows, n)) {
+                if (add) {
+                    side(b).addLinear(weight, in, out);
+                } else {
+                    side(b).linear(weight, in, out);
+                }
+                results[b] = side(b).download(out);
+            }
+        }
+        compareProducts(comparison, weight, x, rows, results, add ? before : new float[rows * n]);
+    }
+
+    private void compareProducts(
+            Comparison comparison, Weight weight, float[] x, int rows, float[][] results, float[] before) {
+        int n = weight.outFeatures();
+        int k = weight.inFeatures();
+        float[] w = new float[n * k];
+        for (int row = 0; row < n; row++) {
+            WeightRows.read(weight, row, 0, k, w, row * k);
+        }
+        float[] expected = results[0];
+        // Few rows: the device multiplies by (code - zero), then by the scale, without rounding their product to fp16.
+        double weightRounding = cuda && weight instanceof QuantizedWeight && rows <= 8 ? 0x1p-11 : 0;
+        comparison.compare(weight.name() + " rows " + rows, results[1], expected, i -> {
+            double size = Comparison.sizeOfProduct(x, i / n * k, w, i % n * k, k);
+            double rounding = activation * (Math.abs(expected[i]) + Math.abs(before[i]));
+            return (k + 3) * U * (size + Math.abs(before[i])) + weightRounding * size + 2 * rounding + 1e-7;
+        });
+    }
+
+    /** The weights of a placed layer, whose parts a device may keep in one matrix. */
+    private Check fusedLinears() {
+        Comparison comparison = new Comparison("linears of a placed layer");
+        for (int group : new int[] {0, 32, 128, -1}) {
+            int hidden = 256;
+            int kv = 72;
+            int mlp = 328;
+            int in = group == 128 || group == 32 ? 384 : 352;
+            DecoderLayer layer = new DecoderLayer(
+                    operands.norm(hidden),
+                    weight(group, hidden, hidden),
+                    weight(group, kv, hidden),
+                    weight(group, kv, hidden),
+                    weight(group, hidden, in),
+                    operands.norm(hidden),
+                    weight(group, mlp, hidden),
+                    weight(group, mlp, hidden),
+                    weight(group, hidden, in));
+            try (LayerFeed feed = backend.feed(_ -> layer, 1)) {
+                DecoderLayer there = feed.layer(0);
+                for (int rows : new int[] {1, 130}) {
+                    group(
+                            comparison, rows, List.of(layer.q(), layer.k(), layer.v()),
+                            List.of(there.q(), there.k(), there.v()));
+                    group(comparison, rows, List.of(layer.o()), List.of(there.o()));
+                    group(comparison, rows, List.of(layer.gate(), layer.up()), List.of(there.gate(), there.up()));
+                    group(comparison, rows, List.of(layer.up()), List.of(there.up()));
+                    group(comparison, rows, List.of(layer.v()), List.of(there.v()));
+                }
+            }
+        }
+        return comparison.result();
+    }
+
+    private Weight weight(int group, int out, int in) {
+        return group == 0 ? operands.dense(DType.F16, out, in) : operands.quantized(out, in, group);
+    }
+
+    private void group(Comparison comparison, int rows, List<Weight> here, List<Weight> there) {
+        int k = here.getFirst().inFeatures();
+        float[] x = operands.values(rows * k);
+        List<Matrix> outs = new ArrayList<>();
+        for (Weight weight : there) {
+            outs.add(backend.allocate(rows, weight.outFeatures()));
+        }
+        try (Matrix in = backend.upload(x, rows, k)) {
+            backend.linears(there, in, outs);
+        }
+        for (int i = 0; i < here.size(); i++) {
+            float[][] results = new float[2][];
+            results[1] = backend.download(outs.get(i));
+            outs.get(i).close();
+            Matrix expected = reference.allocate(rows, here.get(i).outFeatures());
+            reference.linear(here.get(i), reference.upload(x, rows, k), expected);
+            results[0] = reference.download(expected);
+            compareProducts(comparison, here.get(i), x, rows, results, new float[results[0].length]);
+        }
+    }
+}
