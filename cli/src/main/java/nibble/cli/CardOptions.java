@@ -82,7 +82,7 @@ final class CardOptions {
         } catch (IllegalArgumentException e) {
             throw new UsageException(e.getMessage());
         }
-        SpecialTokens withoutBos = new SpecialTokens("", SpecialTokens.of(folder).eos());
+        SpecialTokens withoutBos = new SpecialTokens("", ModelTokenizer.specialTokens(folder).eos());
         return format.map(f -> f.render(List.of(ChatMessage.user("{prompt}")), withoutBos).stripTrailing());
     }
 }

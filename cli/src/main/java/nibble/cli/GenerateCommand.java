@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
+import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatMessage;
 import nibble.datasets.chat.ChatTemplate;
@@ -106,13 +107,14 @@ final class GenerateCommand implements Callable<Integer> {
         }
         Path model = source.folder(terminal);
         Optional<ChatTemplate> template = chat.template(model);
+        TokenizerDescription described = ModelTokenizer.describe(model);
         try (Backend backend = device.open(terminal);
                 Checkpoint checkpoint = Checkpoint.open(model);
-                Tokenizer tokenizer = ModelTokenizer.open(model);
+                Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend)) {
             Speaker speaker = new Speaker(
-                    checkpoint, llama, tokenizer, options, StopIds.of(checkpoint, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));
-            SpecialTokens tokens = SpecialTokens.of(model);
+                    checkpoint, llama, tokenizer, options, StopIds.of(checkpoint, described, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));
+            SpecialTokens tokens = ModelTokenizer.specialTokens(described);
             if (chat.chat) {
                 new Conversation(terminal, chat, turns -> speaker.say(ids(tokenizer, template, turns, tokens))).hold();
             } else if (template.isPresent()) {
@@ -164,7 +166,7 @@ final class GenerateCommand implements Callable<Integer> {
                 throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has " + ids.length
                         + " tokens, the model was made for " + llama.contextTokens() + " with what it adds; give a shorter one");
             }
-            TextStream text = new TextStream(tokenizer, terminal, stops);
+            TextStream text = new TextStream(tokenizer, terminal, stops, ids);
             long start = System.nanoTime();
             try {
                 Generator.generateWhile(llama, ids, options, maxNewTokens, stopIds, text::add);

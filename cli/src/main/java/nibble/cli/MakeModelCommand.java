@@ -19,7 +19,6 @@ import nibble.convert.ShardPlan;
 import nibble.convert.ShardedWriter;
 import nibble.convert.TensorSpec;
 import nibble.datasets.Tokenizer;
-import nibble.datasets.Tokenizers;
 import nibble.engine.RandomWeights;
 import nibble.engine.Workers;
 import org.jspecify.annotations.Nullable;
@@ -114,7 +113,7 @@ final class MakeModelCommand implements Callable<Integer> {
         if (tokenizer == null) {
             return;
         }
-        try (Tokenizer opened = Tokenizers.open(tokenizer)) {
+        try (Tokenizer opened = ModelTokenizer.open(tokenizer)) {
             if (opened.vocabularySize() > shape.vocabularySize()) {
                 throw new UsageException("--tokenizer " + tokenizer + ": " + opened.vocabularySize() + " ids, " + shape.name()
                         + " has embeddings for " + shape.vocabularySize());

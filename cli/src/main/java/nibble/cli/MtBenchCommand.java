@@ -7,9 +7,9 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
+import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatTemplate;
-import nibble.datasets.chat.SpecialTokens;
 import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.datasets.mtbench.MtBenchQuestions;
 import nibble.engine.Backend;
@@ -111,13 +111,18 @@ final class MtBenchCommand implements Callable<Integer> {
         ChatTemplate format = ChatOptions.format(model, template);
         String name = modelId != null ? modelId : model.toAbsolutePath().normalize().getFileName().toString();
         MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
+        TokenizerDescription described = ModelTokenizer.describe(model);
         try (Backend backend = device.open(terminal);
                 Checkpoint checkpoint = Checkpoint.open(model);
-                Tokenizer tokenizer = ModelTokenizer.open(model);
+                Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend);
                 MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings)) {
             ChatModel chat = new ChatModel(
-                    llama, tokenizer, format, SpecialTokens.of(model), StopIds.of(checkpoint, tokenizer, Optional.of(format)));
+                    llama,
+                    tokenizer,
+                    format,
+                    ModelTokenizer.specialTokens(described),
+                    StopIds.of(checkpoint, described, tokenizer, Optional.of(format)));
             try {
                 ask(chat, asked, settings, answers);
             } catch (NonFiniteLogitException e) {

@@ -81,7 +81,7 @@ class ChatTest {
         StringWriter out = new StringWriter();
         Terminal terminal = new Terminal(
                 new PrintWriter(out), new PrintWriter(new StringWriter()), false, new java.io.BufferedReader(java.io.Reader.nullReader()), Map.of());
-        TextStream stream = new TextStream(tokenizer, terminal, List.of(stop));
+        TextStream stream = new TextStream(tokenizer, terminal, List.of(stop), new int[0]);
         boolean goesOn = true;
         for (int id : tokenizer.encode(text, false)) {
             goesOn = goesOn && stream.add(id);

@@ -8,8 +8,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
+import nibble.convert.vocabulary.TokenizerDescription;
 import org.jspecify.annotations.Nullable;
 
 /** What lies beside the weights: config files that must agree, tokenizer, chat template, generation config. */
@@ -109,25 +111,25 @@ final class SideFileChecks {
     }
 
     private void tokenizer(@Nullable ObjectNode config) {
-        if (!names.contains("tokenizer.json") && !names.contains("tokenizer.model")) {
-            findings.accept(Finding.error(
-                    TOKENIZER, folder + ": neither tokenizer.json nor tokenizer.model; copy the original model's"));
-        }
         ObjectNode settings = json("tokenizer_config.json", TOKENIZER);
         if (!names.contains("tokenizer_config.json")) {
             findings.accept(Finding.warning(
                     TOKENIZER, folder + ": no tokenizer_config.json, so loaders guess the tokenizer's class and special"
                             + " tokens; copy the original model's"));
         }
-        ObjectNode fast = json("tokenizer.json", TOKENIZER);
-        if (fast != null && config != null && config.path("vocab_size").isInt()) {
-            long largest = largestId(fast);
-            if (largest >= config.path("vocab_size").intValue()) {
+        try {
+            Optional<TokenizerDescription> found = TokenizerDescription.ofFolder(folder);
+            if (found.isEmpty() && !names.contains("tokenizer.model")) {
                 findings.accept(Finding.error(
-                        TOKENIZER, folder.resolve("tokenizer.json") + ": its largest id is " + largest
-                                + ", config.json's vocab_size is " + config.path("vocab_size")
-                                + "; the tokenizer is another model's, copy the original one"));
+                        TOKENIZER, folder + ": neither tokenizer.json nor tokenizer.model, tekken.json, or vocab.json and"
+                                + " merges.txt; copy the original model's"));
             }
+            if (config != null && config.path("vocab_size").isInt()) {
+                int rows = config.path("vocab_size").intValue();
+                found.flatMap(tokenizer -> tokenizer.beyond(rows)).ifPresent(beyond -> beyond(beyond, rows));
+            }
+        } catch (BadCheckpointException e) {
+            findings.accept(Finding.of(TOKENIZER, e));
         }
         boolean template = settings != null && settings.hasNonNull("chat_template")
                 || Files.exists(folder.resolve("chat_template.jinja"))
@@ -139,15 +141,15 @@ final class SideFileChecks {
         }
     }
 
-    private static long largestId(ObjectNode tokenizer) {
-        long largest = -1;
-        for (JsonNode id : tokenizer.path("model").path("vocab")) {
-            largest = Math.max(largest, id.isInt() ? id.longValue() : -1);
-        }
-        for (JsonNode token : tokenizer.path("added_tokens")) {
-            largest = Math.max(largest, token.path("id").asLong(-1));
-        }
-        return largest;
+    /** Loaders take added tokens that have no row of the embedding, as a pad token of a fine-tune; pieces of another model they do not. */
+    private void beyond(TokenizerDescription.Beyond beyond, int rows) {
+        findings.accept(
+                beyond.vocabulary()
+                        ? Finding.error(
+                                TOKENIZER, folder + ": the tokenizer's largest id is " + beyond.largest()
+                                        + ", config.json's vocab_size is " + rows
+                                        + "; the tokenizer is another model's, copy the original one")
+                        : Finding.warning(TOKENIZER, folder + ": " + beyond.words(rows)));
     }
 
     private void generation(@Nullable ObjectNode config) {

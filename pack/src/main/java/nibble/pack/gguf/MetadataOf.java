@@ -104,7 +104,7 @@ final class MetadataOf {
         pairs.put("tokenizer.ggml.model", new Text(vocabulary.model()));
         pairs.put("tokenizer.ggml.pre", new Text(vocabulary.split()));
         pairs.put("tokenizer.ggml.tokens", new GgufValue.Texts(pieces.stream().map(Piece::text).toList()));
-        if (vocabulary.model().equals("llama")) {
+        if (vocabulary.model().equals(Vocabulary.SENTENCE_PIECE)) {
             pairs.put("tokenizer.ggml.scores", new GgufValue.F32s(pieces.stream().map(Piece::score).toList()));
             pairs.put("tokenizer.ggml.add_space_prefix", new Flag(vocabulary.spaceInFront()));
         } else {
@@ -115,6 +115,7 @@ final class MetadataOf {
                 new GgufValue.I32s(pieces.stream().map(piece -> piece.kind().id()).toList()));
         id("tokenizer.ggml.bos_token_id", vocabulary.bosId());
         id("tokenizer.ggml.eos_token_id", vocabulary.eosId());
+        id("tokenizer.ggml.eot_token_id", vocabulary.eotId());
         id("tokenizer.ggml.unknown_token_id", vocabulary.unknownId());
         id("tokenizer.ggml.padding_token_id", vocabulary.paddingId());
         pairs.put("tokenizer.ggml.add_bos_token", new Flag(vocabulary.addBos()));
