@@ -2,6 +2,7 @@ package nibble.convert.gguf;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.vocabulary.Piece;
@@ -41,7 +42,10 @@ final class GgufTokenizer {
                 metadata.text("tokenizer.chat_template"));
         Optional<Long> context = metadata.text("general.architecture")
                 .flatMap(architecture -> metadata.integer(architecture + ".context_length"));
-        return Optional.of(vocabulary.description(metadata.file(), context));
+        String name = metadata.text("general.name").orElse("").toLowerCase(Locale.ROOT);
+        // llama.cpp tells by the name, too.
+        boolean phi = name.contains("phi-3") || name.contains("phi3");
+        return Optional.of(vocabulary.description(metadata.file(), context, phi));
     }
 
     private static List<Piece> pieces(GgufMetadata metadata) {

@@ -29,9 +29,6 @@ record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean b
         /** Digits stand alone, each by itself or runs of them. */
         record Digits(boolean single) implements Step {}
 
-        /** Runs of punctuation stand alone. */
-        record Punctuation() implements Step {}
-
         /** Bytes become letters; with {@code words}, after GPT-2's own cut into words. */
         record Bytes(boolean words) implements Step {}
     }
@@ -60,7 +57,7 @@ record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean b
     private static final String CJK = "[一-龥぀-ゟ゠-ヿ]+";
     private static final String NO_PUNCTUATION = " ?[^(\\s|.,!?…。，、।۔،)]+";
     private static final String DEEPSEEK_LETTERS =
-            "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼ"
+            "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-\u1f7dᾀ-ᾴᾶ-ᾼ"
                     + "\u1fbeῂ-ῄῆ-ῌῐ-\u1fd3ῖ-\u1fdbῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\u2126ℨ\u212a-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ"
                     + "𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
     private static final String DEEPSEEK_CJK = "[一-龥ࠀ-一가-퟿]+";
@@ -104,9 +101,7 @@ record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean b
                         DIGITS,
                         new Step.Bytes(false)),
                 "deepseek-coder");
-        put(
-                List.of(new Step.Punctuation(), WORDS, new Step.Digits(false), new Step.Split("[0-9][0-9][0-9]")),
-                "falcon");
+        put(splits("[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT_2, "[0-9][0-9][0-9]"), "falcon");
         put(splits("[\\p{P}\\$\\+<=>\\^~\\|]+", GPT_2, "\\p{N}+", "[0-9][0-9][0-9]"), "default");
         put(splits(WORD + "|\\p{N}|" + SYMBOLS + "|" + SPACES), "ufakzeka");
         put(splits(CONTRACTIONS + "|" + WORD + "|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|" + SPACES), "seed-coder");
@@ -198,7 +193,6 @@ record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean b
                     steps.add(new Step.Split(alone ? expression : part.toString()));
                 }
                 case "Digits" -> steps.add(new Step.Digits(part.path("individual_digits").asBoolean()));
-                case "Punctuation" -> steps.add(new Step.Punctuation());
                 case "ByteLevel" -> steps.add(new Step.Bytes(part.path("use_regex").asBoolean(true)));
                 default -> steps.add(new Step.Split(part.toString()));
             }
@@ -214,7 +208,6 @@ record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean b
             parts.add(switch (step) {
                 case Step.Split(String expression) -> split(expression);
                 case Step.Digits(boolean single) -> JSON.objectNode().put("type", "Digits").put("individual_digits", single);
-                case Step.Punctuation() -> JSON.objectNode().put("type", "Punctuation").put("behavior", "Contiguous");
                 case Step.Bytes(boolean words) -> byteLevel(words, spaceInFront);
             });
         }

@@ -1,5 +1,6 @@
 package nibble.convert.vocabulary;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
@@ -75,9 +76,10 @@ public record Vocabulary(
      * What it means to everything else.
      *
      * @param file where it comes from
+     * @param takesSpaces whether special tokens take the spaces behind them, as Phi-3's do, which metadata has no word for
      * @throws BadCheckpointException if text is split in a way that is not known here
      */
-    public TokenizerDescription description(Path file, Optional<Long> contextLength) {
+    public TokenizerDescription description(Path file, Optional<Long> contextLength, boolean takesSpaces) {
         ObjectNode json;
         if (model.equals(SENTENCE_PIECE)) {
             json = SentencePieceJson.of(pieces, spaceInFront ? Space.EACH_PART : Space.NONE);
@@ -85,6 +87,9 @@ public record Vocabulary(
             PreTokenizer cut = PreTokenizer.named(split).orElseThrow(() -> new BadCheckpointException(
                     file, "tokenizer.ggml.pre \"" + split + "\" is not supported; supported: " + String.join(", ", PreTokenizer.names())));
             json = ByteLevelJson.of(pieces, merges, cut, spaceInFront);
+        }
+        if (takesSpaces) {
+            takeSpaces(json);
         }
         SequencedMap<String, String> names = new LinkedHashMap<>();
         name(names, "bos_token", bosId);
@@ -108,6 +113,14 @@ public record Vocabulary(
             files.put("generation_config.json", generation(turn).toPrettyString().getBytes(StandardCharsets.UTF_8));
         }
         return new TokenizerDescription(file, json, bytes, names, stopIds(turn), turn, files);
+    }
+
+    private static void takeSpaces(ObjectNode json) {
+        for (JsonNode token : json.path("added_tokens")) {
+            if (!Set.of("<unk>", "<s>", "<|endoftext|>").contains(token.path("content").asText())) {
+                ((ObjectNode) token).put("rstrip", true);
+            }
+        }
     }
 
     private void name(SequencedMap<String, String> names, String name, int id) {
