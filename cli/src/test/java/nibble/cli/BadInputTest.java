@@ -106,6 +106,29 @@ class BadInputTest {
         assertThat(awq.err()).contains("its tokenizer.model is neither SentencePiece's BPE nor tiktoken's list");
     }
 
+    /** As many fine-tunes of Llama 2 have it; loaders accept it. */
+    @Test
+    void a_pad_token_without_a_row_of_the_embedding_is_warned_of_and_accepted() throws IOException {
+        Files.writeString(model.resolve("tokenizer_config.json"), """
+                {"add_bos_token": true, "bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "LlamaTokenizer", "pad_token": "<pad>",
+                 "added_tokens_decoder": {"4096": {"content": "<pad>", "special": true}}}""");
+        String words = "the tokenizer has <pad> beyond the 4096 rows of the embedding";
+        assertThat(terminal.run("verify", model.toString())).as(terminal.out()).isEqualTo(ExitCode.DONE);
+        assertThat(terminal.out()).contains("warning [tokenizer]", words);
+
+        TerminalCapture gguf = new TerminalCapture();
+        assertThat(gguf.run("convert", model.toString(), folder.resolve("gguf").toString(), "--to", "gguf", "--type", "Q8_0"))
+                .as(gguf.err())
+                .isEqualTo(ExitCode.DONE);
+        assertThat(gguf.out() + gguf.err()).contains(words);
+
+        TerminalCapture quantize = new TerminalCapture();
+        assertThat(quantize.run("quantize", model.toString(), folder.resolve("out").toString(), "--method", "rtn"))
+                .as(quantize.err())
+                .isEqualTo(ExitCode.DONE);
+        assertThat(quantize.err()).contains("warning", words);
+    }
+
     @Test
     void a_sentencepiece_model_alone_becomes_a_tokenizer_json() throws IOException {
         removal("tokenizer.json").accept(model);

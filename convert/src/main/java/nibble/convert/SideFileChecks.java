@@ -68,6 +68,21 @@ final class SideFileChecks {
                     TOKENIZER, folder + ": no tokenizer_config.json, so loaders guess the tokenizer's class and special"
                             + " tokens; copy the original model's"));
         }
+        // A tokenizer_config.json that is no JSON was said already.
+        if (settings != null || !names.contains("tokenizer_config.json")) {
+            vocabulary(config);
+        }
+        boolean template = settings != null && settings.hasNonNull("chat_template")
+                || Files.exists(folder.resolve("chat_template.jinja"))
+                || Files.exists(folder.resolve("chat_template.json"));
+        if (!template) {
+            findings.accept(Finding.warning(
+                    "chat-template", folder + ": no chat template (tokenizer_config.json's chat_template or"
+                            + " chat_template.jinja), so chat servers refuse or guess; add one if the model is made for chat"));
+        }
+    }
+
+    private void vocabulary(@Nullable ObjectNode config) {
         try {
             Optional<TokenizerDescription> found = TokenizerDescription.ofFolder(folder);
             if (found.isEmpty() && !names.contains("tokenizer.model")) {
@@ -81,14 +96,6 @@ final class SideFileChecks {
             }
         } catch (BadCheckpointException e) {
             findings.accept(Finding.of(TOKENIZER, e));
-        }
-        boolean template = settings != null && settings.hasNonNull("chat_template")
-                || Files.exists(folder.resolve("chat_template.jinja"))
-                || Files.exists(folder.resolve("chat_template.json"));
-        if (!template) {
-            findings.accept(Finding.warning(
-                    "chat-template", folder + ": no chat template (tokenizer_config.json's chat_template or"
-                            + " chat_template.jinja), so chat servers refuse or guess; add one if the model is made for chat"));
         }
     }
 

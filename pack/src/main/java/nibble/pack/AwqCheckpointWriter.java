@@ -13,6 +13,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.SequencedMap;
 import nibble.convert.Checkpoint;
 import nibble.convert.LinearModule;
 import nibble.convert.OutputException;
@@ -31,6 +32,7 @@ public final class AwqCheckpointWriter implements AutoCloseable {
     private final Path folder;
     private final AwqCheckpointPlan plan;
     private final ShardedWriter shards;
+    private final SequencedMap<String, byte[]> madeFiles;
 
     /**
      * @param source gives the tensors that stay fp16 and the side files
@@ -45,6 +47,7 @@ public final class AwqCheckpointWriter implements AutoCloseable {
         this.folder = folder;
         this.plan = plan;
         this.shards = shards;
+        this.madeFiles = source.madeFiles();
     }
 
     /** A writer that takes over what an earlier one of the same plan left, and leaves its own; see {@link ShardedWriter#keeping}. */
@@ -129,7 +132,7 @@ public final class AwqCheckpointWriter implements AutoCloseable {
                 // An earlier run may have come this far.
                 Files.copy(side, file, StandardCopyOption.REPLACE_EXISTING);
             }
-            for (var made : source.madeFiles().entrySet()) {
+            for (var made : madeFiles.entrySet()) {
                 file = folder.resolve(made.getKey());
                 Files.write(file, made.getValue());
             }

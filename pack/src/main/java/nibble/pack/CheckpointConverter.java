@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.DoubleConsumer;
+import java.util.SequencedMap;
 import java.util.stream.Stream;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
@@ -82,6 +83,8 @@ public final class CheckpointConverter {
     private ConversionReport run(ConversionOptions options) {
         long start = System.nanoTime();
         List<Item> items = items();
+        // Found out before anything is written, since its files may be damaged.
+        SequencedMap<String, byte[]> madeFiles = source.madeFiles();
         ShardPlan plan = ShardPlan.of(specs, options.maxShardBytes());
         Map<String, String> texts = texts(specs);
         Map<String, String> decisive = new LinkedHashMap<>();
@@ -90,7 +93,7 @@ public final class CheckpointConverter {
         List<ConversionReport.Underflow> underflows = ConversionRun.run(
                 source,
                 Fingerprint.of(decisive, source),
-                new ConversionRun.Output(plan.files(), plan.indexBytes(), folder -> writeTexts(folder, texts)),
+                new ConversionRun.Output(plan.files(), plan.indexBytes(), folder -> writeTexts(folder, texts, madeFiles)),
                 items,
                 options);
         return new ConversionReport(
@@ -246,7 +249,7 @@ public final class CheckpointConverter {
         return texts;
     }
 
-    private void writeTexts(Path folder, Map<String, String> texts) {
+    private void writeTexts(Path folder, Map<String, String> texts, SequencedMap<String, byte[]> madeFiles) {
         Path file = folder;
         try {
             for (Map.Entry<String, String> text : texts.entrySet()) {
@@ -257,7 +260,7 @@ public final class CheckpointConverter {
                 file = folder.resolve(side.getFileName());
                 Files.copy(side, file, StandardCopyOption.REPLACE_EXISTING);
             }
-            for (Map.Entry<String, byte[]> made : source.madeFiles().entrySet()) {
+            for (Map.Entry<String, byte[]> made : madeFiles.entrySet()) {
                 file = folder.resolve(made.getKey());
                 Files.write(file, made.getValue());
             }
