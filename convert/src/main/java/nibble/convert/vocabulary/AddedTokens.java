@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** Brings tokens that other files name into a tokenizer.json, as transformers does on loading it. */
 final class AddedTokens {
@@ -58,19 +59,15 @@ final class AddedTokens {
             }
             return;
         }
-        int id = idHolds && token.id() >= 0 ? token.id() : idOf(token.text());
+        int id = idOf(vocabulary, token.text());
+        if (idHolds && token.id() >= 0 && id != token.id() && vocabulary instanceof ObjectNode ids && giveWay(ids, token.id())) {
+            // The library numbers tokens outside the vocabulary itself, so this one is put into it.
+            id = token.id();
+            ids.put(token.text(), id);
+        }
         if (id < 0) {
             int size = vocabulary.size();
             id = largest >= size ? largest + 1 : size;
-        }
-        if (idHolds && json.at("/model/vocab") instanceof ObjectNode ids && ids.path(token.text()).asInt(-1) != id) {
-            // The library numbers tokens outside the vocabulary itself; a placeholder there gives way.
-            for (Iterator<JsonNode> found = ids.elements(); found.hasNext(); ) {
-                if (found.next().asInt(-1) == id) {
-                    found.remove();
-                }
-            }
-            ids.put(token.text(), id);
         }
         ObjectNode entry = token.withId(id).json();
         added.add(entry);
@@ -79,8 +76,30 @@ final class AddedTokens {
         changed = true;
     }
 
-    private int idOf(String text) {
-        return idOf(vocabulary, text);
+    /** Makes room at an id where there is none or a placeholder, which merges do not need. */
+    private boolean giveWay(ObjectNode ids, int id) {
+        @Nullable String there = null;
+        for (Map.Entry<String, JsonNode> entry : ids.properties()) {
+            there = entry.getValue().asInt(-1) == id ? entry.getKey() : there;
+        }
+        if (there == null) {
+            return true;
+        }
+        for (JsonNode merge : json.at("/model/merges")) {
+            String left = merge.isArray() ? merge.path(0).asText() : merge.asText().replaceFirst(" .*", "");
+            String right = merge.isArray() ? merge.path(1).asText() : merge.asText().replaceFirst(".* ", "");
+            if (there.equals(left) || there.equals(right) || there.equals(left + right)) {
+                return false;
+            }
+        }
+        ids.remove(there);
+        for (Iterator<JsonNode> found = added.elements(); found.hasNext(); ) {
+            if (found.next().path("content").asText().equals(there)) {
+                found.remove();
+            }
+        }
+        byText.remove(there);
+        return true;
     }
 
     /** The id of a text in a tokenizer.json's {@code model.vocab}, or -1. */
