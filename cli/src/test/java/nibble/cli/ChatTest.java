@@ -54,14 +54,14 @@ class ChatTest {
         return terminal.out();
     }
 
-    /** transformers 5.17 decodes prompt and continuation to "The city of the Pacific ...". */
+    /** transformers 5.17 decodes prompt and continuation to "The city of the city of the". */
     @Test
     void what_continues_a_prompt_begins_with_its_space() {
         TerminalCapture terminal = new TerminalCapture();
         assertThat(terminal.run("generate", MODEL.toString(), "--prompt", "The city of", "--max-new-tokens", "2"))
                 .as(terminal.err())
                 .isEqualTo(ExitCode.DONE);
-        assertThat(terminal.out()).startsWith(" the Pacific");
+        assertThat(terminal.out()).startsWith(" the city");
         assertThat(terminal.err()).contains("2 tokens");
     }
 
