@@ -54,7 +54,7 @@ class ChatTest {
         return terminal.out();
     }
 
-    /** transformers 5.17 decodes prompt and continuation to "The city of the city of the". */
+    /** transformers 5.17 decodes prompt and continuation to "The city of the city, the". */
     @Test
     void what_continues_a_prompt_begins_with_its_space() {
         TerminalCapture terminal = new TerminalCapture();
