@@ -145,6 +145,10 @@ final class InspectCommand implements Callable<Integer> {
     }
 
     private static Object shortened(Object value) {
+        // A float of the file, which a double shows with digits that it never had.
+        if (value instanceof Double number && number == number.floatValue()) {
+            return number.floatValue();
+        }
         if (!(value instanceof List<?> list) || list.size() <= SHOWN_ELEMENTS) {
             return value;
         }

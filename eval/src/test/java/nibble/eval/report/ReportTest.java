@@ -91,7 +91,7 @@ class ReportTest {
     }
 
     @Test
-    void names_of_tasks_and_models_break_nowhere_but_after_a_slash() {
+    void names_of_tasks_and_models_break_nowhere_but_after_a_slash() throws IOException {
         String html = HtmlReport.render(report());
         assertThat(html).contains("<td class=\"name\">", "td.name { white-space: nowrap; }");
         // Only a hash may be cut anywhere.
