@@ -9,7 +9,6 @@ import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatTemplate;
-import nibble.datasets.chat.SpecialTokens;
 import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.datasets.mtbench.MtBenchQuestions;
 import nibble.engine.Backend;
@@ -117,7 +116,7 @@ final class MtBenchCommand implements Callable<Integer> {
     }
 
     private void answer(Path model, Checkpoint checkpoint, List<MtBenchQuestion> asked) {
-        ChatTemplate format = ChatOptions.format(model, template);
+        ChatTemplate format = ModelChat.format(model, template, false);
         String name = modelId != null ? modelId : model.toAbsolutePath().normalize().getFileName().toString();
         MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
         try (Backend backend = device.open(terminal);
@@ -125,7 +124,7 @@ final class MtBenchCommand implements Callable<Integer> {
                 Llama llama = Llama.load(checkpoint, backend);
                 MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings)) {
             ChatModel chat = new ChatModel(
-                    llama, tokenizer, format, SpecialTokens.of(model), StopIds.of(checkpoint, tokenizer, Optional.of(format)));
+                    llama, tokenizer, format, ModelChat.tokens(model), StopIds.of(checkpoint, tokenizer, Optional.of(format)));
             try {
                 ask(chat, asked, settings, answers);
             } catch (NonFiniteLogitException e) {
