@@ -7,7 +7,6 @@ import nibble.convert.Checkpoint;
 import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.Tokenizers;
-import nibble.datasets.chat.SpecialTokens;
 
 /** The tokenizer of whatever a MODEL argument names, from the one description of it. */
 final class ModelTokenizer {
@@ -18,22 +17,12 @@ final class ModelTokenizer {
     }
 
     static Tokenizer open(TokenizerDescription described) {
-        return Tokenizers.of(described.source(), described.tokenizerJson());
+        return Tokenizers.of(described.source(), described.tokenizerJson(), described.leadingIds());
     }
 
     /** @throws nibble.datasets.BadDatasetException if there is none that is read */
     static TokenizerDescription describe(Path model) {
         return find(model).orElseThrow(() -> Tokenizers.missing(model));
-    }
-
-    /** The texts that templates name. */
-    static SpecialTokens specialTokens(TokenizerDescription described) {
-        return new SpecialTokens(described.text("bos_token"), described.text("eos_token"));
-    }
-
-    /** As the other one, of a folder that may have no tokenizer. */
-    static SpecialTokens specialTokens(Path folder) {
-        return find(folder).map(ModelTokenizer::specialTokens).orElseGet(() -> new SpecialTokens("", ""));
     }
 
     /** Checks that whoever loads what is made of the model will have a tokenizer, be it one that is not read here. */
@@ -43,10 +32,11 @@ final class ModelTokenizer {
         }
     }
 
-    private static Optional<TokenizerDescription> find(Path model) {
+    /** As {@link #describe}, of a model that may have none. */
+    static Optional<TokenizerDescription> find(Path model) {
         Optional<TokenizerDescription> beside =
                 Files.isDirectory(model) ? TokenizerDescription.ofFolder(model) : Optional.empty();
-        if (beside.isPresent() || Files.exists(model.resolve("config.json"))) {
+        if (beside.isPresent()) {
             return beside;
         }
         try (Checkpoint checkpoint = Checkpoint.open(model)) {

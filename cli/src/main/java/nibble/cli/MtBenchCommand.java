@@ -110,12 +110,18 @@ final class MtBenchCommand implements Callable<Integer> {
         List<MtBenchQuestion> asked = questions == null ? MtBenchQuestions.bundled() : MtBenchQuestions.file(questions);
         asked = limit == null ? asked : asked.subList(0, Math.min(limit, asked.size()));
         Path model = source.folder(terminal);
-        ChatTemplate format = ChatOptions.format(model, template);
+        try (Checkpoint checkpoint = Checkpoint.open(model)) {
+            answer(model, checkpoint, asked);
+        }
+        return ExitCode.DONE;
+    }
+
+    private void answer(Path model, Checkpoint checkpoint, List<MtBenchQuestion> asked) {
+        ChatTemplate format = ModelChat.format(model, template, false);
         String name = modelId != null ? modelId : model.toAbsolutePath().normalize().getFileName().toString();
         MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
         TokenizerDescription described = ModelTokenizer.describe(model);
         try (Backend backend = device.open(terminal);
-                Checkpoint checkpoint = Checkpoint.open(model);
                 Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend);
                 MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings)) {
@@ -123,7 +129,7 @@ final class MtBenchCommand implements Callable<Integer> {
                     llama,
                     tokenizer,
                     format,
-                    ModelTokenizer.specialTokens(described),
+                    ModelChat.tokens(described),
                     StopIds.of(checkpoint, described, tokenizer, Optional.of(format)));
             try {
                 ask(chat, asked, settings, answers);
@@ -134,7 +140,6 @@ final class MtBenchCommand implements Callable<Integer> {
         }
         terminal.out().println(output + ": answers of " + name + " to " + asked.size() + " questions");
         terminal.out().flush();
-        return ExitCode.DONE;
     }
 
     private void checkOptions() {

@@ -43,6 +43,12 @@ class TokenizerFuzzTest {
     private static final long BYTES_EACH = 2000;
     private static final long MAX_NANOS = 20_000_000_000L;
 
+    /** Steps and models of a tokenizer.json. */
+    private static final List<String> TYPES = List.of(
+            "Sequence", "Strip", "Prepend", "Replace", "NFC", "NFKD", "Lowercase", "Metaspace", "Digits", "ByteLevel", "Punctuation",
+            "Whitespace", "Split", "Fuse", "WordPiece", "BPEDecoder", "CTC", "ByteFallback", "Unigram", "WordLevel", "RobertaProcessing",
+            "BertProcessing", "TemplateProcessing");
+
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final JsonNodeFactory NODES = JsonNodeFactory.instance;
 
@@ -55,7 +61,8 @@ class TokenizerFuzzTest {
 
     @Test
     void changed_tokenizer_files_are_read_or_refused() throws IOException {
-        List<Map<String, byte[]>> sets = List.of(tokenizerJson(), sentencePiece(), tiktoken(), tekken(), vocabularyAndMerges());
+        List<Map<String, byte[]>> sets =
+                List.of(tokenizerJson(), sentencePiece(), tokenizerJson(), tiktoken(), tokenizerJson(), tekken(), vocabularyAndMerges());
         Random random = new Random(SEED);
         long end = System.nanoTime() + SECONDS * 1_000_000_000L / 2;
         for (int round = 0; round < 50 || System.nanoTime() < end; round++) {
@@ -184,7 +191,7 @@ class TokenizerFuzzTest {
             case 10 -> NODES.arrayNode().add(NODES.arrayNode().add(1)).add("x");
             case 11 -> NODES.objectNode().put("content", "<|im_start|>").put("special", true);
             case 12 -> NODES.objectNode().set("999999999", NODES.objectNode().put("content", "<far>"));
-            default -> NODES.textNode("Sequence");
+            default -> NODES.textNode(TYPES.get(random.nextInt(TYPES.size())));
         };
     }
 

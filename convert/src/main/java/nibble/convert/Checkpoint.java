@@ -28,7 +28,7 @@ import org.jspecify.annotations.Nullable;
 public final class Checkpoint implements AutoCloseable {
     /** Beginnings of the names of files that belong to the model whatever its weights' format, in lower case. */
     private static final List<String> SIDE_FILES = List.of(
-            "tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "generation_config", "chat_template",
+            "tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "tekken", "generation_config", "chat_template",
             "license", "licence", "copying", "notice", "use_policy", "acceptable_use", "responsible");
 
     private static final String GGUF = ".gguf";

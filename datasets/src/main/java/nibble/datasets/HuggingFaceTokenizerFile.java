@@ -9,7 +9,9 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
@@ -39,13 +41,17 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
     }
 
     /** @param file where the JSON comes from, for messages */
-    static Tokenizer open(Path file, byte[] json) {
+    static Tokenizer open(Path file, byte[] json, Optional<List<Integer>> leading) {
         try {
+            NativeRules.check(json);
             int vocabularySize = vocabularySize(json);
             // Without these options DJL cuts every text at 512 ids.
             HuggingFaceTokenizer tokenizer = HuggingFaceTokenizer.newInstance(
                     new ByteArrayInputStream(json), Map.of("truncation", "false", "padding", "false"));
-            return new HuggingFaceTokenizerFile(tokenizer, leading(tokenizer), vocabularySize);
+            return new HuggingFaceTokenizerFile(
+                    tokenizer,
+                    leading.map(ids -> ids.stream().mapToInt(Integer::intValue).toArray()).orElseGet(() -> leading(tokenizer)),
+                    vocabularySize);
         } catch (IOException e) {
             throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + e.getMessage(), e);
         } catch (EngineException | LinkageError e) {

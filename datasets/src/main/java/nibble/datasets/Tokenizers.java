@@ -3,6 +3,8 @@ package nibble.datasets;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
 
 /** Opens a tokenizer that is written as a tokenizer.json. */
 public final class Tokenizers {
@@ -32,7 +34,16 @@ public final class Tokenizers {
      * @param source where it comes from, for messages
      */
     public static Tokenizer of(Path source, byte[] tokenizerJson) {
-        return HuggingFaceTokenizerFile.open(source, tokenizerJson);
+        return HuggingFaceTokenizerFile.open(source, tokenizerJson, Optional.empty());
+    }
+
+    /**
+     * As the other one, of a tokenizer.json whose post-processor is known already.
+     *
+     * @param leading what it puts in front of a text
+     */
+    public static Tokenizer of(Path source, byte[] tokenizerJson, List<Integer> leading) {
+        return HuggingFaceTokenizerFile.open(source, tokenizerJson, Optional.of(leading));
     }
 
     /** What to say of a folder that has no tokenizer that is read. */

@@ -77,12 +77,12 @@ public record TokenizerDescription(
 
     /** The ids put in front of every text. */
     public List<Integer> leadingIds() {
-        return PostProcessor.of(json.path("post_processor")).leading();
+        return PostProcessor.of(json.path("post_processor")).leading().stream().filter(id -> id >= 0).toList();
     }
 
     /** The ids put behind every text. */
     public List<Integer> trailingIds() {
-        return PostProcessor.of(json.path("post_processor")).trailing();
+        return PostProcessor.of(json.path("post_processor")).trailing().stream().filter(id -> id >= 0).toList();
     }
 
     /** Whether a text is encoded as if it began with a space. */
