@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -26,6 +25,7 @@ import nibble.convert.OutputException;
 import nibble.convert.QuantizationConfig;
 import nibble.convert.QuantizedFormat;
 import nibble.convert.ShardPlan;
+import nibble.convert.SideFiles;
 import nibble.convert.StoredTensor;
 import nibble.convert.TensorSpec;
 import nibble.convert.TensorView;
@@ -257,8 +257,8 @@ public final class CheckpointConverter {
                 Files.writeString(file, text.getValue());
             }
             for (Path side : source.sideFiles()) {
-                file = folder.resolve(side.getFileName());
-                Files.copy(side, file, StandardCopyOption.REPLACE_EXISTING);
+                file = folder.resolve(SideFiles.name(source.folder(), side));
+                SideFiles.copy(side, file);
             }
             for (Map.Entry<String, byte[]> made : madeFiles.entrySet()) {
                 file = folder.resolve(made.getKey());
@@ -272,7 +272,7 @@ public final class CheckpointConverter {
     private static long bytesOf(Path folder) {
         try (Stream<Path> files = Files.list(folder)) {
             long bytes = 0;
-            for (Path file : files.toList()) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
                 bytes += Files.size(file);
             }
             return bytes;
