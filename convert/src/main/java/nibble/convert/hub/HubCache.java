@@ -80,7 +80,8 @@ final class HubCache {
             Files.createDirectories(repo.resolve("blobs"));
             return Files.getFileStore(repo).getUsableSpace();
         } catch (IOException e) {
-            throw OutputException.of(repo, "making the cache's folder", e);
+            throw new OutputException(
+                    OutputException.of(repo, "making the cache's folder", e), "HF_HUB_CACHE names another");
         }
     }
 

@@ -36,11 +36,6 @@ record HubCall(
         return new HubCall("GET", uri, Map.of(), BodyPublishers::noBody, true, SHORT, false);
     }
 
-    static HubCall head(URI uri) {
-        // Compression would hide the file's length.
-        return new HubCall("HEAD", uri, Map.of("Accept-Encoding", "identity"), BodyPublishers::noBody, true, SHORT, false);
-    }
-
     static HubCall post(URI uri, String contentType, String content) {
         byte[] bytes = content.getBytes(StandardCharsets.UTF_8);
         return new HubCall(

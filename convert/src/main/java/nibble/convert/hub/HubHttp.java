@@ -207,8 +207,7 @@ final class HubHttp implements AutoCloseable {
             if (redirects == MAX_REDIRECTS) {
                 throw messages.failure(call, "more than " + MAX_REDIRECTS + " redirects; the hub is misconfigured");
             }
-            boolean reading = call.method().equals("GET") || call.method().equals("HEAD");
-            if (!reading && !stays) {
+            if (!call.method().equals("GET") && !stays) {
                 throw messages.failure(call, "redirected to another host, " + HubMessages.shown(next)
                         + "; what is being published is not sent there. Check HF_ENDPOINT");
             }
@@ -233,8 +232,12 @@ final class HubHttp implements AutoCloseable {
     }
 
     private <T> HttpResponse<T> exchange(HubCall call, BodyHandler<T> handler) throws IOException {
-        HttpRequest.Builder request =
-                HttpRequest.newBuilder(call.uri()).method(call.method(), call.body().get()).timeout(call.answerTimeout());
+        HttpRequest.Builder request = HttpRequest.newBuilder(call.uri()).timeout(call.answerTimeout());
+        switch (call.method()) {
+            // Without a Content-Length, which some servers do not expect of them.
+            case "GET" -> request.GET();
+            default -> request.method(call.method(), call.body().get());
+        }
         request.header("User-Agent", USER_AGENT);
         call.headers().forEach(request::setHeader);
         Optional<HubToken> known = token;

@@ -100,24 +100,33 @@ record HubLogin(Path tokenFile, String clientId) {
      * @throws HubException if the hub gives none
      */
     Optional<HubToken> renewed(HubToken token, HubHttp http) {
-        Optional<Stored> stored = stored(token).filter(s -> s.expires().minus(MARGIN).isBefore(Instant.now()));
-        if (stored.isEmpty()) {
-            return Optional.empty();
-        }
-        HubToken[] found = new HubToken[1];
         try {
+            Optional<Stored> stored = stored(token);
+            if (stored.isEmpty()) {
+                return replaced(token);
+            }
+            if (stored.get().expires().minus(MARGIN).isAfter(Instant.now())) {
+                return Optional.empty();
+            }
+            HubToken[] found = new HubToken[1];
             // The hub may take a refresh token once only: two processes must not both use it.
             FileLocks.locked(tokenFile.resolveSibling("stored_tokens.lock"), () -> found[0] = exchange(stored.get(), http));
+            return Optional.of(found[0]);
         } catch (IOException e) {
             throw new HubException("the new token cannot be kept in " + storedTokens() + ": " + FileLocks.reason(e), -1, "", e);
         }
-        return Optional.of(found[0]);
+    }
+
+    /** What another process has put in the place of a token since it was read. */
+    private Optional<HubToken> replaced(HubToken token) throws IOException {
+        String now = Files.isRegularFile(tokenFile) ? Files.readString(tokenFile).strip() : "";
+        return now.isEmpty() || now.equals(token.secret()) ? Optional.empty() : Optional.of(HubToken.of(now));
     }
 
     private HubToken exchange(Stored old, HubHttp http) throws IOException {
-        String now = Files.isRegularFile(tokenFile) ? Files.readString(tokenFile).strip() : "";
-        if (!now.isEmpty() && !now.equals(old.token().secret()) && stored(old.token()).isEmpty()) {
-            return HubToken.of(now);
+        Optional<HubToken> others = stored(old.token()).isEmpty() ? replaced(old.token()) : Optional.empty();
+        if (others.isPresent()) {
+            return others.get();
         }
         String form = "grant_type=refresh_token&refresh_token=" + form(old.refreshToken()) + "&client_id=" + form(clientId);
         JsonNode answer = http.json(HubCall.post(http.uri("/oauth/token"), "application/x-www-form-urlencoded", form)

@@ -13,6 +13,7 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpTimeoutException;
 import java.nio.channels.UnresolvedAddressException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -200,8 +201,11 @@ final class HubMessages {
         String text = new String(bytes, 0, Math.min(bytes.length, READ_BYTES), StandardCharsets.UTF_8).strip();
         try {
             JsonNode json = HubHttp.JSON.readTree(text);
-            JsonNode error = json.path("error");
-            String shown = error.asText(json.path("message").asText(""));
+            List<String> several = new ArrayList<>();
+            json.path("errors").forEach(error -> several.add(error.path("message").asText("")));
+            String shown = several.isEmpty()
+                    ? json.path("error").asText(json.path("message").asText(""))
+                    : String.join("; ", several);
             String more = json.path("error_description").asText("");
             return shown.isEmpty() ? text : more.isEmpty() ? shown : shown + ": " + more;
         } catch (JsonProcessingException e) {

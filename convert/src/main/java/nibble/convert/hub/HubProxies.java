@@ -27,7 +27,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param proxies address of the proxy by the scheme it serves, {@code all} for any
  * @param exceptions entries of {@code NO_PROXY}, in lower case: {@code *}, a host with what lies below it, {@code .domain} for
- *     what lies below alone, an IP address, a range of them as {@code 10.0.0.0/8}; each with a port or without
+ *     what lies below alone, an IP address, a range of them as {@code 10.0.0.0/8}; each with a port or without; after a scheme, as
+ *     {@code http://host}, that host alone
  */
 record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
     static final HubProxies NONE = new HubProxies(Map.of(), List.of());
@@ -52,7 +53,7 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
         List<String> exceptions = new ArrayList<>();
         for (String entry : value(environment, "no_proxy").toLowerCase(Locale.ROOT).split(",", -1)) {
             if (!entry.isBlank()) {
-                exceptions.add(entry.strip().replaceFirst("^(all|https?)://", ""));
+                exceptions.add(entry.strip());
             }
         }
         return new HubProxies(found, exceptions);
@@ -85,15 +86,22 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
     /** The proxy for an address, if any. */
     Optional<URI> proxy(URI target) {
         String host = bare(String.valueOf(target.getHost()));
-        int port = target.getPort() >= 0 ? target.getPort() : "https".equalsIgnoreCase(target.getScheme()) ? 443 : 80;
-        if (exceptions.stream().anyMatch(entry -> excepted(entry, host, port))) {
+        String scheme = String.valueOf(target.getScheme()).toLowerCase(Locale.ROOT);
+        int port = target.getPort() >= 0 ? target.getPort() : scheme.equals("https") ? 443 : 80;
+        if (exceptions.stream().anyMatch(entry -> excepted(entry, scheme, host, port))) {
             return Optional.empty();
         }
-        @Nullable URI own = proxies.get(String.valueOf(target.getScheme()).toLowerCase(Locale.ROOT));
+        @Nullable URI own = proxies.get(scheme);
         return Optional.ofNullable(own != null ? own : proxies.get("all"));
     }
 
-    private static boolean excepted(String entry, String host, int port) {
+    private static boolean excepted(String entry, String scheme, String host, int port) {
+        int mark = entry.indexOf("://");
+        if (mark >= 0) {
+            boolean concerned = entry.startsWith("all://") || entry.startsWith(scheme + "://");
+            String named = entry.substring(mark + 3);
+            return concerned && (host.equals(bare(named)) || named.equals(host + ":" + port));
+        }
         if (entry.equals("*")) {
             return true;
         }

@@ -222,6 +222,9 @@ public final class Publisher {
 
         private long store(BranchState branch) {
             List<LocalFile> large = branch.files(Need.STORED);
+            if (large.isEmpty()) {
+                return 0;
+            }
             AtomicLong done = new AtomicLong();
             AtomicLong sent = new AtomicLong();
             long total = large.stream().mapToLong(LocalFile::bytes).sum();

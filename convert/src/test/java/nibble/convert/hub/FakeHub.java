@@ -206,6 +206,12 @@ public final class FakeHub implements AutoCloseable {
                     request.contentLength(), request.proxyAuthorization(), new String(body, StandardCharsets.UTF_8)));
             if (fault != null && fault.kind == Fault.Kind.STATUS) {
                 Answer refused = error(new Refusal(fault.status, "", "ordered fault"));
+                String ordered = fault.headers.get("X-Body");
+                if (ordered != null) {
+                    refused = new Answer(fault.status, ordered.getBytes(StandardCharsets.UTF_8), Map.of());
+                    respond(exchange, refused, null);
+                    return;
+                }
                 for (Map.Entry<String, String> header : fault.headers.entrySet()) {
                     refused = refused.with(header.getKey(), header.getValue());
                 }

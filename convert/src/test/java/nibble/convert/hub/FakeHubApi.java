@@ -29,6 +29,7 @@ import nibble.convert.hub.FakeRepository.Entry;
 final class FakeHubApi {
     private static final Pattern MODEL = Pattern.compile("/api/models/([^/]+/[^/]+)(?:/([a-z-]+)(?:/([^/]+))?)?(?:/.*)?");
     private static final Set<String> LICENSES = Set.of("apache-2.0", "mit", "cc-by-4.0", "cc-by-sa-4.0", "llama2", "llama3", "gemma", "other", "unknown");
+    private static final String DATE = "2026-01-02T03:04:05.000Z";
     private static final int MOST_REGULAR_BYTES = 10 << 20;
 
     private final FakeHub hub;
@@ -96,8 +97,12 @@ final class FakeHubApi {
         String visibility = body.path("visibility").asText("public");
         FakeHub.require(Set.of("public", "private").contains(visibility) && body.path("type").asText("model").equals("model"), 400, "type");
         boolean made = hub.repositories.putIfAbsent(name, new FakeRepository(visibility.equals("private"))) == null;
-        FakeHub.require(made, 409, "You already created this model repo");
-        return Answer.json(FakeHub.JSON.createObjectNode().put("url", hub.endpoint() + "/" + name).put("name", name).put("id", "66"));
+        ObjectNode answer = FakeHub.JSON.createObjectNode().put("url", hub.endpoint() + "/" + name);
+        if (!made) {
+            answer.put("error", "You already created this model repo");
+            return new Answer(409, Answer.json(answer).body(), Map.of("X-Error-Message", "You already created this model repo"));
+        }
+        return Answer.json(answer.put("name", name).put("id", "66"));
     }
 
     private static List<String> errors(String card) {
@@ -164,9 +169,7 @@ final class FakeHubApi {
         return switch (what) {
             case "", "revision" -> info(name, repo, commit);
             case "refs" -> refs(repo);
-            case "commits" -> page(request, repo.history(revision).stream()
-                    .<JsonNode>map(c -> FakeHub.JSON.createObjectNode().put("id", c.id()).put("title", c.title()).put("date", DATE))
-                    .toList());
+            case "commits" -> page(request, repo.history(revision).stream().map(FakeHubApi::history).toList());
             case "tree" -> page(request, tree(commit));
             case "preupload" -> preupload(commit, json(exchange, body, "application/json"));
             case "commit" -> {
@@ -177,8 +180,6 @@ final class FakeHubApi {
             default -> throw new Refusal(404, "", "no such endpoint");
         };
     }
-
-    private static final String DATE = "2026-01-02T03:04:05.000Z";
 
     private Answer info(String name, FakeRepository repo, Commit commit) {
         ObjectNode json = FakeHub.JSON.createObjectNode().put("_id", "6").put("id", name).put("modelId", name).put("sha", commit.id());
@@ -191,6 +192,12 @@ final class FakeHubApi {
         }
         commit.files().keySet().forEach(path -> json.withArrayProperty("siblings").addObject().put("rfilename", path));
         return Answer.json(json);
+    }
+
+    private static JsonNode history(Commit commit) {
+        ObjectNode json = FakeHub.JSON.createObjectNode().put("id", commit.id()).put("title", commit.title()).put("message", "");
+        json.put("date", DATE).putArray("authors").addObject().put("user", "me");
+        return json;
     }
 
     private static Answer refs(FakeRepository repo) {
