@@ -112,10 +112,13 @@ class HubCommandsTest {
     @Test
     void a_dry_run_without_a_token_or_offline_lists_what_would_go_with_the_card() throws IOException {
         Path out = temp.resolve("awq");
-        assertThat(terminal().run("quantize", MODEL.toString(), out.toString(), "--method", "rtn")).isEqualTo(ExitCode.DONE);
-        for (String[] environment : new String[][] {{"HF_TOKEN", ""}, {"HF_HUB_OFFLINE", "1"}, {"TRANSFORMERS_OFFLINE", "1"}}) {
+        assertThat(terminal().run("quantize", MODEL.toString(), out.toString(), "--method", "rtn"))
+                .isEqualTo(ExitCode.DONE);
+        for (String[] environment : new String[][] {{"HF_TOKEN", ""}, {"HF_HUB_OFFLINE", "1"},
+                {"TRANSFORMERS_OFFLINE", "1"}}) {
             TerminalCapture dry = terminal(environment);
-            assertThat(dry.run("publish", out.toString(), "--repo", "me/wiki-7m-AWQ", "--dry-run")).as(dry.err()).isEqualTo(ExitCode.DONE);
+            assertThat(dry.run("publish", out.toString(), "--repo", "me/wiki-7m-AWQ", "--dry-run")).as(dry.err())
+                    .isEqualTo(ExitCode.DONE);
             assertThat(dry.out()).contains("would be", "model.safetensors", "README.md", "dry run: nothing was sent");
             assertThat(dry.err()).contains("the hub was not asked what it holds already");
         }
@@ -125,9 +128,11 @@ class HubCommandsTest {
 
     @Test
     void a_branch_and_a_file_are_part_of_a_models_name_everywhere() throws IOException {
-        assertThat(terminal().run("publish", MODEL.toString(), "--repo", "me/wiki-7m", "--branch", "v2")).isEqualTo(ExitCode.DONE);
+        assertThat(terminal().run("publish", MODEL.toString(), "--repo", "me/wiki-7m", "--branch", "v2"))
+                .isEqualTo(ExitCode.DONE);
         TerminalCapture download = terminal();
-        assertThat(download.run("download", "me/wiki-7m@v2", "--json", "-")).as(download.err()).isEqualTo(ExitCode.DONE);
+        assertThat(download.run("download", "me/wiki-7m@v2", "--json", "-")).as(download.err())
+                .isEqualTo(ExitCode.DONE);
         JsonNode report = new ObjectMapper().readTree(download.out());
         assertThat(report.get("repo").asText()).isEqualTo("me/wiki-7m");
         assertThat(report.get("revision").asText()).isEqualTo("v2");
@@ -139,7 +144,8 @@ class HubCommandsTest {
         assertThat(terminal().run("download", "me/wiki-7m@v2", "--branch", "main")).isEqualTo(ExitCode.WRONG_USAGE);
 
         TerminalCapture shard = terminal();
-        assertThat(shard.run("inspect", "me/wiki-7m@v2:model-00002-of-00003.safetensors")).as(shard.err()).isEqualTo(ExitCode.DONE);
+        assertThat(shard.run("inspect", "me/wiki-7m@v2:model-00002-of-00003.safetensors")).as(shard.err())
+                .isEqualTo(ExitCode.DONE);
     }
 
     @Test
@@ -150,14 +156,17 @@ class HubCommandsTest {
                 .as(convert.err()).isEqualTo(ExitCode.DONE);
         byte[] gguf;
         try (java.util.stream.Stream<Path> files = Files.walk(out)) {
-            gguf = Files.readAllBytes(files.filter(file -> file.toString().endsWith(".gguf")).findFirst().orElseThrow());
+            gguf = Files.readAllBytes(files.filter(file -> file.toString().endsWith(".gguf")).findFirst()
+                    .orElseThrow());
         }
         hub.put("me/ggufs", Map.of("m-Q8_0.gguf", gguf, "m-Q4_1.gguf", new byte[] {'G', 'G', 'U', 'F', 0}));
         TerminalCapture which = terminal();
         assertThat(which.run("generate", "me/ggufs", "--prompt", "The")).isEqualTo(ExitCode.NETWORK_OR_HUB);
-        assertThat(which.err()).contains("me/ggufs: holds 2 GGUF models; say which: me/ggufs:m-Q4_1.gguf (0.00 GB), me/ggufs:m-Q8_0.gguf (0.01 GB)");
+        assertThat(which.err())
+                .contains("me/ggufs: holds 2 GGUF models; say which: me/ggufs:m-Q4_1.gguf (0.00 GB), me/ggufs:m-Q8_0.gguf (0.01 GB)");
         TerminalCapture one = terminal();
-        assertThat(one.run("generate", "me/ggufs:Q8_0", "--prompt", "The", "--max-new-tokens", "2")).as(one.err()).isEqualTo(ExitCode.DONE);
+        assertThat(one.run("generate", "me/ggufs:Q8_0", "--prompt", "The", "--max-new-tokens", "2")).as(one.err())
+                .isEqualTo(ExitCode.DONE);
     }
 
     @Test
@@ -179,8 +188,10 @@ class HubCommandsTest {
         assertThat(folder.resolve("consolidated.safetensors")).exists();
         TerminalCapture verify = terminal();
         assertThat(verify.run("verify", "me/mistral")).as(verify.out()).isEqualTo(ExitCode.DONE);
-        assertThat(verify.out()).contains("warning [shards]", "consolidated.safetensors: is a second copy of the weights");
-        assertThat(terminal().run("quantize", folder.toString(), temp.resolve("q").toString(), "--method", "rtn")).isEqualTo(ExitCode.DONE);
+        assertThat(verify.out()).contains("warning [shards]",
+                "consolidated.safetensors: is a second copy of the weights");
+        assertThat(terminal().run("quantize", folder.toString(), temp.resolve("q").toString(), "--method", "rtn"))
+                .isEqualTo(ExitCode.DONE);
         assertThat(temp.resolve("q/consolidated.safetensors")).doesNotExist();
     }
 
@@ -191,8 +202,10 @@ class HubCommandsTest {
         assertThat(again.run("publish", MODEL.toString(), "--repo", "me/wiki-7m")).isEqualTo(ExitCode.DONE);
         assertThat(again.out()).contains("nothing to change: me/wiki-7m holds these files already, no commit was made");
         TerminalCapture pullRequest = terminal();
-        assertThat(pullRequest.run("publish", MODEL.toString(), "--repo", "me/wiki-7m", "--pull-request")).isEqualTo(ExitCode.DONE);
-        assertThat(pullRequest.out()).contains("nothing to change: me/wiki-7m holds these files already, no pull request was opened");
+        assertThat(pullRequest.run("publish", MODEL.toString(), "--repo", "me/wiki-7m", "--pull-request"))
+                .isEqualTo(ExitCode.DONE);
+        assertThat(pullRequest.out())
+                .contains("nothing to change: me/wiki-7m holds these files already, no pull request was opened");
     }
 
     @Test
@@ -202,7 +215,8 @@ class HubCommandsTest {
         long start = System.nanoTime();
         TerminalCapture mistyped = terminal("HF_ENDPOINT", gone);
         assertThat(mistyped.run("inspect", "models/wiki-7n")).isEqualTo(ExitCode.NETWORK_OR_HUB);
-        assertThat(mistyped.err()).contains("models/wiki-7n: no such folder", "and no repository of that name can be had", "connection refused");
+        assertThat(mistyped.err()).contains("models/wiki-7n: no such folder",
+                "and no repository of that name can be had", "connection refused");
         assertThat((System.nanoTime() - start) / 1e9).as("no tries that wait").isLessThan(5);
     }
 

@@ -109,9 +109,11 @@ final class BlobDownload {
                 } catch (Broken e) {
                     // Tries without a byte count; a connection that brings some may break as often as it likes.
                     failures = out.size() > before ? 1 : failures + 1;
-                    String stopped = file.path() + ": stopped at byte " + out.size() + " of " + file.bytes() + " (" + e.getMessage() + ")";
+                    String stopped = file.path() + ": stopped at byte " + out.size() + " of " + file.bytes() + " ("
+                            + e.getMessage() + ")";
                     if (failures >= retries.attempts()) {
-                        throw new HubException(stopped + "; run again to go on from there", HubException.NO_ANSWER, "", e);
+                        throw new HubException(stopped + "; run again to go on from there", HubException.NO_ANSWER, "",
+                                e);
                     }
                     http.pause(failures, stopped);
                 }

@@ -21,14 +21,14 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Which proxy a request takes: {@code HTTP_PROXY} and {@code HTTPS_PROXY} by the address's scheme, {@code ALL_PROXY} for what
- * these leave open, and none for hosts that {@code NO_PROXY} names. A name in lower case goes before one in upper case, and an
- * empty value means none.
+ * Which proxy a request takes: {@code HTTP_PROXY} and {@code HTTPS_PROXY} by the address's scheme, {@code ALL_PROXY}
+ * for what these leave open, and none for hosts that {@code NO_PROXY} names. A name in lower case goes before one in
+ * upper case, and an empty value means none.
  *
  * @param proxies address of the proxy by the scheme it serves, {@code all} for any
- * @param exceptions entries of {@code NO_PROXY}, in lower case: {@code *}, a host with what lies below it, {@code .domain} for
- *     what lies below alone, an IP address, a range of them as {@code 10.0.0.0/8}; each with a port or without; after a scheme, as
- *     {@code http://host}, that host alone
+ * @param exceptions entries of {@code NO_PROXY}, in lower case: {@code *}, a host with what lies below it, {@code
+ *     .domain} for what lies below alone, an IP address, a range of them as {@code 10.0.0.0/8}; each with a port or
+ *     without; after a scheme, as {@code http://host}, that host alone
  */
 record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
     static final HubProxies NONE = new HubProxies(Map.of(), List.of());
@@ -125,7 +125,8 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
         if (name.startsWith(".")) {
             return host.endsWith(name);
         }
-        return host.equals(name) || !ADDRESS.matcher(name).matches() && !name.equals("localhost") && host.endsWith("." + name);
+        return host.equals(name) || !ADDRESS.matcher(name).matches() && !name.equals("localhost")
+                && host.endsWith("." + name);
     }
 
     private static boolean inRange(String network, String prefix, String host) {
@@ -175,7 +176,8 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
             @Override
             public List<Proxy> select(URI uri) {
                 return List.of(proxy(uri)
-                        .map(p -> new Proxy(Proxy.Type.HTTP, new InetSocketAddress(p.getHost(), p.getPort() < 0 ? 80 : p.getPort())))
+                        .map(p -> new Proxy(Proxy.Type.HTTP,
+                                new InetSocketAddress(p.getHost(), p.getPort() < 0 ? 80 : p.getPort())))
                         .orElse(Proxy.NO_PROXY));
             }
 

@@ -75,7 +75,8 @@ public final class Publisher {
             long bytes = file.toFile().length();
             if (bytes > MAX_FILE_BYTES) {
                 boolean gguf = file.toString().endsWith(".gguf");
-                throw new BadCheckpointException(file, bytes + " bytes, the hub takes files of at most " + MAX_FILE_BYTES
+                throw new BadCheckpointException(file, bytes + " bytes, the hub takes files of at most "
+                        + MAX_FILE_BYTES
                         + "; nothing was sent. " + (gguf
                                 ? "Split it, as llama.cpp's llama-gguf-split does, into MODEL-00001-of-0000N.gguf"
                                 : "Quantize again with a smaller --max-shard-size"));
@@ -104,7 +105,8 @@ public final class Publisher {
             HubApi.Account account = api.whoami();
             boolean dry = request.how() == How.DRY_RUN;
             if (account.readOnly() && !dry) {
-                throw new HubException("the token of " + account.name() + " may only read; make one with write access and put it into"
+                throw new HubException("the token of " + account.name()
+                        + " may only read; make one with write access and put it into"
                         + " HF_TOKEN");
             }
             validateCard(files);
@@ -142,7 +144,8 @@ public final class Publisher {
                 return;
             }
             try {
-                api.validateCard(Files.readString(card)).forEach(warning -> listener.note(CARD + ": the hub says: " + warning));
+                api.validateCard(Files.readString(card))
+                        .forEach(warning -> listener.note(CARD + ": the hub says: " + warning));
             } catch (MalformedInputException e) {
                 throw new BadCheckpointException(card, "is not UTF-8 text; write it anew", e);
             } catch (IOException e) {
@@ -162,7 +165,8 @@ public final class Publisher {
             }
             boolean isPrivate = api.info().flatMap(HubApi.Info::isPrivate).orElse(false);
             if (!isPrivate) {
-                throw new HubException(request.repo() + ": is there already and public, and --private was asked for; nothing was sent."
+                throw new HubException(request.repo()
+                        + ": is there already and public, and --private was asked for; nothing was sent."
                         + " Make it private in the settings of " + settings.endpoint() + "/" + request.repo()
                         + ", or leave --private out to publish for all to see");
             }
@@ -173,7 +177,8 @@ public final class Publisher {
                 return;
             }
             if (request.branch().equals("main") || request.how() == How.PULL_REQUEST) {
-                throw new HubException(request.repo() + ": has no branch " + request.branch() + "; make one on its page");
+                throw new HubException(request.repo() + ": has no branch " + request.branch()
+                        + "; make one on its page");
             }
             api.createBranch(request.branch(), api.firstCommit());
         }

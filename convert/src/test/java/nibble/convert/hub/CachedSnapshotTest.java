@@ -25,8 +25,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The cache that is shared with the hub's own tools, in the states in which huggingface_hub 1.33 leaves it: complete, without
- * links, stopped half-way, to be read only.
+ * The cache that is shared with the hub's own tools, in the states in which huggingface_hub 1.33 leaves it: complete,
+ * without links, stopped half-way, to be read only.
  */
 class CachedSnapshotTest {
     private static final RepoName REPO = RepoName.parse("org/tiny");
@@ -112,7 +112,8 @@ class CachedSnapshotTest {
         assertThat(json.path("files").path("config.json").toString())
                 .isEqualTo("{\"size\":2,\"blob_id\":\"" + FakeRepository.gitBlob(files.get("config.json")) + "\"}");
         assertThat(json.path("files").path("model-00001-of-00002.safetensors").toString())
-                .isEqualTo("{\"size\":2,\"blob_id\":\"" + FakeRepository.gitBlob(sha256.getBytes(StandardCharsets.UTF_8))
+                .isEqualTo("{\"size\":2,\"blob_id\":\""
+                        + FakeRepository.gitBlob(sha256.getBytes(StandardCharsets.UTF_8))
                         + "\",\"lfs_sha256\":\"" + sha256 + "\",\"lfs_size\":2}");
     }
 
@@ -123,7 +124,8 @@ class CachedSnapshotTest {
         assertThat(repo().resolve("trees/" + commit() + ".json")).doesNotExist();
         assertThat(repo().resolve("trees/" + commit() + ".nibble.json")).exists();
         assertThat(download(true, Selection.NEEDED).files()).isEqualTo(7);
-        assertThatThrownBy(() -> download(true, Selection.ALL)).hasMessageContaining("lacks 1 of the files needed (pytorch_model.bin)");
+        assertThatThrownBy(() -> download(true, Selection.ALL))
+                .hasMessageContaining("lacks 1 of the files needed (pytorch_model.bin)");
     }
 
     @Test
@@ -150,22 +152,27 @@ class CachedSnapshotTest {
         Download whole = download(false, Selection.NEEDED);
         Files.delete(repo().resolve("trees/" + commit() + ".json"));
         assertThat(download(true, Selection.NEEDED).folder()).isEqualTo(whole.folder());
-        assertThat(notes).singleElement().satisfies(note -> assertThat(note).contains("whether the cache holds all files", "is not known"));
+        assertThat(notes).singleElement()
+                .satisfies(note -> assertThat(note).contains("whether the cache holds all files", "is not known"));
         Files.delete(whole.folder().resolve("model-00002-of-00002.safetensors"));
-        assertThatThrownBy(() -> download(true, Selection.NEEDED)).hasMessageContaining("lacks 1 of the files needed (model-00002-of");
+        assertThatThrownBy(() -> download(true, Selection.NEEDED))
+                .hasMessageContaining("lacks 1 of the files needed (model-00002-of");
     }
 
     @Test
     void a_hub_that_refuses_is_no_reason_to_refuse_what_the_cache_has() {
         Download whole = download(false, Selection.NEEDED);
         for (int status : new int[] {401, 403, 404, 500}) {
-            hub.faults.add(Fault.status("GET", "/revision/main", status, 2, Map.of("X-Error-Code", status == 500 ? "" : "RepoNotFound")));
+            hub.faults.add(Fault.status("GET", "/revision/main", status, 2,
+                    Map.of("X-Error-Code", status == 500 ? "" : "RepoNotFound")));
             notes.clear();
             assertThat(download(false, Selection.NEEDED).folder()).isEqualTo(whole.folder());
             hub.faults.clear();
-            assertThat(notes.getLast()).contains("taking org/tiny from the cache, commit " + commit(), "HTTP " + status);
+            assertThat(notes.getLast()).contains("taking org/tiny from the cache, commit " + commit(), "HTTP "
+                    + status);
         }
-        assertThatThrownBy(() -> downloader(false, true).download(REPO, "gone", Selection.NEEDED, TransferListener.SILENT))
+        assertThatThrownBy(() -> downloader(false, true)
+                .download(REPO, "gone", Selection.NEEDED, TransferListener.SILENT))
                 .hasMessageContaining("no branch, tag or commit gone");
     }
 
@@ -180,7 +187,8 @@ class CachedSnapshotTest {
             Files.write(link, content);
         }
         try (Stream<Path> blobs = Files.list(repo().resolve("blobs"))) {
-            for (Path blob : blobs.filter(b -> !b.endsWith(FakeRepository.gitBlob("".getBytes(StandardCharsets.UTF_8)))).toList()) {
+            for (Path blob : blobs.filter(b -> !b.endsWith(FakeRepository.gitBlob("".getBytes(StandardCharsets.UTF_8))))
+                    .toList()) {
                 Files.delete(blob);
             }
         }
@@ -254,7 +262,8 @@ class CachedSnapshotTest {
                 .hasMessageContaining("org/ggufs: holds 2 GGUF models; say which: org/ggufs:m-Q4_0.gguf (0.00 GB), org/ggufs:m-Q8_0.gguf");
         Path chosen = new ModelName("org/ggufs@main:Q8_0").resolve(online, TransferListener.SILENT);
         assertThat(chosen).hasBinaryContent(new byte[] {'G', 0, 2});
-        assertThat(hub.seen().stream().filter(r -> r.path().startsWith("/store/"))).as("nothing else was brought").hasSize(1);
+        assertThat(hub.seen().stream().filter(r -> r.path().startsWith("/store/"))).as("nothing else was brought")
+                .hasSize(1);
         Downloader offline = downloader(true, true);
         assertThat(new ModelName("org/ggufs:m-Q8_0.gguf").resolve(offline, TransferListener.SILENT)).isEqualTo(chosen);
         assertThatThrownBy(() -> new ModelName("org/ggufs:m-Q4_0.gguf").resolve(offline, TransferListener.SILENT))

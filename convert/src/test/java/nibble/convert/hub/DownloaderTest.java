@@ -186,7 +186,8 @@ class DownloaderTest {
     void addressesThatHaveExpiredAreAskedForAnew() throws IOException {
         hub.expiringAddresses.set(2);
         assertComplete(download());
-        assertThat(hub.seen().stream().filter(r -> r.path().endsWith("/resolve/" + commit() + "/" + WEIGHTS))).hasSize(3);
+        assertThat(hub.seen().stream().filter(r -> r.path().endsWith("/resolve/" + commit() + "/" + WEIGHTS)))
+                .hasSize(3);
     }
 
     @Test
@@ -200,7 +201,8 @@ class DownloaderTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"{\"error\": null}", "[\"a\", 3]", "[{\"path\": \"x\"}]", "[]", "null", "<html>", "[{\"type\": \"file\", \"path\": \"x\"}]"})
+    @ValueSource(strings = {"{\"error\": null}", "[\"a\", 3]", "[{\"path\": \"x\"}]", "[]", "null", "<html>",
+            "[{\"type\": \"file\", \"path\": \"x\"}]"})
     void aListOfFilesOfAnotherShapeIsNoEmptyRepository(String answer) {
         hub.faults.add(Fault.answer("GET", "/tree/", answer));
         assertThatThrownBy(this::download).isInstanceOf(HubException.class).hasMessageMatching(
@@ -212,14 +214,17 @@ class DownloaderTest {
         hub.gated.put(REPO.toString(), List.of("somebody"));
         assertThatThrownBy(this::download)
                 .hasMessageContaining("HTTP 403")
-                .hasMessageContaining("the repository is gated: ask for access on " + hub.endpoint() + "/org/tiny with the account of this token");
+                .hasMessageContaining("the repository is gated: ask for access on " + hub.endpoint()
+                        + "/org/tiny with the account of this token");
         Downloader nobody = new Downloader(
-                new HubSettings(URI.create(hub.endpoint()), temp.resolve("c"), temp.resolve("s"), Optional.empty(), false),
+                new HubSettings(URI.create(hub.endpoint()), temp.resolve("c"), temp.resolve("s"), Optional.empty(),
+                        false),
                 new Retries(1, Duration.ZERO, Duration.ZERO, _ -> {}));
         assertThatThrownBy(() -> new ModelName("org/tiny").resolve(nobody, TransferListener.SILENT))
                 .hasMessageContaining("HTTP 401")
                 .hasMessageContaining("code GatedRepo")
-                .hasMessageContaining("accept its terms on " + hub.endpoint() + "/org/tiny, then put a token of that account into HF_TOKEN")
+                .hasMessageContaining("accept its terms on " + hub.endpoint()
+                        + "/org/tiny, then put a token of that account into HF_TOKEN")
                 .hasMessageNotContaining("no such");
         assertThatThrownBy(() -> new ModelName("org/nothing").resolve(nobody, TransferListener.SILENT))
                 .hasMessageContaining("org/nothing: no such folder, and no such repository: ")

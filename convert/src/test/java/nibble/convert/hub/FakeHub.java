@@ -25,9 +25,9 @@ import nibble.convert.hub.FakeRepository.Commit;
 import nibble.convert.hub.FakeRepository.Entry;
 
 /**
- * A model hub in this process, as strict as the real one about lengths, hashes, tokens, rights and parents, with faults to order;
- * the hub's own Python client works with it (see {@link RealClientTest}). The endpoint is at 127.0.0.1 and the object store at
- * localhost: two hosts to a client. As a proxy's target it takes requests for other hosts as well.
+ * A model hub in this process, as strict as the real one about lengths, hashes, tokens, rights and parents, with faults
+ * to order; the hub's own Python client works with it (see {@link RealClientTest}). The endpoint is at 127.0.0.1 and
+ * the object store at localhost: two hosts to a client. As a proxy's target it takes requests for other hosts as well.
  */
 public final class FakeHub implements AutoCloseable {
     /** The token that may do everything to repositories of {@code me} and {@code org}. */
@@ -69,7 +69,8 @@ public final class FakeHub implements AutoCloseable {
     record Answer(int status, byte[] body, Map<String, String> headers) {
         static Answer json(JsonNode json) {
             return new Answer(
-                    200, json.toString().getBytes(StandardCharsets.UTF_8), Map.of("Content-Type", "application/json; charset=utf-8"));
+                    200, json.toString().getBytes(StandardCharsets.UTF_8),
+                            Map.of("Content-Type", "application/json; charset=utf-8"));
         }
 
         Answer with(String header, String value) {
@@ -202,7 +203,8 @@ public final class FakeHub implements AutoCloseable {
             if (!store || fault != null && fault.kind == Fault.Kind.STATUS) {
                 body = exchange.getRequestBody().readAllBytes();
             }
-            seen.add(new Seen(request.method(), request.host(), request.path(), request.query(), request.authorization(),
+            seen.add(new Seen(request.method(), request.host(), request.path(), request.query(),
+                    request.authorization(),
                     request.contentLength(), request.proxyAuthorization(), new String(body, StandardCharsets.UTF_8)));
             if (fault != null && fault.kind == Fault.Kind.STATUS) {
                 Answer refused = error(new Refusal(fault.status, "", "ordered fault"));
@@ -263,8 +265,10 @@ public final class FakeHub implements AutoCloseable {
     }
 
     private static Answer error(Refusal refusal) {
-        byte[] body = JSON.createObjectNode().put("error", refusal.getMessage()).toString().getBytes(StandardCharsets.UTF_8);
-        Answer answer = new Answer(refusal.status, body, Map.of("X-Request-Id", "req-7", "Content-Type", "application/json"))
+        byte[] body = JSON.createObjectNode().put("error", refusal.getMessage()).toString()
+                .getBytes(StandardCharsets.UTF_8);
+        Answer answer = new Answer(refusal.status, body,
+                Map.of("X-Request-Id", "req-7", "Content-Type", "application/json"))
                 .with("X-Error-Message", refusal.getMessage());
         return refusal.code.isEmpty() ? answer : answer.with("X-Error-Code", refusal.code);
     }
@@ -304,7 +308,8 @@ public final class FakeHub implements AutoCloseable {
         if (request.authorization().equals("null")) {
             return null;
         }
-        User user = request.authorization().startsWith("Bearer ") ? users.get(request.authorization().substring(7)) : null;
+        User user = request.authorization().startsWith("Bearer ") ? users.get(request.authorization().substring(7))
+                : null;
         if (user == null) {
             throw new Refusal(401, "", "Invalid credentials in Authorization header");
         }

@@ -18,7 +18,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Logins made in a browser expire: their tokens are renewed and kept where the hub's own tools keep them, or it is said. */
+/**
+ * Logins made in a browser expire: their tokens are renewed and kept where the hub's own tools keep them, or it is
+ * said.
+ */
 class HubLoginTest {
     private static final String OLD = "hf_oauth_OLD";
     private static final String NEW = "hf_oauth_NEW";
@@ -56,7 +59,8 @@ class HubLoginTest {
     }
 
     private HubHttp http(Map<String, String> more) {
-        Map<String, String> environment = new java.util.HashMap<>(Map.of("HF_HOME", home.toString(), "HF_ENDPOINT", hub.endpoint()));
+        Map<String, String> environment =
+                new java.util.HashMap<>(Map.of("HF_HOME", home.toString(), "HF_ENDPOINT", hub.endpoint()));
         environment.putAll(more);
         TransferListener listener = new TransferListener() {
             @Override
@@ -85,20 +89,26 @@ class HubLoginTest {
             assertThat(name(http)).isEqualTo("me");
             assertThat(name(http)).isEqualTo("me");
         }
-        assertThat(hub.seen().stream().filter(r -> r.path().equals("/oauth/token"))).singleElement().satisfies(request -> {
+        assertThat(hub.seen().stream().filter(r -> r.path().equals("/oauth/token"))).singleElement()
+                .satisfies(request -> {
             assertThat(request.authorization()).isEqualTo("null");
-            assertThat(request.body()).isEqualTo("grant_type=refresh_token&refresh_token=refreshME&client_id=" + HubLogin.CLIENT_ID);
+            assertThat(request.body()).isEqualTo("grant_type=refresh_token&refresh_token=refreshME&client_id="
+                    + HubLogin.CLIENT_ID);
         });
         assertThat(home.resolve("token")).hasContent(NEW);
         assertThat(home.resolve("stored_tokens")).content()
-                .contains("[another]\nhf_token = hf_another\n", "[oauth-me]\nhf_token = " + NEW + "\nrefresh_token = refreshME2\nexpires_at = ")
+                .contains("[another]\nhf_token = hf_another\n", "[oauth-me]\nhf_token = " + NEW
+                        + "\nrefresh_token = refreshME2\nexpires_at = ")
                 .doesNotContain(OLD);
-        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(home.resolve("stored_tokens")))).isEqualTo("rw-------");
-        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(home.resolve("token")))).isEqualTo("rw-------");
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(home.resolve("stored_tokens"))))
+                .isEqualTo("rw-------");
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(home.resolve("token"))))
+                .isEqualTo("rw-------");
         try (HubHttp next = http(Map.of())) {
             assertThat(name(next)).isEqualTo("me");
         }
-        assertThat(hub.seen().stream().filter(r -> r.path().equals("/oauth/token"))).as("a new token is not renewed").hasSize(1);
+        assertThat(hub.seen().stream().filter(r -> r.path().equals("/oauth/token"))).as("a new token is not renewed")
+                .hasSize(1);
     }
 
     @Test
@@ -142,7 +152,8 @@ class HubLoginTest {
         login(Instant.EPOCH);
         try (HubHttp http = http(Map.of())) {
             Files.writeString(home.resolve("token"), NEW);
-            Files.writeString(home.resolve("stored_tokens"), Files.readString(home.resolve("stored_tokens")).replace(OLD, NEW));
+            Files.writeString(home.resolve("stored_tokens"), Files.readString(home.resolve("stored_tokens"))
+                    .replace(OLD, NEW));
             // The settings were read before.
             hub.users.put(OLD, new FakeHub.User("before", List.of(), true));
             assertThat(name(http)).isEqualTo("me");

@@ -17,7 +17,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Which proxy is taken: the values are those of httpx 0.28.1, by which the hub's own client goes, but where said otherwise. */
+/**
+ * Which proxy is taken: the values are those of httpx 0.28.1, by which the hub's own client goes, but where said
+ * otherwise.
+ */
 class HubProxiesTest {
     private static Optional<URI> proxy(Map<String, String> environment, String target) {
         return HubProxies.of(environment).proxy(URI.create(target));
@@ -54,14 +57,16 @@ class HubProxiesTest {
         "*.example.com       | http://a.example.com/      | none",
     })
     void no_proxy_names_the_hosts_that_are_reached_without_one(String exceptions, String target, String expected) {
-        Map<String, String> environment = Map.of("http_proxy", "http://p:1", "https_proxy", "http://p:2", "no_proxy", exceptions);
+        Map<String, String> environment =
+                Map.of("http_proxy", "http://p:1", "https_proxy", "http://p:2", "no_proxy", exceptions);
         assertThat(proxy(environment, target).map(URI::toString).orElse("none")).isEqualTo(expected);
     }
 
     @Test
     void lower_case_goes_first_and_an_empty_value_means_none() {
         assertThat(proxy(Map.of("HTTP_PROXY", "http://up:1"), "http://x/")).contains(URI.create("http://up:1"));
-        assertThat(proxy(Map.of("HTTP_PROXY", "http://up:1", "http_proxy", "http://low:2"), "http://x/")).contains(URI.create("http://low:2"));
+        assertThat(proxy(Map.of("HTTP_PROXY", "http://up:1", "http_proxy", "http://low:2"), "http://x/"))
+                .contains(URI.create("http://low:2"));
         assertThat(proxy(Map.of("HTTP_PROXY", "http://up:1", "http_proxy", ""), "http://x/")).isEmpty();
         assertThat(proxy(Map.of("HTTP_PROXY", "http://up:1"), "https://x/")).isEmpty();
         assertThat(proxy(Map.of("HTTPS_PROXY", "h:1"), "https://x/")).contains(URI.create("http://h:1"));
@@ -117,7 +122,8 @@ class HubProxiesTest {
                     while (head.indexOf("\r\n\r\n") < 0) {
                         head.append((char) in.read());
                     }
-                    socket.getOutputStream().write("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
+                    socket.getOutputStream()
+                            .write("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
                 } catch (java.io.IOException e) {
                     throw new java.io.UncheckedIOException(e);
                 }

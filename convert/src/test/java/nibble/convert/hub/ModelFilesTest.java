@@ -24,14 +24,17 @@ class ModelFilesTest {
     }
 
     private static ModelFiles of(Selection selection, String... paths) {
-        String index = "{\"weight_map\": {\"a\": \"model-00001-of-00002.safetensors\", \"b\": \"model-00002-of-00002.safetensors\"}}";
+        String index =
+                "{\"weight_map\": {\"a\": \"model-00001-of-00002.safetensors\", \"b\": \"model-00002-of-00002.safetensors\"}}";
         return ModelFiles.of(REPO, files(paths), selection, _ -> index.getBytes(StandardCharsets.UTF_8));
     }
 
     @Test
     void mistrals_second_copy_beside_shards_is_left() {
-        assertThat(chosen(Selection.NEEDED, "config.json", "consolidated.safetensors", "model-00001-of-00002.safetensors",
-                        "model-00002-of-00002.safetensors", "model.safetensors.index.json", "params.json", "tekken.json"))
+        assertThat(chosen(Selection.NEEDED, "config.json", "consolidated.safetensors",
+                "model-00001-of-00002.safetensors",
+                        "model-00002-of-00002.safetensors", "model.safetensors.index.json", "params.json",
+                                "tekken.json"))
                 .containsExactly("config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
                         "model.safetensors.index.json", "params.json", "tekken.json");
         assertThat(chosen(Selection.NEEDED, "config.json", "consolidated-00001-of-00002.safetensors",
@@ -43,31 +46,39 @@ class ModelFilesTest {
 
     @Test
     void shards_that_the_index_does_not_name_and_copies_in_folders_are_left() {
-        assertThat(chosen(Selection.NEEDED, "config.json", "checkpoint-500/model.safetensors", "checkpoint-500/optimizer.pt",
-                        "model-00001-of-00002.safetensors", "model-00001-of-00003.safetensors", "model-00002-of-00002.safetensors",
-                        "model.fp32.safetensors", "model.safetensors.index.json", "onnx/model.onnx", "original/consolidated.00.pth",
-                        "pytorch_model.bin", "pytorch_model.bin.index.json", "model-Q4_0.gguf", "tf_model.h5", "training_args.bin"))
+        assertThat(chosen(Selection.NEEDED, "config.json", "checkpoint-500/model.safetensors",
+                "checkpoint-500/optimizer.pt",
+                        "model-00001-of-00002.safetensors", "model-00001-of-00003.safetensors",
+                                "model-00002-of-00002.safetensors",
+                        "model.fp32.safetensors", "model.safetensors.index.json", "onnx/model.onnx",
+                                "original/consolidated.00.pth",
+                        "pytorch_model.bin", "pytorch_model.bin.index.json", "model-Q4_0.gguf", "tf_model.h5",
+                                "training_args.bin"))
                 .containsExactly("config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
                         "model.safetensors.index.json");
     }
 
     @Test
     void an_index_that_names_what_is_not_there_is_said_before_the_download() {
-        assertThatThrownBy(() -> of(Selection.NEEDED, "config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json"))
+        assertThatThrownBy(() -> of(Selection.NEEDED, "config.json", "model-00001-of-00002.safetensors",
+                "model.safetensors.index.json"))
                 .hasMessageContaining("names model-00002-of-00002.safetensors, which the repository does not have");
     }
 
     @Test
     void pytorch_files_are_taken_where_there_are_no_safetensors() {
-        assertThat(chosen(Selection.NEEDED, "config.json", "pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin",
-                        "pytorch_model.bin.index.json", "optimizer.pt", "rng_state_0.pth", "training_args.bin", "x-Q4_0.gguf", "x-Q8_0.gguf"))
+        assertThat(chosen(Selection.NEEDED, "config.json", "pytorch_model-00001-of-00002.bin",
+                "pytorch_model-00002-of-00002.bin",
+                        "pytorch_model.bin.index.json", "optimizer.pt", "rng_state_0.pth", "training_args.bin",
+                                "x-Q4_0.gguf", "x-Q8_0.gguf"))
                 .containsExactly("config.json", "pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin",
                         "pytorch_model.bin.index.json");
     }
 
     @Test
     void several_gguf_models_are_named_with_their_sizes() {
-        String[] paths = {"README.md", "m-Q4_K_M.gguf", "m-Q8_0.gguf", "mmproj-m-f16.gguf", "f16/m-f16-00001-of-00002.gguf",
+        String[] paths = {"README.md", "m-Q4_K_M.gguf", "m-Q8_0.gguf", "mmproj-m-f16.gguf",
+                "f16/m-f16-00001-of-00002.gguf",
             "f16/m-f16-00002-of-00002.gguf"};
         assertThatThrownBy(() -> of(Selection.NEEDED, paths))
                 .isInstanceOf(HubException.class)
@@ -77,8 +88,10 @@ class ModelFilesTest {
         assertThat(chosen(Selection.file("q4_k_m"), paths)).containsExactly("m-Q4_K_M.gguf");
         assertThat(chosen(Selection.file("f16/m-f16-00002-of-00002.gguf"), paths)).as("all parts of a split model")
                 .containsExactly("f16/m-f16-00001-of-00002.gguf", "f16/m-f16-00002-of-00002.gguf");
-        assertThat(of(Selection.file("F16"), paths).model().orElseThrow().path()).isEqualTo("f16/m-f16-00001-of-00002.gguf");
-        assertThatThrownBy(() -> of(Selection.file("Q4"), paths)).hasMessageContaining("no such file; it has org/many:f16/");
+        assertThat(of(Selection.file("F16"), paths).model().orElseThrow().path())
+                .isEqualTo("f16/m-f16-00001-of-00002.gguf");
+        assertThatThrownBy(() -> of(Selection.file("Q4"), paths))
+                .hasMessageContaining("no such file; it has org/many:f16/");
         assertThat(chosen(Selection.ALL, paths)).hasSize(6);
     }
 

@@ -23,7 +23,9 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The hub's rules about who may publish what, and its habits; what cannot end well is refused before anything is sent. */
+/**
+ * The hub's rules about who may publish what, and its habits; what cannot end well is refused before anything is sent.
+ */
 class PublishRulesTest {
     private static final RepoName REPO = RepoName.parse("org/tiny-AWQ");
 
@@ -76,7 +78,8 @@ class PublishRulesTest {
             }
         };
         return new Publisher(settings, retries)
-                .publish(new PublishRequest(folder, REPO, "main", visibility, how, Leftovers.KEEP, "Upload", 4), listener);
+                .publish(new PublishRequest(folder, REPO, "main", visibility, how, Leftovers.KEEP, "Upload", 4),
+                        listener);
     }
 
     private PublishResult publish() {
@@ -103,8 +106,10 @@ class PublishRulesTest {
         assertThat(repository().branches.get("main")).isEqualTo(before);
         assertThat(hub.content(REPO.toString(), "refs/pr/1", "model.safetensors")).hasSize(30_000);
         assertThat(hub.seen()).noneMatch(r -> r.path().equals("/api/repos/create"));
-        assertThat(hub.seen().stream().filter(r -> r.path().contains("/preupload/"))).allMatch(r -> r.query().equals("create_pr=1"));
-        assertThat(hub.seen().stream().filter(r -> r.path().endsWith("/batch"))).noneMatch(r -> r.body().contains("\"ref\""));
+        assertThat(hub.seen().stream().filter(r -> r.path().contains("/preupload/")))
+                .allMatch(r -> r.query().equals("create_pr=1"));
+        assertThat(hub.seen().stream().filter(r -> r.path().endsWith("/batch")))
+                .noneMatch(r -> r.body().contains("\"ref\""));
     }
 
     @Test
@@ -226,9 +231,11 @@ class PublishRulesTest {
         PublishResult result = publish();
         assertThat(hub.content(REPO.toString(), "main", "model.safetensors")).hasSize(30_000);
         assertThat(result.commit()).isEqualTo(repository().branches.get("main"));
-        assertThat(hub.seen().stream().map(FakeHub.Seen::path)).anyMatch(p -> p.contains("/lfs/complete/")).anyMatch(p -> p.endsWith("/objects/verify"));
+        assertThat(hub.seen().stream().map(FakeHub.Seen::path)).anyMatch(p -> p.contains("/lfs/complete/"))
+                .anyMatch(p -> p.endsWith("/objects/verify"));
         // Pages of listings too: two files a page.
-        hub.put(REPO.toString(), Map.of("old.safetensors", new byte[] {0, 1}, "a", new byte[] {'a'}, "b", new byte[] {'b'}));
+        hub.put(REPO.toString(), Map.of("old.safetensors", new byte[] {0, 1}, "a", new byte[] {'a'}, "b",
+                new byte[] {'b'}));
         assertThat(publish().leftovers()).containsExactly("old.safetensors");
     }
 
@@ -247,7 +254,8 @@ class PublishRulesTest {
         hub.ownAddress = hub.storeEndpoint();
         hub.partBytes = 10_000;
         assertThat(publish().committed()).isTrue();
-        assertThat(hub.seen().stream().filter(r -> r.path().endsWith("/objects/verify"))).singleElement().satisfies(r -> {
+        assertThat(hub.seen().stream().filter(r -> r.path().endsWith("/objects/verify"))).singleElement()
+                .satisfies(r -> {
             assertThat(r.host()).isEqualTo("localhost");
             assertThat(r.authorization()).isEqualTo("null");
         });
@@ -258,10 +266,12 @@ class PublishRulesTest {
         publish();
         hub.renamed.put("org/old", REPO.toString());
         HubSettings settings = new HubSettings(
-                URI.create(hub.endpoint()), temp.resolve("c"), temp.resolve("s"), Optional.of(HubToken.of(FakeHub.TOKEN)), false);
+                URI.create(hub.endpoint()), temp.resolve("c"), temp.resolve("s"),
+                        Optional.of(HubToken.of(FakeHub.TOKEN)), false);
         hub.repositories.put("org/old", new FakeRepository(false));
         PublishResult result = new Publisher(settings).publish(
-                new PublishRequest(folder, RepoName.parse("org/old"), "main", Visibility.PUBLIC, How.COMMIT, Leftovers.KEEP, "Upload", 4),
+                new PublishRequest(folder, RepoName.parse("org/old"), "main", Visibility.PUBLIC, How.COMMIT,
+                        Leftovers.KEEP, "Upload", 4),
                 TransferListener.SILENT);
         assertThat(result.committed()).isFalse();
     }
@@ -277,8 +287,10 @@ class PublishRulesTest {
         hub.faults.add(Fault.status("GET", "/api/whoami-v2", 302, 1, Map.of("Location", "ftp://h/" + FakeHub.TOKEN)));
         assertThatThrownBy(this::publish).hasMessageContaining("redirected to ftp://h/<token>; not followed");
         hub.faults.add(Fault.status("GET", "/api/whoami-v2", 302, 1, Map.of("Location", "http://h/ " + FakeHub.TOKEN)));
-        assertThatThrownBy(this::publish).hasMessageContaining("malformed address").hasMessageNotContaining(FakeHub.TOKEN);
-        hub.faults.add(Fault.status("GET", "/api/whoami-v2", 400, 1, Map.of("X-Error-Message", "bad: Bearer " + FakeHub.TOKEN)));
+        assertThatThrownBy(this::publish).hasMessageContaining("malformed address")
+                .hasMessageNotContaining(FakeHub.TOKEN);
+        hub.faults.add(Fault.status("GET", "/api/whoami-v2", 400, 1,
+                Map.of("X-Error-Message", "bad: Bearer " + FakeHub.TOKEN)));
         assertThatThrownBy(this::publish).hasMessageContaining("bad: Bearer <token>");
     }
 
@@ -286,8 +298,10 @@ class PublishRulesTest {
     void a_dry_run_without_a_token_or_offline_lists_what_would_go() {
         for (boolean offline : new boolean[] {false, true}) {
             PublishResult plan = publish(How.DRY_RUN, Visibility.PUBLIC, offline ? FakeHub.TOKEN : "", offline);
-            assertThat(plan.files()).extracting(PublishResult.PublishedFile::path).containsExactly("config.json", "model.safetensors");
-            assertThat(plan.files()).extracting(PublishResult.PublishedFile::need).containsExactly(Need.IN_COMMIT, Need.STORED);
+            assertThat(plan.files()).extracting(PublishResult.PublishedFile::path)
+                    .containsExactly("config.json", "model.safetensors");
+            assertThat(plan.files()).extracting(PublishResult.PublishedFile::need)
+                    .containsExactly(Need.IN_COMMIT, Need.STORED);
         }
         assertThat(notes).hasSize(2);
         assertThat(notes.getFirst()).endsWith("since there is no token");

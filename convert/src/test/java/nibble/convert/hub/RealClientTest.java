@@ -24,8 +24,8 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The hub's own client, huggingface_hub, against the fake hub, and with ours on one cache. Run with 1.33.0, httpx 0.28.1,
- * Python 3.11 on 2026-11-25.
+ * The hub's own client, huggingface_hub, against the fake hub, and with ours on one cache. Run with 1.33.0, httpx
+ * 0.28.1, Python 3.11 on 2026-11-25.
  */
 @EnabledIfSystemProperty(
         named = "nibble.hf.python",
@@ -90,13 +90,15 @@ class RealClientTest {
 
     private Download download() {
         HubSettings settings = new HubSettings(
-                URI.create(hub.endpoint()), temp.resolve("cache"), temp.resolve("state"), Optional.of(HubToken.of(FakeHub.TOKEN)), false);
+                URI.create(hub.endpoint()), temp.resolve("cache"), temp.resolve("state"),
+                        Optional.of(HubToken.of(FakeHub.TOKEN)), false);
         return new Downloader(settings).download(REPO, "main", Selection.ALL, TransferListener.SILENT);
     }
 
     private void assertComplete(Path snapshot) throws IOException {
         for (Map.Entry<String, byte[]> file : files.entrySet()) {
-            assertThat(Arrays.equals(Files.readAllBytes(snapshot.resolve(file.getKey())), file.getValue())).as(file.getKey()).isTrue();
+            assertThat(Arrays.equals(Files.readAllBytes(snapshot.resolve(file.getKey())), file.getValue()))
+                    .as(file.getKey()).isTrue();
         }
         try (Stream<Path> all = Files.walk(temp.resolve("cache"))) {
             assertThat(all.map(Path::toString)).noneMatch(path -> path.contains("incomplete"));
@@ -117,7 +119,8 @@ class RealClientTest {
                 "print(len(list(api.list_repo_tree('me/tiny', recursive=True))), len(api.list_repo_commits('me/tiny')))",
                 "print(api.file_exists('me/tiny', 'nothing'), api.revision_exists('me/tiny', 'none'), api.repo_exists('me/none'))"));
         String sha = hub.repositories.get("me/tiny").branches.get("main");
-        assertThat(out).contains("me " + hub.endpoint() + "/me/tiny\n" + sha + "\n" + sha + " False 2026 6\n", "7 2\n", "False False False");
+        assertThat(out).contains("me " + hub.endpoint() + "/me/tiny\n" + sha + "\n" + sha + " False 2026 6\n", "7 2\n",
+                "False False False");
         for (Map.Entry<String, byte[]> file : files.entrySet()) {
             assertThat(hub.content("me/tiny", "main", file.getKey())).as(file.getKey()).isEqualTo(file.getValue());
         }
@@ -127,11 +130,13 @@ class RealClientTest {
     void it_opens_a_pull_request_where_it_may_not_write_and_may_not_commit() throws Exception {
         hub.put("me/tiny", Map.of("config.json", new byte[] {'x'}));
         assertThat(finish(python(FakeHub.OTHER_TOKEN,
-                        "print(HfApi().upload_folder(repo_id='me/tiny', folder_path='" + folder() + "', create_pr=True).pr_url)")))
+                        "print(HfApi().upload_folder(repo_id='me/tiny', folder_path='" + folder()
+                                + "', create_pr=True).pr_url)")))
                 .endsWith("/me/tiny/discussions/1");
         assertThat(finish(python(FakeHub.READ_TOKEN,
                         "try: HfApi().upload_folder(repo_id='me/tiny', folder_path='" + folder() + "')",
-                        "except Exception as e: print(type(e).__name__, e.response.status_code)"))).endsWith("HfHubHTTPError 403");
+                        "except Exception as e: print(type(e).__name__, e.response.status_code)")))
+                                .endsWith("HfHubHTTPError 403");
     }
 
     @Test
@@ -141,11 +146,13 @@ class RealClientTest {
         assertThat(finish(python(FakeHub.OTHER_TOKEN,
                         "for repo, file, revision in [('me/tiny', 'config.json', 'main'), ('me/none', 'x', 'main')]:",
                         "  try: hf_hub_download(repo, file, revision=revision)",
-                        "  except Exception as e: print(type(e).__name__)"))).isEqualTo("GatedRepoError\nRepositoryNotFoundError");
+                        "  except Exception as e: print(type(e).__name__)")))
+                                .isEqualTo("GatedRepoError\nRepositoryNotFoundError");
         assertThat(finish(python(FakeHub.TOKEN,
                         "for file, revision in [('config.json', 'none'), ('none', 'main')]:",
                         "  try: hf_hub_download('me/tiny', file, revision=revision)",
-                        "  except Exception as e: print(type(e).__name__)"))).isEqualTo("RevisionNotFoundError\nRemoteEntryNotFoundError");
+                        "  except Exception as e: print(type(e).__name__)")))
+                                .isEqualTo("RevisionNotFoundError\nRemoteEntryNotFoundError");
     }
 
     @Test
@@ -153,7 +160,8 @@ class RealClientTest {
         hub.put("me/tiny", files);
         Download ours = download();
         hub.seen.clear();
-        assertThat(finish(python(FakeHub.TOKEN, DOWNLOAD)).lines().toList().getLast()).isEqualTo(ours.folder().toString());
+        assertThat(finish(python(FakeHub.TOKEN, DOWNLOAD)).lines().toList().getLast())
+                .isEqualTo(ours.folder().toString());
         assertThat(hub.seen()).as("the commit of the branch, and no file").extracting(FakeHub.Seen::path)
                 .containsOnly("/api/models/me/tiny/revision/main", "/api/agent-harnesses");
         finish(python(FakeHub.TOKEN, "snapshot_download('me/tiny', local_files_only=True)"));
