@@ -175,11 +175,11 @@ final class HubMessages {
     private String statusAdvice(int status, boolean known) {
         return switch (status) {
             case 401 -> known ? "; the hub does not take this token" + expired()
-                    + ": make one with write access and put it into HF_TOKEN"
+                    + ": make one, with write access to publish, and put it into HF_TOKEN; what all may see needs none"
                     : "; the hub asks who you are: put a token into HF_TOKEN, or check the name";
             case 403 -> "; this token may not do that: make one with write access to this owner";
             case 404 -> "; check the names" + (known ? "" : ", or put a token into HF_TOKEN if it is private");
-            case 407 -> "; the proxy asks for a name and a password: http://NAME:PASSWORD@HOST:PORT in its variable";
+            case 407 -> "; the proxy asks who you are: write NAME:PASSWORD@ before its host in its variable";
             case 429 -> "; too many requests, try later";
             default -> status >= 500 ? "; the hub has a problem, run again later" : "";
         };
