@@ -100,6 +100,9 @@ final class PublishCommand implements Callable<Integer> {
         json.requireWritable();
         HubSettings settings = hub.settings(terminal);
         PublishRequest request = request();
+        try (TransferProgress progress = new TransferProgress(terminal)) {
+            new Publisher(settings).check(request, progress);
+        }
         CheckpointVerification verification = VerifyCommand.verify(terminal, folder, Optional.empty());
         if (!verification.findings().isEmpty()) {
             VerifyCommand.printFindings(terminal.err(), verification);

@@ -151,6 +151,11 @@ public final class FakeHub implements AutoCloseable {
         return seen;
     }
 
+    /** Names of the repositories that there are. */
+    public java.util.Set<String> repositories() {
+        return repositories.keySet();
+    }
+
     /** The content of a file of a branch; null if it has none or its object is missing. */
     public byte[] content(String repo, String branch, String path) {
         Commit commit = repositories.get(repo).at(branch);
