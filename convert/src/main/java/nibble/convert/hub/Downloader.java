@@ -20,8 +20,12 @@ public final class Downloader {
     private static final long MOST_INDEX_BYTES = 64L << 20;
     private static final Pattern BRANCH = Pattern.compile("[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,198}[A-Za-z0-9_-])?");
 
+    /** Hubs serve no more in one answer than 50 GB; larger files come in pieces. */
+    private static final long RANGE_BYTES = 40_000_000_000L;
+
     private final HubSettings settings;
     private final Retries retries;
+    private final long rangeBytes;
 
     /**
      * Which files of a repository.
@@ -64,8 +68,13 @@ public final class Downloader {
     }
 
     Downloader(HubSettings settings, Retries retries) {
+        this(settings, retries, RANGE_BYTES);
+    }
+
+    Downloader(HubSettings settings, Retries retries, long rangeBytes) {
         this.settings = settings;
         this.retries = retries;
+        this.rangeBytes = rangeBytes;
     }
 
     /**
@@ -142,7 +151,7 @@ public final class Downloader {
         }
 
         private void fetch(RemoteFile file, LongConsumer progress) {
-            BlobDownload blob = new BlobDownload(http, retries, cache, repo, commit, file);
+            BlobDownload blob = new BlobDownload(http, retries, cache, repo, commit, file, rangeBytes);
             blob.fetch(progress);
             received.addAndGet(blob.received());
         }

@@ -183,6 +183,15 @@ class DownloaderTest {
     }
 
     @Test
+    void filesLargerThanOneAnswerComeInPieces() throws IOException {
+        hub.mostBytes = 70_000;
+        hub.faults.add(Fault.of(Fault.Kind.CUT_ANSWER, "GET", "/store/", 5_000, 1));
+        Downloader pieces = new Downloader(settings(false), new Retries(5, Duration.ZERO, Duration.ZERO, _ -> {}), 70_000);
+        assertComplete(pieces.download(REPO, "main", Selection.NEEDED, TransferListener.SILENT));
+        assertThat(hub.seen().stream().filter(r -> r.path().startsWith("/store/")).count()).isBetween(5L, 6L);
+    }
+
+    @Test
     void addressesThatHaveExpiredAreAskedForAnew() throws IOException {
         hub.expiringAddresses.set(2);
         assertComplete(download());

@@ -110,6 +110,8 @@ public final class FakeHub implements AutoCloseable {
     long partBytes = Long.MAX_VALUE;
     /** Entries of a page of a listing. */
     int pageSize = 2;
+    /** Most bytes of one answer with a file's content. */
+    int mostBytes = Integer.MAX_VALUE;
     /** Takes object content and keeps none, for files that do not fit this process. */
     boolean discard;
     /** What the hub calls itself in addresses that it gives; a mirror hands on those of the hub. */

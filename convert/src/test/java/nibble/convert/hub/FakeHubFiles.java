@@ -219,15 +219,19 @@ final class FakeHubFiles {
         return new Answer(307, new byte[0], headers);
     }
 
-    private static Answer ranged(HttpExchange exchange, byte[] content, Map<String, String> headers, Fault fault) {
+    private Answer ranged(HttpExchange exchange, byte[] content, Map<String, String> headers, Fault fault) {
         String range = exchange.getRequestHeaders().getFirst("Range");
         if (range == null || fault != null && fault.kind == Fault.Kind.IGNORE_RANGE) {
+            FakeHub.require(content.length <= hub.mostBytes, 403, "the answer is too large");
             return new Answer(200, content, headers);
         }
-        int from = Integer.parseInt(range.replaceAll("bytes=(\\d+)-", "$1"));
+        String[] bounds = range.replace("bytes=", "").split("-", -1);
+        int from = Integer.parseInt(bounds[0]);
+        int end = bounds[1].isEmpty() ? content.length : Math.min(content.length, Integer.parseInt(bounds[1]) + 1);
         FakeHub.require(from < content.length, 416, "InvalidRange");
+        FakeHub.require(end - from <= hub.mostBytes, 403, "the answer is too large");
         Map<String, String> more = new TreeMap<>(headers);
-        more.put("Content-Range", "bytes " + from + "-" + (content.length - 1) + "/" + content.length);
-        return new Answer(206, Arrays.copyOfRange(content, from, content.length), more);
+        more.put("Content-Range", "bytes " + from + "-" + (end - 1) + "/" + content.length);
+        return new Answer(206, Arrays.copyOfRange(content, from, end), more);
     }
 }

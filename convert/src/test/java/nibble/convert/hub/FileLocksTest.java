@@ -5,7 +5,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -103,5 +105,16 @@ class FileLocksTest {
             }
         }
         assertThat(inside).containsExactly(0, 1);
+    }
+
+    @Test
+    void where_there_can_be_no_lock_the_step_is_done_all_the_same() throws Exception {
+        // As in another user's folder; the administrator may write in spite of it.
+        Files.createDirectories(temp.resolve("taken"));
+        Files.setPosixFilePermissions(temp.resolve("taken"), PosixFilePermissions.fromString("r-xr-xr-x"));
+        boolean[] done = new boolean[1];
+        FileLocks.locked(temp.resolve("taken/lock"), () -> done[0] = true);
+        Files.setPosixFilePermissions(temp.resolve("taken"), PosixFilePermissions.fromString("rwxr-xr-x"));
+        assertThat(done[0]).isTrue();
     }
 }
