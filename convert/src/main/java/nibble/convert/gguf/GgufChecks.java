@@ -13,6 +13,7 @@ import nibble.convert.Architecture;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.Finding;
+import nibble.convert.TensorNames;
 
 /**
  * Every check that llama.cpp makes of a GGUF model, and those of numbers that it makes when asked: files and their parts, order
@@ -118,7 +119,13 @@ public final class GgufChecks {
 
     /** By opening: names, types and shapes against the metadata. */
     private void tensors(GgufFile first) {
-        try (Checkpoint _ = Checkpoint.open(first.path())) {
+        try (Checkpoint checkpoint = Checkpoint.open(first.path())) {
+            // Those that the architecture knows have Hugging Face's names here.
+            checkpoint.names().stream()
+                    .filter(name -> !name.startsWith("model.") && !name.equals(TensorNames.HEAD))
+                    .findFirst()
+                    .ifPresent(name -> error("tensors", checkpoint.fileOf(name), "tensor " + name + " is none of the architecture's, and"
+                            + " llama.cpp refuses a file with tensors left over; write the file anew"));
             for (GgufFile file : files) {
                 for (GgufFile.Tensor tensor : file.tensors().values()) {
                     if (tensor.shape().rank() == 1 && tensor.type() != GgufType.F32) {

@@ -33,8 +33,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * A good GGUF model has no errors; each planted defect is found, by its check, with a message that names it. llama.cpp (commit
- * de3ff81) refuses the files with the defects of the checks gguf, tensors and tokenizer that are errors, but for ids out of range, which
- * it replaces with a warning.
+ * de3ff81, with its check of tensors) refuses each of these files whose defect is an error, with these exceptions: it replaces special
+ * ids that no token has, takes scores of 0 where there are none, reads any score and kind, and knows no source and no checksum.
  */
 class GgufVerificationTest {
     private static final Path MODEL =
@@ -186,6 +186,7 @@ class GgufVerificationTest {
                 defect("no context length", "tensors", "context_length is missing", f -> f.rename("llama.context_length", "llama.contexx_length")),
                 defect("no epsilon", "tensors", "layer_norm_rms_epsilon is missing", f -> f.rename("llama.attention.layer_norm_rms_epsilon", "llama.attention.layer_norm_rmx_epsilon")),
                 defect("a tensor missing", "tensors", "is missing", f -> f.rename("blk.2.ffn_down.weight", "blk.2.ffn_dxwn.weight")),
+                defect("a tensor of no architecture", "tensors", "tensors left over", f -> f.rename("blk.5.attn_norm.weight", "blk.5.attn_nxrm.weight")),
                 defect("no final norm", "tensors", "is missing", f -> f.rename("output_norm.weight", "outpux_norm.weight")),
                 defect("no tokenizer", "tokenizer", "tokenizer.ggml.model is missing", f -> f.rename(ids + "model", ids + "modex")),
                 defect("no tokens", "tokenizer", "tokens is missing", f -> f.rename(ids + "tokens", ids + "tokenx")),
