@@ -18,7 +18,6 @@ import nibble.convert.LlamaConfig;
 import nibble.convert.QuantizationConfig;
 import nibble.convert.RepositoryFiles;
 import nibble.convert.gguf.GgufFile;
-import nibble.convert.gguf.GgufFileType;
 
 /**
  * What a folder really is, as far as a card tells it.
@@ -115,7 +114,7 @@ record CardSubject(
             try (Arena arena = Arena.ofConfined()) {
                 GgufFile file = GgufFile.open(model.getValue().getFirst(), arena);
                 String architecture = file.text("general.architecture").orElse("");
-                String type = file.integer("general.file_type").flatMap(GgufFileType::name).orElse("");
+                String type = GgufFile.formatName(file.values()).orElse("");
                 long bytes = model.getValue().stream().mapToLong(path -> path.toFile().length()).sum();
                 Map<String, Object> row = new LinkedHashMap<>();
                 row.put("name", model.getKey());

@@ -100,15 +100,22 @@ public final class GgufChecks {
                 return;
             }
             tokenizer(first);
-            if (first.integer("general.file_type").flatMap(GgufFileType::name).isEmpty()) {
+            if (GgufFile.formatName(first.values()).isEmpty()) {
                 findings.accept(Finding.warning(
                         FILE, first.path() + ": general.file_type is " + first.integer("general.file_type").map(String::valueOf).orElse("missing")
                                 + ", so programs guess the file's type; write the file anew"));
             }
-            if (Architecture.ofGguf(architecture).isEmpty()) {
+            Optional<GgufType> unread = files.stream()
+                    .flatMap(file -> file.tensors().values().stream())
+                    .map(GgufFile.Tensor::type)
+                    .filter(type -> !type.isRead())
+                    .findFirst();
+            boolean experts = first.integer(architecture + ".expert_count").orElse(0L) > 0;
+            if (Architecture.ofGguf(architecture).isEmpty() || experts || unread.isPresent()) {
                 findings.accept(Finding.warning(
-                        "tensors", first.path() + ": architecture \"" + architecture + "\" is not known here: names and shapes of"
-                                + " tensors were not checked against it"));
+                        "tensors", first.path() + ": architecture \"" + architecture + "\"" + (experts ? " with experts" : "")
+                                + unread.map(type -> " with tensors of type " + type).orElse("")
+                                + " is not read here: names and shapes of tensors were not checked against it"));
             } else {
                 tensors(first);
             }
@@ -203,6 +210,9 @@ public final class GgufChecks {
     private void numbers(GgufFile file) {
         for (GgufFile.Tensor tensor : file.tensors().values()) {
             int[] halves = scales(tensor.type());
+            if (halves.length == 0) {
+                continue;
+            }
             MemorySegment data = tensor.data();
             int step = tensor.type().blockBytes();
             long blocks = data.byteSize() / step;
@@ -238,7 +248,7 @@ public final class GgufChecks {
         };
     }
 
-    /** Where in a block its scale and minimum lie, fp16 numbers; of plain types the number itself. */
+    /** Where in a block its scale and minimum lie, fp16 numbers; of plain types the number itself; nothing where it is neither. */
     private static int[] scales(GgufType type) {
         return switch (type) {
             case F32, F16, BF16, Q4_0, Q5_0, Q8_0, IQ4_NL, IQ4_XS -> new int[] {0};
@@ -246,6 +256,10 @@ public final class GgufChecks {
             case Q2_K -> new int[] {80, 82};
             case Q3_K -> new int[] {108};
             case Q6_K -> new int[] {208};
+            case IQ2_XXS, IQ2_XS, IQ3_XXS, IQ1_S, IQ3_S, IQ2_S -> new int[] {0};
+            case TQ1_0 -> new int[] {52};
+            case TQ2_0 -> new int[] {64};
+            case Q8_1, Q8_K, I8, I16, I32, I64, F64, IQ1_M, MXFP4, NVFP4, Q1_0 -> new int[] {};
         };
     }
 }

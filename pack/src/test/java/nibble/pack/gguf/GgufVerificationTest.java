@@ -176,6 +176,10 @@ class GgufVerificationTest {
                 defect("a tensor of five dimensions", "gguf", "5 dimensions", f -> f.bytes.putInt(f.behind("blk.3.ffn_up.weight"), 5)),
                 defect("a tensor of an unknown type", "gguf", "is of type 99", f -> f.bytes.putInt(f.behind("blk.3.ffn_up.weight") + 20, 99)),
                 defect("no architecture", "gguf", "general.architecture is missing", f -> f.rename("general.architecture", "general.archxtecture")),
+                defect("an architecture that is not known", "tensors", "not checked against it", f -> {
+                    int at = f.behind("general.architecture") + 12;
+                    f.bytes.put(at, "xlama".getBytes(StandardCharsets.UTF_8));
+                }),
                 defect("a type of file that is not known", "gguf", "general.file_type is 99", f -> f.set("general.file_type", 99)),
                 defect("another width", "tensors", "asks for", f -> f.set("llama.embedding_length", 512)),
                 defect("a layer more", "tensors", "is missing", f -> f.set("llama.block_count", 7)),
