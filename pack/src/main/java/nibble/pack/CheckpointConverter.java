@@ -291,7 +291,7 @@ public final class CheckpointConverter {
             Path quantization = source.folder().resolve(QUANTIZATION_REPORT);
             if (target instanceof Target.Packed && Files.isRegularFile(quantization)) {
                 file = folder.resolve(QUANTIZATION_REPORT);
-                Files.copy(quantization, file, StandardCopyOption.REPLACE_EXISTING);
+                SideFiles.copy(quantization, file);
             }
             for (Map.Entry<String, byte[]> made : madeFiles.entrySet()) {
                 file = folder.resolve(made.getKey());
