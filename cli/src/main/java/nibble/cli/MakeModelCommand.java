@@ -17,6 +17,7 @@ import nibble.convert.OutputException;
 import nibble.convert.OutputFolder;
 import nibble.convert.ShardPlan;
 import nibble.convert.ShardedWriter;
+import nibble.convert.SideFiles;
 import nibble.convert.TensorSpec;
 import nibble.datasets.Tokenizer;
 import nibble.engine.RandomWeights;
@@ -129,8 +130,8 @@ final class MakeModelCommand implements Callable<Integer> {
             Files.writeString(file, mapper.writeValueAsString(shape.configJson()) + "\n");
             if (tokenizer != null) {
                 for (Path side : Checkpoint.sideFiles(tokenizer)) {
-                    file = folder.resolve(side.getFileName());
-                    Files.copy(side, file);
+                    file = folder.resolve(SideFiles.name(tokenizer, side));
+                    SideFiles.copy(side, file);
                 }
             }
         } catch (IOException e) {

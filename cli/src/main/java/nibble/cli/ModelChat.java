@@ -1,12 +1,10 @@
 package nibble.cli;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import nibble.convert.Checkpoint;
 import nibble.convert.chat.ChatTemplates;
 import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.datasets.chat.ChatTemplate;
@@ -22,16 +20,8 @@ final class ModelChat {
 
     /** The checkpoint's own templates, a GGUF file's too; none if it has none. */
     static ChatTemplates templates(Path model) {
-        return ChatTemplates.of(model, made(model));
-    }
-
-    private static Map<String, byte[]> made(Path model) {
-        if (Files.exists(model.resolve("tokenizer_config.json"))) {
-            return Map.of();
-        }
-        try (Checkpoint checkpoint = Checkpoint.open(model)) {
-            return checkpoint.madeFiles();
-        }
+        return ChatTemplates.of(
+                model, ModelTokenizer.find(model).map(TokenizerDescription::madeFiles).orElseGet(LinkedHashMap::new));
     }
 
     /**
@@ -61,7 +51,7 @@ final class ModelChat {
 
     /** The texts that templates name; none where there is no tokenizer that is read. */
     static SpecialTokens tokens(Path model) {
-        return ModelTokenizer.find(model).map(ModelChat::tokens).orElseGet(() -> new SpecialTokens("", ""));
+        return ModelTokenizer.find(model).map(ModelChat::tokens).orElseGet(() -> new SpecialTokens(new LinkedHashMap<>()));
     }
 
     static SpecialTokens tokens(TokenizerDescription described) {

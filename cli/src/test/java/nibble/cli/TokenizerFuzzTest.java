@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import nibble.convert.BadCheckpointException;
+import nibble.convert.chat.ChatTemplates;
 import nibble.convert.vocabulary.Piece;
 import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.convert.vocabulary.Vocabulary;
@@ -214,7 +215,7 @@ class TokenizerFuzzTest {
                 sentencePiece ? "llama" : "gpt2", splits[random.nextInt(splits.length)], pieces, merges,
                 id(pieces, random), id(pieces, random), id(pieces, random), id(pieces, random), id(pieces, random),
                 random.nextBoolean(), random.nextBoolean(), random.nextBoolean(),
-                random.nextBoolean() ? Optional.of("{{ x }}") : Optional.empty());
+                new ChatTemplates(new LinkedHashMap<>(random.nextBoolean() ? Map.of("default", "{{ x }}", "rag", "r") : Map.of())));
     }
 
     private static int id(List<Piece> pieces, Random random) {

@@ -14,6 +14,7 @@ import java.util.SequencedMap;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import nibble.convert.LinearTensor.Role;
+import nibble.convert.chat.ChatTemplates;
 import nibble.convert.gguf.GgufCheckpoint;
 import nibble.convert.gguf.GgufSplit;
 import nibble.convert.vocabulary.TokenizerDescription;
@@ -232,7 +233,7 @@ public final class Checkpoint implements AutoCloseable {
 
     /**
      * Files that a converted model carries over byte-identical, sorted by name: tokenizer, generation config, chat template,
-     * licence and notices. Not among them: weights, their index, config.json, README.md.
+     * licence and notices; last the named chat templates in a folder of their own. {@link SideFiles} copies them. Not among them: weights, their index, config.json, README.md.
      */
     public List<Path> sideFiles() {
         return sideFiles(folder);
@@ -250,6 +251,7 @@ public final class Checkpoint implements AutoCloseable {
                 found.add(folder.resolve(name));
             }
         }
+        found.addAll(ChatTemplates.additional(folder));
         return List.copyOf(found);
     }
 

@@ -2,7 +2,6 @@ package nibble.convert;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -10,13 +9,17 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
+import nibble.convert.chat.ChatTemplates;
 import nibble.convert.vocabulary.TokenizerDescription;
+import nibble.jinja.JinjaException;
+import nibble.jinja.Template;
 import org.jspecify.annotations.Nullable;
 
 /** What lies beside the weights: config files that must agree, tokenizer, chat template, generation config. */
 final class SideFileChecks {
     private static final String TOKENIZER = "tokenizer";
     private static final String GENERATION = "generation-config";
+    private static final String CHAT_TEMPLATE = "chat-template";
 
     /** What other programs leave behind when they are stopped while writing. */
     private static final Pattern UNFINISHED = Pattern.compile(".*(\\.tmp|\\.part|\\.partial.*|\\.incomplete|\\.crdownload)");
@@ -72,12 +75,33 @@ final class SideFileChecks {
         if (settings != null || !names.contains("tokenizer_config.json")) {
             vocabulary(config);
         }
-        boolean template = settings != null && settings.hasNonNull("chat_template")
-                || Files.exists(folder.resolve("chat_template.jinja"))
-                || Files.exists(folder.resolve("chat_template.json"));
-        if (!template) {
+        if (settings != null || !names.contains("tokenizer_config.json")) {
+            chatTemplates();
+        }
+    }
+
+    private void chatTemplates() {
+        ChatTemplates templates;
+        try {
+            templates = ChatTemplates.of(folder, Map.of());
+        } catch (BadCheckpointException e) {
+            findings.accept(Finding.of(CHAT_TEMPLATE, e));
+            return;
+        }
+        templates.sources().forEach((name, source) -> {
+            try {
+                Template.chat(source);
+            } catch (JinjaException e) {
+                // What only this implementation leaves out, others render.
+                if (e.reason() == JinjaException.Reason.SYNTAX) {
+                    findings.accept(Finding.warning(CHAT_TEMPLATE, folder + ": the chat template \"" + name
+                            + "\" is none, so no server renders it: " + e.getMessage() + "; copy the original model's"));
+                }
+            }
+        });
+        if (templates.isEmpty()) {
             findings.accept(Finding.warning(
-                    "chat-template", folder + ": no chat template (tokenizer_config.json's chat_template or"
+                    CHAT_TEMPLATE, folder + ": no chat template (tokenizer_config.json's chat_template or"
                             + " chat_template.jinja), so chat servers refuse or guess; add one if the model is made for chat"));
         }
     }

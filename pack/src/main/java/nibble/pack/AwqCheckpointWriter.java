@@ -8,7 +8,6 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
@@ -20,6 +19,7 @@ import nibble.convert.OutputException;
 import nibble.convert.QuantizedFormat;
 import nibble.convert.Sha256;
 import nibble.convert.ShardedWriter;
+import nibble.convert.SideFiles;
 import nibble.convert.TensorSpec;
 
 /**
@@ -128,9 +128,8 @@ public final class AwqCheckpointWriter implements AutoCloseable {
                 force(file, beside.getValue());
             }
             for (Path side : source.sideFiles()) {
-                file = folder.resolve(side.getFileName());
-                // An earlier run may have come this far.
-                Files.copy(side, file, StandardCopyOption.REPLACE_EXISTING);
+                file = folder.resolve(SideFiles.name(source.folder(), side));
+                SideFiles.copy(side, file);
             }
             for (var made : madeFiles.entrySet()) {
                 file = folder.resolve(made.getKey());

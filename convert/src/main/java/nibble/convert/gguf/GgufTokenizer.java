@@ -1,10 +1,13 @@
 package nibble.convert.gguf;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.SequencedMap;
 import nibble.convert.BadCheckpointException;
+import nibble.convert.chat.ChatTemplates;
 import nibble.convert.vocabulary.Piece;
 import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.convert.vocabulary.Vocabulary;
@@ -39,13 +42,26 @@ final class GgufTokenizer {
                 bos >= 0 && metadata.flag(KEY + "add_bos_token").orElse(Vocabulary.addsBosUnasked(model, split)),
                 eos >= 0 && metadata.flag(KEY + "add_eos_token").orElse(false),
                 metadata.flag(KEY + "add_space_prefix").orElse(sentencePiece) && sentencePiece,
-                metadata.text("tokenizer.chat_template"));
+                chatTemplates(metadata));
         Optional<Long> context = metadata.text("general.architecture")
                 .flatMap(architecture -> metadata.integer(architecture + ".context_length"));
         String name = metadata.text("general.name").orElse("").toLowerCase(Locale.ROOT);
         // llama.cpp tells by the name, too.
         boolean phi = name.contains("phi-3") || name.contains("phi3");
         return Optional.of(vocabulary.description(metadata.file(), context, phi));
+    }
+
+    /** The default template, and those that have a name behind the key. */
+    private static ChatTemplates chatTemplates(GgufMetadata metadata) {
+        SequencedMap<String, String> sources = new LinkedHashMap<>();
+        metadata.text(ChatTemplates.GGUF_KEY).ifPresent(source -> sources.put(ChatTemplates.DEFAULT, source));
+        for (String key : metadata.values().keySet()) {
+            if (key.startsWith(ChatTemplates.GGUF_KEY + ".") && sources.size() < ChatTemplates.MAX_TEMPLATES) {
+                String name = key.substring(ChatTemplates.GGUF_KEY.length() + 1);
+                metadata.text(key).ifPresent(source -> sources.putIfAbsent(name, source));
+            }
+        }
+        return new ChatTemplates(sources);
     }
 
     private static List<Piece> pieces(GgufMetadata metadata) {

@@ -91,7 +91,7 @@ public record TokenizerDescription(
     }
 
     /** Texts of all tokens by id. */
-    Map<Integer, String> texts() {
+    public Map<Integer, String> texts() {
         Map<Integer, String> texts = new HashMap<>();
         JsonNode vocabulary = json.at("/model/vocab");
         if (vocabulary.isObject()) {

@@ -14,6 +14,7 @@ import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
 import nibble.convert.BadCheckpointException;
+import nibble.convert.chat.ChatTemplates;
 import nibble.convert.vocabulary.SentencePieceJson.Space;
 
 /**
@@ -41,7 +42,7 @@ public record Vocabulary(
         boolean addBos,
         boolean addEos,
         boolean spaceInFront,
-        Optional<String> chatTemplate) {
+        ChatTemplates chatTemplates) {
     /** SentencePiece, in GGUF's word. */
     public static final String SENTENCE_PIECE = "llama";
 
@@ -107,7 +108,7 @@ public record Vocabulary(
         files.put("tokenizer.json", bytes);
         ObjectNode config = TokenizerDescription.config(names, addBos, addEos);
         contextLength.ifPresent(length -> config.put("model_max_length", length));
-        chatTemplate.ifPresent(template -> config.put("chat_template", template));
+        chatTemplates.putInto(config);
         files.put("tokenizer_config.json", config.toPrettyString().getBytes(StandardCharsets.UTF_8));
         if (turn >= 0) {
             files.put("generation_config.json", generation(turn).toPrettyString().getBytes(StandardCharsets.UTF_8));

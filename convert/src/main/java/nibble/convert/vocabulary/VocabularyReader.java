@@ -1,20 +1,17 @@
 package nibble.convert.vocabulary;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.GenerationConfig;
 import nibble.convert.LlamaConfig;
+import nibble.convert.chat.ChatTemplates;
 import org.jspecify.annotations.Nullable;
 
 /** A checkpoint's tokenizer as GGUF's metadata has it; SentencePiece's scores come from tokenizer.model. */
@@ -63,7 +60,7 @@ public final class VocabularyReader {
                 bos >= 0 && !leading.isEmpty(),
                 eos >= 0 && !described.trailingIds().isEmpty(),
                 described.spaceInFront(),
-                chatTemplate());
+                ChatTemplates.of(checkpoint.folder(), checkpoint.madeFiles()));
     }
 
     private List<Piece> pieces() {
@@ -151,19 +148,5 @@ public final class VocabularyReader {
                 .filter(id -> !Vocabulary.isKnownStop(pieces.get(id).text()))
                 .findFirst()
                 .orElse(-1);
-    }
-
-    private Optional<String> chatTemplate() {
-        Optional<String> file =
-                bytes("chat_template.jinja").map(bytes -> new String(bytes, StandardCharsets.UTF_8));
-        ObjectNode settings = bytes("tokenizer_config.json")
-                .map(bytes -> TokenizerJsonFile.object(checkpoint.folder().resolve("tokenizer_config.json"), bytes))
-                .orElseGet(JsonNodeFactory.instance::objectNode);
-        return file.or(() -> Optional.of(settings.path("chat_template")).filter(JsonNode::isTextual).map(JsonNode::asText));
-    }
-
-    private Optional<byte[]> bytes(String name) {
-        return TokenizerJsonFile.bytes(checkpoint.folder(), name)
-                .or(() -> Optional.ofNullable(checkpoint.madeFiles().get(name)));
     }
 }

@@ -1,5 +1,6 @@
 package nibble.pack.gguf;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
@@ -9,11 +10,12 @@ import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.Rope;
-import nibble.convert.gguf.GgufValue;
+import nibble.convert.chat.ChatTemplates;
 import nibble.convert.gguf.GgufValue.F32;
 import nibble.convert.gguf.GgufValue.Flag;
 import nibble.convert.gguf.GgufValue.Text;
 import nibble.convert.gguf.GgufValue.U32;
+import nibble.convert.gguf.GgufValue;
 import nibble.convert.vocabulary.Piece;
 import nibble.convert.vocabulary.Vocabulary;
 
@@ -27,14 +29,22 @@ final class MetadataOf {
         this.architecture = architecture.ggufName();
     }
 
-    /** @throws BadCheckpointException if the model scales rope in a way that GGUF has no form for */
+    /**
+     * The keys of a file.
+     *
+     * @param name of the source where nothing else names it
+     * @param parameters weights of the file
+     * @throws BadCheckpointException if the model scales rope in a way that GGUF has no form for
+     */
     static SequencedMap<String, GgufValue> checkpoint(
-            Checkpoint source, String name, GgufMix mix, Vocabulary vocabulary, Optional<Importance> importance) {
+            Checkpoint source,
+            String name,
+            GgufMix mix,
+            long parameters,
+            Vocabulary vocabulary,
+            Optional<Importance> importance) {
         MetadataOf metadata = new MetadataOf(source.config().architecture());
-        metadata.pairs.put("general.architecture", new Text(source.config().architecture().ggufName()));
-        metadata.pairs.put("general.name", new Text(name));
-        metadata.pairs.put("general.file_type", new U32(mix.fileType()));
-        metadata.pairs.put("general.quantization_version", new U32(2));
+        metadata.pairs.putAll(GeneralMetadata.of(source, name, mix, parameters));
         metadata.model(source);
         metadata.tokenizer(vocabulary);
         importance.ifPresent(metadata::importance);
@@ -120,7 +130,24 @@ final class MetadataOf {
         id("tokenizer.ggml.padding_token_id", vocabulary.paddingId());
         pairs.put("tokenizer.ggml.add_bos_token", new Flag(vocabulary.addBos()));
         pairs.put("tokenizer.ggml.add_eos_token", new Flag(vocabulary.addEos()));
-        vocabulary.chatTemplate().ifPresent(template -> pairs.put("tokenizer.chat_template", new Text(template)));
+        chatTemplates(vocabulary.chatTemplates());
+    }
+
+    /** As llama.cpp's converter writes them: the default one, the others by name, and a list of their names. */
+    private void chatTemplates(ChatTemplates templates) {
+        List<String> names = new ArrayList<>();
+        templates.sources().forEach((name, source) -> {
+            if (name.equals(ChatTemplates.DEFAULT)) {
+                pairs.put(ChatTemplates.GGUF_KEY, new Text(source));
+            } else {
+                String plain = name.replaceAll("[^a-zA-Z0-9]", "_");
+                pairs.put(ChatTemplates.GGUF_KEY + "." + plain, new Text(source));
+                names.add(plain);
+            }
+        });
+        if (!names.isEmpty()) {
+            pairs.put("tokenizer.chat_templates", new GgufValue.Texts(names));
+        }
     }
 
     private void id(String key, int id) {
