@@ -12,9 +12,11 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import nibble.convert.gguf.GgufCheckpoint;
 import nibble.convert.gguf.GgufSplit;
+import nibble.files.Reasons;
 
 /**
  * A Llama checkpoint in a folder: config.json, tokenizer and other side files, and weights in safetensors or PyTorch files
@@ -29,6 +31,9 @@ public final class Checkpoint implements AutoCloseable {
             "license", "licence", "copying", "notice", "use_policy", "acceptable_use", "responsible");
 
     private static final String GGUF = ".gguf";
+
+    /** Names that only files have; a folder of such a name is refused by what reads it. */
+    private static final Pattern FILE_NAME = Pattern.compile(".*\\.(json|model|jinja|safetensors|bin|gguf|pth?)");
 
     private final Path folder;
     private final LlamaConfig config;
@@ -61,7 +66,7 @@ public final class Checkpoint implements AutoCloseable {
         }
         Path configJson = folder.resolve("config.json");
         Path paramsJson = folder.resolve(MetaFolder.PARAMS);
-        if (!Files.exists(configJson) && !Files.exists(paramsJson)) {
+        if (!SourceFile.isNamed(configJson) && !SourceFile.isNamed(paramsJson)) {
             throw new BadCheckpointException(
                     folder,
                     "no config.json; expected the folder of a Hugging Face checkpoint (config.json and *.safetensors or"
@@ -69,7 +74,7 @@ public final class Checkpoint implements AutoCloseable {
         }
         Arena arena = Arena.ofShared();
         try {
-            if (!Files.exists(configJson)) {
+            if (!SourceFile.isNamed(configJson)) {
                 return checked(MetaFolder.open(folder, arena), folder, paramsJson, arena);
             }
             LlamaConfig config = LlamaConfig.read(configJson);
@@ -109,7 +114,7 @@ public final class Checkpoint implements AutoCloseable {
         if (Files.isRegularFile(path)) {
             return Optional.of(path).filter(file -> file.toString().endsWith(GGUF));
         }
-        if (!Files.isDirectory(path) || Files.exists(path.resolve("config.json"))) {
+        if (!Files.isDirectory(path) || SourceFile.isNamed(path.resolve("config.json"))) {
             return Optional.empty();
         }
         List<String> found =
@@ -222,9 +227,13 @@ public final class Checkpoint implements AutoCloseable {
     /**
      * Files that a converted model carries over byte-identical, sorted by name: tokenizer, generation config, chat template,
      * licence and notices. Not among them: weights, their index, config.json, README.md.
+     *
+     * @throws BadCheckpointException if one is not what its name says, as a Git LFS pointer
      */
     public List<Path> sideFiles() {
-        return sideFiles(folder);
+        List<Path> found = sideFiles(folder);
+        found.forEach(SourceFile::requireCarried);
+        return found;
     }
 
     /** As {@link #sideFiles()}, of a folder that need not hold a model. */
@@ -252,12 +261,13 @@ public final class Checkpoint implements AutoCloseable {
 
     private static List<String> fileNames(Path folder) {
         try (Stream<Path> entries = Files.list(folder)) {
-            return entries.filter(Files::isRegularFile)
+            // A link into nothing has a name too: its reader says so.
+            return entries.filter(path -> !Files.isDirectory(path) || FILE_NAME.matcher(path.toString()).matches())
                     .map(path -> path.getFileName().toString())
                     .sorted()
                     .toList();
         } catch (IOException e) {
-            throw new BadCheckpointException(folder, "cannot be listed: " + e, e);
+            throw new BadCheckpointException(folder, "cannot be listed: " + Reasons.of(e), e);
         }
     }
 

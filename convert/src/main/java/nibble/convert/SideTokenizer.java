@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.SequencedMap;
 import nibble.convert.vocabulary.SentencePieceJson;
 import nibble.convert.vocabulary.SentencePieceModel;
+import nibble.files.Reasons;
 
 /** Makes the tokenizer.json that Llama repositories of early 2023 and Meta's own downloads lack. */
 final class SideTokenizer {
@@ -21,7 +22,11 @@ final class SideTokenizer {
         SequencedMap<String, byte[]> made = new LinkedHashMap<>();
         Path file = folder.resolve("tokenizer.model");
         try {
-            if (Files.exists(folder.resolve("tokenizer.json")) || !Files.exists(file) || Files.size(file) > MAX_BYTES) {
+            if (SourceFile.isNamed(folder.resolve("tokenizer.json")) || !SourceFile.isNamed(file)) {
+                return made;
+            }
+            SourceFile.require(file);
+            if (Files.size(file) > MAX_BYTES) {
                 return made;
             }
             byte[] bytes = Files.readAllBytes(file);
@@ -32,7 +37,7 @@ final class SideTokenizer {
                             .toString()
                             .getBytes(StandardCharsets.UTF_8)));
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
         return made;
     }

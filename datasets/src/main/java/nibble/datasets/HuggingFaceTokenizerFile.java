@@ -15,6 +15,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import nibble.files.Reasons;
 
 /** A tokenizer.json, run by Hugging Face's own tokenizers library through DJL. */
 final class HuggingFaceTokenizerFile implements Tokenizer {
@@ -42,10 +43,11 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
     }
 
     static Tokenizer open(Path file, Optional<String> configuredBos) {
+        SourceText.require(file);
         try {
             return open(file, Files.readAllBytes(file), configuredBos);
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + e.getMessage(), e);
+            throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + Reasons.of(e), e);
         }
     }
 
@@ -58,7 +60,7 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
                     new ByteArrayInputStream(json), Map.of("truncation", "false", "padding", "false"));
             return new HuggingFaceTokenizerFile(tokenizer, bosId(tokenizer, configuredBos), vocabularySize);
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + e.getMessage(), e);
+            throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + Reasons.of(e), e);
         } catch (EngineException | LinkageError e) {
             throw new BadDatasetException(
                     ("%s: the tokenizer library of this platform cannot be loaded from %s: %s;"
@@ -67,7 +69,7 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
                     e);
         } catch (RuntimeException e) {
             throw new BadDatasetException(
-                    file + ": not a tokenizer this version can use: " + e.getMessage() + "; fetch the file again", e);
+                    file + ": not a tokenizer this version can use: " + Reasons.of(e) + "; fetch the file again", e);
         }
     }
 
@@ -220,7 +222,7 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
         while (root.getCause() != null) {
             root = root.getCause();
         }
-        return root.toString();
+        return Reasons.of(root);
     }
 
     private static void setDefault(String property, String value) {

@@ -4,8 +4,11 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
+import nibble.files.Reasons;
 
 /** Opens the tokenizer of a checkpoint folder. */
 public final class Tokenizers {
@@ -22,7 +25,7 @@ public final class Tokenizers {
      */
     public static Tokenizer open(Path folder) {
         Path file = folder.resolve("tokenizer.json");
-        if (!Files.isRegularFile(file)) {
+        if (!Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
             String hint = Files.exists(folder.resolve("tokenizer.model"))
                     ? "; tokenizer.model alone is not read, make a tokenizer.json of it (transformers writes one on"
                             + " save_pretrained)"
@@ -45,7 +48,7 @@ public final class Tokenizers {
                     tokenizerJson,
                     tokenizerConfig.length == 0 ? Optional.empty() : bosToken(JSON.readTree(tokenizerConfig)));
         } catch (IOException e) {
-            throw new BadDatasetException(source + ": its tokenizer's config is no JSON: " + e.getMessage(), e);
+            throw new BadDatasetException(source + ": its tokenizer's config is no JSON: " + Reasons.of(e), e);
         }
     }
 
@@ -55,20 +58,29 @@ public final class Tokenizers {
      * @throws BadDatasetException if it has neither {@code tokenizer.json} nor {@code tokenizer.model}
      */
     public static void require(Path folder) {
-        if (!Files.isRegularFile(folder.resolve("tokenizer.json")) && !Files.isRegularFile(folder.resolve("tokenizer.model"))) {
+        boolean found = false;
+        for (String name : List.of("tokenizer.json", "tokenizer.model")) {
+            Path file = folder.resolve(name);
+            if (Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
+                SourceText.require(file);
+                found = true;
+            }
+        }
+        if (!found) {
             throw new BadDatasetException(folder
                     + ": no tokenizer, looked for tokenizer.json and tokenizer.model; copy it from the model's repository");
         }
     }
 
     private static Optional<String> bosToken(Path config) {
-        if (!Files.isRegularFile(config)) {
+        if (!Files.exists(config, LinkOption.NOFOLLOW_LINKS)) {
             return Optional.empty();
         }
+        SourceText.require(config);
         try {
             return bosToken(JSON.readTree(config.toFile()));
         } catch (IOException e) {
-            throw new BadDatasetException(config + ": cannot be read as JSON: " + e.getMessage(), e);
+            throw new BadDatasetException(config + ": cannot be read as JSON: " + Reasons.of(e), e);
         }
     }
 

@@ -22,6 +22,8 @@ import nibble.convert.BadCheckpointException;
 import nibble.convert.LlamaConfig;
 import nibble.convert.QuantizationConfig;
 import nibble.convert.RepositoryFiles;
+import nibble.convert.SourceFile;
+import nibble.files.Reasons;
 
 /**
  * The README.md of a quantized checkpoint. Values come from its config.json, its quantization_report.json, its files' sizes, and
@@ -72,7 +74,7 @@ public final class ModelCard {
         RenderResult result = jinja.renderForResult(source, values(request));
         if (!result.getErrors().isEmpty()) {
             var first = result.getErrors().getFirst();
-            throw new BadCheckpointException(where, "line " + first.getLineno() + ": " + first.getMessage());
+            throw new BadCheckpointException(where, "line " + first.getLineno() + ": " + Reasons.cleaned(first.getMessage()));
         }
         return result.getOutput().strip() + "\n";
     }
@@ -181,22 +183,23 @@ public final class ModelCard {
     }
 
     private static JsonNode json(Path file) {
-        return Files.isRegularFile(file) ? json(file, text(file)) : MissingNode.getInstance();
+        return SourceFile.isNamed(file) ? json(file, text(file)) : MissingNode.getInstance();
     }
 
     static JsonNode json(Path file, String text) {
         try {
             return JSON.readTree(text);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "is not JSON: " + e.getMessage(), e);
+            throw new BadCheckpointException(file, "is not JSON: " + Reasons.of(e), e);
         }
     }
 
     static String text(Path file) {
+        SourceFile.require(file);
         try {
             return Files.readString(file);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read as UTF-8 text: " + e, e);
+            throw new BadCheckpointException(file, "cannot be read as UTF-8 text: " + Reasons.of(e), e);
         }
     }
 

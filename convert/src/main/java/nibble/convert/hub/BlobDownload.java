@@ -21,6 +21,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 import java.util.stream.Collectors;
 import nibble.convert.hub.HubApi.RemoteFile;
+import nibble.files.Reasons;
 
 /** One file into the cache: goes on where it stopped, and has its name only once its hash is the one that the hub states. */
 final class BlobDownload {
@@ -88,7 +89,7 @@ final class BlobDownload {
                     failures = out.size() > before ? 1 : failures + 1;
                     if (failures >= retries.attempts()) {
                         throw new HubException(
-                                file.path() + ": stopped at byte " + out.size() + " of " + file.bytes() + " (" + e.getMessage()
+                                file.path() + ": stopped at byte " + out.size() + " of " + file.bytes() + " (" + Reasons.of(e)
                                         + "); run again to go on from there",
                                 HubException.NO_ANSWER,
                                 "",

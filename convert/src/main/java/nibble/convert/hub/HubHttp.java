@@ -18,6 +18,7 @@ import java.time.Duration;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import nibble.files.Reasons;
 
 /**
  * Sends requests: retries, waits for rate limits, follows redirects, and gives the token to the endpoint's host alone. Owns
@@ -69,9 +70,8 @@ final class HubHttp implements AutoCloseable {
         try {
             return JSON.readTree(response.body());
         } catch (IOException e) {
-            String detail = e instanceof JsonProcessingException parse ? parse.getOriginalMessage() : e.toString();
             throw new HubException(
-                    describe(call) + ": the answer is not JSON (" + detail + "); is " + settings.endpoint() + " a model hub?");
+                    describe(call) + ": the answer is not JSON (" + Reasons.of(e) + "); is " + settings.endpoint() + " a model hub?");
         }
     }
 
@@ -251,7 +251,7 @@ final class HubHttp implements AutoCloseable {
     }
 
     private static String reason(IOException e) {
-        return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+        return Reasons.of(e);
     }
 
     static String describe(HubCall call) {

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -83,7 +84,7 @@ public record HubSettings(URI endpoint, Path cache, Path state, Optional<HubToke
             String text = Files.isRegularFile(file) ? Files.readString(file).strip() : "";
             return text.isEmpty() ? Optional.empty() : Optional.of(HubToken.of(text));
         } catch (IOException e) {
-            throw new IllegalArgumentException(file + ": the hub token cannot be read: " + e, e);
+            throw new IllegalArgumentException(file + ": the hub token cannot be read: " + Reasons.of(e), e);
         }
     }
 

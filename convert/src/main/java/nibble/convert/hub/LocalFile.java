@@ -8,6 +8,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import nibble.convert.BadCheckpointException;
+import nibble.files.Reasons;
 
 /**
  * A file to publish, hashed.
@@ -26,7 +27,7 @@ record LocalFile(String path, Path file, long bytes, long modifiedMillis, String
         try (InputStream in = Files.newInputStream(file)) {
             return in.readNBytes(SAMPLE_BYTES);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e, e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
     }
 
@@ -34,7 +35,7 @@ record LocalFile(String path, Path file, long bytes, long modifiedMillis, String
         try {
             return Files.readAllBytes(file);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e, e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
     }
 
@@ -64,7 +65,7 @@ record LocalFile(String path, Path file, long bytes, long modifiedMillis, String
                 throw new BadCheckpointException(file, "changed while it was being published; run again");
             }
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e, e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
     }
 }

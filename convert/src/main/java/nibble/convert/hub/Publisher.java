@@ -20,6 +20,7 @@ import nibble.convert.hub.PublishRequest.Leftovers;
 import nibble.convert.hub.PublishRequest.Visibility;
 import nibble.convert.hub.PublishResult.Need;
 import nibble.convert.hub.PublishResult.PublishedFile;
+import nibble.files.Reasons;
 
 /**
  * Makes a branch of a repository hold a folder: hash, ask what is missing, send the large files, commit.
@@ -144,7 +145,7 @@ public final class Publisher {
                 journal.put(new UploadJournal.Entry(path, bytes, modified, digest.sha256(), "hashed"));
                 return hashed;
             } catch (IOException e) {
-                throw new BadCheckpointException(file, "cannot be read: " + e, e);
+                throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
             }
         }
 

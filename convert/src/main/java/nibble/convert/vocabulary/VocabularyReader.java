@@ -15,6 +15,8 @@ import java.util.Optional;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
+import nibble.convert.SourceFile;
+import nibble.files.Reasons;
 
 /** Reads the vocabulary of a checkpoint from tokenizer.json and, for SentencePiece's scores, tokenizer.model. */
 public final class VocabularyReader {
@@ -167,18 +169,21 @@ public final class VocabularyReader {
             Optional<byte[]> bytes = bytes(name);
             return bytes.isPresent() ? JSON.readTree(bytes.get()) : MissingNode.getInstance();
         } catch (IOException e) {
-            throw new BadCheckpointException(checkpoint.folder(), name + " is no JSON: " + e.getMessage(), e);
+            throw new BadCheckpointException(checkpoint.folder(), name + " is no JSON: " + Reasons.of(e), e);
         }
     }
 
     private Optional<byte[]> bytes(String name) {
         Path file = checkpoint.folder().resolve(name);
         try {
+            if (SourceFile.isNamed(file)) {
+                SourceFile.require(file);
+            }
             return Files.isRegularFile(file)
                     ? Optional.of(Files.readAllBytes(file))
                     : Optional.ofNullable(checkpoint.madeFiles().get(name));
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
     }
 }

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -14,6 +15,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.SourceText;
+import nibble.files.Reasons;
 
 /**
  * A format of conversations. The text that {@link #render} makes holds the special tokens, BOS included, literally: encode it
@@ -79,7 +82,7 @@ public final class ChatTemplate {
      */
     public static Optional<ChatTemplate> ofModel(Path folder) {
         Path jinja = folder.resolve("chat_template.jinja");
-        if (Files.isRegularFile(jinja)) {
+        if (Files.exists(jinja, LinkOption.NOFOLLOW_LINKS)) {
             return Optional.of(of("model", text(jinja)));
         }
         JsonNode found = json(folder.resolve("chat_template.json")).path("chat_template");
@@ -139,24 +142,25 @@ public final class ChatTemplate {
 
     static JsonNode json(Path file) {
         ObjectMapper json = new ObjectMapper();
-        if (!Files.isRegularFile(file)) {
+        if (!Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
             return json.missingNode();
         }
         try {
             return json.readTree(text(file));
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read as JSON: " + e.getMessage(), e);
+            throw new BadDatasetException(file + ": cannot be read as JSON: " + Reasons.of(e), e);
         }
     }
 
     private static String text(Path file) {
+        SourceText.require(file);
         try {
             if (Files.size(file) > MAX_BYTES) {
                 throw new BadDatasetException(file + ": larger than " + MAX_BYTES + " bytes; get the file again");
             }
             return Files.readString(file);
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read as UTF-8 text: " + e.getMessage(), e);
+            throw new BadDatasetException(file + ": cannot be read as UTF-8 text: " + Reasons.of(e), e);
         }
     }
 }

@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -75,7 +76,7 @@ final class Jinja {
         } catch (BadDatasetException e) {
             throw e;
         } catch (RuntimeException | LinkageError | StackOverflowError e) {
-            throw new BadDatasetException(what + ": cannot be rendered: " + e.getMessage(), e);
+            throw new BadDatasetException(what + ": cannot be rendered: " + Reasons.of(e), e);
         }
         List<TemplateError> errors = result.getErrors();
         if (!errors.isEmpty()) {
@@ -85,7 +86,7 @@ final class Jinja {
                     throw new BadDatasetException(what + " refuses the conversation: " + refused.getMessage());
                 }
             }
-            throw new BadDatasetException(what + ", line " + first.getLineno() + ": " + first.getMessage()
+            throw new BadDatasetException(what + ", line " + first.getLineno() + ": " + Reasons.cleaned(first.getMessage())
                     + "; the template uses what this version cannot render, choose a built-in one");
         }
         return result.getOutput();

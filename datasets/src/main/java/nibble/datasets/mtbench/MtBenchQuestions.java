@@ -13,6 +13,8 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.SourceText;
+import nibble.files.Reasons;
 
 /** Questions in FastChat's {@code question.jsonl}: one JSON object a line. */
 public final class MtBenchQuestions {
@@ -32,7 +34,7 @@ public final class MtBenchQuestions {
             }
             return parse("bundled mtbench/question.jsonl", new String(in.readAllBytes(), StandardCharsets.UTF_8));
         } catch (IOException e) {
-            throw new BadDatasetException("bundled mtbench/question.jsonl cannot be read: " + e + "; build Nibble again", e);
+            throw new BadDatasetException("bundled mtbench/question.jsonl cannot be read: " + Reasons.of(e) + "; build Nibble again", e);
         }
     }
 
@@ -42,13 +44,14 @@ public final class MtBenchQuestions {
      * @throws BadDatasetException naming file and line, if the file cannot be read or a line is no question
      */
     public static List<MtBenchQuestion> file(Path file) {
+        SourceText.require(file);
         try {
             if (Files.size(file) > MAX_BYTES) {
                 throw new BadDatasetException(file + ": " + Files.size(file) + " bytes, at most " + MAX_BYTES + " are read");
             }
             return parse(file.toString(), Files.readString(file));
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read as UTF-8 text: " + e, e);
+            throw new BadDatasetException(file + ": cannot be read as UTF-8 text: " + Reasons.of(e), e);
         }
     }
 
@@ -78,7 +81,7 @@ public final class MtBenchQuestions {
         try {
             json = JSON.readTree(line);
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(where + ": not JSON: " + e.getOriginalMessage(), e);
+            throw new BadDatasetException(where + ": not JSON: " + Reasons.of(e), e);
         }
         List<String> turns = new ArrayList<>();
         for (JsonNode turn : json.path("turns")) {

@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.SourceText;
+import nibble.files.Reasons;
 
 /** A JSON file that another command wrote. */
 final class MeasurementFile {
@@ -15,12 +17,13 @@ final class MeasurementFile {
     private MeasurementFile() {}
 
     static JsonNode read(Path file) {
+        SourceText.require(file);
         try {
             return JSON.readTree(Files.readString(file));
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(file + ": not JSON: " + e.getOriginalMessage(), e);
+            throw new BadDatasetException(file + ": not JSON: " + Reasons.of(e), e);
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read: " + e, e);
+            throw new BadDatasetException(file + ": cannot be read: " + Reasons.of(e), e);
         }
     }
 }

@@ -16,6 +16,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.SourceText;
+import nibble.files.Reasons;
 
 /** {@link EvaluationResult} as JSON and back: snake_case, null values left out, a document on a line of its own. */
 public final class EvaluationJson {
@@ -88,20 +90,21 @@ public final class EvaluationJson {
         try {
             return COMPACT.readValue(Files.readString(file), type);
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + e.getOriginalMessage(), e);
+            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + Reasons.of(e), e);
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read: " + e, e);
+            throw new BadDatasetException(file + ": cannot be read: " + Reasons.of(e), e);
         }
     }
 
     /** Name and version of a file's form; empty if it names none. */
     public static String schema(Path file) {
+        SourceText.require(file);
         try {
             return COMPACT.readTree(Files.readString(file)).path("schema").asText("");
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + e.getOriginalMessage(), e);
+            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + Reasons.of(e), e);
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read: " + e, e);
+            throw new BadDatasetException(file + ": cannot be read: " + Reasons.of(e), e);
         }
     }
 
