@@ -71,6 +71,9 @@ final class ImportanceOptions {
         if (save != null && calibration == null) {
             throw new UsageException("--save-importance: give --calibration too, nothing is measured without it");
         }
+        if (save != null) {
+            OutputFile.require("--save-importance", save);
+        }
     }
 
     /** What the options ask for: read, or measured and perhaps saved. */

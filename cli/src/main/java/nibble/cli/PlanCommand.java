@@ -17,6 +17,7 @@ import nibble.engine.Backend;
 import nibble.engine.Matrix;
 import nibble.engine.cuda.CudaBackend;
 import nibble.engine.cuda.CudaCalibration;
+import nibble.files.Reasons;
 import nibble.pack.AwqCheckpointPlan;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -121,7 +122,7 @@ final class PlanCommand implements Callable<Integer> {
                     sideBytes += made.length;
                 }
             } catch (IOException e) {
-                throw new UncheckedIOException(model + ": a file cannot be read: " + e.getMessage(), e);
+                throw new UncheckedIOException(model + ": a file cannot be read: " + Reasons.of(e), e);
             }
         } else {
             Optional<ModelShape> shape =

@@ -56,6 +56,7 @@ final class QuantizeBenchCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        json.requireWritable();
         ModelShape model = shape.shape();
         QuantizeOptions options = quantization.options(device.threads);
         if (samples < 1 || sequenceLength < 2) {

@@ -1,10 +1,7 @@
 package nibble.cli;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Optional;
 import nibble.eval.report.HtmlReport;
@@ -51,8 +48,8 @@ final class ReportOptions {
         if (quantizationReport != null) {
             require("--quantization-report", quantizationReport);
         }
-        requireFolder("--html", html);
-        requireFolder("--markdown", toStandardOutput() ? null : markdown);
+        requireWritable("--html", html);
+        requireWritable("--markdown", toStandardOutput() ? null : markdown);
     }
 
     private static void require(String option, Path file) {
@@ -61,9 +58,9 @@ final class ReportOptions {
         }
     }
 
-    private static void requireFolder(String option, @Nullable Path file) {
-        if (file != null && (file.toAbsolutePath().getParent() == null || !Files.isDirectory(file.toAbsolutePath().getParent()))) {
-            throw new UsageException(option + " " + file + ": no folder " + file.toAbsolutePath().getParent() + "; make it first");
+    private static void requireWritable(String option, @Nullable Path file) {
+        if (file != null) {
+            OutputFile.require(option, file);
         }
     }
 
@@ -82,23 +79,13 @@ final class ReportOptions {
     /** Writes the reports that were asked for, each whole or not at all. */
     void write(Terminal terminal, Report report) {
         if (html != null) {
-            write(html, HtmlReport.render(report));
+            OutputFile.write("--html ", html, HtmlReport.render(report));
         }
         if (toStandardOutput()) {
             terminal.out().print(MarkdownReport.render(report));
             terminal.out().flush();
         } else if (markdown != null) {
-            write(markdown, MarkdownReport.render(report));
-        }
-    }
-
-    private static void write(Path file, String text) {
-        try {
-            Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
-            Files.writeString(temporary, text);
-            Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
-        } catch (IOException e) {
-            throw new UncheckedIOException(file + ": cannot be written: " + e, e);
+            OutputFile.write("--markdown ", markdown, MarkdownReport.render(report));
         }
     }
 }
