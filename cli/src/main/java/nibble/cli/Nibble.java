@@ -13,6 +13,7 @@ public final class Nibble {
     private Nibble() {}
 
     public static void main(String[] arguments) {
+        StandardError.takeBack();
         Terminal terminal = Terminal.system();
         Interruption.watch(terminal);
         // A thread that ends by what nobody foresaw leaves others waiting for ever.

@@ -90,6 +90,8 @@ final class PublishCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        InputFile.requireFolder("", folder);
+        card.requireInputs();
         if (dryRun && pullRequest) {
             throw new UsageException("--dry-run and --pull-request exclude each other");
         }
