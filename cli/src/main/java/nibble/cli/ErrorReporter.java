@@ -95,8 +95,7 @@ final class ErrorReporter implements IExecutionExceptionHandler {
 
     private static String message(Throwable thrown) {
         return switch (thrown) {
-            case FileSystemException e when e.getFile() != null ->
-                e.getFile() + ": " + Reasons.of(e) + "; check the disk and the folder's permissions";
+            case FileSystemException e -> Reasons.withFile(e) + "; check the disk and the folder's permissions";
             case UncheckedIOException e -> Reasons.cleaned(e.getMessage());
             case IOException e -> Reasons.of(e);
             case OutOfMemoryError e -> outOfMemory(e);

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.core.io.JsonEOFException;
 import com.fasterxml.jackson.databind.JsonMappingException;
 import java.io.EOFException;
 import java.io.FileNotFoundException;
+import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.ConnectException;
 import java.net.NoRouteToHostException;
@@ -77,6 +78,13 @@ public final class Reasons {
             case OutOfMemoryError e -> "out of memory: " + plain(e.getMessage(), "the Java heap is full");
             default -> plain(thrown.getMessage(), deeper(thrown));
         };
+    }
+
+    /** As {@link #of}, with the file that the system names. */
+    public static String withFile(IOException e) {
+        return e instanceof FileSystemException refused && refused.getFile() != null
+                ? refused.getFile() + ": " + of(e)
+                : of(e);
     }
 
     /** Whether a wrapper's text is only that of its cause. */
