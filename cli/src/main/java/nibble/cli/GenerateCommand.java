@@ -113,7 +113,7 @@ final class GenerateCommand implements Callable<Integer> {
                 Llama llama = Llama.load(checkpoint, backend)) {
             Speaker speaker = new Speaker(
                     checkpoint, llama, tokenizer, options, StopIds.of(checkpoint, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));
-            SpecialTokens tokens = SpecialTokens.of(model);
+            SpecialTokens tokens = ModelChat.tokens(model);
             if (chat.chat) {
                 new Conversation(terminal, chat, turns -> speaker.say(ids(tokenizer, template, turns, tokens))).hold();
             } else if (template.isPresent()) {

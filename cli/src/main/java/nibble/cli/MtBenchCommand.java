@@ -9,7 +9,6 @@ import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatTemplate;
-import nibble.datasets.chat.SpecialTokens;
 import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.datasets.mtbench.MtBenchQuestions;
 import nibble.engine.Backend;
@@ -110,7 +109,7 @@ final class MtBenchCommand implements Callable<Integer> {
         List<MtBenchQuestion> asked = questions == null ? MtBenchQuestions.bundled() : MtBenchQuestions.file(questions);
         asked = limit == null ? asked : asked.subList(0, Math.min(limit, asked.size()));
         Path model = source.folder(terminal);
-        ChatTemplate format = ChatOptions.format(model, template);
+        ChatTemplate format = ModelChat.format(model, template, false);
         String name = modelId != null ? modelId : model.toAbsolutePath().normalize().getFileName().toString();
         MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
         try (Backend backend = device.open(terminal);
@@ -119,7 +118,7 @@ final class MtBenchCommand implements Callable<Integer> {
                 Llama llama = Llama.load(checkpoint, backend);
                 MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings)) {
             ChatModel chat = new ChatModel(
-                    llama, tokenizer, format, SpecialTokens.of(model), StopIds.of(checkpoint, tokenizer, Optional.of(format)));
+                    llama, tokenizer, format, ModelChat.tokens(model), StopIds.of(checkpoint, tokenizer, Optional.of(format)));
             try {
                 ask(chat, asked, settings, answers);
             } catch (NonFiniteLogitException e) {

@@ -19,8 +19,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 class ArchitectureTest {
     private static final Map<String, Set<String>> MAY_USE = Map.of(
             "files", Set.of(),
-            "convert", Set.of("files"),
-            "datasets", Set.of("files"),
+            "jinja", Set.of(),
+            "convert", Set.of("files", "jinja"),
+            "datasets", Set.of("files", "jinja"),
             "pack", Set.of("convert", "files"),
             "engine", Set.of("pack", "convert", "files"),
             "calibrate", Set.of("engine", "pack", "datasets", "convert", "files"),
