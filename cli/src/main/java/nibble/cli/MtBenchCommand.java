@@ -109,11 +109,17 @@ final class MtBenchCommand implements Callable<Integer> {
         List<MtBenchQuestion> asked = questions == null ? MtBenchQuestions.bundled() : MtBenchQuestions.file(questions);
         asked = limit == null ? asked : asked.subList(0, Math.min(limit, asked.size()));
         Path model = source.folder(terminal);
+        try (Checkpoint checkpoint = Checkpoint.open(model)) {
+            answer(model, checkpoint, asked);
+        }
+        return ExitCode.DONE;
+    }
+
+    private void answer(Path model, Checkpoint checkpoint, List<MtBenchQuestion> asked) {
         ChatTemplate format = ModelChat.format(model, template, false);
         String name = modelId != null ? modelId : model.toAbsolutePath().normalize().getFileName().toString();
         MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
         try (Backend backend = device.open(terminal);
-                Checkpoint checkpoint = Checkpoint.open(model);
                 Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend);
                 MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings)) {
@@ -128,7 +134,6 @@ final class MtBenchCommand implements Callable<Integer> {
         }
         terminal.out().println(output + ": answers of " + name + " to " + asked.size() + " questions");
         terminal.out().flush();
-        return ExitCode.DONE;
     }
 
     private void checkOptions() {
