@@ -37,6 +37,7 @@ class UnexpectedErrorsTest {
             Map.entry("eval report", "FILE --markdown -"),
             Map.entry("generate", "MODEL --prompt The --max-new-tokens 1"),
             Map.entry("inspect", "MODEL"),
+            Map.entry("tokenize", "MODEL --prompt The"),
             Map.entry("plan", "MODEL"),
             Map.entry("convert", "MODEL NEW --to safetensors"),
             Map.entry("verify", "MODEL"),

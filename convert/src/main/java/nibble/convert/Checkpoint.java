@@ -5,19 +5,22 @@ import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
+import java.util.function.Supplier;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import nibble.convert.LinearTensor.Role;
+import nibble.convert.chat.ChatTemplates;
 import nibble.convert.gguf.GgufCheckpoint;
 import nibble.convert.gguf.GgufSplit;
+import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.files.Reasons;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A Llama checkpoint in a folder: config.json, tokenizer and other side files, and weights in safetensors or PyTorch files
@@ -28,7 +31,7 @@ import nibble.files.Reasons;
 public final class Checkpoint implements AutoCloseable {
     /** Beginnings of the names of files that belong to the model whatever its weights' format, in lower case. */
     private static final List<String> SIDE_FILES = List.of(
-            "tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "generation_config", "chat_template",
+            "tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "tekken", "generation_config", "chat_template",
             "license", "licence", "copying", "notice", "use_policy", "acceptable_use", "responsible");
 
     private static final String GGUF = ".gguf";
@@ -40,14 +43,15 @@ public final class Checkpoint implements AutoCloseable {
     private final LlamaConfig config;
     private final Arena arena;
     private final Map<String, StoredTensor> tensors;
-    private final SequencedMap<String, byte[]> madeFiles;
+    private final Supplier<Optional<TokenizerDescription>> tokenizer;
+    private @Nullable Optional<TokenizerDescription> foundTokenizer;
 
     private Checkpoint(Path folder, Arena arena, Contents contents) {
         this.folder = folder;
         this.config = contents.config();
         this.arena = arena;
         this.tensors = contents.tensors();
-        this.madeFiles = contents.madeFiles();
+        this.tokenizer = contents.tokenizer();
     }
 
     /**
@@ -81,7 +85,7 @@ public final class Checkpoint implements AutoCloseable {
             LlamaConfig config = LlamaConfig.read(configJson);
             SequencedMap<String, StoredTensor> tensors = WeightFiles.map(folder, fileNames(folder), arena);
             Contents contents = new Contents(
-                    withLegacyQuantization(folder, config, tensors), tensors, SideTokenizer.of(folder));
+                    withLegacyQuantization(folder, config, tensors), tensors, () -> TokenizerDescription.ofFolder(folder));
             return checked(contents, folder, configJson, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
@@ -99,16 +103,16 @@ public final class Checkpoint implements AutoCloseable {
     public static Checkpoint inMemory(Path name, LlamaConfig config, List<TensorView> tensors, Arena arena) {
         SequencedMap<String, StoredTensor> stored = new LinkedHashMap<>();
         tensors.forEach(tensor -> stored.put(tensor.name(), StoredTensor.inPlace(tensor, name)));
-        return new Checkpoint(name, arena, new Contents(config, stored, new LinkedHashMap<>()));
+        return new Checkpoint(name, arena, new Contents(config, stored, Optional::empty));
     }
 
     /**
      * What was opened holds.
      *
-     * @param madeFiles side files that lie in no file of their own, by name
+     * @param tokenizer finds out what its tokenizer means
      */
     record Contents(
-            LlamaConfig config, SequencedMap<String, StoredTensor> tensors, SequencedMap<String, byte[]> madeFiles) {}
+            LlamaConfig config, SequencedMap<String, StoredTensor> tensors, Supplier<Optional<TokenizerDescription>> tokenizer) {}
 
     /** The file itself where {@code path} is one, else the only one of a folder that has no other weights. */
     private static Optional<Path> ggufFile(Path path) {
@@ -136,7 +140,7 @@ public final class Checkpoint implements AutoCloseable {
         try {
             GgufCheckpoint gguf = new GgufCheckpoint(file, arena);
             LlamaConfig config = LlamaConfig.of(file, gguf.configJson());
-            return checked(new Contents(config, gguf.tensors(), gguf.tokenizerFiles()), file, file, arena);
+            return checked(new Contents(config, gguf.tensors(), gguf::tokenizer), file, file, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
@@ -234,7 +238,7 @@ public final class Checkpoint implements AutoCloseable {
 
     /**
      * Files that a converted model carries over byte-identical, sorted by name: tokenizer, generation config, chat template,
-     * licence and notices. Not among them: weights, their index, config.json, README.md.
+     * licence and notices; last the named chat templates in a folder of their own. {@link SideFiles} copies them. Not among them: weights, their index, config.json, README.md.
      *
      * @throws BadCheckpointException if one is not what its name says, as a Git LFS pointer
      */
@@ -256,7 +260,23 @@ public final class Checkpoint implements AutoCloseable {
                 found.add(folder.resolve(name));
             }
         }
+        found.addAll(ChatTemplates.additional(folder));
         return List.copyOf(found);
+    }
+
+    /**
+     * What the tokenizer means, found out when it is first asked for.
+     *
+     * @return nothing where there is none, or none of a kind that is read here
+     * @throws BadCheckpointException if its files or metadata are damaged
+     */
+    public synchronized Optional<TokenizerDescription> tokenizer() {
+        Optional<TokenizerDescription> found = foundTokenizer;
+        if (found == null) {
+            found = tokenizer.get();
+            foundTokenizer = found;
+        }
+        return found;
     }
 
     /**
@@ -264,7 +284,7 @@ public final class Checkpoint implements AutoCloseable {
      * tokenizer.model or a GGUF file's metadata.
      */
     public SequencedMap<String, byte[]> madeFiles() {
-        return Collections.unmodifiableSequencedMap(madeFiles);
+        return tokenizer().map(TokenizerDescription::madeFiles).orElseGet(LinkedHashMap::new);
     }
 
     private static List<String> fileNames(Path folder) {
