@@ -78,6 +78,7 @@ final class QuantizeCommand implements Callable<Integer> {
                 Checkpoint checkpoint = Checkpoint.open(model);
                 QuantizationDevices devices = device.openForQuantization(terminal)) {
             QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, terminal);
+            options.format().loaderNote(false).ifPresent(terminal::note);
             requireQuantizable(checkpoint, options);
             Optional<TokenBlocks> blocks =
                     options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(terminal, model));
