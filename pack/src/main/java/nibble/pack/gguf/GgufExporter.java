@@ -239,7 +239,7 @@ public final class GgufExporter {
     }
 
     private Item linear(String name, LinearModule module, int layer) {
-        GgufType type = mix.linear(module, layer, config);
+        GgufType type = mix.linear(module, layer, config, importance.isPresent());
         Shape shape = Shape.of(config.outFeatures(module), config.inFeatures(module));
         float @Nullable [] columns =
                 importance.map(found -> found.columns(name, config.inFeatures(module))).orElse(null);

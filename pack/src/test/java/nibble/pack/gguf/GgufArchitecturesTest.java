@@ -87,12 +87,13 @@ class GgufArchitecturesTest {
         }
     }
 
-    /** Rows of 32 take the type with blocks of 32 that stands for the K type: Q5_1 for Q5_K, Q5_0 for Q4_K. */
+    /** Rows of 32 take the type with blocks of 32 that stands for the K type: Q5_0 for Q4_K, Q8_0 for Q6_K. */
     @Test
-    void fused_tensors_have_types_of_their_own_in_a_mix() throws IOException {
+    void a_fused_q_k_and_v_has_the_types_of_v_in_a_mix() throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             var tensors = GgufFile.open(export("phi3", GgufMix.Q4_K_M), arena).tensors();
-            assertThat(tensors.get("blk.0.attn_qkv.weight").type()).isEqualTo(GgufType.Q5_1);
+            assertThat(tensors.get("blk.0.attn_qkv.weight").type()).isEqualTo(GgufType.Q5_0);
+            assertThat(tensors.get("blk.1.attn_qkv.weight").type()).isEqualTo(GgufType.Q8_0);
             assertThat(tensors.get("blk.0.ffn_up.weight").type()).isEqualTo(GgufType.Q5_0);
         }
     }
