@@ -1,6 +1,7 @@
 package nibble.calibrate;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.core.util.DefaultIndenter;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -117,6 +118,15 @@ public record QuantizationReport(
 
     public QuantizationReport {
         layers = List.copyOf(layers);
+    }
+
+    /** What a user should know: linears that lost more than rounding takes as a rule. */
+    @JsonProperty(access = JsonProperty.Access.READ_ONLY)
+    @JsonInclude(JsonInclude.Include.NON_EMPTY)
+    public List<String> warnings() {
+        return layers.stream()
+                .flatMap(layer -> UsualError.warnings(layer, bits, groupSize).stream())
+                .toList();
     }
 
     /** The report as a JSON tree. */

@@ -37,6 +37,8 @@ public final class Quantizer {
      * @throws BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a weight is not
      *     finite
      * @throws ResumeException if a durable layer was made of other weights
+     * @throws UnusualErrorException if the options are strict and a linear loses more than rounding takes as a rule; all
+     *     layers until then are durable
      * @throws StoppedException if {@code stop} was raised; all layers handed on are durable then
      */
     public static QuantizationReport run(
@@ -47,7 +49,7 @@ public final class Quantizer {
             ProgressListener listener,
             StopSignal stop) {
         requireFits(
-                job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
+                job.source().config(), job.source().configFile(), job.options().spec());
         LlamaConfig config = job.source().config();
         List<LayerJournal.Durable> durable = journal.durable();
         Progress progress = new Progress(listener, stop, config.layers(), devices::synchronize);
@@ -72,6 +74,7 @@ public final class Quantizer {
                     requireUnchanged(layer, source.sha256(layer.layer()));
                 }
                 progress.layerPassed();
+                requireUsual(job.options(), layer.report());
                 reports.add(layer.report());
             }
             LayerQuantizer quantizer = new LayerQuantizer(config, job.options().spec(), workers, progress);
@@ -88,6 +91,11 @@ public final class Quantizer {
                         new FinishedLayer(index, sha256, packer.pack(index, outcome.layer()), outcome.report()));
                 reports.add(outcome.report());
                 progress.layerFinished(outcome.report());
+                if (job.options().strict() && !warnings(job.options(), outcome.report()).isEmpty()) {
+                    progress.stage(Stage.WAIT);
+                    writer.finish();
+                    requireUsual(job.options(), outcome.report());
+                }
             }
             progress.stage(Stage.WAIT);
             writer.finish();
@@ -110,6 +118,17 @@ public final class Quantizer {
             return job.options().method() == Method.AWQ && statistics != null
                     ? quantizer.quantize(linears, statistics)
                     : quantizer.round(linears, statistics);
+        }
+    }
+
+    private static List<String> warnings(QuantizeOptions options, QuantizationReport.Layer layer) {
+        return UsualError.warnings(layer, options.spec().bits(), options.spec().groupSize());
+    }
+
+    private static void requireUsual(QuantizeOptions options, QuantizationReport.Layer layer) {
+        List<String> warnings = warnings(options, layer);
+        if (options.strict() && !warnings.isEmpty()) {
+            throw new UnusualErrorException(warnings.getFirst());
         }
     }
 

@@ -1,6 +1,7 @@
 package nibble.cli;
 
 import java.nio.file.Path;
+import nibble.convert.LlamaConfig;
 import nibble.datasets.CalibrationText;
 import nibble.datasets.TokenBlocks;
 import nibble.datasets.Tokenizer;
@@ -33,6 +34,27 @@ final class CalibrationOptions {
 
     TokenBlocks read(Path model) {
         return read(model, calibration, samples, sequenceLength);
+    }
+
+    /**
+     * Says so where blocks are longer than what the model was made for.
+     *
+     * @param strict whether that is an error
+     */
+    void check(Terminal terminal, LlamaConfig config, boolean strict) {
+        check(terminal, config, sequenceLength, strict);
+    }
+
+    static void check(Terminal terminal, LlamaConfig config, int sequenceLength, boolean strict) {
+        if (sequenceLength <= config.maxPositions()) {
+            return;
+        }
+        String message = "--seq-len " + sequenceLength + ": the model was made for " + config.maxPositions()
+                + " tokens at most; what it computes beyond them is not what it was trained to";
+        if (strict) {
+            throw new UsageException(message + ". Give --seq-len " + config.maxPositions() + " or less");
+        }
+        terminal.note("warning: " + message);
     }
 
     static TokenBlocks read(Path model, String calibration, int samples, int sequenceLength) {

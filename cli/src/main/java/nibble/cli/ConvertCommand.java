@@ -93,7 +93,7 @@ final class ConvertCommand implements Callable<Integer> {
         long shardBytes = shardBytes(gguf);
         ConversionReport report;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                Checkpoint checkpoint = Checkpoint.open(source)) {
+                Checkpoint checkpoint = OpenedModel.open(terminal, source)) {
             Optional<Importance> weights = importance.importance(terminal, source, checkpoint);
             try (Progress progress = new Progress(terminal, "converting " + source)) {
                 ConversionOptions options = new ConversionOptions(

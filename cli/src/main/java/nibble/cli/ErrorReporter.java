@@ -2,6 +2,7 @@ package nibble.cli;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import nibble.calibrate.UnusualErrorException;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.OutputException;
 import nibble.convert.ResumeException;
@@ -42,7 +43,7 @@ final class ErrorReporter implements IExecutionExceptionHandler {
             case NonFiniteLogProbabilityException _, NonFiniteLogitException _ -> ExitCode.BAD_INPUT;
             case UncheckedIOException _, IOException _ -> ExitCode.BAD_INPUT;
             case HubException _ -> ExitCode.NETWORK_OR_HUB;
-            case ResumeException _ -> ExitCode.BAD_INPUT;
+            case ResumeException _, UnusualErrorException _ -> ExitCode.BAD_INPUT;
             case StoppedException _ -> ExitCode.INTERRUPTED;
             case DeviceException _ -> ExitCode.DEVICE_OR_MEMORY;
             // What is left is a defect of this program: picocli's code 1, with the stack trace.

@@ -107,7 +107,7 @@ final class GenerateCommand implements Callable<Integer> {
         Path model = source.folder(terminal);
         Optional<ChatTemplate> template = chat.template(model);
         try (Backend backend = device.open(terminal);
-                Checkpoint checkpoint = Checkpoint.open(model);
+                Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend)) {
             Speaker speaker = new Speaker(

@@ -81,6 +81,7 @@ final class ImportanceOptions {
         if (calibration == null) {
             return Optional.empty();
         }
+        CalibrationOptions.check(terminal, source.config(), sequenceLength, false);
         TokenBlocks blocks = CalibrationOptions.read(model, calibration, samples, sequenceLength);
         Importance measured;
         try (Backend backend = device.open(terminal);

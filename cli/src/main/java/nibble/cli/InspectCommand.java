@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
+import nibble.convert.GgufLocation;
 import nibble.convert.LlamaConfig;
 import nibble.convert.SafetensorsFile;
 import nibble.convert.StoredTensor;
@@ -61,13 +62,13 @@ final class InspectCommand implements Callable<Integer> {
     public Integer call() {
         json.requireWritable();
         Path path = source.folder(terminal);
-        if (Files.isRegularFile(path) && !path.toString().endsWith(".gguf")) {
+        if (Files.isRegularFile(path) && !GgufLocation.isGguf(path)) {
             try (Arena arena = Arena.ofShared()) {
                 inspectFile(SafetensorsFile.open(path, arena));
             }
             return ExitCode.DONE;
         }
-        try (Checkpoint checkpoint = Checkpoint.open(path)) {
+        try (Checkpoint checkpoint = OpenedModel.open(terminal, path)) {
             Inspection inspection = inspect(checkpoint);
             json.write(terminal, inspection);
             if (!json.toStandardOutput()) {

@@ -112,7 +112,7 @@ final class MtBenchCommand implements Callable<Integer> {
         String name = modelId != null ? modelId : model.toAbsolutePath().normalize().getFileName().toString();
         MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
         try (Backend backend = device.open(terminal);
-                Checkpoint checkpoint = Checkpoint.open(model);
+                Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend);
                 MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings)) {

@@ -72,7 +72,7 @@ final class QuantizationOptions {
         };
     }
 
-    QuantizeOptions options(int threads) {
-        return new QuantizeOptions(method, spec(), format(), maxShardBytes(), threads);
+    QuantizeOptions options(int threads, boolean strict) {
+        return new QuantizeOptions(method, spec(), format(), maxShardBytes(), threads, strict);
     }
 }

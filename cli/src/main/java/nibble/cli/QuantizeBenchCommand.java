@@ -57,7 +57,7 @@ final class QuantizeBenchCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         ModelShape model = shape.shape();
-        QuantizeOptions options = quantization.options(device.threads);
+        QuantizeOptions options = quantization.options(device.threads, false);
         if (samples < 1 || sequenceLength < 2) {
             throw new UsageException("--samples must be at least 1 and --seq-len at least 2");
         }

@@ -58,6 +58,12 @@ final class QuantizeCommand implements Callable<Integer> {
                     + " output is the same to the byte. Everything else must be as it was; --threads may differ.")
     private boolean resume;
 
+    @Option(
+            names = "--strict",
+            description = "Take warnings for errors: stop at a linear that loses more of its weights than rounding takes as a rule,"
+                    + " and before all else at a --seq-len above the model's context. Layers done until then are kept.")
+    private boolean strict;
+
     @Mixin
     private JsonOption json = new JsonOption();
 
@@ -67,15 +73,18 @@ final class QuantizeCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        QuantizeOptions options = quantization.options(device.threads);
+        QuantizeOptions options = quantization.options(device.threads, strict);
         json.requireWritable();
         Path model = source.folder(terminal);
         QuantizationReport report;
         long peakDeviceBytes;
         try (StopOnSignal stop = new StopOnSignal(terminal);
                 QuantizationDevices devices = device.openForQuantization(terminal);
-                Checkpoint checkpoint = Checkpoint.open(model)) {
+                Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
             requireQuantizable(checkpoint, options);
+            if (options.method() != Method.RTN) {
+                calibration.check(terminal, checkpoint.config(), strict);
+            }
             Optional<TokenBlocks> blocks =
                     options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(model));
             report = quantize(
@@ -89,6 +98,7 @@ final class QuantizeCommand implements Callable<Integer> {
             peakDeviceBytes =
                     devices.members().stream().mapToLong(Backend::peakDeviceBytes).max().orElse(0);
         }
+        report.warnings().forEach(warning -> terminal.note("warning: " + warning));
         json.write(terminal, json(report, peakDeviceBytes));
         if (!json.toStandardOutput()) {
             QuantizationSummary.lines(report).forEach(terminal.out()::println);
@@ -100,7 +110,7 @@ final class QuantizeCommand implements Callable<Integer> {
 
     /** Before the calibration text is read: what will be refused is refused at once, and by its own fault. */
     private void requireQuantizable(Checkpoint source, QuantizeOptions options) {
-        Quantizer.requireFits(source.config(), source.folder().resolve("config.json"), options.spec());
+        Quantizer.requireFits(source.config(), source.configFile(), options.spec());
         ModelTokenizer.require(source.folder());
         if (!resume) {
             // The journal asks again, for exactly what an unfinished run still lacks.
@@ -124,7 +134,7 @@ final class QuantizeCommand implements Callable<Integer> {
             QuantizeOptions options,
             Optional<TokenBlocks> blocks,
             String title) {
-        try (Checkpoint source = Checkpoint.open(model)) {
+        try (Checkpoint source = OpenedModel.open(terminal, model)) {
             return quantize(
                     terminal,
                     QuantizationDevices.of(backend),

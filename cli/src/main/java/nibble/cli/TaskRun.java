@@ -43,7 +43,7 @@ record TaskRun(Terminal terminal, Backend backend, List<Task> tasks, EvaluationO
     }
 
     private EvaluationResult measure(Subject subject, BiConsumer<Llama, Tokenizer> then) {
-        try (Checkpoint checkpoint = Checkpoint.open(subject.folder());
+        try (Checkpoint checkpoint = OpenedModel.open(terminal, subject.folder());
                 Tokenizer tokenizer = ModelTokenizer.open(subject.folder());
                 Llama llama = Llama.load(checkpoint, backend)) {
             if (subject.journal().entries() > 0) {

@@ -1,6 +1,5 @@
 package nibble.convert;
 
-import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -12,9 +11,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
-import java.util.stream.Stream;
 import nibble.convert.gguf.GgufCheckpoint;
-import nibble.convert.gguf.GgufSplit;
 
 /**
  * A Llama checkpoint in a folder: config.json, tokenizer and other side files, and weights in safetensors or PyTorch files
@@ -28,13 +25,12 @@ public final class Checkpoint implements AutoCloseable {
             "tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "generation_config", "chat_template",
             "license", "licence", "copying", "notice", "use_policy", "acceptable_use", "responsible");
 
-    private static final String GGUF = ".gguf";
-
     private final Path folder;
     private final LlamaConfig config;
     private final Arena arena;
     private final Map<String, StoredTensor> tensors;
     private final SequencedMap<String, byte[]> madeFiles;
+    private final List<Finding> remarks;
 
     private Checkpoint(Path folder, Arena arena, Contents contents) {
         this.folder = folder;
@@ -42,6 +38,7 @@ public final class Checkpoint implements AutoCloseable {
         this.arena = arena;
         this.tensors = contents.tensors();
         this.madeFiles = contents.madeFiles();
+        this.remarks = List.copyOf(contents.remarks());
     }
 
     /**
@@ -51,16 +48,17 @@ public final class Checkpoint implements AutoCloseable {
      * @throws BadCheckpointException for anything that is absent, damaged, inconsistent or unsupported
      */
     public static Checkpoint open(Path folder) {
-        Optional<Path> gguf = ggufFile(folder);
+        Optional<Path> gguf = GgufLocation.of(folder);
         if (gguf.isPresent()) {
             return openGguf(gguf.get());
         }
         if (!Files.isDirectory(folder)) {
             throw new BadCheckpointException(
-                    folder, Files.exists(folder) ? "is a file and no .gguf; give the checkpoint's folder" : "no such folder; check the path");
+                    folder, Files.exists(folder) ? "is a file and no GGUF; give the checkpoint's folder" : "no such folder; check the path");
         }
         Path configJson = folder.resolve("config.json");
         Path paramsJson = folder.resolve(MetaFolder.PARAMS);
+        AdapterFolder.refuse(folder, FolderNames.of(folder));
         if (!Files.exists(configJson) && !Files.exists(paramsJson)) {
             throw new BadCheckpointException(
                     folder,
@@ -73,10 +71,13 @@ public final class Checkpoint implements AutoCloseable {
                 return checked(MetaFolder.open(folder, arena), folder, paramsJson, arena);
             }
             LlamaConfig config = LlamaConfig.read(configJson);
-            SequencedMap<String, StoredTensor> tensors = WeightFiles.map(folder, fileNames(folder), arena);
-            Contents contents = new Contents(
-                    withLegacyQuantization(folder, config, tensors), tensors, SideTokenizer.of(folder));
-            return checked(contents, folder, configJson, arena);
+            List<Finding> remarks = new ArrayList<>();
+            SequencedMap<String, StoredTensor> tensors = WrappedNames.unwrap(
+                    folder, WeightFiles.map(folder, FolderNames.of(folder), arena), remarks::add);
+            LlamaConfig meant = TiedHead.config(
+                    folder, withLegacyQuantization(folder, config, tensors), tensors, remarks::add);
+            AdapterFolder.remark(folder, FolderNames.of(folder), remarks::add);
+            return checked(new Contents(meant, tensors, SideTokenizer.of(folder), remarks), folder, configJson, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
@@ -93,44 +94,27 @@ public final class Checkpoint implements AutoCloseable {
     public static Checkpoint inMemory(Path name, LlamaConfig config, List<TensorView> tensors, Arena arena) {
         SequencedMap<String, StoredTensor> stored = new LinkedHashMap<>();
         tensors.forEach(tensor -> stored.put(tensor.name(), StoredTensor.inPlace(tensor, name)));
-        return new Checkpoint(name, arena, new Contents(config, stored, new LinkedHashMap<>()));
+        return new Checkpoint(name, arena, new Contents(config, stored, new LinkedHashMap<>(), List.of()));
     }
 
     /**
      * What was opened holds.
      *
      * @param madeFiles side files that lie in no file of their own, by name
+     * @param remarks what was read otherwise than the files say
      */
     record Contents(
-            LlamaConfig config, SequencedMap<String, StoredTensor> tensors, SequencedMap<String, byte[]> madeFiles) {}
-
-    /** The file itself where {@code path} is one, else the only one of a folder that has no other weights. */
-    private static Optional<Path> ggufFile(Path path) {
-        if (Files.isRegularFile(path)) {
-            return Optional.of(path).filter(file -> file.toString().endsWith(GGUF));
-        }
-        if (!Files.isDirectory(path) || Files.exists(path.resolve("config.json"))) {
-            return Optional.empty();
-        }
-        List<String> found =
-                fileNames(path).stream().filter(name -> name.endsWith(GGUF)).toList();
-        Optional<String> split = GgufSplit.first(found);
-        if (split.isPresent()) {
-            return split.map(path::resolve);
-        }
-        if (found.size() > 1) {
-            throw new BadCheckpointException(
-                    path, found.size() + " GGUF files (" + found.getFirst() + ", ...); give the path of one");
-        }
-        return found.stream().map(path::resolve).findFirst();
-    }
+            LlamaConfig config,
+            SequencedMap<String, StoredTensor> tensors,
+            SequencedMap<String, byte[]> madeFiles,
+            List<Finding> remarks) {}
 
     private static Checkpoint openGguf(Path file) {
         Arena arena = Arena.ofShared();
         try {
             GgufCheckpoint gguf = new GgufCheckpoint(file, arena);
             LlamaConfig config = LlamaConfig.of(file, gguf.configJson());
-            return checked(new Contents(config, gguf.tensors(), gguf.tokenizerFiles()), file, file, arena);
+            return checked(new Contents(config, gguf.tensors(), gguf.tokenizerFiles(), List.of()), file, file, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
@@ -169,6 +153,19 @@ public final class Checkpoint implements AutoCloseable {
 
     public LlamaConfig config() {
         return config;
+    }
+
+    /** Where the config was read: config.json, or the GGUF file. */
+    public Path configFile() {
+        return Files.isDirectory(folder) ? folder.resolve("config.json") : folder;
+    }
+
+    /**
+     * What a user should know of how the checkpoint was read: warnings where it means something else than it says, errors
+     * where other loaders would not find its tensors.
+     */
+    public List<Finding> remarks() {
+        return remarks;
     }
 
     /** Names of all tensors: shard by shard, in the order of their data. */
@@ -233,7 +230,7 @@ public final class Checkpoint implements AutoCloseable {
         if (!Files.isDirectory(folder)) {
             return found;
         }
-        for (String name : fileNames(folder)) {
+        for (String name : FolderNames.of(folder)) {
             String lower = name.toLowerCase(Locale.ROOT);
             if (SIDE_FILES.stream().anyMatch(lower::startsWith)) {
                 found.add(folder.resolve(name));
@@ -248,17 +245,6 @@ public final class Checkpoint implements AutoCloseable {
      */
     public SequencedMap<String, byte[]> madeFiles() {
         return Collections.unmodifiableSequencedMap(madeFiles);
-    }
-
-    private static List<String> fileNames(Path folder) {
-        try (Stream<Path> entries = Files.list(folder)) {
-            return entries.filter(Files::isRegularFile)
-                    .map(path -> path.getFileName().toString())
-                    .sorted()
-                    .toList();
-        } catch (IOException e) {
-            throw new BadCheckpointException(folder, "cannot be listed: " + e, e);
-        }
     }
 
     /** Unmaps the tensors; every {@link TensorView} of this checkpoint is dead afterwards. */

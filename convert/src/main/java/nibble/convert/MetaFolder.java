@@ -24,7 +24,7 @@ final class MetaFolder {
         }
         Path params = folder.resolve(PARAMS);
         MetaCheckpoint checkpoint = new MetaCheckpoint(folder, StrictJson.readObject(params), files, arena);
-        return new Checkpoint.Contents(LlamaConfig.of(params, checkpoint.configJson()), checkpoint.tensors(), SideTokenizer.of(folder));
+        return new Checkpoint.Contents(LlamaConfig.of(params, checkpoint.configJson()), checkpoint.tensors(), SideTokenizer.of(folder), List.of());
     }
 
     private static Path part(Path folder, int index) {

@@ -34,6 +34,9 @@ final class WrappedNames {
     /** Every layer of every architecture has it, quantized or not. */
     private static final Pattern ANCHOR = Pattern.compile("(.*?)layers\\.\\d{1,9}\\.input_layernorm\\.weight");
 
+    /** With these transformers 5 finds the tensors too. */
+    private static final Set<String> TAKEN = Set.of("", "model.", "model.model.");
+
     /** What PEFT adds to a model, or hides the model's own weights behind. */
     private static final Pattern ADAPTER =
             Pattern.compile(".*\\b(lora_[AB]|lora_embedding_[AB]|lora_magnitude_vector|base_layer|modules_to_save|ia3_l)\\b.*");
@@ -43,11 +46,11 @@ final class WrappedNames {
     /**
      * The tensors under their names without wrappers, in the same order.
      *
-     * @param notes told what was left out of the names
+     * @param notes told of wrappers that other loaders do not take
      * @throws BadCheckpointException if two tensors come to one name, or they are those of an adapter
      */
     static SequencedMap<String, StoredTensor> unwrap(
-            Path folder, SequencedMap<String, StoredTensor> tensors, Consumer<String> notes) {
+            Path folder, SequencedMap<String, StoredTensor> tensors, Consumer<Finding> notes) {
         Set<String> stems = new TreeSet<>();
         for (String name : tensors.keySet()) {
             if (ADAPTER.matcher(name).matches()) {
@@ -76,9 +79,14 @@ final class WrappedNames {
                                 + " (" + (stem.isEmpty() ? "nothing" : stem) + "); save the model alone");
             }
         });
-        String example = tensors.firstEntry().getKey();
-        notes.accept(folder + ": tensor names are not those of a saved model (" + example
-                + "); read as " + unwrapped.firstEntry().getKey() + " and so on");
+        String wrapped = tensors.firstEntry().getKey();
+        boolean taken = TAKEN.contains(stem) && tensors.keySet().stream().allMatch(name -> plain(name).equals(name));
+        if (!taken) {
+            notes.accept(Finding.error(
+                    "names",
+                    folder + ": tensor names have a wrapper (" + wrapped + "), which other loaders do not look behind; read as "
+                            + unwrapped.firstEntry().getKey() + " and so on, and written so"));
+        }
         return unwrapped;
     }
 

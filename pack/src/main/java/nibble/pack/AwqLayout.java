@@ -184,7 +184,7 @@ public final class AwqLayout {
             spec = new QuantizationSpec(quantization.bits(), quantization.groupSize());
             specs = specs(module.name(layer), out, in, spec);
         } catch (IllegalArgumentException e) {
-            throw new BadCheckpointException(checkpoint.folder().resolve("config.json"), e.getMessage(), e);
+            throw new BadCheckpointException(checkpoint.configFile(), e.getMessage(), e);
         }
         MemorySegment[] data = new MemorySegment[specs.size()];
         for (int i = 0; i < data.length; i++) {

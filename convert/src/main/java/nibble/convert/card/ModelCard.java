@@ -106,6 +106,9 @@ public final class ModelCard {
         values.put("calibration", calibration(report.path("calibration")));
         values.put("mean_relative_error", percent(report.path("mean_relative_error")));
         values.put("mean_rtn_relative_error", percent(report.path("mean_rtn_relative_error")));
+        List<String> warnings = new ArrayList<>();
+        report.path("warnings").forEach(warning -> warnings.add(warning.asText()));
+        values.put("warnings", warnings);
         values.put("weight_size", gigabytes(weightBytes(request.folder())));
         Measurements measured = Measurements.read(request.evaluations());
         Measurements baseline = Measurements.read(request.baselineEvaluations());

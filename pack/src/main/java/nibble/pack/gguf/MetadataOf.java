@@ -5,7 +5,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.SequencedMap;
 import nibble.convert.Architecture;
-import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.Rope;
@@ -27,9 +26,10 @@ final class MetadataOf {
         this.architecture = architecture.ggufName();
     }
 
-    /** @throws BadCheckpointException if the model scales rope in a way that GGUF has no form for */
+    /** @throws nibble.convert.BadCheckpointException if the model has something that GGUF has no form for */
     static SequencedMap<String, GgufValue> checkpoint(
             Checkpoint source, String name, GgufMix mix, Vocabulary vocabulary, Optional<Importance> importance) {
+        GgufForm.require(source);
         MetadataOf metadata = new MetadataOf(source.config().architecture());
         metadata.pairs.put("general.architecture", new Text(source.config().architecture().ggufName()));
         metadata.pairs.put("general.name", new Text(name));
@@ -66,8 +66,7 @@ final class MetadataOf {
                 put("rope.scaling.type", new Text("linear"));
                 put("rope.scaling.factor", new F32((float) factor));
             }
-            case Rope.DynamicNtk _ ->
-                throw new BadCheckpointException(source.folder(), "rope scaling \"dynamic\" has no form in GGUF");
+            case Rope.DynamicNtk _ -> throw new IllegalStateException("refused before");
         }
     }
 

@@ -1,0 +1,52 @@
+package nibble.calibrate;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import nibble.calibrate.QuantizationReport.Linear;
+
+/**
+ * How much of a linear's weights rounding takes as a rule, and which linears lose far more.
+ *
+ * <p>The largest of n normally distributed weights is expected below σ√(2 ln n), so a group of n spans at most 2σ√(2 ln n).
+ * With 15 steps in that span, and an error spread evenly over a step, rounding takes {@code 8 ln n / (12 · 15²)} of the mean
+ * square: 1.0 % in groups of 32, 1.4 % of 128, 2.5 % of 4096. Trained weights have heavier tails, and a search for scales and
+ * clips trades weights that hardly matter for others; both stay within {@link #MOST_TIMES} times that. Above it something is
+ * wrong with the weights, as a rule that they lie outside the range of fp16, in which the scales are kept.
+ */
+final class UsualError {
+    /** Times the size for normally distributed weights. Measured linears of trained models end below 2.5 times it. */
+    static final double MOST_TIMES = 5;
+
+    private UsualError() {}
+
+    /**
+     * The largest relative squared error of weights that is not worth a word.
+     *
+     * @param bits of a code
+     * @param group weights that share a scale
+     */
+    static double bound(int bits, int group) {
+        double steps = (1 << bits) - 1;
+        return MOST_TIMES * 8 * Math.log(Math.max(2, group)) / (12 * steps * steps);
+    }
+
+    /** A sentence for each linear of a layer that loses more. */
+    static List<String> warnings(QuantizationReport.Layer layer, int bits, int groupSize) {
+        List<String> found = new ArrayList<>();
+        for (Linear linear : layer.linears()) {
+            double bound = bound(bits, groupSize < 0 ? linear.inFeatures() : groupSize);
+            // Written so that NaN is above every bound.
+            if (!(linear.weightRelativeError() <= bound)) {
+                found.add(String.format(
+                        Locale.ROOT,
+                        "%s: rounding takes %.2f %% of its weights (squared), more than the %.1f %% that rounding takes at most as a"
+                                + " rule; some may lie outside the range of fp16 (6e-8 to 65504), in which scales are kept",
+                        linear.name(),
+                        100 * linear.weightRelativeError(),
+                        100 * bound));
+            }
+        }
+        return found;
+    }
+}
