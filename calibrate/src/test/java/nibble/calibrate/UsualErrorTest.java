@@ -29,7 +29,8 @@ class UsualErrorTest {
         for (int i = 0; i < weights.length; i++) {
             weights[i] = (float) random.nextGaussian();
         }
-        QuantizedLinear rounded = Rounding.round(weights, rows, columns, new QuantizationSpec(4, groupSize));
+        QuantizedLinear rounded = Rounding.round(
+                java.nio.file.Path.of("memory"), "w", weights, rows, columns, new QuantizationSpec(4, groupSize), null);
         double lost = 0;
         double all = 0;
         float[] row = new float[columns];

@@ -26,8 +26,9 @@ public final class CheckpointChecks {
         Found found = new Found(findings);
         WeightFileChecks.run(folder, names, found);
         SideFileChecks.run(folder, names, found);
-        try (Checkpoint opened = Checkpoint.open(folder)) {
-            opened.remarks().forEach(findings);
+        try (Checkpoint checkpoint = Checkpoint.open(folder)) {
+            checkpoint.remarks().forEach(findings);
+            LoaderRules.run(checkpoint, findings);
         } catch (BadCheckpointException e) {
             // A damaged shard or index is not reported twice.
             if (!found.said(e)) {
