@@ -67,6 +67,9 @@ final class OtherModels {
     static void refuse(ConfigKeys keys) {
         for (Rule rule : RULES) {
             for (String key : rule.keys()) {
+                if (rule.neutral() == OFF || rule.neutral() == ON) {
+                    keys.flag(key, false);
+                }
                 keys.value(key).filter(rule.neutral().negate()).ifPresent(value -> {
                     throw new BadCheckpointException(
                             keys.file(),

@@ -49,7 +49,8 @@ public final class RopeFactors {
             } else if (wavelength > longest) {
                 factors[i] = (float) scaling.factor();
             } else {
-                float smooth = (original / wavelength - low) / range;
+                // PyTorch divides a number by a tensor so: by the tensor's reciprocal.
+                float smooth = (original * (1 / wavelength) - low) / range;
                 factors[i] = 1 / ((1 - smooth) / (float) scaling.factor() + smooth);
             }
         }
@@ -58,7 +59,7 @@ public final class RopeFactors {
 
     private static float wavelength(double theta, int pair, int headDim) {
         float frequency = 1f / (float) Math.pow((float) theta, 2f * pair / headDim);
-        return (float) (2 * Math.PI) / frequency;
+        return (float) (2 * Math.PI) * (1 / frequency);
     }
 
     /** Whether all divisors are 1, as in old files of models that scale nothing. */
