@@ -73,7 +73,9 @@ final class QuantizeCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        QuantizeOptions options = quantization.options(device.threads, strict);
+        source.require();
+        calibration.check();
+        quantization.check();
         json.requireWritable();
         Path model = source.folder(terminal);
         QuantizationReport report;
@@ -81,12 +83,13 @@ final class QuantizeCommand implements Callable<Integer> {
         try (StopOnSignal stop = new StopOnSignal(terminal);
                 QuantizationDevices devices = device.openForQuantization(terminal);
                 Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
+            QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, strict, terminal);
             requireQuantizable(checkpoint, options);
             if (options.method() != Method.RTN) {
-                calibration.check(terminal, checkpoint.config(), strict);
+                calibration.checkContext(terminal, checkpoint.config(), strict);
             }
             Optional<TokenBlocks> blocks =
-                    options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(model));
+                    options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(terminal, model));
             report = quantize(
                     terminal,
                     devices,

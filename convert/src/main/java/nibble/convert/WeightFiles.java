@@ -52,7 +52,9 @@ final class WeightFiles {
             SafetensorsIndex index = SafetensorsIndex.read(folder.resolve(SafetensorsIndex.FILE_NAME));
             return indexed(index, folder, file -> safetensors(file, arena));
         }
-        List<String> safetensors = names.stream().filter(WeightFiles::isSafetensors).toList();
+        List<String> safetensors = names.stream()
+                .filter(name -> isSafetensors(name) && !SecondCopy.is(name, names))
+                .toList();
         if (!safetensors.isEmpty()) {
             return safetensors(folder.resolve(only(folder, "safetensors", safetensors, SafetensorsIndex.FILE_NAME)), arena);
         }
