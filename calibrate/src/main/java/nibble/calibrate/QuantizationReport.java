@@ -1,7 +1,6 @@
 package nibble.calibrate;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
-import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.core.util.DefaultIndenter;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -28,6 +27,7 @@ import org.jspecify.annotations.Nullable;
  * @param calibration null where there was none
  * @param meanRelativeError mean over all linears; null without calibration
  * @param meanRtnRelativeError the same for plain rounding
+ * @param warnings what a user should know: tensors that lost more than rounding takes as a rule
  * @param times null where the report was read from a file, which holds none
  */
 public record QuantizationReport(
@@ -38,6 +38,7 @@ public record QuantizationReport(
         @Nullable Double meanRelativeError,
         @Nullable Double meanRtnRelativeError,
         List<Layer> layers,
+        @JsonInclude(JsonInclude.Include.NON_EMPTY) List<String> warnings,
         @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Times times) {
 
     /**
@@ -118,15 +119,8 @@ public record QuantizationReport(
 
     public QuantizationReport {
         layers = List.copyOf(layers);
-    }
-
-    /** What a user should know: linears that lost more than rounding takes as a rule. */
-    @JsonProperty(access = JsonProperty.Access.READ_ONLY)
-    @JsonInclude(JsonInclude.Include.NON_EMPTY)
-    public List<String> warnings() {
-        return layers.stream()
-                .flatMap(layer -> UsualError.warnings(layer, bits, groupSize).stream())
-                .toList();
+        // A report without warnings has no such key.
+        warnings = warnings == null ? List.of() : List.copyOf(warnings);
     }
 
     /** The report as a JSON tree. */

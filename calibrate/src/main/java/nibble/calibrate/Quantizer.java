@@ -52,6 +52,10 @@ public final class Quantizer {
         requireFits(
                 job.source().config(), job.source().configFile(), job.options().spec());
         LlamaConfig config = job.source().config();
+        List<String> carried = UsualError.carried(job.source());
+        if (job.options().strict() && !carried.isEmpty()) {
+            throw new UnusualErrorException(carried.getFirst());
+        }
         List<LayerJournal.Durable> durable = journal.durable();
         Progress progress = new Progress(listener, stop, config.layers(), devices::synchronize);
         long tokens = job.blocks().map(TokenBlocks::tokens).orElse(0L);
@@ -100,7 +104,7 @@ public final class Quantizer {
             }
             progress.stage(Stage.WAIT);
             writer.finish();
-            return report(job, reports, progress.times(writer.packingSeconds(), writer.writingSeconds()));
+            return report(job, reports, carried, progress.times(writer.packingSeconds(), writer.writingSeconds()));
         }
     }
 
@@ -165,7 +169,12 @@ public final class Quantizer {
     }
 
     private static QuantizationReport report(
-            QuantizationJob job, List<QuantizationReport.Layer> layers, QuantizationReport.Times times) {
+            QuantizationJob job,
+            List<QuantizationReport.Layer> layers,
+            List<String> carried,
+            QuantizationReport.Times times) {
+        List<String> warnings = new ArrayList<>(carried);
+        layers.forEach(layer -> warnings.addAll(warnings(job.options(), layer)));
         return new QuantizationReport(
                 job.options().method(),
                 job.options().spec().bits(),
@@ -174,6 +183,7 @@ public final class Quantizer {
                 mean(layers, QuantizationReport.Linear::relativeError),
                 mean(layers, QuantizationReport.Linear::rtnRelativeError),
                 layers,
+                warnings,
                 times);
     }
 

@@ -4,6 +4,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import nibble.calibrate.QuantizationReport.Linear;
+import nibble.convert.Checkpoint;
+import nibble.convert.TensorSpec;
+import nibble.pack.WeightReader;
 
 /**
  * How much of a linear's weights rounding takes as a rule, and which linears lose far more.
@@ -18,7 +21,34 @@ final class UsualError {
     /** Times the size for normally distributed weights. Measured linears of trained models end below 2.5 times it. */
     static final double MOST_TIMES = 5;
 
+    /**
+     * Of a tensor that stays fp16, relative and squared: rounding moves a number in fp16's normal range by 2^-11 of itself at
+     * most. Above five times that many numbers lie below the range.
+     */
+    static final double MOST_OF_FP16 = MOST_TIMES * 0x1p-22;
+
     private UsualError() {}
+
+    /** A sentence for each tensor outside the layers that fp16 holds worse than it holds numbers in its range. */
+    static List<String> carried(Checkpoint source) {
+        List<String> found = new ArrayList<>();
+        for (TensorSpec spec : source.config().tensors()) {
+            if (spec.name().startsWith("model.layers.")) {
+                continue;
+            }
+            double lost = WeightReader.lostInHalf(source.stored(spec.name()).orElseThrow());
+            if (lost > MOST_OF_FP16) {
+                found.add(String.format(
+                        Locale.ROOT,
+                        "%s: fp16, in which it is kept, takes %.2g %% of it (squared), more than the %.2g %% that it takes at most"
+                                + " as a rule; its numbers lie below the range of fp16 (6e-8 to 65504)",
+                        spec.name(),
+                        100 * lost,
+                        100 * MOST_OF_FP16));
+            }
+        }
+        return found;
+    }
 
     /**
      * The largest relative squared error of weights that is not worth a word.

@@ -15,6 +15,9 @@ public final class GgufLocation {
     private static final byte[] MAGIC = {'G', 'G', 'U', 'F'};
     private static final String SUFFIX = ".gguf";
 
+    /** Beginnings of the names of GGUF files that lie beside a model: of what it sees, and of what weighs its columns. */
+    private static final List<String> BESIDE = List.of("mmproj", "imatrix");
+
     private GgufLocation() {}
 
     /** Whether a file is GGUF, by its first bytes, or at least is named as one. */
@@ -49,7 +52,9 @@ public final class GgufLocation {
         if (WeightFiles.areAmong(names) || names.contains(MetaFolder.PARAMS)) {
             return Optional.empty();
         }
-        List<String> found = names.stream().filter(GgufLocation::isNamed).toList();
+        List<String> found = names.stream()
+                .filter(name -> isNamed(name) && BESIDE.stream().noneMatch(name::startsWith))
+                .toList();
         if (found.isEmpty()) {
             found = names.stream()
                     .filter(name -> !name.contains(".") && hasMagic(path.resolve(name)))
