@@ -18,7 +18,7 @@ import nibble.pack.WeightReader;
  * wrong with the weights, as a rule that they lie outside the range of fp16, in which the scales are kept.
  */
 final class UsualError {
-    /** Times the size for normally distributed weights. Measured linears of trained models end below 2.5 times it. */
+    /** Times the size for normally distributed weights. Of the trained wiki-27m the worst linear is at 0.86 times that size. */
     static final double MOST_TIMES = 5;
 
     /**
