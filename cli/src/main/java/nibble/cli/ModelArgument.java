@@ -9,11 +9,12 @@ import nibble.convert.hub.ModelName;
 import org.jspecify.annotations.Nullable;
 
 /**
- * MODEL on a command line: a folder, or a hub's ORG/NAME[@REVISION][:FILE], which is downloaded on first use. The one place that
- * turns what was written into a folder.
+ * MODEL on a command line: a folder, or a hub's ORG/NAME[@REVISION][:FILE], which is downloaded on first use. The one
+ * place that turns what was written into a folder.
  */
 record ModelArgument(String text) {
-    static final String DESCRIPTION = "A folder, or ORG/NAME[@REVISION][:FILE] of the hub, which is downloaded once and kept; FILE says"
+    static final String DESCRIPTION =
+            "A folder, or ORG/NAME[@REVISION][:FILE] of the hub, which is downloaded once and kept; FILE says"
             + " which of several GGUF files, by its name or a part of it, as Q4_K_M.";
 
     /**

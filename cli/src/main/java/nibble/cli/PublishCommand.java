@@ -53,7 +53,8 @@ final class PublishCommand implements Callable<Integer> {
     @Option(names = "--pull-request", description = "Open a pull request instead of a commit on the branch.")
     private boolean pullRequest;
 
-    @Option(names = "--dry-run", description = "Verify, ask the hub what is missing, and change nothing. Without a token or offline:"
+    @Option(names = "--dry-run", description =
+            "Verify, ask the hub what is missing, and change nothing. Without a token or offline:"
             + " list what would go.")
     private boolean dryRun;
 
@@ -99,6 +100,9 @@ final class PublishCommand implements Callable<Integer> {
         json.requireWritable();
         HubSettings settings = hub.settings(terminal);
         PublishRequest request = request();
+        try (TransferProgress progress = new TransferProgress(terminal)) {
+            new Publisher(settings).check(request, progress);
+        }
         CheckpointVerification verification = VerifyCommand.verify(terminal, folder, Optional.empty());
         if (!verification.findings().isEmpty()) {
             VerifyCommand.printFindings(terminal.err(), verification);

@@ -81,8 +81,8 @@ final class QuantizeCommand implements Callable<Integer> {
         QuantizationReport report;
         long peakDeviceBytes;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                QuantizationDevices devices = device.openForQuantization(terminal);
-                Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
+                Checkpoint checkpoint = OpenedModel.open(terminal, model);
+                QuantizationDevices devices = device.openForQuantization(terminal)) {
             QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, strict, terminal);
             requireQuantizable(checkpoint, options);
             if (options.method() != Method.RTN) {

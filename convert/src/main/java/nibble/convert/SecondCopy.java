@@ -5,8 +5,8 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
- * A second copy of a model's weights in a folder: Mistral publishes {@code consolidated.safetensors}, in names of its own, beside
- * the shards that loaders take. It is left alone where there are others.
+ * A second copy of a model's weights in a folder: Mistral publishes {@code consolidated.safetensors}, in names of its
+ * own, beside the shards that loaders take. It is left alone where there are others.
  */
 public final class SecondCopy {
     private static final Pattern NAME = Pattern.compile("consolidated[^/]*\\.safetensors");

@@ -40,9 +40,19 @@ final class BlobDownload {
     private final RemoteFile file;
     private final String commit;
     private final URI uri;
+    private final long rangeBytes;
     private long received;
 
-    BlobDownload(HubHttp http, Retries retries, HubCache cache, RepoName repo, String commit, RemoteFile file) {
+    /** @param rangeBytes most bytes of one answer */
+    BlobDownload(
+            HubHttp http,
+            Retries retries,
+            HubCache cache,
+            RepoName repo,
+            String commit,
+            RemoteFile file,
+            long rangeBytes) {
+        this.rangeBytes = rangeBytes;
         this.http = http;
         this.retries = retries;
         this.cache = cache;
@@ -109,9 +119,11 @@ final class BlobDownload {
                 } catch (Broken e) {
                     // Tries without a byte count; a connection that brings some may break as often as it likes.
                     failures = out.size() > before ? 1 : failures + 1;
-                    String stopped = file.path() + ": stopped at byte " + out.size() + " of " + file.bytes() + " (" + e.getMessage() + ")";
+                    String stopped = file.path() + ": stopped at byte " + out.size() + " of " + file.bytes() + " ("
+                            + e.getMessage() + ")";
                     if (failures >= retries.attempts()) {
-                        throw new HubException(stopped + "; run again to go on from there", HubException.NO_ANSWER, "", e);
+                        throw new HubException(stopped + "; run again to go on from there", HubException.NO_ANSWER, "",
+                                e);
                     }
                     http.pause(failures, stopped);
                 }
@@ -132,8 +144,10 @@ final class BlobDownload {
     private void receiveOnce(FileChannel out, LongConsumer progress) throws IOException {
         HubCall call = HubCall.get(uri).with("Accept-Encoding", "identity");
         long have = out.size();
-        if (have > 0) {
-            call = call.with("Range", "bytes=" + have + "-");
+        boolean pieces = file.bytes() > rangeBytes;
+        long end = pieces ? Math.min(file.bytes(), have + rangeBytes) : file.bytes();
+        if (have > 0 || pieces) {
+            call = call.with("Range", "bytes=" + have + "-" + (pieces ? end - 1 : ""));
         }
         HttpResponse<InputStream> response = http.send(call, BodyHandlers.ofInputStream(), true);
         boolean goesOn = response.statusCode() == 206
@@ -158,7 +172,7 @@ final class BlobDownload {
         } finally {
             close(in);
         }
-        if (out.size() < file.bytes()) {
+        if (out.size() < end) {
             throw new Broken("the connection ended early");
         }
     }

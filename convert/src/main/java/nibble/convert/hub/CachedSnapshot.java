@@ -35,7 +35,8 @@ final class CachedSnapshot {
     Download required(Path folder, String why, TransferListener listener) {
         String commit = cache.commit(revision)
                 .orElseThrow(() -> new HubException(
-                        repo + (revision.equals("main") ? "" : "@" + revision) + ": not in the cache at " + folder + ", and " + why,
+                        repo + (revision.equals("main") ? "" : "@" + revision) + ": not in the cache at " + folder
+                                + ", and " + why,
                         HubException.NO_ANSWER,
                         "",
                         null));
@@ -43,7 +44,8 @@ final class CachedSnapshot {
     }
 
     /**
-     * The snapshot in place of a hub that failed, as the hub's own tools do it; not for a revision that the hub says does not exist.
+     * The snapshot in place of a hub that failed, as the hub's own tools do it; not for a revision that the hub says
+     * does not exist.
      *
      * @throws HubException if there is a snapshot that lacks files
      */
@@ -54,7 +56,8 @@ final class CachedSnapshot {
         }
         try {
             Download found = checked(commit.get(), "the hub cannot be asked for the rest", listener);
-            listener.note("taking " + repo + " from the cache, commit " + commit.get() + ", since the hub cannot be asked: " + failure.getMessage());
+            listener.note("taking " + repo + " from the cache, commit " + commit.get()
+                    + ", since the hub cannot be asked: " + failure.getMessage());
             return Optional.of(found);
         } catch (HubException e) {
             throw failure.told(e.getMessage() + ": " + failure.getMessage());
@@ -66,7 +69,8 @@ final class CachedSnapshot {
         Optional<List<RemoteFile>> known = cache.listing(commit);
         List<RemoteFile> all = known.orElseGet(() -> found(folder));
         if (known.isEmpty()) {
-            listener.note(repo + ": whether the cache holds all files of commit " + commit + " is not known, no tool has noted its list");
+            listener.note(repo + ": whether the cache holds all files of commit " + commit
+                    + " is not known, no tool has noted its list");
         }
         ModelFiles chosen = ModelFiles.of(repo, all, selection, new Reading(folder, why));
         List<RemoteFile> missing = chosen.files().stream().filter(file -> !cache.holds(commit, file)).toList();
@@ -79,8 +83,10 @@ final class CachedSnapshot {
     }
 
     private HubException incomplete(Path folder, List<String> missing, String why) {
-        return new HubException(repo + ": the cache holds a part of it: " + folder + " lacks " + missing.size() + " of the files needed ("
-                + String.join(", ", missing.subList(0, Math.min(3, missing.size()))) + (missing.size() > 3 ? ", …" : "") + "), and " + why);
+        return new HubException(repo + ": the cache holds a part of it: " + folder + " lacks " + missing.size()
+                + " of the files needed ("
+                + String.join(", ", missing.subList(0, Math.min(3, missing.size()))) + (missing.size() > 3 ? ", …" : "")
+                        + "), and " + why);
     }
 
     /** Reads from the snapshot. */

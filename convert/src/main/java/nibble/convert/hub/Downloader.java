@@ -20,8 +20,12 @@ public final class Downloader {
     private static final long MOST_INDEX_BYTES = 64L << 20;
     private static final Pattern BRANCH = Pattern.compile("[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,198}[A-Za-z0-9_-])?");
 
+    /** Hubs serve no more in one answer than 50 GB; larger files come in pieces. */
+    private static final long RANGE_BYTES = 40_000_000_000L;
+
     private final HubSettings settings;
     private final Retries retries;
+    private final long rangeBytes;
 
     /**
      * Which files of a repository.
@@ -64,13 +68,18 @@ public final class Downloader {
     }
 
     Downloader(HubSettings settings, Retries retries) {
+        this(settings, retries, RANGE_BYTES);
+    }
+
+    Downloader(HubSettings settings, Retries retries, long rangeBytes) {
         this.settings = settings;
         this.retries = retries;
+        this.rangeBytes = rangeBytes;
     }
 
     /**
-     * Makes the cache hold a revision. Where the hub must not be asked or does not answer, what the cache holds will do, if it is
-     * all that is needed.
+     * Makes the cache hold a revision. Where the hub must not be asked or does not answer, what the cache holds will
+     * do, if it is all that is needed.
      *
      * @param revision branch, tag or commit
      * @throws HubException if the network or the hub refuses, or what comes is not what the hub says it is
@@ -81,7 +90,8 @@ public final class Downloader {
         checked(revision);
         CachedSnapshot cached = new CachedSnapshot(cache, repo, revision, selection);
         if (settings.offline()) {
-            return cached.required(settings.cache(), "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it to download", listener);
+            return cached.required(settings.cache(),
+                    "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it to download", listener);
         }
         try (HubHttp http = new HubHttp(settings, retries, listener)) {
             HubApi api = new HubApi(http, repo);
@@ -89,7 +99,8 @@ public final class Downloader {
             String commit;
             try {
                 commit = api.head(revision)
-                        .orElseThrow(() -> new HubException(repo + ": has no branch, tag or commit " + revision + "; see "
+                        .orElseThrow(() -> new HubException(repo + ": has no branch, tag or commit " + revision
+                                + "; see "
                                 + settings.endpoint() + "/" + repo));
             } catch (HubException e) {
                 return cached.instead(e, listener).orElseThrow(() -> e);
@@ -140,7 +151,7 @@ public final class Downloader {
         }
 
         private void fetch(RemoteFile file, LongConsumer progress) {
-            BlobDownload blob = new BlobDownload(http, retries, cache, repo, commit, file);
+            BlobDownload blob = new BlobDownload(http, retries, cache, repo, commit, file, rangeBytes);
             blob.fetch(progress);
             received.addAndGet(blob.received());
         }
@@ -148,7 +159,8 @@ public final class Downloader {
         /** An index, before its shards are chosen. */
         private byte[] read(RemoteFile file) {
             if (file.bytes() > MOST_INDEX_BYTES) {
-                throw new HubException(repo + ": " + file.path() + " has " + file.bytes() + " bytes, expected at most " + MOST_INDEX_BYTES);
+                throw new HubException(repo + ": " + file.path() + " has " + file.bytes() + " bytes, expected at most "
+                        + MOST_INDEX_BYTES);
             }
             requireSpace(List.of(file));
             fetch(file, _ -> {});
@@ -162,7 +174,8 @@ public final class Downloader {
                 needed += there ? 0 : Math.max(0, file.bytes() - cache.incomplete(file.etag()).toFile().length());
             }
             if (needed > 0 && needed > cache.usableBytes()) {
-                throw new OutputException(cache.blob("").toAbsolutePath(), "No space left: the download takes " + needed + " bytes, "
+                throw new OutputException(cache.blob("").toAbsolutePath(), "No space left: the download takes " + needed
+                        + " bytes, "
                         + cache.usableBytes() + " are free; free some or set HF_HUB_CACHE to another disk");
             }
         }

@@ -18,9 +18,10 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Steps that one thread of one process does at a time, by a lock on a file. The lock is asked for again and again rather than
- * waited for: to the operating system, two processes whose threads each hold one lock and wait for another's are deadlocked
- * ("Resource deadlock avoided") although their threads are not. Where the file system has no locks, the step is done without.
+ * Steps that one thread of one process does at a time, by a lock on a file. The lock is asked for again and again
+ * rather than waited for: to the operating system, two processes whose threads each hold one lock and wait for
+ * another's are deadlocked ("Resource deadlock avoided") although their threads are not. Where there can be no lock, the
+ * step is done without: it costs double work at most.
  */
 final class FileLocks {
     private static final ConcurrentMap<Path, Lock> IN_THIS_PROCESS = new ConcurrentHashMap<>();
@@ -37,15 +38,26 @@ final class FileLocks {
     /** Runs a step while no other thread or process runs one under the same file, which is made. */
     static void locked(Path file, Step step) throws IOException {
         Path absolute = file.toAbsolutePath().normalize();
-        Files.createDirectories(Objects.requireNonNull(absolute.getParent()));
         // A file lock is the process's: threads of this one need their own.
         Lock lock = IN_THIS_PROCESS.computeIfAbsent(absolute, _ -> new ReentrantLock());
         lock.lock();
-        try (FileChannel channel = FileChannel.open(absolute, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-            acquire(channel);
+        try (@Nullable FileChannel channel = opened(absolute)) {
+            if (channel != null) {
+                acquire(channel);
+            }
             step.run();
         } finally {
             lock.unlock();
+        }
+    }
+
+    /** The lock's file; null where it may not be written, as another user's in a cache that several share. */
+    private static @Nullable FileChannel opened(Path file) throws IOException {
+        try {
+            Files.createDirectories(Objects.requireNonNull(file.getParent()));
+            return FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        } catch (AccessDeniedException e) {
+            return null;
         }
     }
 

@@ -55,7 +55,8 @@ final class HubApi {
 
         /** Whether the path can be a file's name here: a hub's path must not lead elsewhere. */
         boolean safe() {
-            boolean safe = !path.isEmpty() && path.length() < 1024 && path.chars().noneMatch(c -> c < ' ' || c == '\\' || c == ':');
+            boolean safe = !path.isEmpty() && path.length() < 1024 && path.chars()
+                    .noneMatch(c -> c < ' ' || c == '\\' || c == ':');
             for (String part : path.split("/", -1)) {
                 safe &= !part.isEmpty() && !part.equals(".") && !part.equals("..");
             }
@@ -148,10 +149,12 @@ final class HubApi {
         try {
             JsonNode json = http.json(call);
             if (!json.isObject()) {
-                throw http.messages().failure(call, "the answer says nothing of a repository; is HF_ENDPOINT a model hub?");
+                throw http.messages().failure(call,
+                        "the answer says nothing of a repository; is HF_ENDPOINT a model hub?");
             }
             JsonNode isPrivate = json.path("private");
-            return Optional.of(new Info(isPrivate.isBoolean() ? Optional.of(isPrivate.booleanValue()) : Optional.empty()));
+            return Optional.of(new Info(isPrivate.isBoolean() ? Optional.of(isPrivate.booleanValue())
+                    : Optional.empty()));
         } catch (HubException e) {
             if (e.status() == 404 || e.status() == 401 || e.status() == 403) {
                 return Optional.empty();
@@ -178,13 +181,15 @@ final class HubApi {
                 // A hub that does not check cards.
                 return List.of();
             }
-            throw e.status() == 400 ? e.told("README.md: the hub refuses its metadata: " + e.getMessage() + CARD_ADVICE) : e;
+            throw e.status() == 400 ? e.told("README.md: the hub refuses its metadata: " + e.getMessage() + CARD_ADVICE)
+                    : e;
         }
     }
 
     private static void requireValid(List<String> errors) {
         if (!errors.isEmpty()) {
-            throw new HubException("README.md: the hub refuses its metadata: " + String.join("; ", errors) + CARD_ADVICE);
+            throw new HubException("README.md: the hub refuses its metadata: " + String.join("; ", errors)
+                    + CARD_ADVICE);
         }
     }
 
@@ -235,7 +240,8 @@ final class HubApi {
         String path = "/api/models/" + repo + "/tree/" + quoted(revision) + "?recursive=true";
         for (JsonNode entry : pages(path)) {
             if (!entry.path("type").isTextual() || !entry.path("path").isTextual()) {
-                throw http.messages().failure(HubCall.get(http.uri(path)), "an entry of the list of files has no \"type\" or no \"path\"; is "
+                throw http.messages().failure(HubCall.get(http.uri(path)),
+                        "an entry of the list of files has no \"type\" or no \"path\"; is "
                         + http.settings().endpoint() + " a model hub?");
             }
             if (entry.path("type").asText("").equals("file")) {
@@ -258,7 +264,8 @@ final class HubApi {
             HttpResponse<byte[]> response = http.send(call);
             JsonNode page = http.messages().parse(call, response.body());
             if (!page.isArray()) {
-                throw http.messages().failure(call, "the answer is no list; is " + http.settings().endpoint() + " a model hub?");
+                throw http.messages().failure(call, "the answer is no list; is " + http.settings().endpoint()
+                        + " a model hub?");
             }
             page.forEach(entries::add);
             next = page.isEmpty() ? Optional.empty() : nextPage(next.get(), response.headers());
@@ -266,7 +273,10 @@ final class HubApi {
         return entries;
     }
 
-    /** The page that follows, at the host that was asked: of an address elsewhere, as behind a mirror, only the query is taken. */
+    /**
+     * The page that follows, at the host that was asked: of an address elsewhere, as behind a mirror, only the query is
+     * taken.
+     */
     private Optional<URI> nextPage(URI page, HttpHeaders headers) {
         for (String link : headers.allValues("link")) {
             Matcher found = NEXT_PAGE.matcher(link);
@@ -277,7 +287,8 @@ final class HubApi {
                     return Optional.of(URI.create(page.getScheme() + "://" + page.getRawAuthority() + path
                             + (next.getRawQuery() == null ? "" : "?" + next.getRawQuery())));
                 } catch (IllegalArgumentException e) {
-                    throw http.messages().failure(HubCall.get(page), "the address of its next page is malformed; run again later");
+                    throw http.messages().failure(HubCall.get(page),
+                            "the address of its next page is malformed; run again later");
                 }
             }
         }
@@ -301,7 +312,8 @@ final class HubApi {
                         .put("sample", Base64.getEncoder().encodeToString(file.sample()))
                         .put("size", file.bytes());
             }
-            String path = "/api/models/" + repo + "/preupload/" + quoted(revision) + (pullRequest ? "?create_pr=1" : "");
+            String path = "/api/models/" + repo + "/preupload/" + quoted(revision)
+                    + (pullRequest ? "?create_pr=1" : "");
             JsonNode answer = http.json(HubCall.post(http.uri(path), "application/json", body.toString()));
             for (JsonNode entry : answer.path("files")) {
                 String mode = entry.path("uploadMode").asText("");

@@ -25,7 +25,8 @@ import nibble.convert.hub.HubApi.RemoteFile;
  * .locks/models--org--name/ETAG.lock held while a blob is written
  * </pre>
  *
- * The hub's own tools lock the same files in another way (flock), which Java has not: against them, content is safe because
+ * The hub's own tools lock the same files in another way (flock), which Java has not: against them, content is safe
+ * because
  * everybody writes under names of their own and renames.
  */
 final class HubCache {
@@ -45,7 +46,8 @@ final class HubCache {
         Path ref = repo.resolve("refs").resolve(revision);
         try {
             String commit = Files.isRegularFile(ref) ? Files.readString(ref).strip() : revision;
-            return commit.matches("[0-9a-f]{40}") && Files.isDirectory(snapshotFolder(commit)) ? Optional.of(commit) : Optional.empty();
+            return commit.matches("[0-9a-f]{40}") && Files.isDirectory(snapshotFolder(commit)) ? Optional.of(commit)
+                    : Optional.empty();
         } catch (IOException e) {
             throw OutputException.of(ref, "reading the cache", e);
         }
@@ -80,7 +82,8 @@ final class HubCache {
             Files.createDirectories(repo.resolve("blobs"));
             return Files.getFileStore(repo).getUsableSpace();
         } catch (IOException e) {
-            throw OutputException.of(repo, "making the cache's folder", e);
+            throw new OutputException(
+                    OutputException.of(repo, "making the cache's folder", e), "HF_HUB_CACHE names another");
         }
     }
 
@@ -110,7 +113,10 @@ final class HubCache {
         }
     }
 
-    /** One content under two names if the file system can; else the blob itself, or a copy where others may be going by it. */
+    /**
+     * One content under two names if the file system can; else the blob itself, or a copy where others may be going by
+     * it.
+     */
     private static void withoutLink(Path blob, Path name, boolean fresh) throws IOException {
         try {
             Files.createLink(name, blob);
@@ -136,7 +142,10 @@ final class HubCache {
         }
     }
 
-    /** Notes the commit of a branch, once what was asked for of its snapshot is there; a cache that is only to be read stays. */
+    /**
+     * Notes the commit of a branch, once what was asked for of its snapshot is there; a cache that is only to be read
+     * stays.
+     */
     void setRef(String revision, String commit) {
         Path ref = repo.resolve("refs").resolve(revision);
         try {

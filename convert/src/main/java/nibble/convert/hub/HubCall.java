@@ -15,7 +15,8 @@ import java.util.function.Supplier;
  * @param body makes the body anew for each try
  * @param repeatable whether sending it twice does no more than sending it once
  * @param answerTimeout most time until the answer's first byte, the sending of the body included
- * @param anonymous whether the token is left out although the hub's own host is asked: the address or the body is the permission
+ * @param anonymous whether the token is left out although the hub's own host is asked: the address or the body is the
+ *     permission
  */
 record HubCall(
         String method,
@@ -36,15 +37,11 @@ record HubCall(
         return new HubCall("GET", uri, Map.of(), BodyPublishers::noBody, true, SHORT, false);
     }
 
-    static HubCall head(URI uri) {
-        // Compression would hide the file's length.
-        return new HubCall("HEAD", uri, Map.of("Accept-Encoding", "identity"), BodyPublishers::noBody, true, SHORT, false);
-    }
-
     static HubCall post(URI uri, String contentType, String content) {
         byte[] bytes = content.getBytes(StandardCharsets.UTF_8);
         return new HubCall(
-                "POST", uri, Map.of("Content-Type", contentType), () -> BodyPublishers.ofByteArray(bytes), true, SHORT, false);
+                "POST", uri, Map.of("Content-Type", contentType), () -> BodyPublishers.ofByteArray(bytes), true, SHORT,
+                        false);
     }
 
     /** A body of {@code length} bytes sent with that Content-Length; object stores refuse chunked bodies. */

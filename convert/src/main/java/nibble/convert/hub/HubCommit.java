@@ -53,7 +53,9 @@ final class HubCommit {
                 if (attempt == TRIES || !(overtaken || e.outcomeUnknown() || e.status() == 429)) {
                     throw e;
                 }
-                api.pause(attempt, e.getMessage());
+                api.pause(attempt, request.repo() + ": " + (overtaken
+                        ? "another commit came first"
+                        : "the answer to the commit is missing") + (e.status() > 0 ? " (HTTP " + e.status() + ")" : ""));
                 state = BranchState.of(api, request, files);
             }
         }

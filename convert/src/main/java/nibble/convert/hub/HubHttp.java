@@ -31,12 +31,14 @@ final class HubHttp implements AutoCloseable {
     private static final String USER_AGENT = "nibble/0.1; java/" + Runtime.version().feature();
 
     /** Where the hub's own answers say things are, whatever mirror gives them. */
-    private static final List<String> HUBS_OWN_ADDRESSES = List.of(HubSettings.DEFAULT_ENDPOINT, "https://hub-ci.huggingface.co");
+    private static final List<String> HUBS_OWN_ADDRESSES =
+            List.of(HubSettings.DEFAULT_ENDPOINT, "https://hub-ci.huggingface.co");
 
     private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
 
     static {
-        // Java withholds passwords from proxies of https addresses, which then refuse; what the user wrote is the user's wish.
+        // Java withholds passwords from proxies of https addresses, which then refuse; what the user wrote is the
+        // user's wish.
         if (System.getProperty("jdk.http.auth.tunneling.disabledSchemes") == null) {
             System.setProperty("jdk.http.auth.tunneling.disabledSchemes", "");
         }
@@ -80,7 +82,10 @@ final class HubHttp implements AutoCloseable {
         return URI.create(settings.endpoint() + path);
     }
 
-    /** An address that the hub gave, at the endpoint if it is the hub's own: a mirror hands on the hub's answers as they are. */
+    /**
+     * An address that the hub gave, at the endpoint if it is the hub's own: a mirror hands on the hub's answers as they
+     * are.
+     */
     String here(String address) {
         String endpoint = settings.endpoint().toString();
         for (String own : HUBS_OWN_ADDRESSES) {
@@ -124,7 +129,8 @@ final class HubHttp implements AutoCloseable {
      */
     <T> HttpResponse<T> send(HubCall call, BodyHandler<T> handler, boolean followElsewhere) {
         if (settings.offline()) {
-            throw messages.failure(call, "not sent, HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it to use the network");
+            throw messages.failure(call,
+                    "not sent, HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it to use the network");
         }
         renewLogin(call);
         for (int attempt = 1; ; attempt++) {
@@ -140,18 +146,22 @@ final class HubHttp implements AutoCloseable {
                 if (last || !Retries.worthwhile(response.statusCode())) {
                     throw refused;
                 }
-                Duration asked = Retries.asked(response.headers(), response.statusCode()).orElse(retries.backoff(attempt));
+                Duration asked = Retries.asked(response.headers(), response.statusCode())
+                        .orElse(retries.backoff(attempt));
                 if (asked.compareTo(Retries.LONGEST_ASKED) > 0) {
-                    throw refused.told(refused.getMessage() + "; the hub asks to wait " + asked.toSeconds() + " s, run again then");
+                    throw refused.told(refused.getMessage() + "; the hub asks to wait " + asked.toSeconds()
+                            + " s, run again then");
                 }
                 pause(attempt, HubMessages.describe(call) + ": HTTP " + response.statusCode(), asked);
             } catch (IOException e) {
                 // As the hub's own tools: without a network, a mistyped folder is not waited for.
-                boolean unreachable = !reached && (e instanceof ConnectException || e instanceof HttpConnectTimeoutException);
+                boolean unreachable = !reached && (e instanceof ConnectException
+                        || e instanceof HttpConnectTimeoutException);
                 if (last || unreachable) {
                     throw messages.noAnswer(call, attempt, e);
                 }
-                pause(attempt, HubMessages.describe(call) + ": no answer (" + HubMessages.reason(e) + ")", retries.backoff(attempt));
+                pause(attempt, HubMessages.describe(call) + ": no answer (" + HubMessages.reason(e) + ")",
+                        retries.backoff(attempt));
             }
         }
     }
@@ -162,7 +172,8 @@ final class HubHttp implements AutoCloseable {
     }
 
     private void pause(int attempt, String why, Duration pause) {
-        listener.note(messages.masked(why + "; next try in " + pause.toSeconds() + " s (" + (attempt + 1) + " of " + retries.attempts() + ")"));
+        listener.note(messages.masked(why + "; next try in " + pause.toSeconds() + " s (" + (attempt + 1) + " of "
+                + retries.attempts() + ")"));
         retries.sleep(pause);
     }
 
@@ -185,7 +196,8 @@ final class HubHttp implements AutoCloseable {
                     // The request itself says it.
                     return;
                 }
-                listener.note("the login to the hub could not be renewed (" + e.getMessage() + "); log in again with 'hf auth login'");
+                listener.note("the login to the hub could not be renewed (" + e.getMessage()
+                        + "); log in again with 'hf auth login'");
             }
         }
     }
@@ -207,8 +219,7 @@ final class HubHttp implements AutoCloseable {
             if (redirects == MAX_REDIRECTS) {
                 throw messages.failure(call, "more than " + MAX_REDIRECTS + " redirects; the hub is misconfigured");
             }
-            boolean reading = call.method().equals("GET") || call.method().equals("HEAD");
-            if (!reading && !stays) {
+            if (!call.method().equals("GET") && !stays) {
                 throw messages.failure(call, "redirected to another host, " + HubMessages.shown(next)
                         + "; what is being published is not sent there. Check HF_ENDPOINT");
             }
@@ -233,15 +244,20 @@ final class HubHttp implements AutoCloseable {
     }
 
     private <T> HttpResponse<T> exchange(HubCall call, BodyHandler<T> handler) throws IOException {
-        HttpRequest.Builder request =
-                HttpRequest.newBuilder(call.uri()).method(call.method(), call.body().get()).timeout(call.answerTimeout());
+        HttpRequest.Builder request = HttpRequest.newBuilder(call.uri()).timeout(call.answerTimeout());
+        switch (call.method()) {
+            // Without a Content-Length, which some servers do not expect of them.
+            case "GET" -> request.GET();
+            default -> request.method(call.method(), call.body().get());
+        }
         request.header("User-Agent", USER_AGENT);
         call.headers().forEach(request::setHeader);
         Optional<HubToken> known = token;
         if (known.isPresent() && !call.anonymous() && atHub(call.uri())) {
             request.setHeader("Authorization", known.get().header());
         }
-        settings.surroundings().proxies().authorization(call.uri()).ifPresent(p -> request.setHeader("Proxy-Authorization", p));
+        settings.surroundings().proxies().authorization(call.uri())
+                .ifPresent(p -> request.setHeader("Proxy-Authorization", p));
         try {
             return client.send(request.build(), handler);
         } catch (InterruptedException e) {

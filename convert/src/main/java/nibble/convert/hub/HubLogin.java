@@ -23,7 +23,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A login made in a browser with the hub's own tools: its token expires and is exchanged for a new one, as those tools do. They
+ * A login made in a browser with the hub's own tools: its token expires and is exchanged for a new one, as those tools
+ * do. They
  * keep it in the file {@code token}, and what renews it in {@code stored_tokens} beside it, a section a login:
  *
  * <pre>
@@ -65,7 +66,8 @@ record HubLogin(Path tokenFile, String clientId) {
                     && section.containsKey("refresh_token")
                     && expires.matches("\\d{1,12}")) {
                 return Optional.of(new Stored(
-                        token, section.getOrDefault("refresh_token", ""), Instant.ofEpochSecond(Long.parseLong(expires))));
+                        token, section.getOrDefault("refresh_token", ""),
+                                Instant.ofEpochSecond(Long.parseLong(expires))));
             }
         }
         return Optional.empty();
@@ -94,32 +96,44 @@ record HubLogin(Path tokenFile, String clientId) {
     }
 
     /**
-     * The token to use instead, if this one expires within a day: another process's, or a new one of the hub's, which is kept where
-     * the hub's tools find it.
+     * The token to use instead, if this one expires within a day: another process's, or a new one of the hub's, which
+     * is kept where the hub's tools find it.
      *
      * @throws HubException if the hub gives none
      */
     Optional<HubToken> renewed(HubToken token, HubHttp http) {
-        Optional<Stored> stored = stored(token).filter(s -> s.expires().minus(MARGIN).isBefore(Instant.now()));
-        if (stored.isEmpty()) {
-            return Optional.empty();
-        }
-        HubToken[] found = new HubToken[1];
         try {
+            Optional<Stored> stored = stored(token);
+            if (stored.isEmpty()) {
+                return replaced(token);
+            }
+            if (stored.get().expires().minus(MARGIN).isAfter(Instant.now())) {
+                return Optional.empty();
+            }
+            HubToken[] found = new HubToken[1];
             // The hub may take a refresh token once only: two processes must not both use it.
-            FileLocks.locked(tokenFile.resolveSibling("stored_tokens.lock"), () -> found[0] = exchange(stored.get(), http));
+            FileLocks.locked(tokenFile.resolveSibling("stored_tokens.lock"), () -> found[0] =
+                    exchange(stored.get(), http));
+            return Optional.of(found[0]);
         } catch (IOException e) {
-            throw new HubException("the new token cannot be kept in " + storedTokens() + ": " + FileLocks.reason(e), -1, "", e);
+            throw new HubException("the new token cannot be kept in " + storedTokens() + ": " + FileLocks.reason(e), -1,
+                    "", e);
         }
-        return Optional.of(found[0]);
+    }
+
+    /** What another process has put in the place of a token since it was read. */
+    private Optional<HubToken> replaced(HubToken token) throws IOException {
+        String now = Files.isRegularFile(tokenFile) ? Files.readString(tokenFile).strip() : "";
+        return now.isEmpty() || now.equals(token.secret()) ? Optional.empty() : Optional.of(HubToken.of(now));
     }
 
     private HubToken exchange(Stored old, HubHttp http) throws IOException {
-        String now = Files.isRegularFile(tokenFile) ? Files.readString(tokenFile).strip() : "";
-        if (!now.isEmpty() && !now.equals(old.token().secret()) && stored(old.token()).isEmpty()) {
-            return HubToken.of(now);
+        Optional<HubToken> others = stored(old.token()).isEmpty() ? replaced(old.token()) : Optional.empty();
+        if (others.isPresent()) {
+            return others.get();
         }
-        String form = "grant_type=refresh_token&refresh_token=" + form(old.refreshToken()) + "&client_id=" + form(clientId);
+        String form = "grant_type=refresh_token&refresh_token=" + form(old.refreshToken()) + "&client_id="
+                + form(clientId);
         JsonNode answer = http.json(HubCall.post(http.uri("/oauth/token"), "application/x-www-form-urlencoded", form)
                 .withoutToken());
         String made = answer.path("access_token").asText("");
@@ -166,7 +180,8 @@ record HubLogin(Path tokenFile, String clientId) {
 
     private static void writeSecret(Path file, String text) throws IOException {
         Path temporary = file.resolveSibling("." + file.getFileName() + "." + UUID.randomUUID());
-        boolean posix = Files.getFileStore(Objects.requireNonNull(file.toAbsolutePath().getParent())).supportsFileAttributeView("posix");
+        boolean posix = Files.getFileStore(Objects.requireNonNull(file.toAbsolutePath().getParent()))
+                .supportsFileAttributeView("posix");
         FileAttribute<?>[] ownerOnly = posix
                 ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))}
                 : new FileAttribute<?>[0];

@@ -13,13 +13,17 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpTimeoutException;
 import java.nio.channels.UnresolvedAddressException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** What is said of requests that failed: which request, what the answer was, what to do; never a token, a signature, a password. */
+/**
+ * What is said of requests that failed: which request, what the answer was, what to do; never a token, a signature, a
+ * password.
+ */
 final class HubMessages {
     private static final int SHOWN_CHARACTERS = 400;
     private static final int READ_BYTES = 4096;
@@ -74,8 +78,10 @@ final class HubMessages {
         Optional<URI> proxy = settings.surroundings().proxies().proxy(call.uri());
         String way = proxy.map(p -> " by way of the proxy " + shown(p)).orElse("");
         return new HubException(
-                masked(describe(call) + ": no answer" + way + " (" + reason(e) + ")" + (tries > 1 ? " in " + tries + " tries" : "")
-                        + "; check the network" + (proxy.isPresent() ? " and the proxy's variables" : "") + " and run again"),
+                masked(describe(call) + ": no answer" + way + " (" + reason(e) + ")"
+                        + (tries > 1 ? " in " + tries + " tries" : "")
+                        + "; check the network" + (proxy.isPresent() ? " and the proxy's variables" : "")
+                                + " and run again"),
                 HubException.NO_ANSWER,
                 "",
                 null);
@@ -125,7 +131,8 @@ final class HubMessages {
         message.append(": HTTP ").append(status);
         String text = headers.firstValue("x-error-message").orElseGet(() -> errorText(response.body()));
         if (!text.isEmpty()) {
-            message.append(", \"").append(text.length() > SHOWN_CHARACTERS ? text.substring(0, SHOWN_CHARACTERS) + "…" : text).append('"');
+            message.append(", \"").append(text.length() > SHOWN_CHARACTERS ? text.substring(0, SHOWN_CHARACTERS) + "…"
+                    : text).append('"');
         }
         if (!code.isEmpty()) {
             message.append(", code ").append(code);
@@ -136,7 +143,8 @@ final class HubMessages {
     }
 
     private static String storeAdvice(int status) {
-        return status >= 500 ? "; the object store has a problem, run again later" : "; the object store refuses the address, run again";
+        return status >= 500 ? "; the object store has a problem, run again later"
+                : "; the object store refuses the address, run again";
     }
 
     private String advice(HubCall call, int status, String code, boolean known) {
@@ -166,11 +174,12 @@ final class HubMessages {
 
     private String statusAdvice(int status, boolean known) {
         return switch (status) {
-            case 401 -> known ? "; the hub does not take this token" + expired() + ": make one with write access and put it into HF_TOKEN"
+            case 401 -> known ? "; the hub does not take this token" + expired()
+                    + ": make one, with write access to publish, and put it into HF_TOKEN; what all may see needs none"
                     : "; the hub asks who you are: put a token into HF_TOKEN, or check the name";
             case 403 -> "; this token may not do that: make one with write access to this owner";
             case 404 -> "; check the names" + (known ? "" : ", or put a token into HF_TOKEN if it is private");
-            case 407 -> "; the proxy asks for a name and a password: http://NAME:PASSWORD@HOST:PORT in its variable";
+            case 407 -> "; the proxy asks who you are: write NAME:PASSWORD@ before its host in its variable";
             case 429 -> "; too many requests, try later";
             default -> status >= 500 ? "; the hub has a problem, run again later" : "";
         };
@@ -193,15 +202,19 @@ final class HubMessages {
     private static String errorText(Object body) {
         byte[] bytes;
         try {
-            bytes = body instanceof InputStream stream ? stream.readNBytes(READ_BYTES) : body instanceof byte[] all ? all : new byte[0];
+            bytes = body instanceof InputStream stream ? stream.readNBytes(READ_BYTES) : body instanceof byte[] all
+                    ? all : new byte[0];
         } catch (IOException e) {
             return "";
         }
         String text = new String(bytes, 0, Math.min(bytes.length, READ_BYTES), StandardCharsets.UTF_8).strip();
         try {
             JsonNode json = HubHttp.JSON.readTree(text);
-            JsonNode error = json.path("error");
-            String shown = error.asText(json.path("message").asText(""));
+            List<String> several = new ArrayList<>();
+            json.path("errors").forEach(error -> several.add(error.path("message").asText("")));
+            String shown = several.isEmpty()
+                    ? json.path("error").asText(json.path("message").asText(""))
+                    : String.join("; ", several);
             String more = json.path("error_description").asText("");
             return shown.isEmpty() ? text : more.isEmpty() ? shown : shown + ": " + more;
         } catch (JsonProcessingException e) {

@@ -21,13 +21,14 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Which proxy a request takes: {@code HTTP_PROXY} and {@code HTTPS_PROXY} by the address's scheme, {@code ALL_PROXY} for what
- * these leave open, and none for hosts that {@code NO_PROXY} names. A name in lower case goes before one in upper case, and an
- * empty value means none.
+ * Which proxy a request takes: {@code HTTP_PROXY} and {@code HTTPS_PROXY} by the address's scheme, {@code ALL_PROXY}
+ * for what these leave open, and none for hosts that {@code NO_PROXY} names. A name in lower case goes before one in
+ * upper case, and an empty value means none.
  *
  * @param proxies address of the proxy by the scheme it serves, {@code all} for any
- * @param exceptions entries of {@code NO_PROXY}, in lower case: {@code *}, a host with what lies below it, {@code .domain} for
- *     what lies below alone, an IP address, a range of them as {@code 10.0.0.0/8}; each with a port or without
+ * @param exceptions entries of {@code NO_PROXY}, in lower case: {@code *}, a host with what lies below it, {@code
+ *     .domain} for what lies below alone, an IP address, a range of them as {@code 10.0.0.0/8}; each with a port or
+ *     without; after a scheme, as {@code http://host}, that host alone
  */
 record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
     static final HubProxies NONE = new HubProxies(Map.of(), List.of());
@@ -52,7 +53,7 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
         List<String> exceptions = new ArrayList<>();
         for (String entry : value(environment, "no_proxy").toLowerCase(Locale.ROOT).split(",", -1)) {
             if (!entry.isBlank()) {
-                exceptions.add(entry.strip().replaceFirst("^(all|https?)://", ""));
+                exceptions.add(entry.strip());
             }
         }
         return new HubProxies(found, exceptions);
@@ -85,15 +86,22 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
     /** The proxy for an address, if any. */
     Optional<URI> proxy(URI target) {
         String host = bare(String.valueOf(target.getHost()));
-        int port = target.getPort() >= 0 ? target.getPort() : "https".equalsIgnoreCase(target.getScheme()) ? 443 : 80;
-        if (exceptions.stream().anyMatch(entry -> excepted(entry, host, port))) {
+        String scheme = String.valueOf(target.getScheme()).toLowerCase(Locale.ROOT);
+        int port = target.getPort() >= 0 ? target.getPort() : scheme.equals("https") ? 443 : 80;
+        if (exceptions.stream().anyMatch(entry -> excepted(entry, scheme, host, port))) {
             return Optional.empty();
         }
-        @Nullable URI own = proxies.get(String.valueOf(target.getScheme()).toLowerCase(Locale.ROOT));
+        @Nullable URI own = proxies.get(scheme);
         return Optional.ofNullable(own != null ? own : proxies.get("all"));
     }
 
-    private static boolean excepted(String entry, String host, int port) {
+    private static boolean excepted(String entry, String scheme, String host, int port) {
+        int mark = entry.indexOf("://");
+        if (mark >= 0) {
+            boolean concerned = entry.startsWith("all://") || entry.startsWith(scheme + "://");
+            String named = entry.substring(mark + 3);
+            return concerned && (host.equals(bare(named)) || named.equals(host + ":" + port));
+        }
         if (entry.equals("*")) {
             return true;
         }
@@ -117,7 +125,8 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
         if (name.startsWith(".")) {
             return host.endsWith(name);
         }
-        return host.equals(name) || !ADDRESS.matcher(name).matches() && !name.equals("localhost") && host.endsWith("." + name);
+        return host.equals(name) || !ADDRESS.matcher(name).matches() && !name.equals("localhost")
+                && host.endsWith("." + name);
     }
 
     private static boolean inRange(String network, String prefix, String host) {
@@ -167,7 +176,8 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
             @Override
             public List<Proxy> select(URI uri) {
                 return List.of(proxy(uri)
-                        .map(p -> new Proxy(Proxy.Type.HTTP, new InetSocketAddress(p.getHost(), p.getPort() < 0 ? 80 : p.getPort())))
+                        .map(p -> new Proxy(Proxy.Type.HTTP,
+                                new InetSocketAddress(p.getHost(), p.getPort() < 0 ? 80 : p.getPort())))
                         .orElse(Proxy.NO_PROXY));
             }
 

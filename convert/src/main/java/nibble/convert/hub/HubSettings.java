@@ -55,10 +55,10 @@ public record HubSettings(
 
     /**
      * The settings that the hub's own tools would use: {@code HF_ENDPOINT}, {@code HF_HOME}, {@code XDG_CACHE_HOME},
-     * {@code HF_HUB_CACHE}, {@code HF_HUB_OFFLINE} or {@code TRANSFORMERS_OFFLINE}, {@code HF_HUB_DISABLE_SYMLINKS}, the proxies'
-     * variables, and the token from, in this order, the flag, {@code HF_TOKEN},
-     * {@code HUGGING_FACE_HUB_TOKEN}, the file that {@code HF_TOKEN_PATH} names, the file {@code token} in the home.
-     * {@code HF_HUB_DISABLE_IMPLICIT_TOKEN} leaves only the flag.
+     * {@code HF_HUB_CACHE}, {@code HF_HUB_OFFLINE} or {@code TRANSFORMERS_OFFLINE}, {@code HF_HUB_DISABLE_SYMLINKS},
+     * the proxies' variables, and the token from, in this order, the flag, {@code HF_TOKEN}, {@code
+     * HUGGING_FACE_HUB_TOKEN}, the file that {@code HF_TOKEN_PATH} names, the file {@code token} in the home. {@code
+     * HF_HUB_DISABLE_IMPLICIT_TOKEN} leaves only the flag.
      *
      * @param environment environment variables
      * @param userHome the user's folder
@@ -74,7 +74,8 @@ public record HubSettings(
                 "HF_HUB_CACHE", variables.path("HUGGINGFACE_HUB_CACHE", home.resolve("hub"), userHome), userHome);
         Path tokenFile = variables.path("HF_TOKEN_PATH", home.resolve("token"), userHome);
         Optional<HubToken> given = flag.map(HubToken::of).or(() -> variables.token());
-        Optional<HubToken> token = given.or(() -> variables.on("HF_HUB_DISABLE_IMPLICIT_TOKEN") ? Optional.empty() : filed(tokenFile));
+        Optional<HubToken> token = given.or(() -> variables.on("HF_HUB_DISABLE_IMPLICIT_TOKEN") ? Optional.empty()
+                : filed(tokenFile));
         Optional<HubLogin> login = given.isEmpty() && token.isPresent()
                 ? Optional.of(new HubLogin(
                         tokenFile, variables.value("HF_DEVICE_CODE_OAUTH_CLIENT_ID").orElse(HubLogin.CLIENT_ID)))
@@ -84,7 +85,8 @@ public record HubSettings(
                 cache,
                 home.resolve("nibble").resolve("uploads"),
                 token,
-                variables.value("HF_HUB_OFFLINE").isPresent() ? variables.on("HF_HUB_OFFLINE") : variables.on("TRANSFORMERS_OFFLINE"),
+                variables.value("HF_HUB_OFFLINE").isPresent() ? variables.on("HF_HUB_OFFLINE")
+                        : variables.on("TRANSFORMERS_OFFLINE"),
                 new Surroundings(proxies, login, !variables.on("HF_HUB_DISABLE_SYMLINKS")));
     }
 

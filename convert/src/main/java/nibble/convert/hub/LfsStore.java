@@ -45,7 +45,10 @@ final class LfsStore {
     private record Action(
             URI href, Map<String, String> headers, List<URI> parts, long partBytes, Optional<JsonNode> verify) {}
 
-    /** @param branch what it is for; empty for a pull request, which may be one of somebody who may not write to any branch */
+    /**
+     * @param branch what it is for; empty for a pull request, which may be one of somebody who may not write to any
+     *     branch
+     */
     LfsStore(HubHttp http, RepoName repo, Optional<String> branch, TransferSlots slots) {
         this.http = http;
         this.repo = repo;
@@ -214,7 +217,8 @@ final class LfsStore {
                 // It does not know us; the commit fails if the object is not there.
                 return;
             }
-            throw e.told(file.path() + ": the hub does not confirm what it received: " + e.getMessage() + "; run again");
+            throw e.told(file.path() + ": the hub does not confirm what it received: " + e.getMessage()
+                    + "; run again");
         }
     }
 }

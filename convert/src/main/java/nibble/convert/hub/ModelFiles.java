@@ -21,7 +21,8 @@ import nibble.convert.hub.Downloader.Selection;
 import nibble.convert.hub.HubApi.RemoteFile;
 
 /**
- * Which files of a repository a model needs: of several copies of the weights one, chosen before anything large is brought.
+ * Which files of a repository a model needs: of several copies of the weights one, chosen before anything large is
+ * brought.
  *
  * @param files what to bring
  * @param model the one file that is the model, if it is one; else the folder is
@@ -41,7 +42,8 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
             Pattern.compile("(?:.*/)?(?:training_args\\.bin|(?:optimizer|scheduler|scaler|rng_state|random_states)[^/]*)");
 
     /** GGUF files that are no model of their own: parts for images, statistics for quantizing. */
-    private static final Pattern GGUF_ASIDE = Pattern.compile("(?i)(?:.*/)?(?:mmproj|imatrix)[^/]*\\.gguf|.*[-._](?:mmproj|imatrix)[^/]*\\.gguf");
+    private static final Pattern GGUF_ASIDE =
+            Pattern.compile("(?i)(?:.*/)?(?:mmproj|imatrix)[^/]*\\.gguf|.*[-._](?:mmproj|imatrix)[^/]*\\.gguf");
 
     private static final Pattern NUMBERED = Pattern.compile("(.*)-\\d{5}-of-(\\d{5})(\\.[a-z]+)");
 
@@ -83,7 +85,8 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
         }
         Map<String, List<RemoteFile>> models = ggufModels(all);
         if (models.size() > 1) {
-            throw new HubException(repo + ": holds " + models.size() + " GGUF models; say which: " + choices(repo, models));
+            throw new HubException(repo + ": holds " + models.size() + " GGUF models; say which: "
+                    + choices(repo, models));
         }
         if (models.size() == 1) {
             List<RemoteFile> one = models.values().iterator().next();
@@ -114,7 +117,8 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
         List<RemoteFile> firsts = found.stream().filter(file -> !SecondCopy.is(file.path(), names)).toList();
         Map<String, List<RemoteFile>> sets = sets(firsts);
         if (sets.size() > 1) {
-            throw new HubException(repo + ": holds " + sets.size() + " sets of weights without an index; say which: " + choices(repo, sets));
+            throw new HubException(repo + ": holds " + sets.size() + " sets of weights without an index; say which: "
+                    + choices(repo, sets));
         }
         return firsts;
     }
@@ -125,7 +129,8 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
             HubHttp.JSON.readTree(content).path("weight_map").forEach((JsonNode file) -> named.add(file.asText("")));
             return named;
         } catch (IOException e) {
-            throw new HubException(repo + ": " + SafetensorsIndex.FILE_NAME + " is not JSON; tell its owner, or give the file to take as "
+            throw new HubException(repo + ": " + SafetensorsIndex.FILE_NAME
+                    + " is not JSON; tell its owner, or give the file to take as "
                     + repo + ":FILE");
         }
     }
@@ -183,7 +188,8 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
         String there = models.isEmpty()
                 ? String.join(", ", all.stream().map(RemoteFile::path).limit(20).toList())
                 : choices(repo, models);
-        throw new HubException(repo + ":" + asked + ": the repository has " + (fitting.isEmpty() ? "no such file" : "several such files")
+        throw new HubException(repo + ":" + asked + ": the repository has "
+                + (fitting.isEmpty() ? "no such file" : "several such files")
                 + "; it has " + there);
     }
 
@@ -202,7 +208,8 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
                 || path.endsWith(GGUF)
                 || path.startsWith("original/")
                 || TORCH.matcher(path).matches()
-                || path.endsWith(".bin.index.json") && chosen.stream().noneMatch(file -> TORCH.matcher(file.path()).matches())
+                || path.endsWith(".bin.index.json") && chosen.stream()
+                        .noneMatch(file -> TORCH.matcher(file.path()).matches())
                 || TRAINING.matcher(path).matches()
                 || OTHER_FORMATS.matcher(path).matches();
     }

@@ -12,7 +12,8 @@ import nibble.convert.hub.Downloader.Selection;
 
 /**
  * What people write where a model is asked for: a folder, or a repository's name with or without a revision and a file,
- * {@code org/name}, {@code org/name@awq-32g}, {@code org/name@main:model-Q4_K_M.gguf}. What exists as a file or folder is one.
+ * {@code org/name}, {@code org/name@awq-32g}, {@code org/name@main:model-Q4_K_M.gguf}. What exists as a file or folder
+ * is one.
  */
 public record ModelName(String text) {
     private static final String DEFAULT_REVISION = "main";
@@ -65,8 +66,9 @@ public record ModelName(String text) {
     }
 
     /**
-     * The folder (or file) meant: as it is, or the repository's snapshot in the cache, brought there if the hub has a newer one
-     * or the cache has none. Where the hub cannot be reached, or must not be, the cache's snapshot will do if it is complete.
+     * The folder (or file) meant: as it is, or the repository's snapshot in the cache, brought there if the hub has a
+     * newer one or the cache has none. Where the hub cannot be reached, or must not be, the cache's snapshot will do if
+     * it is complete.
      *
      * @throws HubException if it is a repository that can be had neither from the cache nor from the hub
      */
@@ -101,7 +103,8 @@ public record ModelName(String text) {
         }
         String wanted = String.valueOf(path.getFileName()).toLowerCase(Locale.ROOT);
         try (Stream<Path> there = Files.list(parent)) {
-            List<String> like = there.filter(other -> slips(wanted, String.valueOf(other.getFileName()).toLowerCase(Locale.ROOT)) <= 2)
+            List<String> like = there.filter(other ->
+                    slips(wanted, String.valueOf(other.getFileName()).toLowerCase(Locale.ROOT)) <= 2)
                     .map(Path::toString)
                     .sorted()
                     .limit(3)

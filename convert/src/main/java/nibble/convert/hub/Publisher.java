@@ -45,28 +45,73 @@ public final class Publisher {
     }
 
     /**
+     * Finds out what would be refused, by reading alone, so that hours of verifying and hashing are not in vain.
+     *
+     * @throws HubException if the token is missing, not taken, or only for reading, or the repository is one that all see
+     * @throws BadCheckpointException if a file is too large
+     */
+    public void check(PublishRequest request, TransferListener listener) {
+        requireSizes(files(request));
+        if (alone(request)) {
+            return;
+        }
+        try (HubHttp http = new HubHttp(settings, retries, listener)) {
+            HubApi api = new HubApi(http, request.repo());
+            listener.stage("asking " + settings.endpoint() + " who you are");
+            requireWriter(request, api.whoami());
+            requireVisibility(request, api.info());
+        }
+    }
+
+    /**
      * Publishes; returns when the branch holds every file.
      *
-     * @throws HubException if the network or the hub refuses; the repository is then as before, or has more content stored that
-     *     a next run need not send
+     * @throws HubException if the network or the hub refuses; the repository is then as before, or has more content stored
+     *     that a next run need not send
      * @throws BadCheckpointException if a file cannot be read or changes meanwhile
      */
     public PublishResult publish(PublishRequest request, TransferListener listener) {
-        boolean dry = request.how() == How.DRY_RUN;
-        if (settings.token().isEmpty() && !dry) {
-            throw new HubException("publishing needs a token with write access; put it into HF_TOKEN or give --token-file");
-        }
-        SortedMap<String, Path> files = RepositoryFiles.list(request.folder());
-        if (files.isEmpty()) {
-            throw new BadCheckpointException(request.folder(), "holds no files to publish");
-        }
+        SortedMap<String, Path> files = files(request);
         requireSizes(files);
         try (HubHttp http = new HubHttp(settings, retries, listener);
                 UploadJournal journal = UploadJournal.open(
                         settings.state(), request.folder(), settings.endpoint().toString(), request.repo())) {
             Run run = new Run(request, http, journal, listener);
-            boolean alone = dry && (settings.offline() || settings.token().isEmpty());
-            return alone ? run.plan(files) : run.publish(files);
+            return alone(request) ? run.plan(files) : run.publish(files);
+        }
+    }
+
+    /** Whether it is done without the hub: what would go can be listed by those who may not ask. */
+    private boolean alone(PublishRequest request) {
+        boolean dry = request.how() == How.DRY_RUN;
+        if (settings.token().isEmpty() && !dry) {
+            throw new HubException("publishing needs a token with write access; put it into HF_TOKEN or give --token-file");
+        }
+        return dry && (settings.offline() || settings.token().isEmpty());
+    }
+
+    private static SortedMap<String, Path> files(PublishRequest request) {
+        SortedMap<String, Path> files = RepositoryFiles.list(request.folder());
+        if (files.isEmpty()) {
+            throw new BadCheckpointException(request.folder(), "holds no files to publish");
+        }
+        return files;
+    }
+
+    private static void requireWriter(PublishRequest request, HubApi.Account account) {
+        if (account.readOnly() && request.how() != How.DRY_RUN) {
+            throw new HubException("the token of " + account.name()
+                    + " may only read; make one with write access and put it into HF_TOKEN");
+        }
+    }
+
+    /** @param there what the hub says of the repository; one that is not there yet is made as it shall be */
+    private void requireVisibility(PublishRequest request, Optional<HubApi.Info> there) {
+        boolean mayBePublic = there.isPresent() && !there.get().isPrivate().orElse(false);
+        if (request.visibility() == Visibility.PRIVATE && mayBePublic) {
+            throw new HubException(request.repo() + ": is there already and public, and --private was asked for; nothing was"
+                    + " sent. Make it private in the settings of " + settings.endpoint() + "/" + request.repo()
+                    + ", or leave --private out to publish for all to see");
         }
     }
 
@@ -75,7 +120,8 @@ public final class Publisher {
             long bytes = file.toFile().length();
             if (bytes > MAX_FILE_BYTES) {
                 boolean gguf = file.toString().endsWith(".gguf");
-                throw new BadCheckpointException(file, bytes + " bytes, the hub takes files of at most " + MAX_FILE_BYTES
+                throw new BadCheckpointException(file, bytes + " bytes, the hub takes files of at most "
+                        + MAX_FILE_BYTES
                         + "; nothing was sent. " + (gguf
                                 ? "Split it, as llama.cpp's llama-gguf-split does, into MODEL-00001-of-0000N.gguf"
                                 : "Quantize again with a smaller --max-shard-size"));
@@ -103,13 +149,10 @@ public final class Publisher {
             // All that can be refused is refused before hours of hashing and sending.
             HubApi.Account account = api.whoami();
             boolean dry = request.how() == How.DRY_RUN;
-            if (account.readOnly() && !dry) {
-                throw new HubException("the token of " + account.name() + " may only read; make one with write access and put it into"
-                        + " HF_TOKEN");
-            }
+            requireWriter(request, account);
             validateCard(files);
             boolean made = dry ? api.info().isEmpty() : make(account);
-            requireVisibility(made && dry);
+            requireVisibility(request, api.info());
             if (!dry) {
                 requireBranch();
                 api.preupload(request.branch(), unhashed(files), request.how() == How.PULL_REQUEST);
@@ -142,7 +185,8 @@ public final class Publisher {
                 return;
             }
             try {
-                api.validateCard(Files.readString(card)).forEach(warning -> listener.note(CARD + ": the hub says: " + warning));
+                api.validateCard(Files.readString(card))
+                        .forEach(warning -> listener.note(CARD + ": the hub says: " + warning));
             } catch (MalformedInputException e) {
                 throw new BadCheckpointException(card, "is not UTF-8 text; write it anew", e);
             } catch (IOException e) {
@@ -156,24 +200,13 @@ public final class Publisher {
             return !there && api.create(account.name(), request.visibility() == Visibility.PRIVATE);
         }
 
-        private void requireVisibility(boolean unmade) {
-            if (request.visibility() != Visibility.PRIVATE || unmade) {
-                return;
-            }
-            boolean isPrivate = api.info().flatMap(HubApi.Info::isPrivate).orElse(false);
-            if (!isPrivate) {
-                throw new HubException(request.repo() + ": is there already and public, and --private was asked for; nothing was sent."
-                        + " Make it private in the settings of " + settings.endpoint() + "/" + request.repo()
-                        + ", or leave --private out to publish for all to see");
-            }
-        }
-
         private void requireBranch() {
             if (api.head(request.branch()).isPresent()) {
                 return;
             }
             if (request.branch().equals("main") || request.how() == How.PULL_REQUEST) {
-                throw new HubException(request.repo() + ": has no branch " + request.branch() + "; make one on its page");
+                throw new HubException(request.repo() + ": has no branch " + request.branch()
+                        + "; make one on its page");
             }
             api.createBranch(request.branch(), api.firstCommit());
         }
@@ -222,6 +255,9 @@ public final class Publisher {
 
         private long store(BranchState branch) {
             List<LocalFile> large = branch.files(Need.STORED);
+            if (large.isEmpty()) {
+                return 0;
+            }
             AtomicLong done = new AtomicLong();
             AtomicLong sent = new AtomicLong();
             long total = large.stream().mapToLong(LocalFile::bytes).sum();

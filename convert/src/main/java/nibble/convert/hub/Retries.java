@@ -26,7 +26,9 @@ record Retries(int attempts, Duration firstPause, Duration longestPause, Sleeper
     /** A hub that asks for longer is not waited for. */
     static final Duration LONGEST_ASKED = Duration.ofMinutes(10);
 
-    /** {@code RateLimit: "api";r=0;t=55}: no requests left, 55 s until there are. The hub sends it with every answer. */
+    /**
+     * {@code RateLimit: "api";r=0;t=55}: no requests left, 55 s until there are. The hub sends it with every answer.
+     */
     private static final Pattern RATE_LIMIT = Pattern.compile("\\br\\s*=\\s*(\\d{1,9})\\s*;\\s*t\\s*=\\s*(\\d{1,9})");
 
     interface Sleeper {
@@ -47,8 +49,8 @@ record Retries(int attempts, Duration firstPause, Duration longestPause, Sleeper
     }
 
     /**
-     * The pause that a refusal asks for: until the rate limit's window ends (and a second more, since the hub rounds down), if that
-     * is what refused and no requests are left; else {@code Retry-After}, seconds or a date.
+     * The pause that a refusal asks for: until the rate limit's window ends (and a second more, since the hub rounds
+     * down), if that is what refused and no requests are left; else {@code Retry-After}, seconds or a date.
      */
     static Optional<Duration> asked(HttpHeaders headers, int status) {
         Matcher limit = RATE_LIMIT.matcher(headers.firstValue("ratelimit").orElse(""));

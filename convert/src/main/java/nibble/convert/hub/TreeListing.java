@@ -12,8 +12,8 @@ import java.util.Optional;
 import nibble.convert.hub.HubApi.RemoteFile;
 
 /**
- * The files of a commit as the hub's own tools keep them in the cache: {@code {"format_version": 1, "files": {"PATH": {"size": …,
- * "blob_id": "git's SHA-1", "lfs_sha256": "of large files", "lfs_size": …}}}}.
+ * The files of a commit as the hub's own tools keep them in the cache: {@code {"format_version": 1, "files": {"PATH":
+ * {"size": …, "blob_id": "git's SHA-1", "lfs_sha256": "of large files", "lfs_size": …}}}}.
  */
 final class TreeListing {
     private static final int FORMAT = 1;
@@ -24,7 +24,8 @@ final class TreeListing {
     static Optional<List<RemoteFile>> read(Path path) {
         JsonNode json;
         try {
-            json = Files.isRegularFile(path) ? HubHttp.JSON.readTree(Files.readAllBytes(path)) : HubHttp.JSON.missingNode();
+            json = Files.isRegularFile(path) ? HubHttp.JSON.readTree(Files.readAllBytes(path))
+                    : HubHttp.JSON.missingNode();
         } catch (IOException e) {
             return Optional.empty();
         }
@@ -36,7 +37,8 @@ final class TreeListing {
             JsonNode file = entry.getValue();
             String gitId = file.path("blob_id").asText("");
             RemoteFile remote =
-                    new RemoteFile(entry.getKey(), file.path("size").asLong(-1), file.path("lfs_sha256").asText(gitId), gitId);
+                    new RemoteFile(entry.getKey(), file.path("size").asLong(-1), file.path("lfs_sha256").asText(gitId),
+                            gitId);
             if (!remote.safe() || !remote.known()) {
                 return Optional.empty();
             }

@@ -183,6 +183,65 @@ class DownloaderTest {
     }
 
     @Test
+    void filesLargerThanOneAnswerComeInPieces() throws IOException {
+        hub.mostBytes = 70_000;
+        hub.faults.add(Fault.of(Fault.Kind.CUT_ANSWER, "GET", "/store/", 5_000, 1));
+        Downloader pieces = new Downloader(settings(false), new Retries(5, Duration.ZERO, Duration.ZERO, _ -> {}), 70_000);
+        assertComplete(pieces.download(REPO, "main", Selection.NEEDED, TransferListener.SILENT));
+        assertThat(hub.seen().stream().filter(r -> r.path().startsWith("/store/")).count()).isBetween(5L, 6L);
+    }
+
+    @Test
+    void addressesThatHaveExpiredAreAskedForAnew() throws IOException {
+        hub.expiringAddresses.set(2);
+        assertComplete(download());
+        assertThat(hub.seen().stream().filter(r -> r.path().endsWith("/resolve/" + commit() + "/" + WEIGHTS)))
+                .hasSize(3);
+    }
+
+    @Test
+    void addressesThatStayExpiredAreAClearErrorWithoutTheirSignature() {
+        hub.expiringAddresses.set(99);
+        assertThatThrownBy(this::download)
+                .hasMessageContaining("/store/object-of/")
+                .hasMessageContaining("HTTP 403")
+                .hasMessageContaining("the object store refuses the address")
+                .hasMessageNotContaining("SIGNED");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"{\"error\": null}", "[\"a\", 3]", "[{\"path\": \"x\"}]", "[]", "null", "<html>",
+            "[{\"type\": \"file\", \"path\": \"x\"}]"})
+    void aListOfFilesOfAnotherShapeIsNoEmptyRepository(String answer) {
+        hub.faults.add(Fault.answer("GET", "/tree/", answer));
+        assertThatThrownBy(this::download).isInstanceOf(HubException.class).hasMessageMatching(
+                "(?s).*(no list|no \"type\"|no files at this revision|web page|no size or hash).*");
+    }
+
+    @Test
+    void whyFilesAreRefusedIsSaid() {
+        hub.gated.put(REPO.toString(), List.of("somebody"));
+        assertThatThrownBy(this::download)
+                .hasMessageContaining("HTTP 403")
+                .hasMessageContaining("the repository is gated: ask for access on " + hub.endpoint()
+                        + "/org/tiny with the account of this token");
+        Downloader nobody = new Downloader(
+                new HubSettings(URI.create(hub.endpoint()), temp.resolve("c"), temp.resolve("s"), Optional.empty(),
+                        false),
+                new Retries(1, Duration.ZERO, Duration.ZERO, _ -> {}));
+        assertThatThrownBy(() -> new ModelName("org/tiny").resolve(nobody, TransferListener.SILENT))
+                .hasMessageContaining("HTTP 401")
+                .hasMessageContaining("code GatedRepo")
+                .hasMessageContaining("accept its terms on " + hub.endpoint()
+                        + "/org/tiny, then put a token of that account into HF_TOKEN")
+                .hasMessageNotContaining("no such");
+        assertThatThrownBy(() -> new ModelName("org/nothing").resolve(nobody, TransferListener.SILENT))
+                .hasMessageContaining("org/nothing: no such folder, and no such repository: ")
+                .hasMessageContaining("or put a token into HF_TOKEN if it is private");
+        hub.seen.clear();
+    }
+
+    @Test
     void aNameIsResolvedFromTheHubThenOfflineFromTheCache() throws IOException {
         assertThatThrownBy(() -> resolve("org/tiny", true))
                 .isInstanceOf(HubException.class)
@@ -212,6 +271,10 @@ class DownloaderTest {
         }
         long bytes = hub.seen().stream().filter(r -> r.path().startsWith("/store/")).count();
         assertThat(bytes).as("the weights came once").isEqualTo(1);
+    }
+
+    private String commit() {
+        return hub.repositories.get(REPO.toString()).branches.get("main");
     }
 
     private Path resolve(String text, boolean offline) {

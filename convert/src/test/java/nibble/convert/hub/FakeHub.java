@@ -25,9 +25,9 @@ import nibble.convert.hub.FakeRepository.Commit;
 import nibble.convert.hub.FakeRepository.Entry;
 
 /**
- * A model hub in this process, as strict as the real one about lengths, hashes, tokens, rights and parents, with faults to order;
- * the hub's own Python client works with it (see {@link RealClientTest}). The endpoint is at 127.0.0.1 and the object store at
- * localhost: two hosts to a client. As a proxy's target it takes requests for other hosts as well.
+ * A model hub in this process, as strict as the real one about lengths, hashes, tokens, rights and parents, with faults
+ * to order; the hub's own Python client works with it (see {@link RealClientTest}). The endpoint is at 127.0.0.1 and
+ * the object store at localhost: two hosts to a client. As a proxy's target it takes requests for other hosts as well.
  */
 public final class FakeHub implements AutoCloseable {
     /** The token that may do everything to repositories of {@code me} and {@code org}. */
@@ -69,7 +69,8 @@ public final class FakeHub implements AutoCloseable {
     record Answer(int status, byte[] body, Map<String, String> headers) {
         static Answer json(JsonNode json) {
             return new Answer(
-                    200, json.toString().getBytes(StandardCharsets.UTF_8), Map.of("Content-Type", "application/json; charset=utf-8"));
+                    200, json.toString().getBytes(StandardCharsets.UTF_8),
+                            Map.of("Content-Type", "application/json; charset=utf-8"));
         }
 
         Answer with(String header, String value) {
@@ -109,6 +110,8 @@ public final class FakeHub implements AutoCloseable {
     long partBytes = Long.MAX_VALUE;
     /** Entries of a page of a listing. */
     int pageSize = 2;
+    /** Most bytes of one answer with a file's content. */
+    int mostBytes = Integer.MAX_VALUE;
     /** Takes object content and keeps none, for files that do not fit this process. */
     boolean discard;
     /** What the hub calls itself in addresses that it gives; a mirror hands on those of the hub. */
@@ -148,6 +151,11 @@ public final class FakeHub implements AutoCloseable {
 
     public List<Seen> seen() {
         return seen;
+    }
+
+    /** Names of the repositories that there are. */
+    public java.util.Set<String> repositories() {
+        return repositories.keySet();
     }
 
     /** The content of a file of a branch; null if it has none or its object is missing. */
@@ -202,10 +210,17 @@ public final class FakeHub implements AutoCloseable {
             if (!store || fault != null && fault.kind == Fault.Kind.STATUS) {
                 body = exchange.getRequestBody().readAllBytes();
             }
-            seen.add(new Seen(request.method(), request.host(), request.path(), request.query(), request.authorization(),
+            seen.add(new Seen(request.method(), request.host(), request.path(), request.query(),
+                    request.authorization(),
                     request.contentLength(), request.proxyAuthorization(), new String(body, StandardCharsets.UTF_8)));
             if (fault != null && fault.kind == Fault.Kind.STATUS) {
                 Answer refused = error(new Refusal(fault.status, "", "ordered fault"));
+                String ordered = fault.headers.get("X-Body");
+                if (ordered != null) {
+                    refused = new Answer(fault.status, ordered.getBytes(StandardCharsets.UTF_8), Map.of());
+                    respond(exchange, refused, null);
+                    return;
+                }
                 for (Map.Entry<String, String> header : fault.headers.entrySet()) {
                     refused = refused.with(header.getKey(), header.getValue());
                 }
@@ -257,8 +272,10 @@ public final class FakeHub implements AutoCloseable {
     }
 
     private static Answer error(Refusal refusal) {
-        byte[] body = JSON.createObjectNode().put("error", refusal.getMessage()).toString().getBytes(StandardCharsets.UTF_8);
-        Answer answer = new Answer(refusal.status, body, Map.of("X-Request-Id", "req-7", "Content-Type", "application/json"))
+        byte[] body = JSON.createObjectNode().put("error", refusal.getMessage()).toString()
+                .getBytes(StandardCharsets.UTF_8);
+        Answer answer = new Answer(refusal.status, body,
+                Map.of("X-Request-Id", "req-7", "Content-Type", "application/json"))
                 .with("X-Error-Message", refusal.getMessage());
         return refusal.code.isEmpty() ? answer : answer.with("X-Error-Code", refusal.code);
     }
@@ -298,7 +315,8 @@ public final class FakeHub implements AutoCloseable {
         if (request.authorization().equals("null")) {
             return null;
         }
-        User user = request.authorization().startsWith("Bearer ") ? users.get(request.authorization().substring(7)) : null;
+        User user = request.authorization().startsWith("Bearer ") ? users.get(request.authorization().substring(7))
+                : null;
         if (user == null) {
             throw new Refusal(401, "", "Invalid credentials in Authorization header");
         }

@@ -27,8 +27,11 @@ import nibble.convert.hub.FakeRepository.Entry;
 
 /** The fake hub's answers below {@code /api/} and {@code /oauth/}. */
 final class FakeHubApi {
-    private static final Pattern MODEL = Pattern.compile("/api/models/([^/]+/[^/]+)(?:/([a-z-]+)(?:/([^/]+))?)?(?:/.*)?");
-    private static final Set<String> LICENSES = Set.of("apache-2.0", "mit", "cc-by-4.0", "cc-by-sa-4.0", "llama2", "llama3", "gemma", "other", "unknown");
+    private static final Pattern MODEL =
+            Pattern.compile("/api/models/([^/]+/[^/]+)(?:/([a-z-]+)(?:/([^/]+))?)?(?:/.*)?");
+    private static final Set<String> LICENSES =
+            Set.of("apache-2.0", "mit", "cc-by-4.0", "cc-by-sa-4.0", "llama2", "llama3", "gemma", "other", "unknown");
+    private static final String DATE = "2026-01-02T03:04:05.000Z";
     private static final int MOST_REGULAR_BYTES = 10 << 20;
 
     private final FakeHub hub;
@@ -50,10 +53,13 @@ final class FakeHubApi {
         switch (request.path()) {
             case "/api/whoami-v2" -> {
                 User user = hub.required(request);
-                ObjectNode json = FakeHub.JSON.createObjectNode().put("type", "user").put("id", "5f").put("name", user.name());
+                ObjectNode json = FakeHub.JSON.createObjectNode().put("type", "user").put("id", "5f")
+                        .put("name", user.name());
                 json.put("fullname", "Me").put("isPro", false);
-                user.organizations().forEach(name -> json.withArrayProperty("orgs").addObject().put("type", "org").put("name", name));
-                json.putObject("auth").put("type", "access_token").putObject("accessToken").put("role", user.writes() ? "write" : "read");
+                user.organizations().forEach(name -> json.withArrayProperty("orgs").addObject().put("type", "org")
+                        .put("name", name));
+                json.putObject("auth").put("type", "access_token").putObject("accessToken")
+                        .put("role", user.writes() ? "write" : "read");
                 return Answer.json(json);
             }
             case "/api/repos/create" -> {
@@ -85,19 +91,27 @@ final class FakeHubApi {
     }
 
     private static void keys(JsonNode json, String... known) {
-        json.fieldNames().forEachRemaining(name -> FakeHub.require(List.of(known).contains(name), 400, "unknown field " + name));
+        json.fieldNames().forEachRemaining(name ->
+                FakeHub.require(List.of(known).contains(name), 400, "unknown field " + name));
     }
 
     private Answer create(User user, JsonNode body) {
         keys(body, "name", "organization", "type", "visibility");
         String owner = body.path("organization").isTextual() ? body.path("organization").asText() : user.name();
         String name = owner + "/" + body.path("name").asText();
-        FakeHub.require(user.writes() && user.owns(name), 403, "You don't have the rights to create a model under the namespace: you are not in " + owner);
+        FakeHub.require(user.writes() && user.owns(name), 403,
+                "You don't have the rights to create a model under the namespace: you are not in " + owner);
         String visibility = body.path("visibility").asText("public");
-        FakeHub.require(Set.of("public", "private").contains(visibility) && body.path("type").asText("model").equals("model"), 400, "type");
+        FakeHub.require(Set.of("public", "private").contains(visibility) && body.path("type").asText("model")
+                .equals("model"), 400, "type");
         boolean made = hub.repositories.putIfAbsent(name, new FakeRepository(visibility.equals("private"))) == null;
-        FakeHub.require(made, 409, "You already created this model repo");
-        return Answer.json(FakeHub.JSON.createObjectNode().put("url", hub.endpoint() + "/" + name).put("name", name).put("id", "66"));
+        ObjectNode answer = FakeHub.JSON.createObjectNode().put("url", hub.endpoint() + "/" + name);
+        if (!made) {
+            answer.put("error", "You already created this model repo");
+            return new Answer(409, Answer.json(answer).body(),
+                    Map.of("X-Error-Message", "You already created this model repo"));
+        }
+        return Answer.json(answer.put("name", name).put("id", "66"));
     }
 
     private static List<String> errors(String card) {
@@ -116,7 +130,8 @@ final class FakeHubApi {
         ObjectNode json = FakeHub.JSON.createObjectNode();
         json.putArray("warnings");
         if (!card.startsWith("---\n")) {
-            json.withArrayProperty("warnings").addObject().put("message", "empty or missing yaml metadata in repo card");
+            json.withArrayProperty("warnings").addObject()
+                    .put("message", "empty or missing yaml metadata in repo card");
         }
         json.putArray("errors");
         errors(card).forEach(error -> json.withArrayProperty("errors").addObject().put("message", error));
@@ -128,7 +143,8 @@ final class FakeHubApi {
         String refresh = form.replaceAll(".*refresh_token=([^&]+)&client_id=.*", "$1");
         String access = hub.refreshTokens.remove(refresh);
         if (access == null) {
-            byte[] body = "{\"error\":\"invalid_grant\",\"error_description\":\"the refresh token is not valid\"}".getBytes(StandardCharsets.UTF_8);
+            byte[] body =
+                    "{\"error\":\"invalid_grant\",\"error_description\":\"the refresh token is not valid\"}".getBytes(StandardCharsets.UTF_8);
             return new Answer(400, body, Map.of("Content-Type", "application/json"));
         }
         hub.refreshTokens.put(refresh + "2", access + "2");
@@ -139,7 +155,8 @@ final class FakeHubApi {
                 .put("token_type", "bearer"));
     }
 
-    private Answer model(HttpExchange exchange, Seen request, Matcher model, byte[] body, Fault fault) throws IOException {
+    private Answer model(HttpExchange exchange, Seen request, Matcher model, byte[] body, Fault fault)
+            throws IOException {
         String name = model.group(1);
         String what = model.group(2) == null ? "" : model.group(2);
         FakeRepository repo = hub.visible(request, name);
@@ -164,13 +181,12 @@ final class FakeHubApi {
         return switch (what) {
             case "", "revision" -> info(name, repo, commit);
             case "refs" -> refs(repo);
-            case "commits" -> page(request, repo.history(revision).stream()
-                    .<JsonNode>map(c -> FakeHub.JSON.createObjectNode().put("id", c.id()).put("title", c.title()).put("date", DATE))
-                    .toList());
+            case "commits" -> page(request, repo.history(revision).stream().map(FakeHubApi::history).toList());
             case "tree" -> page(request, tree(commit));
             case "preupload" -> preupload(commit, json(exchange, body, "application/json"));
             case "commit" -> {
-                String type = String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type")).replaceAll(";.*", "");
+                String type = String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type"))
+                        .replaceAll(";.*", "");
                 FakeHub.require(type.equals("application/x-ndjson"), 415, "Content-Type must be application/x-ndjson");
                 yield commit(name, repo, revision, pullRequest, body, fault);
             }
@@ -178,10 +194,9 @@ final class FakeHubApi {
         };
     }
 
-    private static final String DATE = "2026-01-02T03:04:05.000Z";
-
     private Answer info(String name, FakeRepository repo, Commit commit) {
-        ObjectNode json = FakeHub.JSON.createObjectNode().put("_id", "6").put("id", name).put("modelId", name).put("sha", commit.id());
+        ObjectNode json = FakeHub.JSON.createObjectNode().put("_id", "6").put("id", name).put("modelId", name)
+                .put("sha", commit.id());
         json.put("private", repo.isPrivate).put("disabled", false).put("lastModified", DATE).put("createdAt", DATE);
         json.put("downloads", 0).put("likes", 0).put("usedStorage", 1).putArray("tags");
         if (hub.gated.containsKey(name)) {
@@ -193,12 +208,20 @@ final class FakeHubApi {
         return Answer.json(json);
     }
 
+    private static JsonNode history(Commit commit) {
+        ObjectNode json = FakeHub.JSON.createObjectNode().put("id", commit.id()).put("title", commit.title())
+                .put("message", "");
+        json.put("date", DATE).putArray("authors").addObject().put("user", "me");
+        return json;
+    }
+
     private static Answer refs(FakeRepository repo) {
         ObjectNode json = FakeHub.JSON.createObjectNode();
         json.putArray("tags");
         json.putArray("converts");
         ArrayNode branches = json.putArray("branches");
-        repo.branches.forEach((name, id) -> branches.addObject().put("name", name).put("ref", "refs/heads/" + name).put("targetCommit", id));
+        repo.branches.forEach((name, id) -> branches.addObject().put("name", name).put("ref", "refs/heads/" + name)
+                .put("targetCommit", id));
         return Answer.json(json);
     }
 
@@ -208,7 +231,8 @@ final class FakeHubApi {
         for (Map.Entry<String, Entry> file : commit.files().entrySet()) {
             int slash = file.getKey().lastIndexOf('/');
             if (slash > 0 && folders.add(file.getKey().substring(0, slash))) {
-                entries.add(FakeHub.JSON.createObjectNode().put("type", "directory").put("oid", "0".repeat(40)).put("size", 0)
+                entries.add(FakeHub.JSON.createObjectNode().put("type", "directory").put("oid", "0".repeat(40))
+                        .put("size", 0)
                         .put("path", file.getKey().substring(0, slash)));
             }
             ObjectNode json = FakeHub.JSON.createObjectNode().put("type", "file").put("path", file.getKey());
@@ -228,7 +252,8 @@ final class FakeHubApi {
     /** A page of a listing; the next one's address has all parameters of this one's. */
     private Answer page(Seen request, List<JsonNode> all) {
         Map<String, String> query = new TreeMap<>(FakeHub.query(request));
-        int at = Integer.parseInt(new String(Base64.getDecoder().decode(query.getOrDefault("cursor", "MA==")), StandardCharsets.UTF_8));
+        int at = Integer.parseInt(new String(Base64.getDecoder().decode(query.getOrDefault("cursor", "MA==")),
+                StandardCharsets.UTF_8));
         ArrayNode page = FakeHub.JSON.createArrayNode();
         int end = Math.min(all.size(), at + hub.pageSize);
         all.subList(at, end).forEach(page::add);
@@ -255,7 +280,8 @@ final class FakeHubApi {
             byte[] sample = Base64.getDecoder().decode(file.path("sample").asText());
             FakeHub.require(sample.length == Math.min(512, file.path("size").asLong(-1)), 400, "sample of " + path);
             boolean lfs = isLfs(path, sample) || file.path("size").asLong() > MOST_REGULAR_BYTES;
-            ObjectNode entry = files.addObject().put("path", path).put("uploadMode", lfs ? "lfs" : "regular").put("shouldIgnore", false);
+            ObjectNode entry = files.addObject().put("path", path).put("uploadMode", lfs ? "lfs" : "regular")
+                    .put("shouldIgnore", false);
             Entry known = commit.files().get(path);
             if (known != null) {
                 entry.put("oid", known.lfs() ? known.lfsOid() : FakeRepository.gitBlob(known.content()));
@@ -264,7 +290,8 @@ final class FakeHubApi {
         return Answer.json(answer);
     }
 
-    private Answer commit(String name, FakeRepository repo, String branch, boolean pullRequest, byte[] body, Fault fault)
+    private Answer commit(String name, FakeRepository repo, String branch, boolean pullRequest, byte[] body,
+            Fault fault)
             throws IOException {
         if (fault != null && fault.kind == Fault.Kind.OVERTAKE) {
             Map<String, Entry> files = new TreeMap<>(repo.at(branch).files());
@@ -279,29 +306,34 @@ final class FakeHubApi {
             JsonNode json = FakeHub.JSON.readTree(line);
             JsonNode value = json.path("value");
             String path = value.path("path").asText();
-            FakeHub.require(keys.isEmpty() == json.path("key").asText().equals("header"), 400, "the header is the first line, once");
+            FakeHub.require(keys.isEmpty() == json.path("key").asText().equals("header"), 400,
+                    "the header is the first line, once");
             keys.add(json.path("key").asText());
             switch (json.path("key").asText()) {
                 case "header" -> {
                     keys(value, "summary", "description", "parentCommit");
                     title = value.path("summary").asText();
                     FakeHub.require(!title.isEmpty(), 400, "summary");
-                    boolean current = !value.has("parentCommit") || value.path("parentCommit").asText().equals(head.id());
+                    boolean current = !value.has("parentCommit") || value.path("parentCommit").asText()
+                            .equals(head.id());
                     FakeHub.require(current, 412, "A commit has happened since. Please refresh and try again.");
                 }
                 case "file" -> files.put(path, regular(path, value));
                 case "lfsFile" -> {
                     keys(value, "path", "algo", "oid", "size");
                     String oid = value.path("oid").asText();
-                    FakeHub.require(hub.objects.containsKey(oid), 400, "LFS pointer pointed to a file that does not exist: " + path);
+                    FakeHub.require(hub.objects.containsKey(oid), 400,
+                            "LFS pointer pointed to a file that does not exist: " + path);
                     files.put(path, new Entry(new byte[0], oid, value.path("size").asLong()));
                 }
-                case "deletedFile" -> FakeHub.require(files.remove(path) != null, 400, "A file with this name doesn't exist");
+                case "deletedFile" -> FakeHub.require(files.remove(path) != null, 400,
+                        "A file with this name doesn't exist");
                 default -> throw new Refusal(400, "", "unknown key in " + line);
             }
         }
         Commit made = repo.add(head.id(), title, files);
-        ObjectNode answer = FakeHub.JSON.createObjectNode().put("success", true).put("commitOid", made.id()).put("hookOutput", "");
+        ObjectNode answer = FakeHub.JSON.createObjectNode().put("success", true).put("commitOid", made.id())
+                .put("hookOutput", "");
         answer.put("commitUrl", hub.ownAddress() + "/" + name + "/commit/" + made.id());
         if (pullRequest) {
             repo.pullRequests.add(made);
@@ -317,7 +349,8 @@ final class FakeHubApi {
         keys(value, "content", "path", "encoding");
         FakeHub.require(value.path("encoding").asText().equals("base64"), 400, "encoding");
         byte[] content = Base64.getDecoder().decode(value.path("content").asText());
-        FakeHub.require(content.length <= MOST_REGULAR_BYTES, 400, "Your push was rejected because it contains files larger than 10 MiB");
+        FakeHub.require(content.length <= MOST_REGULAR_BYTES, 400,
+                "Your push was rejected because it contains files larger than 10 MiB");
         for (byte b : content) {
             FakeHub.require(b != 0, 400, "Your push was rejected because it contains binary files: " + path);
         }

@@ -71,10 +71,13 @@ final class FakeHubFiles {
     private Answer batch(HttpExchange exchange, Seen request, String name, JsonNode body) {
         User user = hub.required(request);
         hub.visible(request, name);
-        FakeHub.require(String.valueOf(exchange.getRequestHeaders().getFirst("Accept")).contains(LFS_JSON), 406, "Accept");
+        FakeHub.require(String.valueOf(exchange.getRequestHeaders().getFirst("Accept")).contains(LFS_JSON), 406,
+                "Accept");
         FakeHub.require(user.writes(), 403, "Authorization error: this token may only read.");
-        FakeHub.require(user.owns(name) || !body.has("ref") || body.path("ref").path("name").asText().startsWith("refs/pr/"), 403, "Authorization error.");
-        FakeHub.require(body.path("operation").asText().equals("upload") && body.path("hash_algo").asText().equals("sha256"), 409, "hash_algo");
+        FakeHub.require(user.owns(name) || !body.has("ref") || body.path("ref").path("name").asText()
+                .startsWith("refs/pr/"), 403, "Authorization error.");
+        FakeHub.require(body.path("operation").asText().equals("upload") && body.path("hash_algo").asText()
+                .equals("sha256"), 409, "hash_algo");
         ObjectNode answer = FakeHub.JSON.createObjectNode().put("transfer", "basic");
         ArrayNode list = answer.putArray("objects");
         for (JsonNode object : body.path("objects")) {
@@ -116,7 +119,8 @@ final class FakeHubFiles {
         String oid = json.path("oid").asText();
         byte[] object = hub.objects.get(oid);
         boolean right = object != null
-                && (hub.discard || object.length == json.path("size").asLong() && FakeRepository.hex("SHA-256", object).equals(oid));
+                && (hub.discard || object.length == json.path("size").asLong() && FakeRepository.hex("SHA-256", object)
+                        .equals(oid));
         FakeHub.require(right, 422, "the object's hash is not " + oid);
         return Answer.json(FakeHub.JSON.createObjectNode());
     }
@@ -145,7 +149,8 @@ final class FakeHubFiles {
         FakeHub.require(request.authorization().equals("null"), 400, "Only one auth mechanism allowed");
         if (request.query().contains("X-Amz-Expires=0&")) {
             exchange.getRequestBody().readAllBytes();
-            byte[] xml = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>".getBytes(StandardCharsets.UTF_8);
+            byte[] xml =
+                    "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>".getBytes(StandardCharsets.UTF_8);
             return new Answer(403, xml, Map.of("Content-Type", "application/xml"));
         }
         if (Set.of("GET", "HEAD").contains(request.method())) {
@@ -154,7 +159,8 @@ final class FakeHubFiles {
             return ranged(exchange, object, Map.of("ETag", "\"" + p[3] + "\""), fault);
         }
         FakeHub.require(request.contentLength() >= 0, 411, "MissingContentLength");
-        FakeHub.require(request.contentLength() > 0, 501, "A header you provided implies functionality that is not implemented");
+        FakeHub.require(request.contentLength() > 0, 501,
+                "A header you provided implies functionality that is not implemented");
         byte[] content = read(exchange.getRequestBody());
         if (!hub.discard && content.length != request.contentLength()) {
             throw new UncheckedIOException(new IOException("connection ended early"));
@@ -187,7 +193,8 @@ final class FakeHubFiles {
             User user = hub.user(request);
             if (user == null || !admitted.contains(user.name())) {
                 throw new Refusal(user == null ? 401 : 403, "GatedRepo", "Access to model " + name + " is restricted"
-                        + (user == null ? ". You must be authenticated to access it." : " and you are not in the authorized list."));
+                        + (user == null ? ". You must be authenticated to access it."
+                                : " and you are not in the authorized list."));
             }
         }
         Commit commit = repo.at(revision);
@@ -198,7 +205,8 @@ final class FakeHubFiles {
         if (entry == null) {
             throw new Refusal(404, "EntryNotFound", "Entry not found");
         }
-        Map<String, String> headers = new TreeMap<>(Map.of("X-Repo-Commit", commit.id(), "X-Linked-Size", String.valueOf(entry.size())));
+        Map<String, String> headers = new TreeMap<>(Map.of("X-Repo-Commit", commit.id(), "X-Linked-Size",
+                String.valueOf(entry.size())));
         if (entry.lfs()) {
             headers.put("X-Linked-Etag", "\"" + entry.lfsOid() + "\"");
             headers.put("Location", hub.storeEndpoint() + "/store/object-of/" + entry.lfsOid() + signature());
@@ -206,19 +214,24 @@ final class FakeHubFiles {
         }
         headers.put("X-Linked-Etag", "\"" + FakeRepository.gitBlob(entry.content()) + "\"");
         String plain = URLDecoder.decode(path, StandardCharsets.UTF_8);
-        headers.put("Location", "/api/resolve-cache/models/" + name + "/" + commit.id() + "/" + URLEncoder.encode(plain, StandardCharsets.UTF_8));
+        headers.put("Location", "/api/resolve-cache/models/" + name + "/" + commit.id() + "/"
+                + URLEncoder.encode(plain, StandardCharsets.UTF_8));
         return new Answer(307, new byte[0], headers);
     }
 
-    private static Answer ranged(HttpExchange exchange, byte[] content, Map<String, String> headers, Fault fault) {
+    private Answer ranged(HttpExchange exchange, byte[] content, Map<String, String> headers, Fault fault) {
         String range = exchange.getRequestHeaders().getFirst("Range");
         if (range == null || fault != null && fault.kind == Fault.Kind.IGNORE_RANGE) {
+            FakeHub.require(content.length <= hub.mostBytes, 403, "the answer is too large");
             return new Answer(200, content, headers);
         }
-        int from = Integer.parseInt(range.replaceAll("bytes=(\\d+)-", "$1"));
+        String[] bounds = range.replace("bytes=", "").split("-", -1);
+        int from = Integer.parseInt(bounds[0]);
+        int end = bounds[1].isEmpty() ? content.length : Math.min(content.length, Integer.parseInt(bounds[1]) + 1);
         FakeHub.require(from < content.length, 416, "InvalidRange");
+        FakeHub.require(end - from <= hub.mostBytes, 403, "the answer is too large");
         Map<String, String> more = new TreeMap<>(headers);
-        more.put("Content-Range", "bytes " + from + "-" + (content.length - 1) + "/" + content.length);
-        return new Answer(206, Arrays.copyOfRange(content, from, content.length), more);
+        more.put("Content-Range", "bytes " + from + "-" + (end - 1) + "/" + content.length);
+        return new Answer(206, Arrays.copyOfRange(content, from, end), more);
     }
 }

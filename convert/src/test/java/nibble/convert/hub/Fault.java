@@ -45,6 +45,11 @@ final class Fault {
         return new Fault(matching(method, pathPart), Kind.STATUS, status, 0, headers, times);
     }
 
+    /** An answer of status 200 that is not what was asked for, once. */
+    static Fault answer(String method, String pathPart, String body) {
+        return new Fault(matching(method, pathPart), Kind.STATUS, 200, 0, Map.of("X-Body", body), 1);
+    }
+
     static Fault of(Kind kind, String method, String pathPart, long at, int times) {
         return new Fault(matching(method, pathPart), kind, 0, at, Map.of(), times);
     }
