@@ -177,7 +177,8 @@ class TorchFileTest {
     private static SequencedMap<TensorSpec, byte[]> tensors() {
         SequencedMap<TensorSpec, byte[]> tensors = new LinkedHashMap<>();
         Random random = new Random(7);
-        for (DType dtype : DType.values()) {
+        // The types that have a storage class of their own in PyTorch.
+        for (DType dtype : java.util.EnumSet.range(DType.F64, DType.BOOL)) {
             TensorSpec spec = new TensorSpec("weight." + dtype, dtype, Shape.of(3, 5));
             byte[] data = new byte[(int) spec.bytes()];
             random.nextBytes(data);
