@@ -2,9 +2,12 @@ package nibble.cli;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import nibble.datasets.chat.ChatMessage;
+import nibble.datasets.chat.ChatRequest;
 import nibble.datasets.chat.ChatTemplate;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
@@ -26,15 +29,29 @@ final class ChatOptions {
             description = "Hold a conversation: each line typed is a turn. /clear begins anew, /exit or the end of the input ends it.")
     boolean chat;
 
+    @Option(
+            names = "--set",
+            paramLabel = "NAME=VALUE",
+            description = "A value for the template, as enable_thinking=false: JSON where it is JSON, else text. May be repeated.")
+    private Map<String, String> set = new LinkedHashMap<>();
+
     /** The format, if there is to be one. */
     Optional<ChatTemplate> template(Path model) {
         if (name == null && !chat) {
-            if (system != null) {
-                throw new UsageException("--system needs --template or --chat");
+            if (system != null || !set.isEmpty()) {
+                throw new UsageException((system != null ? "--system" : "--set") + " needs --template or --chat");
             }
             return Optional.empty();
         }
         return Optional.of(ModelChat.format(model, name, false));
+    }
+
+    /** What the template is given for a conversation. */
+    ChatRequest request(List<ChatMessage> turns) {
+        Map<String, @Nullable Object> values = new LinkedHashMap<>();
+        set.forEach((name, value) -> values.put(name, ConversationJson.value(value)));
+        ChatRequest plain = ChatRequest.of(turns);
+        return new ChatRequest(plain.messages(), null, null, true, values);
     }
 
     /** A conversation's beginning. */

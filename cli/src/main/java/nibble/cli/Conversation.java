@@ -36,7 +36,7 @@ final class Conversation {
             }
             messages.add(ChatMessage.user(line));
             try {
-                messages.add(ChatMessage.assistant(answer.apply(messages)));
+                messages.add(ChatMessage.assistant(answer.apply(messages).strip()));
             } catch (UsageException e) {
                 messages.removeLast();
                 terminal.note(e.getMessage() + "; /clear begins anew");

@@ -15,7 +15,6 @@ import nibble.convert.OutputFolder;
 import nibble.datasets.CalibrationText;
 import nibble.datasets.TokenBlocks;
 import nibble.datasets.Tokenizer;
-import nibble.datasets.Tokenizers;
 import nibble.engine.Backend;
 import nibble.eval.PerplexityResult;
 import nibble.pack.QuantizationSpec;
@@ -100,7 +99,7 @@ final class DemoCommand implements Callable<Integer> {
     private Demo run(Backend backend, Path model, Path work, long start) {
         QuantizationSpec spec = new QuantizationSpec(4, GROUP_SIZE);
         TokenBlocks blocks;
-        try (Tokenizer tokenizer = Tokenizers.open(model)) {
+        try (Tokenizer tokenizer = ModelTokenizer.open(model)) {
             blocks = TokenBlocks.cut(tokenizer, CalibrationText.wikitext2(), CALIBRATION_BLOCKS, CALIBRATION_TOKENS);
         }
         PerplexityResult fp16 = measure(backend, model, "perplexity, fp16");

@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
+import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatMessage;
 import nibble.datasets.chat.ChatTemplate;
@@ -80,6 +81,9 @@ final class GenerateCommand implements Callable<Integer> {
             description = "Same seed, same text. Default: ${DEFAULT-VALUE}.")
     private long seed;
 
+    @Option(names = "--show-prompt", description = "Print first what the model is given, as 'nibble tokenize' shows it.")
+    private boolean showPrompt;
+
     @Mixin
     private ChatOptions chat = new ChatOptions();
 
@@ -114,28 +118,43 @@ final class GenerateCommand implements Callable<Integer> {
 
     private void speak(Path model, Checkpoint checkpoint, SamplingOptions options) {
         Optional<ChatTemplate> template = chat.template(model);
+        TokenizerDescription described = ModelTokenizer.describe(model);
         try (Backend backend = device.open(terminal);
-                Tokenizer tokenizer = ModelTokenizer.open(model);
+                Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend)) {
             Speaker speaker = new Speaker(
-                    checkpoint, llama, tokenizer, options, StopIds.of(checkpoint, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));
-            SpecialTokens tokens = ModelChat.tokens(model);
+                    checkpoint, llama, tokenizer, options, StopIds.of(checkpoint, described, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));
+            SpecialTokens tokens = ModelChat.tokens(described);
             if (chat.chat) {
-                new Conversation(terminal, chat, turns -> speaker.say(ids(tokenizer, template, turns, tokens))).hold();
+                new Conversation(terminal, chat, turns -> speaker.say(ids(described, tokenizer, template, turns, tokens))).hold();
             } else if (template.isPresent()) {
                 List<ChatMessage> turns = chat.beginning();
                 turns.add(ChatMessage.user(Objects.requireNonNull(prompt)));
-                speaker.say(ids(tokenizer, template, turns, tokens));
+                speaker.say(ids(described, tokenizer, template, turns, tokens));
             } else {
-                speaker.say(tokenizer.encode(Objects.requireNonNull(prompt), true));
+                String text = Objects.requireNonNull(prompt);
+                speaker.say(shown(described, text, tokenizer.encode(text, true)));
             }
         }
     }
 
     /** A template's text holds its special tokens, BOS included. */
-    private static int[] ids(
-            Tokenizer tokenizer, Optional<ChatTemplate> template, List<ChatMessage> turns, SpecialTokens tokens) {
-        return tokenizer.encode(template.orElseThrow().render(turns, tokens), false);
+    private int[] ids(
+            TokenizerDescription described,
+            Tokenizer tokenizer,
+            Optional<ChatTemplate> template,
+            List<ChatMessage> turns,
+            SpecialTokens tokens) {
+        String text = template.orElseThrow().render(chat.request(turns), tokens);
+        return shown(described, text, tokenizer.encode(text, false));
+    }
+
+    private int[] shown(TokenizerDescription described, String text, int[] ids) {
+        if (showPrompt) {
+            terminal.out().println(TokenizedText.of(text, ids, described.texts()).shown());
+            terminal.out().flush();
+        }
+        return ids;
     }
 
     /** Lets a model continue ids, and says how fast it was. */
@@ -170,7 +189,7 @@ final class GenerateCommand implements Callable<Integer> {
                 throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has " + ids.length
                         + " tokens, the model was made for " + llama.contextTokens() + " with what it adds; give a shorter one");
             }
-            TextStream text = new TextStream(tokenizer, terminal, stops);
+            TextStream text = new TextStream(tokenizer, terminal, stops, ids);
             long start = System.nanoTime();
             try {
                 Generator.generateWhile(llama, ids, options, maxNewTokens, stopIds, text::add);

@@ -17,9 +17,9 @@ import nibble.convert.OutputException;
 import nibble.convert.OutputFolder;
 import nibble.convert.ShardPlan;
 import nibble.convert.ShardedWriter;
+import nibble.convert.SideFiles;
 import nibble.convert.TensorSpec;
 import nibble.datasets.Tokenizer;
-import nibble.datasets.Tokenizers;
 import nibble.engine.RandomWeights;
 import nibble.engine.Workers;
 import org.jspecify.annotations.Nullable;
@@ -115,7 +115,7 @@ final class MakeModelCommand implements Callable<Integer> {
         if (tokenizer == null) {
             return;
         }
-        try (Tokenizer opened = Tokenizers.open(tokenizer)) {
+        try (Tokenizer opened = ModelTokenizer.open(tokenizer)) {
             if (opened.vocabularySize() > shape.vocabularySize()) {
                 throw new UsageException("--tokenizer " + tokenizer + ": " + opened.vocabularySize() + " ids, " + shape.name()
                         + " has embeddings for " + shape.vocabularySize());
@@ -130,8 +130,8 @@ final class MakeModelCommand implements Callable<Integer> {
             Files.writeString(file, mapper.writeValueAsString(shape.configJson()) + "\n");
             if (tokenizer != null) {
                 for (Path side : Checkpoint.sideFiles(tokenizer)) {
-                    file = folder.resolve(side.getFileName());
-                    Files.copy(side, file);
+                    file = folder.resolve(SideFiles.name(tokenizer, side));
+                    SideFiles.copy(side, file);
                 }
             }
         } catch (IOException e) {

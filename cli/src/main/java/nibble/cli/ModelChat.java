@@ -1,19 +1,12 @@
 package nibble.cli;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.SequencedMap;
-import nibble.convert.BadCheckpointException;
-import nibble.convert.Checkpoint;
 import nibble.convert.chat.ChatTemplates;
+import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.datasets.chat.ChatTemplate;
 import nibble.datasets.chat.SpecialTokens;
 import org.jspecify.annotations.Nullable;
@@ -27,16 +20,8 @@ final class ModelChat {
 
     /** The checkpoint's own templates, a GGUF file's too; none if it has none. */
     static ChatTemplates templates(Path model) {
-        return ChatTemplates.of(model, made(model));
-    }
-
-    private static Map<String, byte[]> made(Path model) {
-        if (Files.exists(model.resolve("tokenizer_config.json"))) {
-            return Map.of();
-        }
-        try (Checkpoint checkpoint = Checkpoint.open(model)) {
-            return checkpoint.madeFiles();
-        }
+        return ChatTemplates.of(
+                model, ModelTokenizer.find(model).map(TokenizerDescription::madeFiles).orElseGet(LinkedHashMap::new));
     }
 
     /**
@@ -64,23 +49,12 @@ final class ModelChat {
                         + "; give --template one of " + String.join(", ", others));
     }
 
-    /** The texts that templates name. */
+    /** The texts that templates name; none where there is no tokenizer that is read. */
     static SpecialTokens tokens(Path model) {
-        SequencedMap<String, String> names = new LinkedHashMap<>();
-        Path file = model.resolve("tokenizer_config.json");
-        try {
-            JsonNode config = new ObjectMapper().readTree(
-                    Files.isRegularFile(file) ? Files.readAllBytes(file) : made(model).getOrDefault("tokenizer_config.json", "{}".getBytes(java.nio.charset.StandardCharsets.UTF_8)));
-            for (Map.Entry<String, JsonNode> entry : config.properties()) {
-                JsonNode token = entry.getValue();
-                String text = token.isObject() ? token.path("content").asText("") : token.isTextual() ? token.asText() : "";
-                if (entry.getKey().endsWith("_token") && !text.isEmpty()) {
-                    names.put(entry.getKey(), text);
-                }
-            }
-        } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read as JSON: " + e.getMessage(), e);
-        }
-        return new SpecialTokens(names);
+        return ModelTokenizer.find(model).map(ModelChat::tokens).orElseGet(() -> new SpecialTokens(new LinkedHashMap<>()));
+    }
+
+    static SpecialTokens tokens(TokenizerDescription described) {
+        return new SpecialTokens(described.names());
     }
 }

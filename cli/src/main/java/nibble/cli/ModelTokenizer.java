@@ -2,36 +2,45 @@ package nibble.cli;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Map;
+import java.util.Optional;
 import nibble.convert.Checkpoint;
+import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.Tokenizers;
 
-/** The tokenizer of whatever a MODEL argument names: its tokenizer.json, or one made of what it has instead. */
+/** The tokenizer of whatever a MODEL argument names, from the one description of it. */
 final class ModelTokenizer {
     private ModelTokenizer() {}
 
     static Tokenizer open(Path model) {
-        Map<String, byte[]> made = made(model);
-        byte[] json = made.get("tokenizer.json");
-        return json == null
-                ? Tokenizers.open(model)
-                : Tokenizers.of(model, json, made.getOrDefault("tokenizer_config.json", new byte[0]));
+        return open(describe(model));
     }
 
-    /** Checks that whoever loads what is made of the model will have a tokenizer. */
+    static Tokenizer open(TokenizerDescription described) {
+        return Tokenizers.of(described.source(), described.tokenizerJson(), described.leadingIds());
+    }
+
+    /** @throws nibble.datasets.BadDatasetException if there is none that is read */
+    static TokenizerDescription describe(Path model) {
+        return find(model).orElseThrow(() -> Tokenizers.missing(model));
+    }
+
+    /** Checks that whoever loads what is made of the model will have a tokenizer, be it one that is not read here. */
     static void require(Path model) {
-        if (!made(model).containsKey("tokenizer.json")) {
-            Tokenizers.require(model);
+        if (!Files.isRegularFile(model.resolve("tokenizer.model"))) {
+            describe(model);
         }
     }
 
-    private static Map<String, byte[]> made(Path model) {
-        if (Files.exists(model.resolve("tokenizer.json"))) {
-            return Map.of();
+    /** As {@link #describe}, of a model that may have none. */
+    static Optional<TokenizerDescription> find(Path model) {
+        Optional<TokenizerDescription> beside =
+                Files.isDirectory(model) ? TokenizerDescription.ofFolder(model) : Optional.empty();
+        if (beside.isPresent()) {
+            return beside;
         }
         try (Checkpoint checkpoint = Checkpoint.open(model)) {
-            return checkpoint.madeFiles();
+            return checkpoint.tokenizer();
         }
     }
 }

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
+import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatTemplate;
 import nibble.datasets.mtbench.MtBenchQuestion;
@@ -119,12 +120,17 @@ final class MtBenchCommand implements Callable<Integer> {
         ChatTemplate format = ModelChat.format(model, template, false);
         String name = modelId != null ? modelId : model.toAbsolutePath().normalize().getFileName().toString();
         MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
+        TokenizerDescription described = ModelTokenizer.describe(model);
         try (Backend backend = device.open(terminal);
-                Tokenizer tokenizer = ModelTokenizer.open(model);
+                Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend);
                 MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings)) {
             ChatModel chat = new ChatModel(
-                    llama, tokenizer, format, ModelChat.tokens(model), StopIds.of(checkpoint, tokenizer, Optional.of(format)));
+                    llama,
+                    tokenizer,
+                    format,
+                    ModelChat.tokens(described),
+                    StopIds.of(checkpoint, described, tokenizer, Optional.of(format)));
             try {
                 ask(chat, asked, settings, answers);
             } catch (NonFiniteLogitException e) {

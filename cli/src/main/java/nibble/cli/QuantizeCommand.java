@@ -115,6 +115,10 @@ final class QuantizeCommand implements Callable<Integer> {
     private void requireQuantizable(Checkpoint source, QuantizeOptions options) {
         Quantizer.requireFits(source.config(), source.configFile(), options.spec());
         ModelTokenizer.require(source.folder());
+        int rows = source.config().vocabularySize();
+        source.tokenizer()
+                .flatMap(tokenizer -> tokenizer.beyond(rows))
+                .ifPresent(beyond -> terminal.note("warning: " + source.folder() + ": " + beyond.words(rows)));
         if (!resume) {
             // The journal asks again, for exactly what an unfinished run still lacks.
             requireSpace(source, options);

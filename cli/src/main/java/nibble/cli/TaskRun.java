@@ -1,13 +1,11 @@
 package nibble.cli;
 
 import java.nio.file.Path;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Set;
 import java.util.function.BiConsumer;
 import nibble.convert.Checkpoint;
-import nibble.convert.GenerationConfig;
 import nibble.convert.LlamaConfig;
+import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.evaluation.EvaluationData;
@@ -43,8 +41,9 @@ record TaskRun(Terminal terminal, Backend backend, List<Task> tasks, EvaluationO
     }
 
     private EvaluationResult measure(Subject subject, BiConsumer<Llama, Tokenizer> then) {
+        TokenizerDescription described = ModelTokenizer.describe(subject.folder());
         try (Checkpoint checkpoint = OpenedModel.open(terminal, subject.folder());
-                Tokenizer tokenizer = ModelTokenizer.open(subject.folder());
+                Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend)) {
             if (subject.journal().entries() > 0) {
                 terminal.note("going on from " + subject.journal().entries() + " documents of an earlier run");
@@ -52,7 +51,7 @@ record TaskRun(Terminal terminal, Backend backend, List<Task> tasks, EvaluationO
             EvaluationResult result;
             try (Progress progress = new Progress(terminal, "tasks of " + subject.folder())) {
                 result = TaskEvaluation.run(
-                        evaluated(subject, checkpoint, tokenizer, llama), tasks, options, documents, subject.journal(),
+                        evaluated(subject, checkpoint, described, tokenizer, llama), tasks, options, documents, subject.journal(),
                         (fraction, done, all) -> progress.at(fraction, done + "/" + all + " documents"));
             }
             then.accept(llama, tokenizer);
@@ -103,16 +102,23 @@ record TaskRun(Terminal terminal, Backend backend, List<Task> tasks, EvaluationO
         }
     }
 
-    private EvaluatedModel evaluated(Subject subject, Checkpoint checkpoint, Tokenizer tokenizer, Llama llama) {
+    /** As lm-evaluation-harness has it, the tokenizer says what begins and ends a text, whether it puts it there or not. */
+    private EvaluatedModel evaluated(
+            Subject subject, Checkpoint checkpoint, TokenizerDescription described, Tokenizer tokenizer, Llama llama) {
         LlamaConfig config = checkpoint.config();
-        Set<Integer> stops = new HashSet<>(config.eosIds());
-        stops.addAll(GenerationConfig.of(checkpoint.folder()).eosIds());
         int[] leading = tokenizer.encode("", true);
-        if (options.bos() && leading.length != 1) {
-            throw new UsageException("--bos: the tokenizer of " + subject.name() + " has no BOS id");
+        if (options.bos() && leading.length == 0) {
+            throw new UsageException("--bos: the tokenizer of " + subject.name() + " puts no BOS in front of a text");
         }
-        int eos = config.eosIds().stream().findFirst().orElse(leading.length == 1 ? leading[0] : 0);
+        int first = leading.length > 0 ? leading[0] : -1;
+        int ofConfig = config.eosIds().stream().findFirst().orElse(Math.max(first, 0));
+        int eos = inModel(llama, described.id("eos_token"), ofConfig);
+        int bos = inModel(llama, described.id("bos_token"), first >= 0 ? first : eos);
         return new EvaluatedModel(
-                subject.name(), backend.description(), llama, tokenizer, leading.length == 1 ? leading[0] : eos, eos, stops);
+                subject.name(), backend.description(), llama, tokenizer, bos, eos, StopIds.of(checkpoint, described));
+    }
+
+    private static int inModel(Llama llama, int id, int otherwise) {
+        return id >= 0 && id < llama.vocabularySize() ? id : otherwise;
     }
 }

@@ -12,6 +12,9 @@ import nibble.datasets.Tokenizer;
 final class TextStream {
     private static final char REPLACEMENT = '\uFFFD';
 
+    /** No character has more tokens before the one that ends it, and none changes what a token further behind means. */
+    private static final int CONTEXT = 16;
+
     private final Tokenizer tokenizer;
     private final Terminal terminal;
     private final List<String> stops;
@@ -23,17 +26,25 @@ final class TextStream {
     private int pieceStart;
 
     private int printed;
+    private final int given;
     private boolean stopped;
 
-    /** @param stops texts that end the stream and are not printed */
-    TextStream(Tokenizer tokenizer, Terminal terminal, List<String> stops) {
+    /**
+     * @param stops texts that end the stream and are not printed
+     * @param before ids that the stream goes on from: what its first tokens mean depends on them
+     */
+    TextStream(Tokenizer tokenizer, Terminal terminal, List<String> stops, int[] before) {
         this.tokenizer = tokenizer;
         this.terminal = terminal;
         this.stops = stops;
+        count = Math.min(before.length, CONTEXT);
+        System.arraycopy(before, before.length - count, ids, 0, count);
+        printed = count;
+        given = count;
     }
 
     int tokens() {
-        return count;
+        return count - given;
     }
 
     /** What was printed. */
@@ -51,15 +62,21 @@ final class TextStream {
             ids = Arrays.copyOf(ids, 2 * count);
         }
         ids[count++] = id;
-        String before = tokenizer.decode(Arrays.copyOfRange(ids, pieceStart, printed));
-        String now = tokenizer.decode(Arrays.copyOfRange(ids, pieceStart, count));
-        if (now.length() > before.length() && now.charAt(now.length() - 1) != REPLACEMENT) {
-            held.append(now, before.length(), now.length());
+        String text = unprinted();
+        if (!text.isEmpty() && text.charAt(text.length() - 1) != REPLACEMENT) {
+            held.append(text);
             pieceStart = printed;
             printed = count;
             printWhatIsSure();
         }
         return !stopped;
+    }
+
+    /** What the tokens since the last printed one mean behind those before them. */
+    private String unprinted() {
+        String before = tokenizer.decode(Arrays.copyOfRange(ids, pieceStart, printed));
+        String now = tokenizer.decode(Arrays.copyOfRange(ids, pieceStart, count));
+        return now.length() > before.length() ? now.substring(before.length()) : "";
     }
 
     private void printWhatIsSure() {
@@ -88,8 +105,11 @@ final class TextStream {
         held.delete(0, sure);
     }
 
-    /** Prints what was held back in vain, and ends the line. */
+    /** Prints what was held back in vain, and ends the line. Bytes that came to no character are shown as the replacement one. */
     void end() {
+        if (!stopped) {
+            held.append(unprinted());
+        }
         print(held.toString());
         held.setLength(0);
         terminal.out().println();

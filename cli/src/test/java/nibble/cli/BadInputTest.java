@@ -95,8 +95,7 @@ class BadInputTest {
     @Test
     void a_tokenizer_that_cannot_be_read_here_is_no_hindrance_to_plain_rounding() throws IOException {
         removal("tokenizer.json").accept(model);
-        // As Meta's Llama 3 has it: tokens in base64.
-        Files.writeString(model.resolve("tokenizer.model"), "IQ== 0\nIg== 1\n");
+        Files.writeString(model.resolve("tokenizer.model"), "of another kind");
         Path out = folder.resolve("out");
 
         assertThat(terminal.run("quantize", model.toString(), out.toString(), "--method", "rtn")).isEqualTo(ExitCode.DONE);
@@ -104,7 +103,30 @@ class BadInputTest {
 
         TerminalCapture awq = new TerminalCapture();
         assertThat(awq.run("quantize", model.toString(), folder.resolve("other").toString())).isEqualTo(ExitCode.BAD_INPUT);
-        assertThat(awq.err()).contains("tokenizer.model alone is not read");
+        assertThat(awq.err()).contains("its tokenizer.model is neither SentencePiece's BPE nor tiktoken's list");
+    }
+
+    /** As many fine-tunes of Llama 2 have it; loaders accept it. */
+    @Test
+    void a_pad_token_without_a_row_of_the_embedding_is_warned_of_and_accepted() throws IOException {
+        Files.writeString(model.resolve("tokenizer_config.json"), """
+                {"add_bos_token": true, "bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "LlamaTokenizer", "pad_token": "<pad>",
+                 "added_tokens_decoder": {"4096": {"content": "<pad>", "special": true}}}""");
+        String words = "the tokenizer has <pad> beyond the 4096 rows of the embedding";
+        assertThat(terminal.run("verify", model.toString())).as(terminal.out()).isEqualTo(ExitCode.DONE);
+        assertThat(terminal.out()).contains("warning [tokenizer]", words);
+
+        TerminalCapture gguf = new TerminalCapture();
+        assertThat(gguf.run("convert", model.toString(), folder.resolve("gguf").toString(), "--to", "gguf", "--type", "Q8_0"))
+                .as(gguf.err())
+                .isEqualTo(ExitCode.DONE);
+        assertThat(gguf.out() + gguf.err()).contains(words);
+
+        TerminalCapture quantize = new TerminalCapture();
+        assertThat(quantize.run("quantize", model.toString(), folder.resolve("out").toString(), "--method", "rtn"))
+                .as(quantize.err())
+                .isEqualTo(ExitCode.DONE);
+        assertThat(quantize.err()).contains("warning", words);
     }
 
     @Test

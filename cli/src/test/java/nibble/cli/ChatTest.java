@@ -54,6 +54,50 @@ class ChatTest {
         return terminal.out();
     }
 
+    /** transformers 5.17 decodes prompt and continuation to "The city of the city, the". */
+    @Test
+    void what_continues_a_prompt_begins_with_its_space() {
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run("generate", MODEL.toString(), "--prompt", "The city of", "--max-new-tokens", "2"))
+                .as(terminal.err())
+                .isEqualTo(ExitCode.DONE);
+        assertThat(terminal.out()).startsWith(" the city");
+        assertThat(terminal.err()).contains("2 tokens");
+    }
+
+    @Test
+    void tokens_mean_what_they_mean_behind_those_before_them_bytes_of_characters_too() {
+        try (Tokenizer tokenizer = Tokenizers.open(MODEL)) {
+            int[] ids = tokenizer.encode("The city of 🦙 and é", true);
+            for (int given = 1; given < ids.length; given++) {
+                int[] before = java.util.Arrays.copyOf(ids, given);
+                TextStream stream = new TextStream(tokenizer, terminal(new StringWriter()), List.of(), before);
+                for (int id : java.util.Arrays.copyOfRange(ids, given, ids.length)) {
+                    stream.add(id);
+                }
+                stream.end();
+                String prompt = tokenizer.decode(before);
+                if (!prompt.endsWith("\uFFFD")) {
+                    assertThat(prompt + stream.text()).isEqualTo("The city of 🦙 and é");
+                }
+                assertThat(stream.tokens()).isEqualTo(ids.length - given);
+            }
+        }
+    }
+
+    @Test
+    void a_character_that_is_cut_off_is_shown_as_the_replacement_one() {
+        try (Tokenizer tokenizer = Tokenizers.open(MODEL)) {
+            int[] ids = tokenizer.encode("a 🦙", false);
+            TextStream stream = new TextStream(tokenizer, terminal(new StringWriter()), List.of(), new int[0]);
+            for (int id : java.util.Arrays.copyOf(ids, ids.length - 1)) {
+                stream.add(id);
+            }
+            stream.end();
+            assertThat(stream.text()).startsWith("a ").endsWith("\uFFFD");
+        }
+    }
+
     @Test
     void options_that_contradict_are_wrong_usage() {
         for (String[] more : List.of(
@@ -77,11 +121,14 @@ class ChatTest {
         }
     }
 
+    private static Terminal terminal(StringWriter out) {
+        return new Terminal(
+                new PrintWriter(out), new PrintWriter(new StringWriter()), false, new java.io.BufferedReader(java.io.Reader.nullReader()), Map.of());
+    }
+
     private static String streamed(Tokenizer tokenizer, String text, String stop) {
         StringWriter out = new StringWriter();
-        Terminal terminal = new Terminal(
-                new PrintWriter(out), new PrintWriter(new StringWriter()), false, new java.io.BufferedReader(java.io.Reader.nullReader()), Map.of());
-        TextStream stream = new TextStream(tokenizer, terminal, List.of(stop));
+        TextStream stream = new TextStream(tokenizer, terminal(out), List.of(stop), new int[0]);
         boolean goesOn = true;
         for (int id : tokenizer.encode(text, false)) {
             goesOn = goesOn && stream.add(id);

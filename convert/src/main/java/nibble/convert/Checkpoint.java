@@ -4,15 +4,18 @@ import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
+import java.util.function.Supplier;
 import nibble.convert.LinearTensor.Role;
+import nibble.convert.chat.ChatTemplates;
 import nibble.convert.gguf.GgufCheckpoint;
+import nibble.convert.vocabulary.TokenizerDescription;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A Llama checkpoint in a folder: config.json, tokenizer and other side files, and weights in safetensors or PyTorch files
@@ -23,22 +26,23 @@ import nibble.convert.gguf.GgufCheckpoint;
 public final class Checkpoint implements AutoCloseable {
     /** Beginnings of the names of files that belong to the model whatever its weights' format, in lower case. */
     private static final List<String> SIDE_FILES = List.of(
-            "tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "generation_config", "chat_template",
+            "tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "tekken", "generation_config", "chat_template",
             "license", "licence", "copying", "notice", "use_policy", "acceptable_use", "responsible");
 
     private final Path folder;
     private final LlamaConfig config;
     private final Arena arena;
     private final Map<String, StoredTensor> tensors;
-    private final SequencedMap<String, byte[]> madeFiles;
+    private final Supplier<Optional<TokenizerDescription>> tokenizer;
     private final List<Finding> remarks;
+    private @Nullable Optional<TokenizerDescription> foundTokenizer;
 
     private Checkpoint(Path folder, Arena arena, Contents contents) {
         this.folder = folder;
         this.config = contents.config();
         this.arena = arena;
         this.tensors = contents.tensors();
-        this.madeFiles = contents.madeFiles();
+        this.tokenizer = contents.tokenizer();
         this.remarks = List.copyOf(contents.remarks());
     }
 
@@ -78,7 +82,9 @@ public final class Checkpoint implements AutoCloseable {
             LlamaConfig meant = TiedHead.config(
                     folder, withLegacyQuantization(folder, config, tensors), tensors, remarks::add);
             AdapterFolder.remark(folder, FolderNames.of(folder), remarks::add);
-            return checked(new Contents(meant, tensors, SideTokenizer.of(folder), remarks), folder, configJson, arena);
+            Contents contents =
+                    new Contents(meant, tensors, () -> TokenizerDescription.ofFolder(folder), remarks);
+            return checked(contents, folder, configJson, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
@@ -95,19 +101,19 @@ public final class Checkpoint implements AutoCloseable {
     public static Checkpoint inMemory(Path name, LlamaConfig config, List<TensorView> tensors, Arena arena) {
         SequencedMap<String, StoredTensor> stored = new LinkedHashMap<>();
         tensors.forEach(tensor -> stored.put(tensor.name(), StoredTensor.inPlace(tensor, name)));
-        return new Checkpoint(name, arena, new Contents(config, stored, new LinkedHashMap<>(), List.of()));
+        return new Checkpoint(name, arena, new Contents(config, stored, Optional::empty, List.of()));
     }
 
     /**
      * What was opened holds.
      *
-     * @param madeFiles side files that lie in no file of their own, by name
+     * @param tokenizer finds out what its tokenizer means
      * @param remarks what was read otherwise than the files say
      */
     record Contents(
             LlamaConfig config,
             SequencedMap<String, StoredTensor> tensors,
-            SequencedMap<String, byte[]> madeFiles,
+            Supplier<Optional<TokenizerDescription>> tokenizer,
             List<Finding> remarks) {}
 
     private static Checkpoint openGguf(Path file) {
@@ -115,7 +121,7 @@ public final class Checkpoint implements AutoCloseable {
         try {
             GgufCheckpoint gguf = new GgufCheckpoint(file, arena);
             LlamaConfig config = LlamaConfig.of(file, gguf.configJson());
-            return checked(new Contents(config, gguf.tensors(), gguf.tokenizerFiles(), List.of()), file, file, arena);
+            return checked(new Contents(config, gguf.tensors(), gguf::tokenizer, List.of()), file, file, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
@@ -226,7 +232,7 @@ public final class Checkpoint implements AutoCloseable {
 
     /**
      * Files that a converted model carries over byte-identical, sorted by name: tokenizer, generation config, chat template,
-     * licence and notices. Not among them: weights, their index, config.json, README.md.
+     * licence and notices; last the named chat templates in a folder of their own. {@link SideFiles} copies them. Not among them: weights, their index, config.json, README.md.
      */
     public List<Path> sideFiles() {
         return sideFiles(folder);
@@ -244,7 +250,23 @@ public final class Checkpoint implements AutoCloseable {
                 found.add(folder.resolve(name));
             }
         }
+        found.addAll(ChatTemplates.additional(folder));
         return List.copyOf(found);
+    }
+
+    /**
+     * What the tokenizer means, found out when it is first asked for.
+     *
+     * @return nothing where there is none, or none of a kind that is read here
+     * @throws BadCheckpointException if its files or metadata are damaged
+     */
+    public synchronized Optional<TokenizerDescription> tokenizer() {
+        Optional<TokenizerDescription> found = foundTokenizer;
+        if (found == null) {
+            found = tokenizer.get();
+            foundTokenizer = found;
+        }
+        return found;
     }
 
     /**
@@ -252,7 +274,7 @@ public final class Checkpoint implements AutoCloseable {
      * tokenizer.model or a GGUF file's metadata.
      */
     public SequencedMap<String, byte[]> madeFiles() {
-        return Collections.unmodifiableSequencedMap(madeFiles);
+        return tokenizer().map(TokenizerDescription::madeFiles).orElseGet(LinkedHashMap::new);
     }
 
     /** Unmaps the tensors; every {@link TensorView} of this checkpoint is dead afterwards. */

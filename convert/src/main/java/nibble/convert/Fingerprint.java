@@ -35,7 +35,7 @@ public record Fingerprint(Map<String, String> values) {
         try {
             for (Path next : whole) {
                 file = next;
-                values.put(next.getFileName().toString(), Files.size(next) + " bytes, sha256 " + Sha256.of(next));
+                values.put(SideFiles.name(source.folder(), next), Files.size(next) + " bytes, sha256 " + Sha256.of(next));
             }
             for (Path next : source.weightFiles()) {
                 file = next;

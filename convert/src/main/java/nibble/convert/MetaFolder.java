@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.convert.torch.MetaCheckpoint;
+import nibble.convert.vocabulary.TokenizerDescription;
 
 /** A folder as Meta publishes it: params.json, consolidated.00.pth and further parts, tokenizer.model. */
 final class MetaFolder {
@@ -24,7 +25,11 @@ final class MetaFolder {
         }
         Path params = folder.resolve(PARAMS);
         MetaCheckpoint checkpoint = new MetaCheckpoint(folder, StrictJson.readObject(params), files, arena);
-        return new Checkpoint.Contents(LlamaConfig.of(params, checkpoint.configJson()), checkpoint.tensors(), SideTokenizer.of(folder), List.of());
+        return new Checkpoint.Contents(
+                LlamaConfig.of(params, checkpoint.configJson()),
+                checkpoint.tensors(),
+                () -> TokenizerDescription.ofFolder(folder),
+                List.of());
     }
 
     private static Path part(Path folder, int index) {

@@ -2,19 +2,24 @@ package nibble.convert;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
+import nibble.convert.chat.ChatTemplates;
+import nibble.convert.vocabulary.TokenizerDescription;
+import nibble.jinja.JinjaException;
+import nibble.jinja.Template;
 import org.jspecify.annotations.Nullable;
 
 /** What lies beside the weights: config files that must agree, tokenizer, chat template, generation config. */
 final class SideFileChecks {
     private static final String TOKENIZER = "tokenizer";
     private static final String GENERATION = "generation-config";
+    private static final String CHAT_TEMPLATE = "chat-template";
 
     /** What other programs leave behind when they are stopped while writing. */
     private static final Pattern UNFINISHED = Pattern.compile(".*(\\.tmp|\\.part|\\.partial.*|\\.incomplete|\\.crdownload)");
@@ -60,45 +65,73 @@ final class SideFileChecks {
     }
 
     private void tokenizer(@Nullable ObjectNode config) {
-        if (!names.contains("tokenizer.json") && !names.contains("tokenizer.model")) {
-            findings.accept(Finding.error(
-                    TOKENIZER, folder + ": neither tokenizer.json nor tokenizer.model; copy the original model's"));
-        }
         ObjectNode settings = json("tokenizer_config.json", TOKENIZER);
         if (!names.contains("tokenizer_config.json")) {
             findings.accept(Finding.warning(
                     TOKENIZER, folder + ": no tokenizer_config.json, so loaders guess the tokenizer's class and special"
                             + " tokens; copy the original model's"));
         }
-        ObjectNode fast = json("tokenizer.json", TOKENIZER);
-        if (fast != null && config != null && config.path("vocab_size").isInt()) {
-            long largest = largestId(fast);
-            if (largest >= config.path("vocab_size").intValue()) {
-                findings.accept(Finding.error(
-                        TOKENIZER, folder.resolve("tokenizer.json") + ": its largest id is " + largest
-                                + ", config.json's vocab_size is " + config.path("vocab_size")
-                                + "; the tokenizer is another model's, copy the original one"));
-            }
+        // A tokenizer_config.json that is no JSON was said already.
+        if (settings != null || !names.contains("tokenizer_config.json")) {
+            vocabulary(config);
         }
-        boolean template = settings != null && settings.hasNonNull("chat_template")
-                || Files.exists(folder.resolve("chat_template.jinja"))
-                || Files.exists(folder.resolve("chat_template.json"));
-        if (!template) {
+        if (settings != null || !names.contains("tokenizer_config.json")) {
+            chatTemplates();
+        }
+    }
+
+    private void chatTemplates() {
+        ChatTemplates templates;
+        try {
+            templates = ChatTemplates.of(folder, Map.of());
+        } catch (BadCheckpointException e) {
+            findings.accept(Finding.of(CHAT_TEMPLATE, e));
+            return;
+        }
+        templates.sources().forEach((name, source) -> {
+            try {
+                Template.chat(source);
+            } catch (JinjaException e) {
+                // What only this implementation leaves out, others render.
+                if (e.reason() == JinjaException.Reason.SYNTAX) {
+                    findings.accept(Finding.warning(CHAT_TEMPLATE, folder + ": the chat template \"" + name
+                            + "\" is none, so no server renders it: " + e.getMessage() + "; copy the original model's"));
+                }
+            }
+        });
+        if (templates.isEmpty()) {
             findings.accept(Finding.warning(
-                    "chat-template", folder + ": no chat template (tokenizer_config.json's chat_template or"
+                    CHAT_TEMPLATE, folder + ": no chat template (tokenizer_config.json's chat_template or"
                             + " chat_template.jinja), so chat servers refuse or guess; add one if the model is made for chat"));
         }
     }
 
-    private static long largestId(ObjectNode tokenizer) {
-        long largest = -1;
-        for (JsonNode id : tokenizer.path("model").path("vocab")) {
-            largest = Math.max(largest, id.isInt() ? id.longValue() : -1);
+    private void vocabulary(@Nullable ObjectNode config) {
+        try {
+            Optional<TokenizerDescription> found = TokenizerDescription.ofFolder(folder);
+            if (found.isEmpty() && !names.contains("tokenizer.model")) {
+                findings.accept(Finding.error(
+                        TOKENIZER, folder + ": neither tokenizer.json nor tokenizer.model, tekken.json, or vocab.json and"
+                                + " merges.txt; copy the original model's"));
+            }
+            if (config != null && config.path("vocab_size").isInt()) {
+                int rows = config.path("vocab_size").intValue();
+                found.flatMap(tokenizer -> tokenizer.beyond(rows)).ifPresent(beyond -> beyond(beyond, rows));
+            }
+        } catch (BadCheckpointException e) {
+            findings.accept(Finding.of(TOKENIZER, e));
         }
-        for (JsonNode token : tokenizer.path("added_tokens")) {
-            largest = Math.max(largest, token.path("id").asLong(-1));
-        }
-        return largest;
+    }
+
+    /** Loaders take added tokens that have no row of the embedding, as a pad token of a fine-tune; pieces of another model they do not. */
+    private void beyond(TokenizerDescription.Beyond beyond, int rows) {
+        findings.accept(
+                beyond.vocabulary()
+                        ? Finding.error(
+                                TOKENIZER, folder + ": the tokenizer's largest id is " + beyond.largest()
+                                        + ", config.json's vocab_size is " + rows
+                                        + "; the tokenizer is another model's, copy the original one")
+                        : Finding.warning(TOKENIZER, folder + ": " + beyond.words(rows)));
     }
 
     private void generation(@Nullable ObjectNode config) {

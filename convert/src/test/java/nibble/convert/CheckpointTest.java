@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -75,8 +76,14 @@ class CheckpointTest {
             Files.writeString(folder.resolve(name), name);
         }
         Files.createDirectory(folder.resolve("tokenizer_folder"));
+        Files.createDirectory(folder.resolve("additional_chat_templates"));
+        Files.writeString(folder.resolve("additional_chat_templates/other.txt"), "o");
+        Path named = Files.writeString(folder.resolve("additional_chat_templates/rag.jinja"), "r");
         try (Checkpoint checkpoint = Checkpoint.open(folder)) {
-            assertThat(checkpoint.sideFiles()).containsExactlyElementsOf(carried.stream().map(folder::resolve).toList());
+            assertThat(checkpoint.sideFiles())
+                    .containsExactlyElementsOf(Stream.concat(carried.stream().map(folder::resolve), Stream.of(named)).toList());
+            assertThat(SideFiles.name(folder, named)).isEqualTo("additional_chat_templates/rag.jinja");
+            assertThat(SideFiles.name(folder, folder.resolve("tokenizer.json"))).isEqualTo("tokenizer.json");
         }
     }
 

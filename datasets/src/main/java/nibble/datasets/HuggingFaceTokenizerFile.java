@@ -7,12 +7,11 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
@@ -30,33 +29,29 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
     }
 
     private final HuggingFaceTokenizer tokenizer;
-    private final OptionalInt bosId;
+    private final int[] leading;
     private final int vocabularySize;
     // Encoding may run on many threads; closing must wait for them, since it frees native memory.
     private final ReadWriteLock lock = new ReentrantReadWriteLock();
 
-    private HuggingFaceTokenizerFile(HuggingFaceTokenizer tokenizer, OptionalInt bosId, int vocabularySize) {
+    private HuggingFaceTokenizerFile(HuggingFaceTokenizer tokenizer, int[] leading, int vocabularySize) {
         this.tokenizer = tokenizer;
-        this.bosId = bosId;
+        this.leading = leading;
         this.vocabularySize = vocabularySize;
     }
 
-    static Tokenizer open(Path file, Optional<String> configuredBos) {
-        try {
-            return open(file, Files.readAllBytes(file), configuredBos);
-        } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + e.getMessage(), e);
-        }
-    }
-
     /** @param file where the JSON comes from, for messages */
-    static Tokenizer open(Path file, byte[] json, Optional<String> configuredBos) {
+    static Tokenizer open(Path file, byte[] json, Optional<List<Integer>> leading) {
         try {
+            NativeRules.check(json);
             int vocabularySize = vocabularySize(json);
             // Without these options DJL cuts every text at 512 ids.
             HuggingFaceTokenizer tokenizer = HuggingFaceTokenizer.newInstance(
                     new ByteArrayInputStream(json), Map.of("truncation", "false", "padding", "false"));
-            return new HuggingFaceTokenizerFile(tokenizer, bosId(tokenizer, configuredBos), vocabularySize);
+            return new HuggingFaceTokenizerFile(
+                    tokenizer,
+                    leading.map(ids -> ids.stream().mapToInt(Integer::intValue).toArray()).orElseGet(() -> leading(tokenizer)),
+                    vocabularySize);
         } catch (IOException e) {
             throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + e.getMessage(), e);
         } catch (EngineException | LinkageError e) {
@@ -81,11 +76,9 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
         } finally {
             lock.readLock().unlock();
         }
-        int lead = bos && bosId.isPresent() ? 1 : 0;
+        int lead = bos ? leading.length : 0;
         int[] result = new int[lead + ids.length];
-        if (lead == 1) {
-            result[0] = bosId.getAsInt();
-        }
+        System.arraycopy(leading, 0, result, 0, lead);
         for (int i = 0; i < ids.length; i++) {
             result[lead + i] = (int) ids[i];
         }
@@ -122,22 +115,16 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
         return tokenizer.encode(text, specialTokens, false).getIds();
     }
 
-    /** What the post-processor puts before a text; else the configured token, if it is one id. */
-    private static OptionalInt bosId(HuggingFaceTokenizer tokenizer, Optional<String> configured) {
+    /** What the post-processor puts before a text. */
+    private static int[] leading(HuggingFaceTokenizer tokenizer) {
         long[] plain = ids(tokenizer, "a", false);
         long[] processed = ids(tokenizer, "a", true);
-        boolean leads = processed.length > plain.length
-                && Arrays.equals(processed, 1, 1 + plain.length, plain, 0, plain.length);
-        if (leads) {
-            return OptionalInt.of((int) processed[0]);
-        }
-        if (configured.isPresent()) {
-            long[] ids = ids(tokenizer, configured.get(), false);
-            if (ids.length == 1) {
-                return OptionalInt.of((int) ids[0]);
+        for (int at = 0; plain.length > 0 && at + plain.length <= processed.length; at++) {
+            if (Arrays.equals(processed, at, at + plain.length, plain, 0, plain.length)) {
+                return Arrays.stream(processed).limit(at).mapToInt(id -> (int) id).toArray();
             }
         }
-        return OptionalInt.empty();
+        return new int[0];
     }
 
     /** One more than the largest id in the model's vocabulary and the added tokens. */

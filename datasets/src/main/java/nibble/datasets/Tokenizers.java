@@ -1,84 +1,58 @@
 package nibble.datasets;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 
-/** Opens the tokenizer of a checkpoint folder. */
+/** Opens a tokenizer that is written as a tokenizer.json. */
 public final class Tokenizers {
-    private static final ObjectMapper JSON = new ObjectMapper();
-
     private Tokenizers() {}
 
     /**
-     * The tokenizer in {@code tokenizer.json}. Its BOS id is the one its own post-processor puts in front; where that
-     * puts none, {@code bos_token} of {@code tokenizer_config.json} unless {@code add_bos_token} is false.
+     * The tokenizer in {@code tokenizer.json}. What leads a text is what its own post-processor puts in front.
      *
-     * @param folder a checkpoint folder
+     * @param folder a folder whose tokenizer.json says all there is to say
      * @throws BadDatasetException if {@code tokenizer.json} is missing or not a tokenizer
      */
     public static Tokenizer open(Path folder) {
         Path file = folder.resolve("tokenizer.json");
         if (!Files.isRegularFile(file)) {
-            String hint = Files.exists(folder.resolve("tokenizer.model"))
-                    ? "; tokenizer.model alone is not read, make a tokenizer.json of it (transformers writes one on"
-                            + " save_pretrained)"
-                    : "; copy it from the model's repository";
-            throw new BadDatasetException(folder + ": no tokenizer, looked for tokenizer.json" + hint);
+            throw missing(folder);
         }
-        return HuggingFaceTokenizerFile.open(file, bosToken(folder.resolve("tokenizer_config.json")));
-    }
-
-    /**
-     * As {@link #open} of files that are in memory.
-     *
-     * @param source where they come from, for messages
-     * @param tokenizerConfig content of tokenizer_config.json, or no bytes
-     */
-    public static Tokenizer of(Path source, byte[] tokenizerJson, byte[] tokenizerConfig) {
         try {
-            return HuggingFaceTokenizerFile.open(
-                    source,
-                    tokenizerJson,
-                    tokenizerConfig.length == 0 ? Optional.empty() : bosToken(JSON.readTree(tokenizerConfig)));
+            return of(file, Files.readAllBytes(file));
         } catch (IOException e) {
-            throw new BadDatasetException(source + ": its tokenizer's config is no JSON: " + e.getMessage(), e);
+            throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + e.getMessage(), e);
         }
     }
 
     /**
-     * Checks that a folder has a tokenizer for whoever loads the model, be it one that is not read here.
+     * As {@link #open} of a tokenizer.json that is in memory.
      *
-     * @throws BadDatasetException if it has neither {@code tokenizer.json} nor {@code tokenizer.model}
+     * @param source where it comes from, for messages
      */
-    public static void require(Path folder) {
-        if (!Files.isRegularFile(folder.resolve("tokenizer.json")) && !Files.isRegularFile(folder.resolve("tokenizer.model"))) {
-            throw new BadDatasetException(folder
-                    + ": no tokenizer, looked for tokenizer.json and tokenizer.model; copy it from the model's repository");
-        }
+    public static Tokenizer of(Path source, byte[] tokenizerJson) {
+        return HuggingFaceTokenizerFile.open(source, tokenizerJson, Optional.empty());
     }
 
-    private static Optional<String> bosToken(Path config) {
-        if (!Files.isRegularFile(config)) {
-            return Optional.empty();
-        }
-        try {
-            return bosToken(JSON.readTree(config.toFile()));
-        } catch (IOException e) {
-            throw new BadDatasetException(config + ": cannot be read as JSON: " + e.getMessage(), e);
-        }
+    /**
+     * As the other one, of a tokenizer.json whose post-processor is known already.
+     *
+     * @param leading what it puts in front of a text
+     */
+    public static Tokenizer of(Path source, byte[] tokenizerJson, List<Integer> leading) {
+        return HuggingFaceTokenizerFile.open(source, tokenizerJson, Optional.of(leading));
     }
 
-    /** The literal BOS token of a tokenizer_config.json that does not forbid it. */
-    private static Optional<String> bosToken(JsonNode root) {
-        if (!root.path("add_bos_token").asBoolean(true)) {
-            return Optional.empty();
-        }
-        JsonNode token = root.path("bos_token");
-        String text = token.isObject() ? token.path("content").asText("") : token.asText("");
-        return token.isNull() || text.isEmpty() ? Optional.empty() : Optional.of(text);
+    /** What to say of a folder that has no tokenizer that is read. */
+    public static BadDatasetException missing(Path folder) {
+        String hint = Files.exists(folder.resolve("tokenizer.model"))
+                ? "; its tokenizer.model is neither SentencePiece's BPE nor tiktoken's list, make a tokenizer.json of it"
+                        + " (transformers writes one on save_pretrained)"
+                : "; copy it from the model's repository";
+        return new BadDatasetException(folder
+                + ": no tokenizer, looked for tokenizer.json, tekken.json, tokenizer.model, vocab.json with merges.txt" + hint);
     }
 }

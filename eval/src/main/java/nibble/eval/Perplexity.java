@@ -40,7 +40,7 @@ public final class Perplexity {
             OptionalInt maxWindows,
             PerplexityProgress progress) {
         checkContext(model, context);
-        boolean bos = tokenizer.encode("", true).length == 1;
+        boolean bos = tokenizer.encode("", true).length > 0;
         int[] ids = tokenizer.encode(text.text(), true);
         return gptq(model, ids, context, maxWindows, progress).of(text, bos);
     }

@@ -83,14 +83,14 @@ final class LayoutFilters {
 
     private static Object wordwrap(Object value, Arguments arguments) {
         Arguments.Bound bound = arguments.bind("wordwrap", "width?", "break_long_words?", "wrapstring?", "break_on_hyphens?");
-        int width = bound.integer("width", 79);
         Object between = bound.get("wrapstring", None.NONE) == None.NONE ? "\n" : bound.text("wrapstring");
-        if (width <= 0) {
-            throw new PythonException(PythonException.Kind.VALUE, "invalid width " + width + " (must be > 0)");
-        }
         Object lines = TextFilters.method(value, "splitlines", Arguments.NONE);
         List<String> out = new ArrayList<>();
         for (Object line : Values.list(lines)) {
+            int width = bound.integer("width", 79);
+            if (width <= 0) {
+                throw new PythonException(PythonException.Kind.VALUE, "invalid width " + width + " (must be > 0)");
+            }
             List<String> wrapped = new WordWrap(
                             width, bound.truth("break_long_words", true), bound.truth("break_on_hyphens", true))
                     .lines(line.toString());

@@ -8,17 +8,18 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.SequencedMap;
 import nibble.convert.Checkpoint;
 import nibble.convert.LinearModule;
 import nibble.convert.OutputException;
 import nibble.convert.QuantizedFormat;
 import nibble.convert.Sha256;
 import nibble.convert.ShardedWriter;
+import nibble.convert.SideFiles;
 import nibble.convert.TensorSpec;
 
 /**
@@ -31,6 +32,7 @@ public final class AwqCheckpointWriter implements AutoCloseable {
     private final Path folder;
     private final AwqCheckpointPlan plan;
     private final ShardedWriter shards;
+    private final SequencedMap<String, byte[]> madeFiles;
 
     /**
      * @param source gives the tensors that stay fp16 and the side files
@@ -45,6 +47,7 @@ public final class AwqCheckpointWriter implements AutoCloseable {
         this.folder = folder;
         this.plan = plan;
         this.shards = shards;
+        this.madeFiles = source.madeFiles();
     }
 
     /** A writer that takes over what an earlier one of the same plan left, and leaves its own; see {@link ShardedWriter#keeping}. */
@@ -125,11 +128,10 @@ public final class AwqCheckpointWriter implements AutoCloseable {
                 force(file, beside.getValue());
             }
             for (Path side : source.sideFiles()) {
-                file = folder.resolve(side.getFileName());
-                // An earlier run may have come this far.
-                Files.copy(side, file, StandardCopyOption.REPLACE_EXISTING);
+                file = folder.resolve(SideFiles.name(source.folder(), side));
+                SideFiles.copy(side, file);
             }
-            for (var made : source.madeFiles().entrySet()) {
+            for (var made : madeFiles.entrySet()) {
                 file = folder.resolve(made.getKey());
                 Files.write(file, made.getValue());
             }

@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -14,6 +13,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.DoubleConsumer;
+import java.util.SequencedMap;
 import java.util.stream.Stream;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
@@ -25,6 +25,7 @@ import nibble.convert.OutputException;
 import nibble.convert.QuantizationConfig;
 import nibble.convert.QuantizedFormat;
 import nibble.convert.ShardPlan;
+import nibble.convert.SideFiles;
 import nibble.convert.StoredTensor;
 import nibble.convert.TensorSpec;
 import nibble.convert.TensorView;
@@ -82,6 +83,8 @@ public final class CheckpointConverter {
     private ConversionReport run(ConversionOptions options) {
         long start = System.nanoTime();
         List<Item> items = items();
+        // Found out before anything is written, since its files may be damaged.
+        SequencedMap<String, byte[]> madeFiles = source.madeFiles();
         ShardPlan plan = ShardPlan.of(specs, options.maxShardBytes());
         Map<String, String> texts = texts(specs);
         Map<String, String> decisive = new LinkedHashMap<>();
@@ -90,7 +93,7 @@ public final class CheckpointConverter {
         List<ConversionReport.Underflow> underflows = ConversionRun.run(
                 source,
                 Fingerprint.of(decisive, source),
-                new ConversionRun.Output(plan.files(), plan.indexBytes(), folder -> writeTexts(folder, texts)),
+                new ConversionRun.Output(plan.files(), plan.indexBytes(), folder -> writeTexts(folder, texts, madeFiles)),
                 items,
                 options);
         return new ConversionReport(
@@ -246,7 +249,7 @@ public final class CheckpointConverter {
         return texts;
     }
 
-    private void writeTexts(Path folder, Map<String, String> texts) {
+    private void writeTexts(Path folder, Map<String, String> texts, SequencedMap<String, byte[]> madeFiles) {
         Path file = folder;
         try {
             for (Map.Entry<String, String> text : texts.entrySet()) {
@@ -254,10 +257,10 @@ public final class CheckpointConverter {
                 Files.writeString(file, text.getValue());
             }
             for (Path side : source.sideFiles()) {
-                file = folder.resolve(side.getFileName());
-                Files.copy(side, file, StandardCopyOption.REPLACE_EXISTING);
+                file = folder.resolve(SideFiles.name(source.folder(), side));
+                SideFiles.copy(side, file);
             }
-            for (Map.Entry<String, byte[]> made : source.madeFiles().entrySet()) {
+            for (Map.Entry<String, byte[]> made : madeFiles.entrySet()) {
                 file = folder.resolve(made.getKey());
                 Files.write(file, made.getValue());
             }
@@ -269,7 +272,7 @@ public final class CheckpointConverter {
     private static long bytesOf(Path folder) {
         try (Stream<Path> files = Files.list(folder)) {
             long bytes = 0;
-            for (Path file : files.toList()) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
                 bytes += Files.size(file);
             }
             return bytes;

@@ -37,15 +37,17 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
     /** Where transformers keeps the default template. */
     public static final String FILE = "chat_template.jinja";
 
-    public static final ChatTemplates NONE = new ChatTemplates(new LinkedHashMap<>());
+    /** The key of GGUF's metadata for the default template; named ones have a dot and their name behind it. */
+    public static final String GGUF_KEY = "tokenizer.chat_template";
+
+    /** Largest number of templates that are looked at. */
+    public static final int MAX_TEMPLATES = 100;
 
     private static final String KEY = "chat_template";
     private static final String SUFFIX = ".jinja";
 
-    /** Largest file and largest number of templates that are looked at. */
+    /** Largest file that is looked at. */
     private static final long MAX_BYTES = 16 << 20;
-
-    private static final int MAX_TEMPLATES = 100;
 
     private static final ObjectMapper JSON = new ObjectMapper();
 

@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -23,6 +24,7 @@ import nibble.convert.LlamaLinear;
 import nibble.convert.StoredTensor;
 import nibble.convert.TensorNames;
 import nibble.convert.TensorSpec;
+import nibble.convert.vocabulary.TokenizerDescription;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -270,8 +272,8 @@ public final class GgufCheckpoint {
         };
     }
 
-    /** The tokenizer that the metadata holds, as Hugging Face's files: tokenizer.json and tokenizer_config.json. */
-    public SequencedMap<String, byte[]> tokenizerFiles() {
-        return GgufTokenizer.files(metadata);
+    /** The tokenizer that the metadata holds, if it is of a kind that is read here. */
+    public Optional<TokenizerDescription> tokenizer() {
+        return GgufTokenizer.describe(metadata);
     }
 }

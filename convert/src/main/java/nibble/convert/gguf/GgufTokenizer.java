@@ -1,54 +1,73 @@
 package nibble.convert.gguf;
 
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
 import java.util.SequencedMap;
 import nibble.convert.BadCheckpointException;
-import nibble.convert.vocabulary.ByteLevelJson;
+import nibble.convert.chat.ChatTemplates;
 import nibble.convert.vocabulary.Piece;
-import nibble.convert.vocabulary.SentencePieceJson;
+import nibble.convert.vocabulary.TokenizerDescription;
+import nibble.convert.vocabulary.Vocabulary;
 
-/** The tokenizer in a GGUF file's metadata, as tokenizer.json and tokenizer_config.json. */
+/** The tokenizer in a GGUF file's metadata. What it does not say is as llama.cpp assumes it. */
 final class GgufTokenizer {
+    private static final String KEY = "tokenizer.ggml.";
+
     private GgufTokenizer() {}
 
-    static SequencedMap<String, byte[]> files(GgufMetadata metadata) {
-        SequencedMap<String, byte[]> files = new LinkedHashMap<>();
-        String model = metadata.text("tokenizer.ggml.model").orElse("none");
+    /** Nothing where there is none, or one of a kind that is not read: the weights are of use without it. */
+    static Optional<TokenizerDescription> describe(GgufMetadata metadata) {
+        String model = metadata.text(KEY + "model").orElse("none");
         List<Piece> pieces = pieces(metadata);
-        boolean sentencePiece = model.equals("llama");
-        if (pieces.isEmpty() || !sentencePiece && !model.equals("gpt2")) {
-            // The weights are of use without it; who needs text says what is missing.
-            return files;
+        boolean sentencePiece = model.equals(Vocabulary.SENTENCE_PIECE);
+        if (pieces.isEmpty() || !sentencePiece && !model.equals(Vocabulary.BYTE_LEVEL)) {
+            return Optional.empty();
         }
-        // Defaults of llama.cpp: SentencePiece vocabularies add a BOS and a space in front, the others neither.
-        int bos = id(metadata, "tokenizer.ggml.bos_token_id", pieces.size());
-        boolean addBos = bos >= 0 && metadata.flag("tokenizer.ggml.add_bos_token").orElse(sentencePiece);
-        ObjectNode json;
-        if (sentencePiece) {
-            boolean space = metadata.flag("tokenizer.ggml.add_space_prefix").orElse(true);
-            json = SentencePieceJson.of(pieces, addBos ? bos : -1, space);
-        } else {
-            String split = metadata.text("tokenizer.ggml.pre").orElse("default");
-            List<String> merges = metadata.list("tokenizer.ggml.merges", String.class);
-            json = ByteLevelJson.of(pieces, merges, split, addBos ? bos : -1)
-                    .orElseThrow(() -> new BadCheckpointException(
-                            metadata.file(), "tokenizer.ggml.pre \"" + split + "\" is not supported; supported: "
-                                    + ByteLevelJson.splits()));
+        String split = metadata.text(KEY + "pre").orElse("default");
+        int bos = id(metadata, "bos_token_id", pieces.size(), sentencePiece ? 1 : -1);
+        int eos = id(metadata, "eos_token_id", pieces.size(), sentencePiece ? 2 : -1);
+        Vocabulary vocabulary = new Vocabulary(
+                model,
+                split,
+                pieces,
+                metadata.list(KEY + "merges", String.class),
+                bos,
+                eos,
+                id(metadata, "eot_token_id", pieces.size(), -1),
+                id(metadata, "unknown_token_id", pieces.size(), sentencePiece ? 0 : -1),
+                id(metadata, "padding_token_id", pieces.size(), -1),
+                bos >= 0 && metadata.flag(KEY + "add_bos_token").orElse(Vocabulary.addsBosUnasked(model, split)),
+                eos >= 0 && metadata.flag(KEY + "add_eos_token").orElse(false),
+                metadata.flag(KEY + "add_space_prefix").orElse(sentencePiece) && sentencePiece,
+                chatTemplates(metadata));
+        Optional<Long> context = metadata.text("general.architecture")
+                .flatMap(architecture -> metadata.integer(architecture + ".context_length"));
+        String name = metadata.text("general.name").orElse("").toLowerCase(Locale.ROOT);
+        // llama.cpp tells by the name, too.
+        boolean phi = name.contains("phi-3") || name.contains("phi3");
+        return Optional.of(vocabulary.description(metadata.file(), context, phi));
+    }
+
+    /** The default template, and those that have a name behind the key. */
+    private static ChatTemplates chatTemplates(GgufMetadata metadata) {
+        SequencedMap<String, String> sources = new LinkedHashMap<>();
+        metadata.text(ChatTemplates.GGUF_KEY).ifPresent(source -> sources.put(ChatTemplates.DEFAULT, source));
+        for (String key : metadata.values().keySet()) {
+            if (key.startsWith(ChatTemplates.GGUF_KEY + ".") && sources.size() < ChatTemplates.MAX_TEMPLATES) {
+                String name = key.substring(ChatTemplates.GGUF_KEY.length() + 1);
+                metadata.text(key).ifPresent(source -> sources.putIfAbsent(name, source));
+            }
         }
-        files.put("tokenizer.json", json.toString().getBytes(StandardCharsets.UTF_8));
-        files.put("tokenizer_config.json", config(metadata, pieces, addBos).toPrettyString().getBytes(StandardCharsets.UTF_8));
-        return files;
+        return new ChatTemplates(sources);
     }
 
     private static List<Piece> pieces(GgufMetadata metadata) {
-        List<String> tokens = metadata.list("tokenizer.ggml.tokens", String.class);
-        List<Double> scores = metadata.list("tokenizer.ggml.scores", Double.class);
-        List<Long> types = metadata.list("tokenizer.ggml.token_type", Long.class);
+        List<String> tokens = metadata.list(KEY + "tokens", String.class);
+        List<Double> scores = metadata.list(KEY + "scores", Double.class);
+        List<Long> types = metadata.list(KEY + "token_type", Long.class);
         if (!scores.isEmpty() && scores.size() != tokens.size() || !types.isEmpty() && types.size() != tokens.size()) {
             throw new BadCheckpointException(
                     metadata.file(), tokens.size() + " tokens, " + scores.size() + " scores and " + types.size()
@@ -57,39 +76,17 @@ final class GgufTokenizer {
         List<Piece> pieces = new ArrayList<>();
         for (int i = 0; i < tokens.size(); i++) {
             pieces.add(new Piece(
-                    tokens.get(i),
+                    tokens.get(i).isEmpty() ? "[EMPTY_" + i + "]" : tokens.get(i),
                     scores.isEmpty() ? 0 : scores.get(i).floatValue(),
                     types.isEmpty() ? Piece.Kind.NORMAL : Piece.Kind.of(types.get(i))));
         }
         return pieces;
     }
 
-    private static int id(GgufMetadata metadata, String key, int size) {
-        long id = metadata.integer(key).orElse(-1L);
-        return id >= 0 && id < size ? (int) id : -1;
-    }
-
-    private static ObjectNode config(GgufMetadata metadata, List<Piece> pieces, boolean addBos) {
-        ObjectNode json = JsonNodeFactory.instance.objectNode();
-        json.put("add_bos_token", addBos);
-        json.put("add_eos_token", metadata.flag("tokenizer.ggml.add_eos_token").orElse(false));
-        for (String[] names : new String[][] {
-            {"bos_token", "tokenizer.ggml.bos_token_id"},
-            {"eos_token", "tokenizer.ggml.eos_token_id"},
-            {"unk_token", "tokenizer.ggml.unknown_token_id"},
-            {"pad_token", "tokenizer.ggml.padding_token_id"}
-        }) {
-            int id = id(metadata, names[1], pieces.size());
-            if (id >= 0) {
-                json.put(names[0], pieces.get(id).text());
-            }
-        }
-        metadata.text("general.architecture")
-                .flatMap(architecture -> metadata.integer(architecture + ".context_length"))
-                .ifPresent(length -> json.put("model_max_length", length));
-        json.put("clean_up_tokenization_spaces", false);
-        metadata.text("tokenizer.chat_template").ifPresent(template -> json.put("chat_template", template));
-        json.put("tokenizer_class", "PreTrainedTokenizerFast");
-        return json;
+    /** An id outside the vocabulary counts as absent. */
+    private static int id(GgufMetadata metadata, String key, int size, int otherwise) {
+        long id = metadata.integer(KEY + key).orElse(-1L);
+        int found = id >= 0 && id < size ? (int) id : otherwise;
+        return found < size ? found : -1;
     }
 }

@@ -1,5 +1,7 @@
 package nibble.convert.vocabulary;
 
+import java.util.Optional;
+
 /**
  * A token of a SentencePiece vocabulary; its id is its place.
  *
@@ -7,6 +9,17 @@ package nibble.convert.vocabulary;
  * @param score its rank among merges: the higher, the earlier; 0 for those that are none
  */
 public record Piece(String text, float score, Kind kind) {
+    /** As a token that text is searched for, if it is one. */
+    Optional<AddedToken> added(int id) {
+        return switch (kind) {
+            case UNKNOWN, CONTROL -> Optional.of(AddedToken.special(id, text));
+            // A piece of spaces is met only where spaces are already written as pieces write them.
+            case USER_DEFINED -> Optional.of(new AddedToken(
+                    id, text, false, text.contains(SentencePieceJson.SPACE), false, false, false));
+            case NORMAL, UNUSED, BYTE -> Optional.empty();
+        };
+    }
+
     /** SentencePiece's kinds, which GGUF numbers the same way. */
     public enum Kind {
         NORMAL(1),

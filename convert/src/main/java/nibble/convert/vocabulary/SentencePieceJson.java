@@ -15,27 +15,36 @@ import org.jspecify.annotations.Nullable;
  * pair whose whole has the best score; a tokenizer.json lists pairs in order. So every way to cut a piece into two pieces is
  * listed, by the score of the whole, as transformers' own converter does.
  */
-public final class SentencePieceJson {
-    private static final String SPACE = "▁";
+final class SentencePieceJson {
+    static final String SPACE = "▁";
     private static final JsonNodeFactory JSON = JsonNodeFactory.instance;
 
     private SentencePieceJson() {}
 
     private record Merge(String left, String right, float score) {}
 
+    /** Where a space is put that the text does not have. */
+    enum Space {
+        NONE,
+        /** Before each part of a text between special tokens, as SentencePiece, llama.cpp and transformers' "legacy" have it. */
+        EACH_PART,
+        /** Before a text that does not begin with one or with a special token. */
+        TEXT
+    }
+
     /**
+     * One that puts nothing around a text.
+     *
      * @param pieces by id
-     * @param bosId id put in front of every text, or -1 for none
-     * @param spaceInFront whether a text is encoded as if it began with a space
      */
-    public static ObjectNode of(List<Piece> pieces, int bosId, boolean spaceInFront) {
+    static ObjectNode of(List<Piece> pieces, Space space) {
         ObjectNode json = JSON.objectNode();
         json.put("version", "1.0").putNull("truncation").putNull("padding");
         json.set("added_tokens", addedTokens(pieces));
-        json.set("normalizer", normalizer(spaceInFront));
-        json.putNull("pre_tokenizer");
-        json.set("post_processor", bosId < 0 ? JSON.nullNode() : bosInFront(pieces.get(bosId).text(), bosId));
-        json.set("decoder", decoder(spaceInFront));
+        json.set("normalizer", space == Space.TEXT ? JSON.nullNode() : normalizer(space == Space.EACH_PART));
+        json.set("pre_tokenizer", space == Space.TEXT ? spaceFirst() : JSON.nullNode());
+        json.putNull("post_processor");
+        json.set("decoder", decoder(space != Space.NONE));
         json.set("model", model(pieces));
         return json;
     }
@@ -43,24 +52,9 @@ public final class SentencePieceJson {
     private static ArrayNode addedTokens(List<Piece> pieces) {
         ArrayNode added = JSON.arrayNode();
         for (int id = 0; id < pieces.size(); id++) {
-            Piece piece = pieces.get(id);
-            boolean special = piece.kind() == Piece.Kind.UNKNOWN || piece.kind() == Piece.Kind.CONTROL;
-            if (special || piece.kind() == Piece.Kind.USER_DEFINED) {
-                added.add(addedToken(id, piece.text(), special));
-            }
+            pieces.get(id).added(id).ifPresent(token -> added.add(token.json()));
         }
         return added;
-    }
-
-    static ObjectNode addedToken(int id, String text, boolean special) {
-        return JSON.objectNode()
-                .put("id", id)
-                .put("content", text)
-                .put("single_word", false)
-                .put("lstrip", false)
-                .put("rstrip", false)
-                .put("normalized", false)
-                .put("special", special);
     }
 
     private static ObjectNode normalizer(boolean spaceInFront) {
@@ -76,20 +70,12 @@ public final class SentencePieceJson {
         return sequence;
     }
 
-    static ObjectNode bosInFront(String bos, int bosId) {
-        ObjectNode template = JSON.objectNode().put("type", "TemplateProcessing");
-        for (String form : new String[] {"single", "pair"}) {
-            ArrayNode parts = template.putArray(form);
-            for (String sequence : form.equals("single") ? new String[] {"A"} : new String[] {"A", "B"}) {
-                int type = sequence.equals("A") ? 0 : 1;
-                parts.addObject().putObject("SpecialToken").put("id", bos).put("type_id", type);
-                parts.addObject().putObject("Sequence").put("id", sequence).put("type_id", type);
-            }
-        }
-        ObjectNode token = template.putObject("special_tokens").putObject(bos).put("id", bos);
-        token.putArray("ids").add(bosId);
-        token.putArray("tokens").add(bos);
-        return template;
+    private static ObjectNode spaceFirst() {
+        return JSON.objectNode()
+                .put("type", "Metaspace")
+                .put("replacement", SPACE)
+                .put("prepend_scheme", "first")
+                .put("split", false);
     }
 
     private static ObjectNode decoder(boolean spaceInFront) {

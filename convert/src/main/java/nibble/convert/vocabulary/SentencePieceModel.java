@@ -14,33 +14,20 @@ import java.util.Optional;
  * <pre>
  * ModelProto      1 pieces (repeated)   2 trainer_spec   3 normalizer_spec
  * SentencePiece   1 piece (text)        2 score (float)  3 type (1 where absent)
- * TrainerSpec     3 model_type (2 is BPE)
+ * TrainerSpec     3 model_type (2 is BPE)   40 unk_id   41 bos_id   42 eos_id   43 pad_id (0, 1, 2, -1 where absent)
  * NormalizerSpec  3 add_dummy_prefix (true where absent)
  * </pre>
  *
  * @param pieces by id
  * @param spaceInFront whether a text is encoded as if it began with a space
+ * @param bosId id of the token that begins a text, or -1; {@code eosId}, {@code unknownId} and {@code paddingId} likewise
  */
-public record SentencePieceModel(List<Piece> pieces, boolean spaceInFront) {
+public record SentencePieceModel(
+        List<Piece> pieces, boolean spaceInFront, int unknownId, int bosId, int eosId, int paddingId) {
     private static final int BPE = 2;
 
     public SentencePieceModel {
         pieces = List.copyOf(pieces);
-    }
-
-    /** The id of {@code <s>}, or -1 where there is none. */
-    public int bosId() {
-        return id("<s>");
-    }
-
-    /** The id of a piece, or -1 where there is none. */
-    public int id(String text) {
-        for (int id = 0; id < pieces.size(); id++) {
-            if (pieces.get(id).text().equals(text)) {
-                return id;
-            }
-        }
-        return -1;
     }
 
     /** The model in {@code bytes}, or nothing where they are no SentencePiece model of the BPE kind. */
@@ -56,19 +43,30 @@ public record SentencePieceModel(List<Piece> pieces, boolean spaceInFront) {
         List<Piece> pieces = new ArrayList<>();
         int modelType = 1;
         boolean space = true;
+        int[] ids = {0, 1, 2, -1};
         while (in.hasRemaining()) {
             long key = varint(in);
             if (key == (1 << 3 | 2)) {
                 pieces.add(piece(message(in)));
             } else if (key == (2 << 3 | 2)) {
-                modelType = (int) field(message(in), 3, modelType);
+                ByteBuffer spec = message(in);
+                modelType = (int) field(spec.duplicate().order(ByteOrder.LITTLE_ENDIAN), 3, modelType);
+                for (int i = 0; i < ids.length; i++) {
+                    ids[i] = (int) field(spec.duplicate().order(ByteOrder.LITTLE_ENDIAN), 40 + i, ids[i]);
+                }
             } else if (key == (3 << 3 | 2)) {
                 space = field(message(in), 3, 1) != 0;
             } else {
                 skip(in, key);
             }
         }
-        return pieces.isEmpty() || modelType != BPE ? Optional.empty() : Optional.of(new SentencePieceModel(pieces, space));
+        if (pieces.isEmpty() || modelType != BPE) {
+            return Optional.empty();
+        }
+        for (int i = 0; i < ids.length; i++) {
+            ids[i] = ids[i] >= 0 && ids[i] < pieces.size() ? ids[i] : -1;
+        }
+        return Optional.of(new SentencePieceModel(pieces, space, ids[0], ids[1], ids[2], ids[3]));
     }
 
     private static Piece piece(ByteBuffer in) throws Malformed {

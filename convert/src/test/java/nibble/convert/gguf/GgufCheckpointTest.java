@@ -214,8 +214,8 @@ class GgufCheckpointTest {
         refused(m -> m.put("tokenizer.ggml.scores", new GgufValue.F32s(List.of(1f))), "1 scores");
         refused(m -> {
             m.put("tokenizer.ggml.model", new GgufValue.Text("gpt2"));
-            m.put("tokenizer.ggml.pre", new GgufValue.Text("tekken"));
-        }, "tekken", "llama-bpe");
+            m.put("tokenizer.ggml.pre", new GgufValue.Text("kimi-k2"));
+        }, "kimi-k2", "llama-bpe");
         add("blk.0.attn_q.bias", GgufType.F32, 32);
         refused(m -> {}, "q_proj.bias", "no such bias");
         tensors.removeLast();
@@ -288,7 +288,11 @@ class GgufCheckpointTest {
         SequencedMap<String, GgufValue> kept = new LinkedHashMap<>(metadata);
         change.accept(metadata);
         Path file = write();
-        assertThatThrownBy(() -> Checkpoint.open(file))
+        assertThatThrownBy(() -> {
+                    try (Checkpoint checkpoint = Checkpoint.open(file)) {
+                        checkpoint.tokenizer();
+                    }
+                })
                 .isInstanceOf(BadCheckpointException.class)
                 .hasMessageContaining("tiny.gguf")
                 .hasMessageContainingAll(parts);
@@ -332,6 +336,7 @@ class GgufCheckpointTest {
     private void open(byte[] bytes) throws IOException {
         try (Checkpoint checkpoint = Checkpoint.open(Files.write(folder.resolve("fuzz.gguf"), bytes))) {
             assertThat(checkpoint.names()).isNotEmpty();
+            checkpoint.tokenizer();
         }
     }
 }

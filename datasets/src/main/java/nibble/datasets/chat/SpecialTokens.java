@@ -2,7 +2,6 @@ package nibble.datasets.chat;
 
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.Map;
 import java.util.SequencedMap;
 
 /**
@@ -20,7 +19,18 @@ public record SpecialTokens(SequencedMap<String, String> names) {
 
     /** @param bos begins a text, {@code eos} ends one; empty if the model has none */
     public SpecialTokens(String bos, String eos) {
-        this(new LinkedHashMap<>(Map.of(BOS, bos, EOS, eos)));
+        this(present(bos, eos));
+    }
+
+    private static SequencedMap<String, String> present(String bos, String eos) {
+        SequencedMap<String, String> names = new LinkedHashMap<>();
+        if (!bos.isEmpty()) {
+            names.put(BOS, bos);
+        }
+        if (!eos.isEmpty()) {
+            names.put(EOS, eos);
+        }
+        return names;
     }
 
     /** The same without the token that begins a text. */

@@ -132,8 +132,16 @@ public final class GgufExporter {
                 items.size(),
                 List.of(),
                 List.of(),
-                MetadataOf.notes(config),
+                notes(),
                 (System.nanoTime() - start) / 1e9);
+    }
+
+    private List<String> notes() {
+        List<String> notes = new ArrayList<>(MetadataOf.notes(config));
+        source.tokenizer()
+                .flatMap(tokenizer -> tokenizer.beyond(config.vocabularySize()))
+                .ifPresent(beyond -> notes.add(beyond.words(config.vocabularySize()) + "; the file leaves them out"));
+        return notes;
     }
 
     private ConversionRun.Item item(Item item, ExecutorService workers, int threads) {

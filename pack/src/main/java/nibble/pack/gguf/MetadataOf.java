@@ -1,5 +1,6 @@
 package nibble.pack.gguf;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
@@ -8,11 +9,12 @@ import nibble.convert.Architecture;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.Rope;
-import nibble.convert.gguf.GgufValue;
+import nibble.convert.chat.ChatTemplates;
 import nibble.convert.gguf.GgufValue.F32;
 import nibble.convert.gguf.GgufValue.Flag;
 import nibble.convert.gguf.GgufValue.Text;
 import nibble.convert.gguf.GgufValue.U32;
+import nibble.convert.gguf.GgufValue;
 import nibble.convert.vocabulary.Piece;
 import nibble.convert.vocabulary.Vocabulary;
 
@@ -103,7 +105,7 @@ final class MetadataOf {
         pairs.put("tokenizer.ggml.model", new Text(vocabulary.model()));
         pairs.put("tokenizer.ggml.pre", new Text(vocabulary.split()));
         pairs.put("tokenizer.ggml.tokens", new GgufValue.Texts(pieces.stream().map(Piece::text).toList()));
-        if (vocabulary.model().equals("llama")) {
+        if (vocabulary.model().equals(Vocabulary.SENTENCE_PIECE)) {
             pairs.put("tokenizer.ggml.scores", new GgufValue.F32s(pieces.stream().map(Piece::score).toList()));
             pairs.put("tokenizer.ggml.add_space_prefix", new Flag(vocabulary.spaceInFront()));
         } else {
@@ -114,11 +116,29 @@ final class MetadataOf {
                 new GgufValue.I32s(pieces.stream().map(piece -> piece.kind().id()).toList()));
         id("tokenizer.ggml.bos_token_id", vocabulary.bosId());
         id("tokenizer.ggml.eos_token_id", vocabulary.eosId());
+        id("tokenizer.ggml.eot_token_id", vocabulary.eotId());
         id("tokenizer.ggml.unknown_token_id", vocabulary.unknownId());
         id("tokenizer.ggml.padding_token_id", vocabulary.paddingId());
         pairs.put("tokenizer.ggml.add_bos_token", new Flag(vocabulary.addBos()));
         pairs.put("tokenizer.ggml.add_eos_token", new Flag(vocabulary.addEos()));
-        vocabulary.chatTemplate().ifPresent(template -> pairs.put("tokenizer.chat_template", new Text(template)));
+        chatTemplates(vocabulary.chatTemplates());
+    }
+
+    /** As llama.cpp's converter writes them: the default one, the others by name, and a list of their names. */
+    private void chatTemplates(ChatTemplates templates) {
+        List<String> names = new ArrayList<>();
+        templates.sources().forEach((name, source) -> {
+            if (name.equals(ChatTemplates.DEFAULT)) {
+                pairs.put(ChatTemplates.GGUF_KEY, new Text(source));
+            } else {
+                String plain = name.replaceAll("[^a-zA-Z0-9]", "_");
+                pairs.put(ChatTemplates.GGUF_KEY + "." + plain, new Text(source));
+                names.add(plain);
+            }
+        });
+        if (!names.isEmpty()) {
+            pairs.put("tokenizer.chat_templates", new GgufValue.Texts(names));
+        }
     }
 
     private void id(String key, int id) {
