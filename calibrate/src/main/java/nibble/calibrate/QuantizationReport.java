@@ -15,6 +15,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import nibble.calibrate.ProgressListener.Stage;
+import nibble.convert.card.Origin;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param bits bits of a code
  * @param groupSize input columns a scale; −1 for whole rows
+ * @param source where the model came from; null where nothing of that is known
  * @param calibration null where there was none
  * @param meanRelativeError mean over all linears; null without calibration
  * @param meanRtnRelativeError the same for plain rounding
@@ -34,6 +36,7 @@ public record QuantizationReport(
         Method method,
         int bits,
         int groupSize,
+        @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Origin source,
         @Nullable Calibration calibration,
         @Nullable Double meanRelativeError,
         @Nullable Double meanRtnRelativeError,

@@ -15,6 +15,7 @@ import nibble.convert.ResumeException;
 import nibble.convert.Sha256;
 import nibble.convert.StopSignal;
 import nibble.convert.StoppedException;
+import nibble.convert.card.Origin;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.DecoderLayer;
 import nibble.engine.Workers;
@@ -179,6 +180,7 @@ public final class Quantizer {
                 job.options().method(),
                 job.options().spec().bits(),
                 job.options().spec().groupSize(),
+                Origin.of(job.source().folder()).known(),
                 job.blocks().map(Quantizer::describe).orElse(null),
                 mean(layers, QuantizationReport.Linear::relativeError),
                 mean(layers, QuantizationReport.Linear::rtnRelativeError),

@@ -22,7 +22,7 @@ import picocli.CommandLine.Parameters;
 final class CardCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "DIR", description = "Folder of a quantized checkpoint.")
+    @Parameters(paramLabel = "DIR", description = "Folder of a checkpoint that Nibble quantized or converted, GGUF files too.")
     @SuppressWarnings("NullAway.Init")
     private Path folder;
 

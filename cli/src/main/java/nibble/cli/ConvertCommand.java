@@ -69,6 +69,11 @@ final class ConvertCommand implements Callable<Integer> {
     private @Nullable String maxShardSize;
 
     @Option(
+            names = "--asymmetric-v1",
+            description = "Write gptq-v1 of weights with zero points all the same. GPTQModel refuses such files.")
+    private boolean asymmetricV1;
+
+    @Option(
             names = "--resume",
             description = "Go on with a run that was stopped, killed or out of disk space. The output is the same to the byte."
                     + " Everything else must be as it was; --threads may differ.")
@@ -99,6 +104,9 @@ final class ConvertCommand implements Callable<Integer> {
         ConversionReport report;
         try (StopOnSignal stop = new StopOnSignal(terminal);
                 Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
+            if (!gguf) {
+                refuseWhatNoLoaderTakes(checkpoint, target());
+            }
             Optional<Importance> weights = importance.importance(terminal, model, checkpoint);
             try (Progress progress = new Progress(terminal, "converting " + source)) {
                 ConversionOptions options = new ConversionOptions(
@@ -119,6 +127,15 @@ final class ConvertCommand implements Callable<Integer> {
             print(report);
         }
         return ExitCode.DONE;
+    }
+
+    /** Before anything is read for it. */
+    private void refuseWhatNoLoaderTakes(Checkpoint checkpoint, Target target) {
+        boolean zeroPoints = checkpoint.config().quantization().map(q -> !q.symmetric()).orElse(false);
+        if (target instanceof Target.Packed(QuantizedFormat format) && format == QuantizedFormat.GPTQ && zeroPoints && !asymmetricV1) {
+            throw new UsageException(format() + " is GPTQ's first version, and " + source + " has zero points: GPTQModel refuses such files"
+                    + " of other tools. Give gptq, the second version, or compressed-tensors; --asymmetric-v1 writes it all the same");
+        }
     }
 
     private String format() {

@@ -185,6 +185,12 @@ final class GenerateCommand implements Callable<Integer> {
             if (ids.length == 0) {
                 throw new UsageException("--prompt is empty, and this model's tokenizer has no token to begin a text with");
             }
+            for (int id : ids) {
+                if (id >= llama.vocabularySize()) {
+                    throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has the token of id " + id
+                            + ", for which the model's embedding of " + llama.vocabularySize() + " rows has none; leave it out");
+                }
+            }
             if (ids.length >= llama.contextTokens()) {
                 throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has " + ids.length
                         + " tokens, the model was made for " + llama.contextTokens() + " with what it adds; give a shorter one");

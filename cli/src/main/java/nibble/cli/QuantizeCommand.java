@@ -84,6 +84,7 @@ final class QuantizeCommand implements Callable<Integer> {
                 Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 QuantizationDevices devices = device.openForQuantization(terminal)) {
             QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, strict, terminal);
+            options.format().loaderNote(false).ifPresent(terminal::note);
             requireQuantizable(checkpoint, options);
             if (options.method() != Method.RTN) {
                 calibration.checkContext(terminal, checkpoint.config(), strict);

@@ -53,11 +53,15 @@ public final class GgufFile {
      * A tensor as it lies in the file.
      *
      * @param shape outermost first
+     * @param offset of its data in the file's data
      * @param data whole blocks
      */
-    public record Tensor(String name, GgufType type, Shape shape, MemorySegment data) {}
+    public record Tensor(String name, GgufType type, Shape shape, long offset, MemorySegment data) {}
 
-    private GgufFile(Path path, GgufMetadata metadata, SequencedMap<String, Tensor> tensors) {
+    private final long trailingBytes;
+
+    private GgufFile(Path path, GgufMetadata metadata, SequencedMap<String, Tensor> tensors, long trailingBytes) {
+        this.trailingBytes = trailingBytes;
         this.path = path;
         this.metadata = metadata;
         this.tensors = Collections.unmodifiableSequencedMap(tensors);
@@ -112,7 +116,11 @@ public final class GgufFile {
                 throw in.bad("tensor " + entry.name() + " comes twice");
             }
         }
-        return new GgufFile(path, metadata, tensors);
+        long end = start;
+        for (Tensor tensor : tensors.values()) {
+            end = Math.max(end, start + tensor.offset() + tensor.data().byteSize());
+        }
+        return new GgufFile(path, metadata, tensors, Math.max(0, bytes.byteSize() - end));
     }
 
     private record Entry(String name, Shape shape, GgufType type, long offset) {}
@@ -157,11 +165,16 @@ public final class GgufFile {
                     + " on, the file has " + available + " after its header (aligned to " + alignment
                     + "); it was cut short or damaged, get it again");
         }
-        return new Tensor(entry.name(), entry.type(), shape, bytes.asSlice(start + entry.offset(), size));
+        return new Tensor(entry.name(), entry.type(), shape, entry.offset(), bytes.asSlice(start + entry.offset(), size));
     }
 
     public Path path() {
         return path;
+    }
+
+    /** Bytes behind the last tensor; padding or what does not belong to the file. */
+    long trailingBytes() {
+        return trailingBytes;
     }
 
     GgufMetadata metadata() {
@@ -183,6 +196,11 @@ public final class GgufFile {
     /** A whole number of the metadata; empty where the key is absent. */
     public Optional<Long> integer(String key) {
         return metadata.integer(key);
+    }
+
+    /** A text of the metadata; empty where the key is absent. */
+    public Optional<String> text(String key) {
+        return metadata.text(key);
     }
 
     /** A list of texts of the metadata; empty where the key is absent. */

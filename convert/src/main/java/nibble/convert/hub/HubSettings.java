@@ -38,11 +38,14 @@ public record HubSettings(
         static final Surroundings PLAIN = new Surroundings(HubProxies.NONE, Optional.empty(), true);
     }
 
+    private static final int MOST_PORT = 65_535;
+
     /** Values of a switch that mean on, as the hub's tools read them. */
     private static final List<String> ON = List.of("1", "on", "yes", "true");
 
     public HubSettings {
-        if (endpoint.getHost() == null || !List.of("http", "https").contains(endpoint.getScheme())) {
+        boolean http = List.of("http", "https").contains(endpoint.getScheme());
+        if (endpoint.getHost() == null || !http || endpoint.getPort() > MOST_PORT) {
             throw new IllegalArgumentException(
                     "hub endpoint \"" + endpoint + "\" is not an http or https address; correct HF_ENDPOINT");
         }

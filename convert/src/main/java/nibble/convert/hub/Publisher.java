@@ -55,7 +55,8 @@ public final class Publisher {
         if (alone(request)) {
             return;
         }
-        try (HubHttp http = new HubHttp(settings, retries, listener)) {
+        try (HubHttp http = new HubHttp(settings, retries, listener);
+                UploadJournal _ = journal(request)) {
             HubApi api = new HubApi(http, request.repo());
             listener.stage("asking " + settings.endpoint() + " who you are");
             requireWriter(request, api.whoami());
@@ -74,11 +75,14 @@ public final class Publisher {
         SortedMap<String, Path> files = files(request);
         requireSizes(files);
         try (HubHttp http = new HubHttp(settings, retries, listener);
-                UploadJournal journal = UploadJournal.open(
-                        settings.state(), request.folder(), settings.endpoint().toString(), request.repo())) {
+                UploadJournal journal = journal(request)) {
             Run run = new Run(request, http, journal, listener);
             return alone(request) ? run.plan(files) : run.publish(files);
         }
+    }
+
+    private UploadJournal journal(PublishRequest request) {
+        return UploadJournal.open(settings.state(), request.folder(), settings.endpoint().toString(), request.repo());
     }
 
     /** Whether it is done without the hub: what would go can be listed by those who may not ask. */

@@ -105,9 +105,11 @@ public final class GgufExporter {
         String name = String.valueOf(source.folder().toAbsolutePath().normalize().getFileName())
                 .replaceFirst("(-\\d{5}-of-\\d{5})?\\.gguf$", "");
         List<Item> items = items();
+        long parameters =
+                items.stream().mapToLong(item -> item.entry().shape().elements()).sum();
         List<PlannedFile> files = GgufPlan.files(
                 name + "-" + mix,
-                MetadataOf.checkpoint(source, name, mix, vocabulary, importance),
+                MetadataOf.checkpoint(source, name, mix, parameters, vocabulary, importance),
                 items.stream().map(Item::entry).toList(),
                 options.maxShardBytes());
         Map<String, String> decisive = new LinkedHashMap<>();

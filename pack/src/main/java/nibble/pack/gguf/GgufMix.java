@@ -48,6 +48,14 @@ public enum GgufMix {
         return Optional.empty();
     }
 
+    /** Whether weights lose more than a float type rounds away. */
+    boolean isQuantized() {
+        return switch (this) {
+            case F32, F16, BF16 -> false;
+            default -> true;
+        };
+    }
+
     /** Whether scales are searched, so that importance can weigh the search. */
     public boolean searchesScales() {
         return switch (this) {
