@@ -21,6 +21,7 @@ import nibble.convert.UnfinishedOutput;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
 import nibble.engine.quantize.QuantizationDevices;
+import nibble.files.Reasons;
 import nibble.pack.AwqCheckpointPlan;
 import nibble.pack.AwqCheckpointWriter;
 import nibble.pack.PackedTensor;
@@ -154,9 +155,9 @@ public final class CheckpointQuantizer {
         try {
             return QuantizationReport.of(Files.readString(report));
         } catch (JacksonException e) {
-            throw new BadCheckpointException(report, "is not a quantization report: " + e.getOriginalMessage(), e);
+            throw new BadCheckpointException(report, "is not a quantization report: " + Reasons.of(e), e);
         } catch (IOException e) {
-            throw new BadCheckpointException(report, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(report, "cannot be read: " + Reasons.of(e), e);
         }
     }
 }

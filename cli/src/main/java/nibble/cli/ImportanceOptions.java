@@ -80,6 +80,9 @@ final class ImportanceOptions {
         if (calibration != null) {
             CalibrationOptions.check(calibration, samples, sequenceLength);
         }
+        if (save != null) {
+            OutputFile.require("--save-importance", save);
+        }
     }
 
     /** What the options ask for: read, or measured and perhaps saved. */

@@ -19,6 +19,7 @@ import nibble.engine.Backend;
 import nibble.engine.Matrix;
 import nibble.engine.cuda.CudaBackend;
 import nibble.engine.cuda.CudaCalibration;
+import nibble.files.Reasons;
 import nibble.pack.AwqCheckpointPlan;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
@@ -130,7 +131,7 @@ final class PlanCommand implements Callable<Integer> {
                     sideBytes += made.length;
                 }
             } catch (IOException e) {
-                throw new UncheckedIOException(model + ": a file cannot be read: " + e.getMessage(), e);
+                throw new UncheckedIOException(model + ": a file cannot be read: " + Reasons.of(e), e);
             }
         } else {
             Optional<ModelShape> shape =

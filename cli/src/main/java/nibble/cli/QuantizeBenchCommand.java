@@ -58,6 +58,7 @@ final class QuantizeBenchCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        json.requireWritable();
         ModelShape model = shape.shape();
         QuantizeOptions options = quantization.options(model.config(), device.threads, false, terminal);
         Quantizer.requireFits(model.config(), Path.of(model.name()), options.spec());

@@ -17,9 +17,11 @@ import nibble.calibrate.Quantizer;
 import nibble.convert.Checkpoint;
 import nibble.convert.FreeSpace;
 import nibble.convert.StopSignal;
+import nibble.convert.UnfinishedOutput;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
 import nibble.engine.quantize.QuantizationDevices;
+import nibble.files.Reasons;
 import nibble.pack.AwqCheckpointPlan;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -77,6 +79,8 @@ final class QuantizeCommand implements Callable<Integer> {
         calibration.check();
         quantization.check();
         json.requireWritable();
+        // Before a download.
+        UnfinishedOutput.require(out, resume);
         Path model = source.folder(terminal);
         QuantizationReport report;
         long peakDeviceBytes;
@@ -181,7 +185,7 @@ final class QuantizeCommand implements Callable<Integer> {
         try (Stream<Path> files = Files.list(folder)) {
             return files.mapToLong(file -> file.toFile().length()).sum();
         } catch (IOException e) {
-            throw new UncheckedIOException(folder + ": cannot be listed: " + e.getMessage(), e);
+            throw new UncheckedIOException(folder + ": cannot be listed: " + Reasons.of(e), e);
         }
     }
 }

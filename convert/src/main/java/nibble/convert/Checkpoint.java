@@ -64,7 +64,7 @@ public final class Checkpoint implements AutoCloseable {
         Path configJson = folder.resolve("config.json");
         Path paramsJson = folder.resolve(MetaFolder.PARAMS);
         AdapterFolder.refuse(folder, FolderNames.of(folder));
-        if (!Files.exists(configJson) && !Files.exists(paramsJson)) {
+        if (!SourceFile.isNamed(configJson) && !SourceFile.isNamed(paramsJson)) {
             throw new BadCheckpointException(
                     folder,
                     "no config.json; expected the folder of a Hugging Face checkpoint (config.json and *.safetensors or"
@@ -72,7 +72,7 @@ public final class Checkpoint implements AutoCloseable {
         }
         Arena arena = Arena.ofShared();
         try {
-            if (!Files.exists(configJson)) {
+            if (!SourceFile.isNamed(configJson)) {
                 return checked(MetaFolder.open(folder, arena), folder, paramsJson, arena);
             }
             LlamaConfig config = LlamaConfig.read(configJson);
@@ -233,9 +233,13 @@ public final class Checkpoint implements AutoCloseable {
     /**
      * Files that a converted model carries over byte-identical, sorted by name: tokenizer, generation config, chat template,
      * licence and notices; last the named chat templates in a folder of their own. {@link SideFiles} copies them. Not among them: weights, their index, config.json, README.md.
+     *
+     * @throws BadCheckpointException if one is not what its name says, as a Git LFS pointer
      */
     public List<Path> sideFiles() {
-        return sideFiles(folder);
+        List<Path> found = sideFiles(folder);
+        found.forEach(SourceFile::requireCarried);
+        return found;
     }
 
     /** As {@link #sideFiles()}, of a folder that need not hold a model. */

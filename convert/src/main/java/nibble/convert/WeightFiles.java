@@ -1,7 +1,6 @@
 package nibble.convert;
 
 import java.lang.foreign.Arena;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -106,7 +105,7 @@ final class WeightFiles {
         for (Map.Entry<String, String> entry : index.weightMap().entrySet()) {
             Path path = folder.resolve(entry.getValue());
             if (!files.containsKey(entry.getValue())) {
-                if (!Files.exists(path)) {
+                if (!SourceFile.isNamed(path)) {
                     throw new BadCheckpointException(
                             index.path(), "tensor " + entry.getKey() + " should be in " + entry.getValue()
                                     + ", which does not exist; get the missing file");

@@ -21,9 +21,12 @@ import java.util.Set;
 import java.util.zip.ZipEntry;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Shape;
+import nibble.convert.SourceFile;
 import nibble.convert.TensorView;
 import nibble.convert.torch.PickleValue.Dict;
 import nibble.convert.torch.PickleValue.Tensor;
+import nibble.files.Content;
+import nibble.files.Reasons;
 import org.apache.commons.compress.archivers.zip.ZipArchiveEntry;
 import org.apache.commons.compress.archivers.zip.ZipFile;
 
@@ -63,6 +66,7 @@ public final class TorchFile {
      *     not a tensor
      */
     public static TorchFile open(Path path, Arena arena) {
+        SourceFile.require(path, Content.ZIP, Content.EMPTY_ZIP, Content.PICKLE);
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
             MemorySegment bytes = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
             requireZip(path, bytes);
@@ -71,7 +75,7 @@ public final class TorchFile {
         } catch (NoSuchFileException e) {
             throw new BadCheckpointException(path, "no such file; get the whole checkpoint again", e);
         } catch (IOException e) {
-            throw new BadCheckpointException(path, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(path, "cannot be read: " + Reasons.of(e), e);
         }
     }
 
@@ -123,7 +127,7 @@ public final class TorchFile {
             }
         } catch (IOException | IllegalArgumentException | ArithmeticException e) {
             throw new BadCheckpointException(
-                    path, "found no valid zip file (" + e.getMessage() + "); it was cut short or damaged, get it again", e);
+                    path, "found no valid zip file (" + Reasons.of(e) + "); it was cut short or damaged, get it again", e);
         }
         return entries;
     }
