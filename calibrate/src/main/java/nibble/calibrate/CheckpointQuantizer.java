@@ -75,7 +75,7 @@ public final class CheckpointQuantizer {
             ProgressListener listener,
             StopSignal stop) {
         Quantizer.requireFits(
-                job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
+                job.source().config(), job.source().configFile(), job.options().spec());
         if (resume && UnfinishedOutput.removeRestOfFinished(out)) {
             listener.note("the output was finished already");
             return read(out.resolve(REPORT));
@@ -108,6 +108,9 @@ public final class CheckpointQuantizer {
         } catch (OutputException e) {
             keep = !journal.durable().isEmpty();
             throw keep ? new OutputException(e, kept(journal, layers)) : e;
+        } catch (UnusualErrorException e) {
+            keep = !journal.durable().isEmpty();
+            throw new UnusualErrorException(e.getMessage() + ". Without --strict this is a warning; " + kept(journal, layers));
         } catch (BadCheckpointException e) {
             throw e;
         } catch (RuntimeException | Error e) {

@@ -106,7 +106,7 @@ final class ConvertCommand implements Callable<Integer> {
         Path model = source.folder(terminal);
         ConversionReport report;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                Checkpoint checkpoint = Checkpoint.open(model)) {
+                Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
             if (!gguf) {
                 refuseWhatNoLoaderTakes(checkpoint, target());
             }

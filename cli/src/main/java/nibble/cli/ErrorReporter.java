@@ -5,6 +5,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.FileSystemException;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
+import nibble.calibrate.UnusualErrorException;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.OutputException;
 import nibble.convert.ResumeException;
@@ -86,7 +87,7 @@ final class ErrorReporter implements IExecutionExceptionHandler {
             case NonFiniteLogProbabilityException _, NonFiniteLogitException _ -> ExitCode.BAD_INPUT;
             case UncheckedIOException _, IOException _ -> ExitCode.BAD_INPUT;
             case HubException _ -> ExitCode.NETWORK_OR_HUB;
-            case ResumeException _ -> ExitCode.BAD_INPUT;
+            case ResumeException _, UnusualErrorException _ -> ExitCode.BAD_INPUT;
             case StoppedException _ -> ExitCode.INTERRUPTED;
             case DeviceException _, OutOfMemoryError _ -> ExitCode.DEVICE_OR_MEMORY;
             default -> ExitCode.DEFECT;

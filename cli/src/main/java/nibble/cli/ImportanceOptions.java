@@ -93,6 +93,7 @@ final class ImportanceOptions {
         if (calibration == null) {
             return Optional.empty();
         }
+        CalibrationOptions.checkContext(terminal, source.config(), sequenceLength, false);
         TokenBlocks blocks = CalibrationOptions.read(terminal, model, calibration, samples, sequenceLength);
         Importance measured;
         try (Backend backend = device.open(terminal);

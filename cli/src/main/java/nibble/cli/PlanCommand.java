@@ -12,6 +12,7 @@ import nibble.calibrate.Method;
 import nibble.calibrate.QuantizationCost;
 import nibble.calibrate.Quantizer;
 import nibble.convert.Checkpoint;
+import nibble.convert.GgufLocation;
 import nibble.convert.LlamaConfig;
 import nibble.convert.ModelShape;
 import nibble.engine.Backend;
@@ -119,8 +120,8 @@ final class PlanCommand implements Callable<Integer> {
         LlamaConfig config;
         long sideBytes = 0;
         Long inputBytes = null;
-        if (Files.isDirectory(model) || model.toString().endsWith(".gguf")) {
-            try (Checkpoint checkpoint = Checkpoint.open(model)) {
+        if (Files.isDirectory(model) || GgufLocation.isGguf(model)) {
+            try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
                 config = checkpoint.config();
                 inputBytes = checkpoint.tensorBytes();
                 for (Path side : checkpoint.sideFiles()) {

@@ -28,6 +28,7 @@ public final class CheckpointChecks {
         WeightFileChecks.run(folder, names, found);
         SideFileChecks.run(folder, names, found);
         try (Checkpoint checkpoint = Checkpoint.open(folder)) {
+            checkpoint.remarks().forEach(findings);
             LoaderRules.run(checkpoint, findings);
         } catch (BadCheckpointException e) {
             // A damaged shard or index is not reported twice.

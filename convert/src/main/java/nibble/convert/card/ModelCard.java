@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.ZoneId;
 import java.time.ZonedDateTime;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -107,6 +108,9 @@ public final class ModelCard {
         values.put("has_report", report.isObject());
         values.put("mean_relative_error", percent(report.path("mean_relative_error")));
         values.put("mean_rtn_relative_error", percent(report.path("mean_rtn_relative_error")));
+        List<String> warnings = new ArrayList<>();
+        report.path("warnings").forEach(warning -> warnings.add(warning.asText()));
+        values.put("warnings", warnings);
         values.put("weight_size", size(subject.weightBytes()));
         values.put("files", subject.files());
         Measurements measured = Measurements.read(request.evaluations());
