@@ -110,7 +110,7 @@ final class GenerateCommand implements Callable<Integer> {
             throw new UsageException("give either --prompt TEXT or --chat");
         }
         Path model = source.folder(terminal);
-        try (Checkpoint checkpoint = Checkpoint.open(model)) {
+        try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
             speak(model, checkpoint, options);
         }
         return ExitCode.DONE;
