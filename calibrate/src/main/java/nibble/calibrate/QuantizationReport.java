@@ -15,6 +15,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import nibble.calibrate.ProgressListener.Stage;
+import nibble.convert.card.Origin;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,19 +25,23 @@ import org.jspecify.annotations.Nullable;
  *
  * @param bits bits of a code
  * @param groupSize input columns a scale; −1 for whole rows
+ * @param source where the model came from; null where nothing of that is known
  * @param calibration null where there was none
  * @param meanRelativeError mean over all linears; null without calibration
  * @param meanRtnRelativeError the same for plain rounding
+ * @param warnings what a user should know: tensors that lost more than rounding takes as a rule
  * @param times null where the report was read from a file, which holds none
  */
 public record QuantizationReport(
         Method method,
         int bits,
         int groupSize,
+        @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Origin source,
         @Nullable Calibration calibration,
         @Nullable Double meanRelativeError,
         @Nullable Double meanRtnRelativeError,
         List<Layer> layers,
+        @JsonInclude(JsonInclude.Include.NON_EMPTY) List<String> warnings,
         @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Times times) {
 
     /**
@@ -117,6 +122,8 @@ public record QuantizationReport(
 
     public QuantizationReport {
         layers = List.copyOf(layers);
+        // A report without warnings has no such key.
+        warnings = warnings == null ? List.of() : List.copyOf(warnings);
     }
 
     /** The report as a JSON tree. */

@@ -3,6 +3,7 @@ package nibble.cli;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import nibble.convert.card.CardRequest;
 import nibble.convert.hub.RepoName;
 import nibble.datasets.chat.ChatMessage;
@@ -11,11 +12,25 @@ import picocli.CommandLine.Option;
 
 /** What the model card says beside what the checkpoint itself tells. */
 final class CardOptions {
-    @Option(names = "--base-model", paramLabel = "ORG/NAME", description = "The model that was quantized, by its name on the hub.")
+    private static final Pattern LICENSE = Pattern.compile("[a-z0-9][a-z0-9.+-]*");
+
+    @Option(names = "--base-model", paramLabel = "ORG/NAME", description = "The model that was quantized, by its name on the hub. Default: the one in the report.")
     private @Nullable String baseModel;
 
-    @Option(names = "--license", paramLabel = "NAME", description = "The license's name on the hub. Default: the original card's.")
+    @Option(
+            names = "--license",
+            paramLabel = "NAME",
+            description = "The license's name on the hub, as apache-2.0. Default: the original card's.")
     private @Nullable String license;
+
+    @Option(
+            names = "--license-name",
+            paramLabel = "NAME",
+            description = "Name of a license that the hub has none for; with --license other.")
+    private @Nullable String licenseName;
+
+    @Option(names = "--license-link", paramLabel = "LINK", description = "Its text: an address, or a file of the repository.")
+    private @Nullable String licenseLink;
 
     @Option(
             names = "--eval",
@@ -54,12 +69,24 @@ final class CardOptions {
                 throw new UsageException("\"" + name + "\" is not a repository name; write ORG/NAME");
             }
         }
+        if (license != null && !LICENSE.matcher(license).matches()) {
+            throw new UsageException("--license " + license + " is no name of the hub's, which are as apache-2.0; for a license"
+                    + " without one give --license other --license-name NAME --license-link LINK");
+        }
+        if ((licenseName != null || licenseLink != null) && !"other".equals(license)) {
+            throw new UsageException("--license-name and --license-link belong to --license other");
+        }
+        if ("other".equals(license) && (licenseName == null || licenseLink == null)) {
+            throw new UsageException("--license other needs --license-name and --license-link, which the hub shows in its place");
+        }
         return new CardRequest(
                 folder,
                 repo,
                 branch,
                 Optional.ofNullable(baseModel),
                 Optional.ofNullable(license),
+                Optional.ofNullable(licenseName),
+                Optional.ofNullable(licenseLink),
                 prompt(folder),
                 evaluations,
                 baselineEvaluations,

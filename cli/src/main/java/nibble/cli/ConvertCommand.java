@@ -10,6 +10,7 @@ import nibble.convert.Checkpoint;
 import nibble.convert.DType;
 import nibble.convert.FileSize;
 import nibble.convert.QuantizedFormat;
+import nibble.convert.UnfinishedOutput;
 import nibble.pack.CheckpointConverter;
 import nibble.pack.CheckpointConverter.Target;
 import nibble.pack.ConversionOptions;
@@ -69,6 +70,11 @@ final class ConvertCommand implements Callable<Integer> {
     private @Nullable String maxShardSize;
 
     @Option(
+            names = "--asymmetric-v1",
+            description = "Write gptq-v1 of weights with zero points all the same. GPTQModel refuses such files.")
+    private boolean asymmetricV1;
+
+    @Option(
             names = "--resume",
             description = "Go on with a run that was stopped, killed or out of disk space. The output is the same to the byte."
                     + " Everything else must be as it was; --threads may differ.")
@@ -94,11 +100,16 @@ final class ConvertCommand implements Callable<Integer> {
             target();
         }
         importance.check(gguf ? Optional.of(mix()) : Optional.empty());
+        // Before importance is measured.
+        UnfinishedOutput.require(out, resume);
         long shardBytes = shardBytes(gguf);
         Path model = source.folder(terminal);
         ConversionReport report;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                Checkpoint checkpoint = Checkpoint.open(model)) {
+                Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
+            if (!gguf) {
+                refuseWhatNoLoaderTakes(checkpoint, target());
+            }
             Optional<Importance> weights = importance.importance(terminal, model, checkpoint);
             try (Progress progress = new Progress(terminal, "converting " + source)) {
                 ConversionOptions options = new ConversionOptions(
@@ -119,6 +130,15 @@ final class ConvertCommand implements Callable<Integer> {
             print(report);
         }
         return ExitCode.DONE;
+    }
+
+    /** Before anything is read for it. */
+    private void refuseWhatNoLoaderTakes(Checkpoint checkpoint, Target target) {
+        boolean zeroPoints = checkpoint.config().quantization().map(q -> !q.symmetric()).orElse(false);
+        if (target instanceof Target.Packed(QuantizedFormat format) && format == QuantizedFormat.GPTQ && zeroPoints && !asymmetricV1) {
+            throw new UsageException(format() + " is GPTQ's first version, and " + source + " has zero points: GPTQModel refuses such files"
+                    + " of other tools. Give gptq, the second version, or compressed-tensors; --asymmetric-v1 writes it all the same");
+        }
     }
 
     private String format() {

@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import nibble.convert.LlamaConfig;
 import nibble.convert.card.ModelCard;
 import nibble.convert.hub.HubSettings;
 import nibble.convert.hub.PublishRequest;
@@ -127,12 +126,12 @@ final class PublishCommand implements Callable<Integer> {
     }
 
     /**
-     * Writes the card that the folder lacks; an unquantized model's is its makers' to write.
+     * Writes the card that the folder lacks; that of a model that Nibble neither quantized nor converted is its makers' to write.
      *
      * @return in a dry run, the card that would be written
      */
     private Optional<String> card() {
-        if (LlamaConfig.read(folder.resolve("config.json")).quantization().isEmpty()) {
+        if (!ModelCard.describes(folder)) {
             terminal.note("no README.md: the repository will have no model card");
             return Optional.empty();
         }

@@ -29,8 +29,8 @@ final class QuantizationOptions {
     @Option(
             names = "--format",
             paramLabel = "FORMAT",
-            description = "Layout of the output: awq, gptq (second version, zeros as they are) or compressed-tensors. The numbers"
-                    + " are the same in all. Default: awq.")
+            description = "Layout of the output: awq, gptq (second version, zeros as they are; vLLM since 0.17 refuses it) or"
+                    + " compressed-tensors. The numbers are the same in all. Default: awq.")
     private @Nullable String format;
 
     @Mixin
@@ -89,7 +89,7 @@ final class QuantizationOptions {
         };
     }
 
-    QuantizeOptions options(LlamaConfig config, int threads, Terminal terminal) {
-        return new QuantizeOptions(method, spec(config, terminal), format(), maxShardBytes(), threads);
+    QuantizeOptions options(LlamaConfig config, int threads, boolean strict, Terminal terminal) {
+        return new QuantizeOptions(method, spec(config, terminal), format(), maxShardBytes(), threads, strict);
     }
 }

@@ -31,7 +31,7 @@ import picocli.CommandLine.Parameters;
 final class VerifyCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "DIR", description = "A checkpoint, fp16 or quantized. " + ModelArgument.DESCRIPTION)
+    @Parameters(paramLabel = "DIR", description = "A checkpoint, fp16 or quantized; or a GGUF file, or a folder of such. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument model;
 
@@ -70,6 +70,9 @@ final class VerifyCommand implements Callable<Integer> {
         ModelArgument.require(source);
         json.requireWritable();
         Path folder = model.folder(terminal);
+        if (writeChecksums && Files.isRegularFile(folder)) {
+            throw new UsageException("--write-checksums is for a folder; " + folder + " is a file");
+        }
         CheckpointVerification verification =
                 verify(terminal, folder, Optional.ofNullable(source).map(m -> m.folder(terminal)));
         if (writeChecksums && verification.errors() == 0) {
@@ -109,6 +112,9 @@ final class VerifyCommand implements Callable<Integer> {
     }
 
     private static long totalBytes(Path folder) {
+        if (Files.isRegularFile(folder)) {
+            return folder.toFile().length();
+        }
         return Files.isDirectory(folder)
                 ? RepositoryFiles.list(folder).values().stream()
                         .mapToLong(file -> file.toFile().length())

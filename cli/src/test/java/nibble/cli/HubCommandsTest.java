@@ -91,7 +91,7 @@ class HubCommandsTest {
         String card = new String(hub.content("org/wiki-7m-AWQ", "awq-128g", "README.md"), java.nio.charset.StandardCharsets.UTF_8);
         assertThat(card)
                 .contains("license: \"cc-by-sa-4.0\"", "| not measured | " + measured + " |", "<|im_start|>user\n{prompt}<|im_end|>")
-                .contains("--revision awq-128g", "| awq-128g | 4 | 128 | none |");
+                .contains("--revision awq-128g", "| awq-128g | awq (gemm) | 4 | 128 | none |");
 
         TerminalCapture again = terminal();
         assertThat(again.run("card", out.toString(), "--repo", "org/wiki-7m-AWQ")).isEqualTo(ExitCode.WRONG_USAGE);

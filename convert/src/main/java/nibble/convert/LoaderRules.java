@@ -91,9 +91,8 @@ final class LoaderRules {
             error("GPTQ's first version (checkpoint_format \"gptq\") with sym false and no meta.quantizer of GPTQModel, which"
                     + " GPTQModel refuses; convert to gptq, the second version, or to compressed-tensors");
         } else {
-            findings.accept(Finding.warning(
-                    "loaders", file + ": GPTQ with zero points (sym false): vLLM since 0.17 refuses it, GPTQModel loads it;"
-                            + " convert to compressed-tensors or awq for vLLM"));
+            quantization.format().loaderNote(false).ifPresent(note ->
+                    findings.accept(Finding.warning("loaders", file + ": " + note)));
         }
     }
 

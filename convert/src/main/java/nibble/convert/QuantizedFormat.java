@@ -2,6 +2,7 @@ package nibble.convert;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import nibble.convert.LinearTensor.Presence;
 import nibble.convert.LinearTensor.Role;
 import org.jspecify.annotations.Nullable;
@@ -134,6 +135,14 @@ public enum QuantizedFormat {
     /** Whether the layout packs eight inputs in a word of codes, so that in-features are a multiple of 8; AWQ packs outputs. */
     public boolean packsInputs() {
         return this != AWQ_GEMM;
+    }
+
+    /** What a user should know of the programs that load the layout, in words; empty where all that know it load it. */
+    public Optional<String> loaderNote(boolean symmetric) {
+        return isGptq() && !symmetric
+                ? Optional.of("vLLM since 0.17 refuses GPTQ files with zero points, which this is; GPTQModel loads it. For vLLM"
+                        + " take the format compressed-tensors or awq, which hold the same numbers")
+                : Optional.empty();
     }
 
     private TensorSpec spec(String module, Role role, DType type, long... shape) {

@@ -1,5 +1,7 @@
 package nibble.pack;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
@@ -29,6 +31,7 @@ import nibble.convert.SideFiles;
 import nibble.convert.StoredTensor;
 import nibble.convert.TensorSpec;
 import nibble.convert.TensorView;
+import nibble.convert.card.Origin;
 import nibble.pack.ConversionRun.Item;
 import org.jspecify.annotations.Nullable;
 
@@ -45,6 +48,14 @@ public final class CheckpointConverter {
         /** A 4-bit format, from a 4-bit format. */
         record Packed(QuantizedFormat format) implements Target {}
     }
+
+    /** The report's name in the output folder: what it was converted from and to, and where the model came from. */
+    public static final String REPORT = "conversion_report.json";
+
+    /** What 'nibble quantize' tells of codes, which are the same in another layout. */
+    private static final String QUANTIZATION_REPORT = "quantization_report.json";
+
+    private static final ObjectMapper JSON = new ObjectMapper();
 
     /** Dense tensors are converted so much at a time, or a row. */
     private static final long PART_BYTES = 16 << 20;
@@ -87,6 +98,7 @@ public final class CheckpointConverter {
         SequencedMap<String, byte[]> madeFiles = source.madeFiles();
         ShardPlan plan = ShardPlan.of(specs, options.maxShardBytes());
         Map<String, String> texts = texts(specs);
+        texts.put(REPORT, QuantizationJson.pretty(reportJson()));
         Map<String, String> decisive = new LinkedHashMap<>();
         decisive.put("--format", describe(target));
         decisive.put("--max-shard-size", options.maxShardBytes() + " bytes");
@@ -97,15 +109,31 @@ public final class CheckpointConverter {
                 items,
                 options);
         return new ConversionReport(
-                describe(config),
+                describeSource(),
                 describe(target),
                 source.tensorBytes(),
                 bytesOf(options.out()),
                 specs.size(),
                 underflows,
                 source.names().stream().filter(name -> !used.contains(name)).toList(),
-                List.of(),
+                notes(),
                 (System.nanoTime() - start) / 1e9);
+    }
+
+    /** What a card later tells of the conversion. It holds no times: the same inputs give the same bytes. */
+    private ObjectNode reportJson() {
+        ObjectNode json = JSON.createObjectNode().put("from", describeSource()).put("to", describe(target));
+        Origin origin = Origin.of(source.folder());
+        if (!origin.isUnknown()) {
+            json.set("source", JSON.valueToTree(origin));
+        }
+        return json;
+    }
+
+    private List<String> notes() {
+        return target instanceof Target.Packed(QuantizedFormat format)
+                ? format.loaderNote(config.quantization().map(QuantizationConfig::symmetric).orElse(false)).stream().toList()
+                : List.of();
     }
 
     private List<Item> items() {
@@ -260,6 +288,11 @@ public final class CheckpointConverter {
                 file = folder.resolve(SideFiles.name(source.folder(), side));
                 SideFiles.copy(side, file);
             }
+            Path quantization = source.folder().resolve(QUANTIZATION_REPORT);
+            if (target instanceof Target.Packed && Files.isRegularFile(quantization)) {
+                file = folder.resolve(QUANTIZATION_REPORT);
+                SideFiles.copy(quantization, file);
+            }
             for (Map.Entry<String, byte[]> made : madeFiles.entrySet()) {
                 file = folder.resolve(made.getKey());
                 Files.write(file, made.getValue());
@@ -281,10 +314,18 @@ public final class CheckpointConverter {
         }
     }
 
-    private static String describe(LlamaConfig config) {
-        return config.quantization()
-                .map(q -> describe(q.format()) + ", 4 bits, group size " + q.groupSize())
-                .orElse("dense " + config.dtype());
+    private String describeSource() {
+        if (config.quantization().isPresent()) {
+            QuantizationConfig from = config.quantization().get();
+            return describe(from.format()) + ", " + from.bits() + " bits, group size " + from.groupSize();
+        }
+        List<String> blocks = source.names().stream()
+                .map(name -> source.stored(name).orElseThrow().storage())
+                .filter(type -> DType.named(type).isEmpty())
+                .distinct()
+                .sorted()
+                .toList();
+        return blocks.isEmpty() ? "dense " + config.dtype() : "GGUF " + String.join(", ", blocks);
     }
 
     private static String describe(Target target) {

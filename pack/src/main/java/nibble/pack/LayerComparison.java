@@ -47,12 +47,10 @@ public record LayerComparison(int layer, List<Linear> linears) {
         List<Linear> linears = new ArrayList<>();
         for (LlamaLinear linear : LlamaLinear.values()) {
             StoredLinear stored = quantized.config().stored(linear, layer);
-            PackedLinear codes = PackedLinears.read(quantized, linear, layer);
-            float[] found = new float[codes.outFeatures() * codes.inFeatures()];
-            for (int row = 0; row < codes.outFeatures(); row++) {
-                codes.dequantize(row, found, row * codes.inFeatures());
-            }
-            float[] expected = original(quantized, source, linear, layer, codes);
+            int rows = stored.outFeatures();
+            int columns = stored.inFeatures();
+            float[] found = weights(quantized, stored, layer);
+            float[] expected = original(quantized, source, stored, layer);
             boolean byColumn = linear == LlamaLinear.O || linear == LlamaLinear.DOWN;
             if (!byColumn) {
                 String norm = switch (linear) {
@@ -63,26 +61,41 @@ public record LayerComparison(int layer, List<Linear> linears) {
                 multiplyColumns(expected, gains(source, norm));
             }
             linears.add(new Linear(
-                    stored.label(), error(found, expected, codes.outFeatures(), codes.inFeatures(), byColumn)));
+                    stored.label(), error(found, expected, rows, columns, byColumn)));
         }
         return new LayerComparison(layer, linears);
     }
 
-    private static float[] original(Checkpoint quantized, Checkpoint source, LlamaLinear linear, int layer, PackedLinear codes) {
+    /** The numbers that loaders compute with. */
+    private static float[] weights(Checkpoint checkpoint, StoredLinear stored, int layer) {
+        if (checkpoint.config().quantization().isEmpty()) {
+            return WeightReader.floats(stored.weight(checkpoint), checkpoint.fileOf(stored.weight()));
+        }
+        PackedLinear codes = PackedLinears.read(checkpoint, stored.linear(), layer);
+        float[] weights = new float[codes.outFeatures() * codes.inFeatures()];
+        for (int row = 0; row < codes.outFeatures(); row++) {
+            codes.dequantize(row, weights, row * codes.inFeatures());
+        }
+        return weights;
+    }
+
+    private static float[] original(Checkpoint quantized, Checkpoint source, StoredLinear found, int layer) {
+        LlamaLinear linear = found.linear();
         if (source.config().quantization().isPresent()) {
             throw new BadCheckpointException(source.folder(), "is quantized itself; give the fp16 model it was made from");
         }
-        if (source.config().architecture() != quantized.config().architecture()) {
+        // GGUF has one name for Llama and Mistral.
+        if (!source.config().architecture().ggufName().equals(quantized.config().architecture().ggufName())) {
             throw new BadCheckpointException(
                     source.folder(), "is a " + source.config().architecture().className() + ", the quantized model a "
                             + quantized.config().architecture().className() + "; give the model it was made from");
         }
         if (layer >= source.config().layers()
-                || source.config().outFeatures(linear) != codes.outFeatures()
-                || source.config().inFeatures(linear) != codes.inFeatures()) {
+                || source.config().outFeatures(linear) != found.outFeatures()
+                || source.config().inFeatures(linear) != found.inFeatures()) {
             throw new BadCheckpointException(
                     source.folder(), "has other shapes than the quantized model: " + linear.module(layer) + " is ["
-                            + codes.outFeatures() + ", " + codes.inFeatures() + "] there; give the model it was made from");
+                            + found.outFeatures() + ", " + found.inFeatures() + "] there; give the model it was made from");
         }
         StoredLinear stored = source.config().stored(linear, layer);
         return WeightReader.floats(stored.weight(source), source.fileOf(stored.weight()));

@@ -23,6 +23,7 @@ import java.util.stream.Stream;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.DType;
+import nibble.convert.Finding;
 import nibble.convert.LinearModule;
 import nibble.convert.LlamaLinear;
 import nibble.convert.QuantizedFormat;
@@ -107,6 +108,13 @@ class CheckpointConverterTest {
         assertThat(tensors(compressed).keySet()).noneMatch(name -> name.endsWith("zero_point"));
         Path back = convert(compressed, "back", packed(QuantizedFormat.GPTQ));
         assertThat(tensors(back)).isEqualTo(tensors(symmetric));
+        for (Path folder : new Path[] {symmetric, compressed, back}) {
+            // The codes are random and so not about 0; loaders have no objection.
+            assertThat(CheckpointVerification.of(folder, Optional.empty(), 1, bytes -> {}).findings())
+                    .filteredOn(finding -> finding.severity() == Finding.Severity.ERROR)
+                    .extracting(Finding::check)
+                    .isSubsetOf("tokenizer");
+        }
         try (Checkpoint checkpoint = Checkpoint.open(back)) {
             TensorView zeros = checkpoint.tensor("model.layers.1.self_attn.v_proj.qzeros");
             assertThat(zeros.data().get(ValueLayout.JAVA_INT_UNALIGNED, 0)).isEqualTo(0x77777777);

@@ -7,11 +7,13 @@ import java.util.Optional;
 /**
  * What a card is to be made of, beside the checkpoint itself.
  *
- * @param folder the quantized checkpoint
+ * @param folder the checkpoint
  * @param repo organization/name it will have
  * @param branch branch it will have
- * @param baseModel organization/name of the model it was made from; empty if unknown
+ * @param baseModel organization/name of the model it was made from; empty for what its report says
  * @param license the license's name on the hub; empty for what the original card says
+ * @param licenseName of a license that is "other" on the hub
+ * @param licenseLink its text
  * @param promptTemplate a prompt in the model's format, with {@code {prompt}} where it goes; empty if none is known
  * @param evaluations JSON files of {@code nibble eval} on this checkpoint
  * @param baselineEvaluations the same on the model it was made from
@@ -24,6 +26,8 @@ public record CardRequest(
         String branch,
         Optional<String> baseModel,
         Optional<String> license,
+        Optional<String> licenseName,
+        Optional<String> licenseLink,
         Optional<String> promptTemplate,
         List<Path> evaluations,
         List<Path> baselineEvaluations,

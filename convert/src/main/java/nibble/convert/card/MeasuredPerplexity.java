@@ -62,6 +62,17 @@ record MeasuredPerplexity(
         return rows;
     }
 
+    /** The figure as an entry of the metadata's model-index. */
+    Map<String, Object> result() {
+        String part = windows == windowsInDataset ? "" : ", first " + windows + " of " + windowsInDataset + " windows";
+        return ModelIndex.result(
+                dataset,
+                "test",
+                "perplexity",
+                "perplexity (" + recipe + ", " + contextTokens + " tokens" + part + ")",
+                Double.parseDouble(decimals(perplexity)));
+    }
+
     private static String decimals(double value) {
         return String.format(Locale.ROOT, "%.4f", value);
     }

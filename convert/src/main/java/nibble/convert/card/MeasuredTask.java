@@ -108,6 +108,13 @@ record MeasuredTask(
         return rows;
     }
 
+    /** The figure as an entry of the metadata's model-index; fractions in percent, as in the card's table. */
+    Map<String, Object> result() {
+        String name = metric + (fraction ? ", %" : "") + " (" + fewshot + " examples, " + preset + ", " + documents + " documents)";
+        String type = metric.contains(",") ? metric.substring(0, metric.indexOf(',')) : metric;
+        return ModelIndex.result(task, "", type, name, Double.parseDouble(decimals(value)));
+    }
+
     private String shown() {
         return decimals(value) + (stderr == null ? "" : " ± " + decimals(stderr));
     }

@@ -16,6 +16,9 @@ import java.util.Optional;
 import java.util.SequencedMap;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Shape;
+import nibble.convert.SourceFile;
+import nibble.files.Content;
+import nibble.files.Reasons;
 
 /**
  * One GGUF file of any size, version 2 or 3, mapped read-only. Borrows its memory from the arena it was opened with.
@@ -53,11 +56,15 @@ public final class GgufFile {
      * A tensor as it lies in the file.
      *
      * @param shape outermost first
+     * @param offset of its data in the file's data
      * @param data whole blocks
      */
-    public record Tensor(String name, GgufType type, Shape shape, MemorySegment data) {}
+    public record Tensor(String name, GgufType type, Shape shape, long offset, MemorySegment data) {}
 
-    private GgufFile(Path path, GgufMetadata metadata, SequencedMap<String, Tensor> tensors) {
+    private final long trailingBytes;
+
+    private GgufFile(Path path, GgufMetadata metadata, SequencedMap<String, Tensor> tensors, long trailingBytes) {
+        this.trailingBytes = trailingBytes;
         this.path = path;
         this.metadata = metadata;
         this.tensors = Collections.unmodifiableSequencedMap(tensors);
@@ -69,12 +76,13 @@ public final class GgufFile {
      * @throws BadCheckpointException if it is absent, cut short, of another version, or has tensors of a type that is not read
      */
     public static GgufFile open(Path path, Arena arena) {
+        SourceFile.require(path, Content.GGUF);
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
             return read(path, channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena));
         } catch (NoSuchFileException e) {
             throw new BadCheckpointException(path, "no such file; check the path", e);
         } catch (IOException e) {
-            throw new BadCheckpointException(path, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(path, "cannot be read: " + Reasons.of(e), e);
         }
     }
 
@@ -112,7 +120,11 @@ public final class GgufFile {
                 throw in.bad("tensor " + entry.name() + " comes twice");
             }
         }
-        return new GgufFile(path, metadata, tensors);
+        long end = start;
+        for (Tensor tensor : tensors.values()) {
+            end = Math.max(end, start + tensor.offset() + tensor.data().byteSize());
+        }
+        return new GgufFile(path, metadata, tensors, Math.max(0, bytes.byteSize() - end));
     }
 
     private record Entry(String name, Shape shape, GgufType type, long offset) {}
@@ -157,11 +169,16 @@ public final class GgufFile {
                     + " on, the file has " + available + " after its header (aligned to " + alignment
                     + "); it was cut short or damaged, get it again");
         }
-        return new Tensor(entry.name(), entry.type(), shape, bytes.asSlice(start + entry.offset(), size));
+        return new Tensor(entry.name(), entry.type(), shape, entry.offset(), bytes.asSlice(start + entry.offset(), size));
     }
 
     public Path path() {
         return path;
+    }
+
+    /** Bytes behind the last tensor; padding or what does not belong to the file. */
+    long trailingBytes() {
+        return trailingBytes;
     }
 
     GgufMetadata metadata() {
@@ -183,6 +200,11 @@ public final class GgufFile {
     /** A whole number of the metadata; empty where the key is absent. */
     public Optional<Long> integer(String key) {
         return metadata.integer(key);
+    }
+
+    /** A text of the metadata; empty where the key is absent. */
+    public Optional<String> text(String key) {
+        return metadata.text(key);
     }
 
     /** A list of texts of the metadata; empty where the key is absent. */

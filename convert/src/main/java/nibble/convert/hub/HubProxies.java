@@ -68,7 +68,7 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
     private static URI address(String name, String value) {
         try {
             URI uri = new URI(value.contains("://") ? value : "http://" + value);
-            if (uri.getHost() == null) {
+            if (uri.getHost() == null || uri.getPort() > 65_535) {
                 throw new IllegalArgumentException(name + " is not a proxy's address; write it as http://HOST:PORT");
             }
             if (!"http".equalsIgnoreCase(uri.getScheme())) {

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -38,11 +39,14 @@ public record HubSettings(
         static final Surroundings PLAIN = new Surroundings(HubProxies.NONE, Optional.empty(), true);
     }
 
+    private static final int MOST_PORT = 65_535;
+
     /** Values of a switch that mean on, as the hub's tools read them. */
     private static final List<String> ON = List.of("1", "on", "yes", "true");
 
     public HubSettings {
-        if (endpoint.getHost() == null || !List.of("http", "https").contains(endpoint.getScheme())) {
+        boolean http = List.of("http", "https").contains(endpoint.getScheme());
+        if (endpoint.getHost() == null || !http || endpoint.getPort() > MOST_PORT) {
             throw new IllegalArgumentException(
                     "hub endpoint \"" + endpoint + "\" is not an http or https address; correct HF_ENDPOINT");
         }
@@ -103,7 +107,7 @@ public record HubSettings(
             String text = Files.isRegularFile(file) ? Files.readString(file).strip() : "";
             return text.isEmpty() ? Optional.empty() : Optional.of(HubToken.of(text));
         } catch (IOException e) {
-            throw new IllegalArgumentException(file + ": the hub token cannot be read: " + FileLocks.reason(e), e);
+            throw new IllegalArgumentException(file + ": the hub token cannot be read: " + Reasons.of(e), e);
         }
     }
 

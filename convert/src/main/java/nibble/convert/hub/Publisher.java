@@ -19,6 +19,7 @@ import nibble.convert.hub.PublishRequest.How;
 import nibble.convert.hub.PublishRequest.Visibility;
 import nibble.convert.hub.PublishResult.Need;
 import nibble.convert.hub.PublishResult.PublishedFile;
+import nibble.files.Reasons;
 
 /**
  * Makes a branch of a repository hold a folder: hash, ask what is missing, send the large files, commit.
@@ -55,7 +56,8 @@ public final class Publisher {
         if (alone(request)) {
             return;
         }
-        try (HubHttp http = new HubHttp(settings, retries, listener)) {
+        try (HubHttp http = new HubHttp(settings, retries, listener);
+                UploadJournal _ = journal(request)) {
             HubApi api = new HubApi(http, request.repo());
             listener.stage("asking " + settings.endpoint() + " who you are");
             requireWriter(request, api.whoami());
@@ -74,11 +76,14 @@ public final class Publisher {
         SortedMap<String, Path> files = files(request);
         requireSizes(files);
         try (HubHttp http = new HubHttp(settings, retries, listener);
-                UploadJournal journal = UploadJournal.open(
-                        settings.state(), request.folder(), settings.endpoint().toString(), request.repo())) {
+                UploadJournal journal = journal(request)) {
             Run run = new Run(request, http, journal, listener);
             return alone(request) ? run.plan(files) : run.publish(files);
         }
+    }
+
+    private UploadJournal journal(PublishRequest request) {
+        return UploadJournal.open(settings.state(), request.folder(), settings.endpoint().toString(), request.repo());
     }
 
     /** Whether it is done without the hub: what would go can be listed by those who may not ask. */
@@ -190,7 +195,7 @@ public final class Publisher {
             } catch (MalformedInputException e) {
                 throw new BadCheckpointException(card, "is not UTF-8 text; write it anew", e);
             } catch (IOException e) {
-                throw new BadCheckpointException(card, "cannot be read: " + FileLocks.reason(e), e);
+                throw new BadCheckpointException(card, "cannot be read: " + Reasons.of(e), e);
             }
         }
 
@@ -249,7 +254,7 @@ public final class Publisher {
                 journal.put(new UploadJournal.Entry(path, bytes, modified, digest.sha256(), "hashed"));
                 return hashed;
             } catch (IOException e) {
-                throw new BadCheckpointException(file, "cannot be read: " + FileLocks.reason(e), e);
+                throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
             }
         }
 

@@ -12,6 +12,8 @@ import nibble.convert.BadCheckpointException;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The card says what the checkpoint and the measurements say, and nothing else. */
 class ModelCardTest {
@@ -34,7 +36,7 @@ class ModelCardTest {
 
     private CardRequest request(List<Path> eval, List<Path> baseline, Optional<Path> original, Optional<Path> template) {
         return new CardRequest(
-                folder, "me/Tiny-AWQ", "main", Optional.of("meta/Tiny"), Optional.empty(), Optional.of("### User:\n{prompt}"),
+                folder, "me/Tiny-AWQ", "main", Optional.of("meta/Tiny"), Optional.empty(), Optional.empty(), Optional.empty(), Optional.of("### User:\n{prompt}"),
                 eval, baseline, original, template);
     }
 
@@ -53,10 +55,88 @@ class ModelCardTest {
     void withoutMeasurementsNoFigureIsStated() {
         String card = card();
         assertThat(card)
-                .startsWith("---\nbase_model: \"meta/Tiny\"\nmodel_creator: \"meta\"\nmodel_name: \"Tiny\"\n")
+                .startsWith("---\nbase_model: \"meta/Tiny\"\nbase_model_relation: quantized\nmodel_creator: \"meta\"\nmodel_name: \"Tiny\"\n")
                 .contains("prompt_template: \"### User:\\n{prompt}\"", "quantized_by: \"me\"", "pipeline_tag: text-generation")
-                .contains("| main | 4 | 64 | none | - | 1.23 MB |", "Nothing was measured.", "vllm serve me/Tiny-AWQ\n", "AWQ weights of [meta/Tiny]")
-                .doesNotContain("license:", "language:", "perplexity,", "Original model card", "{{", "{%", "null");
+                .contains("| main | awq (gemm) | 4 | 64 | none | - | 1.23 MB |", "Nothing was measured.", "vllm serve me/Tiny-AWQ\n", "AWQ weights of [meta/Tiny]")
+                .doesNotContain("license:", "language:", "perplexity,", "Original model card", "{{", "{%", "null", "inference", "model-index");
+    }
+
+    /** Every kind of folder under its own name, tags and loaders, and under nobody else's. */
+    @ParameterizedTest(name = "{0} {1}")
+    @CsvSource(delimiter = '|', value = {
+        "awq|awq|Tiny - AWQ|awq, autoawq, vllm, 4-bit, llama, conversational, nibble|scales those input channels|AutoAWQForCausalLM|plain rounding was",
+        "awq|rtn|Tiny - 4-bit by plain rounding|autoawq, rtn, vllm, 4-bit, llama, conversational, nibble|About plain rounding|AutoAWQForCausalLM|input channels",
+        "gptq|awq|Tiny - 4-bit, GPTQ format|gptq, gptqmodel, awq, 4-bit, llama, conversational, nibble|in another layout than AutoAWQ's|GPTQModel.load(\"me/Tiny-AWQ\")|vllm serve",
+        "gptq|rtn|Tiny - 4-bit, GPTQ format|gptq, gptqmodel, rtn, 4-bit, llama, conversational, nibble|no channel was scaled|vLLM since 0.17 refuses|AutoAWQ",
+        "gptq|''|Tiny - 4-bit, GPTQ format|gptq, gptqmodel, 4-bit, llama, conversational, nibble|is not recorded here|GPTQModel.load|AutoAWQ",
+        "compressed-tensors|awq|Tiny - 4-bit, compressed-tensors|compressed-tensors, awq, vllm, 4-bit, llama, conversational, nibble|input channels|vllm serve me/Tiny-AWQ|AutoAWQForCausalLM",
+        "compressed-tensors|rtn|Tiny - 4-bit, compressed-tensors|compressed-tensors, rtn, vllm, 4-bit, llama, conversational, nibble|About plain rounding|pip install compressed-tensors|AWQ (activation",
+    })
+    void aCardSaysWhatTheFolderIs(
+            String format, String method, String title, String tags, String about, String loader, String not) throws IOException {
+        Files.writeString(folder.resolve("config.json"), CONFIG.replaceAll("\\{\"quant_method.*", switch (format) {
+            case "gptq" -> "{\"quant_method\": \"gptq\", \"bits\": 4, \"group_size\": 64, \"sym\": false, \"checkpoint_format\": \"gptq_v2\"}}";
+            case "compressed-tensors" -> "{\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\", \"config_groups\":"
+                    + " {\"group_0\": {\"weights\": {\"num_bits\": 4, \"symmetric\": false, \"strategy\": \"group\", \"group_size\": 64}}}}}";
+            default -> "{\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": 64, \"zero_point\": true, \"version\": \"gemm\"}}";
+        }));
+        if (!method.isEmpty()) {
+            Files.writeString(folder.resolve("quantization_report.json"), "{\"method\": \"" + method + "\"}");
+        }
+        String card = card();
+        assertThat(card).contains("\n# " + title + "\n", about, loader).doesNotContain(not);
+        Path written = Files.writeString(folder.resolve("README.md"), card);
+        assertThat(ModelCard.metadata(written))
+                .containsEntry("base_model", "meta/Tiny")
+                .containsEntry("base_model_relation", "quantized")
+                .containsEntry("library_name", "transformers")
+                .containsEntry("pipeline_tag", "text-generation")
+                .containsEntry("tags", List.of(tags.split(", ")))
+                .doesNotContainKeys("inference", "license");
+    }
+
+    @Test
+    void theReportsOriginNamesTheBaseModelAndItsLicense() throws IOException {
+        Files.writeString(
+                folder.resolve("quantization_report.json"),
+                "{\"method\": \"awq\", \"source\": {\"base_model\": \"org/Base-1B\", \"revision\": \"" + "a".repeat(40)
+                        + "\", \"license\": [\"other\"], \"license_name\": \"their-own\", \"license_link\": \"LICENSE\", \"language\": [\"no\"]}}");
+        CardRequest nothingSaid = new CardRequest(
+                folder, "me/x", "main", Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty(),
+                List.of(), List.of(), Optional.empty(), Optional.empty());
+        String card = ModelCard.render(nothingSaid);
+        assertThat(card).contains("# Base-1B - AWQ", "(https://huggingface.co/org/Base-1B), revision `aaaa");
+        assertThat(ModelCard.metadata(Files.writeString(folder.resolve("README.md"), card)))
+                .containsEntry("base_model", "org/Base-1B")
+                .containsEntry("license", "other")
+                .containsEntry("license_name", "their-own")
+                .containsEntry("license_link", "LICENSE")
+                .containsEntry("language", List.of("no"));
+    }
+
+    @Test
+    void figuresAreInTheModelIndexToo() throws IOException {
+        Path both = Files.writeString(folder.resolve("awq.json"), tasks(0.7025, "ab"));
+        Path card = Files.writeString(
+                folder.resolve("README.md"),
+                ModelCard.render(request(List.of(eval("p.json", 5.60123, 40), both), List.of(), Optional.empty(), Optional.empty())));
+        assertThat(ModelCard.metadata(card).get("model-index").toString())
+                .contains("name=Tiny-AWQ", "type=Salesforce/wikitext", "config=wikitext-2-raw-v1", "type=perplexity, value=5.6012",
+                        "perplexity (gptq, 2048 tokens, first 40 of 197 windows)", "type=allenai/ai2_arc", "type=acc_norm, value=70.25")
+                .doesNotContain("virology");
+    }
+
+    @Test
+    void aDenseConversionIsNoQuantizedModel() throws IOException {
+        Files.writeString(folder.resolve("config.json"), CONFIG.replaceAll(",\\s*\"quantization_config.*", "}"));
+        Files.writeString(
+                folder.resolve("conversion_report.json"),
+                "{\"from\": \"dense BF16\", \"to\": \"safetensors F16\", \"source\": {\"license\": [\"apache-2.0\"]}}");
+        assertThat(card())
+                .contains("# Tiny - F16 safetensors", "converted from: dense BF16", "Nothing was quantized.", "Converted by: me", "license: \"apache-2.0\"")
+                .doesNotContain("base_model_relation", "quantized_by", "AWQ (", "4-bit");
+        Files.writeString(folder.resolve("conversion_report.json"), "{\"from\": \"awq (gemm), 4 bits, group size 64\", \"to\": \"x\"}");
+        assertThat(card()).contains("base_model_relation: quantized", "as exact as those, not as the original");
     }
 
     @Test

@@ -65,6 +65,28 @@ class HubSettingsTest {
         assertThat(settings(Map.of("HF_TOKEN", "secret")).toString()).doesNotContain("secret");
     }
 
+    @Test
+    void offlineIsWhatEitherVariableSaysAndTheHubsOwnGoesFirst() {
+        assertThat(settings(Map.of("TRANSFORMERS_OFFLINE", "1")).offline()).isTrue();
+        assertThat(settings(Map.of("HF_HUB_OFFLINE", "", "TRANSFORMERS_OFFLINE", "true")).offline()).isTrue();
+        assertThat(settings(Map.of("HF_HUB_OFFLINE", "0", "TRANSFORMERS_OFFLINE", "1")).offline()).isFalse();
+    }
+
+    @Test
+    void variablesInPathsAreReplaced() {
+        assertThat(settings(Map.of("HF_HOME", "$DATA/hf", "DATA", "/d")).cache()).isEqualTo(Path.of("/d/hf/hub"));
+        assertThat(settings(Map.of("HF_HUB_CACHE", "${DATA}-x/$NONE", "DATA", "/d")).cache()).isEqualTo(Path.of("/d-x/$NONE"));
+    }
+
+    @Test
+    void whatCannotBeATokenOrAPortIsSaid() throws IOException {
+        Files.createDirectories(home.resolve(".cache/huggingface"));
+        Files.write(home.resolve(".cache/huggingface/token"), new byte[] {(byte) 0xff, (byte) 0xfe, 0});
+        assertThatThrownBy(() -> settings(Map.of())).hasMessageEndingWith("token: the hub token cannot be read: it is not text");
+        assertThatThrownBy(() -> settings(Map.of("HF_TOKEN", "t", "HF_ENDPOINT", "http://h:99999")))
+                .hasMessageContaining("is not an http or https address");
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"org/name", "a/b", "Org-1/Llama-2-7B-AWQ", "o/n.v2_x"})
     void repositoryNames(String text) {

@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.SequencedMap;
 import nibble.convert.Architecture;
-import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.Rope;
@@ -29,14 +28,23 @@ final class MetadataOf {
         this.architecture = architecture.ggufName();
     }
 
-    /** @throws BadCheckpointException if the model scales rope in a way that GGUF has no form for */
+    /**
+     * The keys of a file.
+     *
+     * @param name of the source where nothing else names it
+     * @param parameters weights of the file
+     * @throws nibble.convert.BadCheckpointException if the model has something that GGUF has no form for
+     */
     static SequencedMap<String, GgufValue> checkpoint(
-            Checkpoint source, String name, GgufMix mix, Vocabulary vocabulary, Optional<Importance> importance) {
+            Checkpoint source,
+            String name,
+            GgufMix mix,
+            long parameters,
+            Vocabulary vocabulary,
+            Optional<Importance> importance) {
+        GgufForm.require(source);
         MetadataOf metadata = new MetadataOf(source.config().architecture());
-        metadata.pairs.put("general.architecture", new Text(source.config().architecture().ggufName()));
-        metadata.pairs.put("general.name", new Text(name));
-        metadata.pairs.put("general.file_type", new U32(mix.fileType()));
-        metadata.pairs.put("general.quantization_version", new U32(2));
+        metadata.pairs.putAll(GeneralMetadata.of(source, name, mix, parameters));
         metadata.model(source);
         metadata.tokenizer(vocabulary);
         importance.ifPresent(metadata::importance);
@@ -68,8 +76,7 @@ final class MetadataOf {
                 put("rope.scaling.type", new Text("linear"));
                 put("rope.scaling.factor", new F32((float) factor));
             }
-            case Rope.DynamicNtk _ ->
-                throw new BadCheckpointException(source.folder(), "rope scaling \"dynamic\" has no form in GGUF");
+            case Rope.DynamicNtk _ -> throw new IllegalStateException("refused before");
         }
     }
 
