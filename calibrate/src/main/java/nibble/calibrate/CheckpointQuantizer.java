@@ -21,6 +21,7 @@ import nibble.convert.UnfinishedOutput;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
 import nibble.engine.quantize.QuantizationDevices;
+import nibble.files.Reasons;
 import nibble.pack.AwqCheckpointPlan;
 import nibble.pack.AwqCheckpointWriter;
 import nibble.pack.PackedTensor;
@@ -74,7 +75,7 @@ public final class CheckpointQuantizer {
             ProgressListener listener,
             StopSignal stop) {
         Quantizer.requireFits(
-                job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
+                job.source().config(), job.source().configFile(), job.options().spec());
         if (resume && UnfinishedOutput.removeRestOfFinished(out)) {
             listener.note("the output was finished already");
             return read(out.resolve(REPORT));
@@ -107,6 +108,9 @@ public final class CheckpointQuantizer {
         } catch (OutputException e) {
             keep = !journal.durable().isEmpty();
             throw keep ? new OutputException(e, kept(journal, layers)) : e;
+        } catch (UnusualErrorException e) {
+            keep = !journal.durable().isEmpty();
+            throw new UnusualErrorException(e.getMessage() + ". Without --strict this is a warning; " + kept(journal, layers));
         } catch (BadCheckpointException e) {
             throw e;
         } catch (RuntimeException | Error e) {
@@ -151,9 +155,9 @@ public final class CheckpointQuantizer {
         try {
             return QuantizationReport.of(Files.readString(report));
         } catch (JacksonException e) {
-            throw new BadCheckpointException(report, "is not a quantization report: " + e.getOriginalMessage(), e);
+            throw new BadCheckpointException(report, "is not a quantization report: " + Reasons.of(e), e);
         } catch (IOException e) {
-            throw new BadCheckpointException(report, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(report, "cannot be read: " + Reasons.of(e), e);
         }
     }
 }

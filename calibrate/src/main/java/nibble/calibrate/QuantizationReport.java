@@ -29,6 +29,7 @@ import org.jspecify.annotations.Nullable;
  * @param calibration null where there was none
  * @param meanRelativeError mean over all linears; null without calibration
  * @param meanRtnRelativeError the same for plain rounding
+ * @param warnings what a user should know: tensors that lost more than rounding takes as a rule
  * @param times null where the report was read from a file, which holds none
  */
 public record QuantizationReport(
@@ -40,6 +41,7 @@ public record QuantizationReport(
         @Nullable Double meanRelativeError,
         @Nullable Double meanRtnRelativeError,
         List<Layer> layers,
+        @JsonInclude(JsonInclude.Include.NON_EMPTY) List<String> warnings,
         @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Times times) {
 
     /**
@@ -120,6 +122,8 @@ public record QuantizationReport(
 
     public QuantizationReport {
         layers = List.copyOf(layers);
+        // A report without warnings has no such key.
+        warnings = warnings == null ? List.of() : List.copyOf(warnings);
     }
 
     /** The report as a JSON tree. */

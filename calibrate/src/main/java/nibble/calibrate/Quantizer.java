@@ -39,6 +39,8 @@ public final class Quantizer {
      * @throws BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a weight is not
      *     finite
      * @throws ResumeException if a durable layer was made of other weights
+     * @throws UnusualErrorException if the options are strict and a linear loses more than rounding takes as a rule; all
+     *     layers until then are durable
      * @throws StoppedException if {@code stop} was raised; all layers handed on are durable then
      */
     public static QuantizationReport run(
@@ -49,8 +51,12 @@ public final class Quantizer {
             ProgressListener listener,
             StopSignal stop) {
         requireFits(
-                job.source().config(), job.source().folder().resolve("config.json"), job.options().spec());
+                job.source().config(), job.source().configFile(), job.options().spec());
         LlamaConfig config = job.source().config();
+        List<String> carried = UsualError.carried(job.source());
+        if (job.options().strict() && !carried.isEmpty()) {
+            throw new UnusualErrorException(carried.getFirst());
+        }
         List<LayerJournal.Durable> durable = journal.durable();
         Progress progress = new Progress(listener, stop, config.layers(), devices::synchronize);
         long tokens = job.blocks().map(TokenBlocks::tokens).orElse(0L);
@@ -74,6 +80,7 @@ public final class Quantizer {
                     requireUnchanged(layer, source.sha256(layer.layer()));
                 }
                 progress.layerPassed();
+                requireUsual(job.options(), layer.report());
                 reports.add(layer.report());
             }
             LayerQuantizer quantizer = new LayerQuantizer(config, job.options().spec(), workers, progress);
@@ -90,10 +97,15 @@ public final class Quantizer {
                         new FinishedLayer(index, sha256, packer.pack(index, outcome.layer()), outcome.report()));
                 reports.add(outcome.report());
                 progress.layerFinished(outcome.report());
+                if (job.options().strict() && !warnings(job.options(), outcome.report()).isEmpty()) {
+                    progress.stage(Stage.WAIT);
+                    writer.finish();
+                    requireUsual(job.options(), outcome.report());
+                }
             }
             progress.stage(Stage.WAIT);
             writer.finish();
-            return report(job, reports, progress.times(writer.packingSeconds(), writer.writingSeconds()));
+            return report(job, reports, carried, progress.times(writer.packingSeconds(), writer.writingSeconds()));
         }
     }
 
@@ -112,6 +124,17 @@ public final class Quantizer {
             return job.options().method() == Method.AWQ && statistics != null
                     ? quantizer.quantize(linears, statistics)
                     : quantizer.round(linears, statistics);
+        }
+    }
+
+    private static List<String> warnings(QuantizeOptions options, QuantizationReport.Layer layer) {
+        return UsualError.warnings(layer, options.spec().bits(), options.spec().groupSize());
+    }
+
+    private static void requireUsual(QuantizeOptions options, QuantizationReport.Layer layer) {
+        List<String> warnings = warnings(options, layer);
+        if (options.strict() && !warnings.isEmpty()) {
+            throw new UnusualErrorException(warnings.getFirst());
         }
     }
 
@@ -147,7 +170,12 @@ public final class Quantizer {
     }
 
     private static QuantizationReport report(
-            QuantizationJob job, List<QuantizationReport.Layer> layers, QuantizationReport.Times times) {
+            QuantizationJob job,
+            List<QuantizationReport.Layer> layers,
+            List<String> carried,
+            QuantizationReport.Times times) {
+        List<String> warnings = new ArrayList<>(carried);
+        layers.forEach(layer -> warnings.addAll(warnings(job.options(), layer)));
         return new QuantizationReport(
                 job.options().method(),
                 job.options().spec().bits(),
@@ -157,6 +185,7 @@ public final class Quantizer {
                 mean(layers, QuantizationReport.Linear::relativeError),
                 mean(layers, QuantizationReport.Linear::rtnRelativeError),
                 layers,
+                warnings,
                 times);
     }
 

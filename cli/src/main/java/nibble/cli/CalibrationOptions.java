@@ -1,6 +1,7 @@
 package nibble.cli;
 
 import java.nio.file.Path;
+import nibble.convert.LlamaConfig;
 import nibble.datasets.CalibrationText;
 import nibble.datasets.TokenBlocks;
 import nibble.datasets.Tokenizer;
@@ -38,6 +39,27 @@ final class CalibrationOptions {
     /** Blocks to be read at most. */
     int samples() {
         return samples == null ? MOST_SAMPLES : samples;
+    }
+
+    /**
+     * Says so where blocks are longer than what the model was made for.
+     *
+     * @param strict whether that is an error
+     */
+    void checkContext(Terminal terminal, LlamaConfig config, boolean strict) {
+        checkContext(terminal, config, sequenceLength, strict);
+    }
+
+    static void checkContext(Terminal terminal, LlamaConfig config, int sequenceLength, boolean strict) {
+        if (sequenceLength <= config.maxPositions()) {
+            return;
+        }
+        String message = "--seq-len " + sequenceLength + ": the model was made for " + config.maxPositions()
+                + " tokens at most; what it computes beyond them is not what it was trained to";
+        if (strict) {
+            throw new UsageException(message + ". Give --seq-len " + config.maxPositions() + " or less");
+        }
+        terminal.note("warning: " + message);
     }
 
     /** The blocks, and a word where they are fewer than usual. */

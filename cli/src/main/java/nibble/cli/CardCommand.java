@@ -1,10 +1,6 @@
 package nibble.cli;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.concurrent.Callable;
 import nibble.convert.card.CardRequest;
 import nibble.convert.card.ModelCard;
@@ -66,13 +62,6 @@ final class CardCommand implements Callable<Integer> {
     /** Renders a card into the checkpoint's folder, whole or not at all. */
     static void write(CardRequest request) {
         String text = ModelCard.render(request);
-        Path file = request.folder().resolve(ModelCard.FILE_NAME);
-        Path temporary = request.folder().resolve("." + ModelCard.FILE_NAME + ".tmp");
-        try {
-            Files.writeString(temporary, text);
-            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-        } catch (IOException e) {
-            throw new UncheckedIOException(file + ": cannot be written: " + e.getMessage(), e);
-        }
+        OutputFile.write("", request.folder().resolve(ModelCard.FILE_NAME), text);
     }
 }

@@ -5,6 +5,7 @@ import java.io.UncheckedIOException;
 import java.util.List;
 import java.util.function.Function;
 import nibble.datasets.chat.ChatMessage;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /** Turns typed at a terminal, each answered with all before it in view. */
@@ -27,6 +28,9 @@ final class Conversation {
     void hold() {
         List<ChatMessage> messages = options.beginning();
         for (String line = read(); line != null && !line.strip().equals("/exit"); line = read()) {
+            if (terminal.lostOutput().isPresent()) {
+                return;
+            }
             if (line.isBlank()) {
                 continue;
             }
@@ -52,7 +56,7 @@ final class Conversation {
         try {
             return terminal.in().readLine();
         } catch (IOException e) {
-            throw new UncheckedIOException("standard input cannot be read: " + e.getMessage(), e);
+            throw new UncheckedIOException("standard input cannot be read: " + Reasons.of(e), e);
         }
     }
 }

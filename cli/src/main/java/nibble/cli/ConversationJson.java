@@ -12,7 +12,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.SourceText;
 import nibble.datasets.chat.ChatRequest;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /** Conversations, tools and values for templates as JSON, in the form of OpenAI's API. */
@@ -31,16 +33,14 @@ final class ConversationJson {
     }
 
     static String text(Path file) {
+        SourceText.require(file);
         try {
-            if (!Files.isRegularFile(file)) {
-                throw new BadDatasetException(file + ": no such file");
-            }
             if (Files.size(file) > MAX_BYTES) {
                 throw new BadDatasetException(file + ": larger than " + MAX_BYTES + " bytes; give a smaller one");
             }
             return Files.readString(file);
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read as UTF-8 text: " + e, e);
+            throw new BadDatasetException(file + ": cannot be read as UTF-8 text: " + Reasons.of(e), e);
         }
     }
 
@@ -49,7 +49,7 @@ final class ConversationJson {
         try {
             return JSON.readTree(text);
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(where + ": is no JSON: " + e.getOriginalMessage(), e);
+            throw new BadDatasetException(where + ": is no JSON: " + Reasons.of(e), e);
         }
     }
 

@@ -10,6 +10,7 @@ import nibble.convert.Checkpoint;
 import nibble.convert.DType;
 import nibble.convert.FileSize;
 import nibble.convert.QuantizedFormat;
+import nibble.convert.UnfinishedOutput;
 import nibble.pack.CheckpointConverter;
 import nibble.pack.CheckpointConverter.Target;
 import nibble.pack.ConversionOptions;
@@ -99,11 +100,13 @@ final class ConvertCommand implements Callable<Integer> {
             target();
         }
         importance.check(gguf ? Optional.of(mix()) : Optional.empty());
+        // Before importance is measured.
+        UnfinishedOutput.require(out, resume);
         long shardBytes = shardBytes(gguf);
         Path model = source.folder(terminal);
         ConversionReport report;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                Checkpoint checkpoint = Checkpoint.open(model)) {
+                Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
             if (!gguf) {
                 refuseWhatNoLoaderTakes(checkpoint, target());
             }

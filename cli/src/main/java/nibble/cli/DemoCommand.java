@@ -12,11 +12,13 @@ import java.util.stream.Stream;
 import nibble.calibrate.Method;
 import nibble.calibrate.QuantizeOptions;
 import nibble.convert.OutputFolder;
+import nibble.convert.UnfinishedOutput;
 import nibble.datasets.CalibrationText;
 import nibble.datasets.TokenBlocks;
 import nibble.datasets.Tokenizer;
 import nibble.engine.Backend;
 import nibble.eval.PerplexityResult;
+import nibble.files.Reasons;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -196,6 +198,9 @@ final class DemoCommand implements Callable<Integer> {
             if (keep != null && Files.exists(keep.resolve(name))) {
                 throw new UsageException("--keep " + keep + ": " + name + " is there already; remove it or name another folder");
             }
+            if (keep != null) {
+                UnfinishedOutput.require(keep.resolve(name), false);
+            }
         }
     }
 
@@ -205,7 +210,7 @@ final class DemoCommand implements Callable<Integer> {
                     .mapToLong(file -> file.toFile().length())
                     .sum();
         } catch (IOException e) {
-            throw new UncheckedIOException(folder + ": cannot be listed: " + e.getMessage(), e);
+            throw new UncheckedIOException(folder + ": cannot be listed: " + Reasons.of(e), e);
         }
     }
 }

@@ -74,6 +74,7 @@ final class EngineBenchCommand implements Callable<Integer> {
         if (sequences < 1 || tokens < 2 || decodeContext < 1 || decodeTokens < 0) {
             throw new UsageException("--sequences, --seq-len and --decode-context must be positive, --decode-tokens 0 or more");
         }
+        json.requireWritable();
         ModelShape model = shape.shape();
         QuantizationSpec spec =
                 switch (weights) {

@@ -2,6 +2,10 @@ package nibble.cli;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.FileSystemException;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import nibble.calibrate.UnusualErrorException;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.OutputException;
 import nibble.convert.ResumeException;
@@ -11,46 +15,105 @@ import nibble.datasets.BadDatasetException;
 import nibble.engine.DeviceException;
 import nibble.engine.NonFiniteLogitException;
 import nibble.eval.NonFiniteLogProbabilityException;
+import nibble.files.Reasons;
 import picocli.CommandLine;
 import picocli.CommandLine.IExecutionExceptionHandler;
 import picocli.CommandLine.ParseResult;
 
-/** Turns what a command threw into one message on standard error and the exit code of its kind. */
+/**
+ * Turns whatever a command threw, expected or not, into one message on standard error and the exit code of its kind. A stack
+ * trace is for those who ask for it.
+ */
 final class ErrorReporter implements IExecutionExceptionHandler {
     /** Set to see where an error came from. */
-    private static final String STACK_TRACES = "NIBBLE_DEBUG";
+    static final String STACK_TRACES = "NIBBLE_DEBUG";
+
+    private final Terminal terminal;
+
+    ErrorReporter(Terminal terminal) {
+        this.terminal = terminal;
+    }
 
     @Override
     public int handleExecutionException(Exception e, CommandLine line, ParseResult parsed) {
+        return report(e);
+    }
+
+    /** Says what was thrown, unless the process is ending anyway, and returns the exit code. */
+    int report(Throwable thrown) {
         if (Interruption.underway()) {
             // Files vanish under a command while the JVM ends; that is no news.
             return ExitCode.INTERRUPTED;
         }
-        int code = exitCode(e);
-        line.getErr().println("nibble: " + message(e));
-        if (System.getenv(STACK_TRACES) != null || code == CommandLine.ExitCode.SOFTWARE) {
-            e.printStackTrace(line.getErr());
+        Throwable meant = meant(thrown);
+        terminal.note("nibble: " + message(meant));
+        if (terminal.environment().get(STACK_TRACES) != null) {
+            thrown.printStackTrace(terminal.err());
+            terminal.err().flush();
         }
-        line.getErr().flush();
-        return code;
+        return exitCode(meant);
     }
 
-    private static int exitCode(Exception e) {
-        return switch (e) {
+    /** What a wrapper without words of its own wraps; shortage of memory comes first, whoever wrapped it. */
+    private static Throwable meant(Throwable thrown) {
+        for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+            if (cause instanceof OutOfMemoryError) {
+                return cause;
+            }
+        }
+        Throwable meant = thrown;
+        while (isWrapper(meant) && meant.getCause() != null) {
+            meant = meant.getCause();
+        }
+        return meant;
+    }
+
+    private static boolean isWrapper(Throwable thrown) {
+        boolean wraps = thrown instanceof ExecutionException
+                || thrown instanceof CompletionException
+                || thrown instanceof UncheckedIOException
+                || thrown instanceof ExceptionInInitializerError
+                || thrown.getClass() == RuntimeException.class
+                || thrown.getClass() == IllegalStateException.class
+                || thrown.getClass() == Error.class;
+        Throwable cause = thrown.getCause();
+        return wraps && cause != null && (thrown.getMessage() == null || thrown.getMessage().equals(cause.toString()));
+    }
+
+    private static int exitCode(Throwable thrown) {
+        return switch (thrown) {
             case UsageException _ -> ExitCode.WRONG_USAGE;
             case BadCheckpointException _, BadDatasetException _, InputException _, OutputException _ -> ExitCode.BAD_INPUT;
             case NonFiniteLogProbabilityException _, NonFiniteLogitException _ -> ExitCode.BAD_INPUT;
             case UncheckedIOException _, IOException _ -> ExitCode.BAD_INPUT;
             case HubException _ -> ExitCode.NETWORK_OR_HUB;
-            case ResumeException _ -> ExitCode.BAD_INPUT;
+            case ResumeException _, UnusualErrorException _ -> ExitCode.BAD_INPUT;
             case StoppedException _ -> ExitCode.INTERRUPTED;
-            case DeviceException _ -> ExitCode.DEVICE_OR_MEMORY;
-            // What is left is a defect of this program: picocli's code 1, with the stack trace.
-            default -> CommandLine.ExitCode.SOFTWARE;
+            case DeviceException _, OutOfMemoryError _ -> ExitCode.DEVICE_OR_MEMORY;
+            default -> ExitCode.DEFECT;
         };
     }
 
-    private static String message(Exception e) {
-        return e.getMessage() != null ? e.getMessage() : e.toString();
+    private static String message(Throwable thrown) {
+        return switch (thrown) {
+            case FileSystemException e -> Reasons.withFile(e) + "; check the disk and the folder's permissions";
+            case UncheckedIOException e -> Reasons.cleaned(e.getMessage());
+            case IOException e -> Reasons.of(e);
+            case OutOfMemoryError e -> outOfMemory(e);
+            default ->
+                exitCode(thrown) != ExitCode.DEFECT && thrown.getMessage() != null
+                        ? thrown.getMessage()
+                        : "a defect of Nibble stopped the command: " + Reasons.of(thrown) + ". Please report it: run the same"
+                                + " command with " + STACK_TRACES + "=1, which adds where it happened";
+        };
+    }
+
+    private static String outOfMemory(OutOfMemoryError e) {
+        if (String.valueOf(e.getMessage()).contains("native thread")) {
+            return "the system lets this process start no more threads; raise its limit (ulimit -u, or the container's limit of"
+                    + " processes), or give fewer --threads";
+        }
+        return Reasons.of(e) + "; the Java heap holds " + Figures.bytes(Runtime.getRuntime().maxMemory())
+                + ", NIBBLE_JAVA_OPTS=-Xmx8g gives it 8 GB. 'nibble plan MODEL' says what a quantization needs.";
     }
 }

@@ -3,6 +3,9 @@ package nibble.cli;
 /** Exit codes scripts rely on; part of the command line's contract. */
 final class ExitCode {
     static final int DONE = 0;
+    /** What no message foresaw. */
+    static final int DEFECT = 1;
+
     static final int WRONG_USAGE = 2;
     /** A damaged file, an unsupported model, an output that cannot be written. */
     static final int BAD_INPUT = 3;
@@ -10,6 +13,8 @@ final class ExitCode {
     static final int DEVICE_OR_MEMORY = 4;
     static final int NETWORK_OR_HUB = 5;
     static final int INTERRUPTED = 130;
+    /** The reader of standard output went away before all was printed; 128 and the number of SIGPIPE, as shells have it. */
+    static final int CLOSED_PIPE = 141;
 
     private ExitCode() {}
 }

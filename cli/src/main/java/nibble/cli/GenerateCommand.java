@@ -110,7 +110,7 @@ final class GenerateCommand implements Callable<Integer> {
             throw new UsageException("give either --prompt TEXT or --chat");
         }
         Path model = source.folder(terminal);
-        try (Checkpoint checkpoint = Checkpoint.open(model)) {
+        try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
             speak(model, checkpoint, options);
         }
         return ExitCode.DONE;
@@ -184,6 +184,12 @@ final class GenerateCommand implements Callable<Integer> {
         String say(int[] ids) {
             if (ids.length == 0) {
                 throw new UsageException("--prompt is empty, and this model's tokenizer has no token to begin a text with");
+            }
+            for (int id : ids) {
+                if (id >= llama.vocabularySize()) {
+                    throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has the token of id " + id
+                            + ", for which the model's embedding of " + llama.vocabularySize() + " rows has none; leave it out");
+                }
             }
             if (ids.length >= llama.contextTokens()) {
                 throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has " + ids.length

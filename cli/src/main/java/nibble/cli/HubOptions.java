@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import nibble.convert.hub.HubSettings;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -31,7 +32,7 @@ final class HubOptions {
             try {
                 flag = Optional.of(Files.readString(tokenFile));
             } catch (IOException e) {
-                throw new UsageException("--token-file " + tokenFile + ": cannot be read: " + e.getMessage());
+                throw new UsageException("--token-file " + tokenFile + ": cannot be read: " + Reasons.of(e));
             }
         }
         HubSettings settings = settings(terminal, flag);

@@ -80,6 +80,9 @@ final class ImportanceOptions {
         if (calibration != null) {
             CalibrationOptions.check(calibration, samples, sequenceLength);
         }
+        if (save != null) {
+            OutputFile.require("--save-importance", save);
+        }
     }
 
     /** What the options ask for: read, or measured and perhaps saved. */
@@ -90,6 +93,7 @@ final class ImportanceOptions {
         if (calibration == null) {
             return Optional.empty();
         }
+        CalibrationOptions.checkContext(terminal, source.config(), sequenceLength, false);
         TokenBlocks blocks = CalibrationOptions.read(terminal, model, calibration, samples, sequenceLength);
         Importance measured;
         try (Backend backend = device.open(terminal);

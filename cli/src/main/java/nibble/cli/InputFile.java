@@ -17,7 +17,8 @@ final class InputFile {
      * @throws InputException if {@code file} is given and is no file
      */
     static void require(String what, @Nullable Path file) {
-        if (file != null && !Files.isRegularFile(file)) {
+        // A pipe is a file to read too.
+        if (file != null && (Files.isDirectory(file) || !Files.exists(file))) {
             throw refused(what, file, Files.exists(file) ? "is a folder; give the path of a file" : "no such file; check the path");
         }
     }

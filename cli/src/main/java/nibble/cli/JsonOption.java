@@ -5,11 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -32,20 +28,13 @@ final class JsonOption {
     }
 
     /**
-     * Looks, before hours of work, whether the file's folder is there.
+     * Tries, before hours of work, whether the file can be written.
      *
      * @throws UsageException if not
      */
     void requireWritable() {
-        if (file == null || toStandardOutput()) {
-            return;
-        }
-        Path target = Path.of(file).toAbsolutePath();
-        if (Files.isDirectory(target)) {
-            throw new UsageException("--json " + file + ": is a folder; give a file's name");
-        }
-        if (target.getParent() == null || !Files.isDirectory(target.getParent())) {
-            throw new UsageException("--json " + file + ": no folder " + target.getParent() + "; make it first");
+        if (file != null && !toStandardOutput()) {
+            OutputFile.require("--json", Path.of(file));
         }
     }
 
@@ -66,19 +55,12 @@ final class JsonOption {
         if (file == null) {
             return;
         }
-        try {
-            String json = text + "\n";
-            if (toStandardOutput()) {
-                terminal.out().print(json);
-                terminal.out().flush();
-                return;
-            }
-            Path target = Path.of(file).toAbsolutePath();
-            Path temporary = target.resolveSibling(target.getFileName() + ".tmp");
-            Files.writeString(temporary, json);
-            Files.move(temporary, target, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
-        } catch (IOException e) {
-            throw new UncheckedIOException("--json " + file + ": cannot be written: " + e, e);
+        String json = text + "\n";
+        if (toStandardOutput()) {
+            terminal.out().print(json);
+            terminal.out().flush();
+            return;
         }
+        OutputFile.write("--json ", Path.of(file), json);
     }
 }

@@ -79,6 +79,7 @@ final class MakeModelCommand implements Callable<Integer> {
         if (threads < 1) {
             throw new UsageException("--threads " + threads + ": at least 1");
         }
+        json.requireWritable();
         requireSmallEnough(shape);
         LlamaConfig config = shape.config();
         ShardPlan plan = ShardPlan.of(config.tensors(), maxShardBytes());

@@ -110,7 +110,7 @@ final class MtBenchCommand implements Callable<Integer> {
         List<MtBenchQuestion> asked = questions == null ? MtBenchQuestions.bundled() : MtBenchQuestions.file(questions);
         asked = limit == null ? asked : asked.subList(0, Math.min(limit, asked.size()));
         Path model = source.folder(terminal);
-        try (Checkpoint checkpoint = Checkpoint.open(model)) {
+        try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
             answer(model, checkpoint, asked);
         }
         return ExitCode.DONE;

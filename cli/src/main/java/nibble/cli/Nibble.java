@@ -1,36 +1,76 @@
 package nibble.cli;
 
+import java.io.IOException;
+import java.util.Optional;
+import nibble.files.Reasons;
 import picocli.CommandLine;
 
 /** Entry point of the {@code nibble} command. */
 public final class Nibble {
+    /** What Java puts in the place of bytes that the locale's encoding has no character for. */
+    private static final char REPLACEMENT = '\uFFFD';
+
     private Nibble() {}
 
     public static void main(String[] arguments) {
         StandardError.takeBack();
         Terminal terminal = Terminal.system();
         Interruption.watch(terminal);
-        int code = run(terminal, arguments);
+        // A thread that ends by what nobody foresaw leaves others waiting for ever.
+        Thread.setDefaultUncaughtExceptionHandler((_, thrown) -> {
+            if (!Interruption.underway()) {
+                end(new ErrorReporter(terminal).report(thrown));
+            }
+        });
+        end(run(terminal, arguments));
+    }
+
+    private static void end(int code) {
         Interruption.commandFinished();
         // Worker threads are daemons, but a native library's may not be.
         System.exit(code);
     }
 
-    /** Runs one command line and returns its exit code; never ends the process. */
+    /** Runs one command line and returns its exit code; never ends the process and throws nothing. */
     static int run(Terminal terminal, String... arguments) {
-        CommandLine line = new CommandLine(new NibbleCommand(), new CommandFactory(terminal))
+        ErrorReporter reporter = new ErrorReporter(terminal);
+        int code;
+        try {
+            requireReadable(arguments);
+            code = commandLine(terminal).setExecutionExceptionHandler(reporter).execute(arguments);
+        } catch (Throwable e) {
+            // Picocli hands on exceptions, not errors.
+            code = reporter.report(e);
+        }
+        Optional<IOException> lost = terminal.lostOutput();
+        if (lost.isEmpty() || code != ExitCode.DONE) {
+            return code;
+        }
+        if (Terminal.isClosedPipe(lost.get())) {
+            return ExitCode.CLOSED_PIPE;
+        }
+        terminal.note("nibble: standard output cannot be written: " + Reasons.of(lost.get())
+                + "; what it should hold is lost or incomplete");
+        return ExitCode.BAD_INPUT;
+    }
+
+    /** The command line that {@link #run} runs. */
+    static CommandLine commandLine(Terminal terminal) {
+        return new CommandLine(new NibbleCommand(), new CommandFactory(terminal))
                 .setOut(terminal.out())
                 .setErr(terminal.err())
                 .setCaseInsensitiveEnumValuesAllowed(true)
-                .registerConverter(ModelArgument.class, ModelArgument::new)
-                .setExecutionExceptionHandler(new ErrorReporter());
-        try {
-            return line.execute(arguments);
-        } catch (OutOfMemoryError e) {
-            terminal.note("nibble: out of memory: " + e.getMessage() + "; the Java heap holds "
-                    + Figures.bytes(Runtime.getRuntime().maxMemory())
-                    + ", NIBBLE_JAVA_OPTS=-Xmx8g gives it 8 GB. 'nibble plan MODEL' says what a quantization needs.");
-            return ExitCode.DEVICE_OR_MEMORY;
+                .registerConverter(ModelArgument.class, ModelArgument::new);
+    }
+
+    /** Refuses text that would otherwise silently become other text. */
+    private static void requireReadable(String[] arguments) {
+        for (int i = 0; i < arguments.length; i++) {
+            if (arguments[i].indexOf(REPLACEMENT) >= 0) {
+                throw new UsageException("argument " + (i + 1) + ", \"" + arguments[i] + "\": not UTF-8, or the locale's encoding ("
+                        + System.getProperty("sun.jnu.encoding") + ") has no such characters; start nibble by its launcher, or set"
+                        + " LC_ALL=C.UTF-8, and give file names in UTF-8");
+            }
         }
     }
 }

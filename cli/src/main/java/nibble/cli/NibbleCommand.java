@@ -30,11 +30,13 @@ import picocli.CommandLine.Spec;
         footerHeading = "%nExit codes:%n",
         footer = {
             "  0    done",
+            "  1    a defect of Nibble; NIBBLE_DEBUG=1 shows where",
             "  2    wrong usage",
             "  3    bad input: damaged file, unsupported model, output that cannot be written",
             "  4    device or memory",
             "  5    network or hub",
-            "  130  interrupted"
+            "  130  interrupted",
+            "  141  the reader of standard output went away, as head does"
         })
 final class NibbleCommand implements Runnable {
     @Spec

@@ -98,7 +98,7 @@ final class PerplexityCommand implements Callable<Integer> {
             int context,
             @Nullable Integer windows,
             String title) {
-        try (Checkpoint checkpoint = Checkpoint.open(model);
+        try (Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend);
                 Progress progress = new Progress(terminal, title)) {

@@ -12,12 +12,14 @@ import nibble.calibrate.Method;
 import nibble.calibrate.QuantizationCost;
 import nibble.calibrate.Quantizer;
 import nibble.convert.Checkpoint;
+import nibble.convert.GgufLocation;
 import nibble.convert.LlamaConfig;
 import nibble.convert.ModelShape;
 import nibble.engine.Backend;
 import nibble.engine.Matrix;
 import nibble.engine.cuda.CudaBackend;
 import nibble.engine.cuda.CudaCalibration;
+import nibble.files.Reasons;
 import nibble.pack.AwqCheckpointPlan;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
@@ -118,8 +120,8 @@ final class PlanCommand implements Callable<Integer> {
         LlamaConfig config;
         long sideBytes = 0;
         Long inputBytes = null;
-        if (Files.isDirectory(model) || model.toString().endsWith(".gguf")) {
-            try (Checkpoint checkpoint = Checkpoint.open(model)) {
+        if (Files.isDirectory(model) || GgufLocation.isGguf(model)) {
+            try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
                 config = checkpoint.config();
                 inputBytes = checkpoint.tensorBytes();
                 for (Path side : checkpoint.sideFiles()) {
@@ -129,7 +131,7 @@ final class PlanCommand implements Callable<Integer> {
                     sideBytes += made.length;
                 }
             } catch (IOException e) {
-                throw new UncheckedIOException(model + ": a file cannot be read: " + e.getMessage(), e);
+                throw new UncheckedIOException(model + ": a file cannot be read: " + Reasons.of(e), e);
             }
         } else {
             Optional<ModelShape> shape =

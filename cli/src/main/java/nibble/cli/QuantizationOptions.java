@@ -89,7 +89,7 @@ final class QuantizationOptions {
         };
     }
 
-    QuantizeOptions options(LlamaConfig config, int threads, Terminal terminal) {
-        return new QuantizeOptions(method, spec(config, terminal), format(), maxShardBytes(), threads);
+    QuantizeOptions options(LlamaConfig config, int threads, boolean strict, Terminal terminal) {
+        return new QuantizeOptions(method, spec(config, terminal), format(), maxShardBytes(), threads, strict);
     }
 }

@@ -58,8 +58,9 @@ final class QuantizeBenchCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        json.requireWritable();
         ModelShape model = shape.shape();
-        QuantizeOptions options = quantization.options(model.config(), device.threads, terminal);
+        QuantizeOptions options = quantization.options(model.config(), device.threads, false, terminal);
         Quantizer.requireFits(model.config(), Path.of(model.name()), options.spec());
         if (samples < 1 || sequenceLength < 2) {
             throw new UsageException("--samples must be at least 1 and --seq-len at least 2");

@@ -17,9 +17,11 @@ import nibble.calibrate.Quantizer;
 import nibble.convert.Checkpoint;
 import nibble.convert.FreeSpace;
 import nibble.convert.StopSignal;
+import nibble.convert.UnfinishedOutput;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backend;
 import nibble.engine.quantize.QuantizationDevices;
+import nibble.files.Reasons;
 import nibble.pack.AwqCheckpointPlan;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -58,6 +60,12 @@ final class QuantizeCommand implements Callable<Integer> {
                     + " output is the same to the byte. Everything else must be as it was; --threads may differ.")
     private boolean resume;
 
+    @Option(
+            names = "--strict",
+            description = "Take warnings for errors: stop at a linear that loses more of its weights than rounding takes as a rule,"
+                    + " and before all else at a --seq-len above the model's context. Layers done until then are kept.")
+    private boolean strict;
+
     @Mixin
     private JsonOption json = new JsonOption();
 
@@ -71,15 +79,20 @@ final class QuantizeCommand implements Callable<Integer> {
         calibration.check();
         quantization.check();
         json.requireWritable();
+        // Before a download.
+        UnfinishedOutput.require(out, resume);
         Path model = source.folder(terminal);
         QuantizationReport report;
         long peakDeviceBytes;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                Checkpoint checkpoint = Checkpoint.open(model);
+                Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 QuantizationDevices devices = device.openForQuantization(terminal)) {
-            QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, terminal);
+            QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, strict, terminal);
             options.format().loaderNote(false).ifPresent(terminal::note);
             requireQuantizable(checkpoint, options);
+            if (options.method() != Method.RTN) {
+                calibration.checkContext(terminal, checkpoint.config(), strict);
+            }
             Optional<TokenBlocks> blocks =
                     options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(terminal, model));
             report = quantize(
@@ -93,6 +106,7 @@ final class QuantizeCommand implements Callable<Integer> {
             peakDeviceBytes =
                     devices.members().stream().mapToLong(Backend::peakDeviceBytes).max().orElse(0);
         }
+        report.warnings().forEach(warning -> terminal.note("warning: " + warning));
         json.write(terminal, json(report, peakDeviceBytes));
         if (!json.toStandardOutput()) {
             QuantizationSummary.lines(report).forEach(terminal.out()::println);
@@ -104,7 +118,7 @@ final class QuantizeCommand implements Callable<Integer> {
 
     /** Before the calibration text is read: what will be refused is refused at once, and by its own fault. */
     private void requireQuantizable(Checkpoint source, QuantizeOptions options) {
-        Quantizer.requireFits(source.config(), source.folder().resolve("config.json"), options.spec());
+        Quantizer.requireFits(source.config(), source.configFile(), options.spec());
         ModelTokenizer.require(source.folder());
         int rows = source.config().vocabularySize();
         source.tokenizer()
@@ -132,7 +146,7 @@ final class QuantizeCommand implements Callable<Integer> {
             QuantizeOptions options,
             Optional<TokenBlocks> blocks,
             String title) {
-        try (Checkpoint source = Checkpoint.open(model)) {
+        try (Checkpoint source = OpenedModel.open(terminal, model)) {
             return quantize(
                     terminal,
                     QuantizationDevices.of(backend),
@@ -171,7 +185,7 @@ final class QuantizeCommand implements Callable<Integer> {
         try (Stream<Path> files = Files.list(folder)) {
             return files.mapToLong(file -> file.toFile().length()).sum();
         } catch (IOException e) {
-            throw new UncheckedIOException(folder + ": cannot be listed: " + e.getMessage(), e);
+            throw new UncheckedIOException(folder + ": cannot be listed: " + Reasons.of(e), e);
         }
     }
 }

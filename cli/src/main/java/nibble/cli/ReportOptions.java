@@ -1,10 +1,6 @@
 package nibble.cli;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Optional;
 import nibble.eval.report.HtmlReport;
@@ -51,13 +47,13 @@ final class ReportOptions {
 
     /** @throws UsageException if a report could not be written */
     void check() {
-        requireFolder("--html", html);
-        requireFolder("--markdown", toStandardOutput() ? null : markdown);
+        requireWritable("--html", html);
+        requireWritable("--markdown", toStandardOutput() ? null : markdown);
     }
 
-    private static void requireFolder(String option, @Nullable Path file) {
-        if (file != null && (file.toAbsolutePath().getParent() == null || !Files.isDirectory(file.toAbsolutePath().getParent()))) {
-            throw new UsageException(option + " " + file + ": no folder " + file.toAbsolutePath().getParent() + "; make it first");
+    private static void requireWritable(String option, @Nullable Path file) {
+        if (file != null) {
+            OutputFile.require(option, file);
         }
     }
 
@@ -76,23 +72,13 @@ final class ReportOptions {
     /** Writes the reports that were asked for, each whole or not at all. */
     void write(Terminal terminal, Report report) {
         if (html != null) {
-            write(html, HtmlReport.render(report));
+            OutputFile.write("--html ", html, HtmlReport.render(report));
         }
         if (toStandardOutput()) {
             terminal.out().print(MarkdownReport.render(report));
             terminal.out().flush();
         } else if (markdown != null) {
-            write(markdown, MarkdownReport.render(report));
-        }
-    }
-
-    private static void write(Path file, String text) {
-        try {
-            Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
-            Files.writeString(temporary, text);
-            Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
-        } catch (IOException e) {
-            throw new UncheckedIOException(file + ": cannot be written: " + e, e);
+            OutputFile.write("--markdown ", markdown, MarkdownReport.render(report));
         }
     }
 }

@@ -34,6 +34,7 @@ final class SelfTestCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        json.requireWritable();
         List<Line> lines = new ArrayList<>();
         String description;
         try (Backend backend = device.open(terminal)) {

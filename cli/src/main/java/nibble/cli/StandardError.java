@@ -3,6 +3,7 @@ package nibble.cli;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.ValueLayout;
+import nibble.files.Reasons;
 
 /**
  * Takes the standard error back that the launcher kept aside. Until Nibble's own first line the JVM writes into a filter, which
@@ -34,7 +35,7 @@ final class StandardError {
                 int _ = (int) close.invokeExact((int) kept);
             }
         } catch (Throwable e) {
-            System.err.println("WARNING: standard error stays behind the launcher's filter: " + e);
+            System.err.println("WARNING: standard error stays behind the launcher's filter: " + Reasons.of(e));
         }
     }
 }

@@ -42,7 +42,7 @@ record TaskRun(Terminal terminal, Backend backend, List<Task> tasks, EvaluationO
 
     private EvaluationResult measure(Subject subject, BiConsumer<Llama, Tokenizer> then) {
         TokenizerDescription described = ModelTokenizer.describe(subject.folder());
-        try (Checkpoint checkpoint = Checkpoint.open(subject.folder());
+        try (Checkpoint checkpoint = OpenedModel.open(terminal, subject.folder());
                 Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend)) {
             if (subject.journal().entries() > 0) {

@@ -1,10 +1,12 @@
 package nibble.cli;
 
 import java.io.BufferedReader;
+import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * What a command has around it: results go to {@code out}, progress and errors to {@code err}.
@@ -20,7 +22,7 @@ record Terminal(
 
     static Terminal system() {
         return new Terminal(
-                new PrintWriter(System.out, true, StandardCharsets.UTF_8),
+                StandardOutput.ofProcess(),
                 new PrintWriter(System.err, true, StandardCharsets.UTF_8),
                 Boolean.getBoolean(INTERACTIVE),
                 new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)),
@@ -30,5 +32,18 @@ record Terminal(
     void note(String line) {
         err.println(line);
         err.flush();
+    }
+
+    /** Why results were lost, once some were: the disk behind standard output is full, or nobody reads it any more. */
+    Optional<IOException> lostOutput() {
+        if (out instanceof StandardOutput standard) {
+            return standard.refusal();
+        }
+        return out.checkError() ? Optional.of(new IOException("writing failed")) : Optional.empty();
+    }
+
+    /** Whether the reader of standard output has gone, as {@code head} does once it has its lines. */
+    static boolean isClosedPipe(IOException refusal) {
+        return String.valueOf(refusal.getMessage()).contains("Broken pipe");
     }
 }

@@ -55,7 +55,7 @@ final class TextStream {
     /**
      * Takes the next token.
      *
-     * @return whether the text goes on: false once a stop text has come
+     * @return whether the text goes on: false once a stop text has come, or nothing more can be printed
      */
     boolean add(int id) {
         if (count == ids.length) {
@@ -120,5 +120,7 @@ final class TextStream {
         shown.append(text);
         terminal.out().print(text);
         terminal.out().flush();
+        // Nobody will read what comes next.
+        stopped |= terminal.lostOutput().isPresent();
     }
 }

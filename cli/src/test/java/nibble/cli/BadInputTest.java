@@ -116,6 +116,10 @@ class BadInputTest {
         assertThat(terminal.run("verify", model.toString())).as(terminal.out()).isEqualTo(ExitCode.DONE);
         assertThat(terminal.out()).contains("warning [tokenizer]", words);
 
+        TerminalCapture generate = new TerminalCapture();
+        assertThat(generate.run("generate", model.toString(), "--prompt", "The <pad> city")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(generate.err()).contains("--prompt has the token of id 4096", "4096 rows");
+
         TerminalCapture gguf = new TerminalCapture();
         assertThat(gguf.run("convert", model.toString(), folder.resolve("gguf").toString(), "--to", "gguf", "--type", "Q8_0"))
                 .as(gguf.err())

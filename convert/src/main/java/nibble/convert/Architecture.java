@@ -1,6 +1,7 @@
 package nibble.convert;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
@@ -15,10 +16,16 @@ import java.util.stream.Stream;
  * linears, and what its config means where it says nothing. SmolLM is a Llama with tied embeddings.
  */
 public enum Architecture {
-    LLAMA("LlamaForCausalLM", "llama", "llama", new ConfigDefaults(2048, List.of(1), List.of(2))),
+    LLAMA("LlamaForCausalLM", "llama", "llama", new ConfigDefaults(2048, List.of(1), List.of(2))) {
+        @Override
+        boolean isNamed(String name) {
+            // The first conversions of Llama 1 spell it so.
+            return super.isNamed(name) || name.equals("LLaMAForCausalLM");
+        }
+    },
 
     /** Attention may see a window of the last tokens only. */
-    MISTRAL("MistralForCausalLM", "mistral", "llama", new ConfigDefaults(131_072, List.of(1), List.of(2))) {
+    MISTRAL("MistralForCausalLM", "mistral", "llama", new ConfigDefaults(131_072, List.of(1), List.of(2)).withKvHeads(8)) {
         @Override
         Optional<Integer> window(ConfigKeys keys) {
             // An absent key is transformers' default, null says that there is none.
@@ -27,7 +34,7 @@ public enum Architecture {
     },
 
     /** Biases of the query, key and value projections. */
-    QWEN2("Qwen2ForCausalLM", "qwen2", "qwen2", new ConfigDefaults(32_768, List.of(), List.of())) {
+    QWEN2("Qwen2ForCausalLM", "qwen2", "qwen2", new ConfigDefaults(32_768, List.of(), List.of()).withKvHeads(32)) {
         @Override
         Set<LlamaLinear> biases(ConfigKeys keys) {
             return EnumSet.of(LlamaLinear.Q, LlamaLinear.K, LlamaLinear.V);
@@ -40,7 +47,11 @@ public enum Architecture {
     },
 
     /** An RMSNorm over each query and key head before rope; heads of a width of their own. */
-    QWEN3("Qwen3ForCausalLM", "qwen3", "qwen3", new ConfigDefaults(32_768, List.of(), List.of()).withHeadDim(128)) {
+    QWEN3(
+            "Qwen3ForCausalLM",
+            "qwen3",
+            "qwen3",
+            new ConfigDefaults(32_768, List.of(), List.of()).withHeadDim(128).withKvHeads(32)) {
         @Override
         public boolean normalizesHeads() {
             return true;
@@ -81,7 +92,7 @@ public enum Architecture {
             "GemmaForCausalLM",
             "gemma",
             "gemma",
-            new ConfigDefaults(8192, List.of(2), List.of(1)).withHeadDim(256).withTiedEmbeddings()) {
+            new ConfigDefaults(8192, List.of(2), List.of(1)).withHeadDim(256).withKvHeads(16).withTiedEmbeddings()) {
         @Override
         public float normOffset() {
             return 1f;
@@ -99,7 +110,8 @@ public enum Architecture {
 
         @Override
         void requireActivation(ConfigKeys keys) {
-            // The published files say "gelu" in hidden_act by mistake; every loader takes the tanh form all the same.
+            // The published files say "gelu" in hidden_act by mistake. The models are trained with the tanh form, which
+            // llama.cpp and vLLM take; transformers 5 takes the word, and its logits differ a little.
             String name = keys.text("hidden_activation").or(() -> keys.text("hidden_act")).orElse("gelu_pytorch_tanh");
             if (!name.equals("gelu_pytorch_tanh") && !name.equals("gelu")) {
                 throw new BadCheckpointException(
@@ -150,6 +162,11 @@ public enum Architecture {
     /** transformers' name of the class, in {@code architectures} of config.json. */
     public String className() {
         return className;
+    }
+
+    /** Whether {@code architectures} means this one: by its class, or the class of its decoder without a head. */
+    boolean isNamed(String name) {
+        return name.equals(className) || name.equals(className.replace("ForCausalLM", "Model"));
     }
 
     /** {@code model_type} of config.json. */
@@ -231,7 +248,8 @@ public enum Architecture {
 
     void requireActivation(ConfigKeys keys) {
         String name = keys.text("hidden_act").orElse("silu");
-        if (!name.equals("silu")) {
+        // One function under two names in PyTorch's history.
+        if (!name.equals("silu") && !name.equals("swish")) {
             throw new BadCheckpointException(keys.file(), "hidden_act \"" + name + "\" is not supported; supported: silu");
         }
     }
@@ -261,20 +279,21 @@ public enum Architecture {
      * @throws BadCheckpointException if it names none, or one that is not supported
      */
     static Architecture of(ConfigKeys keys) {
-        Optional<String> name = className(keys);
+        List<String> names = classNames(keys);
         Optional<String> type = keys.text("model_type");
-        if (name.isEmpty() && type.isEmpty()) {
+        if (names.isEmpty() && type.isEmpty()) {
             throw keys.missing("architectures");
         }
         for (Architecture architecture : values()) {
-            if (architecture.className.equals(name.orElse(architecture.className))
+            if ((names.isEmpty() || names.stream().anyMatch(architecture::isNamed))
                     && architecture.modelType.equals(type.orElse(architecture.modelType))) {
                 return architecture;
             }
         }
+        Optional<String> name = names.stream().findFirst();
         String what = name.map(n -> "architecture \"" + n + "\"").orElse("");
         String reason = name.map(REASONS::get).map(r -> " (" + r + ")").orElse("");
-        String known = name.filter(n -> Stream.of(values()).noneMatch(a -> a.className.equals(n))).isPresent()
+        String known = name.filter(n -> Stream.of(values()).noneMatch(a -> a.isNamed(n))).isPresent()
                 ? reason
                 : type.map(t -> (name.isPresent() ? " with " : "") + "model_type \"" + t + "\"").orElse("");
         throw new BadCheckpointException(keys.file(), what + known + " is not yet supported; supported: " + supported());
@@ -293,15 +312,22 @@ public enum Architecture {
         return Stream.of(values()).map(Architecture::className).collect(Collectors.joining(", "));
     }
 
-    private static Optional<String> className(ConfigKeys keys) {
+    /** Loaders go by {@code model_type} where the list is absent or empty, and by the name they know where it has several. */
+    private static List<String> classNames(ConfigKeys keys) {
         Optional<JsonNode> architectures = keys.value("architectures");
         if (architectures.isEmpty()) {
-            return Optional.empty();
+            return List.of();
         }
-        JsonNode found = architectures.get();
-        if (!found.isArray() || found.size() != 1 || !found.get(0).isTextual()) {
-            throw keys.wrong("architectures", found, "a list of one name, [\"LlamaForCausalLM\"]");
+        List<String> names = new ArrayList<>();
+        for (JsonNode name : architectures.get()) {
+            if (!name.isTextual()) {
+                throw keys.wrong("architectures", architectures.get(), "a list of names, [\"LlamaForCausalLM\"]");
+            }
+            names.add(name.textValue());
         }
-        return Optional.of(found.get(0).textValue());
+        if (!architectures.get().isArray()) {
+            throw keys.wrong("architectures", architectures.get(), "a list of names, [\"LlamaForCausalLM\"]");
+        }
+        return names;
     }
 }

@@ -1,6 +1,5 @@
 package nibble.convert;
 
-import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -12,11 +11,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.function.Supplier;
-import java.util.stream.Stream;
 import nibble.convert.LinearTensor.Role;
 import nibble.convert.chat.ChatTemplates;
 import nibble.convert.gguf.GgufCheckpoint;
-import nibble.convert.gguf.GgufSplit;
 import nibble.convert.vocabulary.TokenizerDescription;
 import org.jspecify.annotations.Nullable;
 
@@ -32,13 +29,12 @@ public final class Checkpoint implements AutoCloseable {
             "tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "tekken", "generation_config", "chat_template",
             "license", "licence", "copying", "notice", "use_policy", "acceptable_use", "responsible");
 
-    private static final String GGUF = ".gguf";
-
     private final Path folder;
     private final LlamaConfig config;
     private final Arena arena;
     private final Map<String, StoredTensor> tensors;
     private final Supplier<Optional<TokenizerDescription>> tokenizer;
+    private final List<Finding> remarks;
     private @Nullable Optional<TokenizerDescription> foundTokenizer;
 
     private Checkpoint(Path folder, Arena arena, Contents contents) {
@@ -47,6 +43,7 @@ public final class Checkpoint implements AutoCloseable {
         this.arena = arena;
         this.tensors = contents.tensors();
         this.tokenizer = contents.tokenizer();
+        this.remarks = List.copyOf(contents.remarks());
     }
 
     /**
@@ -56,17 +53,18 @@ public final class Checkpoint implements AutoCloseable {
      * @throws BadCheckpointException for anything that is absent, damaged, inconsistent or unsupported
      */
     public static Checkpoint open(Path folder) {
-        Optional<Path> gguf = ggufFile(folder);
+        Optional<Path> gguf = GgufLocation.of(folder);
         if (gguf.isPresent()) {
             return openGguf(gguf.get());
         }
         if (!Files.isDirectory(folder)) {
             throw new BadCheckpointException(
-                    folder, Files.exists(folder) ? "is a file and no .gguf; give the checkpoint's folder" : "no such folder; check the path");
+                    folder, Files.exists(folder) ? "is a file and no GGUF; give the checkpoint's folder" : "no such folder; check the path");
         }
         Path configJson = folder.resolve("config.json");
         Path paramsJson = folder.resolve(MetaFolder.PARAMS);
-        if (!Files.exists(configJson) && !Files.exists(paramsJson)) {
+        AdapterFolder.refuse(folder, FolderNames.of(folder));
+        if (!SourceFile.isNamed(configJson) && !SourceFile.isNamed(paramsJson)) {
             throw new BadCheckpointException(
                     folder,
                     "no config.json; expected the folder of a Hugging Face checkpoint (config.json and *.safetensors or"
@@ -74,13 +72,18 @@ public final class Checkpoint implements AutoCloseable {
         }
         Arena arena = Arena.ofShared();
         try {
-            if (!Files.exists(configJson)) {
+            if (!SourceFile.isNamed(configJson)) {
                 return checked(MetaFolder.open(folder, arena), folder, paramsJson, arena);
             }
             LlamaConfig config = LlamaConfig.read(configJson);
-            SequencedMap<String, StoredTensor> tensors = WeightFiles.map(folder, fileNames(folder), arena);
-            Contents contents = new Contents(
-                    withLegacyQuantization(folder, config, tensors), tensors, () -> TokenizerDescription.ofFolder(folder));
+            List<Finding> remarks = new ArrayList<>();
+            SequencedMap<String, StoredTensor> tensors = WrappedNames.unwrap(
+                    folder, WeightFiles.map(folder, FolderNames.of(folder), arena), remarks::add);
+            LlamaConfig meant = TiedHead.config(
+                    folder, withLegacyQuantization(folder, config, tensors), tensors, remarks::add);
+            AdapterFolder.remark(folder, FolderNames.of(folder), remarks::add);
+            Contents contents =
+                    new Contents(meant, tensors, () -> TokenizerDescription.ofFolder(folder), remarks);
             return checked(contents, folder, configJson, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
@@ -98,44 +101,27 @@ public final class Checkpoint implements AutoCloseable {
     public static Checkpoint inMemory(Path name, LlamaConfig config, List<TensorView> tensors, Arena arena) {
         SequencedMap<String, StoredTensor> stored = new LinkedHashMap<>();
         tensors.forEach(tensor -> stored.put(tensor.name(), StoredTensor.inPlace(tensor, name)));
-        return new Checkpoint(name, arena, new Contents(config, stored, Optional::empty));
+        return new Checkpoint(name, arena, new Contents(config, stored, Optional::empty, List.of()));
     }
 
     /**
      * What was opened holds.
      *
      * @param tokenizer finds out what its tokenizer means
+     * @param remarks what was read otherwise than the files say
      */
     record Contents(
-            LlamaConfig config, SequencedMap<String, StoredTensor> tensors, Supplier<Optional<TokenizerDescription>> tokenizer) {}
-
-    /** The file itself where {@code path} is one, else the only one of a folder that has no other weights. */
-    private static Optional<Path> ggufFile(Path path) {
-        if (Files.isRegularFile(path)) {
-            return Optional.of(path).filter(file -> file.toString().endsWith(GGUF));
-        }
-        if (!Files.isDirectory(path) || Files.exists(path.resolve("config.json"))) {
-            return Optional.empty();
-        }
-        List<String> found =
-                fileNames(path).stream().filter(name -> name.endsWith(GGUF)).toList();
-        Optional<String> split = GgufSplit.first(found);
-        if (split.isPresent()) {
-            return split.map(path::resolve);
-        }
-        if (found.size() > 1) {
-            throw new BadCheckpointException(
-                    path, found.size() + " GGUF files (" + found.getFirst() + ", ...); give the path of one");
-        }
-        return found.stream().map(path::resolve).findFirst();
-    }
+            LlamaConfig config,
+            SequencedMap<String, StoredTensor> tensors,
+            Supplier<Optional<TokenizerDescription>> tokenizer,
+            List<Finding> remarks) {}
 
     private static Checkpoint openGguf(Path file) {
         Arena arena = Arena.ofShared();
         try {
             GgufCheckpoint gguf = new GgufCheckpoint(file, arena);
             LlamaConfig config = LlamaConfig.of(file, gguf.configJson());
-            return checked(new Contents(config, gguf.tensors(), gguf::tokenizer), file, file, arena);
+            return checked(new Contents(config, gguf.tensors(), gguf::tokenizer, List.of()), file, file, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
@@ -181,6 +167,19 @@ public final class Checkpoint implements AutoCloseable {
 
     public LlamaConfig config() {
         return config;
+    }
+
+    /** Where the config was read: config.json, or the GGUF file. */
+    public Path configFile() {
+        return Files.isDirectory(folder) ? folder.resolve("config.json") : folder;
+    }
+
+    /**
+     * What a user should know of how the checkpoint was read: warnings where it means something else than it says, errors
+     * where other loaders would not find its tensors.
+     */
+    public List<Finding> remarks() {
+        return remarks;
     }
 
     /** Names of all tensors: shard by shard, in the order of their data. */
@@ -234,9 +233,13 @@ public final class Checkpoint implements AutoCloseable {
     /**
      * Files that a converted model carries over byte-identical, sorted by name: tokenizer, generation config, chat template,
      * licence and notices; last the named chat templates in a folder of their own. {@link SideFiles} copies them. Not among them: weights, their index, config.json, README.md.
+     *
+     * @throws BadCheckpointException if one is not what its name says, as a Git LFS pointer
      */
     public List<Path> sideFiles() {
-        return sideFiles(folder);
+        List<Path> found = sideFiles(folder);
+        found.forEach(SourceFile::requireCarried);
+        return found;
     }
 
     /** As {@link #sideFiles()}, of a folder that need not hold a model. */
@@ -245,7 +248,7 @@ public final class Checkpoint implements AutoCloseable {
         if (!Files.isDirectory(folder)) {
             return found;
         }
-        for (String name : fileNames(folder)) {
+        for (String name : FolderNames.of(folder)) {
             String lower = name.toLowerCase(Locale.ROOT);
             if (SIDE_FILES.stream().anyMatch(lower::startsWith)) {
                 found.add(folder.resolve(name));
@@ -276,17 +279,6 @@ public final class Checkpoint implements AutoCloseable {
      */
     public SequencedMap<String, byte[]> madeFiles() {
         return tokenizer().map(TokenizerDescription::madeFiles).orElseGet(LinkedHashMap::new);
-    }
-
-    private static List<String> fileNames(Path folder) {
-        try (Stream<Path> entries = Files.list(folder)) {
-            return entries.filter(Files::isRegularFile)
-                    .map(path -> path.getFileName().toString())
-                    .sorted()
-                    .toList();
-        } catch (IOException e) {
-            throw new BadCheckpointException(folder, "cannot be listed: " + e, e);
-        }
     }
 
     /** Unmaps the tensors; every {@link TensorView} of this checkpoint is dead afterwards. */

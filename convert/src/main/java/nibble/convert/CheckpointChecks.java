@@ -24,14 +24,27 @@ public final class CheckpointChecks {
         }
         List<String> names = List.copyOf(RepositoryFiles.list(folder).keySet());
         Found found = new Found(findings);
+        contents(folder, names, found);
         WeightFileChecks.run(folder, names, found);
         SideFileChecks.run(folder, names, found);
         try (Checkpoint checkpoint = Checkpoint.open(folder)) {
+            checkpoint.remarks().forEach(findings);
             LoaderRules.run(checkpoint, findings);
         } catch (BadCheckpointException e) {
             // A damaged shard or index is not reported twice.
             if (!found.said(e)) {
                 findings.accept(Finding.of("tensors", e));
+            }
+        }
+    }
+
+    /** Whether every file is what its name says, those too that are read by nobody here. */
+    private static void contents(Path folder, List<String> names, Found found) {
+        for (String name : names) {
+            try {
+                SourceFile.requireCarried(folder.resolve(name));
+            } catch (BadCheckpointException e) {
+                found.accept(Finding.of("files", e));
             }
         }
     }
@@ -46,8 +59,10 @@ public final class CheckpointChecks {
 
         @Override
         public void accept(Finding finding) {
-            messages.add(finding.message());
-            next.accept(finding);
+            // What two checks stumble over is one fault.
+            if (messages.add(finding.message())) {
+                next.accept(finding);
+            }
         }
 
         boolean said(BadCheckpointException e) {

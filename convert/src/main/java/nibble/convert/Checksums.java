@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import nibble.files.Reasons;
 
 /**
  * What a folder says of its own files' SHA-256: a {@code SHA256SUMS} as {@code sha256sum} writes and checks it, and the names
@@ -73,7 +74,7 @@ public final class Checksums {
                 return Optional.of(blob).filter(name -> SHA256.matcher(name).matches());
             }
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "the link cannot be followed: " + e, e);
+            throw new BadCheckpointException(file, "the link cannot be followed: " + Reasons.of(e), e);
         }
         return Optional.empty();
     }
@@ -84,7 +85,7 @@ public final class Checksums {
                     .filter(line -> !line.isBlank())
                     .toList();
         } catch (IOException e) {
-            throw new BadCheckpointException(sums, "cannot be read: " + e, e);
+            throw new BadCheckpointException(sums, "cannot be read: " + Reasons.of(e), e);
         }
     }
 

@@ -86,14 +86,16 @@ record ConfigKeys(Path file, ObjectNode json, String prefix) {
     }
 
     BadCheckpointException wrong(String key, JsonNode found, String expected) {
-        String shown = found.toString();
-        if (shown.length() > 60) {
-            shown = shown.substring(0, 60) + "...";
-        }
         return new BadCheckpointException(
                 file,
-                "key \"" + prefix + key + "\" is " + shown + ", expected " + expected
+                "key \"" + prefix + key + "\" is " + shown(found) + ", expected " + expected
                         + "; take the model's original config.json");
+    }
+
+    /** A value for a message, cut where it is long. */
+    static String shown(JsonNode value) {
+        String shown = value.toString();
+        return shown.length() > 60 ? shown.substring(0, 60) + "..." : shown;
     }
 
     private int bounded(String key, JsonNode value, int least, int most) {

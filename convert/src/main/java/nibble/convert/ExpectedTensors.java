@@ -92,9 +92,7 @@ final class ExpectedTensors {
     private static TensorSpec requireShape(Checkpoint checkpoint, String name, Shape shape) {
         Optional<TensorSpec> found = checkpoint.stored(name).map(StoredTensor::spec);
         if (found.isEmpty()) {
-            throw new BadCheckpointException(
-                    checkpoint.folder(),
-                    "tensor " + name + " " + shape + " is missing although config.json asks for it; get the whole checkpoint again");
+            throw new BadCheckpointException(checkpoint.folder(), missing(checkpoint, name, shape));
         }
         if (!found.get().shape().equals(shape)) {
             throw new BadCheckpointException(
@@ -103,6 +101,17 @@ final class ExpectedTensors {
                             + "; config and weights are of different models, get both again");
         }
         return found.get();
+    }
+
+    private static String missing(Checkpoint checkpoint, String name, Shape shape) {
+        if (name.equals(TensorNames.HEAD)) {
+            return "tensor " + name + " " + shape + " is missing and tie_word_embeddings is false: this is a model without its output"
+                    + " projection, as a decoder saved alone or a classifier is. Get the whole checkpoint; where the embedding is"
+                    + " the output projection, set tie_word_embeddings to true in config.json";
+        }
+        String likely = WrappedNames.likely(checkpoint.names(), name);
+        return "tensor " + name + " " + shape + " is missing although config.json asks for it"
+                + (likely.isEmpty() ? "; get the whole checkpoint again" : likely);
     }
 
     /** Tensors nobody asked for are harmless, except those that say the config is not this model's. */

@@ -17,6 +17,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.LongConsumer;
+import nibble.files.Reasons;
 
 /**
  * A file's length and SHA-256: what a hub knows a large file by.
@@ -73,7 +74,7 @@ public record FileDigest(String path, long bytes, String sha256) {
                 progress.accept(read);
             }
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e, e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
         return new FileDigest(path, bytes, HexFormat.of().formatHex(digest.digest()));
     }

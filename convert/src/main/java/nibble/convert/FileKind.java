@@ -5,6 +5,8 @@ import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import nibble.files.Content;
+import nibble.files.Reasons;
 
 /** Kinds of files that hold tensors, told apart by how they begin. */
 public enum FileKind {
@@ -32,11 +34,12 @@ public enum FileKind {
      * @throws BadCheckpointException if it is none of these
      */
     public static FileKind of(Path file) {
+        SourceFile.require(file, Content.GGUF, Content.ZIP, Content.EMPTY_ZIP, Content.PICKLE);
         byte[] start;
         try (InputStream in = Files.newInputStream(file)) {
             start = in.readNBytes(9);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
         if (startsWith(start, GGUF_START)) {
             return GGUF;
@@ -50,9 +53,7 @@ public enum FileKind {
             return SAFETENSORS;
         }
         throw new BadCheckpointException(
-                file, start.length == 0
-                        ? "is empty; get the file again"
-                        : "is no safetensors, GGUF or PyTorch file; give one of these, or a checkpoint's folder");
+                file, "is no safetensors, GGUF or PyTorch file; give one of these, or a checkpoint's folder");
     }
 
     private static boolean startsWith(byte[] bytes, byte[] start) {

@@ -9,6 +9,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import nibble.files.Reasons;
 
 /**
  * Everything that decides an output's bytes and can be told before the work, as names and values in words. The weights
@@ -45,7 +46,7 @@ public record Fingerprint(Map<String, String> values) {
                 values.put(next.getFileName().toString(), Files.size(next) + " bytes" + header);
             }
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
     }
 

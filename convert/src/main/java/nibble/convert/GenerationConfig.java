@@ -1,6 +1,5 @@
 package nibble.convert;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -17,7 +16,7 @@ public record GenerationConfig(List<Integer> eosIds) {
     /** @throws BadCheckpointException if the file is there and malformed */
     public static GenerationConfig of(Path folder) {
         Path file = folder.resolve("generation_config.json");
-        if (!Files.exists(file)) {
+        if (!SourceFile.isNamed(file)) {
             return new GenerationConfig(List.of());
         }
         ConfigKeys keys = new ConfigKeys(file, StrictJson.readObject(file), "");

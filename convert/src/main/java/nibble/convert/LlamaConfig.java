@@ -80,12 +80,13 @@ public record LlamaConfig(
         ConfigKeys keys = new ConfigKeys(configJson, json, "");
         Architecture architecture = Architecture.of(keys);
         ConfigDefaults defaults = architecture.defaults();
-        refuseOtherModels(keys);
+        OtherModels.refuse(keys);
         architecture.requireActivation(keys);
 
         int hidden = keys.integer("hidden_size", 1, MAX_WIDTH);
         int heads = keys.integer("num_attention_heads", 1, 1 << 16);
-        int kvHeads = keys.integerIfPresent("num_key_value_heads", 1, 1 << 16).orElse(heads);
+        int kvHeads = keys.integerIfPresent("num_key_value_heads", 1, 1 << 16)
+                .orElseGet(() -> json.has("num_key_value_heads") ? heads : defaults.kvHeads().orElse(heads));
         if (heads % kvHeads != 0) {
             throw new BadCheckpointException(
                     configJson,
@@ -130,6 +131,15 @@ public record LlamaConfig(
     @Override
     public ObjectNode json() {
         return json.deepCopy();
+    }
+
+    /** This config with a head of its own, said in its JSON too. */
+    LlamaConfig untied() {
+        ObjectNode own = json.deepCopy();
+        own.put("tie_word_embeddings", false);
+        return new LlamaConfig(
+                architecture, hiddenSize, intermediateSize, layers, heads, kvHeads, headDim, vocabularySize, maxPositions,
+                rmsNormEps, rope, window, biases, false, dtype, bosId, eosIds, quantization, own);
     }
 
     /** This config, with what another file says of its quantization. */
@@ -251,15 +261,6 @@ public record LlamaConfig(
 
     private TensorSpec norm(String name) {
         return new TensorSpec(name, dtype, Shape.of(hiddenSize));
-    }
-
-    private static void refuseOtherModels(ConfigKeys keys) {
-        for (String flag : List.of("mlp_bias", "rope_interleaved")) {
-            if (keys.flag(flag, false)) {
-                throw new BadCheckpointException(
-                        keys.file(), flag + " true is not supported; supported: models without it");
-            }
-        }
     }
 
     private static int dividedWidth(ConfigKeys keys, int hidden, int heads) {

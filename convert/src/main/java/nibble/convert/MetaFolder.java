@@ -28,7 +28,8 @@ final class MetaFolder {
         return new Checkpoint.Contents(
                 LlamaConfig.of(params, checkpoint.configJson()),
                 checkpoint.tensors(),
-                () -> TokenizerDescription.ofFolder(folder));
+                () -> TokenizerDescription.ofFolder(folder),
+                List.of());
     }
 
     private static Path part(Path folder, int index) {

@@ -15,6 +15,7 @@ import java.util.stream.Stream;
 import nibble.convert.gguf.GgufFile;
 import nibble.convert.gguf.GgufSplit;
 import nibble.convert.torch.TorchFile;
+import nibble.files.Reasons;
 
 /**
  * What lies in a model's files, of whatever architecture: tensors under the files' own names, types, metadata. Nothing is decoded,
@@ -112,7 +113,7 @@ public record ModelContents(
         try (Stream<Path> entries = Files.list(folder)) {
             return entries.filter(Files::isRegularFile).map(file -> String.valueOf(file.getFileName())).sorted().toList();
         } catch (IOException e) {
-            throw new BadCheckpointException(folder, "cannot be listed: " + e, e);
+            throw new BadCheckpointException(folder, "cannot be listed: " + Reasons.of(e), e);
         }
     }
 

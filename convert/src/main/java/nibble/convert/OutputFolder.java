@@ -3,21 +3,21 @@ package nibble.convert;
 import java.io.IOException;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.Objects;
 import java.util.UUID;
-import java.util.stream.Stream;
+import nibble.files.Reasons;
 
 /**
- * An output folder that appears whole or not at all: files are written to a hidden sibling, which takes the folder's name on
- * {@link #commit}. Closing without commit, or an end of the JVM that runs shutdown hooks (Ctrl-C), deletes all that was made.
+ * An output folder that appears whole or not at all: files are written to a hidden folder ({@link OutputPlace}), which takes
+ * the folder's name on {@link #commit}. Closing without commit, or an end of the JVM that runs shutdown hooks (Ctrl-C), deletes all that was made.
  */
 public final class OutputFolder implements AutoCloseable {
-    private final Path target;
+    private final OutputPlace place;
     private final Path partial;
     /** Parents that did not exist, innermost first. */
     private final Deque<Path> madeParents;
@@ -25,8 +25,8 @@ public final class OutputFolder implements AutoCloseable {
     private final Thread atShutdown = new Thread(this::deletePartialQuietly, "delete unfinished output");
     private boolean done;
 
-    private OutputFolder(Path target, Path partial, Deque<Path> madeParents) {
-        this.target = target;
+    private OutputFolder(OutputPlace place, Path partial, Deque<Path> madeParents) {
+        this.place = place;
         this.partial = partial;
         this.madeParents = madeParents;
     }
@@ -37,21 +37,12 @@ public final class OutputFolder implements AutoCloseable {
      * @throws OutputException if {@code out} is a file or a folder that is not empty, or cannot be made
      */
     public static OutputFolder begin(Path out) {
-        Path target = out.toAbsolutePath().normalize();
         try {
-            if (Files.isDirectory(target)) {
-                // A link to an empty folder: the folder itself is replaced.
-                target = target.toRealPath();
-            }
-            refuseOccupied(target);
-            Path parent = target.getParent();
-            Path name = target.getFileName();
-            if (parent == null || name == null) {
-                throw new OutputException(target, "is the root of a file system; choose a folder in it");
-            }
-            Deque<Path> made = makeParents(parent);
-            Path partial = parent.resolve("." + name + ".partial-" + UUID.randomUUID().toString().substring(0, 8));
-            OutputFolder folder = new OutputFolder(target, partial, made);
+            OutputPlace place = OutputPlace.of(out);
+            Path partial = place.hidden(".partial-" + UUID.randomUUID().toString().substring(0, 8));
+            place.refuseOccupied(partial);
+            Deque<Path> made = makeParents(Objects.requireNonNull(place.target().getParent()));
+            OutputFolder folder = new OutputFolder(place, partial, made);
             try {
                 Runtime.getRuntime().addShutdownHook(folder.atShutdown);
                 Files.createDirectory(partial);
@@ -61,20 +52,7 @@ public final class OutputFolder implements AutoCloseable {
             }
             return folder;
         } catch (IOException e) {
-            throw OutputException.of(target, "making the output folder", e);
-        }
-    }
-
-    static void refuseOccupied(Path target) throws IOException {
-        if (Files.isDirectory(target)) {
-            try (Stream<Path> entries = Files.list(target)) {
-                if (entries.findAny().isPresent()) {
-                    throw new OutputException(
-                            target, "the output folder exists and is not empty; choose another or empty it first");
-                }
-            }
-        } else if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
-            throw new OutputException(target, "exists and is not a folder; choose another name for the output folder");
+            throw OutputException.of(out, "making the output folder", e);
         }
     }
 
@@ -113,17 +91,16 @@ public final class OutputFolder implements AutoCloseable {
         try {
             Durable.syncTree(partial);
             giveName();
-            Durable.sync(target.resolveSibling("."));
         } catch (IOException e) {
-            throw OutputException.of(target, "giving the finished output its name", e);
+            throw OutputException.of(place.target(), "giving the finished output its name", e);
         }
     }
 
     /** In one piece for the shutdown hook, which either comes before it or finds nothing to delete. */
     private synchronized void giveName() throws IOException {
         requireOpen();
-        refuseOccupied(target);
-        Files.move(partial, target, StandardCopyOption.ATOMIC_MOVE);
+        place.refuseOccupied(partial);
+        place.take(partial);
         done = true;
         removeHook();
     }
@@ -184,7 +161,7 @@ public final class OutputFolder implements AutoCloseable {
             }
             deleteAll();
         } catch (IOException e) {
-            System.err.println(partial + ": could not be removed: " + e);
+            System.err.println(partial + ": could not be removed: " + Reasons.of(e));
         }
     }
 

@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * How a checkpoint's linears are quantized; only what can be read here: 4 bits in one of the layouts of
@@ -44,7 +45,10 @@ public record QuantizationConfig(
      */
     static QuantizationConfig read(Path file, ObjectNode json) {
         ConfigKeys keys = new ConfigKeys(file, json, "quantization_config.");
-        String method = keys.text("quant_method").orElseThrow(() -> keys.missing("quant_method"));
+        boolean bitsAndBytes = keys.flag("load_in_4bit", false) || keys.flag("load_in_8bit", false);
+        String method = keys.text("quant_method")
+                .or(() -> bitsAndBytes ? Optional.of("bitsandbytes") : Optional.empty())
+                .orElseThrow(() -> keys.missing("quant_method"));
         return switch (method.toLowerCase(Locale.ROOT)) {
             case "awq" -> awq(keys);
             case "gptq" -> gptq(keys);

@@ -10,6 +10,7 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.EnumSet;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import nibble.files.Reasons;
 
 /** The files of a folder that belong into a model repository: all but hidden ones. */
 public final class RepositoryFiles {
@@ -18,7 +19,7 @@ public final class RepositoryFiles {
     private RepositoryFiles() {}
 
     /**
-     * Lists a folder and what lies below it, links followed. Hidden files and folders are left out, but for
+     * Lists a folder and what lies below it, links followed, those into nothing too: whoever reads them says so. Hidden files and folders are left out, but for
      * {@code .gitattributes}.
      *
      * @return path in the repository, with forward slashes, to the file; sorted by path
@@ -37,14 +38,14 @@ public final class RepositoryFiles {
 
                 @Override
                 public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
-                    if (attributes.isRegularFile() && (!hidden(file) || file.endsWith(".gitattributes"))) {
+                    if ((attributes.isRegularFile() || attributes.isSymbolicLink()) && (!hidden(file) || file.endsWith(".gitattributes"))) {
                         files.put(name(folder, file), file);
                     }
                     return FileVisitResult.CONTINUE;
                 }
             });
         } catch (IOException e) {
-            throw new BadCheckpointException(folder, "cannot be listed: " + e, e);
+            throw new BadCheckpointException(folder, "cannot be listed: " + Reasons.of(e), e);
         }
         return files;
     }

@@ -16,26 +16,36 @@ final class RopeKeys {
     static Rope read(ConfigKeys config) {
         double theta = config.numberIfPresent("rope_theta", 1, MAX_THETA).orElse(DEFAULT_THETA);
         refusePartial(config);
-        Optional<ObjectNode> scaling = config.object("rope_scaling");
-        Optional<ObjectNode> parameters = config.object("rope_parameters");
+        Optional<Rope> scaling = read(config, "rope_scaling", theta);
+        Optional<Rope> parameters = read(config, "rope_parameters", theta);
         if (scaling.isPresent() && parameters.isPresent() && !scaling.equals(parameters)) {
             throw new BadCheckpointException(
                     config.file(),
-                    "rope_scaling and rope_parameters differ; keep the one that the model was trained with");
+                    "rope_scaling (" + scaling.get() + ") and rope_parameters (" + parameters.get()
+                            + ") differ; keep the one that the model was trained with");
         }
-        if (parameters.isPresent()) {
-            return read(new ConfigKeys(config.file(), parameters.get(), "rope_parameters."), theta);
-        }
-        if (scaling.isPresent()) {
-            return read(new ConfigKeys(config.file(), scaling.get(), "rope_scaling."), theta);
-        }
-        return new Rope(theta, new Rope.None());
+        return parameters.or(() -> scaling).orElseGet(() -> new Rope(theta, new Rope.None()));
+    }
+
+    /** One of the two styles; an empty object says nothing. */
+    private static Optional<Rope> read(ConfigKeys config, String key, double theta) {
+        return config.object(key)
+                .filter(object -> !object.isEmpty())
+                .map(object -> read(new ConfigKeys(config.file(), object, key + "."), theta));
     }
 
     private static Rope read(ConfigKeys keys, double outerTheta) {
         double theta = keys.numberIfPresent("rope_theta", 1, MAX_THETA).orElse(outerTheta);
         refusePartial(keys);
-        String type = keys.text("rope_type").or(() -> keys.text("type")).orElse("default");
+        refuseByLayer(keys);
+        Optional<String> named = keys.text("rope_type").or(() -> keys.text("type"));
+        if (named.isEmpty() && keys.value("factor").isPresent()) {
+            throw new BadCheckpointException(
+                    keys.file(),
+                    keys.prefix() + "factor without a rope_type, which loaders read in different ways; add the rope_type that the"
+                            + " model was trained with (linear, dynamic, llama3)");
+        }
+        String type = named.orElse("default");
         Rope.Scaling scaling =
                 switch (type) {
                     case "default" -> new Rope.None();
@@ -48,6 +58,19 @@ final class RopeKeys {
                                 "rope type \"" + type + "\" is not supported; supported: default, linear, dynamic, llama3");
                 };
         return new Rope(theta, scaling);
+    }
+
+    /** Models with windows in some layers have an object for each kind of layer. */
+    private static void refuseByLayer(ConfigKeys keys) {
+        keys.json().properties().stream()
+                .filter(entry -> entry.getValue().isObject())
+                .findFirst()
+                .ifPresent(entry -> {
+                    throw new BadCheckpointException(
+                            keys.file(),
+                            keys.prefix() + entry.getKey() + " is an object: rope of its own in some layers is not supported;"
+                                    + " supported: the same in all layers");
+                });
     }
 
     private static void refusePartial(ConfigKeys keys) {

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
+import nibble.files.Reasons;
 
 /**
  * One safetensors file of any size, mapped read-only. Borrows its memory from the arena it was opened with.
@@ -56,9 +57,7 @@ public final class SafetensorsFile {
      * @throws BadCheckpointException if it is absent, cut short, or breaks a rule of the format
      */
     public static SafetensorsFile open(Path path, Arena arena) {
-        if (Files.isDirectory(path)) {
-            throw new BadCheckpointException(path, "is a folder, expected a safetensors file");
-        }
+        SourceFile.require(path);
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
             long size = channel.size();
             if (size < Long.BYTES) {
@@ -69,7 +68,7 @@ public final class SafetensorsFile {
         } catch (NoSuchFileException e) {
             throw new BadCheckpointException(path, "no such file; get the whole checkpoint again", e);
         } catch (IOException e) {
-            throw new BadCheckpointException(path, "cannot be read: " + e, e);
+            throw new BadCheckpointException(path, "cannot be read: " + Reasons.of(e), e);
         }
     }
 

@@ -16,6 +16,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import nibble.files.Reasons;
 
 /** JSON as files of unknown origin need it: UTF-8 only, no name twice in an object, nothing after the value, bounded depth. */
 final class StrictJson {
@@ -39,6 +40,7 @@ final class StrictJson {
 
     /** The JSON object that {@code file} holds. */
     static ObjectNode readObject(Path file) {
+        SourceFile.require(file);
         try {
             long size = Files.size(file);
             if (size > MAX_FILE_BYTES) {
@@ -56,7 +58,7 @@ final class StrictJson {
         } catch (JsonProcessingException e) {
             throw broken(file, "JSON", 0, e);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
     }
 
@@ -79,7 +81,7 @@ final class StrictJson {
     static BadCheckpointException broken(Path file, String what, long at, JsonProcessingException e) {
         String where = e.getLocation() == null ? "" : "character " + (at + Math.max(0, e.getLocation().getCharOffset())) + ": ";
         return new BadCheckpointException(
-                file, where + "found no valid " + what + " (" + e.getOriginalMessage() + "); get the file again", e);
+                file, where + "found no valid " + what + " (" + Reasons.of(e) + "); get the file again", e);
     }
 
     /** {@code text} as a JSON string, with its quotes. */

@@ -7,7 +7,6 @@ import java.nio.channels.FileLock;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Deque;
 import java.util.Objects;
@@ -26,11 +25,17 @@ import org.jspecify.annotations.Nullable;
  *  parent/.OUT.unfinished/...      whatever its writer needs to go on later
  * </pre>
  *
+ * <p>Where nothing can be renamed over OUT, all this lies in {@code OUT/.nibble.unfinished} ({@link OutputPlace}).
+ *
  * <p>Owns the lock; one process at a time. Used by one thread at a time.
  */
 public final class UnfinishedOutput implements AutoCloseable {
     private static final String LOCK = "lock";
     private static final String OUTPUT = "output";
+    private static final String UNFINISHED = ".unfinished";
+
+    /** There once the output is whole and is being moved up, file by file, from inside its own folder. */
+    private static final String MOVING = "moving";
 
     /**
      * State folders held by this process: closing any channel of a file gives up all locks that the process has on it, so a
@@ -38,14 +43,14 @@ public final class UnfinishedOutput implements AutoCloseable {
      */
     private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
 
-    private final Path target;
+    private final OutputPlace place;
     private final Path state;
     private final Deque<Path> madeParents;
     private final FileChannel lock;
     private boolean closed;
 
-    private UnfinishedOutput(Path target, Path state, Deque<Path> madeParents, FileChannel lock) {
-        this.target = target;
+    private UnfinishedOutput(OutputPlace place, Path state, Deque<Path> madeParents, FileChannel lock) {
+        this.place = place;
         this.state = state;
         this.madeParents = madeParents;
         this.lock = lock;
@@ -59,23 +64,26 @@ public final class UnfinishedOutput implements AutoCloseable {
      *     leftovers that are not welcome, or the disk refuses
      */
     public static UnfinishedOutput open(Path out, boolean resume) {
-        Path target = out.toAbsolutePath().normalize();
         try {
-            if (Files.isDirectory(target)) {
-                // A link to an empty folder: the folder itself is replaced.
-                target = target.toRealPath();
+            return open(OutputPlace.of(out), resume);
+        } catch (IOException e) {
+            throw OutputException.of(out, "making the output folder", e);
+        }
+    }
+
+    static UnfinishedOutput open(OutputPlace place, boolean resume) {
+        try {
+            Path state = place.hidden(UNFINISHED);
+            if (!resume && Files.exists(state.resolve(MOVING))) {
+                throw leftovers(place.target(), state);
             }
-            Path state = stateOf(target);
-            OutputFolder.refuseOccupied(target);
-            Deque<Path> made = OutputFolder.makeParents(Objects.requireNonNull(target.getParent()));
+            place.refuseOccupied(state);
+            Deque<Path> made = OutputFolder.makeParents(Objects.requireNonNull(place.target().getParent()));
             Files.createDirectories(state);
-            UnfinishedOutput output = new UnfinishedOutput(target, state, made, lock(state));
+            UnfinishedOutput output = new UnfinishedOutput(place, state, made, lock(state));
             try {
                 if (!resume && output.hasLeftovers()) {
-                    throw new OutputException(
-                            target,
-                            "an earlier run was not finished; run the same command with --resume to go on with it, or delete "
-                                    + state + " to begin anew");
+                    throw leftovers(place.target(), state);
                 }
                 Files.createDirectories(output.path());
                 Durable.sync(state);
@@ -86,7 +94,27 @@ public final class UnfinishedOutput implements AutoCloseable {
             }
             return output;
         } catch (IOException e) {
-            throw OutputException.of(target, "making the output folder", e);
+            throw OutputException.of(place.target(), "making the output folder", e);
+        }
+    }
+
+    private static OutputException leftovers(Path target, Path state) {
+        return new OutputException(
+                target,
+                "an earlier run was not finished; run the same command with --resume to go on with it, or delete " + state
+                        + " to begin anew");
+    }
+
+    /**
+     * Tries, before a download or a measurement, whether {@link #open} will be able to begin; leaves nothing.
+     *
+     * @throws OutputException as {@link #open} would throw
+     */
+    public static void require(Path out, boolean resume) {
+        if (!resume || !Files.exists(stateOf(out))) {
+            try (UnfinishedOutput output = open(out, resume)) {
+                output.discard();
+            }
         }
     }
 
@@ -96,17 +124,26 @@ public final class UnfinishedOutput implements AutoCloseable {
      * @return whether there was such a rest, and so whether {@code out} is the finished output of it
      */
     public static boolean removeRestOfFinished(Path out) {
-        Path target = out.toAbsolutePath().normalize();
         try {
-            if (Files.isDirectory(target)) {
-                target = target.toRealPath();
-            }
-            Path state = stateOf(target);
-            if (!Files.isDirectory(state) || Files.exists(state.resolve(OUTPUT)) || isEmpty(target)) {
+            return removeRestOfFinished(OutputPlace.of(out));
+        } catch (IOException e) {
+            throw OutputException.of(out, "removing the rest of a finished run", e);
+        }
+    }
+
+    static boolean removeRestOfFinished(OutputPlace place) {
+        try {
+            Path state = place.hidden(UNFINISHED);
+            boolean moving = place.inside() && Files.exists(state.resolve(MOVING));
+            boolean named = !Files.exists(state.resolve(OUTPUT)) && !isEmpty(place.target(), state);
+            if (!Files.isDirectory(state) || !named && !moving) {
                 return false;
             }
             FileChannel lock = lock(state);
             try {
+                if (Files.exists(state.resolve(OUTPUT))) {
+                    place.take(state.resolve(OUTPUT));
+                }
                 Durable.deleteTree(state);
             } finally {
                 lock.close();
@@ -114,19 +151,17 @@ public final class UnfinishedOutput implements AutoCloseable {
             }
             return true;
         } catch (IOException e) {
-            throw OutputException.of(target, "removing the rest of a finished run", e);
+            throw OutputException.of(place.target(), "removing the rest of a finished run", e);
         }
     }
 
     /** Where the unfinished state of {@code out} lies. */
     public static Path stateOf(Path out) {
-        Path target = out.toAbsolutePath().normalize();
-        Path parent = target.getParent();
-        Path name = target.getFileName();
-        if (parent == null || name == null) {
-            throw new OutputException(target, "is the root of a file system; choose a folder in it");
+        try {
+            return OutputPlace.of(out).hidden(UNFINISHED);
+        } catch (IOException e) {
+            throw OutputException.of(out, "looking for an unfinished run", e);
         }
-        return parent.resolve("." + name + ".unfinished");
     }
 
     private static FileChannel lock(Path state) throws IOException {
@@ -190,12 +225,12 @@ public final class UnfinishedOutput implements AutoCloseable {
         }
     }
 
-    private static boolean isEmpty(Path folder) throws IOException {
+    private static boolean isEmpty(Path folder, Path state) throws IOException {
         if (!Files.isDirectory(folder)) {
             return true;
         }
         try (Stream<Path> entries = Files.list(folder)) {
-            return entries.findAny().isEmpty();
+            return entries.allMatch(entry -> entry.equals(state));
         }
     }
 
@@ -217,12 +252,15 @@ public final class UnfinishedOutput implements AutoCloseable {
     public void commit() {
         try {
             Durable.syncTree(path());
-            OutputFolder.refuseOccupied(target);
-            Files.move(path(), target, StandardCopyOption.ATOMIC_MOVE);
-            Durable.sync(target.resolveSibling("."));
+            place.refuseOccupied(state);
+            if (place.inside() && !Files.exists(state.resolve(MOVING))) {
+                Files.createFile(state.resolve(MOVING));
+                Durable.sync(state);
+            }
+            place.take(path());
             Durable.deleteTree(state);
         } catch (IOException e) {
-            throw OutputException.of(target, "giving the finished output its name", e);
+            throw OutputException.of(place.target(), "giving the finished output its name", e);
         } finally {
             close();
         }

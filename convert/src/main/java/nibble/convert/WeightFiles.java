@@ -1,7 +1,6 @@
 package nibble.convert;
 
 import java.lang.foreign.Arena;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -16,7 +15,27 @@ final class WeightFiles {
     private static final String SINGLE_SAFETENSORS = "model.safetensors";
     private static final String SINGLE_TORCH = "pytorch_model.bin";
 
+    /** What trainers save beside a model. */
+    private static final List<String> TRAINING = List.of("training_args", "optimizer", "scheduler", "rng_state", "scaler");
+
     private WeightFiles() {}
+
+    /** Whether a folder of these files has weights in a format that is read here, complete or not. */
+    static boolean areAmong(List<String> names) {
+        return names.contains(SafetensorsIndex.FILE_NAME)
+                || names.contains(SafetensorsIndex.TORCH_FILE_NAME)
+                || names.stream().anyMatch(name -> isSafetensors(name) || isTorch(name));
+    }
+
+    private static boolean isSafetensors(String name) {
+        return name.endsWith(".safetensors") && !AdapterFolder.isAdapter(name);
+    }
+
+    /** training_args.bin, optimizer.pt and the like lie beside weights and are none. */
+    private static boolean isTorch(String name) {
+        boolean weights = name.endsWith(".pt") || name.endsWith(".pth") || name.endsWith(".bin") && name.startsWith("pytorch_model");
+        return weights && !AdapterFolder.isAdapter(name) && TRAINING.stream().noneMatch(name::startsWith);
+    }
 
     /**
      * All tensors, file by file in the order of their data.
@@ -32,8 +51,9 @@ final class WeightFiles {
             SafetensorsIndex index = SafetensorsIndex.read(folder.resolve(SafetensorsIndex.FILE_NAME));
             return indexed(index, folder, file -> safetensors(file, arena));
         }
-        List<String> safetensors =
-                names.stream().filter(name -> name.endsWith(".safetensors") && !SecondCopy.is(name, names)).toList();
+        List<String> safetensors = names.stream()
+                .filter(name -> isSafetensors(name) && !SecondCopy.is(name, names))
+                .toList();
         if (!safetensors.isEmpty()) {
             return safetensors(folder.resolve(only(folder, "safetensors", safetensors, SafetensorsIndex.FILE_NAME)), arena);
         }
@@ -45,11 +65,7 @@ final class WeightFiles {
                     SafetensorsIndex.read(folder.resolve(SafetensorsIndex.TORCH_FILE_NAME), ".bin");
             return indexed(index, folder, file -> torch(file, arena));
         }
-        // training_args.bin and the like lie beside weights and are none.
-        List<String> torch = names.stream()
-                .filter(name -> name.endsWith(".pt") || name.endsWith(".pth")
-                        || name.endsWith(".bin") && name.startsWith("pytorch_model"))
-                .toList();
+        List<String> torch = names.stream().filter(WeightFiles::isTorch).toList();
         if (!torch.isEmpty()) {
             return torch(folder.resolve(only(folder, "PyTorch", torch, SafetensorsIndex.TORCH_FILE_NAME)), arena);
         }
@@ -89,7 +105,7 @@ final class WeightFiles {
         for (Map.Entry<String, String> entry : index.weightMap().entrySet()) {
             Path path = folder.resolve(entry.getValue());
             if (!files.containsKey(entry.getValue())) {
-                if (!Files.exists(path)) {
+                if (!SourceFile.isNamed(path)) {
                     throw new BadCheckpointException(
                             index.path(), "tensor " + entry.getKey() + " should be in " + entry.getValue()
                                     + ", which does not exist; get the missing file");

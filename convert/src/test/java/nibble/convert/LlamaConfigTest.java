@@ -107,6 +107,32 @@ class LlamaConfigTest {
         assertThat(config.tiedEmbeddings()).isFalse();
     }
 
+    /** What other programs write into the config of a Llama, and what changes nothing. */
+    @Test
+    void values_that_change_nothing_are_taken() throws IOException {
+        LlamaConfig config = TinyCheckpoint.config(folder, json -> json.put("logit_scale", 1.0)
+                .put("embedding_multiplier", 1)
+                .put("is_causal", true)
+                .put("rotary_pct", 1.0)
+                .put("num_local_experts", 1)
+                .put("use_mrope", false)
+                .putNull("attn_logit_softcapping")
+                .putNull("final_logit_softcapping")
+                .putNull("attention_multiplier")
+                .set("pruned_heads", json.objectNode()));
+        assertThat(config.layers()).isEqualTo(2);
+    }
+
+    @Test
+    void rope_scaling_and_rope_parameters_that_differ_are_refused_with_both() {
+        assertThatThrownBy(() -> TinyCheckpoint.config(folder, json -> {
+                    json.putObject("rope_scaling").put("type", "linear").put("factor", 2.0);
+                    json.putObject("rope_parameters").put("rope_type", "linear").put("factor", 4.0);
+                }))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContainingAll("Linear[factor=2.0]", "Linear[factor=4.0]", "differ");
+    }
+
     @Test
     void absent_ids_are_those_of_llama() throws IOException {
         LlamaConfig config = TinyCheckpoint.config(folder, json -> json.remove(List.of("bos_token_id", "eos_token_id")));
@@ -161,6 +187,8 @@ class LlamaConfigTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
+        "{\"load_in_4bit\":true,\"bnb_4bit_quant_type\":\"nf4\"}|method \"bitsandbytes\"",
+        "{\"quant_method\":\"fp8\",\"weight_block_size\":[128,128]}|method \"fp8\"",
         "{\"quant_method\":\"hqq\",\"bits\":4,\"group_size\":128}|method \"hqq\"",
         "{\"quant_method\":\"gptq\",\"bits\":8,\"group_size\":128}|GPTQ with 8 bits",
         "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"checkpoint_format\":\"marlin\"}|checkpoint_format \"marlin\"",
@@ -187,8 +215,9 @@ class LlamaConfigTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "architectures|[\"MistralForCausalLM\"]|MistralForCausalLM",
-        "architectures|[]|list of one name",
-        "architectures|\"LlamaForCausalLM\"|list of one name",
+        "architectures|[\"LlamaForSequenceClassification\"]|LlamaForSequenceClassification",
+        "architectures|[7]|list of names",
+        "architectures|\"LlamaForCausalLM\"|list of names",
         "model_type|\"mistral\"|model_type \"mistral\"",
         "hidden_act|\"gelu\"|hidden_act \"gelu\"",
         "attention_bias|1|expected true or false",
@@ -213,6 +242,25 @@ class LlamaConfigTest {
         "rms_norm_eps|0|number from",
         "rms_norm_eps|\"1e-5\"|number from",
         "rope_theta|-1|number from",
+        "rope_scaling|{\"factor\":2}|factor without a rope_type",
+        "rope_parameters|{\"full_attention\":{\"rope_type\":\"linear\",\"factor\":8}}|rope_parameters.full_attention is an object",
+        "rope_parameters|{\"rope_type\":\"default\",\"partial_rotary_factor\":0.5}|rope_parameters.partial_rotary_factor 0.5",
+        "quantization|{\"group_size\":64,\"bits\":4}|quantized by MLX",
+        "attention_multiplier|0.0078125|attention_multiplier 0.0078125",
+        "logit_scale|0.0625|logit_scale 0.0625",
+        "logits_scaling|8|logits_scaling 8",
+        "embedding_multiplier|12.0|embedding_multiplier 12.0",
+        "residual_multiplier|0.22|residual_multiplier 0.22",
+        "attn_logit_softcapping|50.0|attn_logit_softcapping 50.0",
+        "final_logit_softcapping|30.0|final_logit_softcapping 30.0",
+        "query_pre_attn_scalar|224|query_pre_attn_scalar 224",
+        "clip_qkv|8|clip_qkv 8",
+        "is_causal|false|is_causal false",
+        "use_bidirectional_attention|true|use_bidirectional_attention true",
+        "num_local_experts|8|num_local_experts 8",
+        "no_rope_layers|[0,1]|no_rope_layers [0,1]",
+        "rotary_pct|0.25|rotary_pct 0.25",
+        "layer_types|[\"sliding_attention\",\"full_attention\"]|layer_types [full_attention, sliding_attention]",
         "rope_scaling|{\"type\":\"yarn\",\"factor\":2}|rope type \"yarn\"",
         "rope_scaling|{\"type\":\"linear\"}|\"rope_scaling.factor\" is missing",
         "rope_scaling|{\"type\":\"linear\",\"factor\":0.5}|number from",

@@ -49,6 +49,24 @@ class TorchCheckpointTest {
         assertThatThrownBy(() -> Checkpoint.open(folder)).hasMessageContaining("pytorch_model-00002-of-00002.bin");
     }
 
+    /** torch.save({"model": {"state_dict": …}, "epoch": 3, "step": tensor}): what scripts of training leave. */
+    @ParameterizedTest
+    @ValueSource(strings = {"model", "state_dict", "module", "model_state_dict", "state model", "model state_dict", "state state_dict module"})
+    void weights_inside_dicts_with_other_things_beside_them_are_found(String keys) throws IOException {
+        SequencedMap<TensorSpec, byte[]> model = model();
+        TorchZip.writeUnder(folder.resolve("pytorch_model.bin"), List.of(keys.split(" ")), model);
+        assertSame(model);
+    }
+
+    @Test
+    void weights_under_module_with_names_behind_module_are_found() throws IOException {
+        SequencedMap<TensorSpec, byte[]> model = model();
+        SequencedMap<TensorSpec, byte[]> wrapped = new LinkedHashMap<>();
+        model.forEach((spec, data) -> wrapped.put(new TensorSpec("module." + spec.name(), spec.dtype(), spec.shape()), data));
+        TorchZip.writeUnder(folder.resolve("pytorch_model.bin"), List.of("module"), wrapped);
+        assertSame(model);
+    }
+
     @Test
     void one_file_opens_and_safetensors_go_first() throws IOException {
         SequencedMap<TensorSpec, byte[]> model = model();

@@ -7,6 +7,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.zip.CRC32;
@@ -21,8 +22,35 @@ public final class TorchZip {
 
     /** A file of these tensors. */
     public static Path write(Path file, SequencedMap<TensorSpec, byte[]> tensors) throws IOException {
+        return write(file, pickle(tensors), tensors);
+    }
+
+    /**
+     * The same as a training script saves it: the tensors in dicts inside one another, with a number and a tensor beside them
+     * in each.
+     *
+     * @param keys where they lie, outermost first
+     */
+    public static Path writeUnder(Path file, List<String> keys, SequencedMap<TensorSpec, byte[]> tensors) throws IOException {
+        TorchZip writer = new TorchZip();
+        writer.code("\u0080\u0002");
+        for (String key : keys) {
+            writer.code("}(");
+            writer.text("epoch");
+            writer.code("K\u0003");
+            TensorSpec first = tensors.firstEntry().getKey();
+            writer.tensor(new TensorSpec("step", first.dtype(), first.shape()), 0);
+            writer.text(key);
+        }
+        byte[] inner = pickle(tensors);
+        writer.pickle.write(inner, 2, inner.length - 3);
+        writer.code("u".repeat(keys.size()) + ".");
+        return write(file, writer.pickle.toByteArray(), tensors);
+    }
+
+    private static Path write(Path file, byte[] pickle, SequencedMap<TensorSpec, byte[]> tensors) throws IOException {
         try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
-            store(zip, "archive/data.pkl", pickle(tensors));
+            store(zip, "archive/data.pkl", pickle);
             store(zip, "archive/byteorder", "little".getBytes(StandardCharsets.US_ASCII));
             int key = 0;
             for (Map.Entry<TensorSpec, byte[]> tensor : tensors.entrySet()) {

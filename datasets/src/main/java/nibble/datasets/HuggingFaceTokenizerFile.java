@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import nibble.files.Reasons;
 
 /** A tokenizer.json, run by Hugging Face's own tokenizers library through DJL. */
 final class HuggingFaceTokenizerFile implements Tokenizer {
@@ -53,7 +54,7 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
                     leading.map(ids -> ids.stream().mapToInt(Integer::intValue).toArray()).orElseGet(() -> leading(tokenizer)),
                     vocabularySize);
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + e.getMessage(), e);
+            throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + Reasons.of(e), e);
         } catch (EngineException | LinkageError e) {
             throw new BadDatasetException(
                     ("%s: the tokenizer library of this platform cannot be loaded from %s: %s;"
@@ -62,7 +63,7 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
                     e);
         } catch (RuntimeException e) {
             throw new BadDatasetException(
-                    file + ": not a tokenizer this version can use: " + e.getMessage() + "; fetch the file again", e);
+                    file + ": not a tokenizer this version can use: " + Reasons.of(e) + "; fetch the file again", e);
         }
     }
 
@@ -207,7 +208,7 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
         while (root.getCause() != null) {
             root = root.getCause();
         }
-        return root.toString();
+        return Reasons.of(root);
     }
 
     private static void setDefault(String property, String value) {

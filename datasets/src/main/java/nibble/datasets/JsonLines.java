@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /** JSON objects, one a line, of which only the string field {@code text} is wanted. */
@@ -71,9 +72,9 @@ final class JsonLines {
                 throw bad(file, line, "found more after the object");
             }
         } catch (JsonProcessingException e) {
-            throw bad(file, line, e.getOriginalMessage());
+            throw bad(file, line, Reasons.of(e));
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": line " + line + ": " + e, e);
+            throw new BadDatasetException(file + ": line " + line + ": " + Reasons.of(e), e);
         }
         if (text == null) {
             throw bad(file, line, "found no such field");

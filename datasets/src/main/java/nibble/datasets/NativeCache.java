@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.stream.Stream;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,7 +43,7 @@ final class NativeCache {
             Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(folder), "delete " + folder));
             return folder;
         } catch (IOException e) {
-            throw new BadDatasetException("no folder for the tokenizer library: " + e + "; set NIBBLE_CACHE", e);
+            throw new BadDatasetException("no folder for the tokenizer library: " + Reasons.of(e) + "; set NIBBLE_CACHE", e);
         }
     }
 
@@ -52,7 +53,7 @@ final class NativeCache {
                 Files.delete(path);
             }
         } catch (IOException | UncheckedIOException e) {
-            System.err.println(folder + ": could not be removed: " + e);
+            System.err.println(folder + ": could not be removed: " + Reasons.of(e));
         }
     }
 }

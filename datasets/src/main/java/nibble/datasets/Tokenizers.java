@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import nibble.files.Reasons;
 
 /** Opens a tokenizer that is written as a tokenizer.json. */
 public final class Tokenizers {
@@ -21,10 +22,11 @@ public final class Tokenizers {
         if (!Files.isRegularFile(file)) {
             throw missing(folder);
         }
+        SourceText.require(file);
         try {
             return of(file, Files.readAllBytes(file));
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + e.getMessage(), e);
+            throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + Reasons.of(e), e);
         }
     }
 

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import nibble.files.Reasons;
 
 /**
  * A text file read whole and strictly: malformed UTF-8 is an error that names the byte, never a replacement character,
@@ -24,12 +25,7 @@ public record Utf8File(String text, String sha256) {
     public static Utf8File read(Path file, long maxBytes) {
         byte[] bytes;
         try {
-            if (!Files.exists(file)) {
-                throw new BadDatasetException(file + ": no such file; give the path of a text file");
-            }
-            if (!Files.isRegularFile(file)) {
-                throw new BadDatasetException(file + ": not a file; give the path of one text or JSONL file");
-            }
+            SourceText.require(file);
             long size = Files.size(file);
             if (size > maxBytes) {
                 throw new BadDatasetException(
@@ -38,7 +34,7 @@ public record Utf8File(String text, String sha256) {
             }
             bytes = Files.readAllBytes(file);
         } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read: " + e, e);
+            throw new BadDatasetException(file + ": cannot be read: " + Reasons.of(e), e);
         }
         String text = decode(bytes, file.toString());
         if (text.startsWith("\uFEFF")) {

@@ -4,6 +4,7 @@ import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.StringJoiner;
+import nibble.files.Reasons;
 import org.apache.commons.compress.compressors.bzip2.BZip2CompressorInputStream;
 
 /**
@@ -64,7 +65,7 @@ public final class Wikitext2 {
             }
             bytes = new BZip2CompressorInputStream(new BufferedInputStream(in)).readAllBytes();
         } catch (IOException e) {
-            throw new BadDatasetException("bundled " + resource + " cannot be read: " + e + "; build Nibble again", e);
+            throw new BadDatasetException("bundled " + resource + " cannot be read: " + Reasons.of(e) + "; build Nibble again", e);
         }
         String found = Utf8File.sha256(bytes);
         if (!found.equals(sha256)) {

@@ -34,8 +34,9 @@ class TokenizerCasesTest {
         return cases("qwen3", "qwen2");
     }
 
+    /** This Llama 3's post-processor puts no BOS in front, and transformers 5.17 gives "Hello" the one id 9906. */
     @ParameterizedTest
-    @CsvSource({"llama2,1,32000", "llama3,128000,128256", "qwen3,-1,151669"})
+    @CsvSource({"llama2,1,32000", "llama3,-1,128256", "qwen3,-1,151669"})
     void bos_and_vocabulary_are_the_models_own(String model, int bos, int vocabulary) {
         try (Tokenizer tokenizer = Tokenizers.open(TestFolders.shared("data/tokenizers/" + model))) {
             int[] expected = bos < 0 ? new int[0] : new int[] {bos};

@@ -193,8 +193,7 @@ public final class AwqLayout implements Layout {
         try {
             tensors.spec().check(tensors.module() + ".weight", tensors.outFeatures(), tensors.inFeatures());
         } catch (IllegalArgumentException e) {
-            throw new BadCheckpointException(
-                    tensors.checkpoint().folder().resolve("config.json"), e.getMessage(), e);
+            throw new BadCheckpointException(tensors.checkpoint().configFile(), e.getMessage(), e);
         }
         AwqTensors data =
                 new AwqTensors(tensors.data(Role.CODES), tensors.data(Role.ZEROS), tensors.data(Role.SCALES));

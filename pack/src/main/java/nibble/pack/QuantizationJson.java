@@ -24,6 +24,9 @@ final class QuantizationJson {
     static ObjectNode dense(LlamaConfig config, DType dtype) {
         ObjectNode json = config.json();
         json.remove("quantization_config");
+        // Loaders choose the class by these; a source without them, or with an old name, was read by what they mean.
+        json.putArray("architectures").add(config.architecture().className());
+        json.put("model_type", config.architecture().modelType());
         String name =
                 switch (dtype) {
                     case F32 -> "float32";

@@ -12,12 +12,16 @@ import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.DType;
 import nibble.convert.Shape;
+import nibble.convert.StoredTensor;
 import nibble.convert.TensorView;
 
 /** Reads F16, BF16 and F32 tensors as the numbers they are, and refuses what is not a finite number. */
 public final class WeightReader {
     private static final ValueLayout.OfShort SHORT = JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfFloat FLOAT = JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    /** Of a tensor, on the heap at a time. */
+    private static final long PART_BYTES = 4 << 20;
 
     private WeightReader() {}
 
@@ -90,6 +94,30 @@ public final class WeightReader {
             halves.set(SHORT, 2 * i, bits);
         }
         return halves;
+    }
+
+    /**
+     * Which share of a tensor fp16 cannot hold: {@code ‖half(W)−W‖² / ‖W‖²}, 0 for an F16 tensor. Numbers that are not finite
+     * or beyond fp16's range are left to others.
+     */
+    public static double lostInHalf(StoredTensor tensor) {
+        DType type = tensor.spec().dtype();
+        if (type != DType.BF16 && type != DType.F32) {
+            return 0;
+        }
+        double[] sums = new double[2];
+        tensor.forEachPart(PART_BYTES, part -> {
+            float[] values = new float[Math.toIntExact(part.byteSize() / type.bytes())];
+            floats(part, type, 0, values);
+            for (float value : values) {
+                float half = Float.float16ToFloat(Float.floatToFloat16(value));
+                if (Float.isFinite(half)) {
+                    sums[0] += (double) (half - value) * (half - value);
+                    sums[1] += (double) value * value;
+                }
+            }
+        });
+        return sums[1] == 0 ? 0 : sums[0] / sums[1];
     }
 
     /**

@@ -11,12 +11,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.ZoneId;
 import java.time.ZonedDateTime;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import nibble.convert.BadCheckpointException;
+import nibble.convert.SourceFile;
+import nibble.files.Reasons;
 import nibble.jinja.JinjaException;
 import nibble.jinja.Template;
 
@@ -105,6 +108,9 @@ public final class ModelCard {
         values.put("has_report", report.isObject());
         values.put("mean_relative_error", percent(report.path("mean_relative_error")));
         values.put("mean_rtn_relative_error", percent(report.path("mean_rtn_relative_error")));
+        List<String> warnings = new ArrayList<>();
+        report.path("warnings").forEach(warning -> warnings.add(warning.asText()));
+        values.put("warnings", warnings);
         values.put("weight_size", size(subject.weightBytes()));
         values.put("files", subject.files());
         Measurements measured = Measurements.read(request.evaluations());
@@ -209,24 +215,25 @@ public final class ModelCard {
     }
 
     static JsonNode json(Path file) {
-        return Files.isRegularFile(file) ? json(file, text(file)) : MissingNode.getInstance();
+        return SourceFile.isNamed(file) ? json(file, text(file)) : MissingNode.getInstance();
     }
 
     static JsonNode json(Path file, String text) {
         try {
             return JSON.readTree(text);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "is not JSON: " + e.getMessage(), e);
+            throw new BadCheckpointException(file, "is not JSON: " + Reasons.of(e), e);
         }
     }
 
     static String text(Path file) {
+        SourceFile.require(file);
         try {
             return Files.readString(file);
         } catch (CharacterCodingException e) {
             throw new BadCheckpointException(file, "is not UTF-8 text; this is another kind of file", e);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read as UTF-8 text: " + e, e);
+            throw new BadCheckpointException(file, "cannot be read as UTF-8 text: " + Reasons.of(e), e);
         }
     }
 

@@ -17,6 +17,8 @@ import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.stream.Stream;
 import nibble.convert.BadCheckpointException;
+import nibble.convert.SourceFile;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -65,7 +67,7 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
     public static ChatTemplates of(Path folder, Map<String, byte[]> made) {
         SequencedMap<String, String> sources = new LinkedHashMap<>();
         Path file = folder.resolve(FILE);
-        if (Files.isRegularFile(file)) {
+        if (SourceFile.isNamed(file)) {
             sources.put(DEFAULT, text(file));
         }
         for (Path named : additional(folder)) {
@@ -88,12 +90,12 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
             return List.of();
         }
         try (Stream<Path> entries = Files.list(inner)) {
-            return entries.filter(path -> path.getFileName().toString().endsWith(SUFFIX) && Files.isRegularFile(path))
+            return entries.filter(path -> path.getFileName().toString().endsWith(SUFFIX) && !Files.isDirectory(path))
                     .sorted()
                     .limit(MAX_TEMPLATES)
                     .toList();
         } catch (IOException e) {
-            throw new BadCheckpointException(inner, "cannot be listed: " + e, e);
+            throw new BadCheckpointException(inner, "cannot be listed: " + Reasons.of(e), e);
         }
     }
 
@@ -125,16 +127,17 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
 
     private static JsonNode json(Path file, byte @Nullable [] made) {
         try {
-            if (Files.isRegularFile(file)) {
+            if (SourceFile.isNamed(file)) {
                 return JSON.readTree(text(file));
             }
             return made == null ? MissingNode.getInstance() : JSON.readTree(made);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read as JSON: " + e.getMessage(), e);
+            throw new BadCheckpointException(file, "cannot be read as JSON: " + Reasons.of(e), e);
         }
     }
 
     private static String text(Path file) {
+        SourceFile.require(file);
         try {
             if (Files.size(file) > MAX_BYTES) {
                 throw new BadCheckpointException(file, "larger than " + MAX_BYTES + " bytes; get the file again");
@@ -143,7 +146,7 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
         } catch (CharacterCodingException e) {
             throw new BadCheckpointException(file, "is not UTF-8 text; get the file again", e);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e, e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
     }
 

@@ -54,6 +54,7 @@ public final class GgufCheckpoint {
         architecture = Architecture.ofGguf(name).filter(_ -> !experts).orElseThrow(() -> new BadCheckpointException(
                 path, "architecture \"" + name + "\"" + (experts ? " with experts" : "") + " is not yet supported; supported: "
                         + Stream.of(Architecture.values()).map(Architecture::ggufName).distinct().collect(Collectors.joining(", "))));
+        OtherMetadata.refuse(metadata, name);
         layerNames = GgufNames.layerNames(architecture);
         headDim = headDim(path);
         for (GgufFile part : files) {
@@ -66,7 +67,7 @@ public final class GgufCheckpoint {
     }
 
     private int headDim(Path path) {
-        long heads = metadata.requiredInteger(key("attention.head_count"));
+        long heads = metadata.requiredUniform(key("attention.head_count"));
         long width = metadata.requiredInteger(key("embedding_length"));
         if (heads < 1 || heads > 1 << 16 || width < 1 || width > 1 << 20) {
             throw new BadCheckpointException(path, heads + " heads and width " + width + " are no Llama's");
@@ -167,21 +168,31 @@ public final class GgufCheckpoint {
                 return TensorNames.FINAL_NORM;
             case "output.weight":
                 return TensorNames.HEAD;
-            case ROPE_FACTORS:
+            case ROPE_FACTORS, "rope_factors_long.weight", "rope_factors_short.weight":
                 return null;
             default:
                 break;
         }
         Matcher layer = LAYER.matcher(name);
         if (!layer.matches()) {
-            return name;
+            throw unknown(name);
         }
         String within = layerNames.get(layer.group(2));
         if (within != null) {
             return TensorNames.layer(Integer.parseInt(layer.group(1))) + within;
         }
         // Old files repeat the rope frequencies in each layer.
-        return layer.group(2).equals("attn_rot_embd.weight") ? null : name;
+        if (layer.group(2).equals("attn_rot_embd.weight")) {
+            return null;
+        }
+        throw unknown(name);
+    }
+
+    /** llama.cpp refuses a file with tensors that the architecture has no use for. */
+    private BadCheckpointException unknown(String name) {
+        return new BadCheckpointException(
+                file.path(), "tensor " + name + " is none that \"" + architecture.ggufName()
+                        + "\" has here; the file is of a variant that is not supported");
     }
 
     /** Tensors by their Hugging Face names. */
@@ -191,7 +202,7 @@ public final class GgufCheckpoint {
 
     /** The model's config.json. */
     public ObjectNode configJson() {
-        long heads = metadata.requiredInteger(key("attention.head_count"));
+        long heads = metadata.requiredUniform(key("attention.head_count"));
         double theta = metadata.number(key("rope.freq_base")).orElse(10_000.0);
         StoredTensor embedding = tensors.get(TensorNames.EMBEDDING);
         if (embedding == null) {
@@ -207,10 +218,10 @@ public final class GgufCheckpoint {
                 .filter(window -> window > 0)
                 .ifPresent(window -> json.put("sliding_window", window));
         json.put("hidden_size", metadata.requiredInteger(key("embedding_length")));
-        json.put("intermediate_size", metadata.requiredInteger(key("feed_forward_length")));
+        json.put("intermediate_size", metadata.requiredUniform(key("feed_forward_length")));
         json.put("num_hidden_layers", metadata.requiredInteger(key("block_count")));
         json.put("num_attention_heads", heads).put("head_dim", headDim);
-        json.put("num_key_value_heads", metadata.integer(key("attention.head_count_kv")).orElse(heads));
+        json.put("num_key_value_heads", metadata.uniform(key("attention.head_count_kv")).orElse(heads));
         json.put("vocab_size", embedding.spec().shape().dim(0));
         json.put("max_position_embeddings", metadata.requiredInteger(key("context_length")));
         // A float in the file: 1e-5 comes back as 9.99999974737875e-6 unless rounded to a float's digits.
@@ -230,17 +241,31 @@ public final class GgufCheckpoint {
                     file.path(), "rope with long and short factors (longrope) is not supported; supported: none, linear,"
                             + " llama3's factors");
         }
+        com.fasterxml.jackson.databind.JsonNode linear = linearScaling();
         GgufFile.Tensor factors = file.tensors().get(ROPE_FACTORS);
-        if (factors != null) {
-            return RopeFactors.llama3(file.path(), factors, theta, headDim);
+        if (factors == null || RopeFactors.areOnes(factors)) {
+            return linear;
         }
-        String type = metadata.text(key("rope.scaling.type")).orElse("none");
+        if (!linear.isNull()) {
+            throw new BadCheckpointException(
+                    file.path(), "rope is scaled both by tensor " + ROPE_FACTORS + " and by " + key("rope.scaling.factor")
+                            + "; not supported");
+        }
+        return RopeFactors.llama3(file.path(), factors, theta, headDim);
+    }
+
+    private com.fasterxml.jackson.databind.JsonNode linearScaling() {
+        // As llama.cpp reads it: linear where no type is given, the old key where the new one is absent, 0 for no factor.
+        String type = metadata.text(key("rope.scaling.type")).orElse("linear");
+        double factor = metadata.number(key("rope.scaling.factor"))
+                .or(() -> metadata.number(key("rope.scale_linear")))
+                .orElse(0.0);
         return switch (type) {
             case "none" -> JsonNodeFactory.instance.nullNode();
             case "linear" ->
-                JsonNodeFactory.instance.objectNode()
-                        .put("type", "linear")
-                        .put("factor", metadata.requiredNumber(key("rope.scaling.factor")));
+                factor == 0 || factor == 1
+                        ? JsonNodeFactory.instance.nullNode()
+                        : JsonNodeFactory.instance.objectNode().put("type", "linear").put("factor", factor);
             default ->
                 throw new BadCheckpointException(
                         file.path(), "rope scaling type \"" + type + "\" is not supported; supported: none, linear, llama3's factors");

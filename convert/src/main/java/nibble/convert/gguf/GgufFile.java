@@ -16,6 +16,9 @@ import java.util.Optional;
 import java.util.SequencedMap;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Shape;
+import nibble.convert.SourceFile;
+import nibble.files.Content;
+import nibble.files.Reasons;
 
 /**
  * One GGUF file of any size, version 2 or 3, mapped read-only. Borrows its memory from the arena it was opened with.
@@ -73,12 +76,13 @@ public final class GgufFile {
      * @throws BadCheckpointException if it is absent, cut short, of another version, or has tensors of a type that is not read
      */
     public static GgufFile open(Path path, Arena arena) {
+        SourceFile.require(path, Content.GGUF);
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
             return read(path, channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena));
         } catch (NoSuchFileException e) {
             throw new BadCheckpointException(path, "no such file; check the path", e);
         } catch (IOException e) {
-            throw new BadCheckpointException(path, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(path, "cannot be read: " + Reasons.of(e), e);
         }
     }
 

@@ -31,6 +31,27 @@ record GgufMetadata(Path file, Map<String, Object> values) {
         return found instanceof Long whole ? Optional.of((double) whole) : value(key, Double.class, "a number");
     }
 
+    /**
+     * A number that may be given for each layer; empty where the key is absent.
+     *
+     * @throws BadCheckpointException if layers differ
+     */
+    Optional<Long> uniform(String key) {
+        if (!(values.get(key) instanceof List<?>)) {
+            return integer(key);
+        }
+        List<Long> ofLayers = list(key, Long.class);
+        if (ofLayers.stream().distinct().count() != 1) {
+            throw new BadCheckpointException(
+                    file, "metadata key " + key + " differs from layer to layer, which is not supported; supported: all layers alike");
+        }
+        return Optional.of(ofLayers.getFirst());
+    }
+
+    long requiredUniform(String key) {
+        return uniform(key).orElseThrow(() -> missing(key));
+    }
+
     long requiredInteger(String key) {
         return integer(key).orElseThrow(() -> missing(key));
     }

@@ -4,11 +4,8 @@ import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
-import java.nio.charset.CharacterCodingException;
-import java.nio.file.AccessDeniedException;
-import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
@@ -53,12 +50,12 @@ final class FileLocks {
         }
     }
 
-    /** The lock's file; null where it may not be written, as another user's in a cache that several share. */
+    /** The lock's file; null where it cannot be written: another user's, or on a disk that is read-only. */
     private static @Nullable FileChannel opened(Path file) throws IOException {
         try {
             Files.createDirectories(Objects.requireNonNull(file.getParent()));
             return FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-        } catch (AccessDeniedException e) {
+        } catch (FileSystemException e) {
             return null;
         }
     }
@@ -84,16 +81,5 @@ final class FileLocks {
                 throw new HubException("interrupted", -1, "", e);
             }
         }
-    }
-
-    /** What went wrong with a file or a connection, in words. */
-    static String reason(IOException e) {
-        return switch (e) {
-            case AccessDeniedException _ -> "permission denied";
-            case NoSuchFileException _ -> "no such file";
-            case FileAlreadyExistsException _ -> "a file is in the way";
-            case CharacterCodingException _ -> "it is not text";
-            default -> e.getMessage() == null ? "input or output failed" : e.getMessage();
-        };
     }
 }

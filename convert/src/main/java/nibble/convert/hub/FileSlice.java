@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.concurrent.Flow;
 import java.util.function.LongConsumer;
+import nibble.files.Reasons;
 
 /**
  * Bytes of a file as a request's body, with an exact Content-Length. The JDK has publishers of whole files and of streams of
@@ -47,7 +48,7 @@ record FileSlice(Path file, long offset, long length) {
             try {
                 channel = FileChannel.open(file, StandardOpenOption.READ);
             } catch (IOException e) {
-                throw new java.io.UncheckedIOException(file + ": cannot be read: " + e, e);
+                throw new java.io.UncheckedIOException(file + ": cannot be read: " + Reasons.of(e), e);
             }
         }
 

@@ -27,7 +27,6 @@ final class HubHttp implements AutoCloseable {
 
     private static final int MAX_REDIRECTS = 10;
     private static final long MAX_ANSWER_BYTES = 64L << 20;
-    private static final int SHOWN_CHARACTERS = 400;
     private static final String USER_AGENT = "nibble/0.1; java/" + Runtime.version().feature();
 
     /** Where the hub's own answers say things are, whatever mirror gives them. */

@@ -21,6 +21,7 @@ import java.util.Optional;
 import java.util.UUID;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import nibble.files.Reasons;
 
 /**
  * A login made in a browser with the hub's own tools: its token expires and is exchanged for a new one, as those tools
@@ -116,7 +117,7 @@ record HubLogin(Path tokenFile, String clientId) {
                     exchange(stored.get(), http));
             return Optional.of(found[0]);
         } catch (IOException e) {
-            throw new HubException("the new token cannot be kept in " + storedTokens() + ": " + FileLocks.reason(e), -1,
+            throw new HubException("the new token cannot be kept in " + storedTokens() + ": " + Reasons.of(e), -1,
                     "", e);
         }
     }

@@ -19,6 +19,7 @@ import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import nibble.files.Reasons;
 
 /**
  * What is said of requests that failed: which request, what the answer was, what to do; never a token, a signature, a
@@ -101,7 +102,7 @@ final class HubMessages {
             case EOFException _ -> "the connection was closed";
             default -> e.getMessage() == null || e.getMessage().contains("header parser received no bytes")
                     ? "the connection was closed"
-                    : e.getMessage();
+                    : Reasons.of(e);
         };
     }
 

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -106,7 +107,7 @@ public record HubSettings(
             String text = Files.isRegularFile(file) ? Files.readString(file).strip() : "";
             return text.isEmpty() ? Optional.empty() : Optional.of(HubToken.of(text));
         } catch (IOException e) {
-            throw new IllegalArgumentException(file + ": the hub token cannot be read: " + FileLocks.reason(e), e);
+            throw new IllegalArgumentException(file + ": the hub token cannot be read: " + Reasons.of(e), e);
         }
     }
 

@@ -10,6 +10,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import nibble.convert.BadCheckpointException;
+import nibble.files.Reasons;
 
 /**
  * A file to publish, hashed.
@@ -67,7 +68,7 @@ record LocalFile(String path, Path file, long bytes, long modifiedMillis, String
     }
 
     private BadCheckpointException unreadable(IOException e) {
-        return new BadCheckpointException(file, "cannot be read: " + FileLocks.reason(e)
+        return new BadCheckpointException(file, "cannot be read: " + Reasons.of(e)
                 + "; check the file and its permissions", e);
     }
 

@@ -19,6 +19,7 @@ import nibble.convert.hub.PublishRequest.How;
 import nibble.convert.hub.PublishRequest.Visibility;
 import nibble.convert.hub.PublishResult.Need;
 import nibble.convert.hub.PublishResult.PublishedFile;
+import nibble.files.Reasons;
 
 /**
  * Makes a branch of a repository hold a folder: hash, ask what is missing, send the large files, commit.
@@ -194,7 +195,7 @@ public final class Publisher {
             } catch (MalformedInputException e) {
                 throw new BadCheckpointException(card, "is not UTF-8 text; write it anew", e);
             } catch (IOException e) {
-                throw new BadCheckpointException(card, "cannot be read: " + FileLocks.reason(e), e);
+                throw new BadCheckpointException(card, "cannot be read: " + Reasons.of(e), e);
             }
         }
 
@@ -253,7 +254,7 @@ public final class Publisher {
                 journal.put(new UploadJournal.Entry(path, bytes, modified, digest.sha256(), "hashed"));
                 return hashed;
             } catch (IOException e) {
-                throw new BadCheckpointException(file, "cannot be read: " + FileLocks.reason(e), e);
+                throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
             }
         }
 

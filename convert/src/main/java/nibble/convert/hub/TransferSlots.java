@@ -13,6 +13,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
+import nibble.files.Reasons;
 
 /** A bound on transfers at a time, over all files and their parts; the first failure stops its siblings. */
 final class TransferSlots {
@@ -55,7 +56,7 @@ final class TransferSlots {
                 threads.shutdownNow();
                 throw switch (Objects.requireNonNull(e.getCause())) {
                     case RuntimeException cause -> cause;
-                    case IOException cause -> new UncheckedIOException(FileLocks.reason(cause), cause);
+                    case IOException cause -> new UncheckedIOException(Reasons.withFile(cause), cause);
                     case Error cause -> throw cause;
                     default -> new IllegalStateException(e.getCause());
                 };

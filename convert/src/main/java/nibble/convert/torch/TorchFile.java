@@ -12,16 +12,21 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
+import java.util.Set;
 import java.util.zip.ZipEntry;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Shape;
+import nibble.convert.SourceFile;
 import nibble.convert.TensorView;
 import nibble.convert.torch.PickleValue.Dict;
 import nibble.convert.torch.PickleValue.Tensor;
+import nibble.files.Content;
+import nibble.files.Reasons;
 import org.apache.commons.compress.archivers.zip.ZipArchiveEntry;
 import org.apache.commons.compress.archivers.zip.ZipFile;
 
@@ -39,8 +44,11 @@ public final class TorchFile {
     /** torch.save before 1.6 begins with a pickle of its magic number, 0x1950a86a20f9469cfc6c. */
     private static final byte[] LEGACY = {(byte) 0x80, 2, (byte) 0x8a, 10, 0x6c, (byte) 0xfc, (byte) 0x9c, 0x46};
 
-    /** Where training scripts put the weights when they save more than these. */
-    private static final List<String> NESTED = List.of("model", "state_dict", "module", "model_state_dict");
+    /** Where training scripts put the weights when they save more than these; one may hold another. */
+    private static final List<String> NESTED =
+            List.of("model", "state_dict", "module", "model_state_dict", "state", "weights", "params", "ema");
+
+    private static final int MOST_NESTED = 20;
 
     private final Path path;
     private final SequencedMap<String, TensorView> tensors;
@@ -52,12 +60,13 @@ public final class TorchFile {
 
     /**
      * Maps and checks a file; its tensors live as long as {@code arena}. The pickle holds a dict of tensors by name, or has
-     * one under {@code model}, {@code state_dict} or {@code module}.
+     * one under {@code model}, {@code state_dict}, {@code module} or the like; of several the one with the most.
      *
      * @throws BadCheckpointException if it is absent, damaged, of the format before PyTorch 1.6, or asks for anything that is
      *     not a tensor
      */
     public static TorchFile open(Path path, Arena arena) {
+        SourceFile.require(path, Content.ZIP, Content.EMPTY_ZIP, Content.PICKLE);
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
             MemorySegment bytes = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
             requireZip(path, bytes);
@@ -66,7 +75,7 @@ public final class TorchFile {
         } catch (NoSuchFileException e) {
             throw new BadCheckpointException(path, "no such file; get the whole checkpoint again", e);
         } catch (IOException e) {
-            throw new BadCheckpointException(path, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(path, "cannot be read: " + Reasons.of(e), e);
         }
     }
 
@@ -118,7 +127,7 @@ public final class TorchFile {
             }
         } catch (IOException | IllegalArgumentException | ArithmeticException e) {
             throw new BadCheckpointException(
-                    path, "found no valid zip file (" + e.getMessage() + "); it was cut short or damaged, get it again", e);
+                    path, "found no valid zip file (" + Reasons.of(e) + "); it was cut short or damaged, get it again", e);
         }
         return entries;
     }
@@ -155,22 +164,29 @@ public final class TorchFile {
     }
 
     private static Dict stateDict(Path path, PickleValue root) {
-        if (root instanceof Dict dict) {
-            if (hasTensors(dict)) {
-                return dict;
-            }
-            for (String key : NESTED) {
-                if (dict.byText.get(key) instanceof Dict inner && hasTensors(inner)) {
-                    return inner;
-                }
-            }
+        Dict most = root instanceof Dict dict ? most(dict, Collections.newSetFromMap(new IdentityHashMap<>())) : new Dict();
+        if (tensors(most) == 0) {
+            throw new BadCheckpointException(
+                    path, "holds no dict of tensors, neither by itself nor under one of " + NESTED + "; this is no checkpoint");
         }
-        throw new BadCheckpointException(
-                path, "holds no dict of tensors, neither by itself nor under one of " + NESTED + "; this is no checkpoint");
+        return most;
     }
 
-    private static boolean hasTensors(Dict dict) {
-        return dict.byText.values().stream().anyMatch(Tensor.class::isInstance);
+    /** A counter or a seed beside the weights is a tensor too: the dict with the most of them is the model. */
+    private static Dict most(Dict dict, Set<Dict> seen) {
+        Dict best = dict;
+        for (String key : NESTED) {
+            // A pickle may hold one dict many times, or in itself.
+            if (dict.byText.get(key) instanceof Dict inner && seen.size() < MOST_NESTED && seen.add(inner)) {
+                Dict found = most(inner, seen);
+                best = tensors(found) > tensors(best) ? found : best;
+            }
+        }
+        return best;
+    }
+
+    private static long tensors(Dict dict) {
+        return dict.byText.values().stream().filter(Tensor.class::isInstance).count();
     }
 
     private static TensorView view(Path path, String name, Tensor tensor, Map<String, MemorySegment> entries) {

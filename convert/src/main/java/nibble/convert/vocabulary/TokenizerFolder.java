@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.SortedSet;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 import nibble.convert.BadCheckpointException;
@@ -79,7 +80,8 @@ final class TokenizerFolder {
     private SequencedMap<String, String> names(Map<String, String> ofFormat, ObjectNode json) {
         SequencedMap<String, String> names = new LinkedHashMap<>();
         settings.named().forEach((name, token) -> names.put(name, token.text()));
-        Stream.of(settings.defaults(), ofFormat).forEach(defaults -> defaults.forEach((name, text) -> {
+        // In one order, so that what is made of them has the same bytes each time.
+        Stream.of(settings.defaults(), ofFormat).map(TreeMap::new).forEach(defaults -> defaults.forEach((name, text) -> {
             if (AddedTokens.idOf(json.at("/model/vocab"), text) >= 0) {
                 names.putIfAbsent(name, text);
             }

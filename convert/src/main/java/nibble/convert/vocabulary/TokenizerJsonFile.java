@@ -11,6 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import nibble.convert.BadCheckpointException;
+import nibble.convert.SourceFile;
+import nibble.files.Reasons;
 
 /** Files of a tokenizer, read with bounds on their size and depth. */
 final class TokenizerJsonFile {
@@ -33,9 +35,10 @@ final class TokenizerJsonFile {
     /** The bytes of a file of this name, if the folder has one. */
     static Optional<byte[]> bytes(Path folder, String name) {
         Path file = folder.resolve(name);
-        if (!Files.isRegularFile(file)) {
+        if (!SourceFile.isNamed(file)) {
             return Optional.empty();
         }
+        SourceFile.require(file);
         try {
             long size = Files.size(file);
             if (size > MAX_BYTES) {
@@ -44,7 +47,7 @@ final class TokenizerJsonFile {
             }
             return Optional.of(Files.readAllBytes(file));
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
     }
 
@@ -64,9 +67,9 @@ final class TokenizerJsonFile {
                     file, "found JSON of type " + json.getNodeType() + ", expected an object {...}; get the file again");
         } catch (JsonProcessingException e) {
             throw new BadCheckpointException(
-                    file, "found no valid JSON (" + e.getOriginalMessage() + "); get the file again", e);
+                    file, "found no valid JSON (" + Reasons.of(e) + "); get the file again", e);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
     }
 

@@ -31,6 +31,7 @@ import nibble.convert.TensorView;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** A one-layer Llama of 32-wide vectors and heads of 8, in a GGUF file that tests then damage. */
@@ -205,6 +206,10 @@ class GgufCheckpointTest {
         refused(m -> m.put("llama.rope.dimension_count", new GgufValue.U32(4)), "4 rotated");
         refused(m -> m.remove("llama.block_count"), "llama.block_count is missing");
         refused(m -> m.put("llama.block_count", new GgufValue.U32(2)), "model.layers.1.input_layernorm.weight");
+        refused(m -> m.put("llama.attention.causal", new GgufValue.Flag(false)), "llama.attention.causal", "encoder");
+        refused(m -> m.put("llama.logit_scale", new GgufValue.F32(0.0625f)), "llama.logit_scale is 0.0625");
+        refused(m -> m.put("llama.attention.scale", new GgufValue.F32(0.01f)), "llama.attention.scale");
+        refused(m -> m.put("llama.rope.scaling.attn_factor", new GgufValue.F32(1.2f)), "llama.rope.scaling.attn_factor");
         refused(m -> m.put("general.alignment", new GgufValue.U32(24)), "alignment 24");
         refused(m -> m.put("tokenizer.ggml.scores", new GgufValue.F32s(List.of(1f))), "1 scores");
         refused(m -> {
@@ -213,6 +218,70 @@ class GgufCheckpointTest {
         }, "kimi-k2", "llama-bpe");
         add("blk.0.attn_q.bias", GgufType.F32, 32);
         refused(m -> {}, "q_proj.bias", "no such bias");
+        tensors.removeLast();
+        add("blk.0.attn_sinks.weight", GgufType.F32, 4);
+        refused(m -> {}, "tensor blk.0.attn_sinks.weight is none that \"llama\" has");
+    }
+
+    /** llama.cpp's load_hparams: the type is linear unless given, the old key stands for the new one, 0 is none. */
+    @ParameterizedTest
+    @CsvSource({
+        "'', '', 4, Linear[factor=4.0]",
+        "'', 4, '', Linear[factor=4.0]",
+        "'', 2, 8, Linear[factor=2.0]",
+        "linear, '', 4, Linear[factor=4.0]",
+        "linear, 4, '', Linear[factor=4.0]",
+        "linear, '', '', None[]",
+        "linear, 0, '', None[]",
+        "'', 1, '', None[]",
+        "none, 4, '', None[]",
+        "none, '', 4, None[]",
+    })
+    void rope_is_scaled_as_llama_cpp_reads_it(String type, String factor, String old, String expected) throws IOException {
+        if (!type.isEmpty()) {
+            metadata.put("llama.rope.scaling.type", new GgufValue.Text(type));
+        }
+        if (!factor.isEmpty()) {
+            metadata.put("llama.rope.scaling.factor", new GgufValue.F32(Float.parseFloat(factor)));
+        }
+        if (!old.isEmpty()) {
+            metadata.put("llama.rope.scale_linear", new GgufValue.F32(Float.parseFloat(old)));
+        }
+        try (Checkpoint checkpoint = Checkpoint.open(write())) {
+            assertThat(checkpoint.config().rope().scaling()).hasToString(expected);
+        }
+    }
+
+    @Test
+    void divisors_that_are_all_one_scale_nothing_and_others_do_not_mix_with_a_factor() throws IOException {
+        add("rope_freqs.weight", GgufType.F32, 4);
+        metadata.put("llama.rope.scale_linear", new GgufValue.F32(4));
+        try (Checkpoint checkpoint = Checkpoint.open(write())) {
+            assertThat(checkpoint.config().rope().scaling()).isEqualTo(new Rope.Linear(4));
+        }
+    }
+
+    @Test
+    void a_number_for_each_layer_is_taken_where_all_are_alike() throws IOException {
+        metadata.put("llama.attention.head_count_kv", new GgufValue.I32s(List.of(2)));
+        metadata.put("llama.feed_forward_length", new GgufValue.I32s(List.of(64)));
+        try (Checkpoint checkpoint = Checkpoint.open(write())) {
+            assertThat(checkpoint.config().kvHeads()).isEqualTo(2);
+        }
+        refused(
+                m -> m.put("llama.attention.head_count_kv", new GgufValue.I32s(List.of(2, 4))),
+                "llama.attention.head_count_kv",
+                "differs from layer to layer");
+    }
+
+    @Test
+    void a_file_without_the_suffix_or_beside_a_config_json_opens() throws IOException {
+        Map<String, String> expected = tensorsOf(write());
+        Files.writeString(folder.resolve("config.json"), "{}");
+        assertThat(tensorsOf(folder)).isEqualTo(expected);
+        Path blob = Files.move(folder.resolve("tiny.gguf"), folder.resolve("sha256-abcdef"));
+        assertThat(tensorsOf(blob)).isEqualTo(expected);
+        assertThat(tensorsOf(folder)).isEqualTo(expected);
     }
 
     private void refused(Consumer<SequencedMap<String, GgufValue>> change, String... parts) throws IOException {

@@ -177,7 +177,9 @@ class TorchFileTest {
     private static SequencedMap<TensorSpec, byte[]> tensors() {
         SequencedMap<TensorSpec, byte[]> tensors = new LinkedHashMap<>();
         Random random = new Random(7);
-        for (DType dtype : DType.values()) {
+        // The types that have a storage class of their own in PyTorch.
+        for (DType dtype : java.util.List.of(
+                DType.F64, DType.F32, DType.F16, DType.BF16, DType.I64, DType.I32, DType.I16, DType.I8, DType.U8, DType.BOOL)) {
             TensorSpec spec = new TensorSpec("weight." + dtype, dtype, Shape.of(3, 5));
             byte[] data = new byte[(int) spec.bytes()];
             random.nextBytes(data);

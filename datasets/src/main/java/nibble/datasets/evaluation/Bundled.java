@@ -9,6 +9,7 @@ import java.util.OptionalInt;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.Utf8File;
 import nibble.datasets.Wikitext2;
+import nibble.files.Reasons;
 import org.apache.commons.compress.compressors.bzip2.BZip2CompressorInputStream;
 import org.jspecify.annotations.Nullable;
 
@@ -67,7 +68,7 @@ final class Bundled {
             }
             bytes = new BZip2CompressorInputStream(new BufferedInputStream(in)).readAllBytes();
         } catch (IOException e) {
-            throw new BadDatasetException("bundled " + resource + " cannot be read: " + e + "; build Nibble again", e);
+            throw new BadDatasetException("bundled " + resource + " cannot be read: " + Reasons.of(e) + "; build Nibble again", e);
         }
         String found = Utf8File.sha256(bytes);
         if (!found.equals(file.sha256())) {

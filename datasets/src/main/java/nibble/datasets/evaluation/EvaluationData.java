@@ -10,6 +10,7 @@ import java.util.stream.Stream;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.Utf8File;
 import nibble.datasets.evaluation.EvaluationSet.Hub;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -92,7 +93,7 @@ public record EvaluationData(Optional<Path> folder, Optional<Path> hubCache) {
             List<Path> files = Files.isDirectory(snapshot) ? parquetFiles(snapshot, hub) : List.of();
             return files.isEmpty() ? Optional.empty() : Optional.of(parquet(set, files));
         } catch (IOException e) {
-            throw new BadDatasetException(repo + ": cannot be read: " + e, e);
+            throw new BadDatasetException(repo + ": cannot be read: " + Reasons.of(e), e);
         }
     }
 
@@ -121,7 +122,7 @@ public record EvaluationData(Optional<Path> folder, Optional<Path> hubCache) {
                 digests.append(Utf8File.sha256(Files.readAllBytes(file)));
             }
         } catch (IOException e) {
-            throw new BadDatasetException(files + ": cannot be read: " + e, e);
+            throw new BadDatasetException(files + ": cannot be read: " + Reasons.of(e), e);
         }
         String digest = files.size() == 1
                 ? digests.toString()

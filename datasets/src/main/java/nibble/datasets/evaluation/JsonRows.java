@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.datasets.BadDatasetException;
+import nibble.files.Reasons;
 
 /** Documents from JSON lines, in the bundled form or with the fields of the hub's data set. */
 final class JsonRows {
@@ -45,7 +46,7 @@ final class JsonRows {
             }
             throw new BadDatasetException(at + ": expected a JSON object, found " + row.getNodeType());
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(at + ": not JSON: " + e.getOriginalMessage(), e);
+            throw new BadDatasetException(at + ": not JSON: " + Reasons.of(e), e);
         }
     }
 }

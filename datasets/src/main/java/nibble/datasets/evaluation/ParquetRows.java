@@ -16,6 +16,9 @@ import java.util.List;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.SourceText;
+import nibble.files.Content;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /** Documents from a Parquet file with the fields of the hub's data set. */
@@ -32,6 +35,7 @@ final class ParquetRows {
 
     /** @throws BadDatasetException if the file is damaged or its rows are no such documents */
     static List<EvaluationDocument> documents(EvaluationSet set, Path file) {
+        SourceText.require(file, Content.PARQUET);
         List<EvaluationDocument> documents = new ArrayList<>();
         try (ParquetFileReader reader = ParquetFileReader.open(InputFile.of(file));
                 RowReader rows = reader.rowReader()) {
@@ -45,7 +49,7 @@ final class ParquetRows {
         } catch (IOException | RuntimeException e) {
             // The reader tells damage by exceptions of many kinds.
             throw new BadDatasetException(
-                    "%s: row %d: cannot be read as Parquet: %s; download it again".formatted(file, documents.size(), e), e);
+                    "%s: row %d: cannot be read as Parquet: %s; download it again".formatted(file, documents.size(), Reasons.of(e)), e);
         }
         if (documents.isEmpty()) {
             throw new BadDatasetException(file + ": no rows");

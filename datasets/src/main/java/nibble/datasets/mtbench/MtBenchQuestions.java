@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Set;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.Utf8File;
+import nibble.files.Reasons;
 
 /** Questions in FastChat's {@code question.jsonl}: one JSON object a line. */
 public final class MtBenchQuestions {
@@ -32,7 +33,7 @@ public final class MtBenchQuestions {
             }
             return parse("bundled mtbench/question.jsonl", new String(in.readAllBytes(), StandardCharsets.UTF_8));
         } catch (IOException e) {
-            throw new BadDatasetException("bundled mtbench/question.jsonl cannot be read: " + e + "; build Nibble again", e);
+            throw new BadDatasetException("bundled mtbench/question.jsonl cannot be read: " + Reasons.of(e) + "; build Nibble again", e);
         }
     }
 
@@ -71,7 +72,7 @@ public final class MtBenchQuestions {
         try {
             json = JSON.readTree(line);
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(where + ": not JSON: " + e.getOriginalMessage(), e);
+            throw new BadDatasetException(where + ": not JSON: " + Reasons.of(e), e);
         }
         List<String> turns = new ArrayList<>();
         for (JsonNode turn : json.path("turns")) {

@@ -21,6 +21,7 @@ import jcuda.driver.CUdevice_attribute;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUresult;
 import nibble.engine.DeviceException;
+import nibble.files.Reasons;
 
 /** One card: its primary context and what it can do. Owns a share of the context. */
 final class CudaDevice implements AutoCloseable {
@@ -69,7 +70,7 @@ final class CudaDevice implements AutoCloseable {
                 return "the NVIDIA driver refuses: " + error(status);
             }
         } catch (UnsatisfiedLinkError e) {
-            return "JCuda has no native library for this platform: " + e.getMessage();
+            return "JCuda has no native library for this platform: " + Reasons.of(e);
         }
         int[] count = new int[1];
         check(cuDeviceGetCount(count), "counting cards");

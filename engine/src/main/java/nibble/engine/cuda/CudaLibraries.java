@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.stream.Stream;
 import nibble.engine.DeviceException;
+import nibble.files.Reasons;
 
 /**
  * Finds shared libraries of the CUDA toolkit, major version 13 or 12, in this order: {@code CUDA_HOME} and {@code CUDA_PATH};
@@ -45,7 +46,7 @@ final class CudaLibraries {
                     companions.forEach(companion -> loadCompanions(folder, companion, major));
                     return open(file);
                 } catch (IllegalArgumentException e) {
-                    refused.add(file + " (" + e.getMessage() + ")");
+                    refused.add(file + " (" + Reasons.of(e) + ")");
                 }
             }
         }
@@ -125,7 +126,7 @@ final class CudaLibraries {
                     .sorted()
                     .toList();
         } catch (IOException e) {
-            throw new UncheckedIOException("looking for CUDA libraries in " + folder + ": " + e.getMessage(), e);
+            throw new UncheckedIOException("looking for CUDA libraries in " + folder + ": " + Reasons.of(e), e);
         }
     }
 }

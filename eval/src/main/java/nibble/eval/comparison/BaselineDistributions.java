@@ -15,6 +15,7 @@ import java.util.stream.IntStream;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
+import nibble.files.Reasons;
 
 /**
  * A baseline's next-token log-probabilities over the first windows of a text, kept in a temporary file, so that two models need not
@@ -48,7 +49,7 @@ public final class BaselineDistributions implements AutoCloseable {
         } catch (IOException e) {
             arena.close();
             throw new UncheckedIOException(
-                    folder + ": cannot hold the baseline's distributions, " + bytes + " bytes: " + e + "; measure fewer windows", e);
+                    folder + ": cannot hold the baseline's distributions, " + bytes + " bytes: " + Reasons.of(e) + "; measure fewer windows", e);
         }
     }
 
@@ -207,7 +208,7 @@ public final class BaselineDistributions implements AutoCloseable {
         try {
             Files.deleteIfExists(file);
         } catch (IOException e) {
-            throw new UncheckedIOException(file + ": cannot be removed: " + e, e);
+            throw new UncheckedIOException(file + ": cannot be removed: " + Reasons.of(e), e);
         }
     }
 }

@@ -17,6 +17,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import nibble.datasets.BadDatasetException;
+import nibble.files.Reasons;
 
 /**
  * FastChat's {@code model_answer/MODEL.jsonl} while it grows: each answer is on the disk before the next question is asked. What a
@@ -65,7 +66,7 @@ public final class MtBenchAnswerFile implements AutoCloseable {
             channel.position(whole);
             return new MtBenchAnswerFile(file, channel, modelId, settings, answered);
         } catch (IOException e) {
-            throw new UncheckedIOException(file + ": cannot be opened: " + e, e);
+            throw new UncheckedIOException(file + ": cannot be opened: " + Reasons.of(e), e);
         }
     }
 
@@ -74,7 +75,7 @@ public final class MtBenchAnswerFile implements AutoCloseable {
         try {
             answer = JSON.readValue(json, MtBenchAnswer.class);
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(where + ": no answer of this program: " + e.getOriginalMessage() + "; give another file", e);
+            throw new BadDatasetException(where + ": no answer of this program: " + Reasons.of(e) + "; give another file", e);
         }
         if (!answer.modelId().equals(modelId)) {
             throw new BadDatasetException(
@@ -103,7 +104,7 @@ public final class MtBenchAnswerFile implements AutoCloseable {
             channel.force(false);
             answered.add(questionId);
         } catch (IOException e) {
-            throw new UncheckedIOException(file + ": cannot be written: " + e, e);
+            throw new UncheckedIOException(file + ": cannot be written: " + Reasons.of(e), e);
         }
     }
 
@@ -112,7 +113,7 @@ public final class MtBenchAnswerFile implements AutoCloseable {
         try {
             channel.close();
         } catch (IOException e) {
-            throw new UncheckedIOException(file + ": cannot be closed: " + e, e);
+            throw new UncheckedIOException(file + ": cannot be closed: " + Reasons.of(e), e);
         }
     }
 }

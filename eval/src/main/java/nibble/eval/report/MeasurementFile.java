@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.nio.file.Path;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.Utf8File;
+import nibble.files.Reasons;
 
 /** A JSON file that another command wrote. */
 final class MeasurementFile {
@@ -18,7 +19,7 @@ final class MeasurementFile {
         try {
             return JSON.readTree(Utf8File.read(file, MAX_BYTES).text());
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(file + ": not JSON: " + e.getOriginalMessage(), e);
+            throw new BadDatasetException(file + ": not JSON: " + Reasons.of(e), e);
         }
     }
 }

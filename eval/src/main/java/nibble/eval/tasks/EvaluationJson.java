@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.Utf8File;
+import nibble.files.Reasons;
 
 /** {@link EvaluationResult} as JSON and back: snake_case, null values left out, a document on a line of its own. */
 public final class EvaluationJson {
@@ -91,7 +92,7 @@ public final class EvaluationJson {
         try {
             return COMPACT.readValue(text(file), type);
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + e.getOriginalMessage(), e);
+            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + Reasons.of(e), e);
         }
     }
 
@@ -100,7 +101,7 @@ public final class EvaluationJson {
         try {
             return COMPACT.readTree(text(file)).path("schema").asText("");
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + e.getOriginalMessage(), e);
+            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + Reasons.of(e), e);
         }
     }
 

@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import nibble.datasets.BadDatasetException;
+import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -61,7 +62,7 @@ public final class ResultJournal implements AutoCloseable {
         try {
             channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
         } catch (IOException e) {
-            throw new UncheckedIOException(file + ": the journal cannot be opened: " + e, e);
+            throw new UncheckedIOException(file + ": the journal cannot be opened: " + Reasons.of(e), e);
         }
         ResultJournal journal = new ResultJournal(file, channel);
         try {
@@ -70,7 +71,7 @@ public final class ResultJournal implements AutoCloseable {
             return journal;
         } catch (IOException e) {
             journal.close();
-            throw new UncheckedIOException(file + ": the journal cannot be read or written: " + e, e);
+            throw new UncheckedIOException(file + ": the journal cannot be read or written: " + Reasons.of(e), e);
         } catch (RuntimeException e) {
             journal.close();
             throw e;
@@ -115,7 +116,7 @@ public final class ResultJournal implements AutoCloseable {
         } catch (JsonProcessingException e) {
             throw new BadDatasetException(
                     "%s: line %d is no journal's: %s; delete the file to begin again"
-                            .formatted(file, number, e.getOriginalMessage()),
+                            .formatted(file, number, Reasons.of(e)),
                     e);
         }
     }
@@ -150,7 +151,7 @@ public final class ResultJournal implements AutoCloseable {
         try {
             append(results.stream().map(EvaluationJson::line).toList());
         } catch (IOException e) {
-            throw new UncheckedIOException(file + ": the journal cannot be written: " + e, e);
+            throw new UncheckedIOException(file + ": the journal cannot be written: " + Reasons.of(e), e);
         }
     }
 
@@ -172,7 +173,7 @@ public final class ResultJournal implements AutoCloseable {
             try {
                 Files.deleteIfExists(file);
             } catch (IOException e) {
-                throw new UncheckedIOException(file + ": the journal cannot be deleted: " + e, e);
+                throw new UncheckedIOException(file + ": the journal cannot be deleted: " + Reasons.of(e), e);
             }
         }
     }
@@ -183,7 +184,7 @@ public final class ResultJournal implements AutoCloseable {
             try {
                 channel.close();
             } catch (IOException e) {
-                throw new UncheckedIOException(file + ": the journal cannot be closed: " + e, e);
+                throw new UncheckedIOException(file + ": the journal cannot be closed: " + Reasons.of(e), e);
             }
         }
     }

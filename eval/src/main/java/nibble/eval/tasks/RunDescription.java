@@ -14,6 +14,7 @@ import nibble.convert.Version;
 import nibble.datasets.Utf8File;
 import nibble.datasets.evaluation.EvaluationData;
 import nibble.datasets.evaluation.EvaluationSet;
+import nibble.files.Reasons;
 
 /** What decides the results of a run, by name: what a journal must have in common with the run that takes it up. */
 public final class RunDescription {
@@ -56,7 +57,7 @@ public final class RunDescription {
             }
             return Utf8File.sha256(text.toString().getBytes(StandardCharsets.UTF_8));
         } catch (IOException e) {
-            throw new UncheckedIOException(model + ": cannot be read: " + e, e);
+            throw new UncheckedIOException(model + ": cannot be read: " + Reasons.of(e), e);
         }
     }
 }

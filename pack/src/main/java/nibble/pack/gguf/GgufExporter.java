@@ -30,6 +30,7 @@ import nibble.convert.Shape;
 import nibble.convert.StopSignal;
 import nibble.convert.StoredTensor;
 import nibble.convert.TensorNames;
+import nibble.convert.gguf.BlockDecoder;
 import nibble.convert.gguf.GgufNames;
 import nibble.convert.gguf.GgufPlan;
 import nibble.convert.gguf.GgufType;
@@ -39,6 +40,7 @@ import nibble.convert.vocabulary.VocabularyReader;
 import nibble.pack.ConversionOptions;
 import nibble.pack.ConversionReport;
 import nibble.pack.ConversionRun;
+import nibble.pack.Half;
 import nibble.pack.PackedLinears;
 import nibble.pack.QuantizedLinear;
 import org.jspecify.annotations.Nullable;
@@ -230,7 +232,7 @@ public final class GgufExporter {
         return new Item(
                 new GgufPlan.Entry(name, GgufType.F32, shape),
                 List.of(from),
-                () -> encoder(GgufType.F32, shape, null, rows));
+                () -> encoder(from, GgufType.F32, shape, null, rows));
     }
 
     /** Whether the rows of a linear are reordered. */
@@ -245,11 +247,11 @@ public final class GgufExporter {
         return new Item(
                 new GgufPlan.Entry(name, type, shape),
                 List.of(from),
-                () -> encoder(type, shape, null, checked(WeightRows.of(stored), from)));
+                () -> encoder(from, type, shape, null, checked(WeightRows.of(stored), from)));
     }
 
     private Item linear(String name, LinearModule module, int layer) {
-        GgufType type = mix.linear(module, layer, config);
+        GgufType type = mix.linear(module, layer, config, importance.isPresent());
         Shape shape = Shape.of(config.outFeatures(module), config.inFeatures(module));
         float @Nullable [] columns =
                 importance.map(found -> found.columns(name, config.inFeatures(module))).orElse(null);
@@ -276,10 +278,10 @@ public final class GgufExporter {
                     }
                 };
             }
-            return encoder(type, shape, columns, order(WeightRows.of(packed), heads));
+            return encoder(module.name(layer), type, shape, columns, order(WeightRows.of(packed), heads));
         }
         StoredTensor weight = source.stored(module.name(layer) + ".weight").orElseThrow();
-        return encoder(type, shape, columns, order(checked(WeightRows.of(weight), weight.name()), heads));
+        return encoder(weight.name(), type, shape, columns, order(checked(WeightRows.of(weight), weight.name()), heads));
     }
 
     private WeightRows order(WeightRows rows, boolean heads) {
@@ -299,7 +301,8 @@ public final class GgufExporter {
         };
     }
 
-    private static Body encoder(GgufType type, Shape shape, float @Nullable [] importance, WeightRows rows) {
+    private Body encoder(
+            String name, GgufType type, Shape shape, float @Nullable [] importance, WeightRows rows) {
         int columns = Math.toIntExact(shape.dim(shape.rank() - 1));
         return (first, count, into) -> {
             float[] values = new float[count * columns];
@@ -309,7 +312,36 @@ public final class GgufExporter {
                 System.arraycopy(row, 0, values, i * columns, columns);
             }
             BlockEncoder.encode(type, values, importance, into);
+            requireRange(name, type, values, into);
         };
+    }
+
+    /** Numbers of F16, and scales of blocks, are fp16 in GGUF. */
+    private void requireRange(String name, GgufType type, float[] values, byte[] encoded) {
+        float largest = 0;
+        for (float value : values) {
+            largest = Math.max(largest, Math.abs(value));
+        }
+        // No scale is larger than the largest weight.
+        if (largest <= Half.MAX || type == GgufType.F32 || type == GgufType.BF16) {
+            return;
+        }
+        if (type == GgufType.F16 ? !Float.isFinite(Half.round(largest)) : !areFinite(type, values.length, encoded)) {
+            throw new BadCheckpointException(
+                    source.folder(), "tensor " + name + " has weights of magnitude up to " + largest + ", beyond what " + type
+                            + " holds; give --type BF16 or F32");
+        }
+    }
+
+    private static boolean areFinite(GgufType type, int elements, byte[] encoded) {
+        MemorySegment decoded = MemorySegment.ofArray(new float[elements]);
+        BlockDecoder.decode(type, MemorySegment.ofArray(encoded), decoded);
+        for (long i = 0; i < elements; i++) {
+            if (!Float.isFinite(decoded.get(java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED, 4 * i))) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /** Rows are encoded by all threads, a little ahead of the one that writes. */

@@ -74,12 +74,19 @@ public enum GgufMix {
         return fitting(plain ? base : GgufType.Q6_K, config.hiddenSize());
     }
 
-    GgufType linear(LinearModule module, int layer, LlamaConfig config) {
+    /**
+     * Type of a linear's weight.
+     *
+     * @param weighted whether importance weighs the search, which lets the two symmetric types of 32 elements have a minimum
+     *     in the first layers' down projection
+     */
+    GgufType linear(LinearModule module, int layer, LlamaConfig config, boolean weighted) {
         GgufType wanted =
                 switch (module.parts().getFirst()) {
-                    case Q -> module.isFused() ? queryKeyValue() : base;
+                    // llama.cpp counts a fused q, k and v as a v.
+                    case Q -> module.isFused() ? value(layer, config) : base;
                     case V -> value(layer, config);
-                    case DOWN -> down(layer, config.layers());
+                    case DOWN -> down(layer, config.layers(), weighted);
                     case O ->
                         switch (this) {
                             case Q2_K -> GgufType.Q3_K;
@@ -92,31 +99,36 @@ public enum GgufMix {
         return fitting(wanted, config.inFeatures(module));
     }
 
-    /** Of the fused q, k and v. */
-    private GgufType queryKeyValue() {
-        return switch (this) {
-            case Q3_K_M, Q3_K_L -> GgufType.Q4_K;
-            case Q4_K_M -> GgufType.Q5_K;
-            case Q5_K_M -> GgufType.Q6_K;
-            default -> base;
-        };
-    }
-
     private GgufType value(int layer, LlamaConfig config) {
-        return switch (this) {
-            case Q2_K -> config.heads() / config.kvHeads() >= 4 ? GgufType.Q4_K : GgufType.Q3_K;
-            case Q3_K_M -> layer < 2 ? GgufType.Q5_K : GgufType.Q4_K;
-            case Q3_K_L -> GgufType.Q5_K;
-            case Q4_K_S -> layer < 4 ? GgufType.Q5_K : base;
-            case Q4_K_M, Q5_K_M -> moreBits(layer, config.layers()) ? GgufType.Q6_K : base;
-            default -> base;
-        };
+        GgufType type =
+                switch (this) {
+                    case Q2_K -> config.heads() / config.kvHeads() >= 4 ? GgufType.Q4_K : GgufType.Q3_K;
+                    case Q3_K_M -> layer < 2 ? GgufType.Q5_K : GgufType.Q4_K;
+                    case Q3_K_L -> GgufType.Q5_K;
+                    case Q4_K_S -> layer < 4 ? GgufType.Q5_K : base;
+                    case Q4_K_M, Q5_K_M -> moreBits(layer, config.layers()) ? GgufType.Q6_K : base;
+                    default -> base;
+                };
+        boolean few = type == GgufType.Q3_K || type == GgufType.Q4_K;
+        return few && hasSmallValues(config) ? GgufType.Q5_K : type;
     }
 
-    private GgufType down(int layer, int layers) {
+    /** What llama.cpp takes for Llama 2 70B, whose v is an eighth of its q: any {@code llama} or {@code qwen2} of 80 layers. */
+    private static boolean hasSmallValues(LlamaConfig config) {
+        return config.layers() == 80
+                && switch (config.architecture()) {
+                    case LLAMA, MISTRAL -> config.heads() != config.kvHeads();
+                    case QWEN2 -> true;
+                    default -> false;
+                };
+    }
+
+    private GgufType down(int layer, int layers, boolean weighted) {
         return switch (this) {
+            case Q4_0 -> weighted && layer < layers / 8 ? GgufType.Q4_1 : base;
+            case Q5_0 -> weighted && layer < layers / 8 ? GgufType.Q5_1 : base;
             case Q2_K -> GgufType.Q3_K;
-            case Q3_K_M -> layer < layers / 16 ? GgufType.Q5_K : moreBits(layer, layers) ? GgufType.Q4_K : base;
+            case Q3_K_M -> layer < layers / 16 ? GgufType.Q5_K : GgufType.Q4_K;
             case Q3_K_L -> GgufType.Q5_K;
             case Q4_K_S -> layer < layers / 8 ? GgufType.Q5_K : base;
             case Q4_K_M, Q5_K_M -> moreBits(layer, layers) ? GgufType.Q6_K : base;

@@ -20,10 +20,13 @@ import nibble.convert.OutputException;
 import nibble.convert.PlannedFile;
 import nibble.convert.Shape;
 import nibble.convert.ShardedWriter;
+import nibble.convert.SourceFile;
 import nibble.convert.gguf.GgufFile;
 import nibble.convert.gguf.GgufPlan;
 import nibble.convert.gguf.GgufType;
 import nibble.convert.gguf.GgufValue;
+import nibble.files.Content;
+import nibble.files.Reasons;
 import nibble.pack.gguf.Importance.Entry;
 import org.jspecify.annotations.Nullable;
 
@@ -49,11 +52,12 @@ public final class ImportanceFile {
 
     /** @throws BadCheckpointException if the file is absent, damaged or no importance matrix */
     public static Importance read(Path file) {
+        SourceFile.require(file, Content.GGUF);
         try (var in = Files.newInputStream(file)) {
             boolean gguf = new String(in.readNBytes(4), StandardCharsets.ISO_8859_1).equals("GGUF");
             return gguf ? readGguf(file) : readDat(file);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e, e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
     }
 

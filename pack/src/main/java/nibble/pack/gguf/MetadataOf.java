@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.SequencedMap;
 import nibble.convert.Architecture;
-import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.Rope;
@@ -34,7 +33,7 @@ final class MetadataOf {
      *
      * @param name of the source where nothing else names it
      * @param parameters weights of the file
-     * @throws BadCheckpointException if the model scales rope in a way that GGUF has no form for
+     * @throws nibble.convert.BadCheckpointException if the model has something that GGUF has no form for
      */
     static SequencedMap<String, GgufValue> checkpoint(
             Checkpoint source,
@@ -43,6 +42,7 @@ final class MetadataOf {
             long parameters,
             Vocabulary vocabulary,
             Optional<Importance> importance) {
+        GgufForm.require(source);
         MetadataOf metadata = new MetadataOf(source.config().architecture());
         metadata.pairs.putAll(GeneralMetadata.of(source, name, mix, parameters));
         metadata.model(source);
@@ -76,8 +76,7 @@ final class MetadataOf {
                 put("rope.scaling.type", new Text("linear"));
                 put("rope.scaling.factor", new F32((float) factor));
             }
-            case Rope.DynamicNtk _ ->
-                throw new BadCheckpointException(source.folder(), "rope scaling \"dynamic\" has no form in GGUF");
+            case Rope.DynamicNtk _ -> throw new IllegalStateException("refused before");
         }
     }
 

@@ -23,6 +23,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The bundled model written as GGUF and read again. */
@@ -110,17 +111,19 @@ class GgufExporterTest {
         assertThat(back.resolve("tokenizer.json")).exists();
     }
 
-    @Test
-    void llama_3_rope_scaling_travels_as_its_factors() throws IOException {
+    /** The bundled model's heads are of 64; the divisors themselves are compared with llama.cpp's in RopeFactorsTest. */
+    @ParameterizedTest
+    @CsvSource({"500000, 32, 8192", "500000, 8, 4096", "500000, 8, 1000", "10000, 2.5, 2048"})
+    void llama_3_rope_scaling_travels_as_its_factors(double theta, double factor, int original) throws IOException {
         Path scaled = Files.createDirectory(temp.resolve("scaled"));
         copyModel(scaled);
         ObjectNode config = (ObjectNode) new ObjectMapper().readTree(scaled.resolve("config.json").toFile());
-        config.put("rope_theta", 500_000.0).putObject("rope_scaling").put("rope_type", "llama3").put("factor", 32.0)
-                .put("low_freq_factor", 1.0).put("high_freq_factor", 4.0).put("original_max_position_embeddings", 8192);
+        config.put("rope_theta", theta).putObject("rope_scaling").put("rope_type", "llama3").put("factor", factor)
+                .put("low_freq_factor", 1.0).put("high_freq_factor", 4.0).put("original_max_position_embeddings", original);
         Files.writeString(scaled.resolve("config.json"), config.toString());
         export(scaled, temp.resolve("out"), GgufMix.F16);
         try (Checkpoint found = Checkpoint.open(temp.resolve("out"))) {
-            assertThat(found.config().rope()).isEqualTo(new Rope(500_000, new Rope.Llama3(32, 1, 4, 8192)));
+            assertThat(found.config().rope()).isEqualTo(new Rope(theta, new Rope.Llama3(factor, 1, 4, original)));
         }
     }
 
