@@ -77,6 +77,10 @@ final class TokenizeCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        source.require();
+        InputFile.require("--messages", messages);
+        InputFile.require("--jsonl", lines);
+        InputFile.require("--tools", tools);
         if (Stream.of(prompt != null, messages != null, lines != null).filter(given -> given).count() != 1) {
             throw new UsageException("give one of --prompt TEXT, --messages FILE and --jsonl FILE");
         }
