@@ -159,6 +159,6 @@ class PublishedFormatsTest {
         assertThat(wrong.err()).contains("--license other --license-name");
         run(ExitCode.WRONG_USAGE, "publish", made.toString(), "--repo", "me/x", "--license", "other");
         run(ExitCode.WRONG_USAGE, "publish", made.toString(), "--repo", "me/x", "--license", "mit", "--license-name", "x");
-        assertThat(hub.seen()).isEmpty();
+        assertThat(hub.seen()).allMatch(request -> request.method().equals("GET"));
     }
 }
