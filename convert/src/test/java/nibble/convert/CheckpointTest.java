@@ -209,7 +209,7 @@ class CheckpointTest {
         TinyCheckpoint.config(folder);
         refused("no weights");
         Files.writeString(folder.resolve("pytorch_model-00001-of-00002.bin"), "");
-        refused("pytorch_model-00001-of-00002.bin", "no zip file");
+        refused("pytorch_model-00001-of-00002.bin", "the file is empty");
         Files.writeString(folder.resolve("a.safetensors"), "");
         Files.writeString(folder.resolve("b.safetensors"), "");
         refused("2 safetensors files", "get the index");
