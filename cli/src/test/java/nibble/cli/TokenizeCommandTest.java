@@ -115,7 +115,7 @@ class TokenizeCommandTest {
     @Test
     void what_is_not_there_or_does_not_fit_is_said() throws IOException {
         assertThat(run(ExitCode.WRONG_USAGE).err()).contains("give one of --prompt");
-        assertThat(run(ExitCode.WRONG_USAGE, "--prompt", "x", "--messages", "y").err()).contains("give one of");
+        assertThat(run(ExitCode.WRONG_USAGE, "--prompt", "x", "--messages", file("p.json", PARTS)).err()).contains("give one of");
         assertThat(run(ExitCode.WRONG_USAGE, "--prompt", "x", "--set", "a=1").err()).contains("are for a template");
         assertThat(run(ExitCode.BAD_INPUT, "--messages", folder.resolve("none.json").toString()).err()).contains("none.json: no such file");
         assertThat(run(ExitCode.BAD_INPUT, "--messages", file("b.json", "[{]")).err()).contains("b.json: is no JSON");
