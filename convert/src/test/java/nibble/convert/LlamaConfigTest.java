@@ -280,7 +280,7 @@ class LlamaConfigTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"{\"a\":1,\"a\":2}|Duplicate", "[]|expected an object", "{|no valid JSON", "''|expected an object", "{} x|no valid JSON"})
+    @CsvSource(delimiter = '|', value = {"{\"a\":1,\"a\":2}|comes twice", "[]|expected an object", "{|no valid JSON", "''|the file is empty", "{} x|no valid JSON"})
     void texts_that_are_no_json_object_are_refused(String text, String expected) throws IOException {
         Path file = Files.writeString(folder.resolve("config.json"), text);
         assertThatThrownBy(() -> LlamaConfig.read(file)).isInstanceOf(BadCheckpointException.class).hasMessageContaining(expected);
@@ -289,6 +289,6 @@ class LlamaConfigTest {
     @Test
     void deep_nesting_is_refused() throws IOException {
         Path file = Files.writeString(folder.resolve("config.json"), "{\"a\":" + "[".repeat(100_000));
-        assertThatThrownBy(() -> LlamaConfig.read(file)).isInstanceOf(BadCheckpointException.class).hasMessageContaining("depth");
+        assertThatThrownBy(() -> LlamaConfig.read(file)).isInstanceOf(BadCheckpointException.class).hasMessageContaining("nested too deeply");
     }
 }

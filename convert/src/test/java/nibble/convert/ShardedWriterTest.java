@@ -18,6 +18,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -74,10 +75,14 @@ class ShardedWriterTest {
     @ValueSource(longs = {1, 40, 1000, 5000, 1L << 40})
     void what_is_written_is_read_back_and_takes_the_planned_bytes(long maxShardBytes) throws IOException {
         Random random = new Random(maxShardBytes);
+        // Of the types whose elements share bytes not every shape has whole ones.
+        List<DType> types = Stream.of(DType.values())
+                .filter(type -> !Set.of(DType.F6_E2M3, DType.F6_E3M2, DType.F4).contains(type))
+                .toList();
         List<TensorSpec> specs = new ArrayList<>();
         for (int i = 0; i < 60; i++) {
             long[] dims = random.longs(random.nextInt(4), 0, 9).toArray();
-            specs.add(new TensorSpec("tensor." + i + ".é", DType.values()[i % DType.values().length], Shape.of(dims)));
+            specs.add(new TensorSpec("tensor." + i + ".é", types.get(i % types.size()), Shape.of(dims)));
         }
         ShardPlan plan = ShardPlan.of(specs, maxShardBytes);
         Map<String, byte[]> data = writeAll(plan, random);

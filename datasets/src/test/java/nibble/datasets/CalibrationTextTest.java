@@ -54,13 +54,13 @@ class CalibrationTextTest {
     @CsvSource(
             delimiter = '|',
             textBlock = """
-                    {"text": "cut           | Unexpected end-of-input
+                    {"text": "cut           | it ends early
                     {"text": 3}             | its field "text" holds a number
                     {"text": null}          | its field "text" holds null
                     {"content": "a"}        | found no such field
                     ["a"]                   | found an array
                     {"text": "a"} {}        | found more after the object
-                    {'text': "a"}           | Unexpected character
+                    {'text': "a"}           | where JSON has something else
                     """)
     void a_bad_json_line_is_named(String line, String found) throws IOException {
         Path file = write("bad.jsonl", "{\"text\": \"good\"}\n" + line + "\n");
@@ -89,7 +89,7 @@ class CalibrationTextTest {
                 .hasMessageContaining("none.txt: no such file");
         assertThatThrownBy(() -> CalibrationText.file(folder))
                 .isInstanceOf(BadDatasetException.class)
-                .hasMessageContaining("not a file");
+                .hasMessageContaining("is a folder, expected a file");
         Path empty = write("empty.txt", "\n \n");
         assertThatThrownBy(() -> CalibrationText.file(empty))
                 .isInstanceOf(BadDatasetException.class)
@@ -104,6 +104,7 @@ class CalibrationTextTest {
     void a_file_too_large_to_hold_is_refused_before_it_is_read() throws IOException {
         Path file = folder.resolve("huge.txt");
         try (var sparse = new java.io.RandomAccessFile(file.toFile(), "rw")) {
+            sparse.writeBytes("text ");
             sparse.setLength(1L << 32);
         }
         assertThatThrownBy(() -> CalibrationText.file(file))

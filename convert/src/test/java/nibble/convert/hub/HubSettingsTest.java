@@ -82,7 +82,7 @@ class HubSettingsTest {
     void whatCannotBeATokenOrAPortIsSaid() throws IOException {
         Files.createDirectories(home.resolve(".cache/huggingface"));
         Files.write(home.resolve(".cache/huggingface/token"), new byte[] {(byte) 0xff, (byte) 0xfe, 0});
-        assertThatThrownBy(() -> settings(Map.of())).hasMessageEndingWith("token: the hub token cannot be read: it is not text");
+        assertThatThrownBy(() -> settings(Map.of())).hasMessageEndingWith("token: the hub token cannot be read: it is not UTF-8 text");
         assertThatThrownBy(() -> settings(Map.of("HF_TOKEN", "t", "HF_ENDPOINT", "http://h:99999")))
                 .hasMessageContaining("is not an http or https address");
     }

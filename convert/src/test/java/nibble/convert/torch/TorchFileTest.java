@@ -102,9 +102,9 @@ class TorchFileTest {
                 HexFormat.of().parseHex("80028a0a6cfc9c46f9206aa85019" + "2e80024de9032e"));
         assertThatThrownBy(() -> open(legacy)).hasMessageContaining("before version 1.6").hasMessageContaining("safetensors");
         Path text = Files.writeString(folder.resolve("text.bin"), "version https://git-lfs.github.com/spec/v1");
-        assertThatThrownBy(() -> open(text)).hasMessageContaining("no zip file");
+        assertThatThrownBy(() -> open(text)).hasMessageContaining("is a Git LFS pointer");
         assertThatThrownBy(() -> open(folder.resolve("none.bin"))).hasMessageContaining("no such file");
-        assertThatThrownBy(() -> open(Files.createFile(folder.resolve("empty.bin")))).hasMessageContaining("no zip file");
+        assertThatThrownBy(() -> open(Files.createFile(folder.resolve("empty.bin")))).hasMessageContaining("the file is empty");
     }
 
     @ParameterizedTest
