@@ -27,10 +27,10 @@ copy() {
 }
 for round in 1 2 3; do
   timed "copy" "$work/model" copy "$work/model"
-  timed "fp16 to Q4_K_S" "$work/model" "$nibble" convert "$work/model" "$work/out" --to gguf --type Q4_K_S
-  timed "fp16 to Q4_0" "$work/model" "$nibble" convert "$work/model" "$work/out" --to gguf --type Q4_0
+  timed "fp16 to Q4_K_S" "$work/model" "$nibble" convert "$work/model" "$work/out" --format gguf --type Q4_K_S
+  timed "fp16 to Q4_0" "$work/model" "$nibble" convert "$work/model" "$work/out" --format gguf --type Q4_0
   if [ -n "$torch" ]; then
     timed "copy of .bin" "$torch" copy "$torch"
-    timed ".bin to safetensors" "$torch" "$nibble" convert "$torch" "$work/out" --to safetensors
+    timed ".bin to safetensors" "$torch" "$nibble" convert "$torch" "$work/out" --format safetensors
   fi
 done

@@ -17,7 +17,7 @@ measure() { # FOLDER [options of eval]
 convert() { # TYPE FOLDER [options of convert]
   local type=$1 folder=$2
   shift 2
-  [ -d "$folder" ] || "$nibble" convert "$model" "$folder" --to gguf --type "$type" "$@" >/dev/null 2>&1
+  [ -d "$folder" ] || "$nibble" convert "$model" "$folder" --format gguf --type "$type" "$@" >/dev/null 2>&1
 }
 weights=$("$nibble" inspect "$model" --json - 2>/dev/null | python3 -c 'import json, math, sys
 print(sum(math.prod(t["shape"]) for t in json.load(sys.stdin)["tensors"]))')

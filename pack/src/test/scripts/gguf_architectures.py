@@ -1,4 +1,4 @@
-"""Compares GGUF files that `nibble convert --to gguf --type F16|F32` wrote with their sources, by the `gguf` package.
+"""Compares GGUF files that `nibble convert --format gguf --type F16|F32` wrote with their sources, by the `gguf` package.
 
     python gguf_architectures.py SOURCE_FOLDER FILE.gguf ...
 

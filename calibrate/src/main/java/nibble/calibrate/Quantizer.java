@@ -19,6 +19,7 @@ import nibble.datasets.TokenBlocks;
 import nibble.engine.DecoderLayer;
 import nibble.engine.Workers;
 import nibble.engine.quantize.QuantizationDevices;
+import nibble.pack.GroupSizes;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
@@ -139,7 +140,9 @@ public final class Quantizer {
             try {
                 spec.check(config.spec(linear, 0).name(), config.outFeatures(linear), config.inFeatures(linear));
             } catch (IllegalArgumentException e) {
-                throw new BadCheckpointException(configJson, e.getMessage(), e);
+                boolean divides = config.inFeatures(linear) % spec.columnsPerGroup(config.inFeatures(linear)) == 0;
+                throw new BadCheckpointException(
+                        configJson, divides ? String.valueOf(e.getMessage()) : e.getMessage() + "; " + GroupSizes.advice(config), e);
             }
         }
     }

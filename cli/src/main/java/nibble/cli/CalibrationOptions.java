@@ -4,10 +4,14 @@ import java.nio.file.Path;
 import nibble.datasets.CalibrationText;
 import nibble.datasets.TokenBlocks;
 import nibble.datasets.Tokenizer;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
 /** What the model reads while its activations are measured. */
 final class CalibrationOptions {
+    /** Blocks that are read where no number was asked for and the text gives so many. */
+    static final int MOST_SAMPLES = 128;
+
     @Option(
             names = "--calibration",
             paramLabel = "wikitext2|FILE",
@@ -20,9 +24,9 @@ final class CalibrationOptions {
     @Option(
             names = "--samples",
             paramLabel = "N",
-            defaultValue = "128",
-            description = "Blocks of --seq-len tokens to read. Default: ${DEFAULT-VALUE}.")
-    int samples = 128;
+            description = "Blocks of --seq-len tokens to read; it is an error if the text gives fewer. Default: as many as it"
+                    + " gives, up to " + MOST_SAMPLES + ".")
+    private @Nullable Integer samples;
 
     @Option(
             names = "--seq-len",
@@ -31,19 +35,53 @@ final class CalibrationOptions {
             description = "Tokens of a block. Default: ${DEFAULT-VALUE}.")
     int sequenceLength = 4096;
 
-    TokenBlocks read(Path model) {
-        return read(model, calibration, samples, sequenceLength);
+    /** Blocks to be read at most. */
+    int samples() {
+        return samples == null ? MOST_SAMPLES : samples;
     }
 
-    static TokenBlocks read(Path model, String calibration, int samples, int sequenceLength) {
-        if (samples < 1 || sequenceLength < 2) {
+    /** The blocks, and a word where they are fewer than usual. */
+    TokenBlocks read(Terminal terminal, Path model) {
+        return read(terminal, model, calibration, samples, sequenceLength);
+    }
+
+    /** @throws UsageException for numbers that no text could give */
+    void check() {
+        check(calibration, samples, sequenceLength);
+    }
+
+    static void check(String calibration, @Nullable Integer samples, int sequenceLength) {
+        requireInput(calibration);
+        if (samples != null && samples < 1 || sequenceLength < 2) {
             throw new UsageException("--samples must be at least 1 and --seq-len at least 2");
         }
+    }
+
+    /** @throws InputException if this is a file and not there */
+    static void requireInput(@Nullable String calibration) {
+        if (calibration != null && !calibration.equals("wikitext2")) {
+            InputFile.require("--calibration", Path.of(calibration));
+        }
+    }
+
+    /** @param samples blocks that there must be; null for as many as there are, up to {@link #MOST_SAMPLES} */
+    static TokenBlocks read(
+            Terminal terminal, Path model, String calibration, @Nullable Integer samples, int sequenceLength) {
+        check(calibration, samples, sequenceLength);
         CalibrationText text = calibration.equals("wikitext2")
                 ? CalibrationText.wikitext2()
                 : CalibrationText.file(Path.of(calibration));
         try (Tokenizer tokenizer = ModelTokenizer.open(model)) {
-            return TokenBlocks.cut(tokenizer, text, samples, sequenceLength);
+            if (samples != null) {
+                return TokenBlocks.cut(tokenizer, text, samples, sequenceLength);
+            }
+            TokenBlocks blocks = TokenBlocks.cutUpTo(tokenizer, text, MOST_SAMPLES, sequenceLength);
+            int found = blocks.blocks().length;
+            if (found < MOST_SAMPLES) {
+                terminal.note("calibration: " + found + (found == 1 ? " block of " : " blocks of ") + sequenceLength
+                        + " tokens, all that " + text.description() + " gives; the usual number is " + MOST_SAMPLES);
+            }
+            return blocks;
         }
     }
 }

@@ -47,6 +47,8 @@ final class CardCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        InputFile.requireFolder("", folder);
+        card.requireInputs();
         CardRequest request = card.request(folder, repo, branch);
         if (print) {
             terminal.out().print(ModelCard.render(request));

@@ -1,6 +1,5 @@
 package nibble.cli;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -43,17 +42,19 @@ final class CardOptions {
                     + " chat_template, if it has one.")
     private @Nullable String promptTemplate;
 
+    /** @throws InputException if a file to read is not there */
+    void requireInputs() {
+        InputFile.require("--eval", evaluations);
+        InputFile.require("--baseline-eval", baselineEvaluations);
+        InputFile.require("--original-card", originalCard);
+        InputFile.require("--card-template", template);
+    }
+
     CardRequest request(Path folder, String repo, String branch) {
         for (String name : baseModel == null ? List.of(repo) : List.of(repo, baseModel)) {
             if (!RepoName.isName(name)) {
                 throw new UsageException("\"" + name + "\" is not a repository name; write ORG/NAME");
             }
-        }
-        for (Path file : evaluations) {
-            requireFile("--eval", file);
-        }
-        for (Path file : baselineEvaluations) {
-            requireFile("--baseline-eval", file);
         }
         return new CardRequest(
                 folder,
@@ -66,12 +67,6 @@ final class CardOptions {
                 baselineEvaluations,
                 Optional.ofNullable(originalCard),
                 Optional.ofNullable(template));
-    }
-
-    private static void requireFile(String option, Path file) {
-        if (!Files.isRegularFile(file)) {
-            throw new UsageException(option + " " + file + ": no such file");
-        }
     }
 
     /** One turn in the model's format; the tokenizer adds the token that begins a text. */

@@ -36,21 +36,23 @@ final class ConvertCommand implements Callable<Integer> {
             index = "0",
             paramLabel = "SRC",
             description = "Folder of a checkpoint: safetensors, PyTorch .bin, Meta's consolidated.*.pth, AWQ, GPTQ,"
-                    + " compressed-tensors; or a GGUF file.")
+                    + " compressed-tensors; or a GGUF file. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
-    private Path source;
+    private ModelArgument source;
 
     @Parameters(index = "1", paramLabel = "OUT", description = "Folder to make; must not exist or be empty.")
     @SuppressWarnings("NullAway.Init")
     private Path out;
 
     @Option(
-            names = "--to",
+            names = "--format",
             paramLabel = "FORMAT",
-            required = true,
             description = "safetensors: dense weights, 4-bit ones dequantized. awq, gptq (second version, zeros as they are),"
                     + " gptq-v1, compressed-tensors: from another 4-bit format. gguf: one file for llama.cpp, see --type.")
-    private String to = "";
+    private @Nullable String format;
+
+    @Mixin
+    private FormatAlias alias = new FormatAlias();
 
     @Option(
             names = "--type",
@@ -84,17 +86,20 @@ final class ConvertCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        source.require();
+        importance.requireInputs();
         json.requireWritable();
-        boolean gguf = to.equalsIgnoreCase("gguf");
+        boolean gguf = format().equalsIgnoreCase("gguf");
         if (!gguf) {
             target();
         }
         importance.check(gguf ? Optional.of(mix()) : Optional.empty());
         long shardBytes = shardBytes(gguf);
+        Path model = source.folder(terminal);
         ConversionReport report;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                Checkpoint checkpoint = Checkpoint.open(source)) {
-            Optional<Importance> weights = importance.importance(terminal, source, checkpoint);
+                Checkpoint checkpoint = Checkpoint.open(model)) {
+            Optional<Importance> weights = importance.importance(terminal, model, checkpoint);
             try (Progress progress = new Progress(terminal, "converting " + source)) {
                 ConversionOptions options = new ConversionOptions(
                         out,
@@ -116,6 +121,12 @@ final class ConvertCommand implements Callable<Integer> {
         return ExitCode.DONE;
     }
 
+    private String format() {
+        return alias.or(format)
+                .orElseThrow(() -> new UsageException("--format is needed: give safetensors, awq, gptq, gptq-v1, compressed-tensors"
+                        + " or gguf"));
+    }
+
     private long shardBytes(boolean gguf) {
         if (maxShardSize == null) {
             return gguf ? Long.MAX_VALUE : 10_000_000_000L;
@@ -130,26 +141,26 @@ final class ConvertCommand implements Callable<Integer> {
     private GgufMix mix() {
         return GgufMix.named(type == null ? "" : type)
                 .orElseThrow(() -> new UsageException(
-                        "--type " + (type == null ? "is needed for --to gguf" : type) + ": give one of "
+                        "--type " + (type == null ? "is needed for --format gguf" : type) + ": give one of "
                                 + Arrays.toString(GgufMix.values())));
     }
 
     private Target target() {
-        String format = to.toLowerCase(Locale.ROOT);
-        if (format.equals("safetensors")) {
+        String name = format();
+        if (name.equalsIgnoreCase("safetensors")) {
             return new Target.Safetensors(Optional.ofNullable(type).map(this::weightType));
         }
         if (type != null) {
-            throw new UsageException("--type " + type + ": --to " + to + " has no choice of types");
+            throw new UsageException("--type " + type + ": --format " + name + " has no choice of types");
         }
         return new Target.Packed(
-                switch (format) {
+                switch (name.toLowerCase(Locale.ROOT)) {
                     case "awq" -> QuantizedFormat.AWQ_GEMM;
                     case "gptq", "gptq-v2" -> QuantizedFormat.GPTQ_V2;
                     case "gptq-v1" -> QuantizedFormat.GPTQ;
                     case "compressed-tensors" -> QuantizedFormat.COMPRESSED_TENSORS;
                     default ->
-                        throw new UsageException("--to " + to
+                        throw new UsageException("--format " + name
                                 + ": give safetensors, awq, gptq, gptq-v1, compressed-tensors or gguf");
                 });
     }

@@ -5,7 +5,9 @@ import nibble.convert.hub.Downloader;
 import nibble.convert.hub.Downloader.Download;
 import nibble.convert.hub.Downloader.Selection;
 import nibble.convert.hub.HubSettings;
+import nibble.convert.hub.ModelName;
 import nibble.convert.hub.RepoName;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -13,27 +15,27 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "download",
-        description = "Brings a repository of the hub into the cache that the hub's own tools share, and prints the folder."
+        description = "Brings a repository of the hub into the cache that the hub's own tools share, and prints the folder, or the file."
                 + " Goes on where it stopped; every file's hash is checked.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class DownloadCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "ORG/NAME", description = "The repository.")
+    @Parameters(
+            paramLabel = "ORG/NAME[@BRANCH][:FILE]",
+            description = "The repository; FILE says which of several GGUF files, by its name or a part of it, as Q4_K_M.")
     private String name = "";
 
     @Option(
             names = {"--branch", "--revision"},
             paramLabel = "BRANCH",
-            defaultValue = "main",
-            description = "Branch, tag or commit. Default: ${DEFAULT-VALUE}.")
-    private String branch = "main";
+            description = "Branch, tag or commit. Default: main.")
+    private @Nullable String branch;
 
     @Option(
             names = "--all",
-            description = "Copies of the weights in other formats too (PyTorch, GGUF, ONNX). Default: not where there are"
-                    + " safetensors.")
+            description = "All files, copies of the weights in other formats too. Default: one copy of the weights.")
     private boolean all;
 
     @Mixin
@@ -46,35 +48,56 @@ final class DownloadCommand implements Callable<Integer> {
         this.terminal = terminal;
     }
 
-    record Report(String repo, String revision, String commit, String folder, int files, long bytes, long bytesReceived) {}
+    /** @param model what to give other commands: the folder, or the file that was asked for */
+    record Report(
+            String repo, String revision, String commit, String folder, String model, int files, long bytes, long bytesReceived) {}
 
     @Override
     public Integer call() {
         json.requireWritable();
         HubSettings settings = hub.settings(terminal);
+        ModelName model = new ModelName(name);
+        RepoName repo = model.named().orElseThrow(() -> new UsageException("\"" + name + "\" is not a repository name; write"
+                + " ORG/NAME, with a branch as ORG/NAME@BRANCH, with a file as ORG/NAME:FILE"));
+        String revision = revision(model);
+        Selection selection = selection(model);
         Download download;
         try (TransferProgress progress = new TransferProgress(terminal)) {
-            RepoName repo = RepoName.parse(name);
-            download = new Downloader(settings).download(repo, branch, all ? Selection.ALL : Selection.NEEDED, progress);
+            download = new Downloader(settings).download(repo, revision, selection, progress);
         } catch (IllegalArgumentException e) {
             throw new UsageException(e.getMessage());
         }
         json.write(
                 terminal,
                 new Report(
-                        name,
-                        branch,
+                        repo.toString(),
+                        revision,
                         download.commit(),
                         download.folder().toString(),
+                        download.model().toString(),
                         download.files(),
                         download.bytes(),
                         download.bytesReceived()));
         if (!json.toStandardOutput()) {
             terminal.note(download.files() + " files, " + Figures.bytes(download.bytes()) + ", of which "
                     + Figures.bytes(download.bytesReceived()) + " were received; commit " + download.commit());
-            terminal.out().println(download.folder());
+            terminal.out().println(download.model());
             terminal.out().flush();
         }
         return ExitCode.DONE;
+    }
+
+    private String revision(ModelName model) {
+        if (branch != null && model.hasRevision() && !branch.equals(model.revision())) {
+            throw new UsageException(name + " and --branch " + branch + " name two branches; give one");
+        }
+        return branch != null ? branch : model.revision();
+    }
+
+    private Selection selection(ModelName model) {
+        if (all && model.selection().kind() == Selection.Kind.FILE) {
+            throw new UsageException(name + " names one file and --all asks for every one; give one of both");
+        }
+        return all ? Selection.ALL : model.selection();
     }
 }

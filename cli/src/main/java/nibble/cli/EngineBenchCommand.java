@@ -1,8 +1,10 @@
 package nibble.cli;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import nibble.calibrate.Quantizer;
 import nibble.convert.ModelShape;
 import nibble.engine.Backend;
 import nibble.engine.bench.EngineBenchmark;
@@ -30,8 +32,8 @@ final class EngineBenchCommand implements Callable<Integer> {
             description = "Kind of the linears' weights. Default: ${DEFAULT-VALUE}.")
     private String weights = "awq";
 
-    @Option(names = "--group-size", paramLabel = "N", defaultValue = "128", description = "Default: ${DEFAULT-VALUE}.")
-    private int groupSize = 128;
+    @Mixin
+    private GroupSize groupSize = new GroupSize();
 
     @Option(names = "--sequences", paramLabel = "N", defaultValue = "4", description = "Default: ${DEFAULT-VALUE}.")
     private int sequences = 4;
@@ -76,9 +78,12 @@ final class EngineBenchCommand implements Callable<Integer> {
         QuantizationSpec spec =
                 switch (weights) {
                     case "fp16" -> null;
-                    case "awq" -> new QuantizationSpec(4, groupSize);
+                    case "awq" -> new QuantizationSpec(4, groupSize.of(model.config(), terminal));
                     default -> throw new UsageException("--weights " + weights + ": fp16 or awq");
                 };
+        if (spec != null) {
+            Quantizer.requireFits(model.config(), Path.of(model.name()), spec);
+        }
         int all = ModelShape.named(model.name()).orElse(model).layers();
         EngineBenchmark.Settings settings = new EngineBenchmark.Settings(
                 model.config(), all, spec, sequences, tokens, decodeContext, decodeTokens);

@@ -38,7 +38,7 @@ final class ErrorReporter implements IExecutionExceptionHandler {
     private static int exitCode(Exception e) {
         return switch (e) {
             case UsageException _ -> ExitCode.WRONG_USAGE;
-            case BadCheckpointException _, BadDatasetException _, OutputException _ -> ExitCode.BAD_INPUT;
+            case BadCheckpointException _, BadDatasetException _, InputException _, OutputException _ -> ExitCode.BAD_INPUT;
             case NonFiniteLogProbabilityException _, NonFiniteLogitException _ -> ExitCode.BAD_INPUT;
             case UncheckedIOException _, IOException _ -> ExitCode.BAD_INPUT;
             case HubException _ -> ExitCode.NETWORK_OR_HUB;

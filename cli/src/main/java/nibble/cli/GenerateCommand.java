@@ -92,6 +92,7 @@ final class GenerateCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        source.require();
         SamplingOptions options;
         try {
             options = new SamplingOptions(temperature, topP, topK, repetitionPenalty, seed);

@@ -26,9 +26,9 @@ final class ImportanceOptions {
     @Option(
             names = "--samples",
             paramLabel = "N",
-            defaultValue = "128",
-            description = "Blocks of --seq-len tokens of --calibration to read. Default: ${DEFAULT-VALUE}.")
-    private int samples = 128;
+            description = "Blocks of --seq-len tokens of --calibration to read; it is an error if the text gives fewer. Default: as"
+                    + " many as it gives, up to " + CalibrationOptions.MOST_SAMPLES + ".")
+    private @Nullable Integer samples;
 
     @Option(
             names = "--seq-len",
@@ -56,11 +56,17 @@ final class ImportanceOptions {
         return device.threads;
     }
 
+    /** @throws InputException if a file to read is not there */
+    void requireInputs() {
+        InputFile.require("--importance", importance);
+        CalibrationOptions.requireInput(calibration);
+    }
+
     /** Refuses options that contradict one another or would do nothing. */
     void check(Optional<GgufMix> mix) {
         @Nullable String given = calibration != null ? "--calibration " + calibration : importance != null ? "--importance " + importance : null;
         if (given != null && mix.isEmpty()) {
-            throw new UsageException(given + ": only --to gguf searches scales");
+            throw new UsageException(given + ": only --format gguf searches scales");
         }
         if (given != null && !mix.get().searchesScales()) {
             throw new UsageException(given + ": --type " + mix.get() + " has no scales to search; leave it out");
@@ -70,6 +76,9 @@ final class ImportanceOptions {
         }
         if (save != null && calibration == null) {
             throw new UsageException("--save-importance: give --calibration too, nothing is measured without it");
+        }
+        if (calibration != null) {
+            CalibrationOptions.check(calibration, samples, sequenceLength);
         }
     }
 
@@ -81,7 +90,7 @@ final class ImportanceOptions {
         if (calibration == null) {
             return Optional.empty();
         }
-        TokenBlocks blocks = CalibrationOptions.read(model, calibration, samples, sequenceLength);
+        TokenBlocks blocks = CalibrationOptions.read(terminal, model, calibration, samples, sequenceLength);
         Importance measured;
         try (Backend backend = device.open(terminal);
                 Progress progress = new Progress(terminal, "measuring importance")) {

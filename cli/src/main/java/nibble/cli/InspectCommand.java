@@ -59,6 +59,7 @@ final class InspectCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        source.require();
         json.requireWritable();
         Path path = source.folder(terminal);
         if (Files.isRegularFile(path) && !path.toString().endsWith(".gguf")) {

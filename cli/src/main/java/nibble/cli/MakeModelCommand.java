@@ -74,6 +74,7 @@ final class MakeModelCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        InputFile.requireFolder("--tokenizer", tokenizer);
         ModelShape shape = shapes.shape();
         if (threads < 1) {
             throw new UsageException("--threads " + threads + ": at least 1");

@@ -1,19 +1,52 @@
 package nibble.cli;
 
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.Optional;
 import nibble.convert.hub.HubSettings;
 import nibble.convert.hub.ModelName;
+import org.jspecify.annotations.Nullable;
 
 /**
- * MODEL on a command line: a folder, or a hub's ORG/NAME[@REVISION], which is downloaded on first use. The one place that
+ * MODEL on a command line: a folder, or a hub's ORG/NAME[@REVISION][:FILE], which is downloaded on first use. The one place that
  * turns what was written into a folder.
  */
 record ModelArgument(String text) {
-    static final String DESCRIPTION = "A folder, or ORG/NAME[@REVISION] of the hub, which is downloaded once and kept.";
+    static final String DESCRIPTION = "A folder, or ORG/NAME[@REVISION][:FILE] of the hub, which is downloaded once and kept; FILE says"
+            + " which of several GGUF files, by its name or a part of it, as Q4_K_M.";
+
+    /**
+     * Looks whether there is such a file or folder; the hub is not asked for what has the form of a repository's name. Commands
+     * do this before anything else.
+     *
+     * @throws InputException if there is none
+     */
+    void require() {
+        if (new ModelName(text).repo().isEmpty() && !exists()) {
+            throw new InputException(text + ": no such folder or file; check the path");
+        }
+    }
+
+    /** As {@link #require()}, of an option that may be absent. */
+    static void require(@Nullable ModelArgument model) {
+        if (model != null) {
+            model.require();
+        }
+    }
+
+    /** Whether this is a file or folder here. */
+    boolean exists() {
+        try {
+            return Files.exists(Path.of(text));
+        } catch (InvalidPathException e) {
+            return false;
+        }
+    }
 
     /** The folder, downloaded if it is the hub's, with progress shown. */
     Path folder(Terminal terminal) {
+        require();
         ModelName name = new ModelName(text);
         if (name.repo().isEmpty()) {
             return Path.of(text);

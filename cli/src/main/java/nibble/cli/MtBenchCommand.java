@@ -104,6 +104,8 @@ final class MtBenchCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        source.require();
+        InputFile.require("--questions", questions);
         checkOptions();
         List<MtBenchQuestion> asked = questions == null ? MtBenchQuestions.bundled() : MtBenchQuestions.file(questions);
         asked = limit == null ? asked : asked.subList(0, Math.min(limit, asked.size()));

@@ -7,6 +7,7 @@ public final class Nibble {
     private Nibble() {}
 
     public static void main(String[] arguments) {
+        StandardError.takeBack();
         Terminal terminal = Terminal.system();
         Interruption.watch(terminal);
         int code = run(terminal, arguments);

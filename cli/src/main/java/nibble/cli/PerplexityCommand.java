@@ -60,6 +60,10 @@ final class PerplexityCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        source.require();
+        if (!dataset.equals("wikitext2")) {
+            InputFile.require("--dataset", Path.of(dataset));
+        }
         if (context < 2 || windows != null && windows < 1) {
             throw new UsageException("--context must be at least 2 and --windows at least 1");
         }

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import nibble.calibrate.Method;
 import nibble.calibrate.QuantizationCost;
 import nibble.calibrate.Quantizer;
 import nibble.convert.Checkpoint;
@@ -18,6 +19,7 @@ import nibble.engine.Matrix;
 import nibble.engine.cuda.CudaBackend;
 import nibble.engine.cuda.CudaCalibration;
 import nibble.pack.AwqCheckpointPlan;
+import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -93,8 +95,14 @@ final class PlanCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        boolean shape = !source.exists() && ModelShape.named(source.text()).isPresent();
+        if (!shape) {
+            source.require();
+        }
+        calibration.check();
+        quantization.check();
         json.requireWritable();
-        model = source.folder(terminal);
+        model = shape ? Path.of(source.text()) : source.folder(terminal);
         Plan plan;
         try (Backend backend = device.open(terminal)) {
             plan = plan(backend);
@@ -128,12 +136,12 @@ final class PlanCommand implements Callable<Integer> {
                     Files.exists(model) ? Optional.empty() : ModelShape.named(String.valueOf(model));
             config = shape.map(ModelShape::config).orElseGet(() -> LlamaConfig.read(model));
         }
-        Quantizer.requireFits(
-                config, Files.isDirectory(model) ? model.resolve("config.json") : model, quantization.spec());
+        QuantizationSpec spec = quantization.spec(config, terminal);
+        Quantizer.requireFits(config, Files.isDirectory(model) ? model.resolve("config.json") : model, spec);
         AwqCheckpointPlan output =
-                AwqCheckpointPlan.of(config, quantization.format(), quantization.spec(), quantization.maxShardBytes());
+                AwqCheckpointPlan.of(config, quantization.format(), spec, quantization.maxShardBytes());
         long heap = Runtime.getRuntime().maxMemory();
-        Estimate estimate = estimate(config, backend, heap);
+        Estimate estimate = estimate(config, spec, backend, heap);
         QuantizationCost cost = estimate.cost();
         long outputBytes = output.fileBytes() + sideBytes;
         List<Shard> shards = new ArrayList<>();
@@ -155,19 +163,26 @@ final class PlanCommand implements Callable<Integer> {
                 cost.flops() / estimate.flopsPerSecond());
     }
 
+    /** Blocks that the model's tokenizer makes of the text; the number asked for, or the most, where it has none at hand. */
+    private int samples() {
+        boolean calibrates = quantization.method() == Method.AWQ && Files.exists(model) && !model.toString().endsWith(".json");
+        return calibrates ? calibration.read(terminal, model).blocks().length : calibration.samples();
+    }
+
     /** @param flopsPerSecond that the run is expected to reach */
     private record Estimate(QuantizationCost cost, long peakHostBytes, long peakDeviceBytes, double flopsPerSecond) {}
 
-    private Estimate estimate(LlamaConfig config, Backend backend, long heap) {
+    private Estimate estimate(LlamaConfig config, QuantizationSpec spec, Backend backend, long heap) {
+        int samples = samples();
         if (!(backend instanceof CudaBackend cuda)) {
             QuantizationCost cost = QuantizationCost.of(
-                    config, quantization.method(), quantization.spec(), calibration.samples, calibration.sequenceLength);
+                    config, quantization.method(), spec, samples, calibration.sequenceLength);
             return new Estimate(cost, cost.peakHostBytes(heap), 0, multiplicationRate(backend));
         }
         QuantizationCost cost = QuantizationCost.onCuda(
-                config, quantization.method(), quantization.spec(), calibration.samples, calibration.sequenceLength);
+                config, quantization.method(), spec, samples, calibration.sequenceLength);
         CudaCalibration.Peak peak = CudaCalibration.peak(
-                config, calibration.samples, calibration.sequenceLength, cuda.availableBytes());
+                config, samples, calibration.sequenceLength, cuda.availableBytes());
         return new Estimate(
                 cost,
                 cost.peakHostBytes(heap) + peak.pinned() + CUDA_HOST_BYTES,

@@ -47,13 +47,14 @@ final class PublishCommand implements Callable<Integer> {
                     + " ${DEFAULT-VALUE}.")
     private String branch = "main";
 
-    @Option(names = "--private", description = "Make a new repository private. An existing one stays as it is.")
+    @Option(names = "--private", description = "Make a new repository private. One that exists must be.")
     private boolean privately;
 
     @Option(names = "--pull-request", description = "Open a pull request instead of a commit on the branch.")
     private boolean pullRequest;
 
-    @Option(names = "--dry-run", description = "Verify, ask the hub what is missing, and change nothing.")
+    @Option(names = "--dry-run", description = "Verify, ask the hub what is missing, and change nothing. Without a token or offline:"
+            + " list what would go.")
     private boolean dryRun;
 
     @Option(
@@ -90,6 +91,8 @@ final class PublishCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        InputFile.requireFolder("", folder);
+        card.requireInputs();
         if (dryRun && pullRequest) {
             throw new UsageException("--dry-run and --pull-request exclude each other");
         }
@@ -104,12 +107,13 @@ final class PublishCommand implements Callable<Integer> {
             terminal.note("nibble: " + folder + " has errors, nothing was sent; 'nibble verify " + folder + "' shows them again");
             return ExitCode.BAD_INPUT;
         }
-        if (!dryRun && ModelCard.in(folder).isEmpty()) {
-            writeCard();
-        }
+        Optional<String> unwritten = ModelCard.in(folder).isEmpty() ? card() : Optional.empty();
         PublishResult result;
         try (TransferProgress progress = new TransferProgress(terminal)) {
             result = new Publisher(settings).publish(request, progress);
+        }
+        if (unwritten.isPresent()) {
+            result = result.with(ModelCard.FILE_NAME, unwritten.get());
         }
         json.write(terminal, result);
         if (!json.toStandardOutput()) {
@@ -118,14 +122,22 @@ final class PublishCommand implements Callable<Integer> {
         return ExitCode.DONE;
     }
 
-    /** An unquantized model's card is its makers' to write. */
-    private void writeCard() {
+    /**
+     * Writes the card that the folder lacks; an unquantized model's is its makers' to write.
+     *
+     * @return in a dry run, the card that would be written
+     */
+    private Optional<String> card() {
         if (LlamaConfig.read(folder.resolve("config.json")).quantization().isEmpty()) {
             terminal.note("no README.md: the repository will have no model card");
-            return;
+            return Optional.empty();
+        }
+        if (dryRun) {
+            return Optional.of(ModelCard.render(card.request(folder, repo, branch)));
         }
         CardCommand.write(card.request(folder, repo, branch));
         terminal.note("written: " + folder.resolve(ModelCard.FILE_NAME) + ", the model card; edit it and publish again as you like");
+        return Optional.empty();
     }
 
     private PublishRequest request() {
@@ -158,10 +170,14 @@ final class PublishCommand implements Callable<Integer> {
                     + String.join(", ", result.leftovers()));
         }
         String made = result.created() ? "new repository, " : "";
-        out.println(
-                dryRun
-                        ? "dry run: nothing was sent; " + made + result.url()
-                        : made + Figures.bytes(result.bytesSent()) + " sent; " + result.url());
+        if (dryRun) {
+            out.println("dry run: nothing was sent; " + made + result.url());
+        } else if (!result.committed()) {
+            out.println("nothing to change: " + result.repo() + " holds these files already, no "
+                    + (pullRequest ? "pull request was opened; " : "commit was made; ") + result.url());
+        } else {
+            out.println(made + Figures.bytes(result.bytesSent()) + " sent; " + result.url());
+        }
         out.flush();
     }
 }

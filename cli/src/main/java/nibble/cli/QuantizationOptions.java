@@ -3,8 +3,11 @@ package nibble.cli;
 import nibble.calibrate.Method;
 import nibble.calibrate.QuantizeOptions;
 import nibble.convert.FileSize;
+import nibble.convert.LlamaConfig;
 import nibble.convert.QuantizedFormat;
 import nibble.pack.QuantizationSpec;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** What kind of quantized checkpoint is wanted; shared by {@code quantize} and {@code plan}. */
@@ -20,21 +23,18 @@ final class QuantizationOptions {
     @Option(names = "--bits", paramLabel = "N", defaultValue = "4", description = "Bits of a weight: 4.")
     private int bits = 4;
 
-    @Option(
-            names = "--group-size",
-            paramLabel = "N",
-            defaultValue = "128",
-            description =
-                    "Input features that share a scale: 32, 64, 128, or -1 for a whole row. Default: ${DEFAULT-VALUE}.")
-    private int groupSize = 128;
+    @Mixin
+    private GroupSize groupSize = new GroupSize();
 
     @Option(
             names = "--format",
             paramLabel = "FORMAT",
-            defaultValue = "awq",
             description = "Layout of the output: awq, gptq (second version, zeros as they are) or compressed-tensors. The numbers"
-                    + " are the same in all. Default: ${DEFAULT-VALUE}.")
-    private String format = "awq";
+                    + " are the same in all. Default: awq.")
+    private @Nullable String format;
+
+    @Mixin
+    private FormatAlias alias = new FormatAlias();
 
     @Option(
             names = "--max-shard-size",
@@ -43,12 +43,25 @@ final class QuantizationOptions {
             description = "Largest size of an output file, as 5GB or 500MB. Default: ${DEFAULT-VALUE}.")
     private String maxShardSize = "10GB";
 
-    QuantizationSpec spec() {
+    /**
+     * What to quantize a model to.
+     *
+     * @throws UsageException if no model can be quantized so
+     */
+    QuantizationSpec spec(LlamaConfig config, Terminal terminal) {
+        check();
+        return new QuantizationSpec(bits, groupSize.of(config, terminal));
+    }
+
+    /** @throws UsageException for what is wrong whatever the model */
+    void check() {
         try {
-            return new QuantizationSpec(bits, groupSize);
+            new QuantizationSpec(bits, QuantizationSpec.WHOLE_ROW);
         } catch (IllegalArgumentException e) {
             throw new UsageException(e.getMessage());
         }
+        format();
+        maxShardBytes();
     }
 
     long maxShardBytes() {
@@ -64,15 +77,19 @@ final class QuantizationOptions {
     }
 
     QuantizedFormat format() {
-        return switch (format.toLowerCase(java.util.Locale.ROOT)) {
+        String name = alias.or(format).orElse("awq");
+        return switch (name.toLowerCase(java.util.Locale.ROOT)) {
             case "awq" -> QuantizedFormat.AWQ_GEMM;
             case "gptq" -> QuantizedFormat.GPTQ_V2;
             case "compressed-tensors" -> QuantizedFormat.COMPRESSED_TENSORS;
-            default -> throw new UsageException("--format " + format + ": give awq, gptq or compressed-tensors");
+            case "gguf", "safetensors" ->
+                throw new UsageException("--format " + name + ": give awq, gptq or compressed-tensors; 'nibble convert --format "
+                        + name + "' makes that of any checkpoint");
+            default -> throw new UsageException("--format " + name + ": give awq, gptq or compressed-tensors");
         };
     }
 
-    QuantizeOptions options(int threads) {
-        return new QuantizeOptions(method, spec(), format(), maxShardBytes(), threads);
+    QuantizeOptions options(LlamaConfig config, int threads, Terminal terminal) {
+        return new QuantizeOptions(method, spec(config, terminal), format(), maxShardBytes(), threads);
     }
 }

@@ -1,9 +1,11 @@
 package nibble.cli;
 
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import nibble.calibrate.QuantizeOptions;
+import nibble.calibrate.Quantizer;
 import nibble.calibrate.bench.QuantizeBenchmark;
 import nibble.convert.ModelShape;
 import nibble.engine.quantize.QuantizationDevices;
@@ -57,7 +59,8 @@ final class QuantizeBenchCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         ModelShape model = shape.shape();
-        QuantizeOptions options = quantization.options(device.threads);
+        QuantizeOptions options = quantization.options(model.config(), device.threads, terminal);
+        Quantizer.requireFits(model.config(), Path.of(model.name()), options.spec());
         if (samples < 1 || sequenceLength < 2) {
             throw new UsageException("--samples must be at least 1 and --seq-len at least 2");
         }

@@ -67,7 +67,9 @@ final class QuantizeCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        QuantizeOptions options = quantization.options(device.threads);
+        source.require();
+        calibration.check();
+        quantization.check();
         json.requireWritable();
         Path model = source.folder(terminal);
         QuantizationReport report;
@@ -75,9 +77,10 @@ final class QuantizeCommand implements Callable<Integer> {
         try (StopOnSignal stop = new StopOnSignal(terminal);
                 QuantizationDevices devices = device.openForQuantization(terminal);
                 Checkpoint checkpoint = Checkpoint.open(model)) {
+            QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, terminal);
             requireQuantizable(checkpoint, options);
             Optional<TokenBlocks> blocks =
-                    options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(model));
+                    options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(terminal, model));
             report = quantize(
                     terminal,
                     devices,

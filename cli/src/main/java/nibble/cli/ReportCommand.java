@@ -1,6 +1,5 @@
 package nibble.cli;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -35,15 +34,13 @@ final class ReportCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        InputFile.require("", result);
+        InputFile.require("--baseline", baseline);
+        options.requireInputs();
         if (!options.asked()) {
             throw new UsageException("nothing to write; give --html FILE or --markdown FILE");
         }
         options.check();
-        for (Path file : baseline == null ? new Path[] {result} : new Path[] {result, baseline}) {
-            if (!Files.isRegularFile(file)) {
-                throw new UsageException(file + ": no such file");
-            }
-        }
         Report read = Report.read(result, Optional.ofNullable(baseline), options.perplexities, Optional.ofNullable(options.quantizationReport));
         options.write(terminal, read);
         return ExitCode.DONE;

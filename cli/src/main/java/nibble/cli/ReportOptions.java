@@ -43,22 +43,16 @@ final class ReportOptions {
         return html != null || markdown != null;
     }
 
-    /** @throws UsageException if a report could not be written, or a file to read is not there */
-    void check() {
-        for (Path file : perplexities) {
-            require("--perplexity", file);
-        }
-        if (quantizationReport != null) {
-            require("--quantization-report", quantizationReport);
-        }
-        requireFolder("--html", html);
-        requireFolder("--markdown", toStandardOutput() ? null : markdown);
+    /** @throws InputException if a file to read is not there */
+    void requireInputs() {
+        InputFile.require("--perplexity", perplexities);
+        InputFile.require("--quantization-report", quantizationReport);
     }
 
-    private static void require(String option, Path file) {
-        if (!Files.isRegularFile(file)) {
-            throw new UsageException(option + " " + file + ": no such file");
-        }
+    /** @throws UsageException if a report could not be written */
+    void check() {
+        requireFolder("--html", html);
+        requireFolder("--markdown", toStandardOutput() ? null : markdown);
     }
 
     private static void requireFolder(String option, @Nullable Path file) {

@@ -114,6 +114,10 @@ final class TasksCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        source.require();
+        ModelArgument.require(baseline);
+        InputFile.requireFolder("--data", data);
+        report.requireInputs();
         List<Task> asked = tasks.stream().map(String::strip).map(TasksCommand::task).distinct().toList();
         EvaluationOptions options = options();
         json.requireWritable();

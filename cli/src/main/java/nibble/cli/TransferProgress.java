@@ -28,6 +28,11 @@ final class TransferProgress implements TransferListener, AutoCloseable {
     }
 
     @Override
+    public synchronized void note(String what) {
+        terminal.note(what);
+    }
+
+    @Override
     public synchronized void close() {
         if (step != null) {
             step.close();

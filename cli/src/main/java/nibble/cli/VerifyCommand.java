@@ -66,6 +66,8 @@ final class VerifyCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        model.require();
+        ModelArgument.require(source);
         json.requireWritable();
         Path folder = model.folder(terminal);
         CheckpointVerification verification =

@@ -56,7 +56,7 @@ class ComparisonCommandTest {
         assertThat(run(ExitCode.DONE, "eval", "report", path("c.json"), "--markdown", "-").out()).isEqualTo(markdown);
         assertThat(run(ExitCode.DONE, "card", path("rtn"), "--repo", "me/rtn", "--eval", path("c.json"), "--print").out())
                 .contains("| openbookqa | acc | leaderboard-v1 | 0 | 12 (a first part) |", "mean KL divergence from the original");
-        run(ExitCode.WRONG_USAGE, "eval", "report", path("c.json"), "--baseline", path("none.json"), "--html", path("x.html"));
+        run(ExitCode.BAD_INPUT, "eval", "report", path("c.json"), "--baseline", path("none.json"), "--html", path("x.html"));
         run(ExitCode.WRONG_USAGE, "eval", "report", path("c.json"));
         run(ExitCode.BAD_INPUT, "eval", "report", path("c.json"), "--baseline", path("c.json"), "--html", path("x.html"));
         assertThat(List.of(folder.resolve("x.html"))).allSatisfy(f -> assertThat(f).doesNotExist());

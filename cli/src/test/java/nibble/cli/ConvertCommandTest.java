@@ -27,7 +27,7 @@ class ConvertCommandTest {
         Path compressed = convert(gptq, "compressed-tensors");
         Path dense = convert(compressed, "safetensors");
         Path back = folder.resolve("back");
-        done("convert", compressed.toString(), back.toString(), "--to", "awq");
+        done("convert", compressed.toString(), back.toString(), "--format", "awq");
 
         assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(awq.resolve("model.safetensors"));
         double expected = perplexity(awq);
@@ -40,30 +40,30 @@ class ConvertCommandTest {
     @Test
     void gguf_measures_as_its_source_and_keeps_the_codes_of_a_4_bit_one() throws IOException {
         Path f16 = folder.resolve("f16");
-        done("convert", MODEL.toString(), f16.toString(), "--to", "gguf", "--type", "F16");
+        done("convert", MODEL.toString(), f16.toString(), "--format", "gguf", "--type", "F16");
         assertThat(perplexity(f16.resolve("wiki-7m-F16.gguf"))).isEqualTo(perplexity(MODEL));
         Path rtn = folder.resolve("rtn");
         done("quantize", MODEL.toString(), rtn.toString(), "--method", "rtn");
         Path exact = folder.resolve("exact");
-        done("convert", rtn.toString(), exact.toString(), "--to", "gguf", "--type", "Q4_1");
+        done("convert", rtn.toString(), exact.toString(), "--format", "gguf", "--type", "Q4_1");
         // Only the blocks' minima were rounded, to fp16.
         assertThat(perplexity(exact)).isCloseTo(perplexity(rtn), within(0.01));
 
         TerminalCapture terminal = new TerminalCapture();
-        assertThat(terminal.run("convert", MODEL.toString(), f16.toString(), "--to", "gguf")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.run("convert", MODEL.toString(), f16.toString(), "--format", "gguf")).isEqualTo(ExitCode.WRONG_USAGE);
         assertThat(terminal.err()).contains("--type", "Q4_K_M");
     }
 
     @Test
     void importance_of_a_text_makes_few_bits_better_and_is_the_same_from_its_file() throws IOException {
         Path plain = folder.resolve("plain");
-        done("convert", MODEL.toString(), plain.toString(), "--to", "gguf", "--type", "Q2_K");
+        done("convert", MODEL.toString(), plain.toString(), "--format", "gguf", "--type", "Q2_K");
         Path measured = folder.resolve("measured");
         Path matrix = folder.resolve("importance.gguf");
-        done("convert", MODEL.toString(), measured.toString(), "--to", "gguf", "--type", "Q2_K", "--calibration", "wikitext2",
+        done("convert", MODEL.toString(), measured.toString(), "--format", "gguf", "--type", "Q2_K", "--calibration", "wikitext2",
                 "--samples", "4", "--save-importance", matrix.toString(), "--device", "cpu");
         Path read = folder.resolve("read");
-        done("convert", MODEL.toString(), read.toString(), "--to", "gguf", "--type", "Q2_K", "--importance", matrix.toString());
+        done("convert", MODEL.toString(), read.toString(), "--format", "gguf", "--type", "Q2_K", "--importance", matrix.toString());
         String file = "wiki-7m-Q2_K.gguf";
         assertThat(read.resolve(file)).hasSameBinaryContentAs(measured.resolve(file));
         // 43.3 and 39.6 where this was written.
@@ -71,10 +71,10 @@ class ConvertCommandTest {
 
         String out = folder.resolve("out").toString();
         for (String[] options : new String[][] {
-            {"--to", "gguf", "--type", "F16", "--calibration", "wikitext2"},
-            {"--to", "safetensors", "--importance", matrix.toString()},
-            {"--to", "gguf", "--type", "Q2_K", "--save-importance", matrix.toString()},
-            {"--to", "gguf", "--type", "Q2_K", "--importance", matrix.toString(), "--calibration", "wikitext2"}
+            {"--format", "gguf", "--type", "F16", "--calibration", "wikitext2"},
+            {"--format", "safetensors", "--importance", matrix.toString()},
+            {"--format", "gguf", "--type", "Q2_K", "--save-importance", matrix.toString()},
+            {"--format", "gguf", "--type", "Q2_K", "--importance", matrix.toString(), "--calibration", "wikitext2"}
         }) {
             TerminalCapture terminal = new TerminalCapture();
             String[] all = java.util.stream.Stream.concat(
@@ -106,7 +106,7 @@ class ConvertCommandTest {
     @Test
     void gguf_is_quantized_planned_inspected_and_generates() throws IOException {
         Path gguf = folder.resolve("f16");
-        done("convert", MODEL.toString(), gguf.toString(), "--to", "gguf", "--type", "F16", "--max-shard-size", "5MB");
+        done("convert", MODEL.toString(), gguf.toString(), "--format", "gguf", "--type", "F16", "--max-shard-size", "5MB");
         Path first = gguf.resolve("wiki-7m-F16-00001-of-00003.gguf");
         assertThat(first).exists();
         Path fromGguf = folder.resolve("from-gguf");
@@ -125,7 +125,7 @@ class ConvertCommandTest {
         Path out = folder.resolve("out");
         TerminalCapture terminal = new TerminalCapture();
         assertThat(terminal.run(
-                        "convert", MODEL.toString(), out.toString(), "--to", "safetensors", "--type", "BF16",
+                        "convert", MODEL.toString(), out.toString(), "--format", "safetensors", "--type", "BF16",
                         "--max-shard-size", "5MB", "--json", "-"))
                 .as(terminal.err())
                 .isEqualTo(ExitCode.DONE);
@@ -140,20 +140,43 @@ class ConvertCommandTest {
     void what_cannot_be_done_is_said_with_its_exit_code_and_leaves_nothing() {
         String out = folder.resolve("out").toString();
         TerminalCapture unknown = new TerminalCapture();
-        assertThat(unknown.run("convert", MODEL.toString(), out, "--to", "onnx")).isEqualTo(ExitCode.WRONG_USAGE);
-        assertThat(unknown.err()).contains("--to onnx", "compressed-tensors");
+        assertThat(unknown.run("convert", MODEL.toString(), out, "--format", "onnx")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(unknown.err()).contains("--format onnx", "compressed-tensors");
         TerminalCapture type = new TerminalCapture();
-        assertThat(type.run("convert", MODEL.toString(), out, "--to", "safetensors", "--type", "I8"))
+        assertThat(type.run("convert", MODEL.toString(), out, "--format", "safetensors", "--type", "I8"))
                 .isEqualTo(ExitCode.WRONG_USAGE);
         TerminalCapture dense = new TerminalCapture();
-        assertThat(dense.run("convert", MODEL.toString(), out, "--to", "gptq")).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(dense.run("convert", MODEL.toString(), out, "--format", "gptq")).isEqualTo(ExitCode.BAD_INPUT);
         assertThat(dense.err()).contains("nibble quantize");
         assertThat(Files.exists(folder.resolve("out"))).isFalse();
     }
 
+    @Test
+    void the_format_has_one_name_in_every_command_and_its_old_one_is_still_taken() {
+        String rtn = folder.resolve("rtn").toString();
+        done("quantize", MODEL.toString(), rtn, "--method", "rtn", "--to", "gptq");
+        done("convert", rtn, folder.resolve("awq").toString(), "--to", "awq");
+        for (String[] command : new String[][] {{"quantize"}, {"convert"}, {"plan"}}) {
+            TerminalCapture help = new TerminalCapture();
+            assertThat(help.run(command[0], "--help")).isEqualTo(ExitCode.DONE);
+            assertThat(help.out()).contains("--format").doesNotContain("--to");
+        }
+        TerminalCapture both = new TerminalCapture();
+        assertThat(both.run("convert", rtn, folder.resolve("x").toString(), "--format", "awq", "--to", "gguf"))
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(both.err()).contains("--format awq and --to gguf");
+        TerminalCapture neither = new TerminalCapture();
+        assertThat(neither.run("convert", rtn, folder.resolve("x").toString())).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(neither.err()).contains("--format is needed: give safetensors, awq");
+        TerminalCapture gguf = new TerminalCapture();
+        assertThat(gguf.run("quantize", MODEL.toString(), folder.resolve("x").toString(), "--format", "gguf"))
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(gguf.err()).contains("nibble convert --format gguf");
+    }
+
     private Path convert(Path source, String format) {
         Path out = folder.resolve(format);
-        done("convert", source.toString(), out.toString(), "--to", format);
+        done("convert", source.toString(), out.toString(), "--format", format);
         return out;
     }
 

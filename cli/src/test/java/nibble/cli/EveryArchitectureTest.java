@@ -71,17 +71,17 @@ class EveryArchitectureTest {
         double quantized = perplexity(awq);
         assertThat(quantized).isBetween(original / 2, original * 2).isNotEqualTo(original);
         Path dense = folder.resolve("dense");
-        run("convert", awq, dense, "--to", "safetensors");
+        run("convert", awq, dense, "--format", "safetensors");
         assertThat(tensors(dense)).isEqualTo(tensors(model));
         assertThat(perplexity(dense)).isEqualTo(quantized);
         Path gptq = folder.resolve("gptq");
-        run("convert", awq, gptq, "--to", "gptq");
+        run("convert", awq, gptq, "--format", "gptq");
         Path back = folder.resolve("back");
-        run("convert", gptq, back, "--to", "awq");
+        run("convert", gptq, back, "--format", "awq");
         assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(awq.resolve("model.safetensors"));
 
         Path gguf = folder.resolve("gguf");
-        run("convert", model, gguf, "--to", "gguf", "--type", "F16");
+        run("convert", model, gguf, "--format", "gguf", "--type", "F16");
         if (!name.equals("mistral")) {
             // Gemma's norms, stored less one, are sums there.
             assertThat(perplexity(gguf)).isCloseTo(original, within(1e-6 * original));
@@ -94,7 +94,7 @@ class EveryArchitectureTest {
         Path model = model("mistral");
         Path gguf = folder.resolve("gguf");
         TerminalCapture terminal = new TerminalCapture();
-        assertThat(terminal.run("convert", model.toString(), gguf.toString(), "--to", "gguf", "--type", "F16"))
+        assertThat(terminal.run("convert", model.toString(), gguf.toString(), "--format", "gguf", "--type", "F16"))
                 .isEqualTo(ExitCode.DONE);
         assertThat(terminal.out()).contains("context of 7 tokens, not 64", "window of 7");
         assertThat(perplexity(gguf, "7")).isEqualTo(perplexity(model, "7"));

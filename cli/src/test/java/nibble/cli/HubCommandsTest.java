@@ -97,7 +97,7 @@ class HubCommandsTest {
         assertThat(again.run("card", out.toString(), "--repo", "org/wiki-7m-AWQ")).isEqualTo(ExitCode.WRONG_USAGE);
         assertThat(again.err()).contains("--force");
         TerminalCapture missing = terminal();
-        assertThat(missing.run("card", out.toString(), "--repo", "o/n", "--print", "--eval", "nothing.json")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(missing.run("card", out.toString(), "--repo", "o/n", "--print", "--eval", "nothing.json")).isEqualTo(ExitCode.BAD_INPUT);
     }
 
     @Test

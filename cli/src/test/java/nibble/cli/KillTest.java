@@ -104,7 +104,7 @@ class KillTest {
     @Test
     void a_conversion_killed_twice_ends_in_the_bytes_of_an_undisturbed_one() throws IOException, InterruptedException {
         Path wiki = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
-        String[] small = {"--to", "gguf", "--type", "Q4_K_M", "--max-shard-size", "1KB", "--threads", "1"};
+        String[] small = {"--format", "gguf", "--type", "Q4_K_M", "--max-shard-size", "1KB", "--threads", "1"};
         Path whole = folder.resolve("converted");
         String[] arguments = Stream.concat(Stream.of("convert", wiki.toString(), whole.toString()), Stream.of(small))
                 .toArray(String[]::new);

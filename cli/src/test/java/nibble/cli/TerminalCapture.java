@@ -27,10 +27,15 @@ final class TerminalCapture {
     }
 
     int run(String... arguments) {
+        return Nibble.run(terminal(), arguments);
+    }
+
+    /** What a command writes to and reads from. */
+    Terminal terminal() {
         PrintWriter standardOut = new PrintWriter(out, true);
         PrintWriter standardError = new PrintWriter(err, true);
         BufferedReader in = new BufferedReader(new StringReader(typed));
-        return Nibble.run(new Terminal(standardOut, standardError, false, in, environment), arguments);
+        return new Terminal(standardOut, standardError, false, in, environment);
     }
 
     String out() {

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.stream.Stream;
+import nibble.convert.LinearTensor.Role;
 import nibble.convert.gguf.GgufCheckpoint;
 import nibble.convert.gguf.GgufSplit;
 
@@ -145,8 +146,15 @@ public final class Checkpoint implements AutoCloseable {
 
     /** AutoAWQ before 2024 left config.json alone and wrote quant_config.json beside it, AutoGPTQ quantize_config.json. */
     private static LlamaConfig withLegacyQuantization(Path folder, LlamaConfig config, Map<String, StoredTensor> tensors) {
-        if (config.quantization().isPresent()
-                || tensors.keySet().stream().noneMatch(name -> name.endsWith(".qweight"))) {
+        if (config.quantization().isPresent()) {
+            return config;
+        }
+        if (tensors.keySet().stream().anyMatch(name -> QuantizedFormat.COMPRESSED_TENSORS.isNamed(name, Role.CODES))) {
+            throw new BadCheckpointException(
+                    folder, "the tensors are quantized (*.weight_packed) but config.json has no quantization_config; get the"
+                            + " config.json that belongs to them");
+        }
+        if (tensors.keySet().stream().noneMatch(name -> QuantizedFormat.GPTQ.isNamed(name, Role.CODES))) {
             return config;
         }
         Path awq = folder.resolve("quant_config.json");

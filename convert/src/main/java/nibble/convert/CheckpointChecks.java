@@ -26,8 +26,8 @@ public final class CheckpointChecks {
         Found found = new Found(findings);
         WeightFileChecks.run(folder, names, found);
         SideFileChecks.run(folder, names, found);
-        try (Checkpoint _ = Checkpoint.open(folder)) {
-            // Opening is the check.
+        try (Checkpoint checkpoint = Checkpoint.open(folder)) {
+            LoaderRules.run(checkpoint, findings);
         } catch (BadCheckpointException e) {
             // A damaged shard or index is not reported twice.
             if (!found.said(e)) {

@@ -10,6 +10,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import nibble.convert.LinearTensor.Presence;
 
 /** What a checkpoint must hold by its config: names, shapes and types. */
 final class ExpectedTensors {
@@ -49,24 +50,21 @@ final class ExpectedTensors {
         int group = quantization.groupSizeFor(in);
         String module = stored.name(layer);
         QuantizedFormat format = quantization.format();
-        // GPTQ and compressed-tensors have eight inputs in a word, AWQ eight outputs.
-        if (in % group != 0 || out % 8 != 0 || format != QuantizedFormat.AWQ_GEMM && in % 8 != 0) {
+        if (in % group != 0 || out % 8 != 0 || format.packsInputs() && in % 8 != 0) {
             throw new BadCheckpointException(
                     configJson,
                     module + ": " + in + " input and " + out + " output features, " + format.method()
                             + " needs multiples of 8 and inputs a multiple of the group size " + group
                             + "; take the model's original config.json");
         }
-        for (TensorSpec spec : format.tensors(module, out, in, in / group, quantization.symmetric())) {
-            boolean optional = spec.name().endsWith(".g_idx") || spec.name().endsWith(".weight_shape");
-            if (optional && checkpoint.stored(spec.name()).isEmpty()) {
+        for (LinearTensor tensor : format.linear(module, out, in, in / group, quantization.symmetric())) {
+            TensorSpec spec = tensor.spec();
+            if (tensor.presence() != Presence.REQUIRED && checkpoint.stored(spec.name()).isEmpty()) {
                 continue;
             }
-            if (spec.dtype() == DType.F16 && format != QuantizedFormat.AWQ_GEMM) {
-                // Scales are of the model's type there.
-                requireFloat(checkpoint, spec.name(), spec.shape());
-            } else {
-                require(checkpoint, spec, format);
+            switch (tensor.type()) {
+                case ANY_FLOAT -> requireFloat(checkpoint, spec.name(), spec.shape());
+                case EXACT -> require(checkpoint, spec, format);
             }
         }
     }

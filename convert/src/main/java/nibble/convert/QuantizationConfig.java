@@ -3,6 +3,7 @@ package nibble.convert;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
@@ -14,8 +15,10 @@ import java.util.Map;
  * @param bits bits of a code: 4
  * @param groupSize input features that share a scale: 32, 64, 128, or -1 for a whole row
  * @param symmetric whether the config says that all zeros are 8
+ * @param ordersColumns whether the config says that columns are in order of activation
  */
-public record QuantizationConfig(QuantizedFormat format, int bits, int groupSize, boolean symmetric) {
+public record QuantizationConfig(
+        QuantizedFormat format, int bits, int groupSize, boolean symmetric, boolean ordersColumns) {
     private static final String SUPPORTED = "; supported: AWQ (version \"gemm\", zero_point true), GPTQ and compressed-tensors"
             + " (format \"pack-quantized\"), 4 bits, group size 32, 64, 128 or -1";
 
@@ -71,7 +74,7 @@ public record QuantizationConfig(QuantizedFormat format, int bits, int groupSize
         }
         int bits = keys.integer(keys.json().has("bits") ? "bits" : "w_bit", 1, 64);
         int groupSize = keys.integer(keys.json().has("group_size") ? "group_size" : "q_group_size", -1, Integer.MAX_VALUE);
-        return checked(keys.file(), "AWQ", QuantizedFormat.AWQ_GEMM, bits, groupSize, false);
+        return checked(keys.file(), "AWQ", QuantizedFormat.AWQ_GEMM, bits, groupSize, false, false);
     }
 
     private static QuantizationConfig gptq(ConfigKeys keys) {
@@ -95,7 +98,8 @@ public record QuantizationConfig(QuantizedFormat format, int bits, int groupSize
                 layout,
                 keys.integer("bits", 1, 64),
                 keys.integer("group_size", -1, Integer.MAX_VALUE),
-                keys.flag("sym", true));
+                keys.flag("sym", true),
+                keys.flag("desc_act", false));
     }
 
     private static QuantizationConfig compressedTensors(ConfigKeys keys) {
@@ -128,18 +132,24 @@ public record QuantizationConfig(QuantizedFormat format, int bits, int groupSize
                 QuantizedFormat.COMPRESSED_TENSORS,
                 weightKeys.integer("num_bits", 1, 64),
                 strategy.equals("channel") ? -1 : weightKeys.integer("group_size", -1, Integer.MAX_VALUE),
-                weightKeys.flag("symmetric", true));
+                weightKeys.flag("symmetric", true),
+                ordersColumns(weights.path("actorder")));
+    }
+
+    /** "group" and its older names keep columns in their own groups; "static" and "weight" leave them where they are. */
+    private static boolean ordersColumns(JsonNode actorder) {
+        return actorder.asBoolean(false) || List.of("group", "dynamic").contains(actorder.asText().toLowerCase(Locale.ROOT));
     }
 
     private static QuantizationConfig checked(
-            Path file, String name, QuantizedFormat format, int bits, int groupSize, boolean symmetric) {
+            Path file, String name, QuantizedFormat format, int bits, int groupSize, boolean symmetric, boolean ordersColumns) {
         if (bits != 4) {
             throw unsupported(file, name + " with " + bits + " bits", "");
         }
         if (groupSize != -1 && groupSize != 32 && groupSize != 64 && groupSize != 128) {
             throw unsupported(file, name + " with group size " + groupSize, "");
         }
-        return new QuantizationConfig(format, bits, groupSize, symmetric);
+        return new QuantizationConfig(format, bits, groupSize, symmetric, ordersColumns);
     }
 
     private static BadCheckpointException unsupported(Path file, String what, String advice) {

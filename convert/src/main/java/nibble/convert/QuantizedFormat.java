@@ -2,6 +2,9 @@ package nibble.convert;
 
 import java.util.ArrayList;
 import java.util.List;
+import nibble.convert.LinearTensor.Presence;
+import nibble.convert.LinearTensor.Role;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The ways in which checkpoints carry 4-bit linears with a scale and a zero per group of inputs. All hold the same numbers,
@@ -42,35 +45,98 @@ public enum QuantizedFormat {
         return this == GPTQ || this == GPTQ_V2;
     }
 
+    /** The end of the name of the tensor with this role, behind the module's name; null where the layout has none. */
+    private @Nullable String suffix(Role role) {
+        return switch (this) {
+            case AWQ_GEMM, GPTQ, GPTQ_V2 ->
+                switch (role) {
+                    case CODES -> ".qweight";
+                    case SCALES -> ".scales";
+                    case ZEROS -> ".qzeros";
+                    case GROUPS -> isGptq() ? ".g_idx" : null;
+                    case SHAPE -> null;
+                };
+            case COMPRESSED_TENSORS ->
+                switch (role) {
+                    case CODES -> ".weight_packed";
+                    case SCALES -> ".weight_scale";
+                    case ZEROS -> ".weight_zero_point";
+                    case GROUPS -> ".weight_g_idx";
+                    case SHAPE -> ".weight_shape";
+                };
+        };
+    }
+
     /**
-     * The tensors of a linear, in the order in which they are written. {@code g_idx} is among GPTQ's although readers do
-     * without; compressed-tensors has no zero points where {@code symmetric}.
+     * Name of a module's tensor.
+     *
+     * @throws IllegalArgumentException if the layout has no such tensor
+     */
+    public String name(String module, Role role) {
+        String suffix = suffix(role);
+        if (suffix == null) {
+            throw new IllegalArgumentException(this + " has no tensor for " + role);
+        }
+        return module + suffix;
+    }
+
+    /** Whether a tensor of this name has this role in this layout. */
+    public boolean isNamed(String tensor, Role role) {
+        String suffix = suffix(role);
+        return suffix != null && tensor.endsWith(suffix);
+    }
+
+    /**
+     * All that a file may hold of a linear, in the order in which it is written. compressed-tensors has no zero points where
+     * {@code symmetric}.
      *
      * @param groups groups of a row
      */
-    public List<TensorSpec> tensors(String module, long out, long in, long groups, boolean symmetric) {
-        return switch (this) {
-            case AWQ_GEMM ->
-                List.of(
-                        new TensorSpec(module + ".qweight", DType.I32, Shape.of(in, out / 8)),
-                        new TensorSpec(module + ".qzeros", DType.I32, Shape.of(groups, out / 8)),
-                        new TensorSpec(module + ".scales", DType.F16, Shape.of(groups, out)));
-            case GPTQ, GPTQ_V2 ->
-                List.of(
-                        new TensorSpec(module + ".qweight", DType.I32, Shape.of(in / 8, out)),
-                        new TensorSpec(module + ".qzeros", DType.I32, Shape.of(groups, out / 8)),
-                        new TensorSpec(module + ".scales", DType.F16, Shape.of(groups, out)),
-                        new TensorSpec(module + ".g_idx", DType.I32, Shape.of(in)));
-            case COMPRESSED_TENSORS -> {
-                List<TensorSpec> specs = new ArrayList<>();
-                specs.add(new TensorSpec(module + ".weight_packed", DType.I32, Shape.of(out, in / 8)));
-                specs.add(new TensorSpec(module + ".weight_scale", DType.F16, Shape.of(out, groups)));
-                if (!symmetric) {
-                    specs.add(new TensorSpec(module + ".weight_zero_point", DType.I32, Shape.of(out / 8, groups)));
-                }
-                specs.add(new TensorSpec(module + ".weight_shape", DType.I64, Shape.of(2)));
-                yield List.copyOf(specs);
+    public List<LinearTensor> linear(String module, long out, long in, long groups, boolean symmetric) {
+        List<LinearTensor> tensors = new ArrayList<>();
+        switch (this) {
+            case AWQ_GEMM -> {
+                tensors.add(LinearTensor.required(Role.CODES, spec(module, Role.CODES, DType.I32, in, out / 8)));
+                tensors.add(LinearTensor.required(Role.ZEROS, spec(module, Role.ZEROS, DType.I32, groups, out / 8)));
+                tensors.add(LinearTensor.required(Role.SCALES, spec(module, Role.SCALES, DType.F16, groups, out)));
             }
-        };
+            case GPTQ, GPTQ_V2 -> {
+                tensors.add(LinearTensor.required(Role.CODES, spec(module, Role.CODES, DType.I32, in / 8, out)));
+                tensors.add(LinearTensor.required(Role.ZEROS, spec(module, Role.ZEROS, DType.I32, groups, out / 8)));
+                tensors.add(LinearTensor.floats(Role.SCALES, spec(module, Role.SCALES, DType.F16, groups, out)));
+                TensorSpec order = spec(module, Role.GROUPS, DType.I32, in);
+                tensors.add(LinearTensor.optional(Role.GROUPS, order, Presence.WRITTEN));
+            }
+            case COMPRESSED_TENSORS -> {
+                tensors.add(LinearTensor.required(Role.CODES, spec(module, Role.CODES, DType.I32, out, in / 8)));
+                tensors.add(LinearTensor.floats(Role.SCALES, spec(module, Role.SCALES, DType.F16, out, groups)));
+                if (!symmetric) {
+                    TensorSpec zeros = spec(module, Role.ZEROS, DType.I32, out / 8, groups);
+                    tensors.add(LinearTensor.required(Role.ZEROS, zeros));
+                }
+                TensorSpec order = spec(module, Role.GROUPS, DType.I32, in);
+                tensors.add(LinearTensor.optional(Role.GROUPS, order, Presence.FOREIGN));
+                TensorSpec shape = spec(module, Role.SHAPE, DType.I64, 2);
+                tensors.add(LinearTensor.optional(Role.SHAPE, shape, Presence.WRITTEN));
+            }
+        }
+        return List.copyOf(tensors);
+    }
+
+    /** The tensors of a linear that are written, in their order. */
+    public List<TensorSpec> tensors(String module, long out, long in, long groups, boolean symmetric) {
+        return linear(module, out, in, groups, symmetric).stream()
+                .filter(tensor -> tensor.presence() != Presence.FOREIGN)
+                .map(LinearTensor::spec)
+                .toList();
+    }
+
+    /** Whether the layout packs eight inputs in a word of codes, so that in-features are a multiple of 8; AWQ packs outputs. */
+    public boolean packsInputs() {
+        return this != AWQ_GEMM;
+    }
+
+    private TensorSpec spec(String module, Role role, DType type, long... shape) {
+        return new TensorSpec(name(module, role), type, Shape.of(shape));
     }
 }

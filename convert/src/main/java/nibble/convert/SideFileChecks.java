@@ -6,7 +6,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
@@ -14,7 +13,6 @@ import org.jspecify.annotations.Nullable;
 
 /** What lies beside the weights: config files that must agree, tokenizer, chat template, generation config. */
 final class SideFileChecks {
-    private static final String QUANTIZATION = "quantization-config";
     private static final String TOKENIZER = "tokenizer";
     private static final String GENERATION = "generation-config";
 
@@ -35,7 +33,7 @@ final class SideFileChecks {
         SideFileChecks checks = new SideFileChecks(folder, names, findings);
         checks.unfinished();
         @Nullable ObjectNode config = checks.json("config.json", "config");
-        checks.quantization(config);
+        QuantizationFileChecks.run(folder, names, config, findings);
         checks.tokenizer(config);
         checks.generation(config);
     }
@@ -59,53 +57,6 @@ final class SideFileChecks {
             findings.accept(Finding.of(check, e));
             return null;
         }
-    }
-
-    /** The keys that say how to read the codes, under the names of three generations of writers. */
-    private void quantization(@Nullable ObjectNode config) {
-        JsonNode main = config == null ? null : config.get("quantization_config");
-        for (String name : List.of("quant_config.json", "quantize_config.json")) {
-            ObjectNode side = json(name, QUANTIZATION);
-            if (side == null) {
-                continue;
-            }
-            if (main == null || !main.isObject()) {
-                findings.accept(Finding.error(
-                        QUANTIZATION, folder.resolve(name) + ": config.json has no quantization_config, so transformers would"
-                                + " load the model as if it were not quantized; add the same settings there"));
-                continue;
-            }
-            compare(name, side, main, "bits", List.of("bits", "w_bit"));
-            compare(name, side, main, "group_size", List.of("group_size", "q_group_size"));
-            compare(name, side, main, "zero_point", List.of("zero_point"));
-            compare(name, side, main, "version", List.of("version"));
-        }
-        String dtype = config == null ? "" : config.path("torch_dtype").asText(config.path("dtype").asText(""));
-        boolean awq = main != null && main.path("quant_method").asText("").equals("awq");
-        if (awq && !dtype.isEmpty() && !dtype.equals("float16")) {
-            findings.accept(Finding.warning(
-                    "config", folder.resolve("config.json") + ": torch_dtype is \"" + dtype
-                            + "\", AWQ kernels of several loaders compute in float16 only; write \"float16\""));
-        }
-    }
-
-    private void compare(String name, JsonNode side, JsonNode main, String key, List<String> spellings) {
-        JsonNode left = first(main, spellings);
-        JsonNode right = first(side, spellings);
-        if (left != null && right != null && !left.asText().toLowerCase(Locale.ROOT).equals(right.asText().toLowerCase(Locale.ROOT))) {
-            findings.accept(Finding.error(
-                    QUANTIZATION, folder.resolve(name) + ": " + key + " is " + right + ", config.json's quantization_config says "
-                            + left + "; some loaders believe the one, some the other: correct or remove this file"));
-        }
-    }
-
-    private static @Nullable JsonNode first(JsonNode json, List<String> spellings) {
-        for (String key : spellings) {
-            if (json.hasNonNull(key)) {
-                return json.get(key);
-            }
-        }
-        return null;
     }
 
     private void tokenizer(@Nullable ObjectNode config) {

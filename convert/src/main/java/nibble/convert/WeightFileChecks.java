@@ -31,7 +31,8 @@ final class WeightFileChecks {
 
     static void run(Path folder, List<String> names, Consumer<Finding> findings) {
         WeightFileChecks checks = new WeightFileChecks(folder, findings);
-        List<String> weights = names.stream().filter(name -> name.endsWith(".safetensors") && !name.contains("/"))
+        List<String> weights = names.stream()
+                .filter(name -> name.endsWith(".safetensors") && !name.contains("/") && !SecondCopy.is(name, names))
                 .toList();
         try (Arena arena = Arena.ofConfined()) {
             for (String name : weights) {
@@ -44,6 +45,8 @@ final class WeightFileChecks {
             }
         }
         for (String name : names) {
+            SecondCopy.remark(name, names)
+                    .ifPresent(remark -> findings.accept(Finding.warning(SHARDS, folder.resolve(name) + ": " + remark)));
             if (name.endsWith(".bin") || name.endsWith(".pt") || name.endsWith(".pth")) {
                 findings.accept(Finding.warning(
                         SHARDS, folder.resolve(name) + ": PyTorch pickles beside safetensors double the download and are"

@@ -33,7 +33,7 @@ final class WeightFiles {
             return indexed(index, folder, file -> safetensors(file, arena));
         }
         List<String> safetensors =
-                names.stream().filter(name -> name.endsWith(".safetensors")).toList();
+                names.stream().filter(name -> name.endsWith(".safetensors") && !SecondCopy.is(name, names)).toList();
         if (!safetensors.isEmpty()) {
             return safetensors(folder.resolve(only(folder, "safetensors", safetensors, SafetensorsIndex.FILE_NAME)), arena);
         }

@@ -98,7 +98,7 @@ class CheckpointTest {
         refused("quant_config.json");
         Files.writeString(folder.resolve("quant_config.json"), "{\"zero_point\": true, \"q_group_size\": 32, \"w_bit\": 4}");
         try (Checkpoint checkpoint = Checkpoint.open(folder)) {
-            assertThat(checkpoint.config().quantization()).contains(new QuantizationConfig(QuantizedFormat.AWQ_GEMM, 4, 32, false));
+            assertThat(checkpoint.config().quantization()).contains(new QuantizationConfig(QuantizedFormat.AWQ_GEMM, 4, 32, false, false));
         }
     }
 

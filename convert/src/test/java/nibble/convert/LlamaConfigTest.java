@@ -138,25 +138,25 @@ class LlamaConfigTest {
         LlamaConfig config = TinyCheckpoint.config(folder, json -> json.putObject("quantization_config")
                 .put("quant_method", "awq").put("bits", 4).put("group_size", 128).put("zero_point", true).put("version", "gemm")
                 .putNull("modules_to_not_convert"));
-        assertThat(config.quantization()).contains(new QuantizationConfig(QuantizedFormat.AWQ_GEMM, 4, 128, false));
+        assertThat(config.quantization()).contains(new QuantizationConfig(QuantizedFormat.AWQ_GEMM, 4, 128, false, false));
         Path first = Files.writeString(
                 folder.resolve("quant_config.json"), "{\"zero_point\":true,\"q_group_size\":-1,\"w_bit\":4,\"version\":\"GEMM\"}");
-        assertThat(QuantizationConfig.readAwqFile(first)).isEqualTo(new QuantizationConfig(QuantizedFormat.AWQ_GEMM, 4, -1, false));
+        assertThat(QuantizationConfig.readAwqFile(first)).isEqualTo(new QuantizationConfig(QuantizedFormat.AWQ_GEMM, 4, -1, false, false));
     }
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32,\"desc_act\":true}|GPTQ|32|true",
-        "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":-1,\"sym\":false,\"checkpoint_format\":\"gptq_v2\"}|GPTQ_V2|-1|false",
+        "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32,\"desc_act\":true}|GPTQ|32|true|true",
+        "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":-1,\"sym\":false,\"checkpoint_format\":\"gptq_v2\"}|GPTQ_V2|-1|false|false",
         "{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\",\"config_groups\":{\"group_0\":{\"weights\":"
-                + "{\"num_bits\":4,\"type\":\"int\",\"symmetric\":false,\"strategy\":\"group\",\"group_size\":128}}}}|COMPRESSED_TENSORS|128|false",
+                + "{\"num_bits\":4,\"type\":\"int\",\"symmetric\":false,\"strategy\":\"group\",\"group_size\":128,\"actorder\":\"group\"}}}}|COMPRESSED_TENSORS|128|false|true",
         "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"group_0\":{\"weights\":"
-                + "{\"num_bits\":4,\"strategy\":\"channel\"}}}}|COMPRESSED_TENSORS|-1|true",
+                + "{\"num_bits\":4,\"strategy\":\"channel\",\"actorder\":\"static\"}}}}|COMPRESSED_TENSORS|-1|true|false",
     })
-    void gptq_and_compressed_tensors_are_read(String json, QuantizedFormat format, int group, boolean symmetric) throws IOException {
+    void gptq_and_compressed_tensors_are_read(String json, QuantizedFormat format, int group, boolean symmetric, boolean ordersColumns) throws IOException {
         var parsed = new ObjectMapper().readTree(json);
         assertThat(TinyCheckpoint.config(folder, config -> config.set("quantization_config", parsed)).quantization())
-                .contains(new QuantizationConfig(format, 4, group, symmetric));
+                .contains(new QuantizationConfig(format, 4, group, symmetric, ordersColumns));
     }
 
     @ParameterizedTest

@@ -25,6 +25,51 @@ public record TokenBlocks(int[][] blocks, long tokensFound, String description) 
      * @throws BadDatasetException if the text gives fewer blocks; the message says how many
      */
     public static TokenBlocks cut(Tokenizer tokenizer, CalibrationText text, int samples, int sequenceLength) {
+        Encoded encoded = encode(tokenizer, text, samples, sequenceLength);
+        long full = encoded.found() / sequenceLength;
+        if (full < samples) {
+            String advice = full > 0 ? "--samples " + full : shorter(encoded.found());
+            throw tooFew(text, encoded, sequenceLength, ", " + samples + " asked; give " + advice);
+        }
+        return blocks(text, encoded, samples, sequenceLength);
+    }
+
+    /**
+     * Cuts as many blocks as the text gives, at most {@code most}: how many tokens a text has is for the tokenizer to say.
+     *
+     * @param sequenceLength ids in a block
+     * @throws BadDatasetException if the text does not fill one block
+     */
+    public static TokenBlocks cutUpTo(Tokenizer tokenizer, CalibrationText text, int most, int sequenceLength) {
+        Encoded encoded = encode(tokenizer, text, most, sequenceLength);
+        int full = (int) Math.min(most, encoded.found() / sequenceLength);
+        if (full < 1) {
+            throw tooFew(text, encoded, sequenceLength, "; give " + shorter(encoded.found()));
+        }
+        return blocks(text, encoded, full, sequenceLength);
+    }
+
+    private static String shorter(long found) {
+        return found > 1 ? "--seq-len " + found : "";
+    }
+
+    private static BadDatasetException tooFew(CalibrationText text, Encoded encoded, int sequenceLength, String rest) {
+        return new BadDatasetException("%d blocks of %d tokens found in %s (%d tokens)%s%sa larger --calibration"
+                .formatted(
+                        encoded.found() / sequenceLength, sequenceLength, text.description(), encoded.found(), rest,
+                        rest.endsWith(" ") ? "" : " or "));
+    }
+
+    private static TokenBlocks blocks(CalibrationText text, Encoded encoded, int samples, int sequenceLength) {
+        return new TokenBlocks(
+                cut(encoded.ids(), samples, sequenceLength), encoded.found(), text.description() + ", sha256 " + text.sha256());
+    }
+
+    /** Ids of parts of documents, in order, and their number. */
+    private record Encoded(List<int[]> ids, long found) {}
+
+    /** Encodes until there are ids for all blocks, or no more text. */
+    private static Encoded encode(Tokenizer tokenizer, CalibrationText text, int samples, int sequenceLength) {
         if (samples < 1 || sequenceLength < 1) {
             throw new IllegalArgumentException("samples and sequence length must be positive, found %d and %d"
                     .formatted(samples, sequenceLength));
@@ -44,15 +89,7 @@ public record TokenBlocks(int[][] blocks, long tokensFound, String description) 
                 found += ids.length;
             }
         }
-        if (found < wanted) {
-            long full = found / sequenceLength;
-            String advice = full > 0 ? "--samples " + full + " or " : "";
-            throw new BadDatasetException(
-                    "%d blocks of %d tokens found in %s (%d tokens), %d asked; give %sa larger --calibration"
-                            .formatted(full, sequenceLength, text.description(), found, samples, advice));
-        }
-        return new TokenBlocks(
-                cut(encoded, samples, sequenceLength), found, text.description() + ", sha256 " + text.sha256());
+        return new Encoded(encoded, found);
     }
 
     /** Number of ids in all blocks. */

@@ -65,6 +65,17 @@ class TokenBlocksTest {
     }
 
     @Test
+    void up_to_a_number_of_blocks_is_as_many_as_the_text_gives() {
+        assertThat(TokenBlocks.cutUpTo(CHARACTERS, text("ab", "cdefghij"), 128, 4).blocks())
+                .isDeepEqualTo(new int[][] {{1, 'a', 'b', 'c'}, {'d', 'e', 'f', 'g'}});
+        assertThat(TokenBlocks.cutUpTo(CHARACTERS, text("ab", "cdefghij"), 1, 4).blocks())
+                .isDeepEqualTo(new int[][] {{1, 'a', 'b', 'c'}});
+        assertThatThrownBy(() -> TokenBlocks.cutUpTo(CHARACTERS, text("ab"), 128, 4))
+                .isInstanceOf(BadDatasetException.class)
+                .hasMessage("0 blocks of 4 tokens found in letters (3 tokens); give --seq-len 3 or a larger --calibration");
+    }
+
+    @Test
     void a_size_below_one_is_refused() {
         assertThatThrownBy(() -> TokenBlocks.cut(CHARACTERS, text("ab"), 0, 4))
                 .isInstanceOf(IllegalArgumentException.class);

@@ -6,12 +6,9 @@ import java.util.List;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.LinearModule;
-import nibble.convert.LlamaConfig;
-import nibble.convert.QuantizationConfig;
+import nibble.convert.LinearTensor.Role;
 import nibble.convert.QuantizedFormat;
-import nibble.convert.Shape;
 import nibble.convert.TensorSpec;
-import nibble.convert.TensorView;
 
 /**
  * AutoAWQ's GEMM layout, the one that vLLM, TGI and transformers load as {@code quant_method: awq, version: gemm}.
@@ -25,7 +22,9 @@ import nibble.convert.TensorView;
  * output 8c +        7      5      3      1      6      4      2     0
  * </pre>
  */
-public final class AwqLayout {
+public final class AwqLayout implements Layout {
+    static final AwqLayout INSTANCE = new AwqLayout();
+
     /** Nibble i of a word (bits 4i … 4i+3) holds output 8c + ORDER[i]. */
     static final int[] ORDER = {0, 2, 4, 6, 1, 3, 5, 7};
 
@@ -44,6 +43,22 @@ public final class AwqLayout {
     public record AwqTensors(MemorySegment qweight, MemorySegment qzeros, MemorySegment scales) {}
 
     private AwqLayout() {}
+
+    @Override
+    public QuantizedFormat format() {
+        return QuantizedFormat.AWQ_GEMM;
+    }
+
+    @Override
+    public PackedLinear linear(Tensors tensors) {
+        return stored(tensors).unpack();
+    }
+
+    @Override
+    public List<MemorySegment> data(QuantizedLinear linear, boolean symmetric) {
+        AwqTensors tensors = pack(linear);
+        return List.of(tensors.qweight(), tensors.qzeros(), tensors.scales());
+    }
 
     /** Name, type and shape of the three tensors of a linear: qweight, qzeros, scales. */
     public static List<TensorSpec> specs(String module, int outFeatures, int inFeatures, QuantizationSpec spec) {
@@ -171,33 +186,19 @@ public final class AwqLayout {
      *     type or shape than its config says
      */
     public static AwqLinear read(Checkpoint checkpoint, LinearModule module, int layer) {
-        LlamaConfig config = checkpoint.config();
-        QuantizationConfig quantization = config.quantization()
-                .orElseThrow(() -> new BadCheckpointException(
-                        checkpoint.folder(), "config.json has no quantization_config: this checkpoint is not quantized"));
-        Shape shape = config.spec(module, layer).shape();
-        int out = Math.toIntExact(shape.dim(0));
-        int in = Math.toIntExact(shape.dim(1));
-        QuantizationSpec spec;
-        List<TensorSpec> specs;
+        return stored(Tensors.of(checkpoint, module, layer));
+    }
+
+    private static AwqLinear stored(Tensors tensors) {
         try {
-            spec = new QuantizationSpec(quantization.bits(), quantization.groupSize());
-            specs = specs(module.name(layer), out, in, spec);
+            tensors.spec().check(tensors.module() + ".weight", tensors.outFeatures(), tensors.inFeatures());
         } catch (IllegalArgumentException e) {
-            throw new BadCheckpointException(checkpoint.folder().resolve("config.json"), e.getMessage(), e);
+            throw new BadCheckpointException(
+                    tensors.checkpoint().folder().resolve("config.json"), e.getMessage(), e);
         }
-        MemorySegment[] data = new MemorySegment[specs.size()];
-        for (int i = 0; i < data.length; i++) {
-            TensorView tensor = checkpoint.tensor(specs.get(i).name());
-            if (!tensor.spec().equals(specs.get(i))) {
-                throw new BadCheckpointException(
-                        checkpoint.fileOf(tensor.name()),
-                        "tensor " + tensor.name() + " is " + tensor.dtype() + " " + tensor.shape() + ", config.json asks for "
-                                + specs.get(i).dtype() + " " + specs.get(i).shape());
-            }
-            data[i] = tensor.data();
-        }
-        return new AwqLinear(module.name(layer), out, in, spec, new AwqTensors(data[0], data[1], data[2]));
+        AwqTensors data =
+                new AwqTensors(tensors.data(Role.CODES), tensors.data(Role.ZEROS), tensors.data(Role.SCALES));
+        return new AwqLinear(tensors.module(), tensors.outFeatures(), tensors.inFeatures(), tensors.spec(), data);
     }
 
     private static void requireBytes(TensorSpec spec, MemorySegment data) {

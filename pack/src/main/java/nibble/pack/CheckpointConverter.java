@@ -85,7 +85,7 @@ public final class CheckpointConverter {
         ShardPlan plan = ShardPlan.of(specs, options.maxShardBytes());
         Map<String, String> texts = texts(specs);
         Map<String, String> decisive = new LinkedHashMap<>();
-        decisive.put("--to", describe(target));
+        decisive.put("--format", describe(target));
         decisive.put("--max-shard-size", options.maxShardBytes() + " bytes");
         List<ConversionReport.Underflow> underflows = ConversionRun.run(
                 source,

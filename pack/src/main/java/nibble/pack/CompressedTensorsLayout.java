@@ -1,8 +1,13 @@
 package nibble.pack;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.List;
+import nibble.convert.BadCheckpointException;
+import nibble.convert.LinearTensor.Role;
+import nibble.convert.QuantizedFormat;
 
 /**
  * The layout of compressed-tensors' pack-quantized format. It counts codes and zeros from -8 and stores them plus 8, which
@@ -15,10 +20,57 @@ import java.nio.ByteOrder;
  * weight_shape       I64 [2]             out, in
  * </pre>
  */
-final class CompressedTensorsLayout {
+final class CompressedTensorsLayout implements Layout {
+    static final CompressedTensorsLayout INSTANCE = new CompressedTensorsLayout();
+
     private static final byte SYMMETRIC_ZERO = 8;
+    private static final ValueLayout.OfLong LONG =
+            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private CompressedTensorsLayout() {}
+
+    @Override
+    public QuantizedFormat format() {
+        return QuantizedFormat.COMPRESSED_TENSORS;
+    }
+
+    @Override
+    public PackedLinear linear(Tensors tensors) {
+        requireShape(tensors);
+        QuantizedLinear linear = unpack(
+                tensors.data(Role.CODES),
+                PackedLinears.scales(tensors),
+                tensors.config().symmetric() ? MemorySegment.ofArray(new byte[0]) : tensors.data(Role.ZEROS),
+                tensors.outFeatures(),
+                tensors.inFeatures(),
+                tensors.spec());
+        return PackedLinears.reordered(tensors, linear);
+    }
+
+    /** @throws BadCheckpointException if the shape that the checkpoint states is not its config's */
+    static void requireShape(Tensors tensors) {
+        if (!tensors.has(Role.SHAPE)) {
+            return;
+        }
+        String name = tensors.name(Role.SHAPE);
+        MemorySegment shape = tensors.data(Role.SHAPE);
+        int out = tensors.outFeatures();
+        int in = tensors.inFeatures();
+        if (shape.get(LONG, 0) != out || shape.get(LONG, 8) != in) {
+            throw new BadCheckpointException(
+                    tensors.checkpoint().fileOf(name),
+                    "tensor " + name + " says [" + shape.get(LONG, 0) + ", " + shape.get(LONG, 8) + "], config.json asks for ["
+                            + out + ", " + in + "]; config and weights are of different models, get both again");
+        }
+    }
+
+    @Override
+    public List<MemorySegment> data(QuantizedLinear linear, boolean symmetric) {
+        MemorySegment codes = packed(linear);
+        MemorySegment scales = scales(linear);
+        MemorySegment shape = shape(linear);
+        return symmetric ? List.of(codes, scales, shape) : List.of(codes, scales, zeroPoints(linear), shape);
+    }
 
     static MemorySegment packed(QuantizedLinear linear) {
         return MemorySegment.ofArray(linear.codes());

@@ -1,6 +1,9 @@
 package nibble.pack;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
+import nibble.convert.LinearTensor.Role;
+import nibble.convert.QuantizedFormat;
 
 /**
  * AutoGPTQ's layout, {@code quant_method: gptq}: eight inputs in a word of codes, eight outputs in a word of zeros.
@@ -16,10 +19,44 @@ import java.lang.foreign.MemorySegment;
  * neighbour; it is added back the same way, as GPTQModel does. Readers that add one to each nibble get such a word wrong, so
  * it is never written: zeros of 0 need the second version, which stores zeros as they are.
  */
-final class GptqLayout {
+final class GptqLayout implements Layout {
+    static final GptqLayout FIRST = new GptqLayout(QuantizedFormat.GPTQ);
+    static final GptqLayout SECOND = new GptqLayout(QuantizedFormat.GPTQ_V2);
+
     private static final int ONES = 0x11111111;
 
-    private GptqLayout() {}
+    private final QuantizedFormat format;
+
+    private GptqLayout(QuantizedFormat format) {
+        this.format = format;
+    }
+
+    @Override
+    public QuantizedFormat format() {
+        return format;
+    }
+
+    @Override
+    public PackedLinear linear(Tensors tensors) {
+        QuantizedLinear linear = unpack(
+                tensors.data(Role.CODES),
+                tensors.data(Role.ZEROS),
+                PackedLinears.scales(tensors),
+                tensors.outFeatures(),
+                tensors.inFeatures(),
+                tensors.spec(),
+                format == QuantizedFormat.GPTQ);
+        return PackedLinears.reordered(tensors, linear);
+    }
+
+    @Override
+    public List<MemorySegment> data(QuantizedLinear linear, boolean symmetric) {
+        if (format == QuantizedFormat.GPTQ && !fitsFirstVersion(linear)) {
+            throw new IllegalArgumentException(
+                    "it has zeros of 0, which GPTQ's first version cannot hold; convert to gptq, the second one");
+        }
+        return List.of(pack(linear, format == QuantizedFormat.GPTQ));
+    }
 
     /** qweight, qzeros, scales and g_idx. */
     static MemorySegment[] pack(QuantizedLinear linear, boolean lessOne) {

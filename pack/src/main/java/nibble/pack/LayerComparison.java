@@ -47,9 +47,11 @@ public record LayerComparison(int layer, List<Linear> linears) {
         List<Linear> linears = new ArrayList<>();
         for (LlamaLinear linear : LlamaLinear.values()) {
             StoredLinear stored = quantized.config().stored(linear, layer);
-            QuantizedLinear codes =
-                    AwqLayout.read(quantized, stored.module(), layer).unpack().rows(stored.firstRow(), stored.outFeatures());
-            float[] found = codes.dequantize();
+            PackedLinear codes = PackedLinears.read(quantized, linear, layer);
+            float[] found = new float[codes.outFeatures() * codes.inFeatures()];
+            for (int row = 0; row < codes.outFeatures(); row++) {
+                codes.dequantize(row, found, row * codes.inFeatures());
+            }
             float[] expected = original(quantized, source, linear, layer, codes);
             boolean byColumn = linear == LlamaLinear.O || linear == LlamaLinear.DOWN;
             if (!byColumn) {
@@ -66,7 +68,7 @@ public record LayerComparison(int layer, List<Linear> linears) {
         return new LayerComparison(layer, linears);
     }
 
-    private static float[] original(Checkpoint quantized, Checkpoint source, LlamaLinear linear, int layer, QuantizedLinear codes) {
+    private static float[] original(Checkpoint quantized, Checkpoint source, LlamaLinear linear, int layer, PackedLinear codes) {
         if (source.config().quantization().isPresent()) {
             throw new BadCheckpointException(source.folder(), "is quantized itself; give the fp16 model it was made from");
         }

@@ -2,28 +2,21 @@ package nibble.pack;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
 import nibble.convert.DType;
 import nibble.convert.LinearModule;
-import nibble.convert.LlamaConfig;
+import nibble.convert.LinearTensor.Role;
 import nibble.convert.LlamaLinear;
-import nibble.convert.QuantizationConfig;
 import nibble.convert.QuantizedFormat;
 import nibble.convert.StoredLinear;
-import nibble.convert.StoredTensor;
 import nibble.convert.TensorSpec;
 import nibble.convert.TensorView;
 
 /** Linears of quantized checkpoints, in and out of every {@link QuantizedFormat}. */
 public final class PackedLinears {
-    private static final ValueLayout.OfLong LONG =
-            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-
     private PackedLinears() {}
 
     /**
@@ -51,49 +44,18 @@ public final class PackedLinears {
      *     scales are not what fp16 can hold
      */
     public static PackedLinear read(Checkpoint checkpoint, LinearModule stored, int layer) {
-        LlamaConfig config = checkpoint.config();
-        QuantizationConfig quantization = config.quantization()
-                .orElseThrow(() -> new BadCheckpointException(
-                        checkpoint.folder(), "config.json has no quantization_config: this checkpoint is not quantized"));
-        String module = stored.name(layer);
-        int out = config.outFeatures(stored);
-        int in = config.inFeatures(stored);
-        QuantizationSpec spec = new QuantizationSpec(quantization.bits(), quantization.groupSize());
-        QuantizedFormat format = quantization.format();
-        return switch (format) {
-            case AWQ_GEMM -> AwqLayout.read(checkpoint, stored, layer).unpack();
-            case GPTQ, GPTQ_V2 ->
-                reordered(
-                        checkpoint,
-                        module + ".g_idx",
-                        GptqLayout.unpack(
-                                checkpoint.tensor(module + ".qweight").data(),
-                                checkpoint.tensor(module + ".qzeros").data(),
-                                scales(checkpoint, module + ".scales"),
-                                out,
-                                in,
-                                spec,
-                                format == QuantizedFormat.GPTQ));
-            case COMPRESSED_TENSORS -> {
-                requireShape(checkpoint, module + ".weight_shape", out, in);
-                MemorySegment zeros = quantization.symmetric()
-                        ? MemorySegment.ofArray(new byte[0])
-                        : checkpoint.tensor(module + ".weight_zero_point").data();
-                MemorySegment packed = checkpoint.tensor(module + ".weight_packed").data();
-                MemorySegment scales = scales(checkpoint, module + ".weight_scale");
-                yield reordered(
-                        checkpoint,
-                        module + ".weight_g_idx",
-                        CompressedTensorsLayout.unpack(packed, scales, zeros, out, in, spec));
-            }
-        };
+        Layout.Tensors tensors = Layout.Tensors.of(checkpoint, stored, layer);
+        return Layout.of(tensors.config().format()).linear(tensors);
     }
 
     /** Scales as fp16 bits; of another type only where fp16 holds them without rounding. */
-    private static MemorySegment scales(Checkpoint checkpoint, String name) {
+    static MemorySegment scales(Layout.Tensors tensors) {
+        Checkpoint checkpoint = tensors.checkpoint();
+        String name = tensors.name(Role.SCALES);
+        MemorySegment data = tensors.data(Role.SCALES);
         TensorView tensor = checkpoint.tensor(name);
         if (tensor.dtype() == DType.F16) {
-            return tensor.data();
+            return data;
         }
         float[] values = WeightReader.floats(tensor, checkpoint.fileOf(name));
         MemorySegment halves = Arena.ofAuto().allocate(2L * values.length, 2);
@@ -109,42 +71,22 @@ public final class PackedLinears {
         return halves;
     }
 
-    private static PackedLinear reordered(Checkpoint checkpoint, String name, QuantizedLinear linear) {
-        Optional<StoredTensor> stored = checkpoint.stored(name);
-        if (stored.isEmpty()) {
+    /** The linear with its columns in the groups that the checkpoint's own tensor names, where it has one. */
+    static PackedLinear reordered(Layout.Tensors tensors, QuantizedLinear linear) {
+        if (!tensors.has(Role.GROUPS)) {
             return linear;
         }
-        TensorView tensor = stored.get().view();
-        if (tensor.dtype() != DType.I32 || tensor.shape().elements() != linear.inFeatures()) {
-            throw new BadCheckpointException(
-                    checkpoint.fileOf(name),
-                    "tensor " + name + " is " + tensor.dtype() + " " + tensor.shape() + ", expected I32 ["
-                            + linear.inFeatures() + "], a group for each input");
-        }
+        String name = tensors.name(Role.GROUPS);
         int[] groups = new int[linear.inFeatures()];
-        MemorySegment.copy(tensor.data(), Words.INT, 0, groups, 0, groups.length);
+        MemorySegment.copy(tensors.data(Role.GROUPS), Words.INT, 0, groups, 0, groups.length);
         // llm-compressor fills it with -1 where the order is plain.
-        if (java.util.Arrays.stream(groups).allMatch(group -> group == -1)) {
+        if (Arrays.stream(groups).allMatch(group -> group == -1)) {
             return linear;
         }
         try {
             return ActOrderLinear.of(linear, groups);
         } catch (IllegalArgumentException e) {
-            throw new BadCheckpointException(checkpoint.fileOf(name), "tensor " + name + ": " + e.getMessage(), e);
-        }
-    }
-
-    private static void requireShape(Checkpoint checkpoint, String name, int out, int in) {
-        Optional<StoredTensor> stored = checkpoint.stored(name);
-        if (stored.isEmpty()) {
-            return;
-        }
-        MemorySegment shape = stored.get().view().data();
-        if (shape.get(LONG, 0) != out || shape.get(LONG, 8) != in) {
-            throw new BadCheckpointException(
-                    checkpoint.fileOf(name),
-                    "tensor " + name + " says [" + shape.get(LONG, 0) + ", " + shape.get(LONG, 8) + "], config.json asks for ["
-                            + out + ", " + in + "]; config and weights are of different models, get both again");
+            throw new BadCheckpointException(tensors.checkpoint().fileOf(name), "tensor " + name + ": " + e.getMessage(), e);
         }
     }
 
@@ -152,7 +94,7 @@ public final class PackedLinears {
     static List<TensorSpec> specs(
             QuantizedFormat format, String module, int out, int in, QuantizationSpec spec, boolean symmetric) {
         spec.check(module + ".weight", out, in);
-        if (format != QuantizedFormat.AWQ_GEMM && in % 8 != 0) {
+        if (format.packsInputs() && in % 8 != 0) {
             throw new IllegalArgumentException("tensor " + module + ".weight: in-features " + in
                     + " are not a multiple of 8, as " + format.method() + " needs");
         }
@@ -168,27 +110,6 @@ public final class PackedLinears {
         if (symmetric && !CompressedTensorsLayout.isSymmetric(linear)) {
             throw new IllegalArgumentException("its zeros are not all 8 although the config says that it is symmetric");
         }
-        return switch (format) {
-            case AWQ_GEMM -> {
-                AwqLayout.AwqTensors tensors = AwqLayout.pack(linear);
-                yield List.of(tensors.qweight(), tensors.qzeros(), tensors.scales());
-            }
-            case GPTQ -> {
-                if (!GptqLayout.fitsFirstVersion(linear)) {
-                    throw new IllegalArgumentException(
-                            "it has zeros of 0, which GPTQ's first version cannot hold; convert to gptq, the second one");
-                }
-                yield List.of(GptqLayout.pack(linear, true));
-            }
-            case GPTQ_V2 -> List.of(GptqLayout.pack(linear, false));
-            case COMPRESSED_TENSORS -> {
-                MemorySegment codes = CompressedTensorsLayout.packed(linear);
-                MemorySegment scales = CompressedTensorsLayout.scales(linear);
-                MemorySegment shape = CompressedTensorsLayout.shape(linear);
-                yield symmetric
-                        ? List.of(codes, scales, shape)
-                        : List.of(codes, scales, CompressedTensorsLayout.zeroPoints(linear), shape);
-            }
-        };
+        return Layout.of(format).data(linear, symmetric);
     }
 }

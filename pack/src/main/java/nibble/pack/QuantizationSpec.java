@@ -17,7 +17,7 @@ public record QuantizationSpec(int bits, int groupSize) {
         if (bits != 4) {
             throw new IllegalArgumentException("bits " + bits + " is not supported: give 4");
         }
-        if (groupSize != 32 && groupSize != 64 && groupSize != 128 && groupSize != WHOLE_ROW) {
+        if (groupSize != WHOLE_ROW && !GroupSizes.ALL.contains(groupSize)) {
             throw new IllegalArgumentException(
                     "group size " + groupSize + " is not supported: give 32, 64, 128, or -1 for whole rows");
         }
@@ -36,8 +36,8 @@ public record QuantizationSpec(int bits, int groupSize) {
     public int groups(int inFeatures) {
         int columns = columnsPerGroup(inFeatures);
         if (inFeatures <= 0 || inFeatures % columns != 0) {
-            throw new IllegalArgumentException("in-features " + inFeatures + " are not a multiple of the group size " + columns
-                    + ": choose a group size that divides them, or -1");
+            throw new IllegalArgumentException(
+                    "in-features " + inFeatures + " are not a multiple of the group size " + columns);
         }
         return inFeatures / columns;
     }

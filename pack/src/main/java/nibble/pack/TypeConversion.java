@@ -141,7 +141,7 @@ final class TypeConversion {
                         file, "tensor " + tensor.name() + ": " + overflows + " of " + tensor.shape().elements()
                                 + " numbers are beyond the range of " + target + ", first at element "
                                 + index(tensor.shape(), firstOverflow) + ", largest magnitude " + largestOverflow
-                                + "; keep the model in BF16 or F32 (--to safetensors --type BF16)");
+                                + "; keep the model in BF16 or F32 (--format safetensors --type BF16)");
             }
         }
 

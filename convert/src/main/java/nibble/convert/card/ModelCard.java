@@ -9,6 +9,7 @@ import com.hubspot.jinjava.LegacyOverrides;
 import com.hubspot.jinjava.interpret.RenderResult;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -195,6 +196,8 @@ public final class ModelCard {
     static String text(Path file) {
         try {
             return Files.readString(file);
+        } catch (CharacterCodingException e) {
+            throw new BadCheckpointException(file, "is not UTF-8 text; this is another kind of file", e);
         } catch (IOException e) {
             throw new BadCheckpointException(file, "cannot be read as UTF-8 text: " + e, e);
         }

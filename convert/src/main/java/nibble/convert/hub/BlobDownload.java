@@ -16,10 +16,12 @@ import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 import java.util.stream.Collectors;
+import nibble.convert.OutputException;
 import nibble.convert.hub.HubApi.RemoteFile;
 
 /** One file into the cache: goes on where it stopped, and has its name only once its hash is the one that the hub states. */
@@ -28,6 +30,9 @@ final class BlobDownload {
 
     /** A connection that brings nothing for so long is given up and made anew. */
     private static final Duration STALL = Duration.ofSeconds(60);
+
+    /** New addresses for one that has expired, before it is a failure. */
+    private static final int ADDRESS_TRIES = 3;
 
     private final HubHttp http;
     private final Retries retries;
@@ -57,19 +62,30 @@ final class BlobDownload {
      *
      * @param progress told the bytes that are there now and were not when it was last called; may be negative
      */
-    void fetch(LongConsumer progress) throws IOException {
-        cache.locked(file.etag(), () -> {
-            Path blob = cache.blob(file.etag());
-            if (Files.exists(blob) && Files.size(blob) == file.bytes()) {
-                progress.accept(file.bytes());
-            } else {
-                Path part = cache.incomplete(file.etag());
-                receive(part, progress);
-                check(part, progress);
-                Files.move(part, blob, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            }
-        });
-        cache.link(commit, file.path(), file.etag());
+    void fetch(LongConsumer progress) {
+        if (cache.holds(commit, file)) {
+            // Without a lock: the cache may be one that is only to be read.
+            progress.accept(file.bytes());
+            return;
+        }
+        Path blob = cache.blob(file.etag());
+        try {
+            cache.locked(file.etag(), () -> {
+                boolean there = Files.exists(blob) && Files.size(blob) == file.bytes();
+                if (there) {
+                    progress.accept(file.bytes());
+                } else {
+                    Path part = cache.incomplete(file.etag());
+                    Files.createDirectories(Objects.requireNonNull(part.getParent()));
+                    receive(part, progress);
+                    check(part, progress);
+                    Files.move(part, blob, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+                }
+                cache.link(commit, file, !there);
+            });
+        } catch (IOException e) {
+            throw OutputException.of(blob, "writing the cache", e);
+        }
     }
 
     private void receive(Path part, LongConsumer progress) throws IOException {
@@ -79,25 +95,37 @@ final class BlobDownload {
             }
             progress.accept(out.size());
             int failures = 0;
+            int expired = 0;
             while (out.size() < file.bytes()) {
                 long before = out.size();
                 try {
                     receiveOnce(out, progress);
-                } catch (IOException e) {
+                } catch (HubException e) {
+                    // The store's signed address ran out between the hub's answer and its use: the hub gives a new one.
+                    expired = out.size() > before ? 1 : expired + 1;
+                    if (!e.addressExpired() || expired >= ADDRESS_TRIES) {
+                        throw e;
+                    }
+                } catch (Broken e) {
                     // Tries without a byte count; a connection that brings some may break as often as it likes.
                     failures = out.size() > before ? 1 : failures + 1;
+                    String stopped = file.path() + ": stopped at byte " + out.size() + " of " + file.bytes() + " (" + e.getMessage() + ")";
                     if (failures >= retries.attempts()) {
-                        throw new HubException(
-                                file.path() + ": stopped at byte " + out.size() + " of " + file.bytes() + " (" + e.getMessage()
-                                        + "); run again to go on from there",
-                                HubException.NO_ANSWER,
-                                "",
-                                e);
+                        throw new HubException(stopped + "; run again to go on from there", HubException.NO_ANSWER, "", e);
                     }
-                    http.pause(failures);
+                    http.pause(failures, stopped);
                 }
             }
             out.force(true);
+        }
+    }
+
+    /** A connection that ended before the file did; what the disk refuses is no such thing. */
+    private static final class Broken extends IOException {
+        private static final long serialVersionUID = 1L;
+
+        Broken(String reason) {
+            super(reason);
         }
     }
 
@@ -116,7 +144,8 @@ final class BlobDownload {
             out.truncate(0);
         }
         out.position(out.size());
-        try (InputStream in = response.body()) {
+        InputStream in = response.body();
+        try {
             AtomicLong lastByte = new AtomicLong(System.nanoTime());
             AtomicBoolean finished = new AtomicBoolean();
             Thread watch = Thread.ofVirtual().start(() -> closeWhenStalled(in, lastByte, finished));
@@ -126,15 +155,17 @@ final class BlobDownload {
                 finished.set(true);
                 watch.interrupt();
             }
+        } finally {
+            close(in);
         }
         if (out.size() < file.bytes()) {
-            throw new IOException("the connection ended early");
+            throw new Broken("the connection ended early");
         }
     }
 
     private void copy(InputStream in, FileChannel out, AtomicLong lastByte, LongConsumer progress) throws IOException {
         byte[] buffer = new byte[BUFFER_BYTES];
-        for (int read = in.read(buffer); read >= 0; read = in.read(buffer)) {
+        for (int read = read(in, buffer); read >= 0; read = read(in, buffer)) {
             lastByte.set(System.nanoTime());
             if (out.position() + read > file.bytes()) {
                 progress.accept(-out.size());
@@ -147,6 +178,22 @@ final class BlobDownload {
             }
             received += read;
             progress.accept(read);
+        }
+    }
+
+    private static int read(InputStream in, byte[] buffer) throws Broken {
+        try {
+            return in.read(buffer);
+        } catch (IOException e) {
+            throw new Broken(HubMessages.reason(e));
+        }
+    }
+
+    private static void close(InputStream in) {
+        try {
+            in.close();
+        } catch (IOException e) {
+            // What has come was read.
         }
     }
 
@@ -166,7 +213,7 @@ final class BlobDownload {
 
     /** Compares with the hash by which the hub knows the file; what is wrong is deleted, since it cannot be gone on with. */
     private void check(Path part, LongConsumer progress) throws IOException {
-        boolean large = file.etag().length() == 64;
+        boolean large = file.large();
         MessageDigest digest;
         try {
             digest = MessageDigest.getInstance(large ? "SHA-256" : "SHA-1");

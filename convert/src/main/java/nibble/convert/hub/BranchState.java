@@ -9,6 +9,8 @@ import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
 import nibble.convert.hub.HubApi.Preupload;
+import nibble.convert.hub.PublishRequest.How;
+import nibble.convert.hub.PublishRequest.Leftovers;
 import nibble.convert.hub.PublishResult.Need;
 
 /**
@@ -23,10 +25,11 @@ record BranchState(
         Optional<String> head, SequencedMap<LocalFile, Need> needs, List<String> leftovers, boolean delete) {
 
     /** Asks the hub. */
-    static BranchState of(HubApi api, String branch, List<LocalFile> files, boolean delete) {
+    static BranchState of(HubApi api, PublishRequest request, List<LocalFile> files) {
+        String branch = request.branch();
         // The head goes first: a commit that comes between makes ours fail rather than undo it.
         Optional<String> head = api.head(branch);
-        Map<String, Preupload> remote = api.preupload(branch, files);
+        Map<String, Preupload> remote = api.preupload(branch, files, request.how() == How.PULL_REQUEST);
         SequencedMap<LocalFile, Need> needs = new LinkedHashMap<>();
         Set<String> names = new HashSet<>();
         for (LocalFile file : files) {
@@ -41,7 +44,7 @@ record BranchState(
             }
         }
         leftovers.sort(null);
-        return new BranchState(head, needs, leftovers, delete);
+        return new BranchState(head, needs, leftovers, request.leftovers() == Leftovers.DELETE);
     }
 
     /** A branch that is yet to be made: everything is missing. How a hub would take a file is not known; large ones as objects. */

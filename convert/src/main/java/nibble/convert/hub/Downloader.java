@@ -1,13 +1,12 @@
 package nibble.convert.hub;
 
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongConsumer;
 import java.util.regex.Pattern;
 import nibble.convert.OutputException;
 import nibble.convert.hub.HubApi.RemoteFile;
@@ -18,28 +17,47 @@ import nibble.convert.hub.HubApi.RemoteFile;
  */
 public final class Downloader {
     private static final int TRANSFERS = 4;
+    private static final long MOST_INDEX_BYTES = 64L << 20;
     private static final Pattern BRANCH = Pattern.compile("[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,198}[A-Za-z0-9_-])?");
 
     private final HubSettings settings;
     private final Retries retries;
 
-    /** Which files of a repository. */
-    public enum Selection {
-        /** All but copies of the weights in formats that are not read here, where there are safetensors. */
-        NEEDED,
-        ALL
+    /**
+     * Which files of a repository.
+     *
+     * @param file path of the one asked for, or a part of its name, as {@code Q4_K_M}; empty unless the kind is FILE
+     */
+    public record Selection(Kind kind, String file) {
+        /** One copy of the weights, and all that is no weights. */
+        public static final Selection NEEDED = new Selection(Kind.NEEDED, "");
+
+        public static final Selection ALL = new Selection(Kind.ALL, "");
+
+        /** How files are chosen. */
+        public enum Kind {
+            NEEDED,
+            ALL,
+            FILE
+        }
+
+        /** One model of several, by its file. */
+        public static Selection file(String file) {
+            return new Selection(Kind.FILE, file);
+        }
     }
 
     /**
      * What was brought.
      *
      * @param folder the snapshot: a folder like any checkpoint's
+     * @param model the model in it: the folder, or a file where one was chosen
      * @param commit the commit it is of
      * @param files its files
      * @param bytes their sizes together
      * @param bytesReceived bytes that had to come over the network
      */
-    public record Download(Path folder, String commit, int files, long bytes, long bytesReceived) {}
+    public record Download(Path folder, Path model, String commit, int files, long bytes, long bytesReceived) {}
 
     public Downloader(HubSettings settings) {
         this(settings, Retries.STANDARD);
@@ -50,49 +68,103 @@ public final class Downloader {
         this.retries = retries;
     }
 
-    /** The snapshot of a revision that the cache holds, without a look at the network. */
-    public Optional<Path> cached(RepoName repo, String revision) {
-        return new HubCache(settings.cache(), repo).snapshot(checked(revision));
-    }
-
     /**
-     * Makes the cache hold a revision.
+     * Makes the cache hold a revision. Where the hub must not be asked or does not answer, what the cache holds will do, if it is
+     * all that is needed.
      *
      * @param revision branch, tag or commit
      * @throws HubException if the network or the hub refuses, or what comes is not what the hub says it is
      * @throws OutputException if the disk refuses
      */
     public Download download(RepoName repo, String revision, Selection selection, TransferListener listener) {
-        HubCache cache = new HubCache(settings.cache(), repo);
+        HubCache cache = new HubCache(settings, repo);
         checked(revision);
-        try (HubHttp http = new HubHttp(settings, retries)) {
+        CachedSnapshot cached = new CachedSnapshot(cache, repo, revision, selection);
+        if (settings.offline()) {
+            return cached.required(settings.cache(), "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it to download", listener);
+        }
+        try (HubHttp http = new HubHttp(settings, retries, listener)) {
             HubApi api = new HubApi(http, repo);
             listener.stage("asking " + settings.endpoint() + " for " + repo);
-            String commit = api.head(revision)
-                    .orElseThrow(() -> new HubException(repo + ": has no branch, tag or commit " + revision + "; see "
-                            + settings.endpoint() + "/" + repo));
-            List<RemoteFile> files = selected(api.tree(commit), selection);
-            files.forEach(file -> requireSafe(repo, file));
+            String commit;
+            try {
+                commit = api.head(revision)
+                        .orElseThrow(() -> new HubException(repo + ": has no branch, tag or commit " + revision + "; see "
+                                + settings.endpoint() + "/" + repo));
+            } catch (HubException e) {
+                return cached.instead(e, listener).orElseThrow(() -> e);
+            }
+            return new Run(http, cache, repo, commit, listener).download(api.tree(commit), selection, revision);
+        }
+    }
+
+    /** One download. */
+    private final class Run {
+        private final HubHttp http;
+        private final HubCache cache;
+        private final RepoName repo;
+        private final String commit;
+        private final TransferListener listener;
+        private final AtomicLong received = new AtomicLong();
+
+        Run(HubHttp http, HubCache cache, RepoName repo, String commit, TransferListener listener) {
+            this.http = http;
+            this.cache = cache;
+            this.repo = repo;
+            this.commit = commit;
+            this.listener = listener;
+        }
+
+        Download download(List<RemoteFile> all, Selection selection, String revision) {
+            all.forEach(file -> requireSafe(repo, file));
+            ModelFiles chosen = ModelFiles.of(repo, all, selection, this::read);
+            List<RemoteFile> files = chosen.files();
             long total = files.stream().mapToLong(RemoteFile::bytes).sum();
-            requireSpace(cache, files);
+            requireSpace(files);
             listener.stage("receiving " + files.size() + " files");
             AtomicLong done = new AtomicLong();
-            AtomicLong received = new AtomicLong();
             List<Callable<Boolean>> tasks = new ArrayList<>();
             for (RemoteFile file : files) {
-                BlobDownload blob = new BlobDownload(http, retries, cache, repo, commit, file);
                 tasks.add(() -> {
-                    blob.fetch(bytes -> listener.bytes(done.addAndGet(bytes), total));
-                    received.addAndGet(blob.received());
+                    fetch(file, bytes -> listener.bytes(done.addAndGet(bytes), total));
                     return true;
                 });
             }
             new TransferSlots(TRANSFERS).run(tasks);
             // Last, so that a reference never names a snapshot with holes.
+            cache.keepListing(commit, all, files.size() == all.size());
             cache.setRef(revision, commit);
-            return new Download(cache.snapshotFolder(commit), commit, files.size(), total, received.get());
-        } catch (IOException e) {
-            throw OutputException.of(settings.cache(), "writing the cache", e);
+            Path folder = cache.snapshotFolder(commit);
+            Path model = chosen.model().map(file -> folder.resolve(file.path())).orElse(folder);
+            return new Download(folder, model, commit, files.size(), total, received.get());
+        }
+
+        private void fetch(RemoteFile file, LongConsumer progress) {
+            BlobDownload blob = new BlobDownload(http, retries, cache, repo, commit, file);
+            blob.fetch(progress);
+            received.addAndGet(blob.received());
+        }
+
+        /** An index, before its shards are chosen. */
+        private byte[] read(RemoteFile file) {
+            if (file.bytes() > MOST_INDEX_BYTES) {
+                throw new HubException(repo + ": " + file.path() + " has " + file.bytes() + " bytes, expected at most " + MOST_INDEX_BYTES);
+            }
+            requireSpace(List.of(file));
+            fetch(file, _ -> {});
+            return CachedSnapshot.read(cache.snapshotFolder(commit).resolve(file.path()));
+        }
+
+        private void requireSpace(List<RemoteFile> files) {
+            long needed = 0;
+            for (RemoteFile file : files) {
+                boolean there = cache.holds(commit, file) || Files.exists(cache.blob(file.etag()));
+                needed += there ? 0 : Math.max(0, file.bytes() - cache.incomplete(file.etag()).toFile().length());
+            }
+            if (needed > 0 && needed > cache.usableBytes()) {
+                throw new OutputException(cache.blob("").toAbsolutePath(), "No space left: the download takes " + needed + " bytes, "
+                        + cache.usableBytes() + " are free; free some or set HF_HUB_CACHE to another disk");
+            }
         }
     }
 
@@ -103,49 +175,14 @@ public final class Downloader {
         return revision;
     }
 
-    private static List<RemoteFile> selected(List<RemoteFile> all, Selection selection) {
-        boolean safetensors = all.stream().anyMatch(file -> file.path().endsWith(".safetensors"));
-        return switch (selection) {
-            case ALL -> all;
-            case NEEDED -> all.stream().filter(file -> !safetensors || !isOtherCopy(file.path())).toList();
-        };
-    }
-
-    private static boolean isOtherCopy(String path) {
-        return path.startsWith("original/")
-                || path.matches(".*\\.(bin|pth|pt|h5|msgpack|onnx|ot|gguf)")
-                || path.endsWith(".bin.index.json");
-    }
-
-    /** A hub's path becomes a file's name here: nothing of it may lead elsewhere. */
     private static void requireSafe(RepoName repo, RemoteFile file) {
-        boolean safe = !file.path().isEmpty()
-                && file.path().length() < 1024
-                && file.path().chars().noneMatch(c -> c < ' ' || c == '\\' || c == ':');
-        for (String part : file.path().split("/", -1)) {
-            safe &= !part.isEmpty() && !part.equals(".") && !part.equals("..");
-        }
-        if (!safe) {
+        if (!file.safe()) {
             throw new HubException(repo + ": the repository names a file \"" + file.path()
                     + "\", which would lie outside the cache; do not use it");
         }
-        if (file.bytes() < 0 || !file.etag().matches("[0-9a-f]{40}|[0-9a-f]{64}")) {
+        if (!file.known()) {
             throw new HubException(repo + ": the hub gives no size or hash for " + file.path() + "; is "
                     + "HF_ENDPOINT a model hub?");
-        }
-    }
-
-    private static void requireSpace(HubCache cache, List<RemoteFile> files) throws IOException {
-        long needed = 0;
-        for (RemoteFile file : files) {
-            Path part = cache.incomplete(file.etag());
-            boolean there = Files.exists(cache.blob(file.etag()));
-            needed += there ? 0 : file.bytes() - (Files.exists(part) ? Files.size(part) : 0);
-        }
-        long free = cache.usableBytes();
-        if (needed > free) {
-            throw new OutputException(cache.blob("").toAbsolutePath(), "No space left: the download takes " + needed + " bytes, "
-                    + free + " are free; free some or set HF_HUB_CACHE to another disk");
         }
     }
 }

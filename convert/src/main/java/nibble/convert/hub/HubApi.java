@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.net.URI;
 import java.net.URLEncoder;
+import java.net.http.HttpHeaders;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -20,6 +21,10 @@ import java.util.regex.Pattern;
 final class HubApi {
     /** Most files that one preupload or LFS batch request may name. */
     static final int BATCH_FILES = 256;
+
+    private static final int CREATE_TRIES = 5;
+
+    private static final String CARD_ADVICE = "; correct the lines between the --- at its top, nothing was sent";
 
     private static final Pattern COMMIT = Pattern.compile("[0-9a-f]{40}");
     private static final Pattern NEXT_PAGE = Pattern.compile("<([^>]+)>\\s*;\\s*rel=\"?next\"?");
@@ -39,20 +44,66 @@ final class HubApi {
      * A file of a revision.
      *
      * @param etag what its content is known by: SHA-256 of a large file, git's SHA-1 of a small one
+     * @param gitId git's SHA-1 of a small file's content, or of what stands for a large one
      */
-    record RemoteFile(String path, long bytes, String etag) {}
+    record RemoteFile(String path, long bytes, String etag, String gitId) {
+        private static final Pattern ETAG = Pattern.compile("[0-9a-f]{40}|[0-9a-f]{64}");
 
-    /** The result of a commit. */
-    record Committed(String commit, String url, String pullRequestUrl) {}
+        boolean large() {
+            return etag.length() == 64;
+        }
 
-    /** Waits as before any other repeated request. */
-    void pause(int attempt) {
-        http.pause(attempt);
+        /** Whether the path can be a file's name here: a hub's path must not lead elsewhere. */
+        boolean safe() {
+            boolean safe = !path.isEmpty() && path.length() < 1024 && path.chars().noneMatch(c -> c < ' ' || c == '\\' || c == ':');
+            for (String part : path.split("/", -1)) {
+                safe &= !part.isEmpty() && !part.equals(".") && !part.equals("..");
+            }
+            return safe;
+        }
+
+        /** Whether the hub says how long it is and what it holds. */
+        boolean known() {
+            return bytes >= 0 && ETAG.matcher(etag).matches();
+        }
     }
 
-    /** The name of the token's owner. */
-    String whoami() {
-        return text(http.json(HubCall.get(http.uri("/api/whoami-v2"))), "name", "/api/whoami-v2");
+    /**
+     * What the hub says of the repository.
+     *
+     * @param isPrivate whether only its owners see it; empty if it does not say
+     */
+    record Info(Optional<Boolean> isPrivate) {}
+
+    /**
+     * Who the token is.
+     *
+     * @param name the account
+     * @param readOnly whether the token may not write anything
+     */
+    record Account(String name, boolean readOnly) {}
+
+    /**
+     * The result of a commit.
+     *
+     * @param made whether there is a new one; else all was there already
+     */
+    record Committed(String commit, boolean made, String url, String pullRequestUrl) {}
+
+    /** Waits as before any other repeated request. */
+    void pause(int attempt, String why) {
+        http.pause(attempt, why);
+    }
+
+    HubMessages messages() {
+        return http.messages();
+    }
+
+    /** The token's owner. */
+    Account whoami() {
+        JsonNode json = http.json(HubCall.get(http.uri("/api/whoami-v2")));
+        String role = json.path("auth").path("accessToken").path("role").asText("");
+        return new Account(text(json, "name", "/api/whoami-v2"), role.equals("read"));
     }
 
     /**
@@ -72,29 +123,75 @@ final class HubApi {
         if (privately) {
             body.put("visibility", "private");
         }
+        for (int attempt = 1; ; attempt++) {
+            try {
+                http.send(HubCall.post(http.uri("/api/repos/create"), "application/json", body.toString()));
+                return true;
+            } catch (HubException e) {
+                // A token may lack the right to make repositories and still have that to write to this one.
+                boolean mayExist = e.status() == 409 || e.status() == 401 || e.status() == 402 || e.status() == 403;
+                if (mayExist && info().isPresent()) {
+                    return false;
+                }
+                // An account's repositories are made one after the other; another is being made.
+                if (e.status() != 409 || attempt == CREATE_TRIES) {
+                    throw e;
+                }
+                http.pause(attempt, e.getMessage());
+            }
+        }
+    }
+
+    /** What the hub says of the repository; empty if there is none, or none that may be seen. */
+    Optional<Info> info() {
+        HubCall call = HubCall.get(http.uri("/api/models/" + repo));
         try {
-            http.send(HubCall.post(http.uri("/api/repos/create"), "application/json", body.toString()));
-            return true;
+            JsonNode json = http.json(call);
+            if (!json.isObject()) {
+                throw http.messages().failure(call, "the answer says nothing of a repository; is HF_ENDPOINT a model hub?");
+            }
+            JsonNode isPrivate = json.path("private");
+            return Optional.of(new Info(isPrivate.isBoolean() ? Optional.of(isPrivate.booleanValue()) : Optional.empty()));
         } catch (HubException e) {
-            // A token may lack the right to make repositories and still have that to write to this one.
-            boolean mayExist = e.status() == 409 || e.status() == 401 || e.status() == 402 || e.status() == 403;
-            if (mayExist && exists()) {
-                return false;
+            if (e.status() == 404 || e.status() == 401 || e.status() == 403) {
+                return Optional.empty();
             }
             throw e;
         }
     }
 
-    boolean exists() {
+    /**
+     * Has a model card's metadata checked, as a commit would be.
+     *
+     * @return what the hub would rather have otherwise
+     * @throws HubException with what it refuses
+     */
+    List<String> validateCard(String content) {
+        ObjectNode body = HubHttp.JSON.createObjectNode().put("content", content).put("repoType", "model");
+        HubCall call = HubCall.post(http.uri("/api/validate-yaml"), "application/json", body.toString());
         try {
-            http.send(HubCall.get(http.uri("/api/models/" + repo)));
-            return true;
+            JsonNode answer = http.json(call);
+            requireValid(texts(answer.path("errors")));
+            return texts(answer.path("warnings"));
         } catch (HubException e) {
-            if (e.status() == 404 || e.status() == 401 || e.status() == 403) {
-                return false;
+            if (e.status() == 404 || e.status() == 405 || e.status() == 501) {
+                // A hub that does not check cards.
+                return List.of();
             }
-            throw e;
+            throw e.status() == 400 ? e.told("README.md: the hub refuses its metadata: " + e.getMessage() + CARD_ADVICE) : e;
         }
+    }
+
+    private static void requireValid(List<String> errors) {
+        if (!errors.isEmpty()) {
+            throw new HubException("README.md: the hub refuses its metadata: " + String.join("; ", errors) + CARD_ADVICE);
+        }
+    }
+
+    private static List<String> texts(JsonNode list) {
+        List<String> texts = new ArrayList<>();
+        list.forEach(one -> texts.add(one.path("message").asText("")));
+        return texts;
     }
 
     /** The commit at the tip of a branch; empty if there is no such branch. */
@@ -135,13 +232,19 @@ final class HubApi {
     /** All files of a revision. */
     List<RemoteFile> tree(String revision) {
         List<RemoteFile> files = new ArrayList<>();
-        for (JsonNode entry : pages("/api/models/" + repo + "/tree/" + quoted(revision) + "?recursive=true")) {
+        String path = "/api/models/" + repo + "/tree/" + quoted(revision) + "?recursive=true";
+        for (JsonNode entry : pages(path)) {
+            if (!entry.path("type").isTextual() || !entry.path("path").isTextual()) {
+                throw http.messages().failure(HubCall.get(http.uri(path)), "an entry of the list of files has no \"type\" or no \"path\"; is "
+                        + http.settings().endpoint() + " a model hub?");
+            }
             if (entry.path("type").asText("").equals("file")) {
                 String gitId = entry.path("oid").asText("");
                 files.add(new RemoteFile(
                         entry.path("path").asText(""),
                         entry.path("size").asLong(-1),
-                        entry.path("lfs").path("oid").asText(gitId)));
+                        entry.path("lfs").path("oid").asText(gitId),
+                        gitId));
             }
         }
         return files;
@@ -151,26 +254,42 @@ final class HubApi {
         List<JsonNode> entries = new ArrayList<>();
         Optional<URI> next = Optional.of(http.uri(path));
         while (next.isPresent()) {
-            HttpResponse<byte[]> response = http.send(HubCall.get(next.get()));
-            JsonNode page = parse(response.body(), path);
+            HubCall call = HubCall.get(next.get());
+            HttpResponse<byte[]> response = http.send(call);
+            JsonNode page = http.messages().parse(call, response.body());
+            if (!page.isArray()) {
+                throw http.messages().failure(call, "the answer is no list; is " + http.settings().endpoint() + " a model hub?");
+            }
             page.forEach(entries::add);
-            Matcher link = NEXT_PAGE.matcher(response.headers().firstValue("link").orElse(""));
-            next = link.find() && page.size() > 0 ? Optional.of(sameHost(next.get(), link.group(1))) : Optional.empty();
+            next = page.isEmpty() ? Optional.empty() : nextPage(next.get(), response.headers());
         }
         return entries;
     }
 
-    private URI sameHost(URI page, String link) {
-        URI next = page.resolve(link);
-        if (!HubHttp.sameOrigin(next, http.settings().endpoint())) {
-            throw new HubException(HubHttp.shown(page) + ": its next page is at another host, " + HubHttp.shown(next)
-                    + "; not followed. Check HF_ENDPOINT");
+    /** The page that follows, at the host that was asked: of an address elsewhere, as behind a mirror, only the query is taken. */
+    private Optional<URI> nextPage(URI page, HttpHeaders headers) {
+        for (String link : headers.allValues("link")) {
+            Matcher found = NEXT_PAGE.matcher(link);
+            if (found.find()) {
+                try {
+                    URI next = page.resolve(http.here(found.group(1)));
+                    String path = http.atHub(next) ? next.getRawPath() : page.getRawPath();
+                    return Optional.of(URI.create(page.getScheme() + "://" + page.getRawAuthority() + path
+                            + (next.getRawQuery() == null ? "" : "?" + next.getRawQuery())));
+                } catch (IllegalArgumentException e) {
+                    throw http.messages().failure(HubCall.get(page), "the address of its next page is malformed; run again later");
+                }
+            }
         }
-        return next;
+        return Optional.empty();
     }
 
-    /** Asks how each file is to be sent, in as many requests as needed. */
-    Map<String, Preupload> preupload(String revision, List<LocalFile> files) {
+    /**
+     * Asks how each file is to be sent, in as many requests as needed.
+     *
+     * @param pullRequest whether they are to become one: that needs no right to write to the repository
+     */
+    Map<String, Preupload> preupload(String revision, List<LocalFile> files, boolean pullRequest) {
         Map<String, Preupload> answers = new HashMap<>();
         for (int from = 0; from < files.size(); from += BATCH_FILES) {
             List<LocalFile> part = files.subList(from, Math.min(files.size(), from + BATCH_FILES));
@@ -182,7 +301,7 @@ final class HubApi {
                         .put("sample", Base64.getEncoder().encodeToString(file.sample()))
                         .put("size", file.bytes());
             }
-            String path = "/api/models/" + repo + "/preupload/" + quoted(revision);
+            String path = "/api/models/" + repo + "/preupload/" + quoted(revision) + (pullRequest ? "?create_pr=1" : "");
             JsonNode answer = http.json(HubCall.post(http.uri(path), "application/json", body.toString()));
             for (JsonNode entry : answer.path("files")) {
                 String mode = entry.path("uploadMode").asText("");
@@ -214,16 +333,9 @@ final class HubApi {
         JsonNode answer = http.json(HubCall.post(http.uri(path), "application/x-ndjson", lines).once());
         return new Committed(
                 commit(answer.path("commitOid").asText("")),
-                answer.path("commitUrl").asText(""),
-                answer.path("pullRequestUrl").asText(""));
-    }
-
-    private static JsonNode parse(byte[] body, String path) {
-        try {
-            return HubHttp.JSON.readTree(body);
-        } catch (java.io.IOException e) {
-            throw new HubException(path + ": the answer is not JSON; is this a model hub?", -1, "", e);
-        }
+                true,
+                http.messages().masked(answer.path("commitUrl").asText("")),
+                http.messages().masked(answer.path("pullRequestUrl").asText("")));
     }
 
     private static String text(JsonNode json, String key, String path) {

@@ -1,20 +1,15 @@
 package nibble.convert.hub;
 
 import java.io.IOException;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.UUID;
-import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ConcurrentMap;
-import java.util.concurrent.locks.Lock;
-import java.util.concurrent.locks.ReentrantLock;
 import nibble.convert.OutputException;
+import nibble.convert.hub.HubApi.RemoteFile;
 
 /**
  * The folder that the hub's tools share, for one repository.
@@ -22,31 +17,35 @@ import nibble.convert.OutputException;
  * <pre>
  * models--org--name/
  *   blobs/ETAG                       content, once; ETAG is the SHA-256 of large files, git's SHA-1 of small ones
+ *   blobs/ETAG.nibble.incomplete     content that is coming; other tools have names of their own
  *   refs/REVISION                    the commit that a branch was at
- *   snapshots/COMMIT/PATH            a link to ../../blobs/ETAG
+ *   snapshots/COMMIT/PATH            a link to ../../blobs/ETAG; without links the content itself, and then no blob
+ *   trees/COMMIT.json                which files the commit has, where a tool has brought all of them
+ *   trees/COMMIT.nibble.json         the same, where only those were brought that a model needs
  * .locks/models--org--name/ETAG.lock held while a blob is written
  * </pre>
+ *
+ * The hub's own tools lock the same files in another way (flock), which Java has not: against them, content is safe because
+ * everybody writes under names of their own and renames.
  */
 final class HubCache {
-    private static final ConcurrentMap<Path, Lock> IN_THIS_PROCESS =
-            new ConcurrentHashMap<>();
-
     private final Path repo;
     private final Path locks;
+    private final boolean links;
 
-    HubCache(Path cache, RepoName name) {
+    HubCache(HubSettings settings, RepoName name) {
         String folder = "models--" + name.owner() + "--" + name.name();
-        this.repo = cache.resolve(folder);
-        this.locks = cache.resolve(".locks").resolve(folder);
+        this.repo = settings.cache().resolve(folder);
+        this.locks = settings.cache().resolve(".locks").resolve(folder);
+        this.links = settings.surroundings().links();
     }
 
-    /** The snapshot that a branch or a commit names here, if there is one. */
-    Optional<Path> snapshot(String revision) {
+    /** The commit that a branch or a commit names here, if it has a snapshot. */
+    Optional<String> commit(String revision) {
         Path ref = repo.resolve("refs").resolve(revision);
         try {
             String commit = Files.isRegularFile(ref) ? Files.readString(ref).strip() : revision;
-            Path snapshot = snapshotFolder(commit);
-            return commit.matches("[0-9a-f]{40}") && Files.isDirectory(snapshot) ? Optional.of(snapshot) : Optional.empty();
+            return commit.matches("[0-9a-f]{40}") && Files.isDirectory(snapshotFolder(commit)) ? Optional.of(commit) : Optional.empty();
         } catch (IOException e) {
             throw OutputException.of(ref, "reading the cache", e);
         }
@@ -56,13 +55,23 @@ final class HubCache {
         return repo.resolve("snapshots").resolve(commit);
     }
 
+    /** Whether a snapshot has a file, whole: by a link or as content. */
+    boolean holds(String commit, RemoteFile file) {
+        Path path = snapshotFolder(commit).resolve(file.path());
+        try {
+            return Files.isRegularFile(path) && Files.size(path) == file.bytes();
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
     Path blob(String etag) {
         return repo.resolve("blobs").resolve(etag);
     }
 
-    /** Where a blob grows until it is whole. */
+    /** Where a blob grows until it is whole; of this program's runs, one at a time writes it. */
     Path incomplete(String etag) {
-        return repo.resolve("blobs").resolve(etag + ".incomplete");
+        return repo.resolve("blobs").resolve(etag + ".nibble.incomplete");
     }
 
     /** Bytes free where the cache lies. */
@@ -75,53 +84,104 @@ final class HubCache {
         }
     }
 
-    /** A step that writes one blob. */
-    interface Step {
-        void run() throws IOException;
+    /** Runs a step while no other thread or process of this program writes the same blob. */
+    void locked(String etag, FileLocks.Step step) throws IOException {
+        FileLocks.locked(locks.resolve(etag + ".lock"), step);
     }
 
-    /** Runs a step while no other thread or process writes the same blob. */
-    void locked(String etag, Step step) throws IOException {
-        Files.createDirectories(locks);
-        Path file = locks.resolve(etag + ".lock");
-        // A file lock is the process's: threads of this one need their own.
-        Lock lock = IN_THIS_PROCESS.computeIfAbsent(file.toAbsolutePath(), _ -> new ReentrantLock());
-        lock.lock();
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-            channel.lock();
-            step.run();
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /** Gives a whole blob its name in a snapshot: by a link, or by a copy where links are not possible. */
-    void link(String commit, String path, String etag) throws IOException {
-        Path name = snapshotFolder(commit).resolve(path);
+    /**
+     * Gives a whole blob its name in a snapshot: by a link, or itself where links are not possible.
+     *
+     * @param fresh whether no other snapshot can be going by this blob yet
+     */
+    void link(String commit, RemoteFile file, boolean fresh) throws IOException {
+        Path name = snapshotFolder(commit).resolve(file.path());
         Path parent = Objects.requireNonNull(name.getParent());
+        Path blob = blob(file.etag());
         Files.createDirectories(parent);
-        if (Files.exists(name, LinkOption.NOFOLLOW_LINKS) && Files.exists(name)) {
-            return;
-        }
         Path temporary = parent.resolve("." + UUID.randomUUID() + ".link");
         try {
-            Files.createSymbolicLink(temporary, parent.relativize(blob(etag)));
-        } catch (UnsupportedOperationException | IOException e) {
-            // A file system without links, or Windows without the right to make them.
-            Files.copy(blob(etag), temporary);
+            if (!linked(temporary, parent.relativize(blob))) {
+                withoutLink(blob, temporary, fresh);
+            }
+            Files.move(temporary, name, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } finally {
+            Files.deleteIfExists(temporary);
         }
-        Files.move(temporary, name, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     }
 
-    /** Notes the commit of a branch, once its snapshot is whole. */
-    void setRef(String revision, String commit) throws IOException {
-        if (revision.equals(commit)) {
-            return;
+    /** One content under two names if the file system can; else the blob itself, or a copy where others may be going by it. */
+    private static void withoutLink(Path blob, Path name, boolean fresh) throws IOException {
+        try {
+            Files.createLink(name, blob);
+        } catch (UnsupportedOperationException | IOException e) {
+            if (fresh) {
+                Files.move(blob, name);
+            } else {
+                Files.copy(blob, name);
+            }
         }
+    }
+
+    private boolean linked(Path link, Path target) {
+        if (!links) {
+            return false;
+        }
+        try {
+            Files.createSymbolicLink(link, target);
+            return true;
+        } catch (UnsupportedOperationException | IOException e) {
+            // A file system without links, or Windows without the right to make them.
+            return false;
+        }
+    }
+
+    /** Notes the commit of a branch, once what was asked for of its snapshot is there; a cache that is only to be read stays. */
+    void setRef(String revision, String commit) {
         Path ref = repo.resolve("refs").resolve(revision);
-        Path parent = Objects.requireNonNull(ref.getParent());
+        try {
+            if (revision.equals(commit) || Files.isRegularFile(ref) && Files.readString(ref).strip().equals(commit)) {
+                return;
+            }
+            replace(ref, commit);
+        } catch (IOException e) {
+            if (Files.isWritable(repo)) {
+                throw OutputException.of(ref, "writing the cache", e);
+            }
+        }
+    }
+
+    /** The files of a commit, if any tool has noted them. */
+    Optional<List<RemoteFile>> listing(String commit) {
+        return TreeListing.read(repo.resolve("trees").resolve(commit + ".json"))
+                .or(() -> TreeListing.read(repo.resolve("trees").resolve(commit + ".nibble.json")));
+    }
+
+    /**
+     * Notes the files of a commit.
+     *
+     * @param whole whether the snapshot has all of them: the hub's own tools take it for damaged otherwise
+     */
+    void keepListing(String commit, List<RemoteFile> files, boolean whole) {
+        Path file = repo.resolve("trees").resolve(commit + (whole ? ".json" : ".nibble.json"));
+        try {
+            if (!Files.exists(file)) {
+                replace(file, TreeListing.json(files));
+            }
+        } catch (IOException e) {
+            // It saves questions later; nothing goes wrong without it.
+        }
+    }
+
+    private static void replace(Path file, String text) throws IOException {
+        Path parent = Objects.requireNonNull(file.getParent());
         Files.createDirectories(parent);
-        Path temporary = Files.writeString(parent.resolve("." + UUID.randomUUID()), commit);
-        Files.move(temporary, ref, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        Path temporary = parent.resolve("." + UUID.randomUUID());
+        try {
+            Files.writeString(temporary, text);
+            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } finally {
+            Files.deleteIfExists(temporary);
+        }
     }
 }

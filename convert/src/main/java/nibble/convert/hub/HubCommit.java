@@ -5,7 +5,6 @@ import java.util.Base64;
 import java.util.List;
 import nibble.convert.hub.HubApi.Committed;
 import nibble.convert.hub.PublishRequest.How;
-import nibble.convert.hub.PublishRequest.Leftovers;
 import nibble.convert.hub.PublishResult.Need;
 
 /**
@@ -33,7 +32,8 @@ final class HubCommit {
         BranchState state = first;
         for (int attempt = 1; ; attempt++) {
             if (state.complete()) {
-                return new Committed(state.head().orElse(""), "", "");
+                // After a try whose answer was lost, the commit that is there is ours.
+                return new Committed(state.head().orElse(""), attempt > 1, "", "");
             }
             String body = body(state);
             boolean pullRequest = request.how() == How.PULL_REQUEST;
@@ -53,8 +53,8 @@ final class HubCommit {
                 if (attempt == TRIES || !(overtaken || e.outcomeUnknown() || e.status() == 429)) {
                     throw e;
                 }
-                api.pause(attempt);
-                state = BranchState.of(api, request.branch(), files, request.leftovers() == Leftovers.DELETE);
+                api.pause(attempt, e.getMessage());
+                state = BranchState.of(api, request, files);
             }
         }
     }

@@ -14,15 +14,32 @@ public final class HubException extends RuntimeException {
 
     private final int status;
     private final String errorCode;
+    private final boolean elsewhere;
 
     public HubException(String message) {
         this(message, -1, "", null);
     }
 
     HubException(String message, int status, String errorCode, @Nullable Throwable cause) {
+        this(message, status, errorCode, false, cause);
+    }
+
+    /** @param elsewhere whether not the hub refused but what it had sent us to: an object store */
+    HubException(String message, int status, String errorCode, boolean elsewhere, @Nullable Throwable cause) {
         super(message, cause);
         this.status = status;
         this.errorCode = errorCode;
+        this.elsewhere = elsewhere;
+    }
+
+    @Override
+    public String getMessage() {
+        return String.valueOf(super.getMessage());
+    }
+
+    /** The same refusal, told otherwise. */
+    HubException told(String message) {
+        return new HubException(message, status, errorCode, elsewhere, this);
     }
 
     /** HTTP status, 0 if no answer came, -1 if the request is not to blame. */
@@ -38,5 +55,10 @@ public final class HubException extends RuntimeException {
     /** Whether the hub may have carried the request out although it did not say so. */
     boolean outcomeUnknown() {
         return status == NO_ANSWER || status == 408 || status >= 500;
+    }
+
+    /** Whether this is an object store's way to say that the signed address has expired: the hub gives another one. */
+    boolean addressExpired() {
+        return elsewhere && errorCode.isEmpty() && (status == 400 || status == 401 || status == 403);
     }
 }

@@ -1,22 +1,21 @@
 package nibble.convert.hub;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.ConnectException;
 import java.net.URI;
 import java.net.http.HttpClient;
-import java.net.http.HttpHeaders;
+import java.net.http.HttpConnectTimeoutException;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandler;
 import java.net.http.HttpResponse.BodyHandlers;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -26,28 +25,49 @@ import java.util.Optional;
 final class HubHttp implements AutoCloseable {
     static final ObjectMapper JSON = new ObjectMapper();
 
-    private static final int MAX_REDIRECTS = 5;
+    private static final int MAX_REDIRECTS = 10;
     private static final long MAX_ANSWER_BYTES = 64L << 20;
     private static final int SHOWN_CHARACTERS = 400;
     private static final String USER_AGENT = "nibble/0.1; java/" + Runtime.version().feature();
 
+    /** Where the hub's own answers say things are, whatever mirror gives them. */
+    private static final List<String> HUBS_OWN_ADDRESSES = List.of(HubSettings.DEFAULT_ENDPOINT, "https://hub-ci.huggingface.co");
+
+    private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
+
     static {
+        // Java withholds passwords from proxies of https addresses, which then refuse; what the user wrote is the user's wish.
+        if (System.getProperty("jdk.http.auth.tunneling.disabledSchemes") == null) {
+            System.setProperty("jdk.http.auth.tunneling.disabledSchemes", "");
+        }
         JSON.getFactory()
                 .setStreamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(64).build());
     }
 
     private final HubSettings settings;
     private final Retries retries;
+    private final TransferListener listener;
+    private final HubMessages messages;
     private final HttpClient client;
+    private volatile Optional<HubToken> token;
+    /** Whether any answer has come yet: a hub that cannot even be reached at first is not tried again and again. */
+    private volatile boolean reached;
 
-    HubHttp(HubSettings settings, Retries retries) {
+    private boolean loginLooked;
+
+    /** @param listener told when the hub is waited for */
+    HubHttp(HubSettings settings, Retries retries, TransferListener listener) {
         this.settings = settings;
         this.retries = retries;
+        this.listener = listener;
+        this.token = settings.token();
+        this.messages = new HubMessages(settings);
         // HTTP/1.1: object stores speak it best, and each transfer has its own connection.
         this.client = HttpClient.newBuilder()
                 .version(HttpClient.Version.HTTP_1_1)
                 .followRedirects(HttpClient.Redirect.NEVER)
-                .connectTimeout(Duration.ofSeconds(30))
+                .connectTimeout(CONNECT_TIMEOUT)
+                .proxy(settings.surroundings().proxies().selector())
                 .build();
     }
 
@@ -60,19 +80,34 @@ final class HubHttp implements AutoCloseable {
         return URI.create(settings.endpoint() + path);
     }
 
+    /** An address that the hub gave, at the endpoint if it is the hub's own: a mirror hands on the hub's answers as they are. */
+    String here(String address) {
+        String endpoint = settings.endpoint().toString();
+        for (String own : HUBS_OWN_ADDRESSES) {
+            boolean below = address.equals(own) || address.startsWith(own + "/") || address.startsWith(own + "?");
+            if (below && !HUBS_OWN_ADDRESSES.contains(endpoint)) {
+                return endpoint + address.substring(own.length());
+            }
+        }
+        return address;
+    }
+
+    /** What messages may say. */
+    HubMessages messages() {
+        return messages;
+    }
+
+    TransferListener listener() {
+        return listener;
+    }
+
     /** Sends and reads a JSON answer; an empty one is a missing node. */
     JsonNode json(HubCall call) {
         HttpResponse<byte[]> response = send(call);
         if (response.body().length == 0) {
             return JSON.missingNode();
         }
-        try {
-            return JSON.readTree(response.body());
-        } catch (IOException e) {
-            String detail = e instanceof JsonProcessingException parse ? parse.getOriginalMessage() : e.toString();
-            throw new HubException(
-                    describe(call) + ": the answer is not JSON (" + detail + "); is " + settings.endpoint() + " a model hub?");
-        }
+        return messages.parse(call, response.body());
     }
 
     /** Sends and reads the whole answer, at most 64 MiB. */
@@ -89,38 +124,70 @@ final class HubHttp implements AutoCloseable {
      */
     <T> HttpResponse<T> send(HubCall call, BodyHandler<T> handler, boolean followElsewhere) {
         if (settings.offline()) {
-            throw new HubException(describe(call) + ": not sent, HF_HUB_OFFLINE is set; unset it to use the network");
+            throw messages.failure(call, "not sent, HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it to use the network");
         }
+        renewLogin(call);
         for (int attempt = 1; ; attempt++) {
             boolean last = attempt >= retries.attempts() || !call.repeatable();
             try {
                 HttpResponse<T> response = follow(call, handler, followElsewhere);
+                reached = true;
                 if (response.statusCode() < 400) {
                     return response;
                 }
-                HubException refused = refused(call, response);
+                HubException refused = messages.refused(call, response, token.isPresent());
                 discard(response);
                 if (last || !Retries.worthwhile(response.statusCode())) {
                     throw refused;
                 }
-                retries.pause(attempt, response.headers(), response.statusCode());
-            } catch (IOException e) {
-                if (last) {
-                    throw new HubException(
-                            describe(call) + ": no answer (" + reason(e) + ")" + (attempt > 1 ? " in " + attempt + " tries" : "")
-                                    + "; check the network and run again",
-                            HubException.NO_ANSWER,
-                            "",
-                            e);
+                Duration asked = Retries.asked(response.headers(), response.statusCode()).orElse(retries.backoff(attempt));
+                if (asked.compareTo(Retries.LONGEST_ASKED) > 0) {
+                    throw refused.told(refused.getMessage() + "; the hub asks to wait " + asked.toSeconds() + " s, run again then");
                 }
-                pause(attempt);
+                pause(attempt, HubMessages.describe(call) + ": HTTP " + response.statusCode(), asked);
+            } catch (IOException e) {
+                // As the hub's own tools: without a network, a mistyped folder is not waited for.
+                boolean unreachable = !reached && (e instanceof ConnectException || e instanceof HttpConnectTimeoutException);
+                if (last || unreachable) {
+                    throw messages.noAnswer(call, attempt, e);
+                }
+                pause(attempt, HubMessages.describe(call) + ": no answer (" + HubMessages.reason(e) + ")", retries.backoff(attempt));
             }
         }
     }
 
-    /** Waits before a request is tried again for a reason that its sender knows. */
-    void pause(int attempt) {
-        retries.pause(attempt, HttpHeaders.of(Map.of(), (_, _) -> true), 0);
+    /** Waits, after a failure that its sender knows, as long as doubling says. */
+    void pause(int attempt, String why) {
+        pause(attempt, why, retries.backoff(attempt));
+    }
+
+    private void pause(int attempt, String why, Duration pause) {
+        listener.note(messages.masked(why + "; next try in " + pause.toSeconds() + " s (" + (attempt + 1) + " of " + retries.attempts() + ")"));
+        retries.sleep(pause);
+    }
+
+    /** Before the first request: a login that expires is exchanged. A failure is said, and the old token tried. */
+    private void renewLogin(HubCall call) {
+        Optional<HubLogin> login = settings.surroundings().login();
+        Optional<HubToken> old = settings.token();
+        synchronized (this) {
+            if (loginLooked || call.anonymous() || login.isEmpty() || old.isEmpty()) {
+                return;
+            }
+            loginLooked = true;
+            try {
+                login.get().renewed(old.get(), this).ifPresent(renewed -> {
+                    messages.hide(renewed);
+                    token = Optional.of(renewed);
+                });
+            } catch (HubException e) {
+                if (e.status() == HubException.NO_ANSWER) {
+                    // The request itself says it.
+                    return;
+                }
+                listener.note("the login to the hub could not be renewed (" + e.getMessage() + "); log in again with 'hf auth login'");
+            }
+        }
     }
 
     private <T> HttpResponse<T> follow(HubCall call, BodyHandler<T> handler, boolean followElsewhere) throws IOException {
@@ -132,16 +199,17 @@ final class HubHttp implements AutoCloseable {
                 return response;
             }
             URI next = target(current, location.get());
-            if (!sameOrigin(next, current.uri()) && !followElsewhere) {
+            boolean stays = sameOrigin(next, current.uri()) || atHub(next) && atHub(current.uri());
+            if (!stays && !followElsewhere) {
                 return response;
             }
             discard(response);
             if (redirects == MAX_REDIRECTS) {
-                throw new HubException(describe(call) + ": more than " + MAX_REDIRECTS + " redirects; the hub is misconfigured");
+                throw messages.failure(call, "more than " + MAX_REDIRECTS + " redirects; the hub is misconfigured");
             }
             boolean reading = call.method().equals("GET") || call.method().equals("HEAD");
-            if (!reading && !sameOrigin(next, current.uri())) {
-                throw new HubException(describe(call) + ": redirected to another host, " + shown(next)
+            if (!reading && !stays) {
+                throw messages.failure(call, "redirected to another host, " + HubMessages.shown(next)
                         + "; what is being published is not sent there. Check HF_ENDPOINT");
             }
             current = current.at(next);
@@ -153,11 +221,12 @@ final class HubHttp implements AutoCloseable {
         try {
             next = call.uri().resolve(location);
         } catch (IllegalArgumentException e) {
-            throw new HubException(describe(call) + ": redirected to a malformed address", -1, "", e);
+            // Its text is the address, which may hold a secret.
+            throw messages.failure(call, "redirected to a malformed address");
         }
         boolean downgraded = "https".equals(call.uri().getScheme()) && !"https".equals(next.getScheme());
         if (next.getHost() == null || downgraded || !("http".equals(next.getScheme()) || "https".equals(next.getScheme()))) {
-            throw new HubException(describe(call) + ": redirected to " + shown(next)
+            throw messages.failure(call, "redirected to " + HubMessages.shown(next)
                     + (downgraded ? ", which is not encrypted" : "") + "; not followed");
         }
         return next;
@@ -168,14 +237,16 @@ final class HubHttp implements AutoCloseable {
                 HttpRequest.newBuilder(call.uri()).method(call.method(), call.body().get()).timeout(call.answerTimeout());
         request.header("User-Agent", USER_AGENT);
         call.headers().forEach(request::setHeader);
-        if (settings.token().isPresent() && sameOrigin(call.uri(), settings.endpoint())) {
-            request.setHeader("Authorization", settings.token().get().header());
+        Optional<HubToken> known = token;
+        if (known.isPresent() && !call.anonymous() && atHub(call.uri())) {
+            request.setHeader("Authorization", known.get().header());
         }
+        settings.surroundings().proxies().authorization(call.uri()).ifPresent(p -> request.setHeader("Proxy-Authorization", p));
         try {
             return client.send(request.build(), handler);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new HubException(describe(call) + ": interrupted", -1, "", e);
+            throw messages.failure(call, "interrupted");
         }
     }
 
@@ -183,7 +254,15 @@ final class HubHttp implements AutoCloseable {
         return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     }
 
-    /** Scheme, host and port: what may know a secret. */
+    /** Whether an address is the endpoint's, or the endpoint's own encrypted one: what may know the token. */
+    boolean atHub(URI uri) {
+        URI endpoint = settings.endpoint();
+        boolean upgraded = "https".equals(uri.getScheme()) && port(uri) == 443
+                && "http".equals(endpoint.getScheme()) && port(endpoint) == 80
+                && uri.getHost().equalsIgnoreCase(endpoint.getHost());
+        return upgraded || sameOrigin(uri, endpoint);
+    }
+
     static boolean sameOrigin(URI a, URI b) {
         return String.valueOf(a.getScheme()).equalsIgnoreCase(b.getScheme())
                 && String.valueOf(a.getHost()).toLowerCase(Locale.ROOT).equals(String.valueOf(b.getHost()).toLowerCase(Locale.ROOT))
@@ -194,75 +273,10 @@ final class HubHttp implements AutoCloseable {
         return uri.getPort() >= 0 ? uri.getPort() : "https".equals(uri.getScheme()) ? 443 : 80;
     }
 
-    private HubException refused(HubCall call, HttpResponse<?> response) {
-        int status = response.statusCode();
-        HttpHeaders headers = response.headers();
-        String code = headers.firstValue("x-error-code").orElse("");
-        StringBuilder message = new StringBuilder(describe(call)).append(": HTTP ").append(status);
-        String text = headers.firstValue("x-error-message").orElseGet(() -> errorText(response.body()));
-        if (!text.isEmpty()) {
-            message.append(", \"").append(text.length() > SHOWN_CHARACTERS ? text.substring(0, SHOWN_CHARACTERS) + "…" : text).append('"');
-        }
-        if (!code.isEmpty()) {
-            message.append(", code ").append(code);
-        }
-        headers.firstValue("x-request-id").ifPresent(id -> message.append(", request ").append(id));
-        message.append(advice(status, code));
-        String shown = settings.token().map(t -> t.removedFrom(message.toString())).orElse(message.toString());
-        return new HubException(shown, status, code, null);
-    }
-
-    private String advice(int status, String code) {
-        boolean known = settings.token().isPresent();
-        return switch (status) {
-            case 401 -> known
-                    ? "; the hub does not take this token: make one with write access and put it into HF_TOKEN"
-                    : "; the hub asks who you are: put a token into HF_TOKEN, or check the name";
-            case 403 -> code.equals("GatedRepo")
-                    ? "; ask for access on the repository's page"
-                    : "; this token may not do that: make one with write access to this owner";
-            case 404 -> "; check the names" + (known ? "" : ", or put a token into HF_TOKEN if it is private");
-            case 429 -> "; too many requests, try later";
-            default -> status >= 500 ? "; the hub has a problem, run again later" : "";
-        };
-    }
-
-    private static String errorText(Object body) {
-        byte[] bytes;
-        try {
-            bytes = body instanceof InputStream stream ? stream.readNBytes(4096) : (byte[]) body;
-        } catch (IOException e) {
-            return "";
-        }
-        String text = new String(bytes, 0, Math.min(bytes.length, 4096), StandardCharsets.UTF_8).strip();
-        try {
-            JsonNode json = JSON.readTree(text);
-            String error = json.path("error").asText(json.path("message").asText(""));
-            return error.isEmpty() ? text : error;
-        } catch (JsonProcessingException e) {
-            return text.startsWith("<") ? "" : text.replaceAll("\\s+", " ");
-        }
-    }
-
     private static void discard(HttpResponse<?> response) throws IOException {
         if (response.body() instanceof InputStream stream) {
             stream.close();
         }
-    }
-
-    private static String reason(IOException e) {
-        return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-    }
-
-    static String describe(HubCall call) {
-        return call.method() + " " + shown(call.uri());
-    }
-
-    /** An address without its query, which may be a signature. */
-    static String shown(URI uri) {
-        String text = uri.toString();
-        int query = text.indexOf('?');
-        return query < 0 ? text : text.substring(0, query);
     }
 
     @Override

@@ -1,5 +1,8 @@
 package nibble.convert.hub;
 
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
+
 /** An access token. Prints as nothing, so that no log or message can hold it. */
 public final class HubToken {
     private final String secret;
@@ -25,9 +28,15 @@ public final class HubToken {
         return "Bearer " + secret;
     }
 
-    /** {@code text} without this token, should a server have sent it back. */
+    /** The token itself, to be kept in a file. */
+    String secret() {
+        return secret;
+    }
+
+    /** {@code text} without this token, should a server have sent it back, as it is or as addresses write it. */
     String removedFrom(String text) {
-        return text.replace(secret, "<token>");
+        String coded = URLEncoder.encode(secret, StandardCharsets.UTF_8);
+        return text.replace(secret, "<token>").replace(coded, "<token>");
     }
 
     @Override

@@ -2,8 +2,10 @@ package nibble.convert.hub;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.DigestInputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
@@ -26,7 +28,7 @@ record LocalFile(String path, Path file, long bytes, long modifiedMillis, String
         try (InputStream in = Files.newInputStream(file)) {
             return in.readNBytes(SAMPLE_BYTES);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e, e);
+            throw unreadable(e);
         }
     }
 
@@ -34,7 +36,7 @@ record LocalFile(String path, Path file, long bytes, long modifiedMillis, String
         try {
             return Files.readAllBytes(file);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e, e);
+            throw unreadable(e);
         }
     }
 
@@ -43,7 +45,12 @@ record LocalFile(String path, Path file, long bytes, long modifiedMillis, String
         try {
             MessageDigest sha1 = MessageDigest.getInstance("SHA-1");
             sha1.update(("blob " + bytes + "\0").getBytes(java.nio.charset.StandardCharsets.US_ASCII));
-            return HexFormat.of().formatHex(sha1.digest(content()));
+            try (InputStream in = new DigestInputStream(Files.newInputStream(file), sha1)) {
+                in.transferTo(OutputStream.nullOutputStream());
+            }
+            return HexFormat.of().formatHex(sha1.digest());
+        } catch (IOException e) {
+            throw unreadable(e);
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("this Java runtime has no SHA-1", e);
         }
@@ -54,7 +61,12 @@ record LocalFile(String path, Path file, long bytes, long modifiedMillis, String
         if (remote.remoteOid().isEmpty()) {
             return false;
         }
-        return remote.lfs() ? remote.remoteOid().equals(sha256) : remote.remoteOid().equals(gitBlobId());
+        // By the name's own form: an empty file is in git although its like would be large.
+        return remote.remoteOid().length() == sha256.length() ? remote.remoteOid().equals(sha256) : remote.remoteOid().equals(gitBlobId());
+    }
+
+    private BadCheckpointException unreadable(IOException e) {
+        return new BadCheckpointException(file, "cannot be read: " + FileLocks.reason(e) + "; check the file and its permissions", e);
     }
 
     /** @throws BadCheckpointException if the file is not what was hashed */
@@ -64,7 +76,7 @@ record LocalFile(String path, Path file, long bytes, long modifiedMillis, String
                 throw new BadCheckpointException(file, "changed while it was being published; run again");
             }
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e, e);
+            throw unreadable(e);
         }
     }
 }

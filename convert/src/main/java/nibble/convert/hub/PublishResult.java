@@ -1,6 +1,11 @@
 package nibble.convert.hub;
 
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HexFormat;
 import java.util.List;
+import nibble.convert.FileDigest;
 
 /**
  * What was, or in a dry run would be, done.
@@ -9,6 +14,7 @@ import java.util.List;
  * @param branch where to
  * @param created whether the repository is new
  * @param commit commit at the branch's tip that holds the files; empty after a dry run
+ * @param committed whether a commit or a pull request was made; neither is if the branch holds all files already
  * @param url page of the commit, the pull request, or the branch
  * @param files every file of the folder
  * @param leftovers weight files of the repository that the folder does not have
@@ -19,6 +25,7 @@ public record PublishResult(
         String branch,
         boolean created,
         String commit,
+        boolean committed,
         String url,
         List<PublishedFile> files,
         List<String> leftovers,
@@ -42,5 +49,15 @@ public record PublishResult(
     public PublishResult {
         files = List.copyOf(files);
         leftovers = List.copyOf(leftovers);
+    }
+
+    /** This result with another small file, which would be written before. */
+    public PublishResult with(String path, String text) {
+        byte[] content = text.getBytes(StandardCharsets.UTF_8);
+        String sha256 = HexFormat.of().formatHex(FileDigest.newSha256().digest(content));
+        List<PublishedFile> more = new ArrayList<>(files);
+        more.add(new PublishedFile(path, content.length, sha256, Need.IN_COMMIT));
+        more.sort(Comparator.comparing(PublishedFile::path));
+        return new PublishResult(repo, branch, created, commit, committed, url, more, leftovers, bytesSent);
     }
 }

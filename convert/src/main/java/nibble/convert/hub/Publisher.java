@@ -1,6 +1,7 @@
 package nibble.convert.hub;
 
 import java.io.IOException;
+import java.nio.charset.MalformedInputException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,9 +15,7 @@ import java.util.function.LongConsumer;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.FileDigest;
 import nibble.convert.RepositoryFiles;
-import nibble.convert.hub.HubApi.Preupload;
 import nibble.convert.hub.PublishRequest.How;
-import nibble.convert.hub.PublishRequest.Leftovers;
 import nibble.convert.hub.PublishRequest.Visibility;
 import nibble.convert.hub.PublishResult.Need;
 import nibble.convert.hub.PublishResult.PublishedFile;
@@ -28,6 +27,11 @@ import nibble.convert.hub.PublishResult.PublishedFile;
  * what the branch has already is not committed again.
  */
 public final class Publisher {
+    /** Over plain HTTP, which all downloads can fall back to, the hub serves no larger ones. */
+    private static final long MAX_FILE_BYTES = 50_000_000_000L;
+
+    private static final String CARD = "README.md";
+
     private final HubSettings settings;
     private final Retries retries;
 
@@ -48,17 +52,34 @@ public final class Publisher {
      * @throws BadCheckpointException if a file cannot be read or changes meanwhile
      */
     public PublishResult publish(PublishRequest request, TransferListener listener) {
-        if (settings.token().isEmpty()) {
+        boolean dry = request.how() == How.DRY_RUN;
+        if (settings.token().isEmpty() && !dry) {
             throw new HubException("publishing needs a token with write access; put it into HF_TOKEN or give --token-file");
         }
         SortedMap<String, Path> files = RepositoryFiles.list(request.folder());
         if (files.isEmpty()) {
             throw new BadCheckpointException(request.folder(), "holds no files to publish");
         }
-        try (HubHttp http = new HubHttp(settings, retries);
+        requireSizes(files);
+        try (HubHttp http = new HubHttp(settings, retries, listener);
                 UploadJournal journal = UploadJournal.open(
                         settings.state(), request.folder(), settings.endpoint().toString(), request.repo())) {
-            return new Run(request, http, journal, listener).publish(files);
+            Run run = new Run(request, http, journal, listener);
+            boolean alone = dry && (settings.offline() || settings.token().isEmpty());
+            return alone ? run.plan(files) : run.publish(files);
+        }
+    }
+
+    private static void requireSizes(SortedMap<String, Path> files) {
+        for (Path file : files.values()) {
+            long bytes = file.toFile().length();
+            if (bytes > MAX_FILE_BYTES) {
+                boolean gguf = file.toString().endsWith(".gguf");
+                throw new BadCheckpointException(file, bytes + " bytes, the hub takes files of at most " + MAX_FILE_BYTES
+                        + "; nothing was sent. " + (gguf
+                                ? "Split it, as llama.cpp's llama-gguf-split does, into MODEL-00001-of-0000N.gguf"
+                                : "Quantize again with a smaller --max-shard-size"));
+            }
         }
     }
 
@@ -79,38 +100,89 @@ public final class Publisher {
         }
 
         PublishResult publish(SortedMap<String, Path> files) {
-            // Wrong tokens and names are found before hours of hashing.
-            String user = api.whoami();
+            // All that can be refused is refused before hours of hashing and sending.
+            HubApi.Account account = api.whoami();
             boolean dry = request.how() == How.DRY_RUN;
-            boolean made = dry ? !api.exists() : api.create(user, request.visibility() == Visibility.PRIVATE);
+            if (account.readOnly() && !dry) {
+                throw new HubException("the token of " + account.name() + " may only read; make one with write access and put it into"
+                        + " HF_TOKEN");
+            }
+            validateCard(files);
+            boolean made = dry ? api.info().isEmpty() : make(account);
+            requireVisibility(made && dry);
             if (!dry) {
                 requireBranch();
+                api.preupload(request.branch(), unhashed(files), request.how() == How.PULL_REQUEST);
             }
             List<LocalFile> local = hash(files);
             listener.stage("asking " + settings.endpoint() + " what is missing");
             boolean nothingThere = dry && (made || api.head(request.branch()).isEmpty());
-            BranchState branch = nothingThere
-                    ? BranchState.unmade(local)
-                    : BranchState.of(api, request.branch(), local, request.leftovers() == Leftovers.DELETE);
+            BranchState branch = nothingThere ? BranchState.unmade(local) : BranchState.of(api, request, local);
             if (dry) {
-                return result(made, "", pageUrl(), branch, 0);
+                return result(made, Optional.empty(), branch, 0);
             }
             long sent = store(branch);
             HubCommit commit = new HubCommit(api, request, local);
             HubApi.Committed done = commit.commit(branch);
             journal.delete();
-            String url = done.pullRequestUrl().isEmpty() ? done.url() : done.pullRequestUrl();
-            return result(made, done.commit(), url.isEmpty() ? pageUrl() : url, branch, sent);
+            return result(made, Optional.of(done), branch, sent);
+        }
+
+        /** What would go, without the hub: as to a repository that is new. */
+        PublishResult plan(SortedMap<String, Path> files) {
+            BranchState branch = BranchState.unmade(hash(files));
+            listener.note("the hub was not asked what it holds already or takes, since "
+                    + (settings.offline() ? "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set" : "there is no token"));
+            return result(false, Optional.empty(), branch, 0);
+        }
+
+        private void validateCard(SortedMap<String, Path> files) {
+            Path card = files.get(CARD);
+            if (card == null) {
+                return;
+            }
+            try {
+                api.validateCard(Files.readString(card)).forEach(warning -> listener.note(CARD + ": the hub says: " + warning));
+            } catch (MalformedInputException e) {
+                throw new BadCheckpointException(card, "is not UTF-8 text; write it anew", e);
+            } catch (IOException e) {
+                throw new BadCheckpointException(card, "cannot be read: " + FileLocks.reason(e), e);
+            }
+        }
+
+        /** Whether the repository had to be made; a pull request may be to one in which nothing may be made. */
+        private boolean make(HubApi.Account account) {
+            boolean there = request.how() == How.PULL_REQUEST && api.info().isPresent();
+            return !there && api.create(account.name(), request.visibility() == Visibility.PRIVATE);
+        }
+
+        private void requireVisibility(boolean unmade) {
+            if (request.visibility() != Visibility.PRIVATE || unmade) {
+                return;
+            }
+            boolean isPrivate = api.info().flatMap(HubApi.Info::isPrivate).orElse(false);
+            if (!isPrivate) {
+                throw new HubException(request.repo() + ": is there already and public, and --private was asked for; nothing was sent."
+                        + " Make it private in the settings of " + settings.endpoint() + "/" + request.repo()
+                        + ", or leave --private out to publish for all to see");
+            }
         }
 
         private void requireBranch() {
             if (api.head(request.branch()).isPresent()) {
                 return;
             }
-            if (request.branch().equals("main")) {
-                throw new HubException(request.repo() + ": has no branch main; make one on its page");
+            if (request.branch().equals("main") || request.how() == How.PULL_REQUEST) {
+                throw new HubException(request.repo() + ": has no branch " + request.branch() + "; make one on its page");
             }
             api.createBranch(request.branch(), api.firstCommit());
+        }
+
+        /** What the hub needs to say how it takes a file, and whether it takes any. */
+        private List<LocalFile> unhashed(SortedMap<String, Path> files) {
+            List<LocalFile> local = new ArrayList<>();
+            files.forEach((path, file) -> local.add(new LocalFile(path, file, file.toFile().length(), 0, "")));
+            return local;
         }
 
         private String pageUrl() {
@@ -144,7 +216,7 @@ public final class Publisher {
                 journal.put(new UploadJournal.Entry(path, bytes, modified, digest.sha256(), "hashed"));
                 return hashed;
             } catch (IOException e) {
-                throw new BadCheckpointException(file, "cannot be read: " + e, e);
+                throw new BadCheckpointException(file, "cannot be read: " + FileLocks.reason(e), e);
             }
         }
 
@@ -154,7 +226,8 @@ public final class Publisher {
             AtomicLong sent = new AtomicLong();
             long total = large.stream().mapToLong(LocalFile::bytes).sum();
             listener.stage("sending " + large.size() + " large files");
-            LfsStore store = new LfsStore(http, request.repo(), request.branch(), new TransferSlots(request.transfers()));
+            Optional<String> to = request.how() == How.PULL_REQUEST ? Optional.empty() : Optional.of(request.branch());
+            LfsStore store = new LfsStore(http, request.repo(), to, new TransferSlots(request.transfers()));
             List<Callable<Boolean>> tasks = new ArrayList<>();
             for (LocalFile file : large) {
                 tasks.add(() -> {
@@ -173,14 +246,25 @@ public final class Publisher {
             return sent.get();
         }
 
-        private PublishResult result(boolean made, String commit, String url, BranchState branch, long sent) {
+        private PublishResult result(boolean made, Optional<HubApi.Committed> done, BranchState branch, long sent) {
             List<PublishedFile> files = new ArrayList<>();
             for (Map.Entry<LocalFile, Need> entry : branch.needs().entrySet()) {
                 LocalFile file = entry.getKey();
                 files.add(new PublishedFile(file.path(), file.bytes(), file.sha256(), entry.getValue()));
             }
+            String url = done.map(d -> d.pullRequestUrl().isEmpty() ? d.url() : d.pullRequestUrl())
+                    .filter(page -> !page.isEmpty())
+                    .orElse(pageUrl());
             return new PublishResult(
-                    request.repo().toString(), request.branch(), made, commit, url, files, branch.leftovers(), sent);
+                    request.repo().toString(),
+                    request.branch(),
+                    made,
+                    done.map(HubApi.Committed::commit).orElse(""),
+                    done.isPresent() && done.get().made(),
+                    url,
+                    files,
+                    branch.leftovers(),
+                    sent);
         }
     }
 }

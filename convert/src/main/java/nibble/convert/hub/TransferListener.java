@@ -8,6 +8,9 @@ public interface TransferListener {
     /** Says how far the stage is, in bytes; may go back when a try fails. */
     void bytes(long done, long total);
 
+    /** Says something that the user should know while it goes on: that the hub is waited for, that the cache had to do. */
+    default void note(String what) {}
+
     /** Does nothing. */
     TransferListener SILENT = new TransferListener() {
         @Override

@@ -1,7 +1,10 @@
 package nibble.convert.hub;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletionService;
 import java.util.concurrent.ExecutionException;
@@ -50,7 +53,12 @@ final class TransferSlots {
                 return results;
             } catch (ExecutionException e) {
                 threads.shutdownNow();
-                throw e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e.getCause());
+                throw switch (Objects.requireNonNull(e.getCause())) {
+                    case RuntimeException cause -> cause;
+                    case IOException cause -> new UncheckedIOException(FileLocks.reason(cause), cause);
+                    case Error cause -> throw cause;
+                    default -> new IllegalStateException(e.getCause());
+                };
             } catch (InterruptedException e) {
                 threads.shutdownNow();
                 Thread.currentThread().interrupt();

@@ -113,7 +113,7 @@ class PublisherTest {
                 Fault.of(Fault.Kind.CUT_REQUEST, "PUT", "/store/part/", 70_000, 3),
                 Fault.of(Fault.Kind.CUT_REQUEST, "PUT", "/store/whole/", 59_999, 2),
                 Fault.of(Fault.Kind.LOSE_ANSWER, "PUT", "/store/part/", 0, 2),
-                Fault.of(Fault.Kind.LOSE_ANSWER, "POST", "/lfs/verify", 0, 1),
+                Fault.of(Fault.Kind.LOSE_ANSWER, "POST", "/objects/verify", 0, 1),
                 Fault.of(Fault.Kind.LOSE_ANSWER, "POST", "/lfs/complete/", 0, 1),
                 Fault.of(Fault.Kind.LOSE_ANSWER, "POST", "/api/repos/create", 0, 1),
                 Fault.of(Fault.Kind.LOSE_ANSWER, "POST", "/commit/main", 0, 1),
@@ -181,7 +181,7 @@ class PublisherTest {
 
     @Test
     void contentThatArrivedWrongIsAClearErrorAndNotCommitted() {
-        hub.faults.add(Fault.status("POST", "/lfs/verify", 422, 1, Map.of()));
+        hub.faults.add(Fault.status("POST", "/objects/verify", 422, 1, Map.of()));
         assertThatThrownBy(this::publish)
                 .isInstanceOf(HubException.class)
                 .hasMessageContaining("safetensors")
@@ -247,13 +247,14 @@ class PublisherTest {
 
     @Test
     void aJournalledHashIsUsedAsLongAsTheFileIsTheSame() throws IOException {
-        hub.faults.add(Fault.status("POST", "/preupload/", 400, 2, Map.of()));
+        hub.faults.add(Fault.status("POST", "/objects/batch", 422, 99, Map.of()));
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class);
         Path journal = only(temp.resolve("state"));
         String config = FakeRepository.hex("SHA-256", Files.readAllBytes(folder.resolve("config.json")));
         Files.writeString(journal, Files.readString(journal).replace(config, "0".repeat(64)));
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class);
         assertThat(journal).content().contains("0".repeat(64));
+        hub.faults.clear();
 
         Files.writeString(folder.resolve("config.json"), "{\"another\": 1}");
         PublishResult result = publish();

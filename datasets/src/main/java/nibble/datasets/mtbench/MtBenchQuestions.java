@@ -6,13 +6,13 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.Utf8File;
 
 /** Questions in FastChat's {@code question.jsonl}: one JSON object a line. */
 public final class MtBenchQuestions {
@@ -42,14 +42,7 @@ public final class MtBenchQuestions {
      * @throws BadDatasetException naming file and line, if the file cannot be read or a line is no question
      */
     public static List<MtBenchQuestion> file(Path file) {
-        try {
-            if (Files.size(file) > MAX_BYTES) {
-                throw new BadDatasetException(file + ": " + Files.size(file) + " bytes, at most " + MAX_BYTES + " are read");
-            }
-            return parse(file.toString(), Files.readString(file));
-        } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read as UTF-8 text: " + e, e);
-        }
+        return parse(file.toString(), Utf8File.read(file, MAX_BYTES).text());
     }
 
     private static List<MtBenchQuestion> parse(String name, String text) {

@@ -13,12 +13,15 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.module.SimpleModule;
 import com.fasterxml.jackson.databind.ser.std.StdSerializer;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.Utf8File;
 
 /** {@link EvaluationResult} as JSON and back: snake_case, null values left out, a document on a line of its own. */
 public final class EvaluationJson {
+    /** Results of all documents of all tasks are a tenth of it. */
+    private static final long MAX_BYTES = 1L << 30;
+
     private static final ObjectMapper COMPACT = builder().build();
     private static final ObjectMapper INDENTED = builder()
             .enable(SerializationFeature.INDENT_OUTPUT)
@@ -86,23 +89,23 @@ public final class EvaluationJson {
                     .formatted(file, found, schema));
         }
         try {
-            return COMPACT.readValue(Files.readString(file), type);
+            return COMPACT.readValue(text(file), type);
         } catch (JsonProcessingException e) {
             throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + e.getOriginalMessage(), e);
-        } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read: " + e, e);
         }
     }
 
     /** Name and version of a file's form; empty if it names none. */
     public static String schema(Path file) {
         try {
-            return COMPACT.readTree(Files.readString(file)).path("schema").asText("");
+            return COMPACT.readTree(text(file)).path("schema").asText("");
         } catch (JsonProcessingException e) {
             throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + e.getOriginalMessage(), e);
-        } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read: " + e, e);
         }
+    }
+
+    private static String text(Path file) {
+        return Utf8File.read(file, MAX_BYTES).text();
     }
 
     private static final class DocumentLine extends StdSerializer<DocumentResult> {

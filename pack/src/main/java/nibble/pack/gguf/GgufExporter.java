@@ -109,7 +109,7 @@ public final class GgufExporter {
                 items.stream().map(Item::entry).toList(),
                 options.maxShardBytes());
         Map<String, String> decisive = new LinkedHashMap<>();
-        decisive.put("--to gguf --type", mix.toString());
+        decisive.put("--format gguf --type", mix.toString());
         decisive.put(
                 "--max-shard-size",
                 options.maxShardBytes() == Long.MAX_VALUE ? "one file" : options.maxShardBytes() + " bytes");

@@ -1,0 +1,52 @@
+package nibble.pack;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import nibble.convert.LlamaConfig;
+import nibble.convert.LlamaLinear;
+
+/** Which group sizes a model's linears can be quantized with: those that divide the in-features of every one. */
+public final class GroupSizes {
+    /** All sizes that loaders take beside whole rows, the largest first. */
+    public static final List<Integer> ALL = List.of(128, 64, 32);
+
+    private GroupSizes() {}
+
+    /** The sizes that divide the in-features of every linear, the largest first; whole rows always do and are not among them. */
+    public static List<Integer> dividing(LlamaConfig config) {
+        return ALL.stream()
+                .filter(size -> inFeatures(config).allMatch(columns -> columns % size == 0))
+                .toList();
+    }
+
+    /** The largest size that divides all, or whole rows where none does. */
+    public static int largest(LlamaConfig config) {
+        return dividing(config).stream().findFirst().orElse(QuantizationSpec.WHOLE_ROW);
+    }
+
+    /** The different numbers of in-features, as {@code 576 and 1536}. */
+    public static String columns(LlamaConfig config) {
+        return inFeatures(config).distinct().sorted().mapToObj(String::valueOf).collect(Collectors.joining(" and "));
+    }
+
+    /** What to give instead of a size that does not divide. */
+    public static String advice(LlamaConfig config) {
+        List<Integer> sizes = dividing(config);
+        String columns = "rows of " + columns(config) + " columns";
+        if (sizes.isEmpty()) {
+            return "none of " + join(ALL) + " divides this model's " + columns + "; give -1 for whole rows";
+        }
+        return join(sizes) + (sizes.size() == 1 ? " divides" : " divide") + " this model's " + columns
+                + ", -1 takes whole rows, --group-size auto takes " + sizes.getFirst();
+    }
+
+    private static String join(List<Integer> sizes) {
+        return sizes.stream().map(String::valueOf).collect(Collectors.joining(", "));
+    }
+
+    private static IntStream inFeatures(LlamaConfig config) {
+        return Arrays.stream(LlamaLinear.values()).mapToInt(config::inFeatures);
+    }
+}
