@@ -51,8 +51,12 @@ final class FittingWork implements LayerWork {
         throw new IllegalStateException("layer " + layer + " was to be passed");
     }
 
+    /** Nothing: streams are saved behind a layer, since the layer counts for nothing without them. */
     @Override
-    public void save(LayerJournal journal, LayerWriter writer) {
+    public void save(LayerJournal journal, LayerWriter writer) {}
+
+    @Override
+    public void made(LayerJournal journal, LayerWriter writer) {
         double seconds = (System.nanoTime() - savedNanos) / 1e9;
         Optional<Path> file = journal.fileForStream(next, stream.bytes(), seconds);
         if (file.isEmpty()) {

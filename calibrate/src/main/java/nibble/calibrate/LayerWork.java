@@ -21,6 +21,9 @@ interface LayerWork extends AutoCloseable {
      */
     LayerQuantizer.Outcome quantize(int layer, List<DecoderLayer> weights, LayerSource source);
 
+    /** After each layer: it is handed to the writer, and all before it. */
+    default void made(LayerJournal journal, LayerWriter writer) {}
+
     @Override
     void close();
 }

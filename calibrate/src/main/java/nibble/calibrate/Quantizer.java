@@ -86,6 +86,7 @@ public final class Quantizer {
                 String sha256 = source.sha256(layer);
                 writer.submit(() ->
                         new FinishedLayer(index, sha256, packer.pack(index, outcome.layer()), outcome.report()));
+                work.made(journal, writer);
                 reports.add(outcome.report());
                 progress.layerFinished(outcome.report());
             }

@@ -48,7 +48,7 @@ final class Work {
         return fit(linear.outFeatures(), linear.inFeatures(), spec, steps);
     }
 
-    private static double fit(double out, double in, QuantizationSpec spec, FitSteps steps) {
+    static double fit(double out, double in, QuantizationSpec spec, FitSteps steps) {
         double search = 2.0 * steps.ranges() * steps.ranges() * out * in * spec.columnsPerGroup((int) in);
         return search + (10 + 2 * steps.sweeps() + 4 * steps.refits()) * product(out, in);
     }

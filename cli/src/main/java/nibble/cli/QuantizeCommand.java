@@ -75,7 +75,7 @@ final class QuantizeCommand implements Callable<Integer> {
         QuantizationReport report;
         long peakDeviceBytes;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                QuantizationDevices devices = device.openForQuantization(terminal);
+                QuantizationDevices devices = device.openForQuantization(terminal, quantization.method());
                 Checkpoint checkpoint = Checkpoint.open(model)) {
             QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, terminal);
             requireQuantizable(checkpoint, options);
