@@ -6,8 +6,6 @@ import java.util.Optional;
 import nibble.convert.card.CardRequest;
 import nibble.convert.hub.RepoName;
 import nibble.datasets.chat.ChatMessage;
-import nibble.datasets.chat.ChatTemplate;
-import nibble.datasets.chat.SpecialTokens;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -71,13 +69,11 @@ final class CardOptions {
 
     /** One turn in the model's format; the tokenizer adds the token that begins a text. */
     private Optional<String> prompt(Path folder) {
-        Optional<ChatTemplate> format;
-        try {
-            format = promptTemplate == null ? ChatTemplate.ofModel(folder) : Optional.of(ChatTemplate.named(promptTemplate));
-        } catch (IllegalArgumentException e) {
-            throw new UsageException(e.getMessage());
+        if (promptTemplate == null && ModelChat.templates(folder).choose(null, false).isEmpty()) {
+            return Optional.empty();
         }
-        SpecialTokens withoutBos = new SpecialTokens("", SpecialTokens.of(folder).eos());
-        return format.map(f -> f.render(List.of(ChatMessage.user("{prompt}")), withoutBos).stripTrailing());
+        return Optional.of(ModelChat.format(folder, promptTemplate, false)
+                .render(List.of(ChatMessage.user("{prompt}")), ModelChat.tokens(folder).withoutBos())
+                .stripTrailing());
     }
 }

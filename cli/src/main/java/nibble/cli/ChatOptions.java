@@ -14,8 +14,8 @@ final class ChatOptions {
     @Option(
             names = "--template",
             paramLabel = "NAME",
-            description = "Put the prompt into a format: orca-hashes, llama-2-chat, chatml, alpaca, vicuna, or model for the"
-                    + " checkpoint's own chat_template. Default: none; with --chat, the checkpoint's own.")
+            description = "Put the prompt into a format: orca-hashes, llama-2-chat, chatml, alpaca, vicuna, model for the"
+                    + " checkpoint's own chat template, or the name of one of its own. Default: none; with --chat, the checkpoint's own.")
     private @Nullable String name;
 
     @Option(names = "--system", paramLabel = "TEXT", description = "What the model is told before the conversation; needs a template.")
@@ -34,25 +34,7 @@ final class ChatOptions {
             }
             return Optional.empty();
         }
-        return Optional.of(format(model, name));
-    }
-
-    /**
-     * The format of this name; for {@code model} or no name the checkpoint's own.
-     *
-     * @throws UsageException if there is none
-     */
-    static ChatTemplate format(Path model, @Nullable String name) {
-        if (name == null || name.equals("model")) {
-            return ChatTemplate.ofModel(model)
-                    .orElseThrow(() -> new UsageException(model + ": has no chat_template of its own; give --template one of "
-                            + String.join(", ", ChatTemplate.names())));
-        }
-        try {
-            return ChatTemplate.named(name);
-        } catch (IllegalArgumentException e) {
-            throw new UsageException(e.getMessage());
-        }
+        return Optional.of(ModelChat.format(model, name, false));
     }
 
     /** A conversation's beginning. */

@@ -106,14 +106,20 @@ final class GenerateCommand implements Callable<Integer> {
             throw new UsageException("give either --prompt TEXT or --chat");
         }
         Path model = source.folder(terminal);
+        try (Checkpoint checkpoint = Checkpoint.open(model)) {
+            speak(model, checkpoint, options);
+        }
+        return ExitCode.DONE;
+    }
+
+    private void speak(Path model, Checkpoint checkpoint, SamplingOptions options) {
         Optional<ChatTemplate> template = chat.template(model);
         try (Backend backend = device.open(terminal);
-                Checkpoint checkpoint = Checkpoint.open(model);
                 Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend)) {
             Speaker speaker = new Speaker(
                     checkpoint, llama, tokenizer, options, StopIds.of(checkpoint, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));
-            SpecialTokens tokens = SpecialTokens.of(model);
+            SpecialTokens tokens = ModelChat.tokens(model);
             if (chat.chat) {
                 new Conversation(terminal, chat, turns -> speaker.say(ids(tokenizer, template, turns, tokens))).hold();
             } else if (template.isPresent()) {
@@ -124,7 +130,6 @@ final class GenerateCommand implements Callable<Integer> {
                 speaker.say(tokenizer.encode(Objects.requireNonNull(prompt), true));
             }
         }
-        return ExitCode.DONE;
     }
 
     /** A template's text holds its special tokens, BOS included. */

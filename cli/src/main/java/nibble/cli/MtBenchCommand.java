@@ -9,7 +9,6 @@ import java.util.concurrent.Callable;
 import nibble.convert.Checkpoint;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatTemplate;
-import nibble.datasets.chat.SpecialTokens;
 import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.datasets.mtbench.MtBenchQuestions;
 import nibble.engine.Backend;
@@ -110,16 +109,22 @@ final class MtBenchCommand implements Callable<Integer> {
         List<MtBenchQuestion> asked = questions == null ? MtBenchQuestions.bundled() : MtBenchQuestions.file(questions);
         asked = limit == null ? asked : asked.subList(0, Math.min(limit, asked.size()));
         Path model = source.folder(terminal);
-        ChatTemplate format = ChatOptions.format(model, template);
+        try (Checkpoint checkpoint = Checkpoint.open(model)) {
+            answer(model, checkpoint, asked);
+        }
+        return ExitCode.DONE;
+    }
+
+    private void answer(Path model, Checkpoint checkpoint, List<MtBenchQuestion> asked) {
+        ChatTemplate format = ModelChat.format(model, template, false);
         String name = modelId != null ? modelId : model.toAbsolutePath().normalize().getFileName().toString();
         MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
         try (Backend backend = device.open(terminal);
-                Checkpoint checkpoint = Checkpoint.open(model);
                 Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend);
                 MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings)) {
             ChatModel chat = new ChatModel(
-                    llama, tokenizer, format, SpecialTokens.of(model), StopIds.of(checkpoint, tokenizer, Optional.of(format)));
+                    llama, tokenizer, format, ModelChat.tokens(model), StopIds.of(checkpoint, tokenizer, Optional.of(format)));
             try {
                 ask(chat, asked, settings, answers);
             } catch (NonFiniteLogitException e) {
@@ -129,7 +134,6 @@ final class MtBenchCommand implements Callable<Integer> {
         }
         terminal.out().println(output + ": answers of " + name + " to " + asked.size() + " questions");
         terminal.out().flush();
-        return ExitCode.DONE;
     }
 
     private void checkOptions() {

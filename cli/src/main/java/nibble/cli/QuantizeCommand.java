@@ -75,8 +75,8 @@ final class QuantizeCommand implements Callable<Integer> {
         QuantizationReport report;
         long peakDeviceBytes;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                QuantizationDevices devices = device.openForQuantization(terminal, quantization.method());
-                Checkpoint checkpoint = Checkpoint.open(model)) {
+                Checkpoint checkpoint = Checkpoint.open(model);
+                QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
             QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, terminal);
             requireQuantizable(checkpoint, options);
             Optional<TokenBlocks> blocks =

@@ -120,9 +120,14 @@ class EveryArchitectureTest {
         config.putArray("architectures").add("MixtralForCausalLM");
         config.put("model_type", "mixtral");
         Files.writeString(model.resolve("config.json"), config.toString());
-        for (String command : List.of("inspect", "plan")) {
+        TerminalCapture inspect = new TerminalCapture();
+        assertThat(inspect.run("inspect", model.toString())).isEqualTo(ExitCode.DONE);
+        assertThat(inspect.out()).contains("MixtralForCausalLM: ", "mixture of experts) is not yet supported");
+        for (String command : List.of("generate", "plan")) {
             TerminalCapture terminal = new TerminalCapture();
-            assertThat(terminal.run(command, model.toString())).isEqualTo(ExitCode.BAD_INPUT);
+            String[] prompt = command.equals("generate") ? new String[] {"--prompt", "x"} : new String[0];
+            String[] words = Stream.concat(Stream.of(command, model.toString()), Stream.of(prompt)).toArray(String[]::new);
+            assertThat(terminal.run(words)).isEqualTo(ExitCode.BAD_INPUT);
             assertThat(terminal.err())
                     .contains("MixtralForCausalLM", "mixture of experts", "supported: LlamaForCausalLM, MistralForCausalLM");
         }

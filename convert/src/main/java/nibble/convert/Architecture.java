@@ -277,7 +277,7 @@ public enum Architecture {
         String known = name.filter(n -> Stream.of(values()).noneMatch(a -> a.className.equals(n))).isPresent()
                 ? reason
                 : type.map(t -> (name.isPresent() ? " with " : "") + "model_type \"" + t + "\"").orElse("");
-        throw new BadCheckpointException(keys.file(), what + known + " is not supported; supported: " + supported());
+        throw new BadCheckpointException(keys.file(), what + known + " is not yet supported; supported: " + supported());
     }
 
     /**

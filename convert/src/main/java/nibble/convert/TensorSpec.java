@@ -4,6 +4,6 @@ package nibble.convert;
 public record TensorSpec(String name, DType dtype, Shape shape) {
     /** Bytes of the tensor's data. */
     public long bytes() {
-        return Math.multiplyExact(shape.elements(), (long) dtype.bytes());
+        return dtype.bytes(shape.elements());
     }
 }

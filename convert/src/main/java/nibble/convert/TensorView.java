@@ -12,7 +12,7 @@ import java.lang.foreign.MemorySegment;
  */
 public record TensorView(String name, DType dtype, Shape shape, MemorySegment data) {
     public TensorView {
-        long expected = Math.multiplyExact(shape.elements(), (long) dtype.bytes());
+        long expected = dtype.bytes(shape.elements());
         if (data.byteSize() != expected) {
             throw new IllegalArgumentException("tensor " + name + ": " + data.byteSize() + " bytes given, " + dtype
                     + " " + shape + " takes " + expected);

@@ -92,13 +92,13 @@ class ArchitectureTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "{\"architectures\":[\"MixtralForCausalLM\"]}|\"MixtralForCausalLM\" (mixture of experts) is not supported",
+        "{\"architectures\":[\"MixtralForCausalLM\"]}|\"MixtralForCausalLM\" (mixture of experts) is not yet supported",
         "{\"architectures\":[\"DeepseekV3ForCausalLM\"],\"model_type\":\"deepseek_v3\"}|(mixture of experts, latent attention)",
         "{\"architectures\":[\"Gemma2ForCausalLM\"],\"model_type\":\"gemma2\"}|\"Gemma2ForCausalLM\" (capped logits",
-        "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not supported; supported: LlamaForCausalLM,"
+        "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not yet supported; supported: LlamaForCausalLM,"
                 + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, GemmaForCausalLM",
         "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"mistral\"}|\"LlamaForCausalLM\" with model_type \"mistral\"",
-        "{\"model_type\":\"mixtral\"}|model_type \"mixtral\" is not supported",
+        "{\"model_type\":\"mixtral\"}|model_type \"mixtral\" is not yet supported",
         "{\"model_type\":\"qwen2\",\"use_sliding_window\":true,\"sliding_window\":64,\"max_window_layers\":21}|max_window_layers 21 of 32",
         "{\"model_type\":\"qwen3\",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}|layer_types [full_attention, sliding_attention]",
         "{\"model_type\":\"phi3\",\"partial_rotary_factor\":0.75}|partial_rotary_factor 0.75",

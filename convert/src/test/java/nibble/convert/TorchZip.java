@@ -98,6 +98,7 @@ public final class TorchZip {
             case I8 -> "CharStorage";
             case U8 -> "ByteStorage";
             case BOOL -> "BoolStorage";
+            default -> throw new IllegalArgumentException("PyTorch has no storage of " + dtype + " here");
         };
     }
 

@@ -54,7 +54,7 @@ public final class WeightRows {
                     brainToFloat(bits, n, into, offset + done);
                 }
             }
-            case F64, I64, I32, I16, I8, U8, BOOL ->
+            default ->
                 throw new IllegalArgumentException(
                         "tensor " + tensor.name() + ": " + tensor.dtype() + " found, F16, BF16 or F32 expected");
         }

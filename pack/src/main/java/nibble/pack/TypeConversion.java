@@ -52,7 +52,7 @@ final class TypeConversion {
                     case F32 -> MemorySegment.ofArray(values);
                     case F16 -> halves(values);
                     case BF16 -> brains(values);
-                    case F64, I64, I32, I16, I8, U8, BOOL ->
+                    default ->
                         throw new IllegalArgumentException("no weight is of type " + target);
                 };
         done += values.length;

@@ -47,7 +47,7 @@ public final class WeightReader {
                 }
             }
             case F32 -> MemorySegment.copy(data, FLOAT, 0, values, 0, values.length);
-            case F64, I64, I32, I16, I8, U8, BOOL -> throw notAWeight(tensor, file);
+            default -> throw notAWeight(tensor, file);
         }
         for (int i = 0; i < values.length; i++) {
             if (!Float.isFinite(values[i])) {
@@ -81,7 +81,7 @@ public final class WeightReader {
                     switch (tensor.dtype()) {
                         case BF16 -> Float.intBitsToFloat(data.get(SHORT, 2 * i) << 16);
                         case F32 -> data.get(FLOAT, 4 * i);
-                        case F16, F64, I64, I32, I16, I8, U8, BOOL -> throw notAWeight(tensor, file);
+                        default -> throw notAWeight(tensor, file);
                     };
             short bits = Float.floatToFloat16(value);
             if ((bits & 0x7c00) == 0x7c00) {
@@ -113,7 +113,7 @@ public final class WeightReader {
                     }
                 }
             }
-            case F64, I64, I32, I16, I8, U8, BOOL -> throw new IllegalArgumentException("weights are not " + dtype);
+            default -> throw new IllegalArgumentException("weights are not " + dtype);
         }
     }
 
@@ -145,7 +145,7 @@ public final class WeightReader {
                         case F16 -> Float.float16ToFloat(data.get(SHORT, 2 * i));
                         case BF16 -> Float.intBitsToFloat(data.get(SHORT, 2 * i) << 16);
                         case F32 -> data.get(FLOAT, 4 * i);
-                        case F64, I64, I32, I16, I8, U8, BOOL -> throw notAWeight(tensor, file);
+                        default -> throw notAWeight(tensor, file);
                     };
             if (!Float.isFinite(value)) {
                 throw notFinite(tensor, file, i, value);

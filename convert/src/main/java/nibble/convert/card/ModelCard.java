@@ -3,16 +3,14 @@ package nibble.convert.card;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.MissingNode;
-import com.hubspot.jinjava.Jinjava;
-import com.hubspot.jinjava.JinjavaConfig;
-import com.hubspot.jinjava.LegacyOverrides;
-import com.hubspot.jinjava.interpret.RenderResult;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.ZoneId;
+import java.time.ZonedDateTime;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -23,6 +21,8 @@ import nibble.convert.BadCheckpointException;
 import nibble.convert.LlamaConfig;
 import nibble.convert.QuantizationConfig;
 import nibble.convert.RepositoryFiles;
+import nibble.jinja.JinjaException;
+import nibble.jinja.Template;
 
 /**
  * The README.md of a quantized checkpoint. Values come from its config.json, its quantization_report.json, its files' sizes, and
@@ -58,24 +58,14 @@ public final class ModelCard {
     public static String render(CardRequest request) {
         String source = request.template().map(ModelCard::text).orElseGet(ModelCard::builtInTemplate);
         Path where = request.template().orElse(Path.of(BUILT_IN));
-        LegacyOverrides asInPython = LegacyOverrides.newBuilder()
-                .withUsePyishObjectMapper(true)
-                .withParseWhitespaceControlStrictly(true)
-                .withAllowAdjacentTextNodes(true)
-                .build();
-        Jinjava jinja = new Jinjava(JinjavaConfig.newBuilder()
-                .withTrimBlocks(true)
-                // The original card is text, whatever braces it holds.
-                .withNestedInterpretationEnabled(false)
-                .withFailOnUnknownTokens(true)
-                .withLegacyOverrides(asInPython)
-                .build());
-        RenderResult result = jinja.renderForResult(source, values(request));
-        if (!result.getErrors().isEmpty()) {
-            var first = result.getErrors().getFirst();
-            throw new BadCheckpointException(where, "line " + first.getLineno() + ": " + first.getMessage());
+        try {
+            return Template.document(source)
+                            .render(values(request), () -> ZonedDateTime.now(ZoneId.systemDefault()))
+                            .strip()
+                    + "\n";
+        } catch (JinjaException e) {
+            throw new BadCheckpointException(where, String.valueOf(e.getMessage()));
         }
-        return result.getOutput().strip() + "\n";
     }
 
     private static Map<String, Object> values(CardRequest request) {

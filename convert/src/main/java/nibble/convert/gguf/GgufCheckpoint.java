@@ -50,7 +50,7 @@ public final class GgufCheckpoint {
         String name = metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
         boolean experts = metadata.integer(name + ".expert_count").orElse(0L) > 0;
         architecture = Architecture.ofGguf(name).filter(_ -> !experts).orElseThrow(() -> new BadCheckpointException(
-                path, "architecture \"" + name + "\"" + (experts ? " with experts" : "") + " is not supported; supported: "
+                path, "architecture \"" + name + "\"" + (experts ? " with experts" : "") + " is not yet supported; supported: "
                         + Stream.of(Architecture.values()).map(Architecture::ggufName).distinct().collect(Collectors.joining(", "))));
         layerNames = GgufNames.layerNames(architecture);
         headDim = headDim(path);
@@ -84,6 +84,11 @@ public final class GgufCheckpoint {
         String name = name(tensor.name());
         if (name == null) {
             return;
+        }
+        if (!tensor.type().isRead()) {
+            throw new BadCheckpointException(
+                    path, "tensor " + tensor.name() + " is of type " + tensor.type() + ", which is not read; supported: "
+                            + GgufType.allRead());
         }
         boolean heads = GgufNames.interleavesHeads(architecture)
                 && (name.contains(LlamaLinear.Q.path()) || name.contains(LlamaLinear.K.path()));

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
 import nibble.convert.BadCheckpointException;
@@ -31,6 +32,18 @@ public final class GgufFile {
     private static final int MAX_DIMS = 4;
 
     private static final long MAX_TENSORS = 1 << 20;
+
+    /** llama.cpp's numbers of mixes ({@code llama_ftype}). */
+    private static final Map<Integer, String> FORMAT_NAMES = Map.ofEntries(
+            Map.entry(0, "F32"), Map.entry(1, "F16"), Map.entry(2, "Q4_0"), Map.entry(3, "Q4_1"), Map.entry(7, "Q8_0"),
+            Map.entry(8, "Q5_0"), Map.entry(9, "Q5_1"), Map.entry(10, "Q2_K"), Map.entry(11, "Q3_K_S"), Map.entry(12, "Q3_K_M"),
+            Map.entry(13, "Q3_K_L"), Map.entry(14, "Q4_K_S"), Map.entry(15, "Q4_K_M"), Map.entry(16, "Q5_K_S"),
+            Map.entry(17, "Q5_K_M"), Map.entry(18, "Q6_K"), Map.entry(19, "IQ2_XXS"), Map.entry(20, "IQ2_XS"),
+            Map.entry(21, "Q2_K_S"), Map.entry(22, "IQ3_XS"), Map.entry(23, "IQ3_XXS"), Map.entry(24, "IQ1_S"),
+            Map.entry(25, "IQ4_NL"), Map.entry(26, "IQ3_S"), Map.entry(27, "IQ3_M"), Map.entry(28, "IQ2_S"),
+            Map.entry(29, "IQ2_M"), Map.entry(30, "IQ4_XS"), Map.entry(31, "IQ1_M"), Map.entry(32, "BF16"),
+            Map.entry(36, "TQ1_0"), Map.entry(37, "TQ2_0"), Map.entry(38, "MXFP4"), Map.entry(39, "NVFP4"),
+            Map.entry(40, "Q1_0"));
 
     private final Path path;
     private final GgufMetadata metadata;
@@ -117,7 +130,7 @@ public final class GgufFile {
         int id = in.u32();
         GgufType type = GgufType.of(id)
                 .orElseThrow(() -> in.bad("tensor " + name + " is of type " + Integer.toUnsignedString(id)
-                        + ", which is not read; supported: " + List.of(GgufType.values())));
+                        + ", which is not known; known: " + List.of(GgufType.values())));
         long offset = in.u64();
         try {
             return new Entry(name, new Shape(extents), type, offset);
@@ -153,6 +166,18 @@ public final class GgufFile {
 
     GgufMetadata metadata() {
         return metadata;
+    }
+
+    /** The metadata: a {@link Long}, {@link Double}, {@link Boolean}, {@link String} or {@link List} of these for each key. */
+    public SequencedMap<String, Object> values() {
+        return Collections.unmodifiableSequencedMap(new LinkedHashMap<>(metadata.values()));
+    }
+
+    /** The mix of types by the name that people give it, as {@code Q4_K_M}, if the metadata say it. */
+    public static Optional<String> formatName(SequencedMap<String, Object> metadata) {
+        return metadata.get("general.file_type") instanceof Long number
+                ? Optional.ofNullable(FORMAT_NAMES.get(number.intValue()))
+                : Optional.empty();
     }
 
     /** A whole number of the metadata; empty where the key is absent. */

@@ -39,7 +39,7 @@ public final class GgufSplit {
      *
      * @throws BadCheckpointException if one is missing, or they do not belong together
      */
-    static List<GgufFile> open(Path path, Arena arena) {
+    public static List<GgufFile> open(Path path, Arena arena) {
         GgufFile asked = GgufFile.open(path, arena);
         long count = asked.integer("split.count").orElse(1L);
         if (count <= 1) {

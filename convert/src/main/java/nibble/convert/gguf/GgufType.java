@@ -1,9 +1,11 @@
 package nibble.convert.gguf;
 
+import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import nibble.convert.DType;
 
-/** Element types of GGUF tensors that are read here. All but the first three store blocks. */
+/** Element types of GGUF tensors. All but the first three of those that are read here store blocks; the rest can be listed. */
 public enum GgufType {
     F32(0, 1, 4),
     F16(1, 1, 2),
@@ -19,16 +21,51 @@ public enum GgufType {
     Q5_K(13, 256, 176),
     Q6_K(14, 256, 210),
     IQ4_NL(20, 32, 18),
-    IQ4_XS(23, 256, 136);
+    IQ4_XS(23, 256, 136),
+    Q8_1(9, 32, 40, false),
+    Q8_K(15, 256, 292, false),
+    IQ2_XXS(16, 256, 66, false),
+    IQ2_XS(17, 256, 74, false),
+    IQ3_XXS(18, 256, 98, false),
+    IQ1_S(19, 256, 50, false),
+    IQ3_S(21, 256, 110, false),
+    IQ2_S(22, 256, 82, false),
+    I8(24, 1, 1, false),
+    I16(25, 1, 2, false),
+    I32(26, 1, 4, false),
+    I64(27, 1, 8, false),
+    F64(28, 1, 8, false),
+    IQ1_M(29, 256, 56, false),
+    TQ1_0(34, 256, 54, false),
+    TQ2_0(35, 256, 66, false),
+    MXFP4(39, 32, 17, false),
+    NVFP4(40, 64, 36, false),
+    Q1_0(41, 128, 18, false);
 
     private final int id;
     private final int blockElements;
     private final int blockBytes;
+    private final boolean read;
 
     GgufType(int id, int blockElements, int blockBytes) {
+        this(id, blockElements, blockBytes, true);
+    }
+
+    GgufType(int id, int blockElements, int blockBytes, boolean read) {
         this.id = id;
         this.blockElements = blockElements;
         this.blockBytes = blockBytes;
+        this.read = read;
+    }
+
+    /** Whether elements of this type are computed with here. */
+    public boolean isRead() {
+        return read;
+    }
+
+    /** The types that are read. */
+    static List<GgufType> allRead() {
+        return Stream.of(values()).filter(GgufType::isRead).toList();
     }
 
     /** The number of the type in a file. */

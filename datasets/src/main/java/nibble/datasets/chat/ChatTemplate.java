@@ -1,28 +1,25 @@
 package nibble.datasets.chat;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.ArrayList;
+import java.time.ZoneId;
+import java.time.ZonedDateTime;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.SequencedMap;
+import java.util.function.Supplier;
 import nibble.datasets.BadDatasetException;
+import nibble.jinja.JinjaException;
+import nibble.jinja.Template;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A format of conversations. The text that {@link #render} makes holds the special tokens, BOS included, literally: encode it
  * without adding a BOS.
  */
 public final class ChatTemplate {
-    /** Longest template or conversation that is looked at. */
-    private static final long MAX_BYTES = 4 << 20;
-
     /** The built-in formats' names, each with the texts that end the assistant's turn where the model writes no EOS. */
     private static final SequencedMap<String, List<String>> BUILT_IN = new LinkedHashMap<>();
 
@@ -37,6 +34,7 @@ public final class ChatTemplate {
     private final String name;
     private final String source;
     private final List<String> stops;
+    private @Nullable Template compiled;
 
     private ChatTemplate(String name, String source, List<String> stops) {
         this.name = name;
@@ -60,7 +58,7 @@ public final class ChatTemplate {
             if (in == null) {
                 throw new IllegalStateException("the template " + name + " is not in this build");
             }
-            return new ChatTemplate(name, withoutLastNewline(new String(in.readAllBytes(), StandardCharsets.UTF_8)), stops);
+            return new ChatTemplate(name, new String(in.readAllBytes(), StandardCharsets.UTF_8), stops);
         } catch (IOException e) {
             throw new IllegalStateException("the template " + name + " cannot be read", e);
         }
@@ -68,32 +66,7 @@ public final class ChatTemplate {
 
     /** A template given as text. */
     public static ChatTemplate of(String name, String source) {
-        return new ChatTemplate(name, withoutLastNewline(source), List.of());
-    }
-
-    /**
-     * The checkpoint's own template: {@code chat_template.jinja}, {@code chat_template.json}, or {@code chat_template} of
-     * tokenizer_config.json, of which the one named {@code default} where there are several.
-     *
-     * @throws BadDatasetException if one of these files is broken
-     */
-    public static Optional<ChatTemplate> ofModel(Path folder) {
-        Path jinja = folder.resolve("chat_template.jinja");
-        if (Files.isRegularFile(jinja)) {
-            return Optional.of(of("model", text(jinja)));
-        }
-        JsonNode found = json(folder.resolve("chat_template.json")).path("chat_template");
-        if (found.isMissingNode()) {
-            found = json(folder.resolve("tokenizer_config.json")).path("chat_template");
-        }
-        if (found.isArray()) {
-            for (JsonNode named : found) {
-                if (named.path("name").asText("").equals("default")) {
-                    return Optional.of(of("model", named.path("template").asText("")));
-                }
-            }
-        }
-        return found.isTextual() && !found.asText().isBlank() ? Optional.of(of("model", found.asText())) : Optional.empty();
+        return new ChatTemplate(name, source, List.of());
     }
 
     /** What it is called: a built-in format's name, or {@code model}. */
@@ -114,49 +87,50 @@ public final class ChatTemplate {
     /**
      * The conversation up to where the assistant speaks.
      *
-     * @throws BadDatasetException if the template refuses the conversation, or uses what is not supported
+     * @throws BadDatasetException if the template refuses the conversation or cannot be rendered
      */
     public String render(List<ChatMessage> messages, SpecialTokens tokens) {
-        List<Map<String, Object>> turns = new ArrayList<>();
-        for (ChatMessage message : messages) {
-            Map<String, Object> turn = new LinkedHashMap<>();
-            turn.put("role", message.role().label());
-            turn.put("content", message.content());
-            turns.add(turn);
-        }
-        Map<String, Object> values = new LinkedHashMap<>();
-        values.put("messages", turns);
-        values.put("bos_token", tokens.bos());
-        values.put("eos_token", tokens.eos());
-        values.put("add_generation_prompt", true);
-        return Jinja.render("prompt template " + name, source, values);
+        return render(ChatRequest.of(messages), tokens);
     }
 
-    /** Jinja drops one newline at a template's end, as the reference implementation does. */
-    private static String withoutLastNewline(String source) {
-        return source.endsWith("\n") ? source.substring(0, source.length() - 1) : source;
+    /**
+     * The text that a model is given.
+     *
+     * @throws BadDatasetException if the template refuses the conversation or cannot be rendered
+     */
+    public String render(ChatRequest request, SpecialTokens tokens) {
+        return render(request, tokens, () -> ZonedDateTime.now(ZoneId.systemDefault()));
     }
 
-    static JsonNode json(Path file) {
-        ObjectMapper json = new ObjectMapper();
-        if (!Files.isRegularFile(file)) {
-            return json.missingNode();
-        }
+    /** The same at another time, which templates can print. */
+    public String render(ChatRequest request, SpecialTokens tokens, Supplier<ZonedDateTime> clock) {
+        Map<String, @Nullable Object> values = new LinkedHashMap<>(tokens.names());
+        values.putAll(request.values());
+        values.put("messages", request.messages());
+        values.put("tools", request.tools());
+        values.put("documents", request.documents());
+        values.put("add_generation_prompt", request.generationPrompt());
         try {
-            return json.readTree(text(file));
-        } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read as JSON: " + e.getMessage(), e);
+            return compiled().render(values, clock);
+        } catch (JinjaException e) {
+            throw new BadDatasetException(
+                    switch (e.reason()) {
+                        case RAISED -> what() + " refuses the conversation: " + e.getMessage();
+                        case SYNTAX -> what() + " is no template: " + e.getMessage() + "; get it again, or choose another";
+                        case ERROR -> what() + " cannot be rendered with this conversation: " + e.getMessage();
+                        case LIMIT -> what() + " cannot be rendered: " + e.getMessage() + "; choose another";
+                    },
+                    e);
         }
     }
 
-    private static String text(Path file) {
-        try {
-            if (Files.size(file) > MAX_BYTES) {
-                throw new BadDatasetException(file + ": larger than " + MAX_BYTES + " bytes; get the file again");
-            }
-            return Files.readString(file);
-        } catch (IOException e) {
-            throw new BadDatasetException(file + ": cannot be read as UTF-8 text: " + e.getMessage(), e);
-        }
+    private synchronized Template compiled() {
+        Template present = compiled == null ? Template.chat(source) : compiled;
+        compiled = present;
+        return present;
+    }
+
+    private String what() {
+        return "prompt template " + name;
     }
 }

@@ -1,22 +1,32 @@
 package nibble.datasets.chat;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.SequencedMap;
 
 /**
- * The literal tokens that templates put around turns.
+ * The literal tokens that templates put around turns, by the names that templates know them by.
  *
- * @param bos begins a text, as {@code <s>}; empty if the model has none
- * @param eos ends a turn, as {@code </s>}; empty if the model has none
+ * @param names as {@code bos_token} and {@code eos_token}; a name that the model has no token for is not among them
  */
-public record SpecialTokens(String bos, String eos) {
-    /** Reads them from a folder's tokenizer_config.json, if it has one. */
-    public static SpecialTokens of(Path folder) {
-        JsonNode config = ChatTemplate.json(folder.resolve("tokenizer_config.json"));
-        return new SpecialTokens(token(config.path("bos_token")), token(config.path("eos_token")));
+public record SpecialTokens(SequencedMap<String, String> names) {
+    private static final String BOS = "bos_token";
+    private static final String EOS = "eos_token";
+
+    public SpecialTokens {
+        names = Collections.unmodifiableSequencedMap(new LinkedHashMap<>(names));
     }
 
-    private static String token(JsonNode token) {
-        return token.isObject() ? token.path("content").asText("") : token.isTextual() ? token.asText() : "";
+    /** @param bos begins a text, {@code eos} ends one; empty if the model has none */
+    public SpecialTokens(String bos, String eos) {
+        this(new LinkedHashMap<>(Map.of(BOS, bos, EOS, eos)));
+    }
+
+    /** The same without the token that begins a text. */
+    public SpecialTokens withoutBos() {
+        SequencedMap<String, String> rest = new LinkedHashMap<>(names);
+        rest.put(BOS, "");
+        return new SpecialTokens(rest);
     }
 }

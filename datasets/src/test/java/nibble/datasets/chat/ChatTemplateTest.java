@@ -5,18 +5,21 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.time.Year;
+import java.time.ZoneId;
+import java.time.ZoneOffset;
+import java.time.ZonedDateTime;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
 import nibble.datasets.BadDatasetException;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Templates render as Jinja2 renders them; what is known to come out otherwise is refused. */
+/** Templates render as Jinja2 renders them; what it refuses is refused. */
 class ChatTemplateTest {
     private static final SpecialTokens TOKENS = new SpecialTokens("<s>", "</s>");
 
@@ -26,9 +29,6 @@ class ChatTemplateTest {
             ChatMessage.user(" Hi 'you' & \"me\" "),
             ChatMessage.assistant("<note>x</note>Ho \\n é 漢"),
             ChatMessage.user("Again?"));
-
-    @TempDir
-    Path folder;
 
     @ParameterizedTest
     @ValueSource(strings = {"headers", "pairs", "blocks"})
@@ -65,25 +65,6 @@ class ChatTemplateTest {
     }
 
     @Test
-    void theCheckpointsOwnTemplateIsFoundWhereCheckpointsHaveIt() throws IOException {
-        assertThat(ChatTemplate.ofModel(folder)).isEmpty();
-        Files.writeString(folder.resolve("tokenizer_config.json"), "{\"chat_template\": [{\"name\": \"tool_use\", \"template\": \"t\"},"
-                + " {\"name\": \"default\", \"template\": \"list\"}], \"bos_token\": {\"content\": \"<b>\"}, \"eos_token\": null}");
-        assertThat(rendered()).isEqualTo("list");
-        assertThat(SpecialTokens.of(folder)).isEqualTo(new SpecialTokens("<b>", ""));
-        Files.writeString(folder.resolve("tokenizer_config.json"), "{\"chat_template\": \"config {{ bos_token }}\"}");
-        assertThat(rendered()).isEqualTo("config <s>");
-        Files.writeString(folder.resolve("chat_template.json"), "{\"chat_template\": \"json\"}");
-        assertThat(rendered()).isEqualTo("json");
-        Files.writeString(folder.resolve("chat_template.jinja"), "file\n");
-        assertThat(rendered()).isEqualTo("file");
-    }
-
-    private String rendered() {
-        return ChatTemplate.ofModel(folder).orElseThrow().render(CONVERSATION, TOKENS);
-    }
-
-    @Test
     void aTemplatesOwnRefusalIsShown() {
         List<ChatMessage> twice = List.of(ChatMessage.user("a"), ChatMessage.user("b"));
         assertThatThrownBy(() -> ChatTemplate.named("llama-2-chat").render(twice, TOKENS))
@@ -92,39 +73,49 @@ class ChatTemplateTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "{% for m in messages[::-1] %}{{ m.role }}{% endfor %}",
-                "{{ messages[0].content.startswith('x') }}",
-                "{{ messages[0].content.rstrip('x') }}",
-                "{% for m in messages if m.role == 'user' %}{{ m.role }}{% endfor %}",
-                "{%- for m in messages recursive -%}{{ m.role }}{% endfor %}",
-                "{% for m in messages %}{{ loop.previtem }}{% endfor %}",
-                "{% frobnicate %}",
-                "{{ ''.getClass().forName('java.lang.Runtime') }}",
-                "{{ messages.getClass() }}",
-                "{% for m in messages %}",
-                "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
-                "{% include 'file:///etc/passwd' %}",
+    @CsvSource(
+            delimiter = '¦',
+            value = {
+                "{% frobnicate %}                                            ¦ is no template: line 1: unknown tag",
+                "{% for m in messages %}                                     ¦ is no template: line 1",
+                "{{ ''.getClass().forName('java.lang.Runtime') }}            ¦ has no attribute 'getClass'",
+                "{{ messages.getClass() }}                                   ¦ has no attribute 'getClass'",
+                "{{ messages[0].content.__class__.mro() }}                   ¦ is unsafe",
+                "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}          ¦ more than 200 calls",
+                "{% include 'file:///etc/passwd' %}                          ¦ no loader",
+                "{{ messages.append(1) }}                                    ¦ is unsafe",
+                "{{ 'x' * 1000000000 }}                                      ¦ more than 134217728 characters",
+                "{{ messages[0].content + 1 }}                               ¦ can only concatenate str",
             })
-    void whatCannotBeRenderedRightIsRefused(String source) {
+    void whatJinja2RefusesOrWhatWouldTakeTooMuchIsRefused(String source, String expected) {
         assertThatThrownBy(() -> ChatTemplate.of("model", source).render(CONVERSATION, TOKENS))
                 .isInstanceOf(BadDatasetException.class)
-                .hasMessageContaining("prompt template model");
+                .hasMessageContaining("prompt template model")
+                .hasMessageContaining(expected);
     }
 
     @Test
-    void todaysDateIsThere() {
-        String rendered = ChatTemplate.of("model", "{{ strftime_now('%d %b %Y') }}").render(CONVERSATION, TOKENS);
-        assertThat(rendered).matches("\\d\\d [A-Z][a-z]{2} 20\\d\\d").endsWith(Year.now(java.time.ZoneId.systemDefault()).toString());
+    void theDateIsThatOfTheClock() {
+        ZonedDateTime time = ZonedDateTime.of(2026, 3, 7, 14, 5, 9, 0, ZoneOffset.UTC);
+        String rendered = ChatTemplate.of("model", "{{ strftime_now('%d %b %Y %H:%M') }}")
+                .render(ChatRequest.of(CONVERSATION), TOKENS, () -> time);
+        assertThat(rendered).isEqualTo("07 Mar 2026 14:05");
+        assertThat(ChatTemplate.of("model", "{{ strftime_now('%Y') }}").render(CONVERSATION, TOKENS))
+                .isEqualTo(Year.now(ZoneId.systemDefault()).toString());
     }
 
     @Test
-    void brokenFilesAreNamed() throws IOException {
-        Files.writeString(folder.resolve("tokenizer_config.json"), "{\"chat_template\": ");
-        assertThatThrownBy(() -> ChatTemplate.ofModel(folder))
-                .isInstanceOf(BadDatasetException.class)
-                .hasMessageContaining("tokenizer_config.json");
+    void toolsDocumentsSpecialTokensAndFurtherValuesReachTheTemplate() {
+        SequencedMap<String, String> names = new LinkedHashMap<>();
+        names.put("bos_token", "<b>");
+        names.put("image_token", "<img>");
+        ChatRequest request = new ChatRequest(
+                List.of(Map.of("role", "user", "content", List.of(Map.of("type", "text", "text", "hi")))),
+                List.of(Map.of("name", "f")), null, false, Map.of("enable_thinking", false, "n", 3));
+        String source = "{{ bos_token }}{{ image_token }}{{ eos_token is defined }} {{ tools[0].name }} {{ documents is none }}"
+                + " {{ add_generation_prompt }} {{ enable_thinking }} {{ n + 1 }} {{ messages[0].content[0].text }}";
+        assertThat(ChatTemplate.of("model", source).render(request, new SpecialTokens(names)))
+                .isEqualTo("<b><img>False f True False False 4 hi");
     }
 
     private static String resource(String name) throws IOException {

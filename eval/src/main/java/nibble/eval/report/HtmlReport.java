@@ -10,10 +10,11 @@ public final class HtmlReport {
     private static final String STYLE =
             """
             body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #ffffff; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-            h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+            h1 { font-size: 1.5rem; overflow-wrap: break-word; } h2 { font-size: 1.15rem; margin-top: 2rem; }
             table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
             th, td { padding: 0.25rem 0.6rem; border-bottom: 1px solid #cccccc; text-align: right; }
-            th { border-bottom: 2px solid #444444; } th.text, td.text { text-align: left; overflow-wrap: anywhere; }
+            th { border-bottom: 2px solid #444444; } th.text, td.text, td.name, td.hash { text-align: left; }
+            td.name { white-space: nowrap; } td.hash { overflow-wrap: anywhere; min-width: 12rem; }
             svg { max-width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: #1a1a1a; }
             .table { overflow-x: auto; } figure { margin: 0; break-inside: avoid; } figcaption { color: #444444; }
             @media print { body { margin: 0; max-width: none; font-size: 10pt; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
@@ -62,26 +63,27 @@ public final class HtmlReport {
 
     private static String table(List<Row> rows, @Nullable String baseline, String model) {
         StringBuilder html = new StringBuilder("<table>\n<thead><tr>");
-        head(html, true, "Task", "Metric");
-        head(html, false, "Examples", "Documents");
+        head(html, "text", "Task", "Metric");
+        head(html, "", "Examples", "Documents");
         if (baseline != null) {
-            head(html, false, baseline);
+            head(html, "", baseline);
         }
-        head(html, false, model);
+        head(html, "", model);
         if (baseline != null) {
-            head(html, false, "Difference", "Answers flipped");
+            head(html, "", "Difference", "Answers flipped");
         }
         html.append("</tr></thead>\n<tbody>\n");
         for (Row row : rows) {
             html.append("<tr>");
-            cells(html, true, row.task(), row.metric());
-            cells(html, false, Integer.toString(row.fewshot()), Integer.toString(row.documents()));
+            cells(html, "name", row.task());
+            cells(html, "text", row.metric());
+            cells(html, "", Integer.toString(row.fewshot()), Integer.toString(row.documents()));
             if (baseline != null) {
-                cells(html, false, row.value(true));
+                cells(html, "", row.value(true));
             }
-            cells(html, false, row.value(false));
+            cells(html, "", row.value(false));
             if (baseline != null) {
-                cells(html, false, row.shownDifference(), row.flips());
+                cells(html, "", row.shownDifference(), row.flips());
             }
             html.append("</tr>\n");
         }
@@ -92,26 +94,37 @@ public final class HtmlReport {
         Map<String, TaskResult> firstOfEach = new java.util.LinkedHashMap<>();
         report.model().tasks().forEach(t -> firstOfEach.putIfAbsent(t.group() == null ? t.task() : t.group(), t));
         StringBuilder html = new StringBuilder("<table>\n<thead><tr>");
-        head(html, true, "Task", "Documents", "SHA-256 of the data", "Examples from", "Seed");
+        head(html, "text", "Task", "Documents", "SHA-256 of the data", "Examples from", "Seed");
         html.append("</tr></thead>\n<tbody>\n");
         firstOfEach.forEach((name, task) -> {
             html.append("<tr>");
-            cells(html, true, name, task.recipe().dataset().name() + ", " + task.recipe().dataset().source(),
-                    task.recipe().dataset().sha256(), task.recipe().fewshotSource(), Integer.toString(task.recipe().fewshotSeed()));
+            cells(html, "name", name);
+            cells(html, "text", task.recipe().dataset().name() + ", " + task.recipe().dataset().source());
+            cells(html, "hash", task.recipe().dataset().sha256());
+            cells(html, "text", task.recipe().fewshotSource(), Integer.toString(task.recipe().fewshotSeed()));
             html.append("</tr>\n");
         });
         return html.append("</tbody>\n</table>\n").toString();
     }
 
-    private static void head(StringBuilder html, boolean text, String... titles) {
+    private static void head(StringBuilder html, String style, String... titles) {
         for (String title : titles) {
-            html.append(text ? "<th class=\"text\" scope=\"col\">" : "<th scope=\"col\">").append(Html.escape(title)).append("</th>");
+            html.append("<th").append(styled(style)).append(" scope=\"col\">").append(words(title)).append("</th>");
         }
     }
 
-    private static void cells(StringBuilder html, boolean text, String... values) {
+    private static void cells(StringBuilder html, String style, String... values) {
         for (String value : values) {
-            html.append(text ? "<td class=\"text\">" : "<td>").append(Html.escape(value)).append("</td>");
+            html.append("<td").append(styled(style)).append('>').append(words(value)).append("</td>");
         }
+    }
+
+    private static String styled(String style) {
+        return style.isEmpty() ? "" : " class=\"" + style + "\"";
+    }
+
+    /** Escaped; a path or a model's name may break after its slashes, a word nowhere. */
+    private static String words(String text) {
+        return Html.escape(text).replace("/", "/<wbr/>");
     }
 }

@@ -91,6 +91,18 @@ class ReportTest {
     }
 
     @Test
+    void names_of_tasks_and_models_break_nowhere_but_after_a_slash() throws IOException {
+        String html = HtmlReport.render(report());
+        assertThat(html).contains("<td class=\"name\">", "td.name { white-space: nowrap; }");
+        // Only a hash may be cut anywhere.
+        assertThat(html.lines().filter(line -> line.contains("overflow-wrap: anywhere")))
+                .singleElement()
+                .asString()
+                .contains("td.hash { overflow-wrap: anywhere");
+        assertThat(html).doesNotContain("word-break").contains("<td class=\"hash\">");
+    }
+
+    @Test
     void a_layers_error_is_the_mean_of_its_linears() throws IOException {
         assertThat(report().layers().orElseThrow()).isEqualTo(new LayerErrors("awq", List.of(0.02, 0.05), List.of(0.03, 0.08)));
     }

@@ -1,0 +1,20 @@
+package nibble.jinja.python;
+
+/** Something that templates can call. */
+public interface PyCallable {
+    /** @throws PythonException as Python would raise it */
+    Object call(Arguments arguments);
+
+    /**
+     * A function or method with a name.
+     *
+     * @param name for messages
+     * @param body what it does
+     */
+    record Function(String name, PyCallable body) implements PyCallable {
+        @Override
+        public Object call(Arguments arguments) {
+            return body.call(arguments);
+        }
+    }
+}
