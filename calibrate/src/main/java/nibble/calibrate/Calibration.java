@@ -11,11 +11,17 @@ import nibble.datasets.TokenBlocks;
 import nibble.engine.DecoderLayer;
 import nibble.engine.DenseWeight;
 import nibble.engine.LinearInput;
+import nibble.engine.Workers;
 import nibble.engine.quantize.QuantizationDevices;
 import org.jspecify.annotations.Nullable;
 
-/** The calibration blocks of a job on their way through its model, if it has any. Owns their stream. */
-final class Calibration implements AutoCloseable {
+/**
+ * Methods rtn and awq: the calibration blocks of a job, if it has any, on their way through the original model, and each layer
+ * by the statistics of its inputs. Owns the blocks' stream.
+ */
+final class Calibration implements LayerWork {
+    private final Method method;
+    private final LayerQuantizer quantizer;
     private final Checkpoint source;
     private final int[][] blocks;
     private final QuantizationDevices devices;
@@ -27,7 +33,10 @@ final class Calibration implements AutoCloseable {
     private double forwardSecondsWhenSaved;
 
     /** Begins with the stream that the journal has, or with the embeddings. */
-    Calibration(QuantizationJob job, QuantizationDevices devices, LayerJournal journal, Progress progress) {
+    Calibration(
+            QuantizationJob job, QuantizationDevices devices, LayerJournal journal, Workers workers, Progress progress) {
+        this.method = job.options().method();
+        this.quantizer = new LayerQuantizer(job.source().config(), job.options().spec(), workers, progress);
         this.source = job.source();
         this.blocks = job.blocks().map(TokenBlocks::blocks).orElse(new int[0][]);
         this.devices = devices;
@@ -48,13 +57,13 @@ final class Calibration implements AutoCloseable {
                 source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, devices);
     }
 
-    /** Whether the blocks have to go through a layer that is durable, to get to those that are not. */
-    boolean needs(int layer) {
+    @Override
+    public boolean needs(int layer) {
         return stream != null && layer >= next;
     }
 
-    /** Saves the stream if the journal wants it now. */
-    void save(LayerJournal journal, LayerWriter writer) {
+    @Override
+    public void save(LayerJournal journal, LayerWriter writer) {
         if (stream == null) {
             return;
         }
@@ -70,12 +79,21 @@ final class Calibration implements AutoCloseable {
         forwardSecondsWhenSaved = progress.forwardSeconds();
     }
 
-    /** Moves the blocks through a layer whose statistics are not needed any more. */
-    void pass(int layer, List<DecoderLayer> weights) {
+    @Override
+    public void pass(int layer, List<DecoderLayer> weights) {
         if (stream != null) {
             progress.stage(Stage.FORWARD);
             stream.pass(weights, tokens -> progress.forwarded(tokens, Work.passBlock(source.config(), tokens)));
             next = layer + 1;
+        }
+    }
+
+    @Override
+    public LayerQuantizer.Outcome quantize(int layer, List<DecoderLayer> weights, LayerSource source) {
+        try (@Nullable LayerStatistics statistics = measure(layer, weights)) {
+            return method == Method.AWQ && statistics != null
+                    ? quantizer.quantize(source, statistics)
+                    : quantizer.round(source, statistics);
         }
     }
 
@@ -84,7 +102,7 @@ final class Calibration implements AutoCloseable {
      *
      * @param weights of the layer, on each device
      */
-    @Nullable LayerStatistics measure(int layer, List<DecoderLayer> weights) {
+    private @Nullable LayerStatistics measure(int layer, List<DecoderLayer> weights) {
         if (stream == null) {
             return null;
         }

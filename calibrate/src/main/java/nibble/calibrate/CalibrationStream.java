@@ -84,16 +84,60 @@ final class CalibrationStream implements AutoCloseable {
         return stream;
     }
 
+    /** What is done with a batch where it lies. */
+    @FunctionalInterface
+    interface Use {
+        /** @param hidden the batch's activations, {@code sequences} blocks of one length */
+        void of(Forward forward, Matrix hidden, int sequences);
+    }
+
+    /** Batches of blocks, which are used one at a time. */
+    int size() {
+        return batches.size();
+    }
+
+    int tokens(int batch) {
+        return batches.get(batch).tokens();
+    }
+
+    /** Lends a batch. */
+    void use(int batch, boolean changed, Use use) {
+        Place place = places.get(batch);
+        Member member = place.member();
+        member.backend().makeCurrent();
+        use.of(
+                member.forward(),
+                member.hidden().borrow(place.index()),
+                batches.get(batch).sequences().size());
+        member.hidden().giveBack(place.index(), changed);
+    }
+
+    /** The values of a batch. */
+    float[] values(int batch) {
+        Place place = places.get(batch);
+        place.member().backend().makeCurrent();
+        float[] values = place.member().backend().download(place.member().hidden().borrow(place.index()));
+        place.member().hidden().giveBack(place.index(), false);
+        return values;
+    }
+
+    /** A stream that batches are put into, in order, with {@link #put}. */
+    static CalibrationStream empty(LlamaConfig config, int[][] blocks, QuantizationDevices devices) {
+        return new CalibrationStream(config, blocks, devices);
+    }
+
+    void put(int batch, float[] values) {
+        Member member = places.get(batch).member();
+        member.backend().makeCurrent();
+        member.hidden().add(member.backend().upload(values, tokens(batch), config.hiddenSize()));
+    }
+
     /** What goes into some later layer, as {@link #save} wrote it; nothing, if the bytes are not those of the hash. */
     static Optional<CalibrationStream> read(
             Path file, String sha256, LlamaConfig config, int[][] blocks, QuantizationDevices devices) {
         CalibrationStream stream = new CalibrationStream(config, blocks, devices);
         int[] rows = stream.batches.stream().mapToInt(Batch::tokens).toArray();
-        boolean whole = StreamFile.read(file, rows, config.hiddenSize(), sha256, (batch, values) -> {
-            Member member = stream.places.get(batch).member();
-            member.backend().makeCurrent();
-            member.hidden().add(member.backend().upload(values, rows[batch], config.hiddenSize()));
-        });
+        boolean whole = StreamFile.read(file, rows, config.hiddenSize(), sha256, stream::put);
         if (whole) {
             return Optional.of(stream);
         }
@@ -128,14 +172,7 @@ final class CalibrationStream implements AutoCloseable {
      * @return SHA-256 of the file
      */
     String save(Path file) {
-        return StreamFile.write(file, batches.size(), batch -> {
-            Place place = places.get(batch);
-            place.member().backend().makeCurrent();
-            float[] values =
-                    place.member().backend().download(place.member().hidden().borrow(place.index()));
-            place.member().hidden().giveBack(place.index(), false);
-            return values;
-        });
+        return StreamFile.write(file, batches.size(), this::values);
     }
 
     /**

@@ -112,6 +112,7 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
         List<JournalEntry> found = file.entries();
         List<JournalEntry> kept = new ArrayList<>(List.of(start));
         boolean carried = false;
+        int believed = job.options().method() == Method.BEST ? lastSavedStream(found) : Integer.MAX_VALUE;
         JournalEntry.@Nullable Stream lastStream = null;
         for (JournalEntry entry : found) {
             switch (entry) {
@@ -130,6 +131,7 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
                         note.accept("the tensors beside the layers are damaged in the unfinished output and carried over anew");
                     }
                 }
+                case JournalEntry.Layer layer when layer.layer() >= believed -> {}
                 case JournalEntry.Layer layer -> {
                     if (layer.layer() == durable.size() && agrees(plan.layerTensors(layer.layer()), layer.sha256())) {
                         kept.add(layer);
@@ -155,6 +157,18 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
             // First, so that a damaged embedding is found before hours of search.
             file.append(carryOuterTensors());
         }
+    }
+
+    /** The layer that the latest whole saved stream goes into; 0 if there is none. */
+    private int lastSavedStream(List<JournalEntry> found) {
+        int layer = 0;
+        for (JournalEntry entry : found) {
+            if (entry instanceof JournalEntry.Stream saved
+                    && StreamFile.isWhole(streamFile(saved.layer()), saved.sha256())) {
+                layer = saved.layer();
+            }
+        }
+        return layer;
     }
 
     /** Streams that were being written when the earlier run ended, and those that nothing durable needs. */

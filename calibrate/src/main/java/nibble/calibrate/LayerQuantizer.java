@@ -194,7 +194,8 @@ final class LayerQuantizer {
                     rtn,
                     linear.weightError(ready.basis, ready.limits),
                     clippedShare(ready.shares),
-                    meanShare(ready.shares)));
+                    meanShare(ready.shares),
+                    null));
         });
         QuantizedLayer layer = new QuantizedLayer(
                 scales.foldedNorm(ScalePair.ATTENTION_NORM),

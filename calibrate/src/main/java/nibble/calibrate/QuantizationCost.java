@@ -4,6 +4,7 @@ import java.util.Map;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.engine.LinearInput;
+import nibble.engine.fit.FitSteps;
 import nibble.engine.cuda.CudaCalibration;
 import nibble.pack.QuantizationSpec;
 
@@ -50,6 +51,9 @@ public record QuantizationCost(
      */
     public static QuantizationCost of(
             LlamaConfig config, Method method, QuantizationSpec spec, int samples, int sequenceLength) {
+        if (method == Method.BEST) {
+            return ofFitting(config, spec, samples, sequenceLength);
+        }
         int candidates = method == Method.AWQ ? ScaleSearch.candidates() : 0;
         long tokens = candidates == 0 ? 0 : (long) samples * sequenceLength;
         long parameters = 0;
@@ -91,6 +95,43 @@ public record QuantizationCost(
                 moments * config.layers(),
                 search * config.layers(),
                 stream * FLOAT_BYTES,
+                elements * FLOAT_BYTES);
+    }
+
+    /**
+     * Method best: two streams, each of which goes through each half of a layer twice; C and the two halves of N and D of one
+     * input at a time; and C twice more, with its factor in fp64, while a linear is fitted.
+     */
+    private static QuantizationCost ofFitting(
+            LlamaConfig config, QuantizationSpec spec, int samples, int sequenceLength) {
+        long tokens = (long) samples * sequenceLength;
+        QuantizationCost awq = of(config, Method.AWQ, spec, samples, sequenceLength);
+        double moments = 0;
+        long momentElements = 0;
+        for (LinearInput input : LinearInput.values()) {
+            long in = width(config, input);
+            long residual = input == LinearInput.O || input == LinearInput.DOWN ? config.hiddenSize() : 0;
+            moments += 2.0 * tokens * in * (1.5 * in + residual);
+            momentElements = Math.max(momentElements, in * (3 * in + 2 * residual) + 2 * in * in + 4 * in * in);
+        }
+        double search = 0;
+        long parameters = 0;
+        long largest = 0;
+        for (LlamaLinear linear : INPUT_OF.keySet()) {
+            long in = config.inFeatures(linear);
+            long out = config.outFeatures(linear);
+            search += 2.0 * ScaleSearch.candidates() * out * in * in + Work.fit(out, in, spec, FitSteps.ALL);
+            parameters += in * out;
+            largest = Math.max(largest, in * out);
+        }
+        long streams = 2 * tokens * config.hiddenSize();
+        long elements = streams + momentElements + parameters + 8 * largest;
+        return new QuantizationCost(
+                tokens,
+                4 * awq.forwardFlops,
+                moments * config.layers(),
+                search * config.layers(),
+                streams * FLOAT_BYTES,
                 elements * FLOAT_BYTES);
     }
 

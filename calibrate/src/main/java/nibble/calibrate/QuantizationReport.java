@@ -85,6 +85,7 @@ public record QuantizationReport(
      * @param weightRelativeError {@code ‖Ŵ−W‖² / ‖W‖²}
      * @param clippedGroups share of groups with a clip below their largest weight
      * @param meanClip mean over all groups of the clip as a share of the largest weight; 1 means none
+     * @param propagatedShare of method best: how much of the move that undoes earlier errors was made, 0 … 1; else absent
      */
     @JsonInclude(JsonInclude.Include.ALWAYS)
     public record Linear(
@@ -95,7 +96,8 @@ public record QuantizationReport(
             @Nullable Double rtnRelativeError,
             double weightRelativeError,
             double clippedGroups,
-            double meanClip) {}
+            double meanClip,
+            @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double propagatedShare) {}
 
     /**
      * One scale shared by a producer of channels and the linears that read them.

@@ -9,6 +9,7 @@ import nibble.convert.LlamaLinear;
 import nibble.engine.DecoderLayer;
 import nibble.engine.LayerExtras;
 import nibble.engine.QuantizedWeight;
+import nibble.engine.Weight;
 import nibble.pack.QuantizedLinear;
 
 /**
@@ -37,26 +38,28 @@ public record QuantizedLayer(
 
     /** The same layer for the engine: what a reader of the written checkpoint gets. */
     public DecoderLayer toDecoderLayer() {
+        Map<LlamaLinear, QuantizedWeight> weights = new EnumMap<>(LlamaLinear.class);
+        linears.forEach((name, linear) -> weights.put(name, new QuantizedWeight(linear)));
+        return toDecoderLayer(weights);
+    }
+
+    /** This layer's vectors with other linears. */
+    QuantizedLayer with(Map<LlamaLinear, QuantizedLinear> others) {
+        return new QuantizedLayer(inputNorm, others, postAttentionNorm, normOffset, biases, queryNorm, keyNorm);
+    }
+
+    /** This layer's vectors with weights of any kind, for the engine. */
+    DecoderLayer toDecoderLayer(Map<LlamaLinear, ? extends Weight> weights) {
         Map<LlamaLinear, float[]> added = new EnumMap<>(LlamaLinear.class);
         biases.forEach((linear, bias) -> added.put(linear, floats(bias, 0)));
         Optional<LayerExtras.HeadNorms> norms = queryNorm.length == 0
                 ? Optional.empty()
                 : Optional.of(new LayerExtras.HeadNorms(floats(queryNorm, 0), floats(keyNorm, 0)));
-        return new DecoderLayer(
+        return DecoderLayer.of(
                 floats(inputNorm, normOffset),
-                weight(LlamaLinear.Q),
-                weight(LlamaLinear.K),
-                weight(LlamaLinear.V),
-                weight(LlamaLinear.O),
+                weights,
                 floats(postAttentionNorm, normOffset),
-                weight(LlamaLinear.GATE),
-                weight(LlamaLinear.UP),
-                weight(LlamaLinear.DOWN),
                 new LayerExtras(added, norms));
-    }
-
-    private QuantizedWeight weight(LlamaLinear linear) {
-        return new QuantizedWeight(linear(linear));
     }
 
     /** A module, of the linears that it fuses. */

@@ -65,17 +65,17 @@ public final class Quantizer {
         List<QuantizationReport.Layer> reports = new ArrayList<>();
         try (Workers workers = new Workers(job.options().threads());
                 SourceLayers source = new SourceLayers(job.source(), devices, job.options().threads());
-                Calibration calibration = new Calibration(job, devices, journal, progress);
+                LayerWork work = work(job, devices, journal, workers, progress);
                 LayerWriter writer = new LayerWriter(journal)) {
-            long passes = durable.stream().filter(layer -> calibration.needs(layer.layer())).count();
+            long passes = durable.stream().filter(layer -> work.needs(layer.layer())).count();
             progress.expect(passes * passWork + (config.layers() - durable.size()) * layerWork);
             for (LayerJournal.Durable layer : durable) {
-                progress.layer(layer.layer(), calibration.needs(layer.layer()) ? passWork : 0);
+                progress.layer(layer.layer(), work.needs(layer.layer()) ? passWork : 0);
                 progress.stage(Stage.READ);
-                if (calibration.needs(layer.layer())) {
+                if (work.needs(layer.layer())) {
                     List<DecoderLayer> weights = source.layer(layer.layer());
                     requireUnchanged(layer, source.sha256(layer.layer()));
-                    calibration.pass(layer.layer(), weights);
+                    work.pass(layer.layer(), weights);
                 } else {
                     requireUnchanged(layer, source.sha256(layer.layer()));
                 }
@@ -83,18 +83,18 @@ public final class Quantizer {
                 requireUsual(job.options(), layer.report());
                 reports.add(layer.report());
             }
-            LayerQuantizer quantizer = new LayerQuantizer(config, job.options().spec(), workers, progress);
             for (int layer = durable.size(); layer < config.layers(); layer++) {
                 progress.layer(layer, layerWork);
                 if (layer > 0) {
-                    calibration.save(journal, writer);
+                    work.save(journal, writer);
                 }
-                LayerQuantizer.Outcome outcome = layer(job, layer, source, devices, calibration, quantizer, progress);
+                LayerQuantizer.Outcome outcome = layer(job, layer, source, devices, work, progress);
                 progress.stage(Stage.WAIT);
                 int index = layer;
                 String sha256 = source.sha256(layer);
                 writer.submit(() ->
                         new FinishedLayer(index, sha256, packer.pack(index, outcome.layer()), outcome.report()));
+                work.made(journal, writer);
                 reports.add(outcome.report());
                 progress.layerFinished(outcome.report());
                 if (job.options().strict() && !warnings(job.options(), outcome.report()).isEmpty()) {
@@ -109,21 +109,24 @@ public final class Quantizer {
         }
     }
 
+    private static LayerWork work(
+            QuantizationJob job, QuantizationDevices devices, LayerJournal journal, Workers workers, Progress progress) {
+        return job.options().method() == Method.BEST
+                ? new FittingWork(job, devices, journal, workers, progress)
+                : new Calibration(job, devices, journal, workers, progress);
+    }
+
     private static LayerQuantizer.Outcome layer(
             QuantizationJob job,
             int layer,
             SourceLayers source,
             QuantizationDevices devices,
-            Calibration calibration,
-            LayerQuantizer quantizer,
+            LayerWork work,
             Progress progress) {
         progress.stage(Stage.READ);
         List<DecoderLayer> weights = source.layer(layer);
-        try (LayerSource linears = LayerSource.of(job.source(), layer, weights, devices, job.options().spec());
-                @Nullable LayerStatistics statistics = calibration.measure(layer, weights)) {
-            return job.options().method() == Method.AWQ && statistics != null
-                    ? quantizer.quantize(linears, statistics)
-                    : quantizer.round(linears, statistics);
+        try (LayerSource linears = LayerSource.of(job.source(), layer, weights, devices, job.options().spec())) {
+            return work.quantize(layer, weights, linears);
         }
     }
 

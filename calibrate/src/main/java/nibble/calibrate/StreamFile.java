@@ -70,6 +70,22 @@ final class StreamFile {
         return found.hex().equals(sha256);
     }
 
+    /** Whether a file is there and its bytes are those of {@code sha256}. */
+    static boolean isWhole(Path file, String sha256) {
+        Sha256 found = new Sha256();
+        ByteBuffer bytes = ByteBuffer.allocate(1 << 20);
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            while (channel.read(bytes) >= 0) {
+                bytes.flip();
+                found.add(MemorySegment.ofBuffer(bytes));
+                bytes.clear();
+            }
+        } catch (IOException e) {
+            return false;
+        }
+        return found.hex().equals(sha256);
+    }
+
     private static ByteBuffer buffer(int floats) {
         return ByteBuffer.allocate(Math.multiplyExact(floats, Float.BYTES)).order(ByteOrder.LITTLE_ENDIAN);
     }

@@ -2,6 +2,7 @@ package nibble.calibrate;
 
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
+import nibble.engine.fit.FitSteps;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.pack.QuantizationSpec;
 
@@ -15,12 +16,41 @@ final class Work {
         for (LlamaLinear linear : LlamaLinear.values()) {
             double out = config.outFeatures(linear);
             double in = config.inFeatures(linear);
-            work += forward(out, in) * tokens;
+            work += options.method() == Method.BEST ? 0 : forward(out, in) * tokens;
+            if (options.method() == Method.BEST) {
+                work += ScaleSearch.candidates() * product(out, in) + fit(out, in, options.spec(), FitSteps.ALL);
+            }
             if (options.method() == Method.AWQ) {
                 work += ScaleSearch.candidates() * product(out, in) + clip(out, in, options.spec());
             }
         }
+        if (options.method() == Method.BEST) {
+            for (ScalePair pair : ScalePair.values()) {
+                work += pairedPass(config, pair, tokens);
+            }
+        }
         return work;
+    }
+
+    /** Moments of one input on two streams, and the way of these to it and past it. */
+    static double pairedPass(LlamaConfig config, ScalePair pair, long tokens) {
+        double in = config.inFeatures(pair.readers().getFirst());
+        double moments = 3 * in * in;
+        double forward = 0;
+        for (LlamaLinear linear : pair.readers()) {
+            forward += 8.0 * config.outFeatures(linear) * in;
+        }
+        return (moments + forward) * tokens;
+    }
+
+    /** All steps of fitting a linear. */
+    static double fit(LinearQuantizer linear, QuantizationSpec spec, FitSteps steps) {
+        return fit(linear.outFeatures(), linear.inFeatures(), spec, steps);
+    }
+
+    static double fit(double out, double in, QuantizationSpec spec, FitSteps steps) {
+        double search = 2.0 * steps.ranges() * steps.ranges() * out * in * spec.columnsPerGroup((int) in);
+        return search + (10 + 2 * steps.sweeps() + 4 * steps.refits()) * product(out, in);
     }
 
     /** Only the way of the calibration text through one layer, and the hash of its weights. */

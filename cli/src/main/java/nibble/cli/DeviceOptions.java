@@ -1,5 +1,6 @@
 package nibble.cli;
 
+import nibble.calibrate.Method;
 import nibble.convert.FileSize;
 import nibble.engine.Backend;
 import nibble.engine.Backends;
@@ -49,6 +50,30 @@ final class DeviceOptions {
         QuantizationDevices devices = Backends.openForQuantization(device, threads, deviceMemory());
         devices.members().forEach(member -> terminal.note("device: " + member.description()));
         return devices;
+    }
+
+    /** As {@link #openForQuantization(Terminal)}, where the method runs. */
+    QuantizationDevices openForQuantization(Terminal terminal, Method method) {
+        requireDevice(method);
+        return openForQuantization(terminal);
+    }
+
+    /** As {@link #open}, where the method runs. */
+    Backend open(Terminal terminal, Method method) {
+        requireDevice(method);
+        return open(terminal);
+    }
+
+    private void requireDevice(Method method) {
+        if (method != Method.BEST) {
+            return;
+        }
+        if (device.startsWith("cuda")) {
+            throw new UsageException("--method best runs on the CPU only so far; give --device cpu, or --method awq");
+        }
+        if (device.equals("auto")) {
+            device = "cpu";
+        }
     }
 
     private void requireThreads() {

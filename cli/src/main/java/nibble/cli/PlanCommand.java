@@ -106,7 +106,7 @@ final class PlanCommand implements Callable<Integer> {
         json.requireWritable();
         model = shape ? Path.of(source.text()) : source.folder(terminal);
         Plan plan;
-        try (Backend backend = device.open(terminal)) {
+        try (Backend backend = device.open(terminal, quantization.method())) {
             plan = plan(backend);
         }
         json.write(terminal, plan);
@@ -167,7 +167,7 @@ final class PlanCommand implements Callable<Integer> {
 
     /** Blocks that the model's tokenizer makes of the text; the number asked for, or the most, where it has none at hand. */
     private int samples() {
-        boolean calibrates = quantization.method() == Method.AWQ && Files.exists(model) && !model.toString().endsWith(".json");
+        boolean calibrates = quantization.method() != Method.RTN && Files.exists(model) && !model.toString().endsWith(".json");
         return calibrates ? calibration.read(terminal, model).blocks().length : calibration.samples();
     }
 

@@ -67,7 +67,7 @@ final class QuantizeBenchCommand implements Callable<Integer> {
         }
         Measured measured;
         try (StopOnSignal stop = new StopOnSignal(terminal);
-                QuantizationDevices devices = device.openForQuantization(terminal);
+                QuantizationDevices devices = device.openForQuantization(terminal, options.method());
                 Progress progress = new Progress(terminal, "quantizing random weights")) {
             QuantizeBenchmark.Result result = QuantizeBenchmark.run(
                     model.config(),

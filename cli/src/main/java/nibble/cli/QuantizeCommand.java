@@ -86,7 +86,7 @@ final class QuantizeCommand implements Callable<Integer> {
         long peakDeviceBytes;
         try (StopOnSignal stop = new StopOnSignal(terminal);
                 Checkpoint checkpoint = OpenedModel.open(terminal, model);
-                QuantizationDevices devices = device.openForQuantization(terminal)) {
+                QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
             QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, strict, terminal);
             options.format().loaderNote(false).ifPresent(terminal::note);
             requireQuantizable(checkpoint, options);

@@ -42,6 +42,19 @@ class EveryArchitectureTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"})
+    void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
+        Path model = model(name);
+        Path fitted = folder.resolve("fitted");
+        JsonNode report = json("quantize", model, fitted, "--method", "best", "--group-size", "32", "--samples", "4",
+                "--seq-len", "32", "--calibration", folder.resolve("text.txt"), "--device", "cpu", "--json", "-");
+        assertThat(report.get("mean_relative_error").asDouble())
+                .isBetween(0.0, 0.9 * report.get("mean_rtn_relative_error").asDouble());
+        run("verify", fitted, "--against", model);
+        assertThat(perplexity(fitted)).isBetween(perplexity(model) / 2, perplexity(model) * 2);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"})
     void is_quantized_verified_converted_and_measured(String name) throws IOException {
         Path model = model(name);
         Path awq = folder.resolve("awq");

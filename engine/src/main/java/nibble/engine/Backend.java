@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.IntFunction;
 import nibble.convert.LlamaConfig;
+import nibble.engine.fit.PairedMoments;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.pack.QuantizationSpec;
@@ -216,6 +217,32 @@ public interface Backend extends AutoCloseable {
      * @param moment single precision
      */
     void addSecondMoment(Matrix x, Matrix moment);
+
+    /** {@code out = a − b}, element by element; out may be a or b. */
+    default void subtract(Matrix a, Matrix b, Matrix out) {
+        throw new UnsupportedOperationException("subtract on " + description());
+    }
+
+    /**
+     * {@code moment[m, k] += y[t, m]ᵀ x[t, k]}.
+     *
+     * @param y activations of as many tokens as x
+     * @param x activations
+     * @param moment single precision
+     */
+    default void addCrossMoment(Matrix y, Matrix x, Matrix moment) {
+        throw new UnsupportedOperationException("addCrossMoment on " + description());
+    }
+
+    /**
+     * Moments of an input on two streams, all zero.
+     *
+     * @param columns features of the input
+     * @param residual features of the residual stream where its error counts, as behind o_proj and down_proj; else 0
+     */
+    default PairedMoments pairedMoments(int columns, int residual) {
+        throw new UnsupportedOperationException("pairedMoments on " + description());
+    }
 
     /** Says that the calling thread is about to use this backend, where it used another one before. */
     default void makeCurrent() {}

@@ -51,21 +51,69 @@ public final class Forward implements AutoCloseable {
     public void layer(DecoderLayer layer, Matrix hidden, int sequences, Taps taps) {
         Scratch s = scratch(hidden.rows());
         attend(layer, hidden, taps, s, () -> attendWhole(s, sequences));
+        addAttended(layer, hidden, s);
         feedForward(layer, hidden, taps, s);
+        backend.addLinear(layer.down(), s.gate, hidden);
+    }
+
+    /**
+     * The input of some of a layer's linears, when the linears before them have run; {@code hidden} stays as it is.
+     *
+     * @param hidden what goes into the attention half for QKV and O, into the MLP half for GATE_UP and DOWN
+     * @return [rows, features], valid until the next call of this
+     */
+    public Matrix input(LinearInput input, DecoderLayer layer, Matrix hidden, int sequences) {
+        Scratch s = scratch(hidden.rows());
+        return switch (input) {
+            case QKV -> {
+                backend.rmsNorm(hidden, layer.inputNorm(), config.rmsNormEps(), s.normed);
+                yield s.normed;
+            }
+            case O -> {
+                attend(layer, hidden, Taps.NONE, s, () -> attendWhole(s, sequences));
+                yield s.attended;
+            }
+            case GATE_UP -> {
+                backend.rmsNorm(hidden, layer.postAttentionNorm(), config.rmsNormEps(), s.normed);
+                yield s.normed;
+            }
+            case DOWN -> {
+                feedForward(layer, hidden, Taps.NONE, s);
+                yield s.gate;
+            }
+        };
+    }
+
+    /** The attention half of {@link #layer}: {@code hidden} is changed in place. */
+    public void attention(DecoderLayer layer, Matrix hidden, int sequences) {
+        Scratch s = scratch(hidden.rows());
+        attend(layer, hidden, Taps.NONE, s, () -> attendWhole(s, sequences));
+        addAttended(layer, hidden, s);
+    }
+
+    /** The MLP half of {@link #layer}: {@code hidden} is changed in place. */
+    public void mlp(DecoderLayer layer, Matrix hidden) {
+        Scratch s = scratch(hidden.rows());
+        feedForward(layer, hidden, Taps.NONE, s);
+        backend.addLinear(layer.down(), s.gate, hidden);
     }
 
     /** As {@link #layer} for tokens from {@code cache.length()} on, whose keys and values are put into the cache. */
     void layer(DecoderLayer layer, Matrix hidden, KeyValueCache cache, int index) {
         Scratch s = scratch(hidden.rows());
         attend(layer, hidden, Taps.NONE, s, () -> attendCached(s, cache, index));
+        addAttended(layer, hidden, s);
         feedForward(layer, hidden, Taps.NONE, s);
+        backend.addLinear(layer.down(), s.gate, hidden);
     }
 
     /** As {@link #layer} for sequences with shared beginnings, in the order of the tree's rows. */
     void layer(DecoderLayer layer, Matrix hidden, PrefixAttention tree) {
         Scratch s = scratch(hidden.rows());
         attend(layer, hidden, Taps.NONE, s, () -> tree.run(s.query, s.key, s.value, s.attended));
+        addAttended(layer, hidden, s);
         feedForward(layer, hidden, Taps.NONE, s);
+        backend.addLinear(layer.down(), s.gate, hidden);
     }
 
     /** Attention over a tree of sequences; the caller closes it after the last layer. */
@@ -81,6 +129,9 @@ public final class Forward implements AutoCloseable {
         addExtras(layer.extras(), s);
         mix.run();
         taps.tap(LinearInput.O, s.attended);
+    }
+
+    private void addAttended(DecoderLayer layer, Matrix hidden, Scratch s) {
         backend.addLinear(layer.o(), s.attended, hidden);
         addBias(layer.extras(), LlamaLinear.O, hidden);
     }
@@ -130,7 +181,6 @@ public final class Forward implements AutoCloseable {
             case GELU_TANH -> backend.geglu(s.gate, s.up, s.gate);
         }
         taps.tap(LinearInput.DOWN, s.gate);
-        backend.addLinear(layer.down(), s.gate, hidden);
     }
 
     private RotaryTable rotary(int sequenceLength) {

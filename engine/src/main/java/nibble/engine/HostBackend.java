@@ -2,6 +2,8 @@ package nibble.engine;
 
 import java.nio.file.Path;
 import java.util.function.IntFunction;
+import nibble.engine.fit.HostPairedMoments;
+import nibble.engine.fit.PairedMoments;
 import nibble.engine.quantize.HostInputStatistics;
 import nibble.engine.quantize.HostLinearQuantizer;
 import nibble.engine.quantize.InputStatistics;
@@ -54,6 +56,11 @@ abstract class HostBackend implements Backend {
     @Override
     public InputStatistics statistics(int columns) {
         return new HostInputStatistics(this, columns);
+    }
+
+    @Override
+    public PairedMoments pairedMoments(int columns, int residual) {
+        return new HostPairedMoments(this, workers(), columns, residual);
     }
 
     @Override

@@ -249,6 +249,36 @@ public final class ReferenceBackend extends HostBackend {
     }
 
     @Override
+    public void subtract(Matrix a, Matrix b, Matrix out) {
+        Extents.require("subtract", "b", b, a.rows(), a.columns());
+        Extents.require("subtract", "out", out, a.rows(), a.columns());
+        float[] left = HostMatrix.values(a);
+        float[] right = HostMatrix.values(b);
+        float[] to = HostMatrix.values(out);
+        for (int i = 0; i < to.length; i++) {
+            to[i] = left[i] - right[i];
+        }
+    }
+
+    @Override
+    public void addCrossMoment(Matrix y, Matrix x, Matrix moment) {
+        Extents.require("addCrossMoment", "y", y, x.rows(), y.columns());
+        Extents.require("addCrossMoment", "moment", moment, y.columns(), x.columns());
+        float[] left = HostMatrix.values(y);
+        float[] right = HostMatrix.values(x);
+        float[] m = HostMatrix.values(moment);
+        for (int i = 0; i < y.columns(); i++) {
+            for (int j = 0; j < x.columns(); j++) {
+                double sum = 0;
+                for (int t = 0; t < x.rows(); t++) {
+                    sum += (double) left[t * y.columns() + i] * right[t * x.columns() + j];
+                }
+                m[i * x.columns() + j] += (float) sum;
+            }
+        }
+    }
+
+    @Override
     public void addSecondMoment(Matrix x, Matrix moment) {
         int k = x.columns();
         Extents.require("addSecondMoment", "moment", moment, k, k);

@@ -3,6 +3,7 @@ package nibble.engine;
 import java.util.function.IntConsumer;
 import nibble.engine.vector.Addition;
 import nibble.engine.vector.CausalAttention;
+import nibble.engine.vector.CrossMoment;
 import nibble.engine.vector.Geglu;
 import nibble.engine.vector.Gemm;
 import nibble.engine.vector.Gemv;
@@ -207,6 +208,34 @@ public final class VectorBackend extends HostBackend {
     public void addSecondMoment(Matrix x, Matrix moment) {
         Extents.require("addSecondMoment", "moment", moment, x.columns(), x.columns());
         SecondMoment.add(workers, HostMatrix.values(x), x.rows(), x.columns(), HostMatrix.values(moment));
+    }
+
+    @Override
+    public void subtract(Matrix a, Matrix b, Matrix out) {
+        Extents.require("subtract", "b", b, a.rows(), a.columns());
+        Extents.require("subtract", "out", out, a.rows(), a.columns());
+        float[] left = HostMatrix.values(a);
+        float[] right = HostMatrix.values(b);
+        float[] to = HostMatrix.values(out);
+        forEachPiece(to.length, (from, end) -> {
+            for (int i = from; i < end; i++) {
+                to[i] = left[i] - right[i];
+            }
+        });
+    }
+
+    @Override
+    public void addCrossMoment(Matrix y, Matrix x, Matrix moment) {
+        Extents.require("addCrossMoment", "y", y, x.rows(), y.columns());
+        Extents.require("addCrossMoment", "moment", moment, y.columns(), x.columns());
+        CrossMoment.add(
+                workers,
+                HostMatrix.values(y),
+                y.columns(),
+                HostMatrix.values(x),
+                x.columns(),
+                x.rows(),
+                HostMatrix.values(moment));
     }
 
     private void forEachRow(int rows, int columns, IntConsumer row) {

@@ -129,6 +129,21 @@ public final class QuantizedLinear implements PackedLinear {
                 Arrays.copyOfRange(scales, first * groups, (first + count) * groups));
     }
 
+    /**
+     * The linear with each row divided by a number: the same codes and zeros, scales rounded to fp16.
+     *
+     * @param divisors [outFeatures], above 0
+     */
+    public QuantizedLinear withDividedRows(float[] divisors) {
+        require("divisors", divisors.length, outFeatures);
+        short[] divided = new short[scales.length];
+        for (int i = 0; i < divided.length; i++) {
+            float scale = Float.float16ToFloat(scales[i]) / divisors[i / groups];
+            divided[i] = Float.floatToFloat16(Math.clamp(scale, Half.MIN_VALUE, Half.MAX));
+        }
+        return new QuantizedLinear(outFeatures, inFeatures, spec(), codes, zeros, divided);
+    }
+
     private QuantizationSpec spec() {
         return new QuantizationSpec(4, groups == 1 ? QuantizationSpec.WHOLE_ROW : groupSize);
     }

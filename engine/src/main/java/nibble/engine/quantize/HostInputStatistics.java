@@ -52,7 +52,7 @@ public final class HostInputStatistics implements InputStatistics {
     }
 
     /** {@code C}; owned by this. */
-    Matrix moment() {
+    public Matrix moment() {
         return moment;
     }
 

@@ -5,6 +5,11 @@ import java.util.List;
 import nibble.engine.Backend;
 import nibble.engine.DenseWeight;
 import nibble.engine.Workers;
+import nibble.engine.fit.FitSteps;
+import nibble.engine.fit.Fitted;
+import nibble.engine.fit.HostFit;
+import nibble.engine.fit.HostPairedMoments;
+import nibble.engine.fit.PairedMoments;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.Rounding;
@@ -117,6 +122,15 @@ public final class HostLinearQuantizer implements LinearQuantizer {
             rounding.row(row);
         });
         return rounding.result();
+    }
+
+    @Override
+    public Fitted fit(Basis basis, PairedMoments moments, FitSteps steps) {
+        if (moments instanceof HostPairedMoments host) {
+            return new HostFit(backend, workers, spec, steps).fit(in(basis), name, file, host);
+        }
+        throw new IllegalArgumentException(
+                "moments of another backend: " + moments.getClass().getSimpleName());
     }
 
     private static HostInputStatistics of(InputStatistics input) {

@@ -1,6 +1,9 @@
 package nibble.engine.quantize;
 
 import java.util.List;
+import nibble.engine.fit.FitSteps;
+import nibble.engine.fit.Fitted;
+import nibble.engine.fit.PairedMoments;
 import nibble.pack.QuantizedLinear;
 import org.jspecify.annotations.Nullable;
 
@@ -50,6 +53,16 @@ public interface LinearQuantizer extends AutoCloseable {
      * @throws nibble.convert.BadCheckpointException if a scale does not fit fp16
      */
     QuantizedLinear quantize(Basis basis, float @Nullable [] limits);
+
+    /**
+     * Fits codes and scales to the moments of the input, against the weights that undo what was quantized before.
+     *
+     * @param basis without row divisors
+     * @throws nibble.convert.BadCheckpointException if a scale does not fit fp16
+     */
+    default Fitted fit(Basis basis, PairedMoments moments, FitSteps steps) {
+        throw new UnsupportedOperationException("fitting a linear on this device");
+    }
 
     @Override
     void close();

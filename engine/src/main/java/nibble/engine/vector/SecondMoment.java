@@ -26,7 +26,7 @@ public final class SecondMoment {
     }
 
     /** Columns {@code column .. column + 32} of x into rows of [k, depth]. */
-    private static void transpose(float[] x, int first, int depth, int k, int column, float[] transposed) {
+    static void transpose(float[] x, int first, int depth, int k, int column, float[] transposed) {
         int end = Math.min(column + PANEL, k);
         for (int t = 0; t < depth; t++) {
             for (int c = column; c < end; c++) {
@@ -36,12 +36,17 @@ public final class SecondMoment {
     }
 
     private static void panel(float[] x, int first, int depth, int k, int column, float[] transposed, float[] moment) {
+        addPanel(x, first, depth, k, column, transposed, Math.min(column + PANEL, k), moment);
+    }
+
+    /** {@code moment[r, column …] += transposed[r, t] x[t, column …]} for 32 columns and the first {@code rows} rows. */
+    static void addPanel(
+            float[] x, int first, int depth, int k, int column, float[] transposed, int rows, float[] moment) {
         int columns = Math.min(PANEL, k - column);
         float[] packed = new float[depth * PANEL];
         for (int t = 0; t < depth; t++) {
             System.arraycopy(x, (first + t) * k + column, packed, t * PANEL, columns);
         }
-        int rows = column + columns;
         if (columns == PANEL) {
             MicroKernel.multiply(rows, transposed, 0, depth, packed, 0, depth, moment, column, k, true);
             return;

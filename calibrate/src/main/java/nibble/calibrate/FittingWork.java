@@ -1,0 +1,82 @@
+package nibble.calibrate;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import nibble.calibrate.ProgressListener.Stage;
+import nibble.convert.Checkpoint;
+import nibble.convert.TensorNames;
+import nibble.datasets.TokenBlocks;
+import nibble.engine.DecoderLayer;
+import nibble.engine.DenseWeight;
+import nibble.engine.Workers;
+import nibble.engine.fit.FitSteps;
+import nibble.engine.quantize.QuantizationDevices;
+
+/**
+ * Method best: the calibration blocks on their way through the original and the quantized model, and each layer fitted to
+ * both. A durable layer is believed only where both streams were saved behind it, so none has to be passed.
+ */
+final class FittingWork implements LayerWork {
+    private final PairedStream stream;
+    private final LayerFitter fitter;
+    private final Progress progress;
+    private int next;
+    private long savedNanos = System.nanoTime();
+
+    /** Begins with the streams that the journal has, or with the embeddings. */
+    FittingWork(
+            QuantizationJob job, QuantizationDevices devices, LayerJournal journal, Workers workers, Progress progress) {
+        Checkpoint source = job.source();
+        int[][] blocks = job.blocks().map(TokenBlocks::blocks).orElseThrow();
+        this.progress = progress;
+        this.fitter = new LayerFitter(source.config(), job.options().spec(), FitSteps.ALL, workers, progress);
+        this.next = journal.durable().size();
+        Optional<PairedStream> saved = journal.savedStream()
+                .flatMap(there -> PairedStream.read(there.file(), there.sha256(), source.config(), blocks, devices));
+        if (next > 0 && saved.isEmpty()) {
+            throw new IllegalStateException("layers 0 to " + (next - 1) + " are durable without their streams");
+        }
+        this.stream = saved.orElseGet(() -> PairedStream.ofEmbeddings(
+                source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, devices));
+    }
+
+    @Override
+    public boolean needs(int layer) {
+        return false;
+    }
+
+    @Override
+    public void pass(int layer, List<DecoderLayer> weights) {
+        throw new IllegalStateException("layer " + layer + " was to be passed");
+    }
+
+    /** Nothing: streams are saved behind a layer, since the layer counts for nothing without them. */
+    @Override
+    public void save(LayerJournal journal, LayerWriter writer) {}
+
+    @Override
+    public void made(LayerJournal journal, LayerWriter writer) {
+        double seconds = (System.nanoTime() - savedNanos) / 1e9;
+        Optional<Path> file = journal.fileForStream(next, stream.bytes(), seconds);
+        if (file.isEmpty()) {
+            return;
+        }
+        progress.stage(Stage.SAVE_STREAM);
+        writer.drain();
+        journal.streamSaved(new LayerJournal.SavedStream(next, file.get(), stream.save(file.get())));
+        savedNanos = System.nanoTime();
+    }
+
+    @Override
+    public LayerQuantizer.Outcome quantize(int layer, List<DecoderLayer> weights, LayerSource source) {
+        LayerQuantizer.Outcome outcome = fitter.quantize(source, weights.getFirst(), stream);
+        next = layer + 1;
+        return outcome;
+    }
+
+    @Override
+    public void close() {
+        stream.close();
+    }
+}

@@ -1,0 +1,29 @@
+package nibble.calibrate;
+
+import java.util.List;
+import nibble.engine.DecoderLayer;
+
+/** What a method does with one layer after another, and the calibration text on its way through them. */
+interface LayerWork extends AutoCloseable {
+    /** Whether the text has to go through a layer that is durable, to get to those that are not. */
+    boolean needs(int layer);
+
+    /** Moves the text through a layer that is durable. */
+    void pass(int layer, List<DecoderLayer> weights);
+
+    /** Saves the text as it goes into the next layer, if the journal wants it now. */
+    void save(LayerJournal journal, LayerWriter writer);
+
+    /**
+     * Quantizes a layer.
+     *
+     * @param weights of the layer, on each device
+     */
+    LayerQuantizer.Outcome quantize(int layer, List<DecoderLayer> weights, LayerSource source);
+
+    /** After each layer: it is handed to the writer, and all before it. */
+    default void made(LayerJournal journal, LayerWriter writer) {}
+
+    @Override
+    void close();
+}
