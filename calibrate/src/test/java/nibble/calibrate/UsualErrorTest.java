@@ -58,6 +58,6 @@ class UsualErrorTest {
     }
 
     private static QuantizationReport.Linear linear(String name, double error) {
-        return new QuantizationReport.Linear(name, 8, 256, null, null, error, 0, 1);
+        return new QuantizationReport.Linear(name, 8, 256, null, null, error, 0, 1, null);
     }
 }
