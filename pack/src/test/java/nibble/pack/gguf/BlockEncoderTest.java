@@ -8,6 +8,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Random;
+import java.util.Set;
+import java.util.stream.Stream;
 import nibble.convert.gguf.BlockDecoder;
 import nibble.convert.gguf.GgufType;
 import org.jspecify.annotations.Nullable;
@@ -15,8 +17,15 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class BlockEncoderTest {
+    /** The types that are written: IQ4 are only read, and others only named. */
+    static Stream<GgufType> written() {
+        return Stream.of(GgufType.values())
+                .filter(type -> type.isRead() && !Set.of(GgufType.IQ4_NL, GgufType.IQ4_XS).contains(type));
+    }
+
     /** Rows with the blocks of the gguf package; scripts/gguf_encoded.py made them. */
     @Test
     void blocks_of_32_are_those_of_the_gguf_package() throws IOException {
@@ -85,7 +94,7 @@ class BlockEncoderTest {
 
     /** Rows are encoded many at a time, and each as if it were alone. */
     @ParameterizedTest
-    @EnumSource(value = GgufType.class, mode = EnumSource.Mode.EXCLUDE, names = {"IQ4_NL", "IQ4_XS"})
+    @MethodSource("written")
     void a_row_has_the_same_blocks_alone_and_among_others(GgufType type) {
         int columns = 768;
         float[] rows = new float[37 * columns];
@@ -116,7 +125,7 @@ class BlockEncoderTest {
     }
 
     @ParameterizedTest
-    @EnumSource(value = GgufType.class, mode = EnumSource.Mode.EXCLUDE, names = {"IQ4_NL", "IQ4_XS"})
+    @MethodSource("written")
     void rows_that_break_formulas_stay_finite_and_near(GgufType type) {
         float[] row = new float[256 * 6];
         Arrays.fill(row, 256, 512, 0.5f);
