@@ -63,7 +63,7 @@ class ProcessTest {
         for (String name : names(MODEL)) {
             Files.copy(MODEL.resolve(name), model.resolve(name));
         }
-        Files.write(model.resolve("LICENSE"), new byte[8 << 20]);
+        Files.writeString(model.resolve("LICENSE"), "licence ".repeat(1 << 20));
 
         Ended ended = end(start(
                 List.of("sh", "-c", "ulimit -f " + blocks + "; exec \"$@\"", "sh"),
