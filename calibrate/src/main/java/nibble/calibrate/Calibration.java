@@ -34,7 +34,11 @@ final class Calibration implements LayerWork {
 
     /** Begins with the stream that the journal has, or with the embeddings. */
     Calibration(
-            QuantizationJob job, QuantizationDevices devices, LayerJournal journal, Workers workers, Progress progress) {
+            QuantizationJob job,
+            QuantizationDevices devices,
+            LayerJournal journal,
+            Workers workers,
+            Progress progress) {
         this.method = job.options().method();
         this.quantizer = new LayerQuantizer(job.source().config(), job.options().spec(), workers, progress);
         this.source = job.source();
@@ -46,8 +50,8 @@ final class Calibration implements LayerWork {
 
     private CalibrationStream open(Optional<LayerJournal.SavedStream> saved) {
         if (saved.isPresent()) {
-            Optional<CalibrationStream> read = CalibrationStream.read(
-                    saved.get().file(), saved.get().sha256(), source.config(), blocks, devices);
+            Optional<CalibrationStream> read =
+                    CalibrationStream.read(saved.get().file(), saved.get().sha256(), source.config(), blocks, devices);
             if (read.isPresent()) {
                 next = saved.get().layer();
                 return read.get();

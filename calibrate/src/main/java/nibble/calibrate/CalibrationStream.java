@@ -79,7 +79,8 @@ final class CalibrationStream implements AutoCloseable {
         for (int i = 0; i < stream.batches.size(); i++) {
             Member member = stream.places.get(i).member();
             member.backend().makeCurrent();
-            member.hidden().add(member.forward().embed(embedding, stream.batches.get(i).ids()));
+            member.hidden()
+                    .add(member.forward().embed(embedding, stream.batches.get(i).ids()));
         }
         return stream;
     }
@@ -116,7 +117,8 @@ final class CalibrationStream implements AutoCloseable {
     float[] values(int batch) {
         Place place = places.get(batch);
         place.member().backend().makeCurrent();
-        float[] values = place.member().backend().download(place.member().hidden().borrow(place.index()));
+        float[] values =
+                place.member().backend().download(place.member().hidden().borrow(place.index()));
         place.member().hidden().giveBack(place.index(), false);
         return values;
     }
@@ -163,7 +165,9 @@ final class CalibrationStream implements AutoCloseable {
 
     /** Bytes that {@link #save} writes. */
     long bytes() {
-        return batches.stream().mapToLong(batch -> (long) Float.BYTES * batch.tokens() * config.hiddenSize()).sum();
+        return batches.stream()
+                .mapToLong(batch -> (long) Float.BYTES * batch.tokens() * config.hiddenSize())
+                .sum();
     }
 
     /**
@@ -213,7 +217,8 @@ final class CalibrationStream implements AutoCloseable {
         Member member = place.member();
         member.backend().makeCurrent();
         Matrix states = member.hidden().borrow(place.index());
-        member.forward().layer(layer.get(place.number()), states, batch.sequences().size(), taps);
+        member.forward()
+                .layer(layer.get(place.number()), states, batch.sequences().size(), taps);
         member.hidden().giveBack(place.index(), true);
         onTokens.accept(batch.tokens());
     }

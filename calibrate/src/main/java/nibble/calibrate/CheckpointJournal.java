@@ -67,12 +67,18 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
      * @throws ResumeException if something that decides the bytes has changed
      */
     static CheckpointJournal open(
-            QuantizationJob job, Path out, AwqCheckpointPlan plan, QuantizationDevices devices, boolean resume, Consumer<String> note) {
+            QuantizationJob job,
+            Path out,
+            AwqCheckpointPlan plan,
+            QuantizationDevices devices,
+            boolean resume,
+            Consumer<String> note) {
         UnfinishedOutput output = UnfinishedOutput.open(out, resume);
         @Nullable CheckpointJournal journal = null;
         try {
             JournalFile<JournalEntry> file = JournalFile.read(output.state().resolve(FILE), JournalEntry.class);
-            Fingerprint fingerprint = JobFingerprint.of(job, devices.members().getFirst().arithmetic());
+            Fingerprint fingerprint =
+                    JobFingerprint.of(job, devices.members().getFirst().arithmetic());
             refuseOther(output.state(), fingerprint, file);
             AwqCheckpointWriter writer = AwqCheckpointWriter.keeping(job.source(), output.path(), plan);
             journal = new CheckpointJournal(job, plan, output, file, writer);
@@ -128,7 +134,9 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
                         kept.add(outer);
                         carried = true;
                     } else {
-                        note.accept("the tensors beside the layers are damaged in the unfinished output and carried over anew");
+                        note.accept(
+                                "the tensors beside the layers are damaged in the unfinished output and carried over"
+                                        + " anew");
                     }
                 }
                 case JournalEntry.Layer layer when layer.layer() >= believed -> {}
@@ -236,7 +244,8 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
             PackedTensor tensor = layer.tensors().stream()
                     .filter(candidate -> candidate.name().equals(name))
                     .findFirst()
-                    .orElseThrow(() -> new IllegalArgumentException("layer " + layer.layer() + " comes without " + name));
+                    .orElseThrow(
+                            () -> new IllegalArgumentException("layer " + layer.layer() + " comes without " + name));
             writer.write(tensor);
             sha256.add(tensor.data());
         }
@@ -254,7 +263,8 @@ final class CheckpointJournal implements LayerJournal, AutoCloseable {
 
     @Override
     public Optional<Path> fileForStream(int layer, long bytes, double forwardSeconds) {
-        // The output goes before, all of it: its files have their length, but their blocks are taken as they are written.
+        // The output goes before, all of it: its files have their length, but their blocks are taken as they are
+        // written.
         boolean fits = FreeSpace.of(output.state()) > bytes + plan.shardBytes();
         return fits && forwardSeconds > WORTH_SAVING * bytes / SLOW_DISK_BYTES_PER_SECOND
                 ? Optional.of(streamFile(layer))

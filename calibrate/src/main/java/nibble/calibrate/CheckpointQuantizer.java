@@ -80,9 +80,11 @@ public final class CheckpointQuantizer {
             listener.note("the output was finished already");
             return read(out.resolve(REPORT));
         }
-        AwqCheckpointPlan plan =
-                AwqCheckpointPlan.of(
-                job.source().config(), job.options().format(), job.options().spec(), job.options().maxShardBytes());
+        AwqCheckpointPlan plan = AwqCheckpointPlan.of(
+                job.source().config(),
+                job.options().format(),
+                job.options().spec(),
+                job.options().maxShardBytes());
         CheckpointJournal journal = CheckpointJournal.open(job, out, plan, devices, resume, listener::note);
         int layers = job.source().config().layers();
         boolean keep = false;
@@ -94,9 +96,8 @@ public final class CheckpointQuantizer {
                                 ? "nothing to resume; starting from the beginning"
                                 : "resuming after layer " + done + " of " + layers);
             }
-            QuantizationReport report =
-                    Quantizer.run(
-                            job, devices, packer(job.source().config(), job.options().format()), journal, listener, stop);
+            QuantizationReport report = Quantizer.run(
+                    job, devices, packer(job.source().config(), job.options().format()), journal, listener, stop);
             journal.commit(report);
             return report;
         } catch (ResumeException e) {
@@ -110,7 +111,8 @@ public final class CheckpointQuantizer {
             throw keep ? new OutputException(e, kept(journal, layers)) : e;
         } catch (UnusualErrorException e) {
             keep = !journal.durable().isEmpty();
-            throw new UnusualErrorException(e.getMessage() + ". Without --strict this is a warning; " + kept(journal, layers));
+            throw new UnusualErrorException(
+                    e.getMessage() + ". Without --strict this is a warning; " + kept(journal, layers));
         } catch (BadCheckpointException e) {
             throw e;
         } catch (RuntimeException | Error e) {
@@ -142,8 +144,10 @@ public final class CheckpointQuantizer {
         for (LinearModule module : config.modules()) {
             tensors.addAll(AwqCheckpointWriter.pack(format, module, layer, quantized.module(module)));
         }
-        quantized.biases().forEach((linear, bias) -> config.bias(linear, layer)
-                .ifPresent(spec -> tensors.add(AwqCheckpointWriter.pack(spec.name(), bias))));
+        quantized
+                .biases()
+                .forEach((linear, bias) -> config.bias(linear, layer)
+                        .ifPresent(spec -> tensors.add(AwqCheckpointWriter.pack(spec.name(), bias))));
         if (config.architecture().normalizesHeads()) {
             tensors.add(AwqCheckpointWriter.pack(TensorNames.queryNorm(layer), quantized.queryNorm()));
             tensors.add(AwqCheckpointWriter.pack(TensorNames.keyNorm(layer), quantized.keyNorm()));

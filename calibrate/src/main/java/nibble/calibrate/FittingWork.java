@@ -26,7 +26,11 @@ final class FittingWork implements LayerWork {
 
     /** Begins with the streams that the journal has, or with the embeddings. */
     FittingWork(
-            QuantizationJob job, QuantizationDevices devices, LayerJournal journal, Workers workers, Progress progress) {
+            QuantizationJob job,
+            QuantizationDevices devices,
+            LayerJournal journal,
+            Workers workers,
+            Progress progress) {
         Checkpoint source = job.source();
         int[][] blocks = job.blocks().map(TokenBlocks::blocks).orElseThrow();
         this.progress = progress;

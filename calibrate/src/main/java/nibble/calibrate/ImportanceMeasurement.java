@@ -72,8 +72,7 @@ public final class ImportanceMeasurement {
      * @param progress told the fraction done, 0 to 1
      * @throws BadCheckpointException if the activations are not finite
      */
-    public static Importance measure(
-            Checkpoint source, TokenBlocks blocks, Backend backend, DoubleConsumer progress) {
+    public static Importance measure(Checkpoint source, TokenBlocks blocks, Backend backend, DoubleConsumer progress) {
         SortedMap<String, Importance.Entry> entries = new TreeMap<>();
         int layers = source.config().layers();
         double steps = (double) layers * blocks.blocks().length;
@@ -100,7 +99,10 @@ public final class ImportanceMeasurement {
         } finally {
             hidden.forEach(Matrix::close);
         }
-        int tokens = Arrays.stream(blocks.blocks()).mapToInt(block -> block.length).max().orElse(0);
+        int tokens = Arrays.stream(blocks.blocks())
+                .mapToInt(block -> block.length)
+                .max()
+                .orElse(0);
         return new Importance(source.folder(), List.of(blocks.description()), blocks.blocks().length, tokens, entries);
     }
 
@@ -118,8 +120,9 @@ public final class ImportanceMeasurement {
             if (!Float.isFinite(square)) {
                 throw new BadCheckpointException(
                         source.folder(),
-                        module + ": the activations of the calibration text are not finite, so these are not the weights of a"
-                                + " working model; get them again");
+                        module
+                                + ": the activations of the calibration text are not finite, so these are not the"
+                                + " weights of a working model; get them again");
             }
         }
     }

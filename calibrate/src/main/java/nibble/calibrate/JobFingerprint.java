@@ -18,14 +18,16 @@ final class JobFingerprint {
         values.put("--method", job.options().method().label());
         values.put("--bits", String.valueOf(job.options().spec().bits()));
         values.put("--group-size", String.valueOf(job.options().spec().groupSize()));
-        values.put("--format", job.options().format().method() + " (" + job.options().format().version() + ")");
+        values.put(
+                "--format",
+                job.options().format().method() + " (" + job.options().format().version() + ")");
         values.put("--max-shard-size", job.options().maxShardBytes() + " bytes");
         values.put("calibration", job.blocks().map(JobFingerprint::describe).orElse("none"));
         return Fingerprint.of(values, job.source());
     }
 
     private static String describe(TokenBlocks blocks) {
-        return blocks.blocks().length + " blocks, " + blocks.tokens() + " of " + blocks.tokensFound() + " tokens, sha256 "
-                + Quantizer.tokensSha256(blocks) + ", from " + blocks.description();
+        return blocks.blocks().length + " blocks, " + blocks.tokens() + " of " + blocks.tokensFound()
+                + " tokens, sha256 " + Quantizer.tokensSha256(blocks) + ", from " + blocks.description();
     }
 }

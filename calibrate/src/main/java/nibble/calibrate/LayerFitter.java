@@ -31,8 +31,7 @@ final class LayerFitter {
     private final HeadTie tie;
     private final ScaleSearch scaleSearch;
 
-    LayerFitter(
-            LlamaConfig config, QuantizationSpec spec, FitSteps steps, Workers workers, Progress progress) {
+    LayerFitter(LlamaConfig config, QuantizationSpec spec, FitSteps steps, Workers workers, Progress progress) {
         this.config = config;
         this.spec = spec;
         this.steps = steps;
@@ -79,8 +78,7 @@ final class LayerFitter {
             Map<LlamaLinear, QuantizedLinear> made,
             Map<LlamaLinear, QuantizationReport.Linear> reports) {
         progress.stage(Stage.SCALE_SEARCH);
-        Choice choice = scaleSearch.search(
-                pair, source, moments.input(), linear -> progress.add(Work.product(linear)));
+        Choice choice = scaleSearch.search(pair, source, moments.input(), linear -> progress.add(Work.product(linear)));
         scales.set(pair, choice.scales());
         switch (pair) {
             // The rows of the producer take the scale out; its codes are the same in either basis.
@@ -138,8 +136,7 @@ final class LayerFitter {
         return vectors(source, scales).toDecoderLayer(weights);
     }
 
-    private QuantizedLayer finished(
-            LayerSource source, PairScales scales, Map<LlamaLinear, QuantizedLinear> made) {
+    private QuantizedLayer finished(LayerSource source, PairScales scales, Map<LlamaLinear, QuantizedLinear> made) {
         return vectors(source, scales).with(made);
     }
 

@@ -153,7 +153,8 @@ final class LayerQuantizer {
             if (isScaled(pair, choices, takenBack)) {
                 return pair;
             }
-            // The rows of v_proj and up_proj are divided by the next pair's scale, which moves their own rounding a little.
+            // The rows of v_proj and up_proj are divided by the next pair's scale, which moves their own rounding a
+            // little.
             ScalePair next = pair == ScalePair.ATTENTION_NORM ? ScalePair.VALUE_OUTPUT : ScalePair.UP_DOWN;
             if (isScaled(next, choices, takenBack)) {
                 return next;

@@ -98,12 +98,11 @@ final class PairScales {
 
     /** Factors of the readers' columns when {@code perChannel} is the pair's scale; null where all are 1. */
     float @Nullable [] columns(ScalePair pair, float[] perChannel) {
-        float[] columns =
-                switch (pair) {
-                    case ATTENTION_NORM, MLP_NORM -> norm(pair, perChannel).effective();
-                    case VALUE_OUTPUT -> tie.repeat(perChannel);
-                    case UP_DOWN -> perChannel;
-                };
+        float[] columns = switch (pair) {
+            case ATTENTION_NORM, MLP_NORM -> norm(pair, perChannel).effective();
+            case VALUE_OUTPUT -> tie.repeat(perChannel);
+            case UP_DOWN -> perChannel;
+        };
         return unlessOnes(columns);
     }
 

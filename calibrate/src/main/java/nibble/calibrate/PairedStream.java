@@ -22,8 +22,7 @@ final class PairedStream implements AutoCloseable {
     private final CalibrationStream original;
     private final CalibrationStream quantized;
 
-    private PairedStream(
-            LlamaConfig config, Backend backend, CalibrationStream original, CalibrationStream quantized) {
+    private PairedStream(LlamaConfig config, Backend backend, CalibrationStream original, CalibrationStream quantized) {
         this.config = config;
         this.backend = backend;
         this.original = original;
@@ -52,8 +51,11 @@ final class PairedStream implements AutoCloseable {
             rows[i] = original.tokens(i % size);
         }
         boolean whole = StreamFile.read(
-                file, rows, config.hiddenSize(), sha256, (matrix, values) -> (matrix < size ? original : quantized)
-                        .put(matrix % size, values));
+                file,
+                rows,
+                config.hiddenSize(),
+                sha256,
+                (matrix, values) -> (matrix < size ? original : quantized).put(matrix % size, values));
         if (whole) {
             return Optional.of(stream);
         }
@@ -73,8 +75,7 @@ final class PairedStream implements AutoCloseable {
      */
     String save(Path file) {
         int size = original.size();
-        return StreamFile.write(
-                file, 2 * size, matrix -> (matrix < size ? original : quantized).values(matrix % size));
+        return StreamFile.write(file, 2 * size, matrix -> (matrix < size ? original : quantized).values(matrix % size));
     }
 
     /**

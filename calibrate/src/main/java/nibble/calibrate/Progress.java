@@ -121,7 +121,8 @@ final class Progress {
         nanos.forEach((key, value) -> seconds.put(key, value / 1e9));
         seconds.put(Stage.PACK, packingSeconds);
         seconds.put(Stage.WRITE, writingSeconds);
-        int resumed = (int) layerSeconds.stream().filter(java.util.Objects::isNull).count();
+        int resumed =
+                (int) layerSeconds.stream().filter(java.util.Objects::isNull).count();
         return new QuantizationReport.Times((System.nanoTime() - start) / 1e9, seconds, layerSeconds, resumed);
     }
 }

@@ -4,8 +4,8 @@ import java.util.Map;
 import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.engine.LinearInput;
-import nibble.engine.fit.FitSteps;
 import nibble.engine.cuda.CudaCalibration;
+import nibble.engine.fit.FitSteps;
 import nibble.pack.QuantizationSpec;
 
 /**
@@ -21,7 +21,12 @@ import nibble.pack.QuantizationSpec;
  *     the search
  */
 public record QuantizationCost(
-        long calibrationTokens, double forwardFlops, double momentFlops, double searchFlops, long streamBytes, long heapBytes) {
+        long calibrationTokens,
+        double forwardFlops,
+        double momentFlops,
+        double searchFlops,
+        long streamBytes,
+        long heapBytes) {
     /** What the Java runtime, the tokenizer and the mapped pages in use take beside the heap. */
     private static final long RUNTIME_BYTES = 300_000_000L;
 
@@ -167,7 +172,8 @@ public record QuantizationCost(
 
     /** Bytes of memory at the peak in a JVM whose heap may take so many. */
     public long peakHostBytes(long maxHeapBytes) {
-        return Math.min(Math.max(heapBytes, maxHeapBytes), heapBytes + (long) (maxHeapBytes * YOUNG_SHARE)) + RUNTIME_BYTES;
+        return Math.min(Math.max(heapBytes, maxHeapBytes), heapBytes + (long) (maxHeapBytes * YOUNG_SHARE))
+                + RUNTIME_BYTES;
     }
 
     /** The heap that the run needs, with room for the collector to work in. */

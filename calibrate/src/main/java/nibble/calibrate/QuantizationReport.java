@@ -97,7 +97,9 @@ public record QuantizationReport(
             double weightRelativeError,
             double clippedGroups,
             double meanClip,
-            @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double propagatedShare) {}
+
+            @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            Double propagatedShare) {}
 
     /**
      * One scale shared by a producer of channels and the linears that read them.

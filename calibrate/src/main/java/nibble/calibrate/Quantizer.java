@@ -64,10 +64,12 @@ public final class Quantizer {
         double passWork = Work.pass(config, tokens);
         List<QuantizationReport.Layer> reports = new ArrayList<>();
         try (Workers workers = new Workers(job.options().threads());
-                SourceLayers source = new SourceLayers(job.source(), devices, job.options().threads());
+                SourceLayers source =
+                        new SourceLayers(job.source(), devices, job.options().threads());
                 LayerWork work = work(job, devices, journal, workers, progress);
                 LayerWriter writer = new LayerWriter(journal)) {
-            long passes = durable.stream().filter(layer -> work.needs(layer.layer())).count();
+            long passes =
+                    durable.stream().filter(layer -> work.needs(layer.layer())).count();
             progress.expect(passes * passWork + (config.layers() - durable.size()) * layerWork);
             for (LayerJournal.Durable layer : durable) {
                 progress.layer(layer.layer(), work.needs(layer.layer()) ? passWork : 0);
@@ -92,12 +94,13 @@ public final class Quantizer {
                 progress.stage(Stage.WAIT);
                 int index = layer;
                 String sha256 = source.sha256(layer);
-                writer.submit(() ->
-                        new FinishedLayer(index, sha256, packer.pack(index, outcome.layer()), outcome.report()));
+                writer.submit(
+                        () -> new FinishedLayer(index, sha256, packer.pack(index, outcome.layer()), outcome.report()));
                 work.made(journal, writer);
                 reports.add(outcome.report());
                 progress.layerFinished(outcome.report());
-                if (job.options().strict() && !warnings(job.options(), outcome.report()).isEmpty()) {
+                if (job.options().strict()
+                        && !warnings(job.options(), outcome.report()).isEmpty()) {
                     progress.stage(Stage.WAIT);
                     writer.finish();
                     requireUsual(job.options(), outcome.report());
@@ -110,7 +113,11 @@ public final class Quantizer {
     }
 
     private static LayerWork work(
-            QuantizationJob job, QuantizationDevices devices, LayerJournal journal, Workers workers, Progress progress) {
+            QuantizationJob job,
+            QuantizationDevices devices,
+            LayerJournal journal,
+            Workers workers,
+            Progress progress) {
         return job.options().method() == Method.BEST
                 ? new FittingWork(job, devices, journal, workers, progress)
                 : new Calibration(job, devices, journal, workers, progress);
@@ -125,7 +132,8 @@ public final class Quantizer {
             Progress progress) {
         progress.stage(Stage.READ);
         List<DecoderLayer> weights = source.layer(layer);
-        try (LayerSource linears = LayerSource.of(job.source(), layer, weights, devices, job.options().spec())) {
+        try (LayerSource linears = LayerSource.of(
+                job.source(), layer, weights, devices, job.options().spec())) {
             return work.quantize(layer, weights, linears);
         }
     }
@@ -143,8 +151,8 @@ public final class Quantizer {
 
     private static void requireUnchanged(LayerJournal.Durable layer, String found) {
         if (!found.equals(layer.sourceSha256())) {
-            throw new ResumeException(List.of("weights of layer " + layer.layer() + ": found sha256 " + found + ", expected "
-                    + layer.sourceSha256()));
+            throw new ResumeException(List.of("weights of layer " + layer.layer() + ": found sha256 " + found
+                    + ", expected " + layer.sourceSha256()));
         }
     }
 
@@ -167,7 +175,9 @@ public final class Quantizer {
             } catch (IllegalArgumentException e) {
                 boolean divides = config.inFeatures(linear) % spec.columnsPerGroup(config.inFeatures(linear)) == 0;
                 throw new BadCheckpointException(
-                        configJson, divides ? String.valueOf(e.getMessage()) : e.getMessage() + "; " + GroupSizes.advice(config), e);
+                        configJson,
+                        divides ? String.valueOf(e.getMessage()) : e.getMessage() + "; " + GroupSizes.advice(config),
+                        e);
             }
         }
     }

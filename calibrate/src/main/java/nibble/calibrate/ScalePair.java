@@ -6,7 +6,8 @@ import nibble.engine.LinearInput;
 
 /** A producer of channels and the linears that read them: what a scale is divided out of, and multiplied into. */
 enum ScalePair {
-    ATTENTION_NORM("input_layernorm -> q_proj, k_proj, v_proj", LinearInput.QKV, LlamaLinear.Q, LlamaLinear.K, LlamaLinear.V),
+    ATTENTION_NORM(
+            "input_layernorm -> q_proj, k_proj, v_proj", LinearInput.QKV, LlamaLinear.Q, LlamaLinear.K, LlamaLinear.V),
     VALUE_OUTPUT("v_proj -> o_proj", LinearInput.O, LlamaLinear.O),
     MLP_NORM("post_attention_layernorm -> gate_proj, up_proj", LinearInput.GATE_UP, LlamaLinear.GATE, LlamaLinear.UP),
     UP_DOWN("up_proj -> down_proj", LinearInput.DOWN, LlamaLinear.DOWN);

@@ -17,8 +17,9 @@ final class ScaleSearch {
     private static final double WORTHWHILE = 1e-4;
 
     /** The identity first. */
-    private static final List<Candidate> CANDIDATES =
-            Stream.concat(Stream.of(Candidate.IDENTITY), Candidate.grid().stream()).toList();
+    private static final List<Candidate> CANDIDATES = Stream.concat(
+                    Stream.of(Candidate.IDENTITY), Candidate.grid().stream())
+            .toList();
 
     private final HeadTie tie;
     private final Workers workers;

@@ -14,15 +14,20 @@ final class SourceDigest {
     private SourceDigest() {}
 
     static String layer(Checkpoint source, int layer, Workers workers) {
-        return of(source, source.config().tensors(layer).stream().map(TensorSpec::name).toList(), workers);
+        return of(
+                source,
+                source.config().tensors(layer).stream().map(TensorSpec::name).toList(),
+                workers);
     }
 
     static String of(Checkpoint source, List<String> names, Workers workers) {
         byte[][] hashes = new byte[names.size()][];
         workers.forEach(
                 hashes.length,
-                i -> hashes[i] = new Sha256().add(source.tensor(names.get(i)).data()).hex().getBytes(
-                        java.nio.charset.StandardCharsets.US_ASCII));
+                i -> hashes[i] = new Sha256()
+                        .add(source.tensor(names.get(i)).data())
+                        .hex()
+                        .getBytes(java.nio.charset.StandardCharsets.US_ASCII));
         Sha256 all = new Sha256();
         for (byte[] hash : hashes) {
             all.add(hash);

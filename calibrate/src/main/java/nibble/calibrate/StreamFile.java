@@ -49,8 +49,7 @@ final class StreamFile {
      * @param taker is given the number and the values of each
      * @return whether the bytes are those of {@code sha256}; what was taken is useless if not
      */
-    static boolean read(
-            Path file, int[] rows, int columns, String sha256, BiConsumer<Integer, float[]> taker) {
+    static boolean read(Path file, int[] rows, int columns, String sha256, BiConsumer<Integer, float[]> taker) {
         Sha256 found = new Sha256();
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             for (int i = 0; i < rows.length; i++) {

@@ -44,8 +44,8 @@ final class UsualError {
             if (lost > MOST_OF_FP16) {
                 found.add(String.format(
                         Locale.ROOT,
-                        "%s: fp16, in which it is kept, takes %.2g %% of it (squared), more than the %.2g %% that it takes at most"
-                                + " as a rule; its numbers lie below the range of fp16 (6e-8 to 65504)",
+                        "%s: fp16, in which it is kept, takes %.2g %% of it (squared), more than the %.2g %% that it"
+                                + " takes at most as a rule; its numbers lie below the range of fp16 (6e-8 to 65504)",
                         spec.name(),
                         100 * lost,
                         100 * MOST_OF_FP16));
@@ -74,8 +74,9 @@ final class UsualError {
             if (!(linear.weightRelativeError() <= bound)) {
                 found.add(String.format(
                         Locale.ROOT,
-                        "%s: rounding takes %.2f %% of its weights (squared), more than the %.1f %% that rounding takes at most as a"
-                                + " rule; some may lie outside the range of fp16 (6e-8 to 65504), in which scales are kept",
+                        "%s: rounding takes %.2f %% of its weights (squared), more than the %.1f %% that rounding"
+                                + " takes at most as a rule; some may lie outside the range of fp16 (6e-8 to 65504), in"
+                                + " which scales are kept",
                         linear.name(),
                         100 * linear.weightRelativeError(),
                         100 * bound));

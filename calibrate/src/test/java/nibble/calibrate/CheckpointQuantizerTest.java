@@ -72,8 +72,8 @@ class CheckpointQuantizerTest {
     @ParameterizedTest
     @CsvSource({"32", "64", "-1"})
     void noPairIsWorseThanPlainRoundingAndTheWholeIsBetter(int groupSize) throws IOException {
-        QuantizationReport report =
-                quantize(TinyCheckpoint.write(temp.resolve("in")), temp.resolve("out"), options(Method.AWQ, groupSize, 2));
+        QuantizationReport report = quantize(
+                TinyCheckpoint.write(temp.resolve("in")), temp.resolve("out"), options(Method.AWQ, groupSize, 2));
         assertThat(report.layers()).hasSize(2);
         for (QuantizationReport.Layer layer : report.layers()) {
             assertThat(layer.linears()).hasSize(7);
@@ -105,7 +105,8 @@ class CheckpointQuantizerTest {
         Path source = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
         try (Tokenizer tokenizer = Tokenizers.open(source)) {
             TokenBlocks blocks = TokenBlocks.cut(tokenizer, CalibrationText.wikitext2(), 2, 256);
-            int[] ids = Arrays.copyOf(tokenizer.encode(TextDataset.wikitext2Test().text(), true), 1024);
+            int[] ids =
+                    Arrays.copyOf(tokenizer.encode(TextDataset.wikitext2Test().text(), true), 1024);
             assertReloadsAs(source, blocks, options(Method.RTN, 128, 2), ids);
         }
     }
@@ -159,7 +160,8 @@ class CheckpointQuantizerTest {
                     options(Method.RTN, 64, 1),
                     backend,
                     ProgressListener.NONE);
-            QuantizationReport.Linear linear = report.layers().getFirst().linears().getFirst();
+            QuantizationReport.Linear linear =
+                    report.layers().getFirst().linears().getFirst();
             assertThat(linear.relativeError()).isNull();
             assertThat(linear.weightRelativeError()).isBetween(1e-4, 0.05);
             assertThat(report.calibration()).isNull();
@@ -169,9 +171,9 @@ class CheckpointQuantizerTest {
     @Test
     void theReportIsJsonInSnakeCase() throws IOException {
         Path out = temp.resolve("out");
-        QuantizationReport report =
-                quantize(TinyCheckpoint.write(temp.resolve("in")), out, options(Method.AWQ, 32, 1));
-        JsonNode json = new ObjectMapper().readTree(out.resolve("quantization_report.json").toFile());
+        QuantizationReport report = quantize(TinyCheckpoint.write(temp.resolve("in")), out, options(Method.AWQ, 32, 1));
+        JsonNode json = new ObjectMapper()
+                .readTree(out.resolve("quantization_report.json").toFile());
         assertThat(json.get("method").asText()).isEqualTo("awq");
         assertThat(json.get("bits").asInt()).isEqualTo(4);
         assertThat(json.get("group_size").asInt()).isEqualTo(32);
@@ -184,7 +186,8 @@ class CheckpointQuantizerTest {
         assertThat(json.at("/layers/1/pairs/1/pair").asText()).isEqualTo("v_proj -> o_proj");
         assertThat(json.at("/layers/1/pairs/1/final_loss").isNumber()).isTrue();
         assertThat(json.has("times")).as("wall times in the file").isFalse();
-        assertThat(report.toJson().at("/times/stage_seconds/forward").isNumber()).isTrue();
+        assertThat(report.toJson().at("/times/stage_seconds/forward").isNumber())
+                .isTrue();
     }
 
     @Test

@@ -70,8 +70,8 @@ class PairScalesTest {
             PairScales scales = new PairScales(source, tie);
             Random random = new Random(5);
             for (ScalePair pair : ScalePair.values()) {
-                float[] s = new float[
-                        switch (pair) {
+                float[] s = new float
+                        [switch (pair) {
                             case UP_DOWN -> config.intermediateSize();
                             case VALUE_OUTPUT -> config.outFeatures(LlamaLinear.V);
                             case ATTENTION_NORM, MLP_NORM -> config.hiddenSize();
@@ -82,7 +82,11 @@ class PairScalesTest {
                 scales.set(pair, s);
             }
             float[] original = run(DecoderLayer.read(checkpoint, 1), config, checkpoint, backend);
-            float[] scaled = run(scaledLayer(source, scales, DecoderLayer.read(checkpoint, 1).extras()), config, checkpoint, backend);
+            float[] scaled = run(
+                    scaledLayer(source, scales, DecoderLayer.read(checkpoint, 1).extras()),
+                    config,
+                    checkpoint,
+                    backend);
             for (int i = 0; i < original.length; i++) {
                 assertThat(scaled[i]).isCloseTo(original[i], within(bound * Math.max(1, Math.abs(original[i]))));
             }

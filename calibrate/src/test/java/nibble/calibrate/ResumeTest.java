@@ -228,7 +228,8 @@ class ResumeTest {
         assertThat(run(manyShards, blocks(3), true, -1).times().resumedLayers()).isEqualTo(1);
         assertThat(notes).anySatisfy(note -> assertThat(note).contains("layer 1 is damaged"));
         String hidden = shard.getFileName().toString();
-        assertThat(out.resolve(hidden.substring(1, hidden.length() - ".partial".length()))).hasBinaryContent(good);
+        assertThat(out.resolve(hidden.substring(1, hidden.length() - ".partial".length())))
+                .hasBinaryContent(good);
     }
 
     @Test
@@ -264,8 +265,10 @@ class ResumeTest {
         assertThat(run(manyShards, blocks(3), true, -1).times().resumedLayers()).isEqualTo(3);
         try (Checkpoint written = Checkpoint.open(out);
                 Checkpoint original = Checkpoint.open(source)) {
-            assertThat(written.tensor("model.embed_tokens.weight").data()
-                            .mismatch(original.tensor("model.embed_tokens.weight").data()))
+            assertThat(written.tensor("model.embed_tokens.weight")
+                            .data()
+                            .mismatch(
+                                    original.tensor("model.embed_tokens.weight").data()))
                     .isEqualTo(-1);
         }
     }
@@ -361,9 +364,7 @@ class ResumeTest {
     void changedWeightsBesideTheLayersAreNamed() throws IOException {
         stopAfter(2);
         change("lm_head.weight");
-        assertThatThrownBy(this::resume)
-                .isInstanceOf(ResumeException.class)
-                .hasMessageContaining("lm_head.weight");
+        assertThatThrownBy(this::resume).isInstanceOf(ResumeException.class).hasMessageContaining("lm_head.weight");
         assertThat(state).exists();
     }
 
@@ -450,8 +451,7 @@ class ResumeTest {
 
     /** Puts another number into a tensor of the source, its file's length and header unchanged. */
     private void change(String tensor, short bits) throws IOException {
-        TinyCheckpoint.write(
-                source, Map.of(tensor, bits), Files.readString(source.resolve("config.json")));
+        TinyCheckpoint.write(source, Map.of(tensor, bits), Files.readString(source.resolve("config.json")));
     }
 
     private static void truncate(Path file, long bytes) throws IOException {

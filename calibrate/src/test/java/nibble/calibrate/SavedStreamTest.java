@@ -115,6 +115,7 @@ class SavedStreamTest {
 
     @Test
     void aLostFileIsNoStream() throws IOException {
-        assertThat(StreamFile.read(temp.resolve("absent"), new int[] {4}, 8, "", (_, _) -> {})).isFalse();
+        assertThat(StreamFile.read(temp.resolve("absent"), new int[] {4}, 8, "", (_, _) -> {}))
+                .isFalse();
     }
 }

@@ -49,7 +49,9 @@ class UsualErrorTest {
     @Test
     void only_linears_above_the_bound_are_named_and_not_a_number_is_above() {
         QuantizationReport.Layer layer = new QuantizationReport.Layer(
-                0, java.util.List.of(linear("good", 0.071), linear("bad", 0.42), linear("worse", Double.NaN)), java.util.List.of());
+                0,
+                java.util.List.of(linear("good", 0.071), linear("bad", 0.42), linear("worse", Double.NaN)),
+                java.util.List.of());
         assertThat(UsualError.warnings(layer, 4, 128))
                 .hasSize(2)
                 .satisfiesExactly(

@@ -25,8 +25,9 @@ final class CalibrationOptions {
     @Option(
             names = "--samples",
             paramLabel = "N",
-            description = "Blocks of --seq-len tokens to read; it is an error if the text gives fewer. Default: as many as it"
-                    + " gives, up to " + MOST_SAMPLES + ".")
+            description =
+                    "Blocks of --seq-len tokens to read; it is an error if the text gives fewer. Default: as many as it"
+                            + " gives, up to " + MOST_SAMPLES + ".")
     private @Nullable Integer samples;
 
     @Option(

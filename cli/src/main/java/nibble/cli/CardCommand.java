@@ -11,21 +11,32 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "card",
-        description = "Writes a checkpoint's model card, README.md, from what it holds and what was measured. Figures come from"
-                + " --eval files alone.",
+        description =
+                "Writes a checkpoint's model card, README.md, from what it holds and what was measured. Figures come"
+                        + " from --eval files alone.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class CardCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "DIR", description = "Folder of a checkpoint that Nibble quantized or converted, GGUF files too.")
+    @Parameters(
+            paramLabel = "DIR",
+            description = "Folder of a checkpoint that Nibble quantized or converted, GGUF files too.")
     @SuppressWarnings("NullAway.Init")
     private Path folder;
 
-    @Option(names = "--repo", paramLabel = "ORG/NAME", required = true, description = "The repository it will be published to.")
+    @Option(
+            names = "--repo",
+            paramLabel = "ORG/NAME",
+            required = true,
+            description = "The repository it will be published to.")
     private String repo = "";
 
-    @Option(names = "--branch", paramLabel = "BRANCH", defaultValue = "main", description = "Its branch. Default: ${DEFAULT-VALUE}.")
+    @Option(
+            names = "--branch",
+            paramLabel = "BRANCH",
+            defaultValue = "main",
+            description = "Its branch. Default: ${DEFAULT-VALUE}.")
     private String branch = "main";
 
     @Option(names = "--force", description = "Replace a README.md that is there.")

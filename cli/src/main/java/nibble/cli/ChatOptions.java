@@ -17,22 +17,30 @@ final class ChatOptions {
     @Option(
             names = "--template",
             paramLabel = "NAME",
-            description = "Put the prompt into a format: orca-hashes, llama-2-chat, chatml, alpaca, vicuna, model for the"
-                    + " checkpoint's own chat template, or the name of one of its own. Default: none; with --chat, the checkpoint's own.")
+            description =
+                    "Put the prompt into a format: orca-hashes, llama-2-chat, chatml, alpaca, vicuna, model for the"
+                        + " checkpoint's own chat template, or the name of one of its own. Default: none; with --chat,"
+                        + " the checkpoint's own.")
     private @Nullable String name;
 
-    @Option(names = "--system", paramLabel = "TEXT", description = "What the model is told before the conversation; needs a template.")
+    @Option(
+            names = "--system",
+            paramLabel = "TEXT",
+            description = "What the model is told before the conversation; needs a template.")
     private @Nullable String system;
 
     @Option(
             names = "--chat",
-            description = "Hold a conversation: each line typed is a turn. /clear begins anew, /exit or the end of the input ends it.")
+            description =
+                    "Hold a conversation: each line typed is a turn. /clear begins anew, /exit or the end of the input"
+                            + " ends it.")
     boolean chat;
 
     @Option(
             names = "--set",
             paramLabel = "NAME=VALUE",
-            description = "A value for the template, as enable_thinking=false: JSON where it is JSON, else text. May be repeated.")
+            description = "A value for the template, as enable_thinking=false: JSON where it is JSON, else text. May be"
+                    + " repeated.")
     private Map<String, String> set = new LinkedHashMap<>();
 
     /** The format, if there is to be one. */

@@ -11,8 +11,10 @@ import org.jspecify.annotations.Nullable;
 record ComparisonTable(ModelComparison comparison) {
 
     void print(Terminal terminal) {
-        terminal.out().println(comparison.model().model() + " against " + comparison.baseline().model() + ", "
-                + comparison.model().preset());
+        terminal.out()
+                .println(comparison.model().model() + " against "
+                        + comparison.baseline().model() + ", "
+                        + comparison.model().preset());
         List<List<String>> rows = new ArrayList<>();
         for (TaskDifference d : comparison.differences()) {
             if (d.group() == null) {
@@ -22,14 +24,20 @@ record ComparisonTable(ModelComparison comparison) {
         new Table(List.of("task", "metric", "baseline", "model", "difference", "±", "flipped", "documents"), rows)
                 .lines()
                 .forEach(terminal.out()::println);
-        terminal.out().println("±: standard error of the difference, paired by document; flipped: answers that became right or wrong");
+        terminal.out()
+                .println("±: standard error of the difference, paired by document; flipped: answers that became right"
+                        + " or wrong");
         @Nullable Divergence d = comparison.divergence();
         if (d != null) {
-            terminal.out().println("next-token distributions on " + d.dataset() + ", " + d.windows() + " windows of " + d.contextTokens()
-                    + ": mean KL divergence " + Figures.decimals(d.meanKl(), 5)
-                    + (d.meanKlStderr() == null ? "" : " ± " + Figures.decimals(d.meanKlStderr(), 5)) + " nats, the same likeliest token in "
-                    + Figures.decimals(100 * d.sameLikeliest(), 2) + " %, perplexity " + Figures.decimals(d.baselinePerplexity(), 4)
-                    + " and " + Figures.decimals(d.perplexity(), 4));
+            terminal.out()
+                    .println("next-token distributions on " + d.dataset() + ", " + d.windows() + " windows of "
+                            + d.contextTokens()
+                            + ": mean KL divergence " + Figures.decimals(d.meanKl(), 5)
+                            + (d.meanKlStderr() == null ? "" : " ± " + Figures.decimals(d.meanKlStderr(), 5))
+                            + " nats, the same likeliest token in "
+                            + Figures.decimals(100 * d.sameLikeliest(), 2) + " %, perplexity "
+                            + Figures.decimals(d.baselinePerplexity(), 4)
+                            + " and " + Figures.decimals(d.perplexity(), 4));
         }
         terminal.out().flush();
     }
@@ -38,7 +46,9 @@ record ComparisonTable(ModelComparison comparison) {
         boolean fraction = !d.metric().contains("perplexity") && !d.metric().equals("bits_per_byte");
         double unit = fraction ? 100 : 1;
         int places = fraction ? 2 : 4;
-        String average = d.average() == null ? "" : d.average().equals("mean_of_tasks") ? ", mean of subjects" : ", by documents";
+        String average = d.average() == null
+                ? ""
+                : d.average().equals("mean_of_tasks") ? ", mean of subjects" : ", by documents";
         String difference = Figures.decimals(d.difference() * unit, places);
         return List.of(
                 d.task(),

@@ -80,16 +80,21 @@ final class ConversationJson {
         if (json.isObject()) {
             messages = json.path("messages");
             json.properties().forEach(entry -> all.put(entry.getKey(), java(entry.getValue())));
-            json.path("chat_template_kwargs").properties().forEach(entry -> all.put(entry.getKey(), java(entry.getValue())));
-            List.of("messages", "chat_template_kwargs", "prompt", "template", "model").forEach(all::remove);
+            json.path("chat_template_kwargs")
+                    .properties()
+                    .forEach(entry -> all.put(entry.getKey(), java(entry.getValue())));
+            List.of("messages", "chat_template_kwargs", "prompt", "template", "model")
+                    .forEach(all::remove);
         }
         if (!messages.isArray()) {
-            throw new BadDatasetException(where + ": expected a list of messages, as [{\"role\": \"user\", \"content\": \"Hi\"}],"
-                    + " or an object with \"messages\"");
+            throw new BadDatasetException(
+                    where + ": expected a list of messages, as [{\"role\": \"user\", \"content\": \"Hi\"}],"
+                            + " or an object with \"messages\"");
         }
         for (JsonNode message : messages) {
             if (!message.isObject() || !message.path("role").isTextual()) {
-                throw new BadDatasetException(where + ": each message is an object with a \"role\"; found " + shortly(message));
+                throw new BadDatasetException(
+                        where + ": each message is an object with a \"role\"; found " + shortly(message));
             }
         }
         all.putAll(values);

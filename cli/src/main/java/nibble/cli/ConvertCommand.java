@@ -26,8 +26,9 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "convert",
-        description = "Turns one checkpoint format into another. Between 4-bit formats codes, zeros and scales stay the same."
-                + " OUT appears whole or not at all; an unfinished run waits in a hidden folder beside it for --resume.",
+        description = "Turns one checkpoint format into another. Between 4-bit formats codes, zeros and scales stay the"
+                + " same. OUT appears whole or not at all; an unfinished run waits in a hidden folder beside it"
+                + " for --resume.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class ConvertCommand implements Callable<Integer> {
@@ -48,8 +49,9 @@ final class ConvertCommand implements Callable<Integer> {
     @Option(
             names = "--format",
             paramLabel = "FORMAT",
-            description = "safetensors: dense weights, 4-bit ones dequantized. awq, gptq (second version, zeros as they are),"
-                    + " gptq-v1, compressed-tensors: from another 4-bit format. gguf: one file for llama.cpp, see --type.")
+            description = "safetensors: dense weights, 4-bit ones dequantized. awq, gptq (second version, zeros as they"
+                    + " are), gptq-v1, compressed-tensors: from another 4-bit format. gguf: one file for"
+                    + " llama.cpp, see --type.")
     private @Nullable String format;
 
     @Mixin
@@ -58,9 +60,10 @@ final class ConvertCommand implements Callable<Integer> {
     @Option(
             names = "--type",
             paramLabel = "TYPE",
-            description = "Of safetensors: F16, BF16 or F32; default: what each tensor has, F16 for 4-bit sources. Of gguf: F16,"
-                    + " BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q4_K_M, Q4_K_S, Q3_K_L, Q3_K_M, Q3_K_S, Q2_K, Q5_1, Q5_0, Q4_1, Q4_0."
-                    + " Q4_1 keeps the codes of a 4-bit source.")
+            description =
+                    "Of safetensors: F16, BF16 or F32; default: what each tensor has, F16 for 4-bit sources. Of gguf:"
+                        + " F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q4_K_M, Q4_K_S, Q3_K_L, Q3_K_M, Q3_K_S, Q2_K, Q5_1,"
+                        + " Q5_0, Q4_1, Q4_0. Q4_1 keeps the codes of a 4-bit source.")
     private @Nullable String type;
 
     @Option(
@@ -76,8 +79,9 @@ final class ConvertCommand implements Callable<Integer> {
 
     @Option(
             names = "--resume",
-            description = "Go on with a run that was stopped, killed or out of disk space. The output is the same to the byte."
-                    + " Everything else must be as it was; --threads may differ.")
+            description =
+                    "Go on with a run that was stopped, killed or out of disk space. The output is the same to the"
+                            + " byte. Everything else must be as it was; --threads may differ.")
     private boolean resume;
 
     @Mixin
@@ -134,17 +138,22 @@ final class ConvertCommand implements Callable<Integer> {
 
     /** Before anything is read for it. */
     private void refuseWhatNoLoaderTakes(Checkpoint checkpoint, Target target) {
-        boolean zeroPoints = checkpoint.config().quantization().map(q -> !q.symmetric()).orElse(false);
-        if (target instanceof Target.Packed(QuantizedFormat format) && format == QuantizedFormat.GPTQ && zeroPoints && !asymmetricV1) {
-            throw new UsageException(format() + " is GPTQ's first version, and " + source + " has zero points: GPTQModel refuses such files"
-                    + " of other tools. Give gptq, the second version, or compressed-tensors; --asymmetric-v1 writes it all the same");
+        boolean zeroPoints =
+                checkpoint.config().quantization().map(q -> !q.symmetric()).orElse(false);
+        if (target instanceof Target.Packed(QuantizedFormat format)
+                && format == QuantizedFormat.GPTQ
+                && zeroPoints
+                && !asymmetricV1) {
+            throw new UsageException(format() + " is GPTQ's first version, and " + source
+                    + " has zero points: GPTQModel refuses such files of other tools. Give gptq, the second"
+                    + " version, or compressed-tensors; --asymmetric-v1 writes it all the same");
         }
     }
 
     private String format() {
         return alias.or(format)
-                .orElseThrow(() -> new UsageException("--format is needed: give safetensors, awq, gptq, gptq-v1, compressed-tensors"
-                        + " or gguf"));
+                .orElseThrow(() -> new UsageException(
+                        "--format is needed: give safetensors, awq, gptq, gptq-v1, compressed-tensors" + " or gguf"));
     }
 
     private long shardBytes(boolean gguf) {
@@ -160,9 +169,8 @@ final class ConvertCommand implements Callable<Integer> {
 
     private GgufMix mix() {
         return GgufMix.named(type == null ? "" : type)
-                .orElseThrow(() -> new UsageException(
-                        "--type " + (type == null ? "is needed for --format gguf" : type) + ": give one of "
-                                + Arrays.toString(GgufMix.values())));
+                .orElseThrow(() -> new UsageException("--type " + (type == null ? "is needed for --format gguf" : type)
+                        + ": give one of " + Arrays.toString(GgufMix.values())));
     }
 
     private Target target() {
@@ -204,7 +212,8 @@ final class ConvertCommand implements Callable<Integer> {
                 Figures.duration(report.wallSeconds()));
         for (ConversionReport.Underflow loss : report.underflows()) {
             output.printf(
-                    "%s: %d numbers below fp16's normal range were rounded, %d of them to zero; first at %s, largest %s%n",
+                    "%s: %d numbers below fp16's normal range were rounded, %d of them to zero; first at %s, largest"
+                            + " %s%n",
                     loss.tensor(), loss.values(), loss.becameZero(), loss.first(), loss.largest());
         }
         if (!report.dropped().isEmpty()) {

@@ -27,8 +27,9 @@ import picocli.CommandLine.Option;
 
 @Command(
         name = "demo",
-        description = "The main job on the bundled model, offline: quantizes it by plain rounding and by AWQ, loads both"
-                + " results again, and measures all three.",
+        description =
+                "The main job on the bundled model, offline: quantizes it by plain rounding and by AWQ, loads both"
+                        + " results again, and measures all three.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class DemoCommand implements Callable<Integer> {
@@ -46,7 +47,8 @@ final class DemoCommand implements Callable<Integer> {
             names = "--windows",
             paramLabel = "N",
             defaultValue = "40",
-            description = "Windows of 2048 tokens of wikitext-2's test part to measure on. Default: ${DEFAULT-VALUE} of 197.")
+            description =
+                    "Windows of 2048 tokens of wikitext-2's test part to measure on. Default: ${DEFAULT-VALUE} of 197.")
     private int windows = 40;
 
     @Option(
@@ -162,7 +164,9 @@ final class DemoCommand implements Callable<Integer> {
                         row.perplexityGap() == 0 ? "" : "+" + Figures.decimals(row.perplexityGap(), 3)))
                 .toList();
         terminal.out().println();
-        new Table(List.of(demo.model(), "safetensors", "perplexity", "gap"), rows).lines().forEach(terminal.out()::println);
+        new Table(List.of(demo.model(), "safetensors", "perplexity", "gap"), rows)
+                .lines()
+                .forEach(terminal.out()::println);
         terminal.out()
                 .printf(
                         "%n%s, first %d windows of %d tokens; group size %d; calibrated on %,d tokens; %s in all%n",
@@ -189,14 +193,17 @@ final class DemoCommand implements Callable<Integer> {
     }
 
     private static Path temporaryFolder() {
-        return Path.of(System.getProperty("java.io.tmpdir"), "nibble-demo-" + ProcessHandle.current().pid());
+        return Path.of(
+                System.getProperty("java.io.tmpdir"),
+                "nibble-demo-" + ProcessHandle.current().pid());
     }
 
     /** Before the minute that the first figure takes: neither checkpoint's folder may be in use. */
     private static void requireFree(@Nullable Path keep) {
         for (String name : List.of(ROUNDED, SEARCHED)) {
             if (keep != null && Files.exists(keep.resolve(name))) {
-                throw new UsageException("--keep " + keep + ": " + name + " is there already; remove it or name another folder");
+                throw new UsageException(
+                        "--keep " + keep + ": " + name + " is there already; remove it or name another folder");
             }
             if (keep != null) {
                 UnfinishedOutput.require(keep.resolve(name), false);

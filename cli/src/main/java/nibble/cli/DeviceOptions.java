@@ -16,8 +16,9 @@ final class DeviceOptions {
             names = "--device",
             paramLabel = "DEVICE",
             defaultValue = "auto",
-            description = "cuda:N, for quantizing also several cards of one kind as cuda:0,1, cpu, reference (plain loops, slow), or auto: cuda:0 where there is a card, else cpu."
-                    + " Default: ${DEFAULT-VALUE}.")
+            description =
+                    "cuda:N, for quantizing also several cards of one kind as cuda:0,1, cpu, reference (plain loops,"
+                            + " slow), or auto: cuda:0 where there is a card, else cpu. Default: ${DEFAULT-VALUE}.")
     String device = "auto";
 
     @Option(
@@ -36,7 +37,8 @@ final class DeviceOptions {
     Backend open(Terminal terminal) {
         requireThreads();
         Backend backend = Backends.open(device, threads, deviceMemory());
-        String reason = device.equals("auto") && backend instanceof VectorBackend ? " (" + CudaBackend.missing() + ")" : "";
+        String reason =
+                device.equals("auto") && backend instanceof VectorBackend ? " (" + CudaBackend.missing() + ")" : "";
         terminal.note("device: " + backend.description() + reason);
         return backend;
     }

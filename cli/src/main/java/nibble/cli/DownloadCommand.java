@@ -16,8 +16,8 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "download",
         description =
-                "Brings a repository of the hub into the cache that the hub's own tools share, and prints the folder, or the file."
-                + " Goes on where it stopped; every file's hash is checked.",
+                "Brings a repository of the hub into the cache that the hub's own tools share, and prints the folder,"
+                        + " or the file. Goes on where it stopped; every file's hash is checked.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class DownloadCommand implements Callable<Integer> {
@@ -52,17 +52,23 @@ final class DownloadCommand implements Callable<Integer> {
 
     /** @param model what to give other commands: the folder, or the file that was asked for */
     record Report(
-            String repo, String revision, String commit, String folder, String model, int files, long bytes,
-                    long bytesReceived) {}
+            String repo,
+            String revision,
+            String commit,
+            String folder,
+            String model,
+            int files,
+            long bytes,
+            long bytesReceived) {}
 
     @Override
     public Integer call() {
         json.requireWritable();
         HubSettings settings = hub.settings(terminal);
         ModelName model = new ModelName(name);
-        RepoName repo = model.named().orElseThrow(() ->
-                new UsageException("\"" + name + "\" is not a repository name; write"
-                + " ORG/NAME, with a branch as ORG/NAME@BRANCH, with a file as ORG/NAME:FILE"));
+        RepoName repo = model.named()
+                .orElseThrow(() -> new UsageException("\"" + name + "\" is not a repository name; write"
+                        + " ORG/NAME, with a branch as ORG/NAME@BRANCH, with a file as ORG/NAME:FILE"));
         String revision = revision(model);
         Selection selection = selection(model);
         Download download;

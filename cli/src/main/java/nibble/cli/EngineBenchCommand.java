@@ -72,22 +72,22 @@ final class EngineBenchCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         if (sequences < 1 || tokens < 2 || decodeContext < 1 || decodeTokens < 0) {
-            throw new UsageException("--sequences, --seq-len and --decode-context must be positive, --decode-tokens 0 or more");
+            throw new UsageException(
+                    "--sequences, --seq-len and --decode-context must be positive, --decode-tokens 0 or more");
         }
         json.requireWritable();
         ModelShape model = shape.shape();
-        QuantizationSpec spec =
-                switch (weights) {
-                    case "fp16" -> null;
-                    case "awq" -> new QuantizationSpec(4, groupSize.of(model.config(), terminal));
-                    default -> throw new UsageException("--weights " + weights + ": fp16 or awq");
-                };
+        QuantizationSpec spec = switch (weights) {
+            case "fp16" -> null;
+            case "awq" -> new QuantizationSpec(4, groupSize.of(model.config(), terminal));
+            default -> throw new UsageException("--weights " + weights + ": fp16 or awq");
+        };
         if (spec != null) {
             Quantizer.requireFits(model.config(), Path.of(model.name()), spec);
         }
         int all = ModelShape.named(model.name()).orElse(model).layers();
-        EngineBenchmark.Settings settings = new EngineBenchmark.Settings(
-                model.config(), all, spec, sequences, tokens, decodeContext, decodeTokens);
+        EngineBenchmark.Settings settings =
+                new EngineBenchmark.Settings(model.config(), all, spec, sequences, tokens, decodeContext, decodeTokens);
         EngineTimings timings;
         try (Backend backend = device.open(terminal)) {
             timings = EngineBenchmark.run(settings, backend, device.threads);
@@ -134,7 +134,9 @@ final class EngineBenchCommand implements Callable<Integer> {
                     operation.bytes() == 0 ? "" : Figures.decimals(operation.bytes() / operation.seconds() / 1e9, 0)));
         }
         terminal.out().println();
-        new Table(List.of("operation", "rows", "us", "TFLOP/s", "GB/s"), rows).lines().forEach(terminal.out()::println);
+        new Table(List.of("operation", "rows", "us", "TFLOP/s", "GB/s"), rows)
+                .lines()
+                .forEach(terminal.out()::println);
         terminal.out().flush();
     }
 

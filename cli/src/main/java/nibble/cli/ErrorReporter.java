@@ -77,13 +77,16 @@ final class ErrorReporter implements IExecutionExceptionHandler {
                 || thrown.getClass() == IllegalStateException.class
                 || thrown.getClass() == Error.class;
         Throwable cause = thrown.getCause();
-        return wraps && cause != null && (thrown.getMessage() == null || thrown.getMessage().equals(cause.toString()));
+        return wraps
+                && cause != null
+                && (thrown.getMessage() == null || thrown.getMessage().equals(cause.toString()));
     }
 
     private static int exitCode(Throwable thrown) {
         return switch (thrown) {
             case UsageException _ -> ExitCode.WRONG_USAGE;
-            case BadCheckpointException _, BadDatasetException _, InputException _, OutputException _ -> ExitCode.BAD_INPUT;
+            case BadCheckpointException _, BadDatasetException _, InputException _, OutputException _ ->
+                ExitCode.BAD_INPUT;
             case NonFiniteLogProbabilityException _, NonFiniteLogitException _ -> ExitCode.BAD_INPUT;
             case UncheckedIOException _, IOException _ -> ExitCode.BAD_INPUT;
             case HubException _ -> ExitCode.NETWORK_OR_HUB;
@@ -103,17 +106,19 @@ final class ErrorReporter implements IExecutionExceptionHandler {
             default ->
                 exitCode(thrown) != ExitCode.DEFECT && thrown.getMessage() != null
                         ? thrown.getMessage()
-                        : "a defect of Nibble stopped the command: " + Reasons.of(thrown) + ". Please report it: run the same"
-                                + " command with " + STACK_TRACES + "=1, which adds where it happened";
+                        : "a defect of Nibble stopped the command: " + Reasons.of(thrown)
+                                + ". Please report it: run the same" + " command with " + STACK_TRACES
+                                + "=1, which adds where it happened";
         };
     }
 
     private static String outOfMemory(OutOfMemoryError e) {
         if (String.valueOf(e.getMessage()).contains("native thread")) {
-            return "the system lets this process start no more threads; raise its limit (ulimit -u, or the container's limit of"
-                    + " processes), or give fewer --threads";
+            return "the system lets this process start no more threads; raise its limit (ulimit -u, or the container's"
+                    + " limit of processes), or give fewer --threads";
         }
-        return Reasons.of(e) + "; the Java heap holds " + Figures.bytes(Runtime.getRuntime().maxMemory())
+        return Reasons.of(e) + "; the Java heap holds "
+                + Figures.bytes(Runtime.getRuntime().maxMemory())
                 + ", NIBBLE_JAVA_OPTS=-Xmx8g gives it 8 GB. 'nibble plan MODEL' says what a quantization needs.";
     }
 }

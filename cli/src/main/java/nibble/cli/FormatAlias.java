@@ -16,7 +16,8 @@ final class FormatAlias {
      */
     Optional<String> or(@Nullable String format) {
         if (to != null && format != null && !to.equalsIgnoreCase(format)) {
-            throw new UsageException("--format " + format + " and --to " + to + ": these are one option; give --format alone");
+            throw new UsageException(
+                    "--format " + format + " and --to " + to + ": these are one option; give --format alone");
         }
         return Optional.ofNullable(format != null ? format : to);
     }

@@ -26,17 +26,23 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "generate",
-        description = "Continues a text, answers in a chat model's format, or holds a conversation, streaming as it goes.",
+        description =
+                "Continues a text, answers in a chat model's format, or holds a conversation, streaming as it goes.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class GenerateCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
+    @Parameters(
+            paramLabel = "MODEL",
+            description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
-    @Option(names = "--prompt", paramLabel = "TEXT", description = "The text to continue, or with a template to answer.")
+    @Option(
+            names = "--prompt",
+            paramLabel = "TEXT",
+            description = "The text to continue, or with a template to answer.")
     private @Nullable String prompt;
 
     @Option(
@@ -81,7 +87,9 @@ final class GenerateCommand implements Callable<Integer> {
             description = "Same seed, same text. Default: ${DEFAULT-VALUE}.")
     private long seed;
 
-    @Option(names = "--show-prompt", description = "Print first what the model is given, as 'nibble tokenize' shows it.")
+    @Option(
+            names = "--show-prompt",
+            description = "Print first what the model is given, as 'nibble tokenize' shows it.")
     private boolean showPrompt;
 
     @Mixin
@@ -123,10 +131,19 @@ final class GenerateCommand implements Callable<Integer> {
                 Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend)) {
             Speaker speaker = new Speaker(
-                    checkpoint, llama, tokenizer, options, StopIds.of(checkpoint, described, tokenizer, template), template.map(ChatTemplate::stops).orElse(List.of()));
+                    checkpoint,
+                    llama,
+                    tokenizer,
+                    options,
+                    StopIds.of(checkpoint, described, tokenizer, template),
+                    template.map(ChatTemplate::stops).orElse(List.of()));
             SpecialTokens tokens = ModelChat.tokens(described);
             if (chat.chat) {
-                new Conversation(terminal, chat, turns -> speaker.say(ids(described, tokenizer, template, turns, tokens))).hold();
+                new Conversation(
+                                terminal,
+                                chat,
+                                turns -> speaker.say(ids(described, tokenizer, template, turns, tokens)))
+                        .hold();
             } else if (template.isPresent()) {
                 List<ChatMessage> turns = chat.beginning();
                 turns.add(ChatMessage.user(Objects.requireNonNull(prompt)));
@@ -151,7 +168,8 @@ final class GenerateCommand implements Callable<Integer> {
 
     private int[] shown(TokenizerDescription described, String text, int[] ids) {
         if (showPrompt) {
-            terminal.out().println(TokenizedText.of(text, ids, described.texts()).shown());
+            terminal.out()
+                    .println(TokenizedText.of(text, ids, described.texts()).shown());
             terminal.out().flush();
         }
         return ids;
@@ -183,17 +201,20 @@ final class GenerateCommand implements Callable<Integer> {
 
         String say(int[] ids) {
             if (ids.length == 0) {
-                throw new UsageException("--prompt is empty, and this model's tokenizer has no token to begin a text with");
+                throw new UsageException(
+                        "--prompt is empty, and this model's tokenizer has no token to begin a text with");
             }
             for (int id : ids) {
                 if (id >= llama.vocabularySize()) {
-                    throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has the token of id " + id
-                            + ", for which the model's embedding of " + llama.vocabularySize() + " rows has none; leave it out");
+                    throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has the token of id "
+                            + id + ", for which the model's embedding of " + llama.vocabularySize()
+                            + " rows has none; leave it out");
                 }
             }
             if (ids.length >= llama.contextTokens()) {
                 throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has " + ids.length
-                        + " tokens, the model was made for " + llama.contextTokens() + " with what it adds; give a shorter one");
+                        + " tokens, the model was made for " + llama.contextTokens()
+                        + " with what it adds; give a shorter one");
             }
             TextStream text = new TextStream(tokenizer, terminal, stops, ids);
             long start = System.nanoTime();

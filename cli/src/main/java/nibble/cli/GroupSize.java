@@ -16,8 +16,9 @@ final class GroupSize {
             paramLabel = "N|auto",
             defaultValue = "128",
             converter = Converter.class,
-            description = "Input features that share a scale: 32, 64, 128, -1 for a whole row, or auto for the largest of 128, 64"
-                    + " and 32 that divides all rows of the model. Default: ${DEFAULT-VALUE}.")
+            description =
+                    "Input features that share a scale: 32, 64, 128, -1 for a whole row, or auto for the largest of"
+                            + " 128, 64 and 32 that divides all rows of the model. Default: ${DEFAULT-VALUE}.")
     private int size = 128;
 
     /** Turns a size into itself and {@code auto} into {@link #AUTO}. */
@@ -30,7 +31,8 @@ final class GroupSize {
             try {
                 return new QuantizationSpec(4, Integer.parseInt(text)).groupSize();
             } catch (NumberFormatException e) {
-                throw new TypeConversionException("\"" + text + "\" is no group size: give 32, 64, 128, -1 for whole rows, or auto");
+                throw new TypeConversionException(
+                        "\"" + text + "\" is no group size: give 32, 64, 128, -1 for whole rows, or auto");
             } catch (IllegalArgumentException e) {
                 throw new TypeConversionException(e.getMessage() + ", or auto");
             }

@@ -11,13 +11,18 @@ import picocli.CommandLine.Option;
 
 /** Which hub, and who asks. Without options as the hub's own tools: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE. */
 final class HubOptions {
-    @Option(names = "--endpoint", paramLabel = "URL", description = "Address of the hub. Default: $HF_ENDPOINT, else https://huggingface.co.")
+    @Option(
+            names = "--endpoint",
+            paramLabel = "URL",
+            description = "Address of the hub. Default: $HF_ENDPOINT, else https://huggingface.co.")
     private @Nullable String endpoint;
 
     @Option(
             names = "--token-file",
             paramLabel = "FILE",
-            description = "File that holds the access token. Default: $HF_TOKEN, else the file the hub's own tools keep it in.")
+            description =
+                    "File that holds the access token. Default: $HF_TOKEN, else the file the hub's own tools keep it"
+                            + " in.")
     private @Nullable Path tokenFile;
 
     @Option(
@@ -46,7 +51,8 @@ final class HubOptions {
     /** The settings of the environment alone. */
     static HubSettings settings(Terminal terminal, Optional<String> token) {
         try {
-            return HubSettings.fromEnvironment(terminal.environment(), Path.of(System.getProperty("user.home", ".")), token);
+            return HubSettings.fromEnvironment(
+                    terminal.environment(), Path.of(System.getProperty("user.home", ".")), token);
         } catch (IllegalArgumentException e) {
             throw new UsageException(e.getMessage());
         }

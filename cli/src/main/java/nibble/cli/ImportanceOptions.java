@@ -18,16 +18,16 @@ final class ImportanceOptions {
     @Option(
             names = "--calibration",
             paramLabel = "wikitext2|FILE",
-            description = "Of gguf: weigh the columns of linears by the activations that this text gives, which is read first."
-                    + " The bundled wikitext-2 (train, then validation; never test), a text file, or a JSONL file with a"
-                    + " \"text\" field. Default: all columns count alike.")
+            description = "Of gguf: weigh the columns of linears by the activations that this text gives, which is read"
+                    + " first. The bundled wikitext-2 (train, then validation; never test), a text file, or a"
+                    + " JSONL file with a \"text\" field. Default: all columns count alike.")
     private @Nullable String calibration;
 
     @Option(
             names = "--samples",
             paramLabel = "N",
-            description = "Blocks of --seq-len tokens of --calibration to read; it is an error if the text gives fewer. Default: as"
-                    + " many as it gives, up to " + CalibrationOptions.MOST_SAMPLES + ".")
+            description = "Blocks of --seq-len tokens of --calibration to read; it is an error if the text gives fewer."
+                    + " Default: as many as it gives, up to " + CalibrationOptions.MOST_SAMPLES + ".")
     private @Nullable Integer samples;
 
     @Option(
@@ -46,7 +46,8 @@ final class ImportanceOptions {
     @Option(
             names = "--save-importance",
             paramLabel = "FILE",
-            description = "Write what --calibration measured as an importance matrix (GGUF), which --importance and llama.cpp read.")
+            description = "Write what --calibration measured as an importance matrix (GGUF), which --importance and"
+                    + " llama.cpp read.")
     private @Nullable Path save;
 
     @Mixin
@@ -64,7 +65,10 @@ final class ImportanceOptions {
 
     /** Refuses options that contradict one another or would do nothing. */
     void check(Optional<GgufMix> mix) {
-        @Nullable String given = calibration != null ? "--calibration " + calibration : importance != null ? "--importance " + importance : null;
+        @Nullable
+        String given = calibration != null
+                ? "--calibration " + calibration
+                : importance != null ? "--importance " + importance : null;
         if (given != null && mix.isEmpty()) {
             throw new UsageException(given + ": only --format gguf searches scales");
         }

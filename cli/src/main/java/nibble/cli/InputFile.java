@@ -19,7 +19,10 @@ final class InputFile {
     static void require(String what, @Nullable Path file) {
         // A pipe is a file to read too.
         if (file != null && (Files.isDirectory(file) || !Files.exists(file))) {
-            throw refused(what, file, Files.exists(file) ? "is a folder; give the path of a file" : "no such file; check the path");
+            throw refused(
+                    what,
+                    file,
+                    Files.exists(file) ? "is a folder; give the path of a file" : "no such file; check the path");
         }
     }
 
@@ -32,7 +35,9 @@ final class InputFile {
     static void requireFolder(String what, @Nullable Path folder) {
         if (folder != null && !Files.isDirectory(folder)) {
             throw refused(
-                    what, folder, Files.exists(folder) ? "is a file; give the path of a folder" : "no such folder; check the path");
+                    what,
+                    folder,
+                    Files.exists(folder) ? "is a file; give the path of a folder" : "no such folder; check the path");
         }
     }
 

@@ -25,8 +25,9 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "inspect",
-        description = "Says what lies in a model's files, of any architecture: format, types, bits per weight, metadata, and what"
-                + " Nibble can do with it. --tensors lists every tensor.",
+        description =
+                "Says what lies in a model's files, of any architecture: format, types, bits per weight, metadata, and"
+                        + " what Nibble can do with it. --tensors lists every tensor.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class InspectCommand implements Callable<Integer> {
@@ -128,7 +129,10 @@ final class InspectCommand implements Callable<Integer> {
                 abilities.commands(),
                 abilities.obstacle().orElse(null),
                 metadata,
-                contents.tensors().stream().filter(this::isWanted).map(InspectCommand::tensor).toList());
+                contents.tensors().stream()
+                        .filter(this::isWanted)
+                        .map(InspectCommand::tensor)
+                        .toList());
     }
 
     private static Type type(TypeShare share) {
@@ -141,7 +145,9 @@ final class InspectCommand implements Callable<Integer> {
 
     private boolean isWanted(ListedTensor tensor) {
         return layer == null
-                || Pattern.compile("(.*\\.)?(layers|blk|h|blocks?)\\." + layer + "\\..*").matcher(tensor.name()).matches();
+                || Pattern.compile("(.*\\.)?(layers|blk|h|blocks?)\\." + layer + "\\..*")
+                        .matcher(tensor.name())
+                        .matches();
     }
 
     private static Object shortened(Object value) {
@@ -159,7 +165,10 @@ final class InspectCommand implements Callable<Integer> {
     private void print(Path path, Inspection found) {
         var out = terminal.out();
         out.printf(
-                Locale.ROOT, "%s: %s, %s bits per weight%n", path.getFileName(), found.format(),
+                Locale.ROOT,
+                "%s: %s, %s bits per weight%n",
+                path.getFileName(),
+                found.format(),
                 Figures.decimals(found.bitsPerWeight(), 2));
         String extents = extents(found);
         if (!extents.isEmpty()) {
@@ -200,7 +209,9 @@ final class InspectCommand implements Callable<Integer> {
                         named("context", found.contextTokens()))
                 .filter(Objects::nonNull)
                 .collect(Collectors.joining(", "));
-        return found.architecture() == null ? sizes : plain(found.architecture()) + (sizes.isEmpty() ? "" : ": " + sizes);
+        return found.architecture() == null
+                ? sizes
+                : plain(found.architecture()) + (sizes.isEmpty() ? "" : ": " + sizes);
     }
 
     private static @Nullable String counted(@Nullable Long count, String what) {
@@ -229,7 +240,11 @@ final class InspectCommand implements Callable<Integer> {
     }
 
     private static List<String> metadata(Map<String, Object> pairs) {
-        int width = pairs.keySet().stream().limit(SHOWN_PAIRS).mapToInt(key -> plain(key).length()).max().orElse(0);
+        int width = pairs.keySet().stream()
+                .limit(SHOWN_PAIRS)
+                .mapToInt(key -> plain(key).length())
+                .max()
+                .orElse(0);
         List<String> lines = new ArrayList<>();
         pairs.entrySet().stream().limit(SHOWN_PAIRS).forEach(pair -> {
             String value = plain(String.valueOf(pair.getValue()));
@@ -246,7 +261,11 @@ final class InspectCommand implements Callable<Integer> {
         List<List<String>> rows = new ArrayList<>();
         for (Tensor tensor : tensors) {
             rows.add(List.of(
-                    printable(tensor.name()), tensor.dtype(), tensor.shape().toString(), Figures.bytes(tensor.bytes()), tensor.file()));
+                    printable(tensor.name()),
+                    tensor.dtype(),
+                    tensor.shape().toString(),
+                    Figures.bytes(tensor.bytes()),
+                    tensor.file()));
         }
         return new Table(List.of("tensor", "type", "shape", "size", "file"), rows).lines();
     }

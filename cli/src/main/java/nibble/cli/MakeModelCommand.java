@@ -30,8 +30,8 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "make-model",
-        description = "Writes a checkpoint of random fp16 weights in shards, to time what reads real files. OUT appears whole or"
-                + " not at all.",
+        description = "Writes a checkpoint of random fp16 weights in shards, to time what reads real files. OUT appears"
+                + " whole or not at all.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class MakeModelCommand implements Callable<Integer> {
@@ -96,8 +96,8 @@ final class MakeModelCommand implements Callable<Integer> {
         json.write(terminal, made);
         if (!json.toStandardOutput()) {
             terminal.out()
-                    .println(out + ": " + Figures.bytes(made.outputBytes()) + " in " + plan.shards().size() + " shards, "
-                            + Figures.bytes((long) made.bytesPerSecond()) + "/s");
+                    .println(out + ": " + Figures.bytes(made.outputBytes()) + " in "
+                            + plan.shards().size() + " shards, " + Figures.bytes((long) made.bytesPerSecond()) + "/s");
             terminal.out().flush();
         }
         return ExitCode.DONE;
@@ -118,8 +118,8 @@ final class MakeModelCommand implements Callable<Integer> {
         }
         try (Tokenizer opened = ModelTokenizer.open(tokenizer)) {
             if (opened.vocabularySize() > shape.vocabularySize()) {
-                throw new UsageException("--tokenizer " + tokenizer + ": " + opened.vocabularySize() + " ids, " + shape.name()
-                        + " has embeddings for " + shape.vocabularySize());
+                throw new UsageException("--tokenizer " + tokenizer + ": " + opened.vocabularySize() + " ids, "
+                        + shape.name() + " has embeddings for " + shape.vocabularySize());
             }
         }
     }

@@ -21,7 +21,8 @@ final class ModelChat {
     /** The checkpoint's own templates, a GGUF file's too; none if it has none. */
     static ChatTemplates templates(Path model) {
         return ChatTemplates.of(
-                model, ModelTokenizer.find(model).map(TokenizerDescription::madeFiles).orElseGet(LinkedHashMap::new));
+                model,
+                ModelTokenizer.find(model).map(TokenizerDescription::madeFiles).orElseGet(LinkedHashMap::new));
     }
 
     /**
@@ -43,15 +44,20 @@ final class ModelChat {
         }
         List<String> others = new ArrayList<>(own.sources().keySet());
         others.addAll(ChatTemplate.names());
-        throw new UsageException(asked != null
-                ? "no prompt template \"" + asked + "\"; there are " + String.join(", ", others) + " and model, the checkpoint's own"
-                : model + ": has no " + (own.isEmpty() ? "chat_template of its own" : "chat template called \"default\"")
-                        + "; give --template one of " + String.join(", ", others));
+        throw new UsageException(
+                asked != null
+                        ? "no prompt template \"" + asked + "\"; there are " + String.join(", ", others)
+                                + " and model, the checkpoint's own"
+                        : model + ": has no "
+                                + (own.isEmpty() ? "chat_template of its own" : "chat template called \"default\"")
+                                + "; give --template one of " + String.join(", ", others));
     }
 
     /** The texts that templates name; none where there is no tokenizer that is read. */
     static SpecialTokens tokens(Path model) {
-        return ModelTokenizer.find(model).map(ModelChat::tokens).orElseGet(() -> new SpecialTokens(new LinkedHashMap<>()));
+        return ModelTokenizer.find(model)
+                .map(ModelChat::tokens)
+                .orElseGet(() -> new SpecialTokens(new LinkedHashMap<>()));
     }
 
     static SpecialTokens tokens(TokenizerDescription described) {

@@ -30,44 +30,67 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "mt-bench",
-        description = "Writes a chat model's answers to MT-bench's 80 questions of two turns, in the layout of FastChat's"
-                + " model_answer files. Judging them is left to a judge of your choice.",
+        description =
+                "Writes a chat model's answers to MT-bench's 80 questions of two turns, in the layout of FastChat's"
+                        + " model_answer files. Judging them is left to a judge of your choice.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class MtBenchCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
+    @Parameters(
+            paramLabel = "MODEL",
+            description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
-    @Option(names = "--output", paramLabel = "FILE", required = true, description = "The JSONL file to write, as MODEL.jsonl.")
+    @Option(
+            names = "--output",
+            paramLabel = "FILE",
+            required = true,
+            description = "The JSONL file to write, as MODEL.jsonl.")
     @SuppressWarnings("NullAway.Init")
     private Path output;
 
-    @Option(names = "--resume", description = "Go on with a file that an interrupted run left: only questions without an answer are asked.")
+    @Option(
+            names = "--resume",
+            description = "Go on with a file that an interrupted run left: only questions without an answer are asked.")
     private boolean resume;
 
     @Option(
             names = "--template",
             paramLabel = "NAME",
-            description = "The model's prompt format: orca-hashes, llama-2-chat, chatml, alpaca, vicuna, or model for the"
-                    + " checkpoint's own chat_template. Default: model.")
+            description =
+                    "The model's prompt format: orca-hashes, llama-2-chat, chatml, alpaca, vicuna, or model for the"
+                            + " checkpoint's own chat_template. Default: model.")
     private @Nullable String template;
 
-    @Option(names = "--system", paramLabel = "TEXT", description = "What the model is told before each question. Default: nothing.")
+    @Option(
+            names = "--system",
+            paramLabel = "TEXT",
+            description = "What the model is told before each question. Default: nothing.")
     private String system = "";
 
-    @Option(names = "--model-id", paramLabel = "NAME", description = "The model's name in the file. Default: the last part of MODEL's.")
+    @Option(
+            names = "--model-id",
+            paramLabel = "NAME",
+            description = "The model's name in the file. Default: the last part of MODEL's.")
     private @Nullable String modelId;
 
-    @Option(names = "--questions", paramLabel = "FILE", description = "Questions in FastChat's layout. Default: MT-bench's, which are bundled.")
+    @Option(
+            names = "--questions",
+            paramLabel = "FILE",
+            description = "Questions in FastChat's layout. Default: MT-bench's, which are bundled.")
     private @Nullable Path questions;
 
     @Option(names = "--limit", paramLabel = "N", description = "Only the first N questions.")
     private @Nullable Integer limit;
 
-    @Option(names = "--choices", paramLabel = "N", defaultValue = "1", description = "Answers to each question. Default: ${DEFAULT-VALUE}.")
+    @Option(
+            names = "--choices",
+            paramLabel = "N",
+            defaultValue = "1",
+            description = "Answers to each question. Default: ${DEFAULT-VALUE}.")
     private int choices = 1;
 
     @Option(
@@ -81,18 +104,24 @@ final class MtBenchCommand implements Callable<Integer> {
             names = "--top-p",
             paramLabel = "P",
             defaultValue = "1",
-            description = "Where the category's temperature is above 0, draw from the smallest set of tokens of probability P."
-                    + " Default: ${DEFAULT-VALUE}, all.")
+            description =
+                    "Where the category's temperature is above 0, draw from the smallest set of tokens of probability"
+                            + " P. Default: ${DEFAULT-VALUE}, all.")
     private double topP = 1;
 
     @Option(
             names = "--top-k",
             paramLabel = "K",
             defaultValue = "50",
-            description = "Likewise from the K most probable tokens; 0 for all. Default: ${DEFAULT-VALUE}, which transformers has.")
+            description = "Likewise from the K most probable tokens; 0 for all. Default: ${DEFAULT-VALUE}, which"
+                    + " transformers has.")
     private int topK = 50;
 
-    @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "Same seed, same answers. Default: ${DEFAULT-VALUE}.")
+    @Option(
+            names = "--seed",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Same seed, same answers. Default: ${DEFAULT-VALUE}.")
     private long seed;
 
     @Mixin
@@ -118,7 +147,9 @@ final class MtBenchCommand implements Callable<Integer> {
 
     private void answer(Path model, Checkpoint checkpoint, List<MtBenchQuestion> asked) {
         ChatTemplate format = ModelChat.format(model, template, false);
-        String name = modelId != null ? modelId : model.toAbsolutePath().normalize().getFileName().toString();
+        String name = modelId != null
+                ? modelId
+                : model.toAbsolutePath().normalize().getFileName().toString();
         MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
         TokenizerDescription described = ModelTokenizer.describe(model);
         try (Backend backend = device.open(terminal);
@@ -144,8 +175,9 @@ final class MtBenchCommand implements Callable<Integer> {
 
     private void checkOptions() {
         if (maxNewTokens < 1 || choices < 1 || topK < 0 || !(topP > 0 && topP <= 1) || limit != null && limit < 1) {
-            throw new UsageException("--max-new-tokens, --choices and --limit must be at least 1, --top-k at least 0, --top-p above 0"
-                    + " and at most 1");
+            throw new UsageException(
+                    "--max-new-tokens, --choices and --limit must be at least 1, --top-k at least 0, --top-p above 0"
+                            + " and at most 1");
         }
         Path folder = output.toAbsolutePath().getParent();
         if (folder == null || !Files.isDirectory(folder)) {

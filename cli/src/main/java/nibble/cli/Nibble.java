@@ -67,9 +67,11 @@ public final class Nibble {
     private static void requireReadable(String[] arguments) {
         for (int i = 0; i < arguments.length; i++) {
             if (arguments[i].indexOf(REPLACEMENT) >= 0) {
-                throw new UsageException("argument " + (i + 1) + ", \"" + arguments[i] + "\": not UTF-8, or the locale's encoding ("
-                        + System.getProperty("sun.jnu.encoding") + ") has no such characters; start nibble by its launcher, or set"
-                        + " LC_ALL=C.UTF-8, and give file names in UTF-8");
+                throw new UsageException(
+                        "argument " + (i + 1) + ", \"" + arguments[i] + "\": not UTF-8, or the locale's encoding ("
+                                + System.getProperty("sun.jnu.encoding")
+                                + ") has no such characters; start nibble by its launcher, or set"
+                                + " LC_ALL=C.UTF-8, and give file names in UTF-8");
             }
         }
     }

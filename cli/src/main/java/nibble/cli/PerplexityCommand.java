@@ -20,14 +20,17 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "perplexity",
-        description = "Perplexity by the gptq recipe: the text encoded once with one leading BOS, cut into windows without overlap,"
-                + " exp of the mean over windows of the mean cross entropy.",
+        description =
+                "Perplexity by the gptq recipe: the text encoded once with one leading BOS, cut into windows without"
+                        + " overlap, exp of the mean over windows of the mean cross entropy.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class PerplexityCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
+    @Parameters(
+            paramLabel = "MODEL",
+            description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
@@ -103,8 +106,8 @@ final class PerplexityCommand implements Callable<Integer> {
                 Llama llama = Llama.load(checkpoint, backend);
                 Progress progress = new Progress(terminal, title)) {
             if (context > llama.contextTokens()) {
-                throw new UsageException(
-                        "--context " + context + ": the model was made for " + llama.contextTokens() + " tokens at most");
+                throw new UsageException("--context " + context + ": the model was made for " + llama.contextTokens()
+                        + " tokens at most");
             }
             TextDataset text =
                     dataset.equals("wikitext2") ? TextDataset.wikitext2Test() : TextDataset.file(Path.of(dataset));

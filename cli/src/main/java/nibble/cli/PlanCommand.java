@@ -29,8 +29,9 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "plan",
-        description = "Says what quantizing would write and take: exact output bytes, memory, disk, an estimate of the time."
-                + " Writes nothing; a config.json is enough.",
+        description =
+                "Says what quantizing would write and take: exact output bytes, memory, disk, an estimate of the time."
+                        + " Writes nothing; a config.json is enough.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class PlanCommand implements Callable<Integer> {
@@ -44,7 +45,8 @@ final class PlanCommand implements Callable<Integer> {
 
     @Parameters(
             paramLabel = "MODEL|CONFIG|SHAPE",
-            description = "A config.json alone, the name of a shape, as llama-2-70b, or a checkpoint. " + ModelArgument.DESCRIPTION)
+            description = "A config.json alone, the name of a shape, as llama-2-70b, or a checkpoint. "
+                    + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
@@ -167,7 +169,9 @@ final class PlanCommand implements Callable<Integer> {
 
     /** Blocks that the model's tokenizer makes of the text; the number asked for, or the most, where it has none at hand. */
     private int samples() {
-        boolean calibrates = quantization.method() != Method.RTN && Files.exists(model) && !model.toString().endsWith(".json");
+        boolean calibrates = quantization.method() != Method.RTN
+                && Files.exists(model)
+                && !model.toString().endsWith(".json");
         return calibrates ? calibration.read(terminal, model).blocks().length : calibration.samples();
     }
 
@@ -177,14 +181,14 @@ final class PlanCommand implements Callable<Integer> {
     private Estimate estimate(LlamaConfig config, QuantizationSpec spec, Backend backend, long heap) {
         int samples = samples();
         if (!(backend instanceof CudaBackend cuda)) {
-            QuantizationCost cost = QuantizationCost.of(
-                    config, quantization.method(), spec, samples, calibration.sequenceLength);
+            QuantizationCost cost =
+                    QuantizationCost.of(config, quantization.method(), spec, samples, calibration.sequenceLength);
             return new Estimate(cost, cost.peakHostBytes(heap), 0, multiplicationRate(backend));
         }
-        QuantizationCost cost = QuantizationCost.onCuda(
-                config, quantization.method(), spec, samples, calibration.sequenceLength);
-        CudaCalibration.Peak peak = CudaCalibration.peak(
-                config, samples, calibration.sequenceLength, cuda.availableBytes());
+        QuantizationCost cost =
+                QuantizationCost.onCuda(config, quantization.method(), spec, samples, calibration.sequenceLength);
+        CudaCalibration.Peak peak =
+                CudaCalibration.peak(config, samples, calibration.sequenceLength, cuda.availableBytes());
         return new Estimate(
                 cost,
                 cost.peakHostBytes(heap) + peak.pinned() + CUDA_HOST_BYTES,
@@ -246,7 +250,9 @@ final class PlanCommand implements Callable<Integer> {
         rows.add(List.of(
                 "time at this machine's " + Figures.decimals(plan.measuredFlopsPerSecond() / 1e9, 0) + " GFLOP/s",
                 "about " + Figures.duration(plan.estimatedSeconds())));
-        new Table(List.of(String.valueOf(model.getFileName()), ""), rows).lines().forEach(out::println);
+        new Table(List.of(String.valueOf(model.getFileName()), ""), rows)
+                .lines()
+                .forEach(out::println);
         out.flush();
     }
 }

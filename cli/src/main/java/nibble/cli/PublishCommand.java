@@ -24,8 +24,9 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "publish",
-        description = "Verifies a checkpoint, writes its model card if it has none, and uploads it to a repository of the hub. May be stopped and run again: what the hub"
-                + " holds is not sent twice.",
+        description =
+                "Verifies a checkpoint, writes its model card if it has none, and uploads it to a repository of the"
+                        + " hub. May be stopped and run again: what the hub holds is not sent twice.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class PublishCommand implements Callable<Integer> {
@@ -35,7 +36,11 @@ final class PublishCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init")
     private Path folder;
 
-    @Option(names = "--repo", paramLabel = "ORG/NAME", required = true, description = "The repository; made if it does not exist.")
+    @Option(
+            names = "--repo",
+            paramLabel = "ORG/NAME",
+            required = true,
+            description = "The repository; made if it does not exist.")
     private String repo = "";
 
     @Option(
@@ -52,9 +57,10 @@ final class PublishCommand implements Callable<Integer> {
     @Option(names = "--pull-request", description = "Open a pull request instead of a commit on the branch.")
     private boolean pullRequest;
 
-    @Option(names = "--dry-run", description =
-            "Verify, ask the hub what is missing, and change nothing. Without a token or offline:"
-            + " list what would go.")
+    @Option(
+            names = "--dry-run",
+            description = "Verify, ask the hub what is missing, and change nothing. Without a token or offline:"
+                    + " list what would go.")
     private boolean dryRun;
 
     @Option(
@@ -107,7 +113,8 @@ final class PublishCommand implements Callable<Integer> {
             VerifyCommand.printFindings(terminal.err(), verification);
         }
         if (verification.errors() > 0) {
-            terminal.note("nibble: " + folder + " has errors, nothing was sent; 'nibble verify " + folder + "' shows them again");
+            terminal.note("nibble: " + folder + " has errors, nothing was sent; 'nibble verify " + folder
+                    + "' shows them again");
             return ExitCode.BAD_INPUT;
         }
         Optional<String> unwritten = ModelCard.in(folder).isEmpty() ? card() : Optional.empty();
@@ -139,7 +146,8 @@ final class PublishCommand implements Callable<Integer> {
             return Optional.of(ModelCard.render(card.request(folder, repo, branch)));
         }
         CardCommand.write(card.request(folder, repo, branch));
-        terminal.note("written: " + folder.resolve(ModelCard.FILE_NAME) + ", the model card; edit it and publish again as you like");
+        terminal.note("written: " + folder.resolve(ModelCard.FILE_NAME)
+                + ", the model card; edit it and publish again as you like");
         return Optional.empty();
     }
 
@@ -167,9 +175,13 @@ final class PublishCommand implements Callable<Integer> {
             rows.add(List.of(file.path(), Figures.bytes(file.bytes()), need));
         }
         var out = terminal.out();
-        new Table(List.of("file", "size", dryRun ? "would be" : "was"), rows).lines().forEach(out::println);
+        new Table(List.of("file", "size", dryRun ? "would be" : "was"), rows)
+                .lines()
+                .forEach(out::println);
         if (!result.leftovers().isEmpty()) {
-            out.println((deleteOld && !dryRun ? "deleted: " : "old weights in the repository, --delete-old-weights removes them: ")
+            out.println((deleteOld && !dryRun
+                            ? "deleted: "
+                            : "old weights in the repository, --delete-old-weights removes them: ")
                     + String.join(", ", result.leftovers()));
         }
         String made = result.created() ? "new repository, " : "";

@@ -17,9 +17,9 @@ final class QuantizationOptions {
             paramLabel = "METHOD",
             defaultValue = "awq",
             description =
-                    "awq: activation-aware scale and clip search. best: codes and scales fitted to what the quantized model"
-                            + " feeds each linear, about half of awq's loss, on the CPU only so far. rtn: plain rounding."
-                            + " Default: ${DEFAULT-VALUE}.")
+                    "awq: activation-aware scale and clip search. best: codes and scales fitted to what the quantized"
+                            + " model feeds each linear, about half of awq's loss, on the CPU only so far. rtn: plain"
+                            + " rounding. Default: ${DEFAULT-VALUE}.")
     private Method method = Method.AWQ;
 
     @Option(names = "--bits", paramLabel = "N", defaultValue = "4", description = "Bits of a weight: 4.")
@@ -31,8 +31,9 @@ final class QuantizationOptions {
     @Option(
             names = "--format",
             paramLabel = "FORMAT",
-            description = "Layout of the output: awq, gptq (second version, zeros as they are; vLLM since 0.17 refuses it) or"
-                    + " compressed-tensors. The numbers are the same in all. Default: awq.")
+            description =
+                    "Layout of the output: awq, gptq (second version, zeros as they are; vLLM since 0.17 refuses it) or"
+                            + " compressed-tensors. The numbers are the same in all. Default: awq.")
     private @Nullable String format;
 
     @Mixin
@@ -85,8 +86,9 @@ final class QuantizationOptions {
             case "gptq" -> QuantizedFormat.GPTQ_V2;
             case "compressed-tensors" -> QuantizedFormat.COMPRESSED_TENSORS;
             case "gguf", "safetensors" ->
-                throw new UsageException("--format " + name + ": give awq, gptq or compressed-tensors; 'nibble convert --format "
-                        + name + "' makes that of any checkpoint");
+                throw new UsageException(
+                        "--format " + name + ": give awq, gptq or compressed-tensors; 'nibble convert --format " + name
+                                + "' makes that of any checkpoint");
             default -> throw new UsageException("--format " + name + ": give awq, gptq or compressed-tensors");
         };
     }

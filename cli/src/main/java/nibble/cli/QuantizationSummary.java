@@ -37,8 +37,8 @@ final class QuantizationSummary {
                 .flatMap(layer -> layer.linears().stream())
                 .sorted(Comparator.comparingDouble(QuantizationSummary::error).reversed())
                 .limit(WORST)
-                .forEach(linear -> rows.add(List.of(
-                        linear.name(), percent(linear.relativeError()), percent(linear.rtnRelativeError()))));
+                .forEach(linear -> rows.add(
+                        List.of(linear.name(), percent(linear.relativeError()), percent(linear.rtnRelativeError()))));
         rows.add(List.of(
                 "mean of all linears", percent(report.meanRelativeError()), percent(report.meanRtnRelativeError())));
         return new Table(List.of("worst linears", "output error", "plain rounding's"), rows).lines();
@@ -96,7 +96,8 @@ final class QuantizationSummary {
             }
         }
         int made = report.layers().size() - times.resumedLayers();
-        String resumed = times.resumedLayers() == 0 ? "" : ", " + times.resumedLayers() + " taken over from the earlier run";
+        String resumed =
+                times.resumedLayers() == 0 ? "" : ", " + times.resumedLayers() + " taken over from the earlier run";
         return slowest < 0
                 ? "all layers were taken over from the earlier run"
                 : String.format(

@@ -16,7 +16,8 @@ import picocli.CommandLine.Option;
 
 @Command(
         name = "quantize",
-        description = "Times the quantizer on random weights that lie in memory: everything but reading and writing files.",
+        description =
+                "Times the quantizer on random weights that lie in memory: everything but reading and writing files.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class QuantizeBenchCommand implements Callable<Integer> {
@@ -53,7 +54,12 @@ final class QuantizeBenchCommand implements Callable<Integer> {
     }
 
     record Measured(
-            String shape, int layers, int samples, int sequenceLength, String device, QuantizeBenchmark.Result result,
+            String shape,
+            int layers,
+            int samples,
+            int sequenceLength,
+            String device,
+            QuantizeBenchmark.Result result,
             @Nullable Long peakHostBytes) {}
 
     @Override
@@ -79,7 +85,12 @@ final class QuantizeBenchCommand implements Callable<Integer> {
                     new LayerProgress(terminal, progress),
                     stop.signal());
             measured = new Measured(
-                    model.name(), model.layers(), samples, sequenceLength, devices.members().getFirst().description(), result,
+                    model.name(),
+                    model.layers(),
+                    samples,
+                    sequenceLength,
+                    devices.members().getFirst().description(),
+                    result,
                     ProcessMemory.peakBytes());
         }
         json.write(terminal, measured);

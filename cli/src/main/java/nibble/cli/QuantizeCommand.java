@@ -30,14 +30,18 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "quantize",
-        description = "Turns an fp16 checkpoint into a 4-bit one. OUT appears whole or not at all; an unfinished run waits in a"
-                + " hidden folder beside it for --resume.",
+        description =
+                "Turns an fp16 checkpoint into a 4-bit one. OUT appears whole or not at all; an unfinished run waits"
+                        + " in a hidden folder beside it for --resume.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class QuantizeCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(index = "0", paramLabel = "MODEL", description = "An fp16, bf16 or fp32 Llama checkpoint, or a GGUF file. " + ModelArgument.DESCRIPTION)
+    @Parameters(
+            index = "0",
+            paramLabel = "MODEL",
+            description = "An fp16, bf16 or fp32 Llama checkpoint, or a GGUF file. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
@@ -56,14 +60,18 @@ final class QuantizeCommand implements Callable<Integer> {
 
     @Option(
             names = "--resume",
-            description = "Go on with a run that was stopped, killed or out of disk space, after its last finished layer. The"
-                    + " output is the same to the byte. Everything else must be as it was; --threads may differ.")
+            description =
+                    "Go on with a run that was stopped, killed or out of disk space, after its last finished layer."
+                            + " The output is the same to the byte. Everything else must be as it was; --threads may"
+                            + " differ.")
     private boolean resume;
 
     @Option(
             names = "--strict",
-            description = "Take warnings for errors: stop at a linear that loses more of its weights than rounding takes as a rule,"
-                    + " and before all else at a --seq-len above the model's context. Layers done until then are kept.")
+            description =
+                    "Take warnings for errors: stop at a linear that loses more of its weights than rounding takes as"
+                            + " a rule, and before all else at a --seq-len above the model's context. Layers done until"
+                            + " then are kept.")
     private boolean strict;
 
     @Mixin
@@ -103,14 +111,17 @@ final class QuantizeCommand implements Callable<Integer> {
                     resume,
                     stop.signal(),
                     "quantizing " + model);
-            peakDeviceBytes =
-                    devices.members().stream().mapToLong(Backend::peakDeviceBytes).max().orElse(0);
+            peakDeviceBytes = devices.members().stream()
+                    .mapToLong(Backend::peakDeviceBytes)
+                    .max()
+                    .orElse(0);
         }
         report.warnings().forEach(warning -> terminal.note("warning: " + warning));
         json.write(terminal, json(report, peakDeviceBytes));
         if (!json.toStandardOutput()) {
             QuantizationSummary.lines(report).forEach(terminal.out()::println);
-            terminal.out().println("written to " + out + "; every linear is in " + CheckpointQuantizer.REPORT + " there");
+            terminal.out()
+                    .println("written to " + out + "; every linear is in " + CheckpointQuantizer.REPORT + " there");
             terminal.out().flush();
         }
         return ExitCode.DONE;
@@ -167,8 +178,7 @@ final class QuantizeCommand implements Callable<Integer> {
             StopSignal stop,
             String title) {
         try (Progress progress = new Progress(terminal, title)) {
-            return CheckpointQuantizer.quantize(
-                    job, out, resume, devices, new LayerProgress(terminal, progress), stop);
+            return CheckpointQuantizer.quantize(job, out, resume, devices, new LayerProgress(terminal, progress), stop);
         }
     }
 

@@ -12,7 +12,8 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "report",
-        description = "Makes reports for people of what 'nibble eval tasks --json' measured, alone or beside a baseline.",
+        description =
+                "Makes reports for people of what 'nibble eval tasks --json' measured, alone or beside a baseline.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class ReportCommand implements Callable<Integer> {
@@ -22,7 +23,10 @@ final class ReportCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init")
     private Path result;
 
-    @Option(names = "--baseline", paramLabel = "RESULT", description = "The same of the original model, measured on the same requests.")
+    @Option(
+            names = "--baseline",
+            paramLabel = "RESULT",
+            description = "The same of the original model, measured on the same requests.")
     private @Nullable Path baseline;
 
     @Mixin
@@ -41,7 +45,11 @@ final class ReportCommand implements Callable<Integer> {
             throw new UsageException("nothing to write; give --html FILE or --markdown FILE");
         }
         options.check();
-        Report read = Report.read(result, Optional.ofNullable(baseline), options.perplexities, Optional.ofNullable(options.quantizationReport));
+        Report read = Report.read(
+                result,
+                Optional.ofNullable(baseline),
+                options.perplexities,
+                Optional.ofNullable(options.quantizationReport));
         options.write(terminal, read);
         return ExitCode.DONE;
     }

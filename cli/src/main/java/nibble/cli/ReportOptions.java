@@ -13,11 +13,17 @@ import picocli.CommandLine.Option;
 
 /** Reports for people, and what goes into them beside the tasks. */
 final class ReportOptions {
-    @Option(names = "--html", paramLabel = "FILE", description = "Write one HTML page with plots, which needs nothing else.")
+    @Option(
+            names = "--html",
+            paramLabel = "FILE",
+            description = "Write one HTML page with plots, which needs nothing else.")
     @Nullable
     Path html;
 
-    @Option(names = "--markdown", paramLabel = "FILE", description = "Write a table for a model card; - is standard output.")
+    @Option(
+            names = "--markdown",
+            paramLabel = "FILE",
+            description = "Write a table for a model card; - is standard output.")
     @Nullable
     Path markdown;
 
@@ -32,7 +38,8 @@ final class ReportOptions {
             names = "--perplexity",
             paramLabel = "FILE",
             arity = "1..*",
-            description = "JSON of 'nibble eval perplexity', the baseline's first; a file's name is the label of its figure.")
+            description =
+                    "JSON of 'nibble eval perplexity', the baseline's first; a file's name is the label of its figure.")
     List<Path> perplexities = List.of();
 
     boolean asked() {

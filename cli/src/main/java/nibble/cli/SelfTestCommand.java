@@ -41,7 +41,12 @@ final class SelfTestCommand implements Callable<Integer> {
             description = backend.description();
             SelfTest.run(backend, check -> {
                 lines.add(new Line(
-                        check.operation(), check.passed(), check.cases(), check.values(), check.worst(), check.where()));
+                        check.operation(),
+                        check.passed(),
+                        check.cases(),
+                        check.values(),
+                        check.worst(),
+                        check.where()));
                 print(check);
             });
         }

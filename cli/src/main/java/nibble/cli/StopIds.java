@@ -16,7 +16,10 @@ final class StopIds {
 
     /** Those of either config file, the tokenizer's own, and stop texts that are one token, which decoding would not show. */
     static Set<Integer> of(
-            Checkpoint checkpoint, TokenizerDescription described, Tokenizer tokenizer, Optional<ChatTemplate> template) {
+            Checkpoint checkpoint,
+            TokenizerDescription described,
+            Tokenizer tokenizer,
+            Optional<ChatTemplate> template) {
         Set<Integer> ids = of(checkpoint, described);
         for (String stop : template.map(ChatTemplate::stops).orElse(List.of())) {
             int[] encoded = tokenizer.encode(stop, false);

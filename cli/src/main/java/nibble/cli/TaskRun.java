@@ -23,7 +23,8 @@ import nibble.eval.tasks.TaskEvaluation;
 import org.jspecify.annotations.Nullable;
 
 /** Asks models the same questions, one after the other: only one is loaded at a time. */
-record TaskRun(Terminal terminal, Backend backend, List<Task> tasks, EvaluationOptions options, EvaluationData documents) {
+record TaskRun(
+        Terminal terminal, Backend backend, List<Task> tasks, EvaluationOptions options, EvaluationData documents) {
     /** Windows of this many tokens, or of the model's context where that is shorter, are what papers quote perplexity at. */
     private static final int DIVERGENCE_CONTEXT = 2048;
 
@@ -51,7 +52,11 @@ record TaskRun(Terminal terminal, Backend backend, List<Task> tasks, EvaluationO
             EvaluationResult result;
             try (Progress progress = new Progress(terminal, "tasks of " + subject.folder())) {
                 result = TaskEvaluation.run(
-                        evaluated(subject, checkpoint, described, tokenizer, llama), tasks, options, documents, subject.journal(),
+                        evaluated(subject, checkpoint, described, tokenizer, llama),
+                        tasks,
+                        options,
+                        documents,
+                        subject.journal(),
                         (fraction, done, all) -> progress.at(fraction, done + "/" + all + " documents"));
             }
             then.accept(llama, tokenizer);
@@ -92,7 +97,13 @@ record TaskRun(Terminal terminal, Backend backend, List<Task> tasks, EvaluationO
         int context = Math.min(DIVERGENCE_CONTEXT, llama.contextTokens());
         try (Progress progress = new Progress(terminal, "baseline's distributions")) {
             return BaselineDistributions.of(
-                    llama::logits, tokenizer, TextDataset.wikitext2Test(), context, windows, folder, done -> progress.at(done, ""));
+                    llama::logits,
+                    tokenizer,
+                    TextDataset.wikitext2Test(),
+                    context,
+                    windows,
+                    folder,
+                    done -> progress.at(done, ""));
         }
     }
 

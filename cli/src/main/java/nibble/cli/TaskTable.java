@@ -21,19 +21,26 @@ record TaskTable(EvaluationResult result) {
         for (TaskResult task : result.tasks()) {
             if (!task.recipe().deviations().isEmpty() && (task.group() == null || firstOfGroup(task))) {
                 String name = task.group() == null ? task.task() : task.group();
-                terminal.out().println(name + ": " + String.join("; ", task.recipe().deviations()));
+                terminal.out()
+                        .println(name + ": " + String.join("; ", task.recipe().deviations()));
             }
         }
-        long truncated = result.tasks().stream().mapToLong(TaskResult::truncatedRequests).sum();
+        long truncated =
+                result.tasks().stream().mapToLong(TaskResult::truncatedRequests).sum();
         if (truncated > 0) {
-            terminal.out().println(truncated + " requests were longer than the model's context and lost their beginning");
+            terminal.out()
+                    .println(truncated + " requests were longer than the model's context and lost their beginning");
         }
         terminal.out().println(cost(result.throughput()));
         terminal.out().flush();
     }
 
     private boolean firstOfGroup(TaskResult task) {
-        return result.tasks().stream().filter(t -> java.util.Objects.equals(t.group(), task.group())).findFirst().orElseThrow() == task;
+        return result.tasks().stream()
+                        .filter(t -> java.util.Objects.equals(t.group(), task.group()))
+                        .findFirst()
+                        .orElseThrow()
+                == task;
     }
 
     private List<List<String>> rows() {
@@ -41,7 +48,13 @@ record TaskTable(EvaluationResult result) {
         for (TaskResult task : result.tasks()) {
             if (task.group() == null) {
                 for (MetricValue m : task.metrics()) {
-                    rows.add(row(task.task(), m.metric(), m.value(), m.stderr(), m.documents(), task.recipe().fewshot()));
+                    rows.add(row(
+                            task.task(),
+                            m.metric(),
+                            m.value(),
+                            m.stderr(),
+                            m.documents(),
+                            task.recipe().fewshot()));
                 }
             }
         }
@@ -51,7 +64,10 @@ record TaskTable(EvaluationResult result) {
                     .mapToInt(t -> t.recipe().fewshot())
                     .findFirst()
                     .orElse(0);
-            String metric = group.metric() + (group.average().equals("mean_of_tasks") ? ", mean of " + group.tasks() + " subjects" : ", by documents");
+            String metric = group.metric()
+                    + (group.average().equals("mean_of_tasks")
+                            ? ", mean of " + group.tasks() + " subjects"
+                            : ", by documents");
             rows.add(row(group.group(), metric, group.value(), group.stderr(), group.documents(), shots));
         }
         return rows;
@@ -77,7 +93,8 @@ record TaskTable(EvaluationResult result) {
         }
         return String.format(
                 Locale.ROOT,
-                "%d requests in %s: %.1f a second, %.3f TFLOP/s; %d tokens computed, %.2f times fewer than without sharing%s",
+                "%d requests in %s: %.1f a second, %.3f TFLOP/s; %d tokens computed, %.2f times fewer than without"
+                        + " sharing%s",
                 t.requests(),
                 Figures.duration(t.wallSeconds()),
                 t.requestsPerSecond(),

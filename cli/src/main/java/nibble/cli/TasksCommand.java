@@ -27,14 +27,17 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "tasks",
-        description = "Questions with answers to choose from or to write, by the definitions of lm-evaluation-harness: arc_challenge,"
-                + " arc_easy, hellaswag, mmlu, truthfulqa, winogrande, piqa, openbookqa, lambada, gsm8k, wikitext.",
+        description = "Questions with answers to choose from or to write, by the definitions of lm-evaluation-harness:"
+                + " arc_challenge, arc_easy, hellaswag, mmlu, truthfulqa, winogrande, piqa, openbookqa, lambada,"
+                + " gsm8k, wikitext.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class TasksCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
+    @Parameters(
+            paramLabel = "MODEL",
+            description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
@@ -45,14 +48,22 @@ final class TasksCommand implements Callable<Integer> {
             names = "--preset",
             paramLabel = "NAME",
             defaultValue = "leaderboard-v1",
-            description = "Whose rules: leaderboard-v1 (the Open LLM Leaderboard of 2023: 25, 10, 5, 0, 5, 5 examples for arc_challenge,"
-                    + " hellaswag, mmlu, truthfulqa, winogrande, gsm8k) or lm-eval-0.4.9.1. Default: ${DEFAULT-VALUE}.")
+            description =
+                    "Whose rules: leaderboard-v1 (the Open LLM Leaderboard of 2023: 25, 10, 5, 0, 5, 5 examples for"
+                            + " arc_challenge, hellaswag, mmlu, truthfulqa, winogrande, gsm8k) or lm-eval-0.4.9.1."
+                            + " Default: ${DEFAULT-VALUE}.")
     private String preset = "leaderboard-v1";
 
-    @Option(names = "--num-fewshot", paramLabel = "K", description = "Examples before each question. Default: the preset's.")
+    @Option(
+            names = "--num-fewshot",
+            paramLabel = "K",
+            description = "Examples before each question. Default: the preset's.")
     private @Nullable Integer shots;
 
-    @Option(names = "--limit", paramLabel = "N", description = "Only the first N documents of a task, in the preset's order.")
+    @Option(
+            names = "--limit",
+            paramLabel = "N",
+            description = "Only the first N documents of a task, in the preset's order.")
     private @Nullable Integer limit;
 
     @Option(names = "--bos", description = "Begin every request with the BOS id; both presets do not.")
@@ -62,44 +73,49 @@ final class TasksCommand implements Callable<Integer> {
             names = "--fewshot-from",
             paramLabel = "train|measured",
             defaultValue = "train",
-            description = "Where examples come from if their own part of the data set is not at hand: nowhere, which is an error, or"
-                    + " the measured documents. Default: ${DEFAULT-VALUE}.")
+            description =
+                    "Where examples come from if their own part of the data set is not at hand: nowhere, which is an"
+                            + " error, or the measured documents. Default: ${DEFAULT-VALUE}.")
     private String fewShotFrom = "train";
 
     @Option(
             names = "--data",
             paramLabel = "DIR",
-            description = "Take documents from files of DIR first, named like hellaswag.validation.jsonl or winogrande.train.parquet.")
+            description = "Take documents from files of DIR first, named like hellaswag.validation.jsonl or"
+                    + " winogrande.train.parquet.")
     private @Nullable Path data;
 
     @Option(
             names = "--journal",
             paramLabel = "FILE",
-            description = "Keep results of finished documents in FILE, and go on from those that are there; it is removed at the end."
-                    + " Default: the file of --json with .journal behind it.")
+            description =
+                    "Keep results of finished documents in FILE, and go on from those that are there; it is removed at"
+                            + " the end. Default: the file of --json with .journal behind it.")
     private @Nullable Path journal;
 
     @Option(
             names = "--baseline",
             paramLabel = "MODEL",
-            description = "Ask another model the same, as the original of a quantized one: differences with paired errors, answers that"
-                    + " flipped, divergence of the next-token distributions. --json then holds both models' results.")
+            description =
+                    "Ask another model the same, as the original of a quantized one: differences with paired errors,"
+                        + " answers that flipped, divergence of the next-token distributions. --json then holds both"
+                        + " models' results.")
     private @Nullable ModelArgument baseline;
 
     @Option(
             names = "--divergence-windows",
             paramLabel = "N",
             defaultValue = "8",
-            description = "Windows of 2048 tokens of wikitext-2 that distributions are compared on; the baseline's are kept in a temporary"
-                    + " file, 262 MB a window at 32,000 tokens of vocabulary. 0 leaves it out. Default: ${DEFAULT-VALUE}.")
+            description =
+                    "Windows of 2048 tokens of wikitext-2 that distributions are compared on; the baseline's are kept"
+                            + " in a temporary file, 262 MB a window at 32,000 tokens of vocabulary. 0 leaves it out."
+                            + " Default: ${DEFAULT-VALUE}.")
     private int divergenceWindows = 8;
 
     @Mixin
     private ReportOptions report = new ReportOptions();
 
-    @Option(
-            names = "--no-prefix-sharing",
-            description = "Compute every request by itself, to see what sharing gains.")
+    @Option(names = "--no-prefix-sharing", description = "Compute every request by itself, to see what sharing gains.")
     private boolean alone;
 
     @Mixin
@@ -118,7 +134,11 @@ final class TasksCommand implements Callable<Integer> {
         ModelArgument.require(baseline);
         InputFile.requireFolder("--data", data);
         report.requireInputs();
-        List<Task> asked = tasks.stream().map(String::strip).map(TasksCommand::task).distinct().toList();
+        List<Task> asked = tasks.stream()
+                .map(String::strip)
+                .map(TasksCommand::task)
+                .distinct()
+                .toList();
         EvaluationOptions options = options();
         json.requireWritable();
         checkReports();
@@ -129,8 +149,9 @@ final class TasksCommand implements Callable<Integer> {
         @Nullable Path original = baseline == null ? null : baseline.folder(terminal);
         try (Backend backend = device.open(terminal);
                 ResultJournal kept = journal(model, "", backend, asked, options, documents);
-                ResultJournal keptOfBaseline =
-                        original == null ? ResultJournal.none() : journal(original, ".baseline", backend, asked, options, documents)) {
+                ResultJournal keptOfBaseline = original == null
+                        ? ResultJournal.none()
+                        : journal(original, ".baseline", backend, asked, options, documents)) {
             TaskRun run = new TaskRun(terminal, backend, asked, options, documents);
             TaskRun.Subject subject = new TaskRun.Subject(source.text(), model, kept);
             if (baseline == null || original == null) {
@@ -175,8 +196,9 @@ final class TasksCommand implements Callable<Integer> {
     }
 
     private static Task task(String name) {
-        return Task.named(name).orElseThrow(() -> new UsageException(
-                "--tasks " + name + ": no such task; the nearest are " + String.join(", ", Task.nearest(name))));
+        return Task.named(name)
+                .orElseThrow(() -> new UsageException("--tasks " + name + ": no such task; the nearest are "
+                        + String.join(", ", Task.nearest(name))));
     }
 
     private EvaluationOptions options() {
@@ -198,7 +220,12 @@ final class TasksCommand implements Callable<Integer> {
     }
 
     private ResultJournal journal(
-            Path model, String suffix, Backend backend, List<Task> asked, EvaluationOptions options, EvaluationData documents) {
+            Path model,
+            String suffix,
+            Backend backend,
+            List<Task> asked,
+            EvaluationOptions options,
+            EvaluationData documents) {
         Path file = journal;
         if (file == null) {
             if (json.file == null || json.toStandardOutput()) {

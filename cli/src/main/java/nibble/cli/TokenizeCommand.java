@@ -24,7 +24,8 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "tokenize",
-        description = "Shows what a model is given: a text, or a conversation in the model's format, its ids and their pieces.",
+        description = "Shows what a model is given: a text, or a conversation in the model's format, its ids and their"
+                + " pieces.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class TokenizeCommand implements Callable<Integer> {
@@ -32,7 +33,9 @@ final class TokenizeCommand implements Callable<Integer> {
 
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "MODEL", description = "A checkpoint or its tokenizer alone, or a GGUF file. " + ModelArgument.DESCRIPTION)
+    @Parameters(
+            paramLabel = "MODEL",
+            description = "A checkpoint or its tokenizer alone, or a GGUF file. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
@@ -48,24 +51,30 @@ final class TokenizeCommand implements Callable<Integer> {
     @Option(
             names = "--jsonl",
             paramLabel = "FILE",
-            description = "Many: each line an object with \"prompt\", or with \"messages\" and what else the template is given. Writes an"
-                    + " object a line.")
+            description =
+                    "Many: each line an object with \"prompt\", or with \"messages\" and what else the template is"
+                            + " given. Writes an object a line.")
     private @Nullable Path lines;
 
-    @Option(names = "--tools", paramLabel = "FILE", description = "Functions that the model may call: a JSON list in OpenAI's form.")
+    @Option(
+            names = "--tools",
+            paramLabel = "FILE",
+            description = "Functions that the model may call: a JSON list in OpenAI's form.")
     private @Nullable Path tools;
 
     @Option(
             names = "--template",
             paramLabel = "NAME",
-            description = "The format: model for the checkpoint's own, a name of one of its own (tool_use, rag), or orca-hashes,"
-                    + " llama-2-chat, chatml, alpaca, vicuna. Default: for messages, the checkpoint's own.")
+            description = "The format: model for the checkpoint's own, a name of one of its own (tool_use, rag), or"
+                    + " orca-hashes, llama-2-chat, chatml, alpaca, vicuna. Default: for messages, the checkpoint's"
+                    + " own.")
     private @Nullable String template;
 
     @Option(
             names = "--set",
             paramLabel = "NAME=VALUE",
-            description = "A value for the template, as enable_thinking=false: JSON where it is JSON, else text. May be repeated.")
+            description = "A value for the template, as enable_thinking=false: JSON where it is JSON, else text. May be"
+                    + " repeated.")
     private Map<String, String> set = new LinkedHashMap<>();
 
     @Mixin
@@ -81,11 +90,15 @@ final class TokenizeCommand implements Callable<Integer> {
         InputFile.require("--messages", messages);
         InputFile.require("--jsonl", lines);
         InputFile.require("--tools", tools);
-        if (Stream.of(prompt != null, messages != null, lines != null).filter(given -> given).count() != 1) {
+        if (Stream.of(prompt != null, messages != null, lines != null)
+                        .filter(given -> given)
+                        .count()
+                != 1) {
             throw new UsageException("give one of --prompt TEXT, --messages FILE and --jsonl FILE");
         }
         if (prompt != null && template == null && (tools != null || !set.isEmpty())) {
-            throw new UsageException("--tools and --set are for a template; give --messages, or --template with --prompt");
+            throw new UsageException(
+                    "--tools and --set are for a template; give --messages, or --template with --prompt");
         }
         json.requireWritable();
         JsonNode conversation = messages == null ? null : ConversationJson.read(messages);
@@ -98,7 +111,9 @@ final class TokenizeCommand implements Callable<Integer> {
             if (many != null) {
                 return work.all(many);
             }
-            JsonNode one = conversation != null ? conversation : JSON.createObjectNode().put("prompt", prompt);
+            JsonNode one = conversation != null
+                    ? conversation
+                    : JSON.createObjectNode().put("prompt", prompt);
             TokenizedText tokenized = work.tokenized(one, messages == null ? "--prompt" : messages.toString());
             json.write(terminal, tokenized);
             if (!json.toStandardOutput()) {
@@ -140,7 +155,8 @@ final class TokenizeCommand implements Callable<Integer> {
 
         /** A prompt, or a conversation of {@link ConversationJson#request}'s forms. */
         TokenizedText tokenized(JsonNode one, String where) {
-            String name = one.path("template").isTextual() ? one.path("template").asText() : template;
+            String name =
+                    one.path("template").isTextual() ? one.path("template").asText() : template;
             JsonNode text = one.path("prompt");
             if (text.isTextual() && name == null) {
                 return TokenizedText.of(text.asText(), tokenizer.encode(text.asText(), true), vocabulary);
@@ -148,7 +164,11 @@ final class TokenizeCommand implements Callable<Integer> {
             JsonNode conversation = one;
             if (text.isTextual()) {
                 conversation = one.deepCopy();
-                ((ObjectNode) conversation).putArray("messages").addObject().put("role", "user").put("content", text.asText());
+                ((ObjectNode) conversation)
+                        .putArray("messages")
+                        .addObject()
+                        .put("role", "user")
+                        .put("content", text.asText());
             }
             ChatRequest request = ConversationJson.request(conversation, functions, values, where);
             boolean withTools = request.tools() != null;

@@ -26,7 +26,11 @@ record TokenizedText(String text, List<Integer> ids, List<String> pieces) {
         StringBuilder out = new StringBuilder(text);
         out.append(text.endsWith("\n") ? "\n" : "\n\n");
         for (int i = 0; i < ids.size(); i++) {
-            String piece = pieces.get(i).replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t");
+            String piece = pieces.get(i)
+                    .replace("\\", "\\\\")
+                    .replace("\n", "\\n")
+                    .replace("\r", "\\r")
+                    .replace("\t", "\\t");
             out.append(ids.get(i)).append('\t').append(piece).append('\n');
         }
         return out.toString();

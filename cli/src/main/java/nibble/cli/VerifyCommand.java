@@ -24,14 +24,18 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "verify",
-        description = "Makes every check a loader would make: shards, index, config files, tokenizer, numbers, checksums."
-                + " Exits with 3 if a loader would refuse the checkpoint or read it wrongly.",
+        description =
+                "Makes every check a loader would make: shards, index, config files, tokenizer, numbers, checksums."
+                        + " Exits with 3 if a loader would refuse the checkpoint or read it wrongly.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class VerifyCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "DIR", description = "A checkpoint, fp16 or quantized; or a GGUF file, or a folder of such. " + ModelArgument.DESCRIPTION)
+    @Parameters(
+            paramLabel = "DIR",
+            description = "A checkpoint, fp16 or quantized; or a GGUF file, or a folder of such. "
+                    + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument model;
 
@@ -43,8 +47,8 @@ final class VerifyCommand implements Callable<Integer> {
 
     @Option(
             names = "--write-checksums",
-            description = "Write " + Checksums.FILE_NAME + " into DIR if nothing is wrong; later runs compare with it, as does"
-                    + " 'sha256sum -c'.")
+            description = "Write " + Checksums.FILE_NAME
+                    + " into DIR if nothing is wrong; later runs compare with it, as does" + " 'sha256sum -c'.")
     private boolean writeChecksums;
 
     @Mixin
@@ -133,10 +137,12 @@ final class VerifyCommand implements Callable<Integer> {
         for (TensorParallelSplit split : verification.tensorParallel()) {
             out.println("split over " + split.devices() + ": " + (split.aligned() ? "aligned" : split.obstacle()));
         }
-        verification.source().ifPresent(comparison -> comparison
-                .linears()
-                .forEach(linear -> out.println(linear.name() + ": relative error against the source "
-                        + Figures.decimals(100 * linear.relativeError(), 2) + " %")));
+        verification
+                .source()
+                .ifPresent(comparison -> comparison
+                        .linears()
+                        .forEach(linear -> out.println(linear.name() + ": relative error against the source "
+                                + Figures.decimals(100 * linear.relativeError(), 2) + " %")));
         printFindings(out, verification);
     }
 

@@ -73,9 +73,6 @@ class ArchitectureTest {
 
     @Test
     void no_class_is_named_after_nothing() {
-        classes()
-                .should()
-                .haveNameNotMatching(".*(Manager|Helper|Utils?|Impl)")
-                .check(CLASSES);
+        classes().should().haveNameNotMatching(".*(Manager|Helper|Utils?|Impl)").check(CLASSES);
     }
 }

@@ -53,19 +53,71 @@ class BadInputTest {
 
     static Stream<Arguments> damages() {
         return Stream.of(
-                damage("a shard cut short", shard(b -> Arrays.copyOf(b, 1_000_000)), SHARD, "tensor model.layers.", "cut short"),
-                damage("a shard with bytes to spare", shard(b -> Arrays.copyOf(b, b.length + 2)), SHARD, "belong to no tensor"),
-                damage("tensors that overlap", header("394240,394752", "394224,394736"), SHARD, "model.layers.", "starts at data byte"),
+                damage(
+                        "a shard cut short",
+                        shard(b -> Arrays.copyOf(b, 1_000_000)),
+                        SHARD,
+                        "tensor model.layers.",
+                        "cut short"),
+                damage(
+                        "a shard with bytes to spare",
+                        shard(b -> Arrays.copyOf(b, b.length + 2)),
+                        SHARD,
+                        "belong to no tensor"),
+                damage(
+                        "tensors that overlap",
+                        header("394240,394752", "394224,394736"),
+                        SHARD,
+                        "model.layers.",
+                        "starts at data byte"),
                 damage("a tensor out of range", header("4721664]", "4721666]"), SHARD, "tensor", "4721666"),
-                damage("a header longer than the file", shard(BadInputTest::longHeader), SHARD, "byte 0", "50000000", "cut short"),
+                damage(
+                        "a header longer than the file",
+                        shard(BadInputTest::longHeader),
+                        SHARD,
+                        "byte 0",
+                        "50000000",
+                        "cut short"),
                 damage("a header that is no JSON", header("{\"", "{}"), SHARD, "no valid safetensors header"),
-                damage("an index that names a missing file", replace(INDEX, SHARD, "none.safetensors"), INDEX, "none.safetensors"),
-                damage("an index that names a missing tensor", replace(INDEX, "model.norm.", "model.norma."), INDEX, "model.norma."),
-                damage("an index that leaves its folder", replace(INDEX, SHARD, "../" + SHARD), INDEX, "../" + SHARD, "plain name"),
-                damage("shapes of another config", config(c -> c.put("intermediate_size", 1024)), "gate_proj", "[768, 256]", "[1024, 256]"),
-                damage("another architecture", config(c -> c.putArray("architectures").add("GemmaForCausalLM")), "config.json", "GemmaForCausalLM"),
-                damage("another rope type", config(c -> c.putObject("rope_scaling").put("rope_type", "yarn")), "config.json", "yarn", "llama3"),
-                damage("a NaN", element(0x7e00), SHARD, "mlp.down_proj.weight element [1, 9] is NaN", "download it again"),
+                damage(
+                        "an index that names a missing file",
+                        replace(INDEX, SHARD, "none.safetensors"),
+                        INDEX,
+                        "none.safetensors"),
+                damage(
+                        "an index that names a missing tensor",
+                        replace(INDEX, "model.norm.", "model.norma."),
+                        INDEX,
+                        "model.norma."),
+                damage(
+                        "an index that leaves its folder",
+                        replace(INDEX, SHARD, "../" + SHARD),
+                        INDEX,
+                        "../" + SHARD,
+                        "plain name"),
+                damage(
+                        "shapes of another config",
+                        config(c -> c.put("intermediate_size", 1024)),
+                        "gate_proj",
+                        "[768, 256]",
+                        "[1024, 256]"),
+                damage(
+                        "another architecture",
+                        config(c -> c.putArray("architectures").add("GemmaForCausalLM")),
+                        "config.json",
+                        "GemmaForCausalLM"),
+                damage(
+                        "another rope type",
+                        config(c -> c.putObject("rope_scaling").put("rope_type", "yarn")),
+                        "config.json",
+                        "yarn",
+                        "llama3"),
+                damage(
+                        "a NaN",
+                        element(0x7e00),
+                        SHARD,
+                        "mlp.down_proj.weight element [1, 9] is NaN",
+                        "download it again"),
                 damage("an infinity", element(0xfc00), SHARD, "mlp.down_proj.weight element [1, 9] is -Infinity"),
                 damage("no tokenizer", removal("tokenizer.json", "tokenizer.model"), "no tokenizer", "tokenizer.json"),
                 damage("no config", removal("config.json"), "no config.json"),
@@ -78,7 +130,8 @@ class BadInputTest {
     void is_refused_by_name_and_nothing_is_left(String what, Damage damage, List<String> message) throws IOException {
         damage.accept(model);
 
-        assertThat(terminal.run("quantize", model.toString(), folder.resolve("made/out").toString(), "--method", "rtn"))
+        assertThat(terminal.run(
+                        "quantize", model.toString(), folder.resolve("made/out").toString(), "--method", "rtn"))
                 .isEqualTo(ExitCode.BAD_INPUT);
         assertThat(terminal.err()).contains(message).doesNotContain("\tat ");
         assertThat(names(folder)).containsExactly("model");
@@ -86,7 +139,10 @@ class BadInputTest {
 
     @Test
     void a_folder_that_is_not_there_is_said_before_anything_else() throws IOException {
-        assertThat(terminal.run("quantize", folder.resolve("none").toString(), folder.resolve("out").toString()))
+        assertThat(terminal.run(
+                        "quantize",
+                        folder.resolve("none").toString(),
+                        folder.resolve("out").toString()))
                 .isEqualTo(ExitCode.BAD_INPUT);
         assertThat(terminal.err()).contains("none: no such folder");
         assertThat(names(folder)).containsExactly("model");
@@ -98,11 +154,13 @@ class BadInputTest {
         Files.writeString(model.resolve("tokenizer.model"), "of another kind");
         Path out = folder.resolve("out");
 
-        assertThat(terminal.run("quantize", model.toString(), out.toString(), "--method", "rtn")).isEqualTo(ExitCode.DONE);
+        assertThat(terminal.run("quantize", model.toString(), out.toString(), "--method", "rtn"))
+                .isEqualTo(ExitCode.DONE);
         assertThat(out.resolve("tokenizer.model")).hasSameBinaryContentAs(model.resolve("tokenizer.model"));
 
         TerminalCapture awq = new TerminalCapture();
-        assertThat(awq.run("quantize", model.toString(), folder.resolve("other").toString())).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(awq.run("quantize", model.toString(), folder.resolve("other").toString()))
+                .isEqualTo(ExitCode.BAD_INPUT);
         assertThat(awq.err()).contains("its tokenizer.model is neither SentencePiece's BPE nor tiktoken's list");
     }
 
@@ -110,24 +168,34 @@ class BadInputTest {
     @Test
     void a_pad_token_without_a_row_of_the_embedding_is_warned_of_and_accepted() throws IOException {
         Files.writeString(model.resolve("tokenizer_config.json"), """
-                {"add_bos_token": true, "bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "LlamaTokenizer", "pad_token": "<pad>",
-                 "added_tokens_decoder": {"4096": {"content": "<pad>", "special": true}}}""");
+            {"add_bos_token": true, "bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "LlamaTokenizer", "pad_token": "<pad>",
+             "added_tokens_decoder": {"4096": {"content": "<pad>", "special": true}}}\
+            """);
         String words = "the tokenizer has <pad> beyond the 4096 rows of the embedding";
         assertThat(terminal.run("verify", model.toString())).as(terminal.out()).isEqualTo(ExitCode.DONE);
         assertThat(terminal.out()).contains("warning [tokenizer]", words);
 
         TerminalCapture generate = new TerminalCapture();
-        assertThat(generate.run("generate", model.toString(), "--prompt", "The <pad> city")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(generate.run("generate", model.toString(), "--prompt", "The <pad> city"))
+                .isEqualTo(ExitCode.WRONG_USAGE);
         assertThat(generate.err()).contains("--prompt has the token of id 4096", "4096 rows");
 
         TerminalCapture gguf = new TerminalCapture();
-        assertThat(gguf.run("convert", model.toString(), folder.resolve("gguf").toString(), "--to", "gguf", "--type", "Q8_0"))
+        assertThat(gguf.run(
+                        "convert",
+                        model.toString(),
+                        folder.resolve("gguf").toString(),
+                        "--to",
+                        "gguf",
+                        "--type",
+                        "Q8_0"))
                 .as(gguf.err())
                 .isEqualTo(ExitCode.DONE);
         assertThat(gguf.out() + gguf.err()).contains(words);
 
         TerminalCapture quantize = new TerminalCapture();
-        assertThat(quantize.run("quantize", model.toString(), folder.resolve("out").toString(), "--method", "rtn"))
+        assertThat(quantize.run(
+                        "quantize", model.toString(), folder.resolve("out").toString(), "--method", "rtn"))
                 .as(quantize.err())
                 .isEqualTo(ExitCode.DONE);
         assertThat(quantize.err()).contains("warning", words);
@@ -138,14 +206,20 @@ class BadInputTest {
         removal("tokenizer.json").accept(model);
         Path out = folder.resolve("out");
 
-        assertThat(terminal.run("quantize", model.toString(), out.toString(), "--method", "rtn")).isEqualTo(ExitCode.DONE);
+        assertThat(terminal.run("quantize", model.toString(), out.toString(), "--method", "rtn"))
+                .isEqualTo(ExitCode.DONE);
         assertThat(out.resolve("tokenizer.json")).exists();
-        assertThat(new TerminalCapture().run("eval", "perplexity", model.toString(), "--windows", "1", "--context", "64"))
+        assertThat(new TerminalCapture()
+                        .run("eval", "perplexity", model.toString(), "--windows", "1", "--context", "64"))
                 .isEqualTo(ExitCode.DONE);
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"eval perplexity MODEL --windows 1 --context 64", "generate MODEL --prompt The --max-new-tokens 2"})
+    @ValueSource(
+            strings = {
+                "eval perplexity MODEL --windows 1 --context 64",
+                "generate MODEL --prompt The --max-new-tokens 2"
+            })
     void a_NaN_is_named_by_whatever_meets_it(String command) {
         element(0x7e00).accept(model);
         String[] arguments = command.replace("MODEL", model.toString()).split(" ");
@@ -159,13 +233,20 @@ class BadInputTest {
     static Stream<Arguments> configsNoGroupFits() {
         return Stream.of(
                 Arguments.of(
-                        config(c -> c.put("hidden_size", 192).put("num_attention_heads", 2).put("num_key_value_heads", 1)),
+                        config(c -> c.put("hidden_size", 192)
+                                .put("num_attention_heads", 2)
+                                .put("num_key_value_heads", 1)),
                         List.of("q_proj.weight", "192", "group size 128", "-1")),
                 Arguments.of(
-                        config(c -> c.put("head_dim", 4).put("num_attention_heads", 32).put("num_key_value_heads", 1)),
+                        config(c -> c.put("head_dim", 4)
+                                .put("num_attention_heads", 32)
+                                .put("num_key_value_heads", 1)),
                         List.of("k_proj.weight", "out-features 4", "multiple of 8")),
                 Arguments.of(
-                        config(c -> c.putObject("quantization_config").put("quant_method", "awq").put("bits", 4).put("group_size", 128)),
+                        config(c -> c.putObject("quantization_config")
+                                .put("quant_method", "awq")
+                                .put("bits", 4)
+                                .put("group_size", 128)),
                         List.of("quantized already", "fp16 original")));
     }
 
@@ -199,8 +280,10 @@ class BadInputTest {
     }
 
     private static Damage replace(String name, String found, String instead) {
-        return file(name, bytes -> replaced(new String(bytes, StandardCharsets.UTF_8), found, instead)
-                .getBytes(StandardCharsets.UTF_8));
+        return file(
+                name,
+                bytes -> replaced(new String(bytes, StandardCharsets.UTF_8), found, instead)
+                        .getBytes(StandardCharsets.UTF_8));
     }
 
     /** A change of as many bytes to the header of the shard. */

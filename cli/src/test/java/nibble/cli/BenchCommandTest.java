@@ -25,14 +25,31 @@ class BenchCommandTest {
         TerminalCapture terminal = new TerminalCapture();
         String[] arguments = new String[5 + more.length];
         System.arraycopy(
-                new String[] {"bench", "make-model", "--shape", "tiny", folder.resolve(name).toString()}, 0, arguments, 0, 5);
+                new String[] {
+                    "bench",
+                    "make-model",
+                    "--shape",
+                    "tiny",
+                    folder.resolve(name).toString()
+                },
+                0,
+                arguments,
+                0,
+                5);
         System.arraycopy(more, 0, arguments, 5, more.length);
         assertThat(terminal.run(arguments)).as(terminal.err()).isEqualTo(ExitCode.DONE);
     }
 
     @Test
     void a_made_model_is_a_whole_checkpoint_in_shards_with_its_tokenizer() throws IOException {
-        make("model", "--layers", "2", "--max-shard-size", "800kB", "--tokenizer", ROOT.resolve("models/wiki-7m").toString());
+        make(
+                "model",
+                "--layers",
+                "2",
+                "--max-shard-size",
+                "800kB",
+                "--tokenizer",
+                ROOT.resolve("models/wiki-7m").toString());
         Path model = folder.resolve("model");
         assertThat(model.resolve("model.safetensors.index.json")).exists();
         try (Checkpoint checkpoint = Checkpoint.open(model);
@@ -75,13 +92,19 @@ class BenchCommandTest {
         make("other", "--seed", "1");
         assertThat(KilledCommand.hashes(folder.resolve("one"))).isEqualTo(KilledCommand.hashes(folder.resolve("two")));
         assertThat(folder.resolve("other/config.json")).hasSameBinaryContentAs(folder.resolve("one/config.json"));
-        assertThat(KilledCommand.hashes(folder.resolve("other"))).isNotEqualTo(KilledCommand.hashes(folder.resolve("one")));
+        assertThat(KilledCommand.hashes(folder.resolve("other")))
+                .isNotEqualTo(KilledCommand.hashes(folder.resolve("one")));
     }
 
     @Test
     void an_unknown_shape_is_wrong_usage_with_the_known_ones() {
         TerminalCapture terminal = new TerminalCapture();
-        assertThat(terminal.run("bench", "make-model", "--shape", "llama-9", folder.resolve("x").toString()))
+        assertThat(terminal.run(
+                        "bench",
+                        "make-model",
+                        "--shape",
+                        "llama-9",
+                        folder.resolve("x").toString()))
                 .isEqualTo(ExitCode.WRONG_USAGE);
         assertThat(terminal.err()).contains("llama-9").contains(ModelShape.names());
     }
@@ -90,9 +113,9 @@ class BenchCommandTest {
     void a_tokenizer_too_large_for_the_shape_is_refused_before_anything_is_written() throws IOException {
         Path large = Files.createDirectory(folder.resolve("large"));
         Files.writeString(large.resolve("tokenizer.json"), """
-                {"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "post_processor": null,
-                 "decoder": null, "model": {"type": "BPE", "vocab": {%s}, "merges": []}}
-                """.formatted(java.util.stream.IntStream.range(0, 4097)
+            {"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "post_processor": null,
+             "decoder": null, "model": {"type": "BPE", "vocab": {%s}, "merges": []}}
+            """.formatted(java.util.stream.IntStream.range(0, 4097)
                 .mapToObj(i -> "\"t" + i + "\": " + i)
                 .collect(java.util.stream.Collectors.joining(","))));
         TerminalCapture terminal = new TerminalCapture();
@@ -112,7 +135,8 @@ class BenchCommandTest {
 
     @Test
     void the_version_is_that_of_the_build_file() throws IOException {
-        assertThat(Files.readString(ROOT.resolve("pom.xml"))).contains("<version>" + Version.NIBBLE + "-SNAPSHOT</version>");
+        assertThat(Files.readString(ROOT.resolve("pom.xml")))
+                .contains("<version>" + Version.NIBBLE + "-SNAPSHOT</version>");
     }
 
     private static float[] floats(Checkpoint checkpoint, String tensor) {

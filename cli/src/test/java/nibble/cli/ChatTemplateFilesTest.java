@@ -40,12 +40,16 @@ class ChatTemplateFilesTest {
 
     private static String run(int exitCode, String... arguments) {
         TerminalCapture terminal = new TerminalCapture();
-        assertThat(terminal.run(arguments)).as(String.join(" ", arguments) + "\n" + terminal.err()).isEqualTo(exitCode);
+        assertThat(terminal.run(arguments))
+                .as(String.join(" ", arguments) + "\n" + terminal.err())
+                .isEqualTo(exitCode);
         return terminal.out() + terminal.err();
     }
 
     private String text(Path from, String... more) throws IOException {
-        String messages = Files.writeString(folder.resolve("m.json"), "[{\"role\": \"user\", \"content\": \"The city of\"}]").toString();
+        String messages = Files.writeString(
+                        folder.resolve("m.json"), "[{\"role\": \"user\", \"content\": \"The city of\"}]")
+                .toString();
         TerminalCapture terminal = new TerminalCapture();
         String[] arguments = Stream.concat(
                         Stream.of("tokenize", from.toString(), "--messages", messages, "--json", "-"), Stream.of(more))
@@ -56,24 +60,48 @@ class ChatTemplateFilesTest {
 
     @Test
     void named_templates_go_into_gguf_and_out_of_it_and_are_chosen_there_too() throws IOException {
-        String tools = Files.writeString(folder.resolve("t.json"), "[{\"name\": \"f\"}, {\"name\": \"g\"}]").toString();
-        run(ExitCode.DONE, "convert", model.toString(), folder.resolve("gguf").toString(), "--format", "gguf", "--type", "Q4_0");
+        String tools = Files.writeString(folder.resolve("t.json"), "[{\"name\": \"f\"}, {\"name\": \"g\"}]")
+                .toString();
+        run(
+                ExitCode.DONE,
+                "convert",
+                model.toString(),
+                folder.resolve("gguf").toString(),
+                "--format",
+                "gguf",
+                "--type",
+                "Q4_0");
         Path gguf;
         try (Stream<Path> files = Files.list(folder.resolve("gguf"))) {
-            gguf = files.filter(file -> file.toString().endsWith(".gguf")).findFirst().orElseThrow();
+            gguf = files.filter(file -> file.toString().endsWith(".gguf"))
+                    .findFirst()
+                    .orElseThrow();
         }
         Path back = folder.resolve("back");
         run(ExitCode.DONE, "convert", gguf.toString(), back.toString(), "--format", "safetensors");
-        JsonNode config = new ObjectMapper().readTree(back.resolve("tokenizer_config.json").toFile());
-        assertThat(config.path("chat_template")).hasToString("[{\"name\":\"default\",\"template\":\"{{ bos_token }}{{ messages[-1].content }}\\n\"},"
-                + "{\"name\":\"tool_use\",\"template\":\"{{ bos_token }}{{ (tools or []) | length }} tools\\n\"}]");
+        JsonNode config = new ObjectMapper()
+                .readTree(back.resolve("tokenizer_config.json").toFile());
+        assertThat(config.path("chat_template"))
+                .hasToString("[{\"name\":\"default\",\"template\":\"{{ bos_token }}{{ messages[-1].content }}\\n"
+                        + "\"},{\"name\":\"tool_use\",\"template\":\"{{ bos_token }}{{ (tools or []) | length }}"
+                        + " tools\\n"
+                        + "\"}]");
         for (Path from : List.of(model, gguf, back)) {
             assertThat(text(from)).isEqualTo("<s>The city of");
             assertThat(text(from, "--tools", tools)).isEqualTo("<s>2 tools");
             assertThat(text(from, "--template", "tool_use")).isEqualTo("<s>0 tools");
         }
-        assertThat(run(ExitCode.DONE, "generate", gguf.toString(), "--template", "model", "--prompt", "The city of",
-                        "--max-new-tokens", "1", "--show-prompt"))
+        assertThat(run(
+                        ExitCode.DONE,
+                        "generate",
+                        gguf.toString(),
+                        "--template",
+                        "model",
+                        "--prompt",
+                        "The city of",
+                        "--max-new-tokens",
+                        "1",
+                        "--show-prompt"))
                 .startsWith("<s>The city of\n\n1\t<s>\n329\t▁The\n956\t▁city\n278\t▁of\n\n");
     }
 
@@ -84,7 +112,8 @@ class ChatTemplateFilesTest {
         assertThat(half.resolve("additional_chat_templates/tool_use.jinja")).hasContent(TOOLS.strip());
         Path quantized = folder.resolve("awq");
         run(ExitCode.DONE, "quantize", model.toString(), quantized.toString(), "--method", "rtn", "--group-size", "32");
-        assertThat(quantized.resolve("additional_chat_templates/tool_use.jinja")).hasContent(TOOLS.strip());
+        assertThat(quantized.resolve("additional_chat_templates/tool_use.jinja"))
+                .hasContent(TOOLS.strip());
         assertThat(run(ExitCode.DONE, "verify", quantized.toString())).doesNotContain("chat-template");
         Files.writeString(quantized.resolve("additional_chat_templates/tool_use.jinja"), "{% for %}");
         assertThat(run(ExitCode.DONE, "verify", quantized.toString()))

@@ -25,11 +25,14 @@ class ChatTest {
 
     @Test
     void a_conversation_is_held_until_its_end() {
-        TerminalCapture terminal = new TerminalCapture(Map.of(), "The city of\n\n/clear\nThe river\nAnd its mouth\n/exit\nnever\n");
-        assertThat(terminal.run("generate", MODEL.toString(), "--chat", "--template", "alpaca", "--max-new-tokens", "4"))
+        TerminalCapture terminal =
+                new TerminalCapture(Map.of(), "The city of\n\n/clear\nThe river\nAnd its mouth\n/exit\nnever\n");
+        assertThat(terminal.run(
+                        "generate", MODEL.toString(), "--chat", "--template", "alpaca", "--max-new-tokens", "4"))
                 .as(terminal.err())
                 .isEqualTo(ExitCode.DONE);
-        assertThat(terminal.err().lines().filter(line -> line.contains("tokens/s"))).hasSize(3);
+        assertThat(terminal.err().lines().filter(line -> line.contains("tokens/s")))
+                .hasSize(3);
     }
 
     @Test
@@ -42,13 +45,17 @@ class ChatTest {
         }
         Files.writeString(model.resolve("chat_template.jinja"), "{{ bos_token }}{{ messages[-1]['content'] }}");
         String plain = answer(model, "--prompt", "The city of");
-        assertThat(answer(model, "--prompt", "The city of", "--template", "model")).as("the same ids, BOS once").isEqualTo(plain);
-        assertThat(answer(model, "--prompt", "The city of", "--template", "vicuna", "--system", "Be brief.")).isNotEqualTo(plain);
+        assertThat(answer(model, "--prompt", "The city of", "--template", "model"))
+                .as("the same ids, BOS once")
+                .isEqualTo(plain);
+        assertThat(answer(model, "--prompt", "The city of", "--template", "vicuna", "--system", "Be brief."))
+                .isNotEqualTo(plain);
     }
 
     private static String answer(Path model, String... more) {
         TerminalCapture terminal = new TerminalCapture();
-        String[] arguments = Stream.concat(Stream.of("generate", model.toString(), "--max-new-tokens", "6"), Stream.of(more))
+        String[] arguments = Stream.concat(
+                        Stream.of("generate", model.toString(), "--max-new-tokens", "6"), Stream.of(more))
                 .toArray(String[]::new);
         assertThat(terminal.run(arguments)).as(terminal.err()).isEqualTo(ExitCode.DONE);
         return terminal.out();
@@ -107,7 +114,8 @@ class ChatTest {
                 new String[] {"--prompt", "x", "--template", "nonsense"},
                 new String[] {"--prompt", "x", "--system", "y"})) {
             TerminalCapture terminal = new TerminalCapture();
-            String[] arguments = Stream.concat(Stream.of("generate", MODEL.toString()), Stream.of(more)).toArray(String[]::new);
+            String[] arguments = Stream.concat(Stream.of("generate", MODEL.toString()), Stream.of(more))
+                    .toArray(String[]::new);
             assertThat(terminal.run(arguments)).as(String.join(" ", arguments)).isEqualTo(ExitCode.WRONG_USAGE);
         }
     }
@@ -115,7 +123,8 @@ class ChatTest {
     @Test
     void a_stop_text_ends_the_stream_and_is_never_shown_even_in_part() {
         try (Tokenizer tokenizer = Tokenizers.open(MODEL)) {
-            assertThat(streamed(tokenizer, "one two ### User: three", "### User:")).isEqualTo("one two |stopped");
+            assertThat(streamed(tokenizer, "one two ### User: three", "### User:"))
+                    .isEqualTo("one two |stopped");
             assertThat(streamed(tokenizer, "one ### Use", "### User:")).isEqualTo("one ### Use|goes on");
             assertThat(streamed(tokenizer, "one ## two", "### User:")).isEqualTo("one ## two|goes on");
         }
@@ -123,7 +132,11 @@ class ChatTest {
 
     private static Terminal terminal(StringWriter out) {
         return new Terminal(
-                new PrintWriter(out), new PrintWriter(new StringWriter()), false, new java.io.BufferedReader(java.io.Reader.nullReader()), Map.of());
+                new PrintWriter(out),
+                new PrintWriter(new StringWriter()),
+                false,
+                new java.io.BufferedReader(java.io.Reader.nullReader()),
+                Map.of());
     }
 
     private static String streamed(Tokenizer tokenizer, String text, String stop) {

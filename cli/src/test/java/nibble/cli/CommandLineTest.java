@@ -39,7 +39,8 @@ class CommandLineTest {
 
     @Test
     void a_group_size_no_loader_takes_is_wrong_usage() {
-        assertThat(terminal.run("quantize", MODEL.toString(), folder.resolve("out").toString(), "--group-size", "48"))
+        assertThat(terminal.run(
+                        "quantize", MODEL.toString(), folder.resolve("out").toString(), "--group-size", "48"))
                 .isEqualTo(ExitCode.WRONG_USAGE);
         assertThat(terminal.err()).contains("48").contains("128");
         assertThat(folder.resolve("out")).doesNotExist();
@@ -197,7 +198,8 @@ class CommandLineTest {
         Path shard = damaged.resolve("model-00002-of-00003.safetensors");
         Files.write(shard, java.util.Arrays.copyOf(Files.readAllBytes(shard), 1_000_000));
 
-        assertThat(terminal.run("quantize", damaged.toString(), folder.resolve("out").toString(), "--method", "rtn"))
+        assertThat(terminal.run(
+                        "quantize", damaged.toString(), folder.resolve("out").toString(), "--method", "rtn"))
                 .isEqualTo(ExitCode.BAD_INPUT);
         assertThat(terminal.err()).contains("model-00002-of-00003.safetensors").doesNotContain("\tat ");
         assertThat(names(folder)).containsExactly("model");
@@ -206,12 +208,15 @@ class CommandLineTest {
     /** The sizes that model repositories show, and the bytes that they stand for. */
     @ParameterizedTest
     @CsvSource({"70b, 36.61, 36614030778", "13b, 7.25, 7247987304", "7b, 3.89, 3889391480"})
-    void plan_gives_llama_2_exactly_from_its_config_alone(String size, String gigabytes, long bytes) throws IOException {
+    void plan_gives_llama_2_exactly_from_its_config_alone(String size, String gigabytes, long bytes)
+            throws IOException {
         Path config = Path.of(
                 System.getProperty("nibble.root"),
                 "convert/src/test/resources/nibble/convert/llama-2-" + size + "-config.json");
 
-        assertThat(terminal.run("plan", config.toString(), "--json", "-")).as(terminal.err()).isEqualTo(ExitCode.DONE);
+        assertThat(terminal.run("plan", config.toString(), "--json", "-"))
+                .as(terminal.err())
+                .isEqualTo(ExitCode.DONE);
         long planned = JSON.readTree(terminal.out()).get("weight_file_bytes").asLong();
         assertThat(planned).isEqualTo(bytes);
         assertThat(Figures.bytes(planned)).isEqualTo(gigabytes + " GB");
@@ -220,7 +225,8 @@ class CommandLineTest {
     @Test
     void inspect_takes_a_single_file() throws IOException {
         Path file = MODEL.resolve("model-00002-of-00003.safetensors");
-        assertThat(terminal.run("inspect", file.toString(), "--layer", "2", "--json", "-")).isEqualTo(ExitCode.DONE);
+        assertThat(terminal.run("inspect", file.toString(), "--layer", "2", "--json", "-"))
+                .isEqualTo(ExitCode.DONE);
         JsonNode found = JSON.readTree(terminal.out());
         assertThat(found.get("tensor_bytes").asLong()).isBetween(4_000_000L, Files.size(file));
         assertThat(found.get("tensors").findValuesAsText("name"))
@@ -231,7 +237,8 @@ class CommandLineTest {
     @Test
     void figures_for_a_folder_that_is_not_there_are_refused_before_any_work() {
         Path nowhere = folder.resolve("none/figures.json");
-        assertThat(terminal.run("quantize", MODEL.toString(), folder.resolve("out").toString(), "--json", nowhere.toString()))
+        assertThat(terminal.run(
+                        "quantize", MODEL.toString(), folder.resolve("out").toString(), "--json", nowhere.toString()))
                 .isEqualTo(ExitCode.WRONG_USAGE);
         assertThat(terminal.err()).contains("none/figures.json", "make it first");
         assertThat(folder).isEmptyDirectory();
@@ -241,7 +248,9 @@ class CommandLineTest {
     void a_prompt_longer_than_the_model_is_wrong_usage() {
         assertThat(terminal.run("generate", MODEL.toString(), "--prompt", "The ".repeat(5000)))
                 .isEqualTo(ExitCode.WRONG_USAGE);
-        assertThat(terminal.err()).contains("tokens, the model was made for 4096").doesNotContain("\tat ");
+        assertThat(terminal.err())
+                .contains("tokens, the model was made for 4096")
+                .doesNotContain("\tat ");
     }
 
     @Test

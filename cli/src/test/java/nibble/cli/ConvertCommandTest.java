@@ -50,7 +50,8 @@ class ConvertCommandTest {
         assertThat(perplexity(exact)).isCloseTo(perplexity(rtn), within(0.01));
 
         TerminalCapture terminal = new TerminalCapture();
-        assertThat(terminal.run("convert", MODEL.toString(), f16.toString(), "--format", "gguf")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.run("convert", MODEL.toString(), f16.toString(), "--format", "gguf"))
+                .isEqualTo(ExitCode.WRONG_USAGE);
         assertThat(terminal.err()).contains("--type", "Q4_K_M");
     }
 
@@ -60,10 +61,33 @@ class ConvertCommandTest {
         done("convert", MODEL.toString(), plain.toString(), "--format", "gguf", "--type", "Q2_K");
         Path measured = folder.resolve("measured");
         Path matrix = folder.resolve("importance.gguf");
-        done("convert", MODEL.toString(), measured.toString(), "--format", "gguf", "--type", "Q2_K", "--calibration", "wikitext2",
-                "--samples", "4", "--save-importance", matrix.toString(), "--device", "cpu");
+        done(
+                "convert",
+                MODEL.toString(),
+                measured.toString(),
+                "--format",
+                "gguf",
+                "--type",
+                "Q2_K",
+                "--calibration",
+                "wikitext2",
+                "--samples",
+                "4",
+                "--save-importance",
+                matrix.toString(),
+                "--device",
+                "cpu");
         Path read = folder.resolve("read");
-        done("convert", MODEL.toString(), read.toString(), "--format", "gguf", "--type", "Q2_K", "--importance", matrix.toString());
+        done(
+                "convert",
+                MODEL.toString(),
+                read.toString(),
+                "--format",
+                "gguf",
+                "--type",
+                "Q2_K",
+                "--importance",
+                matrix.toString());
         String file = "wiki-7m-Q2_K.gguf";
         assertThat(read.resolve(file)).hasSameBinaryContentAs(measured.resolve(file));
         // 43.3 and 39.6 where this was written.
@@ -78,7 +102,8 @@ class ConvertCommandTest {
         }) {
             TerminalCapture terminal = new TerminalCapture();
             String[] all = java.util.stream.Stream.concat(
-                            java.util.stream.Stream.of("convert", MODEL.toString(), out), java.util.Arrays.stream(options))
+                            java.util.stream.Stream.of("convert", MODEL.toString(), out),
+                            java.util.Arrays.stream(options))
                     .toArray(String[]::new);
             assertThat(terminal.run(all)).as(String.join(" ", options)).isEqualTo(ExitCode.WRONG_USAGE);
         }
@@ -96,7 +121,10 @@ class ConvertCommandTest {
                 assertThat(direct.resolve(file)).hasSameBinaryContentAs(converted.resolve(file));
             }
         }
-        assertThat(new ObjectMapper().readTree(folder.resolve("direct-gptq/quantize_config.json").toFile()).get("checkpoint_format")
+        assertThat(new ObjectMapper()
+                        .readTree(folder.resolve("direct-gptq/quantize_config.json")
+                                .toFile())
+                        .get("checkpoint_format")
                         .asText())
                 .isEqualTo("gptq_v2");
         assertThat(folder.resolve("direct-gptq/quant_config.json")).doesNotExist();
@@ -106,7 +134,16 @@ class ConvertCommandTest {
     @Test
     void gguf_is_quantized_planned_inspected_and_generates() throws IOException {
         Path gguf = folder.resolve("f16");
-        done("convert", MODEL.toString(), gguf.toString(), "--format", "gguf", "--type", "F16", "--max-shard-size", "5MB");
+        done(
+                "convert",
+                MODEL.toString(),
+                gguf.toString(),
+                "--format",
+                "gguf",
+                "--type",
+                "F16",
+                "--max-shard-size",
+                "5MB");
         Path first = gguf.resolve("wiki-7m-F16-00001-of-00003.gguf");
         assertThat(first).exists();
         Path fromGguf = folder.resolve("from-gguf");
@@ -125,8 +162,17 @@ class ConvertCommandTest {
         Path out = folder.resolve("out");
         TerminalCapture terminal = new TerminalCapture();
         assertThat(terminal.run(
-                        "convert", MODEL.toString(), out.toString(), "--format", "safetensors", "--type", "BF16",
-                        "--max-shard-size", "5MB", "--json", "-"))
+                        "convert",
+                        MODEL.toString(),
+                        out.toString(),
+                        "--format",
+                        "safetensors",
+                        "--type",
+                        "BF16",
+                        "--max-shard-size",
+                        "5MB",
+                        "--json",
+                        "-"))
                 .as(terminal.err())
                 .isEqualTo(ExitCode.DONE);
         JsonNode report = new ObjectMapper().readTree(terminal.out());
@@ -140,13 +186,15 @@ class ConvertCommandTest {
     void what_cannot_be_done_is_said_with_its_exit_code_and_leaves_nothing() {
         String out = folder.resolve("out").toString();
         TerminalCapture unknown = new TerminalCapture();
-        assertThat(unknown.run("convert", MODEL.toString(), out, "--format", "onnx")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(unknown.run("convert", MODEL.toString(), out, "--format", "onnx"))
+                .isEqualTo(ExitCode.WRONG_USAGE);
         assertThat(unknown.err()).contains("--format onnx", "compressed-tensors");
         TerminalCapture type = new TerminalCapture();
         assertThat(type.run("convert", MODEL.toString(), out, "--format", "safetensors", "--type", "I8"))
                 .isEqualTo(ExitCode.WRONG_USAGE);
         TerminalCapture dense = new TerminalCapture();
-        assertThat(dense.run("convert", MODEL.toString(), out, "--format", "gptq")).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(dense.run("convert", MODEL.toString(), out, "--format", "gptq"))
+                .isEqualTo(ExitCode.BAD_INPUT);
         assertThat(dense.err()).contains("nibble quantize");
         assertThat(Files.exists(folder.resolve("out"))).isFalse();
     }

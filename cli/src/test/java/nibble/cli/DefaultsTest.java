@@ -16,7 +16,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** What people meet who give no options: models of any vocabulary, and of widths that 128 does not divide. */
 class DefaultsTest {
-    private static final Path ROOT = Path.of(System.getProperty("nibble.root")).toAbsolutePath().normalize();
+    private static final Path ROOT =
+            Path.of(System.getProperty("nibble.root")).toAbsolutePath().normalize();
     private static final ObjectMapper JSON = new ObjectMapper();
 
     @TempDir
@@ -28,8 +29,8 @@ class DefaultsTest {
     /** tokenizers 0.23.3 makes 549,744, 474,572 and 491,159 ids of the bundled text: 134, 115 and 119 blocks of 4096. */
     @ParameterizedTest
     @CsvSource({"llama2, 32000, 128", "llama3, 128256, 115", "qwen3, 151936, 119"})
-    void quantize_with_the_defaults_takes_what_the_text_gives_of_any_vocabulary(String family, int vocabulary, int blocks)
-            throws IOException {
+    void quantize_with_the_defaults_takes_what_the_text_gives_of_any_vocabulary(
+            String family, int vocabulary, int blocks) throws IOException {
         Path model = SmallModel.write(folder.resolve(family), 128, 128, vocabulary, config -> {
             config.put("num_attention_heads", 1).put("head_dim", 128);
         });
@@ -37,13 +38,21 @@ class DefaultsTest {
         for (String file : new String[] {"tokenizer.json", "tokenizer_config.json"}) {
             Files.copy(tokenizer.resolve(file), model.resolve(file));
         }
-        assertThat(terminal.run("quantize", model.toString(), folder.resolve("out").toString(), "--device", "cpu", "--json", "-"))
+        assertThat(terminal.run(
+                        "quantize",
+                        model.toString(),
+                        folder.resolve("out").toString(),
+                        "--device",
+                        "cpu",
+                        "--json",
+                        "-"))
                 .as(terminal.err())
                 .isEqualTo(ExitCode.DONE);
         JsonNode calibration = JSON.readTree(terminal.out()).get("calibration");
         assertThat(calibration.get("blocks").asInt()).isEqualTo(blocks);
         if (blocks < 128) {
-            assertThat(terminal.err()).contains("calibration: " + blocks + " blocks of 4096 tokens", "the usual number is 128");
+            assertThat(terminal.err())
+                    .contains("calibration: " + blocks + " blocks of 4096 tokens", "the usual number is 128");
         } else {
             assertThat(terminal.err()).doesNotContain("calibration: ");
         }
@@ -54,8 +63,15 @@ class DefaultsTest {
         Path model = wikiTokens(SmallModel.write(folder.resolve("model"), 96, 96, 4096, config -> {}));
         Path text = Files.writeString(folder.resolve("short.txt"), "A short text. ".repeat(100));
         String[] few = {
-            "quantize", model.toString(), folder.resolve("out").toString(), "--calibration", text.toString(), "--seq-len", "64",
-            "--group-size", "32"
+            "quantize",
+            model.toString(),
+            folder.resolve("out").toString(),
+            "--calibration",
+            text.toString(),
+            "--seq-len",
+            "64",
+            "--group-size",
+            "32"
         };
         TerminalCapture asked = new TerminalCapture();
         assertThat(asked.run(with(few, "--samples", "128"))).isEqualTo(ExitCode.BAD_INPUT);
@@ -85,7 +101,9 @@ class DefaultsTest {
         String out = folder.resolve("out").toString();
         if (!advice.isEmpty()) {
             String larger = String.valueOf(size == 64 && hidden == 96 ? 64 : hidden == 48 ? 32 : 128);
-            for (String[] command : new String[][] {{"quantize", model.toString(), out, "--method", "rtn"}, {"plan", model.toString()}}) {
+            for (String[] command :
+                    new String[][] {{"quantize", model.toString(), out, "--method", "rtn"}, {"plan", model.toString()}
+                    }) {
                 TerminalCapture refused = new TerminalCapture();
                 assertThat(refused.run(with(command, "--group-size", larger))).isEqualTo(ExitCode.BAD_INPUT);
                 assertThat(refused.err()).contains(hidden + " are not a multiple of the group size " + larger, advice);
@@ -95,7 +113,10 @@ class DefaultsTest {
         assertThat(terminal.run("quantize", model.toString(), out, "--method", "rtn", "--group-size", "auto"))
                 .as(terminal.err())
                 .isEqualTo(ExitCode.DONE);
-        assertThat(JSON.readTree(folder.resolve("out/config.json").toFile()).get("quantization_config").get("group_size").asInt())
+        assertThat(JSON.readTree(folder.resolve("out/config.json").toFile())
+                        .get("quantization_config")
+                        .get("group_size")
+                        .asInt())
                 .isEqualTo(auto);
         assertThat(terminal.err()).contains("group size: " + auto);
         TerminalCapture plan = new TerminalCapture();
@@ -110,7 +131,10 @@ class DefaultsTest {
     @ValueSource(strings = {"48", "0", "256", "largest", ""})
     void no_command_takes_a_group_size_that_no_loader_has(String size) {
         for (String[] command : new String[][] {
-            {"quantize", "a", "b"}, {"plan", "a"}, {"bench", "quantize", "--shape", "tiny"}, {"bench", "engine", "--shape", "tiny"}
+            {"quantize", "a", "b"},
+            {"plan", "a"},
+            {"bench", "quantize", "--shape", "tiny"},
+            {"bench", "engine", "--shape", "tiny"}
         }) {
             TerminalCapture refused = new TerminalCapture();
             assertThat(refused.run(with(command, "--group-size", size))).isEqualTo(ExitCode.WRONG_USAGE);
@@ -121,8 +145,22 @@ class DefaultsTest {
     @Test
     void benchmarks_take_auto_too() {
         assertThat(terminal.run(
-                        "bench", "quantize", "--shape", "tiny", "--layers", "1", "--samples", "1", "--seq-len", "64", "--group-size",
-                        "auto", "--method", "rtn", "--device", "cpu"))
+                        "bench",
+                        "quantize",
+                        "--shape",
+                        "tiny",
+                        "--layers",
+                        "1",
+                        "--samples",
+                        "1",
+                        "--seq-len",
+                        "64",
+                        "--group-size",
+                        "auto",
+                        "--method",
+                        "rtn",
+                        "--device",
+                        "cpu"))
                 .as(terminal.err())
                 .isEqualTo(ExitCode.DONE);
         assertThat(terminal.err()).contains("group size: 128");
@@ -130,16 +168,20 @@ class DefaultsTest {
 
     @Test
     void a_plan_counts_the_blocks_that_the_models_tokenizer_gives() throws IOException {
-        Path model = wikiTokens(SmallModel.write(folder.resolve("model"), 128, 128, 4096, config -> config.put("head_dim", 128)));
+        Path model = wikiTokens(
+                SmallModel.write(folder.resolve("model"), 128, 128, 4096, config -> config.put("head_dim", 128)));
         Path text = Files.writeString(folder.resolve("short.txt"), "A short text. ".repeat(100));
-        assertThat(terminal.run("plan", model.toString(), "--calibration", text.toString(), "--seq-len", "64", "--json", "-"))
+        assertThat(terminal.run(
+                        "plan", model.toString(), "--calibration", text.toString(), "--seq-len", "64", "--json", "-"))
                 .as(terminal.err())
                 .isEqualTo(ExitCode.DONE);
         long tokens = JSON.readTree(terminal.out()).get("calibration_tokens").asLong();
         assertThat(tokens).isGreaterThan(0).isLessThan(128 * 64).isEqualTo(tokens / 64 * 64);
         TerminalCapture config = new TerminalCapture();
-        assertThat(config.run("plan", model.resolve("config.json").toString(), "--json", "-")).isEqualTo(ExitCode.DONE);
-        assertThat(JSON.readTree(config.out()).get("calibration_tokens").asLong()).isEqualTo(128 * 4096);
+        assertThat(config.run("plan", model.resolve("config.json").toString(), "--json", "-"))
+                .isEqualTo(ExitCode.DONE);
+        assertThat(JSON.readTree(config.out()).get("calibration_tokens").asLong())
+                .isEqualTo(128 * 4096);
     }
 
     private static Path wikiTokens(Path model) throws IOException {

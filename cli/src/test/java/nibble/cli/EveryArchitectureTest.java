@@ -35,7 +35,8 @@ class EveryArchitectureTest {
         }
         Files.copy(MODELS.resolve("tokenizer.json"), model.resolve("tokenizer.json"));
         Files.writeString(
-                model.resolve("tokenizer_config.json"), "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_bos_token\":false}");
+                model.resolve("tokenizer_config.json"),
+                "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_bos_token\":false}");
         Files.writeString(folder.resolve("text.txt"), "The nibble is four bits, and four bits are enough. ".repeat(40));
         return model;
     }
@@ -45,8 +46,24 @@ class EveryArchitectureTest {
     void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
         Path model = model(name);
         Path fitted = folder.resolve("fitted");
-        JsonNode report = json("quantize", model, fitted, "--method", "best", "--group-size", "32", "--samples", "4",
-                "--seq-len", "32", "--calibration", folder.resolve("text.txt"), "--device", "cpu", "--json", "-");
+        JsonNode report = json(
+                "quantize",
+                model,
+                fitted,
+                "--method",
+                "best",
+                "--group-size",
+                "32",
+                "--samples",
+                "4",
+                "--seq-len",
+                "32",
+                "--calibration",
+                folder.resolve("text.txt"),
+                "--device",
+                "cpu",
+                "--json",
+                "-");
         assertThat(report.get("mean_relative_error").asDouble())
                 .isBetween(0.0, 0.9 * report.get("mean_rtn_relative_error").asDouble());
         run("verify", fitted, "--against", model);
@@ -58,8 +75,18 @@ class EveryArchitectureTest {
     void is_quantized_verified_converted_and_measured(String name) throws IOException {
         Path model = model(name);
         Path awq = folder.resolve("awq");
-        run("quantize", model, awq, "--group-size", "32", "--samples", "4", "--seq-len", "32",
-                "--calibration", folder.resolve("text.txt"));
+        run(
+                "quantize",
+                model,
+                awq,
+                "--group-size",
+                "32",
+                "--samples",
+                "4",
+                "--seq-len",
+                "32",
+                "--calibration",
+                folder.resolve("text.txt"));
 
         Set<String> expected = new TreeSet<>();
         for (String tensor : tensors(model)) {
@@ -74,7 +101,9 @@ class EveryArchitectureTest {
         assertSameConfig(model, awq);
         run("verify", awq, "--against", model);
         run("card", awq, "--repo", "org/" + name + "-AWQ");
-        String type = JSON.readTree(model.resolve("config.json").toFile()).get("model_type").asText();
+        String type = JSON.readTree(model.resolve("config.json").toFile())
+                .get("model_type")
+                .asText();
         assertThat(awq.resolve("README.md")).content().contains("model_type: \"" + type + "\"");
         JsonNode plan = json("plan", model, "--group-size", "32", "--json", "-");
         assertThat(plan.get("weight_file_bytes").asLong()).isEqualTo(Files.size(awq.resolve("model.safetensors")));
@@ -116,7 +145,8 @@ class EveryArchitectureTest {
     @Test
     void other_architectures_are_refused_by_name_with_what_is_supported() throws IOException {
         Path model = model("mistral");
-        ObjectNode config = (ObjectNode) JSON.readTree(model.resolve("config.json").toFile());
+        ObjectNode config =
+                (ObjectNode) JSON.readTree(model.resolve("config.json").toFile());
         config.putArray("architectures").add("MixtralForCausalLM");
         config.put("model_type", "mixtral");
         Files.writeString(model.resolve("config.json"), config.toString());
@@ -126,22 +156,30 @@ class EveryArchitectureTest {
         for (String command : List.of("generate", "plan")) {
             TerminalCapture terminal = new TerminalCapture();
             String[] prompt = command.equals("generate") ? new String[] {"--prompt", "x"} : new String[0];
-            String[] words = Stream.concat(Stream.of(command, model.toString()), Stream.of(prompt)).toArray(String[]::new);
+            String[] words = Stream.concat(Stream.of(command, model.toString()), Stream.of(prompt))
+                    .toArray(String[]::new);
             assertThat(terminal.run(words)).isEqualTo(ExitCode.BAD_INPUT);
             assertThat(terminal.err())
-                    .contains("MixtralForCausalLM", "mixture of experts", "supported: LlamaForCausalLM, MistralForCausalLM");
+                    .contains(
+                            "MixtralForCausalLM",
+                            "mixture of experts",
+                            "supported: LlamaForCausalLM, MistralForCausalLM");
         }
     }
 
     private static void assertSameConfig(Path model, Path quantized) throws IOException {
-        ObjectNode expected = (ObjectNode) JSON.readTree(model.resolve("config.json").toFile());
-        ObjectNode found = (ObjectNode) JSON.readTree(quantized.resolve("config.json").toFile());
-        assertThat(found.remove("quantization_config").get("quant_method").asText()).isEqualTo("awq");
+        ObjectNode expected =
+                (ObjectNode) JSON.readTree(model.resolve("config.json").toFile());
+        ObjectNode found =
+                (ObjectNode) JSON.readTree(quantized.resolve("config.json").toFile());
+        assertThat(found.remove("quantization_config").get("quant_method").asText())
+                .isEqualTo("awq");
         assertThat(found).isEqualTo(expected);
     }
 
     private static Set<String> tensors(Path model) throws IOException {
-        return new TreeSet<>(json("inspect", model, "--json", "-").get("tensors").findValuesAsText("name"));
+        return new TreeSet<>(
+                json("inspect", model, "--json", "-").get("tensors").findValuesAsText("name"));
     }
 
     private double perplexity(Path model) throws IOException {
@@ -149,8 +187,18 @@ class EveryArchitectureTest {
     }
 
     private double perplexity(Path model, String context) throws IOException {
-        return json("eval", "perplexity", model, "--dataset", folder.resolve("text.txt"), "--context", context, "--windows", "2",
-                        "--json", "-")
+        return json(
+                        "eval",
+                        "perplexity",
+                        model,
+                        "--dataset",
+                        folder.resolve("text.txt"),
+                        "--context",
+                        context,
+                        "--windows",
+                        "2",
+                        "--json",
+                        "-")
                 .get("perplexity")
                 .asDouble();
     }
@@ -162,7 +210,9 @@ class EveryArchitectureTest {
     private static String run(Object... arguments) {
         TerminalCapture terminal = new TerminalCapture();
         String[] words = Stream.of(arguments).map(Object::toString).toArray(String[]::new);
-        assertThat(terminal.run(words)).as("%s%n%s%s", List.of(words), terminal.err(), terminal.out()).isEqualTo(ExitCode.DONE);
+        assertThat(terminal.run(words))
+                .as("%s%n%s%s", List.of(words), terminal.err(), terminal.out())
+                .isEqualTo(ExitCode.DONE);
         return terminal.out();
     }
 }

@@ -38,7 +38,9 @@ class ForeignFilesTest {
 
     private static void refused(Path file, List<String> words, String... command) {
         TerminalCapture terminal = new TerminalCapture();
-        assertThat(terminal.run(command)).as("%s%n%s%s", List.of(command), terminal.err(), terminal.out()).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(terminal.run(command))
+                .as("%s%n%s%s", List.of(command), terminal.err(), terminal.out())
+                .isEqualTo(ExitCode.BAD_INPUT);
         assertThat(terminal.err() + terminal.out())
                 .contains(words)
                 .contains(file.toString())
@@ -52,10 +54,12 @@ class ForeignFilesTest {
                 "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
                 "chat_template.jinja", "LICENSE"
             })
-    void a_pointer_of_Git_LFS_in_place_of_any_file_passes_neither_quantize_convert_nor_verify(String name) throws IOException {
+    void a_pointer_of_Git_LFS_in_place_of_any_file_passes_neither_quantize_convert_nor_verify(String name)
+            throws IOException {
         Path model = model();
         Path file = Files.writeString(model.resolve(name), POINTER);
-        List<String> words = List.of("Git LFS pointer, not the file of 499,723 bytes", "git lfs pull", "nibble download");
+        List<String> words =
+                List.of("Git LFS pointer, not the file of 499,723 bytes", "git lfs pull", "nibble download");
         String out = folder.resolve("out").toString();
         refused(file, words, "quantize", model.toString(), out, "--method", "rtn");
         refused(file, words, "convert", model.toString(), out, "--to", "safetensors");
@@ -66,19 +70,47 @@ class ForeignFilesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"config.json", "model-00001-of-00003.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"})
+    @ValueSource(
+            strings = {
+                "config.json",
+                "model-00001-of-00003.safetensors",
+                "tokenizer.json",
+                "tokenizer_config.json",
+                "chat_template.jinja"
+            })
     void a_web_page_an_empty_file_and_a_folder_in_place_of_a_file_are_named(String name) throws IOException {
         Path model = model();
         Path file = Files.writeString(model.resolve(name), PAGE);
         refused(file, List.of("is a web page, not the file"), "verify", model.toString());
         Files.writeString(file, "");
-        refused(file, List.of("is empty (0 bytes)"), "quantize", model.toString(), folder.resolve("out").toString(), "--method", "rtn");
+        refused(
+                file,
+                List.of("is empty (0 bytes)"),
+                "quantize",
+                model.toString(),
+                folder.resolve("out").toString(),
+                "--method",
+                "rtn");
         Files.delete(file);
         Files.createSymbolicLink(file, Path.of("../../blobs/none"));
-        refused(file, List.of("is a link to ../../blobs/none, which is not there"), "quantize", model.toString(), folder.resolve("out").toString(), "--method", "rtn");
+        refused(
+                file,
+                List.of("is a link to ../../blobs/none, which is not there"),
+                "quantize",
+                model.toString(),
+                folder.resolve("out").toString(),
+                "--method",
+                "rtn");
         Files.delete(file);
         Files.createDirectory(file);
-        refused(file, List.of("is a folder, expected a file"), "quantize", model.toString(), folder.resolve("out").toString(), "--method", "rtn");
+        refused(
+                file,
+                List.of("is a folder, expected a file"),
+                "quantize",
+                model.toString(),
+                folder.resolve("out").toString(),
+                "--method",
+                "rtn");
     }
 
     @Test
@@ -86,12 +118,28 @@ class ForeignFilesTest {
         for (String name : List.of("tokenizer.json", "tokenizer_config.json", "generation_config.json")) {
             Path model = model();
             Path file = Files.writeString(model.resolve(name), POINTER);
-            refused(file, List.of("git lfs pull"), "generate", model.toString(), "--prompt", "The", "--max-new-tokens", "1");
+            refused(
+                    file,
+                    List.of("git lfs pull"),
+                    "generate",
+                    model.toString(),
+                    "--prompt",
+                    "The",
+                    "--max-new-tokens",
+                    "1");
             deleteAll(model);
         }
         Path model = model();
         Path template = Files.writeString(model.resolve("chat_template.jinja"), POINTER);
-        refused(template, List.of("git lfs pull"), "generate", model.toString(), "--prompt", "The", "--template", "model");
+        refused(
+                template,
+                List.of("git lfs pull"),
+                "generate",
+                model.toString(),
+                "--prompt",
+                "The",
+                "--template",
+                "model");
     }
 
     @Test
@@ -112,23 +160,51 @@ class ForeignFilesTest {
         Path part = Files.writeString(meta.resolve("consolidated.00.pth"), POINTER);
         Path params = Files.writeString(meta.resolve("params.json"), POINTER);
         refused(params, List.of("git lfs pull"), "inspect", meta.toString());
-        Files.writeString(params, "{\"dim\": 8, \"n_layers\": 1, \"n_heads\": 1, \"norm_eps\": 1e-5, \"vocab_size\": 8}");
+        Files.writeString(
+                params, "{\"dim\": 8, \"n_layers\": 1, \"n_heads\": 1, \"norm_eps\": 1e-5, \"vocab_size\": 8}");
         refused(part, List.of("git lfs pull"), "inspect", meta.toString());
 
         Path imatrix = Files.writeString(folder.resolve("imatrix.dat"), POINTER);
-        refused(imatrix, List.of("git lfs pull"), "convert", BUNDLED.toString(), folder.resolve("out").toString(), "--to", "gguf",
-                "--type", "Q4_0", "--importance", imatrix.toString());
+        refused(
+                imatrix,
+                List.of("git lfs pull"),
+                "convert",
+                BUNDLED.toString(),
+                folder.resolve("out").toString(),
+                "--to",
+                "gguf",
+                "--type",
+                "Q4_0",
+                "--importance",
+                imatrix.toString());
     }
 
     @Test
     void texts_data_and_reports_are_looked_at_too() throws IOException {
         Path file = Files.writeString(folder.resolve("a.json"), POINTER);
         String model = BUNDLED.toString();
-        refused(file, List.of("git lfs pull"), "quantize", model, folder.resolve("out").toString(), "--calibration", file.toString());
+        refused(
+                file,
+                List.of("git lfs pull"),
+                "quantize",
+                model,
+                folder.resolve("out").toString(),
+                "--calibration",
+                file.toString());
         refused(file, List.of("git lfs pull"), "eval", "perplexity", model, "--dataset", file.toString());
         refused(file, List.of("git lfs pull"), "eval", "report", file.toString(), "--markdown", "-");
-        refused(file, List.of("git lfs pull"), "eval", "mt-bench", model, "--template", "vicuna", "--questions", file.toString(),
-                "--output", folder.resolve("answers").toString());
+        refused(
+                file,
+                List.of("git lfs pull"),
+                "eval",
+                "mt-bench",
+                model,
+                "--template",
+                "vicuna",
+                "--questions",
+                file.toString(),
+                "--output",
+                folder.resolve("answers").toString());
     }
 
     private static void deleteAll(Path model) throws IOException {

@@ -33,23 +33,35 @@ class InspectCommandTest {
     /** Types and sizes as the {@code gguf} package 0.19.0 lists them for these files. */
     @ParameterizedTest
     @CsvSource({"Q4_1, 5", "Q4_K_M, 4.9", "Q8_0, 8.5", "F16, 16"})
-    void a_gguf_file_is_named_by_its_type_and_its_tensors_are_a_choice(String type, double leastBits) throws IOException {
+    void a_gguf_file_is_named_by_its_type_and_its_tensors_are_a_choice(String type, double leastBits)
+            throws IOException {
         Path gguf = folder.resolve("gguf");
         done("convert", MODEL.toString(), gguf.toString(), "--format", "gguf", "--type", type);
         Path file = gguf.resolve("wiki-7m-" + type + ".gguf");
         String summary = done("inspect", file.toString());
         assertThat(summary)
-                .contains("GGUF " + type + ",", "llama: 6 layers, hidden 256, mlp 768, 4 heads (2 key/value), vocabulary 4096, context 4096")
-                .contains("tokenizer.ggml.tokens", "4,096 texts", "Nibble takes it: inspect, plan, quantize, eval", "57 tensors; --tensors")
+                .contains(
+                        "GGUF " + type + ",",
+                        "llama: 6 layers, hidden 256, mlp 768, 4 heads (2 key/value), vocabulary 4096, context 4096")
+                .contains(
+                        "tokenizer.ggml.tokens",
+                        "4,096 texts",
+                        "Nibble takes it: inspect, plan, quantize, eval",
+                        "57 tensors; --tensors")
                 .doesNotContain("blk.0.", "unquantized");
-        assertThat(done("inspect", file.toString(), "--tensors")).contains("blk.0.attn_q.weight", "blk.5.ffn_down.weight");
-        assertThat(done("inspect", file.toString(), "--layer", "3")).contains("blk.3.attn_q.weight").doesNotContain("blk.0.");
+        assertThat(done("inspect", file.toString(), "--tensors"))
+                .contains("blk.0.attn_q.weight", "blk.5.ffn_down.weight");
+        assertThat(done("inspect", file.toString(), "--layer", "3"))
+                .contains("blk.3.attn_q.weight")
+                .doesNotContain("blk.0.");
         JsonNode json = json(file);
         assertThat(json.get("format").asText()).isEqualTo("GGUF " + type);
         assertThat(json.get("weights").asLong()).isEqualTo(6_819_072);
         double bits = json.get("bits_per_weight").asDouble();
         assertThat(bits).isBetween(leastBits - 0.01, leastBits + 1.2);
-        assertThat(json.get("types").findValues("bytes").stream().mapToLong(JsonNode::asLong).sum())
+        assertThat(json.get("types").findValues("bytes").stream()
+                        .mapToLong(JsonNode::asLong)
+                        .sum())
                 .isEqualTo(json.get("tensor_bytes").asLong())
                 .isEqualTo(Math.round(bits * 6_819_072 / 8));
         assertThat(json.get("tensors")).hasSize(57);
@@ -81,8 +93,10 @@ class InspectCommandTest {
 
     @Test
     void one_safetensors_file_is_listed_and_its_folder_is_named_for_more() throws IOException {
-        String summary = done("inspect", MODEL.resolve("model-00002-of-00003.safetensors").toString());
-        assertThat(summary).contains("safetensors, not quantized, F16", "Nibble does no more than list it: one file of weights");
+        String summary = done(
+                "inspect", MODEL.resolve("model-00002-of-00003.safetensors").toString());
+        assertThat(summary)
+                .contains("safetensors, not quantized, F16", "Nibble does no more than list it: one file of weights");
     }
 
     @Test
@@ -97,7 +111,11 @@ class InspectCommandTest {
         Path file = folder.resolve("odd.safetensors");
         Files.write(
                 file,
-                ByteBuffer.allocate(8 + text.length + 88).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).put(text).array());
+                ByteBuffer.allocate(8 + text.length + 88)
+                        .order(ByteOrder.LITTLE_ENDIAN)
+                        .putLong(text.length)
+                        .put(text)
+                        .array());
         JsonNode json = json(file);
         assertThat(json.get("weights").asLong()).isEqualTo(32 + 32 + 64);
         assertThat(json.get("types").findValuesAsText("type")).containsExactlyInAnyOrder("F8_E4M3", "F4", "U8", "F32");
@@ -121,17 +139,34 @@ class InspectCommandTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"plan", "quantize", "generate", "eval perplexity", "eval tasks", "eval mt-bench", "convert", "verify"})
+    @ValueSource(
+            strings = {
+                "plan",
+                "quantize",
+                "generate",
+                "eval perplexity",
+                "eval tasks",
+                "eval mt-bench",
+                "convert",
+                "verify"
+            })
     void every_command_says_that_gemma_3_is_not_yet_supported(String command) throws IOException {
         Path gguf = gemma3(folder.resolve("gemma-3.gguf"));
         Path hub = Files.createDirectory(folder.resolve("hub"));
-        for (String file : List.of("tokenizer.json", "model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
-                "model-00003-of-00003.safetensors", "model.safetensors.index.json")) {
+        for (String file : List.of(
+                "tokenizer.json",
+                "model-00001-of-00003.safetensors",
+                "model-00002-of-00003.safetensors",
+                "model-00003-of-00003.safetensors",
+                "model.safetensors.index.json")) {
             Files.copy(MODEL.resolve(file), hub.resolve(file));
         }
-        ObjectNode config = (ObjectNode) JSON.readTree(MODEL.resolve("config.json").toFile());
+        ObjectNode config =
+                (ObjectNode) JSON.readTree(MODEL.resolve("config.json").toFile());
         config.putArray("architectures").add("Gemma3ForCausalLM");
-        Files.writeString(hub.resolve("config.json"), config.put("model_type", "gemma3_text").toString());
+        Files.writeString(
+                hub.resolve("config.json"),
+                config.put("model_type", "gemma3_text").toString());
         assertThat(done("inspect", hub.toString())).contains("Gemma3ForCausalLM: 6 layers", "is not yet supported");
         for (Path model : command.equals("verify") ? List.of(hub) : List.of(gguf, hub)) {
             List<String> words = new ArrayList<>(List.of(command.split(" ")));
@@ -141,11 +176,15 @@ class InspectCommandTest {
                 case "convert" -> words.addAll(List.of(folder.resolve("out").toString(), "--format", "safetensors"));
                 case "generate" -> words.addAll(List.of("--prompt", "x", "--template", "model"));
                 case "eval tasks" -> words.addAll(List.of("--tasks", "arc_easy"));
-                case "eval mt-bench" -> words.addAll(List.of("--output", folder.resolve("answers.jsonl").toString()));
+                case "eval mt-bench" ->
+                    words.addAll(
+                            List.of("--output", folder.resolve("answers.jsonl").toString()));
                 default -> {}
             }
             TerminalCapture terminal = new TerminalCapture();
-            assertThat(terminal.run(words.toArray(String[]::new))).as(terminal.err()).isEqualTo(ExitCode.BAD_INPUT);
+            assertThat(terminal.run(words.toArray(String[]::new)))
+                    .as(terminal.err())
+                    .isEqualTo(ExitCode.BAD_INPUT);
             assertThat(terminal.out() + terminal.err())
                     .as(String.join(" ", words))
                     .containsIgnoringCase("gemma3")
@@ -225,11 +264,17 @@ class InspectCommandTest {
         }
 
         private void u32(int value) {
-            out.writeBytes(ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt(value).array());
+            out.writeBytes(ByteBuffer.allocate(4)
+                    .order(ByteOrder.LITTLE_ENDIAN)
+                    .putInt(value)
+                    .array());
         }
 
         private void u64(long value) {
-            out.writeBytes(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(value).array());
+            out.writeBytes(ByteBuffer.allocate(8)
+                    .order(ByteOrder.LITTLE_ENDIAN)
+                    .putLong(value)
+                    .array());
         }
     }
 }

@@ -30,10 +30,21 @@ class KillTest {
     static void quantizeUndisturbed() throws IOException {
         model = folder.resolve("model");
         // Short, since every process encodes it anew.
-        Path text = Files.writeString(folder.resolve("text"), "The city lies on the river and was taken in the war. ".repeat(60));
+        Path text = Files.writeString(
+                folder.resolve("text"), "The city lies on the river and was taken in the war. ".repeat(60));
         options = new String[] {
-            "--calibration", text.toString(), "--samples", "4", "--seq-len", "128",
-            "--group-size", "64", "--max-shard-size", "1MB", "--threads", "1"
+            "--calibration",
+            text.toString(),
+            "--samples",
+            "4",
+            "--seq-len",
+            "128",
+            "--group-size",
+            "64",
+            "--max-shard-size",
+            "1MB",
+            "--threads",
+            "1"
         };
         Path tokenizer = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
         TerminalCapture terminal = new TerminalCapture();
@@ -76,7 +87,8 @@ class KillTest {
     }
 
     @Test
-    void a_second_run_is_refused_and_sigterm_is_a_clean_stop_that_names_resume() throws IOException, InterruptedException {
+    void a_second_run_is_refused_and_sigterm_is_a_clean_stop_that_names_resume()
+            throws IOException, InterruptedException {
         Path out = folder.resolve("stopped");
         KilledCommand quantize = new KilledCommand("quantize", model, out, folder.resolve("stopped.log"), options);
         Process process = quantize.start();

@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -60,7 +59,9 @@ final class KilledCommand {
             return 0;
         }
         try (Stream<String> lines = Files.lines(journal)) {
-            return (int) lines.filter(line -> line.contains("\"entry\":{\"layer\"") || line.contains("\"entry\":{\"part\"")).count();
+            return (int)
+                    lines.filter(line -> line.contains("\"entry\":{\"layer\"") || line.contains("\"entry\":{\"part\""))
+                            .count();
         }
     }
 

@@ -24,7 +24,8 @@ import org.junit.jupiter.api.io.TempDir;
 /** The launcher of a distribution, whose part that starts Java is that of {@code ./nibble} too. */
 @EnabledOnOs(OS.LINUX)
 class LauncherTest {
-    private static final Path ROOT = Path.of(System.getProperty("nibble.root")).toAbsolutePath().normalize();
+    private static final Path ROOT =
+            Path.of(System.getProperty("nibble.root")).toAbsolutePath().normalize();
     private static final Path MODEL = ROOT.resolve("models/wiki-7m");
 
     @TempDir
@@ -46,7 +47,8 @@ class LauncherTest {
         manifest.getMainAttributes()
                 .put(
                         Attributes.Name.CLASS_PATH,
-                        Arrays.stream(System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))
+                        Arrays.stream(System.getProperty(
+                                                "surefire.test.class.path", System.getProperty("java.class.path"))
                                         .split(File.pathSeparator))
                                 .map(entry -> Path.of(entry).toUri().toString())
                                 .collect(Collectors.joining(" ")));
@@ -59,14 +61,16 @@ class LauncherTest {
         assertThat(version).isEqualTo(new Ended(0, "nibble " + nibble.convert.Version.NIBBLE + "\n", ""));
         Ended missing = run(Map.of(), "", "inspect", "/no such file");
         assertThat(missing)
-                .isEqualTo(new Ended(ExitCode.BAD_INPUT, "", "nibble: /no such file: no such folder or file; check the path\n"));
+                .isEqualTo(new Ended(
+                        ExitCode.BAD_INPUT, "", "nibble: /no such file: no such folder or file; check the path\n"));
     }
 
     @Test
     void lets_all_else_that_the_jvm_writes_through() throws Exception {
         Ended heap = run(Map.of("NIBBLE_JAVA_OPTS", "-XX:+Nonsense"), "", "--version");
         assertThat(heap.exitCode()).isEqualTo(1);
-        assertThat(heap.err()).contains("Unrecognized VM option 'Nonsense'", "Could not create the Java Virtual Machine");
+        assertThat(heap.err())
+                .contains("Unrecognized VM option 'Nonsense'", "Could not create the Java Virtual Machine");
         Ended early = run(Map.of("NIBBLE_JAVA_OPTS", "--add-modules=no.such.module"), "", "--version");
         assertThat(early.exitCode()).isEqualTo(1);
         assertThat(early.err() + early.out()).contains("no.such.module").doesNotContain("incubator");
@@ -75,8 +79,17 @@ class LauncherTest {
     @Test
     void hands_standard_input_over() throws Exception {
         Ended chat = run(
-                Map.of(), "Hello\n/exit\n", "generate", MODEL.toString(), "--chat", "--template", "vicuna", "--max-new-tokens", "2",
-                "--device", "cpu");
+                Map.of(),
+                "Hello\n/exit\n",
+                "generate",
+                MODEL.toString(),
+                "--chat",
+                "--template",
+                "vicuna",
+                "--max-new-tokens",
+                "2",
+                "--device",
+                "cpu");
         assertThat(chat.exitCode()).as(chat.err()).isEqualTo(ExitCode.DONE);
         assertThat(chat.err()).contains("2 tokens in").doesNotContain("WARNING");
     }
@@ -85,8 +98,17 @@ class LauncherTest {
     void is_the_process_that_a_signal_reaches_and_leaves_no_other() throws Exception {
         Path out = folder.resolve("made/out");
         Process process = start(
-                List.of("env", "--default-signal=INT"), Map.of(), "quantize", MODEL.toString(), out.toString(), "--samples", "4",
-                "--seq-len", "256", "--device", "cpu");
+                List.of("env", "--default-signal=INT"),
+                Map.of(),
+                "quantize",
+                MODEL.toString(),
+                out.toString(),
+                "--samples",
+                "4",
+                "--seq-len",
+                "256",
+                "--device",
+                "cpu");
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
         while (!Files.isDirectory(out.getParent())) {
             assertThat(process.isAlive()).as(() -> text("stderr")).isTrue();
@@ -94,7 +116,9 @@ class LauncherTest {
             Thread.sleep(10);
         }
         assertThat(process.descendants()).isEmpty();
-        new ProcessBuilder("kill", "-INT", String.valueOf(process.pid())).start().waitFor();
+        new ProcessBuilder("kill", "-INT", String.valueOf(process.pid()))
+                .start()
+                .waitFor();
         Ended ended = end(process);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.INTERRUPTED);
         assertThat(ended.err()).contains("nibble: interrupted").doesNotContain("WARNING");
@@ -103,8 +127,13 @@ class LauncherTest {
     @Test
     void both_launchers_start_java_in_one_way() throws IOException {
         assertThat(ROOT.resolve("nibble")).content().contains("/dist/launch\"").doesNotContain("--add-modules");
-        assertThat(ROOT.resolve("cli/src/main/dist/nibble")).content().contains("/launch\"").doesNotContain("--add-modules");
-        assertThat(ROOT.resolve("cli/src/main/dist/make-dist")).content().contains("dist/launch\" \"$work/$name/lib/\"");
+        assertThat(ROOT.resolve("cli/src/main/dist/nibble"))
+                .content()
+                .contains("/launch\"")
+                .doesNotContain("--add-modules");
+        assertThat(ROOT.resolve("cli/src/main/dist/make-dist"))
+                .content()
+                .contains("dist/launch\" \"$work/$name/lib/\"");
     }
 
     private Ended run(Map<String, String> environment, String typed, String... arguments) throws Exception {
@@ -113,7 +142,8 @@ class LauncherTest {
     }
 
     private Process start(List<String> by, Map<String, String> environment, String... arguments) throws IOException {
-        List<String> command = Stream.of(by, List.of("bash", folder.resolve("dist/nibble").toString()), List.of(arguments))
+        List<String> command = Stream.of(
+                        by, List.of("bash", folder.resolve("dist/nibble").toString()), List.of(arguments))
                 .flatMap(List::stream)
                 .toList();
         ProcessBuilder builder = new ProcessBuilder(command)

@@ -64,7 +64,8 @@ class MissingInputTest {
         Files.createDirectory(folder.resolve("empty"));
         Files.writeString(folder.resolve("notes.txt"), "These are notes about a model.\n");
         Files.writeString(folder.resolve("nothing.gguf"), "");
-        Files.write(folder.resolve("picture.png"), new byte[] {(byte) 0x89, 'P', 'N', 'G', 13, 10, 26, 10, 0, 0, 0, 13});
+        Files.write(
+                folder.resolve("picture.png"), new byte[] {(byte) 0x89, 'P', 'N', 'G', 13, 10, 26, 10, 0, 0, 0, 13});
         Files.createDirectory(folder.resolve("config-only"));
         Files.copy(MODEL.resolve("config.json"), folder.resolve("config-only/config.json"));
         before = tree();

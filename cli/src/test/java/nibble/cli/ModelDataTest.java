@@ -69,7 +69,8 @@ class ModelDataTest {
         });
         try (ShardedWriter writer = new ShardedWriter(model, ShardPlan.of(specs, Long.MAX_VALUE))) {
             for (Map.Entry<String, float[]> tensor : values.entrySet()) {
-                ByteBuffer bytes = ByteBuffer.allocate(2 * tensor.getValue().length).order(ByteOrder.LITTLE_ENDIAN);
+                ByteBuffer bytes =
+                        ByteBuffer.allocate(2 * tensor.getValue().length).order(ByteOrder.LITTLE_ENDIAN);
                 for (float value : tensor.getValue()) {
                     bytes.putShort((short) (Float.floatToRawIntBits(value) >>> 16));
                 }
@@ -77,13 +78,15 @@ class ModelDataTest {
             }
             writer.finish();
         }
-        ObjectNode json = (ObjectNode) JSON.readTree(MODELS.resolve("smollm").resolve("config.json").toFile());
+        ObjectNode json = (ObjectNode)
+                JSON.readTree(MODELS.resolve("smollm").resolve("config.json").toFile());
         json.put("dtype", "bfloat16");
         config.accept(json);
         Files.writeString(model.resolve("config.json"), json.toString());
         Files.copy(MODELS.resolve("tokenizer.json"), model.resolve("tokenizer.json"));
         Files.writeString(
-                model.resolve("tokenizer_config.json"), "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_bos_token\":false}");
+                model.resolve("tokenizer_config.json"),
+                "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_bos_token\":false}");
     }
 
     private int run(String... arguments) {
@@ -97,8 +100,8 @@ class ModelDataTest {
     /** A scale of less than 3e-8 is 0 in fp16, and the next is 6e-8. */
     @ParameterizedTest
     @CsvSource({"1e-9, 99", "1e-7, 10"})
-    void weights_below_fp16s_range_are_a_warning_in_output_report_and_card_and_strict_refuses_them(float factor, double least)
-            throws IOException {
+    void weights_below_fp16s_range_are_a_warning_in_output_report_and_card_and_strict_refuses_them(
+            float factor, double least) throws IOException {
         String linear = "model.layers.1.mlp.up_proj";
         write(
                 values -> {
@@ -111,10 +114,19 @@ class ModelDataTest {
         Path out = folder.resolve("out");
         Path json = folder.resolve("report.json");
         String[] quantize = {
-            "quantize", model.toString(), out.toString(), "--method", "rtn", "--group-size", "32", "--json", json.toString()
+            "quantize",
+            model.toString(),
+            out.toString(),
+            "--method",
+            "rtn",
+            "--group-size",
+            "32",
+            "--json",
+            json.toString()
         };
         assertThat(run(quantize)).isEqualTo(ExitCode.DONE);
-        assertThat(terminal.err()).contains("warning: " + linear + ": rounding takes ", "more than the 5.1 %", "range of fp16");
+        assertThat(terminal.err())
+                .contains("warning: " + linear + ": rounding takes ", "more than the 5.1 %", "range of fp16");
         for (Path report : List.of(json, out.resolve("quantization_report.json"))) {
             assertThat(read(report).get("warnings")).hasSize(1);
             assertThat(read(report).get("warnings").get(0).asText()).startsWith(linear + ": rounding takes ");
@@ -125,16 +137,36 @@ class ModelDataTest {
             assertThat(100 * lost).isGreaterThan(least);
         }
         assertThat(run("card", out.toString(), "--repo", "org/name-AWQ")).isEqualTo(ExitCode.DONE);
-        assertThat(out.resolve("README.md")).content().contains("**Warnings** of the quantization:", "- " + linear + ": rounding takes ");
+        assertThat(out.resolve("README.md"))
+                .content()
+                .contains("**Warnings** of the quantization:", "- " + linear + ": rounding takes ");
 
         TerminalCapture strict = new TerminalCapture();
         Path other = folder.resolve("other");
-        assertThat(strict.run("quantize", model.toString(), other.toString(), "--method", "rtn", "--group-size", "32", "--strict"))
+        assertThat(strict.run(
+                        "quantize",
+                        model.toString(),
+                        other.toString(),
+                        "--method",
+                        "rtn",
+                        "--group-size",
+                        "32",
+                        "--strict"))
                 .isEqualTo(ExitCode.BAD_INPUT);
-        assertThat(strict.err()).contains(linear, "Without --strict this is a warning", "--resume").doesNotContain("\tat ");
+        assertThat(strict.err())
+                .contains(linear, "Without --strict this is a warning", "--resume")
+                .doesNotContain("\tat ");
         assertThat(other).doesNotExist();
         assertThat(new TerminalCapture()
-                        .run("quantize", model.toString(), other.toString(), "--method", "rtn", "--group-size", "32", "--resume"))
+                        .run(
+                                "quantize",
+                                model.toString(),
+                                other.toString(),
+                                "--method",
+                                "rtn",
+                                "--group-size",
+                                "32",
+                                "--resume"))
                 .isEqualTo(ExitCode.DONE);
         assertThat(other.resolve("model.safetensors")).hasSameBinaryContentAs(out.resolve("model.safetensors"));
     }
@@ -151,11 +183,23 @@ class ModelDataTest {
                 },
                 json -> {});
         Path out = folder.resolve("out");
-        assertThat(run("quantize", model.toString(), out.toString(), "--method", "rtn", "--group-size", "32")).isEqualTo(ExitCode.DONE);
+        assertThat(run("quantize", model.toString(), out.toString(), "--method", "rtn", "--group-size", "32"))
+                .isEqualTo(ExitCode.DONE);
         assertThat(terminal.err()).contains("warning: " + embedding + ": fp16, in which it is kept, takes ");
-        assertThat(read(out.resolve("quantization_report.json")).get("warnings").get(0).asText()).startsWith(embedding);
+        assertThat(read(out.resolve("quantization_report.json"))
+                        .get("warnings")
+                        .get(0)
+                        .asText())
+                .startsWith(embedding);
         TerminalCapture strict = new TerminalCapture();
-        assertThat(strict.run("quantize", model.toString(), folder.resolve("s").toString(), "--method", "rtn", "--group-size", "32",
+        assertThat(strict.run(
+                        "quantize",
+                        model.toString(),
+                        folder.resolve("s").toString(),
+                        "--method",
+                        "rtn",
+                        "--group-size",
+                        "32",
                         "--strict"))
                 .isEqualTo(ExitCode.BAD_INPUT);
         assertThat(strict.err()).contains(embedding, "no layer was finished");
@@ -167,7 +211,8 @@ class ModelDataTest {
     void weights_beyond_fp16s_range_go_into_gguf_types_that_hold_them_only(String type, int exit) throws IOException {
         write(values -> values.get("model.layers.0.mlp.up_proj.weight")[5] = 1e5f, json -> {});
         Path gguf = folder.resolve("gguf");
-        assertThat(run("convert", model.toString(), gguf.toString(), "--to", "gguf", "--type", type)).isEqualTo(exit);
+        assertThat(run("convert", model.toString(), gguf.toString(), "--to", "gguf", "--type", type))
+                .isEqualTo(exit);
         if (exit == 0) {
             try (Checkpoint found = Checkpoint.open(gguf)) {
                 assertThat(WeightReader.floats(found.tensor("model.layers.0.mlp.up_proj.weight"), gguf)[5])
@@ -192,12 +237,24 @@ class ModelDataTest {
                 Files.copy(file, model.resolve(file.getFileName()));
             }
         }
-        ObjectNode config = (ObjectNode) JSON.readTree(model.resolve("config.json").toFile());
-        Files.writeString(model.resolve("config.json"), config.put("tie_word_embeddings", true).toString());
+        ObjectNode config =
+                (ObjectNode) JSON.readTree(model.resolve("config.json").toFile());
+        Files.writeString(
+                model.resolve("config.json"),
+                config.put("tie_word_embeddings", true).toString());
         List<Double> perplexities = new ArrayList<>();
         for (Path each : List.of(bundled, model)) {
             Path json = folder.resolve("p.json");
-            assertThat(run("eval", "perplexity", each.toString(), "--context", "256", "--windows", "2", "--json", json.toString()))
+            assertThat(run(
+                            "eval",
+                            "perplexity",
+                            each.toString(),
+                            "--context",
+                            "256",
+                            "--windows",
+                            "2",
+                            "--json",
+                            json.toString()))
                     .isEqualTo(ExitCode.DONE);
             perplexities.add(read(json).get("perplexity").doubleValue());
         }
@@ -209,18 +266,36 @@ class ModelDataTest {
     void weights_as_they_should_be_have_no_warning() throws IOException {
         write(values -> {}, json -> {});
         Path out = folder.resolve("out");
-        assertThat(run("quantize", model.toString(), out.toString(), "--method", "rtn", "--group-size", "32", "--strict"))
+        assertThat(run(
+                        "quantize",
+                        model.toString(),
+                        out.toString(),
+                        "--method",
+                        "rtn",
+                        "--group-size",
+                        "32",
+                        "--strict"))
                 .isEqualTo(ExitCode.DONE);
         assertThat(terminal.err()).doesNotContain("warning");
-        assertThat(read(out.resolve("quantization_report.json")).has("warnings")).isFalse();
+        assertThat(read(out.resolve("quantization_report.json")).has("warnings"))
+                .isFalse();
     }
 
     @Test
     void a_seq_len_above_the_context_is_said_and_strict_refuses_it() throws IOException {
         write(values -> {}, json -> {});
         String[] quantize = {
-            "quantize", model.toString(), folder.resolve("out").toString(), "--group-size", "32", "--calibration",
-            folder.resolve("text.txt").toString(), "--samples", "2", "--seq-len", "128"
+            "quantize",
+            model.toString(),
+            folder.resolve("out").toString(),
+            "--group-size",
+            "32",
+            "--calibration",
+            folder.resolve("text.txt").toString(),
+            "--samples",
+            "2",
+            "--seq-len",
+            "128"
         };
         assertThat(run(quantize)).isEqualTo(ExitCode.DONE);
         assertThat(terminal.err()).contains("--seq-len 128: the model was made for 64 tokens at most");
@@ -245,13 +320,17 @@ class ModelDataTest {
                 },
                 json -> {});
         Path out = folder.resolve("out");
-        assertThat(run("quantize", model.toString(), out.toString(), "--method", "rtn", "--group-size", "32")).isEqualTo(ExitCode.DONE);
+        assertThat(run("quantize", model.toString(), out.toString(), "--method", "rtn", "--group-size", "32"))
+                .isEqualTo(ExitCode.DONE);
         assertThat(terminal.err()).contains("tie_word_embeddings is true", "lm_head.weight differs");
-        assertThat(read(out.resolve("config.json")).get("tie_word_embeddings").booleanValue()).isFalse();
+        assertThat(read(out.resolve("config.json")).get("tie_word_embeddings").booleanValue())
+                .isFalse();
         Path gguf = folder.resolve("gguf");
-        assertThat(run("convert", model.toString(), gguf.toString(), "--to", "gguf", "--type", "F16")).isEqualTo(ExitCode.DONE);
+        assertThat(run("convert", model.toString(), gguf.toString(), "--to", "gguf", "--type", "F16"))
+                .isEqualTo(ExitCode.DONE);
         Path dense = folder.resolve("dense");
-        assertThat(run("convert", out.toString(), dense.toString(), "--to", "safetensors")).isEqualTo(ExitCode.DONE);
+        assertThat(run("convert", out.toString(), dense.toString(), "--to", "safetensors"))
+                .isEqualTo(ExitCode.DONE);
         try (Checkpoint source = Checkpoint.open(model)) {
             for (Path made : List.of(out, gguf, dense)) {
                 try (Checkpoint found = Checkpoint.open(made)) {
@@ -262,17 +341,21 @@ class ModelDataTest {
             }
         }
         TerminalCapture verify = new TerminalCapture();
-        assertThat(verify.run("verify", out.toString(), "--against", model.toString())).isEqualTo(ExitCode.DONE);
+        assertThat(verify.run("verify", out.toString(), "--against", model.toString()))
+                .isEqualTo(ExitCode.DONE);
     }
 
     /** vLLM chooses the class by the first name, transformers by model_type: both are written. */
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"[\"LLaMAForCausalLM\"]", "[]", "null", "[\"LlamaModel\"]"})
+    @CsvSource(
+            delimiter = '|',
+            value = {"[\"LLaMAForCausalLM\"]", "[]", "null", "[\"LlamaModel\"]"})
     void what_is_written_names_its_class(String architectures) throws IOException {
         JsonNode named = JSON.readTree(architectures);
         write(values -> {}, json -> json.set("architectures", named));
         Path out = folder.resolve("out");
-        assertThat(run("quantize", model.toString(), out.toString(), "--method", "rtn", "--group-size", "32")).isEqualTo(ExitCode.DONE);
+        assertThat(run("quantize", model.toString(), out.toString(), "--method", "rtn", "--group-size", "32"))
+                .isEqualTo(ExitCode.DONE);
         assertThat(read(out.resolve("config.json")).get("architectures")).hasToString("[\"LlamaForCausalLM\"]");
         assertThat(read(out.resolve("config.json")).get("model_type").asText()).isEqualTo("llama");
     }
@@ -288,7 +371,8 @@ class ModelDataTest {
                 },
                 json -> {});
         Path out = folder.resolve("out");
-        assertThat(run("quantize", model.toString(), out.toString(), "--method", "rtn", "--group-size", "32")).isEqualTo(ExitCode.DONE);
+        assertThat(run("quantize", model.toString(), out.toString(), "--method", "rtn", "--group-size", "32"))
+                .isEqualTo(ExitCode.DONE);
         assertThat(terminal.err()).contains("tensor names have a wrapper (module.");
         try (Checkpoint found = Checkpoint.open(out)) {
             assertThat(found.names()).allMatch(name -> name.startsWith("model."));
@@ -303,7 +387,8 @@ class ModelDataTest {
     void a_gguf_file_without_its_suffix_goes_through_every_command() throws IOException {
         write(values -> {}, json -> {});
         Path made = folder.resolve("made");
-        assertThat(run("convert", model.toString(), made.toString(), "--to", "gguf", "--type", "F16")).isEqualTo(ExitCode.DONE);
+        assertThat(run("convert", model.toString(), made.toString(), "--to", "gguf", "--type", "F16"))
+                .isEqualTo(ExitCode.DONE);
         Path blob = Files.move(made.resolve("model-F16.gguf"), folder.resolve("sha256-0123"));
         String text = folder.resolve("text.txt").toString();
         List<List<String>> commands = List.of(
@@ -311,12 +396,21 @@ class ModelDataTest {
                 List.of("plan", blob.toString(), "--group-size", "32"),
                 List.of("eval", "perplexity", blob.toString(), "--dataset", text, "--context", "16", "--windows", "4"),
                 List.of("generate", blob.toString(), "--prompt", "The ", "--max-new-tokens", "4"),
-                List.of("quantize", blob.toString(), folder.resolve("q").toString(), "--group-size", "32", "--method", "rtn"),
+                List.of(
+                        "quantize",
+                        blob.toString(),
+                        folder.resolve("q").toString(),
+                        "--group-size",
+                        "32",
+                        "--method",
+                        "rtn"),
                 List.of("convert", blob.toString(), folder.resolve("c").toString(), "--to", "safetensors"),
                 List.of("convert", blob.toString(), folder.resolve("g").toString(), "--to", "gguf", "--type", "Q8_0"));
         for (List<String> command : commands) {
             TerminalCapture each = new TerminalCapture();
-            assertThat(each.run(command.toArray(String[]::new))).as(command + ": " + each.err()).isEqualTo(ExitCode.DONE);
+            assertThat(each.run(command.toArray(String[]::new)))
+                    .as(command + ": " + each.err())
+                    .isEqualTo(ExitCode.DONE);
         }
         // And beside a config.json, as published GGUF folders have one.
         Files.copy(model.resolve("config.json"), made.resolve("config.json"));

@@ -55,8 +55,10 @@ class ModelTokenizerTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"", "\"add_bos_token\": true,", "\"add_bos_token\": false,"})
-    void a_tokenizer_json_without_a_post_processor_puts_no_bos_in_front_whatever_its_config_names(String flag) throws IOException {
-        ObjectNode json = (ObjectNode) JSON.readTree(MODEL.resolve("tokenizer.json").toFile());
+    void a_tokenizer_json_without_a_post_processor_puts_no_bos_in_front_whatever_its_config_names(String flag)
+            throws IOException {
+        ObjectNode json =
+                (ObjectNode) JSON.readTree(MODEL.resolve("tokenizer.json").toFile());
         write("tokenizer.json", json.putNull("post_processor").toString());
         write("tokenizer_config.json", "{" + flag + "\"bos_token\": \"<s>\", \"tokenizer_class\": \"GPT2Tokenizer\"}");
         assertThat(ids("The city")).containsExactly(329, 956);
@@ -67,7 +69,8 @@ class ModelTokenizerTest {
 
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
-    void added_tokens_of_a_sentencepiece_model_are_whole_and_in_the_tokenizer_json_that_is_made(boolean decoder) throws IOException {
+    void added_tokens_of_a_sentencepiece_model_are_whole_and_in_the_tokenizer_json_that_is_made(boolean decoder)
+            throws IOException {
         copy("tokenizer.model");
         String added = decoder
                 ? ", \"added_tokens_decoder\": {\"4097\": {\"content\": \"<|im_end|>\", \"special\": true},"
@@ -80,7 +83,8 @@ class ModelTokenizerTest {
         if (!decoder) {
             write("added_tokens.json", "{\"<|im_end|>\": 4097, \"<|im_start|>\": 4096}");
         }
-        assertThat(ids("<|im_start|>user\nThe city<|im_end|>\n")).containsExactly(1, 4096, 323, 264, 13, 1212, 956, 4097, 13);
+        assertThat(ids("<|im_start|>user\nThe city<|im_end|>\n"))
+                .containsExactly(1, 4096, 323, 264, 13, 1212, 956, 4097, 13);
         assertThat(ids("The <|im_end|> The")).containsExactly(1, 329, 3971, 4097, 329);
         TokenizerDescription described = ModelTokenizer.describe(folder);
         assertThat(described.stopIds()).containsExactly(4097);
@@ -96,7 +100,8 @@ class ModelTokenizerTest {
         write("tokenizer_config.json", "{\"tokenizer_class\": \"PreTrainedTokenizerFast\"}");
         write(
                 "special_tokens_map.json",
-                "{\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"</s>\"}, \"additional_special_tokens\": [\"▁the\", \"<|x|>\"]}");
+                "{\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"</s>\"}, \"additional_special_tokens\":"
+                        + " [\"▁the\", \"<|x|>\"]}");
         assertThat(ids("of the<|x|> city")).containsExactly(1, 278, 263, 4096, 3971, 956);
         TokenizerDescription described = ModelTokenizer.describe(folder);
         assertThat(described.text("eos_token")).isEqualTo("</s>");
@@ -141,7 +146,10 @@ class ModelTokenizerTest {
         StringBuilder list = new StringBuilder();
         int rank = 0;
         for (byte[] token : tokens()) {
-            list.append(Base64.getEncoder().encodeToString(token)).append(' ').append(rank++).append('\n');
+            list.append(Base64.getEncoder().encodeToString(token))
+                    .append(' ')
+                    .append(rank++)
+                    .append('\n');
         }
         write("tokenizer.model", list.toString());
         assertThat(ids("<|begin_of_text|>the<|eot_id|>")).containsExactly(263, 263, 257, 272);
@@ -155,13 +163,24 @@ class ModelTokenizerTest {
     void a_tekken_json_alone_is_mistrals() throws IOException {
         ObjectNode tekken = JSON.createObjectNode();
         tekken.putObject("config")
-                .put("pattern", "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"
-                        + "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}"
-                        + "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+")
+                .put(
+                        "pattern",
+                        "[^\\r"
+                            + "\\n"
+                            + "\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|[^\\r"
+                            + "\\n"
+                            + "\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}|"
+                            + " ?[^\\s\\p{L}\\p{N}]+[\\r"
+                            + "\\n"
+                            + "/]*|\\s*[\\r"
+                            + "\\n"
+                            + "]+|\\s+(?!\\S)|\\s+")
                 .put("default_vocab_size", 293)
                 .put("default_num_special_tokens", 30);
         for (byte[] token : tokens()) {
-            tekken.withArray("vocab").addObject().put("rank", tekken.withArray("vocab").size() - 1)
+            tekken.withArray("vocab")
+                    .addObject()
+                    .put("rank", tekken.withArray("vocab").size() - 1)
                     .put("token_bytes", Base64.getEncoder().encodeToString(token));
         }
         tekken.withArray("vocab").addObject().put("rank", 263).put("token_bytes", "YTA=");
@@ -179,9 +198,14 @@ class ModelTokenizerTest {
         for (int shard = 1; shard <= 3; shard++) {
             copy("model-0000" + shard + "-of-00003.safetensors");
         }
-        ObjectNode json = (ObjectNode) JSON.readTree(MODEL.resolve("tokenizer.json").toFile());
-        json.putNull("normalizer").putObject("pre_tokenizer").put("type", "Metaspace").put("replacement", "▁")
-                .put("prepend_scheme", "first").put("split", false);
+        ObjectNode json =
+                (ObjectNode) JSON.readTree(MODEL.resolve("tokenizer.json").toFile());
+        json.putNull("normalizer")
+                .putObject("pre_tokenizer")
+                .put("type", "Metaspace")
+                .put("replacement", "▁")
+                .put("prepend_scheme", "first")
+                .put("split", false);
         write("tokenizer.json", json.toString());
         assertThat(ids("The")).containsExactly(1, 329);
         Path out = folder.resolve("out");

@@ -36,14 +36,22 @@ class ProcessTest {
         Path out = folder.resolve("made/out");
         Process process = start(
                 List.of("env", "--default-signal=INT"),
-                "quantize", MODEL.toString(), out.toString(), "--samples", "4", "--seq-len", "256");
+                "quantize",
+                MODEL.toString(),
+                out.toString(),
+                "--samples",
+                "4",
+                "--seq-len",
+                "256");
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
         while (!Files.isDirectory(out.getParent()) || names(out.getParent()).isEmpty()) {
             assertThat(process.isAlive()).as(() -> text("stderr")).isTrue();
             assertThat(System.nanoTime()).as("time to start").isLessThan(deadline);
             Thread.sleep(10);
         }
-        new ProcessBuilder("kill", "-INT", String.valueOf(process.pid())).start().waitFor();
+        new ProcessBuilder("kill", "-INT", String.valueOf(process.pid()))
+                .start()
+                .waitFor();
 
         Ended ended = end(process);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.INTERRUPTED);
@@ -67,8 +75,13 @@ class ProcessTest {
 
         Ended ended = end(start(
                 List.of("sh", "-c", "ulimit -f " + blocks + "; exec \"$@\"", "sh"),
-                "quantize", model.toString(), folder.resolve("made/out").toString(), "--method", "rtn",
-                "--max-shard-size", "1MB"));
+                "quantize",
+                model.toString(),
+                folder.resolve("made/out").toString(),
+                "--method",
+                "rtn",
+                "--max-shard-size",
+                "1MB"));
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.BAD_INPUT);
         assertThat(ended.err()).contains(file, "File too large", "run again").doesNotContain("\tat ");
         if (durable) {
@@ -76,8 +89,14 @@ class ProcessTest {
             assertThat(names(folder.resolve("made"))).containsExactly(".out.unfinished");
             Ended resumed = end(start(
                     List.of(),
-                    "quantize", model.toString(), folder.resolve("made/out").toString(), "--method", "rtn",
-                    "--max-shard-size", "1MB", "--resume"));
+                    "quantize",
+                    model.toString(),
+                    folder.resolve("made/out").toString(),
+                    "--method",
+                    "rtn",
+                    "--max-shard-size",
+                    "1MB",
+                    "--resume"));
             assertThat(resumed.exitCode()).as(resumed.err()).isEqualTo(ExitCode.DONE);
             assertThat(names(folder.resolve("made"))).containsExactly("out");
         } else {
@@ -89,7 +108,8 @@ class ProcessTest {
     void standard_output_holds_the_json_and_nothing_else() throws Exception {
         // The native tokenizer and the progress are what could write there.
         for (String command : List.of(
-                "eval perplexity MODEL --context 64 --windows 2 --json -", "quantize MODEL OUT --method rtn --json -")) {
+                "eval perplexity MODEL --context 64 --windows 2 --json -",
+                "quantize MODEL OUT --method rtn --json -")) {
             String[] arguments = command.replace("MODEL", MODEL.toString())
                     .replace("OUT", folder.resolve("out").toString())
                     .split(" ");
@@ -98,7 +118,9 @@ class ProcessTest {
             try (JsonParser parser = new ObjectMapper().createParser(ended.out())) {
                 JsonNode figures = parser.readValueAsTree();
                 assertThat(figures.isObject()).as(command).isTrue();
-                assertThat(parser.nextToken()).as("after the object of " + command).isNull();
+                assertThat(parser.nextToken())
+                        .as("after the object of " + command)
+                        .isNull();
             }
         }
     }

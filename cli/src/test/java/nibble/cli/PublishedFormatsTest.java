@@ -42,21 +42,47 @@ class PublishedFormatsTest {
     }
 
     private TerminalCapture run(int expected, String... arguments) {
-        Map<String, String> environment = new HashMap<>(
-                Map.of("HF_ENDPOINT", hub.endpoint(), "HF_TOKEN", FakeHub.TOKEN, "HF_HOME", temp.resolve("home").toString()));
+        Map<String, String> environment = new HashMap<>(Map.of(
+                "HF_ENDPOINT",
+                hub.endpoint(),
+                "HF_TOKEN",
+                FakeHub.TOKEN,
+                "HF_HOME",
+                temp.resolve("home").toString()));
         TerminalCapture terminal = new TerminalCapture(environment, "");
-        assertThat(terminal.run(arguments)).as("%s%n%s%n%s", String.join(" ", arguments), terminal.out(), terminal.err()).isEqualTo(expected);
+        assertThat(terminal.run(arguments))
+                .as("%s%n%s%n%s", String.join(" ", arguments), terminal.out(), terminal.err())
+                .isEqualTo(expected);
         return terminal;
     }
 
     private double perplexity(Path model) throws IOException {
-        TerminalCapture eval = run(ExitCode.DONE, "eval", "perplexity", model.toString(), "--context", "128", "--windows", "1", "--json", "-");
+        TerminalCapture eval = run(
+                ExitCode.DONE,
+                "eval",
+                "perplexity",
+                model.toString(),
+                "--context",
+                "128",
+                "--windows",
+                "1",
+                "--json",
+                "-");
         return new ObjectMapper().readTree(eval.out()).get("perplexity").asDouble();
     }
 
     private Path publishedAndDownloaded(Path made, String repo) {
         run(ExitCode.DONE, "verify", made.toString());
-        run(ExitCode.DONE, "publish", made.toString(), "--repo", repo, "--base-model", "org/wiki-7m", "--license", "apache-2.0");
+        run(
+                ExitCode.DONE,
+                "publish",
+                made.toString(),
+                "--repo",
+                repo,
+                "--base-model",
+                "org/wiki-7m",
+                "--license",
+                "apache-2.0");
         Path folder = Path.of(run(ExitCode.DONE, "download", repo).out().strip());
         run(ExitCode.DONE, "verify", folder.toString(), "--against", MODEL.toString());
         return folder;
@@ -81,7 +107,8 @@ class PublishedFormatsTest {
         "gptq, rtn, '4-bit, GPTQ format', gptq;gptqmodel;rtn;4-bit;llama;nibble",
         "compressed-tensors, rtn, '4-bit, compressed-tensors', compressed-tensors;rtn;vllm;4-bit;llama;nibble",
     })
-    void a_4_bit_model_comes_back_as_it_left(String format, String method, String title, String tags) throws IOException {
+    void a_4_bit_model_comes_back_as_it_left(String format, String method, String title, String tags)
+            throws IOException {
         Path made = temp.resolve("made");
         List<String> calibration = method.equals("awq") ? List.of("--samples", "1", "--seq-len", "64") : List.of();
         List<String> command = new java.util.ArrayList<>(
@@ -102,7 +129,17 @@ class PublishedFormatsTest {
     @CsvSource({"1GB, 1", "2MB, 4"})
     void a_gguf_model_comes_back_as_it_left(String size, int leastFiles) throws IOException {
         Path made = temp.resolve("made");
-        run(ExitCode.DONE, "convert", MODEL.toString(), made.toString(), "--to", "gguf", "--type", "Q8_0", "--max-shard-size", size);
+        run(
+                ExitCode.DONE,
+                "convert",
+                MODEL.toString(),
+                made.toString(),
+                "--to",
+                "gguf",
+                "--type",
+                "Q8_0",
+                "--max-shard-size",
+                size);
         assertThat(made.toFile().list()).hasSizeGreaterThanOrEqualTo(leastFiles);
 
         Path back = publishedAndDownloaded(made, "org/wiki-7m-GGUF");
@@ -118,16 +155,21 @@ class PublishedFormatsTest {
         run(ExitCode.DONE, "publish", MODEL.toString(), "--repo", "org/wiki-7m");
         Path made = temp.resolve("made");
         run(ExitCode.DONE, "quantize", "org/wiki-7m", made.toString(), "--method", "rtn");
-        JsonNode source = new ObjectMapper().readTree(made.resolve("quantization_report.json").toFile()).get("source");
+        JsonNode source = new ObjectMapper()
+                .readTree(made.resolve("quantization_report.json").toFile())
+                .get("source");
         assertThat(source.get("base_model").asText()).isEqualTo("org/wiki-7m");
         assertThat(source.get("revision").asText()).matches("[0-9a-f]{40}");
 
         Path gptq = temp.resolve("gptq");
         run(ExitCode.DONE, "convert", made.toString(), gptq.toString(), "--to", "gptq");
-        String card = run(ExitCode.DONE, "card", gptq.toString(), "--repo", "me/x", "--print").out();
-        assertThat(card).contains("base_model: \"org/wiki-7m\"\n", "# wiki-7m - 4-bit, GPTQ format", "About plain rounding");
+        String card = run(ExitCode.DONE, "card", gptq.toString(), "--repo", "me/x", "--print")
+                .out();
+        assertThat(card)
+                .contains("base_model: \"org/wiki-7m\"\n", "# wiki-7m - 4-bit, GPTQ format", "About plain rounding");
 
-        String local = run(ExitCode.DONE, "card", quantizedHere().toString(), "--repo", "me/x", "--print").out();
+        String local = run(ExitCode.DONE, "card", quantizedHere().toString(), "--repo", "me/x", "--print")
+                .out();
         assertThat(local).doesNotContain("base_model", "wiki-7m");
     }
 
@@ -141,13 +183,27 @@ class PublishedFormatsTest {
     void gptq_of_the_first_version_is_refused_where_no_loader_takes_it_and_converts_that_many_refuse_say_so() {
         Path made = quantizedHere();
         TerminalCapture refused = run(
-                ExitCode.WRONG_USAGE, "convert", made.toString(), temp.resolve("v1").toString(), "--to", "gptq-v1");
+                ExitCode.WRONG_USAGE,
+                "convert",
+                made.toString(),
+                temp.resolve("v1").toString(),
+                "--to",
+                "gptq-v1");
         assertThat(refused.err()).contains("GPTQModel refuses", "gptq, the second version", "compressed-tensors");
         assertThat(temp.resolve("v1")).doesNotExist();
-        run(ExitCode.DONE, "convert", made.toString(), temp.resolve("v1").toString(), "--to", "gptq-v1", "--asymmetric-v1");
-        TerminalCapture verify = run(ExitCode.BAD_INPUT, "verify", temp.resolve("v1").toString());
+        run(
+                ExitCode.DONE,
+                "convert",
+                made.toString(),
+                temp.resolve("v1").toString(),
+                "--to",
+                "gptq-v1",
+                "--asymmetric-v1");
+        TerminalCapture verify =
+                run(ExitCode.BAD_INPUT, "verify", temp.resolve("v1").toString());
         assertThat(verify.out()).contains("GPTQModel refuses");
-        TerminalCapture second = run(ExitCode.DONE, "convert", made.toString(), temp.resolve("v2").toString(), "--to", "gptq");
+        TerminalCapture second = run(
+                ExitCode.DONE, "convert", made.toString(), temp.resolve("v2").toString(), "--to", "gptq");
         assertThat(second.out()).contains("vLLM since 0.17 refuses", "compressed-tensors");
     }
 
@@ -158,7 +214,16 @@ class PublishedFormatsTest {
                 ExitCode.WRONG_USAGE, "publish", made.toString(), "--repo", "me/x", "--license", "Apache License 2.0");
         assertThat(wrong.err()).contains("--license other --license-name");
         run(ExitCode.WRONG_USAGE, "publish", made.toString(), "--repo", "me/x", "--license", "other");
-        run(ExitCode.WRONG_USAGE, "publish", made.toString(), "--repo", "me/x", "--license", "mit", "--license-name", "x");
+        run(
+                ExitCode.WRONG_USAGE,
+                "publish",
+                made.toString(),
+                "--repo",
+                "me/x",
+                "--license",
+                "mit",
+                "--license-name",
+                "x");
         assertThat(hub.seen()).allMatch(request -> request.method().equals("GET"));
     }
 }

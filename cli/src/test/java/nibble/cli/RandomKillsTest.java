@@ -29,7 +29,8 @@ class RandomKillsTest {
         long seed = Long.getLong("nibble.kills.seed", 20261124);
         Random random = new Random(seed);
         Path model = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
-        KilledCommand whole = new KilledCommand("quantize", model, folder.resolve("whole"), folder.resolve("log"), OPTIONS);
+        KilledCommand whole =
+                new KilledCommand("quantize", model, folder.resolve("whole"), folder.resolve("log"), OPTIONS);
         long start = System.nanoTime();
         assertThat(whole.start().waitFor()).as(whole.log()).isZero();
         long wholeNanos = System.nanoTime() - start;
@@ -40,7 +41,8 @@ class RandomKillsTest {
             Path out = folder.resolve("out-" + kill);
             KilledCommand quantize = new KilledCommand("quantize", model, out, folder.resolve("log-" + kill), OPTIONS);
             Process process = quantize.start();
-            // Half of them at any time, which the start of the JVM and its first layer take much of; half while layers come.
+            // Half of them at any time, which the start of the JVM and its first layer take much of; half while layers
+            // come.
             int comes = kill % 2 == 0 ? random.nextInt(1, 6) : 0;
             long after = (long) (random.nextDouble() * wholeNanos / (comes == 0 ? 1 : 8));
             quantize.await(process, comes);
@@ -50,12 +52,18 @@ class RandomKillsTest {
             if (!ended) {
                 interrupted++;
                 assertThat(out).doesNotExist();
-                assertThat(quantize.start("--resume").waitFor()).as(quantize.log()).isZero();
+                assertThat(quantize.start("--resume").waitFor())
+                        .as(quantize.log())
+                        .isZero();
             }
             assertThat(KilledCommand.hashes(out)).as("kill %d", kill).isEqualTo(expected);
             System.out.printf(
                     "kill %d, %.2f s after %s, of %.2f s: %s: same bytes%n",
-                    kill, after / 1e9, comes == 0 ? "the start" : "layer " + comes, wholeNanos / 1e9, ended ? "finished before" : layers + " of 6 layers durable");
+                    kill,
+                    after / 1e9,
+                    comes == 0 ? "the start" : "layer " + comes,
+                    wholeNanos / 1e9,
+                    ended ? "finished before" : layers + " of 6 layers durable");
         }
     }
 }

@@ -20,15 +20,21 @@ final class SmallModel {
     private SmallModel() {}
 
     /** Writes config.json and model.safetensors; {@code change} is made to the config. The tokenizer is the caller's to add. */
-    static Path write(Path folder, int hidden, int intermediate, int vocabulary, Consumer<ObjectNode> change) throws IOException {
+    static Path write(Path folder, int hidden, int intermediate, int vocabulary, Consumer<ObjectNode> change)
+            throws IOException {
         Files.createDirectories(folder);
         ObjectNode config = JSON.createObjectNode();
         config.putArray("architectures").add("LlamaForCausalLM");
         config.put("model_type", "llama").put("hidden_act", "silu").put("hidden_size", hidden);
-        config.put("intermediate_size", intermediate).put("num_hidden_layers", 1).put("num_attention_heads", 3);
+        config.put("intermediate_size", intermediate)
+                .put("num_hidden_layers", 1)
+                .put("num_attention_heads", 3);
         config.put("head_dim", hidden / 3 / 2 * 2).put("num_key_value_heads", 1).put("vocab_size", vocabulary);
         config.put("max_position_embeddings", 8192).put("rms_norm_eps", 1e-5).put("rope_theta", 10000.0);
-        config.put("tie_word_embeddings", true).put("torch_dtype", "float16").put("bos_token_id", 1).put("eos_token_id", 2);
+        config.put("tie_word_embeddings", true)
+                .put("torch_dtype", "float16")
+                .put("bos_token_id", 1)
+                .put("eos_token_id", 2);
         change.accept(config);
         Files.writeString(folder.resolve("config.json"), config.toString());
         writeWeights(folder);
@@ -47,7 +53,8 @@ final class SmallModel {
             bytes += tensor.bytes();
         }
         byte[] json = header.toString().getBytes(StandardCharsets.UTF_8);
-        ByteBuffer file = ByteBuffer.allocate(Math.toIntExact(8 + json.length + bytes)).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer file =
+                ByteBuffer.allocate(Math.toIntExact(8 + json.length + bytes)).order(ByteOrder.LITTLE_ENDIAN);
         file.putLong(json.length).put(json);
         for (TensorSpec tensor : tensors) {
             boolean norm = tensor.shape().rank() == 1;

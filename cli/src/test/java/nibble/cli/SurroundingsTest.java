@@ -55,15 +55,15 @@ class SurroundingsTest {
         Files.writeString(home.resolve("release"), "JAVA_VERSION=\"25.0.1\"\n");
         Path java = home.resolve("bin/java");
         Files.writeString(java, """
-                #!/usr/bin/env bash
-                arguments=()
-                while [ $# -gt 0 ]; do
-                  if [ "$1" = -cp ]; then arguments+=(-cp '%s'); shift; else arguments+=("$1"); fi
-                  shift
-                done
-                [ -z "${SHOW:-}" ] || printf '%%s\\n' "${arguments[@]}" >"$SHOW"
-                exec '%s/bin/java' "${arguments[@]}"
-                """.formatted(
+            #!/usr/bin/env bash
+            arguments=()
+            while [ $# -gt 0 ]; do
+              if [ "$1" = -cp ]; then arguments+=(-cp '%s'); shift; else arguments+=("$1"); fi
+              shift
+            done
+            [ -z "${SHOW:-}" ] || printf '%%s\\n' "${arguments[@]}" >"$SHOW"
+            exec '%s/bin/java' "${arguments[@]}"
+            """.formatted(
                         System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
                         System.getProperty("java.home")));
         Files.setPosixFilePermissions(java, PosixFilePermissions.fromString("rwxr-xr-x"));
@@ -79,10 +79,14 @@ class SurroundingsTest {
         builder.environment().put("N", "bash " + folder.resolve(launcher));
         builder.environment().put("M", MODEL.toString());
         builder.environment().put("F", folder.toString());
-        builder.environment().put("NIBBLE_JAVA_HOME", folder.resolve("source/jdk").toString());
+        builder.environment()
+                .put("NIBBLE_JAVA_HOME", folder.resolve("source/jdk").toString());
         Process process = builder.start();
         assertThat(process.waitFor(60, TimeUnit.SECONDS)).as(line).isTrue();
-        return new Ended(process.waitFor(), Files.readString(folder.resolve("stdout")), Files.readString(folder.resolve("stderr")));
+        return new Ended(
+                process.waitFor(),
+                Files.readString(folder.resolve("stdout")),
+                Files.readString(folder.resolve("stderr")));
     }
 
     private void assertNoTrace(Ended ended) {
@@ -90,24 +94,30 @@ class SurroundingsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"LC_ALL=C", "LC_ALL=POSIX", "LC_ALL=xx_XX.UTF-8", "LANG=C", "-u LC_ALL -u LANG -u LC_CTYPE"})
+    @ValueSource(
+            strings = {"LC_ALL=C", "LC_ALL=POSIX", "LC_ALL=xx_XX.UTF-8", "LANG=C", "-u LC_ALL -u LANG -u LC_CTYPE"})
     void arguments_and_paths_are_UTF_8_whatever_the_locale(String locale) throws Exception {
         // The bytes of a German and a Chinese word; this test's own Java may run in a locale that has neither.
         Ended ended = bash("source/nibble", """
-                name=$F/$(printf 'Gr\\303\\266\\303\\237e \\346\\250\\241')
-                env %s $N bench make-model "$name" --shape tiny || exit
-                [ -f "$name/config.json" ] && env %s $N inspect "$name" --json - && env %s $N inspect "$name.none"
-                """.formatted(locale, locale, locale));
+            name=$F/$(printf 'Gr\\303\\266\\303\\237e \\346\\250\\241')
+            env %s $N bench make-model "$name" --shape tiny || exit
+            [ -f "$name/config.json" ] && env %s $N inspect "$name" --json - && env %s $N inspect "$name.none"
+            """.formatted(locale, locale, locale));
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.BAD_INPUT);
         assertThat(ended.err()).contains("Gr\u00f6\u00dfe \u6a21.none: no such folder");
-        assertThat(new ObjectMapper().readTree(ended.out().substring(ended.out().indexOf('{'))).isObject()).isTrue();
+        assertThat(new ObjectMapper()
+                        .readTree(ended.out().substring(ended.out().indexOf('{')))
+                        .isObject())
+                .isTrue();
         assertNoTrace(ended);
     }
 
     @Test
     void without_the_launcher_text_that_would_be_lost_is_refused() throws Exception {
-        Ended ended = bash("source/nibble", "export LC_ALL=C; $F/source/jdk/bin/java -cp x nibble.cli.Nibble inspect "
-                + "$(printf 'Gr\\303\\266\\303\\237e')");
+        Ended ended = bash(
+                "source/nibble",
+                "export LC_ALL=C; $F/source/jdk/bin/java -cp x nibble.cli.Nibble inspect "
+                        + "$(printf 'Gr\\303\\266\\303\\237e')");
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.WRONG_USAGE);
         assertThat(ended.err()).contains("argument 2", "not UTF-8", "LC_ALL=C.UTF-8");
     }
@@ -115,7 +125,9 @@ class SurroundingsTest {
     @ParameterizedTest
     @ValueSource(strings = {"source/nibble", "dist/nibble"})
     void both_launchers_need_no_home_and_give_the_callers_one(String launcher) throws Exception {
-        Ended ended = bash(launcher, "env -u HOME SHOW=$F/none $N --version && HOME=$F/home TMPDIR=$F/tmp SHOW=$F/given $N --version");
+        Ended ended = bash(
+                launcher,
+                "env -u HOME SHOW=$F/none $N --version && HOME=$F/home TMPDIR=$F/tmp SHOW=$F/given $N --version");
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DONE);
         assertThat(Files.readString(folder.resolve("none"))).doesNotContain("user.home");
         assertThat(Files.readAllLines(folder.resolve("given")))
@@ -124,22 +136,27 @@ class SurroundingsTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '~', value = {
-        "$N --version >/dev/full ~ 3 ~ No space left on device; what it should hold is lost",
-        "$N inspect $M >/dev/full ~ 3 ~ No space left on device; what it should hold is lost",
-        "$N inspect $M --json - >/dev/full ~ 3 ~ No space left on device; what it should hold is lost",
-        "$N inspect $M --json /dev/full ~ 3 ~ --json /dev/full: cannot be written: No space left on device",
-        "$N inspect $M >&- ~ 3 ~ standard output cannot be written",
-        "$N inspect $M | true; exit ${PIPESTATUS[0]} ~ 141 ~ ''",
-        "$N generate $M --prompt a --max-new-tokens 100000 | true; exit ${PIPESTATUS[0]} ~ 141 ~ ''",
-        "$N generate $M --chat --template vicuna <&- ~ 0 ~ ''",
-        "$N inspect $M 2>&- ~ 0 ~ ''",
-        "$N inspect $M/none 2>/dev/full ~ 3 ~ ''"})
-    void streams_that_are_full_or_closed_end_the_command_by_its_exit_code(String line, int code, String words) throws Exception {
+    @CsvSource(
+            delimiter = '~',
+            value = {
+                "$N --version >/dev/full ~ 3 ~ No space left on device; what it should hold is lost",
+                "$N inspect $M >/dev/full ~ 3 ~ No space left on device; what it should hold is lost",
+                "$N inspect $M --json - >/dev/full ~ 3 ~ No space left on device; what it should hold is lost",
+                "$N inspect $M --json /dev/full ~ 3 ~ --json /dev/full: cannot be written: No space left on device",
+                "$N inspect $M >&- ~ 3 ~ standard output cannot be written",
+                "$N inspect $M | true; exit ${PIPESTATUS[0]} ~ 141 ~ ''",
+                "$N generate $M --prompt a --max-new-tokens 100000 | true; exit ${PIPESTATUS[0]} ~ 141 ~ ''",
+                "$N generate $M --chat --template vicuna <&- ~ 0 ~ ''",
+                "$N inspect $M 2>&- ~ 0 ~ ''",
+                "$N inspect $M/none 2>/dev/full ~ 3 ~ ''"
+            })
+    void streams_that_are_full_or_closed_end_the_command_by_its_exit_code(String line, int code, String words)
+            throws Exception {
         Ended ended = bash("source/nibble", line);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(code);
         assertThat(ended.err()).contains(words);
-        assertThat(ended.err().lines().filter(text -> text.startsWith("nibble: "))).hasSize(words.isEmpty() ? 0 : 1);
+        assertThat(ended.err().lines().filter(text -> text.startsWith("nibble: ")))
+                .hasSize(words.isEmpty() ? 0 : 1);
         assertNoTrace(ended);
     }
 
@@ -152,18 +169,22 @@ class SurroundingsTest {
 
     /** Files of control groups, as kernels and container runtimes lay them out; memory of the machine: 64 GB. */
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        // A container of version 2, which sees its own group as the root.
-        "0::/                          | memory.max 4294967296                              | 4294967296",
-        // A service: a limit of its own, and a smaller one around it.
-        "0::/system.slice/a.service    | system.slice/memory.max 8589934592, system.slice/a.service/memory.max 9589934592 | 8589934592",
-        "0::/a                         | a/memory.max max, a/memory.high 1073741824         | 1073741824",
-        // Version 1: on the host by its path, in a container with its own group mounted as the root.
-        "4:memory:/docker/1            | memory/docker/1/memory.limit_in_bytes 2147483648   | 2147483648",
-        "4:memory:/docker/1            | memory/memory.limit_in_bytes 2147483648            | 2147483648",
-        "4:cpu,memory:/x               | memory/x/memory.limit_in_bytes 9223372036854771712 | 68719476736",
-        "4:memory:/x                   | memory/x/memory.limit_in_bytes 99999999999999999999 | 68719476736",
-        "0::/                          | memory.max max                                     | 68719476736"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                // A container of version 2, which sees its own group as the root.
+                "0::/                          | memory.max 4294967296                              | 4294967296",
+                // A service: a limit of its own, and a smaller one around it.
+                "0::/system.slice/a.service    | system.slice/memory.max 8589934592, system.slice/a.service/memory.max"
+                        + " 9589934592 | 8589934592",
+                "0::/a                         | a/memory.max max, a/memory.high 1073741824         | 1073741824",
+                // Version 1: on the host by its path, in a container with its own group mounted as the root.
+                "4:memory:/docker/1            | memory/docker/1/memory.limit_in_bytes 2147483648   | 2147483648",
+                "4:memory:/docker/1            | memory/memory.limit_in_bytes 2147483648            | 2147483648",
+                "4:cpu,memory:/x               | memory/x/memory.limit_in_bytes 9223372036854771712 | 68719476736",
+                "4:memory:/x                   | memory/x/memory.limit_in_bytes 99999999999999999999 | 68719476736",
+                "0::/                          | memory.max max                                     | 68719476736"
+            })
     void the_limit_of_a_container_is_the_memory_there_is(String group, String files, String bytes) throws Exception {
         Path groups = Files.createDirectory(folder.resolve("groups"));
         for (String file : files.split(", ")) {
@@ -179,38 +200,43 @@ class SurroundingsTest {
 
     @ParameterizedTest
     @CsvSource({"64, 16384", "32, 8192", "8, 2048", "4, 2048", "3, 1536", "1, 512", "128, 16384"})
-    void the_heap_is_a_quarter_of_the_memory_or_half_where_it_is_short(int gigabytes, String megabytes) throws Exception {
-        Ended ended = bash("source/nibble", ". source/cli/src/main/dist/launch; heap_megabytes $((" + gigabytes + " << 30))");
+    void the_heap_is_a_quarter_of_the_memory_or_half_where_it_is_short(int gigabytes, String megabytes)
+            throws Exception {
+        Ended ended =
+                bash("source/nibble", ". source/cli/src/main/dist/launch; heap_megabytes $((" + gigabytes + " << 30))");
         assertThat(ended.out().strip()).as(ended.err()).isEqualTo(megabytes);
     }
 
     @Test
     void a_limit_of_address_space_counts_too() throws Exception {
-        Ended ended = bash("source/nibble", "ulimit -v 2000000; . source/cli/src/main/dist/launch; memory_limit none none none");
+        Ended ended = bash(
+                "source/nibble", "ulimit -v 2000000; . source/cli/src/main/dist/launch; memory_limit none none none");
         assertThat(ended.out().strip()).isEqualTo("2048000000");
     }
 
     /** Needs the right to mount, which root has and others may have in a name space of their own. */
     @Test
     void an_output_that_is_a_mount_point_is_written_and_resumed() throws Exception {
-        assumeTrue(bash("source/nibble", "unshare -rm true").exitCode() == 0, "no right to make a name space to mount in");
+        assumeTrue(
+                bash("source/nibble", "unshare -rm true").exitCode() == 0, "no right to make a name space to mount in");
         Ended ended = bash("source/nibble", """
-                unshare -rm bash -ec '
-                mkdir "$F/volume" "$F/out"; mount --bind "$F/volume" "$F/out"
-                $N quantize $M $F/out --method rtn
-                $N verify $F/out >/dev/null
-                find $F/out -name ".*"; rm -r $F/out/*
-                mount -t tmpfs -o size=3m none "$F/out"
-                if $N quantize $M $F/out --method rtn --max-shard-size 1MB; then exit 9; fi
-                ls -A $F/out'
-                """);
+            unshare -rm bash -ec '
+            mkdir "$F/volume" "$F/out"; mount --bind "$F/volume" "$F/out"
+            $N quantize $M $F/out --method rtn
+            $N verify $F/out >/dev/null
+            find $F/out -name ".*"; rm -r $F/out/*
+            mount -t tmpfs -o size=3m none "$F/out"
+            if $N quantize $M $F/out --method rtn --max-shard-size 1MB; then exit 9; fi
+            ls -A $F/out'
+            """);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(0);
         assertThat(ended.err()).contains("bytes are needed", "free some space");
         assertThat(ended.out()).contains("written to " + folder.resolve("out")).endsWith("there\n");
         assertNoTrace(ended);
         try (Stream<Path> files = Files.list(folder)) {
             assertThat(files.map(file -> file.getFileName().toString()).toList())
-                    .containsExactlyInAnyOrderElementsOf(List.of("source", "dist", "stdout", "stderr", "volume", "out"));
+                    .containsExactlyInAnyOrderElementsOf(
+                            List.of("source", "dist", "stdout", "stderr", "volume", "out"));
         }
     }
 }

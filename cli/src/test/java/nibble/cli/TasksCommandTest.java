@@ -29,11 +29,28 @@ class TasksCommandTest {
         TerminalCapture terminal = terminal();
 
         int code = terminal.run(
-                "eval", "tasks", MODEL, "--tasks", "piqa,lambada", "--limit", "3", "--device", "cpu", "--json", json.toString());
+                "eval",
+                "tasks",
+                MODEL,
+                "--tasks",
+                "piqa,lambada",
+                "--limit",
+                "3",
+                "--device",
+                "cpu",
+                "--json",
+                json.toString());
 
         assertThat(code).as(terminal.err()).isZero();
         assertThat(terminal.out())
-                .contains("piqa", "acc_norm", "lambada", "perplexity", "piqa: at most 3 documents", "requests in", "TFLOP/s");
+                .contains(
+                        "piqa",
+                        "acc_norm",
+                        "lambada",
+                        "perplexity",
+                        "piqa: at most 3 documents",
+                        "requests in",
+                        "TFLOP/s");
         JsonNode result = new ObjectMapper().readTree(json.toFile());
         assertThat(result.get("schema").textValue()).isEqualTo("nibble-eval-tasks-1");
         assertThat(result.get("tasks").get(0).get("documents")).hasSize(3);
@@ -44,8 +61,21 @@ class TasksCommandTest {
     @Test
     void json_on_standard_output_stays_clean() throws Exception {
         TerminalCapture terminal = terminal();
-        assertThat(terminal.run("eval", "tasks", MODEL, "--tasks", "openbookqa", "--limit", "2", "--device", "cpu", "--json", "-")).isZero();
-        assertThat(new ObjectMapper().readTree(terminal.out()).get("limit").intValue()).isEqualTo(2);
+        assertThat(terminal.run(
+                        "eval",
+                        "tasks",
+                        MODEL,
+                        "--tasks",
+                        "openbookqa",
+                        "--limit",
+                        "2",
+                        "--device",
+                        "cpu",
+                        "--json",
+                        "-"))
+                .isZero();
+        assertThat(new ObjectMapper().readTree(terminal.out()).get("limit").intValue())
+                .isEqualTo(2);
     }
 
     @ParameterizedTest
@@ -74,7 +104,9 @@ class TasksCommandTest {
         assertThat(damaged.err()).contains("piqa.validation.jsonl: line 1: no field \"choices\", found [goal]");
 
         TerminalCapture missing = terminal();
-        assertThat(missing.run("eval", "tasks", MODEL, "--tasks", "winogrande", "--device", "cpu")).isEqualTo(ExitCode.BAD_INPUT);
-        assertThat(missing.err()).contains("WinoGrande XL train (40398 documents) is not bundled", "--fewshot-from measured");
+        assertThat(missing.run("eval", "tasks", MODEL, "--tasks", "winogrande", "--device", "cpu"))
+                .isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(missing.err())
+                .contains("WinoGrande XL train (40398 documents) is not bundled", "--fewshot-from measured");
     }
 }

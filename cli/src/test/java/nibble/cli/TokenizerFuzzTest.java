@@ -46,9 +46,29 @@ class TokenizerFuzzTest {
 
     /** Steps and models of a tokenizer.json. */
     private static final List<String> TYPES = List.of(
-            "Sequence", "Strip", "Prepend", "Replace", "NFC", "NFKD", "Lowercase", "Metaspace", "Digits", "ByteLevel", "Punctuation",
-            "Whitespace", "Split", "Fuse", "WordPiece", "BPEDecoder", "CTC", "ByteFallback", "Unigram", "WordLevel", "RobertaProcessing",
-            "BertProcessing", "TemplateProcessing");
+            "Sequence",
+            "Strip",
+            "Prepend",
+            "Replace",
+            "NFC",
+            "NFKD",
+            "Lowercase",
+            "Metaspace",
+            "Digits",
+            "ByteLevel",
+            "Punctuation",
+            "Whitespace",
+            "Split",
+            "Fuse",
+            "WordPiece",
+            "BPEDecoder",
+            "CTC",
+            "ByteFallback",
+            "Unigram",
+            "WordLevel",
+            "RobertaProcessing",
+            "BertProcessing",
+            "TemplateProcessing");
 
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final JsonNodeFactory NODES = JsonNodeFactory.instance;
@@ -62,8 +82,14 @@ class TokenizerFuzzTest {
 
     @Test
     void changed_tokenizer_files_are_read_or_refused() throws IOException {
-        List<Map<String, byte[]>> sets =
-                List.of(tokenizerJson(), sentencePiece(), tokenizerJson(), tiktoken(), tokenizerJson(), tekken(), vocabularyAndMerges());
+        List<Map<String, byte[]>> sets = List.of(
+                tokenizerJson(),
+                sentencePiece(),
+                tokenizerJson(),
+                tiktoken(),
+                tokenizerJson(),
+                tekken(),
+                vocabularyAndMerges());
         Random random = new Random(SEED);
         long end = System.nanoTime() + SECONDS * 1_000_000_000L / 2;
         for (int round = 0; round < 50 || System.nanoTime() < end; round++) {
@@ -93,9 +119,15 @@ class TokenizerFuzzTest {
         long end = System.nanoTime() + SECONDS * 1_000_000_000L / 2;
         for (int round = 0; round < 50 || System.nanoTime() < end; round++) {
             Vocabulary changed = vocabulary(random);
-            long bytes = changed.pieces().stream().mapToLong(piece -> 40 + piece.text().length()).sum()
+            long bytes = changed.pieces().stream()
+                            .mapToLong(piece -> 40 + piece.text().length())
+                            .sum()
                     + changed.merges().stream().mapToLong(String::length).sum();
-            check(round, bytes, () -> Optional.of(changed.description(Path.of("fuzz.gguf"), Optional.empty(), random.nextBoolean())));
+            check(
+                    round,
+                    bytes,
+                    () -> Optional.of(
+                            changed.description(Path.of("fuzz.gguf"), Optional.empty(), random.nextBoolean())));
         }
         assertThat(read).isPositive();
         assertThat(refused).isPositive();
@@ -129,7 +161,9 @@ class TokenizerFuzzTest {
         assertThat(threads.getCurrentThreadAllocatedBytes() - before)
                 .as("bytes taken in round %d of seed %d", round, SEED)
                 .isLessThan(FIXED_BYTES + BYTES_EACH * bytes);
-        assertThat(System.nanoTime() - start).as("time of round %d of seed %d", round, SEED).isLessThan(MAX_NANOS);
+        assertThat(System.nanoTime() - start)
+                .as("time of round %d of seed %d", round, SEED)
+                .isLessThan(MAX_NANOS);
     }
 
     private static byte[] changed(String name, byte[] bytes, Random random) throws IOException {
@@ -144,7 +178,9 @@ class TokenizerFuzzTest {
                 // Was changed to no JSON before.
             }
         }
-        byte[] changed = random.nextInt(6) == 0 ? java.util.Arrays.copyOf(bytes, random.nextInt(bytes.length + 1)) : bytes.clone();
+        byte[] changed = random.nextInt(6) == 0
+                ? java.util.Arrays.copyOf(bytes, random.nextInt(bytes.length + 1))
+                : bytes.clone();
         for (int i = random.nextInt(4); i >= 0 && changed.length > 0; i--) {
             changed[random.nextInt(changed.length)] = (byte) random.nextInt(256);
         }
@@ -200,7 +236,9 @@ class TokenizerFuzzTest {
         boolean sentencePiece = random.nextBoolean();
         List<Piece> pieces = new ArrayList<>();
         List<String> merges = new ArrayList<>();
-        String[] texts = {"<unk>", "<s>", "</s>", "▁", "a", "b", "ab", "Ġ", "é", "<0x0A>", "", " ", "\u0000", "🦙", "▁▁", "<|eot_id|>"};
+        String[] texts = {
+            "<unk>", "<s>", "</s>", "▁", "a", "b", "ab", "Ġ", "é", "<0x0A>", "", " ", "\u0000", "🦙", "▁▁", "<|eot_id|>"
+        };
         for (int i = random.nextInt(30); i >= 0; i--) {
             pieces.add(new Piece(
                     texts[random.nextInt(texts.length)],
@@ -212,10 +250,20 @@ class TokenizerFuzzTest {
         }
         String[] splits = {"llama-bpe", "qwen2", "default", "gpt-2", "nonsense", "deepseek-llm", "tekken"};
         return new Vocabulary(
-                sentencePiece ? "llama" : "gpt2", splits[random.nextInt(splits.length)], pieces, merges,
-                id(pieces, random), id(pieces, random), id(pieces, random), id(pieces, random), id(pieces, random),
-                random.nextBoolean(), random.nextBoolean(), random.nextBoolean(),
-                new ChatTemplates(new LinkedHashMap<>(random.nextBoolean() ? Map.of("default", "{{ x }}", "rag", "r") : Map.of())));
+                sentencePiece ? "llama" : "gpt2",
+                splits[random.nextInt(splits.length)],
+                pieces,
+                merges,
+                id(pieces, random),
+                id(pieces, random),
+                id(pieces, random),
+                id(pieces, random),
+                id(pieces, random),
+                random.nextBoolean(),
+                random.nextBoolean(),
+                random.nextBoolean(),
+                new ChatTemplates(new LinkedHashMap<>(
+                        random.nextBoolean() ? Map.of("default", "{{ x }}", "rag", "r") : Map.of())));
     }
 
     private static int id(List<Piece> pieces, Random random) {
@@ -225,41 +273,44 @@ class TokenizerFuzzTest {
     private static Map<String, byte[]> with(Map<String, String> texts) {
         Map<String, byte[]> files = new LinkedHashMap<>();
         texts.forEach((name, text) -> files.put(name, text.getBytes(StandardCharsets.UTF_8)));
+        files.put("tokenizer_config.json", """
+            {"bos_token": "<s>", "eos_token": {"content": "</s>"}, "add_bos_token": true, "tokenizer_class": "LlamaTokenizer",
+             "extra_special_tokens": ["<|x|>"], "pad_token": "<pad>"}\
+            """.getBytes(StandardCharsets.UTF_8));
         files.put(
-                "tokenizer_config.json",
-                """
-                {"bos_token": "<s>", "eos_token": {"content": "</s>"}, "add_bos_token": true, "tokenizer_class": "LlamaTokenizer",
-                 "extra_special_tokens": ["<|x|>"], "pad_token": "<pad>"}""".getBytes(StandardCharsets.UTF_8));
-        files.put("added_tokens.json", "{\"<|im_start|>\": 4096, \"<|im_end|>\": 4097}".getBytes(StandardCharsets.UTF_8));
+                "added_tokens.json", "{\"<|im_start|>\": 4096, \"<|im_end|>\": 4097}".getBytes(StandardCharsets.UTF_8));
         files.put(
                 "special_tokens_map.json",
-                "{\"additional_special_tokens\": [\"<|im_end|>\"], \"unk_token\": \"<unk>\"}".getBytes(StandardCharsets.UTF_8));
+                "{\"additional_special_tokens\": [\"<|im_end|>\"], \"unk_token\": \"<unk>\"}"
+                        .getBytes(StandardCharsets.UTF_8));
         return files;
     }
 
     private static Map<String, byte[]> tokenizerJson() {
         return with(Map.of("tokenizer.json", """
-                {"version": "1.0", "truncation": null, "padding": null, "added_tokens": [
-                 {"id": 0, "content": "<unk>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
-                 {"id": 1, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
-                 "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
-                  {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
-                 "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "\\\\p{N}{1,3}"},
-                  "behavior": "Isolated", "invert": false}]},
-                 "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
-                  {"Sequence": {"id": "A", "type_id": 0}}], "pair": [{"Sequence": {"id": "A", "type_id": 0}},
-                  {"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
-                 "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-                  {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
-                 "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null,
-                  "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
-                  "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2, "<0x0A>": 3, "▁": 4, "T": 5, "h": 6, "e": 7, "Th": 8, "The": 9, "▁The": 10},
-                  "merges": [["T", "h"], ["Th", "e"], ["▁", "The"]]}}"""));
+            {"version": "1.0", "truncation": null, "padding": null, "added_tokens": [
+             {"id": 0, "content": "<unk>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
+             {"id": 1, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
+             "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
+              {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+             "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "\\\\p{N}{1,3}"},
+              "behavior": "Isolated", "invert": false}]},
+             "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
+              {"Sequence": {"id": "A", "type_id": 0}}], "pair": [{"Sequence": {"id": "A", "type_id": 0}},
+              {"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+             "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+              {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+             "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null,
+              "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
+              "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2, "<0x0A>": 3, "▁": 4, "T": 5, "h": 6, "e": 7, "Th": 8, "The": 9, "▁The": 10},
+              "merges": [["T", "h"], ["Th", "e"], ["▁", "The"]]}}\
+            """));
     }
 
     private static Map<String, byte[]> sentencePiece() throws IOException {
         Map<String, byte[]> files = with(Map.of());
-        byte[] whole = Files.readAllBytes(Path.of(System.getProperty("nibble.root"), "models", "wiki-7m", "tokenizer.model"));
+        byte[] whole =
+                Files.readAllBytes(Path.of(System.getProperty("nibble.root"), "models", "wiki-7m", "tokenizer.model"));
         files.put("tokenizer.model", java.util.Arrays.copyOf(whole, whole.length));
         return files;
     }
@@ -267,7 +318,10 @@ class TokenizerFuzzTest {
     private static Map<String, byte[]> tiktoken() {
         StringBuilder list = new StringBuilder();
         for (int b = 0; b < 256; b++) {
-            list.append(Base64.getEncoder().encodeToString(new byte[] {(byte) b})).append(' ').append(b).append('\n');
+            list.append(Base64.getEncoder().encodeToString(new byte[] {(byte) b}))
+                    .append(' ')
+                    .append(b)
+                    .append('\n');
         }
         return with(Map.of("tokenizer.model", list + "VGg= 256\nVGhl 257\nIFRoZQ== 258\n"));
     }
@@ -275,12 +329,18 @@ class TokenizerFuzzTest {
     private static Map<String, byte[]> tekken() {
         StringBuilder list = new StringBuilder();
         for (int b = 0; b < 256; b++) {
-            list.append("{\"rank\":").append(b).append(",\"token_bytes\":\"")
-                    .append(Base64.getEncoder().encodeToString(new byte[] {(byte) b})).append("\"},");
+            list.append("{\"rank\":")
+                    .append(b)
+                    .append(",\"token_bytes\":\"")
+                    .append(Base64.getEncoder().encodeToString(new byte[] {(byte) b}))
+                    .append("\"},");
         }
-        return with(Map.of("tekken.json", "{\"config\":{\"pattern\":\"\\\\p{L}+|\\\\s+\",\"default_vocab_size\":281,"
-                + "\"default_num_special_tokens\":24},\"special_tokens\":[{\"rank\":0,\"token_str\":\"<unk>\"},{\"rank\":1,\"token_str\":\"<s>\"},"
-                + "{\"rank\":2,\"token_str\":\"</s>\"}],\"vocab\":[" + list + "{\"rank\":256,\"token_bytes\":\"VGg=\"}]}"));
+        return with(Map.of(
+                "tekken.json",
+                "{\"config\":{\"pattern\":\"\\\\p{L}+|\\\\s+\",\"default_vocab_size\":281,"
+                    + "\"default_num_special_tokens\":24},\"special_tokens\":[{\"rank\":0,\"token_str\":\"<unk>\"},{\"rank\":1,\"token_str\":\"<s>\"},"
+                    + "{\"rank\":2,\"token_str\":\"</s>\"}],\"vocab\":[" + list
+                        + "{\"rank\":256,\"token_bytes\":\"VGg=\"}]}"));
     }
 
     private static Map<String, byte[]> vocabularyAndMerges() {

@@ -61,9 +61,25 @@ class UnexpectedErrorsTest {
     @BeforeAll
     static void make() {
         System.setProperty("nibble.home", System.getProperty("nibble.root"));
-        assertThat(new TerminalCapture().run("quantize", MODEL.toString(), shared.resolve("quantized").toString(), "--method", "rtn"))
+        assertThat(new TerminalCapture()
+                        .run(
+                                "quantize",
+                                MODEL.toString(),
+                                shared.resolve("quantized").toString(),
+                                "--method",
+                                "rtn"))
                 .isEqualTo(ExitCode.DONE);
-        assertThat(new TerminalCapture().run("eval", "tasks", MODEL.toString(), "--tasks", "arc_easy", "--limit", "1", "--json", shared.resolve("file").toString()))
+        assertThat(new TerminalCapture()
+                        .run(
+                                "eval",
+                                "tasks",
+                                MODEL.toString(),
+                                "--tasks",
+                                "arc_easy",
+                                "--limit",
+                                "1",
+                                "--json",
+                                shared.resolve("file").toString()))
                 .isEqualTo(ExitCode.DONE);
     }
 
@@ -107,8 +123,11 @@ class UnexpectedErrorsTest {
     @Test
     void every_command_is_tried() {
         Terminal terminal = new Terminal(
-                new PrintWriter(new StringWriter()), new PrintWriter(new StringWriter()), false,
-                new BufferedReader(new StringReader("")), Map.of());
+                new PrintWriter(new StringWriter()),
+                new PrintWriter(new StringWriter()),
+                false,
+                new BufferedReader(new StringReader("")),
+                Map.of());
         assertThat(leaves(Nibble.commandLine(terminal), "")).containsExactlyInAnyOrderElementsOf(COMMANDS.keySet());
     }
 
@@ -117,7 +136,10 @@ class UnexpectedErrorsTest {
     void no_command_shows_a_stack_trace(String command) {
         Said exception = run(command, new IllegalStateException("a state of nibble.Some$Thing"), Map.of());
         assertThat(exception.code()).as(exception.text()).isEqualTo(ExitCode.DEFECT);
-        assertThat(exception.lines("a defect of Nibble")).singleElement().asString().contains("NIBBLE_DEBUG=1");
+        assertThat(exception.lines("a defect of Nibble"))
+                .singleElement()
+                .asString()
+                .contains("NIBBLE_DEBUG=1");
         assertThat(exception.text()).doesNotContain("\tat ", "Exception", "nibble.Some");
 
         Said error = run(command, new OutOfMemoryError("Java heap space"), Map.of());
@@ -129,19 +151,39 @@ class UnexpectedErrorsTest {
     static Stream<Arguments> kinds() {
         return Stream.of(
                 Arguments.of(new RuntimeException((String) null), ExitCode.DEFECT, "no reason is known"),
-                Arguments.of(new NullPointerException("Cannot invoke \"String.length()\""), ExitCode.DEFECT, "a value is missing"),
+                Arguments.of(
+                        new NullPointerException("Cannot invoke \"String.length()\""),
+                        ExitCode.DEFECT,
+                        "a value is missing"),
                 Arguments.of(new StackOverflowError(), ExitCode.DEFECT, "nested too deeply"),
                 Arguments.of(new AssertionError("odd"), ExitCode.DEFECT, "odd"),
                 Arguments.of(new NoClassDefFoundError("nibble/engine/X"), ExitCode.DEFECT, "nibble/engine/X"),
-                Arguments.of(new ExceptionInInitializerError(new IllegalStateException("early")), ExitCode.DEFECT, "early"),
-                Arguments.of(new OutOfMemoryError("unable to create native thread: possibly out of memory"), ExitCode.DEVICE_OR_MEMORY, "ulimit -u"),
-                Arguments.of(new IllegalStateException(new OutOfMemoryError("Java heap space")), ExitCode.DEVICE_OR_MEMORY, "out of memory"),
+                Arguments.of(
+                        new ExceptionInInitializerError(new IllegalStateException("early")), ExitCode.DEFECT, "early"),
+                Arguments.of(
+                        new OutOfMemoryError("unable to create native thread: possibly out of memory"),
+                        ExitCode.DEVICE_OR_MEMORY,
+                        "ulimit -u"),
+                Arguments.of(
+                        new IllegalStateException(new OutOfMemoryError("Java heap space")),
+                        ExitCode.DEVICE_OR_MEMORY,
+                        "out of memory"),
                 Arguments.of(new IOException("Input/output error"), ExitCode.BAD_INPUT, "Input/output error"),
                 Arguments.of(new NoSuchFileException("/a/b"), ExitCode.BAD_INPUT, "/a/b: no such file or folder"),
-                Arguments.of(new UncheckedIOException(new NoSuchFileException("/a/b")), ExitCode.BAD_INPUT, "/a/b: no such file or folder"),
-                Arguments.of(new UncheckedIOException("/a: cannot be read: it ends early", new IOException("x")), ExitCode.BAD_INPUT, "/a: cannot be read"),
-                Arguments.of(new IllegalStateException(new NoSuchFileException("/a/b")), ExitCode.BAD_INPUT, "/a/b: no such file or folder"),
-                Arguments.of(new CompletionException(new UsageException("--x: wrong")), ExitCode.WRONG_USAGE, "--x: wrong"));
+                Arguments.of(
+                        new UncheckedIOException(new NoSuchFileException("/a/b")),
+                        ExitCode.BAD_INPUT,
+                        "/a/b: no such file or folder"),
+                Arguments.of(
+                        new UncheckedIOException("/a: cannot be read: it ends early", new IOException("x")),
+                        ExitCode.BAD_INPUT,
+                        "/a: cannot be read"),
+                Arguments.of(
+                        new IllegalStateException(new NoSuchFileException("/a/b")),
+                        ExitCode.BAD_INPUT,
+                        "/a/b: no such file or folder"),
+                Arguments.of(
+                        new CompletionException(new UsageException("--x: wrong")), ExitCode.WRONG_USAGE, "--x: wrong"));
     }
 
     @ParameterizedTest(name = "{0}")
@@ -155,7 +197,8 @@ class UnexpectedErrorsTest {
 
     @Test
     void who_asks_for_it_gets_the_stack_trace() {
-        assertThat(run("plan", new IllegalStateException("odd"), Map.of("NIBBLE_DEBUG", "1")).text())
+        assertThat(run("plan", new IllegalStateException("odd"), Map.of("NIBBLE_DEBUG", "1"))
+                        .text())
                 .contains("nibble: a defect of Nibble", "odd", "IllegalStateException", "\tat nibble.cli");
     }
 

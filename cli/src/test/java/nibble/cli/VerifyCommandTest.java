@@ -23,7 +23,9 @@ class VerifyCommandTest {
 
     @Test
     void the_bundled_model_is_good_and_its_files_are_listed() throws IOException {
-        assertThat(terminal.run("verify", MODEL.toString(), "--json", "-")).as(terminal.err()).isEqualTo(ExitCode.DONE);
+        assertThat(terminal.run("verify", MODEL.toString(), "--json", "-"))
+                .as(terminal.err())
+                .isEqualTo(ExitCode.DONE);
         JsonNode report = new ObjectMapper().readTree(terminal.out());
         assertThat(report.get("ok").asBoolean()).isTrue();
         assertThat(report.get("errors").asInt()).isZero();

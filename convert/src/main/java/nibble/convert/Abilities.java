@@ -12,17 +12,20 @@ import java.util.Optional;
  * @param obstacle why it is no more
  */
 public record Abilities(List<String> commands, Optional<String> obstacle) {
-    private static final List<String> DENSE = List.of("inspect", "plan", "quantize", "eval", "generate", "convert", "verify");
+    private static final List<String> DENSE =
+            List.of("inspect", "plan", "quantize", "eval", "generate", "convert", "verify");
     private static final List<String> QUANTIZED =
             List.of("inspect", "eval", "generate", "convert", "verify", "card", "publish");
-    private static final List<String> GGUF = List.of("inspect", "plan", "quantize", "eval", "generate", "convert", "verify");
+    private static final List<String> GGUF =
+            List.of("inspect", "plan", "quantize", "eval", "generate", "convert", "verify");
     private static final List<String> NONE = List.of("inspect");
 
     /** Opens the model as every command does. */
     public static Abilities of(ModelContents contents) {
         Path path = contents.path();
         if (Files.isRegularFile(path) && contents.kind() != FileKind.GGUF) {
-            return new Abilities(NONE, Optional.of("one file of weights; other commands take the folder with its config.json"));
+            return new Abilities(
+                    NONE, Optional.of("one file of weights; other commands take the folder with its config.json"));
         }
         try (Checkpoint checkpoint = Checkpoint.open(path)) {
             if (contents.kind() == FileKind.GGUF) {

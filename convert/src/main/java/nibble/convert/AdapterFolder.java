@@ -26,20 +26,27 @@ final class AdapterFolder {
         String kind = "LoRA";
         if (names.contains(CONFIG)) {
             ConfigKeys keys = new ConfigKeys(folder.resolve(CONFIG), StrictJson.readObject(folder.resolve(CONFIG)), "");
-            base = keys.text("base_model_name_or_path").filter(name -> !name.isEmpty()).orElse(base);
+            base = keys.text("base_model_name_or_path")
+                    .filter(name -> !name.isEmpty())
+                    .orElse(base);
             kind = keys.text("peft_type").orElse(kind);
         }
         throw new BadCheckpointException(
                 folder,
-                "holds an adapter (" + kind + ", " + CONFIG + "), a change to " + base + " and no model; merge the two first, with"
+                "holds an adapter (" + kind + ", " + CONFIG + "), a change to " + base
+                        + " and no model; merge the two first, with"
                         + " merge_and_unload() and save_pretrained() in PEFT, and give the merged folder");
     }
 
     /** Tells of an adapter that lies beside a whole model. */
     static void remark(Path folder, List<String> names, Consumer<Finding> notes) {
-        names.stream().filter(AdapterFolder::isAdapter).findFirst().ifPresent(name -> notes.accept(Finding.warning(
-                "adapter",
-                folder.resolve(name) + ": an adapter lies beside the model and is not applied; if it is meant, merge it first and"
-                        + " give the merged folder")));
+        names.stream()
+                .filter(AdapterFolder::isAdapter)
+                .findFirst()
+                .ifPresent(name -> notes.accept(Finding.warning(
+                        "adapter",
+                        folder.resolve(name)
+                                + ": an adapter lies beside the model and is not applied; if it is meant, merge it"
+                                + " first and give the merged folder")));
     }
 }

@@ -25,7 +25,11 @@ public enum Architecture {
     },
 
     /** Attention may see a window of the last tokens only. */
-    MISTRAL("MistralForCausalLM", "mistral", "llama", new ConfigDefaults(131_072, List.of(1), List.of(2)).withKvHeads(8)) {
+    MISTRAL(
+            "MistralForCausalLM",
+            "mistral",
+            "llama",
+            new ConfigDefaults(131_072, List.of(1), List.of(2)).withKvHeads(8)) {
         @Override
         Optional<Integer> window(ConfigKeys keys) {
             // An absent key is transformers' default, null says that there is none.
@@ -92,7 +96,10 @@ public enum Architecture {
             "GemmaForCausalLM",
             "gemma",
             "gemma",
-            new ConfigDefaults(8192, List.of(2), List.of(1)).withHeadDim(256).withKvHeads(16).withTiedEmbeddings()) {
+            new ConfigDefaults(8192, List.of(2), List.of(1))
+                    .withHeadDim(256)
+                    .withKvHeads(16)
+                    .withTiedEmbeddings()) {
         @Override
         public float normOffset() {
             return 1f;
@@ -112,10 +119,13 @@ public enum Architecture {
         void requireActivation(ConfigKeys keys) {
             // The published files say "gelu" in hidden_act by mistake. The models are trained with the tanh form, which
             // llama.cpp and vLLM take; transformers 5 takes the word, and its logits differ a little.
-            String name = keys.text("hidden_activation").or(() -> keys.text("hidden_act")).orElse("gelu_pytorch_tanh");
+            String name = keys.text("hidden_activation")
+                    .or(() -> keys.text("hidden_act"))
+                    .orElse("gelu_pytorch_tanh");
             if (!name.equals("gelu_pytorch_tanh") && !name.equals("gelu")) {
                 throw new BadCheckpointException(
-                        keys.file(), "activation \"" + name + "\" is not supported; supported in Gemma: gelu_pytorch_tanh");
+                        keys.file(),
+                        "activation \"" + name + "\" is not supported; supported in Gemma: gelu_pytorch_tanh");
             }
         }
     };
@@ -250,7 +260,8 @@ public enum Architecture {
         String name = keys.text("hidden_act").orElse("silu");
         // One function under two names in PyTorch's history.
         if (!name.equals("silu") && !name.equals("swish")) {
-            throw new BadCheckpointException(keys.file(), "hidden_act \"" + name + "\" is not supported; supported: silu");
+            throw new BadCheckpointException(
+                    keys.file(), "hidden_act \"" + name + "\" is not supported; supported: silu");
         }
     }
 
@@ -260,7 +271,8 @@ public enum Architecture {
             return Optional.empty();
         }
         int layers = keys.integer("num_hidden_layers", 1, 10_000);
-        int full = keys.integerIfPresent("max_window_layers", 0, Integer.MAX_VALUE).orElse(28);
+        int full =
+                keys.integerIfPresent("max_window_layers", 0, Integer.MAX_VALUE).orElse(28);
         if (full >= layers) {
             return Optional.empty();
         }
@@ -293,10 +305,13 @@ public enum Architecture {
         Optional<String> name = names.stream().findFirst();
         String what = name.map(n -> "architecture \"" + n + "\"").orElse("");
         String reason = name.map(REASONS::get).map(r -> " (" + r + ")").orElse("");
-        String known = name.filter(n -> Stream.of(values()).noneMatch(a -> a.isNamed(n))).isPresent()
+        String known = name.filter(n -> Stream.of(values()).noneMatch(a -> a.isNamed(n)))
+                        .isPresent()
                 ? reason
-                : type.map(t -> (name.isPresent() ? " with " : "") + "model_type \"" + t + "\"").orElse("");
-        throw new BadCheckpointException(keys.file(), what + known + " is not yet supported; supported: " + supported());
+                : type.map(t -> (name.isPresent() ? " with " : "") + "model_type \"" + t + "\"")
+                        .orElse("");
+        throw new BadCheckpointException(
+                keys.file(), what + known + " is not yet supported; supported: " + supported());
     }
 
     /**
@@ -305,7 +320,9 @@ public enum Architecture {
      * @param ggufName {@code general.architecture}
      */
     public static Optional<Architecture> ofGguf(String ggufName) {
-        return Stream.of(values()).filter(architecture -> architecture.ggufName.equals(ggufName)).findFirst();
+        return Stream.of(values())
+                .filter(architecture -> architecture.ggufName.equals(ggufName))
+                .findFirst();
     }
 
     private static String supported() {

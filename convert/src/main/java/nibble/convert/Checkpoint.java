@@ -26,8 +26,21 @@ import org.jspecify.annotations.Nullable;
 public final class Checkpoint implements AutoCloseable {
     /** Beginnings of the names of files that belong to the model whatever its weights' format, in lower case. */
     private static final List<String> SIDE_FILES = List.of(
-            "tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "tekken", "generation_config", "chat_template",
-            "license", "licence", "copying", "notice", "use_policy", "acceptable_use", "responsible");
+            "tokenizer",
+            "special_tokens_map",
+            "added_tokens",
+            "vocab",
+            "merges",
+            "tekken",
+            "generation_config",
+            "chat_template",
+            "license",
+            "licence",
+            "copying",
+            "notice",
+            "use_policy",
+            "acceptable_use",
+            "responsible");
 
     private final Path folder;
     private final LlamaConfig config;
@@ -59,7 +72,10 @@ public final class Checkpoint implements AutoCloseable {
         }
         if (!Files.isDirectory(folder)) {
             throw new BadCheckpointException(
-                    folder, Files.exists(folder) ? "is a file and no GGUF; give the checkpoint's folder" : "no such folder; check the path");
+                    folder,
+                    Files.exists(folder)
+                            ? "is a file and no GGUF; give the checkpoint's folder"
+                            : "no such folder; check the path");
         }
         Path configJson = folder.resolve("config.json");
         Path paramsJson = folder.resolve(MetaFolder.PARAMS);
@@ -77,13 +93,12 @@ public final class Checkpoint implements AutoCloseable {
             }
             LlamaConfig config = LlamaConfig.read(configJson);
             List<Finding> remarks = new ArrayList<>();
-            SequencedMap<String, StoredTensor> tensors = WrappedNames.unwrap(
-                    folder, WeightFiles.map(folder, FolderNames.of(folder), arena), remarks::add);
-            LlamaConfig meant = TiedHead.config(
-                    folder, withLegacyQuantization(folder, config, tensors), tensors, remarks::add);
+            SequencedMap<String, StoredTensor> tensors =
+                    WrappedNames.unwrap(folder, WeightFiles.map(folder, FolderNames.of(folder), arena), remarks::add);
+            LlamaConfig meant =
+                    TiedHead.config(folder, withLegacyQuantization(folder, config, tensors), tensors, remarks::add);
             AdapterFolder.remark(folder, FolderNames.of(folder), remarks::add);
-            Contents contents =
-                    new Contents(meant, tensors, () -> TokenizerDescription.ofFolder(folder), remarks);
+            Contents contents = new Contents(meant, tensors, () -> TokenizerDescription.ofFolder(folder), remarks);
             return checked(contents, folder, configJson, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
@@ -135,13 +150,15 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /** AutoAWQ before 2024 left config.json alone and wrote quant_config.json beside it, AutoGPTQ quantize_config.json. */
-    private static LlamaConfig withLegacyQuantization(Path folder, LlamaConfig config, Map<String, StoredTensor> tensors) {
+    private static LlamaConfig withLegacyQuantization(
+            Path folder, LlamaConfig config, Map<String, StoredTensor> tensors) {
         if (config.quantization().isPresent()) {
             return config;
         }
         if (tensors.keySet().stream().anyMatch(name -> QuantizedFormat.COMPRESSED_TENSORS.isNamed(name, Role.CODES))) {
             throw new BadCheckpointException(
-                    folder, "the tensors are quantized (*.weight_packed) but config.json has no quantization_config; get the"
+                    folder,
+                    "the tensors are quantized (*.weight_packed) but config.json has no quantization_config; get the"
                             + " config.json that belongs to them");
         }
         if (tensors.keySet().stream().noneMatch(name -> QuantizedFormat.GPTQ.isNamed(name, Role.CODES))) {
@@ -156,8 +173,9 @@ public final class Checkpoint implements AutoCloseable {
             return config.withQuantization(QuantizationConfig.readGptqFile(gptq));
         }
         throw new BadCheckpointException(
-                folder, "the tensors are quantized (*.qweight) but neither config.json has a quantization_config nor is"
-                        + " there a quant_config.json or quantize_config.json; get the file that says how they are quantized");
+                folder,
+                "the tensors are quantized (*.qweight) but neither config.json has a quantization_config nor is there"
+                    + " a quant_config.json or quantize_config.json; get the file that says how they are quantized");
     }
 
     /** The folder, or the file of a GGUF checkpoint. */
@@ -222,7 +240,11 @@ public final class Checkpoint implements AutoCloseable {
 
     /** The files that hold the tensors, sorted by name. */
     public List<Path> weightFiles() {
-        return tensors.values().stream().map(StoredTensor::file).distinct().sorted().toList();
+        return tensors.values().stream()
+                .map(StoredTensor::file)
+                .distinct()
+                .sorted()
+                .toList();
     }
 
     /** Bytes of all tensors as they are stored, without headers. */

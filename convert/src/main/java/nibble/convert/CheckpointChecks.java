@@ -20,7 +20,10 @@ public final class CheckpointChecks {
     public static void run(Path folder, Consumer<Finding> findings) {
         if (!Files.isDirectory(folder)) {
             throw new BadCheckpointException(
-                    folder, Files.exists(folder) ? "is a file; give the checkpoint's folder" : "no such folder; check the path");
+                    folder,
+                    Files.exists(folder)
+                            ? "is a file; give the checkpoint's folder"
+                            : "no such folder; check the path");
         }
         List<String> names = List.copyOf(RepositoryFiles.list(folder).keySet());
         Found found = new Found(findings);

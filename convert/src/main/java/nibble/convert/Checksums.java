@@ -33,7 +33,8 @@ public final class Checksums {
         Map<String, FileDigest> byPath = new HashMap<>();
         for (FileDigest file : found) {
             byPath.put(file.path(), file);
-            blobName(folder.resolve(file.path())).ifPresent(expected -> compare(folder, file, expected, "its blob", findings));
+            blobName(folder.resolve(file.path()))
+                    .ifPresent(expected -> compare(folder, file, expected, "its blob", findings));
         }
         Path sums = folder.resolve(FILE_NAME);
         if (!Files.exists(sums)) {
@@ -43,7 +44,8 @@ public final class Checksums {
             Matcher form = LINE.matcher(line);
             if (!form.matches()) {
                 findings.accept(Finding.error(
-                        CHECK, sums + ": line \"" + line + "\" is not a SHA-256, two blanks and a name; write the file anew"));
+                        CHECK,
+                        sums + ": line \"" + line + "\" is not a SHA-256, two blanks and a name; write the file anew"));
                 continue;
             }
             FileDigest file = byPath.get(form.group(2));
@@ -56,8 +58,7 @@ public final class Checksums {
         }
     }
 
-    private static void compare(
-            Path folder, FileDigest file, String expected, String by, Consumer<Finding> findings) {
+    private static void compare(Path folder, FileDigest file, String expected, String by, Consumer<Finding> findings) {
         if (!file.sha256().equals(expected)) {
             findings.accept(Finding.error(
                     CHECK,

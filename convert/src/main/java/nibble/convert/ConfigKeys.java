@@ -99,7 +99,10 @@ record ConfigKeys(Path file, ObjectNode json, String prefix) {
     }
 
     private int bounded(String key, JsonNode value, int least, int most) {
-        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < least || value.intValue() > most) {
+        if (!value.isIntegralNumber()
+                || !value.canConvertToInt()
+                || value.intValue() < least
+                || value.intValue() > most) {
             throw wrong(key, value, "an integer from " + least + " to " + most);
         }
         return value.intValue();

@@ -20,7 +20,8 @@ public final class Durable {
     /** Syncs a file's bytes, or a folder's list of names. */
     public static void sync(Path path) throws IOException {
         if (WINDOWS) {
-            // Folders cannot be opened there, and a channel must be writable to be synced; renames are journalled anyway.
+            // Folders cannot be opened there, and a channel must be writable to be synced; renames are journalled
+            // anyway.
             return;
         }
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
@@ -39,8 +40,7 @@ public final class Durable {
             }
 
             @Override
-            public FileVisitResult postVisitDirectory(Path visited, @Nullable IOException failed)
-                    throws IOException {
+            public FileVisitResult postVisitDirectory(Path visited, @Nullable IOException failed) throws IOException {
                 if (failed != null) {
                     throw failed;
                 }
@@ -63,8 +63,7 @@ public final class Durable {
             }
 
             @Override
-            public FileVisitResult postVisitDirectory(Path visited, @Nullable IOException failed)
-                    throws IOException {
+            public FileVisitResult postVisitDirectory(Path visited, @Nullable IOException failed) throws IOException {
                 Files.deleteIfExists(visited);
                 return FileVisitResult.CONTINUE;
             }

@@ -59,7 +59,8 @@ final class ExpectedTensors {
         }
         for (LinearTensor tensor : format.linear(module, out, in, in / group, quantization.symmetric())) {
             TensorSpec spec = tensor.spec();
-            if (tensor.presence() != Presence.REQUIRED && checkpoint.stored(spec.name()).isEmpty()) {
+            if (tensor.presence() != Presence.REQUIRED
+                    && checkpoint.stored(spec.name()).isEmpty()) {
                 continue;
             }
             switch (tensor.type()) {
@@ -75,7 +76,8 @@ final class ExpectedTensors {
         if (!found.dtype().isWeight()) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
-                    "tensor " + name + ": found type " + found.dtype() + ", expected F16, BF16 or F32; use the model's fp16 version");
+                    "tensor " + name + ": found type " + found.dtype()
+                            + ", expected F16, BF16 or F32; use the model's fp16 version");
         }
     }
 
@@ -84,8 +86,9 @@ final class ExpectedTensors {
         if (found.dtype() != spec.dtype()) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(spec.name()),
-                    "tensor " + spec.name() + ": found type " + found.dtype() + ", a checkpoint in the layout " + format.method()
-                            + " (" + format.version() + ") has " + spec.dtype() + " here; get one that agrees with its config");
+                    "tensor " + spec.name() + ": found type " + found.dtype() + ", a checkpoint in the layout "
+                            + format.method() + " (" + format.version() + ") has " + spec.dtype()
+                            + " here; get one that agrees with its config");
         }
     }
 
@@ -105,9 +108,10 @@ final class ExpectedTensors {
 
     private static String missing(Checkpoint checkpoint, String name, Shape shape) {
         if (name.equals(TensorNames.HEAD)) {
-            return "tensor " + name + " " + shape + " is missing and tie_word_embeddings is false: this is a model without its output"
-                    + " projection, as a decoder saved alone or a classifier is. Get the whole checkpoint; where the embedding is"
-                    + " the output projection, set tie_word_embeddings to true in config.json";
+            return "tensor " + name + " " + shape
+                    + " is missing and tie_word_embeddings is false: this is a model without its output projection, as"
+                    + " a decoder saved alone or a classifier is. Get the whole checkpoint; where the embedding is the"
+                    + " output projection, set tie_word_embeddings to true in config.json";
         }
         String likely = WrappedNames.likely(checkpoint.names(), name);
         return "tensor " + name + " " + shape + " is missing although config.json asks for it"
@@ -117,10 +121,12 @@ final class ExpectedTensors {
     /** Tensors nobody asked for are harmless, except those that say the config is not this model's. */
     private static void refuseIfItWouldMatter(Checkpoint checkpoint, String name, Set<String> expected) {
         Matcher layer = LAYER.matcher(name);
-        if (layer.matches() && Integer.parseInt(layer.group(1)) >= checkpoint.config().layers()) {
+        if (layer.matches()
+                && Integer.parseInt(layer.group(1)) >= checkpoint.config().layers()) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
-                    "tensor " + name + ": config.json has only " + checkpoint.config().layers()
+                    "tensor " + name + ": config.json has only "
+                            + checkpoint.config().layers()
                             + " layers; config and weights are of different models, get both again");
         }
         if (!name.startsWith("model.") || expected.contains(name)) {
@@ -131,14 +137,14 @@ final class ExpectedTensors {
         if (name.endsWith(".bias") && !isZero(checkpoint.tensor(name))) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
-                    "tensor " + name + ": config.json's " + architecture + " has no such bias; config and weights are of"
-                            + " different models, get both again");
+                    "tensor " + name + ": config.json's " + architecture
+                            + " has no such bias; config and weights are of" + " different models, get both again");
         }
         if (layer.matches() && name.endsWith("norm.weight")) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
-                    "tensor " + name + ": config.json's " + architecture + " has no such norm; config and weights are of"
-                            + " different models, get both again");
+                    "tensor " + name + ": config.json's " + architecture
+                            + " has no such norm; config and weights are of" + " different models, get both again");
         }
     }
 

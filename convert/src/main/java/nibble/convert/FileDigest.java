@@ -40,7 +40,8 @@ public record FileDigest(String path, long bytes, String sha256) {
     public static List<FileDigest> of(SortedMap<String, Path> files, int threads, LongConsumer progress) {
         List<FileDigest> digests = new ArrayList<>();
         try (ExecutorService readers = Executors.newFixedThreadPool(
-                Math.max(1, threads), Thread.ofPlatform().daemon().name("sha256-", 0).factory())) {
+                Math.max(1, threads),
+                Thread.ofPlatform().daemon().name("sha256-", 0).factory())) {
             List<Future<FileDigest>> running = new ArrayList<>();
             for (Map.Entry<String, Path> file : files.entrySet()) {
                 running.add(readers.submit(() -> of(file.getKey(), file.getValue(), progress)));
@@ -51,7 +52,9 @@ public record FileDigest(String path, long bytes, String sha256) {
                 }
             } catch (ExecutionException e) {
                 readers.shutdownNow();
-                throw e.getCause() instanceof BadCheckpointException bad ? bad : new IllegalStateException(e.getCause());
+                throw e.getCause() instanceof BadCheckpointException bad
+                        ? bad
+                        : new IllegalStateException(e.getCause());
             } catch (InterruptedException e) {
                 readers.shutdownNow();
                 Thread.currentThread().interrupt();

@@ -23,8 +23,10 @@ public final class FileSize {
         if (!form.matches() || (form.group(2).isEmpty() && !form.group(3).isEmpty())) {
             throw new IllegalArgumentException("\"" + text + "\" is not a size; write one as 500MB, 10GB or 10GiB");
         }
-        int power = "KMGT".indexOf(form.group(2).toUpperCase(Locale.ROOT)) + (form.group(2).isEmpty() ? 0 : 1);
-        BigDecimal unit = BigDecimal.valueOf(form.group(3).isEmpty() ? 1000 : 1024).pow(power);
+        int power = "KMGT".indexOf(form.group(2).toUpperCase(Locale.ROOT))
+                + (form.group(2).isEmpty() ? 0 : 1);
+        BigDecimal unit =
+                BigDecimal.valueOf(form.group(3).isEmpty() ? 1000 : 1024).pow(power);
         try {
             long bytes = new BigDecimal(form.group(1)).multiply(unit).longValueExact();
             if (bytes > 0) {
@@ -32,7 +34,8 @@ public final class FileSize {
             }
         } catch (ArithmeticException e) {
             throw new IllegalArgumentException(
-                    "\"" + text + "\" is not a whole number of bytes below 2^63; write a size as 500MB, 10GB or 10GiB", e);
+                    "\"" + text + "\" is not a whole number of bytes below 2^63; write a size as 500MB, 10GB or 10GiB",
+                    e);
         }
         throw new IllegalArgumentException("\"" + text + "\" is no bytes at all; write a size as 500MB, 10GB or 10GiB");
     }

@@ -36,7 +36,8 @@ public record Fingerprint(Map<String, String> values) {
         try {
             for (Path next : whole) {
                 file = next;
-                values.put(SideFiles.name(source.folder(), next), Files.size(next) + " bytes, sha256 " + Sha256.of(next));
+                values.put(
+                        SideFiles.name(source.folder(), next), Files.size(next) + " bytes, sha256 " + Sha256.of(next));
             }
             for (Path next : source.weightFiles()) {
                 file = next;

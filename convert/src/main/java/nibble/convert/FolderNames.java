@@ -23,7 +23,8 @@ final class FolderNames {
     static List<String> of(Path folder) {
         try (Stream<Path> entries = Files.list(folder)) {
             // A link into nothing has a name too: its reader says so.
-            return entries.filter(path -> !Files.isDirectory(path) || FILE_NAME.matcher(path.toString()).matches())
+            return entries.filter(path -> !Files.isDirectory(path)
+                            || FILE_NAME.matcher(path.toString()).matches())
                     .map(path -> path.getFileName().toString())
                     .sorted()
                     .toList();

@@ -31,7 +31,8 @@ public final class HeadRows {
     }
 
     /** Rows {@code first} to {@code first + count} of the order by halves, copied from the interleaved order to the heap. */
-    public static MemorySegment toHalves(MemorySegment interleaved, long rowBytes, int headDim, long first, long count) {
+    public static MemorySegment toHalves(
+            MemorySegment interleaved, long rowBytes, int headDim, long first, long count) {
         MemorySegment halves = MemorySegment.ofArray(new byte[Math.toIntExact(count * rowBytes)]);
         for (long row = 0; row < count; row++) {
             MemorySegment.copy(

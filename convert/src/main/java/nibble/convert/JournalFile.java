@@ -104,8 +104,7 @@ public final class JournalFile<E> implements AutoCloseable {
 
     private byte[] bytes(E entry) {
         try {
-            return (line(JSON.writerFor(type).writeValueAsString(entry)) + "\n")
-                    .getBytes(StandardCharsets.UTF_8);
+            return (line(JSON.writerFor(type).writeValueAsString(entry)) + "\n").getBytes(StandardCharsets.UTF_8);
         } catch (JsonProcessingException e) {
             throw new UncheckedIOException(e);
         }

@@ -38,7 +38,11 @@ public record ListedTensor(String name, String type, List<Long> shape, long byte
         // Factors of the rotary embedding belong to the config elsewhere.
         long weights = tensor.name().startsWith("rope_") ? 0 : tensor.shape().elements();
         return new ListedTensor(
-                tensor.name(), tensor.type().name(), tensor.shape().dims(), tensor.data().byteSize(), weights,
+                tensor.name(),
+                tensor.type().name(),
+                tensor.shape().dims(),
+                tensor.data().byteSize(),
+                weights,
                 String.valueOf(file.getFileName()));
     }
 

@@ -86,7 +86,9 @@ public record LlamaConfig(
         int hidden = keys.integer("hidden_size", 1, MAX_WIDTH);
         int heads = keys.integer("num_attention_heads", 1, 1 << 16);
         int kvHeads = keys.integerIfPresent("num_key_value_heads", 1, 1 << 16)
-                .orElseGet(() -> json.has("num_key_value_heads") ? heads : defaults.kvHeads().orElse(heads));
+                .orElseGet(() -> json.has("num_key_value_heads")
+                        ? heads
+                        : defaults.kvHeads().orElse(heads));
         if (heads % kvHeads != 0) {
             throw new BadCheckpointException(
                     configJson,
@@ -103,8 +105,10 @@ public record LlamaConfig(
                             + " in all; take the model's original config.json");
         }
         // An absent key has the default of transformers; null says that there is none.
-        List<Integer> bos = json.has("bos_token_id") ? keys.integers("bos_token_id", -1, Integer.MAX_VALUE) : defaults.bos();
-        List<Integer> eos = json.has("eos_token_id") ? keys.integers("eos_token_id", 0, Integer.MAX_VALUE) : defaults.eos();
+        List<Integer> bos =
+                json.has("bos_token_id") ? keys.integers("bos_token_id", -1, Integer.MAX_VALUE) : defaults.bos();
+        List<Integer> eos =
+                json.has("eos_token_id") ? keys.integers("eos_token_id", 0, Integer.MAX_VALUE) : defaults.eos();
         return new LlamaConfig(
                 architecture,
                 hidden,
@@ -138,15 +142,49 @@ public record LlamaConfig(
         ObjectNode own = json.deepCopy();
         own.put("tie_word_embeddings", false);
         return new LlamaConfig(
-                architecture, hiddenSize, intermediateSize, layers, heads, kvHeads, headDim, vocabularySize, maxPositions,
-                rmsNormEps, rope, window, biases, false, dtype, bosId, eosIds, quantization, own);
+                architecture,
+                hiddenSize,
+                intermediateSize,
+                layers,
+                heads,
+                kvHeads,
+                headDim,
+                vocabularySize,
+                maxPositions,
+                rmsNormEps,
+                rope,
+                window,
+                biases,
+                false,
+                dtype,
+                bosId,
+                eosIds,
+                quantization,
+                own);
     }
 
     /** This config, with what another file says of its quantization. */
     LlamaConfig withQuantization(QuantizationConfig found) {
         return new LlamaConfig(
-                architecture, hiddenSize, intermediateSize, layers, heads, kvHeads, headDim, vocabularySize, maxPositions,
-                rmsNormEps, rope, window, biases, tiedEmbeddings, dtype, bosId, eosIds, Optional.of(found), json);
+                architecture,
+                hiddenSize,
+                intermediateSize,
+                layers,
+                heads,
+                kvHeads,
+                headDim,
+                vocabularySize,
+                maxPositions,
+                rmsNormEps,
+                rope,
+                window,
+                biases,
+                tiedEmbeddings,
+                dtype,
+                bosId,
+                eosIds,
+                Optional.of(found),
+                json);
     }
 
     /** Output features of a linear: the rows of its fp16 weight. */
@@ -186,8 +224,7 @@ public record LlamaConfig(
 
     /** The unquantized weight [out, in] of a module. */
     public TensorSpec spec(LinearModule module, int layer) {
-        return new TensorSpec(
-                module.name(layer) + ".weight", dtype, Shape.of(outFeatures(module), inFeatures(module)));
+        return new TensorSpec(module.name(layer) + ".weight", dtype, Shape.of(outFeatures(module), inFeatures(module)));
     }
 
     /** The linears of a decoder layer as they are stored, in canonical order. */
@@ -282,8 +319,7 @@ public record LlamaConfig(
             case "float32", "float" -> DType.F32;
             default ->
                 throw new BadCheckpointException(
-                        keys.file(),
-                        key + " \"" + name + "\" is not supported; supported: float16, bfloat16, float32");
+                        keys.file(), key + " \"" + name + "\" is not supported; supported: float16, bfloat16, float32");
         };
     }
 }

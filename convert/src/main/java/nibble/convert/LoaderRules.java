@@ -21,8 +21,18 @@ final class LoaderRules {
 
     /** Keys of {@code weights} that compressed-tensors knows; any other is refused. */
     private static final Set<String> WEIGHT_KEYS = Set.of(
-            "num_bits", "type", "symmetric", "group_size", "strategy", "block_structure", "dynamic", "actorder", "scale_dtype",
-            "zp_dtype", "observer", "observer_kwargs");
+            "num_bits",
+            "type",
+            "symmetric",
+            "group_size",
+            "strategy",
+            "block_structure",
+            "dynamic",
+            "actorder",
+            "scale_dtype",
+            "zp_dtype",
+            "observer",
+            "observer_kwargs");
 
     /** Characters that matching a name may look at. */
     private static final long MOST_STEPS = 100_000;
@@ -70,29 +80,41 @@ final class LoaderRules {
 
     private void awq(ObjectNode settings) {
         for (JsonNode skipped : settings.path("modules_to_not_convert")) {
-            packed().stream().filter(name -> name.contains(skipped.asText())).findFirst().ifPresent(name -> error(
-                    "quantization_config.modules_to_not_convert has " + skipped + ", yet " + name
-                            + " is quantized; loaders would look for its weight and not find it: remove the entry"));
+            packed().stream()
+                    .filter(name -> name.contains(skipped.asText()))
+                    .findFirst()
+                    .ifPresent(
+                            name -> error("quantization_config.modules_to_not_convert has " + skipped + ", yet " + name
+                                    + " is quantized; loaders would look for its weight and not find it:"
+                                    + " remove the entry"));
         }
     }
 
     private void gptq(ObjectNode settings, QuantizationConfig quantization) {
         List<String> listed = new ArrayList<>();
-        settings.path("modules_in_block_to_quantize").forEach(block -> block.forEach(name -> listed.add(name.asText())));
+        settings.path("modules_in_block_to_quantize")
+                .forEach(block -> block.forEach(name -> listed.add(name.asText())));
         if (!listed.isEmpty()) {
-            config.modules().stream().map(LinearModule::path).filter(path -> !listed.contains(path)).findFirst().ifPresent(path -> error(
-                    "quantization_config.modules_in_block_to_quantize lacks " + path
+            config.modules().stream()
+                    .map(LinearModule::path)
+                    .filter(path -> !listed.contains(path))
+                    .findFirst()
+                    .ifPresent(path -> error("quantization_config.modules_in_block_to_quantize lacks " + path
                             + ", which is quantized; loaders would look for its weight and not find it: add it"));
         }
         if (quantization.symmetric()) {
             return;
         }
-        if (quantization.format() == QuantizedFormat.GPTQ && !byGptqModel(settings.path("meta").path("quantizer"))) {
-            error("GPTQ's first version (checkpoint_format \"gptq\") with sym false and no meta.quantizer of GPTQModel, which"
-                    + " GPTQModel refuses; convert to gptq, the second version, or to compressed-tensors");
+        if (quantization.format() == QuantizedFormat.GPTQ
+                && !byGptqModel(settings.path("meta").path("quantizer"))) {
+            error("GPTQ's first version (checkpoint_format \"gptq\") with sym false and no meta.quantizer of"
+                    + " GPTQModel, which GPTQModel refuses; convert to gptq, the second version, or to"
+                    + " compressed-tensors");
         } else {
-            quantization.format().loaderNote(false).ifPresent(note ->
-                    findings.accept(Finding.warning("loaders", file + ": " + note)));
+            quantization
+                    .format()
+                    .loaderNote(false)
+                    .ifPresent(note -> findings.accept(Finding.warning("loaders", file + ": " + note)));
         }
     }
 
@@ -109,8 +131,8 @@ final class LoaderRules {
     private void compressedTensors(ObjectNode settings, QuantizationConfig quantization) {
         String status = settings.path("quantization_status").asText("missing");
         if (!status.equals("compressed")) {
-            error("quantization_config.quantization_status is " + status + ", loaders take the weights for dense unless it is"
-                    + " \"compressed\"; write that");
+            error("quantization_config.quantization_status is " + status
+                    + ", loaders take the weights for dense unless it is" + " \"compressed\"; write that");
         }
         JsonNode group = settings.path("config_groups").path(0);
         for (JsonNode only : settings.path("config_groups")) {
@@ -118,12 +140,14 @@ final class LoaderRules {
         }
         group.path("weights").fieldNames().forEachRemaining(key -> {
             if (!WEIGHT_KEYS.contains(key)) {
-                error("quantization_config has the key " + key + " below weights, which compressed-tensors refuses; remove it");
+                error("quantization_config has the key " + key
+                        + " below weights, which compressed-tensors refuses; remove it");
             }
         });
         if (quantization.ordersColumns()) {
             findings.accept(Finding.warning(
-                    "loaders", file + ": actorder " + group.path("weights").path("actorder") + " is refused by compressed-tensors"
+                    "loaders",
+                    file + ": actorder " + group.path("weights").path("actorder") + " is refused by compressed-tensors"
                             + " since 0.20; vLLM of before that loads it"));
         }
         List<String> targets = texts(group.path("targets"));
@@ -139,14 +163,16 @@ final class LoaderRules {
         boolean head = targets.contains("Linear") || targets.stream().anyMatch(pattern -> matches(pattern, "lm_head"));
         boolean spared = ignored.stream().anyMatch(pattern -> matches(pattern, "lm_head"));
         if (head && !spared && checkpoint.stored(TensorNames.HEAD).isPresent()) {
-            error("quantization_config.ignore lacks lm_head, which is not quantized, so loaders would look for its packed"
-                    + " weight; add \"lm_head\"");
+            error("quantization_config.ignore lacks lm_head, which is not quantized, so loaders would look for its"
+                    + " packed weight; add \"lm_head\"");
         }
         for (String name : packed()) {
             String shape = quantization.format().name(name, LinearTensor.Role.SHAPE);
             if (checkpoint.stored(shape).isEmpty()) {
                 findings.accept(Finding.error(
-                        "tensors", checkpoint.folder() + ": tensor " + shape + " is missing, which compressed-tensors needs to unpack"
+                        "tensors",
+                        checkpoint.folder() + ": tensor " + shape
+                                + " is missing, which compressed-tensors needs to unpack"
                                 + " the weight; get the whole checkpoint again"));
                 break;
             }
@@ -165,7 +191,9 @@ final class LoaderRules {
             return pattern.equals(name);
         }
         try {
-            return Pattern.compile(pattern.substring(3)).matcher(new Text(name, new AtomicLong(MOST_STEPS))).lookingAt();
+            return Pattern.compile(pattern.substring(3))
+                    .matcher(new Text(name, new AtomicLong(MOST_STEPS)))
+                    .lookingAt();
         } catch (PatternSyntaxException | TooManyStepsException | StackOverflowError e) {
             return false;
         }

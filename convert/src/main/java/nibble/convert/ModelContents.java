@@ -49,28 +49,43 @@ public record ModelContents(
         List<String> names = fileNames(path);
         if (!names.contains(CONFIG) && names.contains(MetaFolder.PARAMS)) {
             try (Checkpoint checkpoint = Checkpoint.open(path)) {
-                List<StoredTensor> stored =
-                        checkpoint.names().stream().map(name -> checkpoint.stored(name).orElseThrow()).toList();
-                return of(path, FileKind.TORCH, stored, new LinkedHashMap<>(), Optional.of(checkpoint.config().json()));
+                List<StoredTensor> stored = checkpoint.names().stream()
+                        .map(name -> checkpoint.stored(name).orElseThrow())
+                        .toList();
+                return of(
+                        path,
+                        FileKind.TORCH,
+                        stored,
+                        new LinkedHashMap<>(),
+                        Optional.of(checkpoint.config().json()));
             }
         }
         Optional<ObjectNode> config =
                 names.contains(CONFIG) ? Optional.of(StrictJson.readObject(path.resolve(CONFIG))) : Optional.empty();
-        List<String> gguf = names.stream().filter(name -> name.endsWith(".gguf")).toList();
-        boolean others = names.stream().anyMatch(name -> name.endsWith(".safetensors") || name.endsWith(".bin")
-                || name.endsWith(".pt") || name.endsWith(".pth"));
+        List<String> gguf =
+                names.stream().filter(name -> name.endsWith(".gguf")).toList();
+        boolean others = names.stream()
+                .anyMatch(name -> name.endsWith(".safetensors")
+                        || name.endsWith(".bin")
+                        || name.endsWith(".pt")
+                        || name.endsWith(".pth"));
         if (!others && !gguf.isEmpty()) {
             String first = GgufSplit.first(gguf).orElse(gguf.getFirst());
             if (gguf.size() > 1 && GgufSplit.first(gguf).isEmpty()) {
-                throw new BadCheckpointException(path, gguf.size() + " GGUF files (" + first + ", ...); give the path of one");
+                throw new BadCheckpointException(
+                        path, gguf.size() + " GGUF files (" + first + ", ...); give the path of one");
             }
             return gguf(path, path.resolve(first), config, arena);
         }
-        List<StoredTensor> stored = List.copyOf(WeightFiles.map(path, names, arena).values());
-        FileKind kind = stored.isEmpty() ? FileKind.SAFETENSORS : FileKind.of(stored.getFirst().file());
+        List<StoredTensor> stored =
+                List.copyOf(WeightFiles.map(path, names, arena).values());
+        FileKind kind = stored.isEmpty()
+                ? FileKind.SAFETENSORS
+                : FileKind.of(stored.getFirst().file());
         SequencedMap<String, Object> metadata = new LinkedHashMap<>();
         if (kind == FileKind.SAFETENSORS && !stored.isEmpty()) {
-            metadata.putAll(SafetensorsFile.open(stored.getFirst().file(), arena).metadata());
+            metadata.putAll(
+                    SafetensorsFile.open(stored.getFirst().file(), arena).metadata());
         }
         return of(path, kind, stored, metadata, config);
     }
@@ -95,8 +110,13 @@ public record ModelContents(
     }
 
     private static ModelContents of(
-            Path path, FileKind kind, List<StoredTensor> stored, SequencedMap<String, Object> metadata, Optional<ObjectNode> config) {
-        List<ListedTensor> tensors = stored.stream().map(tensor -> ListedTensor.of(tensor, config)).toList();
+            Path path,
+            FileKind kind,
+            List<StoredTensor> stored,
+            SequencedMap<String, Object> metadata,
+            Optional<ObjectNode> config) {
+        List<ListedTensor> tensors =
+                stored.stream().map(tensor -> ListedTensor.of(tensor, config)).toList();
         return new ModelContents(path, kind, tensors, metadata, config);
     }
 
@@ -106,12 +126,16 @@ public record ModelContents(
         for (GgufFile file : files) {
             file.tensors().values().forEach(tensor -> tensors.add(ListedTensor.of(tensor, file.path())));
         }
-        return new ModelContents(path, FileKind.GGUF, List.copyOf(tensors), files.getFirst().values(), config);
+        return new ModelContents(
+                path, FileKind.GGUF, List.copyOf(tensors), files.getFirst().values(), config);
     }
 
     private static List<String> fileNames(Path folder) {
         try (Stream<Path> entries = Files.list(folder)) {
-            return entries.filter(Files::isRegularFile).map(file -> String.valueOf(file.getFileName())).sorted().toList();
+            return entries.filter(Files::isRegularFile)
+                    .map(file -> String.valueOf(file.getFileName()))
+                    .sorted()
+                    .toList();
         } catch (IOException e) {
             throw new BadCheckpointException(folder, "cannot be listed: " + Reasons.of(e), e);
         }
@@ -133,7 +157,8 @@ public record ModelContents(
     public List<TypeShare> types() {
         Map<String, TypeShare> shares = new LinkedHashMap<>();
         for (ListedTensor tensor : tensors) {
-            shares.merge(tensor.type(), new TypeShare(tensor.type(), 1, tensor.weights(), tensor.bytes()), TypeShare::plus);
+            shares.merge(
+                    tensor.type(), new TypeShare(tensor.type(), 1, tensor.weights(), tensor.bytes()), TypeShare::plus);
         }
         return shares.values().stream()
                 .sorted((a, b) -> a.weights() != b.weights()
@@ -154,7 +179,9 @@ public record ModelContents(
         if (kind == FileKind.GGUF) {
             Optional<String> named = GgufFile.formatName(metadata);
             boolean agrees = named.map(name -> name.startsWith(most)).orElse(false);
-            return "GGUF " + named.map(name -> name + (agrees ? "" : " (most weights are " + most + ")")).orElse(most);
+            return "GGUF "
+                    + named.map(name -> name + (agrees ? "" : " (most weights are " + most + ")"))
+                            .orElse(most);
         }
         return kind.label() + ", "
                 + config.flatMap(json -> QuantizationLabel.of(path, json)).orElse("not quantized, " + most);

@@ -57,7 +57,8 @@ public record ModelExtents(
 
     private static ModelExtents ofMetadata(SequencedMap<String, Object> metadata) {
         String name = metadata.get("general.architecture") instanceof String text ? text : null;
-        Long vocabulary = metadata.get("tokenizer.ggml.tokens") instanceof List<?> tokens ? Long.valueOf(tokens.size()) : null;
+        Long vocabulary =
+                metadata.get("tokenizer.ggml.tokens") instanceof List<?> tokens ? Long.valueOf(tokens.size()) : null;
         return new ModelExtents(
                 name,
                 number(metadata, name, "block_count"),
@@ -69,7 +70,8 @@ public record ModelExtents(
                 number(metadata, name, "context_length"));
     }
 
-    private static @Nullable Long number(SequencedMap<String, Object> metadata, @Nullable String architecture, String key) {
+    private static @Nullable Long number(
+            SequencedMap<String, Object> metadata, @Nullable String architecture, String key) {
         return metadata.get(architecture + "." + key) instanceof Long number ? number : null;
     }
 }

@@ -41,8 +41,7 @@ public record ModelShape(
 
     /** The same with another number of decoder layers. */
     public ModelShape withLayers(int number) {
-        return new ModelShape(
-                name, hiddenSize, intermediateSize, number, heads, kvHeads, vocabularySize, positions);
+        return new ModelShape(name, hiddenSize, intermediateSize, number, heads, kvHeads, vocabularySize, positions);
     }
 
     /** What a model of this shape says of itself, with the keys of 2023. */

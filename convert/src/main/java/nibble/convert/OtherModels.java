@@ -29,31 +29,58 @@ final class OtherModels {
     private static final List<Rule> RULES = List.of(
             new Rule(
                     List.of(
-                            "mlp_bias", "lm_head_bias", "rope_interleaved", "alibi", "qk_layernorm", "use_qk_norm", "use_mrope",
-                            "use_bidirectional_attention", "is_encoder_decoder", "parallel_attn", "use_parallel_residual",
+                            "mlp_bias",
+                            "lm_head_bias",
+                            "rope_interleaved",
+                            "alibi",
+                            "qk_layernorm",
+                            "use_qk_norm",
+                            "use_mrope",
+                            "use_bidirectional_attention",
+                            "is_encoder_decoder",
+                            "parallel_attn",
+                            "use_parallel_residual",
                             "apply_residual_connection_post_layernorm"),
                     OFF,
                     "false"),
             new Rule(List.of("is_causal"), ON, "true"),
             new Rule(
                     List.of(
-                            "logit_scale", "logits_scaling", "embedding_multiplier", "residual_multiplier", "scale_emb",
-                            "rotary_pct", "rope_pct", "lm_head_multiplier"),
+                            "logit_scale",
+                            "logits_scaling",
+                            "embedding_multiplier",
+                            "residual_multiplier",
+                            "scale_emb",
+                            "rotary_pct",
+                            "rope_pct",
+                            "lm_head_multiplier"),
                     ONE,
                     "1"),
             new Rule(
                     List.of(
-                            "attn_logit_softcapping", "final_logit_softcapping", "attn_logit_softcap", "final_logit_softcap",
-                            "clip_qkv", "attention_chunk_size"),
+                            "attn_logit_softcapping",
+                            "final_logit_softcapping",
+                            "attn_logit_softcap",
+                            "final_logit_softcap",
+                            "clip_qkv",
+                            "attention_chunk_size"),
                     ZERO,
                     "none"),
             new Rule(
-                    List.of("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"), AT_MOST_ONE, "no experts"),
+                    List.of("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"),
+                    AT_MOST_ONE,
+                    "no experts"),
             new Rule(List.of("pruned_heads", "no_rope_layers"), EMPTY, "none"),
             new Rule(
                     List.of(
-                            "attention_multiplier", "query_pre_attn_scalar", "scale_depth", "dim_model_base", "rotary_dim",
-                            "interleaved_sliding_window", "sliding_window_pattern", "no_rope_layer_interval"),
+                            "attention_multiplier",
+                            "query_pre_attn_scalar",
+                            "scale_depth",
+                            "dim_model_base",
+                            "rotary_dim",
+                            "interleaved_sliding_window",
+                            "sliding_window_pattern",
+                            "no_rope_layer_interval"),
                     NEVER,
                     "none"));
 
@@ -78,11 +105,13 @@ final class OtherModels {
                 });
             }
         }
-        QUANTIZED.forEach((key, by) -> keys.value(key).filter(value -> !value.isEmpty()).ifPresent(value -> {
-            throw new BadCheckpointException(
-                    keys.file(),
-                    "key \"" + key + "\" says that the model is quantized by " + by
-                            + ", which cannot be read; use the model's fp16 version");
-        }));
+        QUANTIZED.forEach((key, by) -> keys.value(key)
+                .filter(value -> !value.isEmpty())
+                .ifPresent(value -> {
+                    throw new BadCheckpointException(
+                            keys.file(),
+                            "key \"" + key + "\" says that the model is quantized by " + by
+                                    + ", which cannot be read; use the model's fp16 version");
+                }));
     }
 }

@@ -27,13 +27,12 @@ public final class OutputException extends RuntimeException {
     /** What the operating system refused while {@code doing} (as "writing"), with advice that fits the refusal. */
     public static OutputException of(Path where, String doing, IOException cause) {
         String reason = Reasons.of(cause);
-        String advice =
-                switch (cause) {
-                    case AccessDeniedException _ -> "choose a folder you may write to";
-                    case FileAlreadyExistsException _ -> "remove it or choose another name";
-                    case NoSuchFileException _ -> "check the path";
-                    default -> advice(reason);
-                };
+        String advice = switch (cause) {
+            case AccessDeniedException _ -> "choose a folder you may write to";
+            case FileAlreadyExistsException _ -> "remove it or choose another name";
+            case NoSuchFileException _ -> "check the path";
+            default -> advice(reason);
+        };
         return new OutputException(where, doing + " failed: " + reason + "; " + advice, cause);
     }
 

@@ -39,7 +39,8 @@ public final class OutputFolder implements AutoCloseable {
     public static OutputFolder begin(Path out) {
         try {
             OutputPlace place = OutputPlace.of(out);
-            Path partial = place.hidden(".partial-" + UUID.randomUUID().toString().substring(0, 8));
+            Path partial =
+                    place.hidden(".partial-" + UUID.randomUUID().toString().substring(0, 8));
             place.refuseOccupied(partial);
             Deque<Path> made = makeParents(Objects.requireNonNull(place.target().getParent()));
             OutputFolder folder = new OutputFolder(place, partial, made);
@@ -150,7 +151,8 @@ public final class OutputFolder implements AutoCloseable {
         }
         done = true;
         try {
-            // Under another name first: what is still written by the old one then fails, instead of coming in between the
+            // Under another name first: what is still written by the old one then fails, instead of coming in between
+            // the
             // last file's deletion and the folder's.
             Path doomed = partial.resolveSibling(partial.getFileName() + ".deleted");
             try {

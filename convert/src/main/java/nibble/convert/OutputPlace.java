@@ -54,7 +54,8 @@ final class OutputPlace {
         // A link to an empty folder: the folder itself is replaced.
         target = target.toRealPath();
         requireName(target);
-        return new OutputPlace(target, isMountPoint(target) || !Files.isWritable(Objects.requireNonNull(target.getParent())));
+        return new OutputPlace(
+                target, isMountPoint(target) || !Files.isWritable(Objects.requireNonNull(target.getParent())));
     }
 
     /** One that grows inside {@code folder}, mount point or not. */
@@ -93,7 +94,8 @@ final class OutputPlace {
 
     private static String unescaped(String field) {
         return OCTAL.matcher(field)
-                .replaceAll(match -> Matcher.quoteReplacement(String.valueOf((char) Integer.parseInt(match.group(1), 8))));
+                .replaceAll(
+                        match -> Matcher.quoteReplacement(String.valueOf((char) Integer.parseInt(match.group(1), 8))));
     }
 
     Path target() {
@@ -112,7 +114,8 @@ final class OutputPlace {
         }
         String name = String.valueOf(target.getFileName());
         if (name.getBytes(StandardCharsets.UTF_8).length > MOST_NAME_BYTES) {
-            String hash = new Sha256().add(name.getBytes(StandardCharsets.UTF_8)).hex();
+            String hash =
+                    new Sha256().add(name.getBytes(StandardCharsets.UTF_8)).hex();
             name = name.substring(0, MOST_NAME_BYTES / 4) + "." + hash.substring(0, 16);
         }
         return target.resolveSibling("." + name + suffix);
@@ -149,12 +152,14 @@ final class OutputPlace {
         try (Stream<Path> found = Files.list(folder)) {
             found.forEach(entries::add);
         }
-        entries.sort(Comparator.comparing((Path entry) -> entry.endsWith(LAST)).thenComparing(Comparator.naturalOrder()));
+        entries.sort(
+                Comparator.comparing((Path entry) -> entry.endsWith(LAST)).thenComparing(Comparator.naturalOrder()));
         for (Path entry : entries) {
             if (entry.endsWith(LAST)) {
                 Durable.sync(target);
             }
-            Files.move(entry, target.resolve(Objects.requireNonNull(entry.getFileName())), StandardCopyOption.ATOMIC_MOVE);
+            Files.move(
+                    entry, target.resolve(Objects.requireNonNull(entry.getFileName())), StandardCopyOption.ATOMIC_MOVE);
         }
         Files.delete(folder);
         Durable.sync(target);

@@ -20,8 +20,9 @@ import java.util.Optional;
  */
 public record QuantizationConfig(
         QuantizedFormat format, int bits, int groupSize, boolean symmetric, boolean ordersColumns) {
-    private static final String SUPPORTED = "; supported: AWQ (version \"gemm\", zero_point true), GPTQ and compressed-tensors"
-            + " (format \"pack-quantized\"), 4 bits, group size 32, 64, 128 or -1";
+    private static final String SUPPORTED =
+            "; supported: AWQ (version \"gemm\", zero_point true), GPTQ and compressed-tensors"
+                    + " (format \"pack-quantized\"), 4 bits, group size 32, 64, 128 or -1";
 
     /** {@code quant_method}, as {@code awq}. */
     public String method() {
@@ -54,7 +55,8 @@ public record QuantizationConfig(
             case "gptq" -> gptq(keys);
             case "compressed-tensors" -> compressedTensors(keys);
             default ->
-                throw unsupported(file, "quantized by method \"" + method + "\", which", "; use the model's fp16 version");
+                throw unsupported(
+                        file, "quantized by method \"" + method + "\", which", "; use the model's fp16 version");
         };
     }
 
@@ -77,19 +79,20 @@ public record QuantizationConfig(
             throw unsupported(keys.file(), "AWQ without zero points (zero_point false)", "");
         }
         int bits = keys.integer(keys.json().has("bits") ? "bits" : "w_bit", 1, 64);
-        int groupSize = keys.integer(keys.json().has("group_size") ? "group_size" : "q_group_size", -1, Integer.MAX_VALUE);
+        int groupSize =
+                keys.integer(keys.json().has("group_size") ? "group_size" : "q_group_size", -1, Integer.MAX_VALUE);
         return checked(keys.file(), "AWQ", QuantizedFormat.AWQ_GEMM, bits, groupSize, false, false);
     }
 
     private static QuantizationConfig gptq(ConfigKeys keys) {
         // The key is of 2024; older files are all of the first kind.
-        String format = keys.text("checkpoint_format").or(() -> keys.text("format")).orElse("gptq");
-        QuantizedFormat layout =
-                switch (format.toLowerCase(Locale.ROOT)) {
-                    case "gptq" -> QuantizedFormat.GPTQ;
-                    case "gptq_v2" -> QuantizedFormat.GPTQ_V2;
-                    default -> throw unsupported(keys.file(), "GPTQ with checkpoint_format \"" + format + "\"", "");
-                };
+        String format =
+                keys.text("checkpoint_format").or(() -> keys.text("format")).orElse("gptq");
+        QuantizedFormat layout = switch (format.toLowerCase(Locale.ROOT)) {
+            case "gptq" -> QuantizedFormat.GPTQ;
+            case "gptq_v2" -> QuantizedFormat.GPTQ_V2;
+            default -> throw unsupported(keys.file(), "GPTQ with checkpoint_format \"" + format + "\"", "");
+        };
         if (keys.object("dynamic").map(rules -> !rules.isEmpty()).orElse(false)) {
             throw unsupported(keys.file(), "GPTQ with \"dynamic\" rules, a format for each module,", "");
         }
@@ -119,7 +122,8 @@ public record QuantizationConfig(
         String prefix = "quantization_config.config_groups." + only.getKey() + ".";
         ConfigKeys groupKeys = new ConfigKeys(file, group, prefix);
         String format = groupKeys.text("format").or(() -> keys.text("format")).orElse("pack-quantized");
-        if (!format.equals("pack-quantized") || groupKeys.object("input_activations").isPresent()) {
+        if (!format.equals("pack-quantized")
+                || groupKeys.object("input_activations").isPresent()) {
             String what = format.equals("pack-quantized") ? "quantized activations" : "format \"" + format + "\"";
             throw unsupported(file, "compressed-tensors with " + what, "");
         }
@@ -142,11 +146,18 @@ public record QuantizationConfig(
 
     /** "group" and its older names keep columns in their own groups; "static" and "weight" leave them where they are. */
     private static boolean ordersColumns(JsonNode actorder) {
-        return actorder.asBoolean(false) || List.of("group", "dynamic").contains(actorder.asText().toLowerCase(Locale.ROOT));
+        return actorder.asBoolean(false)
+                || List.of("group", "dynamic").contains(actorder.asText().toLowerCase(Locale.ROOT));
     }
 
     private static QuantizationConfig checked(
-            Path file, String name, QuantizedFormat format, int bits, int groupSize, boolean symmetric, boolean ordersColumns) {
+            Path file,
+            String name,
+            QuantizedFormat format,
+            int bits,
+            int groupSize,
+            boolean symmetric,
+            boolean ordersColumns) {
         if (bits != 4) {
             throw unsupported(file, name + " with " + bits + " bits", "");
         }

@@ -45,11 +45,14 @@ final class QuantizationFileChecks {
                 side(folder.resolve(name), main, findings);
             }
         }
-        String dtype = config == null ? "" : config.path("torch_dtype").asText(config.path("dtype").asText(""));
+        String dtype = config == null
+                ? ""
+                : config.path("torch_dtype").asText(config.path("dtype").asText(""));
         boolean awq = main != null && main.path("quant_method").asText("").equals("awq");
         if (awq && !dtype.isEmpty() && !dtype.equals("float16")) {
             findings.accept(Finding.warning(
-                    "config", folder.resolve("config.json") + ": torch_dtype is \"" + dtype
+                    "config",
+                    folder.resolve("config.json") + ": torch_dtype is \"" + dtype
                             + "\", AWQ kernels of several loaders compute in float16 only; write \"float16\""));
         }
     }
@@ -64,7 +67,8 @@ final class QuantizationFileChecks {
         }
         if (main == null || !main.isObject()) {
             findings.accept(Finding.error(
-                    CHECK, file + ": config.json has no quantization_config, so transformers would"
+                    CHECK,
+                    file + ": config.json has no quantization_config, so transformers would"
                             + " load the model as if it were not quantized; add the same settings there"));
             return;
         }
@@ -73,8 +77,9 @@ final class QuantizationFileChecks {
             JsonNode right = first(side, spellings);
             if (left != null && right != null && !text(left).equals(text(right))) {
                 findings.accept(Finding.error(
-                        CHECK, file + ": " + key + " is " + right + ", config.json's quantization_config says "
-                                + left + "; some loaders believe the one, some the other: correct or remove this file"));
+                        CHECK,
+                        file + ": " + key + " is " + right + ", config.json's quantization_config says " + left
+                                + "; some loaders believe the one, some the other: correct or remove this file"));
             }
         });
     }

@@ -30,13 +30,15 @@ final class QuantizationLabel {
             Path path = folder.resolve(file);
             if (Files.isRegularFile(path)) {
                 boolean awq = file.equals("quant_config.json");
-                return Optional.of(label(awq ? QuantizationConfig.readAwqFile(path) : QuantizationConfig.readGptqFile(path)));
+                return Optional.of(
+                        label(awq ? QuantizationConfig.readAwqFile(path) : QuantizationConfig.readGptqFile(path)));
             }
         }
         return Optional.empty();
     }
 
     private static String label(QuantizationConfig config) {
-        return config.method() + " " + config.bits() + "-bit group " + config.groupSize() + " (" + config.version() + ")";
+        return config.method() + " " + config.bits() + "-bit group " + config.groupSize() + " (" + config.version()
+                + ")";
     }
 }

@@ -140,8 +140,9 @@ public enum QuantizedFormat {
     /** What a user should know of the programs that load the layout, in words; empty where all that know it load it. */
     public Optional<String> loaderNote(boolean symmetric) {
         return isGptq() && !symmetric
-                ? Optional.of("vLLM since 0.17 refuses GPTQ files with zero points, which this is; GPTQModel loads it. For vLLM"
-                        + " take the format compressed-tensors or awq, which hold the same numbers")
+                ? Optional.of(
+                        "vLLM since 0.17 refuses GPTQ files with zero points, which this is; GPTQModel loads it. For"
+                                + " vLLM take the format compressed-tensors or awq, which hold the same numbers")
                 : Optional.empty();
     }
 

@@ -38,7 +38,8 @@ public final class RepositoryFiles {
 
                 @Override
                 public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
-                    if ((attributes.isRegularFile() || attributes.isSymbolicLink()) && (!hidden(file) || file.endsWith(".gitattributes"))) {
+                    if ((attributes.isRegularFile() || attributes.isSymbolicLink())
+                            && (!hidden(file) || file.endsWith(".gitattributes"))) {
                         files.put(name(folder, file), file);
                     }
                     return FileVisitResult.CONTINUE;

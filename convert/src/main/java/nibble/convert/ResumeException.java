@@ -17,9 +17,12 @@ public final class ResumeException extends RuntimeException {
 
     /** @param state the unfinished run's folder */
     public ResumeException(Path state, List<String> differences) {
-        super("cannot resume the unfinished run in " + state + ", since not everything is as it was when it began:\n  "
+        super("cannot resume the unfinished run in " + state
+                + ", since not everything is as it was when it began:\n  "
                 + String.join("\n  ", differences)
-                + "\nrun again with everything as it was, or delete that folder and run without --resume to begin anew");
+                + "\n"
+                + "run again with everything as it was, or delete that folder and run without --resume to"
+                + " begin anew");
         this.differences = List.copyOf(differences);
     }
 

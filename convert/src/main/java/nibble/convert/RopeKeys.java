@@ -1,6 +1,5 @@
 package nibble.convert;
 
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.Optional;
 
 /** Reads {@link Rope} from either style of config. */
@@ -42,21 +41,21 @@ final class RopeKeys {
         if (named.isEmpty() && keys.value("factor").isPresent()) {
             throw new BadCheckpointException(
                     keys.file(),
-                    keys.prefix() + "factor without a rope_type, which loaders read in different ways; add the rope_type that the"
-                            + " model was trained with (linear, dynamic, llama3)");
+                    keys.prefix()
+                            + "factor without a rope_type, which loaders read in different ways; add the rope_type"
+                            + " that the model was trained with (linear, dynamic, llama3)");
         }
         String type = named.orElse("default");
-        Rope.Scaling scaling =
-                switch (type) {
-                    case "default" -> new Rope.None();
-                    case "linear" -> new Rope.Linear(keys.number("factor", 1, MAX_FACTOR));
-                    case "dynamic" -> new Rope.DynamicNtk(keys.number("factor", 1, MAX_FACTOR));
-                    case "llama3" -> llama3(keys);
-                    default ->
-                        throw new BadCheckpointException(
-                                keys.file(),
-                                "rope type \"" + type + "\" is not supported; supported: default, linear, dynamic, llama3");
-                };
+        Rope.Scaling scaling = switch (type) {
+            case "default" -> new Rope.None();
+            case "linear" -> new Rope.Linear(keys.number("factor", 1, MAX_FACTOR));
+            case "dynamic" -> new Rope.DynamicNtk(keys.number("factor", 1, MAX_FACTOR));
+            case "llama3" -> llama3(keys);
+            default ->
+                throw new BadCheckpointException(
+                        keys.file(),
+                        "rope type \"" + type + "\" is not supported; supported: default, linear, dynamic, llama3");
+        };
         return new Rope(theta, scaling);
     }
 
@@ -68,7 +67,8 @@ final class RopeKeys {
                 .ifPresent(entry -> {
                     throw new BadCheckpointException(
                             keys.file(),
-                            keys.prefix() + entry.getKey() + " is an object: rope of its own in some layers is not supported;"
+                            keys.prefix() + entry.getKey()
+                                    + " is an object: rope of its own in some layers is not supported;"
                                     + " supported: the same in all layers");
                 });
     }
@@ -78,7 +78,8 @@ final class RopeKeys {
         if (share != 1.0) {
             throw new BadCheckpointException(
                     keys.file(),
-                    keys.prefix() + "partial_rotary_factor " + share + " is not supported; supported: rope over whole heads, 1");
+                    keys.prefix() + "partial_rotary_factor " + share
+                            + " is not supported; supported: rope over whole heads, 1");
         }
     }
 

@@ -76,20 +76,23 @@ public final class SafetensorsFile {
         long length = file.get(LENGTH, 0);
         if (length < 0 || length > MAX_HEADER_BYTES) {
             throw new BadCheckpointException(
-                    path, "byte 0: header length " + Long.toUnsignedString(length) + ", at most " + MAX_HEADER_BYTES
+                    path,
+                    "byte 0: header length " + Long.toUnsignedString(length) + ", at most " + MAX_HEADER_BYTES
                             + " allowed; this is not a safetensors file or it is damaged, get it again");
         }
         long available = file.byteSize() - Long.BYTES;
         if (length > available) {
             throw new BadCheckpointException(
-                    path, "byte 0: header length " + length + ", only " + available
+                    path,
+                    "byte 0: header length " + length + ", only " + available
                             + " bytes follow; the file was cut short, get it again");
         }
         String json = StrictJson.decode(path, file.asSlice(Long.BYTES, length).asByteBuffer(), Long.BYTES);
         SafetensorsHeader header = SafetensorsHeader.parse(path, json);
         MemorySegment data = file.asSlice(Long.BYTES + length);
         SequencedMap<String, TensorView> tensors = new LinkedHashMap<>();
-        for (SafetensorsHeader.Entry entry : checkedLayout(path, header.entries(), Long.BYTES + length, data.byteSize())) {
+        for (SafetensorsHeader.Entry entry :
+                checkedLayout(path, header.entries(), Long.BYTES + length, data.byteSize())) {
             MemorySegment slice = data.asSlice(entry.begin(), entry.end() - entry.begin());
             tensors.put(entry.name(), new TensorView(entry.name(), entry.dtype(), entry.shape(), slice));
         }
@@ -100,26 +103,32 @@ public final class SafetensorsFile {
     private static List<SafetensorsHeader.Entry> checkedLayout(
             Path path, List<SafetensorsHeader.Entry> entries, long dataStart, long dataBytes) {
         List<SafetensorsHeader.Entry> ordered = new ArrayList<>(entries);
-        ordered.sort((a, b) -> a.begin() != b.begin() ? Long.compare(a.begin(), b.begin()) : Long.compare(a.end(), b.end()));
+        ordered.sort(
+                (a, b) -> a.begin() != b.begin() ? Long.compare(a.begin(), b.begin()) : Long.compare(a.end(), b.end()));
         long next = 0;
         for (SafetensorsHeader.Entry entry : ordered) {
             if (entry.begin() != next) {
                 throw new BadCheckpointException(
-                        path, "tensor " + entry.name() + ": starts at data byte " + entry.begin() + ", expected " + next
-                                + " (" + (entry.begin() < next ? "it overlaps the tensor before" : "there is a hole before it")
+                        path,
+                        "tensor " + entry.name() + ": starts at data byte " + entry.begin() + ", expected " + next
+                                + " ("
+                                + (entry.begin() < next ? "it overlaps the tensor before" : "there is a hole before it")
                                 + "); the file is damaged, get it again");
             }
             if (entry.end() > dataBytes) {
                 throw new BadCheckpointException(
-                        path, "tensor " + entry.name() + ": ends at data byte " + entry.end() + ", the file has "
-                                + dataBytes + " after its header of " + dataStart + "; it was cut short, get it again");
+                        path,
+                        "tensor " + entry.name() + ": ends at data byte " + entry.end() + ", the file has " + dataBytes
+                                + " after its header of " + dataStart + "; it was cut short, get it again");
             }
             next = entry.end();
         }
         if (next != dataBytes) {
             throw new BadCheckpointException(
-                    path, "the last tensor ends at file byte " + (dataStart + next) + ", the file has "
-                            + (dataStart + dataBytes) + "; bytes that belong to no tensor are not allowed, get it again");
+                    path,
+                    "the last tensor ends at file byte " + (dataStart + next) + ", the file has "
+                            + (dataStart + dataBytes)
+                            + "; bytes that belong to no tensor are not allowed, get it again");
         }
         return ordered;
     }
@@ -132,7 +141,9 @@ public final class SafetensorsFile {
     public static String headerSha256(Path path) throws IOException {
         try (InputStream in = Files.newInputStream(path)) {
             byte[] length = in.readNBytes(Long.BYTES);
-            long bytes = length.length < Long.BYTES ? -1 : MemorySegment.ofArray(length).get(LENGTH, 0);
+            long bytes = length.length < Long.BYTES
+                    ? -1
+                    : MemorySegment.ofArray(length).get(LENGTH, 0);
             if (bytes < 0 || bytes > MAX_HEADER_BYTES) {
                 throw new IOException("not a safetensors file");
             }

@@ -38,7 +38,8 @@ record SafetensorsHeader(List<Entry> entries, Map<String, String> metadata) {
             }
             if (parser.nextToken() != null) {
                 throw new BadCheckpointException(
-                        path, "byte " + at(parser) + ": the header goes on after its closing brace; get the file again");
+                        path,
+                        "byte " + at(parser) + ": the header goes on after its closing brace; get the file again");
             }
         } catch (JsonProcessingException e) {
             throw StrictJson.broken(path, "safetensors header", Long.BYTES, e);
@@ -75,13 +76,15 @@ record SafetensorsHeader(List<Entry> entries, Map<String, String> metadata) {
                 case "data_offsets" -> offsets = integers(path, parser, value, what + ": data_offsets");
                 default ->
                     throw new BadCheckpointException(
-                            path, "byte " + at(parser) + ": " + what + ": key \"" + key
+                            path,
+                            "byte " + at(parser) + ": " + what + ": key \"" + key
                                     + "\" found, expected dtype, shape and data_offsets only; get the file again");
             }
         }
         if (dtype == null || dims == null || offsets == null) {
             String missing = dtype == null ? "dtype" : dims == null ? "shape" : "data_offsets";
-            throw new BadCheckpointException(path, what + ": has no " + missing + "; the header is damaged, get the file again");
+            throw new BadCheckpointException(
+                    path, what + ": has no " + missing + "; the header is damaged, get the file again");
         }
         if (offsets.size() != 2) {
             throw new BadCheckpointException(
@@ -103,12 +106,17 @@ record SafetensorsHeader(List<Entry> entries, Map<String, String> metadata) {
             bytes = dtype.bytes(shape.elements());
         } catch (ArithmeticException e) {
             throw new BadCheckpointException(
-                    path, what + ": shape " + dims + " has more than 2^63 bytes, or no whole number; the header is damaged, get the file again", e);
+                    path,
+                    what + ": shape " + dims
+                            + " has more than 2^63 bytes, or no whole number; the header is damaged, get the file"
+                            + " again",
+                    e);
         }
         if (bytes != end - begin) {
             throw new BadCheckpointException(
-                    path, what + ": " + dtype + " " + shape + " takes " + bytes + " bytes, data_offsets " + begin + " to " + end
-                            + " give " + (end - begin) + "; the header is damaged, get the file again");
+                    path,
+                    what + ": " + dtype + " " + shape + " takes " + bytes + " bytes, data_offsets " + begin + " to "
+                            + end + " give " + (end - begin) + "; the header is damaged, get the file again");
         }
         return new Entry(name, dtype, shape, begin, end);
     }
@@ -129,9 +137,11 @@ record SafetensorsHeader(List<Entry> entries, Map<String, String> metadata) {
             boolean fits = parser.getNumberType() != JsonParser.NumberType.BIG_INTEGER && parser.getLongValue() >= 0;
             if (!fits || found.size() == MAX_RANK) {
                 throw new BadCheckpointException(
-                        path, "byte " + at(parser) + ": " + what + ": found "
+                        path,
+                        "byte " + at(parser) + ": " + what + ": found "
                                 + (fits ? "more than " + MAX_RANK + " numbers" : parser.getText())
-                                + ", expected at most " + MAX_RANK + " integers from 0 to 2^63 - 1; get the file again");
+                                + ", expected at most " + MAX_RANK
+                                + " integers from 0 to 2^63 - 1; get the file again");
             }
             found.add(parser.getLongValue());
         }
@@ -142,7 +152,8 @@ record SafetensorsHeader(List<Entry> entries, Map<String, String> metadata) {
             Path path, JsonParser parser, @Nullable JsonToken found, JsonToken expected, String what, String words) {
         if (found != expected) {
             throw new BadCheckpointException(
-                    path, "byte " + at(parser) + ": " + what + ": found " + (found == null ? "the end" : described(found))
+                    path,
+                    "byte " + at(parser) + ": " + what + ": found " + (found == null ? "the end" : described(found))
                             + ", expected " + words + "; the header is damaged, get the file again");
         }
     }

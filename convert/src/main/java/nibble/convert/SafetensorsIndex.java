@@ -42,7 +42,8 @@ public record SafetensorsIndex(Path path, SortedMap<String, String> weightMap) {
         for (Map.Entry<String, JsonNode> entry : map.properties()) {
             if (!entry.getValue().isTextual()) {
                 throw new BadCheckpointException(
-                        path, "tensor " + entry.getKey() + ": found a file name of JSON type "
+                        path,
+                        "tensor " + entry.getKey() + ": found a file name of JSON type "
                                 + entry.getValue().getNodeType() + ", expected a string; get the file again");
             }
             String file = entry.getValue().textValue();
@@ -50,7 +51,8 @@ public record SafetensorsIndex(Path path, SortedMap<String, String> weightMap) {
             files.put(entry.getKey(), file);
         }
         if (files.isEmpty()) {
-            throw new BadCheckpointException(path, "weight_map is empty, expected the model's tensors; get the file again");
+            throw new BadCheckpointException(
+                    path, "weight_map is empty, expected the model's tensors; get the file again");
         }
         return new SafetensorsIndex(path, files);
     }
@@ -72,13 +74,15 @@ public record SafetensorsIndex(Path path, SortedMap<String, String> weightMap) {
                 || !isPath(file);
         if (leaves) {
             throw new BadCheckpointException(
-                    path, "tensor " + tensor + ": file name " + StrictJson.quoted(file)
-                            + " is not a plain name inside the checkpoint's folder; do not use this checkpoint unless you trust"
-                            + " its source, and correct the name");
+                    path,
+                    "tensor " + tensor + ": file name " + StrictJson.quoted(file)
+                            + " is not a plain name inside the checkpoint's folder; do not use this checkpoint unless"
+                            + " you trust its source, and correct the name");
         }
         if (!file.endsWith(extension)) {
             throw new BadCheckpointException(
-                    path, "tensor " + tensor + ": file " + StrictJson.quoted(file) + " is not a " + extension + " file");
+                    path,
+                    "tensor " + tensor + ": file " + StrictJson.quoted(file) + " is not a " + extension + " file");
         }
     }
 }

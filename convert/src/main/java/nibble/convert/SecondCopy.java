@@ -20,15 +20,18 @@ public final class SecondCopy {
      */
     public static boolean is(String name, Collection<String> names) {
         return NAME.matcher(name).matches()
-                && names.stream().anyMatch(other ->
-                        other.endsWith(".safetensors") && !other.contains("/") && !NAME.matcher(other).matches());
+                && names.stream()
+                        .anyMatch(other -> other.endsWith(".safetensors")
+                                && !other.contains("/")
+                                && !NAME.matcher(other).matches());
     }
 
     /** What is to be said of it, if it is one. */
     static Optional<String> remark(String name, Collection<String> names) {
         return is(name, names)
-                ? Optional.of("is a second copy of the weights, which loaders of this layout leave alone; it doubles the download,"
-                        + " remove it if nobody needs it")
+                ? Optional.of(
+                        "is a second copy of the weights, which loaders of this layout leave alone; it doubles the"
+                                + " download, remove it if nobody needs it")
                 : Optional.empty();
     }
 }

@@ -56,7 +56,11 @@ public final class ShardPlan {
                 for (int axis = 0; axis < tensor.shape().rank(); axis++) {
                     json.append(axis == 0 ? "" : ",").append(tensor.shape().dim(axis));
                 }
-                json.append("],\"data_offsets\":[").append(begin).append(',').append(end).append("]}");
+                json.append("],\"data_offsets\":[")
+                        .append(begin)
+                        .append(',')
+                        .append(end)
+                        .append("]}");
                 begin = end;
             }
             byte[] text = json.append('}').toString().getBytes(StandardCharsets.UTF_8);
@@ -102,8 +106,8 @@ public final class ShardPlan {
         }
         int count = groups.size();
         if (count > 99_999) {
-            throw new IllegalArgumentException(
-                    count + " shards of at most " + maxShardBytes + " bytes, expected at most 99,999; choose larger shards");
+            throw new IllegalArgumentException(count + " shards of at most " + maxShardBytes
+                    + " bytes, expected at most 99,999; choose larger shards");
         }
         List<Shard> shards = new ArrayList<>();
         for (int i = 0; i < count; i++) {

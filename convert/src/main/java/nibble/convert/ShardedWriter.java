@@ -35,7 +35,8 @@ public final class ShardedWriter implements AutoCloseable {
         final Path partial;
         int missing;
         /** Open from the first tensor written to the last, which is when it is synced at the latest. */
-        @Nullable FileChannel channel;
+        @Nullable
+        FileChannel channel;
 
         boolean unsynced;
 
@@ -84,7 +85,8 @@ public final class ShardedWriter implements AutoCloseable {
         this.keep = keep;
         try {
             if (!keep) {
-                FreeSpace.require(folder, plan.stream().mapToLong(PlannedFile::bytes).sum());
+                FreeSpace.require(
+                        folder, plan.stream().mapToLong(PlannedFile::bytes).sum());
             }
             for (PlannedFile file : this.plan) {
                 open(file);
@@ -133,7 +135,9 @@ public final class ShardedWriter implements AutoCloseable {
 
     /** Bytes of the tensors that are not written. */
     public long missingBytes() {
-        return unwritten.values().stream().mapToLong(place -> place.slot.bytes()).sum();
+        return unwritten.values().stream()
+                .mapToLong(place -> place.slot.bytes())
+                .sum();
     }
 
     /**
@@ -156,8 +160,7 @@ public final class ShardedWriter implements AutoCloseable {
         Place place = place(name);
         try (Arena arena = Arena.ofConfined();
                 FileChannel channel = FileChannel.open(place.shard.partial, StandardOpenOption.READ)) {
-            reader.accept(channel.map(
-                    FileChannel.MapMode.READ_ONLY, place.slot.offset(), place.slot.bytes(), arena));
+            reader.accept(channel.map(FileChannel.MapMode.READ_ONLY, place.slot.offset(), place.slot.bytes(), arena));
         } catch (IOException e) {
             throw OutputException.of(place.shard.partial, "reading tensor " + name, e);
         }
@@ -217,8 +220,7 @@ public final class ShardedWriter implements AutoCloseable {
     }
 
     private void create(PlannedFile file, Path partial) {
-        try (FileChannel channel =
-                FileChannel.open(partial, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+        try (FileChannel channel = FileChannel.open(partial, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             add(new OpenShard(file, partial));
             writeFully(channel, ByteBuffer.wrap(file.header()), 0);
             if (file.bytes() > file.header().length) {
@@ -265,8 +267,8 @@ public final class ShardedWriter implements AutoCloseable {
         }
         Place place = place(name);
         if (data.byteSize() > place.slot.bytes() - place.written) {
-            throw new IllegalArgumentException("tensor " + name + ": " + (place.written + data.byteSize()) + " bytes given, "
-                    + place.slot.form() + " takes " + place.slot.bytes());
+            throw new IllegalArgumentException("tensor " + name + ": " + (place.written + data.byteSize())
+                    + " bytes given, " + place.slot.form() + " takes " + place.slot.bytes());
         }
         OpenShard shard = place.shard;
         try {

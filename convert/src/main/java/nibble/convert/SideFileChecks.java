@@ -22,7 +22,8 @@ final class SideFileChecks {
     private static final String CHAT_TEMPLATE = "chat-template";
 
     /** What other programs leave behind when they are stopped while writing. */
-    private static final Pattern UNFINISHED = Pattern.compile(".*(\\.tmp|\\.part|\\.partial.*|\\.incomplete|\\.crdownload)");
+    private static final Pattern UNFINISHED =
+            Pattern.compile(".*(\\.tmp|\\.part|\\.partial.*|\\.incomplete|\\.crdownload)");
 
     private final Path folder;
     private final List<String> names;
@@ -47,7 +48,8 @@ final class SideFileChecks {
         for (String name : names) {
             if (UNFINISHED.matcher(name).matches()) {
                 findings.accept(Finding.warning(
-                        "files", folder.resolve(name) + ": looks like what a stopped program leaves behind; remove it"));
+                        "files",
+                        folder.resolve(name) + ": looks like what a stopped program leaves behind; remove it"));
             }
         }
     }
@@ -68,7 +70,8 @@ final class SideFileChecks {
         ObjectNode settings = json("tokenizer_config.json", TOKENIZER);
         if (!names.contains("tokenizer_config.json")) {
             findings.accept(Finding.warning(
-                    TOKENIZER, folder + ": no tokenizer_config.json, so loaders guess the tokenizer's class and special"
+                    TOKENIZER,
+                    folder + ": no tokenizer_config.json, so loaders guess the tokenizer's class and special"
                             + " tokens; copy the original model's"));
         }
         // A tokenizer_config.json that is no JSON was said already.
@@ -94,15 +97,19 @@ final class SideFileChecks {
             } catch (JinjaException e) {
                 // What only this implementation leaves out, others render.
                 if (e.reason() == JinjaException.Reason.SYNTAX) {
-                    findings.accept(Finding.warning(CHAT_TEMPLATE, folder + ": the chat template \"" + name
-                            + "\" is none, so no server renders it: " + e.getMessage() + "; copy the original model's"));
+                    findings.accept(Finding.warning(
+                            CHAT_TEMPLATE,
+                            folder + ": the chat template \"" + name + "\" is none, so no server renders it: "
+                                    + e.getMessage() + "; copy the original model's"));
                 }
             }
         });
         if (templates.isEmpty()) {
             findings.accept(Finding.warning(
-                    CHAT_TEMPLATE, folder + ": no chat template (tokenizer_config.json's chat_template or"
-                            + " chat_template.jinja), so chat servers refuse or guess; add one if the model is made for chat"));
+                    CHAT_TEMPLATE,
+                    folder + ": no chat template (tokenizer_config.json's chat_template or"
+                            + " chat_template.jinja), so chat servers refuse or guess; add one if the model is"
+                            + " made for chat"));
         }
     }
 
@@ -111,7 +118,8 @@ final class SideFileChecks {
             Optional<TokenizerDescription> found = TokenizerDescription.ofFolder(folder);
             if (found.isEmpty() && !names.contains("tokenizer.model")) {
                 findings.accept(Finding.error(
-                        TOKENIZER, folder + ": neither tokenizer.json nor tokenizer.model, tekken.json, or vocab.json and"
+                        TOKENIZER,
+                        folder + ": neither tokenizer.json nor tokenizer.model, tekken.json, or vocab.json and"
                                 + " merges.txt; copy the original model's"));
             }
             if (config != null && config.path("vocab_size").isInt()) {
@@ -128,7 +136,8 @@ final class SideFileChecks {
         findings.accept(
                 beyond.vocabulary()
                         ? Finding.error(
-                                TOKENIZER, folder + ": the tokenizer's largest id is " + beyond.largest()
+                                TOKENIZER,
+                                folder + ": the tokenizer's largest id is " + beyond.largest()
                                         + ", config.json's vocab_size is " + rows
                                         + "; the tokenizer is another model's, copy the original one")
                         : Finding.warning(TOKENIZER, folder + ": " + beyond.words(rows)));
@@ -141,7 +150,8 @@ final class SideFileChecks {
         }
         Path file = folder.resolve("generation_config.json");
         List<String> sampling = new ArrayList<>();
-        for (Map.Entry<String, Double> neutral : Map.of("temperature", 1.0, "top_p", 1.0).entrySet()) {
+        for (Map.Entry<String, Double> neutral :
+                Map.of("temperature", 1.0, "top_p", 1.0).entrySet()) {
             JsonNode value = generation.get(neutral.getKey());
             if (value != null && value.isNumber() && value.doubleValue() != neutral.getValue()) {
                 sampling.add(neutral.getKey());
@@ -150,15 +160,20 @@ final class SideFileChecks {
         if (!generation.path("do_sample").asBoolean(false) && !sampling.isEmpty()) {
             sampling.sort(null);
             findings.accept(Finding.warning(
-                    GENERATION, file + ": " + String.join(" and ", sampling)
-                            + " set but do_sample is not true, which transformers refuses to save again; set do_sample true"));
+                    GENERATION,
+                    file + ": " + String.join(" and ", sampling)
+                            + " set but do_sample is not true, which transformers refuses to save again; set"
+                            + " do_sample true"));
         }
         JsonNode eos = generation.path("eos_token_id");
         for (JsonNode id : eos.isArray() ? eos : List.of(eos)) {
-            if (config != null && id.isNumber() && id.longValue() >= config.path("vocab_size").asLong(Long.MAX_VALUE)) {
+            if (config != null
+                    && id.isNumber()
+                    && id.longValue() >= config.path("vocab_size").asLong(Long.MAX_VALUE)) {
                 findings.accept(Finding.error(
-                        GENERATION, file + ": eos_token_id " + id + " is outside the vocabulary of "
-                                + config.path("vocab_size") + ", so generation never ends; copy the original file"));
+                        GENERATION,
+                        file + ": eos_token_id " + id + " is outside the vocabulary of " + config.path("vocab_size")
+                                + ", so generation never ends; copy the original file"));
             }
         }
     }

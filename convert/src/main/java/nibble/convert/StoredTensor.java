@@ -26,8 +26,7 @@ public record StoredTensor(
     }
 
     /** A tensor whose whole data cost nothing to give. */
-    public StoredTensor(
-            TensorSpec spec, Path file, String storage, long storedBytes, Supplier<MemorySegment> data) {
+    public StoredTensor(TensorSpec spec, Path file, String storage, long storedBytes, Supplier<MemorySegment> data) {
         this(spec, file, storage, storedBytes, data, (first, count) -> {
             long rowBytes = rowBytes(spec);
             return data.get().asSlice(first * rowBytes, count * rowBytes);
@@ -62,7 +61,8 @@ public record StoredTensor(
 
     /** A tensor that lies in a mapped file just as it is used. */
     public static StoredTensor inPlace(TensorView view, Path file) {
-        return new StoredTensor(view.spec(), file, view.dtype().name(), view.data().byteSize(), view::data);
+        return new StoredTensor(
+                view.spec(), file, view.dtype().name(), view.data().byteSize(), view::data);
     }
 
     public String name() {
@@ -76,6 +76,7 @@ public record StoredTensor(
 
     /** The same data under another name. */
     public StoredTensor named(String name) {
-        return new StoredTensor(new TensorSpec(name, spec.dtype(), spec.shape()), file, storage, storedBytes, data, rows);
+        return new StoredTensor(
+                new TensorSpec(name, spec.dtype(), spec.shape()), file, storage, storedBytes, data, rows);
     }
 }

@@ -45,12 +45,14 @@ final class StrictJson {
             long size = Files.size(file);
             if (size > MAX_FILE_BYTES) {
                 throw new BadCheckpointException(
-                        file, size + " bytes, expected a JSON text of at most " + MAX_FILE_BYTES + "; get the file again");
+                        file,
+                        size + " bytes, expected a JSON text of at most " + MAX_FILE_BYTES + "; get the file again");
             }
             JsonNode tree = MAPPER.readTree(decode(file, ByteBuffer.wrap(Files.readAllBytes(file)), 0));
             if (!(tree instanceof ObjectNode object)) {
                 throw new BadCheckpointException(
-                        file, "found JSON of type " + tree.getNodeType() + ", expected an object {...}; get the file again");
+                        file,
+                        "found JSON of type " + tree.getNodeType() + ", expected an object {...}; get the file again");
             }
             return object;
         } catch (NoSuchFileException e) {
@@ -74,12 +76,17 @@ final class StrictJson {
             return StandardCharsets.UTF_8.newDecoder().decode(bytes).toString();
         } catch (CharacterCodingException e) {
             throw new BadCheckpointException(
-                    file, "byte " + (at + bytes.position() - start) + ": found invalid UTF-8, expected JSON text; get the file again", e);
+                    file,
+                    "byte " + (at + bytes.position() - start)
+                            + ": found invalid UTF-8, expected JSON text; get the file again",
+                    e);
         }
     }
 
     static BadCheckpointException broken(Path file, String what, long at, JsonProcessingException e) {
-        String where = e.getLocation() == null ? "" : "character " + (at + Math.max(0, e.getLocation().getCharOffset())) + ": ";
+        String where = e.getLocation() == null
+                ? ""
+                : "character " + (at + Math.max(0, e.getLocation().getCharOffset())) + ": ";
         return new BadCheckpointException(
                 file, where + "found no valid " + what + " (" + Reasons.of(e) + "); get the file again", e);
     }

@@ -44,9 +44,10 @@ final class TiedHead {
         }
         notes.accept(Finding.warning(
                 "head",
-                folder + ": tie_word_embeddings is true, but " + TensorNames.HEAD + " differs from " + TensorNames.EMBEDDING
-                        + "; both are used, as transformers 5 does, and what is written says false. Loaders that tie them"
-                        + " compute something else: set it to false in config.json"));
+                folder + ": tie_word_embeddings is true, but " + TensorNames.HEAD + " differs from "
+                        + TensorNames.EMBEDDING
+                        + "; both are used, as transformers 5 does, and what is written says false. Loaders that tie"
+                        + " them compute something else: set it to false in config.json"));
         return config.untied();
     }
 

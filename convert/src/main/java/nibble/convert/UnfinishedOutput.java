@@ -78,7 +78,8 @@ public final class UnfinishedOutput implements AutoCloseable {
                 throw leftovers(place.target(), state);
             }
             place.refuseOccupied(state);
-            Deque<Path> made = OutputFolder.makeParents(Objects.requireNonNull(place.target().getParent()));
+            Deque<Path> made = OutputFolder.makeParents(
+                    Objects.requireNonNull(place.target().getParent()));
             Files.createDirectories(state);
             UnfinishedOutput output = new UnfinishedOutput(place, state, made, lock(state));
             try {
@@ -101,8 +102,8 @@ public final class UnfinishedOutput implements AutoCloseable {
     private static OutputException leftovers(Path target, Path state) {
         return new OutputException(
                 target,
-                "an earlier run was not finished; run the same command with --resume to go on with it, or delete " + state
-                        + " to begin anew");
+                "an earlier run was not finished; run the same command with --resume to go on with it, or delete "
+                        + state + " to begin anew");
     }
 
     /**
@@ -171,8 +172,8 @@ public final class UnfinishedOutput implements AutoCloseable {
         try {
             Path file = state.resolve(LOCK);
             while (true) {
-                FileChannel channel =
-                        FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+                FileChannel channel = FileChannel.open(
+                        file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
                 @Nullable Object opened = key(file);
                 @Nullable FileLock held = null;
                 try {
@@ -183,8 +184,8 @@ public final class UnfinishedOutput implements AutoCloseable {
                     // A process that ended in between has deleted the file that was opened.
                     if (Objects.equals(opened, key(file)) && Files.exists(file)) {
                         channel.truncate(0);
-                        channel.write(ByteBuffer.wrap(Long.toString(ProcessHandle.current().pid())
-                                .getBytes(StandardCharsets.US_ASCII)));
+                        channel.write(ByteBuffer.wrap(
+                                Long.toString(ProcessHandle.current().pid()).getBytes(StandardCharsets.US_ASCII)));
                         return channel;
                     }
                     Files.createDirectories(state);
@@ -203,7 +204,8 @@ public final class UnfinishedOutput implements AutoCloseable {
 
     private static @Nullable Object key(Path file) throws IOException {
         return Files.exists(file)
-                ? Files.readAttributes(file, java.nio.file.attribute.BasicFileAttributes.class).fileKey()
+                ? Files.readAttributes(file, java.nio.file.attribute.BasicFileAttributes.class)
+                        .fileKey()
                 : null;
     }
 
@@ -216,7 +218,9 @@ public final class UnfinishedOutput implements AutoCloseable {
 
     private static OutputException inUse(Path state, String process) {
         return new OutputException(
-                state, "another run of nibble" + process + " is writing this output now; wait for it or choose another folder");
+                state,
+                "another run of nibble" + process
+                        + " is writing this output now; wait for it or choose another folder");
     }
 
     private boolean hasLeftovers() throws IOException {

@@ -46,10 +46,12 @@ final class WeightFileChecks {
         }
         for (String name : names) {
             SecondCopy.remark(name, names)
-                    .ifPresent(remark -> findings.accept(Finding.warning(SHARDS, folder.resolve(name) + ": " + remark)));
+                    .ifPresent(
+                            remark -> findings.accept(Finding.warning(SHARDS, folder.resolve(name) + ": " + remark)));
             if (name.endsWith(".bin") || name.endsWith(".pt") || name.endsWith(".pth")) {
                 findings.accept(Finding.warning(
-                        SHARDS, folder.resolve(name) + ": PyTorch pickles beside safetensors double the download and are"
+                        SHARDS,
+                        folder.resolve(name) + ": PyTorch pickles beside safetensors double the download and are"
                                 + " refused by many hosts; remove it"));
             }
         }
@@ -62,7 +64,8 @@ final class WeightFileChecks {
             String format = file.metadata().get("format");
             if (!"pt".equals(format)) {
                 findings.accept(Finding.error(
-                        SHARDS, file.path() + ": the header's __metadata__ has "
+                        SHARDS,
+                        file.path() + ": the header's __metadata__ has "
                                 + (format == null ? "no format" : "format \"" + format + "\"")
                                 + ", transformers refuses anything but \"pt\"; write the file anew"));
             }
@@ -79,18 +82,21 @@ final class WeightFileChecks {
             }
             int total = Integer.parseInt(form.group(3));
             long present = weights.stream()
-                    .filter(other -> other.startsWith(form.group(1)) && other.endsWith("-of-" + form.group(3) + ".safetensors"))
+                    .filter(other ->
+                            other.startsWith(form.group(1)) && other.endsWith("-of-" + form.group(3) + ".safetensors"))
                     .count();
             if (present != total) {
                 findings.accept(Finding.error(
-                        SHARDS, folder + ": " + present + " files are named \"" + form.group(1) + "-…-of-" + form.group(3)
+                        SHARDS,
+                        folder + ": " + present + " files are named \"" + form.group(1) + "-…-of-" + form.group(3)
                                 + "\", expected " + total + "; get the missing ones or remove the old ones"));
                 return;
             }
         }
         if (weights.size() > 1 && !Files.exists(folder.resolve(SafetensorsIndex.FILE_NAME))) {
             findings.accept(Finding.error(
-                    INDEX, folder + ": " + weights.size() + " safetensors files but no " + SafetensorsIndex.FILE_NAME
+                    INDEX,
+                    folder + ": " + weights.size() + " safetensors files but no " + SafetensorsIndex.FILE_NAME
                             + "; get the index"));
         }
     }
@@ -109,12 +115,14 @@ final class WeightFileChecks {
             if (file == null) {
                 if (!weights.contains(name) && missing.put(name, tensor) == null) {
                     findings.accept(Finding.error(
-                            INDEX, index + ": tensor " + tensor + " should be in " + name
+                            INDEX,
+                            index + ": tensor " + tensor + " should be in " + name
                                     + ", which does not exist; get the missing file"));
                 }
             } else if (file.find(tensor).isEmpty()) {
                 findings.accept(Finding.error(
-                        INDEX, index + ": tensor " + tensor + " should be in " + name
+                        INDEX,
+                        index + ": tensor " + tensor + " should be in " + name
                                 + ", which has no such tensor; get the index and this file again"));
             }
         });
@@ -126,7 +134,9 @@ final class WeightFileChecks {
         files.forEach((name, file) -> {
             if (!read.weightMap().containsValue(name)) {
                 findings.accept(Finding.error(
-                        INDEX, file.path() + ": " + index.getFileName() + " does not name this file, yet loaders that take every"
+                        INDEX,
+                        file.path() + ": " + index.getFileName()
+                                + " does not name this file, yet loaders that take every"
                                 + " .safetensors of a folder load it; remove it"));
                 return;
             }
@@ -134,7 +144,8 @@ final class WeightFileChecks {
                 String where = read.weightMap().get(tensor);
                 if (!name.equals(where)) {
                     findings.accept(Finding.error(
-                            INDEX, file.path() + ": tensor " + tensor + " is, by " + index.getFileName() + ", "
+                            INDEX,
+                            file.path() + ": tensor " + tensor + " is, by " + index.getFileName() + ", "
                                     + (where == null ? "not a tensor of this model" : "in " + where)
                                     + "; loaders that go by file load it all the same, write the checkpoint anew"));
                 }
@@ -157,7 +168,8 @@ final class WeightFileChecks {
         }
         if (!stated.isNumber() || stated.doubleValue() != actual) {
             findings.accept(Finding.error(
-                    INDEX, index + ": metadata.total_size is " + (stated.isMissingNode() ? "missing" : stated)
+                    INDEX,
+                    index + ": metadata.total_size is " + (stated.isMissingNode() ? "missing" : stated)
                             + ", the tensors take " + actual + " bytes; write the index anew"));
         }
     }

@@ -16,7 +16,8 @@ final class WeightFiles {
     private static final String SINGLE_TORCH = "pytorch_model.bin";
 
     /** What trainers save beside a model. */
-    private static final List<String> TRAINING = List.of("training_args", "optimizer", "scheduler", "rng_state", "scaler");
+    private static final List<String> TRAINING =
+            List.of("training_args", "optimizer", "scheduler", "rng_state", "scaler");
 
     private WeightFiles() {}
 
@@ -33,7 +34,9 @@ final class WeightFiles {
 
     /** training_args.bin, optimizer.pt and the like lie beside weights and are none. */
     private static boolean isTorch(String name) {
-        boolean weights = name.endsWith(".pt") || name.endsWith(".pth") || name.endsWith(".bin") && name.startsWith("pytorch_model");
+        boolean weights = name.endsWith(".pt")
+                || name.endsWith(".pth")
+                || name.endsWith(".bin") && name.startsWith("pytorch_model");
         return weights && !AdapterFolder.isAdapter(name) && TRAINING.stream().noneMatch(name::startsWith);
     }
 
@@ -55,14 +58,14 @@ final class WeightFiles {
                 .filter(name -> isSafetensors(name) && !SecondCopy.is(name, names))
                 .toList();
         if (!safetensors.isEmpty()) {
-            return safetensors(folder.resolve(only(folder, "safetensors", safetensors, SafetensorsIndex.FILE_NAME)), arena);
+            return safetensors(
+                    folder.resolve(only(folder, "safetensors", safetensors, SafetensorsIndex.FILE_NAME)), arena);
         }
         if (names.contains(SINGLE_TORCH)) {
             return torch(folder.resolve(SINGLE_TORCH), arena);
         }
         if (names.contains(SafetensorsIndex.TORCH_FILE_NAME)) {
-            SafetensorsIndex index =
-                    SafetensorsIndex.read(folder.resolve(SafetensorsIndex.TORCH_FILE_NAME), ".bin");
+            SafetensorsIndex index = SafetensorsIndex.read(folder.resolve(SafetensorsIndex.TORCH_FILE_NAME), ".bin");
             return indexed(index, folder, file -> torch(file, arena));
         }
         List<String> torch = names.stream().filter(WeightFiles::isTorch).toList();
@@ -70,7 +73,8 @@ final class WeightFiles {
             return torch(folder.resolve(only(folder, "PyTorch", torch, SafetensorsIndex.TORCH_FILE_NAME)), arena);
         }
         throw new BadCheckpointException(
-                folder, "no weights; expected " + SINGLE_SAFETENSORS + " or " + SafetensorsIndex.FILE_NAME
+                folder,
+                "no weights; expected " + SINGLE_SAFETENSORS + " or " + SafetensorsIndex.FILE_NAME
                         + " with its shards, or the same as " + SINGLE_TORCH + "; get the whole checkpoint");
     }
 
@@ -78,7 +82,8 @@ final class WeightFiles {
     private static String only(Path folder, String format, List<String> files, String index) {
         if (files.size() > 1) {
             throw new BadCheckpointException(
-                    folder, files.size() + " " + format + " files (" + files.getFirst() + ", ...) but no " + index
+                    folder,
+                    files.size() + " " + format + " files (" + files.getFirst() + ", ...) but no " + index
                             + "; get the index");
         }
         return files.getFirst();
@@ -95,7 +100,9 @@ final class WeightFiles {
 
     private static SequencedMap<String, StoredTensor> torch(Path path, Arena arena) {
         SequencedMap<String, StoredTensor> tensors = new LinkedHashMap<>();
-        TorchFile.open(path, arena).tensors().forEach((name, view) -> tensors.put(name, StoredTensor.inPlace(view, path)));
+        TorchFile.open(path, arena)
+                .tensors()
+                .forEach((name, view) -> tensors.put(name, StoredTensor.inPlace(view, path)));
         return tensors;
     }
 
@@ -107,14 +114,16 @@ final class WeightFiles {
             if (!files.containsKey(entry.getValue())) {
                 if (!SourceFile.isNamed(path)) {
                     throw new BadCheckpointException(
-                            index.path(), "tensor " + entry.getKey() + " should be in " + entry.getValue()
+                            index.path(),
+                            "tensor " + entry.getKey() + " should be in " + entry.getValue()
                                     + ", which does not exist; get the missing file");
                 }
                 files.put(entry.getValue(), open.apply(path));
             }
             if (!files.get(entry.getValue()).containsKey(entry.getKey())) {
                 throw new BadCheckpointException(
-                        index.path(), "tensor " + entry.getKey() + " should be in " + entry.getValue()
+                        index.path(),
+                        "tensor " + entry.getKey() + " should be in " + entry.getValue()
                                 + ", which has no such tensor; get the index and this file again");
             }
         }

@@ -38,8 +38,8 @@ final class WrappedNames {
     private static final Set<String> TAKEN = Set.of("", "model.", "model.model.");
 
     /** What PEFT adds to a model, or hides the model's own weights behind. */
-    private static final Pattern ADAPTER =
-            Pattern.compile(".*\\b(lora_[AB]|lora_embedding_[AB]|lora_magnitude_vector|base_layer|modules_to_save|ia3_l)\\b.*");
+    private static final Pattern ADAPTER = Pattern.compile(
+            ".*\\b(lora_[AB]|lora_embedding_[AB]|lora_magnitude_vector|base_layer|modules_to_save|ia3_l)\\b.*");
 
     private WrappedNames() {}
 
@@ -56,7 +56,8 @@ final class WrappedNames {
             if (ADAPTER.matcher(name).matches()) {
                 throw new BadCheckpointException(
                         tensors.get(name).file(),
-                        "tensor " + name + " is part of an adapter (LoRA) that is not merged into its model; merge it first:"
+                        "tensor " + name
+                                + " is part of an adapter (LoRA) that is not merged into its model; merge it first:"
                                 + " merge_and_unload() and save_pretrained() in PEFT");
             }
             Matcher anchor = ANCHOR.matcher(plain(name));
@@ -66,7 +67,8 @@ final class WrappedNames {
         }
         // None or several: whatever is missing will be named.
         String stem = stems.size() == 1 ? stems.iterator().next() : "model.";
-        if (stem.equals("model.") && tensors.keySet().stream().allMatch(name -> plain(name).equals(name))) {
+        if (stem.equals("model.")
+                && tensors.keySet().stream().allMatch(name -> plain(name).equals(name))) {
             return tensors;
         }
         String outer = stem.equals("model.") || stem.endsWith(".model.") ? stem.substring(0, stem.length() - 6) : stem;
@@ -75,16 +77,19 @@ final class WrappedNames {
             String made = unwrapped(plain(name), stem, outer);
             if (unwrapped.put(made, made.equals(name) ? tensor : tensor.named(made)) != null) {
                 throw new BadCheckpointException(
-                        tensor.file(), "tensor " + name + ": another tensor is " + made + " too, after what wraps the model's names"
+                        tensor.file(),
+                        "tensor " + name + ": another tensor is " + made + " too, after what wraps the model's names"
                                 + " (" + (stem.isEmpty() ? "nothing" : stem) + "); save the model alone");
             }
         });
         String wrapped = tensors.firstEntry().getKey();
-        boolean taken = TAKEN.contains(stem) && tensors.keySet().stream().allMatch(name -> plain(name).equals(name));
+        boolean taken = TAKEN.contains(stem)
+                && tensors.keySet().stream().allMatch(name -> plain(name).equals(name));
         if (!taken) {
             notes.accept(Finding.error(
                     "names",
-                    folder + ": tensor names have a wrapper (" + wrapped + "), which other loaders do not look behind; read as "
+                    folder + ": tensor names have a wrapper (" + wrapped
+                            + "), which other loaders do not look behind; read as "
                             + unwrapped.firstEntry().getKey() + " and so on, and written so"));
         }
         return unwrapped;

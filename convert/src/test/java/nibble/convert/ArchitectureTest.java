@@ -19,7 +19,12 @@ class ArchitectureTest {
     private static LlamaConfig config(String json) throws JsonProcessingException {
         ObjectNode config = (ObjectNode) new ObjectMapper().readTree(json);
         // As in the published models of about 7B, unless given.
-        for (var size : List.of("hidden_size 4096", "intermediate_size 11008", "num_hidden_layers 32", "num_attention_heads 32", "vocab_size 32000")) {
+        for (var size : List.of(
+                "hidden_size 4096",
+                "intermediate_size 11008",
+                "num_hidden_layers 32",
+                "num_attention_heads 32",
+                "vocab_size 32000")) {
             String[] parts = size.split(" ");
             if (!config.has(parts[0])) {
                 config.put(parts[0], Integer.parseInt(parts[1]));
@@ -31,7 +36,15 @@ class ArchitectureTest {
 
     /** Names and shapes that transformers itself writes, so that nothing is expected that is not there, and nothing left over. */
     @ParameterizedTest
-    @CsvSource({"smollm, LLAMA", "llama-bias, LLAMA", "mistral, MISTRAL", "qwen2, QWEN2", "qwen3, QWEN3", "phi3, PHI3", "gemma, GEMMA"})
+    @CsvSource({
+        "smollm, LLAMA",
+        "llama-bias, LLAMA",
+        "mistral, MISTRAL",
+        "qwen2, QWEN2",
+        "qwen3, QWEN3",
+        "phi3, PHI3",
+        "gemma, GEMMA"
+    })
     void the_expected_tensors_are_those_of_transformers(String model, Architecture architecture) {
         try (Checkpoint checkpoint = Checkpoint.open(MODELS.resolve(model))) {
             assertThat(checkpoint.config().architecture()).isEqualTo(architecture);
@@ -51,31 +64,35 @@ class ArchitectureTest {
             TensorView rows = k.weight(checkpoint);
             assertThat(rows.shape()).isEqualTo(Shape.of(16, 32));
             TensorView whole = checkpoint.tensor("model.layers.1.self_attn.qkv_proj.weight");
-            assertThat(rows.data().mismatch(whole.data().asSlice(32 * 32 * 2, 16 * 32 * 2))).isEqualTo(-1);
+            assertThat(rows.data().mismatch(whole.data().asSlice(32 * 32 * 2, 16 * 32 * 2)))
+                    .isEqualTo(-1);
         }
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "{\"model_type\":\"mistral\"}|4096",
-        "{\"model_type\":\"mistral\",\"sliding_window\":null}|2147483647",
-        "{\"model_type\":\"mistral\",\"sliding_window\":512}|512",
-        "{\"model_type\":\"llama\",\"sliding_window\":512}|2147483647",
-        "{\"model_type\":\"phi3\"}|2147483647",
-        "{\"model_type\":\"phi3\",\"sliding_window\":2047}|2047",
-        "{\"model_type\":\"qwen2\",\"sliding_window\":4096}|2147483647",
-        "{\"model_type\":\"qwen2\",\"sliding_window\":4096,\"use_sliding_window\":true,\"max_window_layers\":32}|2147483647",
-        "{\"model_type\":\"qwen3\",\"sliding_window\":4096,\"use_sliding_window\":true,\"max_window_layers\":0}|4096",
-        "{\"model_type\":\"mistral\",\"layer_types\":[\"full_attention\",\"full_attention\"]}|2147483647",
-    })
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "{\"model_type\":\"mistral\"}|4096",
+                "{\"model_type\":\"mistral\",\"sliding_window\":null}|2147483647",
+                "{\"model_type\":\"mistral\",\"sliding_window\":512}|512",
+                "{\"model_type\":\"llama\",\"sliding_window\":512}|2147483647",
+                "{\"model_type\":\"phi3\"}|2147483647",
+                "{\"model_type\":\"phi3\",\"sliding_window\":2047}|2047",
+                "{\"model_type\":\"qwen2\",\"sliding_window\":4096}|2147483647",
+                "{\"model_type\":\"qwen2\",\"sliding_window\":4096,\"use_sliding_window\":true,\"max_window_layers\":32}|2147483647",
+                "{\"model_type\":\"qwen3\",\"sliding_window\":4096,\"use_sliding_window\":true,\"max_window_layers\":0}|4096",
+                "{\"model_type\":\"mistral\",\"layer_types\":[\"full_attention\",\"full_attention\"]}|2147483647",
+            })
     void windows_are_those_of_transformers(String json, int window) throws JsonProcessingException {
         assertThat(config(json).window()).isEqualTo(window);
     }
 
     @Test
     void what_a_config_leaves_out_is_what_transformers_assumes() throws JsonProcessingException {
-        LlamaConfig gemma = config("{\"architectures\":[\"GemmaForCausalLM\"],\"hidden_size\":2048,\"num_attention_heads\":8,"
-                + "\"num_key_value_heads\":1,\"hidden_act\":\"gelu\"}");
+        LlamaConfig gemma =
+                config("{\"architectures\":[\"GemmaForCausalLM\"],\"hidden_size\":2048,\"num_attention_heads\":8,"
+                        + "\"num_key_value_heads\":1,\"hidden_act\":\"gelu\"}");
         assertThat(gemma.tiedEmbeddings()).isTrue();
         assertThat(gemma.headDim()).isEqualTo(256);
         assertThat(gemma.maxPositions()).isEqualTo(8192);
@@ -91,23 +108,34 @@ class ArchitectureTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "{\"architectures\":[\"MixtralForCausalLM\"]}|\"MixtralForCausalLM\" (mixture of experts) is not yet supported",
-        "{\"architectures\":[\"DeepseekV3ForCausalLM\"],\"model_type\":\"deepseek_v3\"}|(mixture of experts, latent attention)",
-        "{\"architectures\":[\"Gemma2ForCausalLM\"],\"model_type\":\"gemma2\"}|\"Gemma2ForCausalLM\" (capped logits",
-        "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not yet supported; supported: LlamaForCausalLM,"
-                + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, GemmaForCausalLM",
-        "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"mistral\"}|\"LlamaForCausalLM\" with model_type \"mistral\"",
-        "{\"model_type\":\"mixtral\"}|model_type \"mixtral\" is not yet supported",
-        "{\"model_type\":\"qwen2\",\"use_sliding_window\":true,\"sliding_window\":64,\"max_window_layers\":21}|max_window_layers 21 of 32",
-        "{\"model_type\":\"qwen3\",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}|layer_types [full_attention, sliding_attention]",
-        "{\"model_type\":\"phi3\",\"partial_rotary_factor\":0.75}|partial_rotary_factor 0.75",
-        "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1],\"long_factor\":[1]}}|\"longrope\"",
-        "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"su\"}}|\"su\"",
-        "{\"model_type\":\"gemma\",\"hidden_activation\":\"relu\"}|activation \"relu\"",
-        "{\"model_type\":\"mistral\",\"sliding_window\":0}|\"sliding_window\" is 0",
-    })
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "{\"architectures\":[\"MixtralForCausalLM\"]}|\"MixtralForCausalLM\" (mixture of experts) is not yet"
+                        + " supported",
+                "{\"architectures\":[\"DeepseekV3ForCausalLM\"],\"model_type\":\"deepseek_v3\"}|(mixture of experts,"
+                        + " latent attention)",
+                "{\"architectures\":[\"Gemma2ForCausalLM\"],\"model_type\":\"gemma2\"}|\"Gemma2ForCausalLM\" (capped"
+                        + " logits",
+                "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not yet supported;"
+                        + " supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM,"
+                        + " Phi3ForCausalLM, GemmaForCausalLM",
+                "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"mistral\"}|\"LlamaForCausalLM\" with"
+                        + " model_type \"mistral\"",
+                "{\"model_type\":\"mixtral\"}|model_type \"mixtral\" is not yet supported",
+                "{\"model_type\":\"qwen2\",\"use_sliding_window\":true,\"sliding_window\":64,\"max_window_layers\":21}|max_window_layers"
+                    + " 21 of 32",
+                "{\"model_type\":\"qwen3\",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}|layer_types"
+                        + " [full_attention, sliding_attention]",
+                "{\"model_type\":\"phi3\",\"partial_rotary_factor\":0.75}|partial_rotary_factor 0.75",
+                "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1],\"long_factor\":[1]}}|\"longrope\"",
+                "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"su\"}}|\"su\"",
+                "{\"model_type\":\"gemma\",\"hidden_activation\":\"relu\"}|activation \"relu\"",
+                "{\"model_type\":\"mistral\",\"sliding_window\":0}|\"sliding_window\" is 0",
+            })
     void what_is_not_supported_is_refused_by_name(String json, String expected) {
-        assertThatThrownBy(() -> config(json)).isInstanceOf(BadCheckpointException.class).hasMessageContaining(expected);
+        assertThatThrownBy(() -> config(json))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining(expected);
     }
 }

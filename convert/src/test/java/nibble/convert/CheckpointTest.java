@@ -25,8 +25,10 @@ class CheckpointTest {
         TinyCheckpoint.writeSharded(folder);
         try (Checkpoint checkpoint = Checkpoint.open(folder)) {
             List<TensorSpec> expected = checkpoint.config().tensors();
-            assertThat(checkpoint.names()).isEqualTo(expected.stream().map(TensorSpec::name).toList());
-            assertThat(checkpoint.tensorBytes()).isEqualTo(expected.stream().mapToLong(TensorSpec::bytes).sum());
+            assertThat(checkpoint.names())
+                    .isEqualTo(expected.stream().map(TensorSpec::name).toList());
+            assertThat(checkpoint.tensorBytes())
+                    .isEqualTo(expected.stream().mapToLong(TensorSpec::bytes).sum());
             assertThat(checkpoint.fileOf("lm_head.weight")).isEqualTo(folder.resolve(SHARD_2));
             assertThat(checkpoint.tensor("model.norm.weight").shape()).isEqualTo(Shape.of(32));
             assertThat(checkpoint.find("nothing")).isEmpty();
@@ -66,9 +68,18 @@ class CheckpointTest {
     @Test
     void side_files_are_those_that_belong_to_the_model_whatever_its_weights() throws IOException {
         TinyCheckpoint.write(folder);
-        List<String> carried = List.of("LICENSE.txt", "Notice", "USE_POLICY.md", "chat_template.jinja", "generation_config.json",
-                "special_tokens_map.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json");
-        List<String> left = List.of("README.md", "quant_config.json", "pytorch_model.bin", ".gitattributes", "other.txt");
+        List<String> carried = List.of(
+                "LICENSE.txt",
+                "Notice",
+                "USE_POLICY.md",
+                "chat_template.jinja",
+                "generation_config.json",
+                "special_tokens_map.json",
+                "tokenizer.json",
+                "tokenizer.model",
+                "tokenizer_config.json");
+        List<String> left =
+                List.of("README.md", "quant_config.json", "pytorch_model.bin", ".gitattributes", "other.txt");
         for (String name : carried) {
             Files.writeString(folder.resolve(name), name);
         }
@@ -81,7 +92,8 @@ class CheckpointTest {
         Path named = Files.writeString(folder.resolve("additional_chat_templates/rag.jinja"), "r");
         try (Checkpoint checkpoint = Checkpoint.open(folder)) {
             assertThat(checkpoint.sideFiles())
-                    .containsExactlyElementsOf(Stream.concat(carried.stream().map(folder::resolve), Stream.of(named)).toList());
+                    .containsExactlyElementsOf(Stream.concat(carried.stream().map(folder::resolve), Stream.of(named))
+                            .toList());
             assertThat(SideFiles.name(folder, named)).isEqualTo("additional_chat_templates/rag.jinja");
             assertThat(SideFiles.name(folder, folder.resolve("tokenizer.json"))).isEqualTo("tokenizer.json");
         }
@@ -93,8 +105,10 @@ class CheckpointTest {
         LlamaConfig config = awqConfig(group);
         RawSafetensors.write(folder.resolve("model.safetensors"), TinyCheckpoint.awqTensors(config, group));
         try (Checkpoint checkpoint = Checkpoint.open(folder)) {
-            assertThat(checkpoint.config().quantization().orElseThrow().groupSize()).isEqualTo(group);
-            assertThat(checkpoint.tensor("model.layers.1.mlp.down_proj.scales").dtype()).isEqualTo(DType.F16);
+            assertThat(checkpoint.config().quantization().orElseThrow().groupSize())
+                    .isEqualTo(group);
+            assertThat(checkpoint.tensor("model.layers.1.mlp.down_proj.scales").dtype())
+                    .isEqualTo(DType.F16);
         }
     }
 
@@ -103,9 +117,11 @@ class CheckpointTest {
         LlamaConfig config = TinyCheckpoint.config(folder);
         RawSafetensors.write(folder.resolve("awq_model_w4_g32.safetensors"), TinyCheckpoint.awqTensors(config, 32));
         refused("quant_config.json");
-        Files.writeString(folder.resolve("quant_config.json"), "{\"zero_point\": true, \"q_group_size\": 32, \"w_bit\": 4}");
+        Files.writeString(
+                folder.resolve("quant_config.json"), "{\"zero_point\": true, \"q_group_size\": 32, \"w_bit\": 4}");
         try (Checkpoint checkpoint = Checkpoint.open(folder)) {
-            assertThat(checkpoint.config().quantization()).contains(new QuantizationConfig(QuantizedFormat.AWQ_GEMM, 4, 32, false, false));
+            assertThat(checkpoint.config().quantization())
+                    .contains(new QuantizationConfig(QuantizedFormat.AWQ_GEMM, 4, 32, false, false));
         }
     }
 
@@ -117,15 +133,21 @@ class CheckpointTest {
         refused("down_proj.qzeros", "found shape [1, 4]", "[2, 4]");
 
         specs = TinyCheckpoint.awqTensors(config, 32);
-        specs.replaceAll(spec -> spec.name().endsWith("1.mlp.up_proj.scales") ? new TensorSpec(spec.name(), DType.F32, spec.shape()) : spec);
+        specs.replaceAll(spec -> spec.name().endsWith("1.mlp.up_proj.scales")
+                ? new TensorSpec(spec.name(), DType.F32, spec.shape())
+                : spec);
         RawSafetensors.write(folder.resolve("model.safetensors"), specs);
         refused("1.mlp.up_proj.scales", "found type F32", "F16");
 
         RawSafetensors.write(folder.resolve("model.safetensors"), config.tensors());
         refused("q_proj.qweight", "is missing");
 
-        TinyCheckpoint.config(folder, json -> json.putObject("quantization_config")
-                .put("quant_method", "awq").put("bits", 4).put("group_size", 128));
+        TinyCheckpoint.config(
+                folder,
+                json -> json.putObject("quantization_config")
+                        .put("quant_method", "awq")
+                        .put("bits", 4)
+                        .put("group_size", 128));
         refused("32 input", "128");
     }
 
@@ -140,7 +162,8 @@ class CheckpointTest {
         refused("model.layers.1.", "only 1 layers");
 
         List<TensorSpec> specs = new ArrayList<>(TinyCheckpoint.config(folder).tensors());
-        specs.replaceAll(spec -> spec.name().equals("model.norm.weight") ? new TensorSpec(spec.name(), DType.I8, spec.shape()) : spec);
+        specs.replaceAll(spec ->
+                spec.name().equals("model.norm.weight") ? new TensorSpec(spec.name(), DType.I8, spec.shape()) : spec);
         RawSafetensors.write(folder.resolve("model.safetensors"), specs);
         refused("model.norm.weight: found type I8");
 
@@ -161,7 +184,10 @@ class CheckpointTest {
         Path index = folder.resolve(SafetensorsIndex.FILE_NAME);
         String good = Files.readString(index);
 
-        Files.writeString(index, good.replace("\"lm_head.weight\": \"" + SHARD_2, "\"lm_head.weight\": \"model-00001-of-00002.safetensors"));
+        Files.writeString(
+                index,
+                good.replace(
+                        "\"lm_head.weight\": \"" + SHARD_2, "\"lm_head.weight\": \"model-00001-of-00002.safetensors"));
         refused("index.json: tensor lm_head.weight should be in model-00001-of-00002.safetensors", "no such tensor");
         Files.writeString(index, good.replace("\"lm_head.weight\"", "\"lm_tail.weight\""));
         refused("tensor lm_tail.weight");
@@ -181,8 +207,17 @@ class CheckpointTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"../x.safetensors", "/etc/x.safetensors", "sub/x.safetensors", "..", "", "a\\\\b.safetensors",
-        "C:x.safetensors", "x\\u0000.safetensors"})
+    @ValueSource(
+            strings = {
+                "../x.safetensors",
+                "/etc/x.safetensors",
+                "sub/x.safetensors",
+                "..",
+                "",
+                "a\\\\b.safetensors",
+                "C:x.safetensors",
+                "x\\u0000.safetensors"
+            })
     void an_index_that_leaves_its_folder_is_refused(String name) throws IOException {
         TinyCheckpoint.config(folder);
         Files.writeString(folder.resolve(SafetensorsIndex.FILE_NAME), "{\"weight_map\": {\"a\": \"" + name + "\"}}");
@@ -202,9 +237,12 @@ class CheckpointTest {
     @Test
     void folders_that_are_no_checkpoint_are_refused() throws IOException {
         assertThatThrownBy(() -> Checkpoint.open(folder.resolve("none")))
-                .isInstanceOf(BadCheckpointException.class).hasMessageContaining("no such folder");
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("no such folder");
         Path file = Files.writeString(folder.resolve("file"), "");
-        assertThatThrownBy(() -> Checkpoint.open(file)).isInstanceOf(BadCheckpointException.class).hasMessageContaining("is a file");
+        assertThatThrownBy(() -> Checkpoint.open(file))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("is a file");
         refused("no config.json");
         TinyCheckpoint.config(folder);
         refused("no weights");
@@ -224,8 +262,14 @@ class CheckpointTest {
     }
 
     private LlamaConfig awqConfig(int group) throws IOException {
-        return TinyCheckpoint.config(folder, json -> json.putObject("quantization_config")
-                .put("quant_method", "awq").put("bits", 4).put("group_size", group).put("zero_point", true).put("version", "gemm"));
+        return TinyCheckpoint.config(
+                folder,
+                json -> json.putObject("quantization_config")
+                        .put("quant_method", "awq")
+                        .put("bits", 4)
+                        .put("group_size", group)
+                        .put("zero_point", true)
+                        .put("version", "gemm"));
     }
 
     private void refused(String... parts) {

@@ -10,8 +10,15 @@ import org.junit.jupiter.params.provider.ValueSource;
 class FileSizeTest {
     @ParameterizedTest
     @CsvSource({
-        "10GB, 10000000000", "10 gb, 10000000000", "10GiB, 10737418240", "1.5KiB, 1536", "500M, 500000000", "42, 42", "42B, 42",
-        "2TB, 2000000000000", "1Ti, 1099511627776"
+        "10GB, 10000000000",
+        "10 gb, 10000000000",
+        "10GiB, 10737418240",
+        "1.5KiB, 1536",
+        "500M, 500000000",
+        "42, 42",
+        "42B, 42",
+        "2TB, 2000000000000",
+        "1Ti, 1099511627776"
     })
     void sizes_are_read(String text, long bytes) {
         assertThat(FileSize.parse(text)).isEqualTo(bytes);

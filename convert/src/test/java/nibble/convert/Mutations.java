@@ -15,9 +15,36 @@ public final class Mutations {
 
     /** What breaks parsers, spliced in whole. */
     private static final List<String> PIECES = List.of(
-            "{", "}", "[", "]", ",", ":", "\"", "\\u0000", "\\ud800", "-1", "0", "1e308", "9223372036854775807",
-            "18446744073709551616", "null", "true", "1.5", "\"F16\"", "\"shape\":[]", "[4294967296,4294967296]", "[0,0]",
-            "\"__metadata__\"", "\"a\":{}", "[[[[[[[[", "{\"a\":{\"a\":{\"a\":", "../", "/etc/passwd", "model.safetensors", "\u00e9", "\t\n");
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"",
+            "\\u0000",
+            "\\ud800",
+            "-1",
+            "0",
+            "1e308",
+            "9223372036854775807",
+            "18446744073709551616",
+            "null",
+            "true",
+            "1.5",
+            "\"F16\"",
+            "\"shape\":[]",
+            "[4294967296,4294967296]",
+            "[0,0]",
+            "\"__metadata__\"",
+            "\"a\":{}",
+            "[[[[[[[[",
+            "{\"a\":{\"a\":{\"a\":",
+            "../",
+            "/etc/passwd",
+            "model.safetensors",
+            "\u00e9",
+            "\t\n");
 
     /** What reads a damaged file. */
     public interface Reader {

@@ -54,8 +54,12 @@ class OutputFolderTest {
         Path file = Files.writeString(parent.resolve("file"), "text");
         Path full = Files.createDirectory(parent.resolve("full"));
         Files.writeString(full.resolve("precious"), "text");
-        assertThatThrownBy(() -> OutputFolder.begin(file)).isInstanceOf(OutputException.class).hasMessageContaining("not a folder");
-        assertThatThrownBy(() -> OutputFolder.begin(full)).isInstanceOf(OutputException.class).hasMessageContaining("not empty");
+        assertThatThrownBy(() -> OutputFolder.begin(file))
+                .isInstanceOf(OutputException.class)
+                .hasMessageContaining("not a folder");
+        assertThatThrownBy(() -> OutputFolder.begin(full))
+                .isInstanceOf(OutputException.class)
+                .hasMessageContaining("not empty");
         assertThatThrownBy(() -> OutputFolder.begin(file.resolve("below"))).isInstanceOf(OutputException.class);
         assertThat(full.resolve("precious")).exists();
         assertThat(parent).isDirectoryNotContaining("glob:**/.*");

@@ -23,9 +23,11 @@ class OutputPlaceTest {
     @EnabledOnOs(OS.LINUX)
     void a_mount_point_is_worked_in_and_a_plain_folder_beside() throws IOException {
         assertThat(OutputPlace.of(Path.of("/proc")).inside()).isTrue();
-        assertThat(OutputPlace.of(Path.of("/proc")).hidden(".unfinished")).isEqualTo(Path.of("/proc/.nibble.unfinished"));
+        assertThat(OutputPlace.of(Path.of("/proc")).hidden(".unfinished"))
+                .isEqualTo(Path.of("/proc/.nibble.unfinished"));
         assertThat(OutputPlace.of(folder).inside()).isFalse();
-        assertThat(OutputPlace.of(folder.resolve("new")).hidden(".unfinished")).isEqualTo(folder.resolve(".new.unfinished"));
+        assertThat(OutputPlace.of(folder.resolve("new")).hidden(".unfinished"))
+                .isEqualTo(folder.resolve(".new.unfinished"));
     }
 
     @Test
@@ -53,9 +55,11 @@ class OutputPlaceTest {
         assertThatThrownBy(() -> UnfinishedOutput.open(OutputPlace.inside(folder), false))
                 .isInstanceOf(OutputException.class)
                 .hasMessageContaining("an earlier run was not finished", "--resume");
-        assertThat(UnfinishedOutput.removeRestOfFinished(OutputPlace.inside(folder))).isTrue();
+        assertThat(UnfinishedOutput.removeRestOfFinished(OutputPlace.inside(folder)))
+                .isTrue();
         assertThat(names()).containsExactly("config.json", "weights");
-        assertThat(UnfinishedOutput.removeRestOfFinished(OutputPlace.inside(folder))).isFalse();
+        assertThat(UnfinishedOutput.removeRestOfFinished(OutputPlace.inside(folder)))
+                .isFalse();
     }
 
     @Test
@@ -63,8 +67,10 @@ class OutputPlaceTest {
         UnfinishedOutput first = UnfinishedOutput.open(OutputPlace.inside(folder), false);
         Files.writeString(first.path().resolve("weights"), "1");
         first.close();
-        assertThat(UnfinishedOutput.removeRestOfFinished(OutputPlace.inside(folder))).isFalse();
-        assertThatThrownBy(() -> UnfinishedOutput.open(OutputPlace.inside(folder), false)).hasMessageContaining("--resume");
+        assertThat(UnfinishedOutput.removeRestOfFinished(OutputPlace.inside(folder)))
+                .isFalse();
+        assertThatThrownBy(() -> UnfinishedOutput.open(OutputPlace.inside(folder), false))
+                .hasMessageContaining("--resume");
         try (UnfinishedOutput second = UnfinishedOutput.open(OutputPlace.inside(folder), true)) {
             assertThat(second.path().resolve("weights")).hasContent("1");
             second.discard();
@@ -75,10 +81,13 @@ class OutputPlaceTest {
     @Test
     void what_the_end_needs_is_asked_at_the_start() throws IOException {
         Path file = Files.writeString(folder.resolve("file"), "");
-        assertThatThrownBy(() -> UnfinishedOutput.require(file, false)).hasMessageContaining("exists and is not a folder");
-        assertThatThrownBy(() -> UnfinishedOutput.require(file.resolve("out"), false)).hasMessageContaining("Not a directory");
+        assertThatThrownBy(() -> UnfinishedOutput.require(file, false))
+                .hasMessageContaining("exists and is not a folder");
+        assertThatThrownBy(() -> UnfinishedOutput.require(file.resolve("out"), false))
+                .hasMessageContaining("Not a directory");
         assertThatThrownBy(() -> UnfinishedOutput.require(folder, false)).hasMessageContaining("not empty");
-        assertThatThrownBy(() -> UnfinishedOutput.require(Path.of("/"), false)).hasMessageContaining("root of a file system");
+        assertThatThrownBy(() -> UnfinishedOutput.require(Path.of("/"), false))
+                .hasMessageContaining("root of a file system");
         assertThatThrownBy(() -> UnfinishedOutput.require(folder.resolve("x".repeat(256)), false))
                 .hasMessageContaining("File name too long; choose a shorter name");
         UnfinishedOutput.require(folder.resolve("a/b/c"), false);

@@ -31,7 +31,8 @@ final class RawSafetensors {
             int begin = end;
             end += (int) spec.bytes();
             header.append(header.isEmpty() ? "{" : ",");
-            header.append(entry(spec.name(), spec.dtype().name(), spec.shape().dims().toString(), begin, end));
+            header.append(
+                    entry(spec.name(), spec.dtype().name(), spec.shape().dims().toString(), begin, end));
         }
         byte[] data = new byte[end];
         for (int i = 0; i < end; i++) {
@@ -41,6 +42,7 @@ final class RawSafetensors {
     }
 
     static String entry(String name, String dtype, String shape, long begin, long end) {
-        return "\"%s\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%d,%d]}".formatted(name, dtype, shape, begin, end);
+        return "\"%s\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%d,%d]}"
+                .formatted(name, dtype, shape, begin, end);
     }
 }

@@ -27,8 +27,13 @@ class RealCheckpointTest {
             assertThat(checkpoint.config().eosIds()).containsExactly(2);
             assertThat(checkpoint.tensorBytes()).isEqualTo(bytes);
             assertThat(checkpoint.names()).hasSize(3 + 9 * layers);
-            assertThat(checkpoint.sideFiles().stream().map(file -> file.getFileName().toString()))
-                    .contains("generation_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer.model",
+            assertThat(checkpoint.sideFiles().stream()
+                            .map(file -> file.getFileName().toString()))
+                    .contains(
+                            "generation_config.json",
+                            "special_tokens_map.json",
+                            "tokenizer.json",
+                            "tokenizer.model",
                             "tokenizer_config.json")
                     .doesNotContain("config.json", "README.md");
         }
@@ -41,20 +46,26 @@ class RealCheckpointTest {
             List<TensorSpec> specs = source.config().tensors();
             ShardPlan plan = ShardPlan.of(specs, FileSize.parse("3MB"));
             try (ShardedWriter writer = new ShardedWriter(out, plan)) {
-                specs.forEach(spec -> writer.write(spec.name(), source.tensor(spec.name()).data()));
+                specs.forEach(spec ->
+                        writer.write(spec.name(), source.tensor(spec.name()).data()));
                 writer.finish();
             }
             Files.copy(folder.resolve("config.json"), out.resolve("config.json"));
             try (Checkpoint copy = Checkpoint.open(out)) {
                 for (TensorSpec spec : specs) {
-                    assertThat(copy.tensor(spec.name()).data().mismatch(source.tensor(spec.name()).data())).isEqualTo(-1);
+                    assertThat(copy.tensor(spec.name())
+                                    .data()
+                                    .mismatch(source.tensor(spec.name()).data()))
+                            .isEqualTo(-1);
                 }
             }
         }
     }
 
     private static Path model(String name) {
-        Path root = Path.of(System.getProperty("nibble.root", "..")).toAbsolutePath().normalize();
+        Path root = Path.of(System.getProperty("nibble.root", ".."))
+                .toAbsolutePath()
+                .normalize();
         Path folder = root.getParent().resolve("shared/models").resolve(name);
         Assumptions.assumeTrue(Files.isDirectory(folder), () -> folder + " is absent");
         return folder;

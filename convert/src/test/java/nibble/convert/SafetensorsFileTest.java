@@ -44,7 +44,9 @@ class SafetensorsFileTest {
         assertThat(file.tensor("b").shape()).isEqualTo(Shape.of(2, 1));
         assertThat(file.tensor("b").data().toArray(ValueLayout.JAVA_BYTE)).containsExactly(5, 6, 7, 8);
         assertThat(file.find("c")).isEmpty();
-        assertThatThrownBy(() -> file.tensor("c")).isInstanceOf(BadCheckpointException.class).hasMessageContaining("tensor c");
+        assertThatThrownBy(() -> file.tensor("c"))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("tensor c");
     }
 
     @ParameterizedTest
@@ -59,7 +61,8 @@ class SafetensorsFileTest {
     @Test
     void tensors_without_elements_and_files_without_tensors_are_fine() throws IOException {
         String header = "{" + RawSafetensors.entry("a", "F32", "[0, 7]", 0, 0) + ","
-                + RawSafetensors.entry("b", "U8", "[1]", 0, 1) + "," + RawSafetensors.entry("c", "U8", "[0]", 1, 1) + "}";
+                + RawSafetensors.entry("b", "U8", "[1]", 0, 1) + "," + RawSafetensors.entry("c", "U8", "[0]", 1, 1)
+                + "}";
         assertThat(open(header, new byte[1]).names()).containsExactly("a", "b", "c");
         assertThat(open("{}", new byte[0]).names()).isEmpty();
     }
@@ -81,7 +84,8 @@ class SafetensorsFileTest {
         SafetensorsFile file = SafetensorsFile.open(path, arena);
 
         assertThat(file.tensor("last").data().toArray(ValueLayout.JAVA_BYTE)).containsExactly(1, 2, 3, 4);
-        assertThat(file.tensor("large").data().get(ValueLayout.JAVA_BYTE, first - 1)).isEqualTo((byte) 9);
+        assertThat(file.tensor("large").data().get(ValueLayout.JAVA_BYTE, first - 1))
+                .isEqualTo((byte) 9);
     }
 
     static Stream<Arguments> brokenHeaders() {
@@ -92,7 +96,8 @@ class SafetensorsFileTest {
                 Arguments.of("empty", "", "does not start with"),
                 Arguments.of("text after the object", "{" + good + "} {}", "goes on after"),
                 Arguments.of("duplicate tensor", "{" + good + "," + good + "}", "key 't' comes twice"),
-                Arguments.of("duplicate key", "{\"t\":{\"dtype\":\"F16\",\"dtype\":\"F16\"}}", "key 'dtype' comes twice"),
+                Arguments.of(
+                        "duplicate key", "{\"t\":{\"dtype\":\"F16\",\"dtype\":\"F16\"}}", "key 'dtype' comes twice"),
                 Arguments.of("tensor is a list", "{\"t\":[]}", "tensor t: found a list, expected an object"),
                 Arguments.of("tensor is null", "{\"t\":null}", "found null"),
                 Arguments.of("unknown key", "{\"t\":{\"strides\":[1]}}", "key \"strides\""),
@@ -100,26 +105,64 @@ class SafetensorsFileTest {
                 Arguments.of("no shape", "{\"t\":{\"dtype\":\"F16\",\"data_offsets\":[0,4]}}", "has no shape"),
                 Arguments.of("no offsets", "{\"t\":{\"dtype\":\"F16\",\"shape\":[2]}}", "has no data_offsets"),
                 Arguments.of("dtype is a number", "{\"t\":{\"dtype\":16}}", "expected a string"),
-                Arguments.of("dtype unknown", "{" + RawSafetensors.entry("t", "Q4", "[2]", 0, 4) + "}", "\"Q4\" is unknown"),
-                Arguments.of("unknown dtype", "{" + RawSafetensors.entry("t", "F9_E4M4", "[4]", 0, 4) + "}", "F9_E4M4", "unknown"),
+                Arguments.of(
+                        "dtype unknown", "{" + RawSafetensors.entry("t", "Q4", "[2]", 0, 4) + "}", "\"Q4\" is unknown"),
+                Arguments.of(
+                        "unknown dtype",
+                        "{" + RawSafetensors.entry("t", "F9_E4M4", "[4]", 0, 4) + "}",
+                        "F9_E4M4",
+                        "unknown"),
                 Arguments.of("negative extent", "{" + RawSafetensors.entry("t", "F16", "[-2]", 0, 4) + "}", "found -2"),
-                Arguments.of("fraction", "{" + RawSafetensors.entry("t", "F16", "[2.0]", 0, 4) + "}", "found a fraction"),
+                Arguments.of(
+                        "fraction", "{" + RawSafetensors.entry("t", "F16", "[2.0]", 0, 4) + "}", "found a fraction"),
                 Arguments.of("nested", "{" + RawSafetensors.entry("t", "F16", "[[2]]", 0, 4) + "}", "found a list"),
-                Arguments.of("deep", "{" + RawSafetensors.entry("t", "F16", "[".repeat(99_999), 0, 4) + "}", "found a list"),
-                Arguments.of("shape is a string", "{" + RawSafetensors.entry("t", "F16", "\"2\"", 0, 4) + "}", "found a string"),
-                Arguments.of("huge number", "{" + RawSafetensors.entry("t", "F16", "[99999999999999999999]", 0, 4) + "}", "2^63"),
-                Arguments.of("long number", "{" + RawSafetensors.entry("t", "F16", "[" + "9".repeat(9999) + "]", 0, 4) + "}", "header"),
-                Arguments.of("rank", "{" + RawSafetensors.entry("t", "F16", "[1" + ",1".repeat(40) + "]", 0, 2) + "}", "more than 32"),
-                Arguments.of("overflow", "{" + RawSafetensors.entry("t", "F16", "[4294967296,4294967296]", 0, 4) + "}", "2^63"),
-                Arguments.of("overflow of bytes", "{" + RawSafetensors.entry("t", "F64", "[2305843009213693952]", 0, 0) + "}", "2^63"),
-                Arguments.of("shape against offsets", "{" + RawSafetensors.entry("t", "F16", "[3]", 0, 4) + "}", "takes 6 bytes"),
+                Arguments.of(
+                        "deep", "{" + RawSafetensors.entry("t", "F16", "[".repeat(99_999), 0, 4) + "}", "found a list"),
+                Arguments.of(
+                        "shape is a string",
+                        "{" + RawSafetensors.entry("t", "F16", "\"2\"", 0, 4) + "}",
+                        "found a string"),
+                Arguments.of(
+                        "huge number",
+                        "{" + RawSafetensors.entry("t", "F16", "[99999999999999999999]", 0, 4) + "}",
+                        "2^63"),
+                Arguments.of(
+                        "long number",
+                        "{" + RawSafetensors.entry("t", "F16", "[" + "9".repeat(9999) + "]", 0, 4) + "}",
+                        "header"),
+                Arguments.of(
+                        "rank",
+                        "{" + RawSafetensors.entry("t", "F16", "[1" + ",1".repeat(40) + "]", 0, 2) + "}",
+                        "more than 32"),
+                Arguments.of(
+                        "overflow",
+                        "{" + RawSafetensors.entry("t", "F16", "[4294967296,4294967296]", 0, 4) + "}",
+                        "2^63"),
+                Arguments.of(
+                        "overflow of bytes",
+                        "{" + RawSafetensors.entry("t", "F64", "[2305843009213693952]", 0, 0) + "}",
+                        "2^63"),
+                Arguments.of(
+                        "shape against offsets",
+                        "{" + RawSafetensors.entry("t", "F16", "[3]", 0, 4) + "}",
+                        "takes 6 bytes"),
                 Arguments.of("begin after end", "{" + RawSafetensors.entry("t", "F16", "[2]", 4, 0) + "}", "after end"),
-                Arguments.of("three offsets", "{\"t\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4,4]}}", "3 data_offsets"),
+                Arguments.of(
+                        "three offsets",
+                        "{\"t\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4,4]}}",
+                        "3 data_offsets"),
                 Arguments.of("does not start at 0", "{" + RawSafetensors.entry("t", "F16", "[1]", 2, 4) + "}", "hole"),
-                Arguments.of("overlap", "{" + good + "," + RawSafetensors.entry("u", "F16", "[1]", 2, 4) + "}", "overlaps"),
+                Arguments.of(
+                        "overlap", "{" + good + "," + RawSafetensors.entry("u", "F16", "[1]", 2, 4) + "}", "overlaps"),
                 Arguments.of("beyond the end", "{" + RawSafetensors.entry("t", "F16", "[4]", 0, 8) + "}", "cut short"),
-                Arguments.of("far beyond the end", "{" + RawSafetensors.entry("t", "U8", "[9223372036854775800]", 0, 9223372036854775800L) + "}", "cut short"),
-                Arguments.of("bytes left over", "{" + RawSafetensors.entry("t", "F16", "[1]", 0, 2) + "}", "belong to no tensor"),
+                Arguments.of(
+                        "far beyond the end",
+                        "{" + RawSafetensors.entry("t", "U8", "[9223372036854775800]", 0, 9223372036854775800L) + "}",
+                        "cut short"),
+                Arguments.of(
+                        "bytes left over",
+                        "{" + RawSafetensors.entry("t", "F16", "[1]", 0, 2) + "}",
+                        "belong to no tensor"),
                 Arguments.of("metadata is a list", "{\"__metadata__\":[]," + good + "}", "object of strings"),
                 Arguments.of("metadata holds a number", "{\"__metadata__\":{\"format\":1}," + good + "}", "key format"),
                 Arguments.of("metadata is nested", "{\"__metadata__\":{\"a\":{}}," + good + "}", "key a"));
@@ -156,7 +199,8 @@ class SafetensorsFileTest {
 
     @Test
     void every_truncation_of_a_file_is_refused() throws IOException {
-        Path whole = RawSafetensors.write(folder.resolve("whole"), "{" + RawSafetensors.entry("t", "F16", "[2]", 0, 4) + "}", new byte[4]);
+        Path whole = RawSafetensors.write(
+                folder.resolve("whole"), "{" + RawSafetensors.entry("t", "F16", "[2]", 0, 4) + "}", new byte[4]);
         byte[] bytes = Files.readAllBytes(whole);
         for (int length = 0; length < bytes.length; length++) {
             Path cut = Files.write(folder.resolve("cut"), java.util.Arrays.copyOf(bytes, length));
@@ -166,7 +210,8 @@ class SafetensorsFileTest {
 
     @Test
     void any_changed_byte_of_a_header_gives_a_file_or_a_clear_refusal() throws IOException {
-        Path whole = RawSafetensors.write(folder.resolve("whole"), "{" + RawSafetensors.entry("t", "F16", "[2]", 0, 4) + "}", new byte[4]);
+        Path whole = RawSafetensors.write(
+                folder.resolve("whole"), "{" + RawSafetensors.entry("t", "F16", "[2]", 0, 4) + "}", new byte[4]);
         byte[] bytes = Files.readAllBytes(whole);
         java.util.Random random = new java.util.Random(1);
         for (int i = 0; i < 2000; i++) {

@@ -27,10 +27,12 @@ class SafetensorsFuzzTest {
 
     @Test
     void safetensors_headers() throws IOException {
-        Path file = RawSafetensors.write(folder.resolve("whole.safetensors"), List.of(
-                new TensorSpec("model.embed_tokens.weight", DType.F16, Shape.of(4, 6)),
-                new TensorSpec("model.norm.weight", DType.F32, Shape.of(6)),
-                new TensorSpec("b", DType.I64, Shape.of())));
+        Path file = RawSafetensors.write(
+                folder.resolve("whole.safetensors"),
+                List.of(
+                        new TensorSpec("model.embed_tokens.weight", DType.F16, Shape.of(4, 6)),
+                        new TensorSpec("model.norm.weight", DType.F32, Shape.of(6)),
+                        new TensorSpec("b", DType.I64, Shape.of())));
         byte[] whole = Files.readAllBytes(file);
         int header = 8 + (whole[0] & 0xff) + ((whole[1] & 0xff) << 8);
         Path damaged = folder.resolve("damaged.safetensors");
@@ -54,17 +56,25 @@ class SafetensorsFuzzTest {
     @Test
     void index_json() throws IOException {
         byte[] whole = """
-                {"metadata": {"total_size": 4096},
-                 "weight_map": {"model.embed_tokens.weight": "model-00001-of-00002.safetensors",
-                                "model.norm.weight": "model-00002-of-00002.safetensors"}}
-                """.getBytes(StandardCharsets.UTF_8);
+            {"metadata": {"total_size": 4096},
+             "weight_map": {"model.embed_tokens.weight": "model-00001-of-00002.safetensors",
+                            "model.norm.weight": "model-00002-of-00002.safetensors"}}
+            """.getBytes(StandardCharsets.UTF_8);
         Path damaged = folder.resolve(SafetensorsIndex.FILE_NAME);
         int[] refused = new int[1];
         for (long seed = 0; seed < ROUNDS; seed++) {
             Files.write(damaged, Mutations.of(whole, whole.length, new Random(seed)));
-            Mutations.within(seed, MOST_BYTES, refused, () -> SafetensorsIndex.read(damaged).weightMap().values()
-                    // Whatever is accepted stays in the folder.
-                    .forEach(name -> assertThat(folder.resolve(name).normalize().getParent()).isEqualTo(folder)));
+            Mutations.within(
+                    seed,
+                    MOST_BYTES,
+                    refused,
+                    () -> SafetensorsIndex.read(damaged)
+                            .weightMap()
+                            .values()
+                            // Whatever is accepted stays in the folder.
+                            .forEach(name -> assertThat(
+                                            folder.resolve(name).normalize().getParent())
+                                    .isEqualTo(folder)));
         }
         assertThat(refused[0]).as("of " + ROUNDS + " damaged indexes").isBetween(ROUNDS / 4, ROUNDS);
     }

@@ -32,12 +32,14 @@ class ShardedWriterTest {
     @Test
     void a_tiny_file_has_these_bytes() throws IOException {
         // Made with Python's struct and json modules, not with this code.
-        String golden = "90000000000000007b225f5f6d657461646174615f5f223a7b22666f726d6174223a227074227d2c2261223a7b226474"
-                + "797065223a22463136222c227368617065223a5b325d2c22646174615f6f666673657473223a5b302c345d7d2c226222"
-                + "3a7b226474797065223a22493332222c227368617065223a5b312c315d2c22646174615f6f666673657473223a5b342c"
-                + "385d7d7d20202020003c00c0feffffff";
+        String golden =
+                "90000000000000007b225f5f6d657461646174615f5f223a7b22666f726d6174223a227074227d2c2261223a7b226474"
+                    + "797065223a22463136222c227368617065223a5b325d2c22646174615f6f666673657473223a5b302c345d7d2c226222"
+                    + "3a7b226474797065223a22493332222c227368617065223a5b312c315d2c22646174615f6f666673657473223a5b342c"
+                    + "385d7d7d20202020003c00c0feffffff";
         ShardPlan plan = ShardPlan.of(
-                List.of(new TensorSpec("a", DType.F16, Shape.of(2)), new TensorSpec("b", DType.I32, Shape.of(1, 1))), 100);
+                List.of(new TensorSpec("a", DType.F16, Shape.of(2)), new TensorSpec("b", DType.I32, Shape.of(1, 1))),
+                100);
         try (ShardedWriter writer = new ShardedWriter(folder, plan)) {
             writer.write("b", MemorySegment.ofArray(new int[] {-2}));
             writer.write("a", MemorySegment.ofArray(new short[] {0x3c00, (short) 0xc000}));
@@ -56,19 +58,17 @@ class ShardedWriterTest {
                 List.of(new TensorSpec("b", DType.U8, Shape.of(3)), new TensorSpec("a\"", DType.U8, Shape.of(2))), 3);
         writeAll(plan, new Random(1));
 
-        assertThat(folder.resolve("model.safetensors.index.json"))
-                .hasContent(
-                        """
-                        {
-                          "metadata": {
-                            "total_size": 5
-                          },
-                          "weight_map": {
-                            "a\\"": "model-00002-of-00002.safetensors",
-                            "b": "model-00001-of-00002.safetensors"
-                          }
-                        }
-                        """);
+        assertThat(folder.resolve("model.safetensors.index.json")).hasContent("""
+            {
+              "metadata": {
+                "total_size": 5
+              },
+              "weight_map": {
+                "a\\"": "model-00002-of-00002.safetensors",
+                "b": "model-00001-of-00002.safetensors"
+              }
+            }
+            """);
     }
 
     @ParameterizedTest
@@ -92,7 +92,8 @@ class ShardedWriterTest {
             bytes += Files.size(folder.resolve(name));
         }
         assertThat(bytes).isEqualTo(plan.fileBytes());
-        assertThat(plan.totalSize()).isEqualTo(specs.stream().mapToLong(TensorSpec::bytes).sum());
+        assertThat(plan.totalSize())
+                .isEqualTo(specs.stream().mapToLong(TensorSpec::bytes).sum());
         List<TensorSpec> read = new ArrayList<>();
         try (Arena arena = Arena.ofConfined()) {
             for (ShardPlan.Shard shard : plan.shards()) {
@@ -106,15 +107,20 @@ class ShardedWriterTest {
                     read.add(view.spec());
                 }
                 assertThat(shard.dataBytes() <= maxShardBytes
-                                || shard.tensors().stream().filter(spec -> spec.bytes() > 0).count() == 1)
+                                || shard.tensors().stream()
+                                                .filter(spec -> spec.bytes() > 0)
+                                                .count()
+                                        == 1)
                         .isTrue();
             }
         }
         assertThat(read).isEqualTo(specs);
         if (plan.shards().size() > 1) {
-            assertThat(SafetensorsIndex.read(folder.resolve(SafetensorsIndex.FILE_NAME)).weightMap())
+            assertThat(SafetensorsIndex.read(folder.resolve(SafetensorsIndex.FILE_NAME))
+                            .weightMap())
                     .hasSize(specs.size())
-                    .containsEntry(specs.getFirst().name(), plan.shards().getFirst().fileName());
+                    .containsEntry(
+                            specs.getFirst().name(), plan.shards().getFirst().fileName());
         }
     }
 
@@ -124,7 +130,9 @@ class ShardedWriterTest {
         byte[] data = new byte[length];
         new Random(3).nextBytes(data);
         ShardPlan plan = ShardPlan.of(
-                List.of(new TensorSpec("heap", DType.U8, Shape.of(length)), new TensorSpec("native", DType.U8, Shape.of(length))),
+                List.of(
+                        new TensorSpec("heap", DType.U8, Shape.of(length)),
+                        new TensorSpec("native", DType.U8, Shape.of(length))),
                 Long.MAX_VALUE);
         try (ShardedWriter writer = new ShardedWriter(folder, plan);
                 Arena arena = Arena.ofShared()) {
@@ -134,8 +142,10 @@ class ShardedWriterTest {
         }
         try (Arena arena = Arena.ofConfined()) {
             SafetensorsFile file = SafetensorsFile.open(folder.resolve("model.safetensors"), arena);
-            assertThat(file.tensor("heap").data().mismatch(MemorySegment.ofArray(data))).isEqualTo(-1);
-            assertThat(file.tensor("native").data().mismatch(MemorySegment.ofArray(data))).isEqualTo(-1);
+            assertThat(file.tensor("heap").data().mismatch(MemorySegment.ofArray(data)))
+                    .isEqualTo(-1);
+            assertThat(file.tensor("native").data().mismatch(MemorySegment.ofArray(data)))
+                    .isEqualTo(-1);
         }
     }
 
@@ -155,10 +165,13 @@ class ShardedWriterTest {
     void tensors_that_are_not_planned_so_are_refused() {
         ShardPlan plan = ShardPlan.of(List.of(new TensorSpec("a", DType.U8, Shape.of(3))), 3);
         try (ShardedWriter writer = new ShardedWriter(folder, plan)) {
-            assertThatIllegalArgumentException().isThrownBy(() -> writer.write("x", MemorySegment.ofArray(new byte[3])));
-            assertThatIllegalArgumentException().isThrownBy(() -> writer.write("a", MemorySegment.ofArray(new byte[4])));
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> writer.write("x", MemorySegment.ofArray(new byte[3])));
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> writer.write("a", MemorySegment.ofArray(new byte[4])));
             writer.write("a", MemorySegment.ofArray(new byte[3]));
-            assertThatIllegalArgumentException().isThrownBy(() -> writer.write("a", MemorySegment.ofArray(new byte[3])));
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> writer.write("a", MemorySegment.ofArray(new byte[3])));
         }
     }
 
@@ -175,7 +188,8 @@ class ShardedWriterTest {
     @Test
     void a_folder_that_is_gone_is_said() {
         ShardPlan plan = ShardPlan.of(List.of(new TensorSpec("a", DType.U8, Shape.of(1))), 9);
-        assertThatThrownBy(() -> new ShardedWriter(folder.resolve("gone"), plan)).isInstanceOf(OutputException.class);
+        assertThatThrownBy(() -> new ShardedWriter(folder.resolve("gone"), plan))
+                .isInstanceOf(OutputException.class);
     }
 
     @Test
@@ -187,7 +201,9 @@ class ShardedWriterTest {
     @Test
     void plans_that_make_no_sense_are_refused() {
         TensorSpec a = new TensorSpec("a", DType.U8, Shape.of(1));
-        assertThatIllegalArgumentException().isThrownBy(() -> ShardPlan.of(List.of(a, a), 9)).withMessageContaining("twice");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> ShardPlan.of(List.of(a, a), 9))
+                .withMessageContaining("twice");
         assertThatIllegalArgumentException().isThrownBy(() -> ShardPlan.of(List.of(a), 0));
     }
 

@@ -11,13 +11,12 @@ import java.util.function.Consumer;
 
 /** A two-layer Llama of 32-wide vectors, as a folder that tests then damage. */
 final class TinyCheckpoint {
-    static final String CONFIG =
-            """
-            {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
-             "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-             "num_key_value_heads": 2, "vocab_size": 24, "max_position_embeddings": 128, "rms_norm_eps": 1e-05,
-             "rope_theta": 10000.0, "rope_scaling": null, "torch_dtype": "float16", "bos_token_id": 1, "eos_token_id": 2}
-            """;
+    static final String CONFIG = """
+        {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
+         "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "num_key_value_heads": 2, "vocab_size": 24, "max_position_embeddings": 128, "rms_norm_eps": 1e-05,
+         "rope_theta": 10000.0, "rope_scaling": null, "torch_dtype": "float16", "bos_token_id": 1, "eos_token_id": 2}
+        """;
 
     private TinyCheckpoint() {}
 
@@ -50,10 +49,15 @@ final class TinyCheckpoint {
             RawSafetensors.write(folder.resolve(name), part);
             for (TensorSpec spec : part) {
                 index.append(shard == 0 && spec == part.getFirst() ? "" : ",");
-                index.append('"').append(spec.name()).append("\": \"").append(name).append('"');
+                index.append('"')
+                        .append(spec.name())
+                        .append("\": \"")
+                        .append(name)
+                        .append('"');
             }
         }
-        Files.writeString(folder.resolve(SafetensorsIndex.FILE_NAME), index.append("}}").toString());
+        Files.writeString(
+                folder.resolve(SafetensorsIndex.FILE_NAME), index.append("}}").toString());
         return folder;
     }
 

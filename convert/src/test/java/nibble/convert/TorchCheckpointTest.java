@@ -37,10 +37,17 @@ class TorchCheckpointTest {
             for (var entry : entries.subList(shard * 10, shard == 0 ? 10 : entries.size())) {
                 part.put(entry.getKey(), entry.getValue());
             }
-            part.put(new TensorSpec("model.layers." + shard + ".self_attn.rotary_emb.inv_freq", DType.F32, Shape.of(4)), new byte[16]);
+            part.put(
+                    new TensorSpec("model.layers." + shard + ".self_attn.rotary_emb.inv_freq", DType.F32, Shape.of(4)),
+                    new byte[16]);
             TorchZip.write(folder.resolve(file), part);
-            part.keySet().forEach(spec -> index.append(index.charAt(index.length() - 1) == '{' ? "" : ",")
-                    .append('"').append(spec.name()).append("\":\"").append(file).append('"'));
+            part.keySet()
+                    .forEach(spec -> index.append(index.charAt(index.length() - 1) == '{' ? "" : ",")
+                            .append('"')
+                            .append(spec.name())
+                            .append("\":\"")
+                            .append(file)
+                            .append('"'));
         }
         Files.writeString(folder.resolve("pytorch_model.bin.index.json"), index.append("}}"));
         Files.writeString(folder.resolve("training_args.bin"), "not weights");
@@ -51,7 +58,16 @@ class TorchCheckpointTest {
 
     /** torch.save({"model": {"state_dict": …}, "epoch": 3, "step": tensor}): what scripts of training leave. */
     @ParameterizedTest
-    @ValueSource(strings = {"model", "state_dict", "module", "model_state_dict", "state model", "model state_dict", "state state_dict module"})
+    @ValueSource(
+            strings = {
+                "model",
+                "state_dict",
+                "module",
+                "model_state_dict",
+                "state model",
+                "model state_dict",
+                "state state_dict module"
+            })
     void weights_inside_dicts_with_other_things_beside_them_are_found(String keys) throws IOException {
         SequencedMap<TensorSpec, byte[]> model = model();
         TorchZip.writeUnder(folder.resolve("pytorch_model.bin"), List.of(keys.split(" ")), model);
@@ -62,7 +78,8 @@ class TorchCheckpointTest {
     void weights_under_module_with_names_behind_module_are_found() throws IOException {
         SequencedMap<TensorSpec, byte[]> model = model();
         SequencedMap<TensorSpec, byte[]> wrapped = new LinkedHashMap<>();
-        model.forEach((spec, data) -> wrapped.put(new TensorSpec("module." + spec.name(), spec.dtype(), spec.shape()), data));
+        model.forEach(
+                (spec, data) -> wrapped.put(new TensorSpec("module." + spec.name(), spec.dtype(), spec.shape()), data));
         TorchZip.writeUnder(folder.resolve("pytorch_model.bin"), List.of("module"), wrapped);
         assertSame(model);
     }
@@ -118,7 +135,9 @@ class TorchCheckpointTest {
             model.forEach((spec, data) -> {
                 TensorView found = checkpoint.tensor(spec.name());
                 assertThat(found.spec()).isEqualTo(spec);
-                assertThat(found.data().toArray(ValueLayout.JAVA_BYTE)).as(spec.name()).isEqualTo(data);
+                assertThat(found.data().toArray(ValueLayout.JAVA_BYTE))
+                        .as(spec.name())
+                        .isEqualTo(data);
             });
         }
     }
@@ -136,8 +155,8 @@ class TorchCheckpointTest {
 
     private void writeMeta(SequencedMap<TensorSpec, byte[]> model, int parts, boolean tokensSplit) throws IOException {
         Files.writeString(folder.resolve("params.json"), """
-                {"dim": 32, "multiple_of": 256, "n_heads": 4, "n_kv_heads": 2, "n_layers": 2, "norm_eps": 1e-05, "vocab_size": -1}
-                """);
+            {"dim": 32, "multiple_of": 256, "n_heads": 4, "n_kv_heads": 2, "n_layers": 2, "norm_eps": 1e-05, "vocab_size": -1}
+            """);
         for (int part = 0; part < parts; part++) {
             SequencedMap<TensorSpec, byte[]> tensors = new LinkedHashMap<>();
             for (var entry : model.entrySet()) {
@@ -145,8 +164,8 @@ class TorchCheckpointTest {
                 byte[] data = name.contains("q_proj") || name.contains("k_proj")
                         ? interleaved(entry.getKey(), entry.getValue())
                         : entry.getValue();
-                boolean columns = name.contains("o_proj") || name.contains("down_proj")
-                        || name.contains("embed") && !tokensSplit;
+                boolean columns =
+                        name.contains("o_proj") || name.contains("down_proj") || name.contains("embed") && !tokensSplit;
                 put(tensors, metaName(name), entry.getKey(), data, part, parts, columns);
             }
             tensors.put(new TensorSpec("rope.freqs", DType.F16, Shape.of(4)), new byte[8]);
@@ -155,7 +174,13 @@ class TorchCheckpointTest {
     }
 
     private static void put(
-            SequencedMap<TensorSpec, byte[]> tensors, String name, TensorSpec spec, byte[] data, int part, int parts, boolean columns) {
+            SequencedMap<TensorSpec, byte[]> tensors,
+            String name,
+            TensorSpec spec,
+            byte[] data,
+            int part,
+            int parts,
+            boolean columns) {
         if (spec.shape().rank() == 1) {
             tensors.put(new TensorSpec(name, spec.dtype(), spec.shape()), data);
             return;

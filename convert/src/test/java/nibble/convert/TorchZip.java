@@ -31,7 +31,8 @@ public final class TorchZip {
      *
      * @param keys where they lie, outermost first
      */
-    public static Path writeUnder(Path file, List<String> keys, SequencedMap<TensorSpec, byte[]> tensors) throws IOException {
+    public static Path writeUnder(Path file, List<String> keys, SequencedMap<TensorSpec, byte[]> tensors)
+            throws IOException {
         TorchZip writer = new TorchZip();
         writer.code("\u0080\u0002");
         for (String key : keys) {
@@ -133,13 +134,19 @@ public final class TorchZip {
     private void text(String text) {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
         code("X");
-        pickle.writeBytes(ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt(bytes.length).array());
+        pickle.writeBytes(ByteBuffer.allocate(4)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putInt(bytes.length)
+                .array());
         pickle.writeBytes(bytes);
     }
 
     private void number(long value) {
         code("J");
-        pickle.writeBytes(ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt((int) value).array());
+        pickle.writeBytes(ByteBuffer.allocate(4)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putInt((int) value)
+                .array());
     }
 
     private void code(String latin1) {

@@ -65,12 +65,21 @@ class WrappedNamesTest {
 
     /** transformers 5.17 finds none of these and makes up random weights. */
     @ParameterizedTest
-    @ValueSource(strings = {"module.", "_orig_mod.", "base_model.model.", "language_model.", "module._orig_mod.", "_orig_mod.module."})
+    @ValueSource(
+            strings = {
+                "module.",
+                "_orig_mod.",
+                "base_model.model.",
+                "language_model.",
+                "module._orig_mod.",
+                "_orig_mod.module."
+            })
     void wrappers_are_looked_behind_and_said(String wrapper) throws IOException {
         assertReads(name -> wrapper + name);
         assertThat(remarks()).singleElement().satisfies(remark -> {
             assertThat(remark.severity()).isEqualTo(Finding.Severity.ERROR);
-            assertThat(remark.message()).contains(wrapper + "model.embed_tokens.weight", "model.embed_tokens.weight and so on");
+            assertThat(remark.message())
+                    .contains(wrapper + "model.embed_tokens.weight", "model.embed_tokens.weight and so on");
         });
     }
 
@@ -87,7 +96,11 @@ class WrappedNamesTest {
         write(name -> "something." + name);
         assertThatThrownBy(() -> Checkpoint.open(folder))
                 .isInstanceOf(BadCheckpointException.class)
-                .hasMessageContainingAll("model.embed_tokens.weight", "is missing", "something.model.embed_tokens.weight", "\"something.model.\"");
+                .hasMessageContainingAll(
+                        "model.embed_tokens.weight",
+                        "is missing",
+                        "something.model.embed_tokens.weight",
+                        "\"something.model.\"");
     }
 
     @ParameterizedTest
@@ -112,7 +125,8 @@ class WrappedNamesTest {
                 "{\"peft_type\":\"LORA\",\"base_model_name_or_path\":\"org/base-7b\",\"r\":8}");
         RawSafetensors.write(
                 folder.resolve("adapter_model.safetensors"),
-                List.of(new TensorSpec("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", DType.F16, Shape.of(8, 32))));
+                List.of(new TensorSpec(
+                        "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", DType.F16, Shape.of(8, 32))));
         for (boolean config : new boolean[] {false, true}) {
             if (config) {
                 TinyCheckpoint.config(folder);
@@ -128,7 +142,11 @@ class WrappedNamesTest {
         TinyCheckpoint.write(folder);
         Files.writeString(folder.resolve("adapter_model.safetensors"), "not looked at");
         Files.writeString(folder.resolve("adapter_config.json"), "{}");
-        assertThat(remarks()).singleElement().extracting(Finding::message).asString().contains("adapter_model.safetensors", "not applied");
+        assertThat(remarks())
+                .singleElement()
+                .extracting(Finding::message)
+                .asString()
+                .contains("adapter_model.safetensors", "not applied");
     }
 
     @Test
@@ -137,15 +155,20 @@ class WrappedNamesTest {
         RawSafetensors.write(folder.resolve("model.safetensors"), specs.subList(0, specs.size() - 1));
         assertThatThrownBy(() -> Checkpoint.open(folder))
                 .isInstanceOf(BadCheckpointException.class)
-                .hasMessageContainingAll("lm_head.weight", "tie_word_embeddings is false", "set tie_word_embeddings to true");
+                .hasMessageContainingAll(
+                        "lm_head.weight", "tie_word_embeddings is false", "set tie_word_embeddings to true");
     }
 
     @Test
     void two_tensors_of_one_name_behind_wrappers_are_refused() throws IOException {
         List<TensorSpec> specs = new ArrayList<>(TinyCheckpoint.config(folder).tensors());
-        specs.add(new TensorSpec("_orig_mod." + specs.getFirst().name(), DType.F16, specs.getFirst().shape()));
+        specs.add(new TensorSpec(
+                "_orig_mod." + specs.getFirst().name(),
+                DType.F16,
+                specs.getFirst().shape()));
         RawSafetensors.write(folder.resolve("model.safetensors"), specs);
-        assertThatThrownBy(() -> Checkpoint.open(folder)).hasMessageContainingAll("another tensor is model.embed_tokens.weight too");
+        assertThatThrownBy(() -> Checkpoint.open(folder))
+                .hasMessageContainingAll("another tensor is model.embed_tokens.weight too");
     }
 
     /** A folder of a trainer's checkpoint: only its weights are weights. */

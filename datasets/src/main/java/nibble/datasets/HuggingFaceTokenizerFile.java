@@ -51,7 +51,8 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
                     new ByteArrayInputStream(json), Map.of("truncation", "false", "padding", "false"));
             return new HuggingFaceTokenizerFile(
                     tokenizer,
-                    leading.map(ids -> ids.stream().mapToInt(Integer::intValue).toArray()).orElseGet(() -> leading(tokenizer)),
+                    leading.map(ids -> ids.stream().mapToInt(Integer::intValue).toArray())
+                            .orElseGet(() -> leading(tokenizer)),
                     vocabularySize);
         } catch (IOException e) {
             throw new BadDatasetException(file + ": cannot be read as a tokenizer.json: " + Reasons.of(e), e);
@@ -122,7 +123,10 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
         long[] processed = ids(tokenizer, "a", true);
         for (int at = 0; plain.length > 0 && at + plain.length <= processed.length; at++) {
             if (Arrays.equals(processed, at, at + plain.length, plain, 0, plain.length)) {
-                return Arrays.stream(processed).limit(at).mapToInt(id -> (int) id).toArray();
+                return Arrays.stream(processed)
+                        .limit(at)
+                        .mapToInt(id -> (int) id)
+                        .toArray();
             }
         }
         return new int[0];
@@ -178,8 +182,7 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
                     && (depth == vocabularyDepth || "id".equals(parser.currentName()))) {
                 largest = Math.max(largest, parser.getIntValue());
             }
-            vocabularyNext =
-                    token == JsonToken.FIELD_NAME && depth == 1 && "vocab".equals(parser.currentName());
+            vocabularyNext = token == JsonToken.FIELD_NAME && depth == 1 && "vocab".equals(parser.currentName());
             if (depth == 0) {
                 return largest;
             }

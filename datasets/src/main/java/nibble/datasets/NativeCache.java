@@ -43,7 +43,8 @@ final class NativeCache {
             Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(folder), "delete " + folder));
             return folder;
         } catch (IOException e) {
-            throw new BadDatasetException("no folder for the tokenizer library: " + Reasons.of(e) + "; set NIBBLE_CACHE", e);
+            throw new BadDatasetException(
+                    "no folder for the tokenizer library: " + Reasons.of(e) + "; set NIBBLE_CACHE", e);
         }
     }
 

@@ -16,7 +16,9 @@ import java.io.IOException;
 final class NativeRules {
     private static final int MAX_DEPTH = 64;
     private static final ObjectMapper JSON = JsonMapper.builder(JsonFactory.builder()
-                    .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(MAX_DEPTH).build())
+                    .streamReadConstraints(StreamReadConstraints.builder()
+                            .maxNestingDepth(MAX_DEPTH)
+                            .build())
                     .build())
             .build();
 
@@ -65,22 +67,26 @@ final class NativeRules {
     /** The library cuts the prefix off each right half without looking whether it is there. */
     private static void merges(JsonNode merges, String prefix) throws IOException {
         for (JsonNode merge : merges) {
-            String right = merge.isArray() ? merge.path(1).asText() : merge.asText().replaceFirst("^[^ ]* ", "");
+            String right =
+                    merge.isArray() ? merge.path(1).asText() : merge.asText().replaceFirst("^[^ ]* ", "");
             if (!right.startsWith(prefix) || prefix.chars().anyMatch(letter -> letter > 127)) {
-                throw new IOException("model.continuing_subword_prefix is \"" + prefix + "\", which the right half of the merge "
-                        + merge + " does not begin with");
+                throw new IOException("model.continuing_subword_prefix is \"" + prefix
+                        + "\", which the right half of the merge " + merge + " does not begin with");
             }
         }
     }
 
     private static void walk(JsonNode part) throws IOException {
-        if (part.path("type").asText().equals("Strip") && part.path("start").asInt() > 0 && part.path("stop").asInt() > 0) {
+        if (part.path("type").asText().equals("Strip")
+                && part.path("start").asInt() > 0
+                && part.path("stop").asInt() > 0) {
             throw new IOException("a step \"Strip\" takes from both ends: " + part);
         }
         for (JsonNode piece : part.path("single")) {
             String id = piece.at("/SpecialToken/id").asText("");
             if (piece.has("SpecialToken") && !part.path("special_tokens").has(id)) {
-                throw new IOException("the post_processor's \"single\" names \"" + id + "\", its special_tokens do not");
+                throw new IOException(
+                        "the post_processor's \"single\" names \"" + id + "\", its special_tokens do not");
             }
         }
         for (JsonNode child : part) {

@@ -56,13 +56,19 @@ public record TokenBlocks(int[][] blocks, long tokensFound, String description) 
     private static BadDatasetException tooFew(CalibrationText text, Encoded encoded, int sequenceLength, String rest) {
         return new BadDatasetException("%d blocks of %d tokens found in %s (%d tokens)%s%sa larger --calibration"
                 .formatted(
-                        encoded.found() / sequenceLength, sequenceLength, text.description(), encoded.found(), rest,
+                        encoded.found() / sequenceLength,
+                        sequenceLength,
+                        text.description(),
+                        encoded.found(),
+                        rest,
                         rest.endsWith(" ") ? "" : " or "));
     }
 
     private static TokenBlocks blocks(CalibrationText text, Encoded encoded, int samples, int sequenceLength) {
         return new TokenBlocks(
-                cut(encoded.ids(), samples, sequenceLength), encoded.found(), text.description() + ", sha256 " + text.sha256());
+                cut(encoded.ids(), samples, sequenceLength),
+                encoded.found(),
+                text.description() + ", sha256 " + text.sha256());
     }
 
     /** Ids of parts of documents, in order, and their number. */
@@ -71,8 +77,8 @@ public record TokenBlocks(int[][] blocks, long tokensFound, String description) 
     /** Encodes until there are ids for all blocks, or no more text. */
     private static Encoded encode(Tokenizer tokenizer, CalibrationText text, int samples, int sequenceLength) {
         if (samples < 1 || sequenceLength < 1) {
-            throw new IllegalArgumentException("samples and sequence length must be positive, found %d and %d"
-                    .formatted(samples, sequenceLength));
+            throw new IllegalArgumentException(
+                    "samples and sequence length must be positive, found %d and %d".formatted(samples, sequenceLength));
         }
         long wanted = (long) samples * sequenceLength;
         List<int[]> encoded = new ArrayList<>();

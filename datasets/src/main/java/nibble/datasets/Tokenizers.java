@@ -51,10 +51,11 @@ public final class Tokenizers {
     /** What to say of a folder that has no tokenizer that is read. */
     public static BadDatasetException missing(Path folder) {
         String hint = Files.exists(folder.resolve("tokenizer.model"))
-                ? "; its tokenizer.model is neither SentencePiece's BPE nor tiktoken's list, make a tokenizer.json of it"
-                        + " (transformers writes one on save_pretrained)"
+                ? "; its tokenizer.model is neither SentencePiece's BPE nor tiktoken's list, make a tokenizer.json of"
+                        + " it (transformers writes one on save_pretrained)"
                 : "; copy it from the model's repository";
         return new BadDatasetException(folder
-                + ": no tokenizer, looked for tokenizer.json, tekken.json, tokenizer.model, vocab.json with merges.txt" + hint);
+                + ": no tokenizer, looked for tokenizer.json, tekken.json, tokenizer.model, vocab.json with merges.txt"
+                + hint);
     }
 }

@@ -28,9 +28,8 @@ public record Utf8File(String text, String sha256) {
             SourceText.require(file);
             long size = Files.size(file);
             if (size > maxBytes) {
-                throw new BadDatasetException(
-                        "%s: %d bytes, at most %d are read; cut the file, a few megabytes suffice"
-                                .formatted(file, size, maxBytes));
+                throw new BadDatasetException("%s: %d bytes, at most %d are read; cut the file, a few megabytes suffice"
+                        .formatted(file, size, maxBytes));
             }
             bytes = Files.readAllBytes(file);
         } catch (IOException e) {

@@ -65,7 +65,8 @@ public final class Wikitext2 {
             }
             bytes = new BZip2CompressorInputStream(new BufferedInputStream(in)).readAllBytes();
         } catch (IOException e) {
-            throw new BadDatasetException("bundled " + resource + " cannot be read: " + Reasons.of(e) + "; build Nibble again", e);
+            throw new BadDatasetException(
+                    "bundled " + resource + " cannot be read: " + Reasons.of(e) + "; build Nibble again", e);
         }
         String found = Utf8File.sha256(bytes);
         if (!found.equals(sha256)) {

@@ -39,29 +39,28 @@ class CalibrationTextTest {
     @Test
     void each_json_line_is_a_document() throws IOException {
         Path file = write("a.jsonl", """
-                {"id": 1, "text": "one\\nline", "meta": {"text": 3, "list": [1, {"text": []}]}}
+            {"id": 1, "text": "one\\nline", "meta": {"text": 3, "list": [1, {"text": []}]}}
 
-                {"text": ""}\r
-                {"text": "\\u00e9 two"}
-                """);
+            {"text": ""}\r
+            {"text": "\\u00e9 two"}
+            """);
         CalibrationText text = CalibrationText.file(file);
         assertThat(text.documents()).containsExactly("one\nline", "é two");
         assertThat(text.description()).endsWith("a.jsonl (2 JSON lines with text)");
-        assertThat(CalibrationText.file(write("b.JSON", "{\"text\":\"x\"}")).documents()).containsExactly("x");
+        assertThat(CalibrationText.file(write("b.JSON", "{\"text\":\"x\"}")).documents())
+                .containsExactly("x");
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            textBlock = """
-                    {"text": "cut           | it ends early
-                    {"text": 3}             | its field "text" holds a number
-                    {"text": null}          | its field "text" holds null
-                    {"content": "a"}        | found no such field
-                    ["a"]                   | found an array
-                    {"text": "a"} {}        | found more after the object
-                    {'text': "a"}           | where JSON has something else
-                    """)
+    @CsvSource(delimiter = '|', textBlock = """
+        {"text": "cut           | it ends early
+        {"text": 3}             | its field "text" holds a number
+        {"text": null}          | its field "text" holds null
+        {"content": "a"}        | found no such field
+        ["a"]                   | found an array
+        {"text": "a"} {}        | found more after the object
+        {'text': "a"}           | where JSON has something else
+        """)
     void a_bad_json_line_is_named(String line, String found) throws IOException {
         Path file = write("bad.jsonl", "{\"text\": \"good\"}\n" + line + "\n");
         assertThatThrownBy(() -> CalibrationText.file(file))

@@ -44,8 +44,8 @@ class PythonRandomTest {
         List<Integer> train = numbers(1119);
         assertThat(random.sample(train, 25))
                 .containsExactly(
-                        888, 201, 205, 908, 340, 613, 59, 94, 664, 114, 600, 734, 767, 882, 298, 500, 1087, 843, 368, 348, 358, 161,
-                        783, 493, 1019);
+                        888, 201, 205, 908, 340, 613, 59, 94, 664, 114, 600, 734, 767, 882, 298, 500, 1087, 843, 368,
+                        348, 358, 161, 783, 493, 1019);
         assertThat(random.sample(train, 25)).startsWith(293, 475, 944);
     }
 

@@ -12,7 +12,9 @@ final class TestFolders {
     /** The folder of the bundled 4096-piece tokenizer. */
     static Path wikiTokenizer() {
         try {
-            return Path.of(TestFolders.class.getResource("wiki-tokenizer/tokenizer.json").toURI())
+            return Path.of(TestFolders.class
+                            .getResource("wiki-tokenizer/tokenizer.json")
+                            .toURI())
                     .getParent();
         } catch (URISyntaxException e) {
             throw new AssertionError(e);
@@ -21,7 +23,9 @@ final class TestFolders {
 
     /** A folder of the data beside the project; the test is skipped, visibly, where it is absent. */
     static Path shared(String relative) {
-        Path root = Path.of(System.getProperty("nibble.root", "..")).toAbsolutePath().normalize();
+        Path root = Path.of(System.getProperty("nibble.root", ".."))
+                .toAbsolutePath()
+                .normalize();
         for (Path parent = root.getParent(); parent != null; parent = parent.getParent()) {
             Path found = parent.resolve("shared").resolve(relative);
             if (Files.exists(found)) {

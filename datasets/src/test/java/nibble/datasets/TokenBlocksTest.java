@@ -33,8 +33,8 @@ class TokenBlocksTest {
     @Test
     void documents_are_joined_behind_one_bos_and_cut() {
         TokenBlocks blocks = TokenBlocks.cut(CHARACTERS, text("ab", "cdefghij", "k"), 3, 4);
-        assertThat(blocks.blocks()).isDeepEqualTo(
-                new int[][] {{1, 'a', 'b', 'c'}, {'d', 'e', 'f', 'g'}, {'h', 'i', 'j', 'k'}});
+        assertThat(blocks.blocks())
+                .isDeepEqualTo(new int[][] {{1, 'a', 'b', 'c'}, {'d', 'e', 'f', 'g'}, {'h', 'i', 'j', 'k'}});
         assertThat(blocks.tokensFound()).isEqualTo(12);
         assertThat(blocks.tokens()).isEqualTo(12);
         assertThat(blocks.description()).isEqualTo("letters, sha256 00ff");
@@ -66,13 +66,15 @@ class TokenBlocksTest {
 
     @Test
     void up_to_a_number_of_blocks_is_as_many_as_the_text_gives() {
-        assertThat(TokenBlocks.cutUpTo(CHARACTERS, text("ab", "cdefghij"), 128, 4).blocks())
+        assertThat(TokenBlocks.cutUpTo(CHARACTERS, text("ab", "cdefghij"), 128, 4)
+                        .blocks())
                 .isDeepEqualTo(new int[][] {{1, 'a', 'b', 'c'}, {'d', 'e', 'f', 'g'}});
         assertThat(TokenBlocks.cutUpTo(CHARACTERS, text("ab", "cdefghij"), 1, 4).blocks())
                 .isDeepEqualTo(new int[][] {{1, 'a', 'b', 'c'}});
         assertThatThrownBy(() -> TokenBlocks.cutUpTo(CHARACTERS, text("ab"), 128, 4))
                 .isInstanceOf(BadDatasetException.class)
-                .hasMessage("0 blocks of 4 tokens found in letters (3 tokens); give --seq-len 3 or a larger --calibration");
+                .hasMessage(
+                        "0 blocks of 4 tokens found in letters (3 tokens); give --seq-len 3 or a larger --calibration");
     }
 
     @Test
@@ -95,7 +97,9 @@ class TokenBlocksTest {
         try (Tokenizer tokenizer = Tokenizers.open(TestFolders.wikiTokenizer())) {
             int[] train = tokenizer.encode(Wikitext2.trainExcerpt(), true);
             TokenBlocks blocks = TokenBlocks.cut(tokenizer, CalibrationText.wikitext2(), 16, 1024);
-            assertThat(Arrays.stream(blocks.blocks()).flatMapToInt(Arrays::stream).toArray())
+            assertThat(Arrays.stream(blocks.blocks())
+                            .flatMapToInt(Arrays::stream)
+                            .toArray())
                     .isEqualTo(Arrays.copyOf(train, 16 * 1024));
         }
     }

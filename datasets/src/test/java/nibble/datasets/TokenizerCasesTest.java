@@ -49,7 +49,8 @@ class TokenizerCasesTest {
     @Test
     void llama2_encodes_the_gptq_test_text_to_341469_ids() {
         try (Tokenizer tokenizer = Tokenizers.open(TestFolders.shared("data/tokenizers/llama2"))) {
-            assertThat(tokenizer.encode(TextDataset.wikitext2Test().text(), true)).hasSize(341_469);
+            assertThat(tokenizer.encode(TextDataset.wikitext2Test().text(), true))
+                    .hasSize(341_469);
             assertThat(tokenizer.encode(Wikitext2.test(), true)).hasSize(335_688);
             assertThat(tokenizer.encode(Wikitext2.trainExcerpt(), true)).hasSize(254_702);
             assertThat(tokenizer.encode(Wikitext2.validation(), true)).hasSize(295_043);
@@ -66,14 +67,16 @@ class TokenizerCasesTest {
 
     private static Stream<DynamicTest> cases(String model, String name) throws IOException {
         Path folder = TestFolders.shared("data/tokenizers");
-        String[] texts = Files.readString(folder.resolve("cases/" + name + ".inp")).split(SEPARATOR, -1);
+        String[] texts =
+                Files.readString(folder.resolve("cases/" + name + ".inp")).split(SEPARATOR, -1);
         List<String> expected = Files.readAllLines(folder.resolve("cases/" + name + ".out"));
         // The last separator ends the last case.
         assertThat(texts).hasSize(47);
         assertThat(texts[46]).isEmpty();
         assertThat(expected).hasSize(46);
         Tokenizer tokenizer = Tokenizers.open(folder.resolve(model));
-        return IntStream.range(0, 46).mapToObj(i -> DynamicTest.dynamicTest(model + " case " + (i + 1), () -> {
+        return IntStream.range(0, 46)
+                .mapToObj(i -> DynamicTest.dynamicTest(model + " case " + (i + 1), () -> {
                     int[] ids = Arrays.stream(expected.get(i).strip().split("\\s+"))
                             .filter(id -> !id.isEmpty())
                             .mapToInt(Integer::parseInt)

@@ -92,14 +92,18 @@ class TokenizersTest {
                 .hasMessageContaining(folder.toString())
                 .hasMessageContaining("looked for tokenizer.json");
         Files.writeString(folder.resolve("tokenizer.model"), "x");
-        assertThatThrownBy(() -> Tokenizers.open(folder)).hasMessageContaining("neither SentencePiece's BPE nor tiktoken's list");
+        assertThatThrownBy(() -> Tokenizers.open(folder))
+                .hasMessageContaining("neither SentencePiece's BPE nor tiktoken's list");
     }
 
     @Test
     void a_damaged_tokenizer_json_is_named(@TempDir Path folder) throws IOException {
         byte[] whole = Files.readAllBytes(TestFolders.wikiTokenizer().resolve("tokenizer.json"));
         for (byte[] damaged : new byte[][] {
-            {}, "{}".getBytes(), "[1]".getBytes(), "{\"model\":{\"vocab\":{\"a\":0}}}".getBytes(),
+            {},
+            "{}".getBytes(),
+            "[1]".getBytes(),
+            "{\"model\":{\"vocab\":{\"a\":0}}}".getBytes(),
             java.util.Arrays.copyOf(whole, whole.length / 2)
         }) {
             Files.write(folder.resolve("tokenizer.json"), damaged);
@@ -114,10 +118,10 @@ class TokenizersTest {
     void what_leads_a_text_is_what_the_post_processor_puts_there(@TempDir Path folder) throws IOException {
         String json = Files.readString(TestFolders.wikiTokenizer().resolve("tokenizer.json"));
         String without = json.replaceFirst(
-                "(?s)\"post_processor\"\\s*:\\s*\\{.*?\\},\\s*\"decoder\"",
-                "\"post_processor\": null, \"decoder\"");
+                "(?s)\"post_processor\"\\s*:\\s*\\{.*?\\},\\s*\"decoder\"", "\"post_processor\": null, \"decoder\"");
         assertThat(without).isNotEqualTo(json);
-        for (String config : new String[] {"{\"bos_token\": \"<s>\"}", "{\"bos_token\": \"<s>\", \"add_bos_token\": true}"}) {
+        for (String config :
+                new String[] {"{\"bos_token\": \"<s>\"}", "{\"bos_token\": \"<s>\", \"add_bos_token\": true}"}) {
             Files.writeString(folder.resolve("tokenizer_config.json"), config);
             Files.writeString(folder.resolve("tokenizer.json"), without);
             assertThat(bos(folder)).isEmpty();

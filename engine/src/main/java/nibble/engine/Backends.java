@@ -27,15 +27,17 @@ public final class Backends {
             throw new DeviceException("device " + device + ": " + threads + " threads asked, at least 1 needed");
         }
         if (device.startsWith("cuda:") && device.indexOf(',') >= 0) {
-            throw new DeviceException("device " + device + ": only quantizing is shared by several cards; give one, as cuda:0");
+            throw new DeviceException(
+                    "device " + device + ": only quantizing is shared by several cards; give one, as cuda:0");
         }
         if (device.startsWith("cuda:")) {
             return CudaBackend.open(ordinal(device), deviceMemory, threads);
         }
         return switch (device) {
-            case "auto" -> CudaBackend.missing().isEmpty()
-                    ? CudaBackend.open(0, deviceMemory, threads)
-                    : new VectorBackend(threads);
+            case "auto" ->
+                CudaBackend.missing().isEmpty()
+                        ? CudaBackend.open(0, deviceMemory, threads)
+                        : new VectorBackend(threads);
             case "cpu" -> new VectorBackend(threads);
             case "reference" -> new ReferenceBackend();
             default ->

@@ -11,8 +11,8 @@ import java.util.List;
 public record Continuation(int[] ids, int scored) {
     public Continuation {
         if (scored < 1 || scored >= ids.length) {
-            throw new IllegalArgumentException(
-                    scored + " of " + ids.length + " ids to be scored: at least one, and one that stands before it, are needed");
+            throw new IllegalArgumentException(scored + " of " + ids.length
+                    + " ids to be scored: at least one, and one that stands before it, are needed");
         }
     }
 

@@ -91,10 +91,7 @@ public record DecoderLayer(
     }
 
     public static DecoderLayer of(
-            float[] inputNorm,
-            Map<LlamaLinear, ? extends Weight> w,
-            float[] postAttentionNorm,
-            LayerExtras extras) {
+            float[] inputNorm, Map<LlamaLinear, ? extends Weight> w, float[] postAttentionNorm, LayerExtras extras) {
         return new DecoderLayer(
                 inputNorm,
                 required(w, LlamaLinear.Q),
@@ -147,7 +144,9 @@ public record DecoderLayer(
     private static void packed(
             Checkpoint checkpoint, LinearModule module, int layer, Map<LlamaLinear, Weight> weights) {
         LlamaConfig config = checkpoint.config();
-        boolean awq = config.quantization().map(q -> q.format() == QuantizedFormat.AWQ_GEMM).orElse(false);
+        boolean awq = config.quantization()
+                .map(q -> q.format() == QuantizedFormat.AWQ_GEMM)
+                .orElse(false);
         if (awq && !module.isFused()) {
             weights.put(module.parts().getFirst(), new AwqWeight(AwqLayout.read(checkpoint, module, layer)));
             return;

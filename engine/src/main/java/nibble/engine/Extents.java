@@ -12,13 +12,7 @@ public final class Extents {
     }
 
     public static void attention(
-            AttentionShape s,
-            int sequences,
-            Matrix q,
-            int firstPosition,
-            Matrix keys,
-            Matrix values,
-            Matrix out) {
+            AttentionShape s, int sequences, Matrix q, int firstPosition, Matrix keys, Matrix values, Matrix out) {
         sequences("attention", "query", q, sequences);
         sequences("attention", "keys", keys, sequences);
         require("attention", "query", q, q.rows(), s.queryColumns());
@@ -58,8 +52,8 @@ public final class Extents {
 
     private static void sequences(String operation, String operand, Matrix matrix, int sequences) {
         if (sequences < 1 || matrix.rows() % sequences != 0) {
-            throw new IllegalArgumentException(
-                    operation + ": " + operand + " of " + matrix.rows() + " rows is not " + sequences + " equal sequences");
+            throw new IllegalArgumentException(operation + ": " + operand + " of " + matrix.rows() + " rows is not "
+                    + sequences + " equal sequences");
         }
     }
 
@@ -74,8 +68,8 @@ public final class Extents {
     public static void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
         sequences("rope", "x", x, sequences);
         if (headDim != 2 * table.half() || x.columns() % headDim != 0) {
-            throw new IllegalArgumentException("rope: head size " + headDim + ", table for " + 2 * table.half()
-                    + ", " + x.columns() + " columns; they do not fit");
+            throw new IllegalArgumentException("rope: head size " + headDim + ", table for " + 2 * table.half() + ", "
+                    + x.columns() + " columns; they do not fit");
         }
         int length = x.rows() / sequences;
         if (firstPosition < 0 || firstPosition + length > table.positions()) {
@@ -86,8 +80,8 @@ public final class Extents {
 
     public static void rmsNormHeads(Matrix x, float[] weight) {
         if (weight.length == 0 || x.columns() % weight.length != 0) {
-            throw new IllegalArgumentException("rmsNormHeads: " + x.columns() + " columns are no whole number of heads of "
-                    + weight.length);
+            throw new IllegalArgumentException(
+                    "rmsNormHeads: " + x.columns() + " columns are no whole number of heads of " + weight.length);
         }
     }
 

@@ -47,8 +47,8 @@ public final class Generator {
         }
         int context = model.contextTokens();
         if (prompt.length > context) {
-            throw new IllegalArgumentException("context overflow: prompt of " + prompt.length
-                    + " tokens, the model was made for " + context);
+            throw new IllegalArgumentException(
+                    "context overflow: prompt of " + prompt.length + " tokens, the model was made for " + context);
         }
         int wanted = (int) Math.min(maxNewTokens, (long) context - prompt.length);
         int[] made = new int[wanted];

@@ -32,7 +32,8 @@ final class HostMatrix implements Matrix {
         if (matrix instanceof HostMatrix host) {
             return host;
         }
-        throw new IllegalArgumentException("matrix of another backend: " + matrix.getClass().getSimpleName());
+        throw new IllegalArgumentException(
+                "matrix of another backend: " + matrix.getClass().getSimpleName());
     }
 
     static float[] values(Matrix matrix) {

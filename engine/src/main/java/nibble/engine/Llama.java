@@ -81,7 +81,8 @@ public final class Llama implements LanguageModel {
         int scored = length - 1;
         List<float[]> result = new ArrayList<>();
         try (Matrix hidden = finalHidden(ids, sequences.size());
-                Matrix rows = backend.allocate(sequences.size() * scored, weights.config().hiddenSize())) {
+                Matrix rows = backend.allocate(
+                        sequences.size() * scored, weights.config().hiddenSize())) {
             int[] next = new int[rows.rows()];
             for (int s = 0; s < sequences.size(); s++) {
                 backend.copyRows(hidden, s * length, scored, rows, s * scored);
@@ -121,7 +122,9 @@ public final class Llama implements LanguageModel {
         continuations.forEach(c -> checkLength(c.inputs()));
         boolean together = !RotaryTable.growsWithSequence(config.rope())
                 || continuations.stream().allMatch(c -> c.inputs() <= config.maxPositions());
-        return together ? List.of(continuations) : continuations.stream().map(List::of).toList();
+        return together
+                ? List.of(continuations)
+                : continuations.stream().map(List::of).toList();
     }
 
     private List<ScoredContinuations.Score> score(List<Continuation> continuations, PrefixTree tree) {
@@ -187,7 +190,8 @@ public final class Llama implements LanguageModel {
         }
         checkLength(ids.length);
         try (Matrix hidden = finalHidden(ids, 1);
-                Matrix logits = backend.allocateSingle(ids.length, weights.head().outFeatures())) {
+                Matrix logits =
+                        backend.allocateSingle(ids.length, weights.head().outFeatures())) {
             backend.linear(placed.head(), hidden, logits);
             return backend.download(logits);
         }

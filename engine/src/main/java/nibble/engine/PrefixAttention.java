@@ -35,7 +35,15 @@ final class PrefixAttention implements AutoCloseable {
             int firstRow = segment.firstRow() - segment.firstPosition();
             if (liesTogether(segment)) {
                 backend.attention(
-                        heads, query, segment.firstRow(), segment.length(), segment.firstPosition(), key, value, firstRow, out);
+                        heads,
+                        query,
+                        segment.firstRow(),
+                        segment.length(),
+                        segment.firstPosition(),
+                        key,
+                        value,
+                        firstRow,
+                        out);
                 continue;
             }
             for (@Nullable Segment s = segment; s != null && s != copied; s = s.parent()) {

@@ -41,6 +41,7 @@ final class PrefixTree {
     private final int[] order;
     /** [i]: ids that the sequences i and i + 1 in that order begin with alike. */
     private final int[] shared;
+
     private final List<Segment> segments = new ArrayList<>();
     private final List<@Nullable Segment> last;
     private int tokens;

@@ -81,8 +81,8 @@ public final class RandomWeights {
     /** Abramowitz and Stegun, Handbook of Mathematical Functions, 26.2.17; error below 7.5e-8. */
     private static double normalDistribution(double x) {
         double t = 1 / (1 + 0.2316419 * Math.abs(x));
-        double polynomial = t
-                * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
+        double polynomial =
+                t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
         double tail = StrictMath.exp(-x * x / 2) / StrictMath.sqrt(2 * StrictMath.PI) * polynomial;
         return x < 0 ? tail : 1 - tail;
     }
@@ -95,8 +95,8 @@ public final class RandomWeights {
      */
     public void fill(TensorSpec spec, MemorySegment into) {
         if (spec.dtype() != DType.F16 || into.byteSize() != spec.bytes()) {
-            throw new IllegalArgumentException("tensor " + spec.name() + ": " + spec.dtype() + " " + spec.shape() + " and "
-                    + into.byteSize() + " bytes found, F16 and its size expected");
+            throw new IllegalArgumentException("tensor " + spec.name() + ": " + spec.dtype() + " " + spec.shape()
+                    + " and " + into.byteSize() + " bytes found, F16 and its size expected");
         }
         CRC32C name = new CRC32C();
         name.update(spec.name().getBytes(StandardCharsets.UTF_8));
@@ -107,7 +107,8 @@ public final class RandomWeights {
         }
         int columns = (int) spec.shape().dim(1);
         long rows = spec.shape().dim(0);
-        boolean outputsResidual = spec.name().endsWith("o_proj.weight") || spec.name().endsWith("down_proj.weight");
+        boolean outputsResidual =
+                spec.name().endsWith("o_proj.weight") || spec.name().endsWith("down_proj.weight");
         boolean embedding = spec.name().equals(TensorNames.EMBEDDING);
         long rowsPerTask = Math.max(1, TASK_ELEMENTS / columns);
         workers.forEach(Math.toIntExact((rows + rowsPerTask - 1) / rowsPerTask), task -> {

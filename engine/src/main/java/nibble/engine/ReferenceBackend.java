@@ -96,8 +96,7 @@ public final class ReferenceBackend extends HostBackend {
     }
 
     /** {@code out[m, n] = Σ_k x[m, k] w[wOffset + k]} for all m of one column n. */
-    private static void column(
-            float[] x, int rows, float[] w, int wOffset, int k, float[] out, int n, int outColumns) {
+    private static void column(float[] x, int rows, float[] w, int wOffset, int k, float[] out, int n, int outColumns) {
         for (int m = 0; m < rows; m++) {
             out[m * outColumns + n] = (float) dot(x, m * k, w, wOffset, k);
         }
@@ -134,13 +133,7 @@ public final class ReferenceBackend extends HostBackend {
 
     @Override
     public void attention(
-            AttentionShape s,
-            int sequences,
-            Matrix query,
-            int firstPosition,
-            Matrix keys,
-            Matrix values,
-            Matrix out) {
+            AttentionShape s, int sequences, Matrix query, int firstPosition, Matrix keys, Matrix values, Matrix out) {
         Extents.attention(s, sequences, query, firstPosition, keys, values, out);
         float[] q = HostMatrix.values(query);
         float[] k = HostMatrix.values(keys);

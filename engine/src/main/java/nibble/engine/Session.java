@@ -60,7 +60,9 @@ public final class Session implements AutoCloseable {
             }
             cache.advance(ids.length);
             try (Matrix last = backend.upload(
-                            backend.download(hidden, ids.length - 1, 1), 1, weights.config().hiddenSize());
+                            backend.download(hidden, ids.length - 1, 1),
+                            1,
+                            weights.config().hiddenSize());
                     Matrix logits = backend.allocateSingle(1, weights.head().outFeatures())) {
                 backend.rmsNorm(last, weights.finalNorm(), weights.config().rmsNormEps(), last);
                 backend.linear(weights.head(), last, logits);

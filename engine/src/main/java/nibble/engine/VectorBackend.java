@@ -41,8 +41,7 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public String description() {
-        return arithmetic() + ", " + workers.threads()
-                + (workers.threads() == 1 ? " thread" : " threads");
+        return arithmetic() + ", " + workers.threads() + (workers.threads() == 1 ? " thread" : " threads");
     }
 
     @Override
@@ -92,7 +91,8 @@ public final class VectorBackend extends HostBackend {
     @Override
     public void linear(Weight weight, Matrix x, Matrix out) {
         Extents.linear(weight, x, out);
-        RowSource rows = (row, column, count, into, offset) -> WeightRows.read(weight, row, column, count, into, offset);
+        RowSource rows =
+                (row, column, count, into, offset) -> WeightRows.read(weight, row, column, count, into, offset);
         product(x, rows, weight.outFeatures(), out);
     }
 
@@ -255,8 +255,7 @@ public final class VectorBackend extends HostBackend {
     private void forEachPiece(int elements, Piece piece) {
         workers.forEach(
                 (elements + ELEMENTS_PER_TASK - 1) / ELEMENTS_PER_TASK,
-                task -> piece.run(
-                        task * ELEMENTS_PER_TASK, Math.min(elements, (task + 1) * ELEMENTS_PER_TASK)));
+                task -> piece.run(task * ELEMENTS_PER_TASK, Math.min(elements, (task + 1) * ELEMENTS_PER_TASK)));
     }
 
     @Override

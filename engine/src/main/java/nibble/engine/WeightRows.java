@@ -27,7 +27,8 @@ public final class WeightRows {
             case DenseWeight(TensorView tensor) ->
                 read(tensor, (long) row * weight.inFeatures() + column, into, offset, count);
             case QuantizedWeight(QuantizedLinear linear) -> read(linear, row, column, count, into, offset);
-            case AwqWeight packed -> throw new IllegalArgumentException(packed.name() + " must be placed before it is used");
+            case AwqWeight packed ->
+                throw new IllegalArgumentException(packed.name() + " must be placed before it is used");
             case DeviceWeight device ->
                 throw new IllegalArgumentException(device.name() + " lies in the memory of a device, not of the host");
         }

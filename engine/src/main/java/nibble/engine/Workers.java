@@ -28,7 +28,8 @@ public final class Workers implements AutoCloseable {
         this.pool = threads == 1
                 ? null
                 : Executors.newFixedThreadPool(
-                        threads - 1, Thread.ofPlatform().daemon().name("nibble-", 1).factory());
+                        threads - 1,
+                        Thread.ofPlatform().daemon().name("nibble-", 1).factory());
     }
 
     /** As many workers as the machine has processors. */

@@ -48,7 +48,8 @@ public class ArchitecturesTest {
     }
 
     static Stream<Arguments> modelsAndBackends() {
-        return MODELS.stream().flatMap(model -> Stream.of("reference", "cpu").map(device -> Arguments.of(model, device)));
+        return MODELS.stream()
+                .flatMap(model -> Stream.of("reference", "cpu").map(device -> Arguments.of(model, device)));
     }
 
     /**

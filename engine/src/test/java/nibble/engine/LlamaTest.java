@@ -26,7 +26,9 @@ class LlamaTest {
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void golden_logits_of_a_bf16_model(String device) throws Exception {
-        Path folder = Path.of(LlamaTest.class.getResource("/golden-llama/config.json").toURI()).getParent();
+        Path folder = Path.of(
+                        LlamaTest.class.getResource("/golden-llama/config.json").toURI())
+                .getParent();
         Properties meta = new Properties();
         byte[] golden;
         try (InputStream in = LlamaTest.class.getResourceAsStream("/golden-llama/tiny_llama_meta.txt");
@@ -34,7 +36,9 @@ class LlamaTest {
             meta.load(in);
             golden = bin.readAllBytes();
         }
-        int[] ids = Arrays.stream(meta.getProperty("tokens").split(",")).mapToInt(Integer::parseInt).toArray();
+        int[] ids = Arrays.stream(meta.getProperty("tokens").split(","))
+                .mapToInt(Integer::parseInt)
+                .toArray();
         float[] expected = new float[golden.length / 4];
         ByteBuffer.wrap(golden).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(expected);
         try (Checkpoint checkpoint = Checkpoint.open(folder);
@@ -115,7 +119,10 @@ class LlamaTest {
                 Forward forward = new Forward(CONFIG, backend);
                 Matrix hidden = forward.embed(weights.embedding(), new int[] {1, 2, 3})) {
             forward.layer(
-                    weights.layers().get(0), hidden, 1, (input, x) -> seen.add(input + " " + x.rows() + " " + x.columns()));
+                    weights.layers().get(0),
+                    hidden,
+                    1,
+                    (input, x) -> seen.add(input + " " + x.rows() + " " + x.columns()));
         }
         assertThat(seen).containsExactly("QKV 3 48", "O 3 48", "GATE_UP 3 48", "DOWN 3 88");
     }
@@ -140,7 +147,8 @@ class LlamaTest {
             int[] prompt = {1, 7, 30};
             int[] made = Generator.generate(model, prompt, SamplingOptions.GREEDY, 6, Set.of(), streamed::add);
             assertThat(made).hasSize(6);
-            assertThat(streamed).containsExactlyElementsOf(Arrays.stream(made).boxed().toList());
+            assertThat(streamed)
+                    .containsExactlyElementsOf(Arrays.stream(made).boxed().toList());
             int[] sequence = prompt;
             for (int id : made) {
                 float[] logits = model.logits(sequence);

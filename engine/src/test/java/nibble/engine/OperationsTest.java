@@ -15,9 +15,10 @@ class OperationsTest {
     @Test
     void every_vector_operation_agrees_with_the_reference() {
         try (Backend backend = new VectorBackend(2)) {
-            assertThat(SelfTest.run(backend, _ -> {})).hasSizeGreaterThan(12).allSatisfy(check -> assertThat(check.passed())
-                    .as(check.toString())
-                    .isTrue());
+            assertThat(SelfTest.run(backend, _ -> {}))
+                    .hasSizeGreaterThan(12)
+                    .allSatisfy(check ->
+                            assertThat(check.passed()).as(check.toString()).isTrue());
         }
     }
 

@@ -73,8 +73,25 @@ public final class RandomModel {
      */
     public static ModelWeights forCuda(int groupSize, int layers) {
         LlamaConfig c = new LlamaConfig(
-                Architecture.LLAMA, 256, 384, layers, 4, 2, 64, 101, 128, 1e-5, new Rope(10000, new Rope.None()),
-                LlamaConfig.NO_WINDOW, Set.of(), false, DType.F16, 1, List.of(2), Optional.empty(), JsonNodeFactory.instance.objectNode());
+                Architecture.LLAMA,
+                256,
+                384,
+                layers,
+                4,
+                2,
+                64,
+                101,
+                128,
+                1e-5,
+                new Rope(10000, new Rope.None()),
+                LlamaConfig.NO_WINDOW,
+                Set.of(),
+                false,
+                DType.F16,
+                1,
+                List.of(2),
+                Optional.empty(),
+                JsonNodeFactory.instance.objectNode());
         Random random = new Random(layers);
         List<DecoderLayer> made = new ArrayList<>();
         for (int layer = 0; layer < layers; layer++) {

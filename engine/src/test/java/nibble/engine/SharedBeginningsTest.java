@@ -23,8 +23,12 @@ class SharedBeginningsTest {
         int[] question = join(shots, ids(2, 20));
         int[] other = join(shots, ids(3, 25));
         List<Continuation> continuations = List.of(
-                continuation(question, 9), continuation(question, 5), continuation(question, 1), continuation(question, 1),
-                continuation(other, 4), continuation(other, 7));
+                continuation(question, 9),
+                continuation(question, 5),
+                continuation(question, 1),
+                continuation(question, 1),
+                continuation(other, 4),
+                continuation(other, 7));
 
         PrefixTree tree = PrefixTree.of(continuations);
 
@@ -45,7 +49,8 @@ class SharedBeginningsTest {
     @Test
     void a_few_ids_in_common_are_not_worth_sharing() {
         int[] few = ids(1, 15);
-        assertThat(Continuation.tokens(List.of(continuation(join(few, ids(2, 30)), 2), continuation(join(few, ids(3, 30)), 2))))
+        assertThat(Continuation.tokens(List.of(
+                        continuation(join(few, ids(2, 30)), 2), continuation(join(few, ids(3, 30)), 2))))
                 .isEqualTo(2 * 46);
     }
 
@@ -55,7 +60,8 @@ class SharedBeginningsTest {
     void scores_are_those_of_each_text_alone(String device, int window) {
         List<Continuation> continuations = awkward();
         try (Backend backend = Backends.open(device, 2);
-                Llama model = Llama.of(RandomModel.weights(RandomModel.config(new Rope.None(), 400, window), 3), backend)) {
+                Llama model =
+                        Llama.of(RandomModel.weights(RandomModel.config(new Rope.None(), 400, window), 3), backend)) {
             ScoredContinuations together = model.score(continuations);
 
             assertThat(together.tokens()).isEqualTo(Continuation.tokens(continuations));
@@ -83,12 +89,14 @@ class SharedBeginningsTest {
             int[] changed = ids.clone();
             changed[changed.length - 1] = (changed[changed.length - 1] + 1) % CONFIG.vocabularySize();
 
-            List<ScoredContinuations.Score> scores =
-                    model.score(List.of(new Continuation(ids, 5), new Continuation(changed, 5))).scores();
+            List<ScoredContinuations.Score> scores = model.score(
+                            List.of(new Continuation(ids, 5), new Continuation(changed, 5)))
+                    .scores();
 
             assertThat(scores.get(0).greedy()).isTrue();
             assertThat(scores.get(1).greedy()).isFalse();
-            assertThat(scores.get(0).logLikelihood()).isGreaterThan(scores.get(1).logLikelihood());
+            assertThat(scores.get(0).logLikelihood())
+                    .isGreaterThan(scores.get(1).logLikelihood());
         }
     }
 
@@ -97,26 +105,32 @@ class SharedBeginningsTest {
     void texts_beyond_the_trained_length_of_dynamic_rope_keep_their_own_angles() {
         LlamaConfig config = RandomModel.config(new Rope.DynamicNtk(2), 64);
         int[] shared = ids(6, 60);
-        List<Continuation> continuations = List.of(continuation(shared, 20), continuation(shared, 10), continuation(shared, 2));
+        List<Continuation> continuations =
+                List.of(continuation(shared, 20), continuation(shared, 10), continuation(shared, 2));
         try (Backend backend = new ReferenceBackend();
                 Llama model = Llama.of(RandomModel.weights(config, 3), backend)) {
             ScoredContinuations together = model.score(continuations);
             assertThat(together.tokens()).isEqualTo(79 + 69 + 61);
             for (int i = 0; i < continuations.size(); i++) {
                 assertThat(together.scores().get(i).logProbabilities())
-                        .isEqualTo(model.score(continuations.subList(i, i + 1)).scores().getFirst().logProbabilities());
+                        .isEqualTo(model.score(continuations.subList(i, i + 1))
+                                .scores()
+                                .getFirst()
+                                .logProbabilities());
             }
         }
     }
 
     @Test
     void operations_are_counted() {
-        // One text of 3 rows, positions 0 to 2, one prediction: 2 layers, hidden 48, 6 and 2 heads of 8, MLP 88, vocabulary 101.
+        // One text of 3 rows, positions 0 to 2, one prediction: 2 layers, hidden 48, 6 and 2 heads of 8, MLP 88,
+        // vocabulary 101.
         try (Backend backend = new VectorBackend(1);
                 Llama model = Llama.of(RandomModel.weights(CONFIG, 3), backend)) {
             double linears = 2.0 * 3 * (48 * 48 + 2 * 48 * 16 + 48 * 48 + 3 * 48 * 88);
             double attention = 4.0 * 48 * (1 + 2 + 3);
-            assertThat(model.score(List.of(new Continuation(new int[] {1, 2, 3, 4}, 1))).flops())
+            assertThat(model.score(List.of(new Continuation(new int[] {1, 2, 3, 4}, 1)))
+                            .flops())
                     .isEqualTo(2 * (linears + attention) + 2.0 * 48 * 101);
         }
     }
@@ -126,7 +140,8 @@ class SharedBeginningsTest {
         assertThatThrownBy(() -> new Continuation(new int[] {1, 2}, 2)).hasMessageContaining("2 of 2 ids to be scored");
         try (Backend backend = new VectorBackend(1);
                 Llama model = Llama.of(RandomModel.weights(CONFIG, 1), backend)) {
-            assertThat(model.score(List.of(new Continuation(new int[401], 1))).scores()).hasSize(1);
+            assertThat(model.score(List.of(new Continuation(new int[401], 1))).scores())
+                    .hasSize(1);
             assertThatThrownBy(() -> model.score(List.of(new Continuation(new int[402], 1))))
                     .hasMessageContaining("context overflow: 401 tokens, the model was made for 400");
         }

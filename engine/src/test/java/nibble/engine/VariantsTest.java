@@ -62,22 +62,28 @@ class VariantsTest {
                 magnitude += Math.abs(logits[i]);
             }
             for (int i = 0; i < variant.get("first").size(); i++) {
-                assertThat(logits[last + i]).isCloseTo(variant.get("first").get(i).floatValue(), org.assertj.core.data.Offset.offset(2e-4f));
+                assertThat(logits[last + i])
+                        .isCloseTo(
+                                variant.get("first").get(i).floatValue(), org.assertj.core.data.Offset.offset(2e-4f));
             }
-            assertThat(magnitude).isCloseTo(variant.get("magnitude").doubleValue(), org.assertj.core.data.Offset.offset(1e-2));
+            assertThat(magnitude)
+                    .isCloseTo(variant.get("magnitude").doubleValue(), org.assertj.core.data.Offset.offset(1e-2));
             boolean differs = variant.get("tensors").asText().equals("reversed_head");
             assertThat(checkpoint.remarks()).hasSize(differs ? 1 : 0);
             if (differs) {
                 assertThat(checkpoint.config().tiedEmbeddings()).isFalse();
-                assertThat(checkpoint.config().json().get("tie_word_embeddings").booleanValue()).isFalse();
-                assertThat(checkpoint.remarks().getFirst().message()).contains("tie_word_embeddings is true", "differs");
+                assertThat(checkpoint.config().json().get("tie_word_embeddings").booleanValue())
+                        .isFalse();
+                assertThat(checkpoint.remarks().getFirst().message())
+                        .contains("tie_word_embeddings is true", "differs");
             }
         }
     }
 
     private void write(JsonNode variant) throws IOException {
         Path model = FOLDER.resolve(variant.get("model").asText());
-        ObjectNode config = (ObjectNode) JSON.readTree(model.resolve("config.json").toFile());
+        ObjectNode config =
+                (ObjectNode) JSON.readTree(model.resolve("config.json").toFile());
         variant.get("config").properties().forEach(change -> {
             config.remove(change.getKey());
             if (change.getValue().asText().equals("null") && change.getValue().isTextual()) {
@@ -102,7 +108,11 @@ class VariantsTest {
                         tensors.put(spec, data);
                         if (name.equals(EMBEDDING)) {
                             boolean same = variant.get("tensors").asText().equals("same_head");
-                            tensors.put(named(spec, HEAD), same ? data : reversed(data, (int) spec.shape().dim(0)));
+                            tensors.put(
+                                    named(spec, HEAD),
+                                    same
+                                            ? data
+                                            : reversed(data, (int) spec.shape().dim(0)));
                         }
                     }
                     default -> throw new IllegalArgumentException(line(variant));

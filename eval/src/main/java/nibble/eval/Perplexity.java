@@ -134,10 +134,9 @@ public final class Perplexity {
     private static void checkIds(LanguageModel model, int[] ids, int count) {
         for (int i = 0; i < count; i++) {
             if (ids[i] < 0 || ids[i] >= model.vocabularySize()) {
-                throw new BadDatasetException(
-                        ("token %d of the text is id %d, the model has ids 0 to %d;"
-                                        + " tokenizer and model do not belong together")
-                                .formatted(i, ids[i], model.vocabularySize() - 1));
+                throw new BadDatasetException(("token %d of the text is id %d, the model has ids 0 to %d;"
+                                + " tokenizer and model do not belong together")
+                        .formatted(i, ids[i], model.vocabularySize() - 1));
             }
         }
     }

@@ -175,22 +175,25 @@ class PerplexityTest {
         ObjectMapper mapper = new ObjectMapper();
         PerplexityResult result = gptq(model(PerplexityTest::halvings), new int[] {0, 1, 0, 3}, 2);
         JsonNode bare = mapper.valueToTree(result);
-        assertThat(bare.fieldNames()).toIterable().containsExactly(
-                "perplexity",
-                "recipe",
-                "context_tokens",
-                "windows",
-                "windows_in_dataset",
-                "tokens_scored",
-                "dataset_tokens",
-                "wall_seconds");
+        assertThat(bare.fieldNames())
+                .toIterable()
+                .containsExactly(
+                        "perplexity",
+                        "recipe",
+                        "context_tokens",
+                        "windows",
+                        "windows_in_dataset",
+                        "tokens_scored",
+                        "dataset_tokens",
+                        "wall_seconds");
         PerplexityResult named = result.of(new TextDataset("wikitext2", "", "rows_joined", "173c"), true);
         JsonNode whole = mapper.valueToTree(named);
         assertThat(whole.get("dataset").asText()).isEqualTo("wikitext2");
         assertThat(whole.get("dataset_form").asText()).isEqualTo("rows_joined");
         assertThat(whole.get("dataset_sha256").asText()).isEqualTo("173c");
         assertThat(whole.get("bos").asBoolean()).isTrue();
-        assertThat(mapper.readValue(mapper.writeValueAsBytes(named), PerplexityResult.class)).isEqualTo(named);
+        assertThat(mapper.readValue(mapper.writeValueAsBytes(named), PerplexityResult.class))
+                .isEqualTo(named);
     }
 
     private static PerplexityResult gptq(LanguageModel model, int[] ids, int context) {

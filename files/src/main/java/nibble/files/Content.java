@@ -28,7 +28,9 @@ public enum Content {
 
     Content(String name, String... starts) {
         this.name = name;
-        this.starts = Arrays.stream(starts).map(start -> start.getBytes(StandardCharsets.ISO_8859_1)).toArray(byte[][]::new);
+        this.starts = Arrays.stream(starts)
+                .map(start -> start.getBytes(StandardCharsets.ISO_8859_1))
+                .toArray(byte[][]::new);
     }
 
     /** The kind that a file begins like, if it is one of these. */

@@ -25,20 +25,34 @@ public final class FileFault {
     private static final String AGAIN = "; get the file again, as with 'nibble download ORG/NAME'";
 
     /** The specification allows these three first lines. */
-    private static final Pattern LFS_POINTER =
-            Pattern.compile("version (?:https?://git-lfs\\.github\\.com|https?://hawser\\.github\\.com|http://git-media\\.io)/.*", Pattern.DOTALL);
+    private static final Pattern LFS_POINTER = Pattern.compile(
+            "version (?:https?://git-lfs\\.github\\.com|https?://hawser\\.github\\.com|http://git-media\\.io)/.*",
+            Pattern.DOTALL);
 
     private static final Pattern LFS_SIZE = Pattern.compile("(?m)^size (\\d{1,18})$");
-    private static final Pattern ANNEX_POINTER = Pattern.compile("(?:\\.\\./)*(?:\\.git|/annex)/(?:annex/)?objects/.*", Pattern.DOTALL);
+    private static final Pattern ANNEX_POINTER =
+            Pattern.compile("(?:\\.\\./)*(?:\\.git|/annex)/(?:annex/)?objects/.*", Pattern.DOTALL);
     private static final Pattern LINK_TEXT = Pattern.compile("(?:\\.\\./)+blobs/[0-9a-f]{40,64}\\s*");
 
-    private static final Pattern WEB_PAGE = Pattern.compile("<(?:!doctype\\s+html|html|head)(?:[\\s>].*)?", Pattern.DOTALL);
+    private static final Pattern WEB_PAGE =
+            Pattern.compile("<(?:!doctype\\s+html|html|head)(?:[\\s>].*)?", Pattern.DOTALL);
 
     /** What a hub answers instead of a file, and {@code curl -o} keeps. */
     private static final List<String> ANSWERS = List.of(
-            "entry not found", "repository not found", "invalid username or password", "invalid credentials", "unauthorized",
-            "access to model", "access to dataset", "you have been rate limited", "too many requests", "not found", "forbidden",
-            "internal server error", "bad gateway", "{\"error\":");
+            "entry not found",
+            "repository not found",
+            "invalid username or password",
+            "invalid credentials",
+            "unauthorized",
+            "access to model",
+            "access to dataset",
+            "you have been rate limited",
+            "too many requests",
+            "not found",
+            "forbidden",
+            "internal server error",
+            "bad gateway",
+            "{\"error\":");
 
     private FileFault() {}
 
@@ -68,7 +82,8 @@ public final class FileFault {
             if (head.length == 0) {
                 return mustHoldSomething ? "the file is empty (0 bytes), so it was cut short" + AGAIN : null;
             }
-            boolean page = String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT).matches(".*\\.(html?|xml|svg)");
+            boolean page =
+                    String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT).matches(".*\\.(html?|xml|svg)");
             return inPlaceOf(head, Files.size(file), page, fine);
         } catch (IOException e) {
             return unreadable(e);
@@ -108,7 +123,9 @@ public final class FileFault {
     private static String unreadable(IOException e) {
         String reason = Reasons.of(e);
         return "cannot be read: " + reason
-                + (reason.equals("permission denied") ? "; give yourself the right to read it (chmod u+r, or its owner's help)" : "; check the disk and the path");
+                + (reason.equals("permission denied")
+                        ? "; give yourself the right to read it (chmod u+r, or its owner's help)"
+                        : "; check the disk and the path");
     }
 
     /**
@@ -119,18 +136,23 @@ public final class FileFault {
      */
     private static @Nullable String inPlaceOf(byte[] head, long size, boolean page, Content... fine) {
         String start = new String(head, StandardCharsets.ISO_8859_1);
-        String text = start.startsWith("\u00ef\u00bb\u00bf") ? start.substring(3).stripLeading() : start.stripLeading();
+        String text =
+                start.startsWith("\u00ef\u00bb\u00bf") ? start.substring(3).stripLeading() : start.stripLeading();
         if (LFS_POINTER.matcher(text).matches()) {
             Matcher bytes = LFS_SIZE.matcher(text);
-            String whole = bytes.find() ? " of " + String.format(Locale.ROOT, "%,d", Long.parseLong(bytes.group(1))) + " bytes" : "";
-            return "is a Git LFS pointer, not the file" + whole + " that it stands for; run 'git lfs pull' in its folder, or"
+            String whole = bytes.find()
+                    ? " of " + String.format(Locale.ROOT, "%,d", Long.parseLong(bytes.group(1))) + " bytes"
+                    : "";
+            return "is a Git LFS pointer, not the file" + whole
+                    + " that it stands for; run 'git lfs pull' in its folder, or"
                     + " fetch the model with 'nibble download ORG/NAME'";
         }
         if (ANNEX_POINTER.matcher(text).matches()) {
             return "is a git-annex pointer, not the file that it stands for; run 'git annex get' in its folder";
         }
         if (LINK_TEXT.matcher(text).matches()) {
-            return "holds the text of a link into a hub's cache, not the file; copy the folder with its links followed (cp -rL)";
+            return "holds the text of a link into a hub's cache, not the file; copy the folder with its links followed"
+                    + " (cp -rL)";
         }
         String lower = text.toLowerCase(Locale.ROOT);
         if (!page && WEB_PAGE.matcher(lower).matches()) {
@@ -145,7 +167,8 @@ public final class FileFault {
         }
         Content kind = Content.of(head);
         if (kind != null && !Arrays.asList(fine).contains(kind)) {
-            return "is " + kind + ", not the file that its name says; " + (kind.compressed() ? "decompress it, or " : "")
+            return "is " + kind + ", not the file that its name says; "
+                    + (kind.compressed() ? "decompress it, or " : "")
                     + "get the file again, as with 'nibble download ORG/NAME'";
         }
         if (size >= HEAD_BYTES && allZero(head)) {

@@ -41,13 +41,17 @@ public final class Reasons {
     private static final Pattern IN_PARENTHESES = Pattern.compile(".* \\(([^()]+)\\)", Pattern.DOTALL);
 
     /** A class with its package, as {@code java.io.EOFException}, and what joins it to a message. */
-    private static final Pattern CLASS_NAME = Pattern.compile("\\b(?:[a-z][a-z0-9_]*\\.)+[A-Z][A-Za-z0-9_$]*(?::\\s*)?");
+    private static final Pattern CLASS_NAME =
+            Pattern.compile("\\b(?:[a-z][a-z0-9_]*\\.)+[A-Z][A-Za-z0-9_$]*(?::\\s*)?");
 
     /** A class without its package. */
-    private static final Pattern THROWABLE_NAME = Pattern.compile("\\b[A-Z][A-Za-z0-9]*(?:Exception|Error)\\b(?::\\s*)?");
+    private static final Pattern THROWABLE_NAME =
+            Pattern.compile("\\b[A-Z][A-Za-z0-9]*(?:Exception|Error)\\b(?::\\s*)?");
 
-    private static final Pattern JACKSON_PLACE = Pattern.compile("\\s*(?:\\(start marker )?at \\[Source: .*?\\]\\)?", Pattern.DOTALL);
-    private static final Pattern JACKSON_CHARACTER = Pattern.compile("Unexpected character \\((.*?) \\(code \\d+[^)]*\\)\\).*", Pattern.DOTALL);
+    private static final Pattern JACKSON_PLACE =
+            Pattern.compile("\\s*(?:\\(start marker )?at \\[Source: .*?\\]\\)?", Pattern.DOTALL);
+    private static final Pattern JACKSON_CHARACTER =
+            Pattern.compile("Unexpected character \\((.*?) \\(code \\d+[^)]*\\)\\).*", Pattern.DOTALL);
     private static final Pattern JACKSON_TOKEN = Pattern.compile("Unrecognized token '(.*?)'.*", Pattern.DOTALL);
 
     private Reasons() {}
@@ -132,7 +136,9 @@ public final class Reasons {
 
     /** What is wrong with a JSON text and where, without the parser's own words. */
     private static String json(JsonProcessingException e) {
-        String text = e.getOriginalMessage() == null ? "" : JACKSON_PLACE.matcher(e.getOriginalMessage()).replaceAll("");
+        String text = e.getOriginalMessage() == null
+                ? ""
+                : JACKSON_PLACE.matcher(e.getOriginalMessage()).replaceAll("");
         Matcher character = JACKSON_CHARACTER.matcher(text);
         Matcher token = JACKSON_TOKEN.matcher(text);
         String what;
@@ -155,7 +161,9 @@ public final class Reasons {
     }
 
     private static String mapped(JsonMappingException e) {
-        if (e.getCause() != null && !(e.getCause() instanceof JsonProcessingException) && e.getCause().getMessage() != null) {
+        if (e.getCause() != null
+                && !(e.getCause() instanceof JsonProcessingException)
+                && e.getCause().getMessage() != null) {
             return of(e.getCause());
         }
         List<String> keys = new ArrayList<>();

@@ -80,12 +80,14 @@ public final class WholeFile {
     }
 
     private static boolean inPlace(Path target) throws IOException {
-        return Files.exists(target) && Files.readAttributes(target, BasicFileAttributes.class).isOther();
+        return Files.exists(target)
+                && Files.readAttributes(target, BasicFileAttributes.class).isOther();
     }
 
     private static Path temporary(Path target) {
         String name = String.valueOf(target.getFileName());
         String shown = name.length() > SHORT_NAME ? name.substring(0, SHORT_NAME) : name;
-        return target.resolveSibling("." + shown + "." + UUID.randomUUID().toString().substring(0, 8) + ".tmp");
+        return target.resolveSibling(
+                "." + shown + "." + UUID.randomUUID().toString().substring(0, 8) + ".tmp");
     }
 }

@@ -27,27 +27,28 @@ class FileFaultTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
-            version https://git-lfs.github.com/spec/v1~oid sha256:5e1a~size 499723~ | Git LFS pointer, not the file of 499,723 bytes
-            version https://hawser.github.com/spec/v1~oid sha256:5e1a~size 12~      | git lfs pull
-            version http://git-media.io/v/2~oid sha256:5e1a~size 12~                | nibble download
-            ../../.git/annex/objects/xx/yy/SHA256E-s12--5e1a                        | git annex get
-            /annex/objects/SHA256E-s12--5e1a~                                       | git annex get
-            ../../blobs/0123456789abcdef0123456789abcdef01234567                    | link into a hub's cache
-            <!DOCTYPE html><html lang="en">                                         | is a web page
-            ~~  <!doctype HTML>                                                     | is a web page
-            <html>                                                                  | is a web page
-            <head><title>Log in</title>                                             | is a web page
-            <?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>           | an XML text
-            Entry not found                                                         | holds a server's answer, "Entry not found"
-            Invalid username or password.                                           | holds a server's answer
-            Access to model a/b is restricted. You must be logged in.               | Access to model a/b is restricted
-            {"error":"Repository not found"}                                        | holds a server's answer
-            GGUF~3                                                                  | is a GGUF file
-            %PDF-1.7                                                                | is a PDF document
-            """)
+        version https://git-lfs.github.com/spec/v1~oid sha256:5e1a~size 499723~ | Git LFS pointer, not the file of 499,723 bytes
+        version https://hawser.github.com/spec/v1~oid sha256:5e1a~size 12~      | git lfs pull
+        version http://git-media.io/v/2~oid sha256:5e1a~size 12~                | nibble download
+        ../../.git/annex/objects/xx/yy/SHA256E-s12--5e1a                        | git annex get
+        /annex/objects/SHA256E-s12--5e1a~                                       | git annex get
+        ../../blobs/0123456789abcdef0123456789abcdef01234567                    | link into a hub's cache
+        <!DOCTYPE html><html lang="en">                                         | is a web page
+        ~~  <!doctype HTML>                                                     | is a web page
+        <html>                                                                  | is a web page
+        <head><title>Log in</title>                                             | is a web page
+        <?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>           | an XML text
+        Entry not found                                                         | holds a server's answer, "Entry not found"
+        Invalid username or password.                                           | holds a server's answer
+        Access to model a/b is restricted. You must be logged in.               | Access to model a/b is restricted
+        {"error":"Repository not found"}                                        | holds a server's answer
+        GGUF~3                                                                  | is a GGUF file
+        %PDF-1.7                                                                | is a PDF document
+        """)
     void what_stands_in_a_files_place_is_named_with_the_way_out(String text, String words) throws IOException {
         assertThat(FileFault.of(file(text.replace('~', '\n'))).orElseThrow()).contains(words);
-        assertThat(FileFault.of(file("\u00ef\u00bb\u00bf" + text.replace('~', '\n'))).isPresent())
+        assertThat(FileFault.of(file("\u00ef\u00bb\u00bf" + text.replace('~', '\n')))
+                        .isPresent())
                 .as("behind a byte order mark")
                 .isEqualTo(!words.contains("GGUF") && !words.contains("PDF"));
     }
@@ -80,7 +81,17 @@ class FileFaultTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"{\"a\": 1}", "version 2 of a text", "<s> a </s>", "{% for m in messages %}", "# Card\n<h1>", "not fun", "\n\u000e\n\5<unk>", "<header>"})
+    @ValueSource(
+            strings = {
+                "{\"a\": 1}",
+                "version 2 of a text",
+                "<s> a </s>",
+                "{% for m in messages %}",
+                "# Card\n<h1>",
+                "not fun",
+                "\n\u000e\n\5<unk>",
+                "<header>"
+            })
     void files_that_are_what_they_should_be_are_left_alone(String text) throws IOException {
         assertThat(FileFault.of(file(text))).isEmpty();
     }

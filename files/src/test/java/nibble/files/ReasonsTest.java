@@ -47,12 +47,15 @@ class ReasonsTest {
         return Stream.of(
                 Arguments.of(new NoSuchFileException("/a/b"), "no such file or folder"),
                 Arguments.of(new AccessDeniedException("/a/b"), "permission denied"),
-                Arguments.of(new FileSystemException("/a/b", null, "No space left on device"), "No space left on device"),
+                Arguments.of(
+                        new FileSystemException("/a/b", null, "No space left on device"), "No space left on device"),
                 Arguments.of(new FileSystemException("/a/b"), "/a/b"),
                 Arguments.of(new FileNotFoundException("/a (b)/c (Permission denied)"), "Permission denied"),
                 Arguments.of(new MalformedInputException(1), "it is not UTF-8 text"),
                 Arguments.of(new EOFException(), "it ends early"),
-                Arguments.of(new UnknownHostException("hub.example: Name or service not known"), "no such host: hub.example"),
+                Arguments.of(
+                        new UnknownHostException("hub.example: Name or service not known"),
+                        "no such host: hub.example"),
                 Arguments.of(new ConnectException(), "the connection was refused"),
                 Arguments.of(new ZipException("zip END header not found"), "zip END header not found"),
                 Arguments.of(new UncheckedIOException(new AccessDeniedException("/a")), "permission denied"),
@@ -74,20 +77,23 @@ class ReasonsTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
-            version https://git-lfs | found "version", which is no JSON at line 1, column 1
-            <html></html>           | found '<' where JSON has something else at line 1, column 1
-            {"a": [1, 2             | it ends early at line 1, column
-            {"a": 1, "a": 2}        | key 'a' comes twice at line 1, column
-            {"a": 1} {              | found
-            """)
+        version https://git-lfs | found "version", which is no JSON at line 1, column 1
+        <html></html>           | found '<' where JSON has something else at line 1, column 1
+        {"a": [1, 2             | it ends early at line 1, column
+        {"a": 1, "a": 2}        | key 'a' comes twice at line 1, column
+        {"a": 1} {              | found
+        """)
     void a_broken_json_is_said_by_place_and_never_in_the_parsers_words(String text, String words) {
         Throwable thrown = catchThrowable(() -> JSON.readTree(text));
-        assertThat(Reasons.of(thrown)).contains(words.equals("found") ? "" : words).doesNotContain("Source", "com.fasterxml", "JSON String");
+        assertThat(Reasons.of(thrown))
+                .contains(words.equals("found") ? "" : words)
+                .doesNotContain("Source", "com.fasterxml", "JSON String");
     }
 
     @Test
     void a_json_of_another_form_names_the_key() {
-        assertThat(Reasons.of(catchThrowable(() -> JSON.readValue("{\"questionId\": \"x\", \"turns\": []}", Answer.class))))
+        assertThat(Reasons.of(
+                        catchThrowable(() -> JSON.readValue("{\"questionId\": \"x\", \"turns\": []}", Answer.class))))
                 .isEqualTo("key questionId is missing, unknown or of another kind than expected at line 1, column 16");
         assertThat(Reasons.of(catchThrowable(() -> JSON.readValue("[1]", Answer.class))))
                 .startsWith("it holds something else than expected")
@@ -97,11 +103,15 @@ class ReasonsTest {
     @Test
     void what_the_system_says_of_real_files_is_kept_without_their_path() throws IOException {
         Path loop = Files.createSymbolicLink(folder.resolve("a"), Path.of("a"));
-        assertThat(Reasons.of(catchThrowable(() -> Files.newInputStream(loop)))).isEqualTo("its links lead back to themselves");
-        assertThat(Reasons.of(catchThrowable(() -> Files.createFile(folder.resolve("x".repeat(300)))))).isEqualTo("File name too long");
-        assertThat(Reasons.of(catchThrowable(() -> new FileInputStream(folder.toFile())))).isEqualTo("Is a directory");
+        assertThat(Reasons.of(catchThrowable(() -> Files.newInputStream(loop))))
+                .isEqualTo("its links lead back to themselves");
+        assertThat(Reasons.of(catchThrowable(() -> Files.createFile(folder.resolve("x".repeat(300))))))
+                .isEqualTo("File name too long");
+        assertThat(Reasons.of(catchThrowable(() -> new FileInputStream(folder.toFile()))))
+                .isEqualTo("Is a directory");
         assertThat(Reasons.of(catchThrowable(() -> Files.readAllBytes(folder)))).isEqualTo("Is a directory");
         Path file = Files.createFile(folder.resolve("file"));
-        assertThat(Reasons.of(catchThrowable(() -> Files.createFile(file.resolve("x"))))).isEqualTo("Not a directory");
+        assertThat(Reasons.of(catchThrowable(() -> Files.createFile(file.resolve("x")))))
+                .isEqualTo("Not a directory");
     }
 }

@@ -151,7 +151,8 @@ final class Analysis {
         Symbols first = symbols.copy();
         condition.branches().getFirst().statements().forEach(statement -> visit(statement, first));
         Symbols middle = symbols.copy();
-        for (Statement.Branch branch : condition.branches().subList(1, condition.branches().size())) {
+        for (Statement.Branch branch :
+                condition.branches().subList(1, condition.branches().size())) {
             load(branch.test(), middle);
             Symbols inner = middle.copy();
             branch.statements().forEach(statement -> visit(statement, inner));
@@ -184,7 +185,8 @@ final class Analysis {
                     check(loop.condition(), false, line);
                     scope(loop.filter(), symbols, targets, List.of(loop.condition()));
                 }
-                if (loop.recursive() || !undeclared(loop.body().statements(), Set.of("loop")).isEmpty()) {
+                if (loop.recursive()
+                        || !undeclared(loop.body().statements(), Set.of("loop")).isEmpty()) {
                     targets.add("loop");
                 }
                 scope(loop.body(), symbols, targets, List.of());
@@ -234,9 +236,11 @@ final class Analysis {
     private static void check(@Nullable Expression expression, boolean soft, int line) {
         switch (expression) {
             case null -> {}
-            case Expression.Filter filter when !soft && !Filters.exists(filter.name()) ->
+            case Expression.Filter filter
+            when !soft && !Filters.exists(filter.name()) ->
                 throw JinjaException.syntax(line, "No filter named '" + filter.name() + "'");
-            case Expression.Test test when !soft && !Tests.exists(test.name()) ->
+            case Expression.Test test
+            when !soft && !Tests.exists(test.name()) ->
                 throw JinjaException.syntax(line, "No test named '" + test.name() + "'");
             case Expression.Condition condition -> condition.children(child -> check(child, true, line));
             default -> expression.children(child -> check(child, soft, line));

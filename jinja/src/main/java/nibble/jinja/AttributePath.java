@@ -22,7 +22,8 @@ final class AttributePath {
         List<Object> parts = new ArrayList<>();
         if (attribute != null && Values.isText(attribute)) {
             for (String part : attribute.toString().split("\\.", -1)) {
-                boolean number = !part.isEmpty() && part.length() < 10 && part.chars().allMatch(c -> c >= '0' && c <= '9');
+                boolean number =
+                        !part.isEmpty() && part.length() < 10 && part.chars().allMatch(c -> c >= '0' && c <= '9');
                 parts.add(number ? (Object) new BigInteger(part) : part);
             }
         } else if (attribute != null && attribute != None.NONE) {

@@ -79,7 +79,8 @@ final class Cursor {
     void enter() {
         if (++depth > MAX_DEPTH) {
             throw new JinjaException(
-                    JinjaException.Reason.LIMIT, "line " + current().line() + ": nested more than " + MAX_DEPTH + " deep");
+                    JinjaException.Reason.LIMIT,
+                    "line " + current().line() + ": nested more than " + MAX_DEPTH + " deep");
         }
     }
 

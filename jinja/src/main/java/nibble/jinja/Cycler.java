@@ -23,17 +23,19 @@ final class Cycler implements PyObject {
             case "current" -> items.get(next);
             case "pos" -> java.math.BigInteger.valueOf(next);
             case "items" -> new PyTuple(items);
-            case "next" -> new PyCallable.Function(name, arguments -> {
-                arguments.bind("next");
-                Object value = items.get(next);
-                next = (next + 1) % items.size();
-                return value;
-            });
-            case "reset" -> new PyCallable.Function(name, arguments -> {
-                arguments.bind("reset");
-                next = 0;
-                return None.NONE;
-            });
+            case "next" ->
+                new PyCallable.Function(name, arguments -> {
+                    arguments.bind("next");
+                    Object value = items.get(next);
+                    next = (next + 1) % items.size();
+                    return value;
+                });
+            case "reset" ->
+                new PyCallable.Function(name, arguments -> {
+                    arguments.bind("reset");
+                    next = 0;
+                    return None.NONE;
+                });
             default -> null;
         };
     }

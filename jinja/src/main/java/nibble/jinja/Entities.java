@@ -27,7 +27,9 @@ final class Entities {
     private Entities() {}
 
     static String replaced(String text) {
-        return REFERENCE.matcher(text).replaceAll(match -> Matcher.quoteReplacement(meaning(match.group(1), match.group())));
+        return REFERENCE
+                .matcher(text)
+                .replaceAll(match -> Matcher.quoteReplacement(meaning(match.group(1), match.group())));
     }
 
     private static String meaning(String name, String whole) {
@@ -37,6 +39,7 @@ final class Entities {
         boolean hexadecimal = name.charAt(1) == 'x' || name.charAt(1) == 'X';
         int point = Integer.parseInt(name.substring(hexadecimal ? 2 : 1), hexadecimal ? 16 : 10);
         return point == 0 || !Character.isValidCodePoint(point) || point >= 0xd800 && point < 0xe000
-                ? "\ufffd" : Character.toString(point);
+                ? "\ufffd"
+                : Character.toString(point);
     }
 }

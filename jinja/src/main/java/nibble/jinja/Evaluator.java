@@ -35,17 +35,25 @@ final class Evaluator {
             case Expression.DictOf dict -> {
                 PyDict made = new PyDict();
                 for (int i = 0; i < dict.keys().size(); i++) {
-                    made.put(value(dict.keys().get(i), scope), value(dict.values().get(i), scope));
+                    made.put(
+                            value(dict.keys().get(i), scope),
+                            value(dict.values().get(i), scope));
                 }
                 yield made;
             }
             case Expression.Dot dot -> Attributes.dot(value(dot.of(), scope), dot.name());
-            case Expression.Bracket bracket -> Attributes.bracket(value(bracket.of(), scope), value(bracket.key(), scope));
-            case Expression.Slice slice -> Subscript.slice(
-                    value(slice.of(), scope), value(slice.start(), scope), value(slice.stop(), scope), value(slice.step(), scope));
+            case Expression.Bracket bracket ->
+                Attributes.bracket(value(bracket.of(), scope), value(bracket.key(), scope));
+            case Expression.Slice slice ->
+                Subscript.slice(
+                        value(slice.of(), scope),
+                        value(slice.start(), scope),
+                        value(slice.stop(), scope),
+                        value(slice.step(), scope));
             case Expression.Call call -> call(value(call.of(), scope), arguments(call.arguments(), scope));
             case Expression.Filter filter -> filter(filter, null, scope);
-            case Expression.Test test -> Tests.apply(test.name(), value(test.of(), scope), arguments(test.arguments(), scope));
+            case Expression.Test test ->
+                Tests.apply(test.name(), value(test.of(), scope), arguments(test.arguments(), scope));
             case Expression.Unary unary -> {
                 Object of = value(unary.of(), scope);
                 yield switch (unary.operator()) {
@@ -56,7 +64,9 @@ final class Evaluator {
             }
             case Expression.Binary binary -> binary(binary, scope);
             case Expression.Concat concat ->
-                Text.join("", values(concat.parts(), scope).stream().map(Repr::str).toList());
+                Text.join(
+                        "",
+                        values(concat.parts(), scope).stream().map(Repr::str).toList());
             case Expression.Compare compare -> compare(compare, scope);
             case Expression.Condition condition -> {
                 if (Values.truth(value(condition.test(), scope))) {
@@ -64,7 +74,8 @@ final class Evaluator {
                 }
                 yield condition.otherwise() != null
                         ? value(condition.otherwise(), scope)
-                        : Undefined.because("the inline if-expression evaluated to false and no else section was defined");
+                        : Undefined.because(
+                                "the inline if-expression evaluated to false and no else section was defined");
             }
         };
     }
@@ -130,7 +141,8 @@ final class Evaluator {
                 }
                 if (named.put(entry.key().toString(), entry.value()) != null) {
                     throw new PythonException(
-                            PythonException.Kind.TYPE, "got multiple values for keyword argument '" + entry.key() + "'");
+                            PythonException.Kind.TYPE,
+                            "got multiple values for keyword argument '" + entry.key() + "'");
                 }
             }
         }
@@ -144,6 +156,7 @@ final class Evaluator {
         if (function instanceof Undefined undefined) {
             throw undefined.error();
         }
-        throw new PythonException(PythonException.Kind.TYPE, "'" + Values.typeName(function) + "' object is not callable");
+        throw new PythonException(
+                PythonException.Kind.TYPE, "'" + Values.typeName(function) + "' object is not callable");
     }
 }

@@ -67,7 +67,11 @@ sealed interface Expression {
     }
 
     /** The arguments of a call, a filter or a test; {@code *star} and {@code **stars} may be absent. */
-    record CallArguments(List<Expression> positional, List<Keyword> keywords, @Nullable Expression star, @Nullable Expression stars) {
+    record CallArguments(
+            List<Expression> positional,
+            List<Keyword> keywords,
+            @Nullable Expression star,
+            @Nullable Expression stars) {
         static final CallArguments NONE = new CallArguments(List.of(), List.of(), null, null);
 
         void children(Consumer<Expression> visitor) {
@@ -138,7 +142,8 @@ sealed interface Expression {
         }
     }
 
-    record Condition(Expression test, Expression then, @Nullable Expression otherwise) implements Expression {
+    record Condition(
+            Expression test, Expression then, @Nullable Expression otherwise) implements Expression {
         @Override
         public void children(Consumer<Expression> visitor) {
             visitor.accept(test);

@@ -33,7 +33,9 @@ final class ExpressionParser {
             if (!items.isEmpty()) {
                 cursor.expectOperator(",");
             }
-            boolean end = cursor.is(Token.Kind.VARIABLE_END) || cursor.is(Token.Kind.BLOCK_END) || cursor.isOperator(")")
+            boolean end = cursor.is(Token.Kind.VARIABLE_END)
+                    || cursor.is(Token.Kind.BLOCK_END)
+                    || cursor.isOperator(")")
                     || endName != null && cursor.isName(endName);
             if (end) {
                 break;
@@ -67,8 +69,10 @@ final class ExpressionParser {
 
     private void requireShort(int length) {
         if (length > MAX_CHAIN) {
-            throw new JinjaException(JinjaException.Reason.LIMIT,
-                    "line " + cursor.current().line() + ": an expression of more than " + MAX_CHAIN + " parts in a row");
+            throw new JinjaException(
+                    JinjaException.Reason.LIMIT,
+                    "line " + cursor.current().line() + ": an expression of more than " + MAX_CHAIN
+                            + " parts in a row");
         }
     }
 
@@ -104,7 +108,8 @@ final class ExpressionParser {
         List<Expression> operands = new ArrayList<>(List.of(sum()));
         List<String> operators = new ArrayList<>();
         while (true) {
-            if (cursor.is(Token.Kind.OPERATOR) && COMPARISONS.contains(cursor.current().text())) {
+            if (cursor.is(Token.Kind.OPERATOR)
+                    && COMPARISONS.contains(cursor.current().text())) {
                 operators.add(cursor.next().text());
             } else if (cursor.skipName("in")) {
                 operators.add("in");
@@ -138,7 +143,9 @@ final class ExpressionParser {
 
     private Expression product() {
         Expression left = power();
-        for (int i = 0; cursor.isOperator("*") || cursor.isOperator("/") || cursor.isOperator("//") || cursor.isOperator("%"); i++) {
+        for (int i = 0;
+                cursor.isOperator("*") || cursor.isOperator("/") || cursor.isOperator("//") || cursor.isOperator("%");
+                i++) {
             requireShort(i);
             left = new Expression.Binary(cursor.next().text(), left, power());
         }
@@ -171,12 +178,13 @@ final class ExpressionParser {
     private Expression primary() {
         Token token = cursor.next();
         return switch (token.kind()) {
-            case NAME -> switch (token.text()) {
-                case "true", "True" -> new Expression.Literal(true);
-                case "false", "False" -> new Expression.Literal(false);
-                case "none", "None" -> NOTHING;
-                default -> new Expression.Name(token.text());
-            };
+            case NAME ->
+                switch (token.text()) {
+                    case "true", "True" -> new Expression.Literal(true);
+                    case "false", "False" -> new Expression.Literal(false);
+                    case "none", "None" -> NOTHING;
+                    default -> new Expression.Name(token.text());
+                };
             case STRING -> {
                 StringBuilder text = new StringBuilder(token.text());
                 while (cursor.is(Token.Kind.STRING)) {
@@ -185,18 +193,19 @@ final class ExpressionParser {
                 yield new Expression.Literal(text.toString());
             }
             case NUMBER_INT, NUMBER_FLOAT -> new Expression.Literal(token.value());
-            case OPERATOR -> switch (token.text()) {
-                case "(" -> {
-                    cursor.enter();
-                    Expression inner = tuple(true, null, true);
-                    cursor.expectOperator(")");
-                    cursor.leave();
-                    yield inner;
-                }
-                case "[" -> new Expression.ListOf(items());
-                case "{" -> dict();
-                default -> throw JinjaException.syntax(token.line(), "unexpected '" + token.text() + "'");
-            };
+            case OPERATOR ->
+                switch (token.text()) {
+                    case "(" -> {
+                        cursor.enter();
+                        Expression inner = tuple(true, null, true);
+                        cursor.expectOperator(")");
+                        cursor.leave();
+                        yield inner;
+                    }
+                    case "[" -> new Expression.ListOf(items());
+                    case "{" -> dict();
+                    default -> throw JinjaException.syntax(token.line(), "unexpected '" + token.text() + "'");
+                };
             default -> throw JinjaException.syntax(token.line(), "expected an expression, found " + token.shown());
         };
     }
@@ -300,7 +309,8 @@ final class ExpressionParser {
     }
 
     private String dottedName() {
-        StringBuilder name = new StringBuilder(cursor.expect(Token.Kind.NAME, "a name").text());
+        StringBuilder name =
+                new StringBuilder(cursor.expect(Token.Kind.NAME, "a name").text());
         while (cursor.skipOperator(".")) {
             name.append('.').append(cursor.expect(Token.Kind.NAME, "a name").text());
         }

@@ -34,12 +34,19 @@ final class Globals {
             }
             return new Cycler(arguments.positional());
         });
-        add(all, "joiner", arguments -> new Joiner(arguments.bind("joiner", "sep?").get("sep", ", ")));
+        add(
+                all,
+                "joiner",
+                arguments -> new Joiner(arguments.bind("joiner", "sep?").get("sep", ", ")));
         add(all, "raise_exception", arguments -> {
             Object message = arguments.bind("raise_exception", "message").get("message", "");
             throw new PythonException(PythonException.Kind.RAISED, Repr.str(message));
         });
-        add(all, "strftime_now", arguments -> Strftime.format(clock.get(), arguments.bind("strftime_now", "format").text("format")));
+        add(
+                all,
+                "strftime_now",
+                arguments -> Strftime.format(
+                        clock.get(), arguments.bind("strftime_now", "format").text("format")));
         return all;
     }
 
@@ -59,14 +66,17 @@ final class Globals {
         }
         PyRange range = new PyRange(start, stop, step);
         if (range.length() > MAX_RANGE) {
-            throw new PythonException(PythonException.Kind.OVERFLOW,
+            throw new PythonException(
+                    PythonException.Kind.OVERFLOW,
                     "Range too big. The sandbox blocks ranges larger than MAX_RANGE (" + MAX_RANGE + ")");
         }
         return range;
     }
 
     private static long bounded(BigInteger number) {
-        return number.max(BigInteger.ONE.shiftLeft(60).negate()).min(BigInteger.ONE.shiftLeft(60)).longValueExact();
+        return number.max(BigInteger.ONE.shiftLeft(60).negate())
+                .min(BigInteger.ONE.shiftLeft(60))
+                .longValueExact();
     }
 
     private static PyDict dict(Arguments arguments) {
@@ -82,7 +92,8 @@ final class Globals {
             Values.iterate(from).forEachRemaining(pair -> {
                 List<Object> both = Values.list(pair);
                 if (both.size() != 2) {
-                    throw new PythonException(PythonException.Kind.VALUE, "dictionary update sequence element must have length 2");
+                    throw new PythonException(
+                            PythonException.Kind.VALUE, "dictionary update sequence element must have length 2");
                 }
                 dict.put(both.get(0), both.get(1));
             });

@@ -35,7 +35,8 @@ final class ItemFilters {
             return lazily(() -> switch (value) {
                 case Undefined undefined -> Collections.emptyIterator();
                 case PyDict dict -> Values.iterate(new DictView(dict, DictView.Part.ITEMS));
-                default -> throw new PythonException(PythonException.Kind.TYPE, "Can only get item pairs from a mapping.");
+                default ->
+                    throw new PythonException(PythonException.Kind.TYPE, "Can only get item pairs from a mapping.");
             });
         });
     }
@@ -103,14 +104,14 @@ final class ItemFilters {
     }
 
     private static Object map(Object value, Arguments arguments) {
-        return lazily(() -> Values.truth(value)
-                ? mapped(Values.iterate(value), mapping(arguments))
-                : Collections.emptyIterator());
+        return lazily(() ->
+                Values.truth(value) ? mapped(Values.iterate(value), mapping(arguments)) : Collections.emptyIterator());
     }
 
     private static UnaryOperator<Object> mapping(Arguments arguments) {
         if (arguments.positional().isEmpty() && arguments.named().containsKey("attribute")) {
-            if (arguments.named().keySet().stream().anyMatch(name -> !name.equals("attribute") && !name.equals("default"))) {
+            if (arguments.named().keySet().stream()
+                    .anyMatch(name -> !name.equals("attribute") && !name.equals("default"))) {
                 throw Filters.wrong("Unexpected keyword argument of map");
             }
             AttributePath path = AttributePath.of(arguments.named().get("attribute"));
@@ -127,7 +128,8 @@ final class ItemFilters {
 
     private static String text(Object name) {
         if (!Values.isText(name)) {
-            throw new PythonException(PythonException.Kind.RUNTIME, "no filter or test has a name of type " + Values.typeName(name));
+            throw new PythonException(
+                    PythonException.Kind.RUNTIME, "no filter or test has a name of type " + Values.typeName(name));
         }
         return name.toString();
     }

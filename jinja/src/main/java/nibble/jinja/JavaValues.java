@@ -42,7 +42,9 @@ final class JavaValues {
                 map.forEach((key, item) -> dict.put(String.valueOf(key), of(item)));
                 yield dict;
             }
-            default -> throw new IllegalArgumentException("a template cannot see a " + value.getClass().getSimpleName());
+            default ->
+                throw new IllegalArgumentException(
+                        "a template cannot see a " + value.getClass().getSimpleName());
         };
     }
 }

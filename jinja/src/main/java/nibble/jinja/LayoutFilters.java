@@ -39,7 +39,9 @@ final class LayoutFilters {
         List<Object> lines = Splitting.lines(whole.toString(), false);
         List<String> out = new ArrayList<>();
         for (Object line : lines) {
-            boolean indented = out.isEmpty() ? bound.truth("first", false) : bound.truth("blank", false) || !line.toString().isEmpty();
+            boolean indented = out.isEmpty()
+                    ? bound.truth("first", false)
+                    : bound.truth("blank", false) || !line.toString().isEmpty();
             out.add(indented ? unit + line.toString() : line.toString());
             Budget.characters(unit.toString().length());
         }
@@ -73,7 +75,9 @@ final class LayoutFilters {
         long words = 0;
         boolean within = false;
         for (int point : text.codePoints().toArray()) {
-            boolean letter = Character.isLetterOrDigit(point) || point == '_' || Character.getType(point) == Character.OTHER_NUMBER
+            boolean letter = Character.isLetterOrDigit(point)
+                    || point == '_'
+                    || Character.getType(point) == Character.OTHER_NUMBER
                     || Character.getType(point) == Character.LETTER_NUMBER;
             words += letter && !within ? 1 : 0;
             within = letter;
@@ -82,7 +86,8 @@ final class LayoutFilters {
     }
 
     private static Object wordwrap(Object value, Arguments arguments) {
-        Arguments.Bound bound = arguments.bind("wordwrap", "width?", "break_long_words?", "wrapstring?", "break_on_hyphens?");
+        Arguments.Bound bound =
+                arguments.bind("wordwrap", "width?", "break_long_words?", "wrapstring?", "break_on_hyphens?");
         Object between = bound.get("wrapstring", None.NONE) == None.NONE ? "\n" : bound.text("wrapstring");
         Object lines = TextFilters.method(value, "splitlines", Arguments.NONE);
         List<String> out = new ArrayList<>();

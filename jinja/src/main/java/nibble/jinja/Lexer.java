@@ -14,13 +14,13 @@ import nibble.jinja.python.Text;
  * newline after a block tag, the spaces before one that begins its line, and one newline at the end are no text.
  */
 final class Lexer {
-    private static final Pattern FLOAT =
-            Pattern.compile("(?:\\d++_)*+\\d++(?:(?:\\.(?:\\d++_)*\\d++)?[eE][+\\-]?(?:\\d++_)*\\d++|\\.(?:\\d++_)*\\d++)");
+    private static final Pattern FLOAT = Pattern.compile(
+            "(?:\\d++_)*+\\d++(?:(?:\\.(?:\\d++_)*\\d++)?[eE][+\\-]?(?:\\d++_)*\\d++|\\.(?:\\d++_)*\\d++)");
     private static final Pattern INTEGER = Pattern.compile(
             "0[bB](?:_?[01])++|0[oO](?:_?[0-7])++|0[xX](?:_?[0-9a-fA-F])++|[1-9](?:_?\\d)*+|0(?:_?0)*+");
     private static final List<String> OPERATORS = List.of(
-            "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":",
-            "|", ",", ";");
+            "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<",
+            "=", ".", ":", "|", ",", ";");
 
     /** Longest number in a template, in characters. */
     private static final int MAX_NUMBER = 4300;
@@ -53,7 +53,9 @@ final class Lexer {
             }
             char type = source.charAt(tag + 1);
             int after = tag + 2;
-            char sign = after < source.length() && (source.charAt(after) == '-' || source.charAt(after) == '+') ? source.charAt(after) : ' ';
+            char sign = after < source.length() && (source.charAt(after) == '-' || source.charAt(after) == '+')
+                    ? source.charAt(after)
+                    : ' ';
             after += sign == ' ' ? 0 : 1;
             dataBefore(tag, sign, type != '{');
             switch (type) {
@@ -169,7 +171,9 @@ final class Lexer {
         advance(from);
         for (int tag = source.indexOf("{%", from); tag >= 0; tag = source.indexOf("{%", tag + 1)) {
             int i = tag + 2;
-            char sign = i < source.length() && (source.charAt(i) == '-' || source.charAt(i) == '+') ? source.charAt(i) : ' ';
+            char sign = i < source.length() && (source.charAt(i) == '-' || source.charAt(i) == '+')
+                    ? source.charAt(i)
+                    : ' ';
             i = skipSpaces(sign == ' ' ? i : i + 1);
             if (source.startsWith("endraw", i)) {
                 int end = blockEnd(skipSpaces(i + 6), "%}");
@@ -189,7 +193,8 @@ final class Lexer {
         boolean isBlock = end.equals("%}");
         while (at < source.length()) {
             if (open.isEmpty()) {
-                int after = isBlock ? blockEnd(at, end)
+                int after = isBlock
+                        ? blockEnd(at, end)
                         : source.startsWith("-}}", at) ? skipSpaces(at + 3) : source.startsWith("}}", at) ? at + 2 : -1;
                 if (after >= 0) {
                     add(isBlock ? Token.Kind.BLOCK_END : Token.Kind.VARIABLE_END, end);

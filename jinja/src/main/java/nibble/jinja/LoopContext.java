@@ -107,12 +107,15 @@ final class LoopContext implements PyObject, PyCallable {
                 Object next = peek();
                 yield next == null ? Undefined.because("there is no next item") : next;
             }
-            case "cycle" -> new PyCallable.Function("cycle", arguments -> {
-                if (arguments.positional().isEmpty()) {
-                    throw new PythonException(PythonException.Kind.TYPE, "no items for cycling given");
-                }
-                return arguments.positional().get(index0 % arguments.positional().size());
-            });
+            case "cycle" ->
+                new PyCallable.Function("cycle", arguments -> {
+                    if (arguments.positional().isEmpty()) {
+                        throw new PythonException(PythonException.Kind.TYPE, "no items for cycling given");
+                    }
+                    return arguments
+                            .positional()
+                            .get(index0 % arguments.positional().size());
+                });
             case "changed" -> new PyCallable.Function("changed", this::changed);
             default -> null;
         };

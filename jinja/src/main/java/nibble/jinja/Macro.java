@@ -41,21 +41,30 @@ record Macro(Statement.MacroDefinition definition, Renderer renderer, Scope outs
         Map<String, Object> special = new LinkedHashMap<>();
         if (uses.contains("caller") && !callerGiven) {
             Object caller = named.remove("caller");
-            special.put("caller", caller == null || caller == None.NONE ? Undefined.because("No caller defined") : caller);
+            special.put(
+                    "caller", caller == null || caller == None.NONE ? Undefined.because("No caller defined") : caller);
         }
         if (uses.contains("kwargs") && !has("kwargs")) {
             PyDict rest = new PyDict();
             named.forEach(rest::put);
             special.put("kwargs", rest);
         } else if (!named.isEmpty()) {
-            throw new PythonException(PythonException.Kind.TYPE, "macro " + Repr.repr(definition.name())
-                    + " takes no keyword argument " + Repr.repr(named.keySet().iterator().next()));
+            throw new PythonException(
+                    PythonException.Kind.TYPE,
+                    "macro " + Repr.repr(definition.name()) + " takes no keyword argument "
+                            + Repr.repr(named.keySet().iterator().next()));
         }
         if (uses.contains("varargs") && !has("varargs")) {
-            special.put("varargs", new PyTuple(List.copyOf(arguments.positional().subList(given, arguments.positional().size()))));
+            special.put(
+                    "varargs",
+                    new PyTuple(List.copyOf(arguments
+                            .positional()
+                            .subList(given, arguments.positional().size()))));
         } else if (arguments.positional().size() > parameters.size()) {
-            throw new PythonException(PythonException.Kind.TYPE,
-                    "macro " + Repr.repr(definition.name()) + " takes not more than " + parameters.size() + " argument(s)");
+            throw new PythonException(
+                    PythonException.Kind.TYPE,
+                    "macro " + Repr.repr(definition.name()) + " takes not more than " + parameters.size()
+                            + " argument(s)");
         }
         return renderer.macro(definition, values, special, outside);
     }
@@ -68,7 +77,10 @@ record Macro(Statement.MacroDefinition definition, Renderer renderer, Scope outs
     public @Nullable Object attribute(String name) {
         return switch (name) {
             case "name" -> anonymous ? None.NONE : definition.name();
-            case "arguments" -> new PyTuple(List.copyOf(definition.parameters().stream().map(Statement.Parameter::name).toList()));
+            case "arguments" ->
+                new PyTuple(List.copyOf(definition.parameters().stream()
+                        .map(Statement.Parameter::name)
+                        .toList()));
             case "catch_kwargs" -> definition.special().contains("kwargs");
             case "catch_varargs" -> definition.special().contains("varargs");
             case "caller" -> definition.special().contains("caller");

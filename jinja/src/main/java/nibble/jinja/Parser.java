@@ -93,7 +93,8 @@ final class Parser {
                 to.add(new Statement.FilterBlock(filter, new Statement.Body(wholeBlock("endfilter")), line));
             }
             case "with" -> to.add(with(line));
-            case "generation" -> to.add(new Statement.Generation(definition("caller", List.of(), "endgeneration", line), line));
+            case "generation" ->
+                to.add(new Statement.Generation(definition("caller", List.of(), "endgeneration", line), line));
             case "autoescape" -> {
                 Expression value = expressions.expression();
                 to.add(new Statement.Autoescape(value, new Statement.Body(wholeBlock("endautoescape")), line));
@@ -145,8 +146,14 @@ final class Parser {
         List<Statement> otherwise = cursor.next().isName("else") ? wholeBlock("endfor") : List.of();
         around--;
         return new Statement.For(
-                target, items, condition, recursive, new Statement.Body(body), new Statement.Body(otherwise),
-                new Statement.Body(List.of()), line);
+                target,
+                items,
+                condition,
+                recursive,
+                new Statement.Body(body),
+                new Statement.Body(otherwise),
+                new Statement.Body(List.of()),
+                line);
     }
 
     /** Within a loop, even in a macro there, nothing else may be called {@code loop}. */
@@ -156,7 +163,8 @@ final class Parser {
         }
         if (target instanceof Statement.Target.Several several) {
             several.targets().forEach(one -> forbidLoop(one, line));
-        } else if (target instanceof Statement.Target.Variable variable && variable.name().equals("loop")) {
+        } else if (target instanceof Statement.Target.Variable variable
+                && variable.name().equals("loop")) {
             throw JinjaException.syntax(line, "Can't assign to special loop variable in for-loop target");
         }
     }
@@ -218,7 +226,8 @@ final class Parser {
         }
         String name = assignableName();
         return withNamespaces && cursor.skipOperator(".")
-                ? new Statement.Target.Attribute(name, cursor.expect(Token.Kind.NAME, "a name").text())
+                ? new Statement.Target.Attribute(
+                        name, cursor.expect(Token.Kind.NAME, "a name").text())
                 : new Statement.Target.Variable(name);
     }
 
@@ -258,7 +267,8 @@ final class Parser {
         return definition(assignableName(), signature(), "endmacro", line);
     }
 
-    private Statement.MacroDefinition definition(String name, List<Statement.Parameter> parameters, String end, int line) {
+    private Statement.MacroDefinition definition(
+            String name, List<Statement.Parameter> parameters, String end, int line) {
         int outside = loops;
         loops = 0;
         Statement.Body body = new Statement.Body(wholeBlock(end));
@@ -266,7 +276,8 @@ final class Parser {
         Set<String> special = Analysis.undeclared(body.statements(), Set.of("caller", "kwargs", "varargs"));
         for (Statement.Parameter parameter : parameters) {
             if (parameter.name().equals("caller") && parameter.value() == null && special.contains("caller")) {
-                throw JinjaException.syntax(line, "a macro's parameter \"caller\" must be omitted or be given a default");
+                throw JinjaException.syntax(
+                        line, "a macro's parameter \"caller\" must be omitted or be given a default");
             }
         }
         return new Statement.MacroDefinition(name, parameters, body, special, line);
@@ -299,7 +310,11 @@ final class Parser {
         boolean scoped = cursor.skipName("scoped");
         boolean required = cursor.skipName("required");
         if (required || !blocks.add(name)) {
-            throw JinjaException.syntax(line, required ? "block '" + name + "' is required but not defined" : "block '" + name + "' defined twice");
+            throw JinjaException.syntax(
+                    line,
+                    required
+                            ? "block '" + name + "' is required but not defined"
+                            : "block '" + name + "' defined twice");
         }
         int outside = loops;
         loops = 0;

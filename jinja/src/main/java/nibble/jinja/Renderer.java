@@ -55,7 +55,8 @@ final class Renderer {
     /** Prints what must be a text already. */
     private void printText(Object value) {
         if (!Values.isText(value)) {
-            throw new PythonException(PythonException.Kind.TYPE, "expected str instance, " + Values.typeName(value) + " found");
+            throw new PythonException(
+                    PythonException.Kind.TYPE, "expected str instance, " + Values.typeName(value) + " found");
         }
         print(value.toString());
     }
@@ -125,7 +126,10 @@ final class Renderer {
                 }
                 requireNamespaces(set.target(), scope);
                 Object value = text.toString();
-                assign(set.target(), set.filter() == null ? value : Evaluator.filter(set.filter(), value, inner), scope);
+                assign(
+                        set.target(),
+                        set.filter() == null ? value : Evaluator.filter(set.filter(), value, inner),
+                        scope);
             }
             case Statement.MacroDefinition macro -> scope.set(macro.name(), new Macro(macro, this, scope, false));
             case Statement.CallBlock block -> {
@@ -161,8 +165,10 @@ final class Renderer {
             }
             case Statement.Block block ->
                 run(block.body().statements(), new Scope(block.scoped() ? scope : template, block.body()));
-            case Statement.Load other -> throw new PythonException(
-                    PythonException.Kind.TYPE, "{% " + other.tag() + " %}: no loader for this environment specified");
+            case Statement.Load other ->
+                throw new PythonException(
+                        PythonException.Kind.TYPE,
+                        "{% " + other.tag() + " %}: no loader for this environment specified");
             case Statement.Break leave -> {
                 return Flow.BREAK;
             }
@@ -199,7 +205,8 @@ final class Renderer {
     /** Does something one call deeper. */
     private void called(Runnable task) {
         if (++calls > MAX_CALLS) {
-            throw new PythonException(PythonException.Kind.LIMIT, "more than " + MAX_CALLS + " calls within one another");
+            throw new PythonException(
+                    PythonException.Kind.LIMIT, "more than " + MAX_CALLS + " calls within one another");
         }
         int before = line;
         task.run();
@@ -209,7 +216,8 @@ final class Renderer {
 
     /** What the part behind {@code else} does may leave a loop around this one. */
     private Flow iterate(Statement.For loop, Object items, Scope scope, int depth) {
-        Object chosen = loop.condition() == null ? items : new PyIterator(filtered(loop, loop.condition(), items, scope));
+        Object chosen =
+                loop.condition() == null ? items : new PyIterator(filtered(loop, loop.condition(), items, scope));
         LoopContext context = new LoopContext(
                 chosen, depth, loop.recursive() ? (inner, deeper) -> recursion(loop, inner, scope, deeper) : null);
         boolean completed = false;
@@ -278,8 +286,10 @@ final class Renderer {
             case Statement.Target.Several several -> {
                 List<Object> values = Values.list(value);
                 if (values.size() != several.targets().size()) {
-                    throw new PythonException(PythonException.Kind.VALUE,
-                            values.size() + " values to unpack, expected " + several.targets().size());
+                    throw new PythonException(
+                            PythonException.Kind.VALUE,
+                            values.size() + " values to unpack, expected "
+                                    + several.targets().size());
                 }
                 for (int i = 0; i < values.size(); i++) {
                     assign(several.targets().get(i), values.get(i), scope);
@@ -289,7 +299,11 @@ final class Renderer {
     }
 
     /** What a macro prints for values of its parameters; null where none was given. */
-    String macro(Statement.MacroDefinition macro, List<@Nullable Object> values, Map<String, Object> special, Scope outside) {
+    String macro(
+            Statement.MacroDefinition macro,
+            List<@Nullable Object> values,
+            Map<String, Object> special,
+            Scope outside) {
         Scope inner = new Scope(outside, macro.body());
         List<Statement.Parameter> missing = new ArrayList<>();
         for (int i = 0; i < macro.parameters().size(); i++) {
@@ -304,9 +318,11 @@ final class Renderer {
         special.forEach(inner::set);
         return captured(() -> called(() -> {
             for (Statement.Parameter parameter : missing) {
-                inner.set(parameter.name(), parameter.value() == null
-                        ? Undefined.because("parameter '" + parameter.name() + "' was not provided")
-                        : Evaluator.value(parameter.value(), inner));
+                inner.set(
+                        parameter.name(),
+                        parameter.value() == null
+                                ? Undefined.because("parameter '" + parameter.name() + "' was not provided")
+                                : Evaluator.value(parameter.value(), inner));
             }
             run(macro.body().statements(), inner);
         }));

@@ -106,7 +106,8 @@ final class SequenceFilters {
             paths.forEach(path -> keys.add(AttributePath.folded(path.get(item), caseSensitive)));
             pairs.add(PyTuple.of(new PyList(keys), item));
         }
-        List<Object> sorted = sorted(pairs, (a, b) -> Values.order(part(a, 0), part(b, 0)), bound.truth("reverse", false));
+        List<Object> sorted =
+                sorted(pairs, (a, b) -> Values.order(part(a, 0), part(b, 0)), bound.truth("reverse", false));
         List<Object> items = new ArrayList<>();
         sorted.forEach(pair -> items.add(part(pair, 1)));
         return new PyList(items);
@@ -128,7 +129,8 @@ final class SequenceFilters {
         return new PyList(sorted(
                 items,
                 (a, b) -> Values.order(
-                        AttributePath.folded(part(a, part), caseSensitive), AttributePath.folded(part(b, part), caseSensitive)),
+                        AttributePath.folded(part(a, part), caseSensitive),
+                        AttributePath.folded(part(b, part), caseSensitive)),
                 bound.truth("reverse", false)));
     }
 

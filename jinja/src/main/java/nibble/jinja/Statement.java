@@ -67,7 +67,8 @@ sealed interface Statement {
     record SetBlock(Target target, Expression.@Nullable Filter filter, Body body, int line) implements Statement {}
 
     /** {@code special} holds those of caller, kwargs and varargs that the body uses. */
-    record MacroDefinition(String name, List<Parameter> parameters, Body body, Set<String> special, int line) implements Statement {}
+    record MacroDefinition(String name, List<Parameter> parameters, Body body, Set<String> special, int line)
+            implements Statement {}
 
     record CallBlock(Expression.Call call, MacroDefinition caller, int line) implements Statement {}
 

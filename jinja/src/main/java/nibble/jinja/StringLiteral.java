@@ -34,7 +34,9 @@ final class StringLiteral {
                 default -> {
                     if (escape >= '0' && escape <= '7') {
                         int end = i;
-                        while (end < Math.min(quoted.length(), i + 3) && quoted.charAt(end) >= '0' && quoted.charAt(end) <= '7') {
+                        while (end < Math.min(quoted.length(), i + 3)
+                                && quoted.charAt(end) >= '0'
+                                && quoted.charAt(end) <= '7') {
                             end++;
                         }
                         out.append((char) Integer.parseInt(quoted, i, end, 8));

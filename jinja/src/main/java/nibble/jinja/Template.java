@@ -68,7 +68,9 @@ public final class Template {
         return deep(() -> Budget.within(() -> {
             Scope context = new Scope(null);
             Globals.all(clock).forEach(context::set);
-            JavaValues.dict(values).entries().forEach(entry -> context.set(entry.key().toString(), entry.value()));
+            JavaValues.dict(values)
+                    .entries()
+                    .forEach(entry -> context.set(entry.key().toString(), entry.value()));
             Renderer renderer = new Renderer(new Scope(context, body), strict);
             try {
                 return renderer.render(body);
@@ -82,8 +84,10 @@ public final class Template {
         return switch (e.kind()) {
             case RAISED -> new JinjaException(JinjaException.Reason.RAISED, String.valueOf(e.getMessage()));
             case LIMIT -> new JinjaException(JinjaException.Reason.LIMIT, "line " + line + ": " + e.getMessage());
-            default -> new JinjaException(
-                    JinjaException.Reason.ERROR, "line " + line + ": " + e.kind().label() + ": " + e.getMessage());
+            default ->
+                new JinjaException(
+                        JinjaException.Reason.ERROR,
+                        "line " + line + ": " + e.kind().label() + ": " + e.getMessage());
         };
     }
 
@@ -101,7 +105,8 @@ public final class Template {
         } catch (ExecutionException e) {
             switch (e.getCause()) {
                 case JinjaException failure -> throw failure;
-                case StackOverflowError deep -> throw new JinjaException(JinjaException.Reason.LIMIT, "nested too deep");
+                case StackOverflowError deep ->
+                    throw new JinjaException(JinjaException.Reason.LIMIT, "nested too deep");
                 case RuntimeException failure -> throw failure;
                 case Error error -> throw error;
                 case null, default -> throw new IllegalStateException(e);

@@ -44,8 +44,14 @@ final class Tests {
         add("string", Values::isText);
         add("escaped", value -> value instanceof Markup);
         add("mapping", value -> value instanceof PyDict);
-        add("sequence", value -> Values.isText(value) || value instanceof PyList || value instanceof PyTuple || value instanceof PyDict
-                || value instanceof PyRange || value instanceof Undefined);
+        add(
+                "sequence",
+                value -> Values.isText(value)
+                        || value instanceof PyList
+                        || value instanceof PyTuple
+                        || value instanceof PyDict
+                        || value instanceof PyRange
+                        || value instanceof Undefined);
         add("iterable", Values::isIterable);
         add("callable", value -> value instanceof PyCallable || value instanceof Undefined);
         add("lower", value -> CharacterCases.isLower(Repr.str(value)));
@@ -58,8 +64,14 @@ final class Tests {
             Object number = arguments.bind("divisibleby", "num").get("num", None.NONE);
             return Values.equal(Arithmetic.apply("%", value, number), BigInteger.ZERO);
         });
-        ALL.put("sameas", (value, arguments) -> isSame(value, arguments.bind("sameas", "other").get("other", None.NONE)));
-        ALL.put("in", (value, arguments) -> Values.contains(arguments.bind("in", "seq").get("seq", None.NONE), value));
+        ALL.put(
+                "sameas",
+                (value, arguments) ->
+                        isSame(value, arguments.bind("sameas", "other").get("other", None.NONE)));
+        ALL.put(
+                "in",
+                (value, arguments) ->
+                        Values.contains(arguments.bind("in", "seq").get("seq", None.NONE), value));
         compares("==", "==", "eq", "equalto");
         compares("!=", "!=", "ne");
         compares("<", "<", "lt", "lessthan");
@@ -79,8 +91,10 @@ final class Tests {
 
     private static void compares(String operator, String... names) {
         for (String name : names) {
-            ALL.put(name, (value, arguments) ->
-                    Values.compare(operator, value, arguments.bind(name, "/other").get("other", None.NONE)));
+            ALL.put(
+                    name,
+                    (value, arguments) -> Values.compare(
+                            operator, value, arguments.bind(name, "/other").get("other", None.NONE)));
         }
     }
 

@@ -30,13 +30,23 @@ final class TextFilters {
             Object characters = arguments.bind("trim", "chars?").get("chars", None.NONE);
             return method(soft(value), "strip", Arguments.of(characters));
         });
-        all.put("center", (value, arguments) ->
-                method(soft(value), "center", Arguments.of(arguments.bind("center", "width?").get("width", java.math.BigInteger.valueOf(80)))));
+        all.put(
+                "center",
+                (value, arguments) -> method(
+                        soft(value),
+                        "center",
+                        Arguments.of(
+                                arguments.bind("center", "width?").get("width", java.math.BigInteger.valueOf(80)))));
         all.put("replace", (value, arguments) -> {
             Arguments.Bound bound = arguments.bind("replace", "old", "new", "count?");
             Object count = bound.get("count", None.NONE);
-            return method(Repr.str(value), "replace", Arguments.of(
-                    Repr.str(bound.get("old", "")), Repr.str(bound.get("new", "")), count == None.NONE ? java.math.BigInteger.ONE.negate() : count));
+            return method(
+                    Repr.str(value),
+                    "replace",
+                    Arguments.of(
+                            Repr.str(bound.get("old", "")),
+                            Repr.str(bound.get("new", "")),
+                            count == None.NONE ? java.math.BigInteger.ONE.negate() : count));
         });
         all.put("title", (value, arguments) -> title(value, arguments));
         all.put("string", (value, arguments) -> soft(none("string", value, arguments)));
@@ -75,12 +85,14 @@ final class TextFilters {
         StringBuilder out = new StringBuilder();
         int word = 0;
         for (int i = 0; i <= text.length(); i++) {
-            boolean between = i < text.length() && (Text.isSpace(text.charAt(i)) || "-({[<".indexOf(text.charAt(i)) >= 0);
+            boolean between =
+                    i < text.length() && (Text.isSpace(text.charAt(i)) || "-({[<".indexOf(text.charAt(i)) >= 0);
             if (between || i == text.length()) {
                 String part = text.substring(word, i);
                 if (!part.isEmpty()) {
                     int first = Character.charCount(part.codePointAt(0));
-                    out.append(CharacterCases.upper(part.substring(0, first))).append(CharacterCases.lower(part.substring(first)));
+                    out.append(CharacterCases.upper(part.substring(0, first)))
+                            .append(CharacterCases.lower(part.substring(first)));
                 }
                 out.append(between ? String.valueOf(text.charAt(i)) : "");
                 word = i + 1;
@@ -163,7 +175,10 @@ final class TextFilters {
             if (!Values.isText(entry.key())) {
                 throw new PythonException(PythonException.Kind.TYPE, "expected string as attribute name");
             }
-            if (entry.key().toString().chars().anyMatch(c -> c == ' ' || c >= 9 && c <= 13 || c == '/' || c == '>' || c == '=')) {
+            if (entry.key()
+                    .toString()
+                    .chars()
+                    .anyMatch(c -> c == ' ' || c >= 9 && c <= 13 || c == '/' || c == '>' || c == '=')) {
                 throw new PythonException(PythonException.Kind.VALUE, "Invalid character in attribute name");
             }
             parts.add(Markup.escape(entry.key()) + "=\"" + Markup.escape(entry.value()) + "\"");

@@ -42,7 +42,8 @@ final class ValueFilters {
         all.put("abs", (value, arguments) -> {
             arguments.bind("abs");
             Object same = Arithmetic.positive(value);
-            return same instanceof Double number ? (Object) Math.abs(number)
+            return same instanceof Double number
+                    ? (Object) Math.abs(number)
                     : Values.compare("<", same, BigInteger.ZERO) ? Arithmetic.negate(same) : same;
         });
         all.put("round", ValueFilters::round);
@@ -66,7 +67,8 @@ final class ValueFilters {
 
     /** Takes another value for what Python would not convert. */
     private static Object orThrow(PythonException error, Object otherwise, boolean alsoOverflow) {
-        boolean caught = error.kind() == PythonException.Kind.TYPE || error.kind() == PythonException.Kind.VALUE
+        boolean caught = error.kind() == PythonException.Kind.TYPE
+                || error.kind() == PythonException.Kind.VALUE
                 || alsoOverflow && error.kind() == PythonException.Kind.OVERFLOW;
         if (caught) {
             return otherwise;
@@ -78,7 +80,9 @@ final class ValueFilters {
         Arguments.Bound bound = arguments.bind("int", "default?", "base?");
         Object otherwise = bound.get("default", BigInteger.ZERO);
         try {
-            return Values.isText(value) ? Numbers.parseInt(value.toString(), bound.integer("base", 10)) : Numbers.toInt(value);
+            return Values.isText(value)
+                    ? Numbers.parseInt(value.toString(), bound.integer("base", 10))
+                    : Numbers.toInt(value);
         } catch (PythonException e) {
             orThrow(e, otherwise, false);
         }
@@ -140,7 +144,8 @@ final class ValueFilters {
         arguments.bind("pprint");
         String text = Repr.repr(sorted(value));
         if (text.length() > LINE && !(value instanceof BigInteger || value instanceof Double)) {
-            throw new PythonException(PythonException.Kind.LIMIT, "pprint of what does not fit on a line is not supported");
+            throw new PythonException(
+                    PythonException.Kind.LIMIT, "pprint of what does not fit on a line is not supported");
         }
         return text;
     }

@@ -21,8 +21,10 @@ record WordWrap(int width, boolean breakLong, boolean breakOnHyphens) {
     private static final Pattern SPACES = Pattern.compile("[\\t\\n\\x0b\\f\\r ]+|[^\\t\\n\\x0b\\f\\r ]+");
 
     /** Where a word with hyphens may be broken: between letters, or at a dash of two hyphens or more. */
-    private static final Pattern HYPHENS = Pattern.compile("(?<=[\\w!\"'&.,?])-{2,}(?=\\w)|.+?(?:(?<=[^\\d\\W]{2}-)(?=[^\\d\\W]-?[^\\d\\W])"
-            + "|(?<=[^\\d\\W]-[^\\d\\W]-)(?=[^\\d\\W]-?[^\\d\\W])|(?=(?<=[\\w!\"'&.,?])-{2,}\\w)|$)", Pattern.UNICODE_CHARACTER_CLASS);
+    private static final Pattern HYPHENS = Pattern.compile(
+            "(?<=[\\w!\"'&.,?])-{2,}(?=\\w)|.+?(?:(?<=[^\\d\\W]{2}-)(?=[^\\d\\W]-?[^\\d\\W])"
+                    + "|(?<=[^\\d\\W]-[^\\d\\W]-)(?=[^\\d\\W]-?[^\\d\\W])|(?=(?<=[\\w!\"'&.,?])-{2,}\\w)|$)",
+            Pattern.UNICODE_CHARACTER_CLASS);
 
     List<String> lines(String line) {
         Budget.characters(line.length());

@@ -87,7 +87,8 @@ public record AwqCheckpointPlan(
 
     /** Names of the tensors of a decoder layer, in the order of their data. */
     public List<String> layerTensors(int layer) {
-        return names().filter(name -> name.startsWith("model.layers." + layer + ".")).toList();
+        return names().filter(name -> name.startsWith("model.layers." + layer + "."))
+                .toList();
     }
 
     /** Names of what is not part of a layer: embedding, final norm and, unless tied to the embedding, the head. */
@@ -96,7 +97,9 @@ public record AwqCheckpointPlan(
     }
 
     private Stream<String> names() {
-        return shards.shards().stream().flatMap(shard -> shard.tensors().stream()).map(TensorSpec::name);
+        return shards.shards().stream()
+                .flatMap(shard -> shard.tensors().stream())
+                .map(TensorSpec::name);
     }
 
     /** Bytes of the safetensors files and their index. */
@@ -106,8 +109,11 @@ public record AwqCheckpointPlan(
 
     /** Bytes of everything that follows from the config: shards, index, config.json, what lies beside it. */
     public long fileBytes() {
-        return shardBytes() + utf8Length(configJson)
-                + beside.values().stream().mapToLong(AwqCheckpointPlan::utf8Length).sum();
+        return shardBytes()
+                + utf8Length(configJson)
+                + beside.values().stream()
+                        .mapToLong(AwqCheckpointPlan::utf8Length)
+                        .sum();
     }
 
     private static long utf8Length(String text) {

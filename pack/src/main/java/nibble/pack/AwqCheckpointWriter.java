@@ -141,9 +141,8 @@ public final class AwqCheckpointWriter implements AutoCloseable {
     }
 
     private static void force(Path file, String text) throws IOException {
-        try (FileChannel channel =
-                FileChannel.open(
-                        file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
+        try (FileChannel channel = FileChannel.open(
+                file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
             ByteBuffer bytes = ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
             while (bytes.hasRemaining()) {
                 channel.write(bytes);

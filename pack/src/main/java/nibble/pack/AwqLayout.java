@@ -172,8 +172,7 @@ public final class AwqLayout implements Layout {
      *
      * @param tensors views of the mapped files
      */
-    public record AwqLinear(
-            String module, int outFeatures, int inFeatures, QuantizationSpec spec, AwqTensors tensors) {
+    public record AwqLinear(String module, int outFeatures, int inFeatures, QuantizationSpec spec, AwqTensors tensors) {
         public QuantizedLinear unpack() {
             return AwqLayout.unpack(tensors, outFeatures, inFeatures, spec);
         }
@@ -195,8 +194,7 @@ public final class AwqLayout implements Layout {
         } catch (IllegalArgumentException e) {
             throw new BadCheckpointException(tensors.checkpoint().configFile(), e.getMessage(), e);
         }
-        AwqTensors data =
-                new AwqTensors(tensors.data(Role.CODES), tensors.data(Role.ZEROS), tensors.data(Role.SCALES));
+        AwqTensors data = new AwqTensors(tensors.data(Role.CODES), tensors.data(Role.ZEROS), tensors.data(Role.SCALES));
         return new AwqLinear(tensors.module(), tensors.outFeatures(), tensors.inFeatures(), tensors.spec(), data);
     }
 

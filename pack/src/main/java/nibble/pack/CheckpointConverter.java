@@ -13,9 +13,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SequencedMap;
 import java.util.Set;
 import java.util.function.DoubleConsumer;
-import java.util.SequencedMap;
 import java.util.stream.Stream;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.Checkpoint;
@@ -105,7 +105,8 @@ public final class CheckpointConverter {
         List<ConversionReport.Underflow> underflows = ConversionRun.run(
                 source,
                 Fingerprint.of(decisive, source),
-                new ConversionRun.Output(plan.files(), plan.indexBytes(), folder -> writeTexts(folder, texts, madeFiles)),
+                new ConversionRun.Output(
+                        plan.files(), plan.indexBytes(), folder -> writeTexts(folder, texts, madeFiles)),
                 items,
                 options);
         return new ConversionReport(
@@ -132,7 +133,12 @@ public final class CheckpointConverter {
 
     private List<String> notes() {
         return target instanceof Target.Packed(QuantizedFormat format)
-                ? format.loaderNote(config.quantization().map(QuantizationConfig::symmetric).orElse(false)).stream().toList()
+                ? format
+                        .loaderNote(config.quantization()
+                                .map(QuantizationConfig::symmetric)
+                                .orElse(false))
+                        .stream()
+                        .toList()
                 : List.of();
     }
 
@@ -141,12 +147,15 @@ public final class CheckpointConverter {
         if (config.quantization().isPresent()) {
             for (int layer = 0; layer < config.layers(); layer++) {
                 for (LinearModule module : config.modules()) {
-                    linears.put(module.name(layer) + ".weight", linear(module, layer, config.quantization().get()));
+                    linears.put(
+                            module.name(layer) + ".weight",
+                            linear(module, layer, config.quantization().get()));
                 }
             }
         } else if (target instanceof Target.Packed(QuantizedFormat format)) {
             throw new BadCheckpointException(
-                    source.folder(), "is not quantized, and to " + format.method()
+                    source.folder(),
+                    "is not quantized, and to " + format.method()
                             + " only 4-bit checkpoints are converted; quantize it first (nibble quantize)");
         }
         List<Item> items = new ArrayList<>();
@@ -161,11 +170,10 @@ public final class CheckpointConverter {
     private Item dense(String name) {
         used.add(name);
         StoredTensor stored = source.stored(name).orElseThrow();
-        DType type =
-                switch (target) {
-                    case Target.Safetensors(Optional<DType> wanted) -> wanted.orElseGet(() -> keptType(stored));
-                    case Target.Packed _ -> DType.F16;
-                };
+        DType type = switch (target) {
+            case Target.Safetensors(Optional<DType> wanted) -> wanted.orElseGet(() -> keptType(stored));
+            case Target.Packed _ -> DType.F16;
+        };
         TensorSpec spec = new TensorSpec(name, type, stored.spec().shape());
         return item(List.of(spec), List.of(name), stored.storedBytes(), sink -> {
             TypeConversion conversion = new TypeConversion(stored.spec(), type, stored.file());
@@ -186,7 +194,9 @@ public final class CheckpointConverter {
 
     /** Block types of GGUF read as F32, which only fp16's range and more digits than they have tell from F16. */
     private static DType keptType(StoredTensor stored) {
-        return stored.storage().equals(stored.spec().dtype().name()) ? stored.spec().dtype() : DType.F16;
+        return stored.storage().equals(stored.spec().dtype().name())
+                ? stored.spec().dtype()
+                : DType.F16;
     }
 
     private Item linear(LinearModule linear, int layer, QuantizationConfig quantization) {
@@ -248,8 +258,10 @@ public final class CheckpointConverter {
             }
             case ActOrderLinear _ ->
                 throw new BadCheckpointException(
-                        source.folder(), linear.name(layer) + ": its columns are in order of activation (g_idx), which "
-                                + format.method() + " is not written with; convert to safetensors instead, which dequantizes");
+                        source.folder(),
+                        linear.name(layer) + ": its columns are in order of activation (g_idx), which "
+                                + format.method()
+                                + " is not written with; convert to safetensors instead, which dequantizes");
         };
     }
 
@@ -264,7 +276,8 @@ public final class CheckpointConverter {
             case Target.Safetensors _ ->
                 texts.put(
                         "config.json",
-                        QuantizationJson.pretty(QuantizationJson.dense(config, specs.getFirst().dtype())));
+                        QuantizationJson.pretty(
+                                QuantizationJson.dense(config, specs.getFirst().dtype())));
             case Target.Packed(QuantizedFormat format) -> {
                 QuantizationConfig from = config.quantization().orElseThrow();
                 texts.put(
@@ -330,7 +343,8 @@ public final class CheckpointConverter {
 
     private static String describe(Target target) {
         return switch (target) {
-            case Target.Safetensors(Optional<DType> type) -> "safetensors" + type.map(t -> " " + t).orElse("");
+            case Target.Safetensors(Optional<DType> type) ->
+                "safetensors" + type.map(t -> " " + t).orElse("");
             case Target.Packed(QuantizedFormat format) -> describe(format);
         };
     }

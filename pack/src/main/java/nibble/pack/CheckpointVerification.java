@@ -78,7 +78,8 @@ public record CheckpointVerification(
     }
 
     private static void checkpoint(Path folder, Optional<Path> source, List<Finding> findings, Found found) {
-        if (findings.stream().anyMatch(f -> f.check().equals("tensors") || f.check().equals("shards"))) {
+        if (findings.stream()
+                .anyMatch(f -> f.check().equals("tensors") || f.check().equals("shards"))) {
             return;
         }
         try (Checkpoint checkpoint = Checkpoint.open(folder)) {
@@ -117,7 +118,9 @@ public record CheckpointVerification(
     }
 
     public long errors() {
-        return findings.stream().filter(f -> f.severity() == Finding.Severity.ERROR).count();
+        return findings.stream()
+                .filter(f -> f.severity() == Finding.Severity.ERROR)
+                .count();
     }
 
     public long warnings() {

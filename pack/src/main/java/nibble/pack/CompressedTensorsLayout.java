@@ -24,8 +24,7 @@ final class CompressedTensorsLayout implements Layout {
     static final CompressedTensorsLayout INSTANCE = new CompressedTensorsLayout();
 
     private static final byte SYMMETRIC_ZERO = 8;
-    private static final ValueLayout.OfLong LONG =
-            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private CompressedTensorsLayout() {}
 
@@ -59,8 +58,9 @@ final class CompressedTensorsLayout implements Layout {
         if (shape.get(LONG, 0) != out || shape.get(LONG, 8) != in) {
             throw new BadCheckpointException(
                     tensors.checkpoint().fileOf(name),
-                    "tensor " + name + " says [" + shape.get(LONG, 0) + ", " + shape.get(LONG, 8) + "], config.json asks for ["
-                            + out + ", " + in + "]; config and weights are of different models, get both again");
+                    "tensor " + name + " says [" + shape.get(LONG, 0) + ", " + shape.get(LONG, 8)
+                            + "], config.json asks for [" + out + ", " + in
+                            + "]; config and weights are of different models, get both again");
         }
     }
 
@@ -113,7 +113,12 @@ final class CompressedTensorsLayout implements Layout {
      * @param zeroPoints I32 [out/8, in/g], or no bytes where all are 8
      */
     static QuantizedLinear unpack(
-            MemorySegment packed, MemorySegment scales, MemorySegment zeroPoints, int out, int in, QuantizationSpec spec) {
+            MemorySegment packed,
+            MemorySegment scales,
+            MemorySegment zeroPoints,
+            int out,
+            int in,
+            QuantizationSpec spec) {
         QuantizedLinear linear = QuantizedLinear.blank(out, in, spec);
         MemorySegment.copy(packed, 0, MemorySegment.ofArray(linear.codes()), 0, linear.codes().length);
         int groups = linear.groups();

@@ -87,7 +87,8 @@ public final class ConversionRun {
         record Start(int journalFormat, Map<String, String> fingerprint) implements Entry {}
 
         /** Items {@code from} to {@code to} (exclusive) are durable. */
-        record Part(int from, int to, String crc32c, String sourceCrc32c, List<Underflow> underflows) implements Entry {}
+        record Part(int from, int to, String crc32c, String sourceCrc32c, List<Underflow> underflows)
+                implements Entry {}
     }
 
     private final Checkpoint source;
@@ -191,8 +192,8 @@ public final class ConversionRun {
             return;
         }
         if (start.journalFormat() != FORMAT) {
-            throw new ResumeException(List.of(
-                    "format of the journal: found " + start.journalFormat() + ", expected " + FORMAT));
+            throw new ResumeException(
+                    List.of("format of the journal: found " + start.journalFormat() + ", expected " + FORMAT));
         }
         List<String> differences = fingerprint.differencesFrom(new Fingerprint(start.fingerprint()));
         if (!differences.isEmpty()) {
@@ -209,8 +210,9 @@ public final class ConversionRun {
             }
             List<Item> made = items.subList(part.from(), part.to());
             if (!outputCrc(made).equals(part.crc32c())) {
-                options.note().accept("the unfinished output is damaged from " + made.getFirst().outputs().getFirst()
-                        + " on; all is made anew from there");
+                options.note()
+                        .accept("the unfinished output is damaged from "
+                                + made.getFirst().outputs().getFirst() + " on; all is made anew from there");
                 break;
             }
             requireUnchanged(made, part.sourceCrc32c());
@@ -220,9 +222,11 @@ public final class ConversionRun {
             kept.add(part);
         }
         if (options.resume()) {
-            options.note().accept(durable == 0
-                    ? "nothing to resume; starting from the beginning"
-                    : "resuming after " + durable + " of " + items.size() + " tensors");
+            options.note()
+                    .accept(
+                            durable == 0
+                                    ? "nothing to resume; starting from the beginning"
+                                    : "resuming after " + durable + " of " + items.size() + " tensors");
         }
         FreeSpace.require(output.path(), writer.missingBytes());
         journal.replace(kept);
@@ -239,7 +243,8 @@ public final class ConversionRun {
         made.forEach(item -> addSources(item, crc));
         String found = crc.hex();
         if (!found.equals(expected)) {
-            throw new ResumeException(List.of("weights of " + made.getFirst().outputs().getFirst() + " to "
+            throw new ResumeException(List.of("weights of "
+                    + made.getFirst().outputs().getFirst() + " to "
                     + made.getLast().outputs().getLast() + ": found CRC-32C " + found + ", expected " + expected));
         }
     }
@@ -253,7 +258,8 @@ public final class ConversionRun {
 
     private void write() {
         long total = Math.max(1, items.stream().mapToLong(Item::inputBytes).sum());
-        long done = items.subList(0, durable).stream().mapToLong(Item::inputBytes).sum();
+        long done =
+                items.subList(0, durable).stream().mapToLong(Item::inputBytes).sum();
         Crc32c crc = new Crc32c();
         Crc32c sourceCrc = new Crc32c();
         List<Underflow> lost = new ArrayList<>();
@@ -271,7 +277,8 @@ public final class ConversionRun {
             addSources(item, sourceCrc);
             done += item.inputBytes();
             options.progress().accept((double) done / total);
-            boolean fileEnds = i + 1 == items.size() || writer.isFirstOfFile(items.get(i + 1).outputs().getFirst());
+            boolean fileEnds = i + 1 == items.size()
+                    || writer.isFirstOfFile(items.get(i + 1).outputs().getFirst());
             if (fileEnds || bytes[0] >= PART_BYTES) {
                 writer.force();
                 journal.append(new Entry.Part(durable, i + 1, crc.hex(), sourceCrc.hex(), List.copyOf(lost)));

@@ -110,15 +110,19 @@ final class GptqLayout implements Layout {
      * @param scales F16 [in/g, out]
      */
     static QuantizedLinear unpack(
-            MemorySegment qweight, MemorySegment qzeros, MemorySegment scales, int out, int in, QuantizationSpec spec, boolean lessOne) {
+            MemorySegment qweight,
+            MemorySegment qzeros,
+            MemorySegment scales,
+            int out,
+            int in,
+            QuantizationSpec spec,
+            boolean lessOne) {
         QuantizedLinear linear = QuantizedLinear.blank(out, in, spec);
         int groups = linear.groups();
         for (int word = 0; word < in / 8; word++) {
             for (int row = 0; row < out; row++) {
-                Words.putEightCodes(
-                        qweight.get(Words.INT, 4L * ((long) word * out + row)),
-                        linear.codes(),
-                        (int) (((long) row * in >> 1) + 4L * word));
+                Words.putEightCodes(qweight.get(Words.INT, 4L * ((long) word * out + row)), linear.codes(), (int)
+                        (((long) row * in >> 1) + 4L * word));
             }
         }
         for (int group = 0; group < groups; group++) {

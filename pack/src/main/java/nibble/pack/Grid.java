@@ -8,7 +8,8 @@ package nibble.pack;
  * @param zero the code of the value 0, 0…15
  */
 public record Grid(float scale, int zero) {
-    // Adding and taking away 1.5·2^23 leaves a float of magnitude below 2^22 rounded to an integer, half to even, and unlike
+    // Adding and taking away 1.5·2^23 leaves a float of magnitude below 2^22 rounded to an integer, half to even, and
+    // unlike
     // Math.rint the two additions turn into vector instructions.
     private static final float ROUND = 0x1.8p23f;
 
@@ -66,8 +67,7 @@ public record Grid(float scale, int zero) {
         float high = QuantizationSpec.MAX_CODE - zero;
         for (int i = 0; i < length; i++) {
             float steps = Math.min(Math.max(weights[offset + i] / scale, low), high);
-            into[intoOffset + i] =
-                    Float.float16ToFloat(Float.floatToFloat16(((steps + ROUND) - ROUND) * scale));
+            into[intoOffset + i] = Float.float16ToFloat(Float.floatToFloat16(((steps + ROUND) - ROUND) * scale));
         }
     }
 }

@@ -60,8 +60,7 @@ public record LayerComparison(int layer, List<Linear> linears) {
                 multiplyColumns(found, gains(quantized, norm));
                 multiplyColumns(expected, gains(source, norm));
             }
-            linears.add(new Linear(
-                    stored.label(), error(found, expected, rows, columns, byColumn)));
+            linears.add(new Linear(stored.label(), error(found, expected, rows, columns, byColumn)));
         }
         return new LayerComparison(layer, linears);
     }
@@ -82,20 +81,26 @@ public record LayerComparison(int layer, List<Linear> linears) {
     private static float[] original(Checkpoint quantized, Checkpoint source, StoredLinear found, int layer) {
         LlamaLinear linear = found.linear();
         if (source.config().quantization().isPresent()) {
-            throw new BadCheckpointException(source.folder(), "is quantized itself; give the fp16 model it was made from");
+            throw new BadCheckpointException(
+                    source.folder(), "is quantized itself; give the fp16 model it was made from");
         }
         // GGUF has one name for Llama and Mistral.
-        if (!source.config().architecture().ggufName().equals(quantized.config().architecture().ggufName())) {
+        if (!source.config()
+                .architecture()
+                .ggufName()
+                .equals(quantized.config().architecture().ggufName())) {
             throw new BadCheckpointException(
-                    source.folder(), "is a " + source.config().architecture().className() + ", the quantized model a "
+                    source.folder(),
+                    "is a " + source.config().architecture().className() + ", the quantized model a "
                             + quantized.config().architecture().className() + "; give the model it was made from");
         }
         if (layer >= source.config().layers()
                 || source.config().outFeatures(linear) != found.outFeatures()
                 || source.config().inFeatures(linear) != found.inFeatures()) {
             throw new BadCheckpointException(
-                    source.folder(), "has other shapes than the quantized model: " + linear.module(layer) + " is ["
-                            + found.outFeatures() + ", " + found.inFeatures() + "] there; give the model it was made from");
+                    source.folder(),
+                    "has other shapes than the quantized model: " + linear.module(layer) + " is [" + found.outFeatures()
+                            + ", " + found.inFeatures() + "] there; give the model it was made from");
         }
         StoredLinear stored = source.config().stored(linear, layer);
         return WeightReader.floats(stored.weight(source), source.fileOf(stored.weight()));
@@ -148,8 +153,9 @@ public record LayerComparison(int layer, List<Linear> linears) {
                         "source",
                         String.format(
                                 Locale.ROOT,
-                                "%s: dequantized weights differ from the source's by %.1f %% of their square, 4 bits cost about"
-                                        + " 1 %%; the source is another model, or codes are packed in another order",
+                                "%s: dequantized weights differ from the source's by %.1f %% of their square, 4 bits"
+                                    + " cost about 1 %%; the source is another model, or codes are packed in another"
+                                    + " order",
                                 linear.name(),
                                 100 * linear.relativeError())));
             }

@@ -61,7 +61,8 @@ sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsLayout {
             LlamaConfig config = checkpoint.config();
             QuantizationConfig quantization = config.quantization()
                     .orElseThrow(() -> new BadCheckpointException(
-                            checkpoint.folder(), "config.json has no quantization_config: this checkpoint is not quantized"));
+                            checkpoint.folder(),
+                            "config.json has no quantization_config: this checkpoint is not quantized"));
             return new Tensors(
                     checkpoint,
                     quantization,
@@ -73,8 +74,7 @@ sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsLayout {
 
         /** What the layout asks for, whether the checkpoint has it or not. */
         List<LinearTensor> expected() {
-            return config.format().linear(
-                    module, outFeatures, inFeatures, spec.groups(inFeatures), config.symmetric());
+            return config.format().linear(module, outFeatures, inFeatures, spec.groups(inFeatures), config.symmetric());
         }
 
         String name(Role role) {
@@ -100,8 +100,8 @@ sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsLayout {
                 if (wanted.role() == role && !(sameType && tensor.shape().equals(spec.shape()))) {
                     throw new BadCheckpointException(
                             checkpoint.fileOf(tensor.name()),
-                            "tensor " + tensor.name() + " is " + tensor.dtype() + " " + tensor.shape() + ", config.json asks for "
-                                    + spec.dtype() + " " + spec.shape());
+                            "tensor " + tensor.name() + " is " + tensor.dtype() + " " + tensor.shape()
+                                    + ", config.json asks for " + spec.dtype() + " " + spec.shape());
                 }
             }
             return tensor.data();

@@ -68,7 +68,8 @@ final class LayoutChecks {
         if (!tensors.has(Role.GROUPS)) {
             if (quantization.ordersColumns()) {
                 findings.accept(Finding.error(
-                        "order", checkpoint.folder() + ": " + name + " is missing although config.json says that columns are in"
+                        "order",
+                        checkpoint.folder() + ": " + name + " is missing although config.json says that columns are in"
                                 + " order of activation; get the whole checkpoint again"));
             }
             return;
@@ -84,14 +85,17 @@ final class LayoutChecks {
             plain &= group == column / size;
             if (!none && (group < 0 || group >= count)) {
                 findings.accept(Finding.error(
-                        "order", checkpoint.fileOf(name) + ": tensor " + name + " puts input " + column + " into group " + group
+                        "order",
+                        checkpoint.fileOf(name) + ": tensor " + name + " puts input " + column + " into group " + group
                                 + ", there are " + count + "; get the file again"));
                 return;
             }
         }
         if (!plain && !none && !quantization.ordersColumns()) {
             findings.accept(Finding.error(
-                    "order", checkpoint.fileOf(name) + ": tensor " + name + " has columns in an order of their own, config.json says"
+                    "order",
+                    checkpoint.fileOf(name) + ": tensor " + name
+                            + " has columns in an order of their own, config.json says"
                             + " that they are not; loaders that go by the config compute something else: set "
                             + (format.isGptq() ? "desc_act true" : "actorder \"group\"")));
         }
@@ -108,7 +112,9 @@ final class LayoutChecks {
         for (long i = 0; i + 4 <= zeros.byteSize(); i += 4) {
             if (zeros.get(Words.INT, i) != expected) {
                 findings.accept(Finding.error(
-                        "zeros", checkpoint.fileOf(name) + ": tensor " + name + " has zeros other than 8 although config.json says"
+                        "zeros",
+                        checkpoint.fileOf(name) + ": tensor " + name
+                                + " has zeros other than 8 although config.json says"
                                 + " that the weights are symmetric, and loaders take 8 for all; say symmetric false"));
                 return;
             }
@@ -144,9 +150,9 @@ final class LayoutChecks {
                     "zeros",
                     String.format(
                             Locale.ROOT,
-                            "%s: the weights of %s average to %+.2f standard deviations over %,d groups, trained ones to"
-                                    + " about 0; zero points are probably stored by another convention (GPTQ stores them less"
-                                    + " one): quantize again or convert with the right format",
+                            "%s: the weights of %s average to %+.2f standard deviations over %,d groups, trained ones"
+                                    + " to about 0; zero points are probably stored by another convention (GPTQ stores"
+                                    + " them less one): quantize again or convert with the right format",
                             checkpoint.fileOf(tensors.name(Role.CODES)),
                             tensors.module(),
                             average,

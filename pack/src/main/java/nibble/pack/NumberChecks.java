@@ -24,7 +24,8 @@ final class NumberChecks {
             }
             TensorView tensor = stored.view();
             Path file = checkpoint.fileOf(name);
-            boolean scales = quantization.isPresent() && quantization.get().format().isNamed(name, Role.SCALES);
+            boolean scales =
+                    quantization.isPresent() && quantization.get().format().isNamed(name, Role.SCALES);
             try {
                 WeightReader.requireFinite(tensor, file);
                 if (scales) {
@@ -48,7 +49,8 @@ final class NumberChecks {
         for (int i = 0; i < values.length; i++) {
             if (values[i] < 0 && !quantization.symmetric()) {
                 findings.accept(Finding.error(
-                        "scales", file + ": tensor " + scales.name() + " element [" + i / columns + ", " + i % columns + "] is "
+                        "scales",
+                        file + ": tensor " + scales.name() + " element [" + i / columns + ", " + i % columns + "] is "
                                 + values[i] + ", scales are above 0; quantize again"));
                 return;
             }
@@ -56,7 +58,8 @@ final class NumberChecks {
         }
         if (zero > 0) {
             findings.accept(Finding.warning(
-                    "scales", file + ": tensor " + scales.name() + " has " + zero + " scales of 0, whose groups' weights all read"
+                    "scales",
+                    file + ": tensor " + scales.name() + " has " + zero + " scales of 0, whose groups' weights all read"
                             + " as 0; check that the original weights are 0 there"));
         }
     }

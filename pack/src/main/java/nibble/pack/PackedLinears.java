@@ -63,8 +63,9 @@ public final class PackedLinears {
             if (Half.round(values[i]) != values[i]) {
                 throw new BadCheckpointException(
                         checkpoint.fileOf(name),
-                        "tensor " + name + " element [" + i + "] is " + values[i] + ", which fp16 cannot hold exactly; only "
-                                + tensor.dtype() + " scales that it can are read");
+                        "tensor " + name + " element [" + i + "] is " + values[i]
+                                + ", which fp16 cannot hold exactly; only " + tensor.dtype()
+                                + " scales that it can are read");
             }
             halves.set(Words.SHORT, 2L * i, Float.floatToFloat16(values[i]));
         }
@@ -86,7 +87,8 @@ public final class PackedLinears {
         try {
             return ActOrderLinear.of(linear, groups);
         } catch (IllegalArgumentException e) {
-            throw new BadCheckpointException(tensors.checkpoint().fileOf(name), "tensor " + name + ": " + e.getMessage(), e);
+            throw new BadCheckpointException(
+                    tensors.checkpoint().fileOf(name), "tensor " + name + ": " + e.getMessage(), e);
         }
     }
 

@@ -27,12 +27,11 @@ final class QuantizationJson {
         // Loaders choose the class by these; a source without them, or with an old name, was read by what they mean.
         json.putArray("architectures").add(config.architecture().className());
         json.put("model_type", config.architecture().modelType());
-        String name =
-                switch (dtype) {
-                    case F32 -> "float32";
-                    case BF16 -> "bfloat16";
-                    default -> "float16";
-                };
+        String name = switch (dtype) {
+            case F32 -> "float32";
+            case BF16 -> "bfloat16";
+            default -> "float16";
+        };
         // Whichever of the two keys the source uses is set in place; the 2023 one where it has neither.
         boolean named = false;
         for (String key : List.of("torch_dtype", "dtype")) {
@@ -50,18 +49,20 @@ final class QuantizationJson {
     /** The source's config as that of an fp16 model whose linears are quantized so. */
     static ObjectNode quantized(LlamaConfig config, QuantizedFormat format, QuantizationSpec spec, boolean symmetric) {
         ObjectNode json = dense(config, DType.F16);
-        json.set("quantization_config", switch (format) {
-            case AWQ_GEMM ->
-                JSON.createObjectNode()
-                        .put("bits", spec.bits())
-                        .put("group_size", spec.groupSize())
-                        .putNull("modules_to_not_convert")
-                        .put("quant_method", "awq")
-                        .put("version", "gemm")
-                        .put("zero_point", true);
-            case GPTQ, GPTQ_V2 -> gptq(format, spec, symmetric).put("quant_method", "gptq");
-            case COMPRESSED_TENSORS -> compressedTensors(spec, symmetric);
-        });
+        json.set(
+                "quantization_config",
+                switch (format) {
+                    case AWQ_GEMM ->
+                        JSON.createObjectNode()
+                                .put("bits", spec.bits())
+                                .put("group_size", spec.groupSize())
+                                .putNull("modules_to_not_convert")
+                                .put("quant_method", "awq")
+                                .put("version", "gemm")
+                                .put("zero_point", true);
+                    case GPTQ, GPTQ_V2 -> gptq(format, spec, symmetric).put("quant_method", "gptq");
+                    case COMPRESSED_TENSORS -> compressedTensors(spec, symmetric);
+                });
         return json;
     }
 

@@ -64,8 +64,9 @@ public final class QuantizedLinear implements PackedLinear {
         int slotsAt = 0;
         for (QuantizedLinear part : parts) {
             if (part.inFeatures != first.inFeatures || part.groupSize != first.groupSize) {
-                throw new IllegalArgumentException("linears of " + part.inFeatures + " and " + first.inFeatures
-                        + " in-features, group sizes " + part.groupSize + " and " + first.groupSize + ", cannot be one");
+                throw new IllegalArgumentException(
+                        "linears of " + part.inFeatures + " and " + first.inFeatures + " in-features, group sizes "
+                                + part.groupSize + " and " + first.groupSize + ", cannot be one");
             }
             System.arraycopy(part.codes, 0, whole.codes, codesAt, part.codes.length);
             System.arraycopy(part.zeros, 0, whole.zeros, slotsAt, part.zeros.length);

@@ -60,7 +60,8 @@ public record TensorParallelSplit(int devices, boolean aligned, String obstacle)
             if (byInput && quantization.groupSize() == -1 && devices > 1) {
                 return linear.path() + " has one group a row (group size -1), which cannot be split by input features";
             }
-            int copies = linear == LlamaLinear.K || linear == LlamaLinear.V ? Math.min(devices, config.kvHeads()) : devices;
+            int copies =
+                    linear == LlamaLinear.K || linear == LlamaLinear.V ? Math.min(devices, config.kvHeads()) : devices;
             if (!byInput && out % (copies * 8) != 0) {
                 return linear.path() + " has " + out + " output features, a device's share of " + out + "/" + copies
                         + " is not a multiple of 8, the codes of a packed word";

@@ -38,23 +38,23 @@ final class TypeConversion {
         if (tensor.dtype() == target) {
             return part;
         }
-        float[] values = new float[Math.toIntExact(part.byteSize() / tensor.dtype().bytes())];
+        float[] values =
+                new float[Math.toIntExact(part.byteSize() / tensor.dtype().bytes())];
         WeightReader.floats(part, tensor.dtype(), 0, values);
         for (int i = 0; i < values.length; i++) {
             if (!Float.isFinite(values[i])) {
                 throw new BadCheckpointException(
-                        file, "tensor " + tensor.name() + " element " + index(tensor.shape(), done + i) + " is " + values[i]
+                        file,
+                        "tensor " + tensor.name() + " element " + index(tensor.shape(), done + i) + " is " + values[i]
                                 + "; finite weights are needed. The file may be damaged: download it again");
             }
         }
-        MemorySegment result =
-                switch (target) {
-                    case F32 -> MemorySegment.ofArray(values);
-                    case F16 -> halves(values);
-                    case BF16 -> brains(values);
-                    default ->
-                        throw new IllegalArgumentException("no weight is of type " + target);
-                };
+        MemorySegment result = switch (target) {
+            case F32 -> MemorySegment.ofArray(values);
+            case F16 -> halves(values);
+            case BF16 -> brains(values);
+            default -> throw new IllegalArgumentException("no weight is of type " + target);
+        };
         done += values.length;
         return result;
     }
@@ -85,7 +85,8 @@ final class TypeConversion {
      * @return what was lost below fp16's normal range, if anything was
      * @throws BadCheckpointException if a number is beyond the range of the target
      */
-    @Nullable Underflow finish() {
+    @Nullable
+    Underflow finish() {
         tally.requireInRange(file, target);
         return tally.loss();
     }
@@ -138,14 +139,17 @@ final class TypeConversion {
         void requireInRange(Path file, DType target) {
             if (overflows > 0) {
                 throw new BadCheckpointException(
-                        file, "tensor " + tensor.name() + ": " + overflows + " of " + tensor.shape().elements()
+                        file,
+                        "tensor " + tensor.name() + ": " + overflows + " of "
+                                + tensor.shape().elements()
                                 + " numbers are beyond the range of " + target + ", first at element "
                                 + index(tensor.shape(), firstOverflow) + ", largest magnitude " + largestOverflow
                                 + "; keep the model in BF16 or F32 (--format safetensors --type BF16)");
             }
         }
 
-        @Nullable Underflow loss() {
+        @Nullable
+        Underflow loss() {
             return underflows == 0
                     ? null
                     : new Underflow(

@@ -53,7 +53,9 @@ record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, 
             }
         });
         boolean other = models.isEmpty()
-                || files.keySet().stream().anyMatch(name -> name.endsWith(".safetensors") || name.endsWith(".bin") || name.endsWith(".pth"));
+                || files.keySet().stream()
+                        .anyMatch(name ->
+                                name.endsWith(".safetensors") || name.endsWith(".bin") || name.endsWith(".pth"));
         return new VerifiedModel(path, files, new ArrayList<>(models.values()), other);
     }
 
@@ -71,8 +73,6 @@ record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, 
 
     /** What a file is called in the list of files. */
     String name(Path file) {
-        return isFolder()
-                ? path.relativize(file).toString().replace('\\', '/')
-                : String.valueOf(file.getFileName());
+        return isFolder() ? path.relativize(file).toString().replace('\\', '/') : String.valueOf(file.getFileName());
     }
 }

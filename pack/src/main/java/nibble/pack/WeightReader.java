@@ -81,12 +81,11 @@ public final class WeightReader {
         }
         MemorySegment halves = arena.allocate(Math.multiplyExact(elements, 2L), 64);
         for (long i = 0; i < elements; i++) {
-            float value =
-                    switch (tensor.dtype()) {
-                        case BF16 -> Float.intBitsToFloat(data.get(SHORT, 2 * i) << 16);
-                        case F32 -> data.get(FLOAT, 4 * i);
-                        default -> throw notAWeight(tensor, file);
-                    };
+            float value = switch (tensor.dtype()) {
+                case BF16 -> Float.intBitsToFloat(data.get(SHORT, 2 * i) << 16);
+                case F32 -> data.get(FLOAT, 4 * i);
+                default -> throw notAWeight(tensor, file);
+            };
             short bits = Float.floatToFloat16(value);
             if ((bits & 0x7c00) == 0x7c00) {
                 throw Float.isFinite(value) ? tooLarge(tensor, file, i, value) : notFinite(tensor, file, i, value);
@@ -168,13 +167,12 @@ public final class WeightReader {
         MemorySegment data = tensor.data();
         long elements = tensor.shape().elements();
         for (long i = 0; i < elements; i++) {
-            float value =
-                    switch (tensor.dtype()) {
-                        case F16 -> Float.float16ToFloat(data.get(SHORT, 2 * i));
-                        case BF16 -> Float.intBitsToFloat(data.get(SHORT, 2 * i) << 16);
-                        case F32 -> data.get(FLOAT, 4 * i);
-                        default -> throw notAWeight(tensor, file);
-                    };
+            float value = switch (tensor.dtype()) {
+                case F16 -> Float.float16ToFloat(data.get(SHORT, 2 * i));
+                case BF16 -> Float.intBitsToFloat(data.get(SHORT, 2 * i) << 16);
+                case F32 -> data.get(FLOAT, 4 * i);
+                default -> throw notAWeight(tensor, file);
+            };
             if (!Float.isFinite(value)) {
                 throw notFinite(tensor, file, i, value);
             }

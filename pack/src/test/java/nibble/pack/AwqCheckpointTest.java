@@ -12,8 +12,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import nibble.convert.Checkpoint;
-import nibble.convert.LlamaConfig;
 import nibble.convert.LinearModule;
+import nibble.convert.LlamaConfig;
 import nibble.convert.LlamaLinear;
 import nibble.convert.ModelShape;
 import nibble.convert.TensorNames;
@@ -34,17 +34,13 @@ class AwqCheckpointTest {
     void llama2SizesFollowFromTheConfig(int hidden, int mlp, int layers, int heads, int kvHeads, double gigabytes)
             throws IOException {
         Path file = temp.resolve("config.json");
-        Files.writeString(
-                file,
-                """
-                {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": %d, "intermediate_size": %d,
-                 "num_hidden_layers": %d, "num_attention_heads": %d, "num_key_value_heads": %d, "vocab_size": 32000,
-                 "max_position_embeddings": 4096, "rms_norm_eps": 1e-05, "hidden_act": "silu",
-                 "tie_word_embeddings": false, "torch_dtype": "float16"}
-                """
-                        .formatted(hidden, mlp, layers, heads, kvHeads));
-        AwqCheckpointPlan plan =
-                AwqCheckpointPlan.of(LlamaConfig.read(file), new QuantizationSpec(4, 128), 10 * GB);
+        Files.writeString(file, """
+            {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": %d, "intermediate_size": %d,
+             "num_hidden_layers": %d, "num_attention_heads": %d, "num_key_value_heads": %d, "vocab_size": 32000,
+             "max_position_embeddings": 4096, "rms_norm_eps": 1e-05, "hidden_act": "silu",
+             "tie_word_embeddings": false, "torch_dtype": "float16"}
+            """.formatted(hidden, mlp, layers, heads, kvHeads));
+        AwqCheckpointPlan plan = AwqCheckpointPlan.of(LlamaConfig.read(file), new QuantizationSpec(4, 128), 10 * GB);
         assertThat(Math.round(plan.shardBytes() / 1e7) / 100.0).isEqualTo(gigabytes);
         plan.shards().shards().forEach(shard -> assertThat(shard.fileBytes()).isLessThanOrEqualTo(10 * GB));
     }
@@ -87,7 +83,8 @@ class AwqCheckpointTest {
             try (Checkpoint written = Checkpoint.open(out)) {
                 for (LlamaLinear linear : LlamaLinear.values()) {
                     QuantizedLinear expected = rounded(source, linear, 1, spec);
-                    QuantizedLinear found = AwqLayout.read(written, LinearModule.of(linear), 1).unpack();
+                    QuantizedLinear found =
+                            AwqLayout.read(written, LinearModule.of(linear), 1).unpack();
                     assertThat(found.codes()).isEqualTo(expected.codes());
                     assertThat(found.zeros()).isEqualTo(expected.zeros());
                     assertThat(found.scales()).isEqualTo(expected.scales());
@@ -117,7 +114,8 @@ class AwqCheckpointTest {
     @Test
     void theDtypeKeyOfTheSourceIsKept() throws IOException {
         Path file = temp.resolve("config.json");
-        Files.writeString(file, TinyCheckpoint.config().replace("\"torch_dtype\": \"float16\"", "\"dtype\": \"bfloat16\""));
+        Files.writeString(
+                file, TinyCheckpoint.config().replace("\"torch_dtype\": \"float16\"", "\"dtype\": \"bfloat16\""));
         JsonNode config = new ObjectMapper()
                 .readTree(AwqCheckpointPlan.of(LlamaConfig.read(file), new QuantizationSpec(4, 32), GB)
                         .configJson());

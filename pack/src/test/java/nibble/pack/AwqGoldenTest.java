@@ -10,7 +10,8 @@ import org.junit.jupiter.api.Test;
 
 /** A slice of a published AWQ model (Falcon3-1B-Instruct-AWQ), with its weights as another reader reconstructed them. */
 class AwqGoldenTest {
-    private record Golden(int groupSize, int in, int out, byte[] qweight, byte[] scales, byte[] qzeros, byte[] expected) {}
+    private record Golden(
+            int groupSize, int in, int out, byte[] qweight, byte[] scales, byte[] qzeros, byte[] expected) {}
 
     @Test
     void unpacksToTheExpectedWeightsAndRepacksToTheSameBytes() throws IOException {
@@ -31,7 +32,8 @@ class AwqGoldenTest {
             for (int row = 0; row < golden.out; row++) {
                 float value = Float.intBitsToFloat(expected.getShort(2 * (column * golden.out + row)) << 16);
                 int at = row * golden.in + column;
-                float unrounded = (linear.code(row, column) - linear.zeros()[row * linear.groups() + column / golden.groupSize])
+                float unrounded = (linear.code(row, column)
+                                - linear.zeros()[row * linear.groups() + column / golden.groupSize])
                         * Float.float16ToFloat(linear.scales()[row * linear.groups() + column / golden.groupSize]);
                 assertThat(bfloat16(unrounded)).as("[%d, %d]", row, column).isEqualTo(value);
                 assertThat(weights[at]).isEqualTo(Half.round(unrounded));

@@ -55,10 +55,13 @@ class CheckpointConverterTest {
         Path compressed = convert(gptq, "compressed", packed(QuantizedFormat.COMPRESSED_TENSORS));
         Path back = convert(compressed, "back", packed(QuantizedFormat.AWQ_GEMM));
 
-        assertThat(tensors(gptq)).containsKey("model.layers.0.mlp.up_proj.g_idx").isNotEqualTo(tensors(awq));
+        assertThat(tensors(gptq))
+                .containsKey("model.layers.0.mlp.up_proj.g_idx")
+                .isNotEqualTo(tensors(awq));
         assertThat(tensors(compressed)).containsKey("model.layers.0.mlp.up_proj.weight_packed");
         assertThat(tensors(back)).isEqualTo(tensors(awq));
-        assertThat(back.resolve("generation_config.json")).hasSameBinaryContentAs(awq.resolve("generation_config.json"));
+        assertThat(back.resolve("generation_config.json"))
+                .hasSameBinaryContentAs(awq.resolve("generation_config.json"));
         assertThat(json(back.resolve("config.json"))).isEqualTo(json(awq.resolve("config.json")));
         assertThat(json(back.resolve("quant_config.json"))).isEqualTo(json(awq.resolve("quant_config.json")));
         // Whatever the format, the dequantized model is the same.
@@ -70,14 +73,18 @@ class CheckpointConverterTest {
     @EnumSource(QuantizedFormat.class)
     void configs_say_what_loaders_expect(QuantizedFormat format) throws IOException {
         Path awq = awq(32, TinyCheckpoint.config());
-        JsonNode found = json(convert(awq, "out", packed(format)).resolve("config.json")).get("quantization_config");
+        JsonNode found =
+                json(convert(awq, "out", packed(format)).resolve("config.json")).get("quantization_config");
         assertThat(found.get("quant_method").asText()).isEqualTo(format.method());
         switch (format) {
             case AWQ_GEMM -> assertThat(found.get("version").asText()).isEqualTo("gemm");
             case GPTQ, GPTQ_V2 -> {
                 assertThat(found.get("checkpoint_format").asText()).isEqualTo(format.version());
                 assertThat(found.get("sym").asBoolean()).isFalse();
-                assertThat(json(temp.resolve("out/quantize_config.json")).get("group_size").asInt()).isEqualTo(32);
+                assertThat(json(temp.resolve("out/quantize_config.json"))
+                                .get("group_size")
+                                .asInt())
+                        .isEqualTo(32);
             }
             case COMPRESSED_TENSORS -> {
                 assertThat(found.get("format").asText()).isEqualTo("pack-quantized");
@@ -97,7 +104,10 @@ class CheckpointConverterTest {
                 .isInstanceOf(BadCheckpointException.class)
                 .hasMessageContaining("model.layers.1.self_attn.v_proj: it has zeros of 0");
         assertThat(temp.resolve("out")).doesNotExist();
-        assertThat(tensors(convert(convert(changed, "v2", packed(QuantizedFormat.GPTQ_V2)), "back", packed(QuantizedFormat.AWQ_GEMM))))
+        assertThat(tensors(convert(
+                        convert(changed, "v2", packed(QuantizedFormat.GPTQ_V2)),
+                        "back",
+                        packed(QuantizedFormat.AWQ_GEMM))))
                 .isEqualTo(tensors(changed));
     }
 
@@ -110,7 +120,8 @@ class CheckpointConverterTest {
         assertThat(tensors(back)).isEqualTo(tensors(symmetric));
         for (Path folder : new Path[] {symmetric, compressed, back}) {
             // The codes are random and so not about 0; loaders have no objection.
-            assertThat(CheckpointVerification.of(folder, Optional.empty(), 1, bytes -> {}).findings())
+            assertThat(CheckpointVerification.of(folder, Optional.empty(), 1, bytes -> {})
+                            .findings())
                     .filteredOn(finding -> finding.severity() == Finding.Severity.ERROR)
                     .extracting(Finding::check)
                     .isSubsetOf("tokenizer");
@@ -140,7 +151,8 @@ class CheckpointConverterTest {
                 Checkpoint dense = Checkpoint.open(convert(ordered, "dense", DENSE))) {
             QuantizedLinear linear = (QuantizedLinear) PackedLinears.read(plain, LlamaLinear.K, 0);
             assertThat(PackedLinears.read(checkpoint, LlamaLinear.K, 0)).isInstanceOf(ActOrderLinear.class);
-            MemorySegment weights = dense.tensor("model.layers.0.self_attn.k_proj.weight").data();
+            MemorySegment weights =
+                    dense.tensor("model.layers.0.self_attn.k_proj.weight").data();
             for (int row = 0; row < linear.outFeatures(); row++) {
                 for (int column = 0; column < 64; column++) {
                     float scale = Float.float16ToFloat(linear.scales()[row * linear.groups() + groups[column]]);
@@ -153,7 +165,8 @@ class CheckpointConverterTest {
         groups[3] = 2;
         Path wrong = temp.resolve("wrong");
         rewrite(gptq, wrong, "model.layers.0.self_attn.k_proj.g_idx", MemorySegment.ofArray(groups));
-        assertThatThrownBy(() -> convert(wrong, "out", DENSE)).hasMessageContaining("column 3 is of group 2, there are 2");
+        assertThatThrownBy(() -> convert(wrong, "out", DENSE))
+                .hasMessageContaining("column 3 is of group 2, there are 2");
         assertThat(temp.resolve("out")).doesNotExist();
     }
 
@@ -179,14 +192,26 @@ class CheckpointConverterTest {
         Path source = bfloat16(1e-6f, 1e-9f);
         try (Checkpoint checkpoint = Checkpoint.open(source)) {
             ConversionReport report = CheckpointConverter.convert(
-                    checkpoint, temp.resolve("out"), new Target.Safetensors(Optional.of(DType.F16)), SHARD, fraction -> {});
+                    checkpoint,
+                    temp.resolve("out"),
+                    new Target.Safetensors(Optional.of(DType.F16)),
+                    SHARD,
+                    fraction -> {});
             assertThat(report.underflows())
                     .containsExactly(new ConversionReport.Underflow(
-                            TensorNames.EMBEDDING, 2, 1, "[0, 5]", Float.intBitsToFloat(TypeConversion.brain(1e-6f) << 16)));
+                            TensorNames.EMBEDDING,
+                            2,
+                            1,
+                            "[0, 5]",
+                            Float.intBitsToFloat(TypeConversion.brain(1e-6f) << 16)));
             assertThat(report.dropped()).containsExactly("model.layers.0.self_attn.rotary_emb.inv_freq");
         }
-        assertThat(json(temp.resolve("out/config.json")).get("torch_dtype").asText()).isEqualTo("float16");
-        assertThat(json(convert(source, "kept", DENSE).resolve("config.json")).get("torch_dtype").asText()).isEqualTo("bfloat16");
+        assertThat(json(temp.resolve("out/config.json")).get("torch_dtype").asText())
+                .isEqualTo("float16");
+        assertThat(json(convert(source, "kept", DENSE).resolve("config.json"))
+                        .get("torch_dtype")
+                        .asText())
+                .isEqualTo("bfloat16");
 
         Path large = bfloat16(70_000f, -1e30f);
         assertThatThrownBy(() -> convert(large, "large", new Target.Safetensors(Optional.of(DType.F16))))
@@ -268,7 +293,11 @@ class CheckpointConverterTest {
     private Path symmetricGptq() throws IOException {
         Path folder = Files.createDirectory(temp.resolve("symmetric"));
         ObjectNode config = (ObjectNode) new ObjectMapper().readTree(TinyCheckpoint.config());
-        config.putObject("quantization_config").put("quant_method", "gptq").put("bits", 4).put("group_size", 32).put("sym", true);
+        config.putObject("quantization_config")
+                .put("quant_method", "gptq")
+                .put("bits", 4)
+                .put("group_size", 32)
+                .put("sym", true);
         Files.writeString(folder.resolve("config.json"), config.toString());
         var llama = nibble.convert.LlamaConfig.read(folder.resolve("config.json"));
         QuantizationSpec spec = new QuantizationSpec(4, 32);
@@ -334,7 +363,10 @@ class CheckpointConverterTest {
                     ByteBuffer bytes = tensor.data().asByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
                     byte[] content = new byte[bytes.remaining()];
                     bytes.get(content);
-                    found.put(name, tensor.dtype() + " " + tensor.shape() + " " + java.util.HexFormat.of().formatHex(content));
+                    found.put(
+                            name,
+                            tensor.dtype() + " " + tensor.shape() + " "
+                                    + java.util.HexFormat.of().formatHex(content));
                 }
             }
         }

@@ -48,17 +48,28 @@ class CheckpointVerificationTest {
         good = quantize(source, temp.resolve("good"), new QuantizationSpec(4, 32), format);
         CheckpointVerification found = verify(good, Optional.of(source));
         // Four heads on eight devices, and that vLLM refuses GPTQ with zero points: all there is to say.
-        assertThat(found.findings()).extracting(Finding::check).isSubsetOf("tensor-parallel", "loaders", "quantization-config");
+        assertThat(found.findings())
+                .extracting(Finding::check)
+                .isSubsetOf("tensor-parallel", "loaders", "quantization-config");
         assertThat(found.errors()).as("%s", found.findings()).isEqualTo(format == QuantizedFormat.GPTQ ? 1 : 0);
         assertThat(found.files()).extracting(file -> file.path()).contains("config.json", INDEX, "tokenizer.json");
-        assertThat(found.tensorParallel()).extracting(TensorParallelSplit::devices).containsExactly(1, 2, 4, 8);
+        assertThat(found.tensorParallel())
+                .extracting(TensorParallelSplit::devices)
+                .containsExactly(1, 2, 4, 8);
         assertThat(found.source().orElseThrow().linears())
                 .hasSize(7)
                 .allSatisfy(linear -> assertThat(linear.relativeError()).isBetween(1e-4, 0.05));
     }
 
     @ParameterizedTest
-    @CsvSource({"AWQ_GEMM, 64", "AWQ_GEMM, -1", "GPTQ_V2, 64", "GPTQ_V2, -1", "COMPRESSED_TENSORS, 64", "COMPRESSED_TENSORS, -1"})
+    @CsvSource({
+        "AWQ_GEMM, 64",
+        "AWQ_GEMM, -1",
+        "GPTQ_V2, 64",
+        "GPTQ_V2, -1",
+        "COMPRESSED_TENSORS, 64",
+        "COMPRESSED_TENSORS, -1"
+    })
     void everyGroupSizeIsCheckedByItsOwnShapes(QuantizedFormat format, int groupSize) throws IOException {
         good = quantize(source, temp.resolve("good"), new QuantizationSpec(4, groupSize), format);
         assertThat(verify(good, Optional.of(source)).errors()).isZero();
@@ -66,7 +77,11 @@ class CheckpointVerificationTest {
 
     /** Every defect of every format that it applies to. */
     static Stream<Arguments> defects() {
-        return Stream.of(QuantizedFormat.AWQ_GEMM, QuantizedFormat.GPTQ, QuantizedFormat.GPTQ_V2, QuantizedFormat.COMPRESSED_TENSORS)
+        return Stream.of(
+                        QuantizedFormat.AWQ_GEMM,
+                        QuantizedFormat.GPTQ,
+                        QuantizedFormat.GPTQ_V2,
+                        QuantizedFormat.COMPRESSED_TENSORS)
                 .flatMap(format -> Stream.concat(PlantedDefects.common(format), PlantedDefects.of(format))
                         .map(defect -> arguments(format, defect)));
     }
@@ -82,12 +97,10 @@ class CheckpointVerificationTest {
 
         CheckpointVerification found = verify(good, Optional.of(source));
 
-        assertThat(found.findings())
-                .as(defect.name())
-                .anySatisfy(finding -> {
-                    assertThat(finding.check()).isEqualTo(defect.check());
-                    assertThat(finding.message()).contains(defect.fragment());
-                });
+        assertThat(found.findings()).as(defect.name()).anySatisfy(finding -> {
+            assertThat(finding.check()).isEqualTo(defect.check());
+            assertThat(finding.message()).contains(defect.fragment());
+        });
         assertThat(found.findings().stream().map(Finding::message).distinct().count())
                 .as("nothing is said twice")
                 .isEqualTo(found.findings().size());
@@ -98,7 +111,9 @@ class CheckpointVerificationTest {
         Path wide = quantize(source, temp.resolve("wide"), new QuantizationSpec(4, 64), QuantizedFormat.AWQ_GEMM);
         CheckpointVerification found = verify(wide, Optional.empty());
         assertThat(found.errors()).isZero();
-        assertThat(found.tensorParallel()).extracting(TensorParallelSplit::aligned).containsExactly(true, false, false, false);
+        assertThat(found.tensorParallel())
+                .extracting(TensorParallelSplit::aligned)
+                .containsExactly(true, false, false, false);
         assertThat(found.tensorParallel().get(1).obstacle()).contains("o_proj", "64", "group size");
     }
 
@@ -120,7 +135,8 @@ class CheckpointVerificationTest {
         return CheckpointVerification.of(folder, source, 2, bytes -> {});
     }
 
-    private static Path quantize(Path source, Path out, QuantizationSpec spec, QuantizedFormat format) throws IOException {
+    private static Path quantize(Path source, Path out, QuantizationSpec spec, QuantizedFormat format)
+            throws IOException {
         Files.createDirectory(out);
         try (Checkpoint model = Checkpoint.open(source)) {
             AwqCheckpointPlan plan = AwqCheckpointPlan.of(model.config(), format, spec, 30_000);
@@ -135,13 +151,17 @@ class CheckpointVerificationTest {
                         float[] weights = WeightReader.floats(model.tensor(name), file);
                         int rows = model.config().outFeatures(linear);
                         int columns = model.config().inFeatures(linear);
-                        writer.write(LinearModule.of(linear), layer, Rounding.round(file, name, weights, rows, columns, spec, null));
+                        writer.write(
+                                LinearModule.of(linear),
+                                layer,
+                                Rounding.round(file, name, weights, rows, columns, spec, null));
                     }
                 }
                 writer.finish();
             }
         }
-        Files.writeString(out.resolve("tokenizer.json"), "{\"model\":{\"vocab\":{\"a\":0,\"b\":1}},\"added_tokens\":[]}");
+        Files.writeString(
+                out.resolve("tokenizer.json"), "{\"model\":{\"vocab\":{\"a\":0,\"b\":1}},\"added_tokens\":[]}");
         Files.writeString(out.resolve("tokenizer_config.json"), "{\"chat_template\": \"{{ messages }}\"}");
         return out;
     }

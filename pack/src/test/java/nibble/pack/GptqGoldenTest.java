@@ -47,8 +47,8 @@ class GptqGoldenTest {
         for (int column = 0; column < in; column++) {
             for (int row = 0; row < out; row++) {
                 int cell = row * linear.groups() + column / groupSize;
-                float value = (linear.code(row, column) - linear.zeros()[cell])
-                        * Float.float16ToFloat(linear.scales()[cell]);
+                float value =
+                        (linear.code(row, column) - linear.zeros()[cell]) * Float.float16ToFloat(linear.scales()[cell]);
                 assertThat(TypeConversion.brain(value))
                         .as("[%d, %d]", row, column)
                         .isEqualTo(expected.getShort(2 * (column * out + row)));

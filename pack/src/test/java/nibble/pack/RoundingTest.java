@@ -142,7 +142,9 @@ class RoundingTest {
     @Test
     void shapesThatDoNotFitAreRefusedWithTheReason() {
         QuantizationSpec spec = new QuantizationSpec(4, 128);
-        assertThatThrownBy(() -> spec.check("t", 8, 192)).hasMessageContaining("group size 128").hasMessageContaining("t:");
+        assertThatThrownBy(() -> spec.check("t", 8, 192))
+                .hasMessageContaining("group size 128")
+                .hasMessageContaining("t:");
         assertThatThrownBy(() -> spec.check("t", 12, 128)).hasMessageContaining("multiple of 8");
         assertThatThrownBy(() -> new QuantizationSpec(3, 128)).hasMessageContaining("bits 3");
         assertThatThrownBy(() -> new QuantizationSpec(4, 100)).hasMessageContaining("group size 100");

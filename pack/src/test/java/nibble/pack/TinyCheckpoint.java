@@ -17,27 +17,26 @@ import nibble.convert.TensorSpec;
 
 /** A two-layer grouped-query Llama of random fp16 weights, written as a checkpoint. */
 final class TinyCheckpoint {
-    private static final String CONFIG =
-            """
-            {
-              "architectures": ["LlamaForCausalLM"],
-              "model_type": "llama",
-              "hidden_size": 64,
-              "intermediate_size": 128,
-              "num_hidden_layers": 2,
-              "num_attention_heads": 4,
-              "num_key_value_heads": 2,
-              "vocab_size": 48,
-              "max_position_embeddings": 64,
-              "rms_norm_eps": 1e-05,
-              "hidden_act": "silu",
-              "tie_word_embeddings": false,
-              "bos_token_id": 1,
-              "eos_token_id": 2,
-              "torch_dtype": "float16",
-              "x_kept": {"as": "it is"}
-            }
-            """;
+    private static final String CONFIG = """
+        {
+          "architectures": ["LlamaForCausalLM"],
+          "model_type": "llama",
+          "hidden_size": 64,
+          "intermediate_size": 128,
+          "num_hidden_layers": 2,
+          "num_attention_heads": 4,
+          "num_key_value_heads": 2,
+          "vocab_size": 48,
+          "max_position_embeddings": 64,
+          "rms_norm_eps": 1e-05,
+          "hidden_act": "silu",
+          "tie_word_embeddings": false,
+          "bos_token_id": 1,
+          "eos_token_id": 2,
+          "torch_dtype": "float16",
+          "x_kept": {"as": "it is"}
+        }
+        """;
 
     private TinyCheckpoint() {}
 

@@ -16,9 +16,9 @@ import nibble.calibrate.QuantizationJob;
 import nibble.calibrate.QuantizationReport;
 import nibble.calibrate.QuantizeOptions;
 import nibble.calibrate.Quantizer;
-import nibble.convert.StopSignal;
 import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
+import nibble.convert.StopSignal;
 import nibble.convert.TensorNames;
 import nibble.convert.TensorSpec;
 import nibble.convert.TensorView;
@@ -79,9 +79,22 @@ public final class QuantizeBenchmark {
                     stop);
         }
         QuantizationReport.Times times = Objects.requireNonNull(report.times());
-        List<Double> seconds = times.layerSeconds().stream().map(Objects::requireNonNull).toList();
-        double steady = seconds.stream().skip(seconds.size() > 1 ? 1 : 0).mapToDouble(s -> s).average().orElse(0);
-        return new Result(seconds.getFirst(), steady, counter.bytes, devices.members().stream().mapToLong(Backend::peakDeviceBytes).max().orElse(0), times);
+        List<Double> seconds =
+                times.layerSeconds().stream().map(Objects::requireNonNull).toList();
+        double steady = seconds.stream()
+                .skip(seconds.size() > 1 ? 1 : 0)
+                .mapToDouble(s -> s)
+                .average()
+                .orElse(0);
+        return new Result(
+                seconds.getFirst(),
+                steady,
+                counter.bytes,
+                devices.members().stream()
+                        .mapToLong(Backend::peakDeviceBytes)
+                        .max()
+                        .orElse(0),
+                times);
     }
 
     private static final class Counter implements LayerJournal {
@@ -89,7 +102,9 @@ public final class QuantizeBenchmark {
 
         @Override
         public void append(FinishedLayer layer) {
-            bytes += layer.tensors().stream().mapToLong(tensor -> tensor.data().byteSize()).sum();
+            bytes += layer.tensors().stream()
+                    .mapToLong(tensor -> tensor.data().byteSize())
+                    .sum();
         }
     }
 

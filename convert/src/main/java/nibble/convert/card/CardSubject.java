@@ -82,10 +82,12 @@ record CardSubject(
         Optional<QuantizationConfig> quantization = config.quantization();
         if (quantization.isEmpty() && conversion.isMissingNode()) {
             throw new BadCheckpointException(
-                    folder, "is not quantized and Nibble did not convert it, so its card is its makers' to write; a card is for"
+                    folder,
+                    "is not quantized and Nibble did not convert it, so its card is its makers' to write; a card is for"
                             + " what 'nibble quantize' and 'nibble convert' write");
         }
-        Format format = quantization.map(found -> switch (found.format()) {
+        Format format = quantization
+                .map(found -> switch (found.format()) {
                     case AWQ_GEMM -> Format.AWQ;
                     case GPTQ, GPTQ_V2 -> Format.GPTQ;
                     case COMPRESSED_TENSORS -> Format.COMPRESSED_TENSORS;
@@ -93,7 +95,9 @@ record CardSubject(
                 .orElse(Format.DENSE);
         return new CardSubject(
                 format,
-                quantization.map(QuantizationConfig::version).orElse(config.dtype().name()),
+                quantization
+                        .map(QuantizationConfig::version)
+                        .orElse(config.dtype().name()),
                 report.path("method").asText("").toLowerCase(Locale.ROOT),
                 quantization.map(QuantizationConfig::bits).orElse(0),
                 quantization.map(QuantizationConfig::groupSize).orElse(0),
@@ -115,7 +119,9 @@ record CardSubject(
                 GgufFile file = GgufFile.open(model.getValue().getFirst(), arena);
                 String architecture = file.text("general.architecture").orElse("");
                 String type = GgufFile.formatName(file.values()).orElse("");
-                long bytes = model.getValue().stream().mapToLong(path -> path.toFile().length()).sum();
+                long bytes = model.getValue().stream()
+                        .mapToLong(path -> path.toFile().length())
+                        .sum();
                 Map<String, Object> row = new LinkedHashMap<>();
                 row.put("name", model.getKey());
                 row.put("parts", model.getValue().size());
@@ -147,9 +153,12 @@ record CardSubject(
     }
 
     private static Origin ggufOrigin(GgufFile file) {
-        Optional<String> from = file.text("general.source.repo_url").or(() -> file.text("general.base_model.0.repo_url"));
+        Optional<String> from =
+                file.text("general.source.repo_url").or(() -> file.text("general.base_model.0.repo_url"));
         return new Origin(
-                from.filter(url -> url.startsWith(HUB)).map(url -> url.substring(HUB.length())).orElse(null),
+                from.filter(url -> url.startsWith(HUB))
+                        .map(url -> url.substring(HUB.length()))
+                        .orElse(null),
                 null,
                 file.text("general.license").map(List::of).orElse(List.of()),
                 file.text("general.license.name").orElse(null),
@@ -163,7 +172,8 @@ record CardSubject(
         if (Files.isDirectory(folder)) {
             RepositoryFiles.list(folder).forEach((name, file) -> {
                 if (name.endsWith(".gguf")) {
-                    models.computeIfAbsent(PART.matcher(name).replaceFirst("$1.gguf"), _ -> new ArrayList<>()).add(file);
+                    models.computeIfAbsent(PART.matcher(name).replaceFirst("$1.gguf"), _ -> new ArrayList<>())
+                            .add(file);
                 }
             });
         }

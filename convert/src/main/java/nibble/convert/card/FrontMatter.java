@@ -29,7 +29,8 @@ public record FrontMatter(Map<String, Object> values, String body) {
     public static final FrontMatter NONE = new FrontMatter(Map.of(), "");
 
     private static final Pattern BLOCK = Pattern.compile(
-            "\\A\\s*---[ \\t]*(?:\\r\\n|\\r|\\n)(?:(.*?)(?:\\r\\n|\\r|\\n))??---[ \\t]*(?:\\r\\n|\\r|\\n|\\z)", Pattern.DOTALL);
+            "\\A\\s*---[ \\t]*(?:\\r\\n|\\r|\\n)(?:(.*?)(?:\\r\\n|\\r|\\n))??---[ \\t]*(?:\\r\\n|\\r|\\n|\\z)",
+            Pattern.DOTALL);
 
     /** Larger than any card by far. */
     private static final long MOST_BYTES = 16L << 20;
@@ -50,7 +51,8 @@ public record FrontMatter(Map<String, Object> values, String body) {
     public static FrontMatter read(Path file) {
         try {
             if (Files.size(file) > MOST_BYTES) {
-                throw new BadCheckpointException(file, Files.size(file) + " bytes are no model card; give another file");
+                throw new BadCheckpointException(
+                        file, Files.size(file) + " bytes are no model card; give another file");
             }
             return parse(file, Files.readString(file));
         } catch (IOException e) {
@@ -115,11 +117,14 @@ public record FrontMatter(Map<String, Object> values, String body) {
             return found;
         } catch (MarkedYamlEngineException e) {
             // The block begins in the card's second line.
-            String where = e.getProblemMark().map(mark -> "line " + (mark.getLine() + 2) + ": ").orElse("");
+            String where = e.getProblemMark()
+                    .map(mark -> "line " + (mark.getLine() + 2) + ": ")
+                    .orElse("");
             throw new BadCheckpointException(
                     file, where + "its metadata is not YAML: " + e.getProblem() + "; correct the card", e);
         } catch (YamlEngineException e) {
-            throw new BadCheckpointException(file, "its metadata is not YAML: " + e.getMessage() + "; correct the card", e);
+            throw new BadCheckpointException(
+                    file, "its metadata is not YAML: " + e.getMessage() + "; correct the card", e);
         } catch (StackOverflowError e) {
             throw new BadCheckpointException(file, "its metadata is nested too deeply; correct the card");
         }

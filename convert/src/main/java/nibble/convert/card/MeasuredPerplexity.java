@@ -15,7 +15,13 @@ import nibble.convert.BadCheckpointException;
  * @param sameAs recipe, text, context and windows in one string: figures of one table row have the same
  */
 record MeasuredPerplexity(
-        double perplexity, String dataset, String recipe, long contextTokens, long windows, long windowsInDataset, String sameAs) {
+        double perplexity,
+        String dataset,
+        String recipe,
+        long contextTokens,
+        long windows,
+        long windowsInDataset,
+        String sameAs) {
 
     /**
      * Reads a file.
@@ -23,10 +29,13 @@ record MeasuredPerplexity(
      * @throws BadCheckpointException if it holds no perplexity with its recipe
      */
     static MeasuredPerplexity read(Path file, JsonNode json) {
-        if (!json.path("perplexity").isNumber() || !json.path("recipe").isTextual() || !json.path("context_tokens").isInt()) {
+        if (!json.path("perplexity").isNumber()
+                || !json.path("recipe").isTextual()
+                || !json.path("context_tokens").isInt()) {
             throw new BadCheckpointException(
-                    file, "holds no perplexity with its recipe and context_tokens; give what 'nibble eval perplexity MODEL --json"
-                            + " FILE' writes");
+                    file,
+                    "holds no perplexity with its recipe and context_tokens; give what 'nibble eval perplexity MODEL"
+                            + " --json FILE' writes");
         }
         String text = json.path("dataset_sha256").asText(json.path("dataset").asText(""));
         return new MeasuredPerplexity(
@@ -36,7 +45,8 @@ record MeasuredPerplexity(
                 json.path("context_tokens").longValue(),
                 json.path("windows").longValue(),
                 json.path("windows_in_dataset").longValue(),
-                text + "/" + json.path("recipe") + "/" + json.path("context_tokens") + "/" + json.path("windows") + "/" + json.path("bos"));
+                text + "/" + json.path("recipe") + "/" + json.path("context_tokens") + "/" + json.path("windows") + "/"
+                        + json.path("bos"));
     }
 
     /** Rows of the card's table: each figure of the checkpoint beside the baseline's that was measured in the same way. */
@@ -47,7 +57,11 @@ record MeasuredPerplexity(
             row.put("dataset", one.dataset);
             row.put("recipe", one.recipe);
             row.put("context_tokens", one.contextTokens);
-            row.put("windows", one.windows == one.windowsInDataset ? "all " + one.windows : "first " + one.windows + " of " + one.windowsInDataset);
+            row.put(
+                    "windows",
+                    one.windows == one.windowsInDataset
+                            ? "all " + one.windows
+                            : "first " + one.windows + " of " + one.windowsInDataset);
             row.put("quantized", decimals(one.perplexity));
             row.put("baseline", "");
             row.put("gap", "");

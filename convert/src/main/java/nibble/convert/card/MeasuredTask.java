@@ -58,18 +58,23 @@ record MeasuredTask(
         return found;
     }
 
-    private static MeasuredTask of(Path file, JsonNode result, String task, String average, JsonNode recipe, JsonNode figure) {
-        if (!figure.path("value").isNumber() || !figure.path("metric").isTextual() || !figure.path("documents").isInt()
+    private static MeasuredTask of(
+            Path file, JsonNode result, String task, String average, JsonNode recipe, JsonNode figure) {
+        if (!figure.path("value").isNumber()
+                || !figure.path("metric").isTextual()
+                || !figure.path("documents").isInt()
                 || !recipe.path("fewshot").isInt()) {
             throw new BadCheckpointException(
-                    file, "a figure of " + task + " has no value, metric, documents or number of examples; measure again");
+                    file,
+                    "a figure of " + task + " has no value, metric, documents or number of examples; measure again");
         }
         String name = figure.path("metric").asText();
         boolean fraction = !name.contains("perplexity") && !name.equals("bits_per_byte");
         long count = figure.path("documents").longValue();
         JsonNode limit = result.path("limit");
         JsonNode partOf = recipe.path("dataset").path("part_of");
-        String documents = count + (limit.isNumber() ? " (a first part)" : partOf.isNumber() ? " of " + partOf.asLong() : "");
+        String documents =
+                count + (limit.isNumber() ? " (a first part)" : partOf.isNumber() ? " of " + partOf.asLong() : "");
         return new MeasuredTask(
                 task,
                 name + average,
@@ -77,10 +82,20 @@ record MeasuredTask(
                 recipe.path("fewshot").longValue(),
                 documents,
                 figure.path("value").doubleValue(),
-                figure.path("stderr").isNumber() ? (Double) figure.path("stderr").doubleValue() : null,
+                figure.path("stderr").isNumber()
+                        ? (Double) figure.path("stderr").doubleValue()
+                        : null,
                 fraction,
-                String.join("/", task, name + average, result.path("preset").asText(), documents, recipe.path("fewshot").asText(),
-                        recipe.path("fewshot_source").asText(), recipe.path("bos").asText(), recipe.path("context_tokens").asText(),
+                String.join(
+                        "/",
+                        task,
+                        name + average,
+                        result.path("preset").asText(),
+                        documents,
+                        recipe.path("fewshot").asText(),
+                        recipe.path("fewshot_source").asText(),
+                        recipe.path("bos").asText(),
+                        recipe.path("context_tokens").asText(),
                         recipe.path("dataset").path("sha256").asText()));
     }
 
@@ -110,7 +125,8 @@ record MeasuredTask(
 
     /** The figure as an entry of the metadata's model-index; fractions in percent, as in the card's table. */
     Map<String, Object> result() {
-        String name = metric + (fraction ? ", %" : "") + " (" + fewshot + " examples, " + preset + ", " + documents + " documents)";
+        String name = metric + (fraction ? ", %" : "") + " (" + fewshot + " examples, " + preset + ", " + documents
+                + " documents)";
         String type = metric.contains(",") ? metric.substring(0, metric.indexOf(',')) : metric;
         return ModelIndex.result(task, "", type, name, Double.parseDouble(decimals(value)));
     }

@@ -27,7 +27,8 @@ record Measurements(
 
     /** @throws BadCheckpointException if a file is none of these */
     static Measurements read(List<Path> files) {
-        Measurements found = new Measurements(new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
+        Measurements found =
+                new Measurements(new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
         for (Path file : files) {
             JsonNode json = ModelCard.json(file, ModelCard.text(file));
             switch (json.path("schema").asText("")) {
@@ -40,8 +41,10 @@ record Measurements(
                     }
                 }
                 case "" -> found.perplexities.add(MeasuredPerplexity.read(file, json));
-                default -> throw new BadCheckpointException(
-                        file, "schema " + json.path("schema") + " is not known to this version; measure again with it");
+                default ->
+                    throw new BadCheckpointException(
+                            file,
+                            "schema " + json.path("schema") + " is not known to this version; measure again with it");
             }
         }
         return found;
@@ -64,8 +67,15 @@ record Measurements(
         row.put("dataset", json.path("dataset").asText("text"));
         row.put("windows", json.path("windows").longValue());
         row.put("context_tokens", json.path("context_tokens").longValue());
-        row.put("mean_kl", String.format(Locale.ROOT, "%.5f", json.path("mean_kl").doubleValue()));
-        row.put("same_likeliest", String.format(Locale.ROOT, "%.2f %%", 100 * json.path("same_likeliest").doubleValue()));
+        row.put(
+                "mean_kl",
+                String.format(Locale.ROOT, "%.5f", json.path("mean_kl").doubleValue()));
+        row.put(
+                "same_likeliest",
+                String.format(
+                        Locale.ROOT,
+                        "%.2f %%",
+                        100 * json.path("same_likeliest").doubleValue()));
         return row;
     }
 }

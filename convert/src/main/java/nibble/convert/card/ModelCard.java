@@ -35,7 +35,8 @@ public final class ModelCard {
     private static final String REPORT = "quantization_report.json";
 
     /** What the name of a repository adds to a model's for what its weights are. */
-    private static final String KIND_IN_NAME = "(?i)[-_.](AWQ|GPTQ|GGUF|RTN|W4A16|compressed-tensors|4bit|int4)([-_.]g?\\d+g?)?$";
+    private static final String KIND_IN_NAME =
+            "(?i)[-_.](AWQ|GPTQ|GGUF|RTN|W4A16|compressed-tensors|4bit|int4)([-_.]g?\\d+g?)?$";
 
     private ModelCard() {}
 
@@ -83,7 +84,9 @@ public final class ModelCard {
         values.put("repo", request.repo());
         values.put("branch", request.branch());
         values.put("base_model", base);
-        values.put("base_model_revision", request.baseModel().isPresent() || origin.revision() == null ? "" : origin.revision());
+        values.put(
+                "base_model_revision",
+                request.baseModel().isPresent() || origin.revision() == null ? "" : origin.revision());
         values.put("model_name", name);
         values.put("model_creator", base.contains("/") ? base.substring(0, base.indexOf('/')) : "");
         values.put("model_type", subject.architecture());
@@ -93,7 +96,9 @@ public final class ModelCard {
         values.put("license_link", license.link());
         values.put("languages", original.texts("language").isEmpty() ? origin.language() : original.texts("language"));
         values.put("prompt_template", request.promptTemplate().orElse(""));
-        values.put("quantized_by", request.repo().substring(0, Math.max(0, request.repo().indexOf('/'))));
+        values.put(
+                "quantized_by",
+                request.repo().substring(0, Math.max(0, request.repo().indexOf('/'))));
         values.put("title", subject.title());
         values.put("format", subject.format().id());
         values.put("format_version", subject.version());
@@ -155,7 +160,8 @@ public final class ModelCard {
             yaml.put("base_model", values.get("base_model"));
             yaml.put("base_model_relation", "".equals(values.get("base_model")) ? "" : "quantized");
         }
-        for (String key : List.of("model_creator", "model_name", "model_type", "license", "license_name", "license_link")) {
+        for (String key :
+                List.of("model_creator", "model_name", "model_type", "license", "license_name", "license_link")) {
             yaml.put(key, values.get(key));
         }
         yaml.put("language", values.get("languages"));
@@ -165,7 +171,9 @@ public final class ModelCard {
         yaml.put("quantized_by", subject.isQuantized() ? values.get("quantized_by") : "");
         yaml.put("tags", subject.tags(!"".equals(values.get("prompt_template"))));
         String repo = String.valueOf(values.get("repo"));
-        yaml.put("model-index", ModelIndex.of(repo.substring(repo.indexOf('/') + 1), measured.perplexities(), measured.tasks()));
+        yaml.put(
+                "model-index",
+                ModelIndex.of(repo.substring(repo.indexOf('/') + 1), measured.perplexities(), measured.tasks()));
         return Yaml.block(yaml);
     }
 
@@ -181,12 +189,16 @@ public final class ModelCard {
         static License of(CardRequest request, FrontMatter original, Origin origin) {
             if (request.license().isPresent()) {
                 return new License(
-                        List.of(request.license().get()), request.licenseName().orElse(""), request.licenseLink().orElse(""));
+                        List.of(request.license().get()),
+                        request.licenseName().orElse(""),
+                        request.licenseLink().orElse(""));
             }
             List<String> stated = original.texts("license");
             if (!stated.isEmpty()) {
                 return new License(
-                        stated, original.text("license_name").orElse(""), original.text("license_link").orElse(""));
+                        stated,
+                        original.text("license_name").orElse(""),
+                        original.text("license_link").orElse(""));
             }
             return new License(
                     origin.license(),

@@ -59,7 +59,8 @@ final class ModelIndex {
 
     private static HubDataset known(String dataset, String split) {
         return switch (dataset) {
-            case "wikitext2", "wikitext" -> new HubDataset("Salesforce/wikitext", "WikiText-2", "wikitext-2-raw-v1", "test");
+            case "wikitext2", "wikitext" ->
+                new HubDataset("Salesforce/wikitext", "WikiText-2", "wikitext-2-raw-v1", "test");
             case "arc_challenge" -> new HubDataset("allenai/ai2_arc", "ARC-Challenge", "ARC-Challenge", "test");
             case "arc_easy" -> new HubDataset("allenai/ai2_arc", "ARC-Easy", "ARC-Easy", "test");
             case "hellaswag" -> new HubDataset("Rowan/hellaswag", "HellaSwag", "", "validation");

@@ -67,8 +67,12 @@ public record Origin(
                 reported.baseModel != null ? reported.baseModel : original.orElse(cached.baseModel),
                 reported.baseModel != null ? reported.revision : original.isPresent() ? null : cached.revision,
                 license.isEmpty() ? reported.license : license,
-                license.isEmpty() ? reported.licenseName : card.text("license_name").orElse(null),
-                license.isEmpty() ? reported.licenseLink : card.text("license_link").orElse(null),
+                license.isEmpty()
+                        ? reported.licenseName
+                        : card.text("license_name").orElse(null),
+                license.isEmpty()
+                        ? reported.licenseLink
+                        : card.text("license_link").orElse(null),
                 card.texts("language").isEmpty() ? reported.language : card.texts("language"));
     }
 

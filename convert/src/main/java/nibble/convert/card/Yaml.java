@@ -11,11 +11,12 @@ final class Yaml {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     /** What needs no quotes in any version of YAML, is no number and no word for true, false or nothing. */
-    private static final Pattern PLAIN = Pattern.compile("[a-z]+(?:-[a-z]+)+|gguf|transformers|nibble|awq|gptq|quantized");
+    private static final Pattern PLAIN =
+            Pattern.compile("[a-z]+(?:-[a-z]+)+|gguf|transformers|nibble|awq|gptq|quantized");
 
     /** Characters that YAML does not allow as they are: controls, line separators, a byte order mark, halves of pairs. */
-    private static final Pattern FORBIDDEN =
-            Pattern.compile("[\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]|[\\ud800-\\udbff](?![\\udc00-\\udfff])");
+    private static final Pattern FORBIDDEN = Pattern.compile(
+            "[\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]|[\\ud800-\\udbff](?![\\udc00-\\udfff])");
 
     private Yaml() {}
 
@@ -27,7 +28,9 @@ final class Yaml {
     }
 
     private static boolean isEmpty(Object value) {
-        return value.equals("") || value instanceof List<?> list && list.isEmpty() || value instanceof Map<?, ?> map && map.isEmpty();
+        return value.equals("")
+                || value instanceof List<?> list && list.isEmpty()
+                || value instanceof Map<?, ?> map && map.isEmpty();
     }
 
     private static void entry(StringBuilder yaml, String indent, String key, Object value) {
@@ -65,11 +68,15 @@ final class Yaml {
     }
 
     private static String quoted(String text) {
-        String valid = FORBIDDEN.matcher(text)
+        String valid = FORBIDDEN
+                .matcher(text)
                 .replaceAll(found -> Character.isSurrogate(found.group().charAt(0)) ? "\uFFFD" : found.group());
         try {
             String json = JSON.writeValueAsString(valid);
-            return FORBIDDEN.matcher(json).replaceAll(found -> "\\\\u%04x".formatted((int) found.group().charAt(0)));
+            return FORBIDDEN
+                    .matcher(json)
+                    .replaceAll(
+                            found -> "\\\\u%04x".formatted((int) found.group().charAt(0)));
         } catch (JsonProcessingException e) {
             throw new IllegalArgumentException("not a JSON string", e);
         }

@@ -76,7 +76,10 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
         }
         for (String name : List.of("chat_template.json", "tokenizer_config.json")) {
             if (!sources.containsKey(DEFAULT)) {
-                add(sources, folder.resolve(name), json(folder.resolve(name), made.get(name)).path(KEY));
+                add(
+                        sources,
+                        folder.resolve(name),
+                        json(folder.resolve(name), made.get(name)).path(KEY));
             }
         }
         sources.values().removeIf(String::isBlank);
@@ -122,7 +125,8 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
 
     private static BadCheckpointException wrong(Path file) {
         return new BadCheckpointException(
-                file, "\"chat_template\" is neither a text nor a list of {\"name\": …, \"template\": …}; get the file again");
+                file,
+                "\"chat_template\" is neither a text nor a list of {\"name\": …, \"template\": …}; get the file again");
     }
 
     private static JsonNode json(Path file, byte @Nullable [] made) {
@@ -142,7 +146,10 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
             if (Files.size(file) > MAX_BYTES) {
                 throw new BadCheckpointException(file, "larger than " + MAX_BYTES + " bytes; get the file again");
             }
-            return StandardCharsets.UTF_8.newDecoder().decode(java.nio.ByteBuffer.wrap(Files.readAllBytes(file))).toString();
+            return StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(java.nio.ByteBuffer.wrap(Files.readAllBytes(file)))
+                    .toString();
         } catch (CharacterCodingException e) {
             throw new BadCheckpointException(file, "is not UTF-8 text; get the file again", e);
         } catch (IOException e) {
@@ -171,7 +178,8 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
             config.put(KEY, sources.get(DEFAULT));
         } else if (!sources.isEmpty()) {
             var list = config.putArray(KEY);
-            sources.forEach((name, template) -> list.addObject().put("name", name).put("template", template));
+            sources.forEach(
+                    (name, template) -> list.addObject().put("name", name).put("template", template));
         }
     }
 }

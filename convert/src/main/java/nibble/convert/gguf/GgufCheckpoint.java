@@ -51,9 +51,16 @@ public final class GgufCheckpoint {
         metadata = file.metadata();
         String name = metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
         boolean experts = metadata.integer(name + ".expert_count").orElse(0L) > 0;
-        architecture = Architecture.ofGguf(name).filter(_ -> !experts).orElseThrow(() -> new BadCheckpointException(
-                path, "architecture \"" + name + "\"" + (experts ? " with experts" : "") + " is not yet supported; supported: "
-                        + Stream.of(Architecture.values()).map(Architecture::ggufName).distinct().collect(Collectors.joining(", "))));
+        architecture = Architecture.ofGguf(name)
+                .filter(_ -> !experts)
+                .orElseThrow(() -> new BadCheckpointException(
+                        path,
+                        "architecture \"" + name + "\"" + (experts ? " with experts" : "")
+                                + " is not yet supported; supported: "
+                                + Stream.of(Architecture.values())
+                                        .map(Architecture::ggufName)
+                                        .distinct()
+                                        .collect(Collectors.joining(", "))));
         OtherMetadata.refuse(metadata, name);
         layerNames = GgufNames.layerNames(architecture);
         headDim = headDim(path);
@@ -77,7 +84,8 @@ public final class GgufCheckpoint {
         long rotated = metadata.integer(key("rope.dimension_count")).orElse(dim);
         if (dim < 2 || dim > 1 << 16 || dim % 2 != 0 || value != dim || rotated != dim) {
             throw new BadCheckpointException(
-                    path, "heads of " + dim + " keys, " + value + " values, " + rotated
+                    path,
+                    "heads of " + dim + " keys, " + value + " values, " + rotated
                             + " rotated; supported: one even number for all three");
         }
         return (int) dim;
@@ -90,7 +98,8 @@ public final class GgufCheckpoint {
         }
         if (!tensor.type().isRead()) {
             throw new BadCheckpointException(
-                    path, "tensor " + tensor.name() + " is of type " + tensor.type() + ", which is not read; supported: "
+                    path,
+                    "tensor " + tensor.name() + " is of type " + tensor.type() + ", which is not read; supported: "
                             + GgufType.allRead());
         }
         boolean heads = GgufNames.interleavesHeads(architecture)
@@ -103,23 +112,31 @@ public final class GgufCheckpoint {
         TensorSpec spec = new TensorSpec(name, tensor.type().decoded(), tensor.shape());
         if (tensor.shape().rank() < 2) {
             // Small, so made whole wherever rows are asked for.
-            tensors.put(name, new StoredTensor(spec, path, tensor.type().name(), tensor.data().byteSize(), () -> {
-                MemorySegment data = heads ? HeadRows.toHalves(tensor.data(), rows, headDim) : tensor.data();
-                MemorySegment values = tensor.type().isPlain() ? data : decoded(tensor.type(), data, spec);
-                return isOffsetNorm(name) ? lessOffset(values, spec) : values;
-            }));
+            tensors.put(
+                    name,
+                    new StoredTensor(
+                            spec, path, tensor.type().name(), tensor.data().byteSize(), () -> {
+                                MemorySegment data =
+                                        heads ? HeadRows.toHalves(tensor.data(), rows, headDim) : tensor.data();
+                                MemorySegment values =
+                                        tensor.type().isPlain() ? data : decoded(tensor.type(), data, spec);
+                                return isOffsetNorm(name) ? lessOffset(values, spec) : values;
+                            }));
             return;
         }
-        tensors.put(name, new StoredTensor(
-                spec,
-                path,
-                tensor.type().name(),
-                tensor.data().byteSize(),
-                () -> {
-                    MemorySegment data = heads ? HeadRows.toHalves(tensor.data(), rows, headDim) : tensor.data();
-                    return tensor.type().isPlain() ? data : decoded(tensor.type(), data, spec);
-                },
-                (first, count) -> rows(tensor, heads, first, count)));
+        tensors.put(
+                name,
+                new StoredTensor(
+                        spec,
+                        path,
+                        tensor.type().name(),
+                        tensor.data().byteSize(),
+                        () -> {
+                            MemorySegment data =
+                                    heads ? HeadRows.toHalves(tensor.data(), rows, headDim) : tensor.data();
+                            return tensor.type().isPlain() ? data : decoded(tensor.type(), data, spec);
+                        },
+                        (first, count) -> rows(tensor, heads, first, count)));
     }
 
     private MemorySegment rows(GgufFile.Tensor tensor, boolean heads, long first, long count) {
@@ -130,7 +147,8 @@ public final class GgufCheckpoint {
         if (tensor.type().isPlain()) {
             return stored;
         }
-        long elements = stored.byteSize() / tensor.type().blockBytes() * tensor.type().blockElements();
+        long elements =
+                stored.byteSize() / tensor.type().blockBytes() * tensor.type().blockElements();
         MemorySegment values = MemorySegment.ofArray(new byte[Math.toIntExact(4 * elements)]);
         BlockDecoder.decode(tensor.type(), stored, values);
         return values;
@@ -144,7 +162,8 @@ public final class GgufCheckpoint {
     private MemorySegment lessOffset(MemorySegment gains, TensorSpec spec) {
         if (spec.dtype() != DType.F32) {
             throw new BadCheckpointException(
-                    file.path(), "tensor " + spec.name() + ": a norm of " + spec.dtype() + " is not supported; supported: F32");
+                    file.path(),
+                    "tensor " + spec.name() + ": a norm of " + spec.dtype() + " is not supported; supported: F32");
         }
         MemorySegment stored = Arena.ofAuto().allocate(gains.byteSize(), 64);
         for (long i = 0; i < spec.shape().elements(); i++) {
@@ -191,7 +210,8 @@ public final class GgufCheckpoint {
     /** llama.cpp refuses a file with tensors that the architecture has no use for. */
     private BadCheckpointException unknown(String name) {
         return new BadCheckpointException(
-                file.path(), "tensor " + name + " is none that \"" + architecture.ggufName()
+                file.path(),
+                "tensor " + name + " is none that \"" + architecture.ggufName()
                         + "\" has here; the file is of a variant that is not supported");
     }
 
@@ -210,7 +230,8 @@ public final class GgufCheckpoint {
         }
         ObjectNode json = JsonNodeFactory.instance.objectNode();
         json.putArray("architectures").add(architecture.className());
-        json.put("model_type", architecture.modelType()).put("hidden_act", architecture.activation().configName());
+        json.put("model_type", architecture.modelType())
+                .put("hidden_act", architecture.activation().configName());
         if (tensors.containsKey(LlamaLinear.O.module(0) + ".bias")) {
             json.put("attention_bias", true);
         }
@@ -221,7 +242,9 @@ public final class GgufCheckpoint {
         json.put("intermediate_size", metadata.requiredUniform(key("feed_forward_length")));
         json.put("num_hidden_layers", metadata.requiredInteger(key("block_count")));
         json.put("num_attention_heads", heads).put("head_dim", headDim);
-        json.put("num_key_value_heads", metadata.uniform(key("attention.head_count_kv")).orElse(heads));
+        json.put(
+                "num_key_value_heads",
+                metadata.uniform(key("attention.head_count_kv")).orElse(heads));
         json.put("vocab_size", embedding.spec().shape().dim(0));
         json.put("max_position_embeddings", metadata.requiredInteger(key("context_length")));
         // A float in the file: 1e-5 comes back as 9.99999974737875e-6 unless rounded to a float's digits.
@@ -238,7 +261,8 @@ public final class GgufCheckpoint {
     private com.fasterxml.jackson.databind.JsonNode ropeScaling(double theta) {
         if (file.tensors().containsKey("rope_factors_long.weight")) {
             throw new BadCheckpointException(
-                    file.path(), "rope with long and short factors (longrope) is not supported; supported: none, linear,"
+                    file.path(),
+                    "rope with long and short factors (longrope) is not supported; supported: none, linear,"
                             + " llama3's factors");
         }
         com.fasterxml.jackson.databind.JsonNode linear = linearScaling();
@@ -248,14 +272,16 @@ public final class GgufCheckpoint {
         }
         if (!linear.isNull()) {
             throw new BadCheckpointException(
-                    file.path(), "rope is scaled both by tensor " + ROPE_FACTORS + " and by " + key("rope.scaling.factor")
+                    file.path(),
+                    "rope is scaled both by tensor " + ROPE_FACTORS + " and by " + key("rope.scaling.factor")
                             + "; not supported");
         }
         return RopeFactors.llama3(file.path(), factors, theta, headDim);
     }
 
     private com.fasterxml.jackson.databind.JsonNode linearScaling() {
-        // As llama.cpp reads it: linear where no type is given, the old key where the new one is absent, 0 for no factor.
+        // As llama.cpp reads it: linear where no type is given, the old key where the new one is absent, 0 for no
+        // factor.
         String type = metadata.text(key("rope.scaling.type")).orElse("linear");
         double factor = metadata.number(key("rope.scaling.factor"))
                 .or(() -> metadata.number(key("rope.scale_linear")))
@@ -265,10 +291,15 @@ public final class GgufCheckpoint {
             case "linear" ->
                 factor == 0 || factor == 1
                         ? JsonNodeFactory.instance.nullNode()
-                        : JsonNodeFactory.instance.objectNode().put("type", "linear").put("factor", factor);
+                        : JsonNodeFactory.instance
+                                .objectNode()
+                                .put("type", "linear")
+                                .put("factor", factor);
             default ->
                 throw new BadCheckpointException(
-                        file.path(), "rope scaling type \"" + type + "\" is not supported; supported: none, linear, llama3's factors");
+                        file.path(),
+                        "rope scaling type \"" + type
+                                + "\" is not supported; supported: none, linear, llama3's factors");
         };
     }
 

@@ -22,8 +22,10 @@ import nibble.convert.TensorNames;
 public final class GgufChecks {
     private static final String FILE = "gguf";
     private static final String TOKENIZER = "tokenizer";
-    private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfShort SHORT =
+            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat FLOAT =
+            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     /** Bytes of a name that ggml can hold, with the one that ends it. */
     private static final int MOST_NAME_BYTES = 64;
@@ -71,14 +73,21 @@ public final class GgufChecks {
         long expected = 0;
         for (GgufFile.Tensor tensor : file.tensors().values()) {
             if (tensor.offset() != expected) {
-                error(FILE, file.path(), "tensor " + tensor.name() + " begins at data byte " + tensor.offset() + ", its neighbours put it"
-                        + " at " + expected + ", and llama.cpp refuses any other place; write the file anew");
+                error(
+                        FILE,
+                        file.path(),
+                        "tensor " + tensor.name() + " begins at data byte " + tensor.offset()
+                                + ", its neighbours put it" + " at " + expected
+                                + ", and llama.cpp refuses any other place; write the file anew");
                 return;
             }
             expected += (tensor.data().byteSize() + alignment - 1) / alignment * alignment;
             if (tensor.name().getBytes(StandardCharsets.UTF_8).length >= MOST_NAME_BYTES) {
-                error(FILE, file.path(), "tensor " + tensor.name() + " has a name of more than " + (MOST_NAME_BYTES - 1)
-                        + " bytes, which llama.cpp refuses; write the file anew");
+                error(
+                        FILE,
+                        file.path(),
+                        "tensor " + tensor.name() + " has a name of more than " + (MOST_NAME_BYTES - 1)
+                                + " bytes, which llama.cpp refuses; write the file anew");
             }
         }
     }
@@ -86,7 +95,9 @@ public final class GgufChecks {
     private void end(GgufFile file) {
         if (file.trailingBytes() >= file.integer("general.alignment").orElse(32L)) {
             findings.accept(Finding.warning(
-                    FILE, file.path() + ": " + file.trailingBytes() + " bytes stand behind the last tensor, which no loader reads: the"
+                    FILE,
+                    file.path() + ": " + file.trailingBytes()
+                            + " bytes stand behind the last tensor, which no loader reads: the"
                             + " header does not belong to the data, or something was added; get the file again"));
         }
     }
@@ -102,7 +113,11 @@ public final class GgufChecks {
             tokenizer(first);
             if (GgufFile.formatName(first.values()).isEmpty()) {
                 findings.accept(Finding.warning(
-                        FILE, first.path() + ": general.file_type is " + first.integer("general.file_type").map(String::valueOf).orElse("missing")
+                        FILE,
+                        first.path() + ": general.file_type is "
+                                + first.integer("general.file_type")
+                                        .map(String::valueOf)
+                                        .orElse("missing")
                                 + ", so programs guess the file's type; write the file anew"));
             }
             Optional<GgufType> unread = files.stream()
@@ -113,8 +128,10 @@ public final class GgufChecks {
             boolean experts = first.integer(architecture + ".expert_count").orElse(0L) > 0;
             if (Architecture.ofGguf(architecture).isEmpty() || experts || unread.isPresent()) {
                 findings.accept(Finding.warning(
-                        "tensors", first.path() + ": architecture \"" + architecture + "\"" + (experts ? " with experts" : "")
-                                + unread.map(type -> " with tensors of type " + type).orElse("")
+                        "tensors",
+                        first.path() + ": architecture \"" + architecture + "\"" + (experts ? " with experts" : "")
+                                + unread.map(type -> " with tensors of type " + type)
+                                        .orElse("")
                                 + " is not read here: names and shapes of tensors were not checked against it"));
             } else {
                 tensors(first);
@@ -131,13 +148,20 @@ public final class GgufChecks {
             checkpoint.names().stream()
                     .filter(name -> !name.startsWith("model.") && !name.equals(TensorNames.HEAD))
                     .findFirst()
-                    .ifPresent(name -> error("tensors", checkpoint.fileOf(name), "tensor " + name + " is none of the architecture's, and"
-                            + " llama.cpp refuses a file with tensors left over; write the file anew"));
+                    .ifPresent(name -> error(
+                            "tensors",
+                            checkpoint.fileOf(name),
+                            "tensor " + name + " is none of the architecture's, and"
+                                    + " llama.cpp refuses a file with tensors left over; write the file anew"));
             for (GgufFile file : files) {
                 for (GgufFile.Tensor tensor : file.tensors().values()) {
                     if (tensor.shape().rank() == 1 && tensor.type() != GgufType.F32) {
-                        error("tensors", file.path(), "tensor " + tensor.name() + " is " + tensor.type()
-                                + ", llama.cpp computes norms, biases and factors in F32 only; write the file anew");
+                        error(
+                                "tensors",
+                                file.path(),
+                                "tensor " + tensor.name() + " is " + tensor.type()
+                                        + ", llama.cpp computes norms, biases and factors in F32 only; write the file"
+                                        + " anew");
                     }
                 }
             }
@@ -150,49 +174,76 @@ public final class GgufChecks {
         Path file = first.path();
         Optional<String> model = first.text("tokenizer.ggml.model");
         if (model.isEmpty()) {
-            error(TOKENIZER, file, "metadata key tokenizer.ggml.model is missing, and without a tokenizer llama.cpp refuses the file;"
-                    + " write it anew");
+            error(
+                    TOKENIZER,
+                    file,
+                    "metadata key tokenizer.ggml.model is missing, and without a tokenizer llama.cpp refuses the file;"
+                            + " write it anew");
             return;
         }
-        long tokens = first.metadata().list("tokenizer.ggml.tokens", String.class).size();
+        long tokens =
+                first.metadata().list("tokenizer.ggml.tokens", String.class).size();
         if (tokens == 0) {
             error(TOKENIZER, file, "tokenizer.ggml.tokens is missing or empty; write the file anew");
             return;
         }
         embedding(tokens);
         List<Double> scores = first.metadata().list("tokenizer.ggml.scores", Double.class);
-        if (!scores.isEmpty() && scores.size() != tokens || scores.isEmpty() && model.get().equals("llama")) {
-            error(TOKENIZER, file, "tokenizer.ggml.scores has " + scores.size() + " scores for " + tokens + " tokens; write the file anew");
+        if (!scores.isEmpty() && scores.size() != tokens
+                || scores.isEmpty() && model.get().equals("llama")) {
+            error(
+                    TOKENIZER,
+                    file,
+                    "tokenizer.ggml.scores has " + scores.size() + " scores for " + tokens
+                            + " tokens; write the file anew");
         }
         if (scores.stream().anyMatch(score -> !Double.isFinite(score))) {
             error(TOKENIZER, file, "tokenizer.ggml.scores has a score that is not finite; write the file anew");
         }
         List<Long> kinds = first.metadata().list("tokenizer.ggml.token_type", Long.class);
         if (!kinds.isEmpty() && kinds.size() != tokens) {
-            error(TOKENIZER, file, "tokenizer.ggml.token_type has " + kinds.size() + " kinds for " + tokens + " tokens; write the file anew");
+            error(
+                    TOKENIZER,
+                    file,
+                    "tokenizer.ggml.token_type has " + kinds.size() + " kinds for " + tokens
+                            + " tokens; write the file anew");
         }
-        kinds.stream().filter(kind -> kind < 0 || kind > MOST_KIND).findFirst().ifPresent(kind -> error(
-                TOKENIZER, file, "tokenizer.ggml.token_type has a kind " + kind + ", expected 0 to " + MOST_KIND + "; write the file anew"));
-        if (model.get().equals("gpt2") && first.metadata().list("tokenizer.ggml.merges", String.class).isEmpty()) {
+        kinds.stream()
+                .filter(kind -> kind < 0 || kind > MOST_KIND)
+                .findFirst()
+                .ifPresent(kind -> error(
+                        TOKENIZER,
+                        file,
+                        "tokenizer.ggml.token_type has a kind " + kind + ", expected 0 to " + MOST_KIND
+                                + "; write the file anew"));
+        if (model.get().equals("gpt2")
+                && first.metadata().list("tokenizer.ggml.merges", String.class).isEmpty()) {
             error(TOKENIZER, file, "tokenizer.ggml.merges is missing, which byte-level BPE needs; write the file anew");
         }
         if (model.get().equals("gpt2") && first.text("tokenizer.ggml.pre").isEmpty()) {
             findings.accept(Finding.warning(
-                    TOKENIZER, file + ": tokenizer.ggml.pre is missing, so llama.cpp splits text by its default and warns of worse"
+                    TOKENIZER,
+                    file + ": tokenizer.ggml.pre is missing, so llama.cpp splits text by its default and warns of worse"
                             + " output; write the file anew"));
         }
         for (String key : first.metadata().values().keySet()) {
             if (key.startsWith("tokenizer.ggml.") && key.endsWith("token_id")) {
                 long id = first.integer(key).orElse(-1L);
                 if (id < 0 || id >= tokens) {
-                    error(TOKENIZER, file, key + " is " + id + ", the vocabulary has " + tokens
-                            + " tokens; llama.cpp would take another one: write the file anew");
+                    error(
+                            TOKENIZER,
+                            file,
+                            key + " is " + id + ", the vocabulary has " + tokens
+                                    + " tokens; llama.cpp would take another one: write the file anew");
                 }
             }
         }
         if (first.text("tokenizer.chat_template").isEmpty()) {
             findings.accept(Finding.warning(
-                    "chat-template", file + ": no tokenizer.chat_template, so chat programs guess; add one if the model is made for chat"));
+                    "chat-template",
+                    file
+                            + ": no tokenizer.chat_template, so chat programs guess; add one if the model is"
+                            + " made for chat"));
         }
     }
 
@@ -200,8 +251,11 @@ public final class GgufChecks {
         for (GgufFile file : files) {
             GgufFile.Tensor embedding = file.tensors().get("token_embd.weight");
             if (embedding != null && embedding.shape().dim(0) != tokens) {
-                error(TOKENIZER, file.path(), "token_embd.weight has " + embedding.shape().dim(0) + " rows, tokenizer.ggml.tokens "
-                        + tokens + " tokens, and llama.cpp refuses the file; write it anew");
+                error(
+                        TOKENIZER,
+                        file.path(),
+                        "token_embd.weight has " + embedding.shape().dim(0) + " rows, tokenizer.ggml.tokens " + tokens
+                                + " tokens, and llama.cpp refuses the file; write it anew");
             }
         }
     }
@@ -224,8 +278,12 @@ public final class GgufChecks {
                     nothing &= value == 0;
                     if (!Float.isFinite(value)) {
                         boolean plain = tensor.type().isPlain();
-                        error(plain ? "numbers" : "scales", file.path(), "tensor " + tensor.name() + (plain ? " element " : " block ") + block
-                                + (plain ? " is " : " has a scale of ") + value + "; get the file again or convert again");
+                        error(
+                                plain ? "numbers" : "scales",
+                                file.path(),
+                                "tensor " + tensor.name() + (plain ? " element " : " block ") + block
+                                        + (plain ? " is " : " has a scale of ") + value
+                                        + "; get the file again or convert again");
                         block = blocks;
                         break;
                     }
@@ -234,8 +292,8 @@ public final class GgufChecks {
             }
             if (zero == blocks && blocks > 0 && tensor.shape().rank() > 1) {
                 findings.accept(Finding.warning(
-                        tensor.type().isPlain() ? "numbers" : "scales", file.path() + ": tensor " + tensor.name()
-                                + " is 0 throughout; check that the original is"));
+                        tensor.type().isPlain() ? "numbers" : "scales",
+                        file.path() + ": tensor " + tensor.name() + " is 0 throughout; check that the original is"));
             }
         }
     }

@@ -38,14 +38,40 @@ public final class GgufFile {
 
     /** llama.cpp's numbers of mixes ({@code llama_ftype}). */
     private static final Map<Integer, String> FORMAT_NAMES = Map.ofEntries(
-            Map.entry(0, "F32"), Map.entry(1, "F16"), Map.entry(2, "Q4_0"), Map.entry(3, "Q4_1"), Map.entry(7, "Q8_0"),
-            Map.entry(8, "Q5_0"), Map.entry(9, "Q5_1"), Map.entry(10, "Q2_K"), Map.entry(11, "Q3_K_S"), Map.entry(12, "Q3_K_M"),
-            Map.entry(13, "Q3_K_L"), Map.entry(14, "Q4_K_S"), Map.entry(15, "Q4_K_M"), Map.entry(16, "Q5_K_S"),
-            Map.entry(17, "Q5_K_M"), Map.entry(18, "Q6_K"), Map.entry(19, "IQ2_XXS"), Map.entry(20, "IQ2_XS"),
-            Map.entry(21, "Q2_K_S"), Map.entry(22, "IQ3_XS"), Map.entry(23, "IQ3_XXS"), Map.entry(24, "IQ1_S"),
-            Map.entry(25, "IQ4_NL"), Map.entry(26, "IQ3_S"), Map.entry(27, "IQ3_M"), Map.entry(28, "IQ2_S"),
-            Map.entry(29, "IQ2_M"), Map.entry(30, "IQ4_XS"), Map.entry(31, "IQ1_M"), Map.entry(32, "BF16"),
-            Map.entry(36, "TQ1_0"), Map.entry(37, "TQ2_0"), Map.entry(38, "MXFP4"), Map.entry(39, "NVFP4"),
+            Map.entry(0, "F32"),
+            Map.entry(1, "F16"),
+            Map.entry(2, "Q4_0"),
+            Map.entry(3, "Q4_1"),
+            Map.entry(7, "Q8_0"),
+            Map.entry(8, "Q5_0"),
+            Map.entry(9, "Q5_1"),
+            Map.entry(10, "Q2_K"),
+            Map.entry(11, "Q3_K_S"),
+            Map.entry(12, "Q3_K_M"),
+            Map.entry(13, "Q3_K_L"),
+            Map.entry(14, "Q4_K_S"),
+            Map.entry(15, "Q4_K_M"),
+            Map.entry(16, "Q5_K_S"),
+            Map.entry(17, "Q5_K_M"),
+            Map.entry(18, "Q6_K"),
+            Map.entry(19, "IQ2_XXS"),
+            Map.entry(20, "IQ2_XS"),
+            Map.entry(21, "Q2_K_S"),
+            Map.entry(22, "IQ3_XS"),
+            Map.entry(23, "IQ3_XXS"),
+            Map.entry(24, "IQ1_S"),
+            Map.entry(25, "IQ4_NL"),
+            Map.entry(26, "IQ3_S"),
+            Map.entry(27, "IQ3_M"),
+            Map.entry(28, "IQ2_S"),
+            Map.entry(29, "IQ2_M"),
+            Map.entry(30, "IQ4_XS"),
+            Map.entry(31, "IQ1_M"),
+            Map.entry(32, "BF16"),
+            Map.entry(36, "TQ1_0"),
+            Map.entry(37, "TQ2_0"),
+            Map.entry(38, "MXFP4"),
+            Map.entry(39, "NVFP4"),
             Map.entry(40, "Q1_0"));
 
     private final Path path;
@@ -133,7 +159,8 @@ public final class GgufFile {
         String name = in.text();
         int dims = in.u32();
         if (dims < 1 || dims > MAX_DIMS) {
-            throw in.bad("tensor " + name + " has " + Integer.toUnsignedString(dims) + " dimensions, expected 1 to " + MAX_DIMS);
+            throw in.bad("tensor " + name + " has " + Integer.toUnsignedString(dims) + " dimensions, expected 1 to "
+                    + MAX_DIMS);
         }
         List<Long> extents = new ArrayList<>();
         for (int i = 0; i < dims; i++) {
@@ -154,8 +181,9 @@ public final class GgufFile {
     private static Tensor tensor(GgufReader in, Entry entry, long start, long alignment, MemorySegment bytes) {
         Shape shape = entry.shape();
         if (shape.dim(shape.rank() - 1) % entry.type().blockElements() != 0) {
-            throw in.bad("tensor " + entry.name() + ": rows of " + shape.dim(shape.rank() - 1) + " are no whole blocks of "
-                    + entry.type() + " (" + entry.type().blockElements() + ")");
+            throw in.bad(
+                    "tensor " + entry.name() + ": rows of " + shape.dim(shape.rank() - 1) + " are no whole blocks of "
+                            + entry.type() + " (" + entry.type().blockElements() + ")");
         }
         long size;
         try {
@@ -164,12 +192,17 @@ public final class GgufFile {
             throw in.bad("tensor " + entry.name() + " has more than 2^63 bytes");
         }
         long available = Math.max(0, bytes.byteSize() - start);
-        if (entry.offset() < 0 || entry.offset() % alignment != 0 || entry.offset() > available || size > available - entry.offset()) {
-            throw in.bad("tensor " + entry.name() + ": " + size + " bytes from data byte " + Long.toUnsignedString(entry.offset())
+        if (entry.offset() < 0
+                || entry.offset() % alignment != 0
+                || entry.offset() > available
+                || size > available - entry.offset()) {
+            throw in.bad("tensor " + entry.name() + ": " + size + " bytes from data byte "
+                    + Long.toUnsignedString(entry.offset())
                     + " on, the file has " + available + " after its header (aligned to " + alignment
                     + "); it was cut short or damaged, get it again");
         }
-        return new Tensor(entry.name(), entry.type(), shape, entry.offset(), bytes.asSlice(start + entry.offset(), size));
+        return new Tensor(
+                entry.name(), entry.type(), shape, entry.offset(), bytes.asSlice(start + entry.offset(), size));
     }
 
     public Path path() {

@@ -43,7 +43,9 @@ record GgufMetadata(Path file, Map<String, Object> values) {
         List<Long> ofLayers = list(key, Long.class);
         if (ofLayers.stream().distinct().count() != 1) {
             throw new BadCheckpointException(
-                    file, "metadata key " + key + " differs from layer to layer, which is not supported; supported: all layers alike");
+                    file,
+                    "metadata key " + key
+                            + " differs from layer to layer, which is not supported; supported: all layers alike");
         }
         return Optional.of(ofLayers.getFirst());
     }

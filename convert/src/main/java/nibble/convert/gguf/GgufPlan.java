@@ -70,8 +70,8 @@ public final class GgufPlan {
             return List.of(file(stem + ".gguf", metadata, entries));
         }
         if (count > MAX_FILES) {
-            throw new IllegalArgumentException(
-                    count + " files of at most " + maxBytes + " bytes, GGUF allows " + MAX_FILES + "; choose larger files");
+            throw new IllegalArgumentException(count + " files of at most " + maxBytes + " bytes, GGUF allows "
+                    + MAX_FILES + "; choose larger files");
         }
         List<PlannedFile> files = new ArrayList<>();
         for (int i = 0; i < count; i++) {
@@ -168,10 +168,16 @@ public final class GgufPlan {
     }
 
     private static void u32(ByteArrayOutputStream out, int value) {
-        out.writeBytes(ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt(value).array());
+        out.writeBytes(ByteBuffer.allocate(4)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putInt(value)
+                .array());
     }
 
     private static void u64(ByteArrayOutputStream out, long value) {
-        out.writeBytes(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(value).array());
+        out.writeBytes(ByteBuffer.allocate(8)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putLong(value)
+                .array());
     }
 }

@@ -12,7 +12,8 @@ import nibble.convert.BadCheckpointException;
 
 /** Reads a GGUF header value by value; nothing is allocated that the rest of the file could not fill. */
 final class GgufReader {
-    private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfShort SHORT =
+            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -47,7 +48,10 @@ final class GgufReader {
         long length = count("bytes of a text", MAX_TEXT_BYTES, 1);
         MemorySegment slice = bytes.asSlice(advance(length), length);
         try {
-            return StandardCharsets.UTF_8.newDecoder().decode(slice.asByteBuffer()).toString();
+            return StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(slice.asByteBuffer())
+                    .toString();
         } catch (CharacterCodingException e) {
             throw bad("a text that is not valid UTF-8");
         }
@@ -57,7 +61,8 @@ final class GgufReader {
     long count(String what, long most, int leastBytes) {
         long count = u64();
         if (count < 0 || count > most || count > (bytes.byteSize() - at) / leastBytes) {
-            throw bad(Long.toUnsignedString(count) + " " + what + ", more than " + Math.min(most, (bytes.byteSize() - at) / leastBytes)
+            throw bad(Long.toUnsignedString(count) + " " + what + ", more than "
+                    + Math.min(most, (bytes.byteSize() - at) / leastBytes)
                     + "; the file was cut short or damaged, get it again");
         }
         return count;
@@ -95,7 +100,8 @@ final class GgufReader {
             case TEXT -> text();
             case 10, 11 -> u64();
             case 12 -> Double.longBitsToDouble(u64());
-            default -> throw bad("a value of type " + Integer.toUnsignedString(type) + ", which the format does not have");
+            default ->
+                throw bad("a value of type " + Integer.toUnsignedString(type) + ", which the format does not have");
         };
     }
 

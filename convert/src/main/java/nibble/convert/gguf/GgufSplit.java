@@ -48,8 +48,10 @@ public final class GgufSplit {
         Matcher form = NAME.matcher(String.valueOf(path.getFileName()));
         if (!form.matches() || Integer.parseInt(form.group(3)) != count) {
             throw new BadCheckpointException(
-                    path, "is one of " + count + " split files by its split.count; expected a name as "
-                            + "MODEL-00001-of-%05d.gguf; give the files the names they had".formatted(Math.min(count, 99_999)));
+                    path,
+                    "is one of " + count + " split files by its split.count; expected a name as "
+                            + "MODEL-00001-of-%05d.gguf; give the files the names they had"
+                                    .formatted(Math.min(count, 99_999)));
         }
         List<GgufFile> files = new ArrayList<>();
         long tensors = 0;
@@ -57,18 +59,22 @@ public final class GgufSplit {
         for (int i = 0; i < count; i++) {
             Path part = path.resolveSibling("%s-%05d-of-%05d.gguf".formatted(form.group(1), i + 1, count));
             if (!Files.exists(part)) {
-                throw new BadCheckpointException(part, "is missing, one of " + count + " files of this model; get it too");
+                throw new BadCheckpointException(
+                        part, "is missing, one of " + count + " files of this model; get it too");
             }
             GgufFile file = GgufFile.open(part, arena);
-            if (file.integer("split.no").orElse(-1L) != i || file.integer("split.count").orElse(-1L) != count) {
+            if (file.integer("split.no").orElse(-1L) != i
+                    || file.integer("split.count").orElse(-1L) != count) {
                 throw new BadCheckpointException(
-                        part, "has split.no " + file.integer("split.no").orElse(-1L) + " of split.count "
+                        part,
+                        "has split.no " + file.integer("split.no").orElse(-1L) + " of split.count "
                                 + file.integer("split.count").orElse(-1L) + ", expected " + i + " of " + count
                                 + "; get the files again");
             }
             for (String name : file.tensors().keySet()) {
                 if (!names.add(name)) {
-                    throw new BadCheckpointException(part, "tensor " + name + " is in an earlier file too; get the files again");
+                    throw new BadCheckpointException(
+                            part, "tensor " + name + " is in an earlier file too; get the files again");
                 }
             }
             tensors += file.tensors().size();
@@ -77,8 +83,9 @@ public final class GgufSplit {
         long expected = files.getFirst().integer("split.tensors.count").orElse(tensors);
         if (tensors != expected) {
             throw new BadCheckpointException(
-                    files.getFirst().path(), "the " + count + " files have " + tensors + " tensors, split.tensors.count says "
-                            + expected + "; get the files again");
+                    files.getFirst().path(),
+                    "the " + count + " files have " + tensors + " tensors, split.tensors.count says " + expected
+                            + "; get the files again");
         }
         return files;
     }

@@ -70,7 +70,8 @@ final class GgufTokenizer {
         List<Long> types = metadata.list(KEY + "token_type", Long.class);
         if (!scores.isEmpty() && scores.size() != tokens.size() || !types.isEmpty() && types.size() != tokens.size()) {
             throw new BadCheckpointException(
-                    metadata.file(), tokens.size() + " tokens, " + scores.size() + " scores and " + types.size()
+                    metadata.file(),
+                    tokens.size() + " tokens, " + scores.size() + " scores and " + types.size()
                             + " token types in the metadata, expected as many of each; get the file again");
         }
         List<Piece> pieces = new ArrayList<>();

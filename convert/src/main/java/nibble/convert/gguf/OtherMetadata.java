@@ -28,13 +28,15 @@ final class OtherMetadata {
             metadata.number(key).filter(value -> !value.equals(neutral)).ifPresent(value -> {
                 throw new BadCheckpointException(
                         metadata.file(),
-                        "metadata key " + key + " is " + value + ", which is not supported; supported: " + neutral + " or none");
+                        "metadata key " + key + " is " + value + ", which is not supported; supported: " + neutral
+                                + " or none");
             });
         });
         String causal = architecture + ".attention.causal";
         if (!metadata.flag(causal).orElse(true)) {
             throw new BadCheckpointException(
-                    metadata.file(), "metadata key " + causal + " is false: an encoder, which is not supported; supported: decoders");
+                    metadata.file(),
+                    "metadata key " + causal + " is false: an encoder, which is not supported; supported: decoders");
         }
     }
 }

@@ -94,7 +94,8 @@ public final class RopeFactors {
             }
         }
         throw new BadCheckpointException(
-                file, "tensor " + tensor.name() + " scales rope in another way than Llama 3.1 and later do; not supported");
+                file,
+                "tensor " + tensor.name() + " scales rope in another way than Llama 3.1 and later do; not supported");
     }
 
     /** Parameters that make these divisors, if any do. */

@@ -122,8 +122,8 @@ final class BlobDownload {
                     String stopped = file.path() + ": stopped at byte " + out.size() + " of " + file.bytes() + " ("
                             + e.getMessage() + ")";
                     if (failures >= retries.attempts()) {
-                        throw new HubException(stopped + "; run again to go on from there", HubException.NO_ANSWER, "",
-                                e);
+                        throw new HubException(
+                                stopped + "; run again to go on from there", HubException.NO_ANSWER, "", e);
                     }
                     http.pause(failures, stopped);
                 }
@@ -184,7 +184,8 @@ final class BlobDownload {
             if (out.position() + read > file.bytes()) {
                 progress.accept(-out.size());
                 out.truncate(0);
-                throw new HubException(file.path() + ": more than the " + file.bytes() + " bytes that the hub states; run again later");
+                throw new HubException(file.path() + ": more than the " + file.bytes()
+                        + " bytes that the hub states; run again later");
             }
             ByteBuffer bytes = ByteBuffer.wrap(buffer, 0, read);
             while (bytes.hasRemaining()) {

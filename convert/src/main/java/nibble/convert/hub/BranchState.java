@@ -21,8 +21,7 @@ import nibble.convert.hub.PublishResult.Need;
  * @param leftovers weight files of the branch that the folder does not have
  * @param delete whether these are to be deleted
  */
-record BranchState(
-        Optional<String> head, SequencedMap<LocalFile, Need> needs, List<String> leftovers, boolean delete) {
+record BranchState(Optional<String> head, SequencedMap<LocalFile, Need> needs, List<String> leftovers, boolean delete) {
 
     /** Asks the hub. */
     static BranchState of(HubApi api, PublishRequest request, List<LocalFile> files) {
@@ -84,6 +83,8 @@ record BranchState(
 
     /** Whether the branch holds what it shall. */
     boolean complete() {
-        return files(Need.STORED).isEmpty() && files(Need.IN_COMMIT).isEmpty() && toDelete().isEmpty();
+        return files(Need.STORED).isEmpty()
+                && files(Need.IN_COMMIT).isEmpty()
+                && toDelete().isEmpty();
     }
 }

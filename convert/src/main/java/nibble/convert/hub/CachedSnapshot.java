@@ -73,7 +73,9 @@ final class CachedSnapshot {
                     + " is not known, no tool has noted its list");
         }
         ModelFiles chosen = ModelFiles.of(repo, all, selection, new Reading(folder, why));
-        List<RemoteFile> missing = chosen.files().stream().filter(file -> !cache.holds(commit, file)).toList();
+        List<RemoteFile> missing = chosen.files().stream()
+                .filter(file -> !cache.holds(commit, file))
+                .toList();
         if (!missing.isEmpty()) {
             throw incomplete(folder, missing.stream().map(RemoteFile::path).toList(), why);
         }
@@ -86,7 +88,7 @@ final class CachedSnapshot {
         return new HubException(repo + ": the cache holds a part of it: " + folder + " lacks " + missing.size()
                 + " of the files needed ("
                 + String.join(", ", missing.subList(0, Math.min(3, missing.size()))) + (missing.size() > 3 ? ", …" : "")
-                        + "), and " + why);
+                + "), and " + why);
     }
 
     /** Reads from the snapshot. */

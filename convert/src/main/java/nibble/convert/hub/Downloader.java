@@ -90,8 +90,8 @@ public final class Downloader {
         checked(revision);
         CachedSnapshot cached = new CachedSnapshot(cache, repo, revision, selection);
         if (settings.offline()) {
-            return cached.required(settings.cache(),
-                    "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it to download", listener);
+            return cached.required(
+                    settings.cache(), "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it to download", listener);
         }
         try (HubHttp http = new HubHttp(settings, retries, listener)) {
             HubApi api = new HubApi(http, repo);
@@ -171,12 +171,19 @@ public final class Downloader {
             long needed = 0;
             for (RemoteFile file : files) {
                 boolean there = cache.holds(commit, file) || Files.exists(cache.blob(file.etag()));
-                needed += there ? 0 : Math.max(0, file.bytes() - cache.incomplete(file.etag()).toFile().length());
+                needed += there
+                        ? 0
+                        : Math.max(
+                                0,
+                                file.bytes()
+                                        - cache.incomplete(file.etag()).toFile().length());
             }
             if (needed > 0 && needed > cache.usableBytes()) {
-                throw new OutputException(cache.blob("").toAbsolutePath(), "No space left: the download takes " + needed
-                        + " bytes, "
-                        + cache.usableBytes() + " are free; free some or set HF_HUB_CACHE to another disk");
+                throw new OutputException(
+                        cache.blob("").toAbsolutePath(),
+                        "No space left: the download takes " + needed
+                                + " bytes, "
+                                + cache.usableBytes() + " are free; free some or set HF_HUB_CACHE to another disk");
             }
         }
     }
@@ -194,8 +201,8 @@ public final class Downloader {
                     + "\", which would lie outside the cache; do not use it");
         }
         if (!file.known()) {
-            throw new HubException(repo + ": the hub gives no size or hash for " + file.path() + "; is "
-                    + "HF_ENDPOINT a model hub?");
+            throw new HubException(
+                    repo + ": the hub gives no size or hash for " + file.path() + "; is " + "HF_ENDPOINT a model hub?");
         }
     }
 }

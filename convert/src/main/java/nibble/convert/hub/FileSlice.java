@@ -30,7 +30,8 @@ record FileSlice(Path file, long offset, long length) {
         if (length == 0) {
             return BodyPublishers.noBody();
         }
-        return BodyPublishers.fromPublisher(subscriber -> subscriber.onSubscribe(new Reading(subscriber, sent)), length);
+        return BodyPublishers.fromPublisher(
+                subscriber -> subscriber.onSubscribe(new Reading(subscriber, sent)), length);
     }
 
     private final class Reading implements Flow.Subscription {

@@ -55,8 +55,9 @@ final class HubApi {
 
         /** Whether the path can be a file's name here: a hub's path must not lead elsewhere. */
         boolean safe() {
-            boolean safe = !path.isEmpty() && path.length() < 1024 && path.chars()
-                    .noneMatch(c -> c < ' ' || c == '\\' || c == ':');
+            boolean safe = !path.isEmpty()
+                    && path.length() < 1024
+                    && path.chars().noneMatch(c -> c < ' ' || c == '\\' || c == ':');
             for (String part : path.split("/", -1)) {
                 safe &= !part.isEmpty() && !part.equals(".") && !part.equals("..");
             }
@@ -149,12 +150,12 @@ final class HubApi {
         try {
             JsonNode json = http.json(call);
             if (!json.isObject()) {
-                throw http.messages().failure(call,
-                        "the answer says nothing of a repository; is HF_ENDPOINT a model hub?");
+                throw http.messages()
+                        .failure(call, "the answer says nothing of a repository; is HF_ENDPOINT a model hub?");
             }
             JsonNode isPrivate = json.path("private");
-            return Optional.of(new Info(isPrivate.isBoolean() ? Optional.of(isPrivate.booleanValue())
-                    : Optional.empty()));
+            return Optional.of(
+                    new Info(isPrivate.isBoolean() ? Optional.of(isPrivate.booleanValue()) : Optional.empty()));
         } catch (HubException e) {
             if (e.status() == 404 || e.status() == 401 || e.status() == 403) {
                 return Optional.empty();
@@ -170,7 +171,8 @@ final class HubApi {
      * @throws HubException with what it refuses
      */
     List<String> validateCard(String content) {
-        ObjectNode body = HubHttp.JSON.createObjectNode().put("content", content).put("repoType", "model");
+        ObjectNode body =
+                HubHttp.JSON.createObjectNode().put("content", content).put("repoType", "model");
         HubCall call = HubCall.post(http.uri("/api/validate-yaml"), "application/json", body.toString());
         try {
             JsonNode answer = http.json(call);
@@ -181,15 +183,16 @@ final class HubApi {
                 // A hub that does not check cards.
                 return List.of();
             }
-            throw e.status() == 400 ? e.told("README.md: the hub refuses its metadata: " + e.getMessage() + CARD_ADVICE)
+            throw e.status() == 400
+                    ? e.told("README.md: the hub refuses its metadata: " + e.getMessage() + CARD_ADVICE)
                     : e;
         }
     }
 
     private static void requireValid(List<String> errors) {
         if (!errors.isEmpty()) {
-            throw new HubException("README.md: the hub refuses its metadata: " + String.join("; ", errors)
-                    + CARD_ADVICE);
+            throw new HubException(
+                    "README.md: the hub refuses its metadata: " + String.join("; ", errors) + CARD_ADVICE);
         }
     }
 
@@ -226,7 +229,9 @@ final class HubApi {
         ObjectNode body = HubHttp.JSON.createObjectNode().put("startingPoint", at);
         try {
             http.send(HubCall.post(
-                    http.uri("/api/models/" + repo + "/branch/" + quoted(branch)), "application/json", body.toString()));
+                    http.uri("/api/models/" + repo + "/branch/" + quoted(branch)),
+                    "application/json",
+                    body.toString()));
         } catch (HubException e) {
             if (e.status() != 409) {
                 throw e;
@@ -240,9 +245,11 @@ final class HubApi {
         String path = "/api/models/" + repo + "/tree/" + quoted(revision) + "?recursive=true";
         for (JsonNode entry : pages(path)) {
             if (!entry.path("type").isTextual() || !entry.path("path").isTextual()) {
-                throw http.messages().failure(HubCall.get(http.uri(path)),
-                        "an entry of the list of files has no \"type\" or no \"path\"; is "
-                        + http.settings().endpoint() + " a model hub?");
+                throw http.messages()
+                        .failure(
+                                HubCall.get(http.uri(path)),
+                                "an entry of the list of files has no \"type\" or no \"path\"; is "
+                                        + http.settings().endpoint() + " a model hub?");
             }
             if (entry.path("type").asText("").equals("file")) {
                 String gitId = entry.path("oid").asText("");
@@ -264,8 +271,10 @@ final class HubApi {
             HttpResponse<byte[]> response = http.send(call);
             JsonNode page = http.messages().parse(call, response.body());
             if (!page.isArray()) {
-                throw http.messages().failure(call, "the answer is no list; is " + http.settings().endpoint()
-                        + " a model hub?");
+                throw http.messages()
+                        .failure(
+                                call,
+                                "the answer is no list; is " + http.settings().endpoint() + " a model hub?");
             }
             page.forEach(entries::add);
             next = page.isEmpty() ? Optional.empty() : nextPage(next.get(), response.headers());
@@ -287,8 +296,8 @@ final class HubApi {
                     return Optional.of(URI.create(page.getScheme() + "://" + page.getRawAuthority() + path
                             + (next.getRawQuery() == null ? "" : "?" + next.getRawQuery())));
                 } catch (IllegalArgumentException e) {
-                    throw http.messages().failure(HubCall.get(page),
-                            "the address of its next page is malformed; run again later");
+                    throw http.messages()
+                            .failure(HubCall.get(page), "the address of its next page is malformed; run again later");
                 }
             }
         }
@@ -312,8 +321,8 @@ final class HubApi {
                         .put("sample", Base64.getEncoder().encodeToString(file.sample()))
                         .put("size", file.bytes());
             }
-            String path = "/api/models/" + repo + "/preupload/" + quoted(revision)
-                    + (pullRequest ? "?create_pr=1" : "");
+            String path =
+                    "/api/models/" + repo + "/preupload/" + quoted(revision) + (pullRequest ? "?create_pr=1" : "");
             JsonNode answer = http.json(HubCall.post(http.uri(path), "application/json", body.toString()));
             for (JsonNode entry : answer.path("files")) {
                 String mode = entry.path("uploadMode").asText("");
@@ -342,7 +351,8 @@ final class HubApi {
     /** Sends a commit once: an answer that is lost must not become a second commit. */
     Committed commit(String revision, String lines, boolean pullRequest) {
         String path = "/api/models/" + repo + "/commit/" + quoted(revision) + (pullRequest ? "?create_pr=1" : "");
-        JsonNode answer = http.json(HubCall.post(http.uri(path), "application/x-ndjson", lines).once());
+        JsonNode answer = http.json(
+                HubCall.post(http.uri(path), "application/x-ndjson", lines).once());
         return new Committed(
                 commit(answer.path("commitOid").asText("")),
                 true,
@@ -360,8 +370,9 @@ final class HubApi {
 
     private String commit(String found) {
         if (!COMMIT.matcher(found).matches()) {
-            throw new HubException(repo + ": the hub names a commit \"" + found + "\", expected 40 hexadecimal digits; is "
-                    + http.settings().endpoint() + " a model hub?");
+            throw new HubException(
+                    repo + ": the hub names a commit \"" + found + "\", expected 40 hexadecimal digits; is "
+                            + http.settings().endpoint() + " a model hub?");
         }
         return found;
     }

@@ -46,7 +46,8 @@ final class HubCache {
         Path ref = repo.resolve("refs").resolve(revision);
         try {
             String commit = Files.isRegularFile(ref) ? Files.readString(ref).strip() : revision;
-            return commit.matches("[0-9a-f]{40}") && Files.isDirectory(snapshotFolder(commit)) ? Optional.of(commit)
+            return commit.matches("[0-9a-f]{40}") && Files.isDirectory(snapshotFolder(commit))
+                    ? Optional.of(commit)
                     : Optional.empty();
         } catch (IOException e) {
             throw OutputException.of(ref, "reading the cache", e);
@@ -149,7 +150,8 @@ final class HubCache {
     void setRef(String revision, String commit) {
         Path ref = repo.resolve("refs").resolve(revision);
         try {
-            if (revision.equals(commit) || Files.isRegularFile(ref) && Files.readString(ref).strip().equals(commit)) {
+            if (revision.equals(commit)
+                    || Files.isRegularFile(ref) && Files.readString(ref).strip().equals(commit)) {
                 return;
             }
             replace(ref, commit);

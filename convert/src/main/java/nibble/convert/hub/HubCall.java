@@ -40,8 +40,13 @@ record HubCall(
     static HubCall post(URI uri, String contentType, String content) {
         byte[] bytes = content.getBytes(StandardCharsets.UTF_8);
         return new HubCall(
-                "POST", uri, Map.of("Content-Type", contentType), () -> BodyPublishers.ofByteArray(bytes), true, SHORT,
-                        false);
+                "POST",
+                uri,
+                Map.of("Content-Type", contentType),
+                () -> BodyPublishers.ofByteArray(bytes),
+                true,
+                SHORT,
+                false);
     }
 
     /** A body of {@code length} bytes sent with that Content-Length; object stores refuse chunked bodies. */

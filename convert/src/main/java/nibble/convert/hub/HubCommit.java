@@ -53,9 +53,11 @@ final class HubCommit {
                 if (attempt == TRIES || !(overtaken || e.outcomeUnknown() || e.status() == 429)) {
                     throw e;
                 }
-                api.pause(attempt, request.repo() + ": " + (overtaken
-                        ? "another commit came first"
-                        : "the answer to the commit is missing") + (e.status() > 0 ? " (HTTP " + e.status() + ")" : ""));
+                api.pause(
+                        attempt,
+                        request.repo() + ": "
+                                + (overtaken ? "another commit came first" : "the answer to the commit is missing")
+                                + (e.status() > 0 ? " (HTTP " + e.status() + ")" : ""));
                 state = BranchState.of(api, request, files);
             }
         }
@@ -69,7 +71,10 @@ final class HubCommit {
                     + MAX_CONTENT_BYTES + "; add their names to .gitattributes with filter=lfs");
         }
         StringBuilder lines = new StringBuilder();
-        ObjectNode header = HubHttp.JSON.createObjectNode().put("summary", request.message()).put("description", "");
+        ObjectNode header = HubHttp.JSON
+                .createObjectNode()
+                .put("summary", request.message())
+                .put("description", "");
         state.head().ifPresent(commit -> header.put("parentCommit", commit));
         line(lines, "header", header);
         for (LocalFile file : small) {
@@ -77,7 +82,8 @@ final class HubCommit {
             line(
                     lines,
                     "file",
-                    HubHttp.JSON.createObjectNode()
+                    HubHttp.JSON
+                            .createObjectNode()
                             .put("content", Base64.getEncoder().encodeToString(file.content()))
                             .put("path", file.path())
                             .put("encoding", "base64"));
@@ -86,7 +92,8 @@ final class HubCommit {
             line(
                     lines,
                     "lfsFile",
-                    HubHttp.JSON.createObjectNode()
+                    HubHttp.JSON
+                            .createObjectNode()
                             .put("path", file.path())
                             .put("algo", "sha256")
                             .put("oid", file.sha256())

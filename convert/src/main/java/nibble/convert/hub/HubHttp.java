@@ -27,7 +27,8 @@ final class HubHttp implements AutoCloseable {
 
     private static final int MAX_REDIRECTS = 10;
     private static final long MAX_ANSWER_BYTES = 64L << 20;
-    private static final String USER_AGENT = "nibble/0.1; java/" + Runtime.version().feature();
+    private static final String USER_AGENT =
+            "nibble/0.1; java/" + Runtime.version().feature();
 
     /** Where the hub's own answers say things are, whatever mirror gives them. */
     private static final List<String> HUBS_OWN_ADDRESSES =
@@ -42,7 +43,8 @@ final class HubHttp implements AutoCloseable {
             System.setProperty("jdk.http.auth.tunneling.disabledSchemes", "");
         }
         JSON.getFactory()
-                .setStreamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(64).build());
+                .setStreamReadConstraints(
+                        StreamReadConstraints.builder().maxNestingDepth(64).build());
     }
 
     private final HubSettings settings;
@@ -128,8 +130,8 @@ final class HubHttp implements AutoCloseable {
      */
     <T> HttpResponse<T> send(HubCall call, BodyHandler<T> handler, boolean followElsewhere) {
         if (settings.offline()) {
-            throw messages.failure(call,
-                    "not sent, HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it to use the network");
+            throw messages.failure(
+                    call, "not sent, HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it to use the network");
         }
         renewLogin(call);
         for (int attempt = 1; ; attempt++) {
@@ -145,8 +147,8 @@ final class HubHttp implements AutoCloseable {
                 if (last || !Retries.worthwhile(response.statusCode())) {
                     throw refused;
                 }
-                Duration asked = Retries.asked(response.headers(), response.statusCode())
-                        .orElse(retries.backoff(attempt));
+                Duration asked =
+                        Retries.asked(response.headers(), response.statusCode()).orElse(retries.backoff(attempt));
                 if (asked.compareTo(Retries.LONGEST_ASKED) > 0) {
                     throw refused.told(refused.getMessage() + "; the hub asks to wait " + asked.toSeconds()
                             + " s, run again then");
@@ -154,12 +156,14 @@ final class HubHttp implements AutoCloseable {
                 pause(attempt, HubMessages.describe(call) + ": HTTP " + response.statusCode(), asked);
             } catch (IOException e) {
                 // As the hub's own tools: without a network, a mistyped folder is not waited for.
-                boolean unreachable = !reached && (e instanceof ConnectException
-                        || e instanceof HttpConnectTimeoutException);
+                boolean unreachable =
+                        !reached && (e instanceof ConnectException || e instanceof HttpConnectTimeoutException);
                 if (last || unreachable) {
                     throw messages.noAnswer(call, attempt, e);
                 }
-                pause(attempt, HubMessages.describe(call) + ": no answer (" + HubMessages.reason(e) + ")",
+                pause(
+                        attempt,
+                        HubMessages.describe(call) + ": no answer (" + HubMessages.reason(e) + ")",
                         retries.backoff(attempt));
             }
         }
@@ -201,7 +205,8 @@ final class HubHttp implements AutoCloseable {
         }
     }
 
-    private <T> HttpResponse<T> follow(HubCall call, BodyHandler<T> handler, boolean followElsewhere) throws IOException {
+    private <T> HttpResponse<T> follow(HubCall call, BodyHandler<T> handler, boolean followElsewhere)
+            throws IOException {
         HubCall current = call;
         for (int redirects = 0; ; redirects++) {
             HttpResponse<T> response = exchange(current, handler);
@@ -219,8 +224,10 @@ final class HubHttp implements AutoCloseable {
                 throw messages.failure(call, "more than " + MAX_REDIRECTS + " redirects; the hub is misconfigured");
             }
             if (!call.method().equals("GET") && !stays) {
-                throw messages.failure(call, "redirected to another host, " + HubMessages.shown(next)
-                        + "; what is being published is not sent there. Check HF_ENDPOINT");
+                throw messages.failure(
+                        call,
+                        "redirected to another host, " + HubMessages.shown(next)
+                                + "; what is being published is not sent there. Check HF_ENDPOINT");
             }
             current = current.at(next);
         }
@@ -235,9 +242,13 @@ final class HubHttp implements AutoCloseable {
             throw messages.failure(call, "redirected to a malformed address");
         }
         boolean downgraded = "https".equals(call.uri().getScheme()) && !"https".equals(next.getScheme());
-        if (next.getHost() == null || downgraded || !("http".equals(next.getScheme()) || "https".equals(next.getScheme()))) {
-            throw messages.failure(call, "redirected to " + HubMessages.shown(next)
-                    + (downgraded ? ", which is not encrypted" : "") + "; not followed");
+        if (next.getHost() == null
+                || downgraded
+                || !("http".equals(next.getScheme()) || "https".equals(next.getScheme()))) {
+            throw messages.failure(
+                    call,
+                    "redirected to " + HubMessages.shown(next) + (downgraded ? ", which is not encrypted" : "")
+                            + "; not followed");
         }
         return next;
     }
@@ -255,7 +266,9 @@ final class HubHttp implements AutoCloseable {
         if (known.isPresent() && !call.anonymous() && atHub(call.uri())) {
             request.setHeader("Authorization", known.get().header());
         }
-        settings.surroundings().proxies().authorization(call.uri())
+        settings.surroundings()
+                .proxies()
+                .authorization(call.uri())
                 .ifPresent(p -> request.setHeader("Proxy-Authorization", p));
         try {
             return client.send(request.build(), handler);
@@ -272,15 +285,19 @@ final class HubHttp implements AutoCloseable {
     /** Whether an address is the endpoint's, or the endpoint's own encrypted one: what may know the token. */
     boolean atHub(URI uri) {
         URI endpoint = settings.endpoint();
-        boolean upgraded = "https".equals(uri.getScheme()) && port(uri) == 443
-                && "http".equals(endpoint.getScheme()) && port(endpoint) == 80
+        boolean upgraded = "https".equals(uri.getScheme())
+                && port(uri) == 443
+                && "http".equals(endpoint.getScheme())
+                && port(endpoint) == 80
                 && uri.getHost().equalsIgnoreCase(endpoint.getHost());
         return upgraded || sameOrigin(uri, endpoint);
     }
 
     static boolean sameOrigin(URI a, URI b) {
         return String.valueOf(a.getScheme()).equalsIgnoreCase(b.getScheme())
-                && String.valueOf(a.getHost()).toLowerCase(Locale.ROOT).equals(String.valueOf(b.getHost()).toLowerCase(Locale.ROOT))
+                && String.valueOf(a.getHost())
+                        .toLowerCase(Locale.ROOT)
+                        .equals(String.valueOf(b.getHost()).toLowerCase(Locale.ROOT))
                 && port(a) == port(b);
     }
 

@@ -67,8 +67,9 @@ record HubLogin(Path tokenFile, String clientId) {
                     && section.containsKey("refresh_token")
                     && expires.matches("\\d{1,12}")) {
                 return Optional.of(new Stored(
-                        token, section.getOrDefault("refresh_token", ""),
-                                Instant.ofEpochSecond(Long.parseLong(expires))));
+                        token,
+                        section.getOrDefault("refresh_token", ""),
+                        Instant.ofEpochSecond(Long.parseLong(expires))));
             }
         }
         return Optional.empty();
@@ -113,18 +114,19 @@ record HubLogin(Path tokenFile, String clientId) {
             }
             HubToken[] found = new HubToken[1];
             // The hub may take a refresh token once only: two processes must not both use it.
-            FileLocks.locked(tokenFile.resolveSibling("stored_tokens.lock"), () -> found[0] =
-                    exchange(stored.get(), http));
+            FileLocks.locked(
+                    tokenFile.resolveSibling("stored_tokens.lock"), () -> found[0] = exchange(stored.get(), http));
             return Optional.of(found[0]);
         } catch (IOException e) {
-            throw new HubException("the new token cannot be kept in " + storedTokens() + ": " + Reasons.of(e), -1,
-                    "", e);
+            throw new HubException(
+                    "the new token cannot be kept in " + storedTokens() + ": " + Reasons.of(e), -1, "", e);
         }
     }
 
     /** What another process has put in the place of a token since it was read. */
     private Optional<HubToken> replaced(HubToken token) throws IOException {
-        String now = Files.isRegularFile(tokenFile) ? Files.readString(tokenFile).strip() : "";
+        String now =
+                Files.isRegularFile(tokenFile) ? Files.readString(tokenFile).strip() : "";
         return now.isEmpty() || now.equals(token.secret()) ? Optional.empty() : Optional.of(HubToken.of(now));
     }
 
@@ -133,8 +135,8 @@ record HubLogin(Path tokenFile, String clientId) {
         if (others.isPresent()) {
             return others.get();
         }
-        String form = "grant_type=refresh_token&refresh_token=" + form(old.refreshToken()) + "&client_id="
-                + form(clientId);
+        String form =
+                "grant_type=refresh_token&refresh_token=" + form(old.refreshToken()) + "&client_id=" + form(clientId);
         JsonNode answer = http.json(HubCall.post(http.uri("/oauth/token"), "application/x-www-form-urlencoded", form)
                 .withoutToken());
         String made = answer.path("access_token").asText("");
@@ -143,7 +145,11 @@ record HubLogin(Path tokenFile, String clientId) {
         }
         HubToken token = HubToken.of(made);
         String refresh = answer.path("refresh_token").asText("");
-        keep(old, token, refresh.isEmpty() ? old.refreshToken() : refresh, answer.path("expires_in").asLong(-1));
+        keep(
+                old,
+                token,
+                refresh.isEmpty() ? old.refreshToken() : refresh,
+                answer.path("expires_in").asLong(-1));
         return token;
     }
 
@@ -159,7 +165,8 @@ record HubLogin(Path tokenFile, String clientId) {
         List<Map<String, String>> sections = sections(lines);
         for (String line : lines) {
             section += SECTION.matcher(line).matches() ? 1 : 0;
-            boolean own = section >= 0 && old.token().secret().equals(sections.get(section).get("hf_token"));
+            boolean own = section >= 0
+                    && old.token().secret().equals(sections.get(section).get("hf_token"));
             Matcher field = FIELD.matcher(line);
             String key = own && field.matches() ? field.group(1).toLowerCase(Locale.ROOT) : "";
             switch (key) {
@@ -167,24 +174,29 @@ record HubLogin(Path tokenFile, String clientId) {
                 case "refresh_token" -> changed.add("refresh_token = " + refreshToken);
                 case "expires_at" -> {
                     if (seconds >= 0) {
-                        changed.add("expires_at = " + Instant.now().plusSeconds(seconds).getEpochSecond());
+                        changed.add("expires_at = "
+                                + Instant.now().plusSeconds(seconds).getEpochSecond());
                     }
                 }
                 default -> changed.add(line);
             }
         }
         writeSecret(storedTokens(), String.join("\n", changed) + "\n");
-        if (Files.isRegularFile(tokenFile) && Files.readString(tokenFile).strip().equals(old.token().secret())) {
+        if (Files.isRegularFile(tokenFile)
+                && Files.readString(tokenFile).strip().equals(old.token().secret())) {
             writeSecret(tokenFile, token.secret());
         }
     }
 
     private static void writeSecret(Path file, String text) throws IOException {
         Path temporary = file.resolveSibling("." + file.getFileName() + "." + UUID.randomUUID());
-        boolean posix = Files.getFileStore(Objects.requireNonNull(file.toAbsolutePath().getParent()))
+        boolean posix = Files.getFileStore(
+                        Objects.requireNonNull(file.toAbsolutePath().getParent()))
                 .supportsFileAttributeView("posix");
         FileAttribute<?>[] ownerOnly = posix
-                ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))}
+                ? new FileAttribute<?>[] {
+                    PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))
+                }
                 : new FileAttribute<?>[0];
         try {
             Files.createFile(temporary, ownerOnly);

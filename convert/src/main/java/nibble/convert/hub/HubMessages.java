@@ -82,7 +82,7 @@ final class HubMessages {
                 masked(describe(call) + ": no answer" + way + " (" + reason(e) + ")"
                         + (tries > 1 ? " in " + tries + " tries" : "")
                         + "; check the network" + (proxy.isPresent() ? " and the proxy's variables" : "")
-                                + " and run again"),
+                        + " and run again"),
                 HubException.NO_ANSWER,
                 "",
                 null);
@@ -100,9 +100,10 @@ final class HubMessages {
             case HttpTimeoutException _ -> "no answer in time";
             case ConnectException _ -> "connection refused";
             case EOFException _ -> "the connection was closed";
-            default -> e.getMessage() == null || e.getMessage().contains("header parser received no bytes")
-                    ? "the connection was closed"
-                    : Reasons.of(e);
+            default ->
+                e.getMessage() == null || e.getMessage().contains("header parser received no bytes")
+                        ? "the connection was closed"
+                        : Reasons.of(e);
         };
     }
 
@@ -113,8 +114,11 @@ final class HubMessages {
         } catch (IOException e) {
             String detail = new String(body, 0, Math.min(body.length, 64), StandardCharsets.UTF_8).strip();
             boolean page = detail.startsWith("<");
-            throw failure(call, "the answer is " + (page ? "a web page" : "not JSON") + "; is " + settings.endpoint()
-                    + " a model hub? Check HF_ENDPOINT" + (page ? " and whether the network asks for a login" : ""));
+            throw failure(
+                    call,
+                    "the answer is " + (page ? "a web page" : "not JSON") + "; is " + settings.endpoint()
+                            + " a model hub? Check HF_ENDPOINT"
+                            + (page ? " and whether the network asks for a login" : ""));
         }
     }
 
@@ -132,19 +136,22 @@ final class HubMessages {
         message.append(": HTTP ").append(status);
         String text = headers.firstValue("x-error-message").orElseGet(() -> errorText(response.body()));
         if (!text.isEmpty()) {
-            message.append(", \"").append(text.length() > SHOWN_CHARACTERS ? text.substring(0, SHOWN_CHARACTERS) + "…"
-                    : text).append('"');
+            message.append(", \"")
+                    .append(text.length() > SHOWN_CHARACTERS ? text.substring(0, SHOWN_CHARACTERS) + "…" : text)
+                    .append('"');
         }
         if (!code.isEmpty()) {
             message.append(", code ").append(code);
         }
-        headers.firstValue("x-request-id").ifPresent(id -> message.append(", request ").append(id));
+        headers.firstValue("x-request-id")
+                .ifPresent(id -> message.append(", request ").append(id));
         message.append(elsewhere ? storeAdvice(status) : advice(call, status, code, known));
         return new HubException(masked(message.toString()), status, code, elsewhere || !asked.equals(call.uri()), null);
     }
 
     private static String storeAdvice(int status) {
-        return status >= 500 ? "; the object store has a problem, run again later"
+        return status >= 500
+                ? "; the object store has a problem, run again later"
                 : "; the object store refuses the address, run again";
     }
 
@@ -152,14 +159,16 @@ final class HubMessages {
         String page = page(call);
         switch (code) {
             case "GatedRepo" -> {
-                return "; the repository is gated: " + (known && status != 401
-                        ? "ask for access on " + page + " with the account of this token, then run again"
-                        : "accept its terms on " + page + ", then put a token of that account into HF_TOKEN");
+                return "; the repository is gated: "
+                        + (known && status != 401
+                                ? "ask for access on " + page + " with the account of this token, then run again"
+                                : "accept its terms on " + page + ", then put a token of that account into HF_TOKEN");
             }
             case "RepoNotFound" -> {
-                return "; there is no such repository" + (known
-                        ? ", or this token's account may not see it: check the name"
-                        : " that all may see: check the name, or put a token into HF_TOKEN if it is private");
+                return "; there is no such repository"
+                        + (known
+                                ? ", or this token's account may not see it: check the name"
+                                : " that all may see: check the name, or put a token into HF_TOKEN if it is private");
             }
             case "RevisionNotFound" -> {
                 return "; the repository has no such branch, tag or commit: see " + page;
@@ -175,9 +184,12 @@ final class HubMessages {
 
     private String statusAdvice(int status, boolean known) {
         return switch (status) {
-            case 401 -> known ? "; the hub does not take this token" + expired()
-                    + ": make one, with write access to publish, and put it into HF_TOKEN; what all may see needs none"
-                    : "; the hub asks who you are: put a token into HF_TOKEN, or check the name";
+            case 401 ->
+                known
+                        ? "; the hub does not take this token" + expired()
+                                + ": make one, with write access to publish, and put it into HF_TOKEN; what all may"
+                                + " see needs none"
+                        : "; the hub asks who you are: put a token into HF_TOKEN, or check the name";
             case 403 -> "; this token may not do that: make one with write access to this owner";
             case 404 -> "; check the names" + (known ? "" : ", or put a token into HF_TOKEN if it is private");
             case 407 -> "; the proxy asks who you are: write NAME:PASSWORD@ before its host in its variable";
@@ -197,14 +209,17 @@ final class HubMessages {
         String path = String.valueOf(call.uri().getPath());
         String base = String.valueOf(settings.endpoint().getPath());
         Matcher name = REPOSITORY.matcher(path.startsWith(base) ? path.substring(base.length()) : path);
-        return name.matches() ? settings.endpoint() + "/" + name.group(1) : settings.endpoint().toString();
+        return name.matches()
+                ? settings.endpoint() + "/" + name.group(1)
+                : settings.endpoint().toString();
     }
 
     private static String errorText(Object body) {
         byte[] bytes;
         try {
-            bytes = body instanceof InputStream stream ? stream.readNBytes(READ_BYTES) : body instanceof byte[] all
-                    ? all : new byte[0];
+            bytes = body instanceof InputStream stream
+                    ? stream.readNBytes(READ_BYTES)
+                    : body instanceof byte[] all ? all : new byte[0];
         } catch (IOException e) {
             return "";
         }
@@ -212,7 +227,8 @@ final class HubMessages {
         try {
             JsonNode json = HubHttp.JSON.readTree(text);
             List<String> several = new ArrayList<>();
-            json.path("errors").forEach(error -> several.add(error.path("message").asText("")));
+            json.path("errors")
+                    .forEach(error -> several.add(error.path("message").asText("")));
             String shown = several.isEmpty()
                     ? json.path("error").asText(json.path("message").asText(""))
                     : String.join("; ", several);

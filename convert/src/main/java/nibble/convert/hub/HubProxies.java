@@ -51,7 +51,8 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
             }
         }
         List<String> exceptions = new ArrayList<>();
-        for (String entry : value(environment, "no_proxy").toLowerCase(Locale.ROOT).split(",", -1)) {
+        for (String entry :
+                value(environment, "no_proxy").toLowerCase(Locale.ROOT).split(",", -1)) {
             if (!entry.isBlank()) {
                 exceptions.add(entry.strip());
             }
@@ -78,8 +79,9 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
             return uri;
         } catch (URISyntaxException e) {
             // The text may hold a password, so it is not shown.
-            throw new IllegalArgumentException(
-                    name + " is not a proxy's address; write it as http://HOST:PORT, special characters of a password as %XX");
+            throw new IllegalArgumentException(name
+                    + " is not a proxy's address; write it as http://HOST:PORT, special characters of a"
+                    + " password as %XX");
         }
     }
 
@@ -125,8 +127,8 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
         if (name.startsWith(".")) {
             return host.endsWith(name);
         }
-        return host.equals(name) || !ADDRESS.matcher(name).matches() && !name.equals("localhost")
-                && host.endsWith("." + name);
+        return host.equals(name)
+                || !ADDRESS.matcher(name).matches() && !name.equals("localhost") && host.endsWith("." + name);
     }
 
     private static boolean inRange(String network, String prefix, String host) {
@@ -176,7 +178,8 @@ record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
             @Override
             public List<Proxy> select(URI uri) {
                 return List.of(proxy(uri)
-                        .map(p -> new Proxy(Proxy.Type.HTTP,
+                        .map(p -> new Proxy(
+                                Proxy.Type.HTTP,
                                 new InetSocketAddress(p.getHost(), p.getPort() < 0 ? 80 : p.getPort())))
                         .orElse(Proxy.NO_PROXY));
             }

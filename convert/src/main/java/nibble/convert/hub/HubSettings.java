@@ -78,18 +78,20 @@ public record HubSettings(
                 "HF_HUB_CACHE", variables.path("HUGGINGFACE_HUB_CACHE", home.resolve("hub"), userHome), userHome);
         Path tokenFile = variables.path("HF_TOKEN_PATH", home.resolve("token"), userHome);
         Optional<HubToken> given = flag.map(HubToken::of).or(() -> variables.token());
-        Optional<HubToken> token = given.or(() -> variables.on("HF_HUB_DISABLE_IMPLICIT_TOKEN") ? Optional.empty()
-                : filed(tokenFile));
+        Optional<HubToken> token =
+                given.or(() -> variables.on("HF_HUB_DISABLE_IMPLICIT_TOKEN") ? Optional.empty() : filed(tokenFile));
         Optional<HubLogin> login = given.isEmpty() && token.isPresent()
                 ? Optional.of(new HubLogin(
-                        tokenFile, variables.value("HF_DEVICE_CODE_OAUTH_CLIENT_ID").orElse(HubLogin.CLIENT_ID)))
+                        tokenFile,
+                        variables.value("HF_DEVICE_CODE_OAUTH_CLIENT_ID").orElse(HubLogin.CLIENT_ID)))
                 : Optional.empty();
         return new HubSettings(
                 endpoint(variables.value("HF_ENDPOINT").orElse(DEFAULT_ENDPOINT)),
                 cache,
                 home.resolve("nibble").resolve("uploads"),
                 token,
-                variables.value("HF_HUB_OFFLINE").isPresent() ? variables.on("HF_HUB_OFFLINE")
+                variables.value("HF_HUB_OFFLINE").isPresent()
+                        ? variables.on("HF_HUB_OFFLINE")
                         : variables.on("TRANSFORMERS_OFFLINE"),
                 new Surroundings(proxies, login, !variables.on("HF_HUB_DISABLE_SYMLINKS")));
     }
@@ -98,7 +100,8 @@ public record HubSettings(
         try {
             return new URI(text.replaceAll("/+$", ""));
         } catch (URISyntaxException e) {
-            throw new IllegalArgumentException("hub endpoint \"" + text + "\" is not an address; correct HF_ENDPOINT", e);
+            throw new IllegalArgumentException(
+                    "hub endpoint \"" + text + "\" is not an address; correct HF_ENDPOINT", e);
         }
     }
 
@@ -135,14 +138,18 @@ public record HubSettings(
 
         /** With {@code $NAME} and {@code ${NAME}} replaced by what they name, as far as they name something. */
         private String expanded(String text) {
-            return REFERENCE.matcher(text).replaceAll(found -> Matcher.quoteReplacement(
-                    environment.getOrDefault(found.group(1).replaceAll("[{}]", ""), found.group())));
+            return REFERENCE
+                    .matcher(text)
+                    .replaceAll(found -> Matcher.quoteReplacement(
+                            environment.getOrDefault(found.group(1).replaceAll("[{}]", ""), found.group())));
         }
 
         Path path(String name, Path otherwise, Path userHome) {
             return value(name)
                     .map(this::expanded)
-                    .map(v -> v.equals("~") || v.startsWith("~/") ? userHome.resolve(v.substring(Math.min(2, v.length()))) : Path.of(v))
+                    .map(v -> v.equals("~") || v.startsWith("~/")
+                            ? userHome.resolve(v.substring(Math.min(2, v.length())))
+                            : Path.of(v))
                     .orElse(otherwise);
         }
     }

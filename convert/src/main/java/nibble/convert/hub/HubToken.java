@@ -18,7 +18,8 @@ public final class HubToken {
     public static HubToken of(String text) {
         String secret = text.strip();
         if (secret.isEmpty() || secret.chars().anyMatch(c -> c <= ' ' || c > '~')) {
-            throw new IllegalArgumentException("the hub token is empty or holds blanks or characters beyond ASCII; copy it again");
+            throw new IllegalArgumentException(
+                    "the hub token is empty or holds blanks or characters beyond ASCII; copy it again");
         }
         return new HubToken(secret);
     }

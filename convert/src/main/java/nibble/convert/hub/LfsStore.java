@@ -91,21 +91,24 @@ final class LfsStore {
     }
 
     private Optional<Action> batch(LocalFile file) {
-        ObjectNode body = HubHttp.JSON.createObjectNode().put("operation", "upload").put("hash_algo", "sha256");
+        ObjectNode body =
+                HubHttp.JSON.createObjectNode().put("operation", "upload").put("hash_algo", "sha256");
         body.putArray("transfers").add("basic").add("multipart");
         body.putArray("objects").addObject().put("oid", file.sha256()).put("size", file.bytes());
         branch.ifPresent(name -> body.putObject("ref").put("name", name));
         String path = "/" + repo + ".git/info/lfs/objects/batch";
-        JsonNode answer =
-                http.json(HubCall.post(http.uri(path), LFS_JSON, body.toString()).with("Accept", LFS_JSON));
+        JsonNode answer = http.json(
+                HubCall.post(http.uri(path), LFS_JSON, body.toString()).with("Accept", LFS_JSON));
         JsonNode object = answer.path("objects").path(0);
         if (!object.path("oid").asText("").equals(file.sha256())) {
-            throw new HubException(path + ": the answer is not about " + file.path() + " (" + file.sha256() + "); run again later");
+            throw new HubException(
+                    path + ": the answer is not about " + file.path() + " (" + file.sha256() + "); run again later");
         }
         JsonNode error = object.path("error");
         if (!error.isMissingNode()) {
-            throw new HubException(path + ": " + file.path() + " is refused: " + error.path("message").asText("")
-                    + " (code " + error.path("code").asText("none") + ")");
+            throw new HubException(path + ": " + file.path() + " is refused: "
+                    + error.path("message").asText("") + " (code "
+                    + error.path("code").asText("none") + ")");
         }
         JsonNode upload = object.path("actions").path("upload");
         if (upload.isMissingNode()) {
@@ -166,8 +169,9 @@ final class LfsStore {
             tasks.add(() -> {
                 String etag = put(file, part, Map.of(), offset, length, progress);
                 if (etag.isEmpty()) {
-                    throw new HubException(file.path() + ": part " + number + " was taken without an ETag, which the hub needs to"
-                            + " join the parts; run again later");
+                    throw new HubException(
+                            file.path() + ": part " + number + " was taken without an ETag, which the hub needs to"
+                                    + " join the parts; run again later");
                 }
                 return etag;
             });
@@ -179,7 +183,9 @@ final class LfsStore {
             parts.addObject().put("partNumber", i + 1).put("etag", etags.get(i));
         }
         // The address is signed; the hub's own tools send no token with it either.
-        http.send(HubCall.post(action.href(), LFS_JSON, body.toString()).with("Accept", LFS_JSON).withoutToken());
+        http.send(HubCall.post(action.href(), LFS_JSON, body.toString())
+                .with("Accept", LFS_JSON)
+                .withoutToken());
     }
 
     /** Sends a slice and returns its ETag as given; empty if none. */
@@ -198,7 +204,8 @@ final class LfsStore {
     }
 
     private void verify(LocalFile file, JsonNode verify) {
-        ObjectNode body = HubHttp.JSON.createObjectNode().put("oid", file.sha256()).put("size", file.bytes());
+        ObjectNode body =
+                HubHttp.JSON.createObjectNode().put("oid", file.sha256()).put("size", file.bytes());
         URI uri = address(verify.path("href").asText(""), file);
         boolean ours = http.atHub(uri);
         HubCall call = HubCall.post(uri, LFS_JSON, body.toString()).with("Accept", LFS_JSON);
@@ -217,8 +224,8 @@ final class LfsStore {
                 // It does not know us; the commit fails if the object is not there.
                 return;
             }
-            throw e.told(file.path() + ": the hub does not confirm what it received: " + e.getMessage()
-                    + "; run again");
+            throw e.told(
+                    file.path() + ": the hub does not confirm what it received: " + e.getMessage() + "; run again");
         }
     }
 }

@@ -63,13 +63,14 @@ record LocalFile(String path, Path file, long bytes, long modifiedMillis, String
             return false;
         }
         // By the name's own form: an empty file is in git although its like would be large.
-        return remote.remoteOid().length() == sha256.length() ? remote.remoteOid().equals(sha256) : remote.remoteOid()
-                .equals(gitBlobId());
+        return remote.remoteOid().length() == sha256.length()
+                ? remote.remoteOid().equals(sha256)
+                : remote.remoteOid().equals(gitBlobId());
     }
 
     private BadCheckpointException unreadable(IOException e) {
-        return new BadCheckpointException(file, "cannot be read: " + Reasons.of(e)
-                + "; check the file and its permissions", e);
+        return new BadCheckpointException(
+                file, "cannot be read: " + Reasons.of(e) + "; check the file and its permissions", e);
     }
 
     /** @throws BadCheckpointException if the file is not what was hashed */

@@ -32,14 +32,14 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
     private static final String GGUF = ".gguf";
 
     /** Weights in formats that are not read here, or not where there are others. */
-    private static final Pattern OTHER_FORMATS =
-            Pattern.compile("(?i).*\\.(h5|msgpack|onnx|onnx_data|ot|tflite|mlmodel|mlpackage|ckpt|pkl|npz|nemo|litertlm|task)|.*\\.data-0.*");
+    private static final Pattern OTHER_FORMATS = Pattern.compile(
+            "(?i).*\\.(h5|msgpack|onnx|onnx_data|ot|tflite|mlmodel|mlpackage|ckpt|pkl|npz|nemo|litertlm|task)|.*\\.data-0.*");
 
     private static final Pattern TORCH = Pattern.compile(".*\\.(bin|pth|pt)");
 
     /** What training leaves beside weights. */
-    private static final Pattern TRAINING =
-            Pattern.compile("(?:.*/)?(?:training_args\\.bin|(?:optimizer|scheduler|scaler|rng_state|random_states)[^/]*)");
+    private static final Pattern TRAINING = Pattern.compile(
+            "(?:.*/)?(?:training_args\\.bin|(?:optimizer|scheduler|scaler|rng_state|random_states)[^/]*)");
 
     /** GGUF files that are no model of their own: parts for images, statistics for quantizing. */
     private static final Pattern GGUF_ASIDE =
@@ -79,14 +79,16 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
         if (!safetensors.isEmpty()) {
             return new ModelFiles(withSides(all, safetensors(repo, all, safetensors, reader)), Optional.empty());
         }
-        List<RemoteFile> torch = at(all, path -> TORCH.matcher(path).matches() && !TRAINING.matcher(path).matches());
+        List<RemoteFile> torch = at(
+                all,
+                path -> TORCH.matcher(path).matches() && !TRAINING.matcher(path).matches());
         if (!torch.isEmpty()) {
             return new ModelFiles(withSides(all, torch), Optional.empty());
         }
         Map<String, List<RemoteFile>> models = ggufModels(all);
         if (models.size() > 1) {
-            throw new HubException(repo + ": holds " + models.size() + " GGUF models; say which: "
-                    + choices(repo, models));
+            throw new HubException(
+                    repo + ": holds " + models.size() + " GGUF models; say which: " + choices(repo, models));
         }
         if (models.size() == 1) {
             List<RemoteFile> one = models.values().iterator().next();
@@ -105,7 +107,8 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
         Optional<RemoteFile> index = find(all, SafetensorsIndex.FILE_NAME);
         if (index.isPresent()) {
             Set<String> named = indexed(repo, reader.read(index.get()));
-            List<RemoteFile> shards = found.stream().filter(file -> named.contains(file.path())).toList();
+            List<RemoteFile> shards =
+                    found.stream().filter(file -> named.contains(file.path())).toList();
             if (shards.size() < named.size()) {
                 shards.forEach(file -> named.remove(file.path()));
                 throw reader.absent(repo, named.iterator().next());
@@ -114,7 +117,9 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
         }
         Set<String> names = new HashSet<>();
         found.forEach(file -> names.add(file.path()));
-        List<RemoteFile> firsts = found.stream().filter(file -> !SecondCopy.is(file.path(), names)).toList();
+        List<RemoteFile> firsts = found.stream()
+                .filter(file -> !SecondCopy.is(file.path(), names))
+                .toList();
         Map<String, List<RemoteFile>> sets = sets(firsts);
         if (sets.size() > 1) {
             throw new HubException(repo + ": holds " + sets.size() + " sets of weights without an index; say which: "
@@ -138,13 +143,15 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
     /** Models among GGUF files wherever they lie: a file, or files that were split, by the first one's path. */
     private static Map<String, List<RemoteFile>> ggufModels(List<RemoteFile> all) {
         return sets(all.stream()
-                .filter(file -> file.path().endsWith(GGUF) && !GGUF_ASIDE.matcher(file.path()).matches())
+                .filter(file -> file.path().endsWith(GGUF)
+                        && !GGUF_ASIDE.matcher(file.path()).matches())
                 .toList());
     }
 
     private static Map<String, List<RemoteFile>> sets(List<RemoteFile> files) {
         Map<String, List<RemoteFile>> byStem = new LinkedHashMap<>();
-        for (RemoteFile file : files.stream().sorted(Comparator.comparing(RemoteFile::path)).toList()) {
+        for (RemoteFile file :
+                files.stream().sorted(Comparator.comparing(RemoteFile::path)).toList()) {
             Matcher form = NUMBERED.matcher(file.path());
             String stem = form.matches() ? form.group(1) + "/" + form.group(2) + form.group(3) : file.path();
             byStem.computeIfAbsent(stem, _ -> new ArrayList<>()).add(file);
@@ -161,7 +168,9 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
                 .append(':')
                 .append(first)
                 .append(String.format(
-                        Locale.ROOT, " (%.2f GB)", files.stream().mapToLong(RemoteFile::bytes).sum() / 1e9)));
+                        Locale.ROOT,
+                        " (%.2f GB)",
+                        files.stream().mapToLong(RemoteFile::bytes).sum() / 1e9)));
         return text.toString();
     }
 
@@ -183,7 +192,8 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
                 .map(Map.Entry::getValue)
                 .toList();
         if (fitting.size() == 1) {
-            return new ModelFiles(fitting.getFirst(), Optional.of(fitting.getFirst().getFirst()));
+            return new ModelFiles(
+                    fitting.getFirst(), Optional.of(fitting.getFirst().getFirst()));
         }
         String there = models.isEmpty()
                 ? String.join(", ", all.stream().map(RemoteFile::path).limit(20).toList())
@@ -195,12 +205,16 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
 
     /** Whether a name has {@code part} as words of its own: {@code Q4_K} is not in {@code x-Q4_K_M}. */
     private static boolean hasPart(String name, String part) {
-        return Pattern.compile("(?<![a-z0-9_])" + Pattern.quote(part) + "(?![a-z0-9_])").matcher(name).find();
+        return Pattern.compile("(?<![a-z0-9_])" + Pattern.quote(part) + "(?![a-z0-9_])")
+                .matcher(name)
+                .find();
     }
 
     /** The chosen weights and every file that is no weights. */
     private static List<RemoteFile> withSides(List<RemoteFile> all, List<RemoteFile> chosen) {
-        return all.stream().filter(file -> chosen.contains(file) || !isWeights(file.path(), chosen)).toList();
+        return all.stream()
+                .filter(file -> chosen.contains(file) || !isWeights(file.path(), chosen))
+                .toList();
     }
 
     private static boolean isWeights(String path, List<RemoteFile> chosen) {
@@ -208,14 +222,17 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
                 || path.endsWith(GGUF)
                 || path.startsWith("original/")
                 || TORCH.matcher(path).matches()
-                || path.endsWith(".bin.index.json") && chosen.stream()
-                        .noneMatch(file -> TORCH.matcher(file.path()).matches())
+                || path.endsWith(".bin.index.json")
+                        && chosen.stream()
+                                .noneMatch(file -> TORCH.matcher(file.path()).matches())
                 || TRAINING.matcher(path).matches()
                 || OTHER_FORMATS.matcher(path).matches();
     }
 
     private static List<RemoteFile> at(List<RemoteFile> all, Predicate<String> wanted) {
-        return all.stream().filter(file -> !file.path().contains("/") && wanted.test(file.path())).toList();
+        return all.stream()
+                .filter(file -> !file.path().contains("/") && wanted.test(file.path()))
+                .toList();
     }
 
     private static Optional<RemoteFile> find(List<RemoteFile> files, String path) {

@@ -82,10 +82,13 @@ public record ModelName(String text) {
             return Path.of(text);
         }
         try {
-            return downloader.download(repo.get(), revision(), selection(), listener).model();
+            return downloader
+                    .download(repo.get(), revision(), selection(), listener)
+                    .model();
         } catch (HubException e) {
             boolean written = text.indexOf('@') >= 0 || text.indexOf(':') >= 0;
-            boolean none = (e.status() == 401 || e.status() == 404) && !e.errorCode().equals("GatedRepo");
+            boolean none =
+                    (e.status() == 401 || e.status() == 404) && !e.errorCode().equals("GatedRepo");
             if (written || !none && e.status() != HubException.NO_ANSWER) {
                 throw e;
             }
@@ -104,7 +107,7 @@ public record ModelName(String text) {
         String wanted = String.valueOf(path.getFileName()).toLowerCase(Locale.ROOT);
         try (Stream<Path> there = Files.list(parent)) {
             List<String> like = there.filter(other ->
-                    slips(wanted, String.valueOf(other.getFileName()).toLowerCase(Locale.ROOT)) <= 2)
+                            slips(wanted, String.valueOf(other.getFileName()).toLowerCase(Locale.ROOT)) <= 2)
                     .map(Path::toString)
                     .sorted()
                     .limit(3)

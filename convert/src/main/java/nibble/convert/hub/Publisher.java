@@ -83,14 +83,16 @@ public final class Publisher {
     }
 
     private UploadJournal journal(PublishRequest request) {
-        return UploadJournal.open(settings.state(), request.folder(), settings.endpoint().toString(), request.repo());
+        return UploadJournal.open(
+                settings.state(), request.folder(), settings.endpoint().toString(), request.repo());
     }
 
     /** Whether it is done without the hub: what would go can be listed by those who may not ask. */
     private boolean alone(PublishRequest request) {
         boolean dry = request.how() == How.DRY_RUN;
         if (settings.token().isEmpty() && !dry) {
-            throw new HubException("publishing needs a token with write access; put it into HF_TOKEN or give --token-file");
+            throw new HubException(
+                    "publishing needs a token with write access; put it into HF_TOKEN or give --token-file");
         }
         return dry && (settings.offline() || settings.token().isEmpty());
     }
@@ -114,9 +116,10 @@ public final class Publisher {
     private void requireVisibility(PublishRequest request, Optional<HubApi.Info> there) {
         boolean mayBePublic = there.isPresent() && !there.get().isPrivate().orElse(false);
         if (request.visibility() == Visibility.PRIVATE && mayBePublic) {
-            throw new HubException(request.repo() + ": is there already and public, and --private was asked for; nothing was"
-                    + " sent. Make it private in the settings of " + settings.endpoint() + "/" + request.repo()
-                    + ", or leave --private out to publish for all to see");
+            throw new HubException(
+                    request.repo() + ": is there already and public, and --private was asked for; nothing was"
+                            + " sent. Make it private in the settings of " + settings.endpoint() + "/" + request.repo()
+                            + ", or leave --private out to publish for all to see");
         }
     }
 
@@ -125,11 +128,15 @@ public final class Publisher {
             long bytes = file.toFile().length();
             if (bytes > MAX_FILE_BYTES) {
                 boolean gguf = file.toString().endsWith(".gguf");
-                throw new BadCheckpointException(file, bytes + " bytes, the hub takes files of at most "
-                        + MAX_FILE_BYTES
-                        + "; nothing was sent. " + (gguf
-                                ? "Split it, as llama.cpp's llama-gguf-split does, into MODEL-00001-of-0000N.gguf"
-                                : "Quantize again with a smaller --max-shard-size"));
+                throw new BadCheckpointException(
+                        file,
+                        bytes + " bytes, the hub takes files of at most "
+                                + MAX_FILE_BYTES
+                                + "; nothing was sent. "
+                                + (gguf
+                                        ? "Split it, as llama.cpp's llama-gguf-split does, into"
+                                                + " MODEL-00001-of-0000N.gguf"
+                                        : "Quantize again with a smaller --max-shard-size"));
             }
         }
     }
@@ -210,8 +217,8 @@ public final class Publisher {
                 return;
             }
             if (request.branch().equals("main") || request.how() == How.PULL_REQUEST) {
-                throw new HubException(request.repo() + ": has no branch " + request.branch()
-                        + "; make one on its page");
+                throw new HubException(
+                        request.repo() + ": has no branch " + request.branch() + "; make one on its page");
             }
             api.createBranch(request.branch(), api.firstCommit());
         }
@@ -219,7 +226,8 @@ public final class Publisher {
         /** What the hub needs to say how it takes a file, and whether it takes any. */
         private List<LocalFile> unhashed(SortedMap<String, Path> files) {
             List<LocalFile> local = new ArrayList<>();
-            files.forEach((path, file) -> local.add(new LocalFile(path, file, file.toFile().length(), 0, "")));
+            files.forEach((path, file) ->
+                    local.add(new LocalFile(path, file, file.toFile().length(), 0, "")));
             return local;
         }
 
@@ -231,9 +239,12 @@ public final class Publisher {
         private List<LocalFile> hash(SortedMap<String, Path> files) {
             listener.stage("hashing " + files.size() + " files");
             AtomicLong done = new AtomicLong();
-            long total = files.values().stream().mapToLong(file -> file.toFile().length()).sum();
+            long total = files.values().stream()
+                    .mapToLong(file -> file.toFile().length())
+                    .sum();
             LongConsumer progress = bytes -> listener.bytes(done.addAndGet(bytes), total);
-            TransferSlots hashing = new TransferSlots(Math.min(4, Runtime.getRuntime().availableProcessors()));
+            TransferSlots hashing =
+                    new TransferSlots(Math.min(4, Runtime.getRuntime().availableProcessors()));
             List<Callable<LocalFile>> tasks = new ArrayList<>();
             files.forEach((path, file) -> tasks.add(() -> hash(path, file, progress)));
             return hashing.run(tasks);
@@ -246,7 +257,8 @@ public final class Publisher {
                 Optional<UploadJournal.Entry> known = journal.find(path, bytes, modified);
                 if (known.isPresent()) {
                     progress.accept(bytes);
-                    return new LocalFile(path, file, bytes, modified, known.get().sha256());
+                    return new LocalFile(
+                            path, file, bytes, modified, known.get().sha256());
                 }
                 FileDigest digest = FileDigest.of(path, file, progress);
                 LocalFile hashed = new LocalFile(path, file, bytes, modified, digest.sha256());

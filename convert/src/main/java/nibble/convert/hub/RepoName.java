@@ -13,8 +13,9 @@ public record RepoName(String owner, String name) {
 
     public RepoName {
         if (!isPart(owner) || !isPart(name)) {
-            throw new IllegalArgumentException("\"" + owner + "/" + name + "\" is not a repository name; write ORG/NAME of letters,"
-                    + " digits, '-', '_' and '.', at most 96 each");
+            throw new IllegalArgumentException(
+                    "\"" + owner + "/" + name + "\" is not a repository name; write ORG/NAME of letters,"
+                            + " digits, '-', '_' and '.', at most 96 each");
         }
     }
 

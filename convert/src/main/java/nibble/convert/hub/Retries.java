@@ -69,7 +69,8 @@ record Retries(int attempts, Duration firstPause, Duration longestPause, Sleeper
 
     private static Optional<Instant> date(String text) {
         try {
-            return Optional.of(ZonedDateTime.parse(text, DateTimeFormatter.RFC_1123_DATE_TIME).toInstant());
+            return Optional.of(ZonedDateTime.parse(text, DateTimeFormatter.RFC_1123_DATE_TIME)
+                    .toInstant());
         } catch (DateTimeException e) {
             return Optional.empty();
         }

@@ -24,21 +24,26 @@ final class TreeListing {
     static Optional<List<RemoteFile>> read(Path path) {
         JsonNode json;
         try {
-            json = Files.isRegularFile(path) ? HubHttp.JSON.readTree(Files.readAllBytes(path))
+            json = Files.isRegularFile(path)
+                    ? HubHttp.JSON.readTree(Files.readAllBytes(path))
                     : HubHttp.JSON.missingNode();
         } catch (IOException e) {
             return Optional.empty();
         }
-        if (json == null || json.path("format_version").asInt(0) != FORMAT || !json.path("files").isObject()) {
+        if (json == null
+                || json.path("format_version").asInt(0) != FORMAT
+                || !json.path("files").isObject()) {
             return Optional.empty();
         }
         List<RemoteFile> files = new ArrayList<>();
         for (Map.Entry<String, JsonNode> entry : json.path("files").properties()) {
             JsonNode file = entry.getValue();
             String gitId = file.path("blob_id").asText("");
-            RemoteFile remote =
-                    new RemoteFile(entry.getKey(), file.path("size").asLong(-1), file.path("lfs_sha256").asText(gitId),
-                            gitId);
+            RemoteFile remote = new RemoteFile(
+                    entry.getKey(),
+                    file.path("size").asLong(-1),
+                    file.path("lfs_sha256").asText(gitId),
+                    gitId);
             if (!remote.safe() || !remote.known()) {
                 return Optional.empty();
             }
@@ -51,7 +56,8 @@ final class TreeListing {
         ObjectNode json = HubHttp.JSON.createObjectNode().put("format_version", FORMAT);
         ObjectNode list = json.putObject("files");
         for (RemoteFile file : files) {
-            ObjectNode one = list.putObject(file.path()).put("size", file.bytes()).put("blob_id", file.gitId());
+            ObjectNode one =
+                    list.putObject(file.path()).put("size", file.bytes()).put("blob_id", file.gitId());
             if (file.large()) {
                 one.put("lfs_sha256", file.etag()).put("lfs_size", file.bytes());
             }

@@ -67,9 +67,11 @@ final class UploadJournal implements AutoCloseable {
 
     private static Map<String, Entry> read(Path file) throws IOException {
         Map<String, Entry> found = new HashMap<>();
-        for (String line : Files.readString(file, StandardCharsets.ISO_8859_1).lines().toList()) {
+        for (String line :
+                Files.readString(file, StandardCharsets.ISO_8859_1).lines().toList()) {
             try {
-                JsonNode json = HubHttp.JSON.readTree(new String(line.getBytes(StandardCharsets.ISO_8859_1), StandardCharsets.UTF_8));
+                JsonNode json = HubHttp.JSON.readTree(
+                        new String(line.getBytes(StandardCharsets.ISO_8859_1), StandardCharsets.UTF_8));
                 String sha256 = json.path("sha256").asText("");
                 if (sha256.matches("[0-9a-f]{64}")) {
                     String path = json.path("path").asText("");

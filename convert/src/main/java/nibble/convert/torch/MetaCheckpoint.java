@@ -110,21 +110,23 @@ public final class MetaCheckpoint {
             throw new BadCheckpointException(
                     joined.file(), "tensor " + name + ": " + rows + " rows are no whole number of heads of " + headDim);
         }
-        tensors.put(joined.name(), new StoredTensor(
-                joined.spec(),
-                joined.file(),
-                joined.storage(),
-                joined.storedBytes(),
-                () -> HeadRows.toHalves(joined.data().get(), rows, headDim),
-                (first, count) -> {
-                    long rowBytes = joined.rowBytes();
-                    MemorySegment halves = MemorySegment.ofArray(new byte[Math.toIntExact(count * rowBytes)]);
-                    for (long row = 0; row < count; row++) {
-                        MemorySegment from = joined.rows().read(HeadRows.interleaved(first + row, headDim), 1);
-                        MemorySegment.copy(from, 0, halves, row * rowBytes, rowBytes);
-                    }
-                    return halves;
-                }));
+        tensors.put(
+                joined.name(),
+                new StoredTensor(
+                        joined.spec(),
+                        joined.file(),
+                        joined.storage(),
+                        joined.storedBytes(),
+                        () -> HeadRows.toHalves(joined.data().get(), rows, headDim),
+                        (first, count) -> {
+                            long rowBytes = joined.rowBytes();
+                            MemorySegment halves = MemorySegment.ofArray(new byte[Math.toIntExact(count * rowBytes)]);
+                            for (long row = 0; row < count; row++) {
+                                MemorySegment from = joined.rows().read(HeadRows.interleaved(first + row, headDim), 1);
+                                MemorySegment.copy(from, 0, halves, row * rowBytes, rowBytes);
+                            }
+                            return halves;
+                        }));
     }
 
     private void add(String name, String target, Split split) {
@@ -141,7 +143,8 @@ public final class MetaCheckpoint {
             TensorView part = matrix(file, name);
             if (!part.spec().equals(first.spec())) {
                 throw new BadCheckpointException(
-                        file.path(), "tensor " + name + " is " + part.dtype() + " " + part.shape() + ", "
+                        file.path(),
+                        "tensor " + name + " is " + part.dtype() + " " + part.shape() + ", "
                                 + files.getFirst().path().getFileName() + " has " + first.dtype() + " " + first.shape()
                                 + "; the files are not of one model");
             }
@@ -161,7 +164,8 @@ public final class MetaCheckpoint {
                 (from, rows) -> joinRows(parts, split, spec, from, rows));
     }
 
-    private static MemorySegment joinRows(List<TensorView> parts, Split split, TensorSpec spec, long first, long count) {
+    private static MemorySegment joinRows(
+            List<TensorView> parts, Split split, TensorSpec spec, long first, long count) {
         long rowBytes = spec.bytes() / spec.shape().dim(0);
         MemorySegment rows = MemorySegment.ofArray(new byte[Math.toIntExact(count * rowBytes)]);
         long partRows = spec.shape().dim(0) / parts.size();
@@ -197,7 +201,8 @@ public final class MetaCheckpoint {
     private static TensorView part(TorchFile file, String name) {
         TensorView found = file.tensors().get(name);
         if (found == null) {
-            throw new BadCheckpointException(file.path(), "tensor " + name + " is missing, other files have it; get it again");
+            throw new BadCheckpointException(
+                    file.path(), "tensor " + name + " is missing, other files have it; get it again");
         }
         return found;
     }
@@ -205,7 +210,8 @@ public final class MetaCheckpoint {
     private static TensorView matrix(TorchFile file, String name) {
         TensorView found = part(file, name);
         if (found.shape().rank() != 2) {
-            throw new BadCheckpointException(file.path(), "tensor " + name + " is " + found.shape() + ", expected a matrix");
+            throw new BadCheckpointException(
+                    file.path(), "tensor " + name + " is " + found.shape() + ", expected a matrix");
         }
         return found;
     }
@@ -229,7 +235,8 @@ public final class MetaCheckpoint {
         json.put("hidden_size", dim).put("intermediate_size", gate.dim(0));
         json.put("num_hidden_layers", integer("n_layers")).put("num_attention_heads", heads);
         json.put("num_key_value_heads", params.path("n_kv_heads").asInt(heads)).put("vocab_size", embedding.dim(0));
-        json.put("max_position_embeddings", contextTokens(theta, epsilon, scaled)).put("rms_norm_eps", epsilon);
+        json.put("max_position_embeddings", contextTokens(theta, epsilon, scaled))
+                .put("rms_norm_eps", epsilon);
         json.put("rope_theta", theta);
         if (scaled) {
             json.putObject("rope_scaling")
@@ -279,7 +286,8 @@ public final class MetaCheckpoint {
         JsonNode value = params.path(key);
         if (!value.isInt() || value.intValue() < 1) {
             throw new BadCheckpointException(
-                    folder.resolve("params.json"), "key \"" + key + "\" is " + value + ", expected a whole number above 0");
+                    folder.resolve("params.json"),
+                    "key \"" + key + "\" is " + value + ", expected a whole number above 0");
         }
         return value.intValue();
     }

@@ -6,7 +6,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -83,8 +82,8 @@ public final class TorchFile {
         if (startsWith(bytes, LEGACY)) {
             throw new BadCheckpointException(
                     path,
-                    "byte 0: this is PyTorch's format of before version 1.6, which is not read; use the model's safetensors"
-                            + " version, or load the file in PyTorch and save it again");
+                    "byte 0: this is PyTorch's format of before version 1.6, which is not read; use the model's"
+                            + " safetensors version, or load the file in PyTorch and save it again");
         }
         if (!startsWith(bytes, ZIP)) {
             throw new BadCheckpointException(
@@ -118,7 +117,8 @@ public final class TorchFile {
                 }
                 if (begin < 0 || size < 0 || size > bytes.byteSize() - begin) {
                     throw new BadCheckpointException(
-                            path, "zip entry " + name + ": " + size + " bytes from byte " + begin + " on, the file has "
+                            path,
+                            "zip entry " + name + ": " + size + " bytes from byte " + begin + " on, the file has "
                                     + bytes.byteSize() + "; it was cut short, get it again");
                 }
                 if (entries.put(name.substring(slash + 1), bytes.asSlice(begin, size)) != null) {
@@ -127,7 +127,9 @@ public final class TorchFile {
             }
         } catch (IOException | IllegalArgumentException | ArithmeticException e) {
             throw new BadCheckpointException(
-                    path, "found no valid zip file (" + Reasons.of(e) + "); it was cut short or damaged, get it again", e);
+                    path,
+                    "found no valid zip file (" + Reasons.of(e) + "); it was cut short or damaged, get it again",
+                    e);
         }
         return entries;
     }
@@ -141,7 +143,9 @@ public final class TorchFile {
         MemorySegment pickle = entries.get("data.pkl");
         if (pickle == null || entries.keySet().stream().anyMatch(name -> name.startsWith("code/"))) {
             throw new BadCheckpointException(
-                    path, "a zip file but not torch.save's of tensors (" + (pickle == null ? "no data.pkl" : "it is TorchScript")
+                    path,
+                    "a zip file but not torch.save's of tensors ("
+                            + (pickle == null ? "no data.pkl" : "it is TorchScript")
                             + "); use the model's safetensors version");
         }
         if (pickle.byteSize() > MAX_PICKLE_BYTES) {
@@ -164,10 +168,13 @@ public final class TorchFile {
     }
 
     private static Dict stateDict(Path path, PickleValue root) {
-        Dict most = root instanceof Dict dict ? most(dict, Collections.newSetFromMap(new IdentityHashMap<>())) : new Dict();
+        Dict most =
+                root instanceof Dict dict ? most(dict, Collections.newSetFromMap(new IdentityHashMap<>())) : new Dict();
         if (tensors(most) == 0) {
             throw new BadCheckpointException(
-                    path, "holds no dict of tensors, neither by itself nor under one of " + NESTED + "; this is no checkpoint");
+                    path,
+                    "holds no dict of tensors, neither by itself nor under one of " + NESTED
+                            + "; this is no checkpoint");
         }
         return most;
     }
@@ -194,20 +201,22 @@ public final class TorchFile {
         MemorySegment data = entries.get("data/" + storage.key());
         if (data == null) {
             throw new BadCheckpointException(
-                    path, "tensor " + name + ": its data, zip entry data/" + storage.key() + ", is missing; get it again");
+                    path,
+                    "tensor " + name + ": its data, zip entry data/" + storage.key() + ", is missing; get it again");
         }
         Shape shape;
         long end;
         try {
             shape = new Shape(tensor.size());
-            end = Math.multiplyExact(
-                    Math.addExact(tensor.offset(), shape.elements()), (long) storage.dtype().bytes());
+            end = Math.multiplyExact(Math.addExact(tensor.offset(), shape.elements()), (long)
+                    storage.dtype().bytes());
         } catch (ArithmeticException e) {
             throw new BadCheckpointException(path, "tensor " + name + ": more elements than fit 2^63 bytes", e);
         }
         if (tensor.offset() < 0 || end > data.byteSize()) {
             throw new BadCheckpointException(
-                    path, "tensor " + name + ": " + shape + " from element " + tensor.offset() + " on ends at byte " + end
+                    path,
+                    "tensor " + name + ": " + shape + " from element " + tensor.offset() + " on ends at byte " + end
                             + " of zip entry data/" + storage.key() + ", which has " + data.byteSize()
                             + "; the file is damaged, get it again");
         }
@@ -222,7 +231,8 @@ public final class TorchFile {
             long extent = tensor.size().get(axis);
             if (extent != 1 && tensor.stride().get(axis) != expected) {
                 throw new BadCheckpointException(
-                        path, "tensor " + name + ": size " + tensor.size() + " with strides " + tensor.stride()
+                        path,
+                        "tensor " + name + ": size " + tensor.size() + " with strides " + tensor.stride()
                                 + " is not contiguous, which is not read; save it after .contiguous()");
             }
             expected *= Math.max(1, extent);

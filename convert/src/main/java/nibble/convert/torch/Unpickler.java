@@ -91,7 +91,8 @@ final class Unpickler {
             case 'K' -> push(new Int(take(1).get() & 0xff)); // BININT1
             case 'M' -> push(new Int(take(2).getShort() & 0xffff)); // BININT2
             case 0x8a -> push(new Int(longInteger())); // LONG1
-            case 'G' -> push(new PickleValue.Real(take(8).order(ByteOrder.BIG_ENDIAN).getDouble())); // BINFLOAT
+            case 'G' ->
+                push(new PickleValue.Real(take(8).order(ByteOrder.BIG_ENDIAN).getDouble())); // BINFLOAT
             case 'q' -> memo.put(take(1).get() & 0xff, peek()); // BINPUT
             case 'r' -> memo.put(take(4).getInt(), peek()); // LONG_BINPUT
             case 0x94 -> memo.put(memo.size(), peek()); // MEMOIZE
@@ -108,7 +109,8 @@ final class Unpickler {
             case 'u' -> setItems(popToMark());
             case 'a' -> append(pop(1));
             case 'e' -> append(popToMark());
-            default -> throw bad("instruction 0x%02x is none that torch.save writes for tensors; refusing".formatted(opcode));
+            default ->
+                throw bad("instruction 0x%02x is none that torch.save writes for tensors; refusing".formatted(opcode));
         }
     }
 
@@ -124,8 +126,8 @@ final class Unpickler {
         Known known = Known.named(module + "." + name);
         if (known == null) {
             throw bad("the pickle refers to " + printable(module) + "." + printable(name)
-                    + ", which is not needed for tensors; refusing. Nothing was executed. Do not open this file with other"
-                    + " programs unless you trust its source");
+                    + ", which is not needed for tensors; refusing. Nothing was executed. Do not open this file with"
+                    + " other programs unless you trust its source");
         }
         return new Global(known);
     }
@@ -189,12 +191,11 @@ final class Unpickler {
                 throw bad("OrderedDict with arguments that are not one list");
             }
             for (PickleValue pair : pairs.items) {
-                List<PickleValue> two =
-                        switch (pair) {
-                            case Tuple tuple -> tuple.items;
-                            case ListValue list -> list.items;
-                            default -> List.of();
-                        };
+                List<PickleValue> two = switch (pair) {
+                    case Tuple tuple -> tuple.items;
+                    case ListValue list -> list.items;
+                    default -> List.of();
+                };
                 if (two.size() != 2) {
                     throw bad("OrderedDict of something that is not pairs");
                 }

@@ -13,7 +13,13 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
  * @param leftStrip whether it takes the spaces before it; {@code rightStrip}, those behind it
  */
 record AddedToken(
-        int id, String text, boolean special, boolean normalized, boolean leftStrip, boolean rightStrip, boolean singleWord) {
+        int id,
+        String text,
+        boolean special,
+        boolean normalized,
+        boolean leftStrip,
+        boolean rightStrip,
+        boolean singleWord) {
     /** A control token named by its text. */
     static AddedToken special(int id, String text) {
         return new AddedToken(id, text, true, false, false, false, false);

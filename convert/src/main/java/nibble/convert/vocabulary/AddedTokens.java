@@ -60,7 +60,11 @@ final class AddedTokens {
             return;
         }
         int id = idOf(vocabulary, token.text());
-        if (idHolds && token.id() >= 0 && id != token.id() && vocabulary instanceof ObjectNode ids && giveWay(ids, token.id())) {
+        if (idHolds
+                && token.id() >= 0
+                && id != token.id()
+                && vocabulary instanceof ObjectNode ids
+                && giveWay(ids, token.id())) {
             // The library numbers tokens outside the vocabulary itself, so this one is put into it.
             id = token.id();
             ids.put(token.text(), id);
@@ -86,8 +90,10 @@ final class AddedTokens {
             return true;
         }
         for (JsonNode merge : json.at("/model/merges")) {
-            String left = merge.isArray() ? merge.path(0).asText() : merge.asText().replaceFirst(" .*", "");
-            String right = merge.isArray() ? merge.path(1).asText() : merge.asText().replaceFirst(".* ", "");
+            String left =
+                    merge.isArray() ? merge.path(0).asText() : merge.asText().replaceFirst(" .*", "");
+            String right =
+                    merge.isArray() ? merge.path(1).asText() : merge.asText().replaceFirst(".* ", "");
             if (there.equals(left) || there.equals(right) || there.equals(left + right)) {
                 return false;
             }

@@ -32,7 +32,8 @@ final class ByteLevelJson {
         json.set("pre_tokenizer", cut.json(spaceInFront));
         json.putNull("post_processor");
         json.set("decoder", PreTokenizer.byteLevel(true, false));
-        ObjectNode model = json.putObject("model").put("type", "BPE").putNull("dropout").putNull("unk_token");
+        ObjectNode model =
+                json.putObject("model").put("type", "BPE").putNull("dropout").putNull("unk_token");
         model.putNull("continuing_subword_prefix").putNull("end_of_word_suffix");
         model.put("fuse_unk", false).put("byte_fallback", false).put("ignore_merges", cut.wholeWords());
         model.set("vocab", vocabulary);

@@ -14,8 +14,9 @@ public record Piece(String text, float score, Kind kind) {
         return switch (kind) {
             case UNKNOWN, CONTROL -> Optional.of(AddedToken.special(id, text));
             // A piece of spaces is met only where spaces are already written as pieces write them.
-            case USER_DEFINED -> Optional.of(new AddedToken(
-                    id, text, false, text.contains(SentencePieceJson.SPACE), false, false, false));
+            case USER_DEFINED ->
+                Optional.of(
+                        new AddedToken(id, text, false, text.contains(SentencePieceJson.SPACE), false, false, false));
             case NORMAL, UNUSED, BYTE -> Optional.empty();
         };
     }

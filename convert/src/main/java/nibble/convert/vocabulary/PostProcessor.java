@@ -54,7 +54,10 @@ record PostProcessor(List<Integer> leading, List<Integer> trailing) {
                 behind = true;
                 continue;
             }
-            for (JsonNode id : processor.path("special_tokens").path(part.at("/SpecialToken/id").asText()).path("ids")) {
+            for (JsonNode id : processor
+                    .path("special_tokens")
+                    .path(part.at("/SpecialToken/id").asText())
+                    .path("ids")) {
                 (behind ? trailing : before).add(id.asInt(-1));
             }
         }

@@ -48,28 +48,62 @@ record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean b
     private static final String UPPER_BEGINS = "[^\\r\\n\\p{L}\\p{N}]?" + UPPER + "+" + LOWER + "*";
     private static final String SYMBOLS_SLASH = " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*";
     private static final String TEKKEN = LOWER_ENDS + "|" + UPPER_BEGINS + "|\\p{N}|" + SYMBOLS_SLASH + "|" + SPACES;
-    private static final String GPT_4O = LOWER_ENDS + CONTRACTIONS + "?|" + UPPER_BEGINS + CONTRACTIONS + "?|\\p{N}{1,3}|"
-            + SYMBOLS_SLASH + "|" + SPACES;
+    private static final String GPT_4O = LOWER_ENDS + CONTRACTIONS + "?|" + UPPER_BEGINS + CONTRACTIONS
+            + "?|\\p{N}{1,3}|" + SYMBOLS_SLASH + "|" + SPACES;
     private static final String GPT_2 =
             "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-    private static final String PUNCTUATION_OR_WORD =
-            "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+";
+    private static final String PUNCTUATION_OR_WORD = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r"
+            + "\\n"
+            + "\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+";
     private static final String CJK = "[一-龥぀-ゟ゠-ヿ]+";
     private static final String NO_PUNCTUATION = " ?[^(\\s|.,!?…。，、।۔،)]+";
     private static final String DEEPSEEK_LETTERS =
             "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-\u1f7dᾀ-ᾴᾶ-ᾼ"
-                    + "\u1fbeῂ-ῄῆ-ῌῐ-\u1fd3ῖ-\u1fdbῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\u2126ℨ\u212a-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ"
-                    + "𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
+                + "\u1fbeῂ-ῄῆ-ῌῐ-\u1fd3ῖ-\u1fdbῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\u2126ℨ\u212a-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ"
+                + "𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
     private static final String DEEPSEEK_CJK = "[一-龥ࠀ-一가-퟿]+";
     private static final Step WORDS = new Step.Bytes(true);
     private static final Step DIGITS = new Step.Digits(true);
 
     static {
         // The first name of a way is the one that is written. A name's place does not matter otherwise.
-        put(List.of(WORDS), "gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "granite-docling", "gigachat", "a.x-4.0",
-                "mellum", "modern-bert", "exaone4", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de");
-        put(List.of(DIGITS, WORDS), "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2");
-        for (String name : List.of("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
+        put(
+                List.of(WORDS),
+                "gpt-2",
+                "phi-2",
+                "mpt",
+                "olmo",
+                "jais",
+                "trillion",
+                "granite-docling",
+                "gigachat",
+                "a.x-4.0",
+                "mellum",
+                "modern-bert",
+                "exaone4",
+                "jina-es",
+                "jina-de",
+                "jina-v2-es",
+                "jina-v2-de");
+        put(
+                List.of(DIGITS, WORDS),
+                "smollm",
+                "starcoder",
+                "refact",
+                "command-r",
+                "codeshell",
+                "exaone",
+                "minerva-7b",
+                "mellum2");
+        for (String name : List.of(
+                "llama-bpe",
+                "llama3",
+                "llama-v3",
+                "falcon3",
+                "falcon-h1",
+                "pixtral",
+                "midm-2.0",
+                "lfm2",
                 "jina-v5-nano")) {
             BY_NAME.put(name, new PreTokenizer(name, splits(LLAMA_3), true, true, false));
         }
@@ -78,10 +112,19 @@ record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean b
             BY_NAME.put(name, new PreTokenizer(name, splits(QWEN_2), false, false, true));
         }
         put(splits(QWEN_2), "stablelm2", "hunyuan", "solar-open", "grok-2");
-        put(splits(CONTRACTIONS + "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" + SPACES), "qwen35");
+        put(
+                splits(CONTRACTIONS
+                        + "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|"
+                        + SPACES),
+                "qwen35");
         BY_NAME.put("tekken", new PreTokenizer("tekken", splits(TEKKEN), true, true, false));
         put(splits(GPT_4O), "gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2");
-        put(splits("\\p{N}{1,3}", CJK, PUNCTUATION_OR_WORD + "[\\r\\n]*|" + SPACES), "deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4");
+        put(
+                splits("\\p{N}{1,3}", CJK, PUNCTUATION_OR_WORD + "[\\r\\n]*|" + SPACES),
+                "deepseek-v3",
+                "hunyuan-dense",
+                "joyai-llm",
+                "hy_v4");
         put(
                 List.of(
                         new Step.Split("[\\r\\n]"),
@@ -106,8 +149,16 @@ record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean b
         put(splits(WORD + "|\\p{N}|" + SYMBOLS + "|" + SPACES), "ufakzeka");
         put(splits(CONTRACTIONS + "|" + WORD + "|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|" + SPACES), "seed-coder");
         put(
-                splits("'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"),
-                "bailingmoe", "bailingmoe2", "llada-moe");
+                splits("'(?i:[sdmt]|ll|ve|re)|[^\\r"
+                        + "\\n"
+                        + "\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r"
+                        + "\\n"
+                        + "]*|\\s*[\\r"
+                        + "\\n"
+                        + "]|\\s+(?!\\S)|\\s+"),
+                "bailingmoe",
+                "bailingmoe2",
+                "llada-moe");
         put(splits(NO_PUNCTUATION), "bloom", "poro-chat", "gpt3-finnish");
         put(splits(NO_PUNCTUATION, "\\p{N}"), "viking");
         BY_NAME.put(
@@ -115,7 +166,9 @@ record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean b
                 new PreTokenizer(
                         "minicpm5",
                         splits("\\p{N}{1,3}", CONTRACTIONS + "|" + WORD + "|\\p{N}+|" + SYMBOLS + "|" + SPACES),
-                        true, false, false));
+                        true,
+                        false,
+                        false));
     }
 
     PreTokenizer {
@@ -156,17 +209,23 @@ record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean b
         List<Step> steps = stepsOf(tokenizer.path("pre_tokenizer"));
         boolean wholeWords = tokenizer.at("/model/ignore_merges").asBoolean(false);
         boolean composed = tokenizer.path("normalizer").toString().contains("\"NFC\"");
-        List<PreTokenizer> alike =
-                BY_NAME.values().stream().filter(way -> sameCut(way.steps(), steps)).toList();
+        List<PreTokenizer> alike = BY_NAME.values().stream()
+                .filter(way -> sameCut(way.steps(), steps))
+                .toList();
         return alike.stream()
                 .filter(way -> way.wholeWords() == wholeWords && way.composed() == composed)
                 .findFirst()
-                .or(() -> alike.stream().filter(way -> way.wholeWords() == wholeWords).findFirst());
+                .or(() -> alike.stream()
+                        .filter(way -> way.wholeWords() == wholeWords)
+                        .findFirst());
     }
 
     /** Files write line ends and bytes of an expression both literally and as escapes. */
     private static boolean sameCut(List<Step> known, List<Step> found) {
-        return known.stream().map(PreTokenizer::canonical).toList().equals(found.stream().map(PreTokenizer::canonical).toList());
+        return known.stream()
+                .map(PreTokenizer::canonical)
+                .toList()
+                .equals(found.stream().map(PreTokenizer::canonical).toList());
     }
 
     private static Step canonical(Step step) {
@@ -188,12 +247,16 @@ record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean b
             switch (part.path("type").asText()) {
                 case "Split" -> {
                     boolean alone = part.path("behavior").asText().equals("Isolated")
-                            || part.path("behavior").asText().equals("Removed") && part.path("invert").asBoolean();
-                    String expression = part.at("/pattern/Regex").asText(part.at("/pattern/String").asText());
+                            || part.path("behavior").asText().equals("Removed")
+                                    && part.path("invert").asBoolean();
+                    String expression = part.at("/pattern/Regex")
+                            .asText(part.at("/pattern/String").asText());
                     steps.add(new Step.Split(alone ? expression : part.toString()));
                 }
-                case "Digits" -> steps.add(new Step.Digits(part.path("individual_digits").asBoolean()));
-                case "ByteLevel" -> steps.add(new Step.Bytes(part.path("use_regex").asBoolean(true)));
+                case "Digits" ->
+                    steps.add(new Step.Digits(part.path("individual_digits").asBoolean()));
+                case "ByteLevel" ->
+                    steps.add(new Step.Bytes(part.path("use_regex").asBoolean(true)));
                 default -> steps.add(new Step.Split(part.toString()));
             }
         }
@@ -205,11 +268,13 @@ record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean b
         ObjectNode sequence = JSON.objectNode().put("type", "Sequence");
         ArrayNode parts = sequence.putArray("pretokenizers");
         for (Step step : steps) {
-            parts.add(switch (step) {
-                case Step.Split(String expression) -> split(expression);
-                case Step.Digits(boolean single) -> JSON.objectNode().put("type", "Digits").put("individual_digits", single);
-                case Step.Bytes(boolean words) -> byteLevel(words, spaceInFront);
-            });
+            parts.add(
+                    switch (step) {
+                        case Step.Split(String expression) -> split(expression);
+                        case Step.Digits(boolean single) ->
+                            JSON.objectNode().put("type", "Digits").put("individual_digits", single);
+                        case Step.Bytes(boolean words) -> byteLevel(words, spaceInFront);
+                    });
         }
         return sequence;
     }

@@ -87,7 +87,11 @@ final class SentencePieceJson {
         steps.addObject().put("type", "ByteFallback");
         steps.addObject().put("type", "Fuse");
         if (spaceInFront) {
-            steps.addObject().put("type", "Strip").put("content", " ").put("start", 1).put("stop", 0);
+            steps.addObject()
+                    .put("type", "Strip")
+                    .put("content", " ")
+                    .put("start", 1)
+                    .put("stop", 0);
         }
         return sequence;
     }

@@ -77,7 +77,10 @@ public record SentencePieceModel(
             long key = varint(in);
             if (key == (1 << 3 | 2)) {
                 try {
-                    text = StandardCharsets.UTF_8.newDecoder().decode(message(in)).toString();
+                    text = StandardCharsets.UTF_8
+                            .newDecoder()
+                            .decode(message(in))
+                            .toString();
                 } catch (CharacterCodingException e) {
                     throw new Malformed();
                 }

@@ -10,7 +10,8 @@ final class SpaceInFront {
     static boolean of(JsonNode tokenizer) {
         return parts(tokenizer.path("normalizer"), "normalizers").stream()
                         .anyMatch(part -> part.path("type").asText().equals("Prepend"))
-                || parts(tokenizer.path("pre_tokenizer"), "pretokenizers").stream().anyMatch(SpaceInFront::prepends);
+                || parts(tokenizer.path("pre_tokenizer"), "pretokenizers").stream()
+                        .anyMatch(SpaceInFront::prepends);
     }
 
     private static boolean prepends(JsonNode part) {

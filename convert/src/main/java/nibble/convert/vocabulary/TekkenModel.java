@@ -19,9 +19,26 @@ record TekkenModel(List<String> special, List<String> tokens, String expression)
 
     /** Those of files that list none, which the first versions did not. */
     private static final List<String> FIRST_SPECIAL = List.of(
-            "<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]",
-            "[/TOOL_RESULTS]", "[TOOL_CALLS]", "[IMG]", "<pad>", "[IMG_BREAK]", "[IMG_END]", "[PREFIX]", "[MIDDLE]", "[SUFFIX]",
-            "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]");
+            "<unk>",
+            "<s>",
+            "</s>",
+            "[INST]",
+            "[/INST]",
+            "[AVAILABLE_TOOLS]",
+            "[/AVAILABLE_TOOLS]",
+            "[TOOL_RESULTS]",
+            "[/TOOL_RESULTS]",
+            "[TOOL_CALLS]",
+            "[IMG]",
+            "<pad>",
+            "[IMG_BREAK]",
+            "[IMG_END]",
+            "[PREFIX]",
+            "[MIDDLE]",
+            "[SUFFIX]",
+            "[SYSTEM_PROMPT]",
+            "[/SYSTEM_PROMPT]",
+            "[TOOL_CONTENT]");
 
     TekkenModel {
         special = List.copyOf(special);
@@ -35,7 +52,8 @@ record TekkenModel(List<String> special, List<String> tokens, String expression)
             throw bad(file, "no config.pattern or no list \"vocab\"");
         }
         List<String> special = special(file, json);
-        int all = json.at("/config/default_vocab_size").asInt(special.size() + json.path("vocab").size());
+        int all = json.at("/config/default_vocab_size")
+                .asInt(special.size() + json.path("vocab").size());
         List<String> tokens = new ArrayList<>();
         for (JsonNode token : json.path("vocab")) {
             // Files hold more tokens than the model has rows for.
@@ -43,7 +61,9 @@ record TekkenModel(List<String> special, List<String> tokens, String expression)
                 break;
             }
             if (token.path("rank").asInt(-1) != tokens.size()) {
-                throw bad(file, "vocab entry " + tokens.size() + " has rank " + token.path("rank") + ", expected its place");
+                throw bad(
+                        file,
+                        "vocab entry " + tokens.size() + " has rank " + token.path("rank") + ", expected its place");
             }
             tokens.add(bytes(file, token, tokens.size()));
         }
@@ -58,7 +78,10 @@ record TekkenModel(List<String> special, List<String> tokens, String expression)
             throw bad(file, "vocab entry " + rank + " has token_bytes that are no base64");
         }
         if (bytes.length == 0 || bytes.length > RankedTokens.MAX_TOKEN_BYTES) {
-            throw bad(file, "vocab entry " + rank + " has " + bytes.length + " bytes, expected 1 to " + RankedTokens.MAX_TOKEN_BYTES);
+            throw bad(
+                    file,
+                    "vocab entry " + rank + " has " + bytes.length + " bytes, expected 1 to "
+                            + RankedTokens.MAX_TOKEN_BYTES);
         }
         return ByteAlphabet.of(bytes);
     }

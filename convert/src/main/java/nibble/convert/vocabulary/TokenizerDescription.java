@@ -77,12 +77,16 @@ public record TokenizerDescription(
 
     /** The ids put in front of every text. */
     public List<Integer> leadingIds() {
-        return PostProcessor.of(json.path("post_processor")).leading().stream().filter(id -> id >= 0).toList();
+        return PostProcessor.of(json.path("post_processor")).leading().stream()
+                .filter(id -> id >= 0)
+                .toList();
     }
 
     /** The ids put behind every text. */
     public List<Integer> trailingIds() {
-        return PostProcessor.of(json.path("post_processor")).trailing().stream().filter(id -> id >= 0).toList();
+        return PostProcessor.of(json.path("post_processor")).trailing().stream()
+                .filter(id -> id >= 0)
+                .toList();
     }
 
     /** Whether a text is encoded as if it began with a space. */
@@ -129,7 +133,10 @@ public record TokenizerDescription(
         for (JsonNode token : json.path("added_tokens")) {
             added.put(token.path("id").asInt(-1), token.path("content").asText());
         }
-        List<Integer> ids = texts().keySet().stream().filter(id -> id < 0 || id >= rows).sorted().toList();
+        List<Integer> ids = texts().keySet().stream()
+                .filter(id -> id < 0 || id >= rows)
+                .sorted()
+                .toList();
         return ids.isEmpty()
                 ? Optional.empty()
                 : Optional.of(new Beyond(

@@ -49,7 +49,12 @@ final class TokenizerFolder {
         boolean changed = AddedTokens.merge(json, settings.withIds(), settings.special(), false);
         SequencedMap<String, String> names = names(Map.of(), json);
         return new TokenizerDescription(
-                folder, json, changed ? TokenizerJsonFile.bytes(json) : bytes, names, stops(json, names, List.of()), -1,
+                folder,
+                json,
+                changed ? TokenizerJsonFile.bytes(json) : bytes,
+                names,
+                stops(json, names, List.of()),
+                -1,
                 new LinkedHashMap<>());
     }
 
@@ -57,10 +62,11 @@ final class TokenizerFolder {
         ObjectNode json = made.json();
         AddedTokens.merge(json, settings.withIds(), settings.special(), true);
         SequencedMap<String, String> names = names(made.names(), json);
-        TokenizerDescription plain = new TokenizerDescription(
-                folder, json, new byte[0], names, new TreeSet<>(), -1, new LinkedHashMap<>());
+        TokenizerDescription plain =
+                new TokenizerDescription(folder, json, new byte[0], names, new TreeSet<>(), -1, new LinkedHashMap<>());
         // A class of transformers adds what its config asks for, and nothing else.
-        boolean addBos = settings.flag("add_bos_token").orElse(made.bos() && settings.tokenizerClass().isEmpty());
+        boolean addBos = settings.flag("add_bos_token")
+                .orElse(made.bos() && settings.tokenizerClass().isEmpty());
         boolean addEos = settings.flag("add_eos_token").orElse(false);
         int bos = addBos ? plain.id("bos_token") : -1;
         int eos = addEos ? plain.id("eos_token") : -1;
@@ -71,7 +77,9 @@ final class TokenizerFolder {
         if (!settings.hasConfig()) {
             files.put(
                     "tokenizer_config.json",
-                    TokenizerDescription.config(names, bos >= 0, eos >= 0).toPrettyString().getBytes(StandardCharsets.UTF_8));
+                    TokenizerDescription.config(names, bos >= 0, eos >= 0)
+                            .toPrettyString()
+                            .getBytes(StandardCharsets.UTF_8));
         }
         return new TokenizerDescription(folder, json, bytes, names, stops(json, names, made.stops()), -1, files);
     }
@@ -81,11 +89,13 @@ final class TokenizerFolder {
         SequencedMap<String, String> names = new LinkedHashMap<>();
         settings.named().forEach((name, token) -> names.put(name, token.text()));
         // In one order, so that what is made of them has the same bytes each time.
-        Stream.of(settings.defaults(), ofFormat).map(TreeMap::new).forEach(defaults -> defaults.forEach((name, text) -> {
-            if (AddedTokens.idOf(json.at("/model/vocab"), text) >= 0) {
-                names.putIfAbsent(name, text);
-            }
-        }));
+        Stream.of(settings.defaults(), ofFormat)
+                .map(TreeMap::new)
+                .forEach(defaults -> defaults.forEach((name, text) -> {
+                    if (AddedTokens.idOf(json.at("/model/vocab"), text) >= 0) {
+                        names.putIfAbsent(name, text);
+                    }
+                }));
         return names;
     }
 
@@ -119,7 +129,8 @@ final class TokenizerFolder {
 
     private Made sentencePiece(SentencePieceModel model) {
         Space space = Space.NONE;
-        boolean llama = settings.tokenizerClass().filter("LlamaTokenizer"::equals).isPresent();
+        boolean llama =
+                settings.tokenizerClass().filter("LlamaTokenizer"::equals).isPresent();
         if (settings.flag("add_prefix_space").orElse(model.spaceInFront())) {
             space = llama && !settings.flag("legacy").orElse(false) ? Space.TEXT : Space.EACH_PART;
         }
@@ -143,8 +154,17 @@ final class TokenizerFolder {
         TiktokenModel.specialTokens().forEach(token -> pieces.add(new Piece(token, 0, Piece.Kind.CONTROL)));
         return new Made(
                 ByteLevelJson.of(
-                        pieces, RankedTokens.merges(model.tokens()), PreTokenizer.named("llama-bpe").orElseThrow(), false),
-                Map.of("bos_token", "<|begin_of_text|>", "eos_token", "<|end_of_text|>", "pad_token", "<|finetune_right_pad_id|>"),
+                        pieces,
+                        RankedTokens.merges(model.tokens()),
+                        PreTokenizer.named("llama-bpe").orElseThrow(),
+                        false),
+                Map.of(
+                        "bos_token",
+                        "<|begin_of_text|>",
+                        "eos_token",
+                        "<|end_of_text|>",
+                        "pad_token",
+                        "<|finetune_right_pad_id|>"),
                 true,
                 List.of("<|eom_id|>", "<|eot_id|>"));
     }
@@ -154,7 +174,8 @@ final class TokenizerFolder {
         model.special().forEach(token -> pieces.add(new Piece(token, 0, Piece.Kind.CONTROL)));
         model.tokens().forEach(token -> pieces.add(new Piece(token, 0, Piece.Kind.NORMAL)));
         return new Made(
-                ByteLevelJson.of(pieces, RankedTokens.merges(model.tokens()), PreTokenizer.splitting(model.expression()), false),
+                ByteLevelJson.of(
+                        pieces, RankedTokens.merges(model.tokens()), PreTokenizer.splitting(model.expression()), false),
                 Map.of("bos_token", "<s>", "eos_token", "</s>", "unk_token", "<unk>", "pad_token", "<pad>"),
                 true,
                 List.of());
@@ -166,7 +187,8 @@ final class TokenizerFolder {
             if (!line.startsWith("#version") && !line.isBlank()) {
                 if (line.split(" ").length != 2) {
                     throw new BadCheckpointException(
-                            folder.resolve("merges.txt"), "found the line \"" + line + "\", expected two tokens; get the file again");
+                            folder.resolve("merges.txt"),
+                            "found the line \"" + line + "\", expected two tokens; get the file again");
                 }
                 pairs.add(line);
             }
@@ -174,12 +196,15 @@ final class TokenizerFolder {
         vocabulary.properties().forEach(entry -> {
             if (!entry.getValue().isInt() || entry.getValue().intValue() < 0) {
                 throw new BadCheckpointException(
-                        folder.resolve("vocab.json"), "\"" + entry.getKey() + "\" has id " + entry.getValue()
+                        folder.resolve("vocab.json"),
+                        "\"" + entry.getKey() + "\" has id " + entry.getValue()
                                 + ", expected a whole number; get the file again");
             }
         });
         ObjectNode json = ByteLevelJson.of(
-                List.of(), List.of(), PreTokenizer.named(isQwen() ? "qwen2" : "gpt-2").orElseThrow(),
+                List.of(),
+                List.of(),
+                PreTokenizer.named(isQwen() ? "qwen2" : "gpt-2").orElseThrow(),
                 settings.flag("add_prefix_space").orElse(false));
         ObjectNode model = (ObjectNode) json.get("model");
         model.set("vocab", vocabulary);

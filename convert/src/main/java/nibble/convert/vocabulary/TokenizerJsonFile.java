@@ -64,7 +64,8 @@ final class TokenizerJsonFile {
                 return object;
             }
             throw new BadCheckpointException(
-                    file, "found JSON of type " + json.getNodeType() + ", expected an object {...}; get the file again");
+                    file,
+                    "found JSON of type " + json.getNodeType() + ", expected an object {...}; get the file again");
         } catch (JsonProcessingException e) {
             throw new BadCheckpointException(
                     file, "found no valid JSON (" + Reasons.of(e) + "); get the file again", e);

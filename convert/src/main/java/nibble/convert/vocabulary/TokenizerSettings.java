@@ -20,21 +20,28 @@ import nibble.convert.BadCheckpointException;
  */
 final class TokenizerSettings {
     /** Names that every tokenizer has, in the order in which transformers adds their tokens. */
-    private static final List<String> NAMES = List.of(
-            "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token");
+    private static final List<String> NAMES =
+            List.of("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token");
 
     /** What classes of transformers name where the files do not. */
     private static final Map<String, Map<String, String>> DEFAULTS = Map.of(
-            "LlamaTokenizer", Map.of("bos_token", "<s>", "eos_token", "</s>", "unk_token", "<unk>"),
-            "CodeLlamaTokenizer", Map.of("bos_token", "<s>", "eos_token", "</s>", "unk_token", "<unk>"),
+            "LlamaTokenizer",
+            Map.of("bos_token", "<s>", "eos_token", "</s>", "unk_token", "<unk>"),
+            "CodeLlamaTokenizer",
+            Map.of("bos_token", "<s>", "eos_token", "</s>", "unk_token", "<unk>"),
             "GPT2Tokenizer",
             Map.of("bos_token", "<|endoftext|>", "eos_token", "<|endoftext|>", "unk_token", "<|endoftext|>"),
             "Qwen2Tokenizer",
             Map.of("eos_token", "<|endoftext|>", "unk_token", "<|endoftext|>", "pad_token", "<|endoftext|>"),
-            "GemmaTokenizer", Map.of("bos_token", "<bos>", "eos_token", "<eos>", "unk_token", "<unk>", "pad_token", "<pad>"));
+            "GemmaTokenizer",
+            Map.of("bos_token", "<bos>", "eos_token", "<eos>", "unk_token", "<unk>", "pad_token", "<pad>"));
 
-    private static final Set<String> CLASSES_WITHOUT_DEFAULTS =
-            Set.of("CohereTokenizer", "GPTNeoXTokenizer", "PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend");
+    private static final Set<String> CLASSES_WITHOUT_DEFAULTS = Set.of(
+            "CohereTokenizer",
+            "GPTNeoXTokenizer",
+            "PreTrainedTokenizer",
+            "PreTrainedTokenizerFast",
+            "TokenizersBackend");
 
     private final ObjectNode config;
     private final boolean hasConfig;
@@ -46,7 +53,8 @@ final class TokenizerSettings {
         Optional<ObjectNode> file = TokenizerJsonFile.object(folder, "tokenizer_config.json");
         hasConfig = file.isPresent();
         config = file.orElseGet(JsonNodeFactory.instance::objectNode);
-        ObjectNode map = TokenizerJsonFile.object(folder, "special_tokens_map.json").orElseGet(JsonNodeFactory.instance::objectNode);
+        ObjectNode map = TokenizerJsonFile.object(folder, "special_tokens_map.json")
+                .orElseGet(JsonNodeFactory.instance::objectNode);
         boolean decoder = config.path("added_tokens_decoder").isObject();
         name(config, map, decoder);
         extra(config);
@@ -54,8 +62,10 @@ final class TokenizerSettings {
             extra(map);
         }
         if (decoder) {
-            config.path("added_tokens_decoder").properties().forEach(entry -> withIds.add(AddedToken.of(
-                    id(folder.resolve("tokenizer_config.json"), entry.getKey()), entry.getValue(), false)));
+            config.path("added_tokens_decoder")
+                    .properties()
+                    .forEach(entry -> withIds.add(AddedToken.of(
+                            id(folder.resolve("tokenizer_config.json"), entry.getKey()), entry.getValue(), false)));
         } else {
             addedTokens(folder);
         }
@@ -86,7 +96,8 @@ final class TokenizerSettings {
     }
 
     private static boolean isToken(JsonNode token) {
-        return !(token.isObject() ? token.path("content").asText("") : token.isTextual() ? token.asText() : "").isEmpty();
+        return !(token.isObject() ? token.path("content").asText("") : token.isTextual() ? token.asText() : "")
+                .isEmpty();
     }
 
     /** {@code extra_special_tokens} as a list or an object of named ones, and its older name. */
@@ -95,7 +106,9 @@ final class TokenizerSettings {
             JsonNode tokens = source.path(key);
             tokens.properties().forEach(entry -> {
                 if (isToken(entry.getValue())) {
-                    named.putIfAbsent(entry.getKey(), AddedToken.of(-1, entry.getValue(), true).asSpecial());
+                    named.putIfAbsent(
+                            entry.getKey(),
+                            AddedToken.of(-1, entry.getValue(), true).asSpecial());
                 }
             });
             if (tokens.isArray()) {
@@ -111,11 +124,14 @@ final class TokenizerSettings {
     private void addedTokens(Path folder) {
         Set<String> special = new HashSet<>();
         special().forEach(token -> special.add(token.text()));
-        TokenizerJsonFile.object(folder, "added_tokens.json").ifPresent(json -> json.properties().forEach(entry -> {
-            boolean isSpecial = special.contains(entry.getKey());
-            int id = id(folder.resolve("added_tokens.json"), entry.getValue().asText());
-            withIds.add(new AddedToken(id, entry.getKey(), isSpecial, !isSpecial, false, false, false));
-        }));
+        TokenizerJsonFile.object(folder, "added_tokens.json")
+                .ifPresent(json -> json.properties().forEach(entry -> {
+                    boolean isSpecial = special.contains(entry.getKey());
+                    int id = id(
+                            folder.resolve("added_tokens.json"),
+                            entry.getValue().asText());
+                    withIds.add(new AddedToken(id, entry.getKey(), isSpecial, !isSpecial, false, false, false));
+                }));
     }
 
     private static int id(Path file, String text) {
@@ -127,7 +143,8 @@ final class TokenizerSettings {
         } catch (NumberFormatException e) {
             // Said below.
         }
-        throw new BadCheckpointException(file, "an added token has id " + text + ", expected a whole number; get the file again");
+        throw new BadCheckpointException(
+                file, "an added token has id " + text + ", expected a whole number; get the file again");
     }
 
     boolean hasConfig() {
@@ -138,7 +155,9 @@ final class TokenizerSettings {
     Optional<String> tokenizerClass() {
         String name = config.path("tokenizer_class").asText("").replaceFirst("Fast$", "");
         name = name.equals("PreTrainedTokenizer") ? "PreTrainedTokenizerFast" : name;
-        return DEFAULTS.containsKey(name) || CLASSES_WITHOUT_DEFAULTS.contains(name) ? Optional.of(name) : Optional.empty();
+        return DEFAULTS.containsKey(name) || CLASSES_WITHOUT_DEFAULTS.contains(name)
+                ? Optional.of(name)
+                : Optional.empty();
     }
 
     Optional<Boolean> flag(String key) {
@@ -152,7 +171,9 @@ final class TokenizerSettings {
 
     /** What the class names where the files do not. */
     Map<String, String> defaults() {
-        return tokenizerClass().map(name -> DEFAULTS.getOrDefault(name, Map.of())).orElse(Map.of());
+        return tokenizerClass()
+                .map(name -> DEFAULTS.getOrDefault(name, Map.of()))
+                .orElse(Map.of());
     }
 
     /** Special tokens, named or not, in the order in which transformers adds those that a vocabulary lacks. */

@@ -51,12 +51,29 @@ public record Vocabulary(
 
     /** Texts by which llama.cpp knows the token that ends a turn, where the file does not say. */
     private static final List<String> ENDS_OF_TURN = List.of(
-            "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<EOT>", "_<EOT>", "[EOT]",
-            "<｜end▁of▁sentence｜>", "<end_of_utterance>");
+            "<|eot_id|>",
+            "<|im_end|>",
+            "<|end|>",
+            "<end_of_turn>",
+            "<|endoftext|>",
+            "<|end_of_text|>",
+            "<EOT>",
+            "_<EOT>",
+            "[EOT]",
+            "<｜end▁of▁sentence｜>",
+            "<end_of_utterance>");
 
     /** Further texts at which it stops. */
     private static final Set<String> STOPS = Set.of(
-            "</s>", "<|eom_id|>", "<eos>", "[EOS]", "<|return|>", "<|call|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>");
+            "</s>",
+            "<|eom_id|>",
+            "<eos>",
+            "[EOS]",
+            "<|return|>",
+            "<|call|>",
+            "<|fim_pad|>",
+            "<|repo_name|>",
+            "<|file_sep|>");
 
     public Vocabulary {
         pieces = List.copyOf(pieces);
@@ -65,7 +82,8 @@ public record Vocabulary(
 
     /** Whether llama.cpp puts a BOS in front where {@code tokenizer.ggml.add_bos_token} is absent. */
     public static boolean addsBosUnasked(String model, String split) {
-        return model.equals(SENTENCE_PIECE) || PreTokenizer.named(split).map(PreTokenizer::bos).orElse(false);
+        return model.equals(SENTENCE_PIECE)
+                || PreTokenizer.named(split).map(PreTokenizer::bos).orElse(false);
     }
 
     /** Whether llama.cpp stops at a token of this text, whatever else the file says. */
@@ -85,8 +103,11 @@ public record Vocabulary(
         if (model.equals(SENTENCE_PIECE)) {
             json = SentencePieceJson.of(pieces, spaceInFront ? Space.EACH_PART : Space.NONE);
         } else {
-            PreTokenizer cut = PreTokenizer.named(split).orElseThrow(() -> new BadCheckpointException(
-                    file, "tokenizer.ggml.pre \"" + split + "\" is not supported; supported: " + String.join(", ", PreTokenizer.names())));
+            PreTokenizer cut = PreTokenizer.named(split)
+                    .orElseThrow(() -> new BadCheckpointException(
+                            file,
+                            "tokenizer.ggml.pre \"" + split + "\" is not supported; supported: "
+                                    + String.join(", ", PreTokenizer.names())));
             json = ByteLevelJson.of(pieces, merges, cut, spaceInFront);
         }
         if (takesSpaces) {
@@ -111,14 +132,16 @@ public record Vocabulary(
         chatTemplates.putInto(config);
         files.put("tokenizer_config.json", config.toPrettyString().getBytes(StandardCharsets.UTF_8));
         if (turn >= 0) {
-            files.put("generation_config.json", generation(turn).toPrettyString().getBytes(StandardCharsets.UTF_8));
+            files.put(
+                    "generation_config.json", generation(turn).toPrettyString().getBytes(StandardCharsets.UTF_8));
         }
         return new TokenizerDescription(file, json, bytes, names, stopIds(turn), turn, files);
     }
 
     private static void takeSpaces(ObjectNode json) {
         for (JsonNode token : json.path("added_tokens")) {
-            if (!Set.of("<unk>", "<s>", "<|endoftext|>").contains(token.path("content").asText())) {
+            if (!Set.of("<unk>", "<s>", "<|endoftext|>")
+                    .contains(token.path("content").asText())) {
                 ((ObjectNode) token).put("rstrip", true);
             }
         }

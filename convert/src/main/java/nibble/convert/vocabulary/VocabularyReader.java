@@ -28,7 +28,8 @@ public final class VocabularyReader {
                 .tokenizer()
                 .filter(found -> found.json().at("/model/vocab").isObject())
                 .orElseThrow(() -> new BadCheckpointException(
-                        checkpoint.folder(), "no tokenizer.json or tokenizer.model with a BPE vocabulary, which a GGUF file holds;"
+                        checkpoint.folder(),
+                        "no tokenizer.json or tokenizer.model with a BPE vocabulary, which a GGUF file holds;"
                                 + " copy it from the model's repository"));
         this.tokenizer = described.json();
     }
@@ -42,7 +43,8 @@ public final class VocabularyReader {
         List<Piece> pieces = pieces();
         boolean sentencePiece = tokenizer.at("/model/byte_fallback").asBoolean(false);
         int bos = special("bos_token", config.bosId());
-        int eos = special("eos_token", config.eosIds().isEmpty() ? -1 : config.eosIds().getFirst());
+        int eos = special(
+                "eos_token", config.eosIds().isEmpty() ? -1 : config.eosIds().getFirst());
         List<Integer> leading = described.leadingIds();
         if (!leading.isEmpty() && leading.getFirst() >= 0 && leading.getFirst() < pieces.size()) {
             bos = leading.getFirst();
@@ -64,11 +66,16 @@ public final class VocabularyReader {
     }
 
     private List<Piece> pieces() {
-        described.beyond(config.vocabularySize()).filter(TokenizerDescription.Beyond::vocabulary).ifPresent(beyond -> {
-            throw new BadCheckpointException(
-                    checkpoint.folder(), "the tokenizer has ids up to " + beyond.largest() + ", beyond the " + config.vocabularySize()
-                            + " rows of the embedding; config and tokenizer are of different models");
-        });
+        described
+                .beyond(config.vocabularySize())
+                .filter(TokenizerDescription.Beyond::vocabulary)
+                .ifPresent(beyond -> {
+                    throw new BadCheckpointException(
+                            checkpoint.folder(),
+                            "the tokenizer has ids up to " + beyond.largest() + ", beyond the "
+                                    + config.vocabularySize()
+                                    + " rows of the embedding; config and tokenizer are of different models");
+                });
         Map<Integer, String> texts = described.texts();
         Map<Integer, Boolean> added = new HashMap<>();
         for (JsonNode token : tokenizer.path("added_tokens")) {
@@ -102,8 +109,9 @@ public final class VocabularyReader {
     /** SentencePiece's own scores; without its file, the place of the first merge that makes a piece, as they are by then. */
     private Map<String, Float> scores() {
         Map<String, Float> scores = new HashMap<>();
-        TokenizerJsonFile.bytes(checkpoint.folder(), "tokenizer.model").flatMap(SentencePieceModel::read).ifPresent(model -> model.pieces()
-                .forEach(piece -> scores.put(piece.text(), piece.score())));
+        TokenizerJsonFile.bytes(checkpoint.folder(), "tokenizer.model")
+                .flatMap(SentencePieceModel::read)
+                .ifPresent(model -> model.pieces().forEach(piece -> scores.put(piece.text(), piece.score())));
         if (scores.isEmpty()) {
             List<String> merges = merges();
             for (int i = 0; i < merges.size(); i++) {
@@ -116,7 +124,10 @@ public final class VocabularyReader {
     private List<String> merges() {
         List<String> merges = new ArrayList<>();
         for (JsonNode merge : tokenizer.at("/model/merges")) {
-            merges.add(merge.isArray() ? merge.path(0).asText() + " " + merge.path(1).asText() : merge.asText());
+            merges.add(
+                    merge.isArray()
+                            ? merge.path(0).asText() + " " + merge.path(1).asText()
+                            : merge.asText());
         }
         return merges;
     }
@@ -125,7 +136,8 @@ public final class VocabularyReader {
         return PreTokenizer.of(tokenizer)
                 .map(PreTokenizer::name)
                 .orElseThrow(() -> new BadCheckpointException(
-                        checkpoint.folder(), "tokenizer.json splits text by " + PreTokenizer.describe(tokenizer)
+                        checkpoint.folder(),
+                        "tokenizer.json splits text by " + PreTokenizer.describe(tokenizer)
                                 + ", which has no name in GGUF known here"));
     }
 
@@ -141,7 +153,8 @@ public final class VocabularyReader {
         if (described.eotId() >= 0) {
             return described.eotId() < pieces.size() ? described.eotId() : -1;
         }
-        Set<Integer> stops = new LinkedHashSet<>(GenerationConfig.of(checkpoint.folder()).eosIds());
+        Set<Integer> stops =
+                new LinkedHashSet<>(GenerationConfig.of(checkpoint.folder()).eosIds());
         stops.addAll(config.eosIds());
         return stops.stream()
                 .filter(id -> id != eos && id >= 0 && id < pieces.size())

@@ -26,12 +26,19 @@ class ChatTemplatesTest {
     void templates_are_found_where_checkpoints_have_them_and_the_newer_places_win() throws IOException {
         assertThat(ChatTemplates.of(folder, Map.of()).isEmpty()).isTrue();
         assertThat(ChatTemplates.of(
-                        folder, Map.of("tokenizer_config.json", "{\"chat_template\": \"made\"}".getBytes(StandardCharsets.UTF_8)))
-                .sources()).containsExactly(Map.entry("default", "made"));
-        Files.writeString(folder.resolve("tokenizer_config.json"), "{\"chat_template\": [{\"name\": \"tool_use\", \"template\": \"t\"},"
-                + " {\"name\": \"default\", \"template\": \"list\"}]}");
+                                folder,
+                                Map.of(
+                                        "tokenizer_config.json",
+                                        "{\"chat_template\": \"made\"}".getBytes(StandardCharsets.UTF_8)))
+                        .sources())
+                .containsExactly(Map.entry("default", "made"));
+        Files.writeString(
+                folder.resolve("tokenizer_config.json"),
+                "{\"chat_template\": [{\"name\": \"tool_use\", \"template\": \"t\"},"
+                        + " {\"name\": \"default\", \"template\": \"list\"}]}");
         assertThat(found()).containsExactly(Map.entry("tool_use", "t"), Map.entry("default", "list"));
-        Files.writeString(folder.resolve("tokenizer_config.json"), "{\"chat_template\": {\"rag\": \"r\", \"default\": \"d\"}}");
+        Files.writeString(
+                folder.resolve("tokenizer_config.json"), "{\"chat_template\": {\"rag\": \"r\", \"default\": \"d\"}}");
         assertThat(found()).containsExactly(Map.entry("rag", "r"), Map.entry("default", "d"));
         Files.writeString(folder.resolve("tokenizer_config.json"), "{\"chat_template\": \"config {{ bos_token }}\"}");
         assertThat(found()).containsExactly(Map.entry("default", "config {{ bos_token }}"));
@@ -65,19 +72,28 @@ class ChatTemplatesTest {
         Files.createDirectory(folder.resolve("additional_chat_templates"));
         Files.writeString(folder.resolve("additional_chat_templates/rag.jinja"), "r");
         ChatTemplates.of(folder, Map.of()).putInto(config);
-        assertThat(config).hasToString(
-                "{\"chat_template\":[{\"name\":\"default\",\"template\":\"d\"},{\"name\":\"rag\",\"template\":\"r\"}]}");
+        assertThat(config)
+                .hasToString(
+                        "{\"chat_template\":[{\"name\":\"default\",\"template\":\"d\"},{\"name\":\"rag\",\"template\":\"r\"}]}");
     }
 
     @Test
     void broken_files_are_named() throws IOException {
         for (String json : new String[] {
-            "{\"chat_template\": ", "{\"chat_template\": 3}", "{\"chat_template\": [\"x\"]}", "{\"chat_template\": [{\"name\": \"a\"}]}"
+            "{\"chat_template\": ",
+            "{\"chat_template\": 3}",
+            "{\"chat_template\": [\"x\"]}",
+            "{\"chat_template\": [{\"name\": \"a\"}]}"
         }) {
             Files.writeString(folder.resolve("tokenizer_config.json"), json);
-            assertThatThrownBy(this::found).as(json).isInstanceOf(BadCheckpointException.class).hasMessageContaining("tokenizer_config.json");
+            assertThatThrownBy(this::found)
+                    .as(json)
+                    .isInstanceOf(BadCheckpointException.class)
+                    .hasMessageContaining("tokenizer_config.json");
         }
         Files.write(folder.resolve("chat_template.jinja"), new byte[] {(byte) 0xff, 'x'});
-        assertThatThrownBy(this::found).isInstanceOf(BadCheckpointException.class).hasMessageContaining("is not UTF-8");
+        assertThatThrownBy(this::found)
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("is not UTF-8");
     }
 }

@@ -19,7 +19,10 @@ class BlockDecoderTest {
     /** 65,536 weights of published models in each of six types, with another reader's values as bfloat16. */
     @Test
     void blocks_of_published_models_decode_to_the_bit() throws IOException {
-        Path folder = Path.of(System.getProperty("nibble.root", "..")).toAbsolutePath().normalize().getParent()
+        Path folder = Path.of(System.getProperty("nibble.root", ".."))
+                .toAbsolutePath()
+                .normalize()
+                .getParent()
                 .resolve("shared/data/golden/gguf");
         Assumptions.assumeTrue(Files.isDirectory(folder), () -> folder + " is absent");
         List<Path> files;
@@ -39,7 +42,9 @@ class BlockDecoderTest {
             ByteBuffer expected = ByteBuffer.wrap(golden).order(ByteOrder.LITTLE_ENDIAN);
             float[] found = decode(type, raw, n);
             for (int i = 0; i < n; i++) {
-                assertThat(brain(found[i])).as("%s element %d", path.getFileName(), i).isEqualTo(expected.getShort(2 * i));
+                assertThat(brain(found[i]))
+                        .as("%s element %d", path.getFileName(), i)
+                        .isEqualTo(expected.getShort(2 * i));
             }
         }
     }
@@ -61,7 +66,9 @@ class BlockDecoderTest {
                 for (int i = 0; i < n; i++) {
                     float expected = file.getFloat();
                     // Equal as numbers: numpy's order of signs makes some zeros negative that ggml's does not.
-                    assertThat(found[i] == expected).as("%s element %d: %s, %s", type, i, found[i], expected).isTrue();
+                    assertThat(found[i] == expected)
+                            .as("%s element %d: %s, %s", type, i, found[i], expected)
+                            .isTrue();
                 }
             }
         }

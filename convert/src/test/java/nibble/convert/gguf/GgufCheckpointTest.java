@@ -85,8 +85,11 @@ class GgufCheckpointTest {
 
     private void write(PlannedFile planned) {
         try (ShardedWriter writer = ShardedWriter.replacing(folder, planned)) {
-            List<String> names = planned.slots().stream().map(PlannedFile.Slot::tensor).toList();
-            for (GgufPlan.Entry entry : tensors.stream().filter(tensor -> names.contains(tensor.name())).toList()) {
+            List<String> names =
+                    planned.slots().stream().map(PlannedFile.Slot::tensor).toList();
+            for (GgufPlan.Entry entry : tensors.stream()
+                    .filter(tensor -> names.contains(tensor.name()))
+                    .toList()) {
                 byte[] data = new byte[(int) entry.bytes()];
                 ByteBuffer b = ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN);
                 int rowBytes = data.length / (int) entry.shape().dim(0);
@@ -133,7 +136,8 @@ class GgufCheckpointTest {
                 .hasMessageContaining("m-00002-of-00005.gguf")
                 .hasMessageContaining("is missing, one of 5");
         Files.copy(files.get(2), files.get(1));
-        assertThatThrownBy(() -> Checkpoint.open(files.getFirst())).hasMessageContaining("split.no 2 of split.count 5, expected 1 of 5");
+        assertThatThrownBy(() -> Checkpoint.open(files.getFirst()))
+                .hasMessageContaining("split.no 2 of split.count 5, expected 1 of 5");
         Files.write(files.get(1), second);
         Path renamed = Files.copy(files.get(3), folder.resolve("other.gguf"));
         assertThatThrownBy(() -> Checkpoint.open(renamed)).hasMessageContaining("MODEL-00001-of-00005.gguf");
@@ -183,11 +187,18 @@ class GgufCheckpointTest {
                 int[] expected = {0, 2, 4, 6, 1, 3, 5, 7};
                 for (int row = 0; row < 16; row++) {
                     int from = row / 8 * 8 + expected[row % 8];
-                    assertThat(Float.float16ToFloat(q.data().get(ValueLayout.JAVA_SHORT_UNALIGNED, 64L * row))).isEqualTo(from);
-                    assertThat(k.data().get(ValueLayout.JAVA_FLOAT_UNALIGNED, 128L * row)).isEqualTo(from);
+                    assertThat(Float.float16ToFloat(q.data().get(ValueLayout.JAVA_SHORT_UNALIGNED, 64L * row)))
+                            .isEqualTo(from);
+                    assertThat(k.data().get(ValueLayout.JAVA_FLOAT_UNALIGNED, 128L * row))
+                            .isEqualTo(from);
                 }
-                assertThat(checkpoint.stored("model.layers.0.mlp.up_proj.weight").orElseThrow().storage()).isEqualTo("IQ4_NL");
-                assertThat(new String(checkpoint.madeFiles().get("tokenizer.json"), java.nio.charset.StandardCharsets.UTF_8))
+                assertThat(checkpoint
+                                .stored("model.layers.0.mlp.up_proj.weight")
+                                .orElseThrow()
+                                .storage())
+                        .isEqualTo("IQ4_NL");
+                assertThat(new String(
+                                checkpoint.madeFiles().get("tokenizer.json"), java.nio.charset.StandardCharsets.UTF_8))
                         .contains("\"merges\":[[\"a\",\"b\"]]");
             }
         }
@@ -202,20 +213,28 @@ class GgufCheckpointTest {
         refused(m -> m.put("llama.expert_count", new GgufValue.U32(8)), "experts");
         refused(m -> m.put("split.count", new GgufValue.U32(3)), "split.count", "tiny.gguf", "00001-of-00003");
         refused(m -> m.put("llama.rope.scaling.type", new GgufValue.Text("yarn")), "yarn");
-        refused(m -> m.put("llama.attention.head_count", new GgufValue.Text("four")), "llama.attention.head_count", "whole number");
+        refused(
+                m -> m.put("llama.attention.head_count", new GgufValue.Text("four")),
+                "llama.attention.head_count",
+                "whole number");
         refused(m -> m.put("llama.rope.dimension_count", new GgufValue.U32(4)), "4 rotated");
         refused(m -> m.remove("llama.block_count"), "llama.block_count is missing");
         refused(m -> m.put("llama.block_count", new GgufValue.U32(2)), "model.layers.1.input_layernorm.weight");
         refused(m -> m.put("llama.attention.causal", new GgufValue.Flag(false)), "llama.attention.causal", "encoder");
         refused(m -> m.put("llama.logit_scale", new GgufValue.F32(0.0625f)), "llama.logit_scale is 0.0625");
         refused(m -> m.put("llama.attention.scale", new GgufValue.F32(0.01f)), "llama.attention.scale");
-        refused(m -> m.put("llama.rope.scaling.attn_factor", new GgufValue.F32(1.2f)), "llama.rope.scaling.attn_factor");
+        refused(
+                m -> m.put("llama.rope.scaling.attn_factor", new GgufValue.F32(1.2f)),
+                "llama.rope.scaling.attn_factor");
         refused(m -> m.put("general.alignment", new GgufValue.U32(24)), "alignment 24");
         refused(m -> m.put("tokenizer.ggml.scores", new GgufValue.F32s(List.of(1f))), "1 scores");
-        refused(m -> {
-            m.put("tokenizer.ggml.model", new GgufValue.Text("gpt2"));
-            m.put("tokenizer.ggml.pre", new GgufValue.Text("kimi-k2"));
-        }, "kimi-k2", "llama-bpe");
+        refused(
+                m -> {
+                    m.put("tokenizer.ggml.model", new GgufValue.Text("gpt2"));
+                    m.put("tokenizer.ggml.pre", new GgufValue.Text("kimi-k2"));
+                },
+                "kimi-k2",
+                "llama-bpe");
         add("blk.0.attn_q.bias", GgufType.F32, 32);
         refused(m -> {}, "q_proj.bias", "no such bias");
         tensors.removeLast();
@@ -237,7 +256,8 @@ class GgufCheckpointTest {
         "none, 4, '', None[]",
         "none, '', 4, None[]",
     })
-    void rope_is_scaled_as_llama_cpp_reads_it(String type, String factor, String old, String expected) throws IOException {
+    void rope_is_scaled_as_llama_cpp_reads_it(String type, String factor, String old, String expected)
+            throws IOException {
         if (!type.isEmpty()) {
             metadata.put("llama.rope.scaling.type", new GgufValue.Text(type));
         }
@@ -303,12 +323,17 @@ class GgufCheckpointTest {
     @Test
     void a_file_of_an_unknown_type_version_or_cut_short_is_refused_with_its_byte() throws IOException {
         byte[] whole = Files.readAllBytes(write());
-        assertThatThrownBy(() -> open(Arrays.copyOf(whole, whole.length - 300))).hasMessageContaining("ffn_down").hasMessageContaining("cut short");
-        assertThatThrownBy(() -> open(Arrays.copyOf(whole, 100))).hasMessageContaining("byte").hasMessageContaining("cut short");
+        assertThatThrownBy(() -> open(Arrays.copyOf(whole, whole.length - 300)))
+                .hasMessageContaining("ffn_down")
+                .hasMessageContaining("cut short");
+        assertThatThrownBy(() -> open(Arrays.copyOf(whole, 100)))
+                .hasMessageContaining("byte")
+                .hasMessageContaining("cut short");
         byte[] version = whole.clone();
         version[4] = 9;
         assertThatThrownBy(() -> open(version)).hasMessageContaining("byte 8").hasMessageContaining("version 9");
-        assertThatThrownBy(() -> open("not a model".getBytes(java.nio.charset.StandardCharsets.UTF_8))).hasMessageContaining("no \"GGUF\"");
+        assertThatThrownBy(() -> open("not a model".getBytes(java.nio.charset.StandardCharsets.UTF_8)))
+                .hasMessageContaining("no \"GGUF\"");
     }
 
     /** Whatever bytes change, the reader answers with a model or with its own refusal, and soon. */
@@ -317,7 +342,8 @@ class GgufCheckpointTest {
     void damaged_files_are_refused_and_never_break_the_reader(long seed) throws IOException {
         byte[] whole = Files.readAllBytes(write());
         Random random = new Random(seed);
-        int header = whole.length - (int) tensors.stream().mapToLong(GgufPlan.Entry::bytes).sum();
+        int header = whole.length
+                - (int) tensors.stream().mapToLong(GgufPlan.Entry::bytes).sum();
         for (int round = 0; round < 300; round++) {
             byte[] changed = round % 5 == 0 ? Arrays.copyOf(whole, random.nextInt(whole.length)) : whole.clone();
             for (int i = random.nextInt(4); i >= 0 && changed.length > 0; i--) {

@@ -25,19 +25,49 @@ class GgufMetadataFuzzTest {
     private static final long MOST_BYTES = 16 << 20;
 
     private static final List<GgufValue> VALUES = List.of(
-            new GgufValue.Text(""), new GgufValue.Text("llama"), new GgufValue.Text("\u0000\ud83d\ude00"),
-            new GgufValue.Text("x".repeat(3000)), new GgufValue.U32(0), new GgufValue.U32(1), new GgufValue.U32(0xffffffffL),
-            new GgufValue.U32(7), new GgufValue.U32(1 << 30), new GgufValue.I32(-1), new GgufValue.I32(Integer.MIN_VALUE),
-            new GgufValue.U16(65_535), new GgufValue.F32(0), new GgufValue.F32(Float.NaN), new GgufValue.F32(-1e30f),
-            new GgufValue.F32(Float.POSITIVE_INFINITY), new GgufValue.Flag(true), new GgufValue.Flag(false),
-            new GgufValue.Texts(List.of()), new GgufValue.Texts(List.of("a", "")), new GgufValue.F32s(List.of(1f, Float.NaN)),
-            new GgufValue.I32s(List.of()), new GgufValue.I32s(List.of(2)), new GgufValue.I32s(List.of(2, 3)));
+            new GgufValue.Text(""),
+            new GgufValue.Text("llama"),
+            new GgufValue.Text("\u0000\ud83d\ude00"),
+            new GgufValue.Text("x".repeat(3000)),
+            new GgufValue.U32(0),
+            new GgufValue.U32(1),
+            new GgufValue.U32(0xffffffffL),
+            new GgufValue.U32(7),
+            new GgufValue.U32(1 << 30),
+            new GgufValue.I32(-1),
+            new GgufValue.I32(Integer.MIN_VALUE),
+            new GgufValue.U16(65_535),
+            new GgufValue.F32(0),
+            new GgufValue.F32(Float.NaN),
+            new GgufValue.F32(-1e30f),
+            new GgufValue.F32(Float.POSITIVE_INFINITY),
+            new GgufValue.Flag(true),
+            new GgufValue.Flag(false),
+            new GgufValue.Texts(List.of()),
+            new GgufValue.Texts(List.of("a", "")),
+            new GgufValue.F32s(List.of(1f, Float.NaN)),
+            new GgufValue.I32s(List.of()),
+            new GgufValue.I32s(List.of(2)),
+            new GgufValue.I32s(List.of(2, 3)));
 
     /** Keys that mean something, or nothing, put in addition. */
     private static final List<String> KEYS = List.of(
-            "llama.rope.scaling.type", "llama.rope.scaling.factor", "llama.rope.scale_linear", "llama.expert_count",
-            "llama.attention.key_length", "llama.attention.sliding_window", "llama.attention.causal", "llama.logit_scale",
-            "general.alignment", "split.count", "split.no", "split.tensors.count", "llama.rope.freq_base", "general.name", "a", "");
+            "llama.rope.scaling.type",
+            "llama.rope.scaling.factor",
+            "llama.rope.scale_linear",
+            "llama.expert_count",
+            "llama.attention.key_length",
+            "llama.attention.sliding_window",
+            "llama.attention.causal",
+            "llama.logit_scale",
+            "general.alignment",
+            "split.count",
+            "split.no",
+            "split.tensors.count",
+            "llama.rope.freq_base",
+            "general.name",
+            "a",
+            "");
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -105,7 +135,8 @@ class GgufMetadataFuzzTest {
     @Test
     void bytes_and_pieces() throws IOException {
         byte[] whole = write(metadata(), new Random(0));
-        int header = whole.length - (int) tensors.stream().mapToLong(GgufPlan.Entry::bytes).sum();
+        int header = whole.length
+                - (int) tensors.stream().mapToLong(GgufPlan.Entry::bytes).sum();
         Path damaged = folder.resolve("damaged.gguf");
         int rounds = Mutations.rounds(1500);
         int[] refused = new int[1];

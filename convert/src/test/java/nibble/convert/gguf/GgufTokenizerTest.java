@@ -15,21 +15,40 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** What metadata means where it is silent is what llama.cpp of 2026-09-28 takes it to mean. */
 class GgufTokenizerTest {
     private final Map<String, Object> metadata = new HashMap<>(Map.of(
-            "tokenizer.ggml.model", "gpt2",
-            "tokenizer.ggml.pre", "llama-bpe",
-            "tokenizer.ggml.tokens", List.of("a", "b", "ab", "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<tool>", "", "[PAD8]"),
-            "tokenizer.ggml.token_type", List.of(1L, 1L, 1L, 3L, 3L, 3L, 4L, 1L, 5L),
-            "tokenizer.ggml.merges", List.of("a b"),
-            "tokenizer.ggml.bos_token_id", 3L,
-            "tokenizer.ggml.eos_token_id", 4L));
+            "tokenizer.ggml.model",
+            "gpt2",
+            "tokenizer.ggml.pre",
+            "llama-bpe",
+            "tokenizer.ggml.tokens",
+            List.of("a", "b", "ab", "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<tool>", "", "[PAD8]"),
+            "tokenizer.ggml.token_type",
+            List.of(1L, 1L, 1L, 3L, 3L, 3L, 4L, 1L, 5L),
+            "tokenizer.ggml.merges",
+            List.of("a b"),
+            "tokenizer.ggml.bos_token_id",
+            3L,
+            "tokenizer.ggml.eos_token_id",
+            4L));
 
     private TokenizerDescription described() {
-        return GgufTokenizer.describe(new GgufMetadata(Path.of("tiny.gguf"), metadata)).orElseThrow();
+        return GgufTokenizer.describe(new GgufMetadata(Path.of("tiny.gguf"), metadata))
+                .orElseThrow();
     }
 
     @ParameterizedTest
-    @CsvSource({"llama-bpe, true", "tekken, true", "pixtral, true", "falcon3, true", "gpt-2, false", "smollm, false",
-        "qwen2, false", "deepseek-llm, false", "gpt-4o, false", "dbrx, false", "default, false"})
+    @CsvSource({
+        "llama-bpe, true",
+        "tekken, true",
+        "pixtral, true",
+        "falcon3, true",
+        "gpt-2, false",
+        "smollm, false",
+        "qwen2, false",
+        "deepseek-llm, false",
+        "gpt-4o, false",
+        "dbrx, false",
+        "default, false"
+    })
     void a_file_that_does_not_say_gets_the_bos_of_its_way_to_split_text(String pre, boolean bos) {
         metadata.put("tokenizer.ggml.pre", pre);
         assertThat(described().leadingIds()).isEqualTo(bos ? List.of(3) : List.of());
@@ -56,7 +75,9 @@ class GgufTokenizerTest {
         assertThat(described().leadingIds()).containsExactly(1);
         assertThat(described().spaceInFront()).isTrue();
         assertThat(described().names())
-                .containsEntry("bos_token", "<s>").containsEntry("eos_token", "</s>").containsEntry("unk_token", "<unk>");
+                .containsEntry("bos_token", "<s>")
+                .containsEntry("eos_token", "</s>")
+                .containsEntry("unk_token", "<unk>");
         metadata.put("tokenizer.ggml.add_space_prefix", false);
         assertThat(described().spaceInFront()).isFalse();
     }
@@ -82,7 +103,8 @@ class GgufTokenizerTest {
     @Test
     void phi_3s_special_tokens_take_the_spaces_behind_them() {
         metadata.put("general.name", "Phi-3-mini-4k-instruct");
-        assertThat(described().json().get("added_tokens").findValuesAsText("rstrip")).containsOnly("true");
+        assertThat(described().json().get("added_tokens").findValuesAsText("rstrip"))
+                .containsOnly("true");
     }
 
     @Test

@@ -72,6 +72,7 @@ class RopeFactorsTest {
         assertThat(RopeFactors.parameters(changed, 500_000)).isEmpty();
         changed[16] = 0.5f;
         assertThat(RopeFactors.parameters(changed, 500_000)).isEmpty();
-        assertThat(RopeFactors.parameters(divisors, 10_000)).isNotEqualTo(Optional.of(Line.of(lines().getFirst()).scaling));
+        assertThat(RopeFactors.parameters(divisors, 10_000))
+                .isNotEqualTo(Optional.of(Line.of(lines().getFirst()).scaling));
     }
 }

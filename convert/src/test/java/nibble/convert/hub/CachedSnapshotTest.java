@@ -45,8 +45,11 @@ class CachedSnapshotTest {
         files.put("empty.txt", new byte[0]);
         files.put("model-00001-of-00002.safetensors", new byte[] {0, 1});
         files.put("model-00002-of-00002.safetensors", new byte[] {0, 2});
-        files.put("model.safetensors.index.json", ("{\"weight_map\": {\"a\": \"model-00001-of-00002.safetensors\","
-                + " \"b\": \"model-00002-of-00002.safetensors\"}}").getBytes(StandardCharsets.UTF_8));
+        files.put(
+                "model.safetensors.index.json",
+                ("{\"weight_map\": {\"a\": \"model-00001-of-00002.safetensors\","
+                                + " \"b\": \"model-00002-of-00002.safetensors\"}}")
+                        .getBytes(StandardCharsets.UTF_8));
         files.put("tokenizer.json", "{}  ".getBytes(StandardCharsets.UTF_8));
         hub.put(REPO.toString(), files);
     }
@@ -140,10 +143,13 @@ class CachedSnapshotTest {
                 .hasMessageContaining("lacks 2 of the files needed (config.json, tokenizer.json)")
                 .hasMessageContaining("unset it to download");
         hub.faults.add(Fault.status("GET", "/revision/main", 503, 99, Map.of()));
-        assertThatThrownBy(() -> download(false, Selection.NEEDED)).hasMessageContaining("lacks 2 of the files needed")
+        assertThatThrownBy(() -> download(false, Selection.NEEDED))
+                .hasMessageContaining("lacks 2 of the files needed")
                 .hasMessageContaining("HTTP 503");
         hub.faults.clear();
-        assertThat(download(false, Selection.NEEDED).bytesReceived()).as("the blobs were there").isZero();
+        assertThat(download(false, Selection.NEEDED).bytesReceived())
+                .as("the blobs were there")
+                .isZero();
         assertThat(download(true, Selection.NEEDED).files()).isEqualTo(7);
     }
 
@@ -152,7 +158,8 @@ class CachedSnapshotTest {
         Download whole = download(false, Selection.NEEDED);
         Files.delete(repo().resolve("trees/" + commit() + ".json"));
         assertThat(download(true, Selection.NEEDED).folder()).isEqualTo(whole.folder());
-        assertThat(notes).singleElement()
+        assertThat(notes)
+                .singleElement()
                 .satisfies(note -> assertThat(note).contains("whether the cache holds all files", "is not known"));
         Files.delete(whole.folder().resolve("model-00002-of-00002.safetensors"));
         assertThatThrownBy(() -> download(true, Selection.NEEDED))
@@ -163,16 +170,16 @@ class CachedSnapshotTest {
     void a_hub_that_refuses_is_no_reason_to_refuse_what_the_cache_has() {
         Download whole = download(false, Selection.NEEDED);
         for (int status : new int[] {401, 403, 404, 500}) {
-            hub.faults.add(Fault.status("GET", "/revision/main", status, 2,
-                    Map.of("X-Error-Code", status == 500 ? "" : "RepoNotFound")));
+            hub.faults.add(Fault.status(
+                    "GET", "/revision/main", status, 2, Map.of("X-Error-Code", status == 500 ? "" : "RepoNotFound")));
             notes.clear();
             assertThat(download(false, Selection.NEEDED).folder()).isEqualTo(whole.folder());
             hub.faults.clear();
-            assertThat(notes.getLast()).contains("taking org/tiny from the cache, commit " + commit(), "HTTP "
-                    + status);
+            assertThat(notes.getLast())
+                    .contains("taking org/tiny from the cache, commit " + commit(), "HTTP " + status);
         }
-        assertThatThrownBy(() -> downloader(false, true)
-                .download(REPO, "gone", Selection.NEEDED, TransferListener.SILENT))
+        assertThatThrownBy(
+                        () -> downloader(false, true).download(REPO, "gone", Selection.NEEDED, TransferListener.SILENT))
                 .hasMessageContaining("no branch, tag or commit gone");
     }
 
@@ -201,7 +208,9 @@ class CachedSnapshotTest {
     void where_links_are_not_wanted_the_snapshot_holds_the_content_itself() throws IOException {
         Download download = downloader(false, false).download(REPO, "main", Selection.NEEDED, TransferListener.SILENT);
         for (String path : files.keySet()) {
-            assertThat(Files.isSymbolicLink(download.folder().resolve(path))).as(path).isFalse();
+            assertThat(Files.isSymbolicLink(download.folder().resolve(path)))
+                    .as(path)
+                    .isFalse();
             assertThat(download.folder().resolve(path)).hasBinaryContent(files.get(path));
         }
         assertThat(download(false, Selection.NEEDED).bytesReceived()).isZero();
@@ -259,13 +268,16 @@ class CachedSnapshotTest {
         hub.put("org/ggufs", Map.of("m-Q4_0.gguf", new byte[] {'G', 0, 1}, "m-Q8_0.gguf", new byte[] {'G', 0, 2}));
         Downloader online = downloader(false, true);
         assertThatThrownBy(() -> new ModelName("org/ggufs").resolve(online, TransferListener.SILENT))
-                .hasMessageContaining("org/ggufs: holds 2 GGUF models; say which: org/ggufs:m-Q4_0.gguf (0.00 GB), org/ggufs:m-Q8_0.gguf");
+                .hasMessageContaining("org/ggufs: holds 2 GGUF models; say which: org/ggufs:m-Q4_0.gguf (0.00 GB),"
+                        + " org/ggufs:m-Q8_0.gguf");
         Path chosen = new ModelName("org/ggufs@main:Q8_0").resolve(online, TransferListener.SILENT);
         assertThat(chosen).hasBinaryContent(new byte[] {'G', 0, 2});
-        assertThat(hub.seen().stream().filter(r -> r.path().startsWith("/store/"))).as("nothing else was brought")
+        assertThat(hub.seen().stream().filter(r -> r.path().startsWith("/store/")))
+                .as("nothing else was brought")
                 .hasSize(1);
         Downloader offline = downloader(true, true);
-        assertThat(new ModelName("org/ggufs:m-Q8_0.gguf").resolve(offline, TransferListener.SILENT)).isEqualTo(chosen);
+        assertThat(new ModelName("org/ggufs:m-Q8_0.gguf").resolve(offline, TransferListener.SILENT))
+                .isEqualTo(chosen);
         assertThatThrownBy(() -> new ModelName("org/ggufs:m-Q4_0.gguf").resolve(offline, TransferListener.SILENT))
                 .hasMessageContaining("lacks 1 of the files needed (m-Q4_0.gguf)");
     }
@@ -282,7 +294,8 @@ class CachedSnapshotTest {
         List<Process> processes = new ArrayList<>();
         for (int i = 0; i < 2; i++) {
             processes.add(new ProcessBuilder(
-                            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                            Path.of(System.getProperty("java.home"), "bin", "java")
+                                    .toString(),
                             "-XX:TieredStopAtLevel=1",
                             "-cp",
                             System.getProperty("java.class.path"),
@@ -301,7 +314,8 @@ class CachedSnapshotTest {
         }
         long attributes = hub.content("me/many", "main", ".gitattributes").length;
         assertThat(received).isEqualTo(12 * 20_000 + attributes);
-        assertThat(hub.seen().stream().filter(r -> r.path().startsWith("/store/"))).hasSize(12);
+        assertThat(hub.seen().stream().filter(r -> r.path().startsWith("/store/")))
+                .hasSize(12);
         try (Stream<Path> all = Files.walk(temp.resolve("cache"))) {
             assertThat(all.map(Path::toString)).noneMatch(path -> path.contains("incomplete"));
         }

@@ -11,8 +11,11 @@ final class DownloadProcess {
     public static void main(String[] arguments) {
         Path temp = Path.of(arguments[1]);
         HubSettings settings = new HubSettings(
-                URI.create(arguments[0]), temp.resolve("cache"), temp.resolve("state"),
-                        Optional.of(HubToken.of(FakeHub.TOKEN)), false);
+                URI.create(arguments[0]),
+                temp.resolve("cache"),
+                temp.resolve("state"),
+                Optional.of(HubToken.of(FakeHub.TOKEN)),
+                false);
         System.out.println(new Downloader(settings)
                 .download(RepoName.parse(arguments[2]), "main", Downloader.Selection.NEEDED, TransferListener.SILENT)
                 .bytesReceived());

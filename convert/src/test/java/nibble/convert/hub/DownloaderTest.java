@@ -73,14 +73,17 @@ class DownloaderTest {
         assertThat(download.folder()).isEqualTo(repo.resolve("snapshots").resolve(commit));
         assertThat(repo.resolve("refs/main")).hasContent(commit);
         String sha256 = FakeRepository.hex("SHA-256", files.get(WEIGHTS));
-        assertThat(Files.readSymbolicLink(download.folder().resolve(WEIGHTS))).isEqualTo(Path.of("../../blobs/" + sha256));
-        assertThat(Files.readSymbolicLink(download.folder().resolve("docs/a b.md")).toString())
+        assertThat(Files.readSymbolicLink(download.folder().resolve(WEIGHTS)))
+                .isEqualTo(Path.of("../../blobs/" + sha256));
+        assertThat(Files.readSymbolicLink(download.folder().resolve("docs/a b.md"))
+                        .toString())
                 .isEqualTo("../../../blobs/" + FakeRepository.gitBlob(files.get("docs/a b.md")));
         assertComplete(download);
         assertThat(download.folder().resolve("pytorch_model.bin")).doesNotExist();
         assertThat(download.folder().resolve("original")).doesNotExist();
         List<FileDigest> digests = FileDigest.of(RepositoryFiles.list(download.folder()), 1, bytes -> {});
-        Checksums.check(download.folder(), digests, finding -> assertThat(finding).isNull());
+        Checksums.check(
+                download.folder(), digests, finding -> assertThat(finding).isNull());
     }
 
     @Test
@@ -95,7 +98,8 @@ class DownloaderTest {
         hub.seen.clear();
         Download again = download();
         assertThat(again.bytesReceived()).isZero();
-        assertThat(hub.seen()).noneMatch(r -> r.path().contains("/resolve/") || r.path().startsWith("/store/"));
+        assertThat(hub.seen())
+                .noneMatch(r -> r.path().contains("/resolve/") || r.path().startsWith("/store/"));
     }
 
     static Stream<Fault> passing() {
@@ -154,9 +158,10 @@ class DownloaderTest {
                 .hasMessageContaining(WEIGHTS)
                 .hasMessageContaining("SHA-256")
                 .hasMessageContaining(FakeRepository.hex("SHA-256", files.get(WEIGHTS)));
-        assertThat(temp.resolve("cache/models--org--tiny/snapshots")).satisfiesAnyOf(
-                path -> assertThat(path).doesNotExist(),
-                path -> assertThat(RepositoryFiles.list(path)).doesNotContainKey(WEIGHTS));
+        assertThat(temp.resolve("cache/models--org--tiny/snapshots"))
+                .satisfiesAnyOf(
+                        path -> assertThat(path).doesNotExist(),
+                        path -> assertThat(RepositoryFiles.list(path)).doesNotContainKey(WEIGHTS));
         download();
     }
 
@@ -186,9 +191,13 @@ class DownloaderTest {
     void filesLargerThanOneAnswerComeInPieces() throws IOException {
         hub.mostBytes = 70_000;
         hub.faults.add(Fault.of(Fault.Kind.CUT_ANSWER, "GET", "/store/", 5_000, 1));
-        Downloader pieces = new Downloader(settings(false), new Retries(5, Duration.ZERO, Duration.ZERO, _ -> {}), 70_000);
+        Downloader pieces =
+                new Downloader(settings(false), new Retries(5, Duration.ZERO, Duration.ZERO, _ -> {}), 70_000);
         assertComplete(pieces.download(REPO, "main", Selection.NEEDED, TransferListener.SILENT));
-        assertThat(hub.seen().stream().filter(r -> r.path().startsWith("/store/")).count()).isBetween(5L, 6L);
+        assertThat(hub.seen().stream()
+                        .filter(r -> r.path().startsWith("/store/"))
+                        .count())
+                .isBetween(5L, 6L);
     }
 
     @Test
@@ -210,12 +219,21 @@ class DownloaderTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"{\"error\": null}", "[\"a\", 3]", "[{\"path\": \"x\"}]", "[]", "null", "<html>",
-            "[{\"type\": \"file\", \"path\": \"x\"}]"})
+    @ValueSource(
+            strings = {
+                "{\"error\": null}",
+                "[\"a\", 3]",
+                "[{\"path\": \"x\"}]",
+                "[]",
+                "null",
+                "<html>",
+                "[{\"type\": \"file\", \"path\": \"x\"}]"
+            })
     void aListOfFilesOfAnotherShapeIsNoEmptyRepository(String answer) {
         hub.faults.add(Fault.answer("GET", "/tree/", answer));
-        assertThatThrownBy(this::download).isInstanceOf(HubException.class).hasMessageMatching(
-                "(?s).*(no list|no \"type\"|no files at this revision|web page|no size or hash).*");
+        assertThatThrownBy(this::download)
+                .isInstanceOf(HubException.class)
+                .hasMessageMatching("(?s).*(no list|no \"type\"|no files at this revision|web page|no size or hash).*");
     }
 
     @Test
@@ -226,8 +244,8 @@ class DownloaderTest {
                 .hasMessageContaining("the repository is gated: ask for access on " + hub.endpoint()
                         + "/org/tiny with the account of this token");
         Downloader nobody = new Downloader(
-                new HubSettings(URI.create(hub.endpoint()), temp.resolve("c"), temp.resolve("s"), Optional.empty(),
-                        false),
+                new HubSettings(
+                        URI.create(hub.endpoint()), temp.resolve("c"), temp.resolve("s"), Optional.empty(), false),
                 new Retries(1, Duration.ZERO, Duration.ZERO, _ -> {}));
         assertThatThrownBy(() -> new ModelName("org/tiny").resolve(nobody, TransferListener.SILENT))
                 .hasMessageContaining("HTTP 401")
@@ -269,7 +287,8 @@ class DownloaderTest {
         for (Download download : TransferSlots.all(List.of(one, one, one))) {
             assertComplete(download);
         }
-        long bytes = hub.seen().stream().filter(r -> r.path().startsWith("/store/")).count();
+        long bytes =
+                hub.seen().stream().filter(r -> r.path().startsWith("/store/")).count();
         assertThat(bytes).as("the weights came once").isEqualTo(1);
     }
 

@@ -69,8 +69,9 @@ public final class FakeHub implements AutoCloseable {
     record Answer(int status, byte[] body, Map<String, String> headers) {
         static Answer json(JsonNode json) {
             return new Answer(
-                    200, json.toString().getBytes(StandardCharsets.UTF_8),
-                            Map.of("Content-Type", "application/json; charset=utf-8"));
+                    200,
+                    json.toString().getBytes(StandardCharsets.UTF_8),
+                    Map.of("Content-Type", "application/json; charset=utf-8"));
         }
 
         Answer with(String header, String value) {
@@ -210,9 +211,15 @@ public final class FakeHub implements AutoCloseable {
             if (!store || fault != null && fault.kind == Fault.Kind.STATUS) {
                 body = exchange.getRequestBody().readAllBytes();
             }
-            seen.add(new Seen(request.method(), request.host(), request.path(), request.query(),
+            seen.add(new Seen(
+                    request.method(),
+                    request.host(),
+                    request.path(),
+                    request.query(),
                     request.authorization(),
-                    request.contentLength(), request.proxyAuthorization(), new String(body, StandardCharsets.UTF_8)));
+                    request.contentLength(),
+                    request.proxyAuthorization(),
+                    new String(body, StandardCharsets.UTF_8)));
             if (fault != null && fault.kind == Fault.Kind.STATUS) {
                 Answer refused = error(new Refusal(fault.status, "", "ordered fault"));
                 String ordered = fault.headers.get("X-Body");
@@ -262,7 +269,8 @@ public final class FakeHub implements AutoCloseable {
 
     private String moved(Seen request) {
         for (Map.Entry<String, String> name : renamed.entrySet()) {
-            if (request.path().contains("/" + name.getKey() + "/") || request.path().endsWith("/" + name.getKey())
+            if (request.path().contains("/" + name.getKey() + "/")
+                    || request.path().endsWith("/" + name.getKey())
                     || request.path().contains("/" + name.getKey() + ".git/")) {
                 String path = request.path().replace("/" + name.getKey(), "/" + name.getValue());
                 return path + (request.query().equals("null") ? "" : "?" + request.query());
@@ -272,10 +280,12 @@ public final class FakeHub implements AutoCloseable {
     }
 
     private static Answer error(Refusal refusal) {
-        byte[] body = JSON.createObjectNode().put("error", refusal.getMessage()).toString()
+        byte[] body = JSON.createObjectNode()
+                .put("error", refusal.getMessage())
+                .toString()
                 .getBytes(StandardCharsets.UTF_8);
-        Answer answer = new Answer(refusal.status, body,
-                Map.of("X-Request-Id", "req-7", "Content-Type", "application/json"))
+        Answer answer = new Answer(
+                        refusal.status, body, Map.of("X-Request-Id", "req-7", "Content-Type", "application/json"))
                 .with("X-Error-Message", refusal.getMessage());
         return refusal.code.isEmpty() ? answer : answer.with("X-Error-Code", refusal.code);
     }
@@ -315,7 +325,8 @@ public final class FakeHub implements AutoCloseable {
         if (request.authorization().equals("null")) {
             return null;
         }
-        User user = request.authorization().startsWith("Bearer ") ? users.get(request.authorization().substring(7))
+        User user = request.authorization().startsWith("Bearer ")
+                ? users.get(request.authorization().substring(7))
                 : null;
         if (user == null) {
             throw new Refusal(401, "", "Invalid credentials in Authorization header");

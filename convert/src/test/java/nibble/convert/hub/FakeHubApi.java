@@ -53,12 +53,20 @@ final class FakeHubApi {
         switch (request.path()) {
             case "/api/whoami-v2" -> {
                 User user = hub.required(request);
-                ObjectNode json = FakeHub.JSON.createObjectNode().put("type", "user").put("id", "5f")
+                ObjectNode json = FakeHub.JSON
+                        .createObjectNode()
+                        .put("type", "user")
+                        .put("id", "5f")
                         .put("name", user.name());
                 json.put("fullname", "Me").put("isPro", false);
-                user.organizations().forEach(name -> json.withArrayProperty("orgs").addObject().put("type", "org")
-                        .put("name", name));
-                json.putObject("auth").put("type", "access_token").putObject("accessToken")
+                user.organizations()
+                        .forEach(name -> json.withArrayProperty("orgs")
+                                .addObject()
+                                .put("type", "org")
+                                .put("name", name));
+                json.putObject("auth")
+                        .put("type", "access_token")
+                        .putObject("accessToken")
                         .put("role", user.writes() ? "write" : "read");
                 return Answer.json(json);
             }
@@ -85,40 +93,50 @@ final class FakeHubApi {
     }
 
     private static JsonNode json(HttpExchange exchange, byte[] body, String type) throws IOException {
-        String found = String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type")).replaceAll(";.*", "");
+        String found = String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type"))
+                .replaceAll(";.*", "");
         FakeHub.require(found.equals(type), 415, "Content-Type " + found + " is not " + type);
         return FakeHub.JSON.readTree(body);
     }
 
     private static void keys(JsonNode json, String... known) {
-        json.fieldNames().forEachRemaining(name ->
-                FakeHub.require(List.of(known).contains(name), 400, "unknown field " + name));
+        json.fieldNames()
+                .forEachRemaining(name -> FakeHub.require(List.of(known).contains(name), 400, "unknown field " + name));
     }
 
     private Answer create(User user, JsonNode body) {
         keys(body, "name", "organization", "type", "visibility");
-        String owner = body.path("organization").isTextual() ? body.path("organization").asText() : user.name();
+        String owner = body.path("organization").isTextual()
+                ? body.path("organization").asText()
+                : user.name();
         String name = owner + "/" + body.path("name").asText();
-        FakeHub.require(user.writes() && user.owns(name), 403,
+        FakeHub.require(
+                user.writes() && user.owns(name),
+                403,
                 "You don't have the rights to create a model under the namespace: you are not in " + owner);
         String visibility = body.path("visibility").asText("public");
-        FakeHub.require(Set.of("public", "private").contains(visibility) && body.path("type").asText("model")
-                .equals("model"), 400, "type");
+        FakeHub.require(
+                Set.of("public", "private").contains(visibility)
+                        && body.path("type").asText("model").equals("model"),
+                400,
+                "type");
         boolean made = hub.repositories.putIfAbsent(name, new FakeRepository(visibility.equals("private"))) == null;
         ObjectNode answer = FakeHub.JSON.createObjectNode().put("url", hub.endpoint() + "/" + name);
         if (!made) {
             answer.put("error", "You already created this model repo");
-            return new Answer(409, Answer.json(answer).body(),
-                    Map.of("X-Error-Message", "You already created this model repo"));
+            return new Answer(
+                    409, Answer.json(answer).body(), Map.of("X-Error-Message", "You already created this model repo"));
         }
         return Answer.json(answer.put("name", name).put("id", "66"));
     }
 
     private static List<String> errors(String card) {
-        Matcher header = Pattern.compile("^---\r?\n(.*?)\r?\n---", Pattern.DOTALL).matcher(card);
+        Matcher header =
+                Pattern.compile("^---\r?\n(.*?)\r?\n---", Pattern.DOTALL).matcher(card);
         List<String> errors = new ArrayList<>();
         if (header.find()) {
-            Matcher license = Pattern.compile("(?m)^license: *\"?([^\"#\n]*?)\"? *(#.*)?$").matcher(header.group(1));
+            Matcher license = Pattern.compile("(?m)^license: *\"?([^\"#\n]*?)\"? *(#.*)?$")
+                    .matcher(header.group(1));
             if (license.find() && !LICENSES.contains(license.group(1))) {
                 errors.add("\"license\" must be one of [apache-2.0, mit, ...]");
             }
@@ -130,11 +148,13 @@ final class FakeHubApi {
         ObjectNode json = FakeHub.JSON.createObjectNode();
         json.putArray("warnings");
         if (!card.startsWith("---\n")) {
-            json.withArrayProperty("warnings").addObject()
+            json.withArrayProperty("warnings")
+                    .addObject()
                     .put("message", "empty or missing yaml metadata in repo card");
         }
         json.putArray("errors");
-        errors(card).forEach(error -> json.withArrayProperty("errors").addObject().put("message", error));
+        errors(card)
+                .forEach(error -> json.withArrayProperty("errors").addObject().put("message", error));
         Answer answer = Answer.json(json);
         return new Answer(errors(card).isEmpty() ? 200 : 400, answer.body(), answer.headers());
     }
@@ -143,12 +163,13 @@ final class FakeHubApi {
         String refresh = form.replaceAll(".*refresh_token=([^&]+)&client_id=.*", "$1");
         String access = hub.refreshTokens.remove(refresh);
         if (access == null) {
-            byte[] body =
-                    "{\"error\":\"invalid_grant\",\"error_description\":\"the refresh token is not valid\"}".getBytes(StandardCharsets.UTF_8);
+            byte[] body = "{\"error\":\"invalid_grant\",\"error_description\":\"the refresh token is not valid\"}"
+                    .getBytes(StandardCharsets.UTF_8);
             return new Answer(400, body, Map.of("Content-Type", "application/json"));
         }
         hub.refreshTokens.put(refresh + "2", access + "2");
-        return Answer.json(FakeHub.JSON.createObjectNode()
+        return Answer.json(FakeHub.JSON
+                .createObjectNode()
                 .put("access_token", access)
                 .put("refresh_token", refresh + "2")
                 .put("expires_in", 2_592_000)
@@ -163,8 +184,11 @@ final class FakeHubApi {
         boolean pullRequest = "1".equals(FakeHub.query(request).get("create_pr"));
         if (Set.of("preupload", "commit", "branch").contains(what)) {
             User user = hub.required(request);
-            FakeHub.require(user.writes() && (user.owns(name) || pullRequest && !what.equals("branch")), 403,
-                    "Forbidden: you don't have write access to this repo; pass `create_pr=1` as a query parameter to create a Pull Request");
+            FakeHub.require(
+                    user.writes() && (user.owns(name) || pullRequest && !what.equals("branch")),
+                    403,
+                    "Forbidden: you don't have write access to this repo; pass `create_pr=1` as a query parameter to"
+                            + " create a Pull Request");
         }
         String revision = model.group(3) == null ? "main" : URLDecoder.decode(model.group(3), StandardCharsets.UTF_8);
         if (what.equals("branch")) {
@@ -181,7 +205,10 @@ final class FakeHubApi {
         return switch (what) {
             case "", "revision" -> info(name, repo, commit);
             case "refs" -> refs(repo);
-            case "commits" -> page(request, repo.history(revision).stream().map(FakeHubApi::history).toList());
+            case "commits" ->
+                page(
+                        request,
+                        repo.history(revision).stream().map(FakeHubApi::history).toList());
             case "tree" -> page(request, tree(commit));
             case "preupload" -> preupload(commit, json(exchange, body, "application/json"));
             case "commit" -> {
@@ -195,21 +222,33 @@ final class FakeHubApi {
     }
 
     private Answer info(String name, FakeRepository repo, Commit commit) {
-        ObjectNode json = FakeHub.JSON.createObjectNode().put("_id", "6").put("id", name).put("modelId", name)
+        ObjectNode json = FakeHub.JSON
+                .createObjectNode()
+                .put("_id", "6")
+                .put("id", name)
+                .put("modelId", name)
                 .put("sha", commit.id());
-        json.put("private", repo.isPrivate).put("disabled", false).put("lastModified", DATE).put("createdAt", DATE);
+        json.put("private", repo.isPrivate)
+                .put("disabled", false)
+                .put("lastModified", DATE)
+                .put("createdAt", DATE);
         json.put("downloads", 0).put("likes", 0).put("usedStorage", 1).putArray("tags");
         if (hub.gated.containsKey(name)) {
             json.put("gated", "auto");
         } else {
             json.put("gated", false);
         }
-        commit.files().keySet().forEach(path -> json.withArrayProperty("siblings").addObject().put("rfilename", path));
+        commit.files()
+                .keySet()
+                .forEach(path -> json.withArrayProperty("siblings").addObject().put("rfilename", path));
         return Answer.json(json);
     }
 
     private static JsonNode history(Commit commit) {
-        ObjectNode json = FakeHub.JSON.createObjectNode().put("id", commit.id()).put("title", commit.title())
+        ObjectNode json = FakeHub.JSON
+                .createObjectNode()
+                .put("id", commit.id())
+                .put("title", commit.title())
                 .put("message", "");
         json.put("date", DATE).putArray("authors").addObject().put("user", "me");
         return json;
@@ -220,7 +259,9 @@ final class FakeHubApi {
         json.putArray("tags");
         json.putArray("converts");
         ArrayNode branches = json.putArray("branches");
-        repo.branches.forEach((name, id) -> branches.addObject().put("name", name).put("ref", "refs/heads/" + name)
+        repo.branches.forEach((name, id) -> branches.addObject()
+                .put("name", name)
+                .put("ref", "refs/heads/" + name)
                 .put("targetCommit", id));
         return Answer.json(json);
     }
@@ -231,16 +272,23 @@ final class FakeHubApi {
         for (Map.Entry<String, Entry> file : commit.files().entrySet()) {
             int slash = file.getKey().lastIndexOf('/');
             if (slash > 0 && folders.add(file.getKey().substring(0, slash))) {
-                entries.add(FakeHub.JSON.createObjectNode().put("type", "directory").put("oid", "0".repeat(40))
+                entries.add(FakeHub.JSON
+                        .createObjectNode()
+                        .put("type", "directory")
+                        .put("oid", "0".repeat(40))
                         .put("size", 0)
                         .put("path", file.getKey().substring(0, slash)));
             }
-            ObjectNode json = FakeHub.JSON.createObjectNode().put("type", "file").put("path", file.getKey());
+            ObjectNode json =
+                    FakeHub.JSON.createObjectNode().put("type", "file").put("path", file.getKey());
             json.put("size", file.getValue().size());
             if (file.getValue().lfs()) {
                 String oid = file.getValue().lfsOid();
                 json.put("oid", FakeRepository.gitBlob(oid.getBytes(StandardCharsets.UTF_8)));
-                json.putObject("lfs").put("oid", oid).put("size", file.getValue().size()).put("pointerSize", 135);
+                json.putObject("lfs")
+                        .put("oid", oid)
+                        .put("size", file.getValue().size())
+                        .put("pointerSize", 135);
             } else {
                 json.put("oid", FakeRepository.gitBlob(file.getValue().content()));
             }
@@ -252,8 +300,8 @@ final class FakeHubApi {
     /** A page of a listing; the next one's address has all parameters of this one's. */
     private Answer page(Seen request, List<JsonNode> all) {
         Map<String, String> query = new TreeMap<>(FakeHub.query(request));
-        int at = Integer.parseInt(new String(Base64.getDecoder().decode(query.getOrDefault("cursor", "MA==")),
-                StandardCharsets.UTF_8));
+        int at = Integer.parseInt(
+                new String(Base64.getDecoder().decode(query.getOrDefault("cursor", "MA==")), StandardCharsets.UTF_8));
         ArrayNode page = FakeHub.JSON.createArrayNode();
         int end = Math.min(all.size(), at + hub.pageSize);
         all.subList(at, end).forEach(page::add);
@@ -261,10 +309,13 @@ final class FakeHubApi {
         if (end == all.size()) {
             return answer;
         }
-        query.put("cursor", Base64.getEncoder().encodeToString(String.valueOf(end).getBytes(StandardCharsets.UTF_8)));
+        query.put(
+                "cursor", Base64.getEncoder().encodeToString(String.valueOf(end).getBytes(StandardCharsets.UTF_8)));
         query.putIfAbsent("limit", String.valueOf(hub.pageSize));
         StringBuilder next = new StringBuilder(hub.ownAddress() + request.path());
-        query.forEach((key, value) -> next.append(next.indexOf("?") < 0 ? '?' : '&').append(key).append('=')
+        query.forEach((key, value) -> next.append(next.indexOf("?") < 0 ? '?' : '&')
+                .append(key)
+                .append('=')
                 .append(URLEncoder.encode(value, StandardCharsets.UTF_8)));
         return answer.with("Link", "<" + next + ">; rel=\"next\"");
     }
@@ -280,7 +331,9 @@ final class FakeHubApi {
             byte[] sample = Base64.getDecoder().decode(file.path("sample").asText());
             FakeHub.require(sample.length == Math.min(512, file.path("size").asLong(-1)), 400, "sample of " + path);
             boolean lfs = isLfs(path, sample) || file.path("size").asLong() > MOST_REGULAR_BYTES;
-            ObjectNode entry = files.addObject().put("path", path).put("uploadMode", lfs ? "lfs" : "regular")
+            ObjectNode entry = files.addObject()
+                    .put("path", path)
+                    .put("uploadMode", lfs ? "lfs" : "regular")
                     .put("shouldIgnore", false);
             Entry known = commit.files().get(path);
             if (known != null) {
@@ -290,13 +343,15 @@ final class FakeHubApi {
         return Answer.json(answer);
     }
 
-    private Answer commit(String name, FakeRepository repo, String branch, boolean pullRequest, byte[] body,
-            Fault fault)
+    private Answer commit(
+            String name, FakeRepository repo, String branch, boolean pullRequest, byte[] body, Fault fault)
             throws IOException {
         if (fault != null && fault.kind == Fault.Kind.OVERTAKE) {
             Map<String, Entry> files = new TreeMap<>(repo.at(branch).files());
             files.put("other.txt", new Entry("other".getBytes(StandardCharsets.UTF_8), "", 5));
-            repo.branches.put(branch, repo.add(repo.at(branch).id(), "somebody else's", files).id());
+            repo.branches.put(
+                    branch,
+                    repo.add(repo.at(branch).id(), "somebody else's", files).id());
         }
         Commit head = repo.at(branch);
         Map<String, Entry> files = new TreeMap<>(head.files());
@@ -306,7 +361,9 @@ final class FakeHubApi {
             JsonNode json = FakeHub.JSON.readTree(line);
             JsonNode value = json.path("value");
             String path = value.path("path").asText();
-            FakeHub.require(keys.isEmpty() == json.path("key").asText().equals("header"), 400,
+            FakeHub.require(
+                    keys.isEmpty() == json.path("key").asText().equals("header"),
+                    400,
                     "the header is the first line, once");
             keys.add(json.path("key").asText());
             switch (json.path("key").asText()) {
@@ -314,25 +371,31 @@ final class FakeHubApi {
                     keys(value, "summary", "description", "parentCommit");
                     title = value.path("summary").asText();
                     FakeHub.require(!title.isEmpty(), 400, "summary");
-                    boolean current = !value.has("parentCommit") || value.path("parentCommit").asText()
-                            .equals(head.id());
+                    boolean current = !value.has("parentCommit")
+                            || value.path("parentCommit").asText().equals(head.id());
                     FakeHub.require(current, 412, "A commit has happened since. Please refresh and try again.");
                 }
                 case "file" -> files.put(path, regular(path, value));
                 case "lfsFile" -> {
                     keys(value, "path", "algo", "oid", "size");
                     String oid = value.path("oid").asText();
-                    FakeHub.require(hub.objects.containsKey(oid), 400,
+                    FakeHub.require(
+                            hub.objects.containsKey(oid),
+                            400,
                             "LFS pointer pointed to a file that does not exist: " + path);
-                    files.put(path, new Entry(new byte[0], oid, value.path("size").asLong()));
+                    files.put(
+                            path, new Entry(new byte[0], oid, value.path("size").asLong()));
                 }
-                case "deletedFile" -> FakeHub.require(files.remove(path) != null, 400,
-                        "A file with this name doesn't exist");
+                case "deletedFile" ->
+                    FakeHub.require(files.remove(path) != null, 400, "A file with this name doesn't exist");
                 default -> throw new Refusal(400, "", "unknown key in " + line);
             }
         }
         Commit made = repo.add(head.id(), title, files);
-        ObjectNode answer = FakeHub.JSON.createObjectNode().put("success", true).put("commitOid", made.id())
+        ObjectNode answer = FakeHub.JSON
+                .createObjectNode()
+                .put("success", true)
+                .put("commitOid", made.id())
                 .put("hookOutput", "");
         answer.put("commitUrl", hub.ownAddress() + "/" + name + "/commit/" + made.id());
         if (pullRequest) {
@@ -349,7 +412,9 @@ final class FakeHubApi {
         keys(value, "content", "path", "encoding");
         FakeHub.require(value.path("encoding").asText().equals("base64"), 400, "encoding");
         byte[] content = Base64.getDecoder().decode(value.path("content").asText());
-        FakeHub.require(content.length <= MOST_REGULAR_BYTES, 400,
+        FakeHub.require(
+                content.length <= MOST_REGULAR_BYTES,
+                400,
                 "Your push was rejected because it contains files larger than 10 MiB");
         for (byte b : content) {
             FakeHub.require(b != 0, 400, "Your push was rejected because it contains binary files: " + path);

@@ -53,7 +53,8 @@ final class FakeHubFiles {
             // Signed: whoever has the address may.
             FakeHub.require(request.query().contains("signature=COMPLETE"), 403, "signature");
             JsonNode json = FakeHub.JSON.readTree(body);
-            return complete(path.substring("/lfs/complete/".length()), json.path("oid").asText(), json.path("parts"));
+            return complete(
+                    path.substring("/lfs/complete/".length()), json.path("oid").asText(), json.path("parts"));
         }
         if (path.startsWith("/api/resolve-cache/models/")) {
             String[] c = path.split("/", 8);
@@ -71,20 +72,28 @@ final class FakeHubFiles {
     private Answer batch(HttpExchange exchange, Seen request, String name, JsonNode body) {
         User user = hub.required(request);
         hub.visible(request, name);
-        FakeHub.require(String.valueOf(exchange.getRequestHeaders().getFirst("Accept")).contains(LFS_JSON), 406,
-                "Accept");
+        FakeHub.require(
+                String.valueOf(exchange.getRequestHeaders().getFirst("Accept")).contains(LFS_JSON), 406, "Accept");
         FakeHub.require(user.writes(), 403, "Authorization error: this token may only read.");
-        FakeHub.require(user.owns(name) || !body.has("ref") || body.path("ref").path("name").asText()
-                .startsWith("refs/pr/"), 403, "Authorization error.");
-        FakeHub.require(body.path("operation").asText().equals("upload") && body.path("hash_algo").asText()
-                .equals("sha256"), 409, "hash_algo");
+        FakeHub.require(
+                user.owns(name)
+                        || !body.has("ref")
+                        || body.path("ref").path("name").asText().startsWith("refs/pr/"),
+                403,
+                "Authorization error.");
+        FakeHub.require(
+                body.path("operation").asText().equals("upload")
+                        && body.path("hash_algo").asText().equals("sha256"),
+                409,
+                "hash_algo");
         ObjectNode answer = FakeHub.JSON.createObjectNode().put("transfer", "basic");
         ArrayNode list = answer.putArray("objects");
         for (JsonNode object : body.path("objects")) {
             String oid = object.path("oid").asText();
             long size = object.path("size").asLong(-1);
             FakeHub.require(oid.matches("[0-9a-f]{64}") && size >= 0, 422, "object");
-            ObjectNode entry = list.addObject().put("oid", oid).put("size", size).put("authenticated", true);
+            ObjectNode entry =
+                    list.addObject().put("oid", oid).put("size", size).put("authenticated", true);
             if (hub.objects.containsKey(oid)) {
                 continue;
             }
@@ -119,8 +128,9 @@ final class FakeHubFiles {
         String oid = json.path("oid").asText();
         byte[] object = hub.objects.get(oid);
         boolean right = object != null
-                && (hub.discard || object.length == json.path("size").asLong() && FakeRepository.hex("SHA-256", object)
-                        .equals(oid));
+                && (hub.discard
+                        || object.length == json.path("size").asLong()
+                                && FakeRepository.hex("SHA-256", object).equals(oid));
         FakeHub.require(right, 422, "the object's hash is not " + oid);
         return Answer.json(FakeHub.JSON.createObjectNode());
     }
@@ -149,8 +159,8 @@ final class FakeHubFiles {
         FakeHub.require(request.authorization().equals("null"), 400, "Only one auth mechanism allowed");
         if (request.query().contains("X-Amz-Expires=0&")) {
             exchange.getRequestBody().readAllBytes();
-            byte[] xml =
-                    "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>".getBytes(StandardCharsets.UTF_8);
+            byte[] xml = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+                    .getBytes(StandardCharsets.UTF_8);
             return new Answer(403, xml, Map.of("Content-Type", "application/xml"));
         }
         if (Set.of("GET", "HEAD").contains(request.method())) {
@@ -159,14 +169,17 @@ final class FakeHubFiles {
             return ranged(exchange, object, Map.of("ETag", "\"" + p[3] + "\""), fault);
         }
         FakeHub.require(request.contentLength() >= 0, 411, "MissingContentLength");
-        FakeHub.require(request.contentLength() > 0, 501,
+        FakeHub.require(
+                request.contentLength() > 0,
+                501,
                 "A header you provided implies functionality that is not implemented");
         byte[] content = read(exchange.getRequestBody());
         if (!hub.discard && content.length != request.contentLength()) {
             throw new UncheckedIOException(new IOException("connection ended early"));
         }
         if (p[2].equals("whole")) {
-            FakeHub.require(hub.discard || FakeRepository.hex("SHA-256", content).equals(p[3]), 400, "BadDigest");
+            FakeHub.require(
+                    hub.discard || FakeRepository.hex("SHA-256", content).equals(p[3]), 400, "BadDigest");
             hub.objects.put(p[3], content);
         } else {
             parts.computeIfAbsent(p[3], _ -> new ConcurrentSkipListMap<>()).put(Integer.parseInt(p[4]), content);
@@ -192,9 +205,13 @@ final class FakeHubFiles {
         if (admitted != null) {
             User user = hub.user(request);
             if (user == null || !admitted.contains(user.name())) {
-                throw new Refusal(user == null ? 401 : 403, "GatedRepo", "Access to model " + name + " is restricted"
-                        + (user == null ? ". You must be authenticated to access it."
-                                : " and you are not in the authorized list."));
+                throw new Refusal(
+                        user == null ? 401 : 403,
+                        "GatedRepo",
+                        "Access to model " + name + " is restricted"
+                                + (user == null
+                                        ? ". You must be authenticated to access it."
+                                        : " and you are not in the authorized list."));
             }
         }
         Commit commit = repo.at(revision);
@@ -205,8 +222,8 @@ final class FakeHubFiles {
         if (entry == null) {
             throw new Refusal(404, "EntryNotFound", "Entry not found");
         }
-        Map<String, String> headers = new TreeMap<>(Map.of("X-Repo-Commit", commit.id(), "X-Linked-Size",
-                String.valueOf(entry.size())));
+        Map<String, String> headers =
+                new TreeMap<>(Map.of("X-Repo-Commit", commit.id(), "X-Linked-Size", String.valueOf(entry.size())));
         if (entry.lfs()) {
             headers.put("X-Linked-Etag", "\"" + entry.lfsOid() + "\"");
             headers.put("Location", hub.storeEndpoint() + "/store/object-of/" + entry.lfsOid() + signature());
@@ -214,8 +231,10 @@ final class FakeHubFiles {
         }
         headers.put("X-Linked-Etag", "\"" + FakeRepository.gitBlob(entry.content()) + "\"");
         String plain = URLDecoder.decode(path, StandardCharsets.UTF_8);
-        headers.put("Location", "/api/resolve-cache/models/" + name + "/" + commit.id() + "/"
-                + URLEncoder.encode(plain, StandardCharsets.UTF_8));
+        headers.put(
+                "Location",
+                "/api/resolve-cache/models/" + name + "/" + commit.id() + "/"
+                        + URLEncoder.encode(plain, StandardCharsets.UTF_8));
         return new Answer(307, new byte[0], headers);
     }
 

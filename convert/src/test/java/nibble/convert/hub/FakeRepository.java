@@ -28,7 +28,8 @@ final class FakeRepository {
     FakeRepository(boolean isPrivate) {
         this.isPrivate = isPrivate;
         byte[] attributes = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n".getBytes(StandardCharsets.UTF_8);
-        Commit first = add("", "initial commit", Map.of(".gitattributes", new Entry(attributes, "", attributes.length)));
+        Commit first =
+                add("", "initial commit", Map.of(".gitattributes", new Entry(attributes, "", attributes.length)));
         branches.put("main", first.id());
     }
 

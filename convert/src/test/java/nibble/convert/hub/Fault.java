@@ -32,7 +32,8 @@ final class Fault {
     final Map<String, String> headers;
     final AtomicInteger left;
 
-    private Fault(Predicate<FakeHub.Seen> when, Kind kind, int status, long at, Map<String, String> headers, int times) {
+    private Fault(
+            Predicate<FakeHub.Seen> when, Kind kind, int status, long at, Map<String, String> headers, int times) {
         this.when = when;
         this.kind = kind;
         this.status = status;

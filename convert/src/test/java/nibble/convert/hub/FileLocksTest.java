@@ -38,9 +38,10 @@ class FileLocksTest {
                 });
                 held.await();
                 threads.submit(() -> {
-                    FileLocks.locked(temp.resolve("a"), () -> System.out.println("had a"));
-                    return null;
-                }).get();
+                            FileLocks.locked(temp.resolve("a"), () -> System.out.println("had a"));
+                            return null;
+                        })
+                        .get();
                 holder.get();
             }
         }

@@ -47,15 +47,15 @@ class HubLoginTest {
 
     private void login(Instant expires) throws IOException {
         Files.writeString(home.resolve("stored_tokens"), """
-                [another]
-                hf_token = hf_another
+            [another]
+            hf_token = hf_another
 
-                [oauth-me]
-                hf_token = %s
-                refresh_token = refreshME
-                expires_at = %d
+            [oauth-me]
+            hf_token = %s
+            refresh_token = refreshME
+            expires_at = %d
 
-                """.formatted(OLD, expires.getEpochSecond()));
+            """.formatted(OLD, expires.getEpochSecond()));
     }
 
     private HubHttp http(Map<String, String> more) {
@@ -89,16 +89,20 @@ class HubLoginTest {
             assertThat(name(http)).isEqualTo("me");
             assertThat(name(http)).isEqualTo("me");
         }
-        assertThat(hub.seen().stream().filter(r -> r.path().equals("/oauth/token"))).singleElement()
+        assertThat(hub.seen().stream().filter(r -> r.path().equals("/oauth/token")))
+                .singleElement()
                 .satisfies(request -> {
-            assertThat(request.authorization()).isEqualTo("null");
-            assertThat(request.body()).isEqualTo("grant_type=refresh_token&refresh_token=refreshME&client_id="
-                    + HubLogin.CLIENT_ID);
-        });
+                    assertThat(request.authorization()).isEqualTo("null");
+                    assertThat(request.body())
+                            .isEqualTo(
+                                    "grant_type=refresh_token&refresh_token=refreshME&client_id=" + HubLogin.CLIENT_ID);
+                });
         assertThat(home.resolve("token")).hasContent(NEW);
-        assertThat(home.resolve("stored_tokens")).content()
-                .contains("[another]\nhf_token = hf_another\n", "[oauth-me]\nhf_token = " + NEW
-                        + "\nrefresh_token = refreshME2\nexpires_at = ")
+        assertThat(home.resolve("stored_tokens"))
+                .content()
+                .contains(
+                        "[another]\nhf_token = hf_another\n",
+                        "[oauth-me]\nhf_token = " + NEW + "\nrefresh_token = refreshME2\nexpires_at = ")
                 .doesNotContain(OLD);
         assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(home.resolve("stored_tokens"))))
                 .isEqualTo("rw-------");
@@ -107,7 +111,8 @@ class HubLoginTest {
         try (HubHttp next = http(Map.of())) {
             assertThat(name(next)).isEqualTo("me");
         }
-        assertThat(hub.seen().stream().filter(r -> r.path().equals("/oauth/token"))).as("a new token is not renewed")
+        assertThat(hub.seen().stream().filter(r -> r.path().equals("/oauth/token")))
+                .as("a new token is not renewed")
                 .hasSize(1);
     }
 
@@ -138,12 +143,15 @@ class HubLoginTest {
         try (HubHttp http = http(Map.of())) {
             assertThatThrownBy(() -> name(http))
                     .hasMessageContaining("HTTP 401")
-                    .hasMessageContaining("the login expires at 1970-01-01T00:00:00Z: log in again with 'hf auth login'")
+                    .hasMessageContaining(
+                            "the login expires at 1970-01-01T00:00:00Z: log in again with 'hf auth login'")
                     .hasMessageNotContaining(OLD);
         }
-        assertThat(notes).singleElement().satisfies(note -> assertThat(note)
-                .contains("invalid_grant: the refresh token is not valid", "log in again with 'hf auth login'")
-                .doesNotContain("refreshME"));
+        assertThat(notes)
+                .singleElement()
+                .satisfies(note -> assertThat(note)
+                        .contains("invalid_grant: the refresh token is not valid", "log in again with 'hf auth login'")
+                        .doesNotContain("refreshME"));
         assertThat(home.resolve("token")).hasContent(OLD);
     }
 
@@ -152,8 +160,9 @@ class HubLoginTest {
         login(Instant.EPOCH);
         try (HubHttp http = http(Map.of())) {
             Files.writeString(home.resolve("token"), NEW);
-            Files.writeString(home.resolve("stored_tokens"), Files.readString(home.resolve("stored_tokens"))
-                    .replace(OLD, NEW));
+            Files.writeString(
+                    home.resolve("stored_tokens"),
+                    Files.readString(home.resolve("stored_tokens")).replace(OLD, NEW));
             // The settings were read before.
             hub.users.put(OLD, new FakeHub.User("before", List.of(), true));
             assertThat(name(http)).isEqualTo("me");

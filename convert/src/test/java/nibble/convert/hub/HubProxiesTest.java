@@ -27,35 +27,37 @@ class HubProxiesTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "example.com         | http://example.com/        | none",
-        "example.com         | http://www.example.com/    | none",
-        "example.com         | http://wwwexample.com/     | http://p:1",
-        ".example.com        | http://example.com/        | http://p:1",
-        ".example.com        | http://a.example.com/      | none",
-        "example.com:8080    | http://example.com/        | http://p:1",
-        "example.com:8080    | http://example.com:8080/   | none",
-        "localhost           | http://localhost:1/        | none",
-        "localhost           | http://a.localhost/        | http://p:1",
-        "127.0.0.1           | http://127.0.0.1:9/        | none",
-        "127.0.0.1           | http://10.127.0.0.1.nip.io | http://p:1",
-        "::1                 | http://[::1]:8/            | none",
-        "*                   | https://x.y/               | none",
-        "'a, B.c ,d'         | http://b.C/                | none",
-        "http://example.com  | http://example.com/        | none",
-        "http://example.com  | http://www.example.com/    | http://p:1",
-        "http://example.com  | https://example.com/       | http://p:2",
-        "com                 | http://example.com/        | none",
-        "''                  | http://127.0.0.1/          | http://p:1",
-        // Ranges and *. are more than httpx knows; curl and the variables' users do.
-        "10.0.0.0/8          | http://10.1.2.3/           | none",
-        "10.0.0.0/8          | http://11.1.2.3/           | http://p:1",
-        "192.168.4.0/22      | http://192.168.7.9/        | none",
-        "192.168.4.0/22      | http://192.168.8.9/        | http://p:1",
-        "fd00::/8            | http://[fd12::3]/          | none",
-        "10.0.0.0/8          | http://ten.example.com/    | http://p:1",
-        "*.example.com       | http://a.example.com/      | none",
-    })
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "example.com         | http://example.com/        | none",
+                "example.com         | http://www.example.com/    | none",
+                "example.com         | http://wwwexample.com/     | http://p:1",
+                ".example.com        | http://example.com/        | http://p:1",
+                ".example.com        | http://a.example.com/      | none",
+                "example.com:8080    | http://example.com/        | http://p:1",
+                "example.com:8080    | http://example.com:8080/   | none",
+                "localhost           | http://localhost:1/        | none",
+                "localhost           | http://a.localhost/        | http://p:1",
+                "127.0.0.1           | http://127.0.0.1:9/        | none",
+                "127.0.0.1           | http://10.127.0.0.1.nip.io | http://p:1",
+                "::1                 | http://[::1]:8/            | none",
+                "*                   | https://x.y/               | none",
+                "'a, B.c ,d'         | http://b.C/                | none",
+                "http://example.com  | http://example.com/        | none",
+                "http://example.com  | http://www.example.com/    | http://p:1",
+                "http://example.com  | https://example.com/       | http://p:2",
+                "com                 | http://example.com/        | none",
+                "''                  | http://127.0.0.1/          | http://p:1",
+                // Ranges and *. are more than httpx knows; curl and the variables' users do.
+                "10.0.0.0/8          | http://10.1.2.3/           | none",
+                "10.0.0.0/8          | http://11.1.2.3/           | http://p:1",
+                "192.168.4.0/22      | http://192.168.7.9/        | none",
+                "192.168.4.0/22      | http://192.168.8.9/        | http://p:1",
+                "fd00::/8            | http://[fd12::3]/          | none",
+                "10.0.0.0/8          | http://ten.example.com/    | http://p:1",
+                "*.example.com       | http://a.example.com/      | none",
+            })
     void no_proxy_names_the_hosts_that_are_reached_without_one(String exceptions, String target, String expected) {
         Map<String, String> environment =
                 Map.of("http_proxy", "http://p:1", "https_proxy", "http://p:2", "no_proxy", exceptions);
@@ -67,7 +69,8 @@ class HubProxiesTest {
         assertThat(proxy(Map.of("HTTP_PROXY", "http://up:1"), "http://x/")).contains(URI.create("http://up:1"));
         assertThat(proxy(Map.of("HTTP_PROXY", "http://up:1", "http_proxy", "http://low:2"), "http://x/"))
                 .contains(URI.create("http://low:2"));
-        assertThat(proxy(Map.of("HTTP_PROXY", "http://up:1", "http_proxy", ""), "http://x/")).isEmpty();
+        assertThat(proxy(Map.of("HTTP_PROXY", "http://up:1", "http_proxy", ""), "http://x/"))
+                .isEmpty();
         assertThat(proxy(Map.of("HTTP_PROXY", "http://up:1"), "https://x/")).isEmpty();
         assertThat(proxy(Map.of("HTTPS_PROXY", "h:1"), "https://x/")).contains(URI.create("http://h:1"));
         Map<String, String> all = Map.of("ALL_PROXY", "u:p@h:3", "https_proxy", "http://s:4");
@@ -103,7 +106,10 @@ class HubProxiesTest {
             String address = proxy.endpoint().replace("http://", "HTTP://us%40er:p%3Aw@");
             HubSettings settings = settings(Path.of("nowhere"), "http://hub.invalid", Map.of("HTTP_PROXY", address));
             try (HubHttp http = new HubHttp(settings, once(), TransferListener.SILENT)) {
-                assertThat(http.json(HubCall.get(http.uri("/api/whoami-v2"))).path("name").asText()).isEqualTo("me");
+                assertThat(http.json(HubCall.get(http.uri("/api/whoami-v2")))
+                                .path("name")
+                                .asText())
+                        .isEqualTo("me");
             }
             assertThat(proxy.seen().getFirst().host()).isEqualTo("hub.invalid");
             // us@er:p:w
@@ -123,7 +129,8 @@ class HubProxiesTest {
                         head.append((char) in.read());
                     }
                     socket.getOutputStream()
-                            .write("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
+                            .write("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
+                                    .getBytes(StandardCharsets.US_ASCII));
                 } catch (java.io.IOException e) {
                     throw new java.io.UncheckedIOException(e);
                 }

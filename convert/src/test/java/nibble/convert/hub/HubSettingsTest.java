@@ -41,10 +41,13 @@ class HubSettingsTest {
         Files.writeString(home.resolve(".cache/huggingface/token"), "filed\n");
         Files.writeString(home.resolve("other"), " elsewhere \r\n");
         assertThat(token(settings(Map.of()))).isEqualTo("Bearer filed");
-        assertThat(token(settings(Map.of("HF_TOKEN_PATH", home.resolve("other").toString())))).isEqualTo("Bearer elsewhere");
+        assertThat(token(settings(Map.of("HF_TOKEN_PATH", home.resolve("other").toString()))))
+                .isEqualTo("Bearer elsewhere");
         assertThat(token(settings(Map.of("HUGGING_FACE_HUB_TOKEN", "old")))).isEqualTo("Bearer old");
-        assertThat(token(settings(Map.of("HUGGING_FACE_HUB_TOKEN", "old", "HF_TOKEN", " new\n")))).isEqualTo("Bearer new");
-        assertThat(token(settings(Map.of("HF_TOKEN", "new", "HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")))).isEqualTo("none");
+        assertThat(token(settings(Map.of("HUGGING_FACE_HUB_TOKEN", "old", "HF_TOKEN", " new\n"))))
+                .isEqualTo("Bearer new");
+        assertThat(token(settings(Map.of("HF_TOKEN", "new", "HF_HUB_DISABLE_IMPLICIT_TOKEN", "1"))))
+                .isEqualTo("none");
         assertThat(token(HubSettings.fromEnvironment(Map.of("HF_TOKEN", "new"), home, Optional.of("flag"))))
                 .isEqualTo("Bearer flag");
     }
@@ -52,9 +55,12 @@ class HubSettingsTest {
     @Test
     void foldersFollowTheVariablesOfTheHubsTools() {
         assertThat(settings(Map.of("XDG_CACHE_HOME", "/x")).cache()).isEqualTo(Path.of("/x/huggingface/hub"));
-        assertThat(settings(Map.of("XDG_CACHE_HOME", "/x", "HF_HOME", "~/h")).cache()).isEqualTo(home.resolve("h/hub"));
-        assertThat(settings(Map.of("HF_HOME", "/h", "HF_HUB_CACHE", "/c")).cache()).isEqualTo(Path.of("/c"));
-        assertThat(settings(Map.of("HF_ENDPOINT", "http://mirror:8080//")).endpoint()).isEqualTo(URI.create("http://mirror:8080"));
+        assertThat(settings(Map.of("XDG_CACHE_HOME", "/x", "HF_HOME", "~/h")).cache())
+                .isEqualTo(home.resolve("h/hub"));
+        assertThat(settings(Map.of("HF_HOME", "/h", "HF_HUB_CACHE", "/c")).cache())
+                .isEqualTo(Path.of("/c"));
+        assertThat(settings(Map.of("HF_ENDPOINT", "http://mirror:8080//")).endpoint())
+                .isEqualTo(URI.create("http://mirror:8080"));
         assertThat(settings(Map.of("HF_HUB_OFFLINE", "yes")).offline()).isTrue();
     }
 
@@ -68,21 +74,29 @@ class HubSettingsTest {
     @Test
     void offlineIsWhatEitherVariableSaysAndTheHubsOwnGoesFirst() {
         assertThat(settings(Map.of("TRANSFORMERS_OFFLINE", "1")).offline()).isTrue();
-        assertThat(settings(Map.of("HF_HUB_OFFLINE", "", "TRANSFORMERS_OFFLINE", "true")).offline()).isTrue();
-        assertThat(settings(Map.of("HF_HUB_OFFLINE", "0", "TRANSFORMERS_OFFLINE", "1")).offline()).isFalse();
+        assertThat(settings(Map.of("HF_HUB_OFFLINE", "", "TRANSFORMERS_OFFLINE", "true"))
+                        .offline())
+                .isTrue();
+        assertThat(settings(Map.of("HF_HUB_OFFLINE", "0", "TRANSFORMERS_OFFLINE", "1"))
+                        .offline())
+                .isFalse();
     }
 
     @Test
     void variablesInPathsAreReplaced() {
-        assertThat(settings(Map.of("HF_HOME", "$DATA/hf", "DATA", "/d")).cache()).isEqualTo(Path.of("/d/hf/hub"));
-        assertThat(settings(Map.of("HF_HUB_CACHE", "${DATA}-x/$NONE", "DATA", "/d")).cache()).isEqualTo(Path.of("/d-x/$NONE"));
+        assertThat(settings(Map.of("HF_HOME", "$DATA/hf", "DATA", "/d")).cache())
+                .isEqualTo(Path.of("/d/hf/hub"));
+        assertThat(settings(Map.of("HF_HUB_CACHE", "${DATA}-x/$NONE", "DATA", "/d"))
+                        .cache())
+                .isEqualTo(Path.of("/d-x/$NONE"));
     }
 
     @Test
     void whatCannotBeATokenOrAPortIsSaid() throws IOException {
         Files.createDirectories(home.resolve(".cache/huggingface"));
         Files.write(home.resolve(".cache/huggingface/token"), new byte[] {(byte) 0xff, (byte) 0xfe, 0});
-        assertThatThrownBy(() -> settings(Map.of())).hasMessageEndingWith("token: the hub token cannot be read: it is not UTF-8 text");
+        assertThatThrownBy(() -> settings(Map.of()))
+                .hasMessageEndingWith("token: the hub token cannot be read: it is not UTF-8 text");
         assertThatThrownBy(() -> settings(Map.of("HF_TOKEN", "t", "HF_ENDPOINT", "http://h:99999")))
                 .hasMessageContaining("is not an http or https address");
     }
@@ -95,7 +109,10 @@ class HubSettingsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"name", "/name", "org/", "org/a/b", "../x", "org/..", "org/a b", "o/n?x", "o/-n", "o/n.git", "./model"})
+    @ValueSource(
+            strings = {
+                "name", "/name", "org/", "org/a/b", "../x", "org/..", "org/a b", "o/n?x", "o/-n", "o/n.git", "./model"
+            })
     void notRepositoryNames(String text) {
         assertThat(RepoName.isName(text)).isFalse();
         assertThatThrownBy(() -> RepoName.parse(text)).isInstanceOf(IllegalArgumentException.class);

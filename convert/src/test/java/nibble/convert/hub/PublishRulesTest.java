@@ -78,7 +78,8 @@ class PublishRulesTest {
             }
         };
         return new Publisher(settings, retries)
-                .publish(new PublishRequest(folder, REPO, "main", visibility, how, Leftovers.KEEP, "Upload", 4),
+                .publish(
+                        new PublishRequest(folder, REPO, "main", visibility, how, Leftovers.KEEP, "Upload", 4),
                         listener);
     }
 
@@ -104,7 +105,8 @@ class PublishRulesTest {
         assertThat(result.url()).endsWith("/org/tiny-AWQ/discussions/1");
         assertThat(result.committed()).isTrue();
         assertThat(repository().branches.get("main")).isEqualTo(before);
-        assertThat(hub.content(REPO.toString(), "refs/pr/1", "model.safetensors")).hasSize(30_000);
+        assertThat(hub.content(REPO.toString(), "refs/pr/1", "model.safetensors"))
+                .hasSize(30_000);
         assertThat(hub.seen()).noneMatch(r -> r.path().equals("/api/repos/create"));
         assertThat(hub.seen().stream().filter(r -> r.path().contains("/preupload/")))
                 .allMatch(r -> r.query().equals("create_pr=1"));
@@ -127,7 +129,8 @@ class PublishRulesTest {
         assertThatThrownBy(() -> publish(How.COMMIT, Visibility.PUBLIC, FakeHub.OTHER_TOKEN, false))
                 .hasMessageContaining("HTTP 403")
                 .hasMessageContaining("you don't have write access");
-        assertThat(temp.resolve("state")).isDirectoryContaining(file -> file.toFile().length() == 0);
+        assertThat(temp.resolve("state"))
+                .isDirectoryContaining(file -> file.toFile().length() == 0);
         assertThat(stored()).isZero();
     }
 
@@ -153,7 +156,8 @@ class PublishRulesTest {
     void a_private_one_is() {
         publish(How.COMMIT, Visibility.PRIVATE, FakeHub.TOKEN, false);
         assertThat(repository().isPrivate).isTrue();
-        assertThat(publish(How.COMMIT, Visibility.PRIVATE, FakeHub.TOKEN, false).committed()).isFalse();
+        assertThat(publish(How.COMMIT, Visibility.PRIVATE, FakeHub.TOKEN, false).committed())
+                .isFalse();
     }
 
     @Test
@@ -165,7 +169,8 @@ class PublishRulesTest {
 
     @Test
     void a_file_of_more_than_fifty_gigabytes_is_refused_before_anything_is_sent() throws IOException {
-        try (RandomAccessFile large = new RandomAccessFile(folder.resolve("model-Q8_0.gguf").toFile(), "rw")) {
+        try (RandomAccessFile large =
+                new RandomAccessFile(folder.resolve("model-Q8_0.gguf").toFile(), "rw")) {
             // Sparse: it takes no space.
             large.setLength(50_000_000_001L);
         }
@@ -231,11 +236,13 @@ class PublishRulesTest {
         PublishResult result = publish();
         assertThat(hub.content(REPO.toString(), "main", "model.safetensors")).hasSize(30_000);
         assertThat(result.commit()).isEqualTo(repository().branches.get("main"));
-        assertThat(hub.seen().stream().map(FakeHub.Seen::path)).anyMatch(p -> p.contains("/lfs/complete/"))
+        assertThat(hub.seen().stream().map(FakeHub.Seen::path))
+                .anyMatch(p -> p.contains("/lfs/complete/"))
                 .anyMatch(p -> p.endsWith("/objects/verify"));
         // Pages of listings too: two files a page.
-        hub.put(REPO.toString(), Map.of("old.safetensors", new byte[] {0, 1}, "a", new byte[] {'a'}, "b",
-                new byte[] {'b'}));
+        hub.put(
+                REPO.toString(),
+                Map.of("old.safetensors", new byte[] {0, 1}, "a", new byte[] {'a'}, "b", new byte[] {'b'}));
         assertThat(publish().leftovers()).containsExactly("old.safetensors");
     }
 
@@ -243,9 +250,11 @@ class PublishRulesTest {
     void parts_are_joined_at_a_signed_address_without_the_token_and_verified_with_it() {
         hub.partBytes = 10_000;
         publish();
-        assertThat(hub.seen().stream().filter(r -> r.path().contains("/lfs/complete/"))).singleElement()
+        assertThat(hub.seen().stream().filter(r -> r.path().contains("/lfs/complete/")))
+                .singleElement()
                 .satisfies(r -> assertThat(r.authorization()).isEqualTo("null"));
-        assertThat(hub.seen().stream().filter(r -> r.path().endsWith("/objects/verify"))).singleElement()
+        assertThat(hub.seen().stream().filter(r -> r.path().endsWith("/objects/verify")))
+                .singleElement()
                 .satisfies(r -> assertThat(r.authorization()).isEqualTo("Bearer " + FakeHub.TOKEN));
     }
 
@@ -254,11 +263,12 @@ class PublishRulesTest {
         hub.ownAddress = hub.storeEndpoint();
         hub.partBytes = 10_000;
         assertThat(publish().committed()).isTrue();
-        assertThat(hub.seen().stream().filter(r -> r.path().endsWith("/objects/verify"))).singleElement()
+        assertThat(hub.seen().stream().filter(r -> r.path().endsWith("/objects/verify")))
+                .singleElement()
                 .satisfies(r -> {
-            assertThat(r.host()).isEqualTo("localhost");
-            assertThat(r.authorization()).isEqualTo("null");
-        });
+                    assertThat(r.host()).isEqualTo("localhost");
+                    assertThat(r.authorization()).isEqualTo("null");
+                });
     }
 
     @Test
@@ -266,13 +276,24 @@ class PublishRulesTest {
         publish();
         hub.renamed.put("org/old", REPO.toString());
         HubSettings settings = new HubSettings(
-                URI.create(hub.endpoint()), temp.resolve("c"), temp.resolve("s"),
-                        Optional.of(HubToken.of(FakeHub.TOKEN)), false);
+                URI.create(hub.endpoint()),
+                temp.resolve("c"),
+                temp.resolve("s"),
+                Optional.of(HubToken.of(FakeHub.TOKEN)),
+                false);
         hub.repositories.put("org/old", new FakeRepository(false));
-        PublishResult result = new Publisher(settings).publish(
-                new PublishRequest(folder, RepoName.parse("org/old"), "main", Visibility.PUBLIC, How.COMMIT,
-                        Leftovers.KEEP, "Upload", 4),
-                TransferListener.SILENT);
+        PublishResult result = new Publisher(settings)
+                .publish(
+                        new PublishRequest(
+                                folder,
+                                RepoName.parse("org/old"),
+                                "main",
+                                Visibility.PUBLIC,
+                                How.COMMIT,
+                                Leftovers.KEEP,
+                                "Upload",
+                                4),
+                        TransferListener.SILENT);
         assertThat(result.committed()).isFalse();
     }
 
@@ -287,10 +308,11 @@ class PublishRulesTest {
         hub.faults.add(Fault.status("GET", "/api/whoami-v2", 302, 1, Map.of("Location", "ftp://h/" + FakeHub.TOKEN)));
         assertThatThrownBy(this::publish).hasMessageContaining("redirected to ftp://h/<token>; not followed");
         hub.faults.add(Fault.status("GET", "/api/whoami-v2", 302, 1, Map.of("Location", "http://h/ " + FakeHub.TOKEN)));
-        assertThatThrownBy(this::publish).hasMessageContaining("malformed address")
+        assertThatThrownBy(this::publish)
+                .hasMessageContaining("malformed address")
                 .hasMessageNotContaining(FakeHub.TOKEN);
-        hub.faults.add(Fault.status("GET", "/api/whoami-v2", 400, 1,
-                Map.of("X-Error-Message", "bad: Bearer " + FakeHub.TOKEN)));
+        hub.faults.add(Fault.status(
+                "GET", "/api/whoami-v2", 400, 1, Map.of("X-Error-Message", "bad: Bearer " + FakeHub.TOKEN)));
         assertThatThrownBy(this::publish).hasMessageContaining("bad: Bearer <token>");
     }
 
@@ -298,9 +320,11 @@ class PublishRulesTest {
     void a_dry_run_without_a_token_or_offline_lists_what_would_go() {
         for (boolean offline : new boolean[] {false, true}) {
             PublishResult plan = publish(How.DRY_RUN, Visibility.PUBLIC, offline ? FakeHub.TOKEN : "", offline);
-            assertThat(plan.files()).extracting(PublishResult.PublishedFile::path)
+            assertThat(plan.files())
+                    .extracting(PublishResult.PublishedFile::path)
                     .containsExactly("config.json", "model.safetensors");
-            assertThat(plan.files()).extracting(PublishResult.PublishedFile::need)
+            assertThat(plan.files())
+                    .extracting(PublishResult.PublishedFile::need)
                     .containsExactly(Need.IN_COMMIT, Need.STORED);
         }
         assertThat(notes).hasSize(2);

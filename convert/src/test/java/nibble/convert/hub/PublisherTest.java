@@ -103,7 +103,9 @@ class PublisherTest {
 
         assertComplete("main");
         assertThat(puts()).isZero();
-        assertThat(again.files().stream().filter(f -> f.need() != Need.UNCHANGED).map(f -> f.path()))
+        assertThat(again.files().stream()
+                        .filter(f -> f.need() != Need.UNCHANGED)
+                        .map(f -> f.path()))
                 .containsExactly("config.json");
     }
 
@@ -324,7 +326,8 @@ class PublisherTest {
         publish();
         write("config.json", "{}");
         result = publish(request(How.DRY_RUN), TransferListener.SILENT);
-        assertThat(result.files().stream().filter(f -> f.need() == Need.IN_COMMIT)).hasSize(1);
+        assertThat(result.files().stream().filter(f -> f.need() == Need.IN_COMMIT))
+                .hasSize(1);
         assertThat(ownCommits("main")).isEqualTo(1);
     }
 
@@ -359,7 +362,14 @@ class PublisherTest {
     @Test
     void anOwnerThatIsNotYoursIsAClearError() {
         assertThatThrownBy(() -> publish(new PublishRequest(
-                        folder, RepoName.parse("other/x"), "main", Visibility.PUBLIC, How.COMMIT, Leftovers.KEEP, "m", 4)))
+                        folder,
+                        RepoName.parse("other/x"),
+                        "main",
+                        Visibility.PUBLIC,
+                        How.COMMIT,
+                        Leftovers.KEEP,
+                        "m",
+                        4)))
                 .isInstanceOf(HubException.class)
                 .hasMessageContaining("HTTP 403")
                 .hasMessageContaining("you are not in other");
@@ -374,7 +384,8 @@ class PublisherTest {
 
     @Test
     void aRedirectOfAReadToAnotherHostGoesWithoutTheToken() {
-        hub.faults.add(Fault.status("GET", "/api/whoami-v2", 302, 1, Map.of("Location", hub.storeEndpoint() + "/store/x/y")));
+        hub.faults.add(
+                Fault.status("GET", "/api/whoami-v2", 302, 1, Map.of("Location", hub.storeEndpoint() + "/store/x/y")));
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class);
         assertThat(hub.seen().getLast()).satisfies(r -> {
             assertThat(r.host()).isEqualTo("localhost");
@@ -419,7 +430,8 @@ class PublisherTest {
     }
 
     private HubSettings settings(Optional<HubToken> token, boolean offline) {
-        return new HubSettings(URI.create(hub.endpoint()), temp.resolve("cache"), temp.resolve("state"), token, offline);
+        return new HubSettings(
+                URI.create(hub.endpoint()), temp.resolve("cache"), temp.resolve("state"), token, offline);
     }
 
     private Retries retries() {
@@ -439,7 +451,9 @@ class PublisherTest {
     }
 
     private long ownCommits(String branch) {
-        return repository().history(branch).stream().filter(c -> c.title().equals("Upload")).count();
+        return repository().history(branch).stream()
+                .filter(c -> c.title().equals("Upload"))
+                .count();
     }
 
     private void assertComplete(String branch) {

@@ -62,14 +62,22 @@ class RealClientTest {
         List<String> command = new ArrayList<>(List.of(System.getProperty("nibble.hf.python"), "-c"));
         command.add("from huggingface_hub import *\n" + String.join("\n", lines));
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
-        builder.environment().putAll(Map.of(
-                "HF_ENDPOINT", hub.endpoint(),
-                "HF_TOKEN", token,
-                "HF_HOME", temp.resolve("home").toString(),
-                "HF_HUB_CACHE", temp.resolve("cache").toString(),
-                "HF_HUB_DISABLE_XET", "1",
-                "HF_HUB_DISABLE_TELEMETRY", "1",
-                "HF_HUB_DISABLE_PROGRESS_BARS", "1"));
+        builder.environment()
+                .putAll(Map.of(
+                        "HF_ENDPOINT",
+                        hub.endpoint(),
+                        "HF_TOKEN",
+                        token,
+                        "HF_HOME",
+                        temp.resolve("home").toString(),
+                        "HF_HUB_CACHE",
+                        temp.resolve("cache").toString(),
+                        "HF_HUB_DISABLE_XET",
+                        "1",
+                        "HF_HUB_DISABLE_TELEMETRY",
+                        "1",
+                        "HF_HUB_DISABLE_PROGRESS_BARS",
+                        "1"));
         return builder.start();
     }
 
@@ -90,15 +98,19 @@ class RealClientTest {
 
     private Download download() {
         HubSettings settings = new HubSettings(
-                URI.create(hub.endpoint()), temp.resolve("cache"), temp.resolve("state"),
-                        Optional.of(HubToken.of(FakeHub.TOKEN)), false);
+                URI.create(hub.endpoint()),
+                temp.resolve("cache"),
+                temp.resolve("state"),
+                Optional.of(HubToken.of(FakeHub.TOKEN)),
+                false);
         return new Downloader(settings).download(REPO, "main", Selection.ALL, TransferListener.SILENT);
     }
 
     private void assertComplete(Path snapshot) throws IOException {
         for (Map.Entry<String, byte[]> file : files.entrySet()) {
             assertThat(Arrays.equals(Files.readAllBytes(snapshot.resolve(file.getKey())), file.getValue()))
-                    .as(file.getKey()).isTrue();
+                    .as(file.getKey())
+                    .isTrue();
         }
         try (Stream<Path> all = Files.walk(temp.resolve("cache"))) {
             assertThat(all.map(Path::toString)).noneMatch(path -> path.contains("incomplete"));
@@ -109,50 +121,62 @@ class RealClientTest {
 
     @Test
     void it_publishes_to_the_fake_hub_and_finds_what_it_published() throws Exception {
-        String out = finish(python(FakeHub.TOKEN,
+        String out = finish(python(
+                FakeHub.TOKEN,
                 "api = HfApi()",
                 "print(api.whoami()['name'], api.create_repo('me/tiny', exist_ok=True))",
                 "api.create_repo('me/tiny', exist_ok=True)",
                 "print(api.upload_folder(repo_id='me/tiny', folder_path='" + folder() + "').oid)",
                 "info = api.model_info('me/tiny')",
                 "print(info.sha, info.private, info.created_at.year, len(info.siblings))",
-                "print(len(list(api.list_repo_tree('me/tiny', recursive=True))), len(api.list_repo_commits('me/tiny')))",
-                "print(api.file_exists('me/tiny', 'nothing'), api.revision_exists('me/tiny', 'none'), api.repo_exists('me/none'))"));
+                "print(len(list(api.list_repo_tree('me/tiny', recursive=True))),"
+                        + " len(api.list_repo_commits('me/tiny')))",
+                "print(api.file_exists('me/tiny', 'nothing'), api.revision_exists('me/tiny', 'none'),"
+                        + " api.repo_exists('me/none'))"));
         String sha = hub.repositories.get("me/tiny").branches.get("main");
-        assertThat(out).contains("me " + hub.endpoint() + "/me/tiny\n" + sha + "\n" + sha + " False 2026 6\n", "7 2\n",
-                "False False False");
+        assertThat(out)
+                .contains(
+                        "me " + hub.endpoint() + "/me/tiny\n" + sha + "\n" + sha + " False 2026 6\n",
+                        "7 2\n",
+                        "False False False");
         for (Map.Entry<String, byte[]> file : files.entrySet()) {
-            assertThat(hub.content("me/tiny", "main", file.getKey())).as(file.getKey()).isEqualTo(file.getValue());
+            assertThat(hub.content("me/tiny", "main", file.getKey()))
+                    .as(file.getKey())
+                    .isEqualTo(file.getValue());
         }
     }
 
     @Test
     void it_opens_a_pull_request_where_it_may_not_write_and_may_not_commit() throws Exception {
         hub.put("me/tiny", Map.of("config.json", new byte[] {'x'}));
-        assertThat(finish(python(FakeHub.OTHER_TOKEN,
+        assertThat(finish(python(
+                        FakeHub.OTHER_TOKEN,
                         "print(HfApi().upload_folder(repo_id='me/tiny', folder_path='" + folder()
                                 + "', create_pr=True).pr_url)")))
                 .endsWith("/me/tiny/discussions/1");
-        assertThat(finish(python(FakeHub.READ_TOKEN,
+        assertThat(finish(python(
+                        FakeHub.READ_TOKEN,
                         "try: HfApi().upload_folder(repo_id='me/tiny', folder_path='" + folder() + "')",
                         "except Exception as e: print(type(e).__name__, e.response.status_code)")))
-                                .endsWith("HfHubHTTPError 403");
+                .endsWith("HfHubHTTPError 403");
     }
 
     @Test
     void it_knows_the_fake_hubs_refusals_by_their_codes() throws Exception {
         hub.put("me/tiny", files);
         hub.gated.put("me/tiny", List.of("me"));
-        assertThat(finish(python(FakeHub.OTHER_TOKEN,
+        assertThat(finish(python(
+                        FakeHub.OTHER_TOKEN,
                         "for repo, file, revision in [('me/tiny', 'config.json', 'main'), ('me/none', 'x', 'main')]:",
                         "  try: hf_hub_download(repo, file, revision=revision)",
                         "  except Exception as e: print(type(e).__name__)")))
-                                .isEqualTo("GatedRepoError\nRepositoryNotFoundError");
-        assertThat(finish(python(FakeHub.TOKEN,
+                .isEqualTo("GatedRepoError\nRepositoryNotFoundError");
+        assertThat(finish(python(
+                        FakeHub.TOKEN,
                         "for file, revision in [('config.json', 'none'), ('none', 'main')]:",
                         "  try: hf_hub_download('me/tiny', file, revision=revision)",
                         "  except Exception as e: print(type(e).__name__)")))
-                                .isEqualTo("RevisionNotFoundError\nRemoteEntryNotFoundError");
+                .isEqualTo("RevisionNotFoundError\nRemoteEntryNotFoundError");
     }
 
     @Test
@@ -162,12 +186,15 @@ class RealClientTest {
         hub.seen.clear();
         assertThat(finish(python(FakeHub.TOKEN, DOWNLOAD)).lines().toList().getLast())
                 .isEqualTo(ours.folder().toString());
-        assertThat(hub.seen()).as("the commit of the branch, and no file").extracting(FakeHub.Seen::path)
+        assertThat(hub.seen())
+                .as("the commit of the branch, and no file")
+                .extracting(FakeHub.Seen::path)
                 .containsOnly("/api/models/me/tiny/revision/main", "/api/agent-harnesses");
         finish(python(FakeHub.TOKEN, "snapshot_download('me/tiny', local_files_only=True)"));
 
         deleteCache();
-        assertThat(finish(python(FakeHub.TOKEN, DOWNLOAD))).endsWith(ours.folder().toString());
+        assertThat(finish(python(FakeHub.TOKEN, DOWNLOAD)))
+                .endsWith(ours.folder().toString());
         assertThat(download().bytesReceived()).isZero();
         assertComplete(ours.folder());
     }
@@ -188,7 +215,8 @@ class RealClientTest {
     private void deleteCache() throws IOException {
         if (Files.exists(temp.resolve("cache"))) {
             try (Stream<Path> all = Files.walk(temp.resolve("cache"))) {
-                all.sorted(java.util.Comparator.reverseOrder()).forEach(path -> path.toFile().delete());
+                all.sorted(java.util.Comparator.reverseOrder())
+                        .forEach(path -> path.toFile().delete());
             }
         }
     }

@@ -68,8 +68,8 @@ class RetriesTest {
         };
         HubSettings settings = new HubSettings(
                 URI.create(hub.endpoint()), Path.of("c"), Path.of("s"), Optional.of(HubToken.of(FakeHub.TOKEN)), false);
-        return new HubHttp(settings, new Retries(5, Duration.ofSeconds(1), Duration.ofSeconds(8), pauses::add),
-                listener);
+        return new HubHttp(
+                settings, new Retries(5, Duration.ofSeconds(1), Duration.ofSeconds(8), pauses::add), listener);
     }
 
     @Test
@@ -81,8 +81,8 @@ class RetriesTest {
             // The hub states its limit with every answer; 432 requests are left.
             assertThat(pauses).containsExactly(Duration.ofSeconds(1), Duration.ofSeconds(2));
             assertThat(notes).hasSize(2);
-            assertThat(notes.getFirst()).isEqualTo("GET " + hub.endpoint()
-                    + "/api/whoami-v2: HTTP 503; next try in 1 s (2 of 5)");
+            assertThat(notes.getFirst())
+                    .isEqualTo("GET " + hub.endpoint() + "/api/whoami-v2: HTTP 503; next try in 1 s (2 of 5)");
             assertThat(notes.getLast()).endsWith("next try in 2 s (3 of 5)");
         }
     }

@@ -39,8 +39,8 @@ final class UploadThroughput {
                 double upload = upload(temp, folder, partBytes, transfers);
                 double uploadCpu = cpuSeconds() - cpu1 - hashingCpu;
                 System.out.printf(
-                        "round %d: plain copy %.2f GB/s, upload %.2f GB/s (%.0f %%), CPU of both ends %.2f s and %.2f s a GB"
-                                + " (%.0f %%), heap in use %d MB, resident at most %s%n",
+                        "round %d: plain copy %.2f GB/s, upload %.2f GB/s (%.0f %%), CPU of both ends %.2f s and %.2f"
+                                + " s a GB (%.0f %%), heap in use %d MB, resident at most %s%n",
                         round,
                         bytes / plain / 1e9,
                         bytes / upload / 1e9,
@@ -48,19 +48,27 @@ final class UploadThroughput {
                         1e9 * (cpu1 - cpu0) / bytes,
                         1e9 * uploadCpu / bytes,
                         100 * (cpu1 - cpu0) / uploadCpu,
-                        (Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory()) >> 20,
-                        Files.readString(Path.of("/proc/self/status")).lines().filter(l -> l.startsWith("VmHWM")).findFirst().orElse("?"));
+                        (Runtime.getRuntime().totalMemory()
+                                        - Runtime.getRuntime().freeMemory())
+                                >> 20,
+                        Files.readString(Path.of("/proc/self/status"))
+                                .lines()
+                                .filter(l -> l.startsWith("VmHWM"))
+                                .findFirst()
+                                .orElse("?"));
             }
         } finally {
             try (var tree = Files.walk(temp)) {
-                tree.sorted(java.util.Comparator.reverseOrder()).forEach(path -> path.toFile().delete());
+                tree.sorted(java.util.Comparator.reverseOrder())
+                        .forEach(path -> path.toFile().delete());
             }
         }
     }
 
     /** Processor time of this process: what stays comparable on a busy machine. */
     private static double cpuSeconds() {
-        return ((com.sun.management.OperatingSystemMXBean) java.lang.management.ManagementFactory.getOperatingSystemMXBean())
+        return ((com.sun.management.OperatingSystemMXBean)
+                                java.lang.management.ManagementFactory.getOperatingSystemMXBean())
                         .getProcessCpuTime()
                 / 1e9;
     }
@@ -109,7 +117,11 @@ final class UploadThroughput {
             hub.discard = true;
             hub.partBytes = partBytes;
             HubSettings settings = new HubSettings(
-                    URI.create(hub.endpoint()), temp.resolve("cache"), temp.resolve("state"), Optional.of(HubToken.of(FakeHub.TOKEN)), false);
+                    URI.create(hub.endpoint()),
+                    temp.resolve("cache"),
+                    temp.resolve("state"),
+                    Optional.of(HubToken.of(FakeHub.TOKEN)),
+                    false);
             PublishRequest request = new PublishRequest(
                     folder,
                     RepoName.parse("org/large"),

@@ -37,14 +37,16 @@ class TorchFileTest {
 
     @Test
     void a_file_of_pytorch_2_reads_to_the_bit() throws IOException {
-        JsonNode reference = new ObjectMapper().readTree(golden("algzoo_rnn_small_reference.json").toFile());
+        JsonNode reference = new ObjectMapper()
+                .readTree(golden("algzoo_rnn_small_reference.json").toFile());
         try (Arena arena = Arena.ofConfined()) {
             TorchFile file = TorchFile.open(golden("algzoo_rnn_small.pth"), arena);
             assertThat(file.tensors()).hasSize(reference.get("num_tensors").asInt());
             for (JsonNode expected : reference.get("tensors")) {
                 TensorView found = file.tensors().get(expected.get("name").asText());
                 assertThat(found.dtype().name()).isEqualTo(expected.get("dtype").asText());
-                assertThat(found.shape().toString().replace(" ", "")).isEqualTo(expected.get("shape").toString());
+                assertThat(found.shape().toString().replace(" ", ""))
+                        .isEqualTo(expected.get("shape").toString());
                 assertThat(HexFormat.of().formatHex(found.data().toArray(ValueLayout.JAVA_BYTE)))
                         .isEqualTo(expected.get("data_hex").asText());
             }
@@ -56,14 +58,18 @@ class TorchFileTest {
         Path path = golden("tiny_llama2_checkpoint.pt");
         try (Arena arena = Arena.ofConfined();
                 ZipFile zip = new ZipFile(path.toFile())) {
-            SequencedMap<String, TensorView> tensors = TorchFile.open(path, arena).tensors();
+            SequencedMap<String, TensorView> tensors =
+                    TorchFile.open(path, arena).tensors();
             assertThat(tensors.firstEntry().getKey()).isEqualTo("tok_embeddings.weight");
             assertThat(tensors.firstEntry().getValue().shape()).isEqualTo(Shape.of(100, 64));
             assertThat(tensors).hasSize(21);
             int key = 0;
             for (TensorView tensor : tensors.values()) {
-                byte[] entry = zip.getInputStream(zip.getEntry("better_tiny_checkpoint/data/" + key++)).readAllBytes();
-                assertThat(tensor.data().toArray(ValueLayout.JAVA_BYTE)).as(tensor.name()).isEqualTo(entry);
+                byte[] entry = zip.getInputStream(zip.getEntry("better_tiny_checkpoint/data/" + key++))
+                        .readAllBytes();
+                assertThat(tensor.data().toArray(ValueLayout.JAVA_BYTE))
+                        .as(tensor.name())
+                        .isEqualTo(entry);
             }
         }
     }
@@ -98,13 +104,15 @@ class TorchFileTest {
     @Test
     void the_format_before_1_6_and_other_files_are_named() throws IOException {
         Path legacy = Files.write(
-                folder.resolve("old.bin"),
-                HexFormat.of().parseHex("80028a0a6cfc9c46f9206aa85019" + "2e80024de9032e"));
-        assertThatThrownBy(() -> open(legacy)).hasMessageContaining("before version 1.6").hasMessageContaining("safetensors");
+                folder.resolve("old.bin"), HexFormat.of().parseHex("80028a0a6cfc9c46f9206aa85019" + "2e80024de9032e"));
+        assertThatThrownBy(() -> open(legacy))
+                .hasMessageContaining("before version 1.6")
+                .hasMessageContaining("safetensors");
         Path text = Files.writeString(folder.resolve("text.bin"), "version https://git-lfs.github.com/spec/v1");
         assertThatThrownBy(() -> open(text)).hasMessageContaining("is a Git LFS pointer");
         assertThatThrownBy(() -> open(folder.resolve("none.bin"))).hasMessageContaining("no such file");
-        assertThatThrownBy(() -> open(Files.createFile(folder.resolve("empty.bin")))).hasMessageContaining("the file is empty");
+        assertThatThrownBy(() -> open(Files.createFile(folder.resolve("empty.bin"))))
+                .hasMessageContaining("the file is empty");
     }
 
     @ParameterizedTest
@@ -120,15 +128,23 @@ class TorchFileTest {
 
     @Test
     void data_that_is_missing_too_short_or_not_contiguous_is_refused_by_tensor() throws IOException {
-        String start = "\\x80\\x02}X\\x01\\0\\0\\0wctorch._utils\\n_rebuild_tensor_v2\\n((X\\x07\\0\\0\\0storagectorch\\nFloatStorage\\n";
+        String start = "\\x80\\x02}X\\x01\\0\\0\\0wctorch._utils\\n"
+                + "_rebuild_tensor_v2\\n"
+                + "((X\\x07\\0\\0\\0storagectorch\\n"
+                + "FloatStorage\\n";
         String end = "\\x89)tRs.";
-        Path missing = pickle(start + "X\\x01\\0\\0\\0" + "7X\\x03\\0\\0\\0cpuK\\x04tQK\\0K\\x04\\x85K\\x01\\x85" + end);
+        Path missing =
+                pickle(start + "X\\x01\\0\\0\\0" + "7X\\x03\\0\\0\\0cpuK\\x04tQK\\0K\\x04\\x85K\\x01\\x85" + end);
         assertThatThrownBy(() -> open(missing)).hasMessageContaining("tensor w").hasMessageContaining("data/7");
-        Path tooShort = pickle(start + "X\\x01\\0\\0\\0" + "0X\\x03\\0\\0\\0cpuK\\x04tQK\\x01K\\x10\\x85K\\x01\\x85" + end);
+        Path tooShort =
+                pickle(start + "X\\x01\\0\\0\\0" + "0X\\x03\\0\\0\\0cpuK\\x04tQK\\x01K\\x10\\x85K\\x01\\x85" + end);
         assertThatThrownBy(() -> open(tooShort)).hasMessageContaining("byte 68").hasMessageContaining("has 64");
-        Path strided = pickle(start + "X\\x01\\0\\0\\0" + "0X\\x03\\0\\0\\0cpuK\\x10tQK\\0K\\x04K\\x04\\x86K\\x01K\\x04\\x86" + end);
+        Path strided = pickle(
+                start + "X\\x01\\0\\0\\0" + "0X\\x03\\0\\0\\0cpuK\\x10tQK\\0K\\x04K\\x04\\x86K\\x01K\\x04\\x86" + end);
         assertThatThrownBy(() -> open(strided)).hasMessageContaining("[1, 4]").hasMessageContaining("contiguous");
-        Path huge = pickle(start + "X\\x01\\0\\0\\0" + "0X\\x03\\0\\0\\0cpuK\\x10tQK\\0\\x8a\\x08\\0\\0\\0\\0\\0\\0\\0\\x40K\\x04\\x86K\\x04K\\x01\\x86" + end);
+        Path huge = pickle(start + "X\\x01\\0\\0\\0"
+                + "0X\\x03\\0\\0\\0cpuK\\x10tQK\\0\\x8a\\x08\\0\\0\\0\\0\\0\\0\\0\\x40K\\x04\\x86K\\x04K\\x01\\x86"
+                + end);
         assertThatThrownBy(() -> open(huge)).hasMessageContaining("tensor w").hasMessageContaining("2^63");
     }
 
@@ -179,7 +195,16 @@ class TorchFileTest {
         Random random = new Random(7);
         // The types that have a storage class of their own in PyTorch.
         for (DType dtype : java.util.List.of(
-                DType.F64, DType.F32, DType.F16, DType.BF16, DType.I64, DType.I32, DType.I16, DType.I8, DType.U8, DType.BOOL)) {
+                DType.F64,
+                DType.F32,
+                DType.F16,
+                DType.BF16,
+                DType.I64,
+                DType.I32,
+                DType.I16,
+                DType.I8,
+                DType.U8,
+                DType.BOOL)) {
             TensorSpec spec = new TensorSpec("weight." + dtype, dtype, Shape.of(3, 5));
             byte[] data = new byte[(int) spec.bytes()];
             random.nextBytes(data);
@@ -234,7 +259,9 @@ class TorchFileTest {
     }
 
     private static Path golden(String name) {
-        Path root = Path.of(System.getProperty("nibble.root", "..")).toAbsolutePath().normalize();
+        Path root = Path.of(System.getProperty("nibble.root", ".."))
+                .toAbsolutePath()
+                .normalize();
         Path file = root.getParent().resolve("shared/data/golden/torch").resolve(name);
         Assumptions.assumeTrue(Files.exists(file), () -> file + " is absent");
         return file;

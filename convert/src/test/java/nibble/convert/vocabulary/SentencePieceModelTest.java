@@ -14,7 +14,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class SentencePieceModelTest {
-    private static final Path ROOT = Path.of(System.getProperty("nibble.root", "..")).toAbsolutePath().normalize();
+    private static final Path ROOT =
+            Path.of(System.getProperty("nibble.root", "..")).toAbsolutePath().normalize();
 
     /** The two files of each folder are one tokenizer: transformers made the second of the first. */
     @ParameterizedTest
@@ -22,17 +23,23 @@ class SentencePieceModelTest {
     void the_json_made_of_a_model_is_that_of_transformers(String folder) throws IOException {
         Path model = ROOT.resolve(folder).resolve("tokenizer.model");
         Assumptions.assumeTrue(Files.exists(model), () -> model + " is absent");
-        SentencePieceModel found = SentencePieceModel.read(Files.readAllBytes(model)).orElseThrow();
+        SentencePieceModel found =
+                SentencePieceModel.read(Files.readAllBytes(model)).orElseThrow();
         assertThat(found.spaceInFront()).isTrue();
         JsonNode made = SentencePieceJson.of(found.pieces(), SentencePieceJson.Space.EACH_PART);
-        JsonNode expected = new ObjectMapper().readTree(model.resolveSibling("tokenizer.json").toFile());
+        JsonNode expected = new ObjectMapper()
+                .readTree(model.resolveSibling("tokenizer.json").toFile());
         assertThat(made.at("/model/vocab")).isEqualTo(expected.at("/model/vocab"));
-        assertThat(made.at("/model/merges").size()).isEqualTo(expected.at("/model/merges").size());
+        assertThat(made.at("/model/merges").size())
+                .isEqualTo(expected.at("/model/merges").size());
         for (int i = 0; i < made.at("/model/merges").size(); i++) {
             JsonNode merge = expected.at("/model/merges").get(i);
             JsonNode pair = made.at("/model/merges").get(i);
-            String text = merge.isArray() ? merge.get(0).asText() + " " + merge.get(1).asText() : merge.asText();
-            assertThat(pair.get(0).asText() + " " + pair.get(1).asText()).as("merge %d", i).isEqualTo(text);
+            String text =
+                    merge.isArray() ? merge.get(0).asText() + " " + merge.get(1).asText() : merge.asText();
+            assertThat(pair.get(0).asText() + " " + pair.get(1).asText())
+                    .as("merge %d", i)
+                    .isEqualTo(text);
         }
         assertThat(made.get("normalizer")).isEqualTo(expected.get("normalizer"));
         assertThat(made.get("decoder")).isEqualTo(expected.get("decoder"));

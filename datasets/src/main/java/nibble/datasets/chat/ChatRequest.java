@@ -31,7 +31,9 @@ public record ChatRequest(
     /** A plain conversation, for the assistant to go on with. */
     public static ChatRequest of(List<ChatMessage> messages) {
         return new ChatRequest(
-                messages.stream().map(message -> Map.of("role", message.role().label(), "content", message.content())).toList(),
+                messages.stream()
+                        .map(message -> Map.of("role", message.role().label(), "content", message.content()))
+                        .toList(),
                 null,
                 null,
                 true,

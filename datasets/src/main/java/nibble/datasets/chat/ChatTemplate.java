@@ -51,8 +51,8 @@ public final class ChatTemplate {
     public static ChatTemplate named(String name) {
         List<String> stops = BUILT_IN.get(name);
         if (stops == null) {
-            throw new IllegalArgumentException(
-                    "no prompt template \"" + name + "\"; there are " + String.join(", ", names()) + " and model, the checkpoint's own");
+            throw new IllegalArgumentException("no prompt template \"" + name + "\"; there are "
+                    + String.join(", ", names()) + " and model, the checkpoint's own");
         }
         try (InputStream in = ChatTemplate.class.getResourceAsStream(name + ".jinja")) {
             if (in == null) {
@@ -116,7 +116,8 @@ public final class ChatTemplate {
             throw new BadDatasetException(
                     switch (e.reason()) {
                         case RAISED -> what() + " refuses the conversation: " + e.getMessage();
-                        case SYNTAX -> what() + " is no template: " + e.getMessage() + "; get it again, or choose another";
+                        case SYNTAX ->
+                            what() + " is no template: " + e.getMessage() + "; get it again, or choose another";
                         case ERROR -> what() + " cannot be rendered with this conversation: " + e.getMessage();
                         case LIMIT -> what() + " cannot be rendered: " + e.getMessage() + "; choose another";
                     },

@@ -39,14 +39,20 @@ record DocumentFields(JsonNode row, String at) {
 
     private EvaluationDocument arc() {
         return row.has("answerKey")
-                ? choice("", text("question"), child("choices").texts("text"), child("choices").number("label", text("answerKey")))
+                ? choice(
+                        "",
+                        text("question"),
+                        child("choices").texts("text"),
+                        child("choices").number("label", text("answerKey")))
                 : choice("", text("question"), texts("choices"), gold());
     }
 
     private EvaluationDocument openbookqa() {
         return row.has("answerKey")
                 ? choice(
-                        "", text("question_stem"), child("choices").texts("text"),
+                        "",
+                        text("question_stem"),
+                        child("choices").texts("text"),
                         child("choices").number("label", PythonText.strip(text("answerKey"))))
                 : choice("", text("query"), texts("choices"), gold());
     }
@@ -56,7 +62,8 @@ record DocumentFields(JsonNode row, String at) {
             return choice("", text("query"), texts("choices"), gold());
         }
         String context = text("ctx_a") + " " + PythonText.capitalize(text("ctx_b"));
-        List<String> endings = texts("endings").stream().map(DocumentFields::withoutArtifacts).toList();
+        List<String> endings =
+                texts("endings").stream().map(DocumentFields::withoutArtifacts).toList();
         return choice("", withoutArtifacts(text("activity_label") + ": " + context), endings, integer("label"));
     }
 
@@ -67,7 +74,8 @@ record DocumentFields(JsonNode row, String at) {
     }
 
     private EvaluationDocument mmlu() {
-        return choice(text("subject"), text("question"), texts("choices"), row.has("gold") ? gold() : integer("answer"));
+        return choice(
+                text("subject"), text("question"), texts("choices"), row.has("gold") ? gold() : integer("answer"));
     }
 
     private EvaluationDocument piqa() {
@@ -144,7 +152,8 @@ record DocumentFields(JsonNode row, String at) {
     private String text(String name) {
         JsonNode value = field(name);
         if (!value.isTextual()) {
-            throw new BadDatasetException(at + ": field \"" + name + "\" is " + value.getNodeType() + ", a text expected");
+            throw new BadDatasetException(
+                    at + ": field \"" + name + "\" is " + value.getNodeType() + ", a text expected");
         }
         return value.textValue();
     }
@@ -152,7 +161,8 @@ record DocumentFields(JsonNode row, String at) {
     private JsonNode array(String name) {
         JsonNode value = field(name);
         if (!value.isArray()) {
-            throw new BadDatasetException(at + ": field \"" + name + "\" is " + value.getNodeType() + ", a list expected");
+            throw new BadDatasetException(
+                    at + ": field \"" + name + "\" is " + value.getNodeType() + ", a list expected");
         }
         return value;
     }
@@ -161,7 +171,8 @@ record DocumentFields(JsonNode row, String at) {
         List<String> texts = new ArrayList<>();
         for (JsonNode value : array(name)) {
             if (!value.isTextual()) {
-                throw new BadDatasetException(at + ": list \"" + name + "\" holds " + value.getNodeType() + ", texts expected");
+                throw new BadDatasetException(
+                        at + ": list \"" + name + "\" holds " + value.getNodeType() + ", texts expected");
             }
             texts.add(value.textValue());
         }
@@ -172,7 +183,9 @@ record DocumentFields(JsonNode row, String at) {
     private int integer(String name) {
         JsonNode value = field(name);
         try {
-            return value.isTextual() ? Integer.parseInt(value.textValue()) : value.isInt() || value.isLong() ? value.intValue() : fail(name, value);
+            return value.isTextual()
+                    ? Integer.parseInt(value.textValue())
+                    : value.isInt() || value.isLong() ? value.intValue() : fail(name, value);
         } catch (NumberFormatException e) {
             return fail(name, value);
         }

@@ -58,10 +58,13 @@ public record EvaluationData(Optional<Path> folder, Optional<Path> hubCache) {
 
     private String missing(EvaluationSet set) {
         @Nullable Hub hub = set.hub();
-        String places = folder.map(f -> f.resolve(set.fileName()) + ".jsonl or .parquet, ").orElse("")
+        String places = folder.map(f -> f.resolve(set.fileName()) + ".jsonl or .parquet, ")
+                        .orElse("")
                 + hubCache.map(c -> "the hub's cache at " + c).orElse("no hub cache");
-        String remedy = hub == null ? "" : "; 'hf download --repo-type dataset " + hub.repo() + "' brings it into the cache";
-        return "%s (%d documents) is not bundled and was not found in %s%s".formatted(set.title(), set.published(), places, remedy);
+        String remedy =
+                hub == null ? "" : "; 'hf download --repo-type dataset " + hub.repo() + "' brings it into the cache";
+        return "%s (%d documents) is not bundled and was not found in %s%s"
+                .formatted(set.title(), set.published(), places, remedy);
     }
 
     private static Optional<EvaluationDocuments> inFolder(EvaluationSet set, Path folder) {
@@ -89,7 +92,8 @@ public record EvaluationData(Optional<Path> folder, Optional<Path> hubCache) {
             if (!Files.isRegularFile(ref)) {
                 return Optional.empty();
             }
-            Path snapshot = repo.resolve("snapshots").resolve(Files.readString(ref).strip());
+            Path snapshot =
+                    repo.resolve("snapshots").resolve(Files.readString(ref).strip());
             List<Path> files = Files.isDirectory(snapshot) ? parquetFiles(snapshot, hub) : List.of();
             return files.isEmpty() ? Optional.empty() : Optional.of(parquet(set, files));
         } catch (IOException e) {

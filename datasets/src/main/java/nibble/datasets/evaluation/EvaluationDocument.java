@@ -12,7 +12,8 @@ public sealed interface EvaluationDocument {
      * @param subject of MMLU's, as {@code high_school_physics}; empty elsewhere
      * @param gold number of the right choice
      */
-    record MultipleChoice(String subject, String question, List<String> choices, int gold) implements EvaluationDocument {
+    record MultipleChoice(String subject, String question, List<String> choices, int gold)
+            implements EvaluationDocument {
         public MultipleChoice {
             choices = List.copyOf(choices);
         }

@@ -12,8 +12,9 @@ import nibble.files.Reasons;
 
 /** Documents from JSON lines, in the bundled form or with the fields of the hub's data set. */
 final class JsonRows {
-    private static final ObjectMapper JSON =
-            JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+    private static final ObjectMapper JSON = JsonMapper.builder()
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .build();
 
     private JsonRows() {}
 

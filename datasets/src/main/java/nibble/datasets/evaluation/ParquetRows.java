@@ -49,7 +49,9 @@ final class ParquetRows {
         } catch (IOException | RuntimeException e) {
             // The reader tells damage by exceptions of many kinds.
             throw new BadDatasetException(
-                    "%s: row %d: cannot be read as Parquet: %s; download it again".formatted(file, documents.size(), Reasons.of(e)), e);
+                    "%s: row %d: cannot be read as Parquet: %s; download it again"
+                            .formatted(file, documents.size(), Reasons.of(e)),
+                    e);
         }
         if (documents.isEmpty()) {
             throw new BadDatasetException(file + ": no rows");

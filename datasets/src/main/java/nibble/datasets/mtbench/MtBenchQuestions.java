@@ -29,11 +29,13 @@ public final class MtBenchQuestions {
     public static List<MtBenchQuestion> bundled() {
         try (InputStream in = MtBenchQuestions.class.getResourceAsStream("question.jsonl")) {
             if (in == null) {
-                throw new BadDatasetException("bundled mtbench/question.jsonl is missing from this build; build Nibble again");
+                throw new BadDatasetException(
+                        "bundled mtbench/question.jsonl is missing from this build; build Nibble again");
             }
             return parse("bundled mtbench/question.jsonl", new String(in.readAllBytes(), StandardCharsets.UTF_8));
         } catch (IOException e) {
-            throw new BadDatasetException("bundled mtbench/question.jsonl cannot be read: " + Reasons.of(e) + "; build Nibble again", e);
+            throw new BadDatasetException(
+                    "bundled mtbench/question.jsonl cannot be read: " + Reasons.of(e) + "; build Nibble again", e);
         }
     }
 
@@ -57,7 +59,8 @@ public final class MtBenchQuestions {
             }
             MtBenchQuestion question = question(name + ": line " + number, line);
             if (!ids.add(question.id())) {
-                throw new BadDatasetException(name + ": line " + number + ": question_id " + question.id() + " is there twice");
+                throw new BadDatasetException(
+                        name + ": line " + number + ": question_id " + question.id() + " is there twice");
             }
             questions.add(question);
         }
@@ -80,11 +83,14 @@ public final class MtBenchQuestions {
                 turns.add(turn.asText());
             }
         }
-        if (!json.path("question_id").isInt() || !json.path("category").isTextual() || turns.isEmpty()
+        if (!json.path("question_id").isInt()
+                || !json.path("category").isTextual()
+                || turns.isEmpty()
                 || turns.size() != json.path("turns").size()) {
-            throw new BadDatasetException(
-                    where + ": expected an integer question_id, a text category and a list of texts turns, found " + json);
+            throw new BadDatasetException(where
+                    + ": expected an integer question_id, a text category and a list of texts turns, found " + json);
         }
-        return new MtBenchQuestion(json.path("question_id").intValue(), json.path("category").asText(), turns);
+        return new MtBenchQuestion(
+                json.path("question_id").intValue(), json.path("category").asText(), turns);
     }
 }

@@ -43,16 +43,18 @@ class ChatTemplateTest {
             value = {
                 "orca-hashes  ¦ <s>### System:~S~~### User:~U~~### Assistant:~A</s>~~### User:~V~~### Assistant:~",
                 "llama-2-chat ¦ <s>[INST] <<SYS>>~S~<</SYS>>~~U [/INST] A </s><s>[INST] V [/INST]",
-                "chatml       ¦ <s><|im_start|>system~S<|im_end|>~<|im_start|>user~U<|im_end|>~<|im_start|>assistant~A<|im_end|>~<|im_start|>user~V<|im_end|>~<|im_start|>assistant~",
+                "chatml       ¦"
+                    + " <s><|im_start|>system~S<|im_end|>~<|im_start|>user~U<|im_end|>~<|im_start|>assistant~A<|im_end|>~<|im_start|>user~V<|im_end|>~<|im_start|>assistant~",
                 "alpaca       ¦ <s>S~~### Instruction:~U~~### Response:~A</s>~~### Instruction:~V~~### Response:~",
                 "vicuna       ¦ <s>S USER: U ASSISTANT: A</s>USER: V ASSISTANT:"
             })
     void builtInFormatsAreTheOnesModelsWereTrainedOn(String name, String expected) {
-        List<ChatMessage> messages =
-                List.of(ChatMessage.system("S"), ChatMessage.user("U"), ChatMessage.assistant("A"), ChatMessage.user("V"));
+        List<ChatMessage> messages = List.of(
+                ChatMessage.system("S"), ChatMessage.user("U"), ChatMessage.assistant("A"), ChatMessage.user("V"));
         ChatTemplate template = ChatTemplate.named(name);
         assertThat(template.render(messages, TOKENS)).isEqualTo(expected.replace('~', '\n'));
-        assertThat(template.render(List.of(ChatMessage.user("{{ x }}")), TOKENS)).contains("{{ x }}");
+        assertThat(template.render(List.of(ChatMessage.user("{{ x }}")), TOKENS))
+                .contains("{{ x }}");
         assertThat(template.stops()).isNotEmpty();
     }
 
@@ -111,9 +113,14 @@ class ChatTemplateTest {
         names.put("image_token", "<img>");
         ChatRequest request = new ChatRequest(
                 List.of(Map.of("role", "user", "content", List.of(Map.of("type", "text", "text", "hi")))),
-                List.of(Map.of("name", "f")), null, false, Map.of("enable_thinking", false, "n", 3));
-        String source = "{{ bos_token }}{{ image_token }}{{ eos_token is defined }} {{ tools[0].name }} {{ documents is none }}"
-                + " {{ add_generation_prompt }} {{ enable_thinking }} {{ n + 1 }} {{ messages[0].content[0].text }}";
+                List.of(Map.of("name", "f")),
+                null,
+                false,
+                Map.of("enable_thinking", false, "n", 3));
+        String source =
+                "{{ bos_token }}{{ image_token }}{{ eos_token is defined }} {{ tools[0].name }} {{ documents is none"
+                        + " }} {{ add_generation_prompt }} {{ enable_thinking }} {{ n + 1 }} {{"
+                        + " messages[0].content[0].text }}";
         assertThat(ChatTemplate.of("model", source).render(request, new SpecialTokens(names)))
                 .isEqualTo("<b><img>False f True False False 4 hi");
     }

@@ -33,12 +33,15 @@ class Jinja2CasesTest {
         Map<String, Object> values = json.treeToValue(fixture.path("values"), Map.class);
         List<String> different = new ArrayList<>();
         for (JsonNode one : fixture.path("cases")) {
-            String expected = one.path(1).isNull() ? "raises" : "prints " + one.path(1).asText();
+            String expected =
+                    one.path(1).isNull() ? "raises" : "prints " + one.path(1).asText();
             String found;
             try {
                 found = "prints " + Template.chat(one.path(0).asText()).render(values, () -> TIME);
             } catch (JinjaException e) {
-                assertThat(e.reason()).as(one.path(0).asText() + ": " + e.getMessage()).isIn(reasons(one.path(2).asText()));
+                assertThat(e.reason())
+                        .as(one.path(0).asText() + ": " + e.getMessage())
+                        .isIn(reasons(one.path(2).asText()));
                 found = "raises";
             }
             if (!found.equals(expected)) {

@@ -35,10 +35,12 @@ class PublishedTemplatesTest {
     private static final ZonedDateTime TIME = ZonedDateTime.of(2026, 3, 7, 14, 5, 9, 0, ZoneOffset.UTC);
     private static final ObjectMapper JSON = new ObjectMapper();
 
-    private record Row(String template, String templateHash, String conversation, int renderings, int raised, String outputHash) {
+    private record Row(
+            String template, String templateHash, String conversation, int renderings, int raised, String outputHash) {
         static Row of(String line) {
             String[] cells = line.split(",");
-            return new Row(cells[0], cells[1], cells[2], Integer.parseInt(cells[3]), Integer.parseInt(cells[4]), cells[5]);
+            return new Row(
+                    cells[0], cells[1], cells[2], Integer.parseInt(cells[3]), Integer.parseInt(cells[4]), cells[5]);
         }
     }
 
@@ -71,19 +73,24 @@ class PublishedTemplatesTest {
     Stream<DynamicTest> every_published_template_renders_as_in_transformers() throws IOException {
         String folder = System.getProperty(FOLDER);
         JsonNode inputs = JSON.readTree(resource("conversations.json"));
-        return rows().stream().map(row -> DynamicTest.dynamicTest(row.template() + ", " + row.conversation(), () -> {
-            assumeTrue(folder != null, "give the folder of published templates with -D" + FOLDER + "=FOLDER");
-            Path file = Path.of(folder, row.template() + ".jinja");
-            assumeTrue(Files.exists(file), file + ": not there");
-            byte[] source = Files.readAllBytes(file);
-            assumeTrue(HexFormat.of().formatHex(sha256().digest(source)).equals(row.templateHash()), file + ": another version");
-            assertSame(row, new String(source, StandardCharsets.UTF_8), inputs);
-        }));
+        return rows().stream()
+                .map(row -> DynamicTest.dynamicTest(row.template() + ", " + row.conversation(), () -> {
+                    assumeTrue(folder != null, "give the folder of published templates with -D" + FOLDER + "=FOLDER");
+                    Path file = Path.of(folder, row.template() + ".jinja");
+                    assumeTrue(Files.exists(file), file + ": not there");
+                    byte[] source = Files.readAllBytes(file);
+                    assumeTrue(
+                            HexFormat.of().formatHex(sha256().digest(source)).equals(row.templateHash()),
+                            file + ": another version");
+                    assertSame(row, new String(source, StandardCharsets.UTF_8), inputs);
+                }));
     }
 
     private static void assertSame(Row row, String source, JsonNode inputs) throws IOException {
         SequencedMap<String, String> tokens = new LinkedHashMap<>();
-        inputs.path("tokens").properties().forEach(token -> tokens.put(token.getKey(), token.getValue().asText()));
+        inputs.path("tokens")
+                .properties()
+                .forEach(token -> tokens.put(token.getKey(), token.getValue().asText()));
         List<?> messages = JSON.treeToValue(inputs.path("conversations").path(row.conversation()), List.class);
         List<?> tools = JSON.treeToValue(inputs.path("tools"), List.class);
         MessageDigest outputs = sha256();
@@ -91,7 +98,8 @@ class PublishedTemplatesTest {
         int total = 0;
         for (JsonNode one : inputs.path("values")) {
             Map<String, Object> values = new LinkedHashMap<>();
-            one.properties().forEach(value -> values.put(value.getKey(), JSON.convertValue(value.getValue(), Object.class)));
+            one.properties()
+                    .forEach(value -> values.put(value.getKey(), JSON.convertValue(value.getValue(), Object.class)));
             List<?> documents = (List<?>) values.remove("documents");
             List<List<?>> withoutAndWith = new ArrayList<>();
             withoutAndWith.add(null);
@@ -101,7 +109,8 @@ class PublishedTemplatesTest {
                     total++;
                     try {
                         ChatRequest request = new ChatRequest(messages, given, documents, prompt, values);
-                        String text = ChatTemplate.of(row.template(), source).render(request, new SpecialTokens(tokens), () -> TIME);
+                        String text = ChatTemplate.of(row.template(), source)
+                                .render(request, new SpecialTokens(tokens), () -> TIME);
                         outputs.update(text.getBytes(StandardCharsets.UTF_8));
                         outputs.update((byte) 0);
                     } catch (BadDatasetException e) {

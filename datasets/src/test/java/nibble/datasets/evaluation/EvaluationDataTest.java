@@ -42,16 +42,22 @@ class EvaluationDataTest {
         assertThat(first(EvaluationSet.ARC_CHALLENGE_TRAIN))
                 .isEqualTo(new MultipleChoice(
                         "",
-                        "George wants to warm his hands quickly by rubbing them. Which skin surface will produce the most heat?",
+                        "George wants to warm his hands quickly by rubbing them. Which skin surface will produce the"
+                                + " most heat?",
                         List.of("dry palms", "wet palms", "palms covered with oil", "palms covered with lotion"),
                         0));
         assertThat(first(EvaluationSet.WINOGRANDE_VALIDATION))
                 .isEqualTo(new BlankSentence(
-                        "Sarah was a much better surgeon than Maria so _ always got the easier cases.", "Sarah", "Maria", 1));
+                        "Sarah was a much better surgeon than Maria so _ always got the easier cases.",
+                        "Sarah",
+                        "Maria",
+                        1));
         assertThat(((LastWord) first(EvaluationSet.LAMBADA_TEST)).word()).isEqualTo("signs");
         assertThat(((Page) first(EvaluationSet.WIKITEXT_TEST)).text()).startsWith(" = Robert Boulter = \n");
-        List<EvaluationDocument> mmlu = EvaluationData.bundled().require(EvaluationSet.MMLU_TEST).documents();
-        assertThat(mmlu.stream().map(d -> ((MultipleChoice) d).subject()).distinct()).hasSize(57);
+        List<EvaluationDocument> mmlu =
+                EvaluationData.bundled().require(EvaluationSet.MMLU_TEST).documents();
+        assertThat(mmlu.stream().map(d -> ((MultipleChoice) d).subject()).distinct())
+                .hasSize(57);
     }
 
     private static EvaluationDocument first(EvaluationSet set) {
@@ -66,7 +72,8 @@ class EvaluationDataTest {
         Files.writeString(temp.resolve("datasets--Rowan--hellaswag/refs/main"), "0123abcd");
         copy("hellaswag.parquet", snapshot.resolve("validation-00000-of-00001.parquet"));
 
-        EvaluationDocuments found = new EvaluationData(Optional.empty(), Optional.of(temp)).require(EvaluationSet.HELLASWAG_VALIDATION);
+        EvaluationDocuments found =
+                new EvaluationData(Optional.empty(), Optional.of(temp)).require(EvaluationSet.HELLASWAG_VALIDATION);
 
         assertThat(found.source()).endsWith("validation-00000-of-00001.parquet");
         assertThat(found.documents())
@@ -114,13 +121,15 @@ class EvaluationDataTest {
                 "{\"goal\": 7, \"choices\": [\"a\", \"b\"], \"gold\": 0}|field \"goal\" is NUMBER, a text expected",
                 "{\"goal\": \"x\", \"choices\": [\"a\", \"b\"], \"gold\": 2}|right choice number 2 (from 0) of 2",
                 "{\"goal\": \"x\", \"choices\": [\"a\", 3], \"gold\": 0}|list \"choices\" holds NUMBER",
-                "{\"goal\": \"x\", \"sol1\": \"a\", \"sol2\": \"b\", \"label\": \"one\"}|field \"label\" is \"one\", a whole number",
+                "{\"goal\": \"x\", \"sol1\": \"a\", \"sol2\": \"b\", \"label\": \"one\"}|field \"label\" is \"one\", a"
+                        + " whole number",
             })
     void a_damaged_line_is_named(String line, String reason) throws Exception {
         Path file = temp.resolve("piqa.validation.jsonl");
         Files.writeString(file, "{\"goal\": \"x\", \"choices\": [\"a\", \"b\"], \"gold\": 0}\n" + line + "\n");
 
-        assertThatThrownBy(() -> new EvaluationData(Optional.of(temp), Optional.empty()).require(EvaluationSet.PIQA_VALIDATION))
+        assertThatThrownBy(() ->
+                        new EvaluationData(Optional.of(temp), Optional.empty()).require(EvaluationSet.PIQA_VALIDATION))
                 .isInstanceOf(BadDatasetException.class)
                 .hasMessageStartingWith(file + ": line 2: ")
                 .hasMessageContaining(reason);
@@ -132,12 +141,14 @@ class EvaluationDataTest {
         copy("arc.parquet", file);
         byte[] bytes = Files.readAllBytes(file);
         Files.write(file, java.util.Arrays.copyOf(bytes, bytes.length - 100));
-        assertThatThrownBy(() -> new EvaluationData(Optional.of(temp), Optional.empty()).require(EvaluationSet.ARC_EASY_TEST))
+        assertThatThrownBy(() ->
+                        new EvaluationData(Optional.of(temp), Optional.empty()).require(EvaluationSet.ARC_EASY_TEST))
                 .isInstanceOf(BadDatasetException.class)
                 .hasMessageStartingWith(file + ": row 0: cannot be read as Parquet");
 
         Files.write(file, "no parquet".getBytes(StandardCharsets.UTF_8));
-        assertThatThrownBy(() -> new EvaluationData(Optional.of(temp), Optional.empty()).require(EvaluationSet.ARC_EASY_TEST))
+        assertThatThrownBy(() ->
+                        new EvaluationData(Optional.of(temp), Optional.empty()).require(EvaluationSet.ARC_EASY_TEST))
                 .isInstanceOf(BadDatasetException.class)
                 .hasMessageContaining("download it again");
     }

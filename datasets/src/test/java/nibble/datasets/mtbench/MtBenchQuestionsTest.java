@@ -32,7 +32,8 @@ class MtBenchQuestionsTest {
                 .hasSize(8)
                 .allSatisfy((category, count) -> assertThat(count).isEqualTo(10));
         try (InputStream in = Objects.requireNonNull(MtBenchQuestions.class.getResourceAsStream("question.jsonl"))) {
-            assertThat(HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(in.readAllBytes())))
+            assertThat(HexFormat.of()
+                            .formatHex(MessageDigest.getInstance("SHA-256").digest(in.readAllBytes())))
                     .isEqualTo(MtBenchQuestions.SHA256);
         }
     }
@@ -43,9 +44,12 @@ class MtBenchQuestionsTest {
         String good = "{\"question_id\": 1, \"category\": \"math\", \"turns\": [\"a\"]}\n";
         Files.writeString(file, good);
         assertThat(MtBenchQuestions.file(file)).containsExactly(new MtBenchQuestion(1, "math", List.of("a")));
-        for (String bad : List.of("{", "{\"question_id\": 2, \"category\": \"math\", \"turns\": []}",
+        for (String bad : List.of(
+                "{",
+                "{\"question_id\": 2, \"category\": \"math\", \"turns\": []}",
                 "{\"question_id\": \"2\", \"category\": \"math\", \"turns\": [\"a\"]}",
-                "{\"question_id\": 2, \"category\": \"math\", \"turns\": [1]}", good.strip())) {
+                "{\"question_id\": 2, \"category\": \"math\", \"turns\": [1]}",
+                good.strip())) {
             Files.writeString(file, good + "\n" + bad + "\n");
             assertThatThrownBy(() -> MtBenchQuestions.file(file))
                     .isInstanceOf(BadDatasetException.class)

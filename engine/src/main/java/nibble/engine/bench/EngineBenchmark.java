@@ -178,13 +178,20 @@ public final class EngineBenchmark {
                 Matrix values = activations(rows, heads.keyColumns());
                 Matrix out = backend.allocate(rows, heads.queryColumns())) {
             // Half the square of queries and keys, two products of two operations each.
-            double flops = 2.0 * settings.sequences() * settings.tokens() * (double) settings.tokens() * heads.queryColumns();
+            double flops =
+                    2.0 * settings.sequences() * settings.tokens() * (double) settings.tokens() * heads.queryColumns();
             operation(
-                    "attention", rows, flops, 0,
+                    "attention",
+                    rows,
+                    flops,
+                    0,
                     _ -> backend.attention(heads, settings.sequences(), query, 0, keys, values, out));
             RotaryTable table = RotaryTable.of(config, settings.tokens(), settings.tokens());
             operation(
-                    "rope of q", rows, 0, 4.0 * rows * heads.queryColumns(),
+                    "rope of q",
+                    rows,
+                    0,
+                    4.0 * rows * heads.queryColumns(),
                     _ -> backend.rope(query, config.headDim(), table, settings.sequences(), 0));
         }
         float[] norm = new float[config.hiddenSize()];
@@ -196,7 +203,10 @@ public final class EngineBenchmark {
             try (Matrix some = activations(scored, config.hiddenSize())) {
                 int[] next = ids(scored);
                 operation(
-                        "logProbabilities", scored, 2.0 * scored * config.hiddenSize() * config.vocabularySize(), 0,
+                        "logProbabilities",
+                        scored,
+                        2.0 * scored * config.hiddenSize() * config.vocabularySize(),
+                        0,
                         _ -> backend.logProbabilities(placed.head(), some, next));
             }
         }

@@ -42,8 +42,7 @@ final class AttentionKernel {
     /** Keys and values from a row on. */
     record KeyRows(CudaMatrix keys, CudaMatrix values, int first, int rowsPerSequence) {}
 
-    void launch(
-            CudaStream stream, AttentionShape shape, int sequences, Rows rows, int firstPosition, KeyRows seen) {
+    void launch(CudaStream stream, AttentionShape shape, int sequences, Rows rows, int firstPosition, KeyRows seen) {
         requireHeadSize(shape);
         // A window that hides none of these keys is none: most sequences are shorter than their model's.
         Map<String, Integer> constants = shape.firstSeen(firstPosition + rows.count() - 1) == 0

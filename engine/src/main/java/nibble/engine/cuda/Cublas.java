@@ -65,11 +65,51 @@ final class Cublas implements AutoCloseable {
         getVersion = cublas.function("cublasGetVersion_v2", LONG, POINTER);
         destroy = cublas.function("cublasDestroy_v2", LONG);
         gemm = cublas.function(
-                "cublasGemmEx", LONG, INT, INT, INT, INT, INT, POINTER, LONG, INT, INT, LONG, INT, INT, POINTER, LONG, INT,
-                INT, INT, INT);
+                "cublasGemmEx",
+                LONG,
+                INT,
+                INT,
+                INT,
+                INT,
+                INT,
+                POINTER,
+                LONG,
+                INT,
+                INT,
+                LONG,
+                INT,
+                INT,
+                POINTER,
+                LONG,
+                INT,
+                INT,
+                INT,
+                INT);
         batchedGemm = cublas.function(
-                "cublasGemmStridedBatchedEx", LONG, INT, INT, INT, INT, INT, POINTER, LONG, INT, INT, LONG, LONG, INT, INT,
-                LONG, POINTER, LONG, INT, INT, LONG, INT, INT, INT);
+                "cublasGemmStridedBatchedEx",
+                LONG,
+                INT,
+                INT,
+                INT,
+                INT,
+                INT,
+                POINTER,
+                LONG,
+                INT,
+                INT,
+                LONG,
+                LONG,
+                INT,
+                INT,
+                LONG,
+                POINTER,
+                LONG,
+                INT,
+                INT,
+                LONG,
+                INT,
+                INT,
+                INT);
         MethodHandle create = cublas.function("cublasCreate_v2", POINTER);
         MethodHandle setStream = cublas.function("cublasSetStream_v2", LONG, LONG);
         MethodHandle setWorkspace = cublas.function("cublasSetWorkspace_v2", LONG, LONG, LONG);
@@ -103,10 +143,36 @@ final class Cublas implements AutoCloseable {
      * @param aStride elements from a row of a to the next; the other strides likewise
      */
     void multiplyTransposed(
-            int m, int n, int k, long a, Type aType, int aStride, long b, int bStride, long out, Type outType,
-            int outStride, boolean accumulate, Compute compute) {
+            int m,
+            int n,
+            int k,
+            long a,
+            Type aType,
+            int aStride,
+            long b,
+            int bStride,
+            long out,
+            Type outType,
+            int outStride,
+            boolean accumulate,
+            Compute compute) {
         // Row-major is column-major transposed: outᵀ[n, m] = b[n, k] aᵀ[k, m].
-        gemm(TRANSPOSED, NOT_TRANSPOSED, n, m, k, b, bStride, a, aStride, aType, out, outType, outStride, accumulate, compute);
+        gemm(
+                TRANSPOSED,
+                NOT_TRANSPOSED,
+                n,
+                m,
+                k,
+                b,
+                bStride,
+                a,
+                aStride,
+                aType,
+                out,
+                outType,
+                outStride,
+                accumulate,
+                compute);
     }
 
     /**
@@ -115,15 +181,44 @@ final class Cublas implements AutoCloseable {
      * @param aStep elements from one a to the next; the other steps likewise
      */
     void multiplyTransposed(
-            int batch, int m, int n, int k, long a, int aStride, long aStep, long b, int bStride, long bStep, long out,
-            int outStride, long outStep) {
+            int batch,
+            int m,
+            int n,
+            int k,
+            long a,
+            int aStride,
+            long aStep,
+            long b,
+            int bStride,
+            long bStep,
+            long out,
+            int outStride,
+            long outStep) {
         try {
-            check(
-                    batch + " products of " + m + " x " + n + " x " + k,
-                    (int) batchedGemm.invokeExact(
-                            handle, TRANSPOSED, NOT_TRANSPOSED, n, m, k, one, b, Type.F16.code, bStride, bStep, a,
-                            Type.F16.code, aStride, aStep, zero, out, Type.F32.code, outStride, outStep, batch,
-                            Compute.FP32.code, DEFAULT_ALGORITHM));
+            check(batch + " products of " + m + " x " + n + " x " + k, (int) batchedGemm.invokeExact(
+                    handle,
+                    TRANSPOSED,
+                    NOT_TRANSPOSED,
+                    n,
+                    m,
+                    k,
+                    one,
+                    b,
+                    Type.F16.code,
+                    bStride,
+                    bStep,
+                    a,
+                    Type.F16.code,
+                    aStride,
+                    aStep,
+                    zero,
+                    out,
+                    Type.F32.code,
+                    outStride,
+                    outStep,
+                    batch,
+                    Compute.FP32.code,
+                    DEFAULT_ALGORITHM));
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);
         }
@@ -144,23 +239,64 @@ final class Cublas implements AutoCloseable {
         long left = x + 2L * first;
         // Column-major view: outᵀ[columns - first, count] += xᵀ[.., t] x[t, ..]; out is symmetric.
         gemm(
-                NOT_TRANSPOSED, TRANSPOSED, columns - first, count, tokens, left, columns, left, columns, Type.F16,
-                out + 4L * ((long) first * columns + first), Type.F32, columns, accumulate, Compute.FP32);
+                NOT_TRANSPOSED,
+                TRANSPOSED,
+                columns - first,
+                count,
+                tokens,
+                left,
+                columns,
+                left,
+                columns,
+                Type.F16,
+                out + 4L * ((long) first * columns + first),
+                Type.F32,
+                columns,
+                accumulate,
+                Compute.FP32);
     }
 
     private void gemm(
-            int transA, int transB, int m, int n, int k, long a, int lda, long b, int ldb, Type type, long c, Type cType,
-            int ldc, boolean accumulate, Compute compute) {
+            int transA,
+            int transB,
+            int m,
+            int n,
+            int k,
+            long a,
+            int lda,
+            long b,
+            int ldb,
+            Type type,
+            long c,
+            Type cType,
+            int ldc,
+            boolean accumulate,
+            Compute compute) {
         if (m == 0 || n == 0) {
             return;
         }
         MemorySegment beta = accumulate ? one : zero;
         try {
-            check(
-                    "product of " + m + " x " + n + " x " + k,
-                    (int) gemm.invokeExact(
-                            handle, transA, transB, m, n, k, one, a, type.code, lda, b, type.code, ldb,
-                            beta, c, cType.code, ldc, compute.code, DEFAULT_ALGORITHM));
+            check("product of " + m + " x " + n + " x " + k, (int) gemm.invokeExact(
+                    handle,
+                    transA,
+                    transB,
+                    m,
+                    n,
+                    k,
+                    one,
+                    a,
+                    type.code,
+                    lda,
+                    b,
+                    type.code,
+                    ldb,
+                    beta,
+                    c,
+                    cType.code,
+                    ldc,
+                    compute.code,
+                    DEFAULT_ALGORITHM));
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);
         }

@@ -12,8 +12,8 @@ import java.util.Optional;
 import java.util.function.IntConsumer;
 import java.util.function.IntFunction;
 import nibble.convert.LlamaConfig;
-import nibble.engine.AttentionShape;
 import nibble.engine.ActivationStore;
+import nibble.engine.AttentionShape;
 import nibble.engine.Backend;
 import nibble.engine.Decoder;
 import nibble.engine.DecoderLayer;
@@ -143,7 +143,14 @@ public final class CudaBackend implements Backend {
             for (int i = 0; i < READ_REPEATS; i++) {
                 stream.record(start);
                 kernels.kernel("bandwidth.cu", "read_all", Map.of())
-                        .launch(stream, Kernel.Grid.of(blocks), THREADS, 0, data.address(), data.bytes() / 16, sums.address());
+                        .launch(
+                                stream,
+                                Kernel.Grid.of(blocks),
+                                THREADS,
+                                0,
+                                data.address(),
+                                data.bytes() / 16,
+                                sums.address());
                 stream.record(end);
                 end.synchronize();
                 best = Math.max(best, data.bytes() / (end.millisecondsSince(start) / 1e3));
@@ -166,7 +173,10 @@ public final class CudaBackend implements Backend {
             // A bit pattern that is no run of equal numbers: the power that products draw depends on it.
             CudaDevice.check(
                     cuMemsetD32Async(
-                            ((CudaMatrix) x).buffer().pointer(0), 0x2e663b1a, 2L * BATCH_TOKENS * columns / 4, stream.stream()),
+                            ((CudaMatrix) x).buffer().pointer(0),
+                            0x2e663b1a,
+                            2L * BATCH_TOKENS * columns / 4,
+                            stream.stream()),
                     "filling memory");
             statistics.add(x);
             synchronize();
@@ -311,8 +321,8 @@ public final class CudaBackend implements Backend {
         CudaMatrix b = CudaMatrix.of(this, target, a.single());
         Extents.require("copyRows", "source", source, source.rows(), target.columns());
         if (from < 0 || count < 0 || from + count > source.rows() || firstRow < 0 || firstRow + count > target.rows()) {
-            throw new IllegalArgumentException("copyRows: rows " + from + " to " + (from + count) + " of " + source.rows()
-                    + " into rows " + firstRow + " to " + (firstRow + count) + " of " + target.rows());
+            throw new IllegalArgumentException("copyRows: rows " + from + " to " + (from + count) + " of "
+                    + source.rows() + " into rows " + firstRow + " to " + (firstRow + count) + " of " + target.rows());
         }
         CudaDevice.check(
                 cuMemcpyDtoDAsync(
@@ -374,7 +384,8 @@ public final class CudaBackend implements Backend {
 
     @Override
     public Optional<Decoder> decoder(PlacedModel model, KeyValueCache cache) {
-        if (!(model instanceof CudaPlacedModel placed) || RotaryTable.growsWithSequence(model.config().rope())) {
+        if (!(model instanceof CudaPlacedModel placed)
+                || RotaryTable.growsWithSequence(model.config().rope())) {
             return Optional.empty();
         }
         RotaryTable table = RotaryTable.of(model.config(), cache.capacity(), 0);
@@ -568,7 +579,10 @@ public final class CudaBackend implements Backend {
                         CudaMatrix.of(this, query, false), firstRow, rows, CudaMatrix.of(this, out, false)),
                 firstPosition,
                 new AttentionKernel.KeyRows(
-                        CudaMatrix.of(this, keys, false), CudaMatrix.of(this, values, false), firstKey, firstPosition + rows));
+                        CudaMatrix.of(this, keys, false),
+                        CudaMatrix.of(this, values, false),
+                        firstKey,
+                        firstPosition + rows));
     }
 
     @Override
@@ -618,7 +632,8 @@ public final class CudaBackend implements Backend {
                 CudaMatrix result = allocate(next.length, 1, true);
                 // Ids up to 2^24 are exact in fp32, and no vocabulary is larger.
                 CudaMatrix likeliest = allocate(next.length, 1, true);
-                DeviceMemory.Buffer logits = memory.allocate(4L * chunk * vocabulary, "logits of " + chunk + " tokens")) {
+                DeviceMemory.Buffer logits =
+                        memory.allocate(4L * chunk * vocabulary, "logits of " + chunk + " tokens")) {
             bring(MemorySegment.ofArray(next), ids);
             for (int first = 0; first < next.length; first += chunk) {
                 int count = Math.min(chunk, next.length - first);

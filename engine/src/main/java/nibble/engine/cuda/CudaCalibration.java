@@ -23,8 +23,14 @@ public final class CudaCalibration {
         for (LinearInput input : LinearInput.values()) {
             moments += CudaInputStatistics.bytes(columns(config, input));
         }
-        long largest = Arrays.stream(LlamaLinear.values()).mapToInt(config::outFeatures).max().orElse(0);
-        long widest = Arrays.stream(LlamaLinear.values()).mapToInt(config::inFeatures).max().orElse(0);
+        long largest = Arrays.stream(LlamaLinear.values())
+                .mapToInt(config::outFeatures)
+                .max()
+                .orElse(0);
+        long widest = Arrays.stream(LlamaLinear.values())
+                .mapToInt(config::inFeatures)
+                .max()
+                .orElse(0);
         return 2 * layer(config)
                 + moments
                 + batch(config, batchTokens)
@@ -49,8 +55,8 @@ public final class CudaCalibration {
      */
     public static Peak peak(LlamaConfig config, int sequences, int sequenceLength, long limit) {
         long tokens = (long) sequences * sequenceLength;
-        int batchTokens = (int) Math.min(
-                tokens, (long) Math.max(1, CudaBackend.BATCH_TOKENS / sequenceLength) * sequenceLength);
+        int batchTokens =
+                (int) Math.min(tokens, (long) Math.max(1, CudaBackend.BATCH_TOKENS / sequenceLength) * sequenceLength);
         long beside = beside(config, batchTokens);
         long stream = 2 * tokens * config.hiddenSize();
         if (beside + stream <= limit) {

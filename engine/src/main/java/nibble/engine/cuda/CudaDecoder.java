@@ -60,7 +60,8 @@ final class CudaDecoder implements Decoder {
         if (model.layer(0).q() instanceof CudaWeight.Nibbles nibbles) {
             constants.putAll(nibbles.matrix().constants());
         }
-        Launch launch = Launch.of(backend.kernels().integers(FILE, "decode_step_launch", constants), config, backend.device());
+        Launch launch =
+                Launch.of(backend.kernels().integers(FILE, "decode_step_launch", constants), config, backend.device());
         int headBlocks = (perKv + 15) / 16;
         int splits = Math.max(1, backend.device().multiprocessors() / (config.kvHeads() * headBlocks));
         DeviceMemory.Buffer layers = layers(model);
@@ -109,7 +110,11 @@ final class CudaDecoder implements Decoder {
                 "capturing a decode step");
         step.toDevice(stepOnCard, 0, STEP_BYTES, stream);
         kernel.launchTogether(
-                stream, Kernel.Grid.of(backend.device().multiprocessors()), launch.threads, launch.sharedBytes, arguments);
+                stream,
+                Kernel.Grid.of(backend.device().multiprocessors()),
+                launch.threads,
+                launch.sharedBytes,
+                arguments);
         logits.fromDevice(logitsOnCard, 0, logits.bytes(), stream);
         CudaDevice.check(cuStreamEndCapture(stream.stream(), graph), "capturing a decode step");
         CudaDevice.check(cuGraphInstantiate(executable, graph, 0), "making a graph of a decode step");
@@ -119,7 +124,8 @@ final class CudaDecoder implements Decoder {
      * The decoder of a model, if there is one for it: not where layers stream through the card, nor where the rotary table changes
      * with the length of the sequence, nor for what the kernel does not compute, which is all but Llama's own layers.
      */
-    static @Nullable CudaDecoder of(CudaBackend backend, CudaPlacedModel model, KeyValueCache cache, RotaryTable table) {
+    static @Nullable CudaDecoder of(
+            CudaBackend backend, CudaPlacedModel model, KeyValueCache cache, RotaryTable table) {
         LlamaConfig config = model.config();
         boolean fits = model.allResident()
                 && model.layer(0).extras().isEmpty()
@@ -148,8 +154,8 @@ final class CudaDecoder implements Decoder {
             int perSlot = warps * (unitBytes + 32);
             int slots = (device.sharedBytesPerBlock() - 256 - fixed) / perSlot;
             if (slots < 1) {
-                throw new IllegalStateException("the decode step needs " + (fixed + perSlot) + " bytes of shared memory, "
-                        + device.sharedBytesPerBlock() + " are there");
+                throw new IllegalStateException("the decode step needs " + (fixed + perSlot)
+                        + " bytes of shared memory, " + device.sharedBytesPerBlock() + " are there");
             }
             return new Launch(of[0], fixed + slots * perSlot, slots);
         }

@@ -45,13 +45,12 @@ final class CudaDevice implements AutoCloseable {
         this.multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
         this.capability = 10 * attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
                 + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
-        this.sharedBytesPerBlock =
-                attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+        this.sharedBytesPerBlock = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
         this.sharedBytesPerMultiprocessor =
                 attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR);
         if (capability < 80) {
-            throw new DeviceException("cuda:" + ordinal + " (" + name + ") has compute capability " + capability / 10 + "."
-                    + capability % 10 + ", 8.0 or newer is needed; use --device cpu");
+            throw new DeviceException("cuda:" + ordinal + " (" + name + ") has compute capability " + capability / 10
+                    + "." + capability % 10 + ", 8.0 or newer is needed; use --device cpu");
         }
         check(cuDevicePrimaryCtxRetain(context, device), "context of cuda:" + ordinal);
         bind();
@@ -99,7 +98,9 @@ final class CudaDevice implements AutoCloseable {
     /** Lets copies from another card go the direct way, where there is one. */
     void reach(CudaDevice other) {
         int[] possible = new int[1];
-        check(cuDeviceCanAccessPeer(possible, device, other.device), "asking whether " + name + " reaches its neighbour");
+        check(
+                cuDeviceCanAccessPeer(possible, device, other.device),
+                "asking whether " + name + " reaches its neighbour");
         if (possible[0] != 0) {
             bind();
             int status = cuCtxEnablePeerAccess(other.context, 0);

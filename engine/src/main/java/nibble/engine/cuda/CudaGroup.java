@@ -51,8 +51,9 @@ public final class CudaGroup implements QuantizationDevices {
             for (CudaBackend member : members) {
                 CudaDevice device = member.device();
                 if (!device.name().equals(first.name())) {
-                    throw new DeviceException("cuda:" + device.ordinal() + " is a " + device.name() + ", cuda:" + first.ordinal()
-                            + " a " + first.name() + "; cards that share the work must be of one kind");
+                    throw new DeviceException(
+                            "cuda:" + device.ordinal() + " is a " + device.name() + ", cuda:" + first.ordinal() + " a "
+                                    + first.name() + "; cards that share the work must be of one kind");
                 }
                 members.stream().filter(other -> other != member).forEach(other -> device.reach(other.device()));
             }

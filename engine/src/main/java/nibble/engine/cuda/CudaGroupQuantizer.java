@@ -82,7 +82,8 @@ final class CudaGroupQuantizer implements LinearQuantizer {
     @Override
     public double outputSize(InputStatistics input) {
         List<Correlations> c = of(input);
-        return Arrays.stream(concatenated(onRows((piece, i) -> piece.outputSizes(c.get(i))))).sum();
+        return Arrays.stream(concatenated(onRows((piece, i) -> piece.outputSizes(c.get(i)))))
+                .sum();
     }
 
     @Override
@@ -96,7 +97,8 @@ final class CudaGroupQuantizer implements LinearQuantizer {
         List<Correlations> c = of(input);
         List<Clip> found = onRows((piece, i) -> piece.clip(rows(basis, i), c.get(i)));
         return new Clip(
-                joined(found.stream().map(Clip::limits).toList()), joined(found.stream().map(Clip::shares).toList()));
+                joined(found.stream().map(Clip::limits).toList()),
+                joined(found.stream().map(Clip::shares).toList()));
     }
 
     @Override
@@ -111,9 +113,8 @@ final class CudaGroupQuantizer implements LinearQuantizer {
 
     /** The results of the cards that have rows. */
     private <T> List<T> onRows(BiFunction<CudaLinearQuantizer, Integer, T> task) {
-        return group.onEach(i -> firstRows[i] == firstRows[i + 1]
-                        ? List.<T>of()
-                        : List.of(task.apply(pieces.get(i), i)))
+        return group
+                .onEach(i -> firstRows[i] == firstRows[i + 1] ? List.<T>of() : List.of(task.apply(pieces.get(i), i)))
                 .stream()
                 .flatMap(List::stream)
                 .toList();

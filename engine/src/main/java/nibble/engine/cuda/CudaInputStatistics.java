@@ -86,8 +86,15 @@ final class CudaInputStatistics implements InputStatistics {
         try (DeviceMemory.Buffer parts = owner.memory().allocate(8L * chunks * columns, "sums of |x|")) {
             kernel("absolute_parts")
                     .launch(
-                            owner.stream(), new Kernel.Grid(blocks(), chunks, 1), THREADS, 0, x.address(), x.rows(), columns,
-                            CHUNK_ROWS, parts.address());
+                            owner.stream(),
+                            new Kernel.Grid(blocks(), chunks, 1),
+                            THREADS,
+                            0,
+                            x.address(),
+                            x.rows(),
+                            columns,
+                            CHUNK_ROWS,
+                            parts.address());
             addParts(parts, chunks, absolutePart, partBegun);
         }
     }
@@ -95,7 +102,14 @@ final class CudaInputStatistics implements InputStatistics {
     private void addParts(DeviceMemory.Buffer parts, int chunks, DeviceMemory.Buffer sums, boolean accumulate) {
         kernel("add_parts")
                 .launch(
-                        owner.stream(), Kernel.Grid.of(blocks()), THREADS, 0, parts.address(), chunks, columns, sums.address(),
+                        owner.stream(),
+                        Kernel.Grid.of(blocks()),
+                        THREADS,
+                        0,
+                        parts.address(),
+                        chunks,
+                        columns,
+                        sums.address(),
                         accumulate ? 1 : 0);
     }
 
@@ -124,8 +138,14 @@ final class CudaInputStatistics implements InputStatistics {
     private void addMoment(long part, int first, int count) {
         kernel("add_moment")
                 .launch(
-                        owner.stream(), new Kernel.Grid((columns + 1023) / 1024, count, 1), THREADS, 0, sum.address(), part,
-                        columns, first);
+                        owner.stream(),
+                        new Kernel.Grid((columns + 1023) / 1024, count, 1),
+                        THREADS,
+                        0,
+                        sum.address(),
+                        part,
+                        columns,
+                        first);
     }
 
     /** Adds the part that another card has made; this one's own come before. That card may go on with its next part at once. */
@@ -153,12 +173,16 @@ final class CudaInputStatistics implements InputStatistics {
             int count = Math.min(atATime, columns - first);
             owner.device()
                     .copyFrom(
-                            there.device(), other.sum.pointer(4L * first * columns), scratch.productsPointer(),
-                            4L * count * columns, owner.stream());
+                            there.device(),
+                            other.sum.pointer(4L * first * columns),
+                            scratch.productsPointer(),
+                            4L * count * columns,
+                            owner.stream());
             addMoment(fetchedRows, first, count);
         }
         try (DeviceMemory.Buffer sums = owner.memory().allocate(8L * columns, "sums of |x|")) {
-            owner.device().copyFrom(there.device(), absolutes.pointer(0), sums.pointer(0), 8L * columns, owner.stream());
+            owner.device()
+                    .copyFrom(there.device(), absolutes.pointer(0), sums.pointer(0), 8L * columns, owner.stream());
             addParts(sums, 1, absolute, sumBegun);
         }
         owner.stream().record(event);
@@ -192,13 +216,25 @@ final class CudaInputStatistics implements InputStatistics {
             try (DeviceMemory.Buffer inverse = owner.memory().allocate(4L * columns, "deviations of inputs")) {
                 kernel("deviations")
                         .launch(
-                                owner.stream(), Kernel.Grid.of(blocks()), THREADS, 0, sum.address(), columns,
-                                deviations.address(), inverse.address());
+                                owner.stream(),
+                                Kernel.Grid.of(blocks()),
+                                THREADS,
+                                0,
+                                sum.address(),
+                                columns,
+                                deviations.address(),
+                                inverse.address());
                 int tiles = (columns + 31) / 32;
                 kernel("correlations")
                         .launch(
-                                owner.stream(), new Kernel.Grid(tiles, tiles, 1), THREADS, 0, sum.address(), inverse.address(),
-                                columns, part.address());
+                                owner.stream(),
+                                new Kernel.Grid(tiles, tiles, 1),
+                                THREADS,
+                                0,
+                                sum.address(),
+                                inverse.address(),
+                                columns,
+                                part.address());
             }
             float largest = 0;
             for (float deviation : owner.transfers().floats(deviations, columns)) {
@@ -221,7 +257,12 @@ final class CudaInputStatistics implements InputStatistics {
         long bytes = 2L * columns * columns;
         owner.device().copyFrom(there.device(), original.matrix().pointer(0), part.pointer(0), bytes, owner.stream());
         owner.device()
-                .copyFrom(there.device(), original.deviations().pointer(0), deviations.pointer(0), 4L * columns, owner.stream());
+                .copyFrom(
+                        there.device(),
+                        original.deviations().pointer(0),
+                        deviations.pointer(0),
+                        4L * columns,
+                        owner.stream());
         correlations = new Correlations(part, deviations, original.largest());
         return correlations;
     }

@@ -74,8 +74,7 @@ final class CudaLayer implements AutoCloseable {
             case AwqWeight(AwqLayout.AwqLinear linear) -> NibbleMatrix.groupSize(linear.spec());
             case DenseWeight dense ->
                 throw new IllegalArgumentException(dense.name() + ": linears of one input must all be of one kind");
-            case DeviceWeight placed ->
-                throw new IllegalArgumentException(placed.name() + " lies on a device already");
+            case DeviceWeight placed -> throw new IllegalArgumentException(placed.name() + " lies on a device already");
         };
     }
 
@@ -136,7 +135,8 @@ final class CudaLayer implements AutoCloseable {
         for (Weight weight : weights) {
             int groupSize = groupSize(weight);
             if (matrix == null) {
-                matrix = new NibbleMatrix(rows, NibbleMatrix.requireFits(weight.name(), weight.inFeatures()), groupSize, buffer);
+                matrix = new NibbleMatrix(
+                        rows, NibbleMatrix.requireFits(weight.name(), weight.inFeatures()), groupSize, buffer);
             } else if (matrix.groupSize() != groupSize) {
                 throw new IllegalArgumentException(weight.name() + ": linears of one input must have one group size");
             }

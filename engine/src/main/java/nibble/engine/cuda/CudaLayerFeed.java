@@ -25,7 +25,9 @@ final class CudaLayerFeed implements LayerFeed {
         final CudaStream.Event filled = new CudaStream.Event();
         final CudaStream.Event used = new CudaStream.Event();
         int index = -1;
-        @Nullable Future<DecoderLayer> layer;
+
+        @Nullable
+        Future<DecoderLayer> layer;
 
         Place(CudaLayer memory) {
             this.memory = memory;
@@ -38,8 +40,8 @@ final class CudaLayerFeed implements LayerFeed {
     private final CudaStream compute;
     private final WeightUpload upload;
     private final List<Place> places = new ArrayList<>();
-    private final ExecutorService uploader =
-            Executors.newSingleThreadExecutor(Thread.ofPlatform().daemon().name("nibble-upload").factory());
+    private final ExecutorService uploader = Executors.newSingleThreadExecutor(
+            Thread.ofPlatform().daemon().name("nibble-upload").factory());
     private @Nullable Place current;
 
     /**
@@ -141,7 +143,8 @@ final class CudaLayerFeed implements LayerFeed {
             switch (e.getCause()) {
                 case RuntimeException cause -> throw cause;
                 case Error cause -> throw cause;
-                case null, default -> throw new IllegalStateException("bringing a layer to the card failed", e.getCause());
+                case null, default ->
+                    throw new IllegalStateException("bringing a layer to the card failed", e.getCause());
             }
         }
     }

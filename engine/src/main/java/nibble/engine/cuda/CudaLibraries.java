@@ -59,7 +59,8 @@ final class CudaLibraries {
         }
         throw new DeviceException("lib" + name + ".so.13 or .12 not found; looked in " + String.join(", ", looked)
                 + " and on the loader's path" + (refused.isEmpty() ? "" : "; could not be loaded: " + refused)
-                + ". Install the CUDA toolkit 12 or 13 or its cublas and nvrtc packages, or set CUDA_HOME to where they are");
+                + ". Install the CUDA toolkit 12 or 13 or its cublas and nvrtc packages, or set CUDA_HOME to"
+                + " where they are");
     }
 
     /** Loads a file for the life of the process; IllegalArgumentException if that fails. */

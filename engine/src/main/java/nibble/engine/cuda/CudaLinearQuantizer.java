@@ -74,7 +74,8 @@ final class CudaLinearQuantizer implements LinearQuantizer {
         this.in = weight.inFeatures();
         this.groups = spec.groups(in);
         this.chunk = QuantizationScratch.rows(rows);
-        this.constants = Map.of("GROUP", groups == 1 && spec.groupSize() == QuantizationSpec.WHOLE_ROW ? 0 : in / groups);
+        this.constants =
+                Map.of("GROUP", groups == 1 && spec.groupSize() == QuantizationSpec.WHOLE_ROW ? 0 : in / groups);
         this.maxima = owner.memory().allocate(4L * rows * groups, "largest weights of groups");
         try {
             this.largest = findMaxima();
@@ -113,7 +114,8 @@ final class CudaLinearQuantizer implements LinearQuantizer {
     private float findMaxima() {
         try (DeviceMemory.Buffer found = owner.memory().allocate(8, "largest weights of groups")) {
             owner.transfers().bring(MemorySegment.ofArray(new int[] {0, 0}), found);
-            overGroups("group_maxima", weight, rows, in, groups, maxima.address(), found.address(), found.address() + 4);
+            overGroups(
+                    "group_maxima", weight, rows, in, groups, maxima.address(), found.address(), found.address() + 4);
             int[] values = new int[2];
             owner.transfers().fetch(found, 0, MemorySegment.ofArray(values));
             if (values[1] != 0) {
@@ -147,12 +149,29 @@ final class CudaLinearQuantizer implements LinearQuantizer {
                 DeviceMemory.Buffer sums = owner.memory().allocate(8L * in, "sums of |w|")) {
             kernel("relative_magnitudes")
                     .launch(
-                            owner.stream(), new Kernel.Grid(blocks, chunks, 1), THREADS, 0, weight, rows, in, groups,
-                            maxima.address(), CHUNK_ROWS, parts.address());
+                            owner.stream(),
+                            new Kernel.Grid(blocks, chunks, 1),
+                            THREADS,
+                            0,
+                            weight,
+                            rows,
+                            in,
+                            groups,
+                            maxima.address(),
+                            CHUNK_ROWS,
+                            parts.address());
             owner.kernels()
                     .kernel("moments.cu", "add_parts", Map.of("STRIP", CudaInputStatistics.STRIP))
                     .launch(
-                            owner.stream(), Kernel.Grid.of(blocks), THREADS, 0, parts.address(), chunks, in, sums.address(), 0);
+                            owner.stream(),
+                            Kernel.Grid.of(blocks),
+                            THREADS,
+                            0,
+                            parts.address(),
+                            chunks,
+                            in,
+                            sums.address(),
+                            0);
             return owner.transfers().doubles(sums, in);
         }
     }
@@ -232,8 +251,15 @@ final class CudaLinearQuantizer implements LinearQuantizer {
                     0,
                     (first, count, to) -> kernel("weighted")
                             .launch(
-                                    owner.stream(), new Kernel.Grid((in + THREADS - 1) / THREADS, count, 1), THREADS, 0,
-                                    weightRow(first), in, c.deviations().address(), sigma, to));
+                                    owner.stream(),
+                                    new Kernel.Grid((in + THREADS - 1) / THREADS, count, 1),
+                                    THREADS,
+                                    0,
+                                    weightRow(first),
+                                    in,
+                                    c.deviations().address(),
+                                    sigma,
+                                    to));
             return divided(owner.transfers().doubles(sums, rows), sigma);
         }
     }
@@ -256,24 +282,64 @@ final class CudaLinearQuantizer implements LinearQuantizer {
                 int width = Math.min(strip, in - column);
                 owner.cublas()
                         .multiplyTransposed(
-                                count, width, column + width, e, Cublas.Type.F16, in,
-                                c.matrix().address() + 2L * column * in, in, p, Cublas.Type.F32, width, false,
+                                count,
+                                width,
+                                column + width,
+                                e,
+                                Cublas.Type.F16,
+                                in,
+                                c.matrix().address() + 2L * column * in,
+                                in,
+                                p,
+                                Cublas.Type.F32,
+                                width,
+                                false,
                                 Cublas.Compute.FP32);
                 kernel("row_products")
                         .launch(
-                                owner.stream(), Kernel.Grid.of((count + WARPS - 1) / WARPS), THREADS, 0, p, e, count, in,
-                                column, width, sums.address() + 8 * (from + first), column == 0 ? 0 : 1);
+                                owner.stream(),
+                                Kernel.Grid.of((count + WARPS - 1) / WARPS),
+                                THREADS,
+                                0,
+                                p,
+                                e,
+                                count,
+                                in,
+                                column,
+                                width,
+                                sums.address() + 8 * (from + first),
+                                column == 0 ? 0 : 1);
             }
         }
     }
 
     private void trial(
-            int first, int count, long columns, long divisors, long limits, float share, Correlations c, float sigma, long to) {
+            int first,
+            int count,
+            long columns,
+            long divisors,
+            long limits,
+            float share,
+            Correlations c,
+            float sigma,
+            long to) {
         kernel("trial_errors")
                 .launch(
-                        owner.stream(), overGroups(count), THREADS, 0, weightRow(first), count, in, groups, columns,
-                        divisors == 0 ? 0L : divisors + 4L * first, limits == 0 ? 0L : limits + 4L * first * groups, share,
-                        c.deviations().address(), sigma, to);
+                        owner.stream(),
+                        overGroups(count),
+                        THREADS,
+                        0,
+                        weightRow(first),
+                        count,
+                        in,
+                        groups,
+                        columns,
+                        divisors == 0 ? 0L : divisors + 4L * first,
+                        limits == 0 ? 0L : limits + 4L * first * groups,
+                        share,
+                        c.deviations().address(),
+                        sigma,
+                        to);
     }
 
     @Override
@@ -303,8 +369,18 @@ final class CudaLinearQuantizer implements LinearQuantizer {
                 DeviceMemory.Buffer sums = owner.memory().allocate(16L * rows, "errors of rows")) {
             kernel("weight_errors")
                     .launch(
-                            owner.stream(), Kernel.Grid.of(rows), THREADS, 0, weight, in, groups, columns.address(),
-                            divisors.address(), clip.address(), sums.address(), sums.address() + 8L * rows);
+                            owner.stream(),
+                            Kernel.Grid.of(rows),
+                            THREADS,
+                            0,
+                            weight,
+                            in,
+                            groups,
+                            columns.address(),
+                            divisors.address(),
+                            clip.address(),
+                            sums.address(),
+                            sums.address() + 8L * rows);
             return owner.transfers().doubles(sums, 2 * rows);
         }
     }
@@ -334,12 +410,27 @@ final class CudaLinearQuantizer implements LinearQuantizer {
                 }
                 kernel("choose")
                         .launch(
-                                owner.stream(), Kernel.Grid.of((slots + THREADS - 1) / THREADS), THREADS, 0, losses.address(),
-                                least.address(), steps.address(), step, slots);
+                                owner.stream(),
+                                Kernel.Grid.of((slots + THREADS - 1) / THREADS),
+                                THREADS,
+                                0,
+                                losses.address(),
+                                least.address(),
+                                steps.address(),
+                                step,
+                                slots);
             }
             overGroups(
-                    "clip_limits", weight, rows, in, groups, columns.address(), divisors.address(), steps.address(),
-                    Clip.SHRINK, limits.address());
+                    "clip_limits",
+                    weight,
+                    rows,
+                    in,
+                    groups,
+                    columns.address(),
+                    divisors.address(),
+                    steps.address(),
+                    Clip.SHRINK,
+                    limits.address());
             byte[] chosen = owner.transfers().bytes(steps, slots);
             float[] shares = new float[slots];
             for (int i = 0; i < slots; i++) {
@@ -362,11 +453,30 @@ final class CudaLinearQuantizer implements LinearQuantizer {
             writer.write(first, count, e);
             owner.cublas()
                     .multiplyTransposed(
-                            groups, count, length, length, e, in, length, c.matrix().address(), in, (long) length * (in + 1), p,
-                            in, length);
+                            groups,
+                            count,
+                            length,
+                            length,
+                            e,
+                            in,
+                            length,
+                            c.matrix().address(),
+                            in,
+                            (long) length * (in + 1),
+                            p,
+                            in,
+                            length);
             kernel("group_products")
                     .launch(
-                            owner.stream(), overGroups(count), THREADS, 0, p, e, count, in, groups,
+                            owner.stream(),
+                            overGroups(count),
+                            THREADS,
+                            0,
+                            p,
+                            e,
+                            count,
+                            in,
+                            groups,
                             losses.address() + 8L * first * groups);
         }
     }
@@ -395,8 +505,18 @@ final class CudaLinearQuantizer implements LinearQuantizer {
                 DeviceMemory.Buffer bad = owner.memory().allocate(4, "the first bad row")) {
             owner.transfers().bring(MemorySegment.ofArray(new int[] {Integer.MAX_VALUE}), bad);
             overGroups(
-                    "round_off", weight, rows, in, groups, columns.address(), divisors.address(), clip.address(),
-                    codes.address(), zeros.address(), scales.address(), bad.address());
+                    "round_off",
+                    weight,
+                    rows,
+                    in,
+                    groups,
+                    columns.address(),
+                    divisors.address(),
+                    clip.address(),
+                    codes.address(),
+                    zeros.address(),
+                    scales.address(),
+                    bad.address());
             int[] found = new int[1];
             owner.transfers().fetch(bad, 0, MemorySegment.ofArray(found));
             if (found[0] != Integer.MAX_VALUE) {

@@ -33,7 +33,8 @@ final class CudaMatrix implements Matrix {
         if (matrix instanceof CudaMatrix found && found.owner == owner) {
             return found;
         }
-        throw new IllegalArgumentException("matrix of another backend: " + matrix.getClass().getSimpleName());
+        throw new IllegalArgumentException(
+                "matrix of another backend: " + matrix.getClass().getSimpleName());
     }
 
     static boolean isOf(CudaBackend owner, Matrix matrix) {

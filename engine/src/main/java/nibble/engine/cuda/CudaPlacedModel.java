@@ -75,8 +75,7 @@ final class CudaPlacedModel implements PlacedModel {
     }
 
     private CudaWeight place(DenseWeight weight) {
-        DeviceMemory.Buffer buffer =
-                memory.allocate(2L * weight.outFeatures() * weight.inFeatures(), weight.name());
+        DeviceMemory.Buffer buffer = memory.allocate(2L * weight.outFeatures() * weight.inFeatures(), weight.name());
         outer.add(buffer);
         return upload.dense(weight, buffer, 0);
     }

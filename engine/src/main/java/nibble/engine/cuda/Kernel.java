@@ -66,12 +66,7 @@ final class Kernel {
     }
 
     private void launch(
-            CudaStream stream,
-            Grid grid,
-            int threads,
-            int sharedBytes,
-            KernelLaunch.Order order,
-            Object... arguments) {
+            CudaStream stream, Grid grid, int threads, int sharedBytes, KernelLaunch.Order order, Object... arguments) {
         allowShared(sharedBytes);
         if (grid.x() == 0 || grid.y() == 0 || grid.z() == 0) {
             return;

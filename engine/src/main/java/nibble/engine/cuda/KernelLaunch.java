@@ -58,7 +58,13 @@ final class KernelLaunch implements AutoCloseable {
     }
 
     synchronized void run(
-            String name, long function, long stream, Kernel.Grid grid, int threads, int sharedBytes, Order order,
+            String name,
+            long function,
+            long stream,
+            Kernel.Grid grid,
+            int threads,
+            int sharedBytes,
+            Order order,
             Object... arguments) {
         int[] extents = {grid.x(), grid.y(), grid.z(), threads, 1, 1};
         MemorySegment.copy(extents, 0, config, INT, 0, extents.length);
@@ -78,8 +84,10 @@ final class KernelLaunch implements AutoCloseable {
         }
         try {
             int status = (int) launch.invokeExact(config, function, pointers, MemorySegment.NULL);
-            CudaDevice.check(status, "kernel " + name + ", grid " + grid + ", " + threads + " threads, " + sharedBytes
-                    + " bytes of shared memory");
+            CudaDevice.check(
+                    status,
+                    "kernel " + name + ", grid " + grid + ", " + threads + " threads, " + sharedBytes
+                            + " bytes of shared memory");
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);
         }

@@ -18,8 +18,8 @@ record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory.Buffer
     /** @throws IllegalArgumentException if the input cannot be laid out so */
     static int requireFits(String name, int inFeatures) {
         if (inFeatures % 32 != 0) {
-            throw new IllegalArgumentException(
-                    name + ": " + inFeatures + " in-features, CUDA needs a multiple of 32 for 4-bit weights; use --device cpu");
+            throw new IllegalArgumentException(name + ": " + inFeatures
+                    + " in-features, CUDA needs a multiple of 32 for 4-bit weights; use --device cpu");
         }
         return inFeatures;
     }

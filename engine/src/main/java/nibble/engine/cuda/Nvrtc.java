@@ -73,10 +73,8 @@ final class Nvrtc {
                 texts.setAtIndex(ValueLayout.ADDRESS, h, arena.allocateFrom(header.getValue()));
                 h++;
             }
-            check(
-                    "creating a program",
-                    (int) create.invokeExact(
-                            program, arena.allocateFrom(source), arena.allocateFrom(fileName), h, texts, names));
+            check("creating a program", (int) create.invokeExact(
+                    program, arena.allocateFrom(source), arena.allocateFrom(fileName), h, texts, names));
             long handle = program.get(LONG, 0);
             try {
                 MemorySegment flags = arena.allocate(POINTER, options.size());

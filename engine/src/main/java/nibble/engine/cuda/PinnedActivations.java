@@ -15,7 +15,10 @@ final class PinnedActivations implements ActivationStore {
     private static final class Place {
         final CudaStream.Event filled = new CudaStream.Event();
         final CudaStream.Event used = new CudaStream.Event();
-        @Nullable CudaMatrix matrix;
+
+        @Nullable
+        CudaMatrix matrix;
+
         int index = -1;
     }
 
@@ -37,8 +40,8 @@ final class PinnedActivations implements ActivationStore {
     @Override
     public void add(Matrix batch) {
         CudaMatrix matrix = CudaMatrix.of(owner, batch, false);
-        Batch kept = new Batch(
-                new PinnedMemory(Math.toIntExact(2 * matrix.elements())), matrix.rows(), matrix.columns());
+        Batch kept =
+                new Batch(new PinnedMemory(Math.toIntExact(2 * matrix.elements())), matrix.rows(), matrix.columns());
         kept.memory.fromDevice(matrix.buffer(), 0, kept.bytes(), owner.stream());
         owner.stream().synchronize();
         batches.add(kept);

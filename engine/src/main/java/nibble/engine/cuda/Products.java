@@ -70,9 +70,15 @@ final class Products implements AutoCloseable {
      *
      * @param parts of the same matrix, in the order of their offsets
      */
-    void multiply(CudaMatrix x, List<CudaWeight.Nibbles> parts, List<? extends Matrix> outs, CudaBackend owner, boolean accumulate) {
+    void multiply(
+            CudaMatrix x,
+            List<CudaWeight.Nibbles> parts,
+            List<? extends Matrix> outs,
+            CudaBackend owner,
+            boolean accumulate) {
         NibbleMatrix matrix = parts.getFirst().matrix();
-        if (x.rows() <= FewRows.MOST && outs.stream().noneMatch(out -> CudaMatrix.of(owner, out).single())) {
+        if (x.rows() <= FewRows.MOST
+                && outs.stream().noneMatch(out -> CudaMatrix.of(owner, out).single())) {
             multiplyFewRows(x, parts, outs, owner, accumulate);
             return;
         }
@@ -92,7 +98,11 @@ final class Products implements AutoCloseable {
     }
 
     private void multiplyFewRows(
-            CudaMatrix x, List<CudaWeight.Nibbles> parts, List<? extends Matrix> outs, CudaBackend owner, boolean accumulate) {
+            CudaMatrix x,
+            List<CudaWeight.Nibbles> parts,
+            List<? extends Matrix> outs,
+            CudaBackend owner,
+            boolean accumulate) {
         NibbleMatrix matrix = parts.getFirst().matrix();
         try (DeviceMemory.Buffer all = memory.allocate(2L * x.rows() * matrix.rows(), "outputs of a fused matrix")) {
             fewRows.multiply(compute, x, matrix, all.address());
@@ -117,7 +127,13 @@ final class Products implements AutoCloseable {
 
     /** The rows of a part that lie in the piece of these tiles. */
     private void part(
-            CudaMatrix x, CudaWeight.Nibbles part, CudaMatrix out, Piece piece, int firstTile, int tiles, boolean accumulate) {
+            CudaMatrix x,
+            CudaWeight.Nibbles part,
+            CudaMatrix out,
+            Piece piece,
+            int firstTile,
+            int tiles,
+            boolean accumulate) {
         DeviceMemory.Buffer buffer = piece.buffer;
         if (buffer == null) {
             throw new IllegalStateException("a piece without memory");
@@ -135,7 +151,13 @@ final class Products implements AutoCloseable {
         int from = Math.max(part.offset(), pieceFirst);
         int to = Math.min(part.offset() + part.outFeatures(), pieceFirst + tiles * TILE_ROWS);
         if (from < to) {
-            product(x, buffer.address() + (from - pieceFirst) * rowBytes, to - from, out, from - part.offset(), accumulate);
+            product(
+                    x,
+                    buffer.address() + (from - pieceFirst) * rowBytes,
+                    to - from,
+                    out,
+                    from - part.offset(),
+                    accumulate);
         }
     }
 

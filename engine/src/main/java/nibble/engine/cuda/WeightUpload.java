@@ -72,8 +72,8 @@ final class WeightUpload implements AutoCloseable {
         stream.synchronize();
         int found = count.segment().get(ForeignFunctions.INT, 0);
         if (found > 0) {
-            throw new DeviceException("tensor " + tensor.name() + ": " + found + " of " + elements + " " + tensor.dtype()
-                    + " values lie beyond fp16's 65504, which CUDA computes with; use --device cpu");
+            throw new DeviceException("tensor " + tensor.name() + ": " + found + " of " + elements + " "
+                    + tensor.dtype() + " values lie beyond fp16's 65504, which CUDA computes with; use --device cpu");
         }
     }
 

@@ -47,8 +47,8 @@ final class CompensatedRounding {
             }
             int rest = first + count;
             if (rest < n) {
-                input.factor().multiply(
-                        tile.rows, errors, 0, BLOCK, first, count, rest, stride, moved, 0, stride, true);
+                input.factor()
+                        .multiply(tile.rows, errors, 0, BLOCK, first, count, rest, stride, moved, 0, stride, true);
             }
         }
     }

@@ -59,7 +59,8 @@ public final class HostPairedMoments implements PairedMoments {
     }
 
     /** Σ (h_f − h_q) x_qᵀ of a half, or null where it does not count; owned by this. */
-    @Nullable Matrix residual(int half) {
+    @Nullable
+    Matrix residual(int half) {
         return residuals.isEmpty() ? null : residuals.get(half);
     }
 

@@ -70,8 +70,7 @@ final class ClipSearch {
         for (int i = 0; i < length; i++) {
             for (int j = 0; j < length; j++) {
                 float value = moment[(first + i) * linear.inFeatures() + first + j];
-                block[i * length + j] =
-                        columns == null ? value : value / columns[first + i] / columns[first + j];
+                block[i * length + j] = columns == null ? value : value / columns[first + i] / columns[first + j];
             }
         }
         return block;

@@ -91,7 +91,8 @@ public final class HostLinearQuantizer implements LinearQuantizer {
     public double[] losses(List<float @Nullable []> columns, InputStatistics input, Runnable onEach) {
         double[] losses = new double[columns.size()];
         for (int i = 0; i < losses.length; i++) {
-            losses[i] = error.total(in(Basis.ofColumns(columns.get(i))), null, of(input).moment());
+            losses[i] = error.total(
+                    in(Basis.ofColumns(columns.get(i))), null, of(input).moment());
             onEach.run();
         }
         return losses;
@@ -109,7 +110,8 @@ public final class HostLinearQuantizer implements LinearQuantizer {
 
     @Override
     public Clip clip(Basis basis, InputStatistics input) {
-        return new ClipSearch(workers, spec).search(in(basis), backend.download(of(input).moment()));
+        return new ClipSearch(workers, spec)
+                .search(in(basis), backend.download(of(input).moment()));
     }
 
     @Override
@@ -137,7 +139,8 @@ public final class HostLinearQuantizer implements LinearQuantizer {
         if (input instanceof HostInputStatistics host) {
             return host;
         }
-        throw new IllegalArgumentException("statistics of another backend: " + input.getClass().getSimpleName());
+        throw new IllegalArgumentException(
+                "statistics of another backend: " + input.getClass().getSimpleName());
     }
 
     @Override

@@ -51,7 +51,10 @@ final class ArchitectureChecks {
         for (int[] s : new int[][] {{1, 1, 2}, {3, 5, 18}, {101, 4, 64}, {7, 8, 128}, {2, 3, 300}}) {
             float[] gain = operands.norm(s[2]);
             float[][] results = inPlace(
-                    operands.values(s[0] * s[1] * s[2]), s[0], s[1] * s[2], (side, x) -> side.rmsNormHeads(x, gain, 1e-6));
+                    operands.values(s[0] * s[1] * s[2]),
+                    s[0],
+                    s[1] * s[2],
+                    (side, x) -> side.rmsNormHeads(x, gain, 1e-6));
             comparison.compare(
                     Arrays.toString(s),
                     results[1],
@@ -109,9 +112,18 @@ final class ArchitectureChecks {
     private Check windows() {
         Comparison comparison = new Comparison("attention with a window");
         // heads, kv heads, head size, sequences, queries, first position, window
-        int[][] cases = {{4, 2, 24, 1, 3, 5, 1}, {6, 2, 8, 1, 70, 0, 7}, {2, 2, 64, 1, 331, 0, 64}, {3, 1, 40, 2, 5, 300, 129},
-            {4, 4, 128, 1, 266, 259, 200}, {8, 1, 64, 3, 193, 0, 192}, {2, 1, 96, 1, 1100, 0, 513}, {2, 1, 128, 2, 1, 640, 63},
-            {1, 1, 256, 1, 165, 3, 33}, {2, 1, 64, 1, 50, 0, 50}};
+        int[][] cases = {
+            {4, 2, 24, 1, 3, 5, 1},
+            {6, 2, 8, 1, 70, 0, 7},
+            {2, 2, 64, 1, 331, 0, 64},
+            {3, 1, 40, 2, 5, 300, 129},
+            {4, 4, 128, 1, 266, 259, 200},
+            {8, 1, 64, 3, 193, 0, 192},
+            {2, 1, 96, 1, 1100, 0, 513},
+            {2, 1, 128, 2, 1, 640, 63},
+            {1, 1, 256, 1, 165, 3, 33},
+            {2, 1, 64, 1, 50, 0, 50}
+        };
         for (int[] c : cases) {
             AttentionShape shape = new AttentionShape(c[0], c[1], c[2], c[6]);
             int sequences = c[3];

@@ -140,7 +140,9 @@ final class LinearChecks {
                 DecoderLayer there = feed.layer(0);
                 for (int rows : new int[] {1, 130}) {
                     group(
-                            comparison, rows, List.of(layer.q(), layer.k(), layer.v()),
+                            comparison,
+                            rows,
+                            List.of(layer.q(), layer.k(), layer.v()),
                             List.of(there.q(), there.k(), there.v()));
                     group(comparison, rows, List.of(layer.o()), List.of(there.o()));
                     group(comparison, rows, List.of(layer.gate(), layer.up()), List.of(there.gate(), there.up()));

@@ -123,7 +123,10 @@ public final class SelfTest {
             }
             float[] expected = results[0];
             comparison.compare(
-                    size(s), results[1], expected, i -> ((s[1] / 2.0 + 8) * U + activation) * Math.abs(expected[i]) + 1e-7);
+                    size(s),
+                    results[1],
+                    expected,
+                    i -> ((s[1] / 2.0 + 8) * U + activation) * Math.abs(expected[i]) + 1e-7);
         }
         done(comparison);
     }
@@ -153,9 +156,17 @@ public final class SelfTest {
     private void attention() {
         Comparison comparison = new Comparison("attention");
         // heads, kv heads, head size, sequences, queries, first position
-        int[][] cases = {{4, 2, 24, 1, 3, 5}, {6, 2, 8, 1, 70, 0}, {2, 2, 64, 1, 131, 0}, {3, 1, 40, 2, 5, 300},
-            {4, 4, 128, 1, 66, 259}, {8, 1, 64, 3, 193, 0}, {2, 1, 96, 1, 520, 0}, {2, 1, 128, 2, 129, 64},
-            {1, 1, 256, 1, 65, 3}};
+        int[][] cases = {
+            {4, 2, 24, 1, 3, 5},
+            {6, 2, 8, 1, 70, 0},
+            {2, 2, 64, 1, 131, 0},
+            {3, 1, 40, 2, 5, 300},
+            {4, 4, 128, 1, 66, 259},
+            {8, 1, 64, 3, 193, 0},
+            {2, 1, 96, 1, 520, 0},
+            {2, 1, 128, 2, 129, 64},
+            {1, 1, 256, 1, 65, 3}
+        };
         int[][] onHostOnly = {{1, 1, 2, 1, 1, 0}, {3, 1, 36, 1, 5, 300}, {2, 1, 34, 2, 520, 0}};
         for (int[] c : cases) {
             attention(comparison, c);
@@ -170,7 +181,9 @@ public final class SelfTest {
     private void attentionOfParts() {
         Comparison comparison = new Comparison("attention of parts");
         // heads, kv heads, head size, first row, rows, first position, first key
-        int[][] cases = {{2, 2, 24, 0, 7, 0, 0}, {4, 2, 64, 33, 70, 190, 5}, {2, 1, 128, 3, 1, 129, 64}, {2, 2, 128, 1, 140, 61, 1}};
+        int[][] cases = {
+            {2, 2, 24, 0, 7, 0, 0}, {4, 2, 64, 33, 70, 190, 5}, {2, 1, 128, 3, 1, 129, 64}, {2, 2, 128, 1, 140, 61, 1}
+        };
         for (int[] c : cases) {
             AttentionShape shape = new AttentionShape(c[0], c[1], c[2]);
             int rows = c[3] + c[4] + 2;
@@ -221,7 +234,8 @@ public final class SelfTest {
         for (float value : values) {
             largest = Math.max(largest, Math.abs(value));
         }
-        // Scores of size s are wrong by at most (d + 3) u s, so are logarithms of weights; |q·k| <= |q||k| < 4 d. Where the
+        // Scores of size s are wrong by at most (d + 3) u s, so are logarithms of weights; |q·k| <= |q||k| < 4 d. Where
+        // the
         // activations are fp16, so are the weights of the values.
         double scoreError = (headDim + 3) * U * 4 * headDim / Math.sqrt(headDim);
         return (2 * (scoreError + EXP_ERROR) + (keys + 4) * U + (cuda ? 3 * activation : 0)) * largest;
@@ -289,7 +303,8 @@ public final class SelfTest {
                     best[b] = scores.likeliest();
                 }
             }
-            // Each logit, and so the maximum and the logarithm of the sum, is a product of k terms of size about 1/sqrt(k).
+            // Each logit, and so the maximum and the logarithm of the sum, is a product of k terms of size about
+            // 1/sqrt(k).
             double logitError = (s[2] + 2) * U * 4 * Math.sqrt(s[2]);
             IntToDoubleFunction bound = i -> 3 * logitError + 2 * EXP_ERROR + (s[1] + Math.abs(results[0][i])) * U;
             comparison.compare(size(s), results[1], results[0], bound);
@@ -354,7 +369,10 @@ public final class SelfTest {
                     size(s),
                     results[1],
                     results[0],
-                    i -> 2 * (2 * s[0] + 3) * U * Comparison.sizeOfProduct(columns, i / k * s[0], columns, i % k * s[0], s[0]));
+                    i -> 2
+                            * (2 * s[0] + 3)
+                            * U
+                            * Comparison.sizeOfProduct(columns, i / k * s[0], columns, i % k * s[0], s[0]));
             float[] transposed = new float[k * k];
             for (int i = 0; i < k * k; i++) {
                 transposed[i] = results[1][i % k * k + i / k];

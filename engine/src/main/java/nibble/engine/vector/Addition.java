@@ -17,7 +17,9 @@ public final class Addition {
     public static void run(float[] x, int offset, float[] into, int at, int n) {
         int i = 0;
         for (; i <= n - COUNT; i += COUNT) {
-            FloatVector.fromArray(FLOATS, into, at + i).add(FloatVector.fromArray(FLOATS, x, offset + i)).intoArray(into, at + i);
+            FloatVector.fromArray(FLOATS, into, at + i)
+                    .add(FloatVector.fromArray(FLOATS, x, offset + i))
+                    .intoArray(into, at + i);
         }
         for (; i < n; i++) {
             into[at + i] += x[offset + i];

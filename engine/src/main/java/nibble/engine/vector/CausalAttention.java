@@ -69,8 +69,9 @@ public final class CausalAttention {
         });
         int blocks = (queries + QUERIES - 1) / QUERIES;
         // The last block sees most keys: first, so that no worker starts it when the others are done.
-        workers.forEach(blocks * shape.heads(), task -> attention.block(
-                task % shape.heads(), (blocks - 1 - task / shape.heads()) * QUERIES, out));
+        workers.forEach(
+                blocks * shape.heads(),
+                task -> attention.block(task % shape.heads(), (blocks - 1 - task / shape.heads()) * QUERIES, out));
     }
 
     /** Keys of a head as panels [head_dim][32 keys], one after another. */
@@ -122,8 +123,7 @@ public final class CausalAttention {
         for (int key = start; key < limit; key += KEYS) {
             int count = Math.min(KEYS, limit - key);
             for (int j = 0; j < count; j += PANEL) {
-                MicroKernel.multiply(
-                        rows, q, 0, d, keyPanels[kvHead], (key + j) * d, d, scores, j, KEYS, false);
+                MicroKernel.multiply(rows, q, 0, d, keyPanels[kvHead], (key + j) * d, d, scores, j, KEYS, false);
             }
             for (int r = 0; r < rows; r++) {
                 int position = firstPosition + first + r;
@@ -172,8 +172,17 @@ public final class CausalAttention {
      * and brings the row's maximum, total and sums up to date.
      */
     private static void softmaxStep(
-            float[] scores, int at, int hidden, int visible, int count, float[] max, float[] total, int r, float[] sums,
-            int sumsAt, int width) {
+            float[] scores,
+            int at,
+            int hidden,
+            int visible,
+            int count,
+            float[] max,
+            float[] total,
+            int r,
+            float[] sums,
+            int sumsAt,
+            int width) {
         if (visible <= hidden) {
             Arrays.fill(scores, at, at + count, 0f);
             return;

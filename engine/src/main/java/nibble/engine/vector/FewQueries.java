@@ -13,7 +13,13 @@ final class FewQueries {
 
     /** @param task query * heads + head */
     static void run(
-            AttentionShape shape, float[] query, int task, int firstPosition, float[] keys, float[] values, float[] out) {
+            AttentionShape shape,
+            float[] query,
+            int task,
+            int firstPosition,
+            float[] keys,
+            float[] values,
+            float[] out) {
         int d = shape.headDim();
         int t = task / shape.heads();
         int head = task % shape.heads();
@@ -43,7 +49,9 @@ final class FewQueries {
         FloatVector f = FloatVector.broadcast(FLOATS, factor);
         int i = 0;
         for (; i <= n - COUNT; i += COUNT) {
-            FloatVector.fromArray(FLOATS, x, offset + i).fma(f, FloatVector.fromArray(FLOATS, sums, i)).intoArray(sums, i);
+            FloatVector.fromArray(FLOATS, x, offset + i)
+                    .fma(f, FloatVector.fromArray(FLOATS, sums, i))
+                    .intoArray(sums, i);
         }
         for (; i < n; i++) {
             sums[i] = Math.fma(x[offset + i], factor, sums[i]);

@@ -25,7 +25,9 @@ public final class Geglu {
             FloatVector g = FloatVector.fromArray(FLOATS, gate, i);
             FloatVector x = g.mul(g).mul(CUBIC).add(LINEAR).mul(g).neg();
             x = x.blend(MOST_EXPONENT, x.compare(VectorOperators.GT, MOST_EXPONENT));
-            g.div(Lanes.exp(x).add(1f)).mul(FloatVector.fromArray(FLOATS, up, i)).intoArray(out, i);
+            g.div(Lanes.exp(x).add(1f))
+                    .mul(FloatVector.fromArray(FLOATS, up, i))
+                    .intoArray(out, i);
         }
         for (; i < to; i++) {
             double g = gate[i];

@@ -41,9 +41,12 @@ public final class Gemv {
         int i = 0;
         for (; i <= n - 4 * COUNT; i += 4 * COUNT) {
             s0 = FloatVector.fromArray(FLOATS, a, aOffset + i).fma(FloatVector.fromArray(FLOATS, b, bOffset + i), s0);
-            s1 = FloatVector.fromArray(FLOATS, a, aOffset + i + COUNT).fma(FloatVector.fromArray(FLOATS, b, bOffset + i + COUNT), s1);
-            s2 = FloatVector.fromArray(FLOATS, a, aOffset + i + 2 * COUNT).fma(FloatVector.fromArray(FLOATS, b, bOffset + i + 2 * COUNT), s2);
-            s3 = FloatVector.fromArray(FLOATS, a, aOffset + i + 3 * COUNT).fma(FloatVector.fromArray(FLOATS, b, bOffset + i + 3 * COUNT), s3);
+            s1 = FloatVector.fromArray(FLOATS, a, aOffset + i + COUNT)
+                    .fma(FloatVector.fromArray(FLOATS, b, bOffset + i + COUNT), s1);
+            s2 = FloatVector.fromArray(FLOATS, a, aOffset + i + 2 * COUNT)
+                    .fma(FloatVector.fromArray(FLOATS, b, bOffset + i + 2 * COUNT), s2);
+            s3 = FloatVector.fromArray(FLOATS, a, aOffset + i + 3 * COUNT)
+                    .fma(FloatVector.fromArray(FLOATS, b, bOffset + i + 3 * COUNT), s3);
         }
         for (; i <= n - COUNT; i += COUNT) {
             s0 = FloatVector.fromArray(FLOATS, a, aOffset + i).fma(FloatVector.fromArray(FLOATS, b, bOffset + i), s0);

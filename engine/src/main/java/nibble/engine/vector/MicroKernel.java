@@ -44,10 +44,30 @@ final class MicroKernel {
         for (int j = 0; j < PANEL; j += 2 * COUNT) {
             int r = 0;
             for (; r + 8 <= rows; r += 8) {
-                eight(a, aOffset + r * aStride, aStride, b, bOffset + j, k, c, cOffset + r * cStride + j, cStride, accumulate);
+                eight(
+                        a,
+                        aOffset + r * aStride,
+                        aStride,
+                        b,
+                        bOffset + j,
+                        k,
+                        c,
+                        cOffset + r * cStride + j,
+                        cStride,
+                        accumulate);
             }
             for (; r + 4 <= rows; r += 4) {
-                four(a, aOffset + r * aStride, aStride, b, bOffset + j, k, c, cOffset + r * cStride + j, cStride, accumulate);
+                four(
+                        a,
+                        aOffset + r * aStride,
+                        aStride,
+                        b,
+                        bOffset + j,
+                        k,
+                        c,
+                        cOffset + r * cStride + j,
+                        cStride,
+                        accumulate);
             }
             for (; r < rows; r++) {
                 one(a, aOffset + r * aStride, b, bOffset + j, k, c, cOffset + r * cStride + j, accumulate);
@@ -56,7 +76,16 @@ final class MicroKernel {
     }
 
     private static void eight(
-            float[] a, int a0, int aStride, float[] b, int b0, int k, float[] c, int c0, int cStride, boolean accumulate) {
+            float[] a,
+            int a0,
+            int aStride,
+            float[] b,
+            int b0,
+            int k,
+            float[] c,
+            int c0,
+            int cStride,
+            boolean accumulate) {
         int a1 = a0 + aStride;
         int a2 = a1 + aStride;
         int a3 = a2 + aStride;
@@ -131,7 +160,16 @@ final class MicroKernel {
     }
 
     private static void four(
-            float[] a, int a0, int aStride, float[] b, int b0, int k, float[] c, int c0, int cStride, boolean accumulate) {
+            float[] a,
+            int a0,
+            int aStride,
+            float[] b,
+            int b0,
+            int k,
+            float[] c,
+            int c0,
+            int cStride,
+            boolean accumulate) {
         int a1 = a0 + aStride;
         int a2 = a1 + aStride;
         int a3 = a2 + aStride;

@@ -21,7 +21,8 @@ final class Panel {
      * @param rows at most 32; columns of the panel beyond them become 0
      * @param row at least {@code depth} floats of scratch
      */
-    static void fill(RowSource source, int first, int rows, int column, int depth, float[] row, float[] panel, int offset) {
+    static void fill(
+            RowSource source, int first, int rows, int column, int depth, float[] row, float[] panel, int offset) {
         if (rows < PANEL) {
             Arrays.fill(panel, offset, offset + depth * PANEL, 0f);
         }

@@ -14,7 +14,10 @@ public final class RmsNorm {
         float scale = (float) (1 / Math.sqrt(squares / (double) n + epsilon));
         int i = 0;
         for (; i <= n - COUNT; i += COUNT) {
-            FloatVector.fromArray(FLOATS, x, offset + i).mul(scale).mul(FloatVector.fromArray(FLOATS, weight, i)).intoArray(out, offset + i);
+            FloatVector.fromArray(FLOATS, x, offset + i)
+                    .mul(scale)
+                    .mul(FloatVector.fromArray(FLOATS, weight, i))
+                    .intoArray(out, offset + i);
         }
         for (; i < n; i++) {
             out[offset + i] = x[offset + i] * scale * weight[i];

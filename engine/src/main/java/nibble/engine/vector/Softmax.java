@@ -23,7 +23,8 @@ final class Softmax {
     static float exponentials(float[] x, int offset, int n, float max) {
         FloatVector sum = FloatVector.zero(FLOATS);
         for (int i = 0; i < n; i += COUNT) {
-            FloatVector e = Lanes.exp(FloatVector.fromArray(FLOATS, x, offset + i).sub(max));
+            FloatVector e =
+                    Lanes.exp(FloatVector.fromArray(FLOATS, x, offset + i).sub(max));
             e.intoArray(x, offset + i);
             sum = sum.add(e);
         }

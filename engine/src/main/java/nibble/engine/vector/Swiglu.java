@@ -19,7 +19,9 @@ public final class Swiglu {
             FloatVector g = FloatVector.fromArray(FLOATS, gate, i);
             FloatVector x = g.neg();
             x = x.blend(MOST_EXPONENT, x.compare(VectorOperators.GT, MOST_EXPONENT));
-            g.div(Lanes.exp(x).add(1f)).mul(FloatVector.fromArray(FLOATS, up, i)).intoArray(out, i);
+            g.div(Lanes.exp(x).add(1f))
+                    .mul(FloatVector.fromArray(FLOATS, up, i))
+                    .intoArray(out, i);
         }
         for (; i < to; i++) {
             out[i] = (float) (gate[i] / (1 + Math.exp(-gate[i])) * up[i]);

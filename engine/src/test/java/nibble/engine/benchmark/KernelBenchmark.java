@@ -188,7 +188,9 @@ public class KernelBenchmark {
     }
 
     public static void main(String[] arguments) throws Exception {
-        var options = new OptionsBuilder().include(KernelBenchmark.class.getName() + "\\.").build();
+        var options = new OptionsBuilder()
+                .include(KernelBenchmark.class.getName() + "\\.")
+                .build();
         for (RunResult result : new Runner(options).run()) {
             String name = result.getPrimaryResult().getLabel();
             double microseconds = result.getPrimaryResult().getScore();

@@ -44,7 +44,8 @@ class CudaBackendTest {
     void every_operation_agrees_with_the_reference() {
         try (Backend backend = open()) {
             assertThat(SelfTest.run(backend, _ -> {}))
-                    .allSatisfy(check -> assertThat(check.passed()).as(check.toString()).isTrue());
+                    .allSatisfy(check ->
+                            assertThat(check.passed()).as(check.toString()).isTrue());
         }
     }
 
@@ -89,7 +90,9 @@ class CudaBackendTest {
                 for (int i = 0; i < vocabulary; i++) {
                     float wanted = expected.logits()[(t - 1) * vocabulary + i];
                     assertThat(last[i]).as("token %d", t - 1).isCloseTo(wanted, within(bound));
-                    assertThat(all[(t - 1) * vocabulary + i]).as("token %d", t - 1).isCloseTo(wanted, within(bound));
+                    assertThat(all[(t - 1) * vocabulary + i])
+                            .as("token %d", t - 1)
+                            .isCloseTo(wanted, within(bound));
                 }
                 if (t == ids.length) {
                     break;
@@ -110,7 +113,8 @@ class CudaBackendTest {
             spread += (double) value * value / expected.length;
         }
         for (int i = 0; i < expected.length; i++) {
-            assertThat(Math.abs(found[i] - expected[i])).as("logit %d", i).isLessThan((float) (0.02 * Math.sqrt(spread)));
+            assertThat(Math.abs(found[i] - expected[i])).as("logit %d", i).isLessThan((float)
+                    (0.02 * Math.sqrt(spread)));
         }
     }
 
@@ -140,7 +144,8 @@ class CudaBackendTest {
     @Test
     void a_batch_gives_the_figures_of_its_sequences() {
         ModelWeights weights = RandomModel.forCuda(0, 2);
-        List<int[]> sequences = List.of(RandomModel.ids(1, 33, 100), RandomModel.ids(2, 33, 100), RandomModel.ids(3, 33, 100));
+        List<int[]> sequences =
+                List.of(RandomModel.ids(1, 33, 100), RandomModel.ids(2, 33, 100), RandomModel.ids(3, 33, 100));
         try (CudaBackend backend = open();
                 Llama model = Llama.of(weights, backend)) {
             List<float[]> together = model.logProbabilities(sequences);
@@ -176,7 +181,8 @@ class CudaBackendTest {
                 float[] alone = model.logProbabilities(c.ids());
                 float[] found = together.scores().get(i).logProbabilities();
                 for (int t = 0; t < c.scored(); t++) {
-                    assertThat(Math.abs(found[t] - alone[alone.length - c.scored() + t])).isLessThan(0.02f);
+                    assertThat(Math.abs(found[t] - alone[alone.length - c.scored() + t]))
+                            .isLessThan(0.02f);
                 }
             }
         }

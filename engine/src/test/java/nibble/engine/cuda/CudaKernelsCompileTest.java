@@ -42,7 +42,8 @@ class CudaKernelsCompileTest {
     })
     void compiles_for_every_architecture_without_a_warning(String file, String constants) throws Exception {
         Path nvcc = nvcc();
-        for (String name : Stream.concat(Stream.of(file), KernelCache.HEADERS.stream()).toList()) {
+        for (String name :
+                Stream.concat(Stream.of(file), KernelCache.HEADERS.stream()).toList()) {
             Files.writeString(temp.resolve(name), KernelCache.resource(name));
         }
         List<String> command = new ArrayList<>(List.of(nvcc.toString(), "-std=c++17", "-fatbin", "--threads", "2"));
@@ -50,7 +51,10 @@ class CudaKernelsCompileTest {
             command.add("-gencode=arch=compute_" + architecture + ",code=sm_" + architecture);
         }
         Stream.of(constants.split(" ")).filter(c -> !c.isEmpty()).forEach(command::add);
-        command.addAll(List.of("-o", temp.resolve("kernels.fatbin").toString(), temp.resolve(file).toString()));
+        command.addAll(List.of(
+                "-o",
+                temp.resolve("kernels.fatbin").toString(),
+                temp.resolve(file).toString()));
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertThat(process.waitFor()).as("%s:%n%s", command, output).isZero();
@@ -60,7 +64,9 @@ class CudaKernelsCompileTest {
     private static Path nvcc() throws IOException {
         List<Path> places = new ArrayList<>();
         String path = System.getenv("PATH");
-        Stream.of((path == null ? "" : path).split(":")).filter(p -> !p.isEmpty()).forEach(p -> places.add(Path.of(p)));
+        Stream.of((path == null ? "" : path).split(":"))
+                .filter(p -> !p.isEmpty())
+                .forEach(p -> places.add(Path.of(p)));
         places.add(Path.of("/usr/local/cuda/bin"));
         for (Path place : places) {
             Path nvcc = place.resolve("nvcc");

@@ -105,8 +105,8 @@ class CudaQuantizerTest {
             weights = halves(random, rows * in, 0.02);
             DenseWeight weight = DenseWeight.of("w", weights, rows, in);
             DenseWeight other = DenseWeight.of("other", new float[64], 8, 8);
-            DecoderLayer layer = new DecoderLayer(
-                    new float[8], weight, weight, weight, other, new float[8], other, other, other);
+            DecoderLayer layer =
+                    new DecoderLayer(new float[8], weight, weight, weight, other, new float[8], other, other, other);
             feed = backend.feed(_ -> layer, 1);
             device = backend.quantizer(feed.layer(0).q(), weight, FILE, spec);
             host = new HostLinearQuantizer(weight, FILE, spec, reference, workers);
@@ -186,9 +186,8 @@ class CudaQuantizerTest {
                 for (int i = g * length; i < (g + 1) * length; i++) {
                     largest = Math.max(largest, Math.abs(row[i]));
                 }
-                limits[r * groups + g] = random.nextInt(3) == 0
-                        ? Float.POSITIVE_INFINITY
-                        : largest * (0.5f + 0.5f * random.nextFloat());
+                limits[r * groups + g] =
+                        random.nextInt(3) == 0 ? Float.POSITIVE_INFINITY : largest * (0.5f + 0.5f * random.nextFloat());
             }
         }
         return limits;
@@ -213,7 +212,9 @@ class CudaQuantizerTest {
                     assertThat(found.zeros()).isEqualTo(expected.zeros());
                     assertThat(found.scales()).isEqualTo(expected.scales());
                     assertThat(both.device.weightError(basis, clip))
-                            .isCloseTo(both.host.weightError(basis, clip), within(1e-5 * both.host.weightError(basis, clip)));
+                            .isCloseTo(
+                                    both.host.weightError(basis, clip),
+                                    within(1e-5 * both.host.weightError(basis, clip)));
                     double[] errors = both.device.errors(basis, clip, both.onDevice);
                     double[] reference = both.host.errors(basis, clip, both.onHost);
                     double[] bounds = both.bounds(basis, spec, clip);
@@ -331,7 +332,11 @@ class CudaQuantizerTest {
 
     /** All that a quantization asks of a linear, parts of its inputs on the devices in turn. */
     private static List<Object> quantizeOn(
-            QuantizationDevices devices, DecoderLayer layer, DenseWeight weight, List<float[]> inputs, QuantizationSpec spec) {
+            QuantizationDevices devices,
+            DecoderLayer layer,
+            DenseWeight weight,
+            List<float[]> inputs,
+            QuantizationSpec spec) {
         int in = weight.inFeatures();
         List<LayerFeed> feeds = new ArrayList<>();
         List<Weight> placed = new ArrayList<>();
@@ -358,7 +363,9 @@ class CudaQuantizerTest {
                     statistics.meanAbsolute(),
                     quantizer.relativeMagnitudes(),
                     quantizer.losses(
-                            List.of(factors(random, in), factors(random, in), factors(random, in)), statistics, () -> {}),
+                            List.of(factors(random, in), factors(random, in), factors(random, in)),
+                            statistics,
+                            () -> {}),
                     quantizer.errors(basis, clip.limits(), statistics),
                     quantizer.outputSize(statistics),
                     quantizer.weightError(basis, null),

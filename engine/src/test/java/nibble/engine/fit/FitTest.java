@@ -68,8 +68,7 @@ class FitTest {
         return c;
     }
 
-    private HostPairedMoments moments(
-            float[] quantized, float[] original, int n, float @Nullable [] lack, int hidden) {
+    private HostPairedMoments moments(float[] quantized, float[] original, int n, float @Nullable [] lack, int hidden) {
         HostPairedMoments moments = new HostPairedMoments(backend, workers, n, lack == null ? 0 : hidden);
         int tokens = quantized.length / n;
         int batch = tokens / 4;
@@ -78,7 +77,9 @@ class FitTest {
             try (Matrix q = backend.upload(Arrays.copyOfRange(quantized, from * n, (from + batch) * n), batch, n);
                     Matrix f = backend.upload(Arrays.copyOfRange(original, from * n, (from + batch) * n), batch, n);
                     Matrix d = backend.upload(
-                            lack == null ? new float[0] : Arrays.copyOfRange(lack, from * hidden, (from + batch) * hidden),
+                            lack == null
+                                    ? new float[0]
+                                    : Arrays.copyOfRange(lack, from * hidden, (from + batch) * hidden),
                             lack == null ? 0 : batch,
                             lack == null ? 0 : hidden)) {
                 moments.add(q, f, lack == null ? null : d, i % 2);
@@ -120,14 +121,17 @@ class FitTest {
             damped[i][i] += FitSteps.DAMPING * damped[i][i] + 1e-6 * mean;
         }
         for (int i = 0; i < n; i++) {
-            assertThat(i == 0 || c[input.order()[i - 1]][input.order()[i - 1]] >= c[input.order()[i]][input.order()[i]] - 1e-4)
+            assertThat(i == 0
+                            || c[input.order()[i - 1]][input.order()[i - 1]]
+                                    >= c[input.order()[i]][input.order()[i]] - 1e-4)
                     .isTrue();
             for (int j = 0; j < n; j++) {
                 double sum = 0;
                 for (int k = 0; k < n; k++) {
                     double inverse = 0;
                     for (int l = 0; l <= Math.min(i, k); l++) {
-                        inverse += (double) input.factor().at(l, i) * input.factor().at(l, k);
+                        inverse += (double) input.factor().at(l, i)
+                                * input.factor().at(l, k);
                     }
                     sum += inverse * damped[k][j];
                 }
@@ -146,7 +150,8 @@ class FitTest {
         RowTile tile = tile(input, weights, n);
         new RangeSearch(input, 1).run(tile);
         tile.round();
-        QuantizedLinear rounded = Rounding.round(Path.of("x"), "w", Arrays.copyOf(weights, 8 * n), 8, n, new QuantizationSpec(4, 32), null);
+        QuantizedLinear rounded = Rounding.round(
+                Path.of("x"), "w", Arrays.copyOf(weights, 8 * n), 8, n, new QuantizationSpec(4, 32), null);
         for (int row = 0; row < 5; row++) {
             for (int i = 0; i < n; i++) {
                 assertThat((int) tile.codes[row * tile.stride + i]).isEqualTo(rounded.code(row, i));
@@ -244,8 +249,8 @@ class FitTest {
                 int slot = tile.slot(row, column);
                 float code = tile.code((float) left[i], slot);
                 differ += code == tile.codes[row * tile.stride + column] ? 0 : 1;
-                double error =
-                        (left[i] - (code - tile.zeros[slot]) * tile.scales[slot]) / input.factor().at(i, i);
+                double error = (left[i] - (code - tile.zeros[slot]) * tile.scales[slot])
+                        / input.factor().at(i, i);
                 for (int j = i + 1; j < n; j++) {
                     left[j] -= error * input.factor().at(i, j);
                 }
@@ -330,7 +335,8 @@ class FitTest {
         try (HostPairedMoments moments = moments(x, x, n, null, 0)) {
             float[] moved = weights.clone();
             FitInput input = moments.in(null, new QuantizationSpec(4, 32));
-            assertThat(new Propagation(backend, workers, moments, input).move(weights, moved, 8, null)).isZero();
+            assertThat(new Propagation(backend, workers, moments, input).move(weights, moved, 8, null))
+                    .isZero();
             assertThat(moved).isEqualTo(weights);
         }
     }
@@ -358,8 +364,10 @@ class FitTest {
                     HostPairedMoments moments = moments(quantized, original, n, null, 0)) {
                 Fitted fitted = new HostFit(here, some, spec, FitSteps.ALL).fit(linear, "w", Path.of("x"), moments);
                 assertThat(fitted.loss()).isLessThan(fitted.roundedLoss());
-                assertThat(codes == null ? fitted.linear().codes() : codes).isEqualTo(fitted.linear().codes());
-                assertThat(scales == null ? fitted.linear().scales() : scales).isEqualTo(fitted.linear().scales());
+                assertThat(codes == null ? fitted.linear().codes() : codes)
+                        .isEqualTo(fitted.linear().codes());
+                assertThat(scales == null ? fitted.linear().scales() : scales)
+                        .isEqualTo(fitted.linear().scales());
                 codes = fitted.linear().codes();
                 scales = fitted.linear().scales();
             }

@@ -49,7 +49,9 @@ public final class BaselineDistributions implements AutoCloseable {
         } catch (IOException e) {
             arena.close();
             throw new UncheckedIOException(
-                    folder + ": cannot hold the baseline's distributions, " + bytes + " bytes: " + Reasons.of(e) + "; measure fewer windows", e);
+                    folder + ": cannot hold the baseline's distributions, " + bytes + " bytes: " + Reasons.of(e)
+                            + "; measure fewer windows",
+                    e);
         }
     }
 
@@ -76,7 +78,8 @@ public final class BaselineDistributions implements AutoCloseable {
         }
         int count = Math.min(windows, available);
         float[] first = logits.apply(window(ids, context, 0));
-        BaselineDistributions kept = new BaselineDistributions(text, ids, context, count, first.length / context, folder);
+        BaselineDistributions kept =
+                new BaselineDistributions(text, ids, context, count, first.length / context, folder);
         try {
             for (int w = 0; w < count; w++) {
                 kept.keep(w, w == 0 ? first : logits.apply(window(ids, context, w)));
@@ -137,7 +140,8 @@ public final class BaselineDistributions implements AutoCloseable {
     public Divergence of(Function<int[], float[]> logits, Tokenizer tokenizer, java.util.function.DoubleConsumer done) {
         if (!Arrays.equals(ids, tokenizer.encode(text.text(), true))) {
             throw new BadDatasetException("the models' tokenizers give " + text.name()
-                    + " different ids, so there are no distributions to compare; leave the divergence out with --divergence-windows 0");
+                    + " different ids, so there are no distributions to compare; leave the divergence out with"
+                    + " --divergence-windows 0");
         }
         double[] kl = new double[windows * (context - 1)];
         double[] windowMeans = new double[windows];
@@ -157,7 +161,8 @@ public final class BaselineDistributions implements AutoCloseable {
             done.accept((double) (w + 1) / windows);
         }
         double mean = Arrays.stream(windowMeans).average().orElseThrow();
-        double squares = Arrays.stream(windowMeans).map(m -> (m - mean) * (m - mean)).sum();
+        double squares =
+                Arrays.stream(windowMeans).map(m -> (m - mean) * (m - mean)).sum();
         Arrays.sort(kl);
         return new Divergence(
                 text.name(),
@@ -175,8 +180,9 @@ public final class BaselineDistributions implements AutoCloseable {
 
     private Prediction[] predictions(int window, float[] logits) {
         if (logits.length != context * vocabulary) {
-            throw new BadDatasetException("the models' vocabularies differ: the baseline has " + vocabulary + " tokens, the model "
-                    + logits.length / context + "; leave the divergence out with --divergence-windows 0");
+            throw new BadDatasetException(
+                    "the models' vocabularies differ: the baseline has " + vocabulary + " tokens, the model "
+                            + logits.length / context + "; leave the divergence out with --divergence-windows 0");
         }
         return IntStream.range(0, context - 1)
                 .parallel()
@@ -192,7 +198,9 @@ public final class BaselineDistributions implements AutoCloseable {
             double log = logProbabilities.getAtIndex(ValueLayout.JAVA_FLOAT, at + v);
             kl += Math.exp(log) * (log - model[v]);
             likeliest = model[v] > model[likeliest] ? v : likeliest;
-            baselineLikeliest = log > logProbabilities.getAtIndex(ValueLayout.JAVA_FLOAT, at + baselineLikeliest) ? v : baselineLikeliest;
+            baselineLikeliest = log > logProbabilities.getAtIndex(ValueLayout.JAVA_FLOAT, at + baselineLikeliest)
+                    ? v
+                    : baselineLikeliest;
         }
         return new Prediction(
                 kl,

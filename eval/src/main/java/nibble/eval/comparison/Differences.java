@@ -33,7 +33,9 @@ final class Differences {
         }
         for (GroupResult group : model.groups()) {
             baseline.groups().stream()
-                    .filter(g -> g.group().equals(group.group()) && g.metric().equals(group.metric()) && g.average().equals(group.average()))
+                    .filter(g -> g.group().equals(group.group())
+                            && g.metric().equals(group.metric())
+                            && g.average().equals(group.average()))
                     .findFirst()
                     .ifPresent(b -> found.add(difference(b, group, model, found)));
         }
@@ -43,26 +45,48 @@ final class Differences {
     /** Checks that two results of a task are of the same requests. */
     private static void requireSame(TaskResult baseline, TaskResult model) {
         check(model, "preset", baseline.recipe().preset(), model.recipe().preset());
-        check(model, "SHA-256 of the data", baseline.recipe().dataset().sha256(), model.recipe().dataset().sha256());
+        check(
+                model,
+                "SHA-256 of the data",
+                baseline.recipe().dataset().sha256(),
+                model.recipe().dataset().sha256());
         check(model, "examples", baseline.recipe().fewshot(), model.recipe().fewshot());
-        check(model, "source of examples", baseline.recipe().fewshotSource(), model.recipe().fewshotSource());
+        check(
+                model,
+                "source of examples",
+                baseline.recipe().fewshotSource(),
+                model.recipe().fewshotSource());
         check(model, "seed", baseline.recipe().fewshotSeed(), model.recipe().fewshotSeed());
         check(model, "BOS", baseline.recipe().bos(), model.recipe().bos());
-        check(model, "context in tokens", baseline.recipe().contextTokens(), model.recipe().contextTokens());
-        check(model, "number of documents", baseline.documents().size(), model.documents().size());
+        check(
+                model,
+                "context in tokens",
+                baseline.recipe().contextTokens(),
+                model.recipe().contextTokens());
+        check(
+                model,
+                "number of documents",
+                baseline.documents().size(),
+                model.documents().size());
         for (int i = 0; i < model.documents().size(); i++) {
-            check(model, "document", baseline.documents().get(i).document(), model.documents().get(i).document());
+            check(
+                    model,
+                    "document",
+                    baseline.documents().get(i).document(),
+                    model.documents().get(i).document());
         }
     }
 
     private static void check(TaskResult task, String what, Object baseline, Object model) {
         if (!baseline.equals(model)) {
-            throw new BadDatasetException("%s: the models were not asked the same: %s is %s for the baseline and %s for the model"
-                    .formatted(task.task(), what, baseline, model));
+            throw new BadDatasetException(
+                    "%s: the models were not asked the same: %s is %s for the baseline and %s for the model"
+                            .formatted(task.task(), what, baseline, model));
         }
     }
 
-    private static TaskDifference difference(TaskResult task, TaskResult other, MetricValue baseline, MetricValue metric) {
+    private static TaskDifference difference(
+            TaskResult task, TaskResult other, MetricValue baseline, MetricValue metric) {
         double[] before = shares(metric.metric(), other.documents());
         double[] after = shares(metric.metric(), task.documents());
         double[] change = new double[after.length];
@@ -95,7 +119,9 @@ final class Differences {
     private static double[] shares(String metric, List<DocumentResult> documents) {
         return switch (metric) {
             case "perplexity" -> {
-                double[] sums = documents.stream().mapToDouble(d -> value(d, "perplexity")).toArray();
+                double[] sums = documents.stream()
+                        .mapToDouble(d -> value(d, "perplexity"))
+                        .toArray();
                 double perplexity = Math.exp(-mean(sums));
                 yield java.util.Arrays.stream(sums).map(s -> -perplexity * s).toArray();
             }
@@ -108,7 +134,9 @@ final class Differences {
 
     /** Shares in the total log-likelihood over the total of units, linearized. */
     private static double[] ratio(List<DocumentResult> documents, String unit, boolean exponential) {
-        double[] sums = documents.stream().mapToDouble(d -> d.requests().getFirst().logLikelihood()).toArray();
+        double[] sums = documents.stream()
+                .mapToDouble(d -> d.requests().getFirst().logLikelihood())
+                .toArray();
         double[] units = documents.stream().mapToDouble(d -> value(d, unit)).toArray();
         double rate = mean(sums) / mean(units);
         double slope = exponential ? Math.exp(-rate) : 1 / Math.log(2);
@@ -134,7 +162,9 @@ final class Differences {
         int lost = 0;
         int gained = 0;
         for (TaskDifference part : parts) {
-            double weight = group.average().equals(MEAN_OF_TASKS) ? 1.0 / parts.size() : (double) part.documents() / group.documents();
+            double weight = group.average().equals(MEAN_OF_TASKS)
+                    ? 1.0 / parts.size()
+                    : (double) part.documents() / group.documents();
             known &= part.stderr() != null;
             variance += part.stderr() == null ? 0 : Math.pow(weight * part.stderr(), 2);
             lost += part.flips() == null ? 0 : part.flips().lost();

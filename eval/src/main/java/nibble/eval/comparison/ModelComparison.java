@@ -33,7 +33,8 @@ public record ModelComparison(
      *
      * @throws nibble.datasets.BadDatasetException if they are not of the same requests, with what differs
      */
-    public static ModelComparison of(EvaluationResult baseline, EvaluationResult model, @Nullable Divergence divergence) {
+    public static ModelComparison of(
+            EvaluationResult baseline, EvaluationResult model, @Nullable Divergence divergence) {
         return new ModelComparison(SCHEMA, baseline, model, Differences.of(baseline, model), divergence);
     }
 

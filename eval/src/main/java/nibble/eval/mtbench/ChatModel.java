@@ -19,7 +19,8 @@ import nibble.engine.SamplingOptions;
  * @param tokens the literal tokens that the format puts around turns
  * @param stopIds ids that end a turn
  */
-public record ChatModel(Llama model, Tokenizer tokenizer, ChatTemplate template, SpecialTokens tokens, Set<Integer> stopIds) {
+public record ChatModel(
+        Llama model, Tokenizer tokenizer, ChatTemplate template, SpecialTokens tokens, Set<Integer> stopIds) {
     public ChatModel {
         stopIds = Set.copyOf(stopIds);
     }
@@ -32,8 +33,8 @@ public record ChatModel(Llama model, Tokenizer tokenizer, ChatTemplate template,
     public String answer(List<ChatMessage> conversation, SamplingOptions sampling, int maxNewTokens) {
         int[] prompt = tokenizer.encode(template.render(conversation, tokens), false);
         if (prompt.length >= model.contextTokens()) {
-            throw new PromptTooLongException("the conversation has " + prompt.length + " tokens, the model was made for "
-                    + model.contextTokens() + " with what it adds");
+            throw new PromptTooLongException("the conversation has " + prompt.length
+                    + " tokens, the model was made for " + model.contextTokens() + " with what it adds");
         }
         int[] ids = Generator.generateWhile(model, prompt, sampling, maxNewTokens, stopIds, new NoStopYet());
         String text = tokenizer.decode(ids);
@@ -46,7 +47,8 @@ public record ChatModel(Llama model, Tokenizer tokenizer, ChatTemplate template,
 
     /** Looks for a stop text in the last tokens: no token of one has less than a character, so that many suffice. */
     private final class NoStopYet implements IntPredicate {
-        private final int[] last = new int[2 + template.stops().stream().mapToInt(String::length).max().orElse(0)];
+        private final int[] last = new int
+                [2 + template.stops().stream().mapToInt(String::length).max().orElse(0)];
         private int count;
 
         @Override

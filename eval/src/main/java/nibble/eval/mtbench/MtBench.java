@@ -40,8 +40,13 @@ public final class MtBench {
         for (String said : question.turns()) {
             conversation.add(ChatMessage.user(said));
             SamplingOptions sampling = new SamplingOptions(
-                    temperature(question.category()), settings.topP(), settings.topK(), 1, seed(settings.seed(), question, choice, turns.size()));
-            String answer = model.answer(conversation, sampling, settings.maxNewTokens()).strip();
+                    temperature(question.category()),
+                    settings.topP(),
+                    settings.topK(),
+                    1,
+                    seed(settings.seed(), question, choice, turns.size()));
+            String answer = model.answer(conversation, sampling, settings.maxNewTokens())
+                    .strip();
             conversation.add(ChatMessage.assistant(answer));
             turns.add(answer);
         }

@@ -17,7 +17,12 @@ import java.util.List;
  * @param settings how it was made; FastChat's readers pass over it
  */
 public record MtBenchAnswer(
-        int questionId, String answerId, String modelId, List<Choice> choices, double tstamp, MtBenchSettings settings) {
+        int questionId,
+        String answerId,
+        String modelId,
+        List<Choice> choices,
+        double tstamp,
+        MtBenchSettings settings) {
     /** FastChat's ids have 22 characters. */
     private static final int ID_LENGTH = 22;
 
@@ -38,10 +43,13 @@ public record MtBenchAnswer(
     }
 
     /** An answer given now; its id follows from its content, so that the same answer has the same id again. */
-    static MtBenchAnswer of(int questionId, String modelId, List<Choice> choices, MtBenchSettings settings, double tstamp) {
+    static MtBenchAnswer of(
+            int questionId, String modelId, List<Choice> choices, MtBenchSettings settings, double tstamp) {
         byte[] content = (questionId + "\n" + modelId + "\n" + choices).getBytes(StandardCharsets.UTF_8);
         try {
-            String id = HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(content)).substring(0, ID_LENGTH);
+            String id = HexFormat.of()
+                    .formatHex(MessageDigest.getInstance("SHA-256").digest(content))
+                    .substring(0, ID_LENGTH);
             return new MtBenchAnswer(questionId, id, modelId, choices, tstamp, settings);
         } catch (NoSuchAlgorithmException e) {
             throw new AssertionError("every Java platform has SHA-256", e);

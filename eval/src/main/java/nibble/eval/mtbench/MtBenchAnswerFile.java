@@ -35,7 +35,8 @@ public final class MtBenchAnswerFile implements AutoCloseable {
     private final MtBenchSettings settings;
     private final Set<Integer> answered;
 
-    private MtBenchAnswerFile(Path file, FileChannel channel, String modelId, MtBenchSettings settings, Set<Integer> answered) {
+    private MtBenchAnswerFile(
+            Path file, FileChannel channel, String modelId, MtBenchSettings settings, Set<Integer> answered) {
         this.file = file;
         this.channel = channel;
         this.modelId = modelId;
@@ -75,11 +76,12 @@ public final class MtBenchAnswerFile implements AutoCloseable {
         try {
             answer = JSON.readValue(json, MtBenchAnswer.class);
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(where + ": no answer of this program: " + Reasons.of(e) + "; give another file", e);
+            throw new BadDatasetException(
+                    where + ": no answer of this program: " + Reasons.of(e) + "; give another file", e);
         }
         if (!answer.modelId().equals(modelId)) {
-            throw new BadDatasetException(
-                    "%s: an answer of %s, this run is of %s; give another file".formatted(where, answer.modelId(), modelId));
+            throw new BadDatasetException("%s: an answer of %s, this run is of %s; give another file"
+                    .formatted(where, answer.modelId(), modelId));
         }
         if (!answer.settings().equals(settings)) {
             throw new BadDatasetException("%s: made with %s, this run has %s; give the same options or another file"
@@ -95,7 +97,8 @@ public final class MtBenchAnswerFile implements AutoCloseable {
 
     /** Adds an answer and waits until it is on the disk. */
     public void add(int questionId, List<MtBenchAnswer.Choice> choices) {
-        MtBenchAnswer answer = MtBenchAnswer.of(questionId, modelId, choices, settings, System.currentTimeMillis() / 1000.0);
+        MtBenchAnswer answer =
+                MtBenchAnswer.of(questionId, modelId, choices, settings, System.currentTimeMillis() / 1000.0);
         try {
             ByteBuffer line = StandardCharsets.UTF_8.encode(JSON.writeValueAsString(answer) + "\n");
             while (line.hasRemaining()) {

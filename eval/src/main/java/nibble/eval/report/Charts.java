@@ -65,20 +65,29 @@ final class Charts {
 
     /** Differences of the fractions with their paired 95 % intervals. */
     static Svg differences(List<Row> rows) {
-        List<Row> compared = rows.stream().filter(r -> r.fraction() && r.difference() != null).toList();
+        List<Row> compared = rows.stream()
+                .filter(r -> r.fraction() && r.difference() != null)
+                .toList();
         double reach = 0.5;
         for (Row row : compared) {
             reach = Math.max(reach, 100 * (Math.abs(difference(row).difference()) + NORMAL_95 * error(row)));
         }
         double tickStep = roundStep(reach / 2);
         reach = 2 * tickStep;
-        Svg svg = new Svg(WIDTH, 60 + 26 * compared.size(), "Differences to the baseline in percentage points, with 95 % intervals");
+        Svg svg = new Svg(
+                WIDTH,
+                60 + 26 * compared.size(),
+                "Differences to the baseline in percentage points, with 95 % intervals");
         int bottom = 26 + 26 * compared.size();
         double zero = LEFT + PLOT / 2.0;
         for (int tick = -2; tick <= 2; tick++) {
             double x = zero + PLOT / 4.0 * tick;
             svg.line(x, 20, x, bottom, tick == 0 ? Svg.LINE : Svg.GRID, 1)
-                    .text(x, bottom + 16, "middle", (tick > 0 ? "+" : tick < 0 ? "−" : "") + plain(tickStep * Math.abs(tick)));
+                    .text(
+                            x,
+                            bottom + 16,
+                            "middle",
+                            (tick > 0 ? "+" : tick < 0 ? "−" : "") + plain(tickStep * Math.abs(tick)));
         }
         for (int i = 0; i < compared.size(); i++) {
             Row row = compared.get(i);
@@ -112,23 +121,35 @@ final class Charts {
         int count = errors.quantized().size();
         double most = 1e-9;
         for (int i = 0; i < count; i++) {
-            most = Math.max(most, Math.max(errors.quantized().get(i), errors.rounding().get(i)));
+            most = Math.max(
+                    most, Math.max(errors.quantized().get(i), errors.rounding().get(i)));
         }
         double tickStep = roundStep(100 * most / 4);
         most = 4 * tickStep / 100;
         Svg svg = new Svg(WIDTH, height, "Mean relative error of each layer's linears in percent");
         for (int tick = 0; tick <= 4; tick++) {
             double y = bottom - (bottom - 30) * tick / 4.0;
-            svg.line(left, y, left + plot, y, Svg.GRID, 1)
-                    .text(left - 8, y + 4, "end", plain(tickStep * tick) + " %");
+            svg.line(left, y, left + plot, y, Svg.GRID, 1).text(left - 8, y + 4, "end", plain(tickStep * tick) + " %");
         }
         double step = (double) plot / count;
         int every = Math.max(1, count / 16);
         for (int i = 0; i < count; i++) {
             double x = left + step * (i + 0.5);
             if (i > 0) {
-                svg.line(x - step, y(errors.rounding().get(i - 1), most, bottom), x, y(errors.rounding().get(i), most, bottom), Svg.BASELINE, 1.5);
-                svg.line(x - step, y(errors.quantized().get(i - 1), most, bottom), x, y(errors.quantized().get(i), most, bottom), Svg.MODEL, 1.5);
+                svg.line(
+                        x - step,
+                        y(errors.rounding().get(i - 1), most, bottom),
+                        x,
+                        y(errors.rounding().get(i), most, bottom),
+                        Svg.BASELINE,
+                        1.5);
+                svg.line(
+                        x - step,
+                        y(errors.quantized().get(i - 1), most, bottom),
+                        x,
+                        y(errors.quantized().get(i), most, bottom),
+                        Svg.MODEL,
+                        1.5);
             }
             if (i % every == 0) {
                 svg.text(x, bottom + 16, "middle", Integer.toString(i));
@@ -136,11 +157,14 @@ final class Charts {
         }
         for (int i = 0; i < count; i++) {
             double x = left + step * (i + 0.5);
-            svg.square(x, y(errors.rounding().get(i), most, bottom), Svg.BASELINE).dot(x, y(errors.quantized().get(i), most, bottom), Svg.MODEL);
+            svg.square(x, y(errors.rounding().get(i), most, bottom), Svg.BASELINE)
+                    .dot(x, y(errors.quantized().get(i), most, bottom), Svg.MODEL);
         }
         return svg.text(left + plot / 2.0, bottom + 34, "middle", "layer")
-                .square(left + 8, 14, Svg.BASELINE).text(left + 18, 18, "start", "plain rounding")
-                .dot(left + 138, 14, Svg.MODEL).text(left + 148, 18, "start", errors.method());
+                .square(left + 8, 14, Svg.BASELINE)
+                .text(left + 18, 18, "start", "plain rounding")
+                .dot(left + 138, 14, Svg.MODEL)
+                .text(left + 148, 18, "start", errors.method());
     }
 
     /** The least of 1, 2, 2.5 and 5 times a power of ten that is not below {@code least}. */
@@ -155,7 +179,10 @@ final class Charts {
     }
 
     private static String plain(double value) {
-        return new java.math.BigDecimal(value).round(new java.math.MathContext(6)).stripTrailingZeros().toPlainString();
+        return new java.math.BigDecimal(value)
+                .round(new java.math.MathContext(6))
+                .stripTrailingZeros()
+                .toPlainString();
     }
 
     /** What fits beside a plot; a path's end says more than its beginning. */
@@ -170,9 +197,11 @@ final class Charts {
     /** Perplexities, those of one text together; bars begin at 0. */
     static Svg perplexities(List<PerplexityFigure> figures) {
         Map<String, List<PerplexityFigure>> byText = new LinkedHashMap<>();
-        figures.forEach(f -> byText.computeIfAbsent(f.text(), _ -> new ArrayList<>()).add(f));
+        figures.forEach(
+                f -> byText.computeIfAbsent(f.text(), _ -> new ArrayList<>()).add(f));
         Svg svg = new Svg(WIDTH, 10 + 24 * figures.size() + 26 * byText.size(), "Perplexities");
-        double most = figures.stream().mapToDouble(PerplexityFigure::perplexity).max().orElse(1);
+        double most =
+                figures.stream().mapToDouble(PerplexityFigure::perplexity).max().orElse(1);
         double y = 20;
         for (Map.Entry<String, List<PerplexityFigure>> text : byText.entrySet()) {
             svg.text(LEFT, y, "start", text.getKey());
@@ -180,7 +209,12 @@ final class Charts {
             for (PerplexityFigure figure : text.getValue()) {
                 double end = LEFT + (PLOT - 60) * figure.perplexity() / most;
                 svg.text(LEFT - 8, y + 11, "end", shortened(figure.label()))
-                        .bar(LEFT, y, end - LEFT, 14, figure.equals(text.getValue().getFirst()) ? Svg.HATCHED : Svg.MODEL)
+                        .bar(
+                                LEFT,
+                                y,
+                                end - LEFT,
+                                14,
+                                figure.equals(text.getValue().getFirst()) ? Svg.HATCHED : Svg.MODEL)
                         .text(end + 6, y + 11, "start", String.format(Locale.ROOT, "%.4f", figure.perplexity()));
                 y += 24;
             }

@@ -43,8 +43,13 @@ public record LayerErrors(String method, List<Double> quantized, List<Double> ro
         double sum = 0;
         for (JsonNode linear : layer.path("linears")) {
             if (!linear.path(field).isNumber()) {
-                throw new BadDatasetException("%s: layer %d, %s: no %s, which takes a calibration text; leave the file out"
-                        .formatted(file, layer.path("layer").asInt(), linear.path("name").asText(), field));
+                throw new BadDatasetException(
+                        "%s: layer %d, %s: no %s, which takes a calibration text; leave the file out"
+                                .formatted(
+                                        file,
+                                        layer.path("layer").asInt(),
+                                        linear.path("name").asText(),
+                                        field));
             }
             sum += linear.path(field).doubleValue();
         }

@@ -19,19 +19,40 @@ public final class MarkdownReport {
         StringBuilder text = new StringBuilder();
         boolean compared = report.comparison().isPresent();
         text.append("| Task | Metric | Examples | Documents |")
-                .append(compared ? " " + cell(report.comparison().get().baseline().model()) + " |" : "")
-                .append(' ').append(cell(report.model().model())).append(" |")
+                .append(
+                        compared
+                                ? " "
+                                        + cell(report.comparison()
+                                                .get()
+                                                .baseline()
+                                                .model()) + " |"
+                                : "")
+                .append(' ')
+                .append(cell(report.model().model()))
+                .append(" |")
                 .append(compared ? " Difference | Answers flipped |\n" : "\n")
-                .append("|---|---|---:|---:|").append(compared ? "---:|---:|---:|---:|\n" : "---:|\n");
+                .append("|---|---|---:|---:|")
+                .append(compared ? "---:|---:|---:|---:|\n" : "---:|\n");
         for (Row row : Row.of(report)) {
-            text.append("| ").append(row.task()).append(" | ").append(row.metric()).append(" | ").append(row.fewshot()).append(" | ")
-                    .append(row.documents()).append(" | ");
+            text.append("| ")
+                    .append(row.task())
+                    .append(" | ")
+                    .append(row.metric())
+                    .append(" | ")
+                    .append(row.fewshot())
+                    .append(" | ")
+                    .append(row.documents())
+                    .append(" | ");
             if (compared) {
                 text.append(row.value(true)).append(" | ");
             }
             text.append(row.value(false)).append(" |");
             if (compared) {
-                text.append(' ').append(row.shownDifference()).append(" | ").append(row.flips()).append(" |");
+                text.append(' ')
+                        .append(row.shownDifference())
+                        .append(" | ")
+                        .append(row.flips())
+                        .append(" |");
             }
             text.append('\n');
         }
@@ -43,8 +64,10 @@ public final class MarkdownReport {
     /** What must be known to read the figures; each a sentence or more. */
     static List<String> notes(Report report) {
         List<String> notes = new ArrayList<>();
-        notes.add("Preset " + report.model().preset() + " of lm-evaluation-harness" + (report.model().bos() ? ", a BOS before every request" : "")
-                + "; measured by Nibble " + report.model().nibbleVersion() + " on " + report.model().device()
+        notes.add("Preset " + report.model().preset() + " of lm-evaluation-harness"
+                + (report.model().bos() ? ", a BOS before every request" : "")
+                + "; measured by Nibble " + report.model().nibbleVersion() + " on "
+                + report.model().device()
                 + ". Fractions in percent, ± one standard error"
                 + (report.comparison().isPresent() ? "; the differences' errors are paired by document." : "."));
         Map<String, Set<String>> deviations = new TreeMap<>();
@@ -62,7 +85,8 @@ public final class MarkdownReport {
         }
         report.comparison().map(c -> c.divergence()).ifPresent(d -> notes.add(divergence(d)));
         for (PerplexityFigure figure : report.perplexities()) {
-            notes.add(String.format(Locale.ROOT, "Perplexity of %s: %.4f (%s).", figure.label(), figure.perplexity(), figure.text()));
+            notes.add(String.format(
+                    Locale.ROOT, "Perplexity of %s: %.4f (%s).", figure.label(), figure.perplexity(), figure.text()));
         }
         return notes;
     }
@@ -71,8 +95,9 @@ public final class MarkdownReport {
         Double error = d.meanKlStderr();
         return String.format(
                 Locale.ROOT,
-                "Next-token distributions on %s (%d windows of %d tokens): mean KL divergence %.5f%s nats, 99th percentile %.4f; the same"
-                        + " likeliest token in %.2f %%; perplexity %.4f against the baseline's %.4f.",
+                "Next-token distributions on %s (%d windows of %d tokens): mean KL divergence %.5f%s nats, 99th"
+                    + " percentile %.4f; the same likeliest token in %.2f %%; perplexity %.4f against the baseline's"
+                    + " %.4f.",
                 d.dataset(),
                 d.windows(),
                 d.contextTokens(),

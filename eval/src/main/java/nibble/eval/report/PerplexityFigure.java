@@ -18,10 +18,12 @@ public record PerplexityFigure(String label, String text, double perplexity) {
      */
     public static PerplexityFigure read(Path file) {
         JsonNode json = MeasurementFile.read(file);
-        if (!json.path("perplexity").isNumber() || !json.path("recipe").isTextual() || !json.path("context_tokens").isInt()) {
-            throw new BadDatasetException(
-                    file + ": holds no perplexity with its recipe and context_tokens; give what 'nibble eval perplexity MODEL --json FILE'"
-                            + " writes");
+        if (!json.path("perplexity").isNumber()
+                || !json.path("recipe").isTextual()
+                || !json.path("context_tokens").isInt()) {
+            throw new BadDatasetException(file
+                    + ": holds no perplexity with its recipe and context_tokens; give what 'nibble eval perplexity"
+                    + " MODEL --json FILE' writes");
         }
         String text = "%s, %s, %d windows of %d"
                 .formatted(
@@ -30,6 +32,7 @@ public record PerplexityFigure(String label, String text, double perplexity) {
                         json.path("windows").asInt(),
                         json.path("context_tokens").asInt());
         String name = file.getFileName().toString();
-        return new PerplexityFigure(name.replaceFirst("\\.json$", ""), text, json.path("perplexity").doubleValue());
+        return new PerplexityFigure(
+                name.replaceFirst("\\.json$", ""), text, json.path("perplexity").doubleValue());
     }
 }

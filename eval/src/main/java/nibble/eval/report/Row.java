@@ -49,7 +49,8 @@ record Row(
     }
 
     private static Row row(Report report, TaskResult task, MetricValue metric) {
-        @Nullable MetricValue baseline = report.comparison()
+        @Nullable
+        MetricValue baseline = report.comparison()
                 .map(ModelComparison::baseline)
                 .flatMap(b -> b.task(task.task()))
                 .flatMap(t -> t.metric(metric.metric()))
@@ -69,16 +70,26 @@ record Row(
     }
 
     private static Row row(Report report, GroupResult group) {
-        @Nullable GroupResult baseline = report.comparison().map(ModelComparison::baseline).map(EvaluationResult::groups).orElse(List.of()).stream()
-                .filter(g -> g.group().equals(group.group()) && g.average().equals(group.average()) && g.metric().equals(group.metric()))
-                .findFirst()
-                .orElse(null);
+        @Nullable
+        GroupResult baseline =
+                report
+                        .comparison()
+                        .map(ModelComparison::baseline)
+                        .map(EvaluationResult::groups)
+                        .orElse(List.of())
+                        .stream()
+                        .filter(g -> g.group().equals(group.group())
+                                && g.average().equals(group.average())
+                                && g.metric().equals(group.metric()))
+                        .findFirst()
+                        .orElse(null);
         int fewshot = report.model().tasks().stream()
                 .filter(t -> group.group().equals(t.group()))
                 .mapToInt(t -> t.recipe().fewshot())
                 .findFirst()
                 .orElse(0);
-        String how = group.average().equals("mean_of_tasks") ? ", mean of " + group.tasks() + " subjects" : ", by documents";
+        String how =
+                group.average().equals("mean_of_tasks") ? ", mean of " + group.tasks() + " subjects" : ", by documents";
         return new Row(
                 group.group(),
                 group.metric() + how,
@@ -92,9 +103,12 @@ record Row(
                 unit(group.metric()));
     }
 
-    private static @Nullable TaskDifference difference(Report report, String task, String metric, @Nullable String average) {
+    private static @Nullable TaskDifference difference(
+            Report report, String task, String metric, @Nullable String average) {
         return report.comparison().map(ModelComparison::differences).orElse(List.of()).stream()
-                .filter(d -> d.task().equals(task) && d.metric().equals(metric) && java.util.Objects.equals(d.average(), average))
+                .filter(d -> d.task().equals(task)
+                        && d.metric().equals(metric)
+                        && java.util.Objects.equals(d.average(), average))
                 .findFirst()
                 .orElse(null);
     }
@@ -122,7 +136,9 @@ record Row(
         }
         String sign = difference.difference() < 0 ? "−" : "+";
         Double error = difference.stderr();
-        return sign + decimals(Math.abs(difference.difference() * unit)) + (error == null ? "" : " ± " + decimals(error * unit));
+        return sign
+                + decimals(Math.abs(difference.difference() * unit))
+                + (error == null ? "" : " ± " + decimals(error * unit));
     }
 
     String flips() {

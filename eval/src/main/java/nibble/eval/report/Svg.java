@@ -26,13 +26,17 @@ final class Svg {
     }
 
     Svg line(double x1, double y1, double x2, double y2, String colour, double thickness) {
-        add("<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"%.1f\"/>", x1, y1, x2, y2, colour, thickness);
+        add(
+                "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"%.1f\"/>",
+                x1, y1, x2, y2, colour, thickness);
         return this;
     }
 
     Svg bar(double x, double y, double barWidth, double barHeight, String fill) {
         String stroke = fill.equals(HATCHED) ? BASELINE : fill;
-        add("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" stroke=\"%s\"/>", x, y, Math.max(0, barWidth), barHeight, fill, stroke);
+        add(
+                "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" stroke=\"%s\"/>",
+                x, y, Math.max(0, barWidth), barHeight, fill, stroke);
         return this;
     }
 
@@ -42,13 +46,19 @@ final class Svg {
     }
 
     Svg square(double x, double y, String colour) {
-        add("<rect x=\"%.1f\" y=\"%.1f\" width=\"7\" height=\"7\" fill=\"#ffffff\" stroke=\"%s\" stroke-width=\"1.5\"/>", x - 3.5, y - 3.5, colour);
+        add(
+                "<rect x=\"%.1f\" y=\"%.1f\" width=\"7\" height=\"7\" fill=\"#ffffff\" stroke=\"%s\""
+                        + " stroke-width=\"1.5\"/>",
+                x - 3.5, y - 3.5, colour);
         return this;
     }
 
     /** A horizontal error bar with caps, set off from what it lies on. */
     Svg error(double from, double to, double y, String colour) {
-        return line(from, y, to, y, "#ffffff", 4).line(from, y, to, y, colour, 1.5).line(from, y - 3, from, y + 3, colour, 1.5).line(to, y - 3, to, y + 3, colour, 1.5);
+        return line(from, y, to, y, "#ffffff", 4)
+                .line(from, y, to, y, colour, 1.5)
+                .line(from, y - 3, from, y + 3, colour, 1.5)
+                .line(to, y - 3, to, y + 3, colour, 1.5);
     }
 
     /** @param anchor start, middle or end */
@@ -72,9 +82,16 @@ final class Svg {
     public String toString() {
         return String.format(
                 Locale.ROOT,
-                "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"%s\" xmlns=\"http://www.w3.org/2000/svg\">%n"
-                        + "<defs><pattern id=\"hatched\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">"
-                        + "<rect width=\"5\" height=\"5\" fill=\"#ffffff\"/><rect width=\"2.5\" height=\"5\" fill=\"%s\"/></pattern></defs>%n%s</svg>%n",
-                width, height, width, height, Html.escape(title), BASELINE, body);
+                "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"%s\""
+                    + " xmlns=\"http://www.w3.org/2000/svg\">%n<defs><pattern id=\"hatched\" width=\"5\" height=\"5\""
+                    + " patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\"><rect width=\"5\" height=\"5\""
+                    + " fill=\"#ffffff\"/><rect width=\"2.5\" height=\"5\" fill=\"%s\"/></pattern></defs>%n%s</svg>%n",
+                width,
+                height,
+                width,
+                height,
+                Html.escape(title),
+                BASELINE,
+                body);
     }
 }

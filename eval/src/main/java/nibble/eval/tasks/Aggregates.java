@@ -16,9 +16,10 @@ final class Aggregates {
             case ARC_EASY, PIQA, OPENBOOKQA -> List.of("acc", "acc_norm");
             case MMLU, WINOGRANDE, LAMBADA -> List.of("acc");
             case TRUTHFULQA -> List.of("mc2", "mc1");
-            case GSM8K -> preset == Preset.LEADERBOARD_V1
-                    ? List.of("acc")
-                    : List.of("exact_match_strict", "exact_match_flexible");
+            case GSM8K ->
+                preset == Preset.LEADERBOARD_V1
+                        ? List.of("acc")
+                        : List.of("exact_match_strict", "exact_match_flexible");
             case WIKITEXT -> List.of();
         };
         List<MetricValue> values = new ArrayList<>();
@@ -43,7 +44,9 @@ final class Aggregates {
     }
 
     private static List<MetricValue> wikitext(List<DocumentResult> documents) {
-        double sum = documents.stream().mapToDouble(d -> d.requests().getFirst().logLikelihood()).sum();
+        double sum = documents.stream()
+                .mapToDouble(d -> d.requests().getFirst().logLikelihood())
+                .sum();
         double words = documents.stream().mapToDouble(d -> value(d, "words")).sum();
         double bytes = documents.stream().mapToDouble(d -> value(d, "bytes")).sum();
         int n = documents.size();
@@ -64,11 +67,14 @@ final class Aggregates {
         }
         int k = subjects.size();
         int n = subjects.stream().mapToInt(MetricValue::documents).sum();
-        double mean = subjects.stream().mapToDouble(MetricValue::value).average().orElseThrow();
-        double weighted = subjects.stream().mapToDouble(m -> m.value() * m.documents()).sum() / n;
+        double mean =
+                subjects.stream().mapToDouble(MetricValue::value).average().orElseThrow();
+        double weighted =
+                subjects.stream().mapToDouble(m -> m.value() * m.documents()).sum() / n;
         return List.of(
                 new GroupResult(Task.MMLU.id(), "acc", "mean_of_tasks", mean, errorOfMean(subjects), k, n),
-                new GroupResult(Task.MMLU.id(), "acc", "weighted_by_documents", weighted, pooledError(subjects, n), k, n));
+                new GroupResult(
+                        Task.MMLU.id(), "acc", "weighted_by_documents", weighted, pooledError(subjects, n), k, n));
     }
 
     /** Of the mean of independent means. */

@@ -11,4 +11,9 @@ import org.jspecify.annotations.Nullable;
  * @param documents how many it has
  * @param partOf how many the published part has, where these are only some of them
  */
-public record DatasetPart(String name, String source, String sha256, int documents, @Nullable Integer partOf) {}
+public record DatasetPart(
+        String name,
+        String source,
+        String sha256,
+        int documents,
+        @Nullable Integer partOf) {}

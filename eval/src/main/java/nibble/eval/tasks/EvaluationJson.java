@@ -115,7 +115,8 @@ public final class EvaluationJson {
         }
 
         @Override
-        public void serialize(DocumentResult document, JsonGenerator json, SerializerProvider provider) throws IOException {
+        public void serialize(DocumentResult document, JsonGenerator json, SerializerProvider provider)
+                throws IOException {
             json.writeRawValue(line(document));
         }
     }

@@ -51,7 +51,10 @@ record FewShot(Preset preset, Task task, int shots, int examples, boolean fromMe
             return pool.subList(0, Math.min(shots, pool.size()));
         }
         List<Integer> drawn = random.sample(pool, shots + (drawsOneMore() ? 1 : 0));
-        return drawn.stream().filter(example -> !fromMeasured || example != document).limit(shots).toList();
+        return drawn.stream()
+                .filter(example -> !fromMeasured || example != document)
+                .limit(shots)
+                .toList();
     }
 
     /**

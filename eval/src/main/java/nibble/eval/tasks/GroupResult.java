@@ -12,4 +12,10 @@ import org.jspecify.annotations.Nullable;
  * @param stderr of the average
  */
 public record GroupResult(
-        String group, String metric, String average, double value, @Nullable Double stderr, int tasks, int documents) {}
+        String group,
+        String metric,
+        String average,
+        double value,
+        @Nullable Double stderr,
+        int tasks,
+        int documents) {}

@@ -24,7 +24,10 @@ final class Judgement {
     private static final Pattern ANY_NUMBER = Pattern.compile("(-?[$0-9.,]{2,})|(-?[0-9]+)");
     /** What release 0.4 takes out of both answers before it compares them. */
     private static final List<Pattern> IGNORED = List.of(
-            Pattern.compile(","), Pattern.compile("\\$"), Pattern.compile("(?s).*#### "), Pattern.compile("\\.$", Pattern.UNIX_LINES));
+            Pattern.compile(","),
+            Pattern.compile("\\$"),
+            Pattern.compile("(?s).*#### "),
+            Pattern.compile("\\.$", Pattern.UNIX_LINES));
 
     private final Task task;
     private final Preset preset;
@@ -36,7 +39,8 @@ final class Judgement {
 
     /** @param results of the requests of {@link Prompts#ask}, in order; one for a rolled text */
     DocumentResult of(int number, EvaluationDocument document, List<RequestResult> results) {
-        double[] sums = results.stream().mapToDouble(RequestResult::logLikelihood).toArray();
+        double[] sums =
+                results.stream().mapToDouble(RequestResult::logLikelihood).toArray();
         return switch (document) {
             case MultipleChoice q -> multipleChoice(number, q, results, sums);
             case BlankSentence s -> {
@@ -46,12 +50,24 @@ final class Judgement {
             case TruthfulQuestion q -> truthful(number, q, results, sums);
             case LastWord _ -> {
                 RequestResult only = results.getFirst();
-                yield new DocumentResult(number, results, null, null, null, metrics(
-                        "perplexity", only.logLikelihood(), "acc", one(only.greedy())));
+                yield new DocumentResult(
+                        number,
+                        results,
+                        null,
+                        null,
+                        null,
+                        metrics("perplexity", only.logLikelihood(), "acc", one(only.greedy())));
             }
-            case Page p -> new DocumentResult(number, results, null, null, null, metrics(
-                    "words", SPACES.split(p.text(), -1).length,
-                    "bytes", p.text().getBytes(java.nio.charset.StandardCharsets.UTF_8).length));
+            case Page p ->
+                new DocumentResult(
+                        number,
+                        results,
+                        null,
+                        null,
+                        null,
+                        metrics(
+                                "words", SPACES.split(p.text(), -1).length,
+                                "bytes", p.text().getBytes(java.nio.charset.StandardCharsets.UTF_8).length));
             case MathProblem _ -> throw new IllegalArgumentException("a problem is judged by the text written");
         };
     }
@@ -61,11 +77,16 @@ final class Judgement {
         Map<String, Double> metrics = switch (preset) {
             case LEADERBOARD_V1 -> {
                 String found = first(text);
-                yield Map.of("acc", one(!found.equals(NO_ANSWER) && found.replace(",", "").equals(first(problem.answer()).replace(",", ""))));
+                yield Map.of(
+                        "acc",
+                        one(!found.equals(NO_ANSWER)
+                                && found.replace(",", "")
+                                        .equals(first(problem.answer()).replace(",", ""))));
             }
-            case LM_EVAL_0_4_9_1 -> metrics(
-                    "exact_match_strict", one(plain(first(text)).equals(plain(problem.answer()))),
-                    "exact_match_flexible", one(plain(last(text)).equals(plain(problem.answer()))));
+            case LM_EVAL_0_4_9_1 ->
+                metrics(
+                        "exact_match_strict", one(plain(first(text)).equals(plain(problem.answer()))),
+                        "exact_match_flexible", one(plain(last(text)).equals(plain(problem.answer()))));
         };
         return new DocumentResult(number, List.of(), null, null, text, metrics);
     }
@@ -78,20 +99,28 @@ final class Judgement {
         double[] perCharacter = IntStream.range(0, sums.length)
                 .mapToDouble(i -> sums[i] / PythonText.length(q.choices().get(i)))
                 .toArray();
-        return new DocumentResult(number, results, q.gold(), pick, null, metrics(
-                "acc", one(pick == q.gold()), "acc_norm", one(likeliest(perCharacter) == q.gold())));
+        return new DocumentResult(
+                number,
+                results,
+                q.gold(),
+                pick,
+                null,
+                metrics("acc", one(pick == q.gold()), "acc_norm", one(likeliest(perCharacter) == q.gold())));
     }
 
     private DocumentResult truthful(int number, TruthfulQuestion q, List<RequestResult> results, double[] sums) {
         int single = q.single().size();
         int pick = likeliest(java.util.Arrays.copyOf(sums, single));
-        // The leaderboard's version takes all before the first false answer for true, which two documents' labels belie.
+        // The leaderboard's version takes all before the first false answer for true, which two documents' labels
+        // belie.
         int firstFalse = q.isTrue().indexOf(false);
         double right = 0;
         double all = 0;
         for (int i = 0; i < q.many().size(); i++) {
             double probability = Math.exp(sums[single + i]);
-            boolean counts = preset == Preset.LEADERBOARD_V1 ? i < firstFalse : q.isTrue().get(i);
+            boolean counts = preset == Preset.LEADERBOARD_V1
+                    ? i < firstFalse
+                    : q.isTrue().get(i);
             right += counts ? probability : 0;
             all += probability;
         }

@@ -13,7 +13,8 @@ import nibble.engine.Continuation;
 record Pending(PreparedTask task, PreparedTask.Item item, List<TokenSplit.Request> requests, int tokens, int longest) {
 
     static Pending of(PreparedTask task, PreparedTask.Item item, List<TokenSplit.Request> requests, int contextTokens) {
-        int longest = requests.stream().mapToInt(TokenSplit.Request::tokens).max().orElse(0);
+        int longest =
+                requests.stream().mapToInt(TokenSplit.Request::tokens).max().orElse(0);
         int tokens = Continuation.tokens(
                 requests.stream().map(r -> r.truncated(contextTokens)).toList());
         return new Pending(task, item, requests, tokens, longest);

@@ -60,7 +60,8 @@ public final class ResultJournal implements AutoCloseable {
     public static ResultJournal open(Path file, Map<String, String> job) {
         FileChannel channel;
         try {
-            channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+            channel = FileChannel.open(
+                    file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": the journal cannot be opened: " + Reasons.of(e), e);
         }
@@ -86,7 +87,8 @@ public final class ResultJournal implements AutoCloseable {
             lock = null;
         }
         if (lock == null) {
-            throw new BadDatasetException(file + ": another run is writing this journal; wait for it or name another --journal");
+            throw new BadDatasetException(
+                    file + ": another run is writing this journal; wait for it or name another --journal");
         }
     }
 
@@ -102,7 +104,8 @@ public final class ResultJournal implements AutoCloseable {
             append(List.of(EvaluationJson.line(job)));
             return;
         }
-        List<String> lines = new String(bytes, 0, whole, StandardCharsets.UTF_8).lines().toList();
+        List<String> lines =
+                new String(bytes, 0, whole, StandardCharsets.UTF_8).lines().toList();
         int number = 1;
         try {
             requireSame(file, EvaluationJson.parseLine(lines.getFirst(), JOB), job);

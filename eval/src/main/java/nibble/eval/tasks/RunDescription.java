@@ -32,8 +32,12 @@ public final class RunDescription {
         job.put("device", device);
         job.put("preset", options.preset().id());
         job.put("tasks", tasks.stream().map(Task::id).collect(Collectors.joining(",")));
-        job.put("examples", options.shots().isPresent() ? Integer.toString(options.shots().getAsInt()) : "preset");
-        job.put("limit", options.limit().isPresent() ? Integer.toString(options.limit().getAsInt()) : "none");
+        job.put(
+                "examples",
+                options.shots().isPresent() ? Integer.toString(options.shots().getAsInt()) : "preset");
+        job.put(
+                "limit",
+                options.limit().isPresent() ? Integer.toString(options.limit().getAsInt()) : "none");
         job.put("bos", Boolean.toString(options.bos()));
         job.put("examples from", options.fewShotFromMeasured() ? "measured" : "train");
         for (Task task : tasks) {
@@ -52,8 +56,12 @@ public final class RunDescription {
         try (Stream<Path> all = Files.isDirectory(model) ? Files.list(model) : Stream.of(model)) {
             StringBuilder text = new StringBuilder();
             for (Path file : all.filter(Files::isRegularFile).sorted().toList()) {
-                text.append(file.getFileName()).append(' ').append(Files.size(file)).append(' ')
-                        .append(Files.getLastModifiedTime(file)).append('\n');
+                text.append(file.getFileName())
+                        .append(' ')
+                        .append(Files.size(file))
+                        .append(' ')
+                        .append(Files.getLastModifiedTime(file))
+                        .append('\n');
             }
             return Utf8File.sha256(text.toString().getBytes(StandardCharsets.UTF_8));
         } catch (IOException e) {

@@ -42,7 +42,8 @@ public final class TaskEvaluation {
     private long tokensAlone;
     private double flops;
 
-    private TaskEvaluation(EvaluatedModel subject, EvaluationOptions options, ResultJournal journal, TaskProgress progress) {
+    private TaskEvaluation(
+            EvaluatedModel subject, EvaluationOptions options, ResultJournal journal, TaskProgress progress) {
         this.subject = subject;
         this.options = options;
         this.journal = journal;
@@ -66,14 +67,20 @@ public final class TaskEvaluation {
             EvaluationData data,
             ResultJournal journal,
             TaskProgress progress) {
-        TaskPreparation preparation = new TaskPreparation(options, data, subject.model().contextTokens());
-        List<PreparedTask> prepared =
-                tasks.stream().flatMap(task -> preparation.prepare(task).stream()).toList();
+        TaskPreparation preparation =
+                new TaskPreparation(options, data, subject.model().contextTokens());
+        List<PreparedTask> prepared = tasks.stream()
+                .flatMap(task -> preparation.prepare(task).stream())
+                .toList();
         return new TaskEvaluation(subject, options, journal, progress).run(prepared);
     }
 
     static EvaluationResult runPrepared(
-            EvaluatedModel subject, List<PreparedTask> tasks, EvaluationOptions options, ResultJournal journal, TaskProgress progress) {
+            EvaluatedModel subject,
+            List<PreparedTask> tasks,
+            EvaluationOptions options,
+            ResultJournal journal,
+            TaskProgress progress) {
         return new TaskEvaluation(subject, options, journal, progress).run(tasks);
     }
 
@@ -84,13 +91,16 @@ public final class TaskEvaluation {
             results.put(task.name(), new HashMap<>());
             truncated.put(task.name(), 0L);
             documents += task.items().size();
-            List<Laid> laid = task.items().parallelStream().map(item -> lay(task, item)).toList();
+            List<Laid> laid =
+                    task.items().parallelStream().map(item -> lay(task, item)).toList();
             for (Laid one : laid) {
                 take(task, one, scoring, writing);
             }
         }
         workToDo = scoring.stream().mapToDouble(Pending::tokens).sum()
-                + writing.stream().mapToDouble(w -> w.prompt().length + NEW_TOKENS).sum();
+                + writing.stream()
+                        .mapToDouble(w -> w.prompt().length + NEW_TOKENS)
+                        .sum();
         done = resumed;
         long start = System.nanoTime();
         for (List<Pending> pass : passes(scoring)) {
@@ -107,7 +117,8 @@ public final class TaskEvaluation {
 
     private record Scoring(Pending pending) implements Laid {}
 
-    private record Writing(PreparedTask task, PreparedTask.Item item, Ask.Writing ask, int[] prompt, int cut) implements Laid {}
+    private record Writing(PreparedTask task, PreparedTask.Item item, Ask.Writing ask, int[] prompt, int cut)
+            implements Laid {}
 
     private Laid lay(PreparedTask task, PreparedTask.Item item) {
         return switch (item.ask()) {
@@ -137,8 +148,9 @@ public final class TaskEvaluation {
     private void requireKnown(int[] ids) {
         for (int id : ids) {
             if (id < 0 || id >= subject.model().vocabularySize()) {
-                throw new BadDatasetException("the tokenizer gives id %d, the model has ids 0 to %d; they do not belong together"
-                        .formatted(id, subject.model().vocabularySize() - 1));
+                throw new BadDatasetException(
+                        "the tokenizer gives id %d, the model has ids 0 to %d; they do not belong together"
+                                .formatted(id, subject.model().vocabularySize() - 1));
             }
         }
     }
@@ -151,7 +163,9 @@ public final class TaskEvaluation {
         };
         long cut = switch (laid) {
             case Scoring(Pending pending) ->
-                pending.requests().stream().filter(r -> r.excess(contextTokens) > 0).count();
+                pending.requests().stream()
+                        .filter(r -> r.excess(contextTokens) > 0)
+                        .count();
             case Writing w -> w.cut() > 0 ? 1 : 0;
         };
         truncated.merge(task.name(), cut, Long::sum);
@@ -176,7 +190,8 @@ public final class TaskEvaluation {
         Map<String, Integer> longest = new HashMap<>();
         pending.forEach(p -> longest.merge(p.task().name(), p.longest(), Math::max));
         List<Pending> order = pending.stream()
-                .sorted(Comparator.comparing((Pending p) -> -longest.getOrDefault(p.task().name(), 0))
+                .sorted(Comparator.comparing(
+                                (Pending p) -> -longest.getOrDefault(p.task().name(), 0))
                         .thenComparing(p -> p.task().name())
                         .thenComparing(p -> -p.longest()))
                 .toList();
@@ -213,7 +228,8 @@ public final class TaskEvaluation {
                 .flatMap(p -> p.requests().stream())
                 .map(r -> r.truncated(contextTokens))
                 .toList();
-        List<ScoredContinuations.Score> scores = options.shareBeginnings() ? together(continuations) : alone(continuations);
+        List<ScoredContinuations.Score> scores =
+                options.shareBeginnings() ? together(continuations) : alone(continuations);
         requests += continuations.size();
         tokensAlone += continuations.stream().mapToLong(c -> c.ids().length - 1).sum();
         List<ResultJournal.Entry> finished = new ArrayList<>();
@@ -238,14 +254,17 @@ public final class TaskEvaluation {
     }
 
     private List<ScoredContinuations.Score> alone(List<Continuation> continuations) {
-        return continuations.stream().flatMap(c -> together(List.of(c)).stream()).toList();
+        return continuations.stream()
+                .flatMap(c -> together(List.of(c)).stream())
+                .toList();
     }
 
     private RequestResult result(Pending p, TokenSplit.Request request, ScoredContinuations.Score score) {
         double sum = score.logLikelihood();
         if (!Double.isFinite(sum)) {
-            throw new NonFiniteLogProbabilityException(p.task().name() + ", document " + p.item().number()
-                    + ": log-likelihood is " + sum + "; the weights or the arithmetic of the model are broken");
+            throw new NonFiniteLogProbabilityException(
+                    p.task().name() + ", document " + p.item().number() + ": log-likelihood is " + sum
+                            + "; the weights or the arithmetic of the model are broken");
         }
         int cut = request.excess(contextTokens);
         return new RequestResult(
@@ -254,7 +273,8 @@ public final class TaskEvaluation {
 
     private DocumentResult judged(Pending p, List<RequestResult> found) {
         List<RequestResult> summed = p.item().ask() instanceof Ask.Rolling ? List.of(sum(found)) : found;
-        return new Judgement(p.task().task(), options.preset()).of(p.item().number(), p.item().document(), summed);
+        return new Judgement(p.task().task(), options.preset())
+                .of(p.item().number(), p.item().document(), summed);
     }
 
     /** All windows of a text as one. */
@@ -290,7 +310,8 @@ public final class TaskEvaluation {
     }
 
     private String text(List<Integer> ids) {
-        return subject.tokenizer().decode(ids.stream().mapToInt(Integer::intValue).toArray());
+        return subject.tokenizer()
+                .decode(ids.stream().mapToInt(Integer::intValue).toArray());
     }
 
     private void finish(List<ResultJournal.Entry> finished) {
@@ -311,7 +332,8 @@ public final class TaskEvaluation {
                 options.limit().isPresent() ? options.limit().getAsInt() : null,
                 all,
                 Aggregates.groups(all),
-                new Throughput(requests, resumed, tokens, tokensAlone, flops, seconds, requests / seconds, flops / seconds));
+                new Throughput(
+                        requests, resumed, tokens, tokensAlone, flops, seconds, requests / seconds, flops / seconds));
     }
 
     private TaskResult result(PreparedTask task) {

@@ -47,7 +47,9 @@ final class TaskPreparation {
     private static Map<String, List<EvaluationDocument>> bySubject(EvaluationDocuments documents) {
         Map<String, List<EvaluationDocument>> bySubject = new LinkedHashMap<>();
         for (EvaluationDocument document : documents.documents()) {
-            bySubject.computeIfAbsent(((MultipleChoice) document).subject(), _ -> new ArrayList<>()).add(document);
+            bySubject
+                    .computeIfAbsent(((MultipleChoice) document).subject(), _ -> new ArrayList<>())
+                    .add(document);
         }
         return bySubject;
     }
@@ -63,8 +65,9 @@ final class TaskPreparation {
             try {
                 return Optional.of(data.require(set.get()));
             } catch (BadDatasetException e) {
-                throw new BadDatasetException(e.getMessage() + "; or measure with --num-fewshot 0, or with --fewshot-from measured,"
-                        + " which draws " + task.id() + "'s examples from the measured documents");
+                throw new BadDatasetException(
+                        e.getMessage() + "; or measure with --num-fewshot 0, or with --fewshot-from measured,"
+                                + " which draws " + task.id() + "'s examples from the measured documents");
             }
         }
         return found;
@@ -78,7 +81,8 @@ final class TaskPreparation {
             Optional<EvaluationDocuments> examples,
             int shots) {
         boolean fromMeasured = examples.isEmpty();
-        List<EvaluationDocument> pool = fromMeasured ? documents : examples.get().documents();
+        List<EvaluationDocument> pool =
+                fromMeasured ? documents : examples.get().documents();
         int needed = shots == 0 ? 0 : task == Task.MMLU ? 1 : shots + 1;
         if (pool.size() < needed) {
             throw new BadDatasetException("%s: %d examples asked, only %d to draw from; give a smaller --num-fewshot"
@@ -100,11 +104,20 @@ final class TaskPreparation {
             Task task, EvaluationDocuments source, int documents, Optional<EvaluationDocuments> examples, int shots) {
         boolean measured = shots > 0 && examples.isEmpty();
         DatasetPart part = new DatasetPart(
-                source.set().title(), source.source(), source.sha256(), documents,
+                source.set().title(),
+                source.source(),
+                source.sha256(),
+                documents,
                 source.whole() ? null : source.set().published());
         String from = shots == 0 ? "none" : examples.map(e -> e.set().title()).orElse("measured");
         return new TaskRecipe(
-                options.preset().id(), part, shots, from, options.preset().seed(), options.bos(), contextTokens,
+                options.preset().id(),
+                part,
+                shots,
+                from,
+                options.preset().seed(),
+                options.bos(),
+                contextTokens,
                 deviations(task, source, shots, measured));
     }
 
@@ -115,11 +128,12 @@ final class TaskPreparation {
             deviations.add(shots + " examples instead of " + usual);
         }
         if (measured && task.examples().isPresent()) {
-            deviations.add("examples drawn from the measured documents instead of " + task.examples().get().title());
+            deviations.add("examples drawn from the measured documents instead of "
+                    + task.examples().get().title());
         }
         if (!source.whole()) {
-            deviations.add("only " + source.documents().size() + " of the " + source.set().published() + " documents of "
-                    + source.set().title());
+            deviations.add("only " + source.documents().size() + " of the "
+                    + source.set().published() + " documents of " + source.set().title());
         }
         if (options.limit().isPresent()) {
             deviations.add("at most " + options.limit().getAsInt() + " documents");

@@ -37,7 +37,8 @@ record TokenSplit(Tokenizer tokenizer, boolean bos, int prefix, int contextToken
             int[] ids = Arrays.copyOf(context, tokens());
             System.arraycopy(continuation, 0, ids, context.length, continuation.length);
             return new Continuation(
-                    Arrays.copyOfRange(ids, excess(contextTokens), ids.length), Math.min(continuation.length, contextTokens));
+                    Arrays.copyOfRange(ids, excess(contextTokens), ids.length),
+                    Math.min(continuation.length, contextTokens));
         }
     }
 
@@ -54,7 +55,8 @@ record TokenSplit(Tokenizer tokenizer, boolean bos, int prefix, int contextToken
                 contextIds = tokenizer.encode(context, bos);
             }
             int[] whole = tokenizer.encode(context + continuation, bos);
-            requests.add(new Request(contextIds, Arrays.copyOfRange(whole, Math.min(contextIds.length, whole.length), whole.length)));
+            requests.add(new Request(
+                    contextIds, Arrays.copyOfRange(whole, Math.min(contextIds.length, whole.length), whole.length)));
         }
         return requests;
     }

@@ -98,7 +98,8 @@ class BaselineDistributionsTest {
         assertThatThrownBy(() -> divergence(always(0.5, 0.5, 0), always(0.5, 0.5), 1))
                 .isInstanceOf(BadDatasetException.class)
                 .hasMessageContaining("the baseline has 3 tokens, the model 2");
-        try (BaselineDistributions kept = BaselineDistributions.of(always(0.5, 0.5, 0), new Letters(0), TEXT, 4, 1, folder, done -> {})) {
+        try (BaselineDistributions kept =
+                BaselineDistributions.of(always(0.5, 0.5, 0), new Letters(0), TEXT, 4, 1, folder, done -> {})) {
             assertThatThrownBy(() -> kept.of(always(0.5, 0.5, 0), new Letters(1), done -> {}))
                     .isInstanceOf(BadDatasetException.class)
                     .hasMessageContaining("different ids");

@@ -31,7 +31,13 @@ public class ModelComparisonTest {
 
     private static TaskRecipe recipe(String sha256) {
         return new TaskRecipe(
-                "leaderboard-v1", new DatasetPart("Some test", "bundled", sha256, 4, null), 5, "Some train", 42, false, 4096,
+                "leaderboard-v1",
+                new DatasetPart("Some test", "bundled", sha256, 4, null),
+                5,
+                "Some train",
+                42,
+                false,
+                4096,
                 List.of("at most 4 documents"));
     }
 
@@ -43,7 +49,12 @@ public class ModelComparisonTest {
             sum += right[i];
         }
         return new TaskResult(
-                task, group, recipe("cafe"), List.of(new MetricValue("acc", sum / right.length, 0.1, right.length, true)), 0, documents);
+                task,
+                group,
+                recipe("cafe"),
+                List.of(new MetricValue("acc", sum / right.length, 0.1, right.length, true)),
+                0,
+                documents);
     }
 
     private static TaskResult pages(double... logLikelihoods) {
@@ -52,40 +63,71 @@ public class ModelComparisonTest {
         for (int i = 0; i < logLikelihoods.length; i++) {
             sum += logLikelihoods[i];
             documents.add(new DocumentResult(
-                    i, List.of(new RequestResult(1, 9, 0, logLikelihoods[i], false)), null, null, null,
+                    i,
+                    List.of(new RequestResult(1, 9, 0, logLikelihoods[i], false)),
+                    null,
+                    null,
+                    null,
                     Map.of("words", 10.0, "bytes", 50.0)));
         }
         double words = 10.0 * logLikelihoods.length;
         return new TaskResult(
-                "wikitext", null, recipe("cafe"),
-                List.of(new MetricValue("word_perplexity", Math.exp(-sum / words), null, logLikelihoods.length, false)), 0, documents);
+                "wikitext",
+                null,
+                recipe("cafe"),
+                List.of(new MetricValue("word_perplexity", Math.exp(-sum / words), null, logLikelihoods.length, false)),
+                0,
+                documents);
     }
 
     public static EvaluationResult result(String model, TaskResult... tasks) {
         List<GroupResult> groups = new ArrayList<>();
         if (List.of(tasks).stream().anyMatch(t -> t.group() != null)) {
-            double mean = List.of(tasks).stream().filter(t -> t.group() != null).mapToDouble(t -> t.metrics().getFirst().value()).average().orElseThrow();
+            double mean = List.of(tasks).stream()
+                    .filter(t -> t.group() != null)
+                    .mapToDouble(t -> t.metrics().getFirst().value())
+                    .average()
+                    .orElseThrow();
             groups.add(new GroupResult("mmlu", "acc", "mean_of_tasks", mean, 0.1, 2, 8));
         }
         return new EvaluationResult(
-                EvaluationResult.SCHEMA, "1", model, "a device", "leaderboard-v1", false, 4, List.of(tasks), groups,
+                EvaluationResult.SCHEMA,
+                "1",
+                model,
+                "a device",
+                "leaderboard-v1",
+                false,
+                4,
+                List.of(tasks),
+                groups,
                 new Throughput(1, 0, 1, 1, 1, 1, 1, 1));
     }
 
     /** Two models, of which {@code <q>} has a name that HTML and Markdown must not take for their own. */
     public static ModelComparison example() {
         EvaluationResult baseline = result(
-                "fp16", yesOrNo("arc_challenge", null, 1, 0, 1, 0), yesOrNo("mmlu_anatomy", "mmlu", 1, 1, 0, 0),
-                yesOrNo("mmlu_virology", "mmlu", 1, 0, 0, 0), pages(-20, -30, -40, -30));
+                "fp16",
+                yesOrNo("arc_challenge", null, 1, 0, 1, 0),
+                yesOrNo("mmlu_anatomy", "mmlu", 1, 1, 0, 0),
+                yesOrNo("mmlu_virology", "mmlu", 1, 0, 0, 0),
+                pages(-20, -30, -40, -30));
         EvaluationResult model = result(
-                "4-bit|<q>", yesOrNo("arc_challenge", null, 0, 1, 1, 1), yesOrNo("mmlu_anatomy", "mmlu", 1, 0, 0, 0),
-                yesOrNo("mmlu_virology", "mmlu", 1, 0, 0, 0), pages(-21, -31, -41, -31));
+                "4-bit|<q>",
+                yesOrNo("arc_challenge", null, 0, 1, 1, 1),
+                yesOrNo("mmlu_anatomy", "mmlu", 1, 0, 0, 0),
+                yesOrNo("mmlu_virology", "mmlu", 1, 0, 0, 0),
+                pages(-21, -31, -41, -31));
         return ModelComparison.of(
-                baseline, model, new Divergence("wikitext2", "ab", 2048, 8, 16376, 0.0123, 0.001, 0.2, 0.95, 24.5, 25.25));
+                baseline,
+                model,
+                new Divergence("wikitext2", "ab", 2048, 8, 16376, 0.0123, 0.001, 0.2, 0.95, 24.5, 25.25));
     }
 
     private static TaskDifference find(ModelComparison comparison, String task) {
-        return comparison.differences().stream().filter(d -> d.task().equals(task)).findFirst().orElseThrow();
+        return comparison.differences().stream()
+                .filter(d -> d.task().equals(task))
+                .findFirst()
+                .orElseThrow();
     }
 
     @Test
@@ -102,7 +144,8 @@ public class ModelComparisonTest {
         TaskDifference wikitext = find(example(), "wikitext");
         assertThat(wikitext.baseline()).isEqualTo(Math.exp(3), within(1e-9));
         assertThat(wikitext.model()).isEqualTo(Math.exp(3.1), within(1e-9));
-        // To first order a page moves the figure by exp(rate) * (its excess) / 10, the excesses being the same for both models.
+        // To first order a page moves the figure by exp(rate) * (its excess) / 10, the excesses being the same for both
+        // models.
         double slope = (Math.exp(3.1) - Math.exp(3)) / 10;
         double variance = 200.0 / 3 / 4;
         assertThat(wikitext.stderr()).isEqualTo(slope * Math.sqrt(variance), within(1e-9));
@@ -143,6 +186,7 @@ public class ModelComparisonTest {
                 .hasMessageContaining("no result of arc_challenge");
         TaskResult task = four.tasks().getFirst();
         TaskResult other = new TaskResult(task.task(), null, recipe("beef"), task.metrics(), 0, task.documents());
-        assertThatThrownBy(() -> ModelComparison.of(result("d", other), four, null)).hasMessageContaining("SHA-256 of the data is beef");
+        assertThatThrownBy(() -> ModelComparison.of(result("d", other), four, null))
+                .hasMessageContaining("SHA-256 of the data is beef");
     }
 }

@@ -29,36 +29,43 @@ class ReportTest {
     }
 
     private Report report() throws IOException {
-        Path errors = file(
-                "quantization_report.json",
-                """
-                {"method": "awq", "layers": [
-                  {"layer": 0, "linears": [{"name": "q", "relative_error": 0.01, "rtn_relative_error": 0.02},
-                                           {"name": "k", "relative_error": 0.03, "rtn_relative_error": 0.04}]},
-                  {"layer": 1, "linears": [{"name": "q", "relative_error": 0.05, "rtn_relative_error": 0.08}]}]}
-                """);
+        Path errors = file("quantization_report.json", """
+            {"method": "awq", "layers": [
+              {"layer": 0, "linears": [{"name": "q", "relative_error": 0.01, "rtn_relative_error": 0.02},
+                                       {"name": "k", "relative_error": 0.03, "rtn_relative_error": 0.04}]},
+              {"layer": 1, "linears": [{"name": "q", "relative_error": 0.05, "rtn_relative_error": 0.08}]}]}
+            """);
         Path perplexity = file(
                 "awq.json",
-                "{\"perplexity\": 25.125, \"recipe\": \"gptq\", \"context_tokens\": 2048, \"windows\": 197, \"dataset\": \"wikitext2\"}");
+                "{\"perplexity\": 25.125, \"recipe\": \"gptq\", \"context_tokens\": 2048, \"windows\": 197,"
+                        + " \"dataset\": \"wikitext2\"}");
         return Report.read(
-                file("comparison.json", ModelComparisonTest.example().toJson()), Optional.empty(), List.of(perplexity), Optional.of(errors));
+                file("comparison.json", ModelComparisonTest.example().toJson()),
+                Optional.empty(),
+                List.of(perplexity),
+                Optional.of(errors));
     }
 
     @Test
     void markdown_has_both_models_the_difference_and_its_paired_error() throws IOException {
         assertThat(MarkdownReport.render(report()))
-                .contains("| Task | Metric | Examples | Documents | fp16 | 4-bit\\|<q> | Difference | Answers flipped |")
+                .contains(
+                        "| Task | Metric | Examples | Documents | fp16 | 4-bit\\|<q> | Difference | Answers flipped |")
                 .contains("| arc_challenge | acc | 5 | 4 | 50.00 ± 10.00 | 75.00 ± 10.00 | +25.00 ± 47.87 | 75.00 % |")
-                .contains("| mmlu | acc, mean of 2 subjects | 5 | 8 | 37.50 ± 10.00 | 25.00 ± 10.00 | −12.50 ± 12.50 | 12.50 % |")
+                .contains("| mmlu | acc, mean of 2 subjects | 5 | 8 | 37.50 ± 10.00 | 25.00 ± 10.00 | −12.50 ± 12.50 |"
+                        + " 12.50 % |")
                 .contains("| wikitext | word_perplexity | 5 | 4 | 20.0855 | 22.1980 |")
                 .contains("mean KL divergence 0.01230 ± 0.00100 nats", "the same likeliest token in 95.00 %")
-                .contains("Perplexity of awq: 25.1250 (wikitext2, gptq, 197 windows of 2048).", "arc_challenge, mmlu, wikitext: at most 4 documents.")
+                .contains(
+                        "Perplexity of awq: 25.1250 (wikitext2, gptq, 197 windows of 2048).",
+                        "arc_challenge, mmlu, wikitext: at most 4 documents.")
                 .doesNotContain("mmlu_anatomy |", "null", "NaN");
     }
 
     @Test
     void without_a_baseline_no_column_speaks_of_one() throws IOException {
-        Path result = file("r.json", EvaluationJson.text(ModelComparisonTest.example().baseline()));
+        Path result =
+                file("r.json", EvaluationJson.text(ModelComparisonTest.example().baseline()));
         Report report = Report.read(result, Optional.empty(), List.of(), Optional.empty());
         assertThat(MarkdownReport.render(report))
                 .contains("| arc_challenge | acc | 5 | 4 | 50.00 ± 10.00 |\n")
@@ -71,7 +78,10 @@ class ReportTest {
         ModelComparison example = ModelComparisonTest.example();
         Path baseline = file("b.json", EvaluationJson.text(example.baseline()));
         Path result = file("r.json", EvaluationJson.text(example.model()));
-        assertThat(Report.read(result, Optional.of(baseline), List.of(), Optional.empty()).comparison().orElseThrow().differences())
+        assertThat(Report.read(result, Optional.of(baseline), List.of(), Optional.empty())
+                        .comparison()
+                        .orElseThrow()
+                        .differences())
                 .isEqualTo(example.differences());
     }
 
@@ -79,14 +89,22 @@ class ReportTest {
     void the_page_is_well_formed_has_every_plot_and_loads_nothing() throws Exception {
         String html = HtmlReport.render(report());
         assertThat(html)
-                .contains("4-bit|&lt;q&gt; against fp16", "<h2>Tasks</h2>", "<h2>Differences</h2>", "<h2>Error by layer</h2>", "<h2>Perplexity</h2>")
+                .contains(
+                        "4-bit|&lt;q&gt; against fp16",
+                        "<h2>Tasks</h2>",
+                        "<h2>Differences</h2>",
+                        "<h2>Error by layer</h2>",
+                        "<h2>Perplexity</h2>")
                 .contains("+25.00 ± 47.87", "awq", "25.1250", "@media print")
                 .doesNotContain("<q>", "<script", "href=", "src=", "url(http", "@import", "NaN");
         assertThat(html.replace("http://www.w3.org/2000/svg", "")).doesNotContain("http");
         // The page keeps to what XML has too, but for its first line and the two empty elements of its head.
         String xml = html.replace("<!DOCTYPE html>", "").replaceAll("<meta[^>]*>", "");
-        assertThat(DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(new InputSource(new StringReader(xml)))
-                        .getElementsByTagName("svg").getLength())
+        assertThat(DocumentBuilderFactory.newInstance()
+                        .newDocumentBuilder()
+                        .parse(new InputSource(new StringReader(xml)))
+                        .getElementsByTagName("svg")
+                        .getLength())
                 .isEqualTo(4);
     }
 
@@ -104,7 +122,8 @@ class ReportTest {
 
     @Test
     void a_layers_error_is_the_mean_of_its_linears() throws IOException {
-        assertThat(report().layers().orElseThrow()).isEqualTo(new LayerErrors("awq", List.of(0.02, 0.05), List.of(0.03, 0.08)));
+        assertThat(report().layers().orElseThrow())
+                .isEqualTo(new LayerErrors("awq", List.of(0.02, 0.05), List.of(0.03, 0.08)));
     }
 
     @Test

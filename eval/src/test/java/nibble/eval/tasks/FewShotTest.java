@@ -13,7 +13,8 @@ class FewShotTest {
     @ParameterizedTest
     @CsvSource({
         "ARC_CHALLENGE, 1172, 1119, 25, '595 716 511 906 148', '888 201 205 908 340 613 59 94 664 114', '293 475 944'",
-        "HELLASWAG, 10042, 39905, 10, '9792 1027 5366 615 5402', '3656 36651 3421 19327 24999 26324 6280 26942 15277 39293', '695 29714 25160'",
+        "HELLASWAG, 10042, 39905, 10, '9792 1027 5366 615 5402', '3656 36651 3421 19327 24999 26324 6280 26942 15277"
+                + " 39293', '695 29714 25160'",
         "WINOGRANDE, 1267, 40398, 5, '187 719 618 35 404', '5906 19340 21411 27230 11510', ''",
         "GSM8K, 1319, 7473, 5, '588 1214 57 906 1252', '7268 4403 1111 3183 3716', ''",
     })
@@ -57,7 +58,10 @@ class FewShotTest {
     void a_document_is_never_its_own_example() {
         for (Preset preset : Preset.values()) {
             assertThat(new FewShot(preset, Task.GSM8K, 5, 8, true).turns(8, OptionalInt.empty()))
-                    .allSatisfy(turn -> assertThat(turn.shots()).hasSize(5).doesNotHaveDuplicates().doesNotContain(turn.document()));
+                    .allSatisfy(turn -> assertThat(turn.shots())
+                            .hasSize(5)
+                            .doesNotHaveDuplicates()
+                            .doesNotContain(turn.document()));
         }
     }
 
@@ -68,6 +72,8 @@ class FewShotTest {
     }
 
     private static List<Integer> numbers(String text) {
-        return text.isEmpty() ? List.of() : java.util.Arrays.stream(text.split(" ")).map(Integer::valueOf).toList();
+        return text.isEmpty()
+                ? List.of()
+                : java.util.Arrays.stream(text.split(" ")).map(Integer::valueOf).toList();
     }
 }

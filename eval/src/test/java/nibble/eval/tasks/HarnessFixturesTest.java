@@ -114,9 +114,11 @@ class HarnessFixturesTest {
 
     /** The fixture's documents in its order; for mmlu a task for each subject, of one document. */
     private static List<PreparedTask> prepared(Preset preset, Task task, JsonNode fixture) {
-        List<EvaluationDocument> rows = EvaluationData.bundled().require(task.documents()).documents();
+        List<EvaluationDocument> rows =
+                EvaluationData.bundled().require(task.documents()).documents();
         JsonNode range = fixture.get("document_rows");
-        List<EvaluationDocument> documents = rows.subList(range.get(0).intValue(), range.get(1).intValue());
+        List<EvaluationDocument> documents =
+                rows.subList(range.get(0).intValue(), range.get(1).intValue());
         JsonNode exampleRange = fixture.path("example_rows");
         List<EvaluationDocument> examples = List.of();
         if (!exampleRange.isMissingNode()) {
@@ -124,7 +126,8 @@ class HarnessFixturesTest {
                     .flatMap(set -> EvaluationData.bundled().find(set))
                     .map(found -> found.documents())
                     .orElse(rows);
-            examples = source.subList(exampleRange.get(0).intValue(), exampleRange.get(1).intValue());
+            examples = source.subList(
+                    exampleRange.get(0).intValue(), exampleRange.get(1).intValue());
         }
         int shots = fixture.get("num_fewshot").intValue();
         if (task != Task.MMLU) {
@@ -132,8 +135,10 @@ class HarnessFixturesTest {
             return List.of(prepared(preset, task, task.id(), documents, examples, shots, count));
         }
         List<PreparedTask> subjects = new ArrayList<>();
-        for (String subject : documents.stream().map(HarnessFixturesTest::subject).distinct().toList()) {
-            subjects.add(prepared(preset, task, "mmlu_" + subject, of(subject, documents), of(subject, examples), shots, 1));
+        for (String subject :
+                documents.stream().map(HarnessFixturesTest::subject).distinct().toList()) {
+            subjects.add(
+                    prepared(preset, task, "mmlu_" + subject, of(subject, documents), of(subject, examples), shots, 1));
         }
         return subjects;
     }
@@ -147,7 +152,12 @@ class HarnessFixturesTest {
     }
 
     private static PreparedTask prepared(
-            Preset preset, Task task, String name, List<EvaluationDocument> documents, List<EvaluationDocument> examples, int shots,
+            Preset preset,
+            Task task,
+            String name,
+            List<EvaluationDocument> documents,
+            List<EvaluationDocument> examples,
+            int shots,
             int count) {
         Prompts prompts = new Prompts(task, preset);
         List<PreparedTask.Item> items = new FewShot(preset, task, shots, examples.size(), false)
@@ -161,7 +171,14 @@ class HarnessFixturesTest {
                                         turn.shots().stream().map(examples::get).toList())))
                         .toList();
         TaskRecipe recipe = new TaskRecipe(
-                preset.id(), new DatasetPart(name, "bundled", "", documents.size(), null), shots, "", preset.seed(), false, 4096, List.of());
+                preset.id(),
+                new DatasetPart(name, "bundled", "", documents.size(), null),
+                shots,
+                "",
+                preset.seed(),
+                false,
+                4096,
+                List.of());
         return new PreparedTask(name, task == Task.MMLU ? "mmlu" : null, task, recipe, items);
     }
 
@@ -177,30 +194,41 @@ class HarnessFixturesTest {
                 assertThat(texts).hasSize(requests.size());
                 for (int i = 0; i < texts.size(); i++) {
                     JsonNode r = requests.get(i);
-                    assertThat(hash(texts.get(i).context())).as(texts.get(i).context()).isEqualTo(r.get("context_sha256").textValue());
-                    assertThat(hash(texts.get(i).continuation())).isEqualTo(r.get("continuation_sha256").textValue());
-                    assertThat(ids.get(i).context()).hasSize(r.get("context_tokens").intValue());
-                    assertThat(hash(ids.get(i).context())).isEqualTo(r.get("context_ids_sha256").textValue());
+                    assertThat(hash(texts.get(i).context()))
+                            .as(texts.get(i).context())
+                            .isEqualTo(r.get("context_sha256").textValue());
+                    assertThat(hash(texts.get(i).continuation()))
+                            .isEqualTo(r.get("continuation_sha256").textValue());
+                    assertThat(ids.get(i).context())
+                            .hasSize(r.get("context_tokens").intValue());
+                    assertThat(hash(ids.get(i).context()))
+                            .isEqualTo(r.get("context_ids_sha256").textValue());
                     JsonNode continuation = r.get("continuation_ids");
                     if (continuation.isArray()) {
                         assertThat(ids.get(i).continuation())
-                                .containsExactly(integers(continuation).stream().mapToInt(Integer::intValue).toArray());
+                                .containsExactly(integers(continuation).stream()
+                                        .mapToInt(Integer::intValue)
+                                        .toArray());
                     } else {
                         assertThat(hash(ids.get(i).continuation())).isEqualTo(continuation.textValue());
                     }
-                    assertThat(ids.get(i).excess(model.contextTokens())).isEqualTo(r.get("truncated").intValue());
+                    assertThat(ids.get(i).excess(model.contextTokens()))
+                            .isEqualTo(r.get("truncated").intValue());
                 }
             }
             case Ask.Rolling(String text) -> {
                 JsonNode r = requests.get(0);
                 assertThat(hash(text)).isEqualTo(r.get("text_sha256").textValue());
-                assertThat(hash(tokenizer.encode(text, false))).isEqualTo(r.get("ids_sha256").textValue());
+                assertThat(hash(tokenizer.encode(text, false)))
+                        .isEqualTo(r.get("ids_sha256").textValue());
                 assertThat(split(preset).windows(text)).hasSize(r.get("windows").intValue());
             }
             case Ask.Writing writing -> {
                 JsonNode r = requests.get(0);
-                assertThat(hash(writing.prompt())).isEqualTo(r.get("context_sha256").textValue());
-                assertThat(hash(tokenizer.encode(writing.prompt(), false))).isEqualTo(r.get("ids_sha256").textValue());
+                assertThat(hash(writing.prompt()))
+                        .isEqualTo(r.get("context_sha256").textValue());
+                assertThat(hash(tokenizer.encode(writing.prompt(), false)))
+                        .isEqualTo(r.get("ids_sha256").textValue());
             }
         }
     }
@@ -212,7 +240,11 @@ class HarnessFixturesTest {
         boolean all = wanted >= documents.size();
         List<PreparedTask> few = task == Task.MMLU
                 ? prepared.subList(0, Math.min(wanted, prepared.size()))
-                : List.of(new PreparedTask(task.id(), null, task, prepared.getFirst().recipe(),
+                : List.of(new PreparedTask(
+                        task.id(),
+                        null,
+                        task,
+                        prepared.getFirst().recipe(),
                         prepared.getFirst().items().subList(0, Math.min(wanted, documents.size()))));
         EvaluatedModel subject = new EvaluatedModel("wiki-7m", "cpu", model, tokenizer, 1, 2, Set.of(2));
 
@@ -246,7 +278,8 @@ class HarnessFixturesTest {
                     .as("document %d, request %d", found.document(), i)
                     .isCloseTo(reference, within(LOG_LIKELIHOOD_TOLERANCE + tolerance));
             if (requests.get(i).has("greedy")) {
-                assertThat(request.greedy()).isEqualTo(requests.get(i).get("greedy").booleanValue());
+                assertThat(request.greedy())
+                        .isEqualTo(requests.get(i).get("greedy").booleanValue());
             }
         }
         if (found.text() != null) {
@@ -256,7 +289,9 @@ class HarnessFixturesTest {
         found.metrics().forEach((metric, value) -> {
             String name = named(metric);
             assertThat(scores.has(name)).as("%s in %s", name, scores).isTrue();
-            assertThat(value).as("%s of document %d", metric, found.document()).isCloseTo(scores.get(name).doubleValue(), within(1e-3));
+            assertThat(value)
+                    .as("%s of document %d", metric, found.document())
+                    .isCloseTo(scores.get(name).doubleValue(), within(1e-3));
         });
     }
 
@@ -275,7 +310,9 @@ class HarnessFixturesTest {
             double reference = expected.get(name).doubleValue();
             assertThat(m.value()).as(m.metric()).isCloseTo(reference, within(1e-3 * Math.max(1, reference)));
             if (m.stderr() != null && expected.has(name + "_stderr")) {
-                assertThat(m.stderr()).as(m.metric() + "_stderr").isCloseTo(expected.get(name + "_stderr").doubleValue(), within(1e-3));
+                assertThat(m.stderr())
+                        .as(m.metric() + "_stderr")
+                        .isCloseTo(expected.get(name + "_stderr").doubleValue(), within(1e-3));
             }
         }
     }

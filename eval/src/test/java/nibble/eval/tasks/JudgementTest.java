@@ -31,10 +31,12 @@ class JudgementTest {
         TruthfulQuestion document =
                 new TruthfulQuestion("q", List.of("a", "b"), List.of("a", "b", "c"), List.of(true, false, true));
         double[] sums = {-1, -2, Math.log(0.1), Math.log(0.2), Math.log(0.5)};
-        assertThat(judged(Preset.LEADERBOARD_V1, Task.TRUTHFULQA, document, sums).metrics())
+        assertThat(judged(Preset.LEADERBOARD_V1, Task.TRUTHFULQA, document, sums)
+                        .metrics())
                 .containsEntry("mc1", 1.0)
                 .hasEntrySatisfying("mc2", value -> assertThat(value).isCloseTo(0.125, within(1e-12)));
-        assertThat(judged(Preset.LM_EVAL_0_4_9_1, Task.TRUTHFULQA, document, sums).metrics())
+        assertThat(judged(Preset.LM_EVAL_0_4_9_1, Task.TRUTHFULQA, document, sums)
+                        .metrics())
                 .hasEntrySatisfying("mc2", value -> assertThat(value).isCloseTo(0.75, within(1e-12)));
     }
 
@@ -49,20 +51,27 @@ class JudgementTest {
                 "#### 99 #### 1234|0|0|1",
                 "nothing|0|0|0",
             })
-    void answers_of_gsm8k_are_found_as_each_preset_does(String text, double leaderboard, double strict, double flexible) {
+    void answers_of_gsm8k_are_found_as_each_preset_does(
+            String text, double leaderboard, double strict, double flexible) {
         MathProblem problem = new MathProblem("q", "12 * 100 + 34 = <<1234>>1234\n#### 1,234");
         String written = text.replace("\\n", "\n");
-        assertThat(new Judgement(Task.GSM8K, Preset.LEADERBOARD_V1).of(0, problem, written).metrics())
+        assertThat(new Judgement(Task.GSM8K, Preset.LEADERBOARD_V1)
+                        .of(0, problem, written)
+                        .metrics())
                 .isEqualTo(Map.of("acc", leaderboard));
-        assertThat(new Judgement(Task.GSM8K, Preset.LM_EVAL_0_4_9_1).of(0, problem, written).metrics())
+        assertThat(new Judgement(Task.GSM8K, Preset.LM_EVAL_0_4_9_1)
+                        .of(0, problem, written)
+                        .metrics())
                 .isEqualTo(Map.of("exact_match_strict", strict, "exact_match_flexible", flexible));
     }
 
     @Test
     void lambada_counts_greedy_words_and_its_error_follows_the_mean() {
         List<DocumentResult> documents = List.of(
-                new Judgement(Task.LAMBADA, Preset.LEADERBOARD_V1).of(0, new LastWord("a", "b"), List.of(new RequestResult(1, 1, 0, -1, true))),
-                new Judgement(Task.LAMBADA, Preset.LEADERBOARD_V1).of(1, new LastWord("a", "b"), List.of(new RequestResult(1, 1, 0, -3, false))));
+                new Judgement(Task.LAMBADA, Preset.LEADERBOARD_V1)
+                        .of(0, new LastWord("a", "b"), List.of(new RequestResult(1, 1, 0, -1, true))),
+                new Judgement(Task.LAMBADA, Preset.LEADERBOARD_V1)
+                        .of(1, new LastWord("a", "b"), List.of(new RequestResult(1, 1, 0, -3, false))));
         List<MetricValue> values = Aggregates.of(Task.LAMBADA, Preset.LEADERBOARD_V1, documents);
         assertThat(values.get(0)).isEqualTo(new MetricValue("acc", 0.5, 0.5, 2, true));
         assertThat(values.get(1).value()).isCloseTo(Math.exp(2), within(1e-12));
@@ -89,7 +98,8 @@ class JudgementTest {
 
     @Test
     void both_averages_of_mmlu_are_given() {
-        List<GroupResult> groups = Aggregates.groups(List.of(subject("mmlu_a", 0.5, 0.1, 10), subject("mmlu_b", 0.2, 0.05, 40)));
+        List<GroupResult> groups =
+                Aggregates.groups(List.of(subject("mmlu_a", 0.5, 0.1, 10), subject("mmlu_b", 0.2, 0.05, 40)));
         assertThat(groups).hasSize(2);
         assertThat(groups.get(0).average()).isEqualTo("mean_of_tasks");
         assertThat(groups.get(0).value()).isCloseTo(0.35, within(1e-12));
@@ -101,8 +111,16 @@ class JudgementTest {
 
     private static TaskResult subject(String name, double value, double error, int documents) {
         TaskRecipe recipe = new TaskRecipe(
-                "leaderboard-v1", new DatasetPart("MMLU test", "bundled", "", documents, null), 5, "", 42, false, 4096, List.of());
-        return new TaskResult(name, "mmlu", recipe, List.of(new MetricValue("acc", value, error, documents, true)), 0, List.of());
+                "leaderboard-v1",
+                new DatasetPart("MMLU test", "bundled", "", documents, null),
+                5,
+                "",
+                42,
+                false,
+                4096,
+                List.of());
+        return new TaskResult(
+                name, "mmlu", recipe, List.of(new MetricValue("acc", value, error, documents, true)), 0, List.of());
     }
 
     private static DocumentResult judged(Task task, MultipleChoice document, double... sums) {
@@ -114,6 +132,8 @@ class JudgementTest {
     }
 
     private static List<RequestResult> requests(double... sums) {
-        return Arrays.stream(sums).mapToObj(sum -> new RequestResult(1, 1, 0, sum, false)).toList();
+        return Arrays.stream(sums)
+                .mapToObj(sum -> new RequestResult(1, 1, 0, sum, false))
+                .toList();
     }
 }

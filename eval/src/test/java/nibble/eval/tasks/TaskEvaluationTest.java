@@ -36,16 +36,30 @@ class TaskEvaluationTest {
     void the_longest_documents_go_first_and_several_go_together() {
         run(List.of(Task.OPENBOOKQA, Task.WINOGRANDE), limit(40, true), ResultJournal.none());
 
-        assertThat(model.passes).hasSizeGreaterThan(2).allSatisfy(pass -> assertThat(pass).hasSizeGreaterThan(4));
-        int longest = model.passes.stream().flatMap(List::stream).mapToInt(c -> c.ids().length).max().orElseThrow();
-        assertThat(model.passes.getFirst().stream().mapToInt(c -> c.ids().length).max()).hasValue(longest);
+        assertThat(model.passes)
+                .hasSizeGreaterThan(2)
+                .allSatisfy(pass -> assertThat(pass).hasSizeGreaterThan(4));
+        int longest = model.passes.stream()
+                .flatMap(List::stream)
+                .mapToInt(c -> c.ids().length)
+                .max()
+                .orElseThrow();
+        assertThat(model.passes.getFirst().stream()
+                        .mapToInt(c -> c.ids().length)
+                        .max())
+                .hasValue(longest);
     }
 
     @Test
     void requests_longer_than_the_context_are_counted_and_lose_their_beginning() {
         FakeModel small = new FakeModel(300, 30_000);
         EvaluationResult result = TaskEvaluation.run(
-                subject(small), List.of(Task.WINOGRANDE), limit(10, true), EvaluationData.bundled(), ResultJournal.none(), TaskProgress.NONE);
+                subject(small),
+                List.of(Task.WINOGRANDE),
+                limit(10, true),
+                EvaluationData.bundled(),
+                ResultJournal.none(),
+                TaskProgress.NONE);
 
         TaskResult task = result.tasks().getFirst();
         assertThat(task.truncatedRequests()).isEqualTo(20);
@@ -70,10 +84,16 @@ class TaskEvaluationTest {
         };
         try (ResultJournal journal = ResultJournal.open(file, JOB)) {
             assertThatThrownBy(() -> TaskEvaluation.run(
-                            subject(model), List.of(Task.ARC_EASY, Task.GSM8K), limit(30, true), EvaluationData.bundled(), journal, killer))
+                            subject(model),
+                            List.of(Task.ARC_EASY, Task.GSM8K),
+                            limit(30, true),
+                            EvaluationData.bundled(),
+                            journal,
+                            killer))
                     .hasMessage("killed");
         }
-        Files.writeString(file, "{\"task\":\"arc_easy\",\"result\":{\"docu", StandardCharsets.UTF_8, StandardOpenOption.APPEND);
+        Files.writeString(
+                file, "{\"task\":\"arc_easy\",\"result\":{\"docu", StandardCharsets.UTF_8, StandardOpenOption.APPEND);
         int before = model.passes.size();
 
         EvaluationResult resumed;
@@ -100,9 +120,12 @@ class TaskEvaluationTest {
         }
         assertThatThrownBy(() -> ResultJournal.open(file, Map.of("model", "fake", "preset", "lm-eval-0.4.9.1")))
                 .isInstanceOf(BadDatasetException.class)
-                .hasMessageContaining("preset was leaderboard-v1, now it is lm-eval-0.4.9.1; delete the file to begin again");
+                .hasMessageContaining(
+                        "preset was leaderboard-v1, now it is lm-eval-0.4.9.1; delete the file to begin again");
         Files.writeString(file, "no journal\n");
-        assertThatThrownBy(() -> ResultJournal.open(file, JOB)).hasMessageContaining("line 1").hasMessageContaining("delete the file");
+        assertThatThrownBy(() -> ResultJournal.open(file, JOB))
+                .hasMessageContaining("line 1")
+                .hasMessageContaining("delete the file");
         Files.writeString(file, "");
         ResultJournal.open(file, JOB).close();
         Files.writeString(file, "{\"task\":1}\n", StandardOpenOption.APPEND);
@@ -119,15 +142,20 @@ class TaskEvaluationTest {
 
         assertThat(model.passes).allSatisfy(pass -> assertThat(pass).hasSize(1));
         assertThat(alone.tasks()).isEqualTo(shared.tasks());
-        assertThat(alone.throughput().tokensComputed()).isEqualTo(alone.throughput().tokensWithoutSharing());
-        assertThat(shared.throughput().tokensWithoutSharing()).isEqualTo(alone.throughput().tokensWithoutSharing());
+        assertThat(alone.throughput().tokensComputed())
+                .isEqualTo(alone.throughput().tokensWithoutSharing());
+        assertThat(shared.throughput().tokensWithoutSharing())
+                .isEqualTo(alone.throughput().tokensWithoutSharing());
     }
 
     @Test
     void what_differs_from_the_preset_is_written_down() {
         EvaluationOptions options =
                 new EvaluationOptions(Preset.LEADERBOARD_V1, OptionalInt.of(2), OptionalInt.of(3), true, true, true);
-        TaskRecipe recipe = run(List.of(Task.HELLASWAG), options, ResultJournal.none()).tasks().getFirst().recipe();
+        TaskRecipe recipe = run(List.of(Task.HELLASWAG), options, ResultJournal.none())
+                .tasks()
+                .getFirst()
+                .recipe();
 
         assertThat(recipe.fewshot()).isEqualTo(2);
         assertThat(recipe.fewshotSource()).isEqualTo("measured");
@@ -153,8 +181,12 @@ class TaskEvaluationTest {
     @Test
     void mmlu_is_measured_by_subjects() {
         EvaluationResult result = run(List.of(Task.MMLU), limit(1, false), ResultJournal.none());
-        assertThat(result.tasks()).hasSize(57).allSatisfy(t -> assertThat(t.group()).isEqualTo("mmlu"));
-        assertThat(result.groups()).extracting(GroupResult::average).containsExactly("mean_of_tasks", "weighted_by_documents");
+        assertThat(result.tasks())
+                .hasSize(57)
+                .allSatisfy(t -> assertThat(t.group()).isEqualTo("mmlu"));
+        assertThat(result.groups())
+                .extracting(GroupResult::average)
+                .containsExactly("mean_of_tasks", "weighted_by_documents");
         assertThat(result.groups()).allSatisfy(g -> assertThat(g.documents()).isEqualTo(57));
     }
 
@@ -166,7 +198,12 @@ class TaskEvaluationTest {
                 .hasMessageContaining("openbookqa, document ");
         FakeModel few = new FakeModel(4000, 100);
         assertThatThrownBy(() -> TaskEvaluation.run(
-                        subject(few), List.of(Task.OPENBOOKQA), limit(3, false), EvaluationData.bundled(), ResultJournal.none(), TaskProgress.NONE))
+                        subject(few),
+                        List.of(Task.OPENBOOKQA),
+                        limit(3, false),
+                        EvaluationData.bundled(),
+                        ResultJournal.none(),
+                        TaskProgress.NONE))
                 .isInstanceOf(BadDatasetException.class)
                 .hasMessageContaining("the model has ids 0 to 99");
     }
@@ -218,7 +255,9 @@ class TaskEvaluationTest {
 
         @Override
         public int[] write(int[] prompt, int maxNewTokens, Set<Integer> stopIds, IntPredicate goesOn) {
-            int[] text = ("#### " + prompt.length % 100 + "\n\nQuestion: and so on").chars().toArray();
+            int[] text = ("#### " + prompt.length % 100 + "\n\nQuestion: and so on")
+                    .chars()
+                    .toArray();
             int written = 0;
             while (written < text.length && goesOn.test(text[written++])) {}
             return Arrays.copyOf(text, written);

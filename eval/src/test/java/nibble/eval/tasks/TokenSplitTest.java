@@ -14,7 +14,8 @@ class TokenSplitTest {
 
     @Test
     void spaces_at_the_contexts_end_go_over_to_the_continuation() {
-        TokenSplit.Request request = SPLIT.requests(List.of(new Ask.Request("ab \u00a0\n", " c"))).getFirst();
+        TokenSplit.Request request =
+                SPLIT.requests(List.of(new Ask.Request("ab \u00a0\n", " c"))).getFirst();
         assertThat(request.context()).containsExactly('a', 'b');
         assertThat(request.continuation()).containsExactly(' ', '\u00a0', '\n', ' ', 'c');
     }
@@ -28,14 +29,17 @@ class TokenSplitTest {
                 return super.encode(text.replace("bc", "X"), bos);
             }
         };
-        TokenSplit.Request request = new TokenSplit(pairs, false, END, 10).requests(List.of(new Ask.Request("ab", "cd"))).getFirst();
+        TokenSplit.Request request = new TokenSplit(pairs, false, END, 10)
+                .requests(List.of(new Ask.Request("ab", "cd")))
+                .getFirst();
         assertThat(request.context()).containsExactly('a', 'b');
         assertThat(request.continuation()).containsExactly('d');
     }
 
     @Test
     void what_is_too_long_loses_its_beginning() {
-        TokenSplit.Request request = SPLIT.requests(List.of(new Ask.Request("abcdefgh", "12345"))).getFirst();
+        TokenSplit.Request request =
+                SPLIT.requests(List.of(new Ask.Request("abcdefgh", "12345"))).getFirst();
         assertThat(request.excess(10)).isEqualTo(2);
         Continuation truncated = request.truncated(10);
         assertThat(truncated.ids()).containsExactly('c', 'd', 'e', 'f', 'g', 'h', '1', '2', '3', '4', '5');
@@ -45,7 +49,8 @@ class TokenSplitTest {
     @Test
     void with_bos_each_request_begins_with_it() {
         TokenSplit.Request request = new TokenSplit(new CharacterTokenizer(), true, END, 10)
-                .requests(List.of(new Ask.Request("ab", "c"))).getFirst();
+                .requests(List.of(new Ask.Request("ab", "c")))
+                .getFirst();
         assertThat(request.context()).containsExactly(BOS, 'a', 'b');
         assertThat(request.continuation()).containsExactly('c');
     }
@@ -53,7 +58,8 @@ class TokenSplitTest {
     /** The example in the harness's documentation: ten ids, a context of four. */
     @Test
     void windows_predict_each_id_once_and_the_last_reaches_back() {
-        List<TokenSplit.Request> windows = new TokenSplit(new CharacterTokenizer(), false, END, 4).windows("0123456789");
+        List<TokenSplit.Request> windows =
+                new TokenSplit(new CharacterTokenizer(), false, END, 4).windows("0123456789");
         assertThat(windows).hasSize(3);
         assertRequest(windows.get(0), "\u0002", "0123");
         assertRequest(windows.get(1), "3", "4567");

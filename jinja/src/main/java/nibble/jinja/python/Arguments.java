@@ -34,7 +34,8 @@ public record Arguments(List<Object> positional, Map<String, Object> named) {
      */
     public Bound bind(String function, String... signature) {
         if (positional.size() > signature.length) {
-            throw PythonException.type(function + "() takes at most " + signature.length + " arguments, " + positional.size() + " given");
+            throw PythonException.type(
+                    function + "() takes at most " + signature.length + " arguments, " + positional.size() + " given");
         }
         Map<String, Object> left = new LinkedHashMap<>(named);
         Map<String, Object> values = new LinkedHashMap<>();
@@ -56,8 +57,8 @@ public record Arguments(List<Object> positional, Map<String, Object> named) {
             }
         }
         if (!left.isEmpty()) {
-            throw PythonException.type(
-                    function + "() got an unexpected keyword argument '" + left.keySet().iterator().next() + "'");
+            throw PythonException.type(function + "() got an unexpected keyword argument '"
+                    + left.keySet().iterator().next() + "'");
         }
         return new Bound(function, values);
     }

@@ -44,8 +44,8 @@ public final class Arithmetic {
     }
 
     private static PythonException unsupported(String operator, Object left, Object right) {
-        return PythonException.type("unsupported operand type(s) for " + operator + ": '" + Values.typeName(left) + "' and '"
-                + Values.typeName(right) + "'");
+        return PythonException.type("unsupported operand type(s) for " + operator + ": '" + Values.typeName(left)
+                + "' and '" + Values.typeName(right) + "'");
     }
 
     private static boolean isWhole(Object value) {
@@ -59,7 +59,8 @@ public final class Arithmetic {
     private static Object add(Object left, Object right) {
         if (Values.isText(left) && Values.isText(right)) {
             if (left instanceof Markup || right instanceof Markup) {
-                return new Markup(Text.join(Markup.escape(left).text(), Markup.escape(right).text()));
+                return new Markup(Text.join(
+                        Markup.escape(left).text(), Markup.escape(right).text()));
             }
             return Text.join((String) left, (String) right);
         }
@@ -150,7 +151,8 @@ public final class Arithmetic {
         }
         requireSize((long) left.bitLength() + right.bitLength());
         // A number halfway between two doubles has fewer than 800 digits.
-        BigDecimal quotient = new BigDecimal(left).divide(new BigDecimal(right), new MathContext(800, RoundingMode.DOWN));
+        BigDecimal quotient =
+                new BigDecimal(left).divide(new BigDecimal(right), new MathContext(800, RoundingMode.DOWN));
         double value = quotient.doubleValue();
         if (Double.isInfinite(value)) {
             throw new PythonException(PythonException.Kind.OVERFLOW, "integer division result too large for a float");
@@ -165,7 +167,9 @@ public final class Arithmetic {
         }
         if (base.bitLength() <= 1 && base.abs().bitLength() <= 1) {
             boolean negative = base.signum() < 0 && exponent.testBit(0);
-            return base.signum() == 0 && exponent.signum() != 0 ? BigInteger.ZERO : negative ? BigInteger.ONE.negate() : BigInteger.ONE;
+            return base.signum() == 0 && exponent.signum() != 0
+                    ? BigInteger.ZERO
+                    : negative ? BigInteger.ONE.negate() : BigInteger.ONE;
         }
         if (exponent.bitLength() > 31) {
             requireSize(Long.MAX_VALUE >> 40);
@@ -237,7 +241,9 @@ public final class Arithmetic {
 
     /** Python's unary minus. */
     public static Object negate(Object value) {
-        return value instanceof Double number ? (Object) (-number) : whole(value, '-').negate();
+        return value instanceof Double number
+                ? (Object) (-number)
+                : whole(value, '-').negate();
     }
 
     /** Python's unary plus. */

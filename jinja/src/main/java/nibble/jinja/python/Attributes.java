@@ -14,9 +14,31 @@ public final class Attributes {
 
     /** Attributes of every object of Python's, which no template may have. */
     private static final Set<String> INTERNAL = Set.of(
-            "__class__", "__doc__", "__dict__", "__init__", "__new__", "__repr__", "__str__", "__eq__", "__ne__", "__lt__", "__le__",
-            "__gt__", "__ge__", "__hash__", "__dir__", "__format__", "__getattribute__", "__setattr__", "__delattr__",
-            "__init_subclass__", "__subclasshook__", "__reduce__", "__reduce_ex__", "__sizeof__", "__getstate__");
+            "__class__",
+            "__doc__",
+            "__dict__",
+            "__init__",
+            "__new__",
+            "__repr__",
+            "__str__",
+            "__eq__",
+            "__ne__",
+            "__lt__",
+            "__le__",
+            "__gt__",
+            "__ge__",
+            "__hash__",
+            "__dir__",
+            "__format__",
+            "__getattribute__",
+            "__setattr__",
+            "__delattr__",
+            "__init_subclass__",
+            "__subclasshook__",
+            "__reduce__",
+            "__reduce_ex__",
+            "__sizeof__",
+            "__getstate__");
 
     private Attributes() {}
 
@@ -65,28 +87,35 @@ public final class Attributes {
             case String text -> StringMethods.of(text, name);
             case Markup markup -> StringMethods.of(markup, name);
             case PyDict dict -> CHANGES_DICT.contains(name) ? Undefined.unsafe(dict, name) : ofDict(dict, name);
-            case PyList list -> CHANGES_LIST.contains(name) ? Undefined.unsafe(list, name)
-                    : name.equals("copy") ? function("copy", () -> new PyList(List.copyOf(list.items())))
-                    : ofItems(list, list.items(), name);
-            case PyTuple tuple -> tuple.names().containsKey(name)
-                    ? tuple.items().get(tuple.names().getOrDefault(name, 0))
-                    : ofItems(tuple, tuple.items(), name);
-            case PyRange range -> switch (name) {
-                case "start" -> BigInteger.valueOf(range.start());
-                case "stop" -> BigInteger.valueOf(range.stop());
-                case "step" -> BigInteger.valueOf(range.step());
-                default -> name.equals("count") || name.equals("index") ? ofItems(range, Values.list(range), name) : null;
-            };
+            case PyList list ->
+                CHANGES_LIST.contains(name)
+                        ? Undefined.unsafe(list, name)
+                        : name.equals("copy")
+                                ? function("copy", () -> new PyList(List.copyOf(list.items())))
+                                : ofItems(list, list.items(), name);
+            case PyTuple tuple ->
+                tuple.names().containsKey(name)
+                        ? tuple.items().get(tuple.names().getOrDefault(name, 0))
+                        : ofItems(tuple, tuple.items(), name);
+            case PyRange range ->
+                switch (name) {
+                    case "start" -> BigInteger.valueOf(range.start());
+                    case "stop" -> BigInteger.valueOf(range.stop());
+                    case "step" -> BigInteger.valueOf(range.step());
+                    default ->
+                        name.equals("count") || name.equals("index") ? ofItems(range, Values.list(range), name) : null;
+                };
             case BigInteger number -> ofNumber(number, name);
             case Boolean truth -> ofNumber(Numbers.whole(truth), name);
-            case Double number -> switch (name) {
-                case "real" -> number;
-                case "imag" -> 0.0;
-                case "conjugate" -> function(name, () -> number);
-                case "is_integer" -> function(name, () -> !number.isInfinite() && number == Math.rint(number));
-                case "as_integer_ratio" -> function(name, () -> ratio(number));
-                default -> null;
-            };
+            case Double number ->
+                switch (name) {
+                    case "real" -> number;
+                    case "imag" -> 0.0;
+                    case "conjugate" -> function(name, () -> number);
+                    case "is_integer" -> function(name, () -> !number.isInfinite() && number == Math.rint(number));
+                    case "as_integer_ratio" -> function(name, () -> ratio(number));
+                    default -> null;
+                };
             case DictView view -> name.equals("mapping") ? view.dict() : null;
             case PyObject object -> object.attribute(name);
             case Undefined undefined -> {
@@ -116,38 +145,45 @@ public final class Attributes {
             case "keys" -> function(name, () -> new DictView(dict, DictView.Part.KEYS));
             case "values" -> function(name, () -> new DictView(dict, DictView.Part.VALUES));
             case "copy" -> function(name, dict::copy);
-            case "get" -> new PyCallable.Function(name, arguments -> {
-                Arguments.Bound bound = arguments.bind("get", "/key", "/default?");
-                Object found = dict.get(bound.get("key", None.NONE));
-                return found == null ? bound.get("default", None.NONE) : found;
-            });
-            case "fromkeys" -> new PyCallable.Function(name, arguments -> {
-                Arguments.Bound bound = arguments.bind("fromkeys", "/iterable", "/value?");
-                PyDict made = new PyDict();
-                Values.iterate(bound.get("iterable", None.NONE)).forEachRemaining(key -> made.put(key, bound.get("value", None.NONE)));
-                return made;
-            });
+            case "get" ->
+                new PyCallable.Function(name, arguments -> {
+                    Arguments.Bound bound = arguments.bind("get", "/key", "/default?");
+                    Object found = dict.get(bound.get("key", None.NONE));
+                    return found == null ? bound.get("default", None.NONE) : found;
+                });
+            case "fromkeys" ->
+                new PyCallable.Function(name, arguments -> {
+                    Arguments.Bound bound = arguments.bind("fromkeys", "/iterable", "/value?");
+                    PyDict made = new PyDict();
+                    Values.iterate(bound.get("iterable", None.NONE))
+                            .forEachRemaining(key -> made.put(key, bound.get("value", None.NONE)));
+                    return made;
+                });
             default -> null;
         };
     }
 
     private static @Nullable Object ofItems(Object self, List<Object> items, String name) {
         return switch (name) {
-            case "count" -> new PyCallable.Function(name, arguments -> {
-                Object wanted = arguments.bind("count", "/value").get("value", None.NONE);
-                return BigInteger.valueOf(items.stream().filter(item -> item == wanted || Values.equal(item, wanted)).count());
-            });
-            case "index" -> new PyCallable.Function(name, arguments -> {
-                Arguments.Bound bound = arguments.bind("index", "/value", "/start?", "/stop?");
-                Subscript.Slice range = Subscript.Slice.of(
-                        items.size(), bound.get("start", None.NONE), bound.get("stop", None.NONE), None.NONE);
-                for (int i = range.start(); i < range.stop(); i++) {
-                    if (Values.equal(items.get(i), bound.get("value", None.NONE))) {
-                        return BigInteger.valueOf(i);
+            case "count" ->
+                new PyCallable.Function(name, arguments -> {
+                    Object wanted = arguments.bind("count", "/value").get("value", None.NONE);
+                    return BigInteger.valueOf(items.stream()
+                            .filter(item -> item == wanted || Values.equal(item, wanted))
+                            .count());
+                });
+            case "index" ->
+                new PyCallable.Function(name, arguments -> {
+                    Arguments.Bound bound = arguments.bind("index", "/value", "/start?", "/stop?");
+                    Subscript.Slice range = Subscript.Slice.of(
+                            items.size(), bound.get("start", None.NONE), bound.get("stop", None.NONE), None.NONE);
+                    for (int i = range.start(); i < range.stop(); i++) {
+                        if (Values.equal(items.get(i), bound.get("value", None.NONE))) {
+                            return BigInteger.valueOf(i);
+                        }
                     }
-                }
-                throw PythonException.value("value is not in " + Values.typeName(self));
-            });
+                    throw PythonException.value("value is not in " + Values.typeName(self));
+                });
             default -> null;
         };
     }
@@ -158,8 +194,10 @@ public final class Attributes {
             case "imag" -> BigInteger.ZERO;
             case "denominator" -> BigInteger.ONE;
             case "conjugate" -> function(name, () -> number);
-            case "bit_length" -> function(name, () -> BigInteger.valueOf(number.abs().bitLength()));
-            case "bit_count" -> function(name, () -> BigInteger.valueOf(number.abs().bitCount()));
+            case "bit_length" ->
+                function(name, () -> BigInteger.valueOf(number.abs().bitLength()));
+            case "bit_count" ->
+                function(name, () -> BigInteger.valueOf(number.abs().bitCount()));
             case "as_integer_ratio" -> function(name, () -> PyTuple.of(number, BigInteger.ONE));
             default -> null;
         };

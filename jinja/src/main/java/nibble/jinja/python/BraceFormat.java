@@ -62,7 +62,10 @@ final class BraceFormat {
                 return i;
             }
         }
-        throw PythonException.value(from == text.length() ? "Single '{' encountered in format string" : "expected '}' before end of string");
+        throw PythonException.value(
+                from == text.length()
+                        ? "Single '{' encountered in format string"
+                        : "expected '}' before end of string");
     }
 
     private String field(String field, int depth) {
@@ -127,13 +130,15 @@ final class BraceFormat {
     private Object first(String name) {
         boolean counted = name.isEmpty();
         if (counted && automatic < 0 || isDigits(name) && automatic > 0) {
-            throw PythonException.value("cannot switch between manual field specification and automatic field numbering");
+            throw PythonException.value(
+                    "cannot switch between manual field specification and automatic field numbering");
         }
         if (counted || isDigits(name)) {
             int index = counted ? automatic++ : Numbers.index(Numbers.parseInt(name, 10));
             automatic = counted ? automatic : -1;
             if (index >= positional.size()) {
-                throw new PythonException(PythonException.Kind.INDEX, "Replacement index " + index + " out of range for positional args");
+                throw new PythonException(
+                        PythonException.Kind.INDEX, "Replacement index " + index + " out of range for positional args");
             }
             return positional.get(index);
         }

@@ -50,7 +50,8 @@ public final class Budget {
             budget.characters -= count;
             if (budget.characters < 0 || count < 0) {
                 throw new PythonException(
-                        PythonException.Kind.LIMIT, "makes texts and lists of more than " + MAX_CHARACTERS + " characters in all");
+                        PythonException.Kind.LIMIT,
+                        "makes texts and lists of more than " + MAX_CHARACTERS + " characters in all");
             }
             look(count);
         }

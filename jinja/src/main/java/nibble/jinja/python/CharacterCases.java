@@ -91,16 +91,29 @@ public final class CharacterCases {
 
     /** Digits that are not decimal ones: raised, lowered and encircled. */
     static boolean isDigitForm(int point) {
-        return point == 0xb2 || point == 0xb3 || point == 0xb9 || point == 0x2070 || point >= 0x2074 && point <= 0x2079
-                || point >= 0x2080 && point <= 0x2089 || point >= 0x2460 && point <= 0x2468 || point >= 0x2474 && point <= 0x247c
-                || point >= 0x2488 && point <= 0x2490 || point == 0x24ea || point >= 0x24f5 && point <= 0x24fd
-                || point == 0x24ff || point >= 0x2776 && point <= 0x277e || point >= 0x2780 && point <= 0x2788
+        return point == 0xb2
+                || point == 0xb3
+                || point == 0xb9
+                || point == 0x2070
+                || point >= 0x2074 && point <= 0x2079
+                || point >= 0x2080 && point <= 0x2089
+                || point >= 0x2460 && point <= 0x2468
+                || point >= 0x2474 && point <= 0x247c
+                || point >= 0x2488 && point <= 0x2490
+                || point == 0x24ea
+                || point >= 0x24f5 && point <= 0x24fd
+                || point == 0x24ff
+                || point >= 0x2776 && point <= 0x277e
+                || point >= 0x2780 && point <= 0x2788
                 || point >= 0x278a && point <= 0x2792;
     }
 
     static boolean isNumeric(int point) {
         int type = Character.getType(point);
         boolean numeral = "〇一二三四五六七八九十百千万億兆零壹貳參肆伍陸柒捌玖拾佰仟萬亿廿卅卌".indexOf(point) >= 0;
-        return type == Character.DECIMAL_DIGIT_NUMBER || type == Character.LETTER_NUMBER || type == Character.OTHER_NUMBER || numeral;
+        return type == Character.DECIMAL_DIGIT_NUMBER
+                || type == Character.LETTER_NUMBER
+                || type == Character.OTHER_NUMBER
+                || numeral;
     }
 }

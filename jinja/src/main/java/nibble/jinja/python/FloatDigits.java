@@ -25,7 +25,9 @@ final class FloatDigits {
     }
 
     static String fixed(double number, int precision, boolean alternate) {
-        String text = new BigDecimal(number).setScale(precision, RoundingMode.HALF_EVEN).toPlainString();
+        String text = new BigDecimal(number)
+                .setScale(precision, RoundingMode.HALF_EVEN)
+                .toPlainString();
         return precision == 0 && alternate ? text + "." : text;
     }
 
@@ -33,7 +35,9 @@ final class FloatDigits {
         BigDecimal rounded = new BigDecimal(number).round(new MathContext(precision + 1, RoundingMode.HALF_EVEN));
         int exponent = number == 0 ? 0 : exponent(rounded);
         String digits = number == 0 ? "0" : rounded.unscaledValue().toString();
-        digits = digits.length() > precision + 1 ? digits.substring(0, precision + 1) : digits + "0".repeat(precision + 1 - digits.length());
+        digits = digits.length() > precision + 1
+                ? digits.substring(0, precision + 1)
+                : digits + "0".repeat(precision + 1 - digits.length());
         String fraction = precision > 0 ? "." + digits.substring(1) : alternate ? "." : "";
         return digits.charAt(0) + fraction + power(exponent);
     }

@@ -47,7 +47,9 @@ final class FormatSpec {
             case Double number -> form.real(number);
             case BigInteger number -> form.whole(number);
             case Boolean truth -> form.whole(Numbers.whole(truth));
-            default -> throw PythonException.type("unsupported format string passed to " + Values.typeName(value) + ".__format__");
+            default ->
+                throw PythonException.type(
+                        "unsupported format string passed to " + Values.typeName(value) + ".__format__");
         };
     }
 
@@ -115,7 +117,9 @@ final class FormatSpec {
             case '%' -> FloatDigits.of(size * 100, 'f', precision < 0 ? 6 : precision, alternate);
             case 'n' -> FloatDigits.of(size, 'g', precision < 0 ? 6 : precision, alternate);
             case ' ' -> {
-                String shortest = precision < 0 ? Repr.real(size) : FloatDigits.general(size, Math.max(1, precision), alternate, 1);
+                String shortest = precision < 0
+                        ? Repr.real(size)
+                        : FloatDigits.general(size, Math.max(1, precision), alternate, 1);
                 yield shortest.matches("\\d+") ? shortest + ".0" : shortest;
             }
             default -> throw unknown("float");

@@ -18,7 +18,8 @@ public final class Json {
         this.ascii = options.truth("ensure_ascii", false);
         this.sorted = options.truth("sort_keys", false);
         Object unit = options.get("indent", None.NONE);
-        this.indent = unit == None.NONE ? null
+        this.indent = unit == None.NONE
+                ? null
                 : Values.isText(unit) ? unit.toString() : Text.repeat(" ", Math.max(0, Numbers.index(unit)));
         Object separators = options.get("separators", None.NONE);
         if (separators == None.NONE) {
@@ -48,7 +49,8 @@ public final class Json {
     private void append(Object value, int depth) {
         Budget.step();
         if (depth > Values.MAX_DEPTH) {
-            throw new PythonException(PythonException.Kind.LIMIT, "writes JSON nested more than " + Values.MAX_DEPTH + " deep");
+            throw new PythonException(
+                    PythonException.Kind.LIMIT, "writes JSON nested more than " + Values.MAX_DEPTH + " deep");
         }
         switch (value) {
             case None none -> out.append("null");
@@ -60,12 +62,15 @@ public final class Json {
             case PyList list -> array(list.items(), depth);
             case PyTuple tuple -> array(tuple.items(), depth);
             case PyDict dict -> object(dict, depth);
-            default -> throw PythonException.type("Object of type " + Values.typeName(value) + " is not JSON serializable");
+            default ->
+                throw PythonException.type("Object of type " + Values.typeName(value) + " is not JSON serializable");
         }
     }
 
     private static String real(double number) {
-        return Double.isNaN(number) ? "NaN" : Double.isInfinite(number) ? (number > 0 ? "Infinity" : "-Infinity") : Repr.real(number);
+        return Double.isNaN(number)
+                ? "NaN"
+                : Double.isInfinite(number) ? (number > 0 ? "Infinity" : "-Infinity") : Repr.real(number);
     }
 
     private void line(int depth) {
@@ -122,8 +127,8 @@ public final class Json {
             case None none -> "null";
             case BigInteger number -> Numbers.decimal(number);
             case Double number -> real(number);
-            default -> throw PythonException.type(
-                    "keys must be str, int, float, bool or None, not " + Values.typeName(key));
+            default ->
+                throw PythonException.type("keys must be str, int, float, bool or None, not " + Values.typeName(key));
         };
     }
 

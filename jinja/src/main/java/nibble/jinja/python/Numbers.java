@@ -23,7 +23,8 @@ public final class Numbers {
             case Boolean truth -> truth ? BigInteger.ONE : BigInteger.ZERO;
             default -> {
                 Values.requireDefined(value);
-                throw PythonException.type("'" + Values.typeName(value) + "' object cannot be interpreted as an integer");
+                throw PythonException.type(
+                        "'" + Values.typeName(value) + "' object cannot be interpreted as an integer");
             }
         };
     }
@@ -31,7 +32,9 @@ public final class Numbers {
     /** The same within int's bounds; what is beyond them is the bound. */
     public static int index(Object value) {
         BigInteger number = whole(value);
-        return number.bitLength() < 32 ? number.intValue() : number.signum() < 0 ? -Integer.MAX_VALUE : Integer.MAX_VALUE;
+        return number.bitLength() < 32
+                ? number.intValue()
+                : number.signum() < 0 ? -Integer.MAX_VALUE : Integer.MAX_VALUE;
     }
 
     /** A number as a double. @throws PythonException of kind OVERFLOW if it is too large for one */
@@ -54,7 +57,9 @@ public final class Numbers {
         if (left instanceof Double a) {
             return -compareWhole(whole(right), a);
         }
-        return right instanceof Double b ? compareWhole(whole(left), b) : whole(left).compareTo(whole(right));
+        return right instanceof Double b
+                ? compareWhole(whole(left), b)
+                : whole(left).compareTo(whole(right));
     }
 
     private static int compareWhole(BigInteger left, double right) {
@@ -72,7 +77,8 @@ public final class Numbers {
                     throw PythonException.value("cannot convert float NaN to integer");
                 }
                 if (number.isInfinite()) {
-                    throw new PythonException(PythonException.Kind.OVERFLOW, "cannot convert float infinity to integer");
+                    throw new PythonException(
+                            PythonException.Kind.OVERFLOW, "cannot convert float infinity to integer");
                 }
                 yield new BigDecimal(number).toBigInteger();
             }
@@ -83,7 +89,8 @@ public final class Numbers {
                 if (value instanceof BigInteger || value instanceof Boolean) {
                     yield whole(value);
                 }
-                throw PythonException.type("int() argument must be a string or a number, not '" + Values.typeName(value) + "'");
+                throw PythonException.type(
+                        "int() argument must be a string or a number, not '" + Values.typeName(value) + "'");
             }
         };
     }
@@ -98,7 +105,8 @@ public final class Numbers {
                 if (value instanceof Double || value instanceof BigInteger || value instanceof Boolean) {
                     yield real(value);
                 }
-                throw PythonException.type("float() argument must be a string or a number, not '" + Values.typeName(value) + "'");
+                throw PythonException.type(
+                        "float() argument must be a string or a number, not '" + Values.typeName(value) + "'");
             }
         };
     }
@@ -108,7 +116,8 @@ public final class Numbers {
         if (base != 0 && (base < 2 || base > 36)) {
             throw PythonException.value("int() base must be >= 2 and <= 36, or 0");
         }
-        PythonException bad = PythonException.value("invalid literal for int() with base " + base + ": " + Repr.quoted(text));
+        PythonException bad =
+                PythonException.value("invalid literal for int() with base " + base + ": " + Repr.quoted(text));
         String digits = asciiDigits(Text.strip(text));
         boolean negative = digits.startsWith("-");
         digits = negative || digits.startsWith("+") ? digits.substring(1) : digits;
@@ -124,7 +133,9 @@ public final class Numbers {
             radix = said;
             digits = digits.substring(2);
             digits = digits.startsWith("_") ? digits.substring(1) : digits;
-        } else if (base == 0 && digits.startsWith("0") && !digits.replace("_", "").replace("0", "").isEmpty()) {
+        } else if (base == 0
+                && digits.startsWith("0")
+                && !digits.replace("_", "").replace("0", "").isEmpty()) {
             throw bad;
         }
         if (digits.isEmpty() || digits.startsWith("_") || digits.endsWith("_") || digits.contains("__")) {
@@ -163,7 +174,8 @@ public final class Numbers {
         if (special.isPresent()) {
             return special.get();
         }
-        boolean shaped = stripped.matches("[+-]?(?:\\d+(?:_\\d+)*\\.?(?:\\d+(?:_\\d+)*)?|\\.\\d+(?:_\\d+)*)(?:[eE][+-]?\\d+(?:_\\d+)*)?");
+        boolean shaped = stripped.matches(
+                "[+-]?(?:\\d+(?:_\\d+)*\\.?(?:\\d+(?:_\\d+)*)?|\\.\\d+(?:_\\d+)*)(?:[eE][+-]?\\d+(?:_\\d+)*)?");
         if (stripped.length() > 1_000_000 || !shaped) {
             throw PythonException.value("could not convert string to float: " + Repr.quoted(text));
         }
@@ -183,7 +195,9 @@ public final class Numbers {
     /** Decimal digits of an int. @throws PythonException of kind VALUE beyond the size that Python writes */
     static String decimal(BigInteger number) {
         // 3.4 bits a digit at most.
-        if (number.bitLength() > MAX_DIGITS * 3.4 || number.bitLength() > MAX_DIGITS * 3.3 && number.abs().toString().length() > MAX_DIGITS) {
+        if (number.bitLength() > MAX_DIGITS * 3.4
+                || number.bitLength() > MAX_DIGITS * 3.3
+                        && number.abs().toString().length() > MAX_DIGITS) {
             throw PythonException.value("Exceeds the limit (" + MAX_DIGITS + " digits) for integer string conversion");
         }
         Budget.steps(1 + number.bitLength() / 64);
@@ -200,7 +214,9 @@ public final class Numbers {
             if (places < -308) {
                 return Math.copySign(0.0, number);
             }
-            double rounded = new BigDecimal(number).setScale(places, RoundingMode.HALF_EVEN).doubleValue();
+            double rounded = new BigDecimal(number)
+                    .setScale(places, RoundingMode.HALF_EVEN)
+                    .doubleValue();
             return Math.copySign(rounded, number);
         }
         BigInteger whole = whole(value);

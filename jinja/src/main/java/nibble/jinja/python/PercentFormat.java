@@ -43,7 +43,10 @@ public final class PercentFormat {
             directive();
             Budget.characters(1);
         }
-        boolean mapping = values instanceof PyDict || values instanceof PyList || values instanceof PyRange || values instanceof Undefined;
+        boolean mapping = values instanceof PyDict
+                || values instanceof PyList
+                || values instanceof PyRange
+                || values instanceof Undefined;
         if (!byKey && next < items.size() && !mapping) {
             throw PythonException.type("not all arguments converted during string formatting");
         }
@@ -137,7 +140,10 @@ public final class PercentFormat {
         switch (type) {
             case 's', 'r', 'a' -> {
                 String text = type == 's' ? Repr.str(value) : type == 'r' ? Repr.repr(value) : ascii(Repr.repr(value));
-                text = marked ? Markup.escape(type == 's' && value instanceof Markup ? value : text).text() : text;
+                text = marked
+                        ? Markup.escape(type == 's' && value instanceof Markup ? value : text)
+                                .text()
+                        : text;
                 text = precision >= 0 && precision < Text.length(text) ? Text.part(text, 0, precision) : text;
                 return StringMethods.padded(text, width, " ", flags.contains("-") ? 'l' : 'r');
             }
@@ -159,7 +165,8 @@ public final class PercentFormat {
             }
             case 'e', 'E', 'f', 'F', 'g', 'G' -> {
                 Values.requireDefined(value);
-                if (Values.isText(value) || !(value instanceof Double || value instanceof BigInteger || value instanceof Boolean)) {
+                if (Values.isText(value)
+                        || !(value instanceof Double || value instanceof BigInteger || value instanceof Boolean)) {
                     throw PythonException.type("must be real number, not " + Values.typeName(value));
                 }
                 return real(Numbers.real(value), type, flags, width, precision < 0 ? 6 : precision);
@@ -226,9 +233,15 @@ public final class PercentFormat {
     /** A text with everything beyond ASCII as Python's escapes. */
     static String ascii(String text) {
         StringBuilder out = new StringBuilder();
-        text.codePoints().forEach(point -> out.append(point < 128 ? Character.toString(point)
-                : point < 0x100 ? String.format("\\x%02x", point)
-                : point < 0x10000 ? String.format("\\u%04x", point) : String.format("\\U%08x", point)));
+        text.codePoints()
+                .forEach(point -> out.append(
+                        point < 128
+                                ? Character.toString(point)
+                                : point < 0x100
+                                        ? String.format("\\x%02x", point)
+                                        : point < 0x10000
+                                                ? String.format("\\u%04x", point)
+                                                : String.format("\\U%08x", point)));
         return out.toString();
     }
 }

@@ -7,7 +7,8 @@ import org.jspecify.annotations.Nullable;
 /** An object of Jinja's own, as a namespace or {@code loop}: it says itself which attributes it has. */
 public interface PyObject {
     /** An attribute's value; null if there is none. */
-    @Nullable Object attribute(String name);
+    @Nullable
+    Object attribute(String name);
 
     /** As {@code str} shows it. */
     String text();

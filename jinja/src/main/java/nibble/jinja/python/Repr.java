@@ -48,7 +48,8 @@ public final class Repr {
             case BigInteger number -> out.append(Numbers.decimal(number));
             case Double number -> out.append(real(number));
             case String text -> out.append(quoted(text));
-            case Markup markup -> out.append("Markup(").append(quoted(markup.text())).append(')');
+            case Markup markup ->
+                out.append("Markup(").append(quoted(markup.text())).append(')');
             case PyList list -> items("[", list.items(), "]", list);
             case PyTuple tuple -> items("(", tuple.items(), tuple.items().size() == 1 ? ",)" : ")", tuple);
             case PyDict dict -> nested(dict, "{...}", this::dict);
@@ -101,7 +102,8 @@ public final class Repr {
             }
         }
         if (around.size() > Values.MAX_DEPTH) {
-            throw new PythonException(PythonException.Kind.LIMIT, "prints what is nested more than " + Values.MAX_DEPTH + " deep");
+            throw new PythonException(
+                    PythonException.Kind.LIMIT, "prints what is nested more than " + Values.MAX_DEPTH + " deep");
         }
         around.push(value);
         print.accept(value);
@@ -138,7 +140,9 @@ public final class Repr {
     /** Java writes at least two digits, which matters to the smallest numbers alone. */
     private static BigDecimal shortest(double number) {
         BigDecimal oneDigit = new BigDecimal(number).round(new MathContext(1, RoundingMode.HALF_EVEN));
-        return number < Double.MIN_NORMAL && oneDigit.doubleValue() == number ? oneDigit : new BigDecimal(Double.toString(number));
+        return number < Double.MIN_NORMAL && oneDigit.doubleValue() == number
+                ? oneDigit
+                : new BigDecimal(Double.toString(number));
     }
 
     /** A text in Python's quotes. */
@@ -158,8 +162,12 @@ public final class Repr {
                     } else if (isPrintable(point)) {
                         out.appendCodePoint(point);
                     } else {
-                        out.append(point < 0x100 ? String.format("\\x%02x", point)
-                                : point < 0x10000 ? String.format("\\u%04x", point) : String.format("\\U%08x", point));
+                        out.append(
+                                point < 0x100
+                                        ? String.format("\\x%02x", point)
+                                        : point < 0x10000
+                                                ? String.format("\\u%04x", point)
+                                                : String.format("\\U%08x", point));
                     }
                 }
             }
@@ -170,8 +178,13 @@ public final class Repr {
     /** What {@code str.isprintable} says of one code point. */
     static boolean isPrintable(int point) {
         return switch (Character.getType(point)) {
-            case Character.CONTROL, Character.FORMAT, Character.SURROGATE, Character.PRIVATE_USE, Character.UNASSIGNED,
-                    Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR -> false;
+            case Character.CONTROL,
+                    Character.FORMAT,
+                    Character.SURROGATE,
+                    Character.PRIVATE_USE,
+                    Character.UNASSIGNED,
+                    Character.LINE_SEPARATOR,
+                    Character.PARAGRAPH_SEPARATOR -> false;
             case Character.SPACE_SEPARATOR -> point == ' ';
             default -> true;
         };

@@ -1,7 +1,6 @@
 package nibble.jinja.python;
 
 import java.math.BigInteger;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.Iterator;
@@ -23,7 +22,12 @@ final class StringMethods {
     static {
         METHODS.put("upper", (s, a) -> plain(a, "upper", s.toUpperCase(Locale.ROOT)));
         METHODS.put("lower", (s, a) -> plain(a, "lower", s.toLowerCase(Locale.ROOT)));
-        METHODS.put("casefold", (s, a) -> plain(a, "casefold", s.replace("ß", "ss").toLowerCase(Locale.ROOT).replace('ς', 'σ')));
+        METHODS.put(
+                "casefold",
+                (s, a) -> plain(
+                        a,
+                        "casefold",
+                        s.replace("ß", "ss").toLowerCase(Locale.ROOT).replace('ς', 'σ')));
         METHODS.put("swapcase", (s, a) -> plain(a, "swapcase", CharacterCases.swap(s)));
         METHODS.put("capitalize", (s, a) -> plain(a, "capitalize", CharacterCases.capitalize(s)));
         METHODS.put("title", (s, a) -> plain(a, "title", CharacterCases.title(s)));
@@ -32,7 +36,10 @@ final class StringMethods {
         METHODS.put("rstrip", (s, a) -> strip(s, a, false, true));
         METHODS.put("split", (s, a) -> new PyList(Splitting.split(s, a, false)));
         METHODS.put("rsplit", (s, a) -> new PyList(Splitting.split(s, a, true)));
-        METHODS.put("splitlines", (s, a) -> new PyList(Splitting.lines(s, a.bind("splitlines", "keepends?").truth("keepends", false))));
+        METHODS.put(
+                "splitlines",
+                (s, a) -> new PyList(
+                        Splitting.lines(s, a.bind("splitlines", "keepends?").truth("keepends", false))));
         METHODS.put("partition", (s, a) -> Splitting.partition(s, a, false));
         METHODS.put("rpartition", (s, a) -> Splitting.partition(s, a, true));
         METHODS.put("join", StringMethods::join);
@@ -66,10 +73,14 @@ final class StringMethods {
         });
         METHODS.put("isspace", (s, a) -> every(s, a, Text::isSpace));
         METHODS.put("isalpha", (s, a) -> every(s, a, Character::isLetter));
-        METHODS.put("isdigit", (s, a) -> every(s, a, point -> Character.isDigit(point) || CharacterCases.isDigitForm(point)));
+        METHODS.put(
+                "isdigit",
+                (s, a) -> every(s, a, point -> Character.isDigit(point) || CharacterCases.isDigitForm(point)));
         METHODS.put("isdecimal", (s, a) -> every(s, a, Character::isDigit));
         METHODS.put("isnumeric", (s, a) -> every(s, a, CharacterCases::isNumeric));
-        METHODS.put("isalnum", (s, a) -> every(s, a, point -> Character.isLetter(point) || CharacterCases.isNumeric(point)));
+        METHODS.put(
+                "isalnum",
+                (s, a) -> every(s, a, point -> Character.isLetter(point) || CharacterCases.isNumeric(point)));
         METHODS.put("isascii", (s, a) -> s.isEmpty() || every(s, a, point -> point < 128));
         METHODS.put("isprintable", (s, a) -> s.isEmpty() || every(s, a, Repr::isPrintable));
         METHODS.put("isidentifier", (s, a) -> isIdentifier(s));
@@ -99,7 +110,8 @@ final class StringMethods {
             return null;
         }
         if (self instanceof Markup markup) {
-            return new PyCallable.Function(name, arguments -> marked(name, method.call(markup.text(), escaped(name, arguments))));
+            return new PyCallable.Function(
+                    name, arguments -> marked(name, method.call(markup.text(), escaped(name, arguments))));
         }
         return new PyCallable.Function(name, arguments -> method.call((String) self, arguments));
     }
@@ -109,7 +121,9 @@ final class StringMethods {
         return switch (name) {
             case "join" -> {
                 List<Object> items = new ArrayList<>();
-                arguments.positional().forEach(list -> Values.iterate(list).forEachRemaining(item -> items.add(Markup.escape(item))));
+                arguments
+                        .positional()
+                        .forEach(list -> Values.iterate(list).forEachRemaining(item -> items.add(Markup.escape(item))));
                 yield Arguments.of(new PyList(items));
             }
             case "replace", "ljust", "rjust", "center" -> {
@@ -122,9 +136,13 @@ final class StringMethods {
             case "format", "format_map" -> {
                 // An escaped text stays as it is; formatted numbers hold nothing to escape.
                 List<Object> positional = new ArrayList<>();
-                arguments.positional().forEach(value -> positional.add(Values.isText(value) ? Markup.escape(value) : value));
+                arguments
+                        .positional()
+                        .forEach(value -> positional.add(Values.isText(value) ? Markup.escape(value) : value));
                 Map<String, Object> named = new java.util.LinkedHashMap<>();
-                arguments.named().forEach((key, value) -> named.put(key, Values.isText(value) ? Markup.escape(value) : value));
+                arguments
+                        .named()
+                        .forEach((key, value) -> named.put(key, Values.isText(value) ? Markup.escape(value) : value));
                 yield new Arguments(positional, named);
             }
             default -> arguments;
@@ -134,8 +152,11 @@ final class StringMethods {
     private static Object marked(String name, Object result) {
         return switch (result) {
             case String text -> new Markup(text);
-            case PyList list -> new PyList(list.items().stream().map(item -> marked(name, item)).toList());
-            case PyTuple tuple -> new PyTuple(tuple.items().stream().map(item -> marked(name, item)).toList());
+            case PyList list ->
+                new PyList(list.items().stream().map(item -> marked(name, item)).toList());
+            case PyTuple tuple ->
+                new PyTuple(
+                        tuple.items().stream().map(item -> marked(name, item)).toList());
             default -> result;
         };
     }
@@ -179,8 +200,8 @@ final class StringMethods {
         while (from.hasNext()) {
             Object item = from.next();
             if (!Values.isText(item)) {
-                throw PythonException.type(
-                        "sequence item " + texts.size() + ": expected str instance, " + Values.typeName(item) + " found");
+                throw PythonException.type("sequence item " + texts.size() + ": expected str instance, "
+                        + Values.typeName(item) + " found");
             }
             texts.add(item.toString());
         }
@@ -217,7 +238,8 @@ final class StringMethods {
     }
 
     private static Subscript.Slice range(String text, Arguments.Bound bound) {
-        return Subscript.Slice.of(Text.length(text), bound.get("start", None.NONE), bound.get("end", None.NONE), None.NONE);
+        return Subscript.Slice.of(
+                Text.length(text), bound.get("start", None.NONE), bound.get("end", None.NONE), None.NONE);
     }
 
     private static boolean affix(String text, Arguments arguments, String name, boolean atStart) {
@@ -227,12 +249,14 @@ final class StringMethods {
         List<Object> choices = affix instanceof PyTuple tuple ? tuple.items() : List.of(affix);
         for (Object choice : choices) {
             if (!Values.isText(choice)) {
-                throw PythonException.type(name + " first arg must be str or a tuple of str, not " + Values.typeName(choice));
+                throw PythonException.type(
+                        name + " first arg must be str or a tuple of str, not " + Values.typeName(choice));
             }
             Object start = bound.get("start", None.NONE);
             boolean within = start == None.NONE || Numbers.index(start) <= Text.length(text);
             String part = Text.part(text, range.start(), range.stop());
-            if (within && range.start() <= range.stop()
+            if (within
+                    && range.start() <= range.stop()
                     && (atStart ? part.startsWith(choice.toString()) : part.endsWith(choice.toString()))) {
                 return true;
             }
@@ -302,7 +326,9 @@ final class StringMethods {
         int width = arguments.bind("zfill", "/width").integer("width", 0);
         boolean signed = text.startsWith("+") || text.startsWith("-");
         int more = width - Text.length(text);
-        return more <= 0 ? text : (signed ? text.substring(0, 1) : "") + Text.repeat("0", more) + text.substring(signed ? 1 : 0);
+        return more <= 0
+                ? text
+                : (signed ? text.substring(0, 1) : "") + Text.repeat("0", more) + text.substring(signed ? 1 : 0);
     }
 
     private static String expandTabs(String text, Arguments arguments) {
@@ -335,6 +361,9 @@ final class StringMethods {
         }
         int first = text.codePointAt(0);
         return (first == '_' || Character.isUnicodeIdentifierStart(first))
-                && text.codePoints().skip(1).allMatch(point -> Character.isUnicodeIdentifierPart(point) && !Character.isIdentifierIgnorable(point));
+                && text.codePoints()
+                        .skip(1)
+                        .allMatch(point ->
+                                Character.isUnicodeIdentifierPart(point) && !Character.isIdentifierIgnorable(point));
     }
 }

@@ -21,7 +21,8 @@ public final class Subscript {
                 yield found;
             }
             case String text -> Text.at(text, position(key, Text.length(text), "string"));
-            case Markup markup -> new Markup(Text.at(markup.text(), position(key, Text.length(markup.text()), "string")));
+            case Markup markup ->
+                new Markup(Text.at(markup.text(), position(key, Text.length(markup.text()), "string")));
             case PyList list -> list.items().get(position(key, list.items().size(), "list"));
             case PyTuple tuple -> tuple.items().get(position(key, tuple.items().size(), "tuple"));
             case PyRange range -> BigInteger.valueOf(range.at(position(key, range.length(), "range object")));
@@ -91,7 +92,8 @@ public final class Subscript {
             }
             int lowest = stride < 0 ? -1 : 0;
             int highest = stride < 0 ? length - 1 : length;
-            int from = start == None.NONE ? (stride < 0 ? highest : lowest) : clamp(bound(start), length, lowest, highest);
+            int from =
+                    start == None.NONE ? (stride < 0 ? highest : lowest) : clamp(bound(start), length, lowest, highest);
             int to = stop == None.NONE ? (stride < 0 ? lowest : highest) : clamp(bound(stop), length, lowest, highest);
             return new Slice(from, to, stride);
         }

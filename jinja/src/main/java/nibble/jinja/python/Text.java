@@ -92,7 +92,11 @@ public final class Text {
 
     /** What ends a line for {@code str.splitlines}. */
     static boolean isLineEnd(int point) {
-        return point >= 0x0a && point <= 0x0d || point >= 0x1c && point <= 0x1e || point == 0x85 || point == 0x2028 || point == 0x2029;
+        return point >= 0x0a && point <= 0x0d
+                || point >= 0x1c && point <= 0x1e
+                || point == 0x85
+                || point == 0x2028
+                || point == 0x2029;
     }
 
     public static String strip(String text) {

@@ -83,7 +83,8 @@ public final class Values {
 
     /** @throws PythonException of kind TYPE for what has no length */
     public static int length(Object value) {
-        return lengthOf(value).orElseThrow(() -> PythonException.type("object of type '" + typeName(value) + "' has no len()"));
+        return lengthOf(value)
+                .orElseThrow(() -> PythonException.type("object of type '" + typeName(value) + "' has no len()"));
     }
 
     static Optional<Integer> lengthOf(Object value) {
@@ -103,7 +104,8 @@ public final class Values {
 
     /** Goes through a value's items; each costs a step. */
     public static Iterator<Object> iterate(Object value) {
-        return iteratorOf(value).orElseThrow(() -> PythonException.type("'" + typeName(value) + "' object is not iterable"));
+        return iteratorOf(value)
+                .orElseThrow(() -> PythonException.type("'" + typeName(value) + "' object is not iterable"));
     }
 
     /** Whether {@code iter} takes it. */
@@ -123,7 +125,9 @@ public final class Values {
             case Markup markup -> Optional.of(characters(markup.text(), false));
             case PyList list -> Optional.of(counted(list.items().iterator()));
             case PyTuple tuple -> Optional.of(counted(tuple.items().iterator()));
-            case PyDict dict -> Optional.of(counted(new DictView(dict, DictView.Part.KEYS).items().iterator()));
+            case PyDict dict ->
+                Optional.of(
+                        counted(new DictView(dict, DictView.Part.KEYS).items().iterator()));
             case DictView view -> Optional.of(counted(view.items().iterator()));
             case PyRange range -> Optional.of(indexed(range.length(), i -> BigInteger.valueOf(range.at(i))));
             case PyIterator iterator -> Optional.of(counted(iterator.items()));
@@ -210,7 +214,8 @@ public final class Values {
     private static boolean equal(Object left, Object right, int depth) {
         Budget.step();
         if (depth > MAX_DEPTH) {
-            throw new PythonException(PythonException.Kind.LIMIT, "compares what is nested more than " + MAX_DEPTH + " deep");
+            throw new PythonException(
+                    PythonException.Kind.LIMIT, "compares what is nested more than " + MAX_DEPTH + " deep");
         }
         if (isNumber(left) && isNumber(right)) {
             return Numbers.compare(left, right) == 0 && !Numbers.isNaN(left) && !Numbers.isNaN(right);
@@ -224,7 +229,8 @@ public final class Values {
             case PyTuple a when right instanceof PyTuple b -> equalItems(a.items(), b.items(), depth);
             case PyDict a when right instanceof PyDict b -> equalDicts(a, b, depth);
             case PyRange a when right instanceof PyRange b -> list(a).equals(list(b));
-            case DictView a when right instanceof DictView b && a.part() != DictView.Part.VALUES -> {
+            case DictView a
+            when right instanceof DictView b && a.part() != DictView.Part.VALUES -> {
                 List<Object> others = b.items();
                 yield a.items().size() == others.size()
                         && a.items().stream().allMatch(item -> others.stream().anyMatch(other -> equal(item, other)));
@@ -281,7 +287,8 @@ public final class Values {
         }
         requireDefined(left);
         requireDefined(right);
-        throw PythonException.type("'<' not supported between instances of '" + typeName(left) + "' and '" + typeName(right) + "'");
+        throw PythonException.type(
+                "'<' not supported between instances of '" + typeName(left) + "' and '" + typeName(right) + "'");
     }
 
     private static boolean lessItems(List<Object> left, List<Object> right, boolean orEqual) {

@@ -33,17 +33,26 @@ final class BlockEncoder {
         int batch = Math.max(1, Groups.BATCH_ELEMENTS / elements);
         switch (type) {
             case Q2_K, Q4_K, Q5_K ->
-                inBatches(blocks, batch, (i, count) -> MinimumKBlocks.encode(
-                        type, rows, i * elements, count, importance, b, i * type.blockBytes()));
+                inBatches(
+                        blocks,
+                        batch,
+                        (i, count) -> MinimumKBlocks.encode(
+                                type, rows, i * elements, count, importance, b, i * type.blockBytes()));
             case Q3_K, Q6_K ->
-                inBatches(blocks, batch, (i, count) -> SymmetricKBlocks.encode(
-                        type, rows, i * elements, count, importance, b, i * type.blockBytes()));
+                inBatches(
+                        blocks,
+                        batch,
+                        (i, count) -> SymmetricKBlocks.encode(
+                                type, rows, i * elements, count, importance, b, i * type.blockBytes()));
             case Q4_0, Q4_1, Q5_0, Q5_1 -> {
                 if (importance == null) {
                     plain(type, rows, b);
                 } else {
-                    inBatches(blocks, importance.length / elements, (i, count) -> WeightedBlocks.encode(
-                            type, rows, i * elements, count, importance, b, i * type.blockBytes()));
+                    inBatches(
+                            blocks,
+                            importance.length / elements,
+                            (i, count) -> WeightedBlocks.encode(
+                                    type, rows, i * elements, count, importance, b, i * type.blockBytes()));
                 }
             }
             case F32, F16, BF16, Q8_0 -> plain(type, rows, b);

@@ -38,7 +38,8 @@ final class BlockScales {
         float[] steps = new float[groups.stride];
         for (int first = 0; first < groups.count; first += groupsOfBlock) {
             float step = step(exact, weight, first, groupsOfBlock, least, most);
-            java.util.Arrays.fill(steps, first, first + groupsOfBlock, Float.float16ToFloat(Float.floatToFloat16(step)));
+            java.util.Arrays.fill(
+                    steps, first, first + groupsOfBlock, Float.float16ToFloat(Float.floatToFloat16(step)));
         }
         return steps;
     }
@@ -79,7 +80,14 @@ final class BlockScales {
      * @param codes takes a code of each value, in the order of {@link Groups#values}
      */
     static void withMinimum(
-            Groups groups, float[] d, float[] dmin, float[] scale, float[] minimum, int mostScale, int mostCode, float[] codes) {
+            Groups groups,
+            float[] d,
+            float[] dmin,
+            float[] scale,
+            float[] minimum,
+            int mostScale,
+            int mostCode,
+            float[] codes) {
         for (int g = 0; g < groups.stride; g += LANES.length()) {
             FloatVector step = FloatVector.fromArray(LANES, d, g);
             FloatVector minimumStep = FloatVector.fromArray(LANES, dmin, g);
@@ -135,7 +143,8 @@ final class BlockScales {
         return FloatVector.broadcast(LANES, 1f).div(x).blend(FloatVector.zero(LANES), x.compare(VectorOperators.EQ, 0));
     }
 
-    private static FloatVector error(Groups groups, int g, FloatVector scale, FloatVector minimum, int least, int most) {
+    private static FloatVector error(
+            Groups groups, int g, FloatVector scale, FloatVector minimum, int least, int most) {
         FloatVector inverse = inverse(scale);
         FloatVector error = FloatVector.zero(LANES);
         for (int i = g; i < groups.values.length; i += groups.stride) {
@@ -151,7 +160,8 @@ final class BlockScales {
         return x.mul(inverse).max(least).min(most).add(GroupSearch.ROUNDER).sub(GroupSearch.ROUNDER);
     }
 
-    static void codes(Groups groups, int g, FloatVector scale, FloatVector minimum, int least, int most, float[] codes) {
+    static void codes(
+            Groups groups, int g, FloatVector scale, FloatVector minimum, int least, int most, float[] codes) {
         FloatVector inverse = inverse(scale);
         for (int i = g; i < groups.values.length; i += groups.stride) {
             FloatVector x = FloatVector.fromArray(LANES, groups.values, i).add(minimum);

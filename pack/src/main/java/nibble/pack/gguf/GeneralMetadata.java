@@ -64,7 +64,8 @@ final class GeneralMetadata {
      */
     static SequencedMap<String, GgufValue> of(Checkpoint source, String folderName, GgufMix mix, long parameters) {
         GeneralMetadata general = new GeneralMetadata();
-        general.pairs.put("general.architecture", new Text(source.config().architecture().ggufName()));
+        general.pairs.put(
+                "general.architecture", new Text(source.config().architecture().ggufName()));
         general.text("type", "model");
         Path folder = source.folder();
         Optional<String> repository = Origin.repository(folder);
@@ -83,7 +84,12 @@ final class GeneralMetadata {
         if (mix.isQuantized()) {
             general.text("quantized_by", "Nibble");
         }
-        general.origin(card, Origin.of(folder), repository, source.config().quantization().isPresent(), parameters);
+        general.origin(
+                card,
+                Origin.of(folder),
+                repository,
+                source.config().quantization().isPresent(),
+                parameters);
         general.pairs.put("general.file_type", new U32(mix.fileType()));
         general.pairs.put("general.quantization_version", new U32(2));
         return general.pairs;
@@ -110,7 +116,8 @@ final class GeneralMetadata {
         absent("size_label", parts.sizeLabel());
     }
 
-    private void origin(FrontMatter card, Origin origin, Optional<String> repository, boolean quantized, long parameters) {
+    private void origin(
+            FrontMatter card, Origin origin, Optional<String> repository, boolean quantized, long parameters) {
         text("license", String.join(",", origin.license()));
         text("license.name", origin.licenseName());
         text("license.link", origin.licenseLink());
@@ -155,7 +162,9 @@ final class GeneralMetadata {
             ModelNameParts parts = ModelNameParts.of(name, parameters);
             text(key + "name", ModelNameParts.title(parts.name()));
             text(key + "version", parts.version());
-            text(key + "organization", parts.organization() == null ? null : ModelNameParts.title(parts.organization()));
+            text(
+                    key + "organization",
+                    parts.organization() == null ? null : ModelNameParts.title(parts.organization()));
             if (!address && parts.organization() != null) {
                 text(key + "repo_url", HUB + parts.organization() + "/" + parts.name());
             }
@@ -181,7 +190,9 @@ final class GeneralMetadata {
         number("xtc_threshold", json.path("xtc_threshold"));
         number("temp", json.path("temperature"));
         whole("penalty_last_n", json.path("penalty_last_n"));
-        number("penalty_repeat", json.has("penalty_repeat") ? json.path("penalty_repeat") : json.path("repetition_penalty"));
+        number(
+                "penalty_repeat",
+                json.has("penalty_repeat") ? json.path("penalty_repeat") : json.path("repetition_penalty"));
         whole("mirostat", json.path("mirostat"));
         number("mirostat_tau", json.path("mirostat_tau"));
         number("mirostat_eta", json.path("mirostat_eta"));

@@ -80,8 +80,8 @@ public final class GgufExporter {
     /** As the other one, from the beginning, into one file and without importance. */
     public static ConversionReport export(
             Checkpoint source, Path out, GgufMix mix, int threads, DoubleConsumer progress) {
-        ConversionOptions options = new ConversionOptions(
-                out, Long.MAX_VALUE, threads, false, new StopSignal(), note -> {}, progress);
+        ConversionOptions options =
+                new ConversionOptions(out, Long.MAX_VALUE, threads, false, new StopSignal(), note -> {}, progress);
         return export(source, mix, Optional.empty(), options);
     }
 
@@ -102,11 +102,13 @@ public final class GgufExporter {
     private ConversionReport run(ConversionOptions options) {
         long start = System.nanoTime();
         Vocabulary vocabulary = VocabularyReader.read(source);
-        String name = String.valueOf(source.folder().toAbsolutePath().normalize().getFileName())
+        String name = String.valueOf(
+                        source.folder().toAbsolutePath().normalize().getFileName())
                 .replaceFirst("(-\\d{5}-of-\\d{5})?\\.gguf$", "");
         List<Item> items = items();
-        long parameters =
-                items.stream().mapToLong(item -> item.entry().shape().elements()).sum();
+        long parameters = items.stream()
+                .mapToLong(item -> item.entry().shape().elements())
+                .sum();
         List<PlannedFile> files = GgufPlan.files(
                 name + "-" + mix,
                 MetadataOf.checkpoint(source, name, mix, parameters, vocabulary, importance),
@@ -123,11 +125,15 @@ public final class GgufExporter {
                     source,
                     Fingerprint.of(decisive, source),
                     new ConversionRun.Output(files, Optional.empty(), folder -> {}),
-                    items.stream().map(item -> item(item, workers, options.threads())).toList(),
+                    items.stream()
+                            .map(item -> item(item, workers, options.threads()))
+                            .toList(),
                     options);
         }
         return new ConversionReport(
-                config.quantization().map(q -> q.method() + ", " + q.bits() + " bits").orElse("dense " + config.dtype()),
+                config.quantization()
+                        .map(q -> q.method() + ", " + q.bits() + " bits")
+                        .orElse("dense " + config.dtype()),
                 "GGUF " + mix,
                 source.tensorBytes(),
                 files.stream().mapToLong(PlannedFile::bytes).sum(),
@@ -253,17 +259,18 @@ public final class GgufExporter {
     private Item linear(String name, LinearModule module, int layer) {
         GgufType type = mix.linear(module, layer, config, importance.isPresent());
         Shape shape = Shape.of(config.outFeatures(module), config.inFeatures(module));
-        float @Nullable [] columns =
-                importance.map(found -> found.columns(name, config.inFeatures(module))).orElse(null);
+        float @Nullable [] columns = importance
+                .map(found -> found.columns(name, config.inFeatures(module)))
+                .orElse(null);
         String prefix = module.name(layer) + ".";
         List<String> sources = source.names().stream()
                 .filter(from -> from.startsWith(prefix) && !from.endsWith(".bias"))
                 .toList();
-        return new Item(new GgufPlan.Entry(name, type, shape), sources, () -> body(module, layer, type, shape, columns));
+        return new Item(
+                new GgufPlan.Entry(name, type, shape), sources, () -> body(module, layer, type, shape, columns));
     }
 
-    private Body body(
-            LinearModule module, int layer, GgufType type, Shape shape, float @Nullable [] columns) {
+    private Body body(LinearModule module, int layer, GgufType type, Shape shape, float @Nullable [] columns) {
         // Where heads are reordered no linears are fused.
         boolean heads = !module.isFused() && interleaves(module.parts().getFirst());
         if (config.quantization().isPresent()) {
@@ -281,7 +288,8 @@ public final class GgufExporter {
             return encoder(module.name(layer), type, shape, columns, order(WeightRows.of(packed), heads));
         }
         StoredTensor weight = source.stored(module.name(layer) + ".weight").orElseThrow();
-        return encoder(weight.name(), type, shape, columns, order(checked(WeightRows.of(weight), weight.name()), heads));
+        return encoder(
+                weight.name(), type, shape, columns, order(checked(WeightRows.of(weight), weight.name()), heads));
     }
 
     private WeightRows order(WeightRows rows, boolean heads) {
@@ -294,15 +302,15 @@ public final class GgufExporter {
             for (int i = 0; i < into.length; i++) {
                 if (!Float.isFinite(into[i])) {
                     throw new BadCheckpointException(
-                            source.fileOf(name), "tensor " + name + " element [" + row + ", " + i + "] is " + into[i]
+                            source.fileOf(name),
+                            "tensor " + name + " element [" + row + ", " + i + "] is " + into[i]
                                     + "; finite weights are needed. The file may be damaged: download it again");
                 }
             }
         };
     }
 
-    private Body encoder(
-            String name, GgufType type, Shape shape, float @Nullable [] importance, WeightRows rows) {
+    private Body encoder(String name, GgufType type, Shape shape, float @Nullable [] importance, WeightRows rows) {
         int columns = Math.toIntExact(shape.dim(shape.rank() - 1));
         return (first, count, into) -> {
             float[] values = new float[count * columns];
@@ -328,7 +336,8 @@ public final class GgufExporter {
         }
         if (type == GgufType.F16 ? !Float.isFinite(Half.round(largest)) : !areFinite(type, values.length, encoded)) {
             throw new BadCheckpointException(
-                    source.folder(), "tensor " + name + " has weights of magnitude up to " + largest + ", beyond what " + type
+                    source.folder(),
+                    "tensor " + name + " has weights of magnitude up to " + largest + ", beyond what " + type
                             + " holds; give --type BF16 or F32");
         }
     }

@@ -30,8 +30,10 @@ final class GgufForm {
         }
         boolean square = architecture != Architecture.QWEN2 && architecture != Architecture.PHI3;
         if (!square && config.heads() * config.headDim() != config.hiddenSize()) {
-            throw none(source, config.heads() + " heads of " + config.headDim() + " in a width of " + config.hiddenSize()
-                    + " have no form in GGUF");
+            throw none(
+                    source,
+                    config.heads() + " heads of " + config.headDim() + " in a width of " + config.hiddenSize()
+                            + " have no form in GGUF");
         }
     }
 

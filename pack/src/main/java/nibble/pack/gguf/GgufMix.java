@@ -81,34 +81,32 @@ public enum GgufMix {
      *     in the first layers' down projection
      */
     GgufType linear(LinearModule module, int layer, LlamaConfig config, boolean weighted) {
-        GgufType wanted =
-                switch (module.parts().getFirst()) {
-                    // llama.cpp counts a fused q, k and v as a v.
-                    case Q -> module.isFused() ? value(layer, config) : base;
-                    case V -> value(layer, config);
-                    case DOWN -> down(layer, config.layers(), weighted);
-                    case O ->
-                        switch (this) {
-                            case Q2_K -> GgufType.Q3_K;
-                            case Q3_K_M -> GgufType.Q4_K;
-                            case Q3_K_L -> GgufType.Q5_K;
-                            default -> base;
-                        };
-                    case K, GATE, UP -> base;
+        GgufType wanted = switch (module.parts().getFirst()) {
+            // llama.cpp counts a fused q, k and v as a v.
+            case Q -> module.isFused() ? value(layer, config) : base;
+            case V -> value(layer, config);
+            case DOWN -> down(layer, config.layers(), weighted);
+            case O ->
+                switch (this) {
+                    case Q2_K -> GgufType.Q3_K;
+                    case Q3_K_M -> GgufType.Q4_K;
+                    case Q3_K_L -> GgufType.Q5_K;
+                    default -> base;
                 };
+            case K, GATE, UP -> base;
+        };
         return fitting(wanted, config.inFeatures(module));
     }
 
     private GgufType value(int layer, LlamaConfig config) {
-        GgufType type =
-                switch (this) {
-                    case Q2_K -> config.heads() / config.kvHeads() >= 4 ? GgufType.Q4_K : GgufType.Q3_K;
-                    case Q3_K_M -> layer < 2 ? GgufType.Q5_K : GgufType.Q4_K;
-                    case Q3_K_L -> GgufType.Q5_K;
-                    case Q4_K_S -> layer < 4 ? GgufType.Q5_K : base;
-                    case Q4_K_M, Q5_K_M -> moreBits(layer, config.layers()) ? GgufType.Q6_K : base;
-                    default -> base;
-                };
+        GgufType type = switch (this) {
+            case Q2_K -> config.heads() / config.kvHeads() >= 4 ? GgufType.Q4_K : GgufType.Q3_K;
+            case Q3_K_M -> layer < 2 ? GgufType.Q5_K : GgufType.Q4_K;
+            case Q3_K_L -> GgufType.Q5_K;
+            case Q4_K_S -> layer < 4 ? GgufType.Q5_K : base;
+            case Q4_K_M, Q5_K_M -> moreBits(layer, config.layers()) ? GgufType.Q6_K : base;
+            default -> base;
+        };
         boolean few = type == GgufType.Q3_K || type == GgufType.Q4_K;
         return few && hasSmallValues(config) ? GgufType.Q5_K : type;
     }

@@ -89,10 +89,14 @@ final class GroupSearch {
                 s = s.blend(low.fma(wq, wqy).div(wqq), above);
             }
             // wyy + s²·wqq + o²·w + 2·s·o·wq − 2·s·wqy − 2·o·wy
-            FloatVector error = s.mul(wqq).add(o.mul(wq).sub(wqy).mul(2f)).mul(s)
-                    .add(o.mul(w).sub(wy.mul(2f)).mul(o)).add(wyy);
+            FloatVector error = s.mul(wqq)
+                    .add(o.mul(wq).sub(wqy).mul(2f))
+                    .mul(s)
+                    .add(o.mul(w).sub(wy.mul(2f)).mul(o))
+                    .add(wyy);
             VectorMask<Float> better = error.compare(VectorOperators.LT, least)
-                    .and(s.compare(VectorOperators.GT, 0)).andNot(flat);
+                    .and(s.compare(VectorOperators.GT, 0))
+                    .andNot(flat);
             least = least.blend(error, better);
             bestScale = bestScale.blend(s, better);
             bestOffset = bestOffset.blend(o.add(low), better);
@@ -121,20 +125,23 @@ final class GroupSearch {
             low = low.min(x);
             high = high.max(x);
         }
-        // The value of largest magnitude becomes the most negative code, which has one more step than the positive ones.
+        // The value of largest magnitude becomes the most negative code, which has one more step than the positive
+        // ones.
         FloatVector largest = high.blend(low, low.neg().compare(VectorOperators.GE, high));
         VectorMask<Float> none = largest.compare(VectorOperators.EQ, 0);
         FloatVector bestScale = largest.div(-half);
         FloatVector most = FloatVector.broadcast(LANES, -1f);
         for (int step = 0; step < steps.count(); step++) {
             float codes = half + steps.first() + step * steps.by();
-            FloatVector inverse = FloatVector.broadcast(LANES, -codes).div(largest).blend(zero, none);
+            FloatVector inverse =
+                    FloatVector.broadcast(LANES, -codes).div(largest).blend(zero, none);
             FloatVector wqx = zero;
             FloatVector wqq = zero;
             for (int i = g; i < groups.values.length; i += groups.stride) {
                 FloatVector x = FloatVector.fromArray(LANES, groups.values, i);
                 FloatVector weight = FloatVector.fromArray(LANES, groups.weights, i);
-                FloatVector q = x.mul(inverse).max(-half).min(half - 1).add(ROUNDER).sub(ROUNDER);
+                FloatVector q =
+                        x.mul(inverse).max(-half).min(half - 1).add(ROUNDER).sub(ROUNDER);
                 FloatVector weighted = weight.mul(q);
                 wqx = weighted.fma(x, wqx);
                 wqq = weighted.fma(q, wqq);

@@ -15,13 +15,12 @@ import org.jspecify.annotations.Nullable;
  */
 final class Groups {
     /** The property {@code nibble.vector.bits} (128, 256, 512) narrows them, as in the engine, for tests. */
-    static final VectorSpecies<Float> LANES =
-            switch (System.getProperty("nibble.vector.bits", "")) {
-                case "128" -> FloatVector.SPECIES_128;
-                case "256" -> FloatVector.SPECIES_256;
-                case "512" -> FloatVector.SPECIES_512;
-                default -> FloatVector.SPECIES_PREFERRED;
-            };
+    static final VectorSpecies<Float> LANES = switch (System.getProperty("nibble.vector.bits", "")) {
+        case "128" -> FloatVector.SPECIES_128;
+        case "256" -> FloatVector.SPECIES_256;
+        case "512" -> FloatVector.SPECIES_512;
+        default -> FloatVector.SPECIES_PREFERRED;
+    };
 
     /** A batch of so many elements stays in the processor's caches. */
     static final int BATCH_ELEMENTS = 8192;
@@ -57,7 +56,13 @@ final class Groups {
      * @param importance mean square of the activation that meets a column, repeating every row; none where it is unknown
      */
     static Groups of(
-            float[] row, int from, int elements, int count, int span, Weighting weighting, float @Nullable [] importance) {
+            float[] row,
+            int from,
+            int elements,
+            int count,
+            int span,
+            Weighting weighting,
+            float @Nullable [] importance) {
         Groups groups = new Groups(elements, count);
         for (int g = 0; g < count; g++) {
             for (int e = 0; e < elements; e++) {

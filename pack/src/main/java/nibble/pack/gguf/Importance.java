@@ -75,7 +75,8 @@ public record Importance(
         }
         if (entry.squares().length != features) {
             throw new BadCheckpointException(
-                    origin, tensor + ": importance of " + entry.squares().length + " input features, the model has " + features
+                    origin,
+                    tensor + ": importance of " + entry.squares().length + " input features, the model has " + features
                             + "; measure it on this model");
         }
         double mean = 0;

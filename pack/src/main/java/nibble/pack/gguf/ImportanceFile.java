@@ -73,7 +73,8 @@ public final class ImportanceFile {
                 GgufFile.@Nullable Tensor counts = file.tensors().get(name + COUNTS);
                 if (counts == null || counts.shape().elements() != 1) {
                     throw new BadCheckpointException(
-                            path, "tensor " + name + COUNTS + " is missing or not one number: importance of experts, or a"
+                            path,
+                            "tensor " + name + COUNTS + " is missing or not one number: importance of experts, or a"
                                     + " damaged file; neither can be used");
                 }
                 add(path, entries, name, new Entry(floats(path, tensor), floats(path, counts)[0]));
@@ -94,7 +95,9 @@ public final class ImportanceFile {
     private static float[] floats(Path path, GgufFile.Tensor tensor) {
         if (tensor.type() != GgufType.F32 || tensor.shape().elements() > 1 << 28) {
             throw new BadCheckpointException(
-                    path, "tensor " + tensor.name() + " is " + tensor.type() + " " + tensor.shape() + ", expected F32 of a row");
+                    path,
+                    "tensor " + tensor.name() + " is " + tensor.type() + " " + tensor.shape()
+                            + ", expected F32 of a row");
         }
         float[] values = new float[Math.toIntExact(tensor.shape().elements())];
         MemorySegment.copy(tensor.data(), FLOAT, 0, values, 0, values.length);
@@ -105,7 +108,8 @@ public final class ImportanceFile {
         int bad = entry.firstBad();
         if (bad >= 0) {
             throw new BadCheckpointException(
-                    path, name + " feature " + bad + " has importance " + entry.squares()[bad]
+                    path,
+                    name + " feature " + bad + " has importance " + entry.squares()[bad]
                             + ", expected a finite number of at least 0; measure it again");
         }
         if (entries.put(name, entry) != null) {
@@ -145,7 +149,8 @@ public final class ImportanceFile {
         int found = in.remaining() >= 4 ? in.getInt() : -1;
         if (found < 0 || found > most || (long) found * leastBytes > in.remaining()) {
             throw new BadCheckpointException(
-                    path, "byte " + at + ": " + (found < 0 ? "no number" : found) + " of " + what
+                    path,
+                    "byte " + at + ": " + (found < 0 ? "no number" : found) + " of " + what
                             + "; this is no importance matrix of llama.cpp, or it was cut short");
         }
         return found;

@@ -10,11 +10,11 @@ import nibble.convert.Checkpoint;
 import nibble.convert.LlamaConfig;
 import nibble.convert.Rope;
 import nibble.convert.chat.ChatTemplates;
+import nibble.convert.gguf.GgufValue;
 import nibble.convert.gguf.GgufValue.F32;
 import nibble.convert.gguf.GgufValue.Flag;
 import nibble.convert.gguf.GgufValue.Text;
 import nibble.convert.gguf.GgufValue.U32;
-import nibble.convert.gguf.GgufValue;
 import nibble.convert.vocabulary.Piece;
 import nibble.convert.vocabulary.Vocabulary;
 
@@ -112,16 +112,21 @@ final class MetadataOf {
         List<Piece> pieces = vocabulary.pieces();
         pairs.put("tokenizer.ggml.model", new Text(vocabulary.model()));
         pairs.put("tokenizer.ggml.pre", new Text(vocabulary.split()));
-        pairs.put("tokenizer.ggml.tokens", new GgufValue.Texts(pieces.stream().map(Piece::text).toList()));
+        pairs.put(
+                "tokenizer.ggml.tokens",
+                new GgufValue.Texts(pieces.stream().map(Piece::text).toList()));
         if (vocabulary.model().equals(Vocabulary.SENTENCE_PIECE)) {
-            pairs.put("tokenizer.ggml.scores", new GgufValue.F32s(pieces.stream().map(Piece::score).toList()));
+            pairs.put(
+                    "tokenizer.ggml.scores",
+                    new GgufValue.F32s(pieces.stream().map(Piece::score).toList()));
             pairs.put("tokenizer.ggml.add_space_prefix", new Flag(vocabulary.spaceInFront()));
         } else {
             pairs.put("tokenizer.ggml.merges", new GgufValue.Texts(vocabulary.merges()));
         }
         pairs.put(
                 "tokenizer.ggml.token_type",
-                new GgufValue.I32s(pieces.stream().map(piece -> piece.kind().id()).toList()));
+                new GgufValue.I32s(
+                        pieces.stream().map(piece -> piece.kind().id()).toList()));
         id("tokenizer.ggml.bos_token_id", vocabulary.bosId());
         id("tokenizer.ggml.eos_token_id", vocabulary.eosId());
         id("tokenizer.ggml.eot_token_id", vocabulary.eotId());

@@ -38,8 +38,7 @@ final class MinimumKBlocks {
         this.scales = new float[stride];
         this.minima = new float[stride];
         this.codes = new float[groups.values.length];
-        GroupSearch.withOffset(
-                groups, form.mostCode(), false, importance == null ? PLAIN : WEIGHTED, scales, minima);
+        GroupSearch.withOffset(groups, form.mostCode(), false, importance == null ? PLAIN : WEIGHTED, scales, minima);
         for (int g = 0; g < stride; g++) {
             // How far the smallest value lies below 0; 0 - x so that no minimum is -0.
             minima[g] = 0 - minima[g];
@@ -52,13 +51,12 @@ final class MinimumKBlocks {
     /** Encodes {@code blocks} blocks of {@code row} from element {@code from} on to {@code at} in {@code b}. */
     static void encode(
             GgufType type, float[] row, int from, int blocks, float @Nullable [] importance, ByteBuffer b, int at) {
-        Form form =
-                switch (type) {
-                    case Q2_K -> Q2;
-                    case Q4_K -> Q4;
-                    case Q5_K -> Q5;
-                    default -> throw new IllegalArgumentException(type + " has no minima");
-                };
+        Form form = switch (type) {
+            case Q2_K -> Q2;
+            case Q4_K -> Q4;
+            case Q5_K -> Q5;
+            default -> throw new IllegalArgumentException(type + " has no minima");
+        };
         MinimumKBlocks batch = new MinimumKBlocks(form, row, from, blocks, importance);
         for (int block = 0; block < blocks; block++) {
             int to = at + block * type.blockBytes();

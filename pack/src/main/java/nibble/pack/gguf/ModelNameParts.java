@@ -56,14 +56,17 @@ record ModelNameParts(
         int slash = id.indexOf('/');
         String organization = slash < 0 || id.startsWith(".") ? null : id.substring(0, slash);
         String name = id.substring(slash + 1);
-        List<String> parts = Arrays.stream(name.split("-")).filter(part -> !part.isEmpty()).collect(Collectors.toCollection(ArrayList::new));
+        List<String> parts = Arrays.stream(name.split("-"))
+                .filter(part -> !part.isEmpty())
+                .collect(Collectors.toCollection(ArrayList::new));
         List<Set<Kind>> kinds = new ArrayList<>();
         for (int i = 0; i < parts.size(); i++) {
             kinds.add(EnumSet.noneOf(Kind.class));
             classify(parts, i, kinds.get(i), parameters);
         }
         // Words are sizes only where no number is one.
-        if (IntStream.range(0, parts.size()).anyMatch(i -> kinds.get(i).contains(Kind.SIZE) && parts.get(i).matches(".*\\d.*"))) {
+        if (IntStream.range(0, parts.size())
+                .anyMatch(i -> kinds.get(i).contains(Kind.SIZE) && parts.get(i).matches(".*\\d.*"))) {
             for (int i = 0; i < parts.size(); i++) {
                 if (parts.get(i).chars().allMatch(Character::isLetter)) {
                     kinds.get(i).remove(Kind.SIZE);
@@ -73,7 +76,8 @@ record ModelNameParts(
         baseName(parts, kinds);
         String size = joined(parts, kinds, (kind, part) -> kind.contains(Kind.SIZE));
         String finetune = joined(parts, kinds, (kind, part) -> kind.contains(Kind.FINETUNE));
-        String version = joined(parts, kinds, (kind, part) -> kind.contains(Kind.VERSION) && !kind.contains(Kind.BASENAME));
+        String version =
+                joined(parts, kinds, (kind, part) -> kind.contains(Kind.VERSION) && !kind.contains(Kind.BASENAME));
         String basename = joined(parts, kinds, (kind, part) -> kind.contains(Kind.BASENAME));
         boolean ambiguous = size == null && finetune == null && version == null;
         String distinctSize = size == null ? null : String.join("-", new LinkedHashSet<>(List.of(size.split("-"))));
@@ -127,7 +131,8 @@ record ModelNameParts(
         boolean start = true;
         for (int i = 0; i < parts.size(); i++) {
             Set<Kind> kind = kinds.get(i);
-            if (start && (kind.isEmpty() && Character.isLetter(parts.get(i).charAt(0)) || kind.contains(Kind.VERSION))) {
+            if (start
+                    && (kind.isEmpty() && Character.isLetter(parts.get(i).charAt(0)) || kind.contains(Kind.VERSION))) {
                 kind.add(Kind.BASENAME);
             } else {
                 start = false;

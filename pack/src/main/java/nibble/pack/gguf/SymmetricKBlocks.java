@@ -36,12 +36,11 @@ final class SymmetricKBlocks {
     /** Encodes {@code blocks} blocks of {@code row} from element {@code from} on to {@code at} in {@code b}. */
     static void encode(
             GgufType type, float[] row, int from, int blocks, float @Nullable [] importance, ByteBuffer b, int at) {
-        SymmetricKBlocks batch =
-                switch (type) {
-                    case Q3_K -> new SymmetricKBlocks(4, 32, row, from, blocks, importance);
-                    case Q6_K -> new SymmetricKBlocks(32, 128, row, from, blocks, importance);
-                    default -> throw new IllegalArgumentException(type + " has minima");
-                };
+        SymmetricKBlocks batch = switch (type) {
+            case Q3_K -> new SymmetricKBlocks(4, 32, row, from, blocks, importance);
+            case Q6_K -> new SymmetricKBlocks(32, 128, row, from, blocks, importance);
+            default -> throw new IllegalArgumentException(type + " has minima");
+        };
         for (int block = 0; block < blocks; block++) {
             int to = at + block * type.blockBytes();
             if (type == GgufType.Q3_K) {

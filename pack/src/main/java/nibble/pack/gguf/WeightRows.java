@@ -11,7 +11,8 @@ interface WeightRows {
 
     /** Rows of an F16, BF16 or F32 tensor, a vector being one row. */
     static WeightRows of(StoredTensor tensor) {
-        return (row, into) -> WeightReader.floats(tensor.rows().read(row, 1), tensor.spec().dtype(), 0, into);
+        return (row, into) ->
+                WeightReader.floats(tensor.rows().read(row, 1), tensor.spec().dtype(), 0, into);
     }
 
     static WeightRows of(PackedLinear linear) {

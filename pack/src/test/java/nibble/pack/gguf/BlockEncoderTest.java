@@ -23,7 +23,8 @@ class BlockEncoderTest {
     /** The types that are written: IQ4 are only read, and others only named. */
     static Stream<GgufType> written() {
         return Stream.of(GgufType.values())
-                .filter(type -> type.isRead() && !Set.of(GgufType.IQ4_NL, GgufType.IQ4_XS).contains(type));
+                .filter(type -> type.isRead()
+                        && !Set.of(GgufType.IQ4_NL, GgufType.IQ4_XS).contains(type));
     }
 
     /** Rows with the blocks of the gguf package; scripts/gguf_encoded.py made them. */
@@ -39,7 +40,10 @@ class BlockEncoderTest {
             int types = 0;
             while (file.hasRemaining()) {
                 int id = file.getInt();
-                GgufType type = Arrays.stream(GgufType.values()).filter(t -> t.id() == id).findFirst().orElseThrow();
+                GgufType type = Arrays.stream(GgufType.values())
+                        .filter(t -> t.id() == id)
+                        .findFirst()
+                        .orElseThrow();
                 byte[] expected = new byte[file.getInt()];
                 file.get(expected);
                 byte[] found = new byte[expected.length];
@@ -54,8 +58,19 @@ class BlockEncoderTest {
     /** Root of the relative squared error for normally distributed weights; a type's bits allow no less than about half. */
     @ParameterizedTest
     @CsvSource({
-        "Q2_K, 0.30", "Q3_K, 0.16", "Q4_K, 0.075", "Q5_K, 0.038", "Q6_K, 0.019", "Q4_0, 0.10", "Q4_1, 0.085", "Q5_0, 0.05",
-        "Q5_1, 0.045", "Q8_0, 0.006", "F16, 0.0003", "BF16, 0.002", "F32, 0"
+        "Q2_K, 0.30",
+        "Q3_K, 0.16",
+        "Q4_K, 0.075",
+        "Q5_K, 0.038",
+        "Q6_K, 0.019",
+        "Q4_0, 0.10",
+        "Q4_1, 0.085",
+        "Q5_0, 0.05",
+        "Q5_1, 0.045",
+        "Q8_0, 0.006",
+        "F16, 0.0003",
+        "BF16, 0.002",
+        "F32, 0"
     })
     void the_error_of_a_type_is_what_its_bits_allow(GgufType type, double bound) {
         float[] row = new float[8192];
@@ -71,7 +86,9 @@ class BlockEncoderTest {
      * the numbers themselves must rise, or nothing was weighed.
      */
     @ParameterizedTest
-    @EnumSource(value = GgufType.class, names = {"Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q4_0", "Q4_1", "Q5_0", "Q5_1"})
+    @EnumSource(
+            value = GgufType.class,
+            names = {"Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q4_0", "Q4_1", "Q5_0", "Q5_1"})
     void importance_takes_error_from_the_columns_that_count(GgufType type) {
         int columns = 1024;
         float[] rows = new float[16 * columns];
@@ -86,7 +103,9 @@ class BlockEncoderTest {
         float[] plain = roundTrip(type, rows, null);
         float[] weighed = roundTrip(type, rows, importance);
         double ratio = error(rows, weighed, importance) / error(rows, plain, importance);
-        assertThat(ratio).as(type + ": weighted error beside that without importance").isLessThan(0.9);
+        assertThat(ratio)
+                .as(type + ": weighted error beside that without importance")
+                .isLessThan(0.9);
         float[] alike = new float[columns];
         Arrays.fill(alike, 1);
         assertThat(error(rows, weighed, alike)).isGreaterThan(error(rows, plain, alike) * 0.98);
@@ -112,7 +131,9 @@ class BlockEncoderTest {
         for (int row = 0; row < 37; row += 9) {
             byte[] alone = new byte[rowBytes];
             BlockEncoder.encode(type, Arrays.copyOfRange(rows, row * columns, (row + 1) * columns), importance, alone);
-            assertThat(alone).as("row %d", row).isEqualTo(Arrays.copyOfRange(together, row * rowBytes, (row + 1) * rowBytes));
+            assertThat(alone)
+                    .as("row %d", row)
+                    .isEqualTo(Arrays.copyOfRange(together, row * rowBytes, (row + 1) * rowBytes));
         }
     }
 
@@ -138,7 +159,9 @@ class BlockEncoderTest {
         float[] decoded = roundTrip(type, row);
         for (int i = 0; i < 1280; i++) {
             float bound = Math.max(0.08f, Math.abs(row[i]) * 0.08f);
-            assertThat(decoded[i]).as("%s element %d", type, i).isCloseTo(row[i], org.assertj.core.api.Assertions.within(bound));
+            assertThat(decoded[i])
+                    .as("%s element %d", type, i)
+                    .isCloseTo(row[i], org.assertj.core.api.Assertions.within(bound));
         }
         for (int i = 1280; i < 1536; i++) {
             assertThat(Math.abs(decoded[i])).as("%s element %d", type, i).isLessThan(1e-4f);

@@ -23,11 +23,11 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** GGUF files of every architecture. src/test/scripts/gguf_architectures.py compares the same files by the gguf package. */
 class GgufArchitecturesTest {
-    private static final Path MODELS = Path.of(System.getProperty("nibble.root", ".."))
-            .resolve("convert/src/test/resources/architectures");
+    private static final Path MODELS =
+            Path.of(System.getProperty("nibble.root", "..")).resolve("convert/src/test/resources/architectures");
     private static final String SEVEN =
-            "attn_norm.weight ffn_norm.weight attn_q.weight attn_k.weight attn_v.weight attn_output.weight ffn_gate.weight"
-                    + " ffn_up.weight ffn_down.weight ";
+            "attn_norm.weight ffn_norm.weight attn_q.weight attn_k.weight attn_v.weight attn_output.weight"
+                    + " ffn_gate.weight ffn_up.weight ffn_down.weight ";
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -54,7 +54,9 @@ class GgufArchitecturesTest {
                     .entrySet()) {
                 float[] weights = WeightReader.floats(source.tensor(pair.getValue()), file);
                 for (int i = 0; i < weights.length; i++) {
-                    float gain = tensors.get(pair.getKey()).data().get(java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED, 4L * i);
+                    float gain = tensors.get(pair.getKey())
+                            .data()
+                            .get(java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED, 4L * i);
                     assertThat(gain).isEqualTo(1 + weights[i]);
                     inHalf += gain == nibble.pack.Half.round(1 + weights[i]) ? 0 : 1;
                 }
@@ -63,7 +65,8 @@ class GgufArchitecturesTest {
         assertThat(inHalf).as("gains that fp16 would round").isEqualTo(121);
     }
 
-    private Path changed(String name, java.util.function.Consumer<com.fasterxml.jackson.databind.node.ObjectNode> change)
+    private Path changed(
+            String name, java.util.function.Consumer<com.fasterxml.jackson.databind.node.ObjectNode> change)
             throws IOException {
         Path model = Files.createDirectories(temp.resolve("changed"));
         var json = (com.fasterxml.jackson.databind.node.ObjectNode) new com.fasterxml.jackson.databind.ObjectMapper()
@@ -125,12 +128,14 @@ class GgufArchitecturesTest {
         Path file = export(name, GgufMix.F16);
         Set<String> expected = new TreeSet<>(Set.of("token_embd.weight", "output_norm.weight"));
         for (int layer = 0; layer < 2; layer++) {
-            for (String tensor : ((name.equals("phi3") ? "" : SEVEN) + inLayer).trim().split(" ")) {
+            for (String tensor :
+                    ((name.equals("phi3") ? "" : SEVEN) + inLayer).trim().split(" ")) {
                 expected.add("blk." + layer + "." + tensor);
             }
         }
         try (Arena arena = Arena.ofConfined()) {
-            Set<String> found = new TreeSet<>(GgufFile.open(file, arena).tensors().keySet());
+            Set<String> found =
+                    new TreeSet<>(GgufFile.open(file, arena).tensors().keySet());
             found.remove("output.weight");
             assertThat(found).isEqualTo(expected);
         }
@@ -147,7 +152,8 @@ class GgufArchitecturesTest {
             }
             // llama.cpp's llama has no window; the file says only as much context as needs none.
             assertThat(Math.min(read.config().maxPositions(), read.config().window()))
-                    .isEqualTo(Math.min(source.config().maxPositions(), source.config().window()));
+                    .isEqualTo(Math.min(
+                            source.config().maxPositions(), source.config().window()));
         }
     }
 

@@ -28,8 +28,10 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** The bundled model written as GGUF and read again. */
 class GgufExporterTest {
-    private static final Path MODEL =
-            Path.of(System.getProperty("nibble.root", "..")).toAbsolutePath().normalize().resolve("models/wiki-7m");
+    private static final Path MODEL = Path.of(System.getProperty("nibble.root", ".."))
+            .toAbsolutePath()
+            .normalize()
+            .resolve("models/wiki-7m");
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -52,7 +54,9 @@ class GgufExporterTest {
                 TensorView tensor = found.tensor(spec.name());
                 if (spec.shape().rank() == 2) {
                     assertThat(tensor.spec()).isEqualTo(spec);
-                    assertThat(tensor.data().mismatch(source.tensor(spec.name()).data())).as(spec.name()).isEqualTo(-1);
+                    assertThat(tensor.data().mismatch(source.tensor(spec.name()).data()))
+                            .as(spec.name())
+                            .isEqualTo(-1);
                 }
             }
             assertThat(found.config().maxPositions()).isEqualTo(source.config().maxPositions());
@@ -63,8 +67,10 @@ class GgufExporterTest {
             assertThat(found.config().eosIds()).containsExactly(2);
 
             JsonNode made = new ObjectMapper().readTree(found.madeFiles().get("tokenizer.json"));
-            JsonNode original = new ObjectMapper().readTree(MODEL.resolve("tokenizer.json").toFile());
-            for (String part : new String[] {"/model", "/normalizer", "/decoder", "/added_tokens", "/post_processor/single"}) {
+            JsonNode original =
+                    new ObjectMapper().readTree(MODEL.resolve("tokenizer.json").toFile());
+            for (String part :
+                    new String[] {"/model", "/normalizer", "/decoder", "/added_tokens", "/post_processor/single"}) {
                 assertThat(made.at(part)).as(part).isEqualTo(original.at(part));
             }
         }
@@ -81,7 +87,9 @@ class GgufExporterTest {
             assertThat(storage(found, "lm_head.weight")).isEqualTo(name.equals("Q8_0") ? "Q8_0" : "Q6_K");
             assertThat(storage(found, "model.layers.5.mlp.down_proj.weight"))
                     .isEqualTo(mix == GgufMix.Q4_K_M ? "Q6_K" : "Q8_0");
-            assertThat(found.tensorBytes()).isLessThan(report.outputBytes()).isGreaterThan(report.outputBytes() * 9 / 10);
+            assertThat(found.tensorBytes())
+                    .isLessThan(report.outputBytes())
+                    .isGreaterThan(report.outputBytes() * 9 / 10);
         }
     }
 
@@ -101,9 +109,12 @@ class GgufExporterTest {
         }
         try (Checkpoint dense = Checkpoint.open(back);
                 Checkpoint gguf = Checkpoint.open(one)) {
-            assertThat(dense.stored("lm_head.weight").map(StoredTensor::storage)).contains("F16");
-            float[] expected = nibble.pack.WeightReader.floats(gguf.tensor("model.layers.1.self_attn.q_proj.weight"), one);
-            float[] found = nibble.pack.WeightReader.floats(dense.tensor("model.layers.1.self_attn.q_proj.weight"), back);
+            assertThat(dense.stored("lm_head.weight").map(StoredTensor::storage))
+                    .contains("F16");
+            float[] expected =
+                    nibble.pack.WeightReader.floats(gguf.tensor("model.layers.1.self_attn.q_proj.weight"), one);
+            float[] found =
+                    nibble.pack.WeightReader.floats(dense.tensor("model.layers.1.self_attn.q_proj.weight"), back);
             for (int i = 0; i < expected.length; i++) {
                 assertThat(found[i]).isEqualTo(nibble.pack.Half.round(expected[i]));
             }
@@ -117,9 +128,15 @@ class GgufExporterTest {
     void llama_3_rope_scaling_travels_as_its_factors(double theta, double factor, int original) throws IOException {
         Path scaled = Files.createDirectory(temp.resolve("scaled"));
         copyModel(scaled);
-        ObjectNode config = (ObjectNode) new ObjectMapper().readTree(scaled.resolve("config.json").toFile());
-        config.put("rope_theta", theta).putObject("rope_scaling").put("rope_type", "llama3").put("factor", factor)
-                .put("low_freq_factor", 1.0).put("high_freq_factor", 4.0).put("original_max_position_embeddings", original);
+        ObjectNode config = (ObjectNode)
+                new ObjectMapper().readTree(scaled.resolve("config.json").toFile());
+        config.put("rope_theta", theta)
+                .putObject("rope_scaling")
+                .put("rope_type", "llama3")
+                .put("factor", factor)
+                .put("low_freq_factor", 1.0)
+                .put("high_freq_factor", 4.0)
+                .put("original_max_position_embeddings", original);
         Files.writeString(scaled.resolve("config.json"), config.toString());
         export(scaled, temp.resolve("out"), GgufMix.F16);
         try (Checkpoint found = Checkpoint.open(temp.resolve("out"))) {

@@ -54,14 +54,16 @@ class GgufMixTest {
         if (!config.tiedEmbeddings()) {
             found.put("output", mix.head(config).name());
         }
-        assertThat(String.join(" ", found.entrySet().stream().map(Object::toString).toList()))
+        assertThat(String.join(
+                        " ", found.entrySet().stream().map(Object::toString).toList()))
                 .isEqualTo(String.join(" ", words.subList(10, words.size())));
     }
 
     @Test
     void every_mix_and_the_three_sizes_of_llama_are_compared() throws IOException {
         for (GgufMix mix : GgufMix.values()) {
-            for (String model : List.of("llama 8 4 4", "llama 32 4 1", "llama 80 4 4", "llama 80 4 1", "qwen2 80", "phi3 80")) {
+            for (String model :
+                    List.of("llama 8 4 4", "llama 32 4 1", "llama 80 4 4", "llama 80 4 1", "qwen2 80", "phi3 80")) {
                 assertThat(lines()).anyMatch(line -> line.startsWith(model) && line.contains(" " + mix + " - "));
             }
         }
@@ -86,7 +88,11 @@ class GgufMixTest {
         ObjectNode json = JsonNodeFactory.instance.objectNode();
         json.putArray("architectures").add(architecture.className());
         List<String> keys = List.of(
-                "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_size",
+                "num_hidden_layers",
+                "num_attention_heads",
+                "num_key_value_heads",
+                "head_dim",
+                "hidden_size",
                 "intermediate_size");
         for (int i = 0; i < keys.size(); i++) {
             json.put(keys.get(i), Integer.parseInt(words.get(1 + i)));

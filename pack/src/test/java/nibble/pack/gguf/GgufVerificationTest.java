@@ -38,8 +38,10 @@ import org.junit.jupiter.params.provider.MethodSource;
  * and knows no source and no checksum.
  */
 class GgufVerificationTest {
-    private static final Path MODEL =
-            Path.of(System.getProperty("nibble.root", "..")).toAbsolutePath().normalize().resolve("models/wiki-7m");
+    private static final Path MODEL = Path.of(System.getProperty("nibble.root", ".."))
+            .toAbsolutePath()
+            .normalize()
+            .resolve("models/wiki-7m");
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -66,7 +68,8 @@ class GgufVerificationTest {
         int behind(String name) {
             byte[] text = name.getBytes(StandardCharsets.UTF_8);
             for (int i = 24; i + 8 + text.length < bytes.capacity(); i++) {
-                if (bytes.getLong(i) == text.length && Arrays.equals(Arrays.copyOfRange(bytes.array(), i + 8, i + 8 + text.length), text)) {
+                if (bytes.getLong(i) == text.length
+                        && Arrays.equals(Arrays.copyOfRange(bytes.array(), i + 8, i + 8 + text.length), text)) {
                     return i + 8 + text.length;
                 }
             }
@@ -95,7 +98,8 @@ class GgufVerificationTest {
                 GgufFile file = GgufFile.open(path, arena);
                 GgufFile.Tensor last = List.copyOf(file.tensors().values()).getLast();
                 long end = last.offset() + (last.data().byteSize() + 31) / 32 * 32;
-                return (int) (bytes.capacity() - end + file.tensors().get(tensor).offset());
+                return (int)
+                        (bytes.capacity() - end + file.tensors().get(tensor).offset());
             }
         }
     }
@@ -113,7 +117,10 @@ class GgufVerificationTest {
     private static Path export(Path out, GgufMix mix, long most) {
         try (Checkpoint source = Checkpoint.open(MODEL)) {
             GgufExporter.export(
-                    source, mix, Optional.empty(), new ConversionOptions(out, most, 2, false, new StopSignal(), note -> {}, done -> {}));
+                    source,
+                    mix,
+                    Optional.empty(),
+                    new ConversionOptions(out, most, 2, false, new StopSignal(), note -> {}, done -> {}));
         }
         return out;
     }
@@ -123,7 +130,9 @@ class GgufVerificationTest {
     }
 
     @ParameterizedTest
-    @EnumSource(value = GgufMix.class, names = {"F16", "Q8_0", "Q4_K_M", "Q2_K"})
+    @EnumSource(
+            value = GgufMix.class,
+            names = {"F16", "Q8_0", "Q4_K_M", "Q2_K"})
     void a_good_file_and_its_folder_have_no_errors(GgufMix mix) {
         Path folder = export(temp.resolve("out"), mix, Long.MAX_VALUE);
         for (Path path : List.of(folder, folder.resolve("wiki-7m-" + mix + ".gguf"))) {
@@ -166,49 +175,166 @@ class GgufVerificationTest {
         return Stream.of(
                 defect("another kind of file", "gguf", "another kind of file", f -> f.bytes.putInt(0, 0x46554748)),
                 defect("another version", "gguf", "version 9", f -> f.bytes.putInt(4, 9)),
-                defect("more tensors than the file can hold", "gguf", "tensors", f -> f.bytes.putLong(8, Long.MAX_VALUE)),
-                defect("a tensor count less one", "gguf", "behind the last tensor", f -> f.bytes.putLong(8, f.bytes.getLong(8) - 1)),
+                defect(
+                        "more tensors than the file can hold",
+                        "gguf",
+                        "tensors",
+                        f -> f.bytes.putLong(8, Long.MAX_VALUE)),
+                defect(
+                        "a tensor count less one",
+                        "gguf",
+                        "behind the last tensor",
+                        f -> f.bytes.putLong(8, f.bytes.getLong(8) - 1)),
                 defect("a key twice", "gguf", "comes twice", f -> f.rename(ids + "bos_token_id", ids + "eos_token_id")),
-                defect("a value of no type", "gguf", "of type 77", f -> f.bytes.putInt(f.behind("llama.block_count"), 77)),
-                defect("a tensor twice", "gguf", "comes twice", f -> f.rename("blk.0.attn_q.weight", "blk.0.attn_k.weight")),
-                defect("a tensor of another place", "gguf", "begins at data byte", f -> move(f, "blk.3.ffn_up.weight", 32)),
+                defect(
+                        "a value of no type",
+                        "gguf",
+                        "of type 77",
+                        f -> f.bytes.putInt(f.behind("llama.block_count"), 77)),
+                defect(
+                        "a tensor twice",
+                        "gguf",
+                        "comes twice",
+                        f -> f.rename("blk.0.attn_q.weight", "blk.0.attn_k.weight")),
+                defect(
+                        "a tensor of another place",
+                        "gguf",
+                        "begins at data byte",
+                        f -> move(f, "blk.3.ffn_up.weight", 32)),
                 defect("a tensor between two places", "gguf", "aligned to 32", f -> move(f, "blk.3.ffn_up.weight", 7)),
                 defect("a tensor behind the end", "gguf", "cut short", f -> move(f, "blk.3.ffn_up.weight", 1L << 40)),
-                defect("a tensor of five dimensions", "gguf", "5 dimensions", f -> f.bytes.putInt(f.behind("blk.3.ffn_up.weight"), 5)),
-                defect("a tensor of an unknown type", "gguf", "is of type 99", f -> f.bytes.putInt(f.behind("blk.3.ffn_up.weight") + 20, 99)),
-                defect("no architecture", "gguf", "general.architecture is missing", f -> f.rename("general.architecture", "general.archxtecture")),
+                defect(
+                        "a tensor of five dimensions",
+                        "gguf",
+                        "5 dimensions",
+                        f -> f.bytes.putInt(f.behind("blk.3.ffn_up.weight"), 5)),
+                defect(
+                        "a tensor of an unknown type",
+                        "gguf",
+                        "is of type 99",
+                        f -> f.bytes.putInt(f.behind("blk.3.ffn_up.weight") + 20, 99)),
+                defect(
+                        "no architecture",
+                        "gguf",
+                        "general.architecture is missing",
+                        f -> f.rename("general.architecture", "general.archxtecture")),
                 defect("an architecture that is not known", "tensors", "not checked against it", f -> {
                     int at = f.behind("general.architecture") + 12;
                     f.bytes.put(at, "xlama".getBytes(StandardCharsets.UTF_8));
                 }),
-                defect("a type of file that is not known", "gguf", "general.file_type is 99", f -> f.set("general.file_type", 99)),
+                defect(
+                        "a type of file that is not known",
+                        "gguf",
+                        "general.file_type is 99",
+                        f -> f.set("general.file_type", 99)),
                 defect("another width", "tensors", "asks for", f -> f.set("llama.embedding_length", 512)),
                 defect("a layer more", "tensors", "is missing", f -> f.set("llama.block_count", 7)),
                 defect("a layer less", "tensors", "has only 5 layers", f -> f.set("llama.block_count", 5)),
-                defect("more key and value heads", "tensors", "asks for", f -> f.set("llama.attention.head_count_kv", 4)),
+                defect(
+                        "more key and value heads",
+                        "tensors",
+                        "asks for",
+                        f -> f.set("llama.attention.head_count_kv", 4)),
                 defect("another width of the MLP", "tensors", "asks for", f -> f.set("llama.feed_forward_length", 512)),
                 defect("no heads", "tensors", "heads", f -> f.set("llama.attention.head_count", 0)),
-                defect("no context length", "tensors", "context_length is missing", f -> f.rename("llama.context_length", "llama.contexx_length")),
-                defect("no epsilon", "tensors", "layer_norm_rms_epsilon is missing", f -> f.rename("llama.attention.layer_norm_rms_epsilon", "llama.attention.layer_norm_rmx_epsilon")),
-                defect("a tensor missing", "tensors", "is none that \"llama\" has here", f -> f.rename("blk.2.ffn_down.weight", "blk.2.ffn_dxwn.weight")),
-                defect("a tensor of no architecture", "tensors", "is none that \"llama\" has here", f -> f.rename("output.weight", "outpux.weight")),
-                defect("no final norm", "tensors", "is none that \"llama\" has here", f -> f.rename("output_norm.weight", "outpux_norm.weight")),
-                defect("no tokenizer", "tokenizer", "tokenizer.ggml.model is missing", f -> f.rename(ids + "model", ids + "modex")),
+                defect(
+                        "no context length",
+                        "tensors",
+                        "context_length is missing",
+                        f -> f.rename("llama.context_length", "llama.contexx_length")),
+                defect(
+                        "no epsilon",
+                        "tensors",
+                        "layer_norm_rms_epsilon is missing",
+                        f -> f.rename(
+                                "llama.attention.layer_norm_rms_epsilon", "llama.attention.layer_norm_rmx_epsilon")),
+                defect(
+                        "a tensor missing",
+                        "tensors",
+                        "is none that \"llama\" has here",
+                        f -> f.rename("blk.2.ffn_down.weight", "blk.2.ffn_dxwn.weight")),
+                defect(
+                        "a tensor of no architecture",
+                        "tensors",
+                        "is none that \"llama\" has here",
+                        f -> f.rename("output.weight", "outpux.weight")),
+                defect(
+                        "no final norm",
+                        "tensors",
+                        "is none that \"llama\" has here",
+                        f -> f.rename("output_norm.weight", "outpux_norm.weight")),
+                defect(
+                        "no tokenizer",
+                        "tokenizer",
+                        "tokenizer.ggml.model is missing",
+                        f -> f.rename(ids + "model", ids + "modex")),
                 defect("no tokens", "tokenizer", "tokens is missing", f -> f.rename(ids + "tokens", ids + "tokenx")),
-                defect("no scores", "tokenizer", "0 scores for 4096 tokens", f -> f.rename(ids + "scores", ids + "scorex")),
-                defect("a score that is no number", "tokenizer", "not finite", f -> f.set(ids + "scores", 3000, 0x7fc00000)),
+                defect(
+                        "no scores",
+                        "tokenizer",
+                        "0 scores for 4096 tokens",
+                        f -> f.rename(ids + "scores", ids + "scorex")),
+                defect(
+                        "a score that is no number",
+                        "tokenizer",
+                        "not finite",
+                        f -> f.set(ids + "scores", 3000, 0x7fc00000)),
                 defect("a piece of no kind", "tokenizer", "a kind 9", f -> f.set(ids + "token_type", 3000, 9)),
-                defect("a beginning that no token has", "tokenizer", "bos_token_id is 4096", f -> f.set(ids + "bos_token_id", 4096)),
-                defect("an end that no token has", "tokenizer", "eos_token_id is 4294967295", f -> f.set(ids + "eos_token_id", -1)),
-                defect("an unknown token that no token has", "tokenizer", "unknown_token_id is 5000", f -> f.set(ids + "unknown_token_id", 5000)),
-                defect("a scale that is not a number", "scales", "NaN", f -> f.bytes.putShort(f.data("blk.4.attn_v.weight") + 18, (short) 0x7e00)),
-                defect("an infinite scale", "scales", "Infinity", f -> f.bytes.putShort(f.data("blk.5.ffn_gate.weight"), (short) 0xfc00)),
-                defect("an infinite scale of the head", "scales", "tensor output.weight block 0", f -> f.bytes.putShort(f.data("output.weight") + 208, (short) 0x7c00)),
-                defect("an infinite gain", "numbers", "Infinity", f -> f.bytes.putFloat(f.data("output_norm.weight") + 8, Float.POSITIVE_INFINITY)),
-                defect("a gain that is not a number", "numbers", "NaN", f -> f.bytes.putFloat(f.data("blk.0.attn_norm.weight"), Float.NaN)),
-                defect("a tensor of zeros", "scales", "0 throughout", f -> zero(f, "blk.4.attn_v.weight", 128 * 256 / 32 * 18)),
-                defect("heads whose rows were not interleaved", "source", "another order", f -> swap(f, "blk.3.attn_q.weight", 256 / 32 * 18)),
-                defect("a bit that flipped after checksums were written", "sha256", "has changed since", f -> f.bytes.put(f.data("blk.4.attn_v.weight") + 5, (byte) 0x5a)));
+                defect(
+                        "a beginning that no token has",
+                        "tokenizer",
+                        "bos_token_id is 4096",
+                        f -> f.set(ids + "bos_token_id", 4096)),
+                defect(
+                        "an end that no token has",
+                        "tokenizer",
+                        "eos_token_id is 4294967295",
+                        f -> f.set(ids + "eos_token_id", -1)),
+                defect(
+                        "an unknown token that no token has",
+                        "tokenizer",
+                        "unknown_token_id is 5000",
+                        f -> f.set(ids + "unknown_token_id", 5000)),
+                defect(
+                        "a scale that is not a number",
+                        "scales",
+                        "NaN",
+                        f -> f.bytes.putShort(f.data("blk.4.attn_v.weight") + 18, (short) 0x7e00)),
+                defect(
+                        "an infinite scale",
+                        "scales",
+                        "Infinity",
+                        f -> f.bytes.putShort(f.data("blk.5.ffn_gate.weight"), (short) 0xfc00)),
+                defect(
+                        "an infinite scale of the head",
+                        "scales",
+                        "tensor output.weight block 0",
+                        f -> f.bytes.putShort(f.data("output.weight") + 208, (short) 0x7c00)),
+                defect(
+                        "an infinite gain",
+                        "numbers",
+                        "Infinity",
+                        f -> f.bytes.putFloat(f.data("output_norm.weight") + 8, Float.POSITIVE_INFINITY)),
+                defect(
+                        "a gain that is not a number",
+                        "numbers",
+                        "NaN",
+                        f -> f.bytes.putFloat(f.data("blk.0.attn_norm.weight"), Float.NaN)),
+                defect(
+                        "a tensor of zeros",
+                        "scales",
+                        "0 throughout",
+                        f -> zero(f, "blk.4.attn_v.weight", 128 * 256 / 32 * 18)),
+                defect(
+                        "heads whose rows were not interleaved",
+                        "source",
+                        "another order",
+                        f -> swap(f, "blk.3.attn_q.weight", 256 / 32 * 18)),
+                defect(
+                        "a bit that flipped after checksums were written",
+                        "sha256",
+                        "has changed since",
+                        f -> f.bytes.put(f.data("blk.4.attn_v.weight") + 5, (byte) 0x5a)));
     }
 
     private static Arguments defect(String name, String check, String fragment, Defect defect) {
@@ -251,12 +377,10 @@ class GgufVerificationTest {
 
         CheckpointVerification found = verify(folder);
 
-        assertThat(found.findings())
-                .as(name)
-                .anySatisfy(finding -> {
-                    assertThat(finding.check()).isEqualTo(check);
-                    assertThat(finding.message()).contains(fragment);
-                });
+        assertThat(found.findings()).as(name).anySatisfy(finding -> {
+            assertThat(finding.check()).isEqualTo(check);
+            assertThat(finding.message()).contains(fragment);
+        });
         assertThat(found.findings()).extracting(Finding::message).doesNotHaveDuplicates();
     }
 
@@ -264,7 +388,8 @@ class GgufVerificationTest {
     void a_file_cut_short_anywhere_is_found() throws IOException {
         byte[] whole = Files.readAllBytes(good);
         Path path = temp.resolve("model.gguf");
-        for (int length : new int[] {0, 3, 4, 23, 24, 40, 1_000, 60_000, 130_000, whole.length / 2, whole.length - 33}) {
+        for (int length :
+                new int[] {0, 3, 4, 23, 24, 40, 1_000, 60_000, 130_000, whole.length / 2, whole.length - 33}) {
             Files.write(path, Arrays.copyOf(whole, length));
             assertThat(verify(path).errors()).as("%d bytes", length).isPositive();
         }

@@ -56,7 +56,11 @@ class ImportanceFileTest {
 
     private static byte[] dat() {
         ByteBuffer out = ByteBuffer.allocate(200).order(ByteOrder.LITTLE_ENDIAN);
-        out.putInt(1).putInt(Q.length()).put(Q.getBytes(StandardCharsets.US_ASCII)).putInt(4).putInt(3);
+        out.putInt(1)
+                .putInt(Q.length())
+                .put(Q.getBytes(StandardCharsets.US_ASCII))
+                .putInt(4)
+                .putInt(3);
         out.putFloat(1).putFloat(2).putFloat(3).putInt(7).putInt(8).put("wiki.txt".getBytes(StandardCharsets.US_ASCII));
         return java.util.Arrays.copyOf(out.array(), out.position());
     }
@@ -85,7 +89,8 @@ class ImportanceFileTest {
         }
         Path text = Files.writeString(temp.resolve("text"), "Not an importance matrix at all.");
         assertThatThrownBy(() -> ImportanceFile.read(text)).isInstanceOf(BadCheckpointException.class);
-        assertThatThrownBy(() -> ImportanceFile.read(temp.resolve("absent"))).isInstanceOf(BadCheckpointException.class);
+        assertThatThrownBy(() -> ImportanceFile.read(temp.resolve("absent")))
+                .isInstanceOf(BadCheckpointException.class);
     }
 
     @Test
