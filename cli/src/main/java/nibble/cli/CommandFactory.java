@@ -1,5 +1,6 @@
 package nibble.cli;
 
+import nibble.cli.terminal.Terminal;
 import picocli.CommandLine;
 
 /** Makes commands, handing those that take one the {@link Terminal} they write to. */
