@@ -7,17 +7,13 @@ import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import nibble.datasets.BadDatasetException;
 import nibble.files.Reasons;
+import nibble.files.output.DurableLines;
 
 /**
  * FastChat's {@code model_answer/MODEL.jsonl} while it grows: each answer is on the disk before the next question is asked. What a
@@ -30,15 +26,15 @@ public final class MtBenchAnswerFile implements AutoCloseable {
             .build();
 
     private final Path file;
-    private final FileChannel channel;
+    private final DurableLines lines;
     private final String modelId;
     private final MtBenchSettings settings;
     private final Set<Integer> answered;
 
     private MtBenchAnswerFile(
-            Path file, FileChannel channel, String modelId, MtBenchSettings settings, Set<Integer> answered) {
+            Path file, DurableLines lines, String modelId, MtBenchSettings settings, Set<Integer> answered) {
         this.file = file;
-        this.channel = channel;
+        this.lines = lines;
         this.modelId = modelId;
         this.settings = settings;
         this.answered = answered;
@@ -51,21 +47,14 @@ public final class MtBenchAnswerFile implements AutoCloseable {
      */
     public static MtBenchAnswerFile open(Path file, String modelId, MtBenchSettings settings) {
         try {
+            DurableLines lines = DurableLines.read(file);
             Set<Integer> answered = new HashSet<>();
-            long whole = 0;
-            if (Files.exists(file)) {
-                String text = Files.readString(file);
-                text = text.substring(0, text.lastIndexOf('\n') + 1);
-                whole = text.getBytes(StandardCharsets.UTF_8).length;
-                int line = 0;
-                for (String json : text.lines().toList()) {
-                    answered.add(same(file + ": line " + ++line, json, modelId, settings));
-                }
+            int number = 0;
+            for (String json : lines.found()) {
+                answered.add(same(file + ": line " + ++number, json, modelId, settings));
             }
-            FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-            channel.truncate(whole);
-            channel.position(whole);
-            return new MtBenchAnswerFile(file, channel, modelId, settings, answered);
+            lines.add(List.of());
+            return new MtBenchAnswerFile(file, lines, modelId, settings, answered);
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be opened: " + Reasons.of(e), e);
         }
@@ -100,11 +89,7 @@ public final class MtBenchAnswerFile implements AutoCloseable {
         MtBenchAnswer answer =
                 MtBenchAnswer.of(questionId, modelId, choices, settings, System.currentTimeMillis() / 1000.0);
         try {
-            ByteBuffer line = StandardCharsets.UTF_8.encode(JSON.writeValueAsString(answer) + "\n");
-            while (line.hasRemaining()) {
-                channel.write(line);
-            }
-            channel.force(false);
+            lines.add(List.of(JSON.writeValueAsString(answer)));
             answered.add(questionId);
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be written: " + Reasons.of(e), e);
@@ -114,7 +99,7 @@ public final class MtBenchAnswerFile implements AutoCloseable {
     @Override
     public void close() {
         try {
-            channel.close();
+            lines.close();
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be closed: " + Reasons.of(e), e);
         }
