@@ -22,6 +22,7 @@ import java.util.Random;
 import nibble.convert.BadCheckpointException;
 import nibble.convert.chat.ChatTemplates;
 import nibble.convert.vocabulary.Piece;
+import nibble.convert.vocabulary.StatedFlags;
 import nibble.convert.vocabulary.TokenizerDescription;
 import nibble.convert.vocabulary.Vocabulary;
 import nibble.datasets.BadDatasetException;
@@ -262,8 +263,13 @@ class TokenizerFuzzTest {
                 random.nextBoolean(),
                 random.nextBoolean(),
                 random.nextBoolean(),
+                new StatedFlags(flag(random), flag(random), flag(random), new LinkedHashMap<>()),
                 new ChatTemplates(new LinkedHashMap<>(
                         random.nextBoolean() ? Map.of("default", "{{ x }}", "rag", "r") : Map.of())));
+    }
+
+    private static Optional<Boolean> flag(Random random) {
+        return random.nextBoolean() ? Optional.of(random.nextBoolean()) : Optional.empty();
     }
 
     private static int id(List<Piece> pieces, Random random) {
