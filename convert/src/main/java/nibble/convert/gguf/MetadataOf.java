@@ -93,7 +93,7 @@ final class MetadataOf {
     }
 
     /** Where it is not the width by the heads, and where llama.cpp's converter has it all the same. */
-    private static boolean statesHeadSize(LlamaConfig config) {
+    private static boolean statesHeadSize(ModelConfig config) {
         return config.headDim() * config.heads() != config.hiddenSize()
                 || config.architecture() == Architecture.GEMMA
                 || config.architecture() != Architecture.PHI3
