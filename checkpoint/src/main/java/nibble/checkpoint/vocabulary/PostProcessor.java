@@ -95,12 +95,12 @@ record PostProcessor(List<Integer> leading, List<Integer> trailing) {
         return texts;
     }
 
-    private static Optional<Boolean> separates(
-            List<String> single, List<String> pair, String separator, String eos) {
+    private static Optional<Boolean> separates(List<String> single, List<String> pair, String separator, String eos) {
         String first = single.size() > 1 ? single.getFirst() : "";
         String last = single.size() > 1 ? single.getLast() : "";
         int from = !pair.isEmpty() && !first.isEmpty() && pair.getFirst().equals(first) ? 1 : 0;
-        int to = pair.size() - (!pair.isEmpty() && !last.isEmpty() && pair.getLast().equals(last) ? 1 : 0);
+        int to = pair.size()
+                - (!pair.isEmpty() && !last.isEmpty() && pair.getLast().equals(last) ? 1 : 0);
         // What is left begins with the one text and ends with the other.
         if (to - from < 3 || !pair.get(from).isEmpty() || !pair.get(to - 1).isEmpty()) {
             return Optional.empty();

@@ -26,7 +26,8 @@ public record StatedFlags(
             Map.of("sep", "seperator_token_id", "cls", "cls_token_id", "mask", "mask_token_id");
 
     /** Those of a folder or of what was made of a GGUF file. */
-    public static StatedFlags of(TokenizerDescription described, JsonNode tokenizerConfig, ObjectNode modelConfig, int rows) {
+    public static StatedFlags of(
+            TokenizerDescription described, JsonNode tokenizerConfig, ObjectNode modelConfig, int rows) {
         SequencedMap<String, Integer> ids = new LinkedHashMap<>();
         ROLES.keySet().stream().sorted().forEach(role -> {
             int named = described.id(role + "_token");

@@ -77,7 +77,8 @@ final class MetadataOf {
             put("vocab_size", new U32(config.vocabularySize()));
         }
         if (config.architecture() == Architecture.PHI3) {
-            int original = config.json().path("original_max_position_embeddings").asInt(config.maxPositions());
+            int original =
+                    config.json().path("original_max_position_embeddings").asInt(config.maxPositions());
             put("rope.scaling.original_context_length", new U32(original));
             // llama.cpp's converter always writes it; 0 is none.
             put("attention.sliding_window", new U32(config.window() == ModelConfig.NO_WINDOW ? 0 : config.window()));

@@ -129,7 +129,9 @@ class ConverterKeysTest {
             GgufExporter.export(source, out, GgufMix.F16, 2, _ -> {});
         }
         try (Stream<Path> files = Files.list(out)) {
-            return files.filter(file -> file.toString().endsWith(".gguf")).findFirst().orElseThrow();
+            return files.filter(file -> file.toString().endsWith(".gguf"))
+                    .findFirst()
+                    .orElseThrow();
         }
     }
 }
