@@ -6,12 +6,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import nibble.checkpoint.source.BadCheckpointException;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.WeightRows;
 import nibble.engine.backend.Workers;
-import nibble.engine.cuda.CudaBackend;
-import nibble.engine.cuda.CudaWeight;
+import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.Cublas;
+import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.quantize.CudaInputStatistics.Correlations;
@@ -22,6 +20,8 @@ import nibble.engine.quantize.Basis;
 import nibble.engine.quantize.Clip;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.WeightRows;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.Rounding;
@@ -38,7 +38,8 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
     private static final int WARPS = 8;
     private static final int CHUNK_ROWS = 256;
 
-    private final CudaBackend owner;
+    private final CudaResources owner;
+    private final QuantizationScratch scratch;
     private final long weight;
     private final DenseWeight original;
     private final Path file;
@@ -68,8 +69,14 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
 
     /** @throws nibble.checkpoint.source.BadCheckpointException if a weight is not finite */
     public CudaLinearQuantizer(
-            CudaBackend owner, CudaWeight.Dense weight, DenseWeight original, Path file, QuantizationSpec spec) {
+            CudaResources owner,
+            QuantizationScratch scratch,
+            CudaWeight.Dense weight,
+            DenseWeight original,
+            Path file,
+            QuantizationSpec spec) {
         this.owner = owner;
+        this.scratch = scratch;
         this.weight = weight.address();
         this.original = original;
         this.file = file;
@@ -93,6 +100,7 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
     /** Some rows of another; borrows all it has. */
     private CudaLinearQuantizer(CudaLinearQuantizer whole, int firstRow, int rows) {
         this.owner = whole.owner;
+        this.scratch = whole.scratch;
         this.weight = whole.weightRow(firstRow);
         this.original = whole.original;
         this.file = whole.file;
@@ -112,7 +120,7 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
      *
      * @param first a multiple of {@link QuantizationScratch#rows}
      */
-    CudaLinearQuantizer piece(int first, int count) {
+    public CudaLinearQuantizer piece(int first, int count) {
         return new CudaLinearQuantizer(this, first, count);
     }
 
@@ -186,7 +194,7 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
         return errors(basis, limits, of(input).correlations());
     }
 
-    double[] errors(Basis basis, float @Nullable [] limits, Correlations c) {
+    public double[] errors(Basis basis, float @Nullable [] limits, Correlations c) {
         float sigma = errorScale(c);
         try (Vector columns = bring(basis.columns());
                 Vector divisors = bring(basis.rows());
@@ -207,7 +215,7 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
         return losses(columns, of(input).correlations(), onEach);
     }
 
-    double[] losses(List<float @Nullable []> columns, Correlations c, Runnable onEach) {
+    public double[] losses(List<float @Nullable []> columns, Correlations c, Runnable onEach) {
         float sigma = errorScale(c);
         int candidates = columns.size();
         double[] losses = new double[candidates];
@@ -247,7 +255,7 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
     }
 
     /** {@code w C wᵀ} of each row w. */
-    double[] outputSizes(Correlations c) {
+    public double[] outputSizes(Correlations c) {
         float sigma = powerOfTwo(0x1p14, (double) largest * c.largest());
         try (DeviceMemory.Buffer sums = owner.memory().allocate(8L * rows, "errors of rows")) {
             quadratic(
@@ -276,7 +284,6 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
 
     /** {@code sums[from + row] = e C eᵀ} for each row e that {@code writer} makes. */
     private void quadratic(Correlations c, DeviceMemory.Buffer sums, long from, RowWriter writer) {
-        QuantizationScratch scratch = owner.quantizationScratch();
         int strip = Math.min(CudaInputStatistics.STRIP, in);
         for (int first = 0; first < rows; first += chunk) {
             int count = Math.min(chunk, rows - first);
@@ -353,7 +360,7 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
     }
 
     /** Of pieces in the order of their rows. */
-    static double weightError(List<double[]> pieces) {
+    public static double weightError(List<double[]> pieces) {
         double error = 0;
         double size = 0;
         for (double[] piece : pieces) {
@@ -367,7 +374,7 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
     }
 
     /** {@code ‖e‖²} of each row, then {@code ‖w‖²} of each row. */
-    double[] weightErrors(Basis basis, float @Nullable [] limits) {
+    public double[] weightErrors(Basis basis, float @Nullable [] limits) {
         try (Vector columns = bring(basis.columns());
                 Vector divisors = bring(basis.rows());
                 Vector clip = bring(limits);
@@ -395,7 +402,7 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
         return clip(basis, of(input).correlations());
     }
 
-    Clip clip(Basis basis, Correlations c) {
+    public Clip clip(Basis basis, Correlations c) {
         float sigma = errorScale(c);
         int slots = rows * groups;
         try (Vector columns = bring(basis.columns());
@@ -447,7 +454,6 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
 
     /** {@code losses[row, group] = e C_gg eᵀ} of the groups alone. */
     private void ofGroups(Correlations c, DeviceMemory.Buffer losses, RowWriter writer) {
-        QuantizationScratch scratch = owner.quantizationScratch();
         int length = in / groups;
         int most = QuantizationScratch.wholeRows(in);
         for (int first = 0, count; first < rows; first += count) {
@@ -493,12 +499,12 @@ public final class CudaLinearQuantizer implements LinearQuantizer {
         return rounded;
     }
 
-    QuantizedLinear blank() {
+    public QuantizedLinear blank() {
         return QuantizedLinear.blank(rows, in, spec);
     }
 
     /** Rounds these rows and puts them to their place among the rows of the whole. */
-    void quantizeInto(Basis basis, float @Nullable [] limits, QuantizedLinear whole) {
+    public void quantizeInto(Basis basis, float @Nullable [] limits, QuantizedLinear whole) {
         int slots = rows * groups;
         long codeBytes = (long) rows * in / 2;
         try (Vector columns = bring(basis.columns());
