@@ -1,5 +1,6 @@
 package nibble.cli;
 
+import java.lang.reflect.Constructor;
 import nibble.cli.terminal.Terminal;
 import picocli.CommandLine;
 
@@ -14,7 +15,10 @@ final class CommandFactory implements CommandLine.IFactory {
     @Override
     public <K> K create(Class<K> type) throws Exception {
         try {
-            return type.getDeclaredConstructor(Terminal.class).newInstance(terminal);
+            Constructor<K> constructor = type.getDeclaredConstructor(Terminal.class);
+            // Commands have no use for each other's constructors, so these are not public.
+            constructor.setAccessible(true);
+            return constructor.newInstance(terminal);
         } catch (NoSuchMethodException takesNoTerminal) {
             return CommandLine.defaultFactory().create(type);
         }
