@@ -120,7 +120,7 @@ final class VerifyCommand implements Callable<Integer> {
             return folder.toFile().length();
         }
         return Files.isDirectory(folder)
-                ? RepositoryFiles.list(folder).values().stream()
+                ? RepositoryFiles.list(folder, refused -> {}).values().stream()
                         .mapToLong(file -> file.toFile().length())
                         .sum()
                 : 0;
