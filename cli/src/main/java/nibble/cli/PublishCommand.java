@@ -108,6 +108,9 @@ final class PublishCommand implements Callable<Integer> {
         try (TransferProgress progress = new TransferProgress(terminal)) {
             new Publisher(settings).check(request, progress);
         }
+        if (!dryRun && ModelCard.in(folder).isEmpty() && ModelCard.describes(folder)) {
+            OutputFile.require("the model card", folder.resolve(ModelCard.FILE_NAME));
+        }
         CheckpointVerification verification = VerifyCommand.verify(terminal, folder, Optional.empty());
         if (!verification.findings().isEmpty()) {
             VerifyCommand.printFindings(terminal.err(), verification);

@@ -141,6 +141,9 @@ final class TasksCommand implements Callable<Integer> {
                 .toList();
         EvaluationOptions options = options();
         json.requireWritable();
+        if (journal != null) {
+            OutputFile.require("--journal", journal);
+        }
         checkReports();
         EvaluationData documents = new EvaluationData(
                 Optional.ofNullable(data),

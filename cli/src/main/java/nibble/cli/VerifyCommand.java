@@ -77,6 +77,9 @@ final class VerifyCommand implements Callable<Integer> {
         if (writeChecksums && Files.isRegularFile(folder)) {
             throw new UsageException("--write-checksums is for a folder; " + folder + " is a file");
         }
+        if (writeChecksums) {
+            OutputFile.require("--write-checksums", folder.resolve(Checksums.FILE_NAME));
+        }
         CheckpointVerification verification =
                 verify(terminal, folder, Optional.ofNullable(source).map(m -> m.folder(terminal)));
         if (writeChecksums && verification.errors() == 0) {

@@ -14,6 +14,7 @@ import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import nibble.files.Reasons;
+import nibble.files.WholeFile;
 
 /**
  * What a folder says of its own files' SHA-256: a {@code SHA256SUMS} as {@code sha256sum} writes and checks it, and the names
@@ -108,7 +109,7 @@ public final class Checksums {
         }
         Path sums = folder.resolve(FILE_NAME);
         try {
-            Files.write(sums, lines, StandardCharsets.UTF_8);
+            WholeFile.write(sums, String.join("\n", lines) + "\n");
         } catch (IOException e) {
             throw OutputException.of(sums, "writing", e);
         }

@@ -1,5 +1,6 @@
 package nibble.convert.hub;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -24,13 +25,19 @@ import nibble.convert.hub.FakeHub.Seen;
 import nibble.convert.hub.FakeHub.User;
 import nibble.convert.hub.FakeRepository.Commit;
 import nibble.convert.hub.FakeRepository.Entry;
+import org.snakeyaml.engine.v2.api.Load;
+import org.snakeyaml.engine.v2.api.LoadSettings;
+import org.snakeyaml.engine.v2.exceptions.YamlEngineException;
 
 /** The fake hub's answers below {@code /api/} and {@code /oauth/}. */
 final class FakeHubApi {
     private static final Pattern MODEL =
             Pattern.compile("/api/models/([^/]+/[^/]+)(?:/([a-z-]+)(?:/([^/]+))?)?(?:/.*)?");
-    private static final Set<String> LICENSES =
-            Set.of("apache-2.0", "mit", "cc-by-4.0", "cc-by-sa-4.0", "llama2", "llama3", "gemma", "other", "unknown");
+    private static final Set<String> LICENSES = Set.of(
+            ("apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0"
+                            + " bigcode-openrail-m cc-by-4.0 cc-by-nc-4.0 cc-by-sa-4.0 llama2 llama3 llama3.1 llama3.2"
+                            + " llama3.3 llama4 gemma unknown other")
+                    .split(" "));
     private static final String DATE = "2026-01-02T03:04:05.000Z";
     private static final int MOST_REGULAR_BYTES = 10 << 20;
 
@@ -71,11 +78,12 @@ final class FakeHubApi {
                 return Answer.json(json);
             }
             case "/api/repos/create" -> {
+                FakeHub.require(request.method().equals("POST"), 404, "Sorry, we can't find the page");
                 return create(hub.required(request), json(exchange, body, "application/json"));
             }
             case "/api/validate-yaml" -> {
                 JsonNode card = json(exchange, body, "application/json");
-                keys(card, "content", "repoType");
+                keys(card, List.of("content"), "repoType");
                 return validated(card.path("content").asText());
             }
             case "/oauth/token" -> {
@@ -92,20 +100,36 @@ final class FakeHubApi {
         }
     }
 
-    private static JsonNode json(HttpExchange exchange, byte[] body, String type) throws IOException {
+    static JsonNode json(HttpExchange exchange, byte[] body, String type) throws IOException {
         String found = String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type"))
                 .replaceAll(";.*", "");
         FakeHub.require(found.equals(type), 415, "Content-Type " + found + " is not " + type);
-        return FakeHub.JSON.readTree(body);
+        try {
+            return FakeHub.JSON.readTree(body);
+        } catch (JsonProcessingException e) {
+            throw new Refusal(400, "", "Invalid JSON");
+        }
     }
 
-    private static void keys(JsonNode json, String... known) {
+    /** An object with these fields and no others. */
+    static void keys(JsonNode json, List<String> required, String... optional) {
+        FakeHub.require(json.isObject(), 400, "not an object");
+        required.forEach(name -> FakeHub.require(json.has(name), 400, "missing field " + name));
         json.fieldNames()
-                .forEachRemaining(name -> FakeHub.require(List.of(known).contains(name), 400, "unknown field " + name));
+                .forEachRemaining(name -> FakeHub.require(
+                        required.contains(name) || List.of(optional).contains(name), 400, "unknown field " + name));
     }
 
     private Answer create(User user, JsonNode body) {
-        keys(body, "name", "organization", "type", "visibility");
+        keys(
+                body,
+                List.of("name"),
+                "organization",
+                "type",
+                "visibility",
+                "private",
+                "region",
+                "resourceGroupId");
         String owner = body.path("organization").isTextual()
                 ? body.path("organization").asText()
                 : user.name();
@@ -120,6 +144,7 @@ final class FakeHubApi {
                         && body.path("type").asText("model").equals("model"),
                 400,
                 "type");
+        FakeHub.require(body.path("name").asText().matches("[A-Za-z0-9._-]{1,96}"), 400, "name");
         boolean made = hub.repositories.putIfAbsent(name, new FakeRepository(visibility.equals("private"))) == null;
         ObjectNode answer = FakeHub.JSON.createObjectNode().put("url", hub.endpoint() + "/" + name);
         if (!made) {
@@ -133,15 +158,17 @@ final class FakeHubApi {
     private static List<String> errors(String card) {
         Matcher header =
                 Pattern.compile("^---\r?\n(.*?)\r?\n---", Pattern.DOTALL).matcher(card);
-        List<String> errors = new ArrayList<>();
-        if (header.find()) {
-            Matcher license = Pattern.compile("(?m)^license: *\"?([^\"#\n]*?)\"? *(#.*)?$")
-                    .matcher(header.group(1));
-            if (license.find() && !LICENSES.contains(license.group(1))) {
-                errors.add("\"license\" must be one of [apache-2.0, mit, ...]");
-            }
+        if (!header.find()) {
+            return List.of();
         }
-        return errors;
+        try {
+            Object read = new Load(LoadSettings.builder().build()).loadFromString(header.group(1));
+            return read instanceof Map<?, ?> map && map.containsKey("license") && !LICENSES.contains(map.get("license"))
+                    ? List.of("\"license\" must be one of [apache-2.0, mit, ...]")
+                    : List.of();
+        } catch (YamlEngineException e) {
+            return List.of("YAML: " + e.getMessage());
+        }
     }
 
     private static Answer validated(String card) {
@@ -193,8 +220,13 @@ final class FakeHubApi {
         String revision = model.group(3) == null ? "main" : URLDecoder.decode(model.group(3), StandardCharsets.UTF_8);
         if (what.equals("branch")) {
             JsonNode asked = json(exchange, body, "application/json");
-            keys(asked, "startingPoint");
+            keys(asked, List.of(), "startingPoint", "emptyBranch", "overwrite");
+            FakeHub.require(!repo.branches.containsKey(revision), 409, "Reference already exists");
+            FakeHub.require(revision.matches("[A-Za-z0-9][A-Za-z0-9._/-]*"), 400, "Invalid ref");
             Commit from = repo.at(asked.path("startingPoint").asText("main"));
+            if (from == null) {
+                throw new Refusal(404, "RevisionNotFound", "Invalid rev id");
+            }
             FakeHub.require(repo.branches.putIfAbsent(revision, from.id()) == null, 409, "Reference already exists");
             return Answer.json(FakeHub.JSON.createObjectNode());
         }
@@ -202,6 +234,8 @@ final class FakeHubApi {
         if (commit == null) {
             throw new Refusal(404, "RevisionNotFound", "Invalid rev id: " + revision);
         }
+        boolean read = Set.of("", "revision").contains(what);
+        FakeHub.require(!read || request.method().equals("GET"), 405, "method");
         return switch (what) {
             case "", "revision" -> info(name, repo, commit);
             case "refs" -> refs(repo);
@@ -215,6 +249,7 @@ final class FakeHubApi {
                 String type = String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type"))
                         .replaceAll(";.*", "");
                 FakeHub.require(type.equals("application/x-ndjson"), 415, "Content-Type must be application/x-ndjson");
+                FakeHub.require(!revision.matches("[0-9a-f]{40}"), 400, "commit to a commit");
                 yield commit(name, repo, revision, pullRequest, body, fault);
             }
             default -> throw new Refusal(404, "", "no such endpoint");
@@ -321,12 +356,12 @@ final class FakeHubApi {
     }
 
     private static Answer preupload(Commit commit, JsonNode body) {
-        keys(body, "files", "gitIgnore", "gitAttributes");
+        keys(body, List.of("files"), "gitIgnore", "gitAttributes");
         ObjectNode answer = FakeHub.JSON.createObjectNode().put("commitOid", commit.id());
         ArrayNode files = answer.putArray("files");
         FakeHub.require(body.path("files").size() <= 256, 413, "too many files");
         for (JsonNode file : body.path("files")) {
-            keys(file, "path", "size", "sample");
+            keys(file, List.of("path", "size", "sample"), "sha");
             String path = file.path("path").asText();
             byte[] sample = Base64.getDecoder().decode(file.path("sample").asText());
             FakeHub.require(sample.length == Math.min(512, file.path("size").asLong(-1)), 400, "sample of " + path);
@@ -358,7 +393,8 @@ final class FakeHubApi {
         String title = "";
         Set<String> keys = new HashSet<>();
         for (String line : new String(body, StandardCharsets.UTF_8).split("\n")) {
-            JsonNode json = FakeHub.JSON.readTree(line);
+            JsonNode json = line(line);
+            keys(json, List.of("key", "value"));
             JsonNode value = json.path("value");
             String path = value.path("path").asText();
             FakeHub.require(
@@ -368,7 +404,12 @@ final class FakeHubApi {
             keys.add(json.path("key").asText());
             switch (json.path("key").asText()) {
                 case "header" -> {
-                    keys(value, "summary", "description", "parentCommit");
+                    keys(value, List.of("summary"), "description", "parentCommit");
+                    FakeHub.require(
+                            !value.has("parentCommit")
+                                    || value.path("parentCommit").asText().matches("[0-9a-f]{40}"),
+                            400,
+                            "parentCommit");
                     title = value.path("summary").asText();
                     FakeHub.require(!title.isEmpty(), 400, "summary");
                     boolean current = !value.has("parentCommit")
@@ -377,17 +418,26 @@ final class FakeHubApi {
                 }
                 case "file" -> files.put(path, regular(path, value));
                 case "lfsFile" -> {
-                    keys(value, "path", "algo", "oid", "size");
+                    keys(value, List.of("path", "algo", "oid"), "size");
+                    FakeHub.require(value.path("algo").asText().equals("sha256"), 400, "algo");
                     String oid = value.path("oid").asText();
                     FakeHub.require(
                             hub.objects.containsKey(oid),
                             400,
                             "LFS pointer pointed to a file that does not exist: " + path);
+                    FakeHub.require(
+                            hub.discard
+                                    || !value.has("size")
+                                    || value.path("size").asLong() == hub.objects.get(oid).length,
+                            400,
+                            "size");
                     files.put(
                             path, new Entry(new byte[0], oid, value.path("size").asLong()));
                 }
-                case "deletedFile" ->
+                case "deletedFile" -> {
+                    keys(value, List.of("path"));
                     FakeHub.require(files.remove(path) != null, 400, "A file with this name doesn't exist");
+                }
                 default -> throw new Refusal(400, "", "unknown key in " + line);
             }
         }
@@ -408,8 +458,16 @@ final class FakeHubApi {
         return Answer.json(answer);
     }
 
+    private static JsonNode line(String line) throws IOException {
+        try {
+            return FakeHub.JSON.readTree(line);
+        } catch (JsonProcessingException e) {
+            throw new Refusal(400, "", "Invalid JSON");
+        }
+    }
+
     private static Entry regular(String path, JsonNode value) {
-        keys(value, "content", "path", "encoding");
+        keys(value, List.of("content", "path", "encoding"));
         FakeHub.require(value.path("encoding").asText().equals("base64"), 400, "encoding");
         byte[] content = Base64.getDecoder().decode(value.path("content").asText());
         FakeHub.require(
