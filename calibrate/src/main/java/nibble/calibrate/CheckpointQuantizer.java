@@ -7,29 +7,35 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import nibble.convert.BadCheckpointException;
-import nibble.convert.Checkpoint;
-import nibble.convert.LinearModule;
-import nibble.convert.LlamaConfig;
-import nibble.convert.OutputException;
-import nibble.convert.QuantizedFormat;
-import nibble.convert.ResumeException;
-import nibble.convert.StopSignal;
-import nibble.convert.StoppedException;
-import nibble.convert.TensorNames;
-import nibble.convert.UnfinishedOutput;
+import nibble.calibrate.job.ProgressListener;
+import nibble.calibrate.job.QuantizationJob;
+import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.job.QuantizeOptions;
+import nibble.calibrate.job.UnusualErrorException;
+import nibble.calibrate.journal.CheckpointJournal;
+import nibble.calibrate.journal.LayerPacker;
+import nibble.calibrate.search.QuantizedLayer;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.LinearModule;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.convert.CheckpointPlan;
+import nibble.convert.CheckpointWriter;
 import nibble.datasets.TokenBlocks;
-import nibble.engine.Backend;
+import nibble.engine.backend.Backend;
 import nibble.engine.quantize.QuantizationDevices;
 import nibble.files.Reasons;
-import nibble.pack.AwqCheckpointPlan;
-import nibble.pack.AwqCheckpointWriter;
-import nibble.pack.PackedTensor;
+import nibble.files.output.OutputException;
+import nibble.files.output.ResumeException;
+import nibble.files.output.StopSignal;
+import nibble.files.output.StoppedException;
+import nibble.files.output.UnfinishedOutput;
+import nibble.pack.layout.PackedTensor;
 
 /** From a checkpoint to a quantized checkpoint on disk. */
 public final class CheckpointQuantizer {
-    /** The report's name in the output folder. It holds no wall times: the same inputs give the same bytes. */
-    public static final String REPORT = "quantization_report.json";
 
     private CheckpointQuantizer() {}
 
@@ -78,9 +84,9 @@ public final class CheckpointQuantizer {
                 job.source().config(), job.source().configFile(), job.options().spec());
         if (resume && UnfinishedOutput.removeRestOfFinished(out)) {
             listener.note("the output was finished already");
-            return read(out.resolve(REPORT));
+            return read(out.resolve(QuantizationReport.FILE_NAME));
         }
-        AwqCheckpointPlan plan = AwqCheckpointPlan.of(
+        CheckpointPlan plan = CheckpointPlan.of(
                 job.source().config(),
                 job.options().format(),
                 job.options().spec(),
@@ -132,25 +138,25 @@ public final class CheckpointQuantizer {
     }
 
     /** All tensors of a layer, linears in the layout of {@code format}. */
-    public static LayerPacker packer(LlamaConfig config, QuantizedFormat format) {
+    public static LayerPacker packer(ModelConfig config, QuantizedFormat format) {
         return (layer, quantized) -> pack(config, format, layer, quantized);
     }
 
     private static List<PackedTensor> pack(
-            LlamaConfig config, QuantizedFormat format, int layer, QuantizedLayer quantized) {
+            ModelConfig config, QuantizedFormat format, int layer, QuantizedLayer quantized) {
         List<PackedTensor> tensors = new ArrayList<>();
-        tensors.add(AwqCheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
-        tensors.add(AwqCheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
+        tensors.add(CheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
+        tensors.add(CheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
         for (LinearModule module : config.modules()) {
-            tensors.addAll(AwqCheckpointWriter.pack(format, module, layer, quantized.module(module)));
+            tensors.addAll(CheckpointWriter.pack(format, module, layer, quantized.module(module)));
         }
         quantized
                 .biases()
                 .forEach((linear, bias) -> config.bias(linear, layer)
-                        .ifPresent(spec -> tensors.add(AwqCheckpointWriter.pack(spec.name(), bias))));
+                        .ifPresent(spec -> tensors.add(CheckpointWriter.pack(spec.name(), bias))));
         if (config.architecture().normalizesHeads()) {
-            tensors.add(AwqCheckpointWriter.pack(TensorNames.queryNorm(layer), quantized.queryNorm()));
-            tensors.add(AwqCheckpointWriter.pack(TensorNames.keyNorm(layer), quantized.keyNorm()));
+            tensors.add(CheckpointWriter.pack(TensorNames.queryNorm(layer), quantized.queryNorm()));
+            tensors.add(CheckpointWriter.pack(TensorNames.keyNorm(layer), quantized.keyNorm()));
         }
         return tensors;
     }

@@ -8,22 +8,22 @@ import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.DoubleConsumer;
-import nibble.convert.BadCheckpointException;
-import nibble.convert.Checkpoint;
-import nibble.convert.LinearModule;
-import nibble.convert.LlamaLinear;
-import nibble.convert.TensorNames;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearInput;
+import nibble.checkpoint.model.LinearModule;
+import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.convert.blocks.Importance;
+import nibble.convert.gguf.GgufExporter;
 import nibble.datasets.TokenBlocks;
-import nibble.engine.Backend;
-import nibble.engine.DecoderLayer;
-import nibble.engine.DenseWeight;
 import nibble.engine.Forward;
-import nibble.engine.LayerFeed;
-import nibble.engine.LinearInput;
-import nibble.engine.Matrix;
 import nibble.engine.Taps;
-import nibble.pack.gguf.GgufExporter;
-import nibble.pack.gguf.Importance;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.LayerFeed;
+import nibble.engine.backend.Matrix;
 
 /**
  * Runs calibration text through a model, a layer at a time, and sums the squares of what goes into its linears. Memory is that of
@@ -106,7 +106,7 @@ public final class ImportanceMeasurement {
         return new Importance(source.folder(), List.of(blocks.description()), blocks.blocks().length, tokens, entries);
     }
 
-    private static LinearInput input(LlamaLinear linear) {
+    private static LinearInput input(Linear linear) {
         return switch (linear) {
             case Q, K, V -> LinearInput.QKV;
             case O -> LinearInput.O;

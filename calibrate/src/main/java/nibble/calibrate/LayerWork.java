@@ -1,7 +1,11 @@
 package nibble.calibrate;
 
 import java.util.List;
-import nibble.engine.DecoderLayer;
+import nibble.calibrate.journal.LayerJournal;
+import nibble.calibrate.journal.LayerWriter;
+import nibble.calibrate.search.LayerQuantizer;
+import nibble.calibrate.search.LayerSource;
+import nibble.engine.backend.DecoderLayer;
 
 /** What a method does with one layer after another, and the calibration text on its way through them. */
 interface LayerWork extends AutoCloseable {

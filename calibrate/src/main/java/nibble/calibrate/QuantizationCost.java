@@ -1,11 +1,14 @@
 package nibble.calibrate;
 
 import java.util.Map;
-import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
-import nibble.engine.LinearInput;
+import nibble.calibrate.job.Method;
+import nibble.calibrate.search.ScaleSearch;
+import nibble.calibrate.search.Work;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearInput;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.cuda.CudaCalibration;
-import nibble.engine.fit.FitSteps;
+import nibble.engine.quantize.FitSteps;
 import nibble.pack.QuantizationSpec;
 
 /**
@@ -39,14 +42,14 @@ public record QuantizationCost(
     private static final int PASSES_BESIDE = 4;
 
     /** Which linears read which input: with the candidates, what the search multiplies. */
-    private static final Map<LlamaLinear, LinearInput> INPUT_OF = Map.of(
-            LlamaLinear.Q, LinearInput.QKV,
-            LlamaLinear.K, LinearInput.QKV,
-            LlamaLinear.V, LinearInput.QKV,
-            LlamaLinear.O, LinearInput.O,
-            LlamaLinear.GATE, LinearInput.GATE_UP,
-            LlamaLinear.UP, LinearInput.GATE_UP,
-            LlamaLinear.DOWN, LinearInput.DOWN);
+    private static final Map<Linear, LinearInput> INPUT_OF = Map.of(
+            Linear.Q, LinearInput.QKV,
+            Linear.K, LinearInput.QKV,
+            Linear.V, LinearInput.QKV,
+            Linear.O, LinearInput.O,
+            Linear.GATE, LinearInput.GATE_UP,
+            Linear.UP, LinearInput.GATE_UP,
+            Linear.DOWN, LinearInput.DOWN);
 
     /**
      * Counts a run.
@@ -55,7 +58,7 @@ public record QuantizationCost(
      * @param sequenceLength tokens of a block
      */
     public static QuantizationCost of(
-            LlamaConfig config, Method method, QuantizationSpec spec, int samples, int sequenceLength) {
+            ModelConfig config, Method method, QuantizationSpec spec, int samples, int sequenceLength) {
         if (method == Method.BEST) {
             return ofFitting(config, spec, samples, sequenceLength);
         }
@@ -64,7 +67,7 @@ public record QuantizationCost(
         long parameters = 0;
         long largest = 0;
         double search = 0;
-        for (LlamaLinear linear : INPUT_OF.keySet()) {
+        for (Linear linear : INPUT_OF.keySet()) {
             long in = config.inFeatures(linear);
             long out = config.outFeatures(linear);
             parameters += in * out;
@@ -108,7 +111,7 @@ public record QuantizationCost(
      * input at a time; and C twice more, with its factor in fp64, while a linear is fitted.
      */
     private static QuantizationCost ofFitting(
-            LlamaConfig config, QuantizationSpec spec, int samples, int sequenceLength) {
+            ModelConfig config, QuantizationSpec spec, int samples, int sequenceLength) {
         long tokens = (long) samples * sequenceLength;
         QuantizationCost awq = of(config, Method.AWQ, spec, samples, sequenceLength);
         double moments = 0;
@@ -122,7 +125,7 @@ public record QuantizationCost(
         double search = 0;
         long parameters = 0;
         long largest = 0;
-        for (LlamaLinear linear : INPUT_OF.keySet()) {
+        for (Linear linear : INPUT_OF.keySet()) {
             long in = config.inFeatures(linear);
             long out = config.outFeatures(linear);
             search += 2.0 * ScaleSearch.candidates() * out * in * in + Work.fit(out, in, spec, FitSteps.ALL);
@@ -145,13 +148,13 @@ public record QuantizationCost(
      * the codes of one layer made, one waiting and one being packed, and its packed form.
      */
     public static QuantizationCost onCuda(
-            LlamaConfig config, Method method, QuantizationSpec spec, int samples, int sequenceLength) {
+            ModelConfig config, Method method, QuantizationSpec spec, int samples, int sequenceLength) {
         QuantizationCost host = of(config, method, spec, samples, sequenceLength);
         double moments = 0;
         long codes = 0;
         double search = 0;
         int passes = method == Method.AWQ ? ScaleSearch.candidates() + PASSES_BESIDE : 0;
-        for (LlamaLinear linear : INPUT_OF.keySet()) {
+        for (Linear linear : INPUT_OF.keySet()) {
             int in = config.inFeatures(linear);
             double out = config.outFeatures(linear);
             codes += (long) (out * in * 5 / 8);
@@ -186,12 +189,12 @@ public record QuantizationCost(
         return forwardFlops + momentFlops + searchFlops;
     }
 
-    private static int width(LlamaConfig config, LinearInput input) {
+    private static int width(ModelConfig config, LinearInput input) {
         return switch (input) {
-            case QKV -> config.inFeatures(LlamaLinear.Q);
-            case O -> config.inFeatures(LlamaLinear.O);
-            case GATE_UP -> config.inFeatures(LlamaLinear.GATE);
-            case DOWN -> config.inFeatures(LlamaLinear.DOWN);
+            case QKV -> config.inFeatures(Linear.Q);
+            case O -> config.inFeatures(Linear.O);
+            case GATE_UP -> config.inFeatures(Linear.GATE);
+            case DOWN -> config.inFeatures(Linear.DOWN);
         };
     }
 }

@@ -1,25 +1,36 @@
 package nibble.calibrate;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalDouble;
 import java.util.function.Function;
-import nibble.calibrate.ProgressListener.Stage;
-import nibble.convert.BadCheckpointException;
-import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
-import nibble.convert.ResumeException;
-import nibble.convert.Sha256;
-import nibble.convert.StopSignal;
-import nibble.convert.StoppedException;
-import nibble.convert.card.Origin;
+import nibble.calibrate.job.Method;
+import nibble.calibrate.job.Progress;
+import nibble.calibrate.job.ProgressListener;
+import nibble.calibrate.job.ProgressListener.Stage;
+import nibble.calibrate.job.QuantizationJob;
+import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.job.QuantizeOptions;
+import nibble.calibrate.job.UnusualErrorException;
+import nibble.calibrate.journal.FinishedLayer;
+import nibble.calibrate.journal.LayerJournal;
+import nibble.calibrate.journal.LayerPacker;
+import nibble.calibrate.journal.LayerWriter;
+import nibble.calibrate.search.LayerQuantizer;
+import nibble.calibrate.search.LayerSource;
+import nibble.calibrate.search.Work;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.origin.Origin;
+import nibble.checkpoint.source.BadCheckpointException;
 import nibble.datasets.TokenBlocks;
-import nibble.engine.DecoderLayer;
-import nibble.engine.Workers;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.Workers;
 import nibble.engine.quantize.QuantizationDevices;
+import nibble.files.output.ResumeException;
+import nibble.files.output.StopSignal;
+import nibble.files.output.StoppedException;
 import nibble.pack.GroupSizes;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
@@ -52,7 +63,7 @@ public final class Quantizer {
             StopSignal stop) {
         requireFits(
                 job.source().config(), job.source().configFile(), job.options().spec());
-        LlamaConfig config = job.source().config();
+        ModelConfig config = job.source().config();
         List<String> carried = UsualError.carried(job.source());
         if (job.options().strict() && !carried.isEmpty()) {
             throw new UnusualErrorException(carried.getFirst());
@@ -162,14 +173,14 @@ public final class Quantizer {
      * @param configJson where the config was read, for messages
      * @throws BadCheckpointException if the model is quantized already or a linear's shape does not fit the spec
      */
-    public static void requireFits(LlamaConfig config, Path configJson, QuantizationSpec spec) {
+    public static void requireFits(ModelConfig config, Path configJson, QuantizationSpec spec) {
         config.quantization().ifPresent(found -> {
             throw new BadCheckpointException(
                     configJson,
                     "this checkpoint is quantized already (" + found.method() + ", " + found.bits()
                             + " bits, group size " + found.groupSize() + "); start from the fp16 original");
         });
-        for (LlamaLinear linear : LlamaLinear.values()) {
+        for (Linear linear : Linear.values()) {
             try {
                 spec.check(config.spec(linear, 0).name(), config.outFeatures(linear), config.inFeatures(linear));
             } catch (IllegalArgumentException e) {
@@ -205,21 +216,10 @@ public final class Quantizer {
     private static QuantizationReport.Calibration describe(TokenBlocks blocks) {
         return new QuantizationReport.Calibration(
                 blocks.description(),
-                tokensSha256(blocks),
+                QuantizationJob.tokensSha256(blocks),
                 blocks.blocks().length,
                 blocks.tokens(),
                 blocks.tokensFound());
-    }
-
-    /** Of the ids as little-endian 32-bit integers, block after block. */
-    static String tokensSha256(TokenBlocks blocks) {
-        Sha256 sha256 = new Sha256();
-        for (int[] block : blocks.blocks()) {
-            ByteBuffer bytes = ByteBuffer.allocate(4 * block.length).order(ByteOrder.LITTLE_ENDIAN);
-            bytes.asIntBuffer().put(block);
-            sha256.add(bytes.array());
-        }
-        return sha256.hex();
     }
 
     private static @Nullable Double mean(

@@ -4,11 +4,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import nibble.convert.Checkpoint;
-import nibble.engine.Backend;
-import nibble.engine.DecoderLayer;
-import nibble.engine.LayerFeed;
-import nibble.engine.Workers;
+import nibble.calibrate.journal.SourceDigest;
+import nibble.checkpoint.Checkpoint;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.LayerFeed;
+import nibble.engine.backend.Workers;
 import nibble.engine.quantize.QuantizationDevices;
 
 /**

@@ -4,10 +4,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import nibble.calibrate.QuantizationReport.Linear;
-import nibble.convert.Checkpoint;
-import nibble.convert.StoredTensor;
-import nibble.convert.TensorSpec;
+import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.job.QuantizationReport.Linear;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.tensor.StoredTensor;
+import nibble.checkpoint.tensor.TensorSpec;
 import nibble.pack.WeightReader;
 
 /**

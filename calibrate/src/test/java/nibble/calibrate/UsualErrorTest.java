@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import java.util.Random;
+import nibble.calibrate.job.QuantizationReport;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.Rounding;

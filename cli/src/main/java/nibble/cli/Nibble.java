@@ -2,6 +2,13 @@ package nibble.cli;
 
 import java.io.IOException;
 import java.util.Optional;
+import nibble.cli.command.NibbleCommand;
+import nibble.cli.option.ModelArgument;
+import nibble.cli.option.UsageException;
+import nibble.cli.terminal.ExitCode;
+import nibble.cli.terminal.Interruption;
+import nibble.cli.terminal.StandardError;
+import nibble.cli.terminal.Terminal;
 import nibble.files.Reasons;
 import picocli.CommandLine;
 

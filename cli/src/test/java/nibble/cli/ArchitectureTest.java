@@ -2,6 +2,7 @@ package nibble.cli;
 
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static java.util.Map.entry;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.tngtech.archunit.core.domain.JavaClasses;
@@ -17,16 +18,29 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Holds the one direction in which modules may use each other. */
 class ArchitectureTest {
-    private static final Map<String, Set<String>> MAY_USE = Map.of(
-            "files", Set.of(),
-            "jinja", Set.of(),
-            "convert", Set.of("files", "jinja"),
-            "datasets", Set.of("files", "jinja"),
-            "pack", Set.of("convert", "files"),
-            "engine", Set.of("pack", "convert", "files"),
-            "calibrate", Set.of("engine", "pack", "datasets", "convert", "files"),
-            "eval", Set.of("engine", "datasets", "files"),
-            "cli", Set.of("files", "convert", "datasets", "pack", "engine", "calibrate", "eval"));
+    private static final Map<String, Set<String>> MAY_USE = Map.ofEntries(
+            entry("files", Set.of()),
+            entry("jinja", Set.of()),
+            entry("datasets", Set.of("files", "jinja")),
+            entry("checkpoint", Set.of("files", "jinja")),
+            entry("pack", Set.of("checkpoint", "files")),
+            entry("convert", Set.of("pack", "checkpoint", "files")),
+            entry("hub", Set.of("checkpoint", "files", "jinja")),
+            entry("engine", Set.of("pack", "checkpoint", "files")),
+            entry("calibrate", Set.of("engine", "convert", "pack", "datasets", "checkpoint", "files")),
+            entry("eval", Set.of("engine", "datasets", "files")),
+            entry(
+                    "cli",
+                    Set.of(
+                            "files",
+                            "checkpoint",
+                            "convert",
+                            "hub",
+                            "datasets",
+                            "pack",
+                            "engine",
+                            "calibrate",
+                            "eval")));
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOption(new ImportOption.DoNotIncludeTests())

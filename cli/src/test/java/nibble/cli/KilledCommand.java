@@ -8,10 +8,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
-import nibble.convert.Sha256;
+import nibble.files.digest.Sha256;
 
 /** A command of nibble that makes OUT of MODEL, in a JVM of its own, which can be killed. */
-final class KilledCommand {
+public final class KilledCommand {
     private final String command;
     private final Path model;
     private final Path out;
@@ -77,7 +77,7 @@ final class KilledCommand {
     }
 
     /** Name and hash of each file of a finished output. */
-    static Map<String, String> hashes(Path folder) throws IOException {
+    public static Map<String, String> hashes(Path folder) throws IOException {
         Map<String, String> hashes = new TreeMap<>();
         try (Stream<Path> files = Files.list(folder)) {
             for (Path file : files.toList()) {

@@ -15,6 +15,7 @@ import java.util.jar.JarOutputStream;
 import java.util.jar.Manifest;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import nibble.cli.terminal.ExitCode;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -58,7 +59,7 @@ class LauncherTest {
     @Test
     void says_nothing_of_its_own_on_standard_error() throws Exception {
         Ended version = run(Map.of(), "", "--version");
-        assertThat(version).isEqualTo(new Ended(0, "nibble " + nibble.convert.Version.NIBBLE + "\n", ""));
+        assertThat(version).isEqualTo(new Ended(0, "nibble " + nibble.files.Version.NIBBLE + "\n", ""));
         Ended missing = run(Map.of(), "", "inspect", "/no such file");
         assertThat(missing)
                 .isEqualTo(new Ended(

@@ -16,11 +16,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
-import nibble.convert.Checkpoint;
-import nibble.convert.DType;
-import nibble.convert.ShardPlan;
-import nibble.convert.ShardedWriter;
-import nibble.convert.TensorSpec;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.safetensors.ShardPlan;
+import nibble.checkpoint.safetensors.ShardedWriter;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.TensorSpec;
+import nibble.cli.terminal.ExitCode;
 import nibble.pack.WeightReader;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -54,7 +55,7 @@ class ModelDataTest {
     private void write(Consumer<Map<String, float[]>> weights, Consumer<ObjectNode> config) throws IOException {
         Files.createDirectories(model);
         Map<String, float[]> values = new LinkedHashMap<>();
-        Map<String, nibble.convert.Shape> shapes = new LinkedHashMap<>();
+        Map<String, nibble.checkpoint.tensor.Shape> shapes = new LinkedHashMap<>();
         try (Checkpoint source = Checkpoint.open(MODELS.resolve("smollm"))) {
             for (String name : source.names()) {
                 values.put(name, WeightReader.floats(source.tensor(name), model));

@@ -10,8 +10,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Random;
 import java.util.function.Consumer;
-import nibble.convert.LlamaConfig;
-import nibble.convert.TensorSpec;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.tensor.TensorSpec;
 
 /** A one-layer Llama of random fp16 weights, of whatever width a test needs; its embedding is tied. */
 final class SmallModel {
@@ -45,7 +45,7 @@ final class SmallModel {
         Random random = new Random(1);
         ObjectNode header = JSON.createObjectNode();
         long bytes = 0;
-        var tensors = LlamaConfig.read(folder.resolve("config.json")).tensors();
+        var tensors = ModelConfig.read(folder.resolve("config.json")).tensors();
         for (TensorSpec tensor : tensors) {
             ObjectNode entry = header.putObject(tensor.name()).put("dtype", "F16");
             tensor.shape().dims().forEach(entry.putArray("shape")::add);

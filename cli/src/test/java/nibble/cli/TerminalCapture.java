@@ -5,15 +5,16 @@ import java.io.PrintWriter;
 import java.io.StringReader;
 import java.io.StringWriter;
 import java.util.Map;
+import nibble.cli.terminal.Terminal;
 
 /** A command line run in this process, what it printed kept. */
-final class TerminalCapture {
+public final class TerminalCapture {
     private final StringWriter out = new StringWriter();
     private final StringWriter err = new StringWriter();
     private final Map<String, String> environment;
     private final String typed;
 
-    TerminalCapture() {
+    public TerminalCapture() {
         this(Map.of(), "");
     }
 
@@ -21,12 +22,12 @@ final class TerminalCapture {
      * @param environment the only environment variables there are
      * @param typed what a person types
      */
-    TerminalCapture(Map<String, String> environment, String typed) {
+    public TerminalCapture(Map<String, String> environment, String typed) {
         this.environment = environment;
         this.typed = typed;
     }
 
-    int run(String... arguments) {
+    public int run(String... arguments) {
         return Nibble.run(terminal(), arguments);
     }
 
@@ -38,11 +39,11 @@ final class TerminalCapture {
         return new Terminal(standardOut, standardError, false, in, environment);
     }
 
-    String out() {
+    public String out() {
         return out.toString();
     }
 
-    String err() {
+    public String err() {
         return err.toString();
     }
 }

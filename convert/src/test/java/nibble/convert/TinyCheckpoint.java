@@ -1,82 +1,91 @@
 package nibble.convert;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Consumer;
+import java.util.Map;
+import java.util.Random;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.safetensors.ShardPlan;
+import nibble.checkpoint.safetensors.ShardedWriter;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.TensorSpec;
 
-/** A two-layer Llama of 32-wide vectors, as a folder that tests then damage. */
-final class TinyCheckpoint {
-    static final String CONFIG = """
-        {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
-         "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-         "num_key_value_heads": 2, "vocab_size": 24, "max_position_embeddings": 128, "rms_norm_eps": 1e-05,
-         "rope_theta": 10000.0, "rope_scaling": null, "torch_dtype": "float16", "bos_token_id": 1, "eos_token_id": 2}
+/** A two-layer grouped-query Llama of random fp16 weights, written as a checkpoint. */
+public final class TinyCheckpoint {
+    private static final String CONFIG = """
+        {
+          "architectures": ["LlamaForCausalLM"],
+          "model_type": "llama",
+          "hidden_size": 64,
+          "intermediate_size": 128,
+          "num_hidden_layers": 2,
+          "num_attention_heads": 4,
+          "num_key_value_heads": 2,
+          "vocab_size": 48,
+          "max_position_embeddings": 64,
+          "rms_norm_eps": 1e-05,
+          "hidden_act": "silu",
+          "tie_word_embeddings": false,
+          "bos_token_id": 1,
+          "eos_token_id": 2,
+          "torch_dtype": "float16",
+          "x_kept": {"as": "it is"}
+        }
         """;
 
     private TinyCheckpoint() {}
 
-    static LlamaConfig config(Path folder) throws IOException {
-        return config(folder, json -> {});
+    /** Writes the checkpoint into a new folder. */
+    public static Path write(Path folder) throws IOException {
+        return write(folder, Map.of(), CONFIG);
     }
 
-    /** Writes config.json with a change and reads it. */
-    static LlamaConfig config(Path folder, Consumer<ObjectNode> change) throws IOException {
-        ObjectNode json = (ObjectNode) new ObjectMapper().readTree(CONFIG);
-        change.accept(json);
-        Path file = folder.resolve("config.json");
-        Files.writeString(file, json.toString());
-        return LlamaConfig.read(file);
+    /** The same with single elements replaced: tensor name to the fp16 bits of its element 5. */
+    public static Path write(Path folder, Map<String, Short> elements) throws IOException {
+        return write(folder, elements, CONFIG);
     }
 
-    /** The whole checkpoint in one file. */
-    static Path write(Path folder) throws IOException {
-        RawSafetensors.write(folder.resolve("model.safetensors"), config(folder).tensors());
-        return folder;
-    }
-
-    /** The whole checkpoint in two shards with an index. */
-    static Path writeSharded(Path folder) throws IOException {
-        List<TensorSpec> specs = config(folder).tensors();
-        StringBuilder index = new StringBuilder("{\"metadata\": {\"total_size\": 1}, \"weight_map\": {");
-        for (int shard = 0; shard < 2; shard++) {
-            List<TensorSpec> part = shard == 0 ? specs.subList(0, 9) : specs.subList(9, specs.size());
-            String name = "model-0000" + (shard + 1) + "-of-00002.safetensors";
-            RawSafetensors.write(folder.resolve(name), part);
-            for (TensorSpec spec : part) {
-                index.append(shard == 0 && spec == part.getFirst() ? "" : ",");
-                index.append('"')
-                        .append(spec.name())
-                        .append("\": \"")
-                        .append(name)
-                        .append('"');
-            }
-        }
-        Files.writeString(
-                folder.resolve(SafetensorsIndex.FILE_NAME), index.append("}}").toString());
-        return folder;
-    }
-
-    /** Tensors of the checkpoint as AutoAWQ's GEMM layout has them. */
-    static List<TensorSpec> awqTensors(LlamaConfig config, int group) {
+    public static Path write(Path folder, Map<String, Short> elements, String configJson) throws IOException {
+        Files.createDirectories(folder);
+        Files.writeString(folder.resolve("config.json"), configJson);
+        Files.writeString(folder.resolve("generation_config.json"), "{\"do_sample\":   true}");
+        Files.writeString(folder.resolve("tokenizer_config.json"), "{ }\n");
+        ModelConfig config = ModelConfig.read(folder.resolve("config.json"));
         List<TensorSpec> specs = new ArrayList<>();
-        for (TensorSpec spec : config.tensors()) {
-            if (!spec.name().contains("_proj")) {
-                specs.add(spec);
-                continue;
-            }
-            String module = spec.name().replace(".weight", "");
-            long out = spec.shape().dim(0);
-            long in = spec.shape().dim(1);
-            long groups = group == -1 ? 1 : in / group;
-            specs.add(new TensorSpec(module + ".qweight", DType.I32, Shape.of(in, out / 8)));
-            specs.add(new TensorSpec(module + ".qzeros", DType.I32, Shape.of(groups, out / 8)));
-            specs.add(new TensorSpec(module + ".scales", DType.F16, Shape.of(groups, out)));
+        for (TensorSpec tensor : config.tensors()) {
+            specs.add(new TensorSpec(tensor.name(), DType.F16, tensor.shape()));
         }
-        return specs;
+        Random random = new Random(11);
+        try (ShardedWriter writer = new ShardedWriter(folder, ShardPlan.of(specs, 100_000))) {
+            for (TensorSpec spec : specs) {
+                short[] halves = new short[(int) spec.shape().elements()];
+                boolean norm = spec.name().contains("norm");
+                for (int i = 0; i < halves.length; i++) {
+                    float wild = i % 13 == 0 ? 4f : 1f;
+                    float value = (float) random.nextGaussian() * wild * 0.1f;
+                    halves[i] = Float.floatToFloat16(norm ? 1f + value * 2 : value);
+                }
+                Short replaced = elements.get(spec.name());
+                if (replaced != null) {
+                    halves[5] = replaced;
+                }
+                writer.write(spec.name(), MemorySegment.ofArray(halves));
+            }
+            writer.finish();
+        }
+        return folder;
+    }
+
+    public static Checkpoint open(Path folder) throws IOException {
+        return Checkpoint.open(write(folder));
+    }
+
+    public static String config() {
+        return CONFIG;
     }
 }

@@ -2,8 +2,12 @@ package nibble.engine;
 
 import java.util.ArrayList;
 import java.util.List;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.DeviceException;
 import nibble.engine.cuda.CudaBackend;
-import nibble.engine.cuda.CudaGroup;
+import nibble.engine.cuda.quantize.CudaGroup;
+import nibble.engine.host.ReferenceBackend;
+import nibble.engine.host.VectorBackend;
 import nibble.engine.quantize.QuantizationDevices;
 
 /** Opens a backend by the name of its device. */

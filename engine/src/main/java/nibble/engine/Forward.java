@@ -1,8 +1,17 @@
 package nibble.engine;
 
 import java.util.List;
-import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearInput;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.KeyValueCache;
+import nibble.engine.backend.LayerExtras;
+import nibble.engine.backend.Matrix;
+import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.Weight;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,14 +28,14 @@ import org.jspecify.annotations.Nullable;
  * <p>{@link LayerExtras} come between: biases behind their linears, norms of heads before rope.
  */
 public final class Forward implements AutoCloseable {
-    private final LlamaConfig config;
+    private final ModelConfig config;
     private final Backend backend;
     private final AttentionShape heads;
     private @Nullable Scratch scratch;
     private @Nullable RotaryTable rotary;
     private int rotarySequence;
 
-    public Forward(LlamaConfig config, Backend backend) {
+    public Forward(ModelConfig config, Backend backend) {
         this.config = config;
         this.backend = backend;
         this.heads = AttentionShape.of(config);
@@ -133,20 +142,20 @@ public final class Forward implements AutoCloseable {
 
     private void addAttended(DecoderLayer layer, Matrix hidden, Scratch s) {
         backend.addLinear(layer.o(), s.attended, hidden);
-        addBias(layer.extras(), LlamaLinear.O, hidden);
+        addBias(layer.extras(), Linear.O, hidden);
     }
 
     private void addExtras(LayerExtras extras, Scratch s) {
-        addBias(extras, LlamaLinear.Q, s.query);
-        addBias(extras, LlamaLinear.K, s.key);
-        addBias(extras, LlamaLinear.V, s.value);
+        addBias(extras, Linear.Q, s.query);
+        addBias(extras, Linear.K, s.key);
+        addBias(extras, Linear.V, s.value);
         extras.headNorms().ifPresent(norms -> {
             backend.rmsNormHeads(s.query, norms.query(), config.rmsNormEps());
             backend.rmsNormHeads(s.key, norms.key(), config.rmsNormEps());
         });
     }
 
-    private void addBias(LayerExtras extras, LlamaLinear linear, Matrix into) {
+    private void addBias(LayerExtras extras, Linear linear, Matrix into) {
         float[] bias = extras.biases().get(linear);
         if (bias != null) {
             backend.addBias(bias, into);

@@ -1,6 +1,6 @@
 package nibble.engine;
 
-import nibble.convert.LlamaConfig;
+import nibble.checkpoint.model.ModelConfig;
 
 /** Arithmetic of a forward pass, counted. */
 final class ForwardCost {
@@ -13,7 +13,7 @@ final class ForwardCost {
      * @param positions of the rows
      * @param predictions rows that go through the head
      */
-    static double flops(LlamaConfig config, int[] positions, int predictions) {
+    static double flops(ModelConfig config, int[] positions, int predictions) {
         double hidden = config.hiddenSize();
         double query = (double) config.heads() * config.headDim();
         double keyValue = 2.0 * config.kvHeads() * config.headDim();

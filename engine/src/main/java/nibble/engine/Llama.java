@@ -5,9 +5,15 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.function.IntPredicate;
-import nibble.convert.Checkpoint;
-import nibble.convert.LlamaConfig;
-import nibble.convert.Rope;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.Rope;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.Matrix;
+import nibble.engine.backend.ModelWeights;
+import nibble.engine.backend.PlacedModel;
+import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.TokenScores;
 
 /**
  * A Llama model on a backend. Borrows both the weights (so the checkpoint stays open) and the backend, owns the weights'
@@ -118,7 +124,7 @@ public final class Llama implements LanguageModel {
 
     /** All at once, unless rope depends on the length of the sequence: then those that it matters for go alone. */
     private List<List<Continuation>> passes(List<Continuation> continuations) {
-        LlamaConfig config = weights.config();
+        ModelConfig config = weights.config();
         continuations.forEach(c -> checkLength(c.inputs()));
         boolean together = !RotaryTable.growsWithSequence(config.rope())
                 || continuations.stream().allMatch(c -> c.inputs() <= config.maxPositions());
@@ -128,7 +134,7 @@ public final class Llama implements LanguageModel {
     }
 
     private List<ScoredContinuations.Score> score(List<Continuation> continuations, PrefixTree tree) {
-        LlamaConfig config = weights.config();
+        ModelConfig config = weights.config();
         int predictions = continuations.stream().mapToInt(Continuation::scored).sum();
         try (Matrix hidden = forward.embed(placed.embedding(), tree.ids());
                 Matrix rows = backend.allocate(predictions, config.hiddenSize());
@@ -225,7 +231,7 @@ public final class Llama implements LanguageModel {
     /** {@code max_position_embeddings}, times the factor where linear or dynamic-NTK rope scaling stretches it. */
     @Override
     public int contextTokens() {
-        LlamaConfig config = weights.config();
+        ModelConfig config = weights.config();
         return switch (config.rope().scaling()) {
             case Rope.None() -> config.maxPositions();
             case Rope.Llama3 llama3 -> config.maxPositions();

@@ -6,10 +6,11 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.BitSet;
 import java.util.zip.CRC32C;
-import nibble.convert.DType;
-import nibble.convert.LlamaConfig;
-import nibble.convert.TensorNames;
-import nibble.convert.TensorSpec;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.TensorSpec;
+import nibble.engine.backend.Workers;
 
 /**
  * Random fp16 weights of realistic scale, for measurements of what does not depend on their meaning: normal with a deviation
@@ -43,7 +44,7 @@ public final class RandomWeights {
      *
      * @param workers borrowed
      */
-    public RandomWeights(LlamaConfig config, long seed, Workers workers) {
+    public RandomWeights(ModelConfig config, long seed, Workers workers) {
         this.seed = seed;
         this.hidden = config.hiddenSize();
         this.workers = workers;

@@ -1,6 +1,12 @@
 package nibble.engine;
 
 import java.util.Optional;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.Decoder;
+import nibble.engine.backend.Extents;
+import nibble.engine.backend.KeyValueCache;
+import nibble.engine.backend.Matrix;
+import nibble.engine.backend.PlacedModel;
 import org.jspecify.annotations.Nullable;
 
 /**

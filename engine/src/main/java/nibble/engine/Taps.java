@@ -1,5 +1,8 @@
 package nibble.engine;
 
+import nibble.checkpoint.model.LinearInput;
+import nibble.engine.backend.Matrix;
+
 /** Sees the input of each group of linears while a layer runs. */
 @FunctionalInterface
 public interface Taps {

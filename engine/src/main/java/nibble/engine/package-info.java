@@ -1,6 +1,4 @@
-/**
- * The Llama forward pass, its backends, KV cache, sampling.
- */
+/** The model on top of a backend: sessions, sampling, generation and scoring. */
 @NullMarked
 package nibble.engine;
 

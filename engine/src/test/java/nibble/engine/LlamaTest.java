@@ -13,15 +13,19 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Properties;
 import java.util.Set;
-import nibble.convert.Checkpoint;
-import nibble.convert.LlamaConfig;
-import nibble.convert.Rope;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.Rope;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.Matrix;
+import nibble.engine.backend.ModelWeights;
+import nibble.engine.host.VectorBackend;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class LlamaTest {
-    private static final LlamaConfig CONFIG = RandomModel.config(new Rope.None(), 400);
+    private static final ModelConfig CONFIG = RandomModel.config(new Rope.None(), 400);
 
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})

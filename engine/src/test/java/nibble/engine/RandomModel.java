@@ -8,11 +8,16 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
-import nibble.convert.Architecture;
-import nibble.convert.DType;
-import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
-import nibble.convert.Rope;
+import nibble.checkpoint.model.Architecture;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.tensor.DType;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.ModelWeights;
+import nibble.engine.backend.QuantizedWeight;
+import nibble.engine.backend.Weight;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 
@@ -20,12 +25,12 @@ import nibble.pack.QuantizedLinear;
 public final class RandomModel {
     private RandomModel() {}
 
-    static LlamaConfig config(Rope.Scaling scaling, int maxPositions) {
-        return config(scaling, maxPositions, LlamaConfig.NO_WINDOW);
+    static ModelConfig config(Rope.Scaling scaling, int maxPositions) {
+        return config(scaling, maxPositions, ModelConfig.NO_WINDOW);
     }
 
-    static LlamaConfig config(Rope.Scaling scaling, int maxPositions, int window) {
-        return new LlamaConfig(
+    static ModelConfig config(Rope.Scaling scaling, int maxPositions, int window) {
+        return new ModelConfig(
                 Architecture.LLAMA,
                 48,
                 88,
@@ -47,12 +52,12 @@ public final class RandomModel {
                 JsonNodeFactory.instance.objectNode());
     }
 
-    static ModelWeights weights(LlamaConfig c, long seed) {
+    static ModelWeights weights(ModelConfig c, long seed) {
         Random random = new Random(seed);
         List<DecoderLayer> layers = new ArrayList<>();
         for (int layer = 0; layer < c.layers(); layer++) {
-            Map<LlamaLinear, Weight> w = new EnumMap<>(LlamaLinear.class);
-            for (LlamaLinear linear : LlamaLinear.values()) {
+            Map<Linear, Weight> w = new EnumMap<>(Linear.class);
+            for (Linear linear : Linear.values()) {
                 var shape = c.spec(linear, layer).shape();
                 w.put(linear, weight(random, (int) shape.dim(0), (int) shape.dim(1)));
             }
@@ -72,7 +77,7 @@ public final class RandomModel {
      * @param groupSize 0 for fp16
      */
     public static ModelWeights forCuda(int groupSize, int layers) {
-        LlamaConfig c = new LlamaConfig(
+        ModelConfig c = new ModelConfig(
                 Architecture.LLAMA,
                 256,
                 384,
@@ -84,7 +89,7 @@ public final class RandomModel {
                 128,
                 1e-5,
                 new Rope(10000, new Rope.None()),
-                LlamaConfig.NO_WINDOW,
+                ModelConfig.NO_WINDOW,
                 Set.of(),
                 false,
                 DType.F16,
@@ -95,8 +100,8 @@ public final class RandomModel {
         Random random = new Random(layers);
         List<DecoderLayer> made = new ArrayList<>();
         for (int layer = 0; layer < layers; layer++) {
-            Map<LlamaLinear, Weight> w = new EnumMap<>(LlamaLinear.class);
-            for (LlamaLinear linear : LlamaLinear.values()) {
+            Map<Linear, Weight> w = new EnumMap<>(Linear.class);
+            for (Linear linear : Linear.values()) {
                 int out = c.outFeatures(linear);
                 int in = c.inFeatures(linear);
                 w.put(linear, groupSize == 0 ? half(random, out, in) : nibbles(random, out, in, groupSize));

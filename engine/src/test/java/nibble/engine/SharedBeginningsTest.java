@@ -8,14 +8,17 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
-import nibble.convert.LlamaConfig;
-import nibble.convert.Rope;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.Rope;
+import nibble.engine.backend.Backend;
+import nibble.engine.host.ReferenceBackend;
+import nibble.engine.host.VectorBackend;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class SharedBeginningsTest {
-    private static final LlamaConfig CONFIG = RandomModel.config(new Rope.None(), 400);
+    private static final ModelConfig CONFIG = RandomModel.config(new Rope.None(), 400);
 
     @Test
     void what_neighbours_begin_with_goes_through_the_model_once() {
@@ -103,7 +106,7 @@ class SharedBeginningsTest {
     /** Beyond the trained length dynamic rope depends on the sequence's own length: such texts must not share. */
     @Test
     void texts_beyond_the_trained_length_of_dynamic_rope_keep_their_own_angles() {
-        LlamaConfig config = RandomModel.config(new Rope.DynamicNtk(2), 64);
+        ModelConfig config = RandomModel.config(new Rope.DynamicNtk(2), 64);
         int[] shared = ids(6, 60);
         List<Continuation> continuations =
                 List.of(continuation(shared, 20), continuation(shared, 10), continuation(shared, 2));

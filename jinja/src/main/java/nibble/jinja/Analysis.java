@@ -6,13 +6,16 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
+import nibble.jinja.syntax.Expression;
+import nibble.jinja.syntax.JinjaException;
+import nibble.jinja.syntax.Statement;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What Jinja2 decides about names before it renders. A name that a scope assigns to before it uses it belongs to that scope from
  * the beginning, even where a variable outside has the same name; and filters and tests must exist, except within conditions.
  */
-final class Analysis {
+public final class Analysis {
     private enum Load {
         /** Given to the scope, as a loop's target. */
         PARAMETER,

@@ -18,6 +18,7 @@ import nibble.jinja.python.Subscript;
 import nibble.jinja.python.Text;
 import nibble.jinja.python.Undefined;
 import nibble.jinja.python.Values;
+import nibble.jinja.syntax.Expression;
 import org.jspecify.annotations.Nullable;
 
 /** Finds the values of expressions. */

@@ -14,6 +14,7 @@ import nibble.jinja.python.PyTuple;
 import nibble.jinja.python.PythonException;
 import nibble.jinja.python.Repr;
 import nibble.jinja.python.Undefined;
+import nibble.jinja.syntax.Statement;
 import org.jspecify.annotations.Nullable;
 
 /**

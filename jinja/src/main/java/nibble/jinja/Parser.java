@@ -4,6 +4,13 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import nibble.jinja.syntax.Cursor;
+import nibble.jinja.syntax.Expression;
+import nibble.jinja.syntax.ExpressionParser;
+import nibble.jinja.syntax.JinjaException;
+import nibble.jinja.syntax.Lexer;
+import nibble.jinja.syntax.Statement;
+import nibble.jinja.syntax.Token;
 import org.jspecify.annotations.Nullable;
 
 /** Reads statements. */

@@ -13,6 +13,8 @@ import nibble.jinja.python.PythonException;
 import nibble.jinja.python.Repr;
 import nibble.jinja.python.Undefined;
 import nibble.jinja.python.Values;
+import nibble.jinja.syntax.Expression;
+import nibble.jinja.syntax.Statement;
 import org.jspecify.annotations.Nullable;
 
 /** Runs statements and collects what they print. */

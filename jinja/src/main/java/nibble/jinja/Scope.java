@@ -3,6 +3,7 @@ package nibble.jinja;
 import java.util.HashMap;
 import java.util.Map;
 import nibble.jinja.python.Undefined;
+import nibble.jinja.syntax.Statement;
 import org.jspecify.annotations.Nullable;
 
 /** Names and their values at one place of a rendering. */

@@ -8,6 +8,8 @@ import java.util.concurrent.FutureTask;
 import java.util.function.Supplier;
 import nibble.jinja.python.Budget;
 import nibble.jinja.python.PythonException;
+import nibble.jinja.syntax.JinjaException;
+import nibble.jinja.syntax.Statement;
 
 /**
  * A template. It sees the values that it is rendered with and the functions of {@link Globals}, and nothing else: no attribute

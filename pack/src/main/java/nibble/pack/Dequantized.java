@@ -2,9 +2,9 @@ package nibble.pack;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import nibble.convert.DType;
-import nibble.convert.Shape;
-import nibble.convert.TensorView;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.TensorView;
 
 /** A 4-bit linear as the fp16 weight that loaders in fp16 reconstruct from it. */
 public final class Dequantized {

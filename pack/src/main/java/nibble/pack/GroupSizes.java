@@ -4,8 +4,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
 
 /** Which group sizes a model's linears can be quantized with: those that divide the in-features of every one. */
 public final class GroupSizes {
@@ -15,24 +15,24 @@ public final class GroupSizes {
     private GroupSizes() {}
 
     /** The sizes that divide the in-features of every linear, the largest first; whole rows always do and are not among them. */
-    public static List<Integer> dividing(LlamaConfig config) {
+    public static List<Integer> dividing(ModelConfig config) {
         return ALL.stream()
                 .filter(size -> inFeatures(config).allMatch(columns -> columns % size == 0))
                 .toList();
     }
 
     /** The largest size that divides all, or whole rows where none does. */
-    public static int largest(LlamaConfig config) {
+    public static int largest(ModelConfig config) {
         return dividing(config).stream().findFirst().orElse(QuantizationSpec.WHOLE_ROW);
     }
 
     /** The different numbers of in-features, as {@code 576 and 1536}. */
-    public static String columns(LlamaConfig config) {
+    public static String columns(ModelConfig config) {
         return inFeatures(config).distinct().sorted().mapToObj(String::valueOf).collect(Collectors.joining(" and "));
     }
 
     /** What to give instead of a size that does not divide. */
-    public static String advice(LlamaConfig config) {
+    public static String advice(ModelConfig config) {
         List<Integer> sizes = dividing(config);
         String columns = "rows of " + columns(config) + " columns";
         if (sizes.isEmpty()) {
@@ -46,7 +46,7 @@ public final class GroupSizes {
         return sizes.stream().map(String::valueOf).collect(Collectors.joining(", "));
     }
 
-    private static IntStream inFeatures(LlamaConfig config) {
-        return Arrays.stream(LlamaLinear.values()).mapToInt(config::inFeatures);
+    private static IntStream inFeatures(ModelConfig config) {
+        return Arrays.stream(Linear.values()).mapToInt(config::inFeatures);
     }
 }

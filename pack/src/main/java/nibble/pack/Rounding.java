@@ -1,7 +1,7 @@
 package nibble.pack;
 
 import java.nio.file.Path;
-import nibble.convert.BadCheckpointException;
+import nibble.checkpoint.source.BadCheckpointException;
 import org.jspecify.annotations.Nullable;
 
 /**

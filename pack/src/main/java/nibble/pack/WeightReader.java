@@ -8,12 +8,12 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
-import nibble.convert.BadCheckpointException;
-import nibble.convert.Checkpoint;
-import nibble.convert.DType;
-import nibble.convert.Shape;
-import nibble.convert.StoredTensor;
-import nibble.convert.TensorView;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.StoredTensor;
+import nibble.checkpoint.tensor.TensorView;
 
 /** Reads F16, BF16 and F32 tensors as the numbers they are, and refuses what is not a finite number. */
 public final class WeightReader {

@@ -8,25 +8,25 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
 /** Little-endian words of eight nibbles, the first one lowest. */
-final class Words {
-    static final ValueLayout.OfInt INT = JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    static final ValueLayout.OfShort SHORT = JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+public final class Words {
+    public static final ValueLayout.OfInt INT = JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    public static final ValueLayout.OfShort SHORT = JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private Words() {}
 
     /** The word of the eight codes in four bytes. */
-    static int eightCodes(byte[] codes, int at) {
+    public static int eightCodes(byte[] codes, int at) {
         return codes[at] & 0xff | (codes[at + 1] & 0xff) << 8 | (codes[at + 2] & 0xff) << 16 | codes[at + 3] << 24;
     }
 
-    static void putEightCodes(int word, byte[] codes, int at) {
+    public static void putEightCodes(int word, byte[] codes, int at) {
         codes[at] = (byte) word;
         codes[at + 1] = (byte) (word >> 8);
         codes[at + 2] = (byte) (word >> 16);
         codes[at + 3] = (byte) (word >> 24);
     }
 
-    static MemorySegment littleEndian(int[] values) {
+    public static MemorySegment littleEndian(int[] values) {
         if (ByteOrder.nativeOrder() == ByteOrder.BIG_ENDIAN) {
             for (int i = 0; i < values.length; i++) {
                 values[i] = Integer.reverseBytes(values[i]);

@@ -1,6 +1,4 @@
-/**
- * The quantized number: codes, zeros and scales of a linear layer, and the layouts that carry them on disk.
- */
+/** The quantized number: grid, rounding, codes, scales and zeros of a linear. */
 @NullMarked
 package nibble.pack;
 

@@ -9,24 +9,24 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import nibble.calibrate.CheckpointQuantizer;
-import nibble.calibrate.FinishedLayer;
-import nibble.calibrate.LayerJournal;
-import nibble.calibrate.ProgressListener;
-import nibble.calibrate.QuantizationJob;
-import nibble.calibrate.QuantizationReport;
-import nibble.calibrate.QuantizeOptions;
 import nibble.calibrate.Quantizer;
-import nibble.convert.Checkpoint;
-import nibble.convert.LlamaConfig;
-import nibble.convert.StopSignal;
-import nibble.convert.TensorNames;
-import nibble.convert.TensorSpec;
-import nibble.convert.TensorView;
+import nibble.calibrate.job.ProgressListener;
+import nibble.calibrate.job.QuantizationJob;
+import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.job.QuantizeOptions;
+import nibble.calibrate.journal.FinishedLayer;
+import nibble.calibrate.journal.LayerJournal;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.tensor.TensorSpec;
+import nibble.checkpoint.tensor.TensorView;
 import nibble.datasets.TokenBlocks;
-import nibble.engine.Backend;
 import nibble.engine.RandomWeights;
-import nibble.engine.Workers;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.Workers;
 import nibble.engine.quantize.QuantizationDevices;
+import nibble.files.output.StopSignal;
 
 /**
  * The pipeline as it is, on random weights that lie in memory and random tokens: everything but reading shards and writing the
@@ -57,7 +57,7 @@ public final class QuantizeBenchmark {
      * @param seed of weights and tokens
      */
     public static Result run(
-            LlamaConfig config,
+            ModelConfig config,
             long seed,
             int samples,
             int sequenceLength,
@@ -108,7 +108,7 @@ public final class QuantizeBenchmark {
         }
     }
 
-    private static Checkpoint source(LlamaConfig config, long seed, Workers workers) {
+    private static Checkpoint source(ModelConfig config, long seed, Workers workers) {
         Arena arena = Arena.ofShared();
         RandomWeights weights = new RandomWeights(config, seed, workers);
         List<TensorView> tensors = new ArrayList<>();
@@ -122,7 +122,7 @@ public final class QuantizeBenchmark {
         return Checkpoint.inMemory(Path.of("random weights"), config, tensors, arena);
     }
 
-    private static TokenBlocks tokens(LlamaConfig config, long seed, int samples, int sequenceLength) {
+    private static TokenBlocks tokens(ModelConfig config, long seed, int samples, int sequenceLength) {
         SplittableRandom random = new SplittableRandom(seed);
         int[][] blocks = new int[samples][sequenceLength];
         for (int[] block : blocks) {

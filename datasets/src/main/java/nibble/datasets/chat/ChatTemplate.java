@@ -11,8 +11,8 @@ import java.util.Map;
 import java.util.SequencedMap;
 import java.util.function.Supplier;
 import nibble.datasets.BadDatasetException;
-import nibble.jinja.JinjaException;
 import nibble.jinja.Template;
+import nibble.jinja.syntax.JinjaException;
 import org.jspecify.annotations.Nullable;
 
 /**

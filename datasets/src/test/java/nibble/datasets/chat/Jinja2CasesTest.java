@@ -11,8 +11,8 @@ import java.time.ZonedDateTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import nibble.jinja.JinjaException;
 import nibble.jinja.Template;
+import nibble.jinja.syntax.JinjaException;
 import org.junit.jupiter.api.Test;
 
 /**

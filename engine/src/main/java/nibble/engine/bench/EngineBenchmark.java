@@ -7,22 +7,22 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import java.util.function.IntConsumer;
-import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
-import nibble.engine.AttentionShape;
-import nibble.engine.Backend;
-import nibble.engine.DecoderLayer;
-import nibble.engine.DenseWeight;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Forward;
 import nibble.engine.Llama;
-import nibble.engine.Matrix;
-import nibble.engine.ModelWeights;
-import nibble.engine.PlacedModel;
-import nibble.engine.RotaryTable;
 import nibble.engine.Session;
 import nibble.engine.Taps;
-import nibble.engine.Weight;
-import nibble.engine.Workers;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.Matrix;
+import nibble.engine.backend.ModelWeights;
+import nibble.engine.backend.PlacedModel;
+import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.Weight;
+import nibble.engine.backend.Workers;
 import nibble.engine.cuda.CudaBackend;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
@@ -45,7 +45,7 @@ public final class EngineBenchmark {
      * @param decodeTokens tokens to generate; 0 for none
      */
     public record Settings(
-            LlamaConfig config,
+            ModelConfig config,
             int shapeLayers,
             @Nullable QuantizationSpec quantization,
             int sequences,
@@ -54,7 +54,7 @@ public final class EngineBenchmark {
             int decodeTokens) {}
 
     private final Settings settings;
-    private final LlamaConfig config;
+    private final ModelConfig config;
     private final Backend backend;
     private final Random random = new Random(3);
     private final List<EngineTimings.Operation> operations = new ArrayList<>();
@@ -65,12 +65,12 @@ public final class EngineBenchmark {
         this.backend = backend;
     }
 
-    /** @throws nibble.engine.DeviceException if the device has not enough memory */
+    /** @throws nibble.engine.backend.DeviceException if the device has not enough memory */
     public static EngineTimings run(Settings settings, Backend backend, int threads) {
         try (Arena arena = Arena.ofShared();
                 Workers workers = new Workers(threads)) {
             RandomLayer weights = new RandomLayer(workers, arena);
-            LlamaConfig config = settings.config();
+            ModelConfig config = settings.config();
             DecoderLayer layer = settings.quantization() == null
                     ? weights.dense(config)
                     : weights.quantized(config, settings.quantization());
@@ -129,7 +129,7 @@ public final class EngineBenchmark {
 
     private long linearWeights() {
         long weights = 0;
-        for (LlamaLinear linear : LlamaLinear.values()) {
+        for (Linear linear : Linear.values()) {
             weights += (long) config.outFeatures(linear) * config.inFeatures(linear);
         }
         return weights;
@@ -167,10 +167,10 @@ public final class EngineBenchmark {
     private void operations(PlacedModel placed) {
         int rows = settings.sequences() * settings.tokens();
         for (int r : List.of(1, rows)) {
-            linears("q, k, v", placed, r, LlamaLinear.Q, LlamaLinear.K, LlamaLinear.V);
-            linears("o", placed, r, LlamaLinear.O);
-            linears("gate, up", placed, r, LlamaLinear.GATE, LlamaLinear.UP);
-            linears("down", placed, r, LlamaLinear.DOWN);
+            linears("q, k, v", placed, r, Linear.Q, Linear.K, Linear.V);
+            linears("o", placed, r, Linear.O);
+            linears("gate, up", placed, r, Linear.GATE, Linear.UP);
+            linears("down", placed, r, Linear.DOWN);
         }
         AttentionShape heads = new AttentionShape(config.heads(), config.kvHeads(), config.headDim());
         try (Matrix query = activations(rows, heads.queryColumns());
@@ -232,11 +232,11 @@ public final class EngineBenchmark {
         return matrix;
     }
 
-    private void linears(String name, PlacedModel placed, int rows, LlamaLinear... linears) {
+    private void linears(String name, PlacedModel placed, int rows, Linear... linears) {
         int in = config.inFeatures(linears[0]);
         List<Matrix> outs = new ArrayList<>();
         long weights = 0;
-        for (LlamaLinear linear : linears) {
+        for (Linear linear : linears) {
             outs.add(backend.allocate(rows, config.outFeatures(linear)));
             weights += (long) config.outFeatures(linear) * in;
         }

@@ -9,16 +9,16 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.Random;
 import java.util.SplittableRandom;
-import nibble.convert.DType;
-import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
-import nibble.convert.Shape;
-import nibble.convert.TensorView;
-import nibble.engine.DecoderLayer;
-import nibble.engine.DenseWeight;
-import nibble.engine.QuantizedWeight;
-import nibble.engine.Weight;
-import nibble.engine.Workers;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.TensorView;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.QuantizedWeight;
+import nibble.engine.backend.Weight;
+import nibble.engine.backend.Workers;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 
@@ -44,18 +44,18 @@ final class RandomLayer {
     }
 
     /** A layer of fp16 weights. */
-    DecoderLayer dense(LlamaConfig config) {
-        Map<LlamaLinear, Weight> weights = new EnumMap<>(LlamaLinear.class);
-        for (LlamaLinear linear : LlamaLinear.values()) {
+    DecoderLayer dense(ModelConfig config) {
+        Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
+        for (Linear linear : Linear.values()) {
             weights.put(linear, dense(linear.path(), config.outFeatures(linear), config.inFeatures(linear)));
         }
         return DecoderLayer.of(ones(config), weights, ones(config));
     }
 
     /** A layer of 4-bit weights, whose values have the same deviation. */
-    DecoderLayer quantized(LlamaConfig config, QuantizationSpec spec) {
-        Map<LlamaLinear, Weight> weights = new EnumMap<>(LlamaLinear.class);
-        for (LlamaLinear linear : LlamaLinear.values()) {
+    DecoderLayer quantized(ModelConfig config, QuantizationSpec spec) {
+        Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
+        for (Linear linear : Linear.values()) {
             int out = config.outFeatures(linear);
             int in = config.inFeatures(linear);
             byte[] codes = new byte[Math.toIntExact((long) out * in / 2)];
@@ -77,7 +77,7 @@ final class RandomLayer {
         return DecoderLayer.of(ones(config), weights, ones(config));
     }
 
-    private static float[] ones(LlamaConfig config) {
+    private static float[] ones(ModelConfig config) {
         float[] norm = new float[config.hiddenSize()];
         Arrays.fill(norm, 1f);
         return norm;

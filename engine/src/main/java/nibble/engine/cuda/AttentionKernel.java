@@ -2,7 +2,10 @@ package nibble.engine.cuda;
 
 import java.util.HashMap;
 import java.util.Map;
-import nibble.engine.AttentionShape;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.cuda.driver.KernelCache;
 
 /** Launches {@code attention.cu}, which itself says how: tiles depend on head size and architecture. */
 final class AttentionKernel {

@@ -11,24 +11,34 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.IntConsumer;
 import java.util.function.IntFunction;
-import nibble.convert.LlamaConfig;
-import nibble.engine.ActivationStore;
-import nibble.engine.AttentionShape;
-import nibble.engine.Backend;
-import nibble.engine.Decoder;
-import nibble.engine.DecoderLayer;
-import nibble.engine.DenseWeight;
-import nibble.engine.Extents;
-import nibble.engine.KeyValueCache;
-import nibble.engine.LayerFeed;
-import nibble.engine.Matrix;
-import nibble.engine.ModelWeights;
-import nibble.engine.PlacedModel;
-import nibble.engine.ResidentActivations;
-import nibble.engine.RotaryTable;
-import nibble.engine.TokenScores;
-import nibble.engine.Weight;
-import nibble.engine.Workers;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.ActivationStore;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.Decoder;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.Extents;
+import nibble.engine.backend.KeyValueCache;
+import nibble.engine.backend.LayerFeed;
+import nibble.engine.backend.Matrix;
+import nibble.engine.backend.ModelWeights;
+import nibble.engine.backend.PlacedModel;
+import nibble.engine.backend.ResidentActivations;
+import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.TokenScores;
+import nibble.engine.backend.Weight;
+import nibble.engine.backend.Workers;
+import nibble.engine.cuda.driver.Cublas;
+import nibble.engine.cuda.driver.CudaDevice;
+import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.HostTransfers;
+import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.cuda.driver.KernelCache;
+import nibble.engine.cuda.quantize.CudaInputStatistics;
+import nibble.engine.cuda.quantize.CudaLinearQuantizer;
+import nibble.engine.cuda.quantize.QuantizationScratch;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.pack.QuantizationSpec;
@@ -83,7 +93,7 @@ public final class CudaBackend implements Backend {
      * @param ordinal as in {@code cuda:0}
      * @param memoryLimit most bytes to take of the card
      * @param threads of the host, for copies
-     * @throws nibble.engine.DeviceException if there is no such card, driver or library; the message says what was looked for
+     * @throws nibble.engine.backend.DeviceException if there is no such card, driver or library; the message says what was looked for
      */
     public static CudaBackend open(int ordinal, long memoryLimit, int threads) {
         return new CudaBackend(CudaDevice.open(ordinal), memoryLimit, new Workers(threads));
@@ -194,23 +204,23 @@ public final class CudaBackend implements Backend {
         return memory.peak();
     }
 
-    CudaDevice device() {
+    public CudaDevice device() {
         return device;
     }
 
-    DeviceMemory memory() {
+    public DeviceMemory memory() {
         return memory;
     }
 
-    CudaStream stream() {
+    public CudaStream stream() {
         return stream;
     }
 
-    KernelCache kernels() {
+    public KernelCache kernels() {
         return kernels;
     }
 
-    Cublas cublas() {
+    public Cublas cublas() {
         return cublas;
     }
 
@@ -222,11 +232,11 @@ public final class CudaBackend implements Backend {
         return vectors;
     }
 
-    HostTransfers transfers() {
+    public HostTransfers transfers() {
         return transfers;
     }
 
-    QuantizationScratch quantizationScratch() {
+    public QuantizationScratch quantizationScratch() {
         return quantizationScratch;
     }
 
@@ -350,7 +360,7 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
-    public ActivationStore activationStore(long elements, LlamaConfig config) {
+    public ActivationStore activationStore(long elements, ModelConfig config) {
         long beside = CudaCalibration.beside(config, BATCH_TOKENS);
         return memory.available() - 2 * elements >= beside ? new ResidentActivations() : new PinnedActivations(this);
     }
@@ -369,7 +379,7 @@ public final class CudaBackend implements Backend {
     }
 
     /** What a batch takes beside the weights: the matrices of {@link nibble.engine.Forward}, logits, expanded weights. */
-    private static long activationBytes(LlamaConfig config) {
+    private static long activationBytes(ModelConfig config) {
         long columns = 4L * config.hiddenSize()
                 + 2L * config.heads() * config.headDim()
                 + 2L * config.kvHeads() * config.headDim()
@@ -378,7 +388,7 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
-    public int sequencesPerBatch(LlamaConfig config, int tokens) {
+    public int sequencesPerBatch(ModelConfig config, int tokens) {
         return Math.max(1, BATCH_TOKENS / tokens);
     }
 

@@ -1,9 +1,12 @@
 package nibble.engine.cuda;
 
 import java.util.Arrays;
-import nibble.convert.LlamaConfig;
-import nibble.convert.LlamaLinear;
-import nibble.engine.LinearInput;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearInput;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.quantize.CudaInputStatistics;
+import nibble.engine.cuda.quantize.QuantizationScratch;
 
 /** What a quantization takes of a card and asks of it, from the config alone. */
 public final class CudaCalibration {
@@ -18,16 +21,16 @@ public final class CudaCalibration {
      *
      * @param batchTokens tokens that go through a layer at a time
      */
-    static long beside(LlamaConfig config, int batchTokens) {
+    static long beside(ModelConfig config, int batchTokens) {
         long moments = 0;
         for (LinearInput input : LinearInput.values()) {
             moments += CudaInputStatistics.bytes(columns(config, input));
         }
-        long largest = Arrays.stream(LlamaLinear.values())
+        long largest = Arrays.stream(Linear.values())
                 .mapToInt(config::outFeatures)
                 .max()
                 .orElse(0);
-        long widest = Arrays.stream(LlamaLinear.values())
+        long widest = Arrays.stream(Linear.values())
                 .mapToInt(config::inFeatures)
                 .max()
                 .orElse(0);
@@ -53,7 +56,7 @@ public final class CudaCalibration {
      * @param sequenceLength tokens of a block
      * @param limit what may be taken of the card
      */
-    public static Peak peak(LlamaConfig config, int sequences, int sequenceLength, long limit) {
+    public static Peak peak(ModelConfig config, int sequences, int sequenceLength, long limit) {
         long tokens = (long) sequences * sequenceLength;
         int batchTokens =
                 (int) Math.min(tokens, (long) Math.max(1, CudaBackend.BATCH_TOKENS / sequenceLength) * sequenceLength);
@@ -76,16 +79,16 @@ public final class CudaCalibration {
         return made / columns / columns;
     }
 
-    private static long layer(LlamaConfig config) {
+    private static long layer(ModelConfig config) {
         long bytes = 0;
-        for (LlamaLinear linear : LlamaLinear.values()) {
+        for (Linear linear : Linear.values()) {
             bytes += 2L * config.outFeatures(linear) * config.inFeatures(linear);
         }
         return bytes;
     }
 
     /** Of {@link nibble.engine.Forward}. */
-    private static long batch(LlamaConfig config, int tokens) {
+    private static long batch(ModelConfig config, int tokens) {
         long columns = config.hiddenSize()
                 + 2L * config.heads() * config.headDim()
                 + 2L * config.kvHeads() * config.headDim()
@@ -93,12 +96,12 @@ public final class CudaCalibration {
         return 2 * columns * tokens;
     }
 
-    private static int columns(LlamaConfig config, LinearInput input) {
+    private static int columns(ModelConfig config, LinearInput input) {
         return switch (input) {
-            case QKV -> config.inFeatures(LlamaLinear.Q);
-            case O -> config.inFeatures(LlamaLinear.O);
-            case GATE_UP -> config.inFeatures(LlamaLinear.GATE);
-            case DOWN -> config.inFeatures(LlamaLinear.DOWN);
+            case QKV -> config.inFeatures(Linear.Q);
+            case O -> config.inFeatures(Linear.O);
+            case GATE_UP -> config.inFeatures(Linear.GATE);
+            case DOWN -> config.inFeatures(Linear.DOWN);
         };
     }
 }

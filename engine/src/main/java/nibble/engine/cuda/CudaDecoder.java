@@ -16,13 +16,18 @@ import java.util.Map;
 import jcuda.driver.CUgraph;
 import jcuda.driver.CUgraphExec;
 import jcuda.driver.CUstreamCaptureMode;
-import nibble.convert.Activation;
-import nibble.convert.LlamaConfig;
-import nibble.engine.Decoder;
-import nibble.engine.DecoderLayer;
-import nibble.engine.KeyValueCache;
-import nibble.engine.RotaryTable;
-import nibble.engine.Weight;
+import nibble.checkpoint.model.Activation;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.Decoder;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.KeyValueCache;
+import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.Weight;
+import nibble.engine.cuda.driver.CudaDevice;
+import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.cuda.driver.PinnedMemory;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -50,7 +55,7 @@ final class CudaDecoder implements Decoder {
         this.backend = backend;
         this.stream = backend.stream();
         this.cache = cache;
-        LlamaConfig config = model.config();
+        ModelConfig config = model.config();
         this.vocabulary = config.vocabularySize();
         this.logits = new PinnedMemory(Math.multiplyExact(Float.BYTES, vocabulary));
         int heads = config.heads();
@@ -126,7 +131,7 @@ final class CudaDecoder implements Decoder {
      */
     static @Nullable CudaDecoder of(
             CudaBackend backend, CudaPlacedModel model, KeyValueCache cache, RotaryTable table) {
-        LlamaConfig config = model.config();
+        ModelConfig config = model.config();
         boolean fits = model.allResident()
                 && model.layer(0).extras().isEmpty()
                 && config.architecture().activation() == Activation.SILU
@@ -144,7 +149,7 @@ final class CudaDecoder implements Decoder {
     /** Threads, shared memory and ring slots of the kernel. */
     private record Launch(int threads, int sharedBytes, int slots) {
         /** @param of the kernel file: threads, bytes of a unit, warps that compute, bytes of attention, of sums */
-        static Launch of(int[] of, LlamaConfig config, CudaDevice device) {
+        static Launch of(int[] of, ModelConfig config, CudaDevice device) {
             int unitBytes = of[1];
             int warps = of[2];
             int widest = Math.max(

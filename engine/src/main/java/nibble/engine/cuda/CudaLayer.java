@@ -2,14 +2,15 @@ package nibble.engine.cuda;
 
 import java.util.ArrayList;
 import java.util.List;
-import nibble.engine.AwqWeight;
-import nibble.engine.DecoderLayer;
-import nibble.engine.DenseWeight;
-import nibble.engine.DeviceWeight;
-import nibble.engine.QuantizedWeight;
-import nibble.engine.Weight;
-import nibble.pack.AwqLayout;
+import nibble.engine.backend.AwqWeight;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.DeviceWeight;
+import nibble.engine.backend.QuantizedWeight;
+import nibble.engine.backend.Weight;
+import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.pack.QuantizedLinear;
+import nibble.pack.layout.AwqLayout;
 
 /**
  * A decoder layer in device memory: four matrices, one for each input, which hold the linears that share it. The place can be
@@ -26,7 +27,7 @@ final class CudaLayer implements AutoCloseable {
     /**
      * Takes the memory for a layer of these shapes, without its weights.
      *
-     * @throws nibble.engine.DeviceException if there is not enough
+     * @throws nibble.engine.backend.DeviceException if there is not enough
      */
     CudaLayer(WeightUpload upload, DeviceMemory memory, DecoderLayer like) {
         this.upload = upload;

@@ -8,8 +8,11 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.IntFunction;
 import java.util.function.IntUnaryOperator;
-import nibble.engine.DecoderLayer;
-import nibble.engine.LayerFeed;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.LayerFeed;
+import nibble.engine.cuda.driver.CudaDevice;
+import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.DeviceMemory;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -48,7 +51,7 @@ final class CudaLayerFeed implements LayerFeed {
      * @param read a layer on the host; called by the feed's thread
      * @param like a layer of the shapes that all have
      * @param following the layer to bring while one is used, or a negative number for none
-     * @throws nibble.engine.DeviceException if the places do not fit
+     * @throws nibble.engine.backend.DeviceException if the places do not fit
      */
     CudaLayerFeed(
             IntFunction<DecoderLayer> read,

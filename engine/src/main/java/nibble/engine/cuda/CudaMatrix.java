@@ -1,9 +1,10 @@
 package nibble.engine.cuda;
 
-import nibble.engine.Matrix;
+import nibble.engine.backend.Matrix;
+import nibble.engine.cuda.driver.DeviceMemory;
 
 /** A row-major matrix in device memory: fp16 activations, or fp32. Owns its buffer. */
-final class CudaMatrix implements Matrix {
+public final class CudaMatrix implements Matrix {
     private final CudaBackend owner;
     private final DeviceMemory.Buffer buffer;
     private final int rows;
@@ -19,7 +20,7 @@ final class CudaMatrix implements Matrix {
     }
 
     /** @throws IllegalArgumentException if the matrix is another backend's, or of the other precision */
-    static CudaMatrix of(CudaBackend owner, Matrix matrix, boolean single) {
+    public static CudaMatrix of(CudaBackend owner, Matrix matrix, boolean single) {
         CudaMatrix found = of(owner, matrix);
         if (found.single != single) {
             throw new IllegalArgumentException("matrix [" + found.rows + ", " + found.columns + "] of "
@@ -29,7 +30,7 @@ final class CudaMatrix implements Matrix {
         return found;
     }
 
-    static CudaMatrix of(CudaBackend owner, Matrix matrix) {
+    public static CudaMatrix of(CudaBackend owner, Matrix matrix) {
         if (matrix instanceof CudaMatrix found && found.owner == owner) {
             return found;
         }
@@ -37,7 +38,7 @@ final class CudaMatrix implements Matrix {
                 "matrix of another backend: " + matrix.getClass().getSimpleName());
     }
 
-    static boolean isOf(CudaBackend owner, Matrix matrix) {
+    public static boolean isOf(CudaBackend owner, Matrix matrix) {
         return matrix instanceof CudaMatrix found && found.owner == owner;
     }
 
@@ -57,12 +58,12 @@ final class CudaMatrix implements Matrix {
         return buffer;
     }
 
-    long address() {
+    public long address() {
         return buffer.address();
     }
 
     /** Address of a row. */
-    long address(int row) {
+    public long address(int row) {
         return buffer.address() + byteOffset(row);
     }
 

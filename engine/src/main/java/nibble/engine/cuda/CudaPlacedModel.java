@@ -2,12 +2,15 @@ package nibble.engine.cuda;
 
 import java.util.ArrayList;
 import java.util.List;
-import nibble.convert.LlamaConfig;
-import nibble.engine.DecoderLayer;
-import nibble.engine.DenseWeight;
-import nibble.engine.ModelWeights;
-import nibble.engine.PlacedModel;
-import nibble.engine.Weight;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.ModelWeights;
+import nibble.engine.backend.PlacedModel;
+import nibble.engine.backend.Weight;
+import nibble.engine.cuda.driver.CudaDevice;
+import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.DeviceMemory;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,7 +32,7 @@ final class CudaPlacedModel implements PlacedModel {
 
     /**
      * @param reserve bytes to leave free for activations
-     * @throws nibble.engine.DeviceException if not even the streaming places fit
+     * @throws nibble.engine.backend.DeviceException if not even the streaming places fit
      */
     CudaPlacedModel(
             ModelWeights weights,
@@ -90,7 +93,7 @@ final class CudaPlacedModel implements PlacedModel {
     }
 
     @Override
-    public LlamaConfig config() {
+    public ModelConfig config() {
         return weights.config();
     }
 

@@ -1,14 +1,15 @@
 package nibble.engine.cuda;
 
-import nibble.engine.DeviceWeight;
+import nibble.engine.backend.DeviceWeight;
+import nibble.engine.cuda.driver.DeviceMemory;
 
 /** A weight in device memory. Borrows the buffer of the layer or model it belongs to. */
-sealed interface CudaWeight extends DeviceWeight {
+public sealed interface CudaWeight extends DeviceWeight {
 
     /** fp16, row-major [outFeatures, inFeatures], from byte {@code offset} of the buffer on. */
     record Dense(String name, int outFeatures, int inFeatures, DeviceMemory.Buffer buffer, long offset)
             implements CudaWeight {
-        long address() {
+        public long address() {
             return buffer.address() + offset;
         }
     }

@@ -2,6 +2,10 @@ package nibble.engine.cuda;
 
 import java.util.HashMap;
 import java.util.Map;
+import nibble.engine.cuda.driver.CudaDevice;
+import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.cuda.driver.KernelCache;
 
 /**
  * Products of 1 to 8 rows of activations with 4-bit weights, by {@code w4_linear.cu}: the weights are read once and never

@@ -4,7 +4,10 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.Map;
-import nibble.engine.RotaryTable;
+import nibble.engine.backend.RotaryTable;
+import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.HostTransfers;
 
 /**
  * Small vectors that are used again and again, by the array they came from: norms, biases, rotary tables. They stay on the card, as

@@ -1,6 +1,7 @@
 package nibble.engine.cuda;
 
 import java.util.Map;
+import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.pack.QuantizationSpec;
 
 /**

@@ -2,8 +2,10 @@ package nibble.engine.cuda;
 
 import java.util.ArrayList;
 import java.util.List;
-import nibble.engine.ActivationStore;
-import nibble.engine.Matrix;
+import nibble.engine.backend.ActivationStore;
+import nibble.engine.backend.Matrix;
+import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.PinnedMemory;
 import org.jspecify.annotations.Nullable;
 
 /**

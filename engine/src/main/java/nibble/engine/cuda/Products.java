@@ -2,7 +2,13 @@ package nibble.engine.cuda;
 
 import java.util.List;
 import java.util.Map;
-import nibble.engine.Matrix;
+import nibble.engine.backend.Matrix;
+import nibble.engine.cuda.driver.Cublas;
+import nibble.engine.cuda.driver.CudaDevice;
+import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.cuda.driver.KernelCache;
 
 /**
  * Products of activations with weights: cuBLAS on fp16 weights; 4-bit weights are read as they are for {@link FewRows}, and for

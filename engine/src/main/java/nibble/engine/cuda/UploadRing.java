@@ -3,7 +3,10 @@ package nibble.engine.cuda;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
-import nibble.engine.Workers;
+import nibble.engine.backend.Workers;
+import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.PinnedMemory;
 
 /**
  * Bytes of the host, mapped files among them, to the card: copied by all cores into a ring of pinned pieces, from where

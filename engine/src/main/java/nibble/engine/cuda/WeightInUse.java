@@ -1,7 +1,8 @@
 package nibble.engine.cuda;
 
-import nibble.engine.DenseWeight;
-import nibble.engine.Weight;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.Weight;
+import nibble.engine.cuda.driver.DeviceMemory;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -3,16 +3,22 @@ package nibble.engine.cuda;
 import java.lang.foreign.MemorySegment;
 import java.util.HashMap;
 import java.util.Map;
-import nibble.convert.DType;
-import nibble.convert.TensorView;
-import nibble.engine.AwqWeight;
-import nibble.engine.DenseWeight;
-import nibble.engine.DeviceException;
-import nibble.engine.QuantizedWeight;
-import nibble.engine.Weight;
-import nibble.engine.Workers;
-import nibble.pack.AwqLayout;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.TensorView;
+import nibble.engine.backend.AwqWeight;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.DeviceException;
+import nibble.engine.backend.QuantizedWeight;
+import nibble.engine.backend.Weight;
+import nibble.engine.backend.Workers;
+import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.ForeignFunctions;
+import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.cuda.driver.KernelCache;
+import nibble.engine.cuda.driver.PinnedMemory;
 import nibble.pack.QuantizedLinear;
+import nibble.pack.layout.AwqLayout;
 
 /**
  * Brings weights to the card on a stream of its own: fp16 as it is, bf16 and fp32 rounded to fp16, 4-bit codes repacked into the

@@ -1,16 +1,13 @@
 package nibble.engine.quantize;
 
 import java.util.List;
-import nibble.engine.fit.FitSteps;
-import nibble.engine.fit.Fitted;
-import nibble.engine.fit.PairedMoments;
 import nibble.pack.QuantizedLinear;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The weights W [outFeatures, inFeatures] of a linear where a backend computes, to be rounded on trial and then for good.
  * Rounding takes them into a {@link Basis} and back, so that all errors are those of the original weights:
- * {@code E = Ŵ − W}. {@link HostLinearQuantizer} is the specification.
+ * {@code E = Ŵ − W}. {@link nibble.engine.host.HostLinearQuantizer} is the specification.
  *
  * <p>Output errors are by the second moments of the input: {@code ‖E X‖² = tr(E C Eᵀ)} with {@code C = X Xᵀ}. That costs one
  * product with C, however many tokens C was made of.
@@ -50,7 +47,7 @@ public interface LinearQuantizer extends AutoCloseable {
     /**
      * Rounds W'.
      *
-     * @throws nibble.convert.BadCheckpointException if a scale does not fit fp16
+     * @throws nibble.checkpoint.source.BadCheckpointException if a scale does not fit fp16
      */
     QuantizedLinear quantize(Basis basis, float @Nullable [] limits);
 
@@ -58,7 +55,7 @@ public interface LinearQuantizer extends AutoCloseable {
      * Fits codes and scales to the moments of the input, against the weights that undo what was quantized before.
      *
      * @param basis without row divisors
-     * @throws nibble.convert.BadCheckpointException if a scale does not fit fp16
+     * @throws nibble.checkpoint.source.BadCheckpointException if a scale does not fit fp16
      */
     default Fitted fit(Basis basis, PairedMoments moments, FitSteps steps) {
         throw new UnsupportedOperationException("fitting a linear on this device");

@@ -2,9 +2,9 @@ package nibble.engine.quantize;
 
 import java.nio.file.Path;
 import java.util.List;
-import nibble.engine.Backend;
-import nibble.engine.DenseWeight;
-import nibble.engine.Weight;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.Weight;
 import nibble.pack.QuantizationSpec;
 
 /**

@@ -1,7 +1,4 @@
-/**
- * The arithmetic of quantizing one linear: statistics of its input, output errors of rounding it this way or that, the clip of
- * each group, and the rounding. What to try and what to take is the business of {@code nibble.calibrate}.
- */
+/** Quantizing a linear on a device: what calibrate asks for, whatever the device. */
 @NullMarked
 package nibble.engine.quantize;
 

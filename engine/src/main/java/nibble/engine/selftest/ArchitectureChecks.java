@@ -3,10 +3,10 @@ package nibble.engine.selftest;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.BiConsumer;
-import nibble.engine.AttentionShape;
-import nibble.engine.Backend;
-import nibble.engine.Matrix;
-import nibble.engine.ReferenceBackend;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.Matrix;
+import nibble.engine.host.ReferenceBackend;
 
 /** The operations that only some architectures need: norms of heads, biases, scaled embeddings, GELU, windows of attention. */
 final class ArchitectureChecks {

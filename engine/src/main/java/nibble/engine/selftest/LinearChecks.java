@@ -2,16 +2,16 @@ package nibble.engine.selftest;
 
 import java.util.ArrayList;
 import java.util.List;
-import nibble.convert.DType;
-import nibble.engine.Backend;
-import nibble.engine.DecoderLayer;
-import nibble.engine.LayerFeed;
-import nibble.engine.Matrix;
-import nibble.engine.QuantizedWeight;
-import nibble.engine.ReferenceBackend;
-import nibble.engine.Weight;
-import nibble.engine.WeightRows;
+import nibble.checkpoint.tensor.DType;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.LayerFeed;
+import nibble.engine.backend.Matrix;
+import nibble.engine.backend.QuantizedWeight;
+import nibble.engine.backend.Weight;
+import nibble.engine.backend.WeightRows;
 import nibble.engine.cuda.CudaBackend;
+import nibble.engine.host.ReferenceBackend;
 
 /** Products with weights of every kind, of the host and placed on the device. */
 final class LinearChecks {

@@ -5,11 +5,11 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Random;
-import nibble.convert.DType;
-import nibble.convert.Shape;
-import nibble.convert.TensorView;
-import nibble.engine.DenseWeight;
-import nibble.engine.QuantizedWeight;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.TensorView;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.QuantizedWeight;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 

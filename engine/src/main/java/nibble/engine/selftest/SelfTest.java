@@ -4,16 +4,16 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.function.IntToDoubleFunction;
-import nibble.convert.DType;
-import nibble.engine.AttentionShape;
-import nibble.engine.Backend;
-import nibble.engine.DenseWeight;
-import nibble.engine.Matrix;
-import nibble.engine.ReferenceBackend;
-import nibble.engine.RotaryTable;
-import nibble.engine.TokenScores;
-import nibble.engine.VectorBackend;
+import nibble.checkpoint.tensor.DType;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.Matrix;
+import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.TokenScores;
 import nibble.engine.cuda.CudaBackend;
+import nibble.engine.host.ReferenceBackend;
+import nibble.engine.host.VectorBackend;
 
 /**
  * Every operation of a backend against {@link ReferenceBackend} on awkward sizes. A sum of n products in fp32 may differ by

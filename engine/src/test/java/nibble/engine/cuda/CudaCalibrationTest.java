@@ -3,14 +3,14 @@ package nibble.engine.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import nibble.convert.LlamaConfig;
-import nibble.convert.ModelShape;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.ModelShape;
 import nibble.engine.cuda.CudaCalibration.Peak;
 import org.junit.jupiter.api.Test;
 
 /** Predictions against what was measured on an H100 (docs/benchmarks.md). */
 class CudaCalibrationTest {
-    private static final LlamaConfig LLAMA_2_70B =
+    private static final ModelConfig LLAMA_2_70B =
             ModelShape.named("llama-2-70b").orElseThrow().config();
 
     @Test

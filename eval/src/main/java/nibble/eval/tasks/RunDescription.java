@@ -10,11 +10,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import nibble.convert.Version;
 import nibble.datasets.Utf8File;
 import nibble.datasets.evaluation.EvaluationData;
 import nibble.datasets.evaluation.EvaluationSet;
 import nibble.files.Reasons;
+import nibble.files.Version;
 
 /** What decides the results of a run, by name: what a journal must have in common with the run that takes it up. */
 public final class RunDescription {

@@ -6,13 +6,13 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import nibble.convert.Version;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.evaluation.EvaluationData;
 import nibble.datasets.evaluation.EvaluationDocument.MathProblem;
 import nibble.engine.Continuation;
 import nibble.engine.ScoredContinuations;
 import nibble.eval.NonFiniteLogProbabilityException;
+import nibble.files.Version;
 import org.jspecify.annotations.Nullable;
 
 /**

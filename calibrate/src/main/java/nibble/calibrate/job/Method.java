@@ -1,0 +1,23 @@
+package nibble.calibrate.job;
+
+import com.fasterxml.jackson.annotation.JsonValue;
+import java.util.Locale;
+
+/** How codes are found. */
+public enum Method {
+    /** Plain rounding to nearest: needs no calibration text. */
+    RTN,
+    /** Activation-aware scales and clipping, then rounding to nearest (Lin et al., "AWQ", arXiv 2306.00978). */
+    AWQ,
+    /**
+     * AWQ's scales, then codes and scales fitted in closed form, each linear to the output that the original model has after
+     * what was quantized before it ({@link nibble.engine.fit}).
+     */
+    BEST;
+
+    /** The name on the command line and in reports. */
+    @JsonValue
+    public String label() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+}

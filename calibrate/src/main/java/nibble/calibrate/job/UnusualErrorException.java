@@ -1,0 +1,10 @@
+package nibble.calibrate.job;
+
+/** A strict run met what would else have been a warning. */
+public final class UnusualErrorException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    public UnusualErrorException(String message) {
+        super(message);
+    }
+}

@@ -1,0 +1,34 @@
+package nibble.calibrate.journal;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import nibble.calibrate.job.QuantizationJob;
+import nibble.checkpoint.Fingerprint;
+import nibble.datasets.TokenBlocks;
+
+/** The {@link Fingerprint} of a quantization. The number of threads is not part of it. */
+final class JobFingerprint {
+    private JobFingerprint() {}
+
+    /** @param arithmetic of the devices, as {@link nibble.engine.backend.Backend#arithmetic} has it */
+    static Fingerprint of(QuantizationJob job, String arithmetic) {
+        Map<String, String> values = new LinkedHashMap<>();
+        // Elementary functions differ in the last digit between releases of Java and kinds of processor.
+        values.put("Java and processor", Runtime.version() + " " + System.getProperty("os.arch"));
+        values.put("device", arithmetic);
+        values.put("--method", job.options().method().label());
+        values.put("--bits", String.valueOf(job.options().spec().bits()));
+        values.put("--group-size", String.valueOf(job.options().spec().groupSize()));
+        values.put(
+                "--format",
+                job.options().format().method() + " (" + job.options().format().version() + ")");
+        values.put("--max-shard-size", job.options().maxShardBytes() + " bytes");
+        values.put("calibration", job.blocks().map(JobFingerprint::describe).orElse("none"));
+        return Fingerprint.of(values, job.source());
+    }
+
+    private static String describe(TokenBlocks blocks) {
+        return blocks.blocks().length + " blocks, " + blocks.tokens() + " of " + blocks.tokensFound()
+                + " tokens, sha256 " + QuantizationJob.tokensSha256(blocks) + ", from " + blocks.description();
+    }
+}

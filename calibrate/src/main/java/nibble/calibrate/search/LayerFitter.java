@@ -1,0 +1,157 @@
+package nibble.calibrate.search;
+
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import nibble.calibrate.job.Progress;
+import nibble.calibrate.job.ProgressListener.Stage;
+import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.search.ScaleSearch.Choice;
+import nibble.calibrate.stream.PairedStream;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.QuantizedWeight;
+import nibble.engine.backend.Weight;
+import nibble.engine.backend.Workers;
+import nibble.engine.quantize.FitSteps;
+import nibble.engine.quantize.Fitted;
+import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.quantize.PairedMoments;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.QuantizedLinear;
+
+/**
+ * Quantizes one decoder layer by method best, one input after another: q, k and v; o; gate and up; down. Each group's moments
+ * are taken with all groups before it quantized, so it can undo what they did.
+ */
+public final class LayerFitter {
+    private final ModelConfig config;
+    private final QuantizationSpec spec;
+    private final FitSteps steps;
+    private final Progress progress;
+    private final HeadTie tie;
+    private final ScaleSearch scaleSearch;
+
+    public LayerFitter(ModelConfig config, QuantizationSpec spec, FitSteps steps, Workers workers, Progress progress) {
+        this.config = config;
+        this.spec = spec;
+        this.steps = steps;
+        this.progress = progress;
+        this.tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
+        this.scaleSearch = new ScaleSearch(tie, workers);
+    }
+
+    /** Moves both streams through the layer on the way. */
+    public LayerQuantizer.Outcome quantize(LayerSource source, DecoderLayer original, PairedStream stream) {
+        PairScales scales = new PairScales(source, tie);
+        Map<Linear, QuantizedLinear> made = new EnumMap<>(Linear.class);
+        Map<Linear, QuantizationReport.Linear> linears = new EnumMap<>(Linear.class);
+        List<QuantizationReport.Pair> pairs = new ArrayList<>();
+        for (ScalePair pair : ScalePair.values()) {
+            progress.stage(Stage.MOMENTS);
+            DecoderLayer soFar = layer(source, scales, made, original);
+            int columns = source.linear(pair.readers().getFirst()).inFeatures();
+            try (PairedMoments moments = stream.moments(
+                    pair.input(),
+                    original,
+                    soFar,
+                    columns,
+                    tokens -> progress.forwarded(tokens, Work.pairedPass(config, pair, tokens)))) {
+                pairs.add(fit(pair, source, scales, moments, made, linears));
+            }
+            progress.stage(Stage.FORWARD);
+            switch (pair) {
+                case VALUE_OUTPUT -> stream.attention(original, layer(source, scales, made, original));
+                case UP_DOWN -> stream.mlp(original, layer(source, scales, made, original));
+                case ATTENTION_NORM, MLP_NORM -> {}
+            }
+        }
+        QuantizedLayer layer = finished(source, scales, made);
+        return new LayerQuantizer.Outcome(
+                layer, new QuantizationReport.Layer(source.layer(), List.copyOf(linears.values()), pairs));
+    }
+
+    private QuantizationReport.Pair fit(
+            ScalePair pair,
+            LayerSource source,
+            PairScales scales,
+            PairedMoments moments,
+            Map<Linear, QuantizedLinear> made,
+            Map<Linear, QuantizationReport.Linear> reports) {
+        progress.stage(Stage.SCALE_SEARCH);
+        Choice choice = scaleSearch.search(pair, source, moments.input(), linear -> progress.add(Work.product(linear)));
+        scales.set(pair, choice.scales());
+        switch (pair) {
+            // The rows of the producer take the scale out; its codes are the same in either basis.
+            case VALUE_OUTPUT -> divideRows(made, Linear.V, choice.scales());
+            case UP_DOWN -> divideRows(made, Linear.UP, choice.scales());
+            case ATTENTION_NORM, MLP_NORM -> {}
+        }
+        progress.stage(Stage.ROUNDING);
+        double loss = 0;
+        double rounded = 0;
+        long tokens = moments.input().rows();
+        for (Linear name : pair.readers()) {
+            LinearQuantizer linear = source.linear(name);
+            Fitted fitted = linear.fit(scales.basis(name), moments, steps);
+            made.put(name, fitted.linear());
+            double size = linear.outputSize(moments.input()) / tokens;
+            reports.put(
+                    name,
+                    new QuantizationReport.Linear(
+                            source.label(name),
+                            linear.outFeatures(),
+                            linear.inFeatures(),
+                            size == 0 ? 0 : fitted.loss() / size,
+                            size == 0 ? 0 : fitted.roundedLoss() / size,
+                            fitted.weightError(),
+                            fitted.narrowedGroups(),
+                            fitted.meanRange(),
+                            fitted.share()));
+            loss += fitted.loss() * tokens;
+            rounded += fitted.roundedLoss() * tokens;
+            progress.add(Work.fit(linear, spec, steps));
+        }
+        return new QuantizationReport.Pair(
+                pair.label(),
+                choice.candidate().formula().label(),
+                choice.candidate().ratio(),
+                choice.loss(),
+                loss,
+                rounded,
+                false);
+    }
+
+    private static void divideRows(Map<Linear, QuantizedLinear> made, Linear linear, float[] divisors) {
+        made.computeIfPresent(linear, (_, there) -> there.withDividedRows(divisors));
+    }
+
+    /** The layer with what is quantized of it so far; linears that are not yet are the original's. */
+    private DecoderLayer layer(
+            LayerSource source, PairScales scales, Map<Linear, QuantizedLinear> made, DecoderLayer original) {
+        Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
+        for (Linear linear : Linear.values()) {
+            QuantizedLinear there = made.get(linear);
+            weights.put(linear, there == null ? original.weight(linear) : new QuantizedWeight(there));
+        }
+        return vectors(source, scales).toDecoderLayer(weights);
+    }
+
+    private QuantizedLayer finished(LayerSource source, PairScales scales, Map<Linear, QuantizedLinear> made) {
+        return vectors(source, scales).with(made);
+    }
+
+    /** The layer's vectors as the output holds them, without linears. */
+    private static QuantizedLayer vectors(LayerSource source, PairScales scales) {
+        return new QuantizedLayer(
+                scales.foldedNorm(ScalePair.ATTENTION_NORM),
+                new EnumMap<>(Linear.class),
+                scales.foldedNorm(ScalePair.MLP_NORM),
+                source.normOffset(),
+                scales.foldedBiases(),
+                QuantizedLayer.halves(source.queryNorm()),
+                QuantizedLayer.halves(source.keyNorm()));
+    }
+}

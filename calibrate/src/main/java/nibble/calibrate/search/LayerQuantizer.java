@@ -1,0 +1,253 @@
+package nibble.calibrate.search;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import nibble.calibrate.job.Progress;
+import nibble.calibrate.job.ProgressListener.Stage;
+import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.search.ScaleSearch.Choice;
+import nibble.calibrate.stream.LayerStatistics;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.Workers;
+import nibble.engine.quantize.Basis;
+import nibble.engine.quantize.Clip;
+import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.LinearQuantizer;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.QuantizedLinear;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Quantizes one decoder layer: scales for its four pairs, each searched on the original weights; then all of them applied;
+ * then a clip for each group; then rounding. No pair is left with a larger output error than plain rounding gives.
+ */
+public final class LayerQuantizer {
+    // q and k are not clipped: their product decides attention, and AWQ found clipping them harmful.
+    private static final Set<Linear> CLIPPED = EnumSet.of(Linear.V, Linear.O, Linear.GATE, Linear.UP, Linear.DOWN);
+
+    private final QuantizationSpec spec;
+    private final Progress progress;
+    private final HeadTie tie;
+    private final ScaleSearch scaleSearch;
+
+    public record Outcome(QuantizedLayer layer, QuantizationReport.Layer report) {}
+
+    /**
+     * A linear ready to be rounded.
+     *
+     * @param limits magnitudes to clip to [outFeatures, groups], or null for none
+     * @param shares clip as a share of the largest weight, as limits; empty for none
+     * @param loss output error against the original
+     */
+    private record Prepared(Basis basis, float @Nullable [] limits, float[] shares, double loss) {}
+
+    public LayerQuantizer(ModelConfig config, QuantizationSpec spec, Workers workers, Progress progress) {
+        this.spec = spec;
+        this.progress = progress;
+        this.tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
+        this.scaleSearch = new ScaleSearch(tie, workers);
+    }
+
+    /** Plain rounding; output errors are reported where there are statistics. */
+    public Outcome round(LayerSource source, @Nullable LayerStatistics statistics) {
+        progress.stage(Stage.ROUNDING);
+        PairScales ones = new PairScales(source, tie);
+        Map<Linear, Prepared> prepared = new EnumMap<>(Linear.class);
+        for (Linear linear : Linear.values()) {
+            double loss = statistics == null
+                    ? 0
+                    : sum(source.linear(linear).errors(Basis.ORIGINAL, null, input(statistics, linear)));
+            prepared.put(linear, new Prepared(ones.basis(linear), null, new float[0], loss));
+        }
+        return finish(source, ones, prepared, statistics, losses(prepared), List.of());
+    }
+
+    public Outcome quantize(LayerSource source, LayerStatistics statistics) {
+        progress.stage(Stage.SCALE_SEARCH);
+        PairScales scales = new PairScales(source, tie);
+        Map<Linear, Double> rounded = new EnumMap<>(Linear.class);
+        for (Linear linear : Linear.values()) {
+            rounded.put(linear, sum(source.linear(linear).errors(Basis.ORIGINAL, null, input(statistics, linear))));
+        }
+        Map<ScalePair, Choice> choices = new EnumMap<>(ScalePair.class);
+        for (ScalePair pair : ScalePair.values()) {
+            Choice choice = scaleSearch.search(
+                    pair, source, statistics.of(pair.input()), linear -> progress.add(Work.product(linear)));
+            choices.put(pair, choice);
+            scales.set(pair, choice.scales());
+        }
+
+        progress.stage(Stage.CLIP_SEARCH);
+        Set<ScalePair> takenBack = EnumSet.noneOf(ScalePair.class);
+        Map<Linear, Prepared> prepared = prepare(source, scales, statistics);
+        for (ScalePair worse = worse(prepared, rounded, choices, takenBack);
+                worse != null;
+                worse = worse(prepared, rounded, choices, takenBack)) {
+            takenBack.add(worse);
+            scales.reset(worse);
+            prepared = prepare(source, scales, statistics);
+        }
+
+        progress.stage(Stage.ROUNDING);
+        Map<Linear, Double> losses = losses(prepared);
+        List<QuantizationReport.Pair> pairs = new ArrayList<>();
+        choices.forEach((pair, choice) -> {
+            boolean fallback = takenBack.contains(pair);
+            Candidate candidate = fallback ? Candidate.IDENTITY : choice.candidate();
+            pairs.add(new QuantizationReport.Pair(
+                    pair.label(),
+                    candidate.formula().label(),
+                    candidate.ratio(),
+                    fallback ? choice.identityLoss() : choice.loss(),
+                    sum(losses, pair),
+                    sum(rounded, pair),
+                    fallback));
+        });
+        return finish(source, scales, prepared, statistics, rounded, pairs);
+    }
+
+    /** Clips every linear that is clipped, row by row only where the whole row's output gets better by it. */
+    private Map<Linear, Prepared> prepare(LayerSource source, PairScales scales, LayerStatistics statistics) {
+        Map<Linear, Prepared> prepared = new EnumMap<>(Linear.class);
+        for (Linear name : Linear.values()) {
+            LinearQuantizer linear = source.linear(name);
+            Basis basis = scales.basis(name);
+            InputStatistics input = input(statistics, name);
+            double[] plain = linear.errors(basis, null, input);
+            if (!CLIPPED.contains(name)) {
+                prepared.put(name, new Prepared(basis, null, new float[0], sum(plain)));
+                continue;
+            }
+            Clip clip = linear.clip(basis, input);
+            double[] clipped = linear.errors(basis, clip.limits(), input);
+            int groups = clip.limits().length / linear.outFeatures();
+            for (int row = 0; row < plain.length; row++) {
+                if (clipped[row] < plain[row]) {
+                    plain[row] = clipped[row];
+                } else {
+                    Arrays.fill(clip.limits(), row * groups, (row + 1) * groups, Float.POSITIVE_INFINITY);
+                    Arrays.fill(clip.shares(), row * groups, (row + 1) * groups, 1f);
+                }
+            }
+            prepared.put(name, new Prepared(basis, clip.limits(), clip.shares(), sum(plain)));
+            progress.add(Work.clip(linear, spec));
+        }
+        return prepared;
+    }
+
+    /** A pair whose scale must be taken back, since its readers, or those its rows produce for, got worse; or null. */
+    private static @Nullable ScalePair worse(
+            Map<Linear, Prepared> prepared,
+            Map<Linear, Double> rounded,
+            Map<ScalePair, Choice> choices,
+            Set<ScalePair> takenBack) {
+        Map<Linear, Double> losses = losses(prepared);
+        for (ScalePair pair : ScalePair.values()) {
+            if (sum(losses, pair) <= sum(rounded, pair)) {
+                continue;
+            }
+            if (isScaled(pair, choices, takenBack)) {
+                return pair;
+            }
+            // The rows of v_proj and up_proj are divided by the next pair's scale, which moves their own rounding a
+            // little.
+            ScalePair next = pair == ScalePair.ATTENTION_NORM ? ScalePair.VALUE_OUTPUT : ScalePair.UP_DOWN;
+            if (isScaled(next, choices, takenBack)) {
+                return next;
+            }
+        }
+        return null;
+    }
+
+    private static boolean isScaled(ScalePair pair, Map<ScalePair, Choice> choices, Set<ScalePair> takenBack) {
+        Choice choice = choices.get(pair);
+        return choice != null && !choice.candidate().equals(Candidate.IDENTITY) && !takenBack.contains(pair);
+    }
+
+    private Outcome finish(
+            LayerSource source,
+            PairScales scales,
+            Map<Linear, Prepared> prepared,
+            @Nullable LayerStatistics statistics,
+            Map<Linear, Double> rounded,
+            List<QuantizationReport.Pair> pairs) {
+        Map<Linear, QuantizedLinear> linears = new EnumMap<>(Linear.class);
+        List<QuantizationReport.Linear> reports = new ArrayList<>();
+        prepared.forEach((name, ready) -> {
+            LinearQuantizer linear = source.linear(name);
+            linears.put(name, linear.quantize(ready.basis, ready.limits));
+            Double relative = null;
+            Double rtn = null;
+            if (statistics != null) {
+                double size = linear.outputSize(input(statistics, name));
+                relative = size == 0 ? 0 : ready.loss / size;
+                rtn = size == 0 ? 0 : rounded.getOrDefault(name, 0.0) / size;
+            }
+            reports.add(new QuantizationReport.Linear(
+                    source.label(name),
+                    linear.outFeatures(),
+                    linear.inFeatures(),
+                    relative,
+                    rtn,
+                    linear.weightError(ready.basis, ready.limits),
+                    clippedShare(ready.shares),
+                    meanShare(ready.shares),
+                    null));
+        });
+        QuantizedLayer layer = new QuantizedLayer(
+                scales.foldedNorm(ScalePair.ATTENTION_NORM),
+                linears,
+                scales.foldedNorm(ScalePair.MLP_NORM),
+                source.normOffset(),
+                scales.foldedBiases(),
+                QuantizedLayer.halves(source.queryNorm()),
+                QuantizedLayer.halves(source.keyNorm()));
+        return new Outcome(layer, new QuantizationReport.Layer(source.layer(), List.copyOf(reports), pairs));
+    }
+
+    private static InputStatistics input(LayerStatistics statistics, Linear linear) {
+        return statistics.of(ScalePair.reading(linear).input());
+    }
+
+    private static double sum(double[] values) {
+        double sum = 0;
+        for (double value : values) {
+            sum += value;
+        }
+        return sum;
+    }
+
+    private static Map<Linear, Double> losses(Map<Linear, Prepared> prepared) {
+        Map<Linear, Double> losses = new EnumMap<>(Linear.class);
+        prepared.forEach((name, ready) -> losses.put(name, ready.loss));
+        return losses;
+    }
+
+    private static double sum(Map<Linear, Double> losses, ScalePair pair) {
+        return pair.readers().stream()
+                .mapToDouble(linear -> losses.getOrDefault(linear, 0.0))
+                .sum();
+    }
+
+    private static double clippedShare(float[] shares) {
+        long clipped = 0;
+        for (float share : shares) {
+            clipped += share < 1 ? 1 : 0;
+        }
+        return shares.length == 0 ? 0 : (double) clipped / shares.length;
+    }
+
+    private static double meanShare(float[] shares) {
+        double sum = 0;
+        for (float share : shares) {
+            sum += share;
+        }
+        return shares.length == 0 ? 1 : sum / shares.length;
+    }
+}

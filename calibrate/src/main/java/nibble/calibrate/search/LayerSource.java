@@ -1,0 +1,134 @@
+package nibble.calibrate.search;
+
+import java.nio.file.Path;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.StoredLinear;
+import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.tensor.TensorView;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.quantize.QuantizationDevices;
+import nibble.pack.Half;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.WeightReader;
+
+/**
+ * The original weights of one decoder layer, all known to be finite. Owns the linears.
+ *
+ * @param inputNorm gain of the norm before attention: what the checkpoint stores, plus {@code normOffset}
+ * @param postAttentionNorm gain of the norm before the MLP
+ * @param normOffset what the stored weight of a norm lacks of its gain
+ * @param linears where the devices compute
+ * @param biases of the linears that have one
+ * @param queryNorm of the query heads; empty where there is none
+ * @param keyNorm of the key heads; empty where there is none
+ * @param stored where each linear's weight lies
+ */
+public record LayerSource(
+        int layer,
+        float[] inputNorm,
+        float[] postAttentionNorm,
+        float normOffset,
+        Map<Linear, LinearQuantizer> linears,
+        Map<Linear, float[]> biases,
+        float[] queryNorm,
+        float[] keyNorm,
+        Map<Linear, StoredLinear> stored)
+        implements AutoCloseable {
+
+    /**
+     * Takes a layer of the feed.
+     *
+     * @param placed on each device
+     * @throws BadCheckpointException if a weight is not finite, or a norm or bias is too large for fp16
+     */
+    public static LayerSource of(
+            Checkpoint checkpoint,
+            int layer,
+            List<DecoderLayer> placed,
+            QuantizationDevices devices,
+            QuantizationSpec spec) {
+        ModelConfig config = checkpoint.config();
+        float offset = config.architecture().normOffset();
+        boolean heads = config.architecture().normalizesHeads();
+        float[] inputNorm = gain(vector(checkpoint, TensorNames.inputNorm(layer), "norms"), offset);
+        float[] postAttentionNorm = gain(vector(checkpoint, TensorNames.postAttentionNorm(layer), "norms"), offset);
+        float[] queryNorm = heads ? vector(checkpoint, TensorNames.queryNorm(layer), "norms") : new float[0];
+        float[] keyNorm = heads ? vector(checkpoint, TensorNames.keyNorm(layer), "norms") : new float[0];
+        Map<Linear, float[]> biases = new EnumMap<>(Linear.class);
+        for (Linear linear : config.biases()) {
+            config.bias(linear, layer).ifPresent(bias -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
+        }
+        Map<Linear, LinearQuantizer> linears = new EnumMap<>(Linear.class);
+        Map<Linear, StoredLinear> stored = new EnumMap<>(Linear.class);
+        for (Linear linear : Linear.values()) {
+            StoredLinear where = config.stored(linear, layer);
+            stored.put(linear, where);
+            linears.put(
+                    linear,
+                    devices.quantizer(
+                            placed.stream().map(there -> there.weight(linear)).toList(),
+                            original(checkpoint, where),
+                            checkpoint.fileOf(where.weight()),
+                            spec));
+        }
+        return new LayerSource(
+                layer, inputNorm, postAttentionNorm, offset, linears, biases, queryNorm, keyNorm, stored);
+    }
+
+    /** The weight on the host, under the name that messages call it by. */
+    private static DenseWeight original(Checkpoint checkpoint, StoredLinear where) {
+        TensorView view = where.rows(checkpoint.tensor(where.weight()));
+        return new DenseWeight(new TensorView(where.label() + ".weight", view.dtype(), view.shape(), view.data()));
+    }
+
+    private static float[] gain(float[] weight, float offset) {
+        for (int i = 0; i < weight.length; i++) {
+            weight[i] += offset;
+        }
+        return weight;
+    }
+
+    private static float[] vector(Checkpoint checkpoint, String name, String kind) {
+        Path file = checkpoint.fileOf(name);
+        float[] values = WeightReader.floats(checkpoint.tensor(name), file);
+        for (int i = 0; i < values.length; i++) {
+            if (!Float.isFinite(Half.round(values[i]))) {
+                throw new BadCheckpointException(
+                        file,
+                        "tensor " + name + " element [" + i + "] is " + values[i]
+                                + ", beyond fp16's largest value 65504, and the output keeps " + kind + " in fp16");
+            }
+        }
+        return values;
+    }
+
+    LinearQuantizer linear(Linear linear) {
+        LinearQuantizer found = linears.get(linear);
+        if (found == null) {
+            throw new IllegalStateException("layer without " + linear.path());
+        }
+        return found;
+    }
+
+    /** What reports and messages call a linear. */
+    String label(Linear linear) {
+        StoredLinear found = stored.get(linear);
+        if (found == null) {
+            throw new IllegalStateException("layer without " + linear.path());
+        }
+        return found.label();
+    }
+
+    @Override
+    public void close() {
+        linears.values().forEach(LinearQuantizer::close);
+    }
+}

@@ -1,0 +1,128 @@
+package nibble.calibrate.search;
+
+import java.util.EnumMap;
+import java.util.Map;
+import nibble.checkpoint.model.Linear;
+import nibble.engine.quantize.Basis;
+import nibble.pack.Half;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A layer's weights under the scales of its four pairs, one scale per producing channel: norm channels, v_proj rows or
+ * up_proj rows. What stands before a linear takes the scale out by exactly as much as its columns take in.
+ */
+final class PairScales {
+    private final LayerSource source;
+    private final HeadTie tie;
+    private final Map<ScalePair, float[]> scales = new EnumMap<>(ScalePair.class);
+
+    /** All ones. */
+    PairScales(LayerSource source, HeadTie tie) {
+        this.source = source;
+        this.tie = tie;
+        for (ScalePair pair : ScalePair.values()) {
+            scales.put(pair, ones(channels(pair)));
+        }
+    }
+
+    private int channels(ScalePair pair) {
+        return switch (pair) {
+            case ATTENTION_NORM -> source.inputNorm().length;
+            case MLP_NORM -> source.postAttentionNorm().length;
+            case VALUE_OUTPUT -> source.linear(Linear.V).outFeatures();
+            case UP_DOWN -> source.linear(Linear.UP).outFeatures();
+        };
+    }
+
+    private static float[] ones(int length) {
+        float[] ones = new float[length];
+        java.util.Arrays.fill(ones, 1f);
+        return ones;
+    }
+
+    void set(ScalePair pair, float[] perChannel) {
+        scales.put(pair, perChannel);
+    }
+
+    void reset(ScalePair pair) {
+        scales.put(pair, ones(channels(pair)));
+    }
+
+    /** The norm as the output holds it under the pair's scale. */
+    FoldedNorm norm(ScalePair pair, float[] perChannel) {
+        return switch (pair) {
+            case ATTENTION_NORM -> FoldedNorm.of(source.inputNorm(), perChannel, source.normOffset());
+            case MLP_NORM -> FoldedNorm.of(source.postAttentionNorm(), perChannel, source.normOffset());
+            case VALUE_OUTPUT, UP_DOWN -> throw new IllegalArgumentException(pair + " has no norm");
+        };
+    }
+
+    short[] foldedNorm(ScalePair pair) {
+        return norm(pair, of(pair)).norm();
+    }
+
+    /** The biases as the output holds them, fp16 bits: v_proj's divided by the scale of its rows. */
+    Map<Linear, short[]> foldedBiases() {
+        Map<Linear, short[]> folded = new EnumMap<>(Linear.class);
+        source.biases().forEach((linear, bias) -> {
+            float[] rows = linear == Linear.V ? of(ScalePair.VALUE_OUTPUT) : ones(bias.length);
+            short[] halves = new short[bias.length];
+            for (int i = 0; i < halves.length; i++) {
+                halves[i] = Float.floatToFloat16(bias[i] / rows[i]);
+            }
+            folded.put(linear, halves);
+        });
+        return folded;
+    }
+
+    /** Whether what a scale of v_proj's rows makes of its bias fits fp16. */
+    boolean biasFits(float[] perChannel) {
+        float[] bias = source.biases().get(Linear.V);
+        if (bias != null) {
+            for (int i = 0; i < bias.length; i++) {
+                if (!Float.isFinite(Half.round(bias[i] / perChannel[i]))) {
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
+    private float[] of(ScalePair pair) {
+        float[] found = scales.get(pair);
+        if (found == null) {
+            throw new IllegalStateException("no scale for " + pair);
+        }
+        return found;
+    }
+
+    /** Factors of the readers' columns when {@code perChannel} is the pair's scale; null where all are 1. */
+    float @Nullable [] columns(ScalePair pair, float[] perChannel) {
+        float[] columns = switch (pair) {
+            case ATTENTION_NORM, MLP_NORM -> norm(pair, perChannel).effective();
+            case VALUE_OUTPUT -> tie.repeat(perChannel);
+            case UP_DOWN -> perChannel;
+        };
+        return unlessOnes(columns);
+    }
+
+    /** The columns of a linear's own pair and, for v_proj and up_proj, the rows of the pair it produces for. */
+    Basis basis(Linear linear) {
+        ScalePair pair = ScalePair.reading(linear);
+        float @Nullable [] columns = columns(pair, of(pair));
+        return switch (linear) {
+            case V -> new Basis(unlessOnes(of(ScalePair.VALUE_OUTPUT)), columns);
+            case UP -> new Basis(unlessOnes(of(ScalePair.UP_DOWN)), columns);
+            case Q, K, O, GATE, DOWN -> Basis.ofColumns(columns);
+        };
+    }
+
+    private static float @Nullable [] unlessOnes(float[] values) {
+        for (float value : values) {
+            if (value != 1f) {
+                return values;
+            }
+        }
+        return null;
+    }
+}

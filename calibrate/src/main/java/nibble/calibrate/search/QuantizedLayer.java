@@ -1,0 +1,94 @@
+package nibble.calibrate.search;
+
+import java.util.Collections;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.Optional;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearModule;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.LayerExtras;
+import nibble.engine.backend.QuantizedWeight;
+import nibble.engine.backend.Weight;
+import nibble.pack.QuantizedLinear;
+
+/**
+ * A decoder layer as the output holds it; vectors are fp16 bits.
+ *
+ * @param inputNorm [hidden], the scales of q, k and v divided out
+ * @param linears all seven
+ * @param postAttentionNorm [hidden], the scales of gate and up divided out
+ * @param normOffset what the two norms lack of their gains
+ * @param biases [out] of the linears that have one, v's with its rows' scales divided out
+ * @param queryNorm of each query head, unchanged; empty where there is none
+ * @param keyNorm of each key head, unchanged; empty where there is none
+ */
+public record QuantizedLayer(
+        short[] inputNorm,
+        Map<Linear, QuantizedLinear> linears,
+        short[] postAttentionNorm,
+        float normOffset,
+        Map<Linear, short[]> biases,
+        short[] queryNorm,
+        short[] keyNorm) {
+    public QuantizedLayer {
+        linears = Collections.unmodifiableMap(new EnumMap<>(linears));
+        biases = Map.copyOf(biases);
+    }
+
+    /** The same layer for the engine: what a reader of the written checkpoint gets. */
+    public DecoderLayer toDecoderLayer() {
+        Map<Linear, QuantizedWeight> weights = new EnumMap<>(Linear.class);
+        linears.forEach((name, linear) -> weights.put(name, new QuantizedWeight(linear)));
+        return toDecoderLayer(weights);
+    }
+
+    /** This layer's vectors with other linears. */
+    QuantizedLayer with(Map<Linear, QuantizedLinear> others) {
+        return new QuantizedLayer(inputNorm, others, postAttentionNorm, normOffset, biases, queryNorm, keyNorm);
+    }
+
+    /** This layer's vectors with weights of any kind, for the engine. */
+    DecoderLayer toDecoderLayer(Map<Linear, ? extends Weight> weights) {
+        Map<Linear, float[]> added = new EnumMap<>(Linear.class);
+        biases.forEach((linear, bias) -> added.put(linear, floats(bias, 0)));
+        Optional<LayerExtras.HeadNorms> norms = queryNorm.length == 0
+                ? Optional.empty()
+                : Optional.of(new LayerExtras.HeadNorms(floats(queryNorm, 0), floats(keyNorm, 0)));
+        return DecoderLayer.of(
+                floats(inputNorm, normOffset),
+                weights,
+                floats(postAttentionNorm, normOffset),
+                new LayerExtras(added, norms));
+    }
+
+    /** A module, of the linears that it fuses. */
+    public QuantizedLinear module(LinearModule module) {
+        return QuantizedLinear.ofRows(module.parts().stream().map(this::linear).toList());
+    }
+
+    /** One of the seven. */
+    public QuantizedLinear linear(Linear linear) {
+        QuantizedLinear quantized = linears.get(linear);
+        if (quantized == null) {
+            throw new IllegalStateException("quantized layer without " + linear.path());
+        }
+        return quantized;
+    }
+
+    static short[] halves(float[] floats) {
+        short[] halves = new short[floats.length];
+        for (int i = 0; i < halves.length; i++) {
+            halves[i] = Float.floatToFloat16(floats[i]);
+        }
+        return halves;
+    }
+
+    private static float[] floats(short[] halves, float offset) {
+        float[] floats = new float[halves.length];
+        for (int i = 0; i < floats.length; i++) {
+            floats[i] = Float.float16ToFloat(halves[i]) + offset;
+        }
+        return floats;
+    }
+}

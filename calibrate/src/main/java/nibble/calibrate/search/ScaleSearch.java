@@ -1,0 +1,112 @@
+package nibble.calibrate.search;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import nibble.checkpoint.model.Linear;
+import nibble.engine.backend.Workers;
+import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.LinearQuantizer;
+import org.jspecify.annotations.Nullable;
+
+/** Chooses the scale of a pair: the candidate with the least output error of the linears that read it. */
+public final class ScaleSearch {
+    /** A candidate must beat the identity by this share: below it, fp32 sums decide rather than the weights. */
+    private static final double WORTHWHILE = 1e-4;
+
+    /** The identity first. */
+    private static final List<Candidate> CANDIDATES = Stream.concat(
+                    Stream.of(Candidate.IDENTITY), Candidate.grid().stream())
+            .toList();
+
+    private final HeadTie tie;
+    private final Workers workers;
+
+    /**
+     * What a search found.
+     *
+     * @param scales of each producing channel
+     * @param loss output error of the readers under the scale, without clipping
+     */
+    record Choice(Candidate candidate, float[] scales, double loss, double identityLoss) {}
+
+    ScaleSearch(HeadTie tie, Workers workers) {
+        this.tie = tie;
+        this.workers = workers;
+    }
+
+    /**
+     * Searches on the original weights, whatever the other pairs chose.
+     *
+     * @param onCandidate told of each linear under each candidate
+     */
+    Choice search(ScalePair pair, LayerSource source, InputStatistics input, Consumer<LinearQuantizer> onCandidate) {
+        PairScales scales = new PairScales(source, tie);
+        double[] x = input.meanAbsolute();
+        double[] w = meanWeight(pair, source);
+        if (pair == ScalePair.VALUE_OUTPUT) {
+            x = tie.mean(x);
+            w = tie.mean(w);
+        }
+        List<float[]> tried = scales(x, w);
+        List<float @Nullable []> columns =
+                tried.stream().map(s -> scales.columns(pair, s)).collect(Collectors.toCollection(ArrayList::new));
+        double[] losses = new double[tried.size()];
+        for (Linear reader : pair.readers()) {
+            LinearQuantizer linear = source.linear(reader);
+            double[] ofLinear = linear.losses(columns, input, () -> onCandidate.accept(linear));
+            for (int i = 0; i < losses.length; i++) {
+                losses[i] += ofLinear[i];
+            }
+        }
+        for (int i = 0; i < losses.length; i++) {
+            if (pair == ScalePair.VALUE_OUTPUT && !scales.biasFits(tried.get(i))) {
+                losses[i] = Double.NaN;
+            }
+        }
+        int best = best(losses);
+        return new Choice(CANDIDATES.get(best), tried.get(best), losses[best], losses[0]);
+    }
+
+    private List<float[]> scales(double[] x, double[] w) {
+        float[][] scales = new float[CANDIDATES.size()][];
+        workers.forEach(scales.length, i -> scales[i] = CANDIDATES.get(i).scales(x, w));
+        return List.of(scales);
+    }
+
+    /** The identity unless another is better by more than sums in fp32 decide. */
+    private static int best(double[] losses) {
+        int best = 0;
+        for (int i = 1; i < losses.length; i++) {
+            // A loss that is not a number, from a scale beyond fp16, is never less.
+            if (losses[i] < losses[best] && losses[i] < losses[0] * (1 - WORTHWHILE)) {
+                best = i;
+            }
+        }
+        return best;
+    }
+
+    public static int candidates() {
+        return CANDIDATES.size();
+    }
+
+    /** Mean over all rows of the readers of |w| / (largest |w| of its group), for each column. */
+    private static double[] meanWeight(ScalePair pair, LayerSource source) {
+        double[] mean = new double[source.linear(pair.readers().getFirst()).inFeatures()];
+        int rows = 0;
+        for (Linear reader : pair.readers()) {
+            LinearQuantizer linear = source.linear(reader);
+            rows += linear.outFeatures();
+            double[] sums = linear.relativeMagnitudes();
+            for (int i = 0; i < mean.length; i++) {
+                mean[i] += sums[i];
+            }
+        }
+        for (int i = 0; i < mean.length; i++) {
+            mean[i] /= rows;
+        }
+        return mean;
+    }
+}

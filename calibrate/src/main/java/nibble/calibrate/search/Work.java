@@ -1,0 +1,102 @@
+package nibble.calibrate.search;
+
+import nibble.calibrate.job.Method;
+import nibble.calibrate.job.QuantizeOptions;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.quantize.FitSteps;
+import nibble.engine.quantize.LinearQuantizer;
+import nibble.pack.QuantizationSpec;
+
+/** Estimates of arithmetic, in floating-point operations, for progress and its remaining time. */
+public final class Work {
+    private Work() {}
+
+    /** All of one layer. */
+    public static double layer(ModelConfig config, QuantizeOptions options, long tokens) {
+        double work = 1;
+        for (Linear linear : Linear.values()) {
+            double out = config.outFeatures(linear);
+            double in = config.inFeatures(linear);
+            work += options.method() == Method.BEST ? 0 : forward(out, in) * tokens;
+            if (options.method() == Method.BEST) {
+                work += ScaleSearch.candidates() * product(out, in) + fit(out, in, options.spec(), FitSteps.ALL);
+            }
+            if (options.method() == Method.AWQ) {
+                work += ScaleSearch.candidates() * product(out, in) + clip(out, in, options.spec());
+            }
+        }
+        if (options.method() == Method.BEST) {
+            for (ScalePair pair : ScalePair.values()) {
+                work += pairedPass(config, pair, tokens);
+            }
+        }
+        return work;
+    }
+
+    /** Moments of one input on two streams, and the way of these to it and past it. */
+    static double pairedPass(ModelConfig config, ScalePair pair, long tokens) {
+        double in = config.inFeatures(pair.readers().getFirst());
+        double moments = 3 * in * in;
+        double forward = 0;
+        for (Linear linear : pair.readers()) {
+            forward += 8.0 * config.outFeatures(linear) * in;
+        }
+        return (moments + forward) * tokens;
+    }
+
+    /** All steps of fitting a linear. */
+    public static double fit(LinearQuantizer linear, QuantizationSpec spec, FitSteps steps) {
+        return fit(linear.outFeatures(), linear.inFeatures(), spec, steps);
+    }
+
+    public static double fit(double out, double in, QuantizationSpec spec, FitSteps steps) {
+        double search = 2.0 * steps.ranges() * steps.ranges() * out * in * spec.columnsPerGroup((int) in);
+        return search + (10 + 2 * steps.sweeps() + 4 * steps.refits()) * product(out, in);
+    }
+
+    /** Only the way of the calibration text through one layer, and the hash of its weights. */
+    public static double pass(ModelConfig config, long tokens) {
+        return 1 + passBlock(config, tokens);
+    }
+
+    /** Forward pass of a layer over this many tokens, without second moments. */
+    public static double passBlock(ModelConfig config, long tokens) {
+        double work = 0;
+        for (Linear linear : Linear.values()) {
+            work += 2.0 * config.outFeatures(linear) * config.inFeatures(linear) * tokens;
+        }
+        return work;
+    }
+
+    /** Forward pass of a layer over this many tokens, second moments included. */
+    public static double forward(ModelConfig config, long tokens) {
+        double work = 0;
+        for (Linear linear : Linear.values()) {
+            work += forward(config.outFeatures(linear), config.inFeatures(linear)) * tokens;
+        }
+        return work;
+    }
+
+    private static double forward(double out, double in) {
+        return 2 * out * in + in * in;
+    }
+
+    /** {@code E C} for a linear. */
+    static double product(LinearQuantizer linear) {
+        return product(linear.outFeatures(), linear.inFeatures());
+    }
+
+    private static double product(double out, double in) {
+        return 2 * out * in * in;
+    }
+
+    /** The clip search of a linear. */
+    public static double clip(LinearQuantizer linear, QuantizationSpec spec) {
+        return clip(linear.outFeatures(), linear.inFeatures(), spec);
+    }
+
+    public static double clip(double out, double in, QuantizationSpec spec) {
+        return 20 * out * in * spec.columnsPerGroup((int) in) + 2 * product(out, in);
+    }
+}

@@ -1,0 +1,56 @@
+package nibble.calibrate.stream;
+
+import java.util.EnumMap;
+import java.util.Map;
+import nibble.calibrate.job.Progress;
+import nibble.calibrate.job.ProgressListener.Stage;
+import nibble.checkpoint.model.LinearInput;
+import nibble.engine.Taps;
+import nibble.engine.backend.Matrix;
+import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.QuantizationDevices;
+import org.jspecify.annotations.Nullable;
+
+/** What the inputs of a layer's linears looked like over all calibration tokens. Owns the statistics. */
+public final class LayerStatistics implements Taps, AutoCloseable {
+    private final QuantizationDevices devices;
+    private final Progress progress;
+    private final Map<LinearInput, InputStatistics> inputs = new EnumMap<>(LinearInput.class);
+
+    public LayerStatistics(QuantizationDevices devices, Progress progress) {
+        this.devices = devices;
+        this.progress = progress;
+    }
+
+    @Override
+    public void tap(LinearInput input, Matrix x) {
+        // A clock of its own waits for what came before: with several devices at work they would wait for each other.
+        boolean alone = devices.members().size() == 1;
+        if (alone) {
+            progress.stage(Stage.MOMENTS);
+        }
+        inputs.computeIfAbsent(input, _ -> devices.statistics(x.columns())).add(x);
+        if (alone) {
+            progress.stage(Stage.FORWARD);
+        }
+    }
+
+    /** Ends a part of all sums. */
+    void endPart() {
+        inputs.values().forEach(InputStatistics::endPart);
+    }
+
+    /** Owned by this. */
+    public InputStatistics of(LinearInput input) {
+        @Nullable InputStatistics found = inputs.get(input);
+        if (found == null) {
+            throw new IllegalStateException("no statistics of " + input + ": the layer did not run");
+        }
+        return found;
+    }
+
+    @Override
+    public void close() {
+        inputs.values().forEach(InputStatistics::close);
+    }
+}

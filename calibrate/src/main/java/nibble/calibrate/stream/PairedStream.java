@@ -1,0 +1,139 @@
+package nibble.calibrate.stream;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.function.LongConsumer;
+import nibble.checkpoint.model.LinearInput;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.Matrix;
+import nibble.engine.quantize.PairedMoments;
+import nibble.engine.quantize.QuantizationDevices;
+
+/**
+ * The calibration blocks on their way through two models: the original, and the one whose layers are quantized so far. Every
+ * other batch belongs to the second half of the text. Owns both streams.
+ */
+public final class PairedStream implements AutoCloseable {
+    private final ModelConfig config;
+    private final Backend backend;
+    private final CalibrationStream original;
+    private final CalibrationStream quantized;
+
+    private PairedStream(ModelConfig config, Backend backend, CalibrationStream original, CalibrationStream quantized) {
+        this.config = config;
+        this.backend = backend;
+        this.original = original;
+        this.quantized = quantized;
+    }
+
+    /** The embeddings of the blocks: what goes into layer 0 of both models. */
+    public static PairedStream ofEmbeddings(
+            ModelConfig config, DenseWeight embedding, int[][] blocks, QuantizationDevices devices) {
+        return new PairedStream(
+                config,
+                devices.members().getFirst(),
+                CalibrationStream.ofEmbeddings(config, embedding, blocks, devices),
+                CalibrationStream.ofEmbeddings(config, embedding, blocks, devices));
+    }
+
+    /** What goes into some later layer, as {@link #save} wrote it; nothing, if the bytes are not those of the hash. */
+    public static Optional<PairedStream> read(
+            Path file, String sha256, ModelConfig config, int[][] blocks, QuantizationDevices devices) {
+        CalibrationStream original = CalibrationStream.empty(config, blocks, devices);
+        CalibrationStream quantized = CalibrationStream.empty(config, blocks, devices);
+        PairedStream stream = new PairedStream(config, devices.members().getFirst(), original, quantized);
+        int size = original.size();
+        int[] rows = new int[2 * size];
+        for (int i = 0; i < rows.length; i++) {
+            rows[i] = original.tokens(i % size);
+        }
+        boolean whole = StreamFile.read(
+                file,
+                rows,
+                config.hiddenSize(),
+                sha256,
+                (matrix, values) -> (matrix < size ? original : quantized).put(matrix % size, values));
+        if (whole) {
+            return Optional.of(stream);
+        }
+        stream.close();
+        return Optional.empty();
+    }
+
+    /** Bytes that {@link #save} writes. */
+    public long bytes() {
+        return original.bytes() + quantized.bytes();
+    }
+
+    /**
+     * Writes both streams down, durably.
+     *
+     * @return SHA-256 of the file
+     */
+    public String save(Path file) {
+        int size = original.size();
+        return StreamFile.write(file, 2 * size, matrix -> (matrix < size ? original : quantized).values(matrix % size));
+    }
+
+    /**
+     * Moments of an input over all blocks; the caller closes them. For O and DOWN what the residual stream lacks counts too.
+     *
+     * @param fp the original layer
+     * @param made the layer with what is quantized of it so far
+     * @param onTokens told of so many tokens more
+     */
+    public PairedMoments moments(
+            LinearInput input, DecoderLayer fp, DecoderLayer made, int columns, LongConsumer onTokens) {
+        boolean residual = input == LinearInput.O || input == LinearInput.DOWN;
+        PairedMoments moments = backend.pairedMoments(columns, residual ? config.hiddenSize() : 0);
+        try {
+            for (int i = 0; i < original.size(); i++) {
+                int batch = i;
+                original.use(batch, false, (forward, before, sequences) -> {
+                    Matrix x = forward.input(input, fp, before, sequences);
+                    quantized.use(batch, false, (other, after, _) -> {
+                        Matrix y = other.input(input, made, after, sequences);
+                        if (!residual) {
+                            moments.add(y, x, null, batch % 2);
+                            return;
+                        }
+                        try (Matrix lack = backend.allocate(before.rows(), before.columns())) {
+                            backend.subtract(before, after, lack);
+                            moments.add(y, x, lack, batch % 2);
+                        }
+                    });
+                });
+                onTokens.accept(original.tokens(i));
+            }
+            return moments;
+        } catch (RuntimeException | Error e) {
+            moments.close();
+            throw e;
+        }
+    }
+
+    /** Moves both streams through the attention half of their layers. */
+    public void attention(DecoderLayer fp, DecoderLayer made) {
+        for (int i = 0; i < original.size(); i++) {
+            original.use(i, true, (forward, hidden, sequences) -> forward.attention(fp, hidden, sequences));
+            quantized.use(i, true, (forward, hidden, sequences) -> forward.attention(made, hidden, sequences));
+        }
+    }
+
+    /** Moves both streams through the MLP half of their layers. */
+    public void mlp(DecoderLayer fp, DecoderLayer made) {
+        for (int i = 0; i < original.size(); i++) {
+            original.use(i, true, (forward, hidden, _) -> forward.mlp(fp, hidden));
+            quantized.use(i, true, (forward, hidden, _) -> forward.mlp(made, hidden));
+        }
+    }
+
+    @Override
+    public void close() {
+        quantized.close();
+        original.close();
+    }
+}

@@ -1,0 +1,194 @@
+package nibble.calibrate.search;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.TensorView;
+import nibble.convert.TinyCheckpoint;
+import nibble.engine.Backends;
+import nibble.engine.Forward;
+import nibble.engine.Taps;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.LayerExtras;
+import nibble.engine.backend.Matrix;
+import nibble.engine.host.HostLinearQuantizer;
+import nibble.engine.host.quantize.ScaledLinear;
+import nibble.engine.quantize.QuantizationDevices;
+import nibble.pack.QuantizationSpec;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Scales change what is rounded, never what the layer computes. */
+class PairScalesTest {
+    @TempDir
+    Path temp;
+
+    @Test
+    void aScaledLayerComputesWhatTheOriginalDoes() throws IOException {
+        try (Checkpoint checkpoint = TinyCheckpoint.open(temp.resolve("in"))) {
+            assertUnchanged(checkpoint, 1e-5f);
+        }
+    }
+
+    /** v_proj's bias is rounded to fp16 anew, by up to 2^-11 of its 0.5 or so, and o_proj adds 64 of them. */
+    @ParameterizedTest
+    @CsvSource({"llama-bias, 4e-3", "qwen2, 4e-3", "qwen3, 1e-5", "phi3, 1e-5", "gemma, 1e-5"})
+    void soDoesAScaledLayerOfEveryArchitecture(String model, float bound) {
+        try (Checkpoint checkpoint =
+                Checkpoint.open(Path.of("..", "convert", "src", "test", "resources", "architectures", model))) {
+            assertUnchanged(checkpoint, bound);
+        }
+    }
+
+    private static void assertUnchanged(Checkpoint checkpoint, float bound) {
+        try (Backend backend = Backends.open("reference", 1)) {
+            ModelConfig config = checkpoint.config();
+            LayerSource source = LayerSource.of(
+                    checkpoint,
+                    1,
+                    List.of(DecoderLayer.read(checkpoint, 1)),
+                    QuantizationDevices.of(backend),
+                    new QuantizationSpec(4, 32));
+            HeadTie tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
+            PairScales scales = new PairScales(source, tie);
+            Random random = new Random(5);
+            for (ScalePair pair : ScalePair.values()) {
+                float[] s = new float
+                        [switch (pair) {
+                            case UP_DOWN -> config.intermediateSize();
+                            case VALUE_OUTPUT -> config.outFeatures(Linear.V);
+                            case ATTENTION_NORM, MLP_NORM -> config.hiddenSize();
+                        }];
+                for (int i = 0; i < s.length; i++) {
+                    s[i] = (float) Math.exp(random.nextGaussian());
+                }
+                scales.set(pair, s);
+            }
+            float[] original = run(DecoderLayer.read(checkpoint, 1), config, checkpoint, backend);
+            float[] scaled = run(
+                    scaledLayer(source, scales, DecoderLayer.read(checkpoint, 1).extras()),
+                    config,
+                    checkpoint,
+                    backend);
+            for (int i = 0; i < original.length; i++) {
+                assertThat(scaled[i]).isCloseTo(original[i], within(bound * Math.max(1, Math.abs(original[i]))));
+            }
+        }
+    }
+
+    @Test
+    void tiedHeadsShareTheScaleOfTheirKvHead() {
+        HeadTie tie = new HeadTie(4, 2, 2);
+        assertThat(tie.repeat(new float[] {1, 2, 3, 4})).containsExactly(1, 2, 1, 2, 3, 4, 3, 4);
+        assertThat(tie.mean(new double[] {1, 2, 3, 4, 5, 6, 7, 8})).containsExactly(2, 3, 6, 7);
+        assertThat(new HeadTie(2, 2, 2).repeat(new float[] {1, 2, 3, 4})).containsExactly(1, 2, 3, 4);
+    }
+
+    @Test
+    void aFoldedNormTimesItsEffectiveScaleIsTheNorm() {
+        float[] norm = {1f, 0.333f, 0f, -2.5f, 60000f, 1e-7f};
+        float[] scale = {3f, 0.7f, 5f, 1.1f, 1e-3f, 1e4f};
+        FoldedNorm folded = FoldedNorm.of(norm, scale, 0);
+        for (int i = 0; i < norm.length; i++) {
+            float half = Float.float16ToFloat(folded.norm()[i]);
+            assertThat(half).isFinite();
+            assertThat(half * folded.effective()[i]).isCloseTo(norm[i], within(Math.abs(norm[i]) * 1e-6f));
+            assertThat(folded.effective()[i]).isPositive().isFinite();
+        }
+        assertThat(folded.effective()[0]).isCloseTo(3f, within(0.002f));
+    }
+
+    @Test
+    void aNormStoredLessOneIsFoldedByItsGain() {
+        float[] gain = {1f, 0.333f, 0f, 2.5f, 1e-3f};
+        float[] scale = {3f, 0.7f, 5f, 1.1f, 1e4f};
+        FoldedNorm folded = FoldedNorm.of(gain, scale, 1);
+        for (int i = 0; i < gain.length; i++) {
+            float stored = 1 + Float.float16ToFloat(folded.norm()[i]);
+            assertThat(stored * folded.effective()[i]).isCloseTo(gain[i], within(gain[i] * 1e-6f));
+            assertThat(folded.effective()[i]).isPositive().isFinite();
+        }
+        assertThat(folded.effective()[0]).isCloseTo(3f, within(0.002f));
+    }
+
+    @Test
+    void candidatesAreNormalisedAndSurviveDeadChannels() {
+        double[] x = {0, 1e-3, 2, 50};
+        double[] w = {0, 0.1, 0.5, 1};
+        assertThat(Candidate.grid()).hasSize(40);
+        for (Candidate candidate : Candidate.grid()) {
+            float[] s = candidate.scales(x, w);
+            float least = Float.MAX_VALUE;
+            float greatest = 0;
+            for (float value : s) {
+                assertThat(value).isPositive().isFinite();
+                least = Math.min(least, value);
+                greatest = Math.max(greatest, value);
+            }
+            assertThat(least * greatest).isCloseTo(1f, within(1e-4f));
+        }
+        float[] ones = new float[4];
+        Arrays.fill(ones, 1f);
+        assertThat(Candidate.IDENTITY.scales(x, w)).isEqualTo(ones);
+    }
+
+    private static DecoderLayer scaledLayer(LayerSource source, PairScales scales, LayerExtras extras) {
+        Map<Linear, DenseWeight> weights = new EnumMap<>(Linear.class);
+        for (Linear name : Linear.values()) {
+            ScaledLinear linear = ((HostLinearQuantizer) source.linear(name)).in(scales.basis(name));
+            float[] values = new float[linear.weights().length];
+            for (int row = 0; row < linear.outFeatures(); row++) {
+                linear.scaledRow(row, values, row * linear.inFeatures());
+            }
+            weights.put(
+                    name,
+                    new DenseWeight(new TensorView(
+                            name.path(),
+                            DType.F32,
+                            Shape.of(linear.outFeatures(), linear.inFeatures()),
+                            MemorySegment.ofArray(values))));
+        }
+        Map<Linear, float[]> biases = new EnumMap<>(Linear.class);
+        scales.foldedBiases().forEach((linear, bias) -> biases.put(linear, floats(bias, 0)));
+        return DecoderLayer.of(
+                floats(scales.foldedNorm(ScalePair.ATTENTION_NORM), source.normOffset()),
+                weights,
+                floats(scales.foldedNorm(ScalePair.MLP_NORM), source.normOffset()),
+                new LayerExtras(biases, extras.headNorms()));
+    }
+
+    private static float[] floats(short[] halves, float offset) {
+        float[] floats = new float[halves.length];
+        for (int i = 0; i < floats.length; i++) {
+            floats[i] = Float.float16ToFloat(halves[i]) + offset;
+        }
+        return floats;
+    }
+
+    private static float[] run(DecoderLayer layer, ModelConfig config, Checkpoint checkpoint, Backend backend) {
+        int[] ids = {1, 7, 30, 2, 9, 41, 41, 3};
+        try (Forward forward = new Forward(config, backend);
+                Matrix hidden = forward.embed(new DenseWeight(checkpoint.tensor(TensorNames.EMBEDDING)), ids)) {
+            forward.layer(layer, hidden, 1, Taps.NONE);
+            return backend.download(hidden);
+        }
+    }
+}

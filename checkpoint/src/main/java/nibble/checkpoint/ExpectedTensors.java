@@ -1,0 +1,171 @@
+package nibble.checkpoint;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import nibble.checkpoint.model.LinearModule;
+import nibble.checkpoint.model.LinearTensor;
+import nibble.checkpoint.model.LinearTensor.Presence;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.QuantizationConfig;
+import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.StoredTensor;
+import nibble.checkpoint.tensor.TensorSpec;
+import nibble.checkpoint.tensor.TensorView;
+
+/** What a checkpoint must hold by its config: names, shapes and types. */
+final class ExpectedTensors {
+    private static final Pattern LAYER = Pattern.compile("model\\.layers\\.(\\d{1,9})\\..*");
+
+    private ExpectedTensors() {}
+
+    static void check(Checkpoint checkpoint, Path configJson) {
+        ModelConfig config = checkpoint.config();
+        Map<String, Runnable> quantized = new HashMap<>();
+        config.quantization().ifPresent(quantization -> {
+            for (int layer = 0; layer < config.layers(); layer++) {
+                int of = layer;
+                for (LinearModule module : config.modules()) {
+                    quantized.put(
+                            config.spec(module, layer).name(),
+                            () -> requireQuantized(checkpoint, module, of, quantization, configJson));
+                }
+            }
+        });
+        Set<String> expected = new HashSet<>();
+        for (TensorSpec spec : config.tensors()) {
+            expected.add(spec.name());
+            quantized
+                    .getOrDefault(spec.name(), () -> requireFloat(checkpoint, spec.name(), spec.shape()))
+                    .run();
+        }
+        for (String name : checkpoint.names()) {
+            refuseIfItWouldMatter(checkpoint, name, expected);
+        }
+    }
+
+    private static void requireQuantized(
+            Checkpoint checkpoint, LinearModule stored, int layer, QuantizationConfig quantization, Path configJson) {
+        int in = checkpoint.config().inFeatures(stored);
+        int out = checkpoint.config().outFeatures(stored);
+        int group = quantization.groupSizeFor(in);
+        String module = stored.name(layer);
+        QuantizedFormat format = quantization.format();
+        if (in % group != 0 || out % 8 != 0 || format.packsInputs() && in % 8 != 0) {
+            throw new BadCheckpointException(
+                    configJson,
+                    module + ": " + in + " input and " + out + " output features, " + format.method()
+                            + " needs multiples of 8 and inputs a multiple of the group size " + group
+                            + "; take the model's original config.json");
+        }
+        for (LinearTensor tensor : format.linear(module, out, in, in / group, quantization.symmetric())) {
+            TensorSpec spec = tensor.spec();
+            if (tensor.presence() != Presence.REQUIRED
+                    && checkpoint.stored(spec.name()).isEmpty()) {
+                continue;
+            }
+            switch (tensor.type()) {
+                case ANY_FLOAT -> requireFloat(checkpoint, spec.name(), spec.shape());
+                case EXACT -> require(checkpoint, spec, format);
+            }
+        }
+    }
+
+    /** The config's dtype is what loaders convert to; files of another float type are common and fine. */
+    private static void requireFloat(Checkpoint checkpoint, String name, Shape shape) {
+        TensorSpec found = requireShape(checkpoint, name, shape);
+        if (!found.dtype().isWeight()) {
+            throw new BadCheckpointException(
+                    checkpoint.fileOf(name),
+                    "tensor " + name + ": found type " + found.dtype()
+                            + ", expected F16, BF16 or F32; use the model's fp16 version");
+        }
+    }
+
+    private static void require(Checkpoint checkpoint, TensorSpec spec, QuantizedFormat format) {
+        TensorSpec found = requireShape(checkpoint, spec.name(), spec.shape());
+        if (found.dtype() != spec.dtype()) {
+            throw new BadCheckpointException(
+                    checkpoint.fileOf(spec.name()),
+                    "tensor " + spec.name() + ": found type " + found.dtype() + ", a checkpoint in the layout "
+                            + format.method() + " (" + format.version() + ") has " + spec.dtype()
+                            + " here; get one that agrees with its config");
+        }
+    }
+
+    private static TensorSpec requireShape(Checkpoint checkpoint, String name, Shape shape) {
+        Optional<TensorSpec> found = checkpoint.stored(name).map(StoredTensor::spec);
+        if (found.isEmpty()) {
+            throw new BadCheckpointException(checkpoint.folder(), missing(checkpoint, name, shape));
+        }
+        if (!found.get().shape().equals(shape)) {
+            throw new BadCheckpointException(
+                    checkpoint.fileOf(name),
+                    "tensor " + name + ": found shape " + found.get().shape() + ", config.json asks for " + shape
+                            + "; config and weights are of different models, get both again");
+        }
+        return found.get();
+    }
+
+    private static String missing(Checkpoint checkpoint, String name, Shape shape) {
+        if (name.equals(TensorNames.HEAD)) {
+            return "tensor " + name + " " + shape
+                    + " is missing and tie_word_embeddings is false: this is a model without its output projection, as"
+                    + " a decoder saved alone or a classifier is. Get the whole checkpoint; where the embedding is the"
+                    + " output projection, set tie_word_embeddings to true in config.json";
+        }
+        String likely = WrappedNames.likely(checkpoint.names(), name);
+        return "tensor " + name + " " + shape + " is missing although config.json asks for it"
+                + (likely.isEmpty() ? "; get the whole checkpoint again" : likely);
+    }
+
+    /** Tensors nobody asked for are harmless, except those that say the config is not this model's. */
+    private static void refuseIfItWouldMatter(Checkpoint checkpoint, String name, Set<String> expected) {
+        Matcher layer = LAYER.matcher(name);
+        if (layer.matches()
+                && Integer.parseInt(layer.group(1)) >= checkpoint.config().layers()) {
+            throw new BadCheckpointException(
+                    checkpoint.fileOf(name),
+                    "tensor " + name + ": config.json has only "
+                            + checkpoint.config().layers()
+                            + " layers; config and weights are of different models, get both again");
+        }
+        if (!name.startsWith("model.") || expected.contains(name)) {
+            return;
+        }
+        String architecture = checkpoint.config().architecture().className();
+        // AutoGPTQ writes a bias of zeros beside every linear.
+        if (name.endsWith(".bias") && !isZero(checkpoint.tensor(name))) {
+            throw new BadCheckpointException(
+                    checkpoint.fileOf(name),
+                    "tensor " + name + ": config.json's " + architecture
+                            + " has no such bias; config and weights are of" + " different models, get both again");
+        }
+        if (layer.matches() && name.endsWith("norm.weight")) {
+            throw new BadCheckpointException(
+                    checkpoint.fileOf(name),
+                    "tensor " + name + ": config.json's " + architecture
+                            + " has no such norm; config and weights are of" + " different models, get both again");
+        }
+    }
+
+    private static boolean isZero(TensorView tensor) {
+        MemorySegment data = tensor.data();
+        for (long i = 0; i < data.byteSize(); i++) {
+            if (data.get(ValueLayout.JAVA_BYTE, i) != 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+}

@@ -1,0 +1,5 @@
+/** The chat templates that a checkpoint carries. */
+@NullMarked
+package nibble.checkpoint.chat;
+
+import org.jspecify.annotations.NullMarked;

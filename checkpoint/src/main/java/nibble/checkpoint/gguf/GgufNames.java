@@ -1,0 +1,54 @@
+package nibble.checkpoint.gguf;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import nibble.checkpoint.model.Architecture;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearModule;
+
+/** How a GGUF file of an architecture names and arranges what a Hugging Face checkpoint holds. */
+public final class GgufNames {
+    private GgufNames() {}
+
+    /** What stands for a module between {@code blk.N.} and {@code .weight}. */
+    public static String linear(LinearModule module) {
+        return switch (module.parts().getFirst()) {
+            case Q -> module.isFused() ? "attn_qkv" : "attn_q";
+            case K -> "attn_k";
+            case V -> "attn_v";
+            case O -> "attn_output";
+            case GATE -> module.isFused() ? "ffn_up" : "ffn_gate";
+            case UP -> "ffn_up";
+            case DOWN -> "ffn_down";
+        };
+    }
+
+    /**
+     * Whether the rows of query and key heads are interleaved ({@link nibble.checkpoint.tensor.HeadRows}): llama.cpp turns neighbours
+     * by rope in its {@code llama}, and halves as Hugging Face in the others.
+     */
+    public static boolean interleavesHeads(Architecture architecture) {
+        return architecture.ggufName().equals("llama");
+    }
+
+    /** Names inside {@code model.layers.N.} by those inside {@code blk.N.}. */
+    static Map<String, String> layerNames(Architecture architecture) {
+        Map<String, String> names = new LinkedHashMap<>();
+        names.put("attn_norm.weight", "input_layernorm.weight");
+        names.put("ffn_norm.weight", "post_attention_layernorm.weight");
+        names.put("attn_q_norm.weight", "self_attn.q_norm.weight");
+        names.put("attn_k_norm.weight", "self_attn.k_norm.weight");
+        for (LinearModule module : architecture.modules()) {
+            names.put(linear(module) + ".weight", module.path() + ".weight");
+        }
+        for (Linear linear : Linear.values()) {
+            names.putIfAbsent(bias(linear), linear.path() + ".bias");
+        }
+        return names;
+    }
+
+    /** The bias of a linear, behind {@code blk.N.}. */
+    public static String bias(Linear linear) {
+        return linear(LinearModule.of(linear)) + ".bias";
+    }
+}

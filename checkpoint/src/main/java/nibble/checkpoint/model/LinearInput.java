@@ -1,0 +1,13 @@
+package nibble.checkpoint.model;
+
+/** The four distinct inputs of the seven linears of a decoder layer; linears that share one share its second moments. */
+public enum LinearInput {
+    /** Output of input_layernorm; input of q_proj, k_proj, v_proj. */
+    QKV,
+    /** Attention output before o_proj. */
+    O,
+    /** Output of post_attention_layernorm; input of gate_proj, up_proj. */
+    GATE_UP,
+    /** silu(gate) * up; input of down_proj. */
+    DOWN
+}

@@ -1,0 +1,30 @@
+package nibble.checkpoint.model;
+
+import java.util.List;
+
+/**
+ * A linear layer as a checkpoint stores it: one of the seven, or several that share their input fused into one tensor, the
+ * rows of one part after those of the part before.
+ *
+ * @param path the module's path inside its decoder layer, as {@code self_attn.qkv_proj}
+ * @param parts the linears it holds, in the order of their rows
+ */
+public record LinearModule(String path, List<Linear> parts) {
+    public LinearModule {
+        parts = List.copyOf(parts);
+    }
+
+    /** A linear that is stored by itself. */
+    public static LinearModule of(Linear linear) {
+        return new LinearModule(linear.path(), List.of(linear));
+    }
+
+    /** The module's full name, as {@code model.layers.17.self_attn.qkv_proj}; its fp16 weight adds {@code .weight}. */
+    public String name(int layer) {
+        return TensorNames.layer(layer) + path;
+    }
+
+    public boolean isFused() {
+        return parts.size() > 1;
+    }
+}

@@ -1,0 +1,56 @@
+package nibble.checkpoint.model;
+
+import nibble.checkpoint.tensor.TensorSpec;
+
+/**
+ * One of the tensors that hold a 4-bit linear, as its layout describes it.
+ *
+ * @param role what it holds
+ * @param spec name, type and shape
+ * @param presence whether it must be there
+ * @param type how strictly the type is meant
+ */
+public record LinearTensor(Role role, TensorSpec spec, Presence presence, Type type) {
+    /** What a tensor of a 4-bit linear holds. */
+    public enum Role {
+        /** The codes, eight in a word. */
+        CODES,
+        /** A scale for each row and group. */
+        SCALES,
+        /** A zero for each row and group, eight in a word. */
+        ZEROS,
+        /** The group of each input. */
+        GROUPS,
+        /** Out-features and in-features. */
+        SHAPE
+    }
+
+    /** Who writes it and who needs it. */
+    public enum Presence {
+        /** Written, and needed by readers. */
+        REQUIRED,
+        /** Written; readers do without. */
+        WRITTEN,
+        /** Written by other programs only. */
+        FOREIGN
+    }
+
+    /** How strictly {@link TensorSpec#dtype} is meant. */
+    public enum Type {
+        EXACT,
+        /** F16, BF16 or F32: what the model computes in. */
+        ANY_FLOAT
+    }
+
+    static LinearTensor required(Role role, TensorSpec spec) {
+        return new LinearTensor(role, spec, Presence.REQUIRED, Type.EXACT);
+    }
+
+    static LinearTensor floats(Role role, TensorSpec spec) {
+        return new LinearTensor(role, spec, Presence.REQUIRED, Type.ANY_FLOAT);
+    }
+
+    static LinearTensor optional(Role role, TensorSpec spec, Presence presence) {
+        return new LinearTensor(role, spec, presence, Type.EXACT);
+    }
+}

@@ -1,0 +1,331 @@
+package nibble.checkpoint.model;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.source.ConfigKeys;
+import nibble.checkpoint.source.StrictJson;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.TensorSpec;
+
+/**
+ * What a model of the Llama family, which is all of {@link Architecture}, says of itself in config.json.
+ *
+ * @param architecture how tensors are named and what differs from Llama
+ * @param hiddenSize width of the residual stream
+ * @param intermediateSize width of the MLP
+ * @param layers decoder layers
+ * @param heads query heads
+ * @param kvHeads key and value heads; divides {@code heads}
+ * @param headDim width of a head, even; {@code heads * headDim} need not be {@code hiddenSize}
+ * @param vocabularySize rows of the embedding
+ * @param maxPositions positions the model was made for
+ * @param rmsNormEps added to the mean square inside the norms
+ * @param window the last positions that a query sees, its own included; {@link #NO_WINDOW} for all
+ * @param biases the linears that have a bias
+ * @param tiedEmbeddings whether the embedding is the output projection too
+ * @param dtype type of the weights as the config states it; F16 where it states none. The files may differ
+ * @param bosId id that starts a text, or -1 for none
+ * @param eosIds ids that end a text; may be empty
+ * @param quantization how the linears are quantized, if they are
+ * @param json the whole config as found, for carrying over
+ */
+public record ModelConfig(
+        Architecture architecture,
+        int hiddenSize,
+        int intermediateSize,
+        int layers,
+        int heads,
+        int kvHeads,
+        int headDim,
+        int vocabularySize,
+        int maxPositions,
+        double rmsNormEps,
+        Rope rope,
+        int window,
+        Set<Linear> biases,
+        boolean tiedEmbeddings,
+        DType dtype,
+        int bosId,
+        List<Integer> eosIds,
+        Optional<QuantizationConfig> quantization,
+        ObjectNode json) {
+
+    /** A window that hides nothing. */
+    public static final int NO_WINDOW = Integer.MAX_VALUE;
+
+    /** Far above any Llama, low enough that no product of two widths overflows what follows. */
+    private static final int MAX_WIDTH = 1 << 20;
+
+    public ModelConfig {
+        eosIds = List.copyOf(eosIds);
+        biases = Set.copyOf(biases);
+    }
+
+    /**
+     * Reads a config.json with the keys of 2023 ({@code torch_dtype}, {@code rope_scaling}, {@code rope_theta}) or of
+     * today ({@code dtype}, {@code rope_parameters}).
+     *
+     * @throws BadCheckpointException if it is absent, malformed, out of range, or of a model that is not supported
+     */
+    public static ModelConfig read(Path configJson) {
+        return of(configJson, StrictJson.readObject(configJson));
+    }
+
+    /**
+     * As {@link #read}, of JSON that need not come from a file.
+     *
+     * @param configJson what messages name
+     */
+    public static ModelConfig of(Path configJson, ObjectNode json) {
+        ConfigKeys keys = new ConfigKeys(configJson, json, "");
+        Architecture architecture = Architecture.of(keys);
+        ConfigDefaults defaults = architecture.defaults();
+        OtherModels.refuse(keys);
+        architecture.requireActivation(keys);
+
+        int hidden = keys.integer("hidden_size", 1, MAX_WIDTH);
+        int heads = keys.integer("num_attention_heads", 1, 1 << 16);
+        int kvHeads = keys.integerIfPresent("num_key_value_heads", 1, 1 << 16)
+                .orElseGet(() -> json.has("num_key_value_heads")
+                        ? heads
+                        : defaults.kvHeads().orElse(heads));
+        if (heads % kvHeads != 0) {
+            throw new BadCheckpointException(
+                    configJson,
+                    "num_attention_heads " + heads + " is not a multiple of num_key_value_heads " + kvHeads
+                            + "; take the model's original config.json");
+        }
+        int headDim = keys.integerIfPresent("head_dim", 2, 1 << 16)
+                .or(defaults::headDim)
+                .orElseGet(() -> dividedWidth(keys, hidden, heads));
+        if (headDim % 2 != 0 || (long) heads * headDim > MAX_WIDTH) {
+            throw new BadCheckpointException(
+                    configJson,
+                    heads + " heads of " + headDim + ", expected an even head_dim and at most " + MAX_WIDTH
+                            + " in all; take the model's original config.json");
+        }
+        // An absent key has the default of transformers; null says that there is none.
+        List<Integer> bos =
+                json.has("bos_token_id") ? keys.integers("bos_token_id", -1, Integer.MAX_VALUE) : defaults.bos();
+        List<Integer> eos =
+                json.has("eos_token_id") ? keys.integers("eos_token_id", 0, Integer.MAX_VALUE) : defaults.eos();
+        return new ModelConfig(
+                architecture,
+                hidden,
+                keys.integer("intermediate_size", 1, MAX_WIDTH),
+                keys.integer("num_hidden_layers", 1, 10_000),
+                heads,
+                kvHeads,
+                headDim,
+                keys.integer("vocab_size", 1, 1 << 24),
+                keys.integerIfPresent("max_position_embeddings", 1, 1 << 28).orElse(defaults.positions()),
+                keys.number("rms_norm_eps", Double.MIN_NORMAL, 1),
+                RopeKeys.read(keys),
+                architecture.windowOfAllLayers(keys).orElse(NO_WINDOW),
+                architecture.biases(keys),
+                keys.flag("tie_word_embeddings", defaults.tiedEmbeddings()),
+                dtype(keys),
+                bos.isEmpty() ? -1 : bos.getFirst(),
+                eos,
+                keys.object("quantization_config").map(object -> QuantizationConfig.read(configJson, object)),
+                json);
+    }
+
+    /** A copy of the whole config as found, which the caller may change. */
+    @Override
+    public ObjectNode json() {
+        return json.deepCopy();
+    }
+
+    /** This config with a head of its own, said in its JSON too. */
+    public ModelConfig untied() {
+        ObjectNode own = json.deepCopy();
+        own.put("tie_word_embeddings", false);
+        return new ModelConfig(
+                architecture,
+                hiddenSize,
+                intermediateSize,
+                layers,
+                heads,
+                kvHeads,
+                headDim,
+                vocabularySize,
+                maxPositions,
+                rmsNormEps,
+                rope,
+                window,
+                biases,
+                false,
+                dtype,
+                bosId,
+                eosIds,
+                quantization,
+                own);
+    }
+
+    /** This config, with what another file says of its quantization. */
+    public ModelConfig withQuantization(QuantizationConfig found) {
+        return new ModelConfig(
+                architecture,
+                hiddenSize,
+                intermediateSize,
+                layers,
+                heads,
+                kvHeads,
+                headDim,
+                vocabularySize,
+                maxPositions,
+                rmsNormEps,
+                rope,
+                window,
+                biases,
+                tiedEmbeddings,
+                dtype,
+                bosId,
+                eosIds,
+                Optional.of(found),
+                json);
+    }
+
+    /** Output features of a linear: the rows of its fp16 weight. */
+    public int outFeatures(Linear linear) {
+        return switch (linear) {
+            case Q -> heads * headDim;
+            case K, V -> kvHeads * headDim;
+            case O, DOWN -> hiddenSize;
+            case GATE, UP -> intermediateSize;
+        };
+    }
+
+    /** Input features of a linear: the columns of its fp16 weight. */
+    public int inFeatures(Linear linear) {
+        return switch (linear) {
+            case Q, K, V, GATE, UP -> hiddenSize;
+            case O -> heads * headDim;
+            case DOWN -> intermediateSize;
+        };
+    }
+
+    /** Output features of a module: those of its parts together. */
+    public int outFeatures(LinearModule module) {
+        return module.parts().stream().mapToInt(this::outFeatures).sum();
+    }
+
+    /** Input features of a module, the same for all of its parts. */
+    public int inFeatures(LinearModule module) {
+        return inFeatures(module.parts().getFirst());
+    }
+
+    /** The unquantized weight [out, in] of a linear; of one that is fused with others, under a name for messages only. */
+    public TensorSpec spec(Linear linear, int layer) {
+        return new TensorSpec(
+                stored(linear, layer).label() + ".weight", dtype, Shape.of(outFeatures(linear), inFeatures(linear)));
+    }
+
+    /** The unquantized weight [out, in] of a module. */
+    public TensorSpec spec(LinearModule module, int layer) {
+        return new TensorSpec(module.name(layer) + ".weight", dtype, Shape.of(outFeatures(module), inFeatures(module)));
+    }
+
+    /** The linears of a decoder layer as they are stored, in canonical order. */
+    public List<LinearModule> modules() {
+        return architecture.modules();
+    }
+
+    /** Where a linear is stored. */
+    public StoredLinear stored(Linear linear, int layer) {
+        for (LinearModule module : modules()) {
+            int first = 0;
+            for (Linear part : module.parts()) {
+                if (part == linear) {
+                    return new StoredLinear(module, linear, layer, first, outFeatures(linear), inFeatures(linear));
+                }
+                first += outFeatures(part);
+            }
+        }
+        throw new IllegalStateException(architecture + " without " + linear.path());
+    }
+
+    /** The bias [out] of a linear, if it has one. */
+    public Optional<TensorSpec> bias(Linear linear, int layer) {
+        return biases.contains(linear)
+                ? Optional.of(new TensorSpec(linear.module(layer) + ".bias", dtype, Shape.of(outFeatures(linear))))
+                : Optional.empty();
+    }
+
+    /**
+     * Every tensor of the unquantized model, in canonical order: embedding; those of each layer; final norm; head unless
+     * tied.
+     */
+    public List<TensorSpec> tensors() {
+        List<TensorSpec> specs = new ArrayList<>();
+        specs.add(new TensorSpec(TensorNames.EMBEDDING, dtype, Shape.of(vocabularySize, hiddenSize)));
+        for (int layer = 0; layer < layers; layer++) {
+            specs.addAll(tensors(layer));
+        }
+        specs.add(norm(TensorNames.FINAL_NORM));
+        if (!tiedEmbeddings) {
+            specs.add(new TensorSpec(TensorNames.HEAD, dtype, Shape.of(vocabularySize, hiddenSize)));
+        }
+        return List.copyOf(specs);
+    }
+
+    /**
+     * Every tensor of a decoder layer of the unquantized model, in canonical order: input norm, q, k, v, the norms of their
+     * heads, o, post-attention norm, gate, up, down, a bias after its weight.
+     */
+    public List<TensorSpec> tensors(int layer) {
+        List<TensorSpec> specs = new ArrayList<>();
+        specs.add(norm(TensorNames.inputNorm(layer)));
+        for (LinearModule module : modules()) {
+            if (module.parts().contains(Linear.O) && architecture.normalizesHeads()) {
+                specs.add(new TensorSpec(TensorNames.queryNorm(layer), dtype, Shape.of(headDim)));
+                specs.add(new TensorSpec(TensorNames.keyNorm(layer), dtype, Shape.of(headDim)));
+            }
+            if (module.parts().contains(Linear.GATE)) {
+                specs.add(norm(TensorNames.postAttentionNorm(layer)));
+            }
+            specs.add(spec(module, layer));
+            module.parts().forEach(part -> bias(part, layer).ifPresent(specs::add));
+        }
+        return specs;
+    }
+
+    /** What embeddings are multiplied by on their way into the first layer. */
+    public float embeddingScale() {
+        return architecture.scalesEmbedding() ? (float) Math.sqrt(hiddenSize) : 1f;
+    }
+
+    private TensorSpec norm(String name) {
+        return new TensorSpec(name, dtype, Shape.of(hiddenSize));
+    }
+
+    private static int dividedWidth(ConfigKeys keys, int hidden, int heads) {
+        if (hidden % heads != 0) {
+            throw new BadCheckpointException(
+                    keys.file(),
+                    "hidden_size " + hidden + " is not a multiple of num_attention_heads " + heads
+                            + " and head_dim is not given; take the model's original config.json");
+        }
+        return hidden / heads;
+    }
+
+    private static DType dtype(ConfigKeys keys) {
+        String key = keys.value("dtype").isPresent() ? "dtype" : "torch_dtype";
+        String name = keys.text(key).orElse("float16");
+        return switch (name.startsWith("torch.") ? name.substring("torch.".length()) : name) {
+            case "float16", "half" -> DType.F16;
+            case "bfloat16" -> DType.BF16;
+            case "float32", "float" -> DType.F32;
+            default ->
+                throw new BadCheckpointException(
+                        keys.file(), key + " \"" + name + "\" is not supported; supported: float16, bfloat16, float32");
+        };
+    }
+}

@@ -1,0 +1,176 @@
+package nibble.checkpoint.model;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.source.ConfigKeys;
+import nibble.checkpoint.source.StrictJson;
+
+/**
+ * How a checkpoint's linears are quantized; only what can be read here: 4 bits in one of the layouts of
+ * {@link QuantizedFormat}.
+ *
+ * @param format the layout
+ * @param bits bits of a code: 4
+ * @param groupSize input features that share a scale: 32, 64, 128, or -1 for a whole row
+ * @param symmetric whether the config says that all zeros are 8
+ * @param ordersColumns whether the config says that columns are in order of activation
+ */
+public record QuantizationConfig(
+        QuantizedFormat format, int bits, int groupSize, boolean symmetric, boolean ordersColumns) {
+    private static final String SUPPORTED =
+            "; supported: AWQ (version \"gemm\", zero_point true), GPTQ and compressed-tensors"
+                    + " (format \"pack-quantized\"), 4 bits, group size 32, 64, 128 or -1";
+
+    /** {@code quant_method}, as {@code awq}. */
+    public String method() {
+        return format.method();
+    }
+
+    /** The layout's own name, as {@code gemm}. */
+    public String version() {
+        return format.version();
+    }
+
+    /** Input features in each group of a row of {@code inFeatures}. */
+    public int groupSizeFor(int inFeatures) {
+        return groupSize == -1 ? inFeatures : groupSize;
+    }
+
+    /**
+     * Reads {@code quantization_config} of a config.json.
+     *
+     * @throws BadCheckpointException for anything that is not supported, by name
+     */
+    static QuantizationConfig read(Path file, ObjectNode json) {
+        ConfigKeys keys = new ConfigKeys(file, json, "quantization_config.");
+        boolean bitsAndBytes = keys.flag("load_in_4bit", false) || keys.flag("load_in_8bit", false);
+        String method = keys.text("quant_method")
+                .or(() -> bitsAndBytes ? Optional.of("bitsandbytes") : Optional.empty())
+                .orElseThrow(() -> keys.missing("quant_method"));
+        return switch (method.toLowerCase(Locale.ROOT)) {
+            case "awq" -> awq(keys);
+            case "gptq" -> gptq(keys);
+            case "compressed-tensors" -> compressedTensors(keys);
+            default ->
+                throw unsupported(
+                        file, "quantized by method \"" + method + "\", which", "; use the model's fp16 version");
+        };
+    }
+
+    /** Reads AutoAWQ's quant_config.json, which may have the keys {@code w_bit} and {@code q_group_size}. */
+    public static QuantizationConfig readAwqFile(Path file) {
+        return awq(new ConfigKeys(file, StrictJson.readObject(file), ""));
+    }
+
+    /** Reads AutoGPTQ's quantize_config.json. */
+    public static QuantizationConfig readGptqFile(Path file) {
+        return gptq(new ConfigKeys(file, StrictJson.readObject(file), ""));
+    }
+
+    private static QuantizationConfig awq(ConfigKeys keys) {
+        String version = keys.text("version").orElse("gemm").toLowerCase(Locale.ROOT);
+        if (!version.equals("gemm")) {
+            throw unsupported(keys.file(), "AWQ version \"" + version + "\"", "");
+        }
+        if (!keys.flag("zero_point", true)) {
+            throw unsupported(keys.file(), "AWQ without zero points (zero_point false)", "");
+        }
+        int bits = keys.integer(keys.json().has("bits") ? "bits" : "w_bit", 1, 64);
+        int groupSize =
+                keys.integer(keys.json().has("group_size") ? "group_size" : "q_group_size", -1, Integer.MAX_VALUE);
+        return checked(keys.file(), "AWQ", QuantizedFormat.AWQ_GEMM, bits, groupSize, false, false);
+    }
+
+    private static QuantizationConfig gptq(ConfigKeys keys) {
+        // The key is of 2024; older files are all of the first kind.
+        String format =
+                keys.text("checkpoint_format").or(() -> keys.text("format")).orElse("gptq");
+        QuantizedFormat layout = switch (format.toLowerCase(Locale.ROOT)) {
+            case "gptq" -> QuantizedFormat.GPTQ;
+            case "gptq_v2" -> QuantizedFormat.GPTQ_V2;
+            default -> throw unsupported(keys.file(), "GPTQ with checkpoint_format \"" + format + "\"", "");
+        };
+        if (keys.object("dynamic").map(rules -> !rules.isEmpty()).orElse(false)) {
+            throw unsupported(keys.file(), "GPTQ with \"dynamic\" rules, a format for each module,", "");
+        }
+        if (keys.flag("lm_head", false)) {
+            throw unsupported(keys.file(), "GPTQ with a quantized lm_head", "");
+        }
+        return checked(
+                keys.file(),
+                "GPTQ",
+                layout,
+                keys.integer("bits", 1, 64),
+                keys.integer("group_size", -1, Integer.MAX_VALUE),
+                keys.flag("sym", true),
+                keys.flag("desc_act", false));
+    }
+
+    private static QuantizationConfig compressedTensors(ConfigKeys keys) {
+        Path file = keys.file();
+        ObjectNode groups = keys.object("config_groups").orElseThrow(() -> keys.missing("config_groups"));
+        if (groups.size() != 1) {
+            throw unsupported(file, "compressed-tensors with " + groups.size() + " config_groups", "");
+        }
+        Map.Entry<String, JsonNode> only = groups.properties().iterator().next();
+        if (!(only.getValue() instanceof ObjectNode group)) {
+            throw keys.wrong("config_groups", groups, "objects");
+        }
+        String prefix = "quantization_config.config_groups." + only.getKey() + ".";
+        ConfigKeys groupKeys = new ConfigKeys(file, group, prefix);
+        String format = groupKeys.text("format").or(() -> keys.text("format")).orElse("pack-quantized");
+        if (!format.equals("pack-quantized")
+                || groupKeys.object("input_activations").isPresent()) {
+            String what = format.equals("pack-quantized") ? "quantized activations" : "format \"" + format + "\"";
+            throw unsupported(file, "compressed-tensors with " + what, "");
+        }
+        ObjectNode weights = groupKeys.object("weights").orElseThrow(() -> groupKeys.missing("weights"));
+        ConfigKeys weightKeys = new ConfigKeys(file, weights, prefix + "weights.");
+        String type = weightKeys.text("type").orElse("int");
+        String strategy = weightKeys.text("strategy").orElse("group");
+        if (!type.equals("int") || !strategy.equals("group") && !strategy.equals("channel")) {
+            throw unsupported(file, "compressed-tensors of type \"" + type + "\", strategy \"" + strategy + "\"", "");
+        }
+        return checked(
+                file,
+                "compressed-tensors",
+                QuantizedFormat.COMPRESSED_TENSORS,
+                weightKeys.integer("num_bits", 1, 64),
+                strategy.equals("channel") ? -1 : weightKeys.integer("group_size", -1, Integer.MAX_VALUE),
+                weightKeys.flag("symmetric", true),
+                ordersColumns(weights.path("actorder")));
+    }
+
+    /** "group" and its older names keep columns in their own groups; "static" and "weight" leave them where they are. */
+    private static boolean ordersColumns(JsonNode actorder) {
+        return actorder.asBoolean(false)
+                || List.of("group", "dynamic").contains(actorder.asText().toLowerCase(Locale.ROOT));
+    }
+
+    private static QuantizationConfig checked(
+            Path file,
+            String name,
+            QuantizedFormat format,
+            int bits,
+            int groupSize,
+            boolean symmetric,
+            boolean ordersColumns) {
+        if (bits != 4) {
+            throw unsupported(file, name + " with " + bits + " bits", "");
+        }
+        if (groupSize != -1 && groupSize != 32 && groupSize != 64 && groupSize != 128) {
+            throw unsupported(file, name + " with group size " + groupSize, "");
+        }
+        return new QuantizationConfig(format, bits, groupSize, symmetric, ordersColumns);
+    }
+
+    private static BadCheckpointException unsupported(Path file, String what, String advice) {
+        return new BadCheckpointException(file, what + " cannot be read" + SUPPORTED + advice);
+    }
+}

@@ -1,0 +1,155 @@
+package nibble.checkpoint.model;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import nibble.checkpoint.model.LinearTensor.Presence;
+import nibble.checkpoint.model.LinearTensor.Role;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.TensorSpec;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The ways in which checkpoints carry 4-bit linears with a scale and a zero per group of inputs. All hold the same numbers,
+ * {@code (code - zero) * scale}; they differ in names, order of nibbles and orientation.
+ */
+public enum QuantizedFormat {
+    /** AutoAWQ's GEMM layout: qweight [in, out/8], qzeros [in/g, out/8], scales [in/g, out]. */
+    AWQ_GEMM("awq", "gemm"),
+
+    /** AutoGPTQ's layout with zeros stored less one: qweight [in/8, out], qzeros [in/g, out/8], scales [in/g, out], g_idx [in]. */
+    GPTQ("gptq", "gptq"),
+
+    /** As {@link #GPTQ} with zeros as they are. */
+    GPTQ_V2("gptq", "gptq_v2"),
+
+    /** compressed-tensors: weight_packed [out, in/8], weight_scale [out, in/g], weight_zero_point [out/8, in/g], weight_shape. */
+    COMPRESSED_TENSORS("compressed-tensors", "pack-quantized");
+
+    private final String method;
+    private final String version;
+
+    QuantizedFormat(String method, String version) {
+        this.method = method;
+        this.version = version;
+    }
+
+    /** {@code quant_method} in config.json. */
+    public String method() {
+        return method;
+    }
+
+    /** The layout's own name: {@code version}, {@code checkpoint_format} or {@code format} in config.json. */
+    public String version() {
+        return version;
+    }
+
+    public boolean isGptq() {
+        return this == GPTQ || this == GPTQ_V2;
+    }
+
+    /** The end of the name of the tensor with this role, behind the module's name; null where the layout has none. */
+    private @Nullable String suffix(Role role) {
+        return switch (this) {
+            case AWQ_GEMM, GPTQ, GPTQ_V2 ->
+                switch (role) {
+                    case CODES -> ".qweight";
+                    case SCALES -> ".scales";
+                    case ZEROS -> ".qzeros";
+                    case GROUPS -> isGptq() ? ".g_idx" : null;
+                    case SHAPE -> null;
+                };
+            case COMPRESSED_TENSORS ->
+                switch (role) {
+                    case CODES -> ".weight_packed";
+                    case SCALES -> ".weight_scale";
+                    case ZEROS -> ".weight_zero_point";
+                    case GROUPS -> ".weight_g_idx";
+                    case SHAPE -> ".weight_shape";
+                };
+        };
+    }
+
+    /**
+     * Name of a module's tensor.
+     *
+     * @throws IllegalArgumentException if the layout has no such tensor
+     */
+    public String name(String module, Role role) {
+        String suffix = suffix(role);
+        if (suffix == null) {
+            throw new IllegalArgumentException(this + " has no tensor for " + role);
+        }
+        return module + suffix;
+    }
+
+    /** Whether a tensor of this name has this role in this layout. */
+    public boolean isNamed(String tensor, Role role) {
+        String suffix = suffix(role);
+        return suffix != null && tensor.endsWith(suffix);
+    }
+
+    /**
+     * All that a file may hold of a linear, in the order in which it is written. compressed-tensors has no zero points where
+     * {@code symmetric}.
+     *
+     * @param groups groups of a row
+     */
+    public List<LinearTensor> linear(String module, long out, long in, long groups, boolean symmetric) {
+        List<LinearTensor> tensors = new ArrayList<>();
+        switch (this) {
+            case AWQ_GEMM -> {
+                tensors.add(LinearTensor.required(Role.CODES, spec(module, Role.CODES, DType.I32, in, out / 8)));
+                tensors.add(LinearTensor.required(Role.ZEROS, spec(module, Role.ZEROS, DType.I32, groups, out / 8)));
+                tensors.add(LinearTensor.required(Role.SCALES, spec(module, Role.SCALES, DType.F16, groups, out)));
+            }
+            case GPTQ, GPTQ_V2 -> {
+                tensors.add(LinearTensor.required(Role.CODES, spec(module, Role.CODES, DType.I32, in / 8, out)));
+                tensors.add(LinearTensor.required(Role.ZEROS, spec(module, Role.ZEROS, DType.I32, groups, out / 8)));
+                tensors.add(LinearTensor.floats(Role.SCALES, spec(module, Role.SCALES, DType.F16, groups, out)));
+                TensorSpec order = spec(module, Role.GROUPS, DType.I32, in);
+                tensors.add(LinearTensor.optional(Role.GROUPS, order, Presence.WRITTEN));
+            }
+            case COMPRESSED_TENSORS -> {
+                tensors.add(LinearTensor.required(Role.CODES, spec(module, Role.CODES, DType.I32, out, in / 8)));
+                tensors.add(LinearTensor.floats(Role.SCALES, spec(module, Role.SCALES, DType.F16, out, groups)));
+                if (!symmetric) {
+                    TensorSpec zeros = spec(module, Role.ZEROS, DType.I32, out / 8, groups);
+                    tensors.add(LinearTensor.required(Role.ZEROS, zeros));
+                }
+                TensorSpec order = spec(module, Role.GROUPS, DType.I32, in);
+                tensors.add(LinearTensor.optional(Role.GROUPS, order, Presence.FOREIGN));
+                TensorSpec shape = spec(module, Role.SHAPE, DType.I64, 2);
+                tensors.add(LinearTensor.optional(Role.SHAPE, shape, Presence.WRITTEN));
+            }
+        }
+        return List.copyOf(tensors);
+    }
+
+    /** The tensors of a linear that are written, in their order. */
+    public List<TensorSpec> tensors(String module, long out, long in, long groups, boolean symmetric) {
+        return linear(module, out, in, groups, symmetric).stream()
+                .filter(tensor -> tensor.presence() != Presence.FOREIGN)
+                .map(LinearTensor::spec)
+                .toList();
+    }
+
+    /** Whether the layout packs eight inputs in a word of codes, so that in-features are a multiple of 8; AWQ packs outputs. */
+    public boolean packsInputs() {
+        return this != AWQ_GEMM;
+    }
+
+    /** What a user should know of the programs that load the layout, in words; empty where all that know it load it. */
+    public Optional<String> loaderNote(boolean symmetric) {
+        return isGptq() && !symmetric
+                ? Optional.of(
+                        "vLLM since 0.17 refuses GPTQ files with zero points, which this is; GPTQModel loads it. For"
+                                + " vLLM take the format compressed-tensors or awq, which hold the same numbers")
+                : Optional.empty();
+    }
+
+    private TensorSpec spec(String module, Role role, DType type, long... shape) {
+        return new TensorSpec(name(module, role), type, Shape.of(shape));
+    }
+}

@@ -1,0 +1,40 @@
+package nibble.checkpoint.model;
+
+/** Names of a checkpoint's tensors that are not weights or biases of a {@link LinearModule}. */
+public final class TensorNames {
+    /** Token embedding, [vocabulary, hidden]. */
+    public static final String EMBEDDING = "model.embed_tokens.weight";
+
+    /** Gain of the norm after the last layer, [hidden]. */
+    public static final String FINAL_NORM = "model.norm.weight";
+
+    /** Output projection, [vocabulary, hidden]; absent where embeddings are tied. */
+    public static final String HEAD = "lm_head.weight";
+
+    private TensorNames() {}
+
+    /** What the names of a decoder layer's tensors begin with. */
+    public static String layer(int layer) {
+        return "model.layers." + layer + ".";
+    }
+
+    /** Gain of the norm before attention, [hidden]. */
+    public static String inputNorm(int layer) {
+        return layer(layer) + "input_layernorm.weight";
+    }
+
+    /** Gain of the norm before the MLP, [hidden]. */
+    public static String postAttentionNorm(int layer) {
+        return layer(layer) + "post_attention_layernorm.weight";
+    }
+
+    /** Gain of the norm of each query head, [head_dim]; only where {@link Architecture#normalizesHeads}. */
+    public static String queryNorm(int layer) {
+        return layer(layer) + "self_attn.q_norm.weight";
+    }
+
+    /** Gain of the norm of each key head, [head_dim]; only where {@link Architecture#normalizesHeads}. */
+    public static String keyNorm(int layer) {
+        return layer(layer) + "self_attn.k_norm.weight";
+    }
+}

@@ -1,0 +1,9 @@
+package nibble.checkpoint.tensor;
+
+/** What a checkpoint says of a tensor before its data: name, element type, extents. */
+public record TensorSpec(String name, DType dtype, Shape shape) {
+    /** Bytes of the tensor's data. */
+    public long bytes() {
+        return dtype.bytes(shape.elements());
+    }
+}

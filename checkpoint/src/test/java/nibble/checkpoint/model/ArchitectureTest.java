@@ -1,0 +1,146 @@
+package nibble.checkpoint.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.TensorSpec;
+import nibble.checkpoint.tensor.TensorView;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class ArchitectureTest {
+    private static final Path MODELS = Path.of("src", "test", "resources", "architectures");
+
+    private static ModelConfig config(String json) throws JsonProcessingException {
+        ObjectNode config = (ObjectNode) new ObjectMapper().readTree(json);
+        // As in the published models of about 7B, unless given.
+        for (var size : List.of(
+                "hidden_size 4096",
+                "intermediate_size 11008",
+                "num_hidden_layers 32",
+                "num_attention_heads 32",
+                "vocab_size 32000")) {
+            String[] parts = size.split(" ");
+            if (!config.has(parts[0])) {
+                config.put(parts[0], Integer.parseInt(parts[1]));
+            }
+        }
+        config.put("rms_norm_eps", 1e-6);
+        return ModelConfig.of(Path.of("config.json"), config);
+    }
+
+    /** Names and shapes that transformers itself writes, so that nothing is expected that is not there, and nothing left over. */
+    @ParameterizedTest
+    @CsvSource({
+        "smollm, LLAMA",
+        "llama-bias, LLAMA",
+        "mistral, MISTRAL",
+        "qwen2, QWEN2",
+        "qwen3, QWEN3",
+        "phi3, PHI3",
+        "gemma, GEMMA"
+    })
+    void the_expected_tensors_are_those_of_transformers(String model, Architecture architecture) {
+        try (Checkpoint checkpoint = Checkpoint.open(MODELS.resolve(model))) {
+            assertThat(checkpoint.config().architecture()).isEqualTo(architecture);
+            List<TensorSpec> found = checkpoint.names().stream()
+                    .map(name -> checkpoint.stored(name).orElseThrow().spec())
+                    .toList();
+            assertThat(checkpoint.config().tensors()).containsExactlyInAnyOrderElementsOf(found);
+        }
+    }
+
+    @Test
+    void a_fused_linear_is_the_rows_of_its_module() {
+        try (Checkpoint checkpoint = Checkpoint.open(MODELS.resolve("phi3"))) {
+            StoredLinear k = checkpoint.config().stored(Linear.K, 1);
+            assertThat(k.firstRow()).isEqualTo(32);
+            assertThat(k.label()).isEqualTo("model.layers.1.self_attn.qkv_proj[k]");
+            TensorView rows = k.rows(checkpoint.tensor(k.weight()));
+            assertThat(rows.shape()).isEqualTo(Shape.of(16, 32));
+            TensorView whole = checkpoint.tensor("model.layers.1.self_attn.qkv_proj.weight");
+            assertThat(rows.data().mismatch(whole.data().asSlice(32 * 32 * 2, 16 * 32 * 2)))
+                    .isEqualTo(-1);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "{\"model_type\":\"mistral\"}|4096",
+                "{\"model_type\":\"mistral\",\"sliding_window\":null}|2147483647",
+                "{\"model_type\":\"mistral\",\"sliding_window\":512}|512",
+                "{\"model_type\":\"llama\",\"sliding_window\":512}|2147483647",
+                "{\"model_type\":\"phi3\"}|2147483647",
+                "{\"model_type\":\"phi3\",\"sliding_window\":2047}|2047",
+                "{\"model_type\":\"qwen2\",\"sliding_window\":4096}|2147483647",
+                "{\"model_type\":\"qwen2\",\"sliding_window\":4096,\"use_sliding_window\":true,\"max_window_layers\":32}|2147483647",
+                "{\"model_type\":\"qwen3\",\"sliding_window\":4096,\"use_sliding_window\":true,\"max_window_layers\":0}|4096",
+                "{\"model_type\":\"mistral\",\"layer_types\":[\"full_attention\",\"full_attention\"]}|2147483647",
+            })
+    void windows_are_those_of_transformers(String json, int window) throws JsonProcessingException {
+        assertThat(config(json).window()).isEqualTo(window);
+    }
+
+    @Test
+    void what_a_config_leaves_out_is_what_transformers_assumes() throws JsonProcessingException {
+        ModelConfig gemma =
+                config("{\"architectures\":[\"GemmaForCausalLM\"],\"hidden_size\":2048,\"num_attention_heads\":8,"
+                        + "\"num_key_value_heads\":1,\"hidden_act\":\"gelu\"}");
+        assertThat(gemma.tiedEmbeddings()).isTrue();
+        assertThat(gemma.headDim()).isEqualTo(256);
+        assertThat(gemma.maxPositions()).isEqualTo(8192);
+        assertThat(gemma.bosId()).isEqualTo(2);
+        assertThat(gemma.embeddingScale()).isEqualTo((float) Math.sqrt(2048));
+        ModelConfig qwen = config("{\"model_type\":\"qwen2\"}");
+        assertThat(qwen.bosId()).isEqualTo(-1);
+        assertThat(qwen.biases()).containsExactlyInAnyOrder(Linear.Q, Linear.K, Linear.V);
+        assertThat(config("{\"model_type\":\"qwen3\"}").headDim()).isEqualTo(128);
+        assertThat(config("{\"model_type\":\"phi3\"}").eosIds()).containsExactly(32_000);
+        assertThat(config("{\"model_type\":\"llama\",\"attention_bias\":true}").biases())
+                .isEqualTo(Set.of(Linear.Q, Linear.K, Linear.V, Linear.O));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "{\"architectures\":[\"MixtralForCausalLM\"]}|\"MixtralForCausalLM\" (mixture of experts) is not yet"
+                        + " supported",
+                "{\"architectures\":[\"DeepseekV3ForCausalLM\"],\"model_type\":\"deepseek_v3\"}|(mixture of experts,"
+                        + " latent attention)",
+                "{\"architectures\":[\"Gemma2ForCausalLM\"],\"model_type\":\"gemma2\"}|\"Gemma2ForCausalLM\" (capped"
+                        + " logits",
+                "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not yet supported;"
+                        + " supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM,"
+                        + " Phi3ForCausalLM, GemmaForCausalLM",
+                "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"mistral\"}|\"LlamaForCausalLM\" with"
+                        + " model_type \"mistral\"",
+                "{\"model_type\":\"mixtral\"}|model_type \"mixtral\" is not yet supported",
+                "{\"model_type\":\"qwen2\",\"use_sliding_window\":true,\"sliding_window\":64,\"max_window_layers\":21}|max_window_layers"
+                    + " 21 of 32",
+                "{\"model_type\":\"qwen3\",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}|layer_types"
+                        + " [full_attention, sliding_attention]",
+                "{\"model_type\":\"phi3\",\"partial_rotary_factor\":0.75}|partial_rotary_factor 0.75",
+                "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1],\"long_factor\":[1]}}|\"longrope\"",
+                "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"su\"}}|\"su\"",
+                "{\"model_type\":\"gemma\",\"hidden_activation\":\"relu\"}|activation \"relu\"",
+                "{\"model_type\":\"mistral\",\"sliding_window\":0}|\"sliding_window\" is 0",
+            })
+    void what_is_not_supported_is_refused_by_name(String json, String expected) {
+        assertThatThrownBy(() -> config(json))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining(expected);
+    }
+}

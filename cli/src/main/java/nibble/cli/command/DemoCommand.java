@@ -1,0 +1,231 @@
+package nibble.cli.command;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import nibble.calibrate.job.Method;
+import nibble.calibrate.job.QuantizeOptions;
+import nibble.cli.option.DeviceOptions;
+import nibble.cli.option.JsonOption;
+import nibble.cli.option.ModelTokenizer;
+import nibble.cli.option.UsageException;
+import nibble.cli.terminal.ExitCode;
+import nibble.cli.terminal.Figures;
+import nibble.cli.terminal.Table;
+import nibble.cli.terminal.Terminal;
+import nibble.datasets.CalibrationText;
+import nibble.datasets.TokenBlocks;
+import nibble.datasets.Tokenizer;
+import nibble.engine.backend.Backend;
+import nibble.eval.PerplexityResult;
+import nibble.files.Reasons;
+import nibble.files.output.OutputFolder;
+import nibble.files.output.UnfinishedOutput;
+import nibble.pack.QuantizationSpec;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+@Command(
+        name = "demo",
+        description =
+                "The main job on the bundled model, offline: quantizes it by plain rounding and by AWQ, loads both"
+                        + " results again, and measures all three.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class DemoCommand implements Callable<Integer> {
+    private static final int GROUP_SIZE = 128;
+    private static final long ONE_SHARD_BYTES = 10_000_000_000L;
+    private static final int CALIBRATION_BLOCKS = 32;
+    private static final int CALIBRATION_TOKENS = 1024;
+    private static final int CONTEXT = 2048;
+    private static final String ROUNDED = "wiki-7m-rtn";
+    private static final String SEARCHED = "wiki-7m-awq";
+
+    private final Terminal terminal;
+
+    @Option(
+            names = "--windows",
+            paramLabel = "N",
+            defaultValue = "40",
+            description =
+                    "Windows of 2048 tokens of wikitext-2's test part to measure on. Default: ${DEFAULT-VALUE} of 197.")
+    private int windows = 40;
+
+    @Option(
+            names = "--keep",
+            paramLabel = "FOLDER",
+            description = "Keep the two quantized checkpoints in FOLDER. Default: they are deleted at the end.")
+    private @Nullable Path keep;
+
+    @Mixin
+    private DeviceOptions device = new DeviceOptions();
+
+    @Mixin
+    private JsonOption json = new JsonOption();
+
+    DemoCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    record Row(String weights, double perplexity, double perplexityGap, long outputBytes) {}
+
+    record Demo(
+            String model,
+            String dataset,
+            String recipe,
+            int contextTokens,
+            int windows,
+            int groupSize,
+            String calibration,
+            long calibrationTokens,
+            List<Row> rows,
+            double wallSeconds) {}
+
+    @Override
+    public Integer call() {
+        json.requireWritable();
+        requireFree(keep);
+        Path model = bundledModel();
+        long start = System.nanoTime();
+        Demo demo;
+        // Never committed, so all in it is gone at the end, and after Ctrl-C too.
+        try (OutputFolder temporary = OutputFolder.begin(temporaryFolder());
+                Backend backend = device.open(terminal)) {
+            demo = run(backend, model, keep == null ? temporary.path() : keep, start);
+        }
+        json.write(terminal, demo);
+        if (!json.toStandardOutput()) {
+            print(demo);
+        }
+        return ExitCode.DONE;
+    }
+
+    private Demo run(Backend backend, Path model, Path work, long start) {
+        QuantizationSpec spec = new QuantizationSpec(4, GROUP_SIZE);
+        TokenBlocks blocks;
+        try (Tokenizer tokenizer = ModelTokenizer.open(model)) {
+            blocks = TokenBlocks.cut(tokenizer, CalibrationText.wikitext2(), CALIBRATION_BLOCKS, CALIBRATION_TOKENS);
+        }
+        PerplexityResult fp16 = measure(backend, model, "perplexity, fp16");
+
+        Path rounded = work.resolve(ROUNDED);
+        QuantizeCommand.quantize(
+                terminal,
+                backend,
+                model,
+                rounded,
+                new QuantizeOptions(Method.RTN, spec, ONE_SHARD_BYTES, device.threads),
+                Optional.empty(),
+                "quantizing, plain rounding");
+        PerplexityResult rtn = measure(backend, rounded, "perplexity, plain rounding");
+
+        Path searched = work.resolve(SEARCHED);
+        QuantizeCommand.quantize(
+                terminal,
+                backend,
+                model,
+                searched,
+                new QuantizeOptions(Method.AWQ, spec, ONE_SHARD_BYTES, device.threads),
+                Optional.of(blocks),
+                "quantizing, AWQ");
+        PerplexityResult awq = measure(backend, searched, "perplexity, AWQ");
+
+        List<Row> rows = new ArrayList<>();
+        rows.add(row("fp16", fp16, fp16, model));
+        rows.add(row("4-bit, plain rounding", rtn, fp16, rounded));
+        rows.add(row("4-bit, AWQ", awq, fp16, searched));
+        return new Demo(
+                String.valueOf(model.getFileName()),
+                String.valueOf(fp16.dataset()),
+                fp16.recipe(),
+                fp16.contextTokens(),
+                fp16.windows(),
+                GROUP_SIZE,
+                blocks.description(),
+                (long) CALIBRATION_BLOCKS * CALIBRATION_TOKENS,
+                rows,
+                (System.nanoTime() - start) / 1e9);
+    }
+
+    private PerplexityResult measure(Backend backend, Path model, String title) {
+        return PerplexityCommand.measure(terminal, backend, model, "wikitext2", CONTEXT, windows, title);
+    }
+
+    private static Row row(String weights, PerplexityResult result, PerplexityResult fp16, Path folder) {
+        return new Row(weights, result.perplexity(), result.perplexity() - fp16.perplexity(), weightBytes(folder));
+    }
+
+    private void print(Demo demo) {
+        List<List<String>> rows = demo.rows().stream()
+                .map(row -> List.of(
+                        row.weights(),
+                        Figures.bytes(row.outputBytes()),
+                        Figures.decimals(row.perplexity(), 3),
+                        row.perplexityGap() == 0 ? "" : "+" + Figures.decimals(row.perplexityGap(), 3)))
+                .toList();
+        terminal.out().println();
+        new Table(List.of(demo.model(), "safetensors", "perplexity", "gap"), rows)
+                .lines()
+                .forEach(terminal.out()::println);
+        terminal.out()
+                .printf(
+                        "%n%s, first %d windows of %d tokens; group size %d; calibrated on %,d tokens; %s in all%n",
+                        demo.dataset(),
+                        demo.windows(),
+                        demo.contextTokens(),
+                        demo.groupSize(),
+                        demo.calibrationTokens(),
+                        Figures.duration(demo.wallSeconds()));
+        if (keep != null) {
+            terminal.out().println("The quantized checkpoints are in " + keep);
+        }
+        terminal.out().flush();
+    }
+
+    private static Path bundledModel() {
+        String home = System.getProperty("nibble.home", ".");
+        Path model = Path.of(home, "models", "wiki-7m");
+        if (!Files.isDirectory(model)) {
+            throw new UsageException("the bundled model is not at " + model
+                    + "; start nibble by the launcher of its folder, or set -Dnibble.home to that folder");
+        }
+        return model;
+    }
+
+    private static Path temporaryFolder() {
+        return Path.of(
+                System.getProperty("java.io.tmpdir"),
+                "nibble-demo-" + ProcessHandle.current().pid());
+    }
+
+    /** Before the minute that the first figure takes: neither checkpoint's folder may be in use. */
+    private static void requireFree(@Nullable Path keep) {
+        for (String name : List.of(ROUNDED, SEARCHED)) {
+            if (keep != null && Files.exists(keep.resolve(name))) {
+                throw new UsageException(
+                        "--keep " + keep + ": " + name + " is there already; remove it or name another folder");
+            }
+            if (keep != null) {
+                UnfinishedOutput.require(keep.resolve(name), false);
+            }
+        }
+    }
+
+    private static long weightBytes(Path folder) {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.filter(file -> file.toString().endsWith(".safetensors"))
+                    .mapToLong(file -> file.toFile().length())
+                    .sum();
+        } catch (IOException e) {
+            throw new UncheckedIOException(folder + ": cannot be listed: " + Reasons.of(e), e);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+package nibble.cli.command;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import nibble.calibrate.Quantizer;
+import nibble.checkpoint.model.ModelShape;
+import nibble.cli.option.DeviceOptions;
+import nibble.cli.option.GroupSize;
+import nibble.cli.option.JsonOption;
+import nibble.cli.option.ShapeOptions;
+import nibble.cli.option.UsageException;
+import nibble.cli.terminal.ExitCode;
+import nibble.cli.terminal.Figures;
+import nibble.cli.terminal.Table;
+import nibble.cli.terminal.Terminal;
+import nibble.engine.backend.Backend;
+import nibble.engine.bench.EngineBenchmark;
+import nibble.engine.bench.EngineTimings;
+import nibble.pack.QuantizationSpec;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+@Command(
+        name = "engine",
+        description = "Times the engine on random weights: prefill, decoding, and its operations one by one.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class EngineBenchCommand implements Callable<Integer> {
+    private final Terminal terminal;
+
+    @Mixin
+    private ShapeOptions shape = new ShapeOptions();
+
+    @Option(
+            names = "--weights",
+            paramLabel = "fp16|awq",
+            defaultValue = "awq",
+            description = "Kind of the linears' weights. Default: ${DEFAULT-VALUE}.")
+    private String weights = "awq";
+
+    @Mixin
+    private GroupSize groupSize = new GroupSize();
+
+    @Option(names = "--sequences", paramLabel = "N", defaultValue = "4", description = "Default: ${DEFAULT-VALUE}.")
+    private int sequences = 4;
+
+    @Option(
+            names = "--seq-len",
+            paramLabel = "N",
+            defaultValue = "4096",
+            description = "Tokens of a sequence. Default: ${DEFAULT-VALUE}.")
+    private int tokens = 4096;
+
+    @Option(
+            names = "--decode-context",
+            paramLabel = "N",
+            defaultValue = "128",
+            description = "Tokens before the first that is generated. Default: ${DEFAULT-VALUE}.")
+    private int decodeContext = 128;
+
+    @Option(
+            names = "--decode-tokens",
+            paramLabel = "N",
+            defaultValue = "128",
+            description = "Tokens to generate, 0 for none. Default: ${DEFAULT-VALUE}.")
+    private int decodeTokens = 128;
+
+    @Mixin
+    private DeviceOptions device = new DeviceOptions();
+
+    @Mixin
+    private JsonOption json = new JsonOption();
+
+    EngineBenchCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    @Override
+    public Integer call() {
+        if (sequences < 1 || tokens < 2 || decodeContext < 1 || decodeTokens < 0) {
+            throw new UsageException(
+                    "--sequences, --seq-len and --decode-context must be positive, --decode-tokens 0 or more");
+        }
+        json.requireWritable();
+        ModelShape model = shape.shape();
+        QuantizationSpec spec = switch (weights) {
+            case "fp16" -> null;
+            case "awq" -> new QuantizationSpec(4, groupSize.of(model.config(), terminal));
+            default -> throw new UsageException("--weights " + weights + ": fp16 or awq");
+        };
+        if (spec != null) {
+            Quantizer.requireFits(model.config(), Path.of(model.name()), spec);
+        }
+        int all = ModelShape.named(model.name()).orElse(model).layers();
+        EngineBenchmark.Settings settings =
+                new EngineBenchmark.Settings(model.config(), all, spec, sequences, tokens, decodeContext, decodeTokens);
+        EngineTimings timings;
+        try (Backend backend = device.open(terminal)) {
+            timings = EngineBenchmark.run(settings, backend, device.threads);
+        }
+        json.write(terminal, timings);
+        if (!json.toStandardOutput()) {
+            print(model, timings);
+        }
+        return ExitCode.DONE;
+    }
+
+    private void print(ModelShape model, EngineTimings timings) {
+        EngineTimings.Prefill prefill = timings.prefill();
+        line("%s, %s weights, %d layers in memory", model.name(), timings.weights(), timings.layers());
+        line(
+                "prefill of %d x %d tokens: %.2f ms a layer, %.1f TFLOP/s in linears, %,.0f tokens/s for all layers",
+                prefill.sequences(),
+                prefill.tokensPerSequence(),
+                1e3 * prefill.secondsPerLayer(),
+                prefill.linearFlopsPerSecond() / 1e12,
+                prefill.tokensPerSecond());
+        EngineTimings.Decode decode = timings.decode();
+        if (decode != null) {
+            line(
+                    "decoding after %d tokens: %.3f ms a token, %.1f tokens/s, %.2f TB/s of weights",
+                    decode.context(),
+                    1e3 * decode.secondsPerToken(),
+                    decode.tokensPerSecond(),
+                    decode.bytesPerSecond() / 1e12);
+        }
+        if (timings.readBytesPerSecond() != null) {
+            line("reading device memory: %.2f TB/s", timings.readBytesPerSecond() / 1e12);
+        }
+        if (timings.peakDeviceBytes() != null) {
+            line("most device memory taken: %s", Figures.bytes(timings.peakDeviceBytes()));
+        }
+        List<List<String>> rows = new ArrayList<>();
+        for (EngineTimings.Operation operation : timings.operations()) {
+            rows.add(List.of(
+                    operation.name(),
+                    Integer.toString(operation.rows()),
+                    Figures.decimals(1e6 * operation.seconds(), 1),
+                    operation.flops() == 0 ? "" : Figures.decimals(operation.flops() / operation.seconds() / 1e12, 1),
+                    operation.bytes() == 0 ? "" : Figures.decimals(operation.bytes() / operation.seconds() / 1e9, 0)));
+        }
+        terminal.out().println();
+        new Table(List.of("operation", "rows", "us", "TFLOP/s", "GB/s"), rows)
+                .lines()
+                .forEach(terminal.out()::println);
+        terminal.out().flush();
+    }
+
+    private void line(String format, Object... values) {
+        terminal.out().println(String.format(java.util.Locale.ROOT, format, values));
+    }
+}

@@ -1,0 +1,246 @@
+package nibble.cli.command;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.vocabulary.TokenizerDescription;
+import nibble.cli.option.ChatOptions;
+import nibble.cli.option.DeviceOptions;
+import nibble.cli.option.ModelArgument;
+import nibble.cli.option.ModelChat;
+import nibble.cli.option.ModelTokenizer;
+import nibble.cli.option.OpenedModel;
+import nibble.cli.option.UsageException;
+import nibble.cli.terminal.ExitCode;
+import nibble.cli.terminal.Figures;
+import nibble.cli.terminal.Terminal;
+import nibble.cli.terminal.TextStream;
+import nibble.cli.terminal.TokenizedText;
+import nibble.datasets.Tokenizer;
+import nibble.datasets.chat.ChatMessage;
+import nibble.datasets.chat.ChatTemplate;
+import nibble.datasets.chat.SpecialTokens;
+import nibble.engine.Generator;
+import nibble.engine.Llama;
+import nibble.engine.NonFiniteLogitException;
+import nibble.engine.SamplingOptions;
+import nibble.engine.backend.Backend;
+import nibble.pack.WeightReader;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+@Command(
+        name = "generate",
+        description =
+                "Continues a text, answers in a chat model's format, or holds a conversation, streaming as it goes.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class GenerateCommand implements Callable<Integer> {
+    private final Terminal terminal;
+
+    @Parameters(
+            paramLabel = "MODEL",
+            description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
+    @SuppressWarnings("NullAway.Init")
+    private ModelArgument source;
+
+    @Option(
+            names = "--prompt",
+            paramLabel = "TEXT",
+            description = "The text to continue, or with a template to answer.")
+    private @Nullable String prompt;
+
+    @Option(
+            names = "--max-new-tokens",
+            paramLabel = "N",
+            defaultValue = "128",
+            description = "Tokens to add at most. Default: ${DEFAULT-VALUE}.")
+    private int maxNewTokens = 128;
+
+    @Option(
+            names = "--temperature",
+            paramLabel = "T",
+            defaultValue = "0",
+            description = "0 takes the most probable token; above, tokens are drawn. Default: ${DEFAULT-VALUE}.")
+    private double temperature;
+
+    @Option(
+            names = "--top-p",
+            paramLabel = "P",
+            defaultValue = "1",
+            description = "Draw from the smallest set of tokens of probability P. Default: ${DEFAULT-VALUE}, all.")
+    private double topP = 1;
+
+    @Option(
+            names = "--top-k",
+            paramLabel = "K",
+            defaultValue = "0",
+            description = "Draw from the K most probable tokens. Default: ${DEFAULT-VALUE}, all.")
+    private int topK;
+
+    @Option(
+            names = "--repetition-penalty",
+            paramLabel = "R",
+            defaultValue = "1",
+            description = "Above 1 makes tokens already seen less probable. Default: ${DEFAULT-VALUE}.")
+    private double repetitionPenalty = 1;
+
+    @Option(
+            names = "--seed",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Same seed, same text. Default: ${DEFAULT-VALUE}.")
+    private long seed;
+
+    @Option(
+            names = "--show-prompt",
+            description = "Print first what the model is given, as 'nibble tokenize' shows it.")
+    private boolean showPrompt;
+
+    @Mixin
+    private ChatOptions chat = new ChatOptions();
+
+    @Mixin
+    private DeviceOptions device = new DeviceOptions();
+
+    GenerateCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    @Override
+    public Integer call() {
+        source.require();
+        SamplingOptions options;
+        try {
+            options = new SamplingOptions(temperature, topP, topK, repetitionPenalty, seed);
+        } catch (IllegalArgumentException e) {
+            throw new UsageException(e.getMessage());
+        }
+        if (maxNewTokens < 1) {
+            throw new UsageException("--max-new-tokens " + maxNewTokens + ": at least 1");
+        }
+        if (chat.chat == (prompt != null)) {
+            throw new UsageException("give either --prompt TEXT or --chat");
+        }
+        Path model = source.folder(terminal);
+        try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
+            speak(model, checkpoint, options);
+        }
+        return ExitCode.DONE;
+    }
+
+    private void speak(Path model, Checkpoint checkpoint, SamplingOptions options) {
+        Optional<ChatTemplate> template = chat.template(model);
+        TokenizerDescription described = ModelTokenizer.describe(model);
+        try (Backend backend = device.open(terminal);
+                Tokenizer tokenizer = ModelTokenizer.open(described);
+                Llama llama = Llama.load(checkpoint, backend)) {
+            Speaker speaker = new Speaker(
+                    checkpoint,
+                    llama,
+                    tokenizer,
+                    options,
+                    StopIds.of(checkpoint, described, tokenizer, template),
+                    template.map(ChatTemplate::stops).orElse(List.of()));
+            SpecialTokens tokens = ModelChat.tokens(described);
+            if (chat.chat) {
+                new Conversation(
+                                terminal,
+                                chat,
+                                turns -> speaker.say(ids(described, tokenizer, template, turns, tokens)))
+                        .hold();
+            } else if (template.isPresent()) {
+                List<ChatMessage> turns = chat.beginning();
+                turns.add(ChatMessage.user(Objects.requireNonNull(prompt)));
+                speaker.say(ids(described, tokenizer, template, turns, tokens));
+            } else {
+                String text = Objects.requireNonNull(prompt);
+                speaker.say(shown(described, text, tokenizer.encode(text, true)));
+            }
+        }
+    }
+
+    /** A template's text holds its special tokens, BOS included. */
+    private int[] ids(
+            TokenizerDescription described,
+            Tokenizer tokenizer,
+            Optional<ChatTemplate> template,
+            List<ChatMessage> turns,
+            SpecialTokens tokens) {
+        String text = template.orElseThrow().render(chat.request(turns), tokens);
+        return shown(described, text, tokenizer.encode(text, false));
+    }
+
+    private int[] shown(TokenizerDescription described, String text, int[] ids) {
+        if (showPrompt) {
+            terminal.out()
+                    .println(TokenizedText.of(text, ids, described.texts()).shown());
+            terminal.out().flush();
+        }
+        return ids;
+    }
+
+    /** Lets a model continue ids, and says how fast it was. */
+    private final class Speaker {
+        private final Checkpoint checkpoint;
+        private final Llama llama;
+        private final Tokenizer tokenizer;
+        private final SamplingOptions options;
+        private final Set<Integer> stopIds;
+        private final List<String> stops;
+
+        Speaker(
+                Checkpoint checkpoint,
+                Llama llama,
+                Tokenizer tokenizer,
+                SamplingOptions options,
+                Set<Integer> stopIds,
+                List<String> stops) {
+            this.checkpoint = checkpoint;
+            this.llama = llama;
+            this.tokenizer = tokenizer;
+            this.options = options;
+            this.stopIds = stopIds;
+            this.stops = stops;
+        }
+
+        String say(int[] ids) {
+            if (ids.length == 0) {
+                throw new UsageException(
+                        "--prompt is empty, and this model's tokenizer has no token to begin a text with");
+            }
+            for (int id : ids) {
+                if (id >= llama.vocabularySize()) {
+                    throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has the token of id "
+                            + id + ", for which the model's embedding of " + llama.vocabularySize()
+                            + " rows has none; leave it out");
+                }
+            }
+            if (ids.length >= llama.contextTokens()) {
+                throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has " + ids.length
+                        + " tokens, the model was made for " + llama.contextTokens()
+                        + " with what it adds; give a shorter one");
+            }
+            TextStream text = new TextStream(tokenizer, terminal, stops, ids);
+            long start = System.nanoTime();
+            try {
+                Generator.generateWhile(llama, ids, options, maxNewTokens, stopIds, text::add);
+            } catch (NonFiniteLogitException e) {
+                WeightReader.requireFinite(checkpoint);
+                throw e;
+            }
+            text.end();
+            double seconds = (System.nanoTime() - start) / 1e9;
+            terminal.note(text.tokens() + " tokens in " + Figures.duration(seconds) + ", "
+                    + Figures.decimals(text.tokens() / seconds, 1) + " tokens/s");
+            return text.text();
+        }
+    }
+}

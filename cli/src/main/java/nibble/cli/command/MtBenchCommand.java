@@ -1,0 +1,225 @@
+package nibble.cli.command;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.vocabulary.TokenizerDescription;
+import nibble.cli.option.DeviceOptions;
+import nibble.cli.option.InputFile;
+import nibble.cli.option.ModelArgument;
+import nibble.cli.option.ModelChat;
+import nibble.cli.option.ModelTokenizer;
+import nibble.cli.option.OpenedModel;
+import nibble.cli.option.UsageException;
+import nibble.cli.terminal.ExitCode;
+import nibble.cli.terminal.Progress;
+import nibble.cli.terminal.Terminal;
+import nibble.datasets.Tokenizer;
+import nibble.datasets.chat.ChatTemplate;
+import nibble.datasets.mtbench.MtBenchQuestion;
+import nibble.datasets.mtbench.MtBenchQuestions;
+import nibble.engine.Llama;
+import nibble.engine.NonFiniteLogitException;
+import nibble.engine.backend.Backend;
+import nibble.eval.mtbench.ChatModel;
+import nibble.eval.mtbench.MtBench;
+import nibble.eval.mtbench.MtBenchAnswer;
+import nibble.eval.mtbench.MtBenchAnswerFile;
+import nibble.eval.mtbench.MtBenchSettings;
+import nibble.eval.mtbench.PromptTooLongException;
+import nibble.pack.WeightReader;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+@Command(
+        name = "mt-bench",
+        description =
+                "Writes a chat model's answers to MT-bench's 80 questions of two turns, in the layout of FastChat's"
+                        + " model_answer files. Judging them is left to a judge of your choice.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class MtBenchCommand implements Callable<Integer> {
+    private final Terminal terminal;
+
+    @Parameters(
+            paramLabel = "MODEL",
+            description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
+    @SuppressWarnings("NullAway.Init")
+    private ModelArgument source;
+
+    @Option(
+            names = "--output",
+            paramLabel = "FILE",
+            required = true,
+            description = "The JSONL file to write, as MODEL.jsonl.")
+    @SuppressWarnings("NullAway.Init")
+    private Path output;
+
+    @Option(
+            names = "--resume",
+            description = "Go on with a file that an interrupted run left: only questions without an answer are asked.")
+    private boolean resume;
+
+    @Option(
+            names = "--template",
+            paramLabel = "NAME",
+            description =
+                    "The model's prompt format: orca-hashes, llama-2-chat, chatml, alpaca, vicuna, or model for the"
+                            + " checkpoint's own chat_template. Default: model.")
+    private @Nullable String template;
+
+    @Option(
+            names = "--system",
+            paramLabel = "TEXT",
+            description = "What the model is told before each question. Default: nothing.")
+    private String system = "";
+
+    @Option(
+            names = "--model-id",
+            paramLabel = "NAME",
+            description = "The model's name in the file. Default: the last part of MODEL's.")
+    private @Nullable String modelId;
+
+    @Option(
+            names = "--questions",
+            paramLabel = "FILE",
+            description = "Questions in FastChat's layout. Default: MT-bench's, which are bundled.")
+    private @Nullable Path questions;
+
+    @Option(names = "--limit", paramLabel = "N", description = "Only the first N questions.")
+    private @Nullable Integer limit;
+
+    @Option(
+            names = "--choices",
+            paramLabel = "N",
+            defaultValue = "1",
+            description = "Answers to each question. Default: ${DEFAULT-VALUE}.")
+    private int choices = 1;
+
+    @Option(
+            names = "--max-new-tokens",
+            paramLabel = "N",
+            defaultValue = "1024",
+            description = "Tokens of one turn at most. Default: ${DEFAULT-VALUE}.")
+    private int maxNewTokens = 1024;
+
+    @Option(
+            names = "--top-p",
+            paramLabel = "P",
+            defaultValue = "1",
+            description =
+                    "Where the category's temperature is above 0, draw from the smallest set of tokens of probability"
+                            + " P. Default: ${DEFAULT-VALUE}, all.")
+    private double topP = 1;
+
+    @Option(
+            names = "--top-k",
+            paramLabel = "K",
+            defaultValue = "50",
+            description = "Likewise from the K most probable tokens; 0 for all. Default: ${DEFAULT-VALUE}, which"
+                    + " transformers has.")
+    private int topK = 50;
+
+    @Option(
+            names = "--seed",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Same seed, same answers. Default: ${DEFAULT-VALUE}.")
+    private long seed;
+
+    @Mixin
+    private DeviceOptions device = new DeviceOptions();
+
+    MtBenchCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    @Override
+    public Integer call() {
+        source.require();
+        InputFile.require("--questions", questions);
+        checkOptions();
+        List<MtBenchQuestion> asked = questions == null ? MtBenchQuestions.bundled() : MtBenchQuestions.file(questions);
+        asked = limit == null ? asked : asked.subList(0, Math.min(limit, asked.size()));
+        Path model = source.folder(terminal);
+        try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
+            answer(model, checkpoint, asked);
+        }
+        return ExitCode.DONE;
+    }
+
+    private void answer(Path model, Checkpoint checkpoint, List<MtBenchQuestion> asked) {
+        ChatTemplate format = ModelChat.format(model, template, false);
+        String name = modelId != null
+                ? modelId
+                : model.toAbsolutePath().normalize().getFileName().toString();
+        MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
+        TokenizerDescription described = ModelTokenizer.describe(model);
+        // A file that is not this run's is refused before the model is loaded.
+        try (MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings);
+                Backend backend = device.open(terminal);
+                Tokenizer tokenizer = ModelTokenizer.open(described);
+                Llama llama = Llama.load(checkpoint, backend)) {
+            ChatModel chat = new ChatModel(
+                    llama,
+                    tokenizer,
+                    format,
+                    ModelChat.tokens(described),
+                    StopIds.of(checkpoint, described, tokenizer, Optional.of(format)));
+            try {
+                ask(chat, asked, settings, answers);
+            } catch (NonFiniteLogitException e) {
+                WeightReader.requireFinite(checkpoint);
+                throw e;
+            }
+        }
+        terminal.out().println(output + ": answers of " + name + " to " + asked.size() + " questions");
+        terminal.out().flush();
+    }
+
+    private void checkOptions() {
+        if (maxNewTokens < 1 || choices < 1 || topK < 0 || !(topP > 0 && topP <= 1) || limit != null && limit < 1) {
+            throw new UsageException(
+                    "--max-new-tokens, --choices and --limit must be at least 1, --top-k at least 0, --top-p above 0"
+                            + " and at most 1");
+        }
+        if (Files.exists(output) && !resume) {
+            throw new UsageException("--output " + output + ": exists; --resume goes on with it");
+        }
+        OutputFile.require("--output", output);
+        if (Files.exists(output) && (!Files.isRegularFile(output) || !Files.isWritable(output))) {
+            throw new UsageException("--output " + output + ": --resume cannot write it; give a file that it can");
+        }
+    }
+
+    private void ask(ChatModel chat, List<MtBenchQuestion> asked, MtBenchSettings settings, MtBenchAnswerFile answers) {
+        int done = 0;
+        try (Progress progress = new Progress(terminal, "MT-bench")) {
+            for (MtBenchQuestion question : asked) {
+                if (!answers.has(question.id())) {
+                    List<MtBenchAnswer.Choice> made = new ArrayList<>();
+                    for (int choice = 0; choice < settings.choices(); choice++) {
+                        made.add(new MtBenchAnswer.Choice(choice, answer(chat, question, settings, choice)));
+                    }
+                    answers.add(question.id(), made);
+                }
+                progress.at((double) ++done / asked.size(), "question " + question.id() + ", " + question.category());
+            }
+        }
+    }
+
+    private static List<String> answer(ChatModel chat, MtBenchQuestion question, MtBenchSettings settings, int choice) {
+        try {
+            return MtBench.answer(chat, question, settings, choice);
+        } catch (PromptTooLongException e) {
+            throw new UsageException("question " + question.id() + ": " + e.getMessage() + "; lower --max-new-tokens");
+        }
+    }
+}

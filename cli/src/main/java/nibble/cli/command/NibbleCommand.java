@@ -1,0 +1,50 @@
+package nibble.cli.command;
+
+import nibble.files.Version;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+@Command(
+        name = "nibble",
+        description = "Turns fp16 Llama checkpoints into 4-bit AWQ checkpoints and shows that they are good.",
+        mixinStandardHelpOptions = true,
+        version = "nibble " + Version.NIBBLE,
+        subcommands = {
+            QuantizeCommand.class,
+            EvalCommand.class,
+            GenerateCommand.class,
+            TokenizeCommand.class,
+            InspectCommand.class,
+            PlanCommand.class,
+            ConvertCommand.class,
+            VerifyCommand.class,
+            CardCommand.class,
+            PublishCommand.class,
+            DownloadCommand.class,
+            DemoCommand.class,
+            SelfTestCommand.class,
+            BenchCommand.class
+        },
+        footerHeading = "%nExit codes:%n",
+        footer = {
+            "  0    done",
+            "  1    a defect of Nibble; NIBBLE_DEBUG=1 shows where",
+            "  2    wrong usage",
+            "  3    bad input: damaged file, unsupported model, output that cannot be written",
+            "  4    device or memory",
+            "  5    network or hub",
+            "  130  interrupted",
+            "  141  the reader of standard output went away, as head does"
+        })
+public final class NibbleCommand implements Runnable {
+    @Spec
+    @SuppressWarnings("NullAway.Init")
+    private CommandSpec spec;
+
+    @Override
+    public void run() {
+        throw new ParameterException(spec.commandLine(), "Which command? See 'nibble --help'.");
+    }
+}

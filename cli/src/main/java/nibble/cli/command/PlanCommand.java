@@ -1,0 +1,267 @@
+package nibble.cli.command;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import nibble.calibrate.QuantizationCost;
+import nibble.calibrate.Quantizer;
+import nibble.calibrate.job.Method;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.GgufLocation;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.ModelShape;
+import nibble.cli.option.CalibrationOptions;
+import nibble.cli.option.DeviceOptions;
+import nibble.cli.option.JsonOption;
+import nibble.cli.option.ModelArgument;
+import nibble.cli.option.OpenedModel;
+import nibble.cli.option.QuantizationOptions;
+import nibble.cli.terminal.ExitCode;
+import nibble.cli.terminal.Figures;
+import nibble.cli.terminal.Table;
+import nibble.cli.terminal.Terminal;
+import nibble.convert.CheckpointPlan;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.Matrix;
+import nibble.engine.cuda.CudaBackend;
+import nibble.engine.cuda.CudaCalibration;
+import nibble.files.Reasons;
+import nibble.pack.QuantizationSpec;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Parameters;
+
+@Command(
+        name = "plan",
+        description =
+                "Says what quantizing would write and take: exact output bytes, memory, disk, an estimate of the time."
+                        + " Writes nothing; a config.json is enough.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class PlanCommand implements Callable<Integer> {
+    /** The driver's own memory, cuBLAS, and the pinned rings. */
+    private static final long CUDA_HOST_BYTES = 1_500_000_000L;
+
+    /** The share of the rate of products alone, on a cool card, that a whole run reached on an H100 (docs/benchmarks.md). */
+    private static final double CUDA_EFFICIENCY = 0.87;
+
+    private final Terminal terminal;
+
+    @Parameters(
+            paramLabel = "MODEL|CONFIG|SHAPE",
+            description = "A config.json alone, the name of a shape, as llama-2-70b, or a checkpoint. "
+                    + ModelArgument.DESCRIPTION)
+    @SuppressWarnings("NullAway.Init")
+    private ModelArgument source;
+
+    private Path model = Path.of("");
+
+    @Mixin
+    private QuantizationOptions quantization = new QuantizationOptions();
+
+    @Mixin
+    private CalibrationOptions calibration = new CalibrationOptions();
+
+    @Mixin
+    private DeviceOptions device = new DeviceOptions();
+
+    @Mixin
+    private JsonOption json = new JsonOption();
+
+    PlanCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    record Shard(String file, long bytes) {}
+
+    /**
+     * The plan's figures.
+     *
+     * @param weightFileBytes shards and index, exact
+     * @param outputBytes with the config files and what is carried over, without the report
+     * @param calibrationStreamBytes twice these should be free beside the output, so that a long run can save its stream
+     * @param peakHostBytes with the heap that this JVM may take
+     * @param neededHeapBytes the heap should allow for at least these
+     * @param heapBytes the heap of this JVM allows for these
+     * @param inputBytes fp16 tensors read; null where only a config is at hand
+     */
+    record Plan(
+            long weightFileBytes,
+            long outputBytes,
+            @Nullable Long inputBytes,
+            List<Shard> shards,
+            long diskBytes,
+            long calibrationStreamBytes,
+            long peakHostBytes,
+            long neededHeapBytes,
+            long heapBytes,
+            long peakDeviceBytes,
+            long calibrationTokens,
+            double flops,
+            double measuredFlopsPerSecond,
+            double estimatedSeconds) {}
+
+    @Override
+    public Integer call() {
+        boolean shape = !source.exists() && ModelShape.named(source.text()).isPresent();
+        if (!shape) {
+            source.require();
+        }
+        calibration.check();
+        quantization.check();
+        json.requireWritable();
+        model = shape ? Path.of(source.text()) : source.folder(terminal);
+        Plan plan;
+        try (Backend backend = device.open(terminal, quantization.method())) {
+            plan = plan(backend);
+        }
+        json.write(terminal, plan);
+        if (!json.toStandardOutput()) {
+            print(plan);
+        }
+        return ExitCode.DONE;
+    }
+
+    private Plan plan(Backend backend) {
+        ModelConfig config;
+        long sideBytes = 0;
+        Long inputBytes = null;
+        if (Files.isDirectory(model) || GgufLocation.isGguf(model)) {
+            try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
+                config = checkpoint.config();
+                inputBytes = checkpoint.tensorBytes();
+                for (Path side : checkpoint.sideFiles()) {
+                    sideBytes += Files.size(side);
+                }
+                for (byte[] made : checkpoint.madeFiles().values()) {
+                    sideBytes += made.length;
+                }
+            } catch (IOException e) {
+                throw new UncheckedIOException(model + ": a file cannot be read: " + Reasons.of(e), e);
+            }
+        } else {
+            Optional<ModelShape> shape =
+                    Files.exists(model) ? Optional.empty() : ModelShape.named(String.valueOf(model));
+            config = shape.map(ModelShape::config).orElseGet(() -> ModelConfig.read(model));
+        }
+        QuantizationSpec spec = quantization.spec(config, terminal);
+        Quantizer.requireFits(config, Files.isDirectory(model) ? model.resolve("config.json") : model, spec);
+        CheckpointPlan output = CheckpointPlan.of(config, quantization.format(), spec, quantization.maxShardBytes());
+        long heap = Runtime.getRuntime().maxMemory();
+        Estimate estimate = estimate(config, spec, backend, heap);
+        QuantizationCost cost = estimate.cost();
+        long outputBytes = output.fileBytes() + sideBytes;
+        List<Shard> shards = new ArrayList<>();
+        output.shards().shards().forEach(shard -> shards.add(new Shard(shard.fileName(), shard.fileBytes())));
+        return new Plan(
+                output.shardBytes(),
+                outputBytes,
+                inputBytes,
+                shards,
+                outputBytes,
+                cost.streamBytes(),
+                estimate.peakHostBytes(),
+                cost.neededHeapBytes(),
+                heap,
+                estimate.peakDeviceBytes(),
+                cost.calibrationTokens(),
+                cost.flops(),
+                estimate.flopsPerSecond(),
+                cost.flops() / estimate.flopsPerSecond());
+    }
+
+    /** Blocks that the model's tokenizer makes of the text; the number asked for, or the most, where it has none at hand. */
+    private int samples() {
+        boolean calibrates = quantization.method() != Method.RTN
+                && Files.exists(model)
+                && !model.toString().endsWith(".json");
+        return calibrates ? calibration.read(terminal, model).blocks().length : calibration.samples();
+    }
+
+    /** @param flopsPerSecond that the run is expected to reach */
+    private record Estimate(QuantizationCost cost, long peakHostBytes, long peakDeviceBytes, double flopsPerSecond) {}
+
+    private Estimate estimate(ModelConfig config, QuantizationSpec spec, Backend backend, long heap) {
+        int samples = samples();
+        if (!(backend instanceof CudaBackend cuda)) {
+            QuantizationCost cost =
+                    QuantizationCost.of(config, quantization.method(), spec, samples, calibration.sequenceLength);
+            return new Estimate(cost, cost.peakHostBytes(heap), 0, multiplicationRate(backend));
+        }
+        QuantizationCost cost =
+                QuantizationCost.onCuda(config, quantization.method(), spec, samples, calibration.sequenceLength);
+        CudaCalibration.Peak peak =
+                CudaCalibration.peak(config, samples, calibration.sequenceLength, cuda.availableBytes());
+        return new Estimate(
+                cost,
+                cost.peakHostBytes(heap) + peak.pinned() + CUDA_HOST_BYTES,
+                peak.device(),
+                CUDA_EFFICIENCY * cuda.productFlopsPerSecond());
+    }
+
+    /**
+     * Floating-point operations a second that this machine reaches now: the best of what fits two seconds, and of enough
+     * calls that the compiler is warm even on a machine that is busy with something else.
+     */
+    private static double multiplicationRate(Backend backend) {
+        int size = 256;
+        float[] ones = new float[size * size];
+        java.util.Arrays.fill(ones, 1f);
+        try (Matrix a = backend.uploadSingle(ones, size, size);
+                Matrix b = backend.uploadSingle(ones, size, size);
+                Matrix out = backend.allocateSingle(size, size)) {
+            double best = 0;
+            long begin = System.nanoTime();
+            int calls = 0;
+            do {
+                long start = System.nanoTime();
+                backend.multiplyTransposed(a, b, out);
+                best = Math.max(best, 2.0 * size * size * size / ((System.nanoTime() - start) / 1e9));
+                calls++;
+            } while (System.nanoTime() - begin < 2_000_000_000L || calls < 100);
+            return best;
+        }
+    }
+
+    private void print(Plan plan) {
+        var out = terminal.out();
+        List<List<String>> rows = new ArrayList<>();
+        if (plan.inputBytes() != null) {
+            rows.add(List.of("weights to read", Figures.bytes(plan.inputBytes())));
+        }
+        rows.add(List.of("weights to write", Figures.bytes(plan.weightFileBytes())));
+        rows.add(List.of("  exactly", String.format(java.util.Locale.ROOT, "%,d bytes", plan.weightFileBytes())));
+        for (Shard shard : plan.shards()) {
+            rows.add(List.of("  " + shard.file(), Figures.bytes(shard.bytes())));
+        }
+        rows.add(List.of("disk needed", Figures.bytes(plan.diskBytes())));
+        if (plan.calibrationStreamBytes() > 0) {
+            rows.add(List.of(
+                    "  and to save the calibration stream, if free", Figures.bytes(2 * plan.calibrationStreamBytes())));
+        }
+        rows.add(List.of("host memory at the peak", Figures.bytes(plan.peakHostBytes())));
+        if (plan.peakDeviceBytes() > 0) {
+            rows.add(List.of("device memory at the peak", Figures.bytes(plan.peakDeviceBytes())));
+        }
+        if (plan.heapBytes() < plan.neededHeapBytes()) {
+            rows.add(List.of(
+                    "  needs NIBBLE_JAVA_OPTS=-Xmx" + (plan.neededHeapBytes() / (1 << 20) + 1) + "m",
+                    Figures.bytes(plan.heapBytes()) + " of heap now"));
+        }
+        rows.add(List.of("calibration tokens", String.format(java.util.Locale.ROOT, "%,d", plan.calibrationTokens())));
+        rows.add(List.of("arithmetic", Figures.decimals(plan.flops() / 1e12, 2) + " TFLOP"));
+        rows.add(List.of(
+                "time at this machine's " + Figures.decimals(plan.measuredFlopsPerSecond() / 1e9, 0) + " GFLOP/s",
+                "about " + Figures.duration(plan.estimatedSeconds())));
+        new Table(List.of(String.valueOf(model.getFileName()), ""), rows)
+                .lines()
+                .forEach(out::println);
+        out.flush();
+    }
+}

@@ -1,0 +1,40 @@
+package nibble.cli.command;
+
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.GenerationConfig;
+import nibble.checkpoint.vocabulary.TokenizerDescription;
+import nibble.datasets.Tokenizer;
+import nibble.datasets.chat.ChatTemplate;
+
+/** The ids that end a text. */
+final class StopIds {
+    private StopIds() {}
+
+    /** Those of either config file, the tokenizer's own, and stop texts that are one token, which decoding would not show. */
+    static Set<Integer> of(
+            Checkpoint checkpoint,
+            TokenizerDescription described,
+            Tokenizer tokenizer,
+            Optional<ChatTemplate> template) {
+        Set<Integer> ids = of(checkpoint, described);
+        for (String stop : template.map(ChatTemplate::stops).orElse(List.of())) {
+            int[] encoded = tokenizer.encode(stop, false);
+            if (encoded.length == 1) {
+                ids.add(encoded[0]);
+            }
+        }
+        return ids;
+    }
+
+    /** Those of either config file and the tokenizer's own. */
+    static Set<Integer> of(Checkpoint checkpoint, TokenizerDescription described) {
+        Set<Integer> ids = new HashSet<>(checkpoint.config().eosIds());
+        ids.addAll(GenerationConfig.of(checkpoint.folder()).eosIds());
+        ids.addAll(described.stopIds());
+        return ids;
+    }
+}

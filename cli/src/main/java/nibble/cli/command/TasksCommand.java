@@ -1,0 +1,254 @@
+package nibble.cli.command;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.concurrent.Callable;
+import nibble.cli.option.DeviceOptions;
+import nibble.cli.option.HubOptions;
+import nibble.cli.option.InputFile;
+import nibble.cli.option.JsonOption;
+import nibble.cli.option.ModelArgument;
+import nibble.cli.option.ReportOptions;
+import nibble.cli.option.UsageException;
+import nibble.cli.terminal.ComparisonTable;
+import nibble.cli.terminal.ExitCode;
+import nibble.cli.terminal.TaskTable;
+import nibble.cli.terminal.Terminal;
+import nibble.datasets.evaluation.EvaluationData;
+import nibble.engine.backend.Backend;
+import nibble.eval.comparison.ModelComparison;
+import nibble.eval.report.Report;
+import nibble.eval.tasks.EvaluationJson;
+import nibble.eval.tasks.EvaluationOptions;
+import nibble.eval.tasks.EvaluationResult;
+import nibble.eval.tasks.Preset;
+import nibble.eval.tasks.ResultJournal;
+import nibble.eval.tasks.RunDescription;
+import nibble.eval.tasks.Task;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+@Command(
+        name = "tasks",
+        description = "Questions with answers to choose from or to write, by the definitions of lm-evaluation-harness:"
+                + " arc_challenge, arc_easy, hellaswag, mmlu, truthfulqa, winogrande, piqa, openbookqa, lambada,"
+                + " gsm8k, wikitext.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class TasksCommand implements Callable<Integer> {
+    private final Terminal terminal;
+
+    @Parameters(
+            paramLabel = "MODEL",
+            description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
+    @SuppressWarnings("NullAway.Init")
+    private ModelArgument source;
+
+    @Option(names = "--tasks", paramLabel = "TASK,…", split = ",", required = true, description = "What to measure.")
+    private List<String> tasks = new ArrayList<>();
+
+    @Option(
+            names = "--preset",
+            paramLabel = "NAME",
+            defaultValue = "leaderboard-v1",
+            description =
+                    "Whose rules: leaderboard-v1 (the Open LLM Leaderboard of 2023: 25, 10, 5, 0, 5, 5 examples for"
+                            + " arc_challenge, hellaswag, mmlu, truthfulqa, winogrande, gsm8k) or lm-eval-0.4.9.1."
+                            + " Default: ${DEFAULT-VALUE}.")
+    private String preset = "leaderboard-v1";
+
+    @Option(
+            names = "--num-fewshot",
+            paramLabel = "K",
+            description = "Examples before each question. Default: the preset's.")
+    private @Nullable Integer shots;
+
+    @Option(
+            names = "--limit",
+            paramLabel = "N",
+            description = "Only the first N documents of a task, in the preset's order.")
+    private @Nullable Integer limit;
+
+    @Option(names = "--bos", description = "Begin every request with the BOS id; both presets do not.")
+    private boolean bos;
+
+    @Option(
+            names = "--fewshot-from",
+            paramLabel = "train|measured",
+            defaultValue = "train",
+            description =
+                    "Where examples come from if their own part of the data set is not at hand: nowhere, which is an"
+                            + " error, or the measured documents. Default: ${DEFAULT-VALUE}.")
+    private String fewShotFrom = "train";
+
+    @Option(
+            names = "--data",
+            paramLabel = "DIR",
+            description = "Take documents from files of DIR first, named like hellaswag.validation.jsonl or"
+                    + " winogrande.train.parquet.")
+    private @Nullable Path data;
+
+    @Option(
+            names = "--journal",
+            paramLabel = "FILE",
+            description =
+                    "Keep results of finished documents in FILE, and go on from those that are there; it is removed at"
+                            + " the end. Default: the file of --json with .journal behind it.")
+    private @Nullable Path journal;
+
+    @Option(
+            names = "--baseline",
+            paramLabel = "MODEL",
+            description =
+                    "Ask another model the same, as the original of a quantized one: differences with paired errors,"
+                        + " answers that flipped, divergence of the next-token distributions. --json then holds both"
+                        + " models' results.")
+    private @Nullable ModelArgument baseline;
+
+    @Option(
+            names = "--divergence-windows",
+            paramLabel = "N",
+            defaultValue = "8",
+            description =
+                    "Windows of 2048 tokens of wikitext-2 that distributions are compared on; the baseline's are kept"
+                            + " in a temporary file, 262 MB a window at 32,000 tokens of vocabulary. 0 leaves it out."
+                            + " Default: ${DEFAULT-VALUE}.")
+    private int divergenceWindows = 8;
+
+    @Mixin
+    private ReportOptions report = new ReportOptions();
+
+    @Option(names = "--no-prefix-sharing", description = "Compute every request by itself, to see what sharing gains.")
+    private boolean alone;
+
+    @Mixin
+    private DeviceOptions device = new DeviceOptions();
+
+    @Mixin
+    private JsonOption json = new JsonOption();
+
+    TasksCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    @Override
+    public Integer call() {
+        source.require();
+        ModelArgument.require(baseline);
+        InputFile.requireFolder("--data", data);
+        report.requireInputs();
+        List<Task> asked = tasks.stream()
+                .map(String::strip)
+                .map(TasksCommand::task)
+                .distinct()
+                .toList();
+        EvaluationOptions options = options();
+        json.requireWritable();
+        if (journal != null) {
+            OutputFile.require("--journal", journal);
+        }
+        checkReports();
+        EvaluationData documents = new EvaluationData(
+                Optional.ofNullable(data),
+                Optional.of(HubOptions.settings(terminal, Optional.empty()).cache()));
+        Path model = source.folder(terminal);
+        @Nullable Path original = baseline == null ? null : baseline.folder(terminal);
+        try (Backend backend = device.open(terminal);
+                ResultJournal kept = journal(model, "", backend, asked, options, documents);
+                ResultJournal keptOfBaseline = original == null
+                        ? ResultJournal.none()
+                        : journal(original, ".baseline", backend, asked, options, documents)) {
+            TaskRun run = new TaskRun(terminal, backend, asked, options, documents);
+            TaskRun.Subject subject = new TaskRun.Subject(source.text(), model, kept);
+            if (baseline == null || original == null) {
+                EvaluationResult result = run.measure(subject);
+                json.writeText(terminal, EvaluationJson.text(result));
+                print(new Report(result, Optional.empty(), report.figures(), report.layers()));
+            } else {
+                TaskRun.Subject other = new TaskRun.Subject(baseline.text(), original, keptOfBaseline);
+                ModelComparison comparison = run.compare(other, subject, divergenceWindows, temporaryFolder());
+                json.writeText(terminal, comparison.toJson());
+                print(new Report(comparison.model(), Optional.of(comparison), report.figures(), report.layers()));
+            }
+            kept.delete();
+            keptOfBaseline.delete();
+        }
+        return ExitCode.DONE;
+    }
+
+    private void checkReports() {
+        report.check();
+        if (report.toStandardOutput() && json.toStandardOutput()) {
+            throw new UsageException("--json - and --markdown - cannot both be standard output");
+        }
+        if (divergenceWindows < 0) {
+            throw new UsageException("--divergence-windows " + divergenceWindows + ": at least 0");
+        }
+    }
+
+    /** Beside the JSON, where there is room for results; else where the system keeps such files. */
+    private Path temporaryFolder() {
+        return json.file == null || json.toStandardOutput()
+                ? Path.of(System.getProperty("java.io.tmpdir"))
+                : Objects.requireNonNull(Path.of(json.file).toAbsolutePath().getParent());
+    }
+
+    private void print(Report measured) {
+        if (!json.toStandardOutput() && !report.toStandardOutput()) {
+            new TaskTable(measured.model()).print(terminal);
+            measured.comparison().ifPresent(c -> new ComparisonTable(c).print(terminal));
+        }
+        report.write(terminal, measured);
+    }
+
+    private static Task task(String name) {
+        return Task.named(name)
+                .orElseThrow(() -> new UsageException("--tasks " + name + ": no such task; the nearest are "
+                        + String.join(", ", Task.nearest(name))));
+    }
+
+    private EvaluationOptions options() {
+        Preset rules = Preset.named(preset)
+                .orElseThrow(() -> new UsageException("--preset " + preset + ": unknown; known are " + Preset.known()));
+        if (limit != null && limit < 1 || shots != null && shots < 0) {
+            throw new UsageException("--limit must be at least 1 and --num-fewshot at least 0");
+        }
+        if (!fewShotFrom.equals("train") && !fewShotFrom.equals("measured")) {
+            throw new UsageException("--fewshot-from " + fewShotFrom + ": train or measured expected");
+        }
+        return new EvaluationOptions(
+                rules,
+                shots == null ? OptionalInt.empty() : OptionalInt.of(shots),
+                limit == null ? OptionalInt.empty() : OptionalInt.of(limit),
+                bos,
+                fewShotFrom.equals("measured"),
+                !alone);
+    }
+
+    private ResultJournal journal(
+            Path model,
+            String suffix,
+            Backend backend,
+            List<Task> asked,
+            EvaluationOptions options,
+            EvaluationData documents) {
+        Path file = journal;
+        if (file == null) {
+            if (json.file == null || json.toStandardOutput()) {
+                return ResultJournal.none();
+            }
+            file = Path.of(json.file + ".journal");
+        }
+        file = file.resolveSibling(file.getFileName() + suffix);
+        String kind = backend.description().toLowerCase(Locale.ROOT).replaceFirst("[:0-9].*", "");
+        return ResultJournal.open(file, RunDescription.of(model, kind, asked, options, documents));
+    }
+}

@@ -1,0 +1,111 @@
+package nibble.cli.option;
+
+import java.nio.file.Path;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.cli.terminal.Terminal;
+import nibble.datasets.CalibrationText;
+import nibble.datasets.TokenBlocks;
+import nibble.datasets.Tokenizer;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** What the model reads while its activations are measured. */
+public final class CalibrationOptions {
+    /** Blocks that are read where no number was asked for and the text gives so many. */
+    static final int MOST_SAMPLES = 128;
+
+    @Option(
+            names = "--calibration",
+            paramLabel = "wikitext2|FILE",
+            defaultValue = "wikitext2",
+            description =
+                    "The bundled wikitext-2 (train, then validation; never test), a text file, or a JSONL file with a"
+                            + " \"text\" field. Default: ${DEFAULT-VALUE}.")
+    private String calibration = "wikitext2";
+
+    @Option(
+            names = "--samples",
+            paramLabel = "N",
+            description =
+                    "Blocks of --seq-len tokens to read; it is an error if the text gives fewer. Default: as many as it"
+                            + " gives, up to " + MOST_SAMPLES + ".")
+    private @Nullable Integer samples;
+
+    @Option(
+            names = "--seq-len",
+            paramLabel = "N",
+            defaultValue = "4096",
+            description = "Tokens of a block. Default: ${DEFAULT-VALUE}.")
+    public int sequenceLength = 4096;
+
+    /** Blocks to be read at most. */
+    public int samples() {
+        return samples == null ? MOST_SAMPLES : samples;
+    }
+
+    /**
+     * Says so where blocks are longer than what the model was made for.
+     *
+     * @param strict whether that is an error
+     */
+    public void checkContext(Terminal terminal, ModelConfig config, boolean strict) {
+        checkContext(terminal, config, sequenceLength, strict);
+    }
+
+    public static void checkContext(Terminal terminal, ModelConfig config, int sequenceLength, boolean strict) {
+        if (sequenceLength <= config.maxPositions()) {
+            return;
+        }
+        String message = "--seq-len " + sequenceLength + ": the model was made for " + config.maxPositions()
+                + " tokens at most; what it computes beyond them is not what it was trained to";
+        if (strict) {
+            throw new UsageException(message + ". Give --seq-len " + config.maxPositions() + " or less");
+        }
+        terminal.note("warning: " + message);
+    }
+
+    /** The blocks, and a word where they are fewer than usual. */
+    public TokenBlocks read(Terminal terminal, Path model) {
+        return read(terminal, model, calibration, samples, sequenceLength);
+    }
+
+    /** @throws UsageException for numbers that no text could give */
+    public void check() {
+        check(calibration, samples, sequenceLength);
+    }
+
+    public static void check(String calibration, @Nullable Integer samples, int sequenceLength) {
+        requireInput(calibration);
+        if (samples != null && samples < 1 || sequenceLength < 2) {
+            throw new UsageException("--samples must be at least 1 and --seq-len at least 2");
+        }
+    }
+
+    /** @throws InputException if this is a file and not there */
+    static void requireInput(@Nullable String calibration) {
+        if (calibration != null && !calibration.equals("wikitext2")) {
+            InputFile.require("--calibration", Path.of(calibration));
+        }
+    }
+
+    /** @param samples blocks that there must be; null for as many as there are, up to {@link #MOST_SAMPLES} */
+    public static TokenBlocks read(
+            Terminal terminal, Path model, String calibration, @Nullable Integer samples, int sequenceLength) {
+        check(calibration, samples, sequenceLength);
+        CalibrationText text = calibration.equals("wikitext2")
+                ? CalibrationText.wikitext2()
+                : CalibrationText.file(Path.of(calibration));
+        try (Tokenizer tokenizer = ModelTokenizer.open(model)) {
+            if (samples != null) {
+                return TokenBlocks.cut(tokenizer, text, samples, sequenceLength);
+            }
+            TokenBlocks blocks = TokenBlocks.cutUpTo(tokenizer, text, MOST_SAMPLES, sequenceLength);
+            int found = blocks.blocks().length;
+            if (found < MOST_SAMPLES) {
+                terminal.note("calibration: " + found + (found == 1 ? " block of " : " blocks of ") + sequenceLength
+                        + " tokens, all that " + text.description() + " gives; the usual number is " + MOST_SAMPLES);
+            }
+            return blocks;
+        }
+    }
+}

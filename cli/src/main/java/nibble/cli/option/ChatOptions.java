@@ -1,0 +1,73 @@
+package nibble.cli.option;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import nibble.datasets.chat.ChatMessage;
+import nibble.datasets.chat.ChatRequest;
+import nibble.datasets.chat.ChatTemplate;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** How a prompt becomes the text that a chat model was trained on. */
+public final class ChatOptions {
+    @Option(
+            names = "--template",
+            paramLabel = "NAME",
+            description =
+                    "Put the prompt into a format: orca-hashes, llama-2-chat, chatml, alpaca, vicuna, model for the"
+                        + " checkpoint's own chat template, or the name of one of its own. Default: none; with --chat,"
+                        + " the checkpoint's own.")
+    private @Nullable String name;
+
+    @Option(
+            names = "--system",
+            paramLabel = "TEXT",
+            description = "What the model is told before the conversation; needs a template.")
+    private @Nullable String system;
+
+    @Option(
+            names = "--chat",
+            description =
+                    "Hold a conversation: each line typed is a turn. /clear begins anew, /exit or the end of the input"
+                            + " ends it.")
+    public boolean chat;
+
+    @Option(
+            names = "--set",
+            paramLabel = "NAME=VALUE",
+            description = "A value for the template, as enable_thinking=false: JSON where it is JSON, else text. May be"
+                    + " repeated.")
+    private Map<String, String> set = new LinkedHashMap<>();
+
+    /** The format, if there is to be one. */
+    public Optional<ChatTemplate> template(Path model) {
+        if (name == null && !chat) {
+            if (system != null || !set.isEmpty()) {
+                throw new UsageException((system != null ? "--system" : "--set") + " needs --template or --chat");
+            }
+            return Optional.empty();
+        }
+        return Optional.of(ModelChat.format(model, name, false));
+    }
+
+    /** What the template is given for a conversation. */
+    public ChatRequest request(List<ChatMessage> turns) {
+        Map<String, @Nullable Object> values = new LinkedHashMap<>();
+        set.forEach((name, value) -> values.put(name, ConversationJson.value(value)));
+        ChatRequest plain = ChatRequest.of(turns);
+        return new ChatRequest(plain.messages(), null, null, true, values);
+    }
+
+    /** A conversation's beginning. */
+    public List<ChatMessage> beginning() {
+        List<ChatMessage> messages = new ArrayList<>();
+        if (system != null) {
+            messages.add(ChatMessage.system(system));
+        }
+        return messages;
+    }
+}

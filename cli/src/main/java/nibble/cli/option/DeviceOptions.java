@@ -1,0 +1,98 @@
+package nibble.cli.option;
+
+import nibble.calibrate.job.Method;
+import nibble.cli.terminal.Terminal;
+import nibble.engine.Backends;
+import nibble.engine.backend.Backend;
+import nibble.engine.cuda.CudaBackend;
+import nibble.engine.host.VectorBackend;
+import nibble.engine.quantize.QuantizationDevices;
+import nibble.files.FileSize;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** Where to compute. */
+public final class DeviceOptions {
+    @Option(
+            names = "--device",
+            paramLabel = "DEVICE",
+            defaultValue = "auto",
+            description =
+                    "cuda:N, for quantizing also several cards of one kind as cuda:0,1, cpu, reference (plain loops,"
+                            + " slow), or auto: cuda:0 where there is a card, else cpu. Default: ${DEFAULT-VALUE}.")
+    String device = "auto";
+
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            description = "Threads on the CPU; results do not depend on it. Default: one for each processor.")
+    public int threads = Runtime.getRuntime().availableProcessors();
+
+    @Option(
+            names = "--max-device-memory",
+            paramLabel = "SIZE",
+            description = "Most memory to take of a card, as 24GB. Default: all that is free.")
+    private @Nullable String maxDeviceMemory;
+
+    /** Opens the device and says which it is. */
+    public Backend open(Terminal terminal) {
+        requireThreads();
+        Backend backend = Backends.open(device, threads, deviceMemory());
+        String reason =
+                device.equals("auto") && backend instanceof VectorBackend ? " (" + CudaBackend.missing() + ")" : "";
+        terminal.note("device: " + backend.description() + reason);
+        return backend;
+    }
+
+    /** Opens one device or several, as {@code cuda:0,1}, and says which. */
+    public QuantizationDevices openForQuantization(Terminal terminal) {
+        if (device.indexOf(',') < 0) {
+            return QuantizationDevices.of(open(terminal));
+        }
+        requireThreads();
+        QuantizationDevices devices = Backends.openForQuantization(device, threads, deviceMemory());
+        devices.members().forEach(member -> terminal.note("device: " + member.description()));
+        return devices;
+    }
+
+    /** As {@link #openForQuantization(Terminal)}, where the method runs. */
+    public QuantizationDevices openForQuantization(Terminal terminal, Method method) {
+        requireDevice(method);
+        return openForQuantization(terminal);
+    }
+
+    /** As {@link #open}, where the method runs. */
+    public Backend open(Terminal terminal, Method method) {
+        requireDevice(method);
+        return open(terminal);
+    }
+
+    private void requireDevice(Method method) {
+        if (method != Method.BEST) {
+            return;
+        }
+        if (device.startsWith("cuda")) {
+            throw new UsageException("--method best runs on the CPU only so far; give --device cpu, or --method awq");
+        }
+        if (device.equals("auto")) {
+            device = "cpu";
+        }
+    }
+
+    private void requireThreads() {
+        if (threads < 1) {
+            throw new UsageException("--threads " + threads + ": at least 1");
+        }
+    }
+
+    private long deviceMemory() {
+        if (maxDeviceMemory == null) {
+            return Long.MAX_VALUE;
+        }
+        try {
+            return FileSize.parse(maxDeviceMemory);
+        } catch (IllegalArgumentException e) {
+            throw new UsageException("--max-device-memory " + maxDeviceMemory + ": " + e.getMessage());
+        }
+    }
+}

@@ -1,0 +1,115 @@
+package nibble.cli.option;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import nibble.calibrate.ImportanceMeasurement;
+import nibble.checkpoint.Checkpoint;
+import nibble.cli.terminal.Progress;
+import nibble.cli.terminal.Terminal;
+import nibble.convert.blocks.Importance;
+import nibble.convert.blocks.ImportanceFile;
+import nibble.convert.gguf.GgufMix;
+import nibble.datasets.TokenBlocks;
+import nibble.engine.backend.Backend;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** By what the columns of weights are weighed while GGUF's block scales are searched. */
+public final class ImportanceOptions {
+    @Option(
+            names = "--calibration",
+            paramLabel = "wikitext2|FILE",
+            description = "Of gguf: weigh the columns of linears by the activations that this text gives, which is read"
+                    + " first. The bundled wikitext-2 (train, then validation; never test), a text file, or a"
+                    + " JSONL file with a \"text\" field. Default: all columns count alike.")
+    private @Nullable String calibration;
+
+    @Option(
+            names = "--samples",
+            paramLabel = "N",
+            description = "Blocks of --seq-len tokens of --calibration to read; it is an error if the text gives fewer."
+                    + " Default: as many as it gives, up to " + CalibrationOptions.MOST_SAMPLES + ".")
+    private @Nullable Integer samples;
+
+    @Option(
+            names = "--seq-len",
+            paramLabel = "N",
+            defaultValue = "512",
+            description = "Tokens of a block of --calibration. Default: ${DEFAULT-VALUE}.")
+    private int sequenceLength = 512;
+
+    @Option(
+            names = "--importance",
+            paramLabel = "FILE",
+            description = "Of gguf: weigh by this importance matrix of llama.cpp (GGUF, or the older .dat) instead.")
+    private @Nullable Path importance;
+
+    @Option(
+            names = "--save-importance",
+            paramLabel = "FILE",
+            description = "Write what --calibration measured as an importance matrix (GGUF), which --importance and"
+                    + " llama.cpp read.")
+    private @Nullable Path save;
+
+    @Mixin
+    private DeviceOptions device = new DeviceOptions();
+
+    public int threads() {
+        return device.threads;
+    }
+
+    /** @throws InputException if a file to read is not there */
+    public void requireInputs() {
+        InputFile.require("--importance", importance);
+        CalibrationOptions.requireInput(calibration);
+    }
+
+    /** Refuses options that contradict one another or would do nothing. */
+    public void check(Optional<GgufMix> mix) {
+        @Nullable
+        String given = calibration != null
+                ? "--calibration " + calibration
+                : importance != null ? "--importance " + importance : null;
+        if (given != null && mix.isEmpty()) {
+            throw new UsageException(given + ": only --format gguf searches scales");
+        }
+        if (given != null && !mix.get().searchesScales()) {
+            throw new UsageException(given + ": --type " + mix.get() + " has no scales to search; leave it out");
+        }
+        if (calibration != null && importance != null) {
+            throw new UsageException("--calibration and --importance: give one of them");
+        }
+        if (save != null && calibration == null) {
+            throw new UsageException("--save-importance: give --calibration too, nothing is measured without it");
+        }
+        if (calibration != null) {
+            CalibrationOptions.check(calibration, samples, sequenceLength);
+        }
+        if (save != null) {
+            OutputFile.require("--save-importance", save);
+        }
+    }
+
+    /** What the options ask for: read, or measured and perhaps saved. */
+    public Optional<Importance> importance(Terminal terminal, Path model, Checkpoint source) {
+        if (importance != null) {
+            return Optional.of(ImportanceFile.read(importance));
+        }
+        if (calibration == null) {
+            return Optional.empty();
+        }
+        CalibrationOptions.checkContext(terminal, source.config(), sequenceLength, false);
+        TokenBlocks blocks = CalibrationOptions.read(terminal, model, calibration, samples, sequenceLength);
+        Importance measured;
+        try (Backend backend = device.open(terminal);
+                Progress progress = new Progress(terminal, "measuring importance")) {
+            measured = ImportanceMeasurement.measure(source, blocks, backend, fraction -> progress.at(fraction, ""));
+        }
+        if (save != null) {
+            ImportanceFile.write(save, measured);
+            terminal.note("importance written to " + save);
+        }
+        return Optional.of(measured);
+    }
+}

@@ -1,0 +1,69 @@
+package nibble.cli.option;
+
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.Optional;
+import nibble.cli.terminal.Terminal;
+import nibble.cli.terminal.TransferProgress;
+import nibble.hub.ModelName;
+import nibble.hub.client.HubSettings;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * MODEL on a command line: a folder, or a hub's ORG/NAME[@REVISION][:FILE], which is downloaded on first use. The one
+ * place that turns what was written into a folder.
+ */
+public record ModelArgument(String text) {
+    public static final String DESCRIPTION =
+            "A folder, or ORG/NAME[@REVISION][:FILE] of the hub, which is downloaded once and kept; FILE says"
+                    + " which of several GGUF files, by its name or a part of it, as Q4_K_M.";
+
+    /**
+     * Looks whether there is such a file or folder; the hub is not asked for what has the form of a repository's name. Commands
+     * do this before anything else.
+     *
+     * @throws InputException if there is none
+     */
+    public void require() {
+        if (new ModelName(text).repo().isEmpty() && !exists()) {
+            throw new InputException(text + ": no such folder or file; check the path");
+        }
+    }
+
+    /** As {@link #require()}, of an option that may be absent. */
+    public static void require(@Nullable ModelArgument model) {
+        if (model != null) {
+            model.require();
+        }
+    }
+
+    /** Whether this is a file or folder here. */
+    public boolean exists() {
+        try {
+            return Files.exists(Path.of(text));
+        } catch (InvalidPathException e) {
+            return false;
+        }
+    }
+
+    /** The folder, downloaded if it is the hub's, with progress shown. */
+    public Path folder(Terminal terminal) {
+        require();
+        ModelName name = new ModelName(text);
+        if (name.repo().isEmpty()) {
+            return Path.of(text);
+        }
+        HubSettings settings = HubOptions.settings(terminal, Optional.empty());
+        try (TransferProgress progress = new TransferProgress(terminal)) {
+            return name.resolve(settings, progress);
+        } catch (IllegalArgumentException e) {
+            throw new UsageException(e.getMessage());
+        }
+    }
+
+    @Override
+    public String toString() {
+        return text;
+    }
+}

@@ -1,0 +1,100 @@
+package nibble.cli.option;
+
+import nibble.calibrate.job.Method;
+import nibble.calibrate.job.QuantizeOptions;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.QuantizedFormat;
+import nibble.cli.terminal.Terminal;
+import nibble.files.FileSize;
+import nibble.pack.QuantizationSpec;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** What kind of quantized checkpoint is wanted; shared by {@code quantize} and {@code plan}. */
+public final class QuantizationOptions {
+    @Option(
+            names = "--method",
+            paramLabel = "METHOD",
+            defaultValue = "awq",
+            description =
+                    "awq: activation-aware scale and clip search. best: codes and scales fitted to what the quantized"
+                            + " model feeds each linear, about half of awq's loss, on the CPU only so far. rtn: plain"
+                            + " rounding. Default: ${DEFAULT-VALUE}.")
+    private Method method = Method.AWQ;
+
+    @Option(names = "--bits", paramLabel = "N", defaultValue = "4", description = "Bits of a weight: 4.")
+    private int bits = 4;
+
+    @Mixin
+    private GroupSize groupSize = new GroupSize();
+
+    @Option(
+            names = "--format",
+            paramLabel = "FORMAT",
+            description =
+                    "Layout of the output: awq, gptq (second version, zeros as they are; vLLM since 0.17 refuses it) or"
+                            + " compressed-tensors. The numbers are the same in all. Default: awq.")
+    private @Nullable String format;
+
+    @Mixin
+    private FormatAlias alias = new FormatAlias();
+
+    @Option(
+            names = "--max-shard-size",
+            paramLabel = "SIZE",
+            defaultValue = "10GB",
+            description = "Largest size of an output file, as 5GB or 500MB. Default: ${DEFAULT-VALUE}.")
+    private String maxShardSize = "10GB";
+
+    /**
+     * What to quantize a model to.
+     *
+     * @throws UsageException if no model can be quantized so
+     */
+    public QuantizationSpec spec(ModelConfig config, Terminal terminal) {
+        check();
+        return new QuantizationSpec(bits, groupSize.of(config, terminal));
+    }
+
+    /** @throws UsageException for what is wrong whatever the model */
+    public void check() {
+        try {
+            new QuantizationSpec(bits, QuantizationSpec.WHOLE_ROW);
+        } catch (IllegalArgumentException e) {
+            throw new UsageException(e.getMessage());
+        }
+        format();
+        maxShardBytes();
+    }
+
+    public long maxShardBytes() {
+        try {
+            return FileSize.parse(maxShardSize);
+        } catch (IllegalArgumentException e) {
+            throw new UsageException("--max-shard-size " + maxShardSize + ": " + e.getMessage());
+        }
+    }
+
+    public Method method() {
+        return method;
+    }
+
+    public QuantizedFormat format() {
+        String name = alias.or(format).orElse("awq");
+        return switch (name.toLowerCase(java.util.Locale.ROOT)) {
+            case "awq" -> QuantizedFormat.AWQ_GEMM;
+            case "gptq" -> QuantizedFormat.GPTQ_V2;
+            case "compressed-tensors" -> QuantizedFormat.COMPRESSED_TENSORS;
+            case "gguf", "safetensors" ->
+                throw new UsageException(
+                        "--format " + name + ": give awq, gptq or compressed-tensors; 'nibble convert --format " + name
+                                + "' makes that of any checkpoint");
+            default -> throw new UsageException("--format " + name + ": give awq, gptq or compressed-tensors");
+        };
+    }
+
+    public QuantizeOptions options(ModelConfig config, int threads, boolean strict, Terminal terminal) {
+        return new QuantizeOptions(method, spec(config, terminal), format(), maxShardBytes(), threads, strict);
+    }
+}

@@ -1,0 +1,38 @@
+package nibble.cli.option;
+
+import nibble.checkpoint.model.ModelShape;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** A model named by its extents alone; shared by the benchmarks. */
+public final class ShapeOptions {
+    @Option(
+            names = "--shape",
+            paramLabel = "NAME",
+            required = true,
+            description = "Extents of the model: llama-2-7b, llama-2-13b, llama-2-70b, or tiny.")
+    private String shape = "";
+
+    @Option(names = "--layers", paramLabel = "N", description = "Decoder layers. Default: as the shape has.")
+    private @Nullable Integer layers;
+
+    @Option(
+            names = "--seed",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Same seed, same weights. Default: ${DEFAULT-VALUE}.")
+    public long seed;
+
+    public ModelShape shape() {
+        ModelShape named = ModelShape.named(shape)
+                .orElseThrow(() -> new UsageException(
+                        "--shape " + shape + ": not known; known are " + String.join(", ", ModelShape.names())));
+        if (layers == null) {
+            return named;
+        }
+        if (layers < 1 || layers > 10_000) {
+            throw new UsageException("--layers " + layers + ": 1 to 10,000");
+        }
+        return named.withLayers(layers);
+    }
+}

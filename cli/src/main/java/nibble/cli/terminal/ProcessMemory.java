@@ -1,0 +1,30 @@
+package nibble.cli.terminal;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+
+/** Memory of this process as the system counts it. */
+public final class ProcessMemory {
+    private static final Path STATUS = Path.of("/proc/self/status");
+
+    private ProcessMemory() {}
+
+    /** Most bytes that were in memory at a time, mapped files included; null where the system does not say (Linux does). */
+    public static @Nullable Long peakBytes() {
+        if (!Files.isReadable(STATUS)) {
+            return null;
+        }
+        try {
+            for (String line : Files.readAllLines(STATUS)) {
+                if (line.startsWith("VmHWM:")) {
+                    return 1024 * Long.parseLong(line.replaceAll("[^0-9]", ""));
+                }
+            }
+        } catch (IOException e) {
+            // As on a system without it.
+        }
+        return null;
+    }
+}

@@ -1,0 +1,116 @@
+package nibble.cli.terminal;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import nibble.calibrate.job.ProgressListener.Stage;
+import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.job.QuantizationReport.Linear;
+import org.jspecify.annotations.Nullable;
+
+/** What a person wants to know of a quantization at its end: where the error is, where the time went. */
+public final class QuantizationSummary {
+    private static final int WORST = 5;
+
+    private QuantizationSummary() {}
+
+    /** All that there is to say. */
+    public static List<String> lines(QuantizationReport report) {
+        List<String> lines = new ArrayList<>();
+        if (report.meanRelativeError() != null) {
+            lines.addAll(errors(report));
+            lines.add("");
+        }
+        QuantizationReport.@Nullable Times times = report.times();
+        if (times != null) {
+            lines.addAll(times(report, times));
+            lines.add("");
+        }
+        return lines;
+    }
+
+    private static List<String> errors(QuantizationReport report) {
+        List<List<String>> rows = new ArrayList<>();
+        report.layers().stream()
+                .flatMap(layer -> layer.linears().stream())
+                .sorted(Comparator.comparingDouble(QuantizationSummary::error).reversed())
+                .limit(WORST)
+                .forEach(linear -> rows.add(
+                        List.of(linear.name(), percent(linear.relativeError()), percent(linear.rtnRelativeError()))));
+        rows.add(List.of(
+                "mean of all linears", percent(report.meanRelativeError()), percent(report.meanRtnRelativeError())));
+        return new Table(List.of("worst linears", "output error", "plain rounding's"), rows).lines();
+    }
+
+    private static double error(Linear linear) {
+        @Nullable Double error = linear.relativeError();
+        return error == null ? 0 : error;
+    }
+
+    private static List<String> times(QuantizationReport report, QuantizationReport.Times times) {
+        List<String> lines = new ArrayList<>(stages(times));
+        lines.add("");
+        lines.add(slowest(report, times));
+        return lines;
+    }
+
+    /** What each stage took. */
+    public static List<String> stages(QuantizationReport.Times times) {
+        List<List<String>> rows = new ArrayList<>();
+        Map<Stage, Double> seconds = times.stageSeconds();
+        row(rows, "read", seconds, Stage.READ);
+        row(rows, "forward", seconds, Stage.FORWARD);
+        row(rows, "moments", seconds, Stage.MOMENTS);
+        row(rows, "scale search", seconds, Stage.SCALE_SEARCH);
+        row(rows, "clip search", seconds, Stage.CLIP_SEARCH);
+        row(rows, "rounding", seconds, Stage.ROUNDING);
+        row(rows, "save the calibration stream", seconds, Stage.SAVE_STREAM);
+        row(rows, "wait for the writer", seconds, Stage.WAIT);
+        rows.add(List.of("all", Figures.duration(times.wallSeconds())));
+        row(rows, "pack, beside the rest", seconds, Stage.PACK);
+        row(rows, "write, beside the rest", seconds, Stage.WRITE);
+        return new Table(List.of("stage", "time"), rows).lines();
+    }
+
+    private static void row(List<List<String>> rows, String name, Map<Stage, Double> seconds, Stage stage) {
+        double value = seconds.getOrDefault(stage, 0.0);
+        if (value > 0) {
+            rows.add(List.of(name, Figures.duration(value)));
+        }
+    }
+
+    private static String slowest(QuantizationReport report, QuantizationReport.Times times) {
+        int slowest = -1;
+        double most = 0;
+        double sum = 0;
+        for (int layer = 0; layer < times.layerSeconds().size(); layer++) {
+            @Nullable Double seconds = times.layerSeconds().get(layer);
+            if (seconds != null) {
+                sum += seconds;
+                if (seconds > most) {
+                    most = seconds;
+                    slowest = layer;
+                }
+            }
+        }
+        int made = report.layers().size() - times.resumedLayers();
+        String resumed =
+                times.resumedLayers() == 0 ? "" : ", " + times.resumedLayers() + " taken over from the earlier run";
+        return slowest < 0
+                ? "all layers were taken over from the earlier run"
+                : String.format(
+                        Locale.ROOT,
+                        "%d layers, %s each, the slowest %s (layer %d)%s",
+                        made,
+                        Figures.duration(sum / made),
+                        Figures.duration(most),
+                        slowest,
+                        resumed);
+    }
+
+    private static String percent(@Nullable Double share) {
+        return share == null ? "" : Figures.decimals(100 * share, 3) + " %";
+    }
+}

@@ -1,0 +1,5 @@
+/** Figures, tables, progress and streams of the terminal. */
+@NullMarked
+package nibble.cli.terminal;
+
+import org.jspecify.annotations.NullMarked;

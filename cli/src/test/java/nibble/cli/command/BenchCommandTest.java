@@ -1,0 +1,159 @@
+package nibble.cli.command;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.ModelShape;
+import nibble.cli.KilledCommand;
+import nibble.cli.TerminalCapture;
+import nibble.cli.terminal.ExitCode;
+import nibble.datasets.Tokenizer;
+import nibble.datasets.Tokenizers;
+import nibble.files.Version;
+import nibble.pack.WeightReader;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class BenchCommandTest {
+    private static final Path ROOT = Path.of(System.getProperty("nibble.root"));
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    private Path folder;
+
+    private void make(String name, String... more) {
+        TerminalCapture terminal = new TerminalCapture();
+        String[] arguments = new String[5 + more.length];
+        System.arraycopy(
+                new String[] {
+                    "bench",
+                    "make-model",
+                    "--shape",
+                    "tiny",
+                    folder.resolve(name).toString()
+                },
+                0,
+                arguments,
+                0,
+                5);
+        System.arraycopy(more, 0, arguments, 5, more.length);
+        assertThat(terminal.run(arguments)).as(terminal.err()).isEqualTo(ExitCode.DONE);
+    }
+
+    @Test
+    void a_made_model_is_a_whole_checkpoint_in_shards_with_its_tokenizer() throws IOException {
+        make(
+                "model",
+                "--layers",
+                "2",
+                "--max-shard-size",
+                "800kB",
+                "--tokenizer",
+                ROOT.resolve("models/wiki-7m").toString());
+        Path model = folder.resolve("model");
+        assertThat(model.resolve("model.safetensors.index.json")).exists();
+        try (Checkpoint checkpoint = Checkpoint.open(model);
+                Tokenizer tokenizer = Tokenizers.open(model)) {
+            assertThat(checkpoint.config().layers()).isEqualTo(2);
+            assertThat(tokenizer.vocabularySize()).isEqualTo(checkpoint.config().vocabularySize());
+            for (Path shard : checkpoint.weightFiles()) {
+                // A single tensor may be larger than the limit; the embedding is.
+                assertThat(Files.size(shard)).isLessThan(1_100_000);
+            }
+        }
+    }
+
+    @Test
+    void weights_are_of_realistic_scale_with_an_outlier_channel() {
+        make("model", "--layers", "1");
+        try (Checkpoint checkpoint = Checkpoint.open(folder.resolve("model"))) {
+            float[] gate = floats(checkpoint, "model.layers.0.mlp.gate_proj.weight");
+            assertThat(deviation(gate, 0, gate.length, 1)).isBetween(0.0198, 0.0202);
+            float[] norm = floats(checkpoint, "model.layers.0.input_layernorm.weight");
+            assertThat(deviation(norm, 0, norm.length, 1)).isBetween(0.9, 1.1);
+
+            float[] embedding = floats(checkpoint, "model.embed_tokens.weight");
+            float[] down = floats(checkpoint, "model.layers.0.mlp.down_proj.weight");
+            int outliers = 0;
+            for (int channel = 0; channel < 128; channel++) {
+                double columnScale = deviation(embedding, channel, embedding.length, 128);
+                double rowScale = deviation(down, channel * 384, (channel + 1) * 384, 1);
+                assertThat(columnScale > 0.1).as("channel %d", channel).isEqualTo(rowScale > 0.1);
+                outliers += columnScale > 0.1 ? 1 : 0;
+            }
+            assertThat(outliers).isEqualTo(1);
+        }
+    }
+
+    @Test
+    void the_seed_decides_the_bytes_and_the_threads_do_not() throws IOException {
+        make("one", "--threads", "1");
+        make("two", "--threads", "3");
+        make("other", "--seed", "1");
+        assertThat(KilledCommand.hashes(folder.resolve("one"))).isEqualTo(KilledCommand.hashes(folder.resolve("two")));
+        assertThat(folder.resolve("other/config.json")).hasSameBinaryContentAs(folder.resolve("one/config.json"));
+        assertThat(KilledCommand.hashes(folder.resolve("other")))
+                .isNotEqualTo(KilledCommand.hashes(folder.resolve("one")));
+    }
+
+    @Test
+    void an_unknown_shape_is_wrong_usage_with_the_known_ones() {
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run(
+                        "bench",
+                        "make-model",
+                        "--shape",
+                        "llama-9",
+                        folder.resolve("x").toString()))
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("llama-9").contains(ModelShape.names());
+    }
+
+    @Test
+    void a_tokenizer_too_large_for_the_shape_is_refused_before_anything_is_written() throws IOException {
+        Path large = Files.createDirectory(folder.resolve("large"));
+        Files.writeString(large.resolve("tokenizer.json"), """
+            {"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "post_processor": null,
+             "decoder": null, "model": {"type": "BPE", "vocab": {%s}, "merges": []}}
+            """.formatted(java.util.stream.IntStream.range(0, 4097)
+                .mapToObj(i -> "\"t" + i + "\": " + i)
+                .collect(java.util.stream.Collectors.joining(","))));
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run(
+                        "bench",
+                        "make-model",
+                        "--shape",
+                        "tiny",
+                        "--tokenizer",
+                        large.toString(),
+                        folder.resolve("x").toString()))
+                .as(terminal.err())
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("4097").contains("4096");
+        assertThat(folder.resolve("x")).doesNotExist();
+    }
+
+    @Test
+    void the_version_is_that_of_the_build_file() throws IOException {
+        assertThat(Files.readString(ROOT.resolve("pom.xml")))
+                .contains("<version>" + Version.NIBBLE + "-SNAPSHOT</version>");
+    }
+
+    private static float[] floats(Checkpoint checkpoint, String tensor) {
+        return WeightReader.floats(checkpoint.tensor(tensor), checkpoint.fileOf(tensor));
+    }
+
+    /** Root of the mean square of every {@code step}-th value. */
+    private static double deviation(float[] values, int from, int to, int step) {
+        double sum = 0;
+        int n = 0;
+        for (int i = from; i < to; i += step) {
+            sum += (double) values[i] * values[i];
+            n++;
+        }
+        return Math.sqrt(sum / n);
+    }
+}

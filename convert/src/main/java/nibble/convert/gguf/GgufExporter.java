@@ -1,0 +1,393 @@
+package nibble.convert.gguf;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.DoubleConsumer;
+import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.Fingerprint;
+import nibble.checkpoint.gguf.BlockDecoder;
+import nibble.checkpoint.gguf.GgufNames;
+import nibble.checkpoint.gguf.GgufPlan;
+import nibble.checkpoint.gguf.GgufType;
+import nibble.checkpoint.gguf.RopeFactors;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearModule;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.safetensors.PlannedFile;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.tensor.HeadRows;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.StoredTensor;
+import nibble.checkpoint.vocabulary.Vocabulary;
+import nibble.convert.ConversionOptions;
+import nibble.convert.ConversionReport;
+import nibble.convert.ConversionRun;
+import nibble.convert.blocks.BlockEncoder;
+import nibble.convert.blocks.ExactQ4;
+import nibble.convert.blocks.Importance;
+import nibble.files.output.OutputException;
+import nibble.files.output.StopSignal;
+import nibble.pack.Half;
+import nibble.pack.QuantizedLinear;
+import nibble.pack.layout.PackedLinears;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Writes a checkpoint as GGUF, a tensor at a time. Weights are rounded from the numbers the source holds; a 4-bit
+ * source keeps its codes and scales in {@link GgufMix#Q4_1}.
+ */
+public final class GgufExporter {
+    /** Rows that one thread encodes at a time; their bytes wait in memory for their turn. */
+    private static final int ROWS = 64;
+
+    /**
+     * A tensor of the file and how to get its bytes.
+     *
+     * @param sources names of the tensors that it is made of
+     */
+    private record Item(GgufPlan.Entry entry, List<String> sources, Supplier<Body> body) {}
+
+    /** Gives the bytes of rows, one after the other; several threads ask at once. */
+    private interface Body {
+        void rows(long first, int count, byte[] into);
+    }
+
+    private final Checkpoint source;
+    private final ModelConfig config;
+    private final GgufMix mix;
+    private final Optional<Importance> importance;
+
+    private GgufExporter(Checkpoint source, GgufMix mix, Optional<Importance> importance) {
+        this.source = source;
+        this.config = source.config();
+        this.mix = mix;
+        this.importance = importance;
+    }
+
+    /** As the other one, from the beginning, into one file and without importance. */
+    public static ConversionReport export(
+            Checkpoint source, Path out, GgufMix mix, int threads, DoubleConsumer progress) {
+        ConversionOptions options =
+                new ConversionOptions(out, Long.MAX_VALUE, threads, false, new StopSignal(), note -> {}, progress);
+        return export(source, mix, Optional.empty(), options);
+    }
+
+    /**
+     * Writes {@code source} as {@code NAME-MIX.gguf}, or files of at most so many tensor bytes, into a folder that appears
+     * whole or not at all; an unfinished run waits beside it to be gone on with ({@link ConversionRun}).
+     *
+     * @param importance by which columns of linears are weighed where the type's scales are searched; embedding and head are
+     *     not
+     * @throws BadCheckpointException if a weight is not finite, or the tokenizer or rope scaling has no form in GGUF
+     * @throws OutputException if the folder is occupied or the disk is full or refuses
+     */
+    public static ConversionReport export(
+            Checkpoint source, GgufMix mix, Optional<Importance> importance, ConversionOptions options) {
+        return new GgufExporter(source, mix, importance).run(options);
+    }
+
+    private ConversionReport run(ConversionOptions options) {
+        long start = System.nanoTime();
+        Vocabulary vocabulary = VocabularyReader.read(source);
+        String name = String.valueOf(
+                        source.folder().toAbsolutePath().normalize().getFileName())
+                .replaceFirst("(-\\d{5}-of-\\d{5})?\\.gguf$", "");
+        List<Item> items = items();
+        long parameters = items.stream()
+                .mapToLong(item -> item.entry().shape().elements())
+                .sum();
+        List<PlannedFile> files = GgufPlan.files(
+                name + "-" + mix,
+                MetadataOf.checkpoint(source, name, mix, parameters, vocabulary, importance),
+                items.stream().map(Item::entry).toList(),
+                options.maxShardBytes());
+        Map<String, String> decisive = new LinkedHashMap<>();
+        decisive.put("--format gguf --type", mix.toString());
+        decisive.put(
+                "--max-shard-size",
+                options.maxShardBytes() == Long.MAX_VALUE ? "one file" : options.maxShardBytes() + " bytes");
+        decisive.put("importance", importance.map(Importance::crc32c).orElse("none"));
+        try (ExecutorService workers = Executors.newFixedThreadPool(options.threads())) {
+            ConversionRun.run(
+                    source,
+                    Fingerprint.of(decisive, source),
+                    new ConversionRun.Output(files, Optional.empty(), folder -> {}),
+                    items.stream()
+                            .map(item -> item(item, workers, options.threads()))
+                            .toList(),
+                    options);
+        }
+        return new ConversionReport(
+                config.quantization()
+                        .map(q -> q.method() + ", " + q.bits() + " bits")
+                        .orElse("dense " + config.dtype()),
+                "GGUF " + mix,
+                source.tensorBytes(),
+                files.stream().mapToLong(PlannedFile::bytes).sum(),
+                items.size(),
+                List.of(),
+                List.of(),
+                notes(),
+                (System.nanoTime() - start) / 1e9);
+    }
+
+    private List<String> notes() {
+        List<String> notes = new ArrayList<>(MetadataOf.notes(config));
+        source.tokenizer()
+                .flatMap(tokenizer -> tokenizer.beyond(config.vocabularySize()))
+                .ifPresent(beyond -> notes.add(beyond.words(config.vocabularySize()) + "; the file leaves them out"));
+        return notes;
+    }
+
+    private ConversionRun.Item item(Item item, ExecutorService workers, int threads) {
+        long inputBytes = item.sources().stream()
+                .mapToLong(name -> source.stored(name).orElseThrow().storedBytes())
+                .sum();
+        return new ConversionRun.Item(List.of(item.entry().name()), item.sources(), inputBytes, sink -> {
+            write(sink, item, workers, threads);
+            return List.of();
+        });
+    }
+
+    private List<Item> items() {
+        List<Item> items = new ArrayList<>();
+        items.add(matrix("token_embd.weight", TensorNames.EMBEDDING, isExact() ? GgufType.F16 : mix.embedding(config)));
+        if (config.rope().scaling() instanceof Rope.Llama3 scaling) {
+            float[] factors = RopeFactors.of(scaling, config.rope().theta(), config.headDim());
+            items.add(new Item(
+                    new GgufPlan.Entry("rope_freqs.weight", GgufType.F32, Shape.of(factors.length)),
+                    List.of(),
+                    () -> (_, _, into) -> BlockEncoder.encode(GgufType.F32, factors, into)));
+        }
+        for (int layer = 0; layer < config.layers(); layer++) {
+            String block = "blk." + layer + ".";
+            items.add(norm(block + "attn_norm.weight", TensorNames.inputNorm(layer)));
+            items.add(norm(block + "ffn_norm.weight", TensorNames.postAttentionNorm(layer)));
+            if (config.architecture().normalizesHeads()) {
+                items.add(norm(block + "attn_q_norm.weight", TensorNames.queryNorm(layer)));
+                items.add(norm(block + "attn_k_norm.weight", TensorNames.keyNorm(layer)));
+            }
+            for (LinearModule module : config.modules()) {
+                items.add(linear(tensorName(module, layer), module, layer));
+                for (Linear part : module.parts()) {
+                    config.bias(part, layer)
+                            .ifPresent(bias -> items.add(bias(block + GgufNames.bias(part), bias.name(), part)));
+                }
+            }
+        }
+        items.add(norm("output_norm.weight", TensorNames.FINAL_NORM));
+        if (!config.tiedEmbeddings()) {
+            items.add(matrix("output.weight", TensorNames.HEAD, isExact() ? GgufType.F16 : mix.head(config)));
+        }
+        return items;
+    }
+
+    /** GGUF's name of a linear's weight, as {@code blk.0.attn_q.weight}. */
+    public static String tensorName(LinearModule module, int layer) {
+        return "blk." + layer + "." + GgufNames.linear(module) + ".weight";
+    }
+
+    /** Whether codes and scales are kept, and then the tensors that are not 4-bit too. */
+    private boolean isExact() {
+        return mix == GgufMix.Q4_1 && config.quantization().isPresent();
+    }
+
+    /** A norm is its gain in GGUF, whatever the checkpoint stores. */
+    private Item norm(String name, String from) {
+        float offset = config.architecture().normOffset();
+        return vector(name, from, values -> {
+            for (int i = 0; i < values.length; i++) {
+                values[i] += offset;
+            }
+            return values;
+        });
+    }
+
+    private Item bias(String name, String from, Linear linear) {
+        return vector(name, from, values -> interleaves(linear) ? interleaved(values) : values);
+    }
+
+    private float[] interleaved(float[] halves) {
+        float[] result = new float[halves.length];
+        for (int i = 0; i < halves.length; i++) {
+            result[i] = halves[(int) HeadRows.halves(i, config.headDim())];
+        }
+        return result;
+    }
+
+    private Item vector(String name, String from, UnaryOperator<float[]> change) {
+        StoredTensor stored = source.stored(from).orElseThrow();
+        Shape shape = stored.spec().shape();
+        WeightRows rows = (row, into) -> {
+            checked(WeightRows.of(stored), from).read(row, into);
+            System.arraycopy(change.apply(into.clone()), 0, into, 0, into.length);
+        };
+        return new Item(
+                new GgufPlan.Entry(name, GgufType.F32, shape),
+                List.of(from),
+                () -> encoder(from, GgufType.F32, shape, null, rows));
+    }
+
+    /** Whether the rows of a linear are reordered. */
+    private boolean interleaves(Linear linear) {
+        return (linear == Linear.Q || linear == Linear.K) && GgufNames.interleavesHeads(config.architecture());
+    }
+
+    private Item matrix(String name, String from, GgufType type) {
+        StoredTensor stored = source.stored(from).orElseThrow();
+        Shape shape = stored.spec().shape();
+        return new Item(
+                new GgufPlan.Entry(name, type, shape),
+                List.of(from),
+                () -> encoder(from, type, shape, null, checked(WeightRows.of(stored), from)));
+    }
+
+    private Item linear(String name, LinearModule module, int layer) {
+        GgufType type = mix.linear(module, layer, config, importance.isPresent());
+        Shape shape = Shape.of(config.outFeatures(module), config.inFeatures(module));
+        float @Nullable [] columns = importance
+                .map(found -> found.columns(name, config.inFeatures(module)))
+                .orElse(null);
+        String prefix = module.name(layer) + ".";
+        List<String> sources = source.names().stream()
+                .filter(from -> from.startsWith(prefix) && !from.endsWith(".bias"))
+                .toList();
+        return new Item(
+                new GgufPlan.Entry(name, type, shape), sources, () -> body(module, layer, type, shape, columns));
+    }
+
+    private Body body(LinearModule module, int layer, GgufType type, Shape shape, float @Nullable [] columns) {
+        // Where heads are reordered no linears are fused.
+        boolean heads = !module.isFused() && interleaves(module.parts().getFirst());
+        if (config.quantization().isPresent()) {
+            var packed = PackedLinears.read(source, module, layer);
+            if (isExact() && type == GgufType.Q4_1 && packed instanceof QuantizedLinear plain) {
+                ExactQ4 exact = new ExactQ4(plain);
+                return (first, count, into) -> {
+                    byte[] row = new byte[into.length / count];
+                    for (int i = 0; i < count; i++) {
+                        exact.row(heads ? HeadRows.halves(first + i, config.headDim()) : first + i, row);
+                        System.arraycopy(row, 0, into, i * row.length, row.length);
+                    }
+                };
+            }
+            return encoder(module.name(layer), type, shape, columns, order(WeightRows.of(packed), heads));
+        }
+        StoredTensor weight = source.stored(module.name(layer) + ".weight").orElseThrow();
+        return encoder(
+                weight.name(), type, shape, columns, order(checked(WeightRows.of(weight), weight.name()), heads));
+    }
+
+    private WeightRows order(WeightRows rows, boolean heads) {
+        return heads ? rows.interleaved(config.headDim()) : rows;
+    }
+
+    private WeightRows checked(WeightRows rows, String name) {
+        return (row, into) -> {
+            rows.read(row, into);
+            for (int i = 0; i < into.length; i++) {
+                if (!Float.isFinite(into[i])) {
+                    throw new BadCheckpointException(
+                            source.fileOf(name),
+                            "tensor " + name + " element [" + row + ", " + i + "] is " + into[i]
+                                    + "; finite weights are needed. The file may be damaged: download it again");
+                }
+            }
+        };
+    }
+
+    private Body encoder(String name, GgufType type, Shape shape, float @Nullable [] importance, WeightRows rows) {
+        int columns = Math.toIntExact(shape.dim(shape.rank() - 1));
+        return (first, count, into) -> {
+            float[] values = new float[count * columns];
+            float[] row = new float[columns];
+            for (int i = 0; i < count; i++) {
+                rows.read(first + i, row);
+                System.arraycopy(row, 0, values, i * columns, columns);
+            }
+            BlockEncoder.encode(type, values, importance, into);
+            requireRange(name, type, values, into);
+        };
+    }
+
+    /** Numbers of F16, and scales of blocks, are fp16 in GGUF. */
+    private void requireRange(String name, GgufType type, float[] values, byte[] encoded) {
+        float largest = 0;
+        for (float value : values) {
+            largest = Math.max(largest, Math.abs(value));
+        }
+        // No scale is larger than the largest weight.
+        if (largest <= Half.MAX || type == GgufType.F32 || type == GgufType.BF16) {
+            return;
+        }
+        if (type == GgufType.F16 ? !Float.isFinite(Half.round(largest)) : !areFinite(type, values.length, encoded)) {
+            throw new BadCheckpointException(
+                    source.folder(),
+                    "tensor " + name + " has weights of magnitude up to " + largest + ", beyond what " + type
+                            + " holds; give --type BF16 or F32");
+        }
+    }
+
+    private static boolean areFinite(GgufType type, int elements, byte[] encoded) {
+        MemorySegment decoded = MemorySegment.ofArray(new float[elements]);
+        BlockDecoder.decode(type, MemorySegment.ofArray(encoded), decoded);
+        for (long i = 0; i < elements; i++) {
+            if (!Float.isFinite(decoded.get(java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED, 4 * i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Rows are encoded by all threads, a little ahead of the one that writes. */
+    private static void write(ConversionRun.Sink sink, Item item, ExecutorService workers, int threads) {
+        Body body = item.body().get();
+        Shape shape = item.entry().shape();
+        long rows = shape.rank() == 1 ? 1 : shape.dim(0);
+        int rowBytes = Math.toIntExact(item.entry().type().bytes(shape.dim(shape.rank() - 1)));
+        Deque<Future<byte[]>> ahead = new ArrayDeque<>();
+        for (long row = 0; row < rows || !ahead.isEmpty(); ) {
+            if (row < rows && ahead.size() < 2 * threads) {
+                long from = row;
+                int count = (int) Math.min(rows - from, ROWS);
+                ahead.add(workers.submit(() -> {
+                    byte[] bytes = new byte[count * rowBytes];
+                    body.rows(from, count, bytes);
+                    return bytes;
+                }));
+                row += count;
+            } else {
+                sink.write(item.entry().name(), MemorySegment.ofArray(result(ahead.remove())));
+            }
+        }
+    }
+
+    private static byte[] result(Future<byte[]> part) {
+        try {
+            return part.get();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted", e);
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof RuntimeException failed) {
+                throw failed;
+            }
+            throw new IllegalStateException(e.getCause());
+        }
+    }
+}

@@ -1,0 +1,26 @@
+package nibble.convert.gguf;
+
+import nibble.checkpoint.tensor.HeadRows;
+import nibble.checkpoint.tensor.StoredTensor;
+import nibble.pack.PackedLinear;
+import nibble.pack.WeightReader;
+
+/** The rows of a weight as floats, whatever form it is stored in. May be read by several threads at once. */
+interface WeightRows {
+    void read(long row, float[] into);
+
+    /** Rows of an F16, BF16 or F32 tensor, a vector being one row. */
+    static WeightRows of(StoredTensor tensor) {
+        return (row, into) ->
+                WeightReader.floats(tensor.rows().read(row, 1), tensor.spec().dtype(), 0, into);
+    }
+
+    static WeightRows of(PackedLinear linear) {
+        return (row, into) -> linear.dequantize((int) row, into, 0);
+    }
+
+    /** The same rows with each head's pairs side by side, as GGUF has query and key projections. */
+    default WeightRows interleaved(int headDim) {
+        return (row, into) -> read(HeadRows.halves(row, headDim), into);
+    }
+}

@@ -1,0 +1,83 @@
+package nibble.convert.verify;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.function.Consumer;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.source.RepositoryFiles;
+import nibble.files.Reasons;
+
+/**
+ * What there is to verify under a path.
+ *
+ * @param path a folder, or a GGUF file
+ * @param files all files of a folder by their path in it, or the one file by its name
+ * @param gguf the GGUF models: a file each, of several parts the first that is there
+ * @param hasCheckpoint whether the folder is, or should be, a checkpoint with weights of another kind
+ */
+record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, boolean hasCheckpoint) {
+    private static final Pattern PART = Pattern.compile("(.*)-\\d{5}-of-(\\d{5})\\.gguf");
+    private static final byte[] MAGIC = {'G', 'G', 'U', 'F'};
+
+    VerifiedModel {
+        files = Collections.unmodifiableSortedMap(new TreeMap<>(files));
+        gguf = List.copyOf(gguf);
+    }
+
+    /**
+     * @param refused told of each folder in it that cannot be read
+     * @throws BadCheckpointException if there is nothing, or a file that is no GGUF
+     */
+    static VerifiedModel of(Path path, Consumer<BadCheckpointException> refused) {
+        if (Files.isRegularFile(path)) {
+            if (!path.toString().endsWith(".gguf") && !isGguf(path)) {
+                throw new BadCheckpointException(path, "is a file; give the checkpoint's folder, or a GGUF file");
+            }
+            TreeMap<String, Path> one = new TreeMap<>();
+            one.put(String.valueOf(path.getFileName()), path);
+            return new VerifiedModel(path, one, List.of(path), false);
+        }
+        if (!Files.isDirectory(path)) {
+            throw new BadCheckpointException(path, "no such folder; check the path");
+        }
+        SortedMap<String, Path> files = RepositoryFiles.list(path, refused);
+        SortedMap<String, Path> models = new TreeMap<>();
+        files.forEach((name, file) -> {
+            Matcher part = PART.matcher(name);
+            if (name.endsWith(".gguf")) {
+                models.putIfAbsent(part.matches() ? part.group(1) + " of " + part.group(2) : name, file);
+            }
+        });
+        boolean other = models.isEmpty()
+                || files.keySet().stream()
+                        .anyMatch(name ->
+                                name.endsWith(".safetensors") || name.endsWith(".bin") || name.endsWith(".pth"));
+        return new VerifiedModel(path, files, new ArrayList<>(models.values()), other);
+    }
+
+    private static boolean isGguf(Path file) {
+        try (InputStream in = Files.newInputStream(file)) {
+            return java.util.Arrays.equals(in.readNBytes(MAGIC.length), MAGIC);
+        } catch (IOException e) {
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
+        }
+    }
+
+    boolean isFolder() {
+        return !gguf.contains(path);
+    }
+
+    /** What a file is called in the list of files. */
+    String name(Path file) {
+        return isFolder() ? path.relativize(file).toString().replace('\\', '/') : String.valueOf(file.getFileName());
+    }
+}

@@ -1,0 +1,520 @@
+package nibble.convert.verify;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearTensor.Role;
+import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.TensorNames;
+
+/** Things that go wrong with a quantized checkpoint, each with the check that must find it. */
+final class PlantedDefects {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final String INDEX = CheckpointVerificationTest.INDEX;
+
+    private PlantedDefects() {}
+
+    /** A change of a folder that may fail. */
+    interface Defect {
+        void plant(Path folder) throws IOException;
+    }
+
+    /**
+     * A defect and how it is found.
+     *
+     * @param check the check that finds it
+     * @param fragment part of what it says
+     * @param applies whether the layout can have it
+     */
+    record Planted(String name, String check, String fragment, Defect defect, boolean applies) {
+        Planted unless(boolean not) {
+            return new Planted(name, check, fragment, defect, !not);
+        }
+
+        @Override
+        public String toString() {
+            return name;
+        }
+    }
+
+    /** Those that have nothing to do with how linears are packed, and those that every layout can have. */
+    static Stream<Planted> common(QuantizedFormat format) {
+        String scales = format.name(Linear.UP.module(1), Role.SCALES);
+        String codes = format.name(Linear.GATE.module(1), Role.CODES);
+        String zeros = format.name(Linear.DOWN.module(1), Role.ZEROS);
+        return Stream.of(
+                        defect("a shard cut short", "shards", "cut short", f -> truncate(shard(f, 1), 100)),
+                        defect("a shard missing", "shards", "-of-", f -> Files.delete(shard(f, 1))),
+                        defect(
+                                "a header without format",
+                                "shards",
+                                "no format",
+                                f -> inHeader(shard(f, 1), "\"format\":\"pt\"", "\"forma_\":\"pt\"")),
+                        defect(
+                                "a wrong total",
+                                "index",
+                                "total_size",
+                                f -> editIndex(f, json -> ((ObjectNode) json.get("metadata")).put("total_size", 7))),
+                        defect(
+                                "an index without a total",
+                                "index",
+                                "missing",
+                                f -> editIndex(f, json -> ((ObjectNode) json).remove("metadata"))),
+                        defect(
+                                "a tensor the index leaves out",
+                                "index",
+                                "not a tensor of this model",
+                                f -> editIndex(
+                                        f, json -> ((ObjectNode) json.get("weight_map")).remove("model.norm.weight"))),
+                        defect("an index that names another shard", "index", "should be in", PlantedDefects::swapShard),
+                        defect(
+                                "an old weights file",
+                                "index",
+                                "does not name this file",
+                                f -> Files.copy(shard(f, 1), f.resolve("old.safetensors"))),
+                        defect(
+                                "a pickle beside the weights",
+                                "shards",
+                                "pickle",
+                                f -> Files.writeString(f.resolve("pytorch_model.bin"), "x")),
+                        defect(
+                                "config.json of another width",
+                                "tensors",
+                                "config.json asks for",
+                                f -> edit(f, "config.json", "\"hidden_size\" : 64", "\"hidden_size\" : 72")),
+                        defect(
+                                "config.json of another group size",
+                                "tensors",
+                                "config.json asks for",
+                                f -> edit(f, "config.json", "\"group_size\" : 32", "\"group_size\" : 64")),
+                        defect(
+                                "a group size that is not supported",
+                                "tensors",
+                                "group size 48",
+                                f -> edit(f, "config.json", "\"group_size\" : 32", "\"group_size\" : 48")),
+                        defect("codes of a linear missing", "tensors", codes, f -> rename(f, codes)),
+                        defect("scales of a linear missing", "tensors", scales, f -> rename(f, scales)),
+                        defect("zeros of a linear missing", "tensors", zeros, f -> rename(f, zeros)),
+                        defect(
+                                "codes of another type",
+                                "tensors",
+                                "found type F32",
+                                f -> retype(f, codes, "I32", "F32")),
+                        defect(
+                                "scales of another type",
+                                "tensors",
+                                "found type I16",
+                                f -> retype(f, scales, "F16", "I16")),
+                        defect(
+                                        "bits that disagree in GPTQ's file",
+                                        "quantization-config",
+                                        "bits is 8",
+                                        f -> Files.writeString(
+                                                f.resolve("quantize_config.json"), "{\"bits\": 8, \"group_size\": 32}"))
+                                .unless(format == QuantizedFormat.COMPRESSED_TENSORS),
+                        defect(
+                                "no tokenizer",
+                                "tokenizer",
+                                "neither tokenizer.json",
+                                f -> Files.delete(f.resolve("tokenizer.json"))),
+                        defect(
+                                "a larger tokenizer",
+                                "tokenizer",
+                                "another model's",
+                                f -> edit(f, "tokenizer.json", "\"b\":1", "\"b\":48")),
+                        defect(
+                                "a broken tokenizer",
+                                "tokenizer",
+                                "tokenizer.json",
+                                f -> edit(f, "tokenizer.json", "}", "")),
+                        defect(
+                                "no chat template",
+                                "chat-template",
+                                "chat_template",
+                                f -> Files.writeString(f.resolve("tokenizer_config.json"), "{}")),
+                        defect(
+                                "a temperature without sampling",
+                                "generation-config",
+                                "do_sample",
+                                f -> Files.writeString(f.resolve("generation_config.json"), "{\"temperature\": 0.6}")),
+                        defect(
+                                "an end that no token has",
+                                "generation-config",
+                                "outside the vocabulary",
+                                f -> Files.writeString(
+                                        f.resolve("generation_config.json"), "{\"eos_token_id\": [2, 48]}")),
+                        defect(
+                                "what a stopped copy leaves",
+                                "files",
+                                "stopped program",
+                                f -> Files.writeString(f.resolve("model.safetensors.tmp"), "x")),
+                        defect(
+                                "a scale that is not a number",
+                                "scales",
+                                "NaN",
+                                f -> poke(f, scales, 3, (short) 0x7e00)),
+                        defect("an infinite scale", "scales", "Infinity", f -> poke(f, scales, 5, (short) 0x7c00)),
+                        defect(
+                                "a negative scale",
+                                "scales",
+                                "scales are above 0",
+                                f -> poke(f, scales, 5, (short) 0xb000)),
+                        defect("a scale of zero", "scales", "1 scales of 0", f -> poke(f, scales, 5, (short) 0)),
+                        defect(
+                                "an infinite gain",
+                                "numbers",
+                                "Infinity",
+                                f -> poke(f, TensorNames.FINAL_NORM, 1, (short) 0x7c00)),
+                        defect("zero points less one", "zeros", "GPTQ", f -> lessOne(f, zeros)),
+                        defect("codes in another order", "source", "another order", f -> otherOrder(f, codes)),
+                        defect(
+                                "a bit that flipped after checksums were written",
+                                "sha256",
+                                "has changed since",
+                                f -> poke(f, TensorNames.EMBEDDING, 0, (short) 0x0101)))
+                .filter(Planted::applies);
+    }
+
+    /** Those of one layout and its loaders. */
+    static Stream<Planted> of(QuantizedFormat format) {
+        String module = Linear.V.module(0);
+        return switch (format) {
+            case AWQ_GEMM ->
+                Stream.of(
+                        defect(
+                                "group sizes that disagree",
+                                "quantization-config",
+                                "group_size is 64",
+                                f -> edit(f, "quant_config.json", "\"q_group_size\" : 32", "\"q_group_size\" : 64")),
+                        defect(
+                                "no quantization_config",
+                                "quantization-config",
+                                "as if it were not quantized",
+                                f -> editConfig(f, json -> json.remove("quantization_config"))),
+                        defect(
+                                "bfloat16 in the config",
+                                "config",
+                                "bfloat16",
+                                f -> edit(f, "config.json", "\"float16\"", "\"bfloat16\"")),
+                        defect(
+                                "a quantized linear that loaders leave dense",
+                                "quantization-config",
+                                "modules_to_not_convert",
+                                f -> settings(
+                                        f,
+                                        json -> json.putArray("modules_to_not_convert")
+                                                .add("v_proj"))),
+                        defect(
+                                "the layout of another kernel",
+                                "tensors",
+                                "version \"gemv\"",
+                                f -> settings(f, json -> json.put("version", "gemv"))),
+                        defect(
+                                "no zero points by the config",
+                                "tensors",
+                                "zero_point false",
+                                f -> settings(f, json -> json.put("zero_point", false))));
+            case GPTQ, GPTQ_V2 ->
+                Stream.of(
+                        defect(
+                                "group sizes that disagree",
+                                "quantization-config",
+                                "group_size is 64",
+                                f -> edit(f, "quantize_config.json", "\"group_size\" : 32", "\"group_size\" : 64")),
+                        defect(
+                                "versions that disagree",
+                                "quantization-config",
+                                "checkpoint_format is",
+                                f -> edit(
+                                        f,
+                                        "quantize_config.json",
+                                        "\"checkpoint_format\" : \"gptq",
+                                        "\"checkpoint_format\" : \"x-gptq")),
+                        defect(
+                                "symmetry that disagrees",
+                                "quantization-config",
+                                "sym is true",
+                                f -> edit(f, "quantize_config.json", "\"sym\" : false", "\"sym\" : true")),
+                        defect(
+                                "an order of columns that disagrees",
+                                "quantization-config",
+                                "desc_act is true",
+                                f -> edit(f, "quantize_config.json", "\"desc_act\" : false", "\"desc_act\" : true")),
+                        defect(
+                                "no quantization_config",
+                                "quantization-config",
+                                "as if it were not quantized",
+                                f -> editConfig(f, json -> json.remove("quantization_config"))),
+                        defect(
+                                "zeros of one version under the other's name",
+                                "zeros",
+                                "GPTQ stores them less one",
+                                f -> settings(
+                                        f,
+                                        json -> json.put(
+                                                "checkpoint_format",
+                                                format == QuantizedFormat.GPTQ ? "gptq_v2" : "gptq"))),
+                        defect(
+                                "zero points in what calls itself symmetric",
+                                "zeros",
+                                "symmetric",
+                                f -> settings(f, json -> json.put("sym", true))),
+                        defect(
+                                "columns in an order that the config denies",
+                                "order",
+                                "desc_act true",
+                                f -> patch(f, format.name(module, Role.GROUPS), bytes -> bytes[0] = 1)),
+                        defect(
+                                "a group that there is not",
+                                "order",
+                                "there are 2",
+                                f -> patch(f, format.name(module, Role.GROUPS), bytes -> bytes[8] = 2)),
+                        defect(
+                                "a group below the first",
+                                "order",
+                                "there are 2",
+                                f -> patch(
+                                        f,
+                                        format.name(module, Role.GROUPS),
+                                        bytes -> Arrays.fill(bytes, 8, 12, (byte) 0xff))),
+                        defect("an order of columns that is missing", "order", "g_idx is missing", f -> {
+                            settings(f, json -> json.put("desc_act", true));
+                            rename(f, format.name(module, Role.GROUPS));
+                        }),
+                        defect(
+                                "linears that loaders leave dense",
+                                "quantization-config",
+                                "modules_in_block_to_quantize",
+                                f -> settings(
+                                        f,
+                                        json -> json.putArray("modules_in_block_to_quantize")
+                                                .addArray()
+                                                .add("self_attn.q_proj"))),
+                        format == QuantizedFormat.GPTQ
+                                ? defect(
+                                        "zero points in the first version",
+                                        "quantization-config",
+                                        "GPTQModel refuses",
+                                        f -> {})
+                                : defect("zero points", "loaders", "vLLM since 0.17 refuses", f -> {}));
+            case COMPRESSED_TENSORS ->
+                Stream.of(
+                        defect(
+                                "no quantization_config",
+                                "tensors",
+                                "are quantized (*.weight_packed)",
+                                f -> editConfig(f, json -> json.remove("quantization_config"))),
+                        defect(
+                                "weights that loaders take for dense",
+                                "quantization-config",
+                                "quantization_status is frozen",
+                                f -> settings(f, json -> json.put("quantization_status", "frozen"))),
+                        defect(
+                                "no status",
+                                "quantization-config",
+                                "quantization_status is missing",
+                                f -> settings(f, json -> json.remove("quantization_status"))),
+                        defect(
+                                "a head that loaders take for packed",
+                                "quantization-config",
+                                "lacks lm_head",
+                                f -> settings(f, json -> json.remove("ignore"))),
+                        defect(
+                                "a packed linear that loaders pass over",
+                                "quantization-config",
+                                "ignore covers " + module,
+                                f -> settings(
+                                        f, json -> json.withArray("ignore").add("re:.*layers.0.self_attn.v_"))),
+                        defect(
+                                "targets that leave linears out",
+                                "quantization-config",
+                                "targets leave out",
+                                f -> group(f, json -> json.putArray("targets").add("re:.*q_proj"))),
+                        defect(
+                                "a pattern without end",
+                                "quantization-config",
+                                "targets leave out",
+                                f -> group(f, json -> json.putArray("targets").add("re:(.*.*.*.*.*.*)*x$"))),
+                        defect(
+                                "a key that loaders refuse",
+                                "quantization-config",
+                                "the key color",
+                                f -> group(f, json -> ((ObjectNode) json.get("weights")).put("color", 1))),
+                        defect(
+                                "zero points in what calls itself symmetric",
+                                "zeros",
+                                "symmetric",
+                                f -> group(f, json -> ((ObjectNode) json.get("weights")).put("symmetric", true))),
+                        defect(
+                                "a shape that is missing",
+                                "tensors",
+                                "needs to unpack",
+                                f -> rename(f, format.name(module, Role.SHAPE))),
+                        defect(
+                                "a shape of another model",
+                                "tensors",
+                                "says [40, 64]",
+                                f -> patch(f, format.name(module, Role.SHAPE), bytes -> bytes[0] = 40)),
+                        defect(
+                                "an order of columns that is missing",
+                                "order",
+                                "weight_g_idx is missing",
+                                f -> group(f, json -> ((ObjectNode) json.get("weights")).put("actorder", "group"))),
+                        defect(
+                                "a layout of another name",
+                                "tensors",
+                                "int-quantized",
+                                f -> settings(f, json -> json.put("format", "int-quantized"))),
+                        defect(
+                                "quantized activations",
+                                "tensors",
+                                "quantized activations",
+                                f -> group(
+                                        f,
+                                        json -> json.putObject("input_activations")
+                                                .put("num_bits", 8))));
+        };
+    }
+
+    private static Planted defect(String name, String check, String fragment, Defect defect) {
+        return new Planted(name, check, fragment, defect, true);
+    }
+
+    private static void settings(Path folder, Consumer<ObjectNode> change) throws IOException {
+        editConfig(folder, json -> change.accept((ObjectNode) json.get("quantization_config")));
+    }
+
+    private static void group(Path folder, Consumer<ObjectNode> change) throws IOException {
+        settings(
+                folder,
+                json -> change.accept((ObjectNode) json.get("config_groups").get("group_0")));
+    }
+
+    /** Gives a tensor another name of the same length, in its shard and in the index. */
+    private static void rename(Path folder, String tensor) throws IOException {
+        String other = "x" + tensor.substring(1);
+        Path shard = shardOf(folder, tensor);
+        inHeader(shard, "\"" + tensor + "\"", "\"" + other + "\"");
+        edit(folder, INDEX, "\"" + tensor + "\"", "\"" + other + "\"");
+    }
+
+    /** Gives a tensor another type of the same size and spelling's length. */
+    private static void retype(Path folder, String tensor, String from, String to) throws IOException {
+        String start = "\"" + tensor + "\":{\"dtype\":\"";
+        inHeader(shardOf(folder, tensor), start + from, start + to);
+    }
+
+    private static Path shardOf(Path folder, String tensor) throws IOException {
+        JsonNode index = JSON.readTree(folder.resolve(INDEX).toFile());
+        return folder.resolve(index.get("weight_map").get(tensor).asText());
+    }
+
+    private static Path shard(Path folder, int number) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.filter(file -> file.getFileName().toString().startsWith("model-0000" + number))
+                    .findFirst()
+                    .orElseThrow();
+        }
+    }
+
+    private static void truncate(Path file, int bytes) throws IOException {
+        Files.write(file, Arrays.copyOf(Files.readAllBytes(file), (int) Files.size(file) - bytes));
+    }
+
+    /** Replaces text of a safetensors header by text of the same length. */
+    private static void inHeader(Path file, String from, String to) throws IOException {
+        String bytes = Files.readString(file, StandardCharsets.ISO_8859_1);
+        assertThat(bytes).contains(from);
+        Files.writeString(file, bytes.replace(from, to), StandardCharsets.ISO_8859_1);
+    }
+
+    private static void edit(Path folder, String name, String from, String to) throws IOException {
+        String text = Files.readString(folder.resolve(name));
+        assertThat(text).contains(from);
+        Files.writeString(folder.resolve(name), text.replace(from, to));
+    }
+
+    private static void editIndex(Path folder, Consumer<JsonNode> change) throws IOException {
+        JsonNode json = JSON.readTree(folder.resolve(INDEX).toFile());
+        change.accept(json);
+        JSON.writeValue(folder.resolve(INDEX).toFile(), json);
+    }
+
+    private static void editConfig(Path folder, Consumer<ObjectNode> change) throws IOException {
+        ObjectNode json =
+                (ObjectNode) JSON.readTree(folder.resolve("config.json").toFile());
+        change.accept(json);
+        JSON.writeValue(folder.resolve("config.json").toFile(), json);
+    }
+
+    private static void swapShard(Path folder) throws IOException {
+        editIndex(folder, json -> {
+            ObjectNode map = (ObjectNode) json.get("weight_map");
+            String where = map.get(TensorNames.EMBEDDING).asText();
+            List<String> others = new ArrayList<>(map.findValuesAsText("x"));
+            map.properties().forEach(entry -> others.add(entry.getValue().asText()));
+            map.put(
+                    TensorNames.EMBEDDING,
+                    others.stream()
+                            .filter(name -> !name.equals(where))
+                            .findFirst()
+                            .orElseThrow());
+        });
+    }
+
+    /** Overwrites a 16-bit element of a tensor where it lies in its file. */
+    private static void poke(Path folder, String tensor, int element, short value) throws IOException {
+        patch(folder, tensor, bytes -> {
+            bytes[2 * element] = (byte) value;
+            bytes[2 * element + 1] = (byte) (value >> 8);
+        });
+    }
+
+    private static void lessOne(Path folder, String zeros) throws IOException {
+        patch(folder, zeros, bytes -> {
+            for (int i = 0; i < bytes.length; i++) {
+                int low = Math.max(0, (bytes[i] & 15) - 1);
+                int high = Math.max(0, (bytes[i] >> 4 & 15) - 1);
+                bytes[i] = (byte) (low | high << 4);
+            }
+        });
+    }
+
+    /** The two nibbles of every byte change places. */
+    private static void otherOrder(Path folder, String codes) throws IOException {
+        patch(folder, codes, bytes -> {
+            for (int i = 0; i < bytes.length; i++) {
+                bytes[i] = (byte) ((bytes[i] & 15) << 4 | bytes[i] >> 4 & 15);
+            }
+        });
+    }
+
+    private static void patch(Path folder, String tensor, Consumer<byte[]> change) throws IOException {
+        Path file = shardOf(folder, tensor);
+        try (RandomAccessFile access = new RandomAccessFile(file.toFile(), "rw")) {
+            long headerBytes = Long.reverseBytes(access.readLong());
+            byte[] header = new byte[(int) headerBytes];
+            access.readFully(header);
+            JsonNode offsets = JSON.readTree(header).get(tensor).get("data_offsets");
+            byte[] data = new byte[offsets.get(1).asInt() - offsets.get(0).asInt()];
+            access.seek(8 + headerBytes + offsets.get(0).asLong());
+            access.readFully(data);
+            change.accept(data);
+            access.seek(8 + headerBytes + offsets.get(0).asLong());
+            access.write(data);
+        }
+    }
+}

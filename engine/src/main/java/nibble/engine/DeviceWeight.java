@@ -1,4 +1,0 @@
-package nibble.engine;
-
-/** A weight that lies in the memory of a device, in whatever layout its backend reads best; only that backend can use it. */
-public non-sealed interface DeviceWeight extends Weight {}

@@ -1,0 +1,24 @@
+package nibble.engine.backend;
+
+import nibble.pack.layout.AwqLayout;
+
+/**
+ * A 4-bit weight as an AWQ checkpoint holds it, in the mapped files; {@linkplain Backend#place placing} it brings it into a
+ * form to compute with.
+ */
+public record AwqWeight(AwqLayout.AwqLinear linear) implements Weight {
+    @Override
+    public int outFeatures() {
+        return linear.outFeatures();
+    }
+
+    @Override
+    public int inFeatures() {
+        return linear.inFeatures();
+    }
+
+    @Override
+    public String name() {
+        return linear.module();
+    }
+}

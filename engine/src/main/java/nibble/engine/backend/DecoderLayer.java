@@ -1,0 +1,185 @@
+package nibble.engine.backend;
+
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.function.UnaryOperator;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearModule;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.StoredLinear;
+import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.tensor.TensorView;
+import nibble.pack.ActOrderLinear;
+import nibble.pack.Dequantized;
+import nibble.pack.QuantizedLinear;
+import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.PackedLinears;
+
+/**
+ * The weights of one decoder layer.
+ *
+ * @param inputNorm RMSNorm gain before attention, [hidden]
+ * @param postAttentionNorm RMSNorm gain before the MLP, [hidden]
+ * @param extras what only some architectures have
+ */
+public record DecoderLayer(
+        float[] inputNorm,
+        Weight q,
+        Weight k,
+        Weight v,
+        Weight o,
+        float[] postAttentionNorm,
+        Weight gate,
+        Weight up,
+        Weight down,
+        LayerExtras extras) {
+
+    /** A layer of Llama's: norms and linears. */
+    public DecoderLayer(
+            float[] inputNorm,
+            Weight q,
+            Weight k,
+            Weight v,
+            Weight o,
+            float[] postAttentionNorm,
+            Weight gate,
+            Weight up,
+            Weight down) {
+        this(inputNorm, q, k, v, o, postAttentionNorm, gate, up, down, LayerExtras.NONE);
+    }
+
+    /** The weight of one of the seven linears. */
+    public Weight weight(Linear linear) {
+        return switch (linear) {
+            case Q -> q;
+            case K -> k;
+            case V -> v;
+            case O -> o;
+            case GATE -> gate;
+            case UP -> up;
+            case DOWN -> down;
+        };
+    }
+
+    /** The layer with each of its weights replaced. */
+    public DecoderLayer map(UnaryOperator<Weight> replacement) {
+        return new DecoderLayer(
+                inputNorm,
+                replacement.apply(q),
+                replacement.apply(k),
+                replacement.apply(v),
+                replacement.apply(o),
+                postAttentionNorm,
+                replacement.apply(gate),
+                replacement.apply(up),
+                replacement.apply(down),
+                extras);
+    }
+
+    /** The layer as backends of the host compute with it: weights of AWQ checkpoints unpacked. */
+    public DecoderLayer unpacked() {
+        return map(weight -> weight instanceof AwqWeight(AwqLayout.AwqLinear linear)
+                ? new QuantizedWeight(linear.unpack())
+                : weight);
+    }
+
+    /** A layer of these norms and these seven weights. */
+    public static DecoderLayer of(float[] inputNorm, Map<Linear, ? extends Weight> w, float[] postAttentionNorm) {
+        return of(inputNorm, w, postAttentionNorm, LayerExtras.NONE);
+    }
+
+    public static DecoderLayer of(
+            float[] inputNorm, Map<Linear, ? extends Weight> w, float[] postAttentionNorm, LayerExtras extras) {
+        return new DecoderLayer(
+                inputNorm,
+                required(w, Linear.Q),
+                required(w, Linear.K),
+                required(w, Linear.V),
+                required(w, Linear.O),
+                postAttentionNorm,
+                required(w, Linear.GATE),
+                required(w, Linear.UP),
+                required(w, Linear.DOWN),
+                extras);
+    }
+
+    private static Weight required(Map<Linear, ? extends Weight> weights, Linear linear) {
+        Weight weight = weights.get(linear);
+        if (weight == null) {
+            throw new IllegalArgumentException("decoder layer without a weight for " + linear.path());
+        }
+        return weight;
+    }
+
+    /**
+     * Layer {@code layer} of a checkpoint. Dense and AWQ weights stay views of the mapped files, so the checkpoint
+     * must stay open while the layer is used.
+     */
+    public static DecoderLayer read(Checkpoint checkpoint, int layer) {
+        ModelConfig config = checkpoint.config();
+        Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
+        for (LinearModule module : config.modules()) {
+            if (config.quantization().isPresent()) {
+                packed(checkpoint, module, layer, weights);
+            } else {
+                TensorView whole = checkpoint.tensor(module.name(layer) + ".weight");
+                for (Linear part : module.parts()) {
+                    weights.put(part, new DenseWeight(config.stored(part, layer).rows(whole)));
+                }
+            }
+        }
+        return of(
+                norm(checkpoint, TensorNames.inputNorm(layer)),
+                weights,
+                norm(checkpoint, TensorNames.postAttentionNorm(layer)),
+                LayerExtras.read(checkpoint, layer));
+    }
+
+    /**
+     * AWQ as it lies; fused modules and other layouts unpacked, those in order of activation dense, as their groups are no
+     * runs of columns.
+     */
+    private static void packed(Checkpoint checkpoint, LinearModule module, int layer, Map<Linear, Weight> weights) {
+        ModelConfig config = checkpoint.config();
+        boolean awq = config.quantization()
+                .map(q -> q.format() == QuantizedFormat.AWQ_GEMM)
+                .orElse(false);
+        if (awq && !module.isFused()) {
+            weights.put(module.parts().getFirst(), new AwqWeight(AwqLayout.read(checkpoint, module, layer)));
+            return;
+        }
+        switch (PackedLinears.read(checkpoint, module, layer)) {
+            case QuantizedLinear plain -> {
+                for (Linear part : module.parts()) {
+                    StoredLinear stored = config.stored(part, layer);
+                    weights.put(part, new QuantizedWeight(plain.rows(stored.firstRow(), stored.outFeatures())));
+                }
+            }
+            case ActOrderLinear ordered -> {
+                TensorView dense = Dequantized.half(module.name(layer), ordered);
+                for (Linear part : module.parts()) {
+                    weights.put(part, new DenseWeight(config.stored(part, layer).rows(dense)));
+                }
+            }
+        }
+    }
+
+    /** The gain of a norm: what is stored, or one more. */
+    static float[] norm(Checkpoint checkpoint, String name) {
+        float[] gain = vector(checkpoint.tensor(name));
+        float offset = checkpoint.config().architecture().normOffset();
+        for (int i = 0; i < gain.length; i++) {
+            gain[i] += offset;
+        }
+        return gain;
+    }
+
+    /** The values of a vector of F16, BF16 or F32. */
+    static float[] vector(TensorView tensor) {
+        float[] values = new float[Math.toIntExact(tensor.shape().elements())];
+        WeightRows.read(tensor, 0, values, 0, values.length);
+        return values;
+    }
+}

@@ -1,0 +1,4 @@
+package nibble.engine.backend;
+
+/** A weight that lies in the memory of a device, in whatever layout its backend reads best; only that backend can use it. */
+public non-sealed interface DeviceWeight extends Weight {}

@@ -1,0 +1,103 @@
+package nibble.engine.backend;
+
+/** Checks of operands that every backend makes alike. */
+public final class Extents {
+    private Extents() {}
+
+    public static void require(String operation, String operand, Matrix matrix, int rows, int columns) {
+        if (matrix.rows() != rows || matrix.columns() != columns) {
+            throw new IllegalArgumentException(operation + ": " + operand + " is [" + matrix.rows() + ", "
+                    + matrix.columns() + "], [" + rows + ", " + columns + "] expected");
+        }
+    }
+
+    public static void attention(
+            AttentionShape s, int sequences, Matrix q, int firstPosition, Matrix keys, Matrix values, Matrix out) {
+        sequences("attention", "query", q, sequences);
+        sequences("attention", "keys", keys, sequences);
+        require("attention", "query", q, q.rows(), s.queryColumns());
+        require("attention", "keys", keys, keys.rows(), s.keyColumns());
+        require("attention", "values", values, keys.rows(), s.keyColumns());
+        require("attention", "out", out, q.rows(), s.queryColumns());
+        int length = q.rows() / sequences;
+        if (firstPosition < 0 || firstPosition + length > keys.rows() / sequences) {
+            throw new IllegalArgumentException("attention: queries at positions " + firstPosition + " to "
+                    + (firstPosition + length - 1) + " but only " + keys.rows() / sequences + " keys");
+        }
+    }
+
+    public static void attention(
+            AttentionShape s,
+            Matrix q,
+            int firstRow,
+            int rows,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            int firstKey,
+            Matrix out) {
+        require("attention", "query", q, q.rows(), s.queryColumns());
+        require("attention", "keys", keys, keys.rows(), s.keyColumns());
+        require("attention", "values", values, keys.rows(), s.keyColumns());
+        require("attention", "out", out, q.rows(), s.queryColumns());
+        if (firstRow < 0 || rows < 0 || firstRow + rows > q.rows()) {
+            throw new IllegalArgumentException(
+                    "attention: query rows " + firstRow + " to " + (firstRow + rows) + " asked of " + q.rows());
+        }
+        if (firstPosition < 0 || firstKey < 0 || firstKey + firstPosition + rows > keys.rows()) {
+            throw new IllegalArgumentException("attention: key rows " + firstKey + " to "
+                    + (firstKey + firstPosition + rows) + " needed, there are " + keys.rows());
+        }
+    }
+
+    private static void sequences(String operation, String operand, Matrix matrix, int sequences) {
+        if (sequences < 1 || matrix.rows() % sequences != 0) {
+            throw new IllegalArgumentException(operation + ": " + operand + " of " + matrix.rows() + " rows is not "
+                    + sequences + " equal sequences");
+        }
+    }
+
+    public static void linear(Weight weight, Matrix x, Matrix out) {
+        require("linear " + weight.name(), "x", x, x.rows(), weight.inFeatures());
+        require("linear " + weight.name(), "out", out, x.rows(), weight.outFeatures());
+        if (x == out && x.rows() > 0) {
+            throw new IllegalArgumentException("linear " + weight.name() + ": out must not be x");
+        }
+    }
+
+    public static void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
+        sequences("rope", "x", x, sequences);
+        if (headDim != 2 * table.half() || x.columns() % headDim != 0) {
+            throw new IllegalArgumentException("rope: head size " + headDim + ", table for " + 2 * table.half() + ", "
+                    + x.columns() + " columns; they do not fit");
+        }
+        int length = x.rows() / sequences;
+        if (firstPosition < 0 || firstPosition + length > table.positions()) {
+            throw new IllegalArgumentException("rope: positions " + firstPosition + " to "
+                    + (firstPosition + length - 1) + " asked, table has " + table.positions());
+        }
+    }
+
+    public static void rmsNormHeads(Matrix x, float[] weight) {
+        if (weight.length == 0 || x.columns() % weight.length != 0) {
+            throw new IllegalArgumentException(
+                    "rmsNormHeads: " + x.columns() + " columns are no whole number of heads of " + weight.length);
+        }
+    }
+
+    public static void logProbabilities(Weight head, Matrix x, int[] next) {
+        require("logProbabilities", "x", x, next.length, head.inFeatures());
+        ids(head, next);
+    }
+
+    /** Every id must be a row of {@code table}. */
+    public static void ids(Weight table, int[] ids) {
+        for (int i = 0; i < ids.length; i++) {
+            if (ids[i] < 0 || ids[i] >= table.outFeatures()) {
+                throw new IllegalArgumentException("token id " + ids[i] + " at position " + i
+                        + " is outside the vocabulary of " + table.outFeatures()
+                        + "; the tokenizer and the model do not belong together");
+            }
+        }
+    }
+}

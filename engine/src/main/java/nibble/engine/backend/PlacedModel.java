@@ -1,0 +1,53 @@
+package nibble.engine.backend;
+
+import java.util.List;
+import nibble.checkpoint.model.ModelConfig;
+
+/** A model whose weights lie where a backend computes. Owns what it takes there. */
+public interface PlacedModel extends LayerFeed {
+    ModelConfig config();
+
+    /** [vocabulary, hidden] */
+    Weight embedding();
+
+    /** RMSNorm weight before the head, [hidden]. */
+    float[] finalNorm();
+
+    /** [vocabulary, hidden] */
+    Weight head();
+
+    /** A model that is used where it already lies, on the host. */
+    static PlacedModel onHost(ModelWeights weights) {
+        List<DecoderLayer> layers =
+                weights.layers().stream().map(DecoderLayer::unpacked).toList();
+        return new PlacedModel() {
+            @Override
+            public ModelConfig config() {
+                return weights.config();
+            }
+
+            @Override
+            public Weight embedding() {
+                return weights.embedding();
+            }
+
+            @Override
+            public DecoderLayer layer(int index) {
+                return layers.get(index);
+            }
+
+            @Override
+            public float[] finalNorm() {
+                return weights.finalNorm();
+            }
+
+            @Override
+            public Weight head() {
+                return weights.head();
+            }
+
+            @Override
+            public void close() {}
+        };
+    }
+}

@@ -1,0 +1,21 @@
+package nibble.engine.backend;
+
+import nibble.pack.QuantizedLinear;
+
+/** A 4-bit weight; its value is what {@link QuantizedLinear#dequantize} gives: (code - zero) * scale rounded to fp16. */
+public record QuantizedWeight(QuantizedLinear linear) implements Weight {
+    @Override
+    public int outFeatures() {
+        return linear.outFeatures();
+    }
+
+    @Override
+    public int inFeatures() {
+        return linear.inFeatures();
+    }
+
+    @Override
+    public String name() {
+        return "4-bit weight [" + outFeatures() + ", " + inFeatures() + "]";
+    }
+}

@@ -1,0 +1,11 @@
+package nibble.engine.backend;
+
+/** The matrix of a linear layer, [out_features, in_features]: as its checkpoint holds it, or placed on a device. */
+public sealed interface Weight permits DenseWeight, QuantizedWeight, AwqWeight, DeviceWeight {
+    int outFeatures();
+
+    int inFeatures();
+
+    /** The tensor's or module's name where known, for messages. */
+    String name();
+}

@@ -1,0 +1,116 @@
+package nibble.engine.backend;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import nibble.checkpoint.tensor.TensorView;
+import nibble.pack.QuantizedLinear;
+
+/**
+ * Weights to floats, a piece of a row at a time. Every conversion is exact: fp16 and bf16 are subsets of fp32, and a 4-bit
+ * weight's value is defined as a number rounded to fp16.
+ */
+public final class WeightRows {
+    private static final ValueLayout.OfShort SHORT =
+            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat FLOAT =
+            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    /** Elements converted at a time, so that the copied shorts are still in L1 when they are read. */
+    private static final int CHUNK = 1024;
+
+    private WeightRows() {}
+
+    /** Columns {@code column .. column + count} of row {@code row} into {@code into[offset..]}. */
+    public static void read(Weight weight, int row, int column, int count, float[] into, int offset) {
+        switch (weight) {
+            case DenseWeight(TensorView tensor) ->
+                read(tensor, (long) row * weight.inFeatures() + column, into, offset, count);
+            case QuantizedWeight(QuantizedLinear linear) -> read(linear, row, column, count, into, offset);
+            case AwqWeight packed ->
+                throw new IllegalArgumentException(packed.name() + " must be placed before it is used");
+            case DeviceWeight device ->
+                throw new IllegalArgumentException(device.name() + " lies in the memory of a device, not of the host");
+        }
+    }
+
+    /** Elements {@code first .. first + count} of a tensor, taken as flat. */
+    public static void read(TensorView tensor, long first, float[] into, int offset, int count) {
+        MemorySegment data = tensor.data();
+        switch (tensor.dtype()) {
+            case F32 -> MemorySegment.copy(data, FLOAT, 4 * first, into, offset, count);
+            case F16 -> {
+                short[] bits = new short[Math.min(CHUNK, count)];
+                for (int done = 0; done < count; done += CHUNK) {
+                    int n = Math.min(CHUNK, count - done);
+                    MemorySegment.copy(data, SHORT, 2 * (first + done), bits, 0, n);
+                    halfToFloat(bits, n, into, offset + done);
+                }
+            }
+            case BF16 -> {
+                short[] bits = new short[Math.min(CHUNK, count)];
+                for (int done = 0; done < count; done += CHUNK) {
+                    int n = Math.min(CHUNK, count - done);
+                    MemorySegment.copy(data, SHORT, 2 * (first + done), bits, 0, n);
+                    brainToFloat(bits, n, into, offset + done);
+                }
+            }
+            default ->
+                throw new IllegalArgumentException(
+                        "tensor " + tensor.name() + ": " + tensor.dtype() + " found, F16, BF16 or F32 expected");
+        }
+    }
+
+    // Plain loops of this form are what C2 turns into VCVTPH2PS; keep them alone in their methods.
+    private static void halfToFloat(short[] bits, int n, float[] into, int offset) {
+        for (int i = 0; i < n; i++) {
+            into[offset + i] = Float.float16ToFloat(bits[i]);
+        }
+    }
+
+    private static void brainToFloat(short[] bits, int n, float[] into, int offset) {
+        for (int i = 0; i < n; i++) {
+            into[offset + i] = Float.intBitsToFloat(bits[i] << 16);
+        }
+    }
+
+    /** As {@link QuantizedLinear#dequantize}, by a table of the group's sixteen values and for a part of a row. */
+    private static void read(QuantizedLinear linear, int row, int column, int count, float[] into, int offset) {
+        byte[] codes = linear.codes();
+        byte[] zeros = linear.zeros();
+        short[] scales = linear.scales();
+        int in = linear.inFeatures();
+        int groups = linear.groups();
+        int groupSize = in / groups;
+        float[] table = new float[16];
+        int end = column + count;
+        for (int from = column; from < end; ) {
+            int group = from / groupSize;
+            int to = Math.min(end, (group + 1) * groupSize);
+            int cell = row * groups + group;
+            int zero = zeros[cell];
+            float scale = Float.float16ToFloat(scales[cell]);
+            for (int code = 0; code < 16; code++) {
+                table[code] = Float.float16ToFloat(Float.floatToFloat16((code - zero) * scale));
+            }
+            int i = from;
+            int target = offset + from - column;
+            long rowStart = (long) row * in;
+            if ((i & 1) == 1) {
+                into[target++] = table[(codes[(int) ((rowStart + i) >> 1)] >> 4) & 15];
+                i++;
+            }
+            int first = (int) ((rowStart + i) >> 1);
+            int pairs = (to - i) >> 1;
+            for (int p = 0; p < pairs; p++) {
+                int code = codes[first + p];
+                into[target + 2 * p] = table[code & 15];
+                into[target + 2 * p + 1] = table[(code >> 4) & 15];
+            }
+            if (((to - i) & 1) == 1) {
+                into[target + 2 * pairs] = table[codes[first + pairs] & 15];
+            }
+            from = to;
+        }
+    }
+}

@@ -1,0 +1,327 @@
+package nibble.engine.cuda.driver;
+
+import static nibble.engine.cuda.driver.ForeignFunctions.INT;
+import static nibble.engine.cuda.driver.ForeignFunctions.LONG;
+import static nibble.engine.cuda.driver.ForeignFunctions.POINTER;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.util.List;
+import nibble.engine.backend.DeviceException;
+import nibble.engine.cuda.quantize.CudaInputStatistics;
+
+/** NVIDIA's matrix products on one stream. Owns its handle; borrows stream and workspace. */
+public final class Cublas implements AutoCloseable {
+    /** Element types by their number in {@code cudaDataType_t}. */
+    public enum Type {
+        F32(0),
+        F16(2);
+
+        private final int code;
+
+        Type(int code) {
+            this.code = code;
+        }
+    }
+
+    /** How fp32 operands are multiplied; fp16 ones always have exact products and fp32 sums. By {@code cublasComputeType_t}. */
+    public enum Compute {
+        FP32(68),
+        TF32(77);
+
+        private final int code;
+
+        Compute(int code) {
+            this.code = code;
+        }
+    }
+
+    private static final int NOT_TRANSPOSED = 0;
+    private static final int TRANSPOSED = 1;
+    private static final int DEFAULT_ALGORITHM = -1;
+    /** Partial sums of a split product stay fp32 too. */
+    private static final int NO_REDUCED_PRECISION_REDUCTION = 16;
+
+    private final MethodHandle destroy;
+    private final MethodHandle gemm;
+    private final MethodHandle batchedGemm;
+    private final MethodHandle statusString;
+    private final MethodHandle getVersion;
+    private final long handle;
+    private final Arena arena = Arena.ofShared();
+    private final MemorySegment one = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 1f);
+    private final MemorySegment zero = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 0f);
+
+    /**
+     * @param stream handle of the stream that products run on
+     * @param workspace device memory the library may use, 256-byte aligned
+     * @throws DeviceException if the library is not there or refuses
+     */
+    public Cublas(long stream, long workspace, long workspaceBytes) {
+        ForeignFunctions cublas = new ForeignFunctions("libcublas", CudaLibraries.load("cublas", List.of("cublasLt")));
+        statusString = cublas.function("cublasGetStatusString", FunctionDescriptor.of(POINTER, INT));
+        getVersion = cublas.function("cublasGetVersion_v2", LONG, POINTER);
+        destroy = cublas.function("cublasDestroy_v2", LONG);
+        gemm = cublas.function(
+                "cublasGemmEx",
+                LONG,
+                INT,
+                INT,
+                INT,
+                INT,
+                INT,
+                POINTER,
+                LONG,
+                INT,
+                INT,
+                LONG,
+                INT,
+                INT,
+                POINTER,
+                LONG,
+                INT,
+                INT,
+                INT,
+                INT);
+        batchedGemm = cublas.function(
+                "cublasGemmStridedBatchedEx",
+                LONG,
+                INT,
+                INT,
+                INT,
+                INT,
+                INT,
+                POINTER,
+                LONG,
+                INT,
+                INT,
+                LONG,
+                LONG,
+                INT,
+                INT,
+                LONG,
+                POINTER,
+                LONG,
+                INT,
+                INT,
+                LONG,
+                INT,
+                INT,
+                INT);
+        MethodHandle create = cublas.function("cublasCreate_v2", POINTER);
+        MethodHandle setStream = cublas.function("cublasSetStream_v2", LONG, LONG);
+        MethodHandle setWorkspace = cublas.function("cublasSetWorkspace_v2", LONG, LONG, LONG);
+        MethodHandle setMathMode = cublas.function("cublasSetMathMode", LONG, INT);
+        try {
+            MemorySegment created = arena.allocate(LONG);
+            check("creating a handle", (int) create.invokeExact(created));
+            handle = created.get(LONG, 0);
+            check("setting the stream", (int) setStream.invokeExact(handle, stream));
+            check("setting the workspace", (int) setWorkspace.invokeExact(handle, workspace, workspaceBytes));
+            check("setting the math mode", (int) setMathMode.invokeExact(handle, NO_REDUCED_PRECISION_REDUCTION));
+        } catch (Throwable e) {
+            throw ForeignFunctions.unexpected(e);
+        }
+    }
+
+    /** As 130002 for 13.0.2: another one may sum in another order. */
+    public int version() {
+        try (Arena call = Arena.ofConfined()) {
+            MemorySegment version = call.allocate(INT);
+            check("reading the version", (int) getVersion.invokeExact(handle, version));
+            return version.get(INT, 0);
+        } catch (Throwable e) {
+            throw ForeignFunctions.unexpected(e);
+        }
+    }
+
+    /**
+     * {@code out[m, n] = (accumulate ? out : 0) + Σ_k a[m, k] b[n, k]}, all row-major, addresses of device memory.
+     *
+     * @param aStride elements from a row of a to the next; the other strides likewise
+     */
+    public void multiplyTransposed(
+            int m,
+            int n,
+            int k,
+            long a,
+            Type aType,
+            int aStride,
+            long b,
+            int bStride,
+            long out,
+            Type outType,
+            int outStride,
+            boolean accumulate,
+            Compute compute) {
+        // Row-major is column-major transposed: outᵀ[n, m] = b[n, k] aᵀ[k, m].
+        gemm(
+                TRANSPOSED,
+                NOT_TRANSPOSED,
+                n,
+                m,
+                k,
+                b,
+                bStride,
+                a,
+                aStride,
+                aType,
+                out,
+                outType,
+                outStride,
+                accumulate,
+                compute);
+    }
+
+    /**
+     * As {@link #multiplyTransposed} for {@code batch} products of fp16 with fp32 results.
+     *
+     * @param aStep elements from one a to the next; the other steps likewise
+     */
+    public void multiplyTransposed(
+            int batch,
+            int m,
+            int n,
+            int k,
+            long a,
+            int aStride,
+            long aStep,
+            long b,
+            int bStride,
+            long bStep,
+            long out,
+            int outStride,
+            long outStep) {
+        try {
+            check(batch + " products of " + m + " x " + n + " x " + k, (int) batchedGemm.invokeExact(
+                    handle,
+                    TRANSPOSED,
+                    NOT_TRANSPOSED,
+                    n,
+                    m,
+                    k,
+                    one,
+                    b,
+                    Type.F16.code,
+                    bStride,
+                    bStep,
+                    a,
+                    Type.F16.code,
+                    aStride,
+                    aStep,
+                    zero,
+                    out,
+                    Type.F32.code,
+                    outStride,
+                    outStep,
+                    batch,
+                    Compute.FP32.code,
+                    DEFAULT_ALGORITHM));
+        } catch (Throwable e) {
+            throw ForeignFunctions.unexpected(e);
+        }
+    }
+
+    /**
+     * {@code out[n, n] (+)= Σ_t x[t, n]ᵀ x[t, n]}, from the diagonal on only: strips of {@link CudaInputStatistics#STRIP} rows, each
+     * from its first column on.
+     */
+    public void addSecondMoment(int tokens, int columns, long x, long out, boolean accumulate) {
+        for (int first = 0; first < columns; first += CudaInputStatistics.STRIP) {
+            int count = Math.min(CudaInputStatistics.STRIP, columns - first);
+            addStrip(tokens, columns, x, first, count, out, accumulate);
+        }
+    }
+
+    private void addStrip(int tokens, int columns, long x, int first, int count, long out, boolean accumulate) {
+        long left = x + 2L * first;
+        // Column-major view: outᵀ[columns - first, count] += xᵀ[.., t] x[t, ..]; out is symmetric.
+        gemm(
+                NOT_TRANSPOSED,
+                TRANSPOSED,
+                columns - first,
+                count,
+                tokens,
+                left,
+                columns,
+                left,
+                columns,
+                Type.F16,
+                out + 4L * ((long) first * columns + first),
+                Type.F32,
+                columns,
+                accumulate,
+                Compute.FP32);
+    }
+
+    private void gemm(
+            int transA,
+            int transB,
+            int m,
+            int n,
+            int k,
+            long a,
+            int lda,
+            long b,
+            int ldb,
+            Type type,
+            long c,
+            Type cType,
+            int ldc,
+            boolean accumulate,
+            Compute compute) {
+        if (m == 0 || n == 0) {
+            return;
+        }
+        MemorySegment beta = accumulate ? one : zero;
+        try {
+            check("product of " + m + " x " + n + " x " + k, (int) gemm.invokeExact(
+                    handle,
+                    transA,
+                    transB,
+                    m,
+                    n,
+                    k,
+                    one,
+                    a,
+                    type.code,
+                    lda,
+                    b,
+                    type.code,
+                    ldb,
+                    beta,
+                    c,
+                    cType.code,
+                    ldc,
+                    compute.code,
+                    DEFAULT_ALGORITHM));
+        } catch (Throwable e) {
+            throw ForeignFunctions.unexpected(e);
+        }
+    }
+
+    private void check(String what, int status) {
+        if (status != 0) {
+            try {
+                MemorySegment text = (MemorySegment) statusString.invokeExact(status);
+                throw new DeviceException(
+                        "cuBLAS, " + what + ": " + text.reinterpret(256).getString(0));
+            } catch (Throwable e) {
+                throw ForeignFunctions.unexpected(e);
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        try {
+            check("destroying a handle", (int) destroy.invokeExact(handle));
+        } catch (Throwable e) {
+            throw ForeignFunctions.unexpected(e);
+        }
+        arena.close();
+    }
+}

@@ -1,0 +1,177 @@
+package nibble.engine.cuda.driver;
+
+import static jcuda.driver.JCudaDriver.cuMemcpyDtoH;
+import static jcuda.driver.JCudaDriver.cuModuleGetFunction;
+import static jcuda.driver.JCudaDriver.cuModuleGetGlobal;
+import static jcuda.driver.JCudaDriver.cuModuleLoadData;
+import static jcuda.driver.JCudaDriver.cuModuleUnload;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import jcuda.Pointer;
+import jcuda.driver.CUdeviceptr;
+import jcuda.driver.CUmodule;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The kernels of the {@code .cu} resources, compiled for one card on first use. Machine code is kept in
+ * {@code $NIBBLE_CACHE/kernels}, else {@code ~/.cache/nibble/kernels}, under a hash of all that decides it. Owns its modules.
+ */
+public final class KernelCache implements AutoCloseable {
+    /** Headers that kernels may include. */
+    public static final List<String> HEADERS = List.of(
+            "common.cuh",
+            "attention_tile.cuh",
+            "attention_mma.cuh",
+            "attention_wgmma.cuh",
+            "decode_attention.cuh",
+            "decode_linear.cuh",
+            "linear_parts.cuh",
+            "linear_units.cuh",
+            "ring.cuh",
+            "round.cuh",
+            "w4.cuh");
+
+    private final String architecture;
+    private final KernelLaunch launch;
+    private final Map<String, CUmodule> modules = new HashMap<>();
+    private final Map<String, Kernel> kernels = new HashMap<>();
+    private @Nullable Nvrtc compiler;
+
+    public KernelCache(CudaDevice device) {
+        this.architecture = device.architecture();
+        this.launch = new KernelLaunch();
+    }
+
+    /**
+     * A kernel of a resource.
+     *
+     * @param file as {@code attention.cu}
+     * @param name its {@code extern "C"} name
+     * @param constants preprocessor constants, as HEAD_DIM=128
+     * @throws nibble.engine.backend.DeviceException if it does not compile
+     */
+    public synchronized Kernel kernel(String file, String name, Map<String, Integer> constants) {
+        return kernels.computeIfAbsent(file + new TreeMap<>(constants) + name, _ -> {
+            Kernel.Function function = new Kernel.Function();
+            CudaDevice.check(
+                    cuModuleGetFunction(function, module(file, constants), name), "kernel " + name + " of " + file);
+            return new Kernel(name, function, launch);
+        });
+    }
+
+    /** An array of ints that a resource defines beside its kernels, to say how they are launched. */
+    public synchronized int[] integers(String file, String name, Map<String, Integer> constants) {
+        CUdeviceptr address = new CUdeviceptr();
+        long[] bytes = new long[1];
+        CudaDevice.check(cuModuleGetGlobal(address, bytes, module(file, constants), name), name + " of " + file);
+        int[] values = new int[(int) (bytes[0] / Integer.BYTES)];
+        CudaDevice.check(cuMemcpyDtoH(Pointer.to(values), address, bytes[0]), "reading " + name + " of " + file);
+        return values;
+    }
+
+    private CUmodule module(String file, Map<String, Integer> constants) {
+        return modules.computeIfAbsent(file + new TreeMap<>(constants), _ -> {
+            List<String> options = new ArrayList<>(List.of("-arch=" + architecture, "-std=c++17", "-default-device"));
+            new TreeMap<>(constants).forEach((constant, value) -> options.add("-D" + constant + "=" + value));
+            return load(file, options);
+        });
+    }
+
+    private CUmodule load(String file, List<String> options) {
+        String source = resource(file);
+        Map<String, String> headers = new TreeMap<>();
+        for (String header : HEADERS) {
+            headers.put(header, resource(header));
+        }
+        Path cached = folder().resolve(hash(source, headers, options) + ".cubin");
+        CUmodule module = new CUmodule();
+        byte[] kept = read(cached);
+        if (kept != null && cuModuleLoadData(module, kept) == 0) {
+            return module;
+        }
+        byte[] cubin = compiler().compile(file, source, headers, options);
+        CudaDevice.check(cuModuleLoadData(module, cubin), "loading " + file);
+        keep(cached, cubin);
+        return module;
+    }
+
+    private Nvrtc compiler() {
+        if (compiler == null) {
+            compiler = Nvrtc.load();
+        }
+        return compiler;
+    }
+
+    public static String resource(String name) {
+        try (InputStream in = KernelCache.class.getResourceAsStream("/nibble/engine/cuda/" + name)) {
+            if (in == null) {
+                throw new IllegalStateException("resource " + name + " is missing from this build");
+            }
+            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new UncheckedIOException("reading " + name, e);
+        }
+    }
+
+    private static String hash(String source, Map<String, String> headers, List<String> options) {
+        try {
+            MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
+            for (String part : List.of(source, headers.toString(), options.toString())) {
+                sha256.update(part.getBytes(StandardCharsets.UTF_8));
+                sha256.update((byte) 0);
+            }
+            return HexFormat.of().formatHex(sha256.digest());
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java platform has SHA-256", e);
+        }
+    }
+
+    private static Path folder() {
+        String configured = System.getenv("NIBBLE_CACHE");
+        return configured != null && !configured.isBlank()
+                ? Path.of(configured, "kernels")
+                : Path.of(System.getProperty("user.home", "."), ".cache", "nibble", "kernels");
+    }
+
+    private static byte @Nullable [] read(Path cached) {
+        try {
+            return Files.isRegularFile(cached) ? Files.readAllBytes(cached) : null;
+        } catch (IOException e) {
+            // A cache that cannot be read is no reason to stop: the kernel is compiled again.
+            return null;
+        }
+    }
+
+    private static void keep(Path cached, byte[] cubin) {
+        try {
+            Files.createDirectories(cached.getParent());
+            Path partial = Files.createTempFile(cached.getParent(), ".kernel", ".partial");
+            Files.write(partial, cubin);
+            Files.move(partial, cached, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } catch (IOException e) {
+            // Nor is one that cannot be written.
+        }
+    }
+
+    @Override
+    public void close() {
+        modules.values().forEach(module -> CudaDevice.check(cuModuleUnload(module), "unloading kernels"));
+        modules.clear();
+        kernels.clear();
+        launch.close();
+    }
+}

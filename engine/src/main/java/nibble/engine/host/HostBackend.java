@@ -1,0 +1,93 @@
+package nibble.engine.host;
+
+import java.nio.file.Path;
+import java.util.function.IntFunction;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.DecoderLayer;
+import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.LayerFeed;
+import nibble.engine.backend.Matrix;
+import nibble.engine.backend.ModelWeights;
+import nibble.engine.backend.PlacedModel;
+import nibble.engine.backend.Weight;
+import nibble.engine.backend.Workers;
+import nibble.engine.host.fit.HostPairedMoments;
+import nibble.engine.host.quantize.HostInputStatistics;
+import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.quantize.PairedMoments;
+import nibble.pack.QuantizationSpec;
+
+/** What the backends of the host share: matrices on the Java heap, weights used where they lie. */
+abstract class HostBackend implements Backend {
+    /** Threads that results do not depend on. */
+    abstract Workers workers();
+
+    @Override
+    public Matrix allocate(int rows, int columns) {
+        return HostMatrix.zeros(rows, columns);
+    }
+
+    @Override
+    public Matrix upload(float[] values, int rows, int columns) {
+        return new HostMatrix(values.clone(), rows, columns);
+    }
+
+    @Override
+    public Matrix allocateSingle(int rows, int columns) {
+        return allocate(rows, columns);
+    }
+
+    @Override
+    public Matrix uploadSingle(float[] values, int rows, int columns) {
+        return upload(values, rows, columns);
+    }
+
+    @Override
+    public PlacedModel place(ModelWeights weights) {
+        return PlacedModel.onHost(weights);
+    }
+
+    @Override
+    public LayerFeed feed(IntFunction<DecoderLayer> read, int layers) {
+        return new LayerFeed() {
+            @Override
+            public DecoderLayer layer(int index) {
+                return read.apply(index).unpacked();
+            }
+
+            @Override
+            public void close() {}
+        };
+    }
+
+    @Override
+    public InputStatistics statistics(int columns) {
+        return new HostInputStatistics(this, columns);
+    }
+
+    @Override
+    public PairedMoments pairedMoments(int columns, int residual) {
+        return new HostPairedMoments(this, workers(), columns, residual);
+    }
+
+    @Override
+    public LinearQuantizer quantizer(Weight placed, DenseWeight original, Path file, QuantizationSpec spec) {
+        return new HostLinearQuantizer(original, file, spec, this, workers());
+    }
+
+    @Override
+    public float[] download(Matrix matrix) {
+        return HostMatrix.copy(matrix, 0, matrix.rows());
+    }
+
+    @Override
+    public float[] download(Matrix matrix, int from, int count) {
+        return HostMatrix.copy(matrix, from, count);
+    }
+
+    @Override
+    public void copyRows(Matrix source, int from, int count, Matrix target, int firstRow) {
+        HostMatrix.copyRows(source, from, count, target, firstRow);
+    }
+}

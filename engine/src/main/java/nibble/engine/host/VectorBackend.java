@@ -1,0 +1,273 @@
+package nibble.engine.host;
+
+import java.util.function.IntConsumer;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.Extents;
+import nibble.engine.backend.Matrix;
+import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.TokenScores;
+import nibble.engine.backend.Weight;
+import nibble.engine.backend.WeightRows;
+import nibble.engine.backend.Workers;
+import nibble.engine.host.vector.Addition;
+import nibble.engine.host.vector.CausalAttention;
+import nibble.engine.host.vector.CrossMoment;
+import nibble.engine.host.vector.Geglu;
+import nibble.engine.host.vector.Gemm;
+import nibble.engine.host.vector.Gemv;
+import nibble.engine.host.vector.Lanes;
+import nibble.engine.host.vector.RmsNorm;
+import nibble.engine.host.vector.Rotation;
+import nibble.engine.host.vector.RowSource;
+import nibble.engine.host.vector.SecondMoment;
+import nibble.engine.host.vector.Swiglu;
+import nibble.engine.host.vector.TokenLogProbabilities;
+
+/**
+ * The operations through the Vector API on all cores, in fp32; weights of any type are unpacked panel by panel. Owns its
+ * {@link Workers}.
+ */
+public final class VectorBackend extends HostBackend {
+    /** Floats of a task of the element-wise operations: 64 kB. */
+    private static final int ELEMENTS_PER_TASK = 1 << 14;
+
+    private final Workers workers;
+
+    public VectorBackend(int threads) {
+        this.workers = new Workers(threads);
+    }
+
+    @Override
+    Workers workers() {
+        return workers;
+    }
+
+    @Override
+    public String arithmetic() {
+        return "cpu: Vector API, " + Lanes.bits() + "-bit vectors";
+    }
+
+    @Override
+    public String description() {
+        return arithmetic() + ", " + workers.threads() + (workers.threads() == 1 ? " thread" : " threads");
+    }
+
+    @Override
+    public void embed(Weight embedding, int[] ids, Matrix out) {
+        Extents.require("embed", "out", out, ids.length, embedding.inFeatures());
+        Extents.ids(embedding, ids);
+        float[] to = HostMatrix.values(out);
+        int n = out.columns();
+        forEachRow(ids.length, n, t -> WeightRows.read(embedding, ids[t], 0, n, to, t * n));
+    }
+
+    @Override
+    public void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out) {
+        Extents.require("rmsNorm", "out", out, x.rows(), x.columns());
+        Extents.require("rmsNorm", "x", x, x.rows(), weight.length);
+        float[] from = HostMatrix.values(x);
+        float[] to = HostMatrix.values(out);
+        int n = x.columns();
+        forEachRow(x.rows(), n, t -> RmsNorm.row(from, t * n, n, weight, epsilon, to));
+    }
+
+    @Override
+    public void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
+        Extents.rmsNormHeads(x, weight);
+        float[] values = HostMatrix.values(x);
+        int n = weight.length;
+        forEachRow(values.length / n, n, t -> RmsNorm.row(values, t * n, n, weight, epsilon, values));
+    }
+
+    @Override
+    public void addBias(float[] bias, Matrix into) {
+        Extents.require("addBias", "into", into, into.rows(), bias.length);
+        float[] to = HostMatrix.values(into);
+        forEachRow(into.rows(), bias.length, t -> Addition.run(bias, 0, to, t * bias.length, bias.length));
+    }
+
+    @Override
+    public void scale(Matrix x, float factor) {
+        float[] values = HostMatrix.values(x);
+        forEachPiece(values.length, (from, to) -> {
+            for (int i = from; i < to; i++) {
+                values[i] *= factor;
+            }
+        });
+    }
+
+    @Override
+    public void linear(Weight weight, Matrix x, Matrix out) {
+        Extents.linear(weight, x, out);
+        RowSource rows =
+                (row, column, count, into, offset) -> WeightRows.read(weight, row, column, count, into, offset);
+        product(x, rows, weight.outFeatures(), out);
+    }
+
+    @Override
+    public void multiplyTransposed(Matrix a, Matrix b, Matrix out) {
+        Extents.require("multiplyTransposed", "b", b, b.rows(), a.columns());
+        Extents.require("multiplyTransposed", "out", out, a.rows(), b.rows());
+        product(a, RowSource.of(HostMatrix.values(b), b.columns()), b.rows(), out);
+    }
+
+    private void product(Matrix a, RowSource b, int n, Matrix out) {
+        float[] from = HostMatrix.values(a);
+        float[] to = HostMatrix.values(out);
+        if (a.rows() <= Gemv.MOST_ROWS) {
+            Gemv.multiply(workers, from, a.rows(), a.columns(), b, n, to);
+        } else {
+            Gemm.multiply(workers, from, a.rows(), a.columns(), b, n, to);
+        }
+    }
+
+    @Override
+    public void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
+        Extents.rope(x, headDim, table, sequences, firstPosition);
+        float[] values = HostMatrix.values(x);
+        int n = x.columns();
+        int half = table.half();
+        int length = x.rows() / sequences;
+        forEachRow(x.rows(), n, t -> {
+            int angle = (firstPosition + t % length) * half;
+            for (int head = t * n; head < (t + 1) * n; head += headDim) {
+                Rotation.head(values, head, half, table.cos(), table.sin(), angle);
+            }
+        });
+    }
+
+    @Override
+    public void attention(
+            AttentionShape shape,
+            int sequences,
+            Matrix query,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            Matrix out) {
+        Extents.attention(shape, sequences, query, firstPosition, keys, values, out);
+        if (sequences == 1) {
+            CausalAttention.run(
+                    workers,
+                    shape,
+                    HostMatrix.values(query),
+                    query.rows(),
+                    firstPosition,
+                    HostMatrix.values(keys),
+                    HostMatrix.values(values),
+                    HostMatrix.values(out));
+            return;
+        }
+        int length = query.rows() / sequences;
+        int keyRows = keys.rows() / sequences;
+        for (int s = 0; s < sequences; s++) {
+            try (Matrix q = upload(download(query, s * length, length), length, query.columns());
+                    Matrix k = upload(download(keys, s * keyRows, keyRows), keyRows, keys.columns());
+                    Matrix v = upload(download(values, s * keyRows, keyRows), keyRows, values.columns());
+                    Matrix o = allocate(length, out.columns())) {
+                attention(shape, 1, q, firstPosition, k, v, o);
+                copyRows(o, 0, length, out, s * length);
+            }
+        }
+    }
+
+    @Override
+    public void swiglu(Matrix gate, Matrix up, Matrix out) {
+        Extents.require("swiglu", "up", up, gate.rows(), gate.columns());
+        Extents.require("swiglu", "out", out, gate.rows(), gate.columns());
+        float[] g = HostMatrix.values(gate);
+        float[] u = HostMatrix.values(up);
+        float[] o = HostMatrix.values(out);
+        forEachPiece(o.length, (from, to) -> Swiglu.run(g, u, o, from, to));
+    }
+
+    @Override
+    public void geglu(Matrix gate, Matrix up, Matrix out) {
+        Extents.require("geglu", "up", up, gate.rows(), gate.columns());
+        Extents.require("geglu", "out", out, gate.rows(), gate.columns());
+        float[] g = HostMatrix.values(gate);
+        float[] u = HostMatrix.values(up);
+        float[] o = HostMatrix.values(out);
+        forEachPiece(o.length, (from, to) -> Geglu.run(g, u, o, from, to));
+    }
+
+    @Override
+    public void add(Matrix x, Matrix into) {
+        Extents.require("add", "x", x, into.rows(), into.columns());
+        float[] from = HostMatrix.values(x);
+        float[] to = HostMatrix.values(into);
+        forEachPiece(to.length, (first, end) -> Addition.run(from, to, first, end));
+    }
+
+    @Override
+    public float[] logProbabilities(Weight head, Matrix x, int[] next) {
+        return score(head, x, next).logProbabilities();
+    }
+
+    @Override
+    public TokenScores score(Weight head, Matrix x, int[] next) {
+        Extents.logProbabilities(head, x, next);
+        RowSource rows = (row, column, count, into, offset) -> WeightRows.read(head, row, column, count, into, offset);
+        return TokenLogProbabilities.run(
+                workers, HostMatrix.values(x), head.inFeatures(), rows, head.outFeatures(), next);
+    }
+
+    @Override
+    public void addSecondMoment(Matrix x, Matrix moment) {
+        Extents.require("addSecondMoment", "moment", moment, x.columns(), x.columns());
+        SecondMoment.add(workers, HostMatrix.values(x), x.rows(), x.columns(), HostMatrix.values(moment));
+    }
+
+    @Override
+    public void subtract(Matrix a, Matrix b, Matrix out) {
+        Extents.require("subtract", "b", b, a.rows(), a.columns());
+        Extents.require("subtract", "out", out, a.rows(), a.columns());
+        float[] left = HostMatrix.values(a);
+        float[] right = HostMatrix.values(b);
+        float[] to = HostMatrix.values(out);
+        forEachPiece(to.length, (from, end) -> {
+            for (int i = from; i < end; i++) {
+                to[i] = left[i] - right[i];
+            }
+        });
+    }
+
+    @Override
+    public void addCrossMoment(Matrix y, Matrix x, Matrix moment) {
+        Extents.require("addCrossMoment", "y", y, x.rows(), y.columns());
+        Extents.require("addCrossMoment", "moment", moment, y.columns(), x.columns());
+        CrossMoment.add(
+                workers,
+                HostMatrix.values(y),
+                y.columns(),
+                HostMatrix.values(x),
+                x.columns(),
+                x.rows(),
+                HostMatrix.values(moment));
+    }
+
+    private void forEachRow(int rows, int columns, IntConsumer row) {
+        int block = Math.max(1, ELEMENTS_PER_TASK / Math.max(1, columns));
+        workers.forEach((rows + block - 1) / block, task -> {
+            for (int t = task * block; t < Math.min(rows, (task + 1) * block); t++) {
+                row.accept(t);
+            }
+        });
+    }
+
+    private interface Piece {
+        void run(int from, int to);
+    }
+
+    /** Pieces begin at fixed places, so that which elements fall to the scalar tail does not depend on the threads. */
+    private void forEachPiece(int elements, Piece piece) {
+        workers.forEach(
+                (elements + ELEMENTS_PER_TASK - 1) / ELEMENTS_PER_TASK,
+                task -> piece.run(task * ELEMENTS_PER_TASK, Math.min(elements, (task + 1) * ELEMENTS_PER_TASK)));
+    }
+
+    @Override
+    public void close() {
+        workers.close();
+    }
+}

@@ -1,0 +1,204 @@
+package nibble.engine.host.vector;
+
+import static nibble.engine.host.vector.Lanes.COUNT;
+import static nibble.engine.host.vector.MicroKernel.PANEL;
+
+import java.util.Arrays;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.Workers;
+
+/**
+ * Causal grouped-query attention over blocks: {@code out[t] = Σ_j softmax_j(q[t]·k[j] / √d) v[j]}, j up to the position of
+ * t, from the first of its window on. A task is one head and {@value #QUERIES} queries. It walks the keys it may see in
+ * chunks; the softmax is kept as a running maximum m, sum l and unnormalised output, rescaled when the maximum grows (Milakov
+ * and Gimelshein 2018; Dao et al. 2022). So no task ever holds more than {@value #QUERIES} x {@value #KEYS} scores.
+ */
+public final class CausalAttention {
+    /** Queries of a task. */
+    private static final int QUERIES = 64;
+    /** Keys of a chunk; a chunk of values is then as deep as any panel of {@link MicroKernel}. */
+    private static final int KEYS = MicroKernel.DEPTH;
+    /** Fewer queries than this see the keys where they lie: putting them into panels would not pay. */
+    private static final int FEWEST_QUERIES = 4;
+
+    private final AttentionShape shape;
+    private final float[] query;
+    private final int queries;
+    private final int firstPosition;
+    private final int seen;
+    private final int valuePanels;
+    private final float scale;
+    private final float[][] keyPanels;
+    private final float[][] valuePanelsOfHead;
+
+    private CausalAttention(AttentionShape shape, float[] query, int queries, int firstPosition) {
+        this.shape = shape;
+        this.query = query;
+        this.queries = queries;
+        this.firstPosition = firstPosition;
+        this.seen = firstPosition + queries;
+        this.valuePanels = (shape.headDim() + PANEL - 1) / PANEL;
+        this.scale = (float) (1 / Math.sqrt(shape.headDim()));
+        this.keyPanels = new float[shape.kvHeads()][];
+        this.valuePanelsOfHead = new float[shape.kvHeads()][];
+    }
+
+    /** Matrices row-major, as {@link nibble.engine.backend.Backend#attention} has them. */
+    public static void run(
+            Workers workers,
+            AttentionShape shape,
+            float[] query,
+            int queries,
+            int firstPosition,
+            float[] keys,
+            float[] values,
+            float[] out) {
+        if (queries < FEWEST_QUERIES) {
+            workers.forEach(
+                    queries * shape.heads(),
+                    task -> FewQueries.run(shape, query, task, firstPosition, keys, values, out));
+            return;
+        }
+        CausalAttention attention = new CausalAttention(shape, query, queries, firstPosition);
+        workers.forEach(2 * shape.kvHeads(), task -> {
+            if (task % 2 == 0) {
+                attention.packKeys(task / 2, keys);
+            } else {
+                attention.packValues(task / 2, values);
+            }
+        });
+        int blocks = (queries + QUERIES - 1) / QUERIES;
+        // The last block sees most keys: first, so that no worker starts it when the others are done.
+        workers.forEach(
+                blocks * shape.heads(),
+                task -> attention.block(task % shape.heads(), (blocks - 1 - task / shape.heads()) * QUERIES, out));
+    }
+
+    /** Keys of a head as panels [head_dim][32 keys], one after another. */
+    private void packKeys(int kvHead, float[] keys) {
+        int d = shape.headDim();
+        int panels = (seen + PANEL - 1) / PANEL;
+        float[] packed = new float[panels * d * PANEL];
+        RowSource rows = RowSource.of(keys, shape.keyColumns());
+        float[] row = new float[d];
+        for (int panel = 0; panel < panels; panel++) {
+            int first = panel * PANEL;
+            Panel.fill(rows, first, Math.min(PANEL, seen - first), kvHead * d, d, row, packed, panel * d * PANEL);
+        }
+        keyPanels[kvHead] = packed;
+    }
+
+    /** Values of a head as panels [seen][32 columns of the head], one after another, the last filled up with zeros. */
+    private void packValues(int kvHead, float[] values) {
+        int d = shape.headDim();
+        float[] packed = new float[valuePanels * seen * PANEL];
+        for (int panel = 0; panel < valuePanels; panel++) {
+            int columns = Math.min(PANEL, d - panel * PANEL);
+            for (int j = 0; j < seen; j++) {
+                System.arraycopy(
+                        values,
+                        j * shape.keyColumns() + kvHead * d + panel * PANEL,
+                        packed,
+                        (panel * seen + j) * PANEL,
+                        columns);
+            }
+        }
+        valuePanelsOfHead[kvHead] = packed;
+    }
+
+    private void block(int head, int first, float[] out) {
+        int d = shape.headDim();
+        int rows = Math.min(QUERIES, queries - first);
+        int kvHead = head / (shape.heads() / shape.kvHeads());
+        int width = valuePanels * PANEL;
+        float[] q = scaledQueries(head, first, rows);
+        float[] scores = new float[QUERIES * KEYS];
+        float[] sums = new float[rows * width];
+        float[] max = new float[rows];
+        float[] total = new float[rows];
+        Arrays.fill(max, Float.NEGATIVE_INFINITY);
+        int limit = firstPosition + first + rows;
+        // Panels of keys begin at multiples of their width.
+        int start = shape.firstSeen(firstPosition + first) / PANEL * PANEL;
+        for (int key = start; key < limit; key += KEYS) {
+            int count = Math.min(KEYS, limit - key);
+            for (int j = 0; j < count; j += PANEL) {
+                MicroKernel.multiply(rows, q, 0, d, keyPanels[kvHead], (key + j) * d, d, scores, j, KEYS, false);
+            }
+            for (int r = 0; r < rows; r++) {
+                int position = firstPosition + first + r;
+                int hidden = Math.max(0, shape.firstSeen(position) - key);
+                int visible = Math.min(count, position + 1 - key);
+                softmaxStep(scores, r * KEYS, hidden, visible, count, max, total, r, sums, r * width, width);
+            }
+            for (int panel = 0; panel < valuePanels; panel++) {
+                MicroKernel.multiply(
+                        rows,
+                        scores,
+                        0,
+                        KEYS,
+                        valuePanelsOfHead[kvHead],
+                        (panel * seen + key) * PANEL,
+                        count,
+                        sums,
+                        panel * PANEL,
+                        width,
+                        true);
+            }
+        }
+        for (int r = 0; r < rows; r++) {
+            int target = (first + r) * shape.queryColumns() + head * d;
+            float inverse = 1 / total[r];
+            for (int i = 0; i < d; i++) {
+                out[target + i] = sums[r * width + i] * inverse;
+            }
+        }
+    }
+
+    private float[] scaledQueries(int head, int first, int rows) {
+        int d = shape.headDim();
+        float[] q = new float[rows * d];
+        for (int r = 0; r < rows; r++) {
+            int from = (first + r) * shape.queryColumns() + head * d;
+            for (int i = 0; i < d; i++) {
+                q[r * d + i] = query[from + i] * scale;
+            }
+        }
+        return q;
+    }
+
+    /**
+     * Turns a row of scores into exp(score - max), the first {@code hidden} keys and those from {@code visible} on into 0,
+     * and brings the row's maximum, total and sums up to date.
+     */
+    private static void softmaxStep(
+            float[] scores,
+            int at,
+            int hidden,
+            int visible,
+            int count,
+            float[] max,
+            float[] total,
+            int r,
+            float[] sums,
+            int sumsAt,
+            int width) {
+        if (visible <= hidden) {
+            Arrays.fill(scores, at, at + count, 0f);
+            return;
+        }
+        int whole = (count + COUNT - 1) / COUNT * COUNT;
+        Arrays.fill(scores, at, at + hidden, Float.NEGATIVE_INFINITY);
+        Arrays.fill(scores, at + visible, at + whole, Float.NEGATIVE_INFINITY);
+        float largest = Math.max(max[r], Softmax.max(scores, at, whole));
+        if (largest > max[r]) {
+            float shrink = (float) Math.exp(max[r] - largest);
+            total[r] *= shrink;
+            for (int i = 0; i < width; i++) {
+                sums[sumsAt + i] *= shrink;
+            }
+            max[r] = largest;
+        }
+        total[r] += Softmax.exponentials(scores, at, whole, largest);
+    }
+}

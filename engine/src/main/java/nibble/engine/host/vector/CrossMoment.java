@@ -1,0 +1,25 @@
+package nibble.engine.host.vector;
+
+import static nibble.engine.host.vector.MicroKernel.DEPTH;
+import static nibble.engine.host.vector.MicroKernel.PANEL;
+
+import nibble.engine.backend.Workers;
+
+/**
+ * {@code moment[m, k] += y[t, m]ᵀ x[t, k]}. Tokens go by 256 at a time, each a sum of its own, as in {@link SecondMoment}.
+ */
+public final class CrossMoment {
+    private CrossMoment() {}
+
+    public static void add(Workers workers, float[] y, int m, float[] x, int k, int tokens, float[] moment) {
+        int panels = (k + PANEL - 1) / PANEL;
+        int rowPanels = (m + PANEL - 1) / PANEL;
+        float[] transposed = new float[m * Math.min(DEPTH, tokens)];
+        for (int from = 0; from < tokens; from += DEPTH) {
+            int first = from;
+            int depth = Math.min(DEPTH, tokens - from);
+            workers.forEach(rowPanels, p -> SecondMoment.transpose(y, first, depth, m, p * PANEL, transposed));
+            workers.forEach(panels, p -> SecondMoment.addPanel(x, first, depth, k, p * PANEL, transposed, m, moment));
+        }
+    }
+}

@@ -1,0 +1,229 @@
+package nibble.engine.host.vector;
+
+import static nibble.engine.host.vector.Lanes.COUNT;
+import static nibble.engine.host.vector.Lanes.FLOATS;
+
+import jdk.incubator.vector.FloatVector;
+
+/**
+ * The product of some rows with one panel of 32 columns.
+ *
+ * <pre>
+ *            b [k][32]  panel, k-major: row i holds 32 neighbouring columns
+ *            ┌────────┐
+ * a [rows,k] │        │      c[r, j] (+)= Σ_i a[r, i] b[i, j]      r in rows, j in 0..32
+ * ┌───────┐  └────────┘
+ * └───────┘  c [rows, 32]
+ * </pre>
+ *
+ * An outer product: 8 rows x 2 vectors of sums stay in registers, each step of i loads two vectors and eight scalars for
+ * sixteen multiply-adds, and there is no sum across lanes. Every sum runs over i in order by fused multiply-add, however
+ * rows are grouped. Offsets are computed from the loop variable: carried ones keep C2 from dropping the bounds checks.
+ */
+final class MicroKernel {
+    /** Columns of a panel. */
+    static final int PANEL = 32;
+    /** Rows of a panel kept at a time: 256 x 32 floats are 32 kB, which leaves L1 some room for the rows of a. */
+    static final int DEPTH = 256;
+
+    private MicroKernel() {}
+
+    /** @param accumulate whether to add to c or to overwrite it */
+    static void multiply(
+            int rows,
+            float[] a,
+            int aOffset,
+            int aStride,
+            float[] b,
+            int bOffset,
+            int k,
+            float[] c,
+            int cOffset,
+            int cStride,
+            boolean accumulate) {
+        for (int j = 0; j < PANEL; j += 2 * COUNT) {
+            int r = 0;
+            for (; r + 8 <= rows; r += 8) {
+                eight(
+                        a,
+                        aOffset + r * aStride,
+                        aStride,
+                        b,
+                        bOffset + j,
+                        k,
+                        c,
+                        cOffset + r * cStride + j,
+                        cStride,
+                        accumulate);
+            }
+            for (; r + 4 <= rows; r += 4) {
+                four(
+                        a,
+                        aOffset + r * aStride,
+                        aStride,
+                        b,
+                        bOffset + j,
+                        k,
+                        c,
+                        cOffset + r * cStride + j,
+                        cStride,
+                        accumulate);
+            }
+            for (; r < rows; r++) {
+                one(a, aOffset + r * aStride, b, bOffset + j, k, c, cOffset + r * cStride + j, accumulate);
+            }
+        }
+    }
+
+    private static void eight(
+            float[] a,
+            int a0,
+            int aStride,
+            float[] b,
+            int b0,
+            int k,
+            float[] c,
+            int c0,
+            int cStride,
+            boolean accumulate) {
+        int a1 = a0 + aStride;
+        int a2 = a1 + aStride;
+        int a3 = a2 + aStride;
+        int a4 = a3 + aStride;
+        int a5 = a4 + aStride;
+        int a6 = a5 + aStride;
+        int a7 = a6 + aStride;
+        FloatVector s00 = FloatVector.zero(FLOATS), s01 = s00, s10 = s00, s11 = s00, s20 = s00, s21 = s00, s30 = s00;
+        FloatVector s31 = s00, s40 = s00, s41 = s00, s50 = s00, s51 = s00, s60 = s00, s61 = s00, s70 = s00, s71 = s00;
+        for (int i = 0; i < k; i++) {
+            FloatVector left = FloatVector.fromArray(FLOATS, b, b0 + i * PANEL);
+            FloatVector right = FloatVector.fromArray(FLOATS, b, b0 + i * PANEL + COUNT);
+            FloatVector x0 = FloatVector.broadcast(FLOATS, a[a0 + i]);
+            s00 = x0.fma(left, s00);
+            s01 = x0.fma(right, s01);
+            FloatVector x1 = FloatVector.broadcast(FLOATS, a[a1 + i]);
+            s10 = x1.fma(left, s10);
+            s11 = x1.fma(right, s11);
+            FloatVector x2 = FloatVector.broadcast(FLOATS, a[a2 + i]);
+            s20 = x2.fma(left, s20);
+            s21 = x2.fma(right, s21);
+            FloatVector x3 = FloatVector.broadcast(FLOATS, a[a3 + i]);
+            s30 = x3.fma(left, s30);
+            s31 = x3.fma(right, s31);
+            FloatVector x4 = FloatVector.broadcast(FLOATS, a[a4 + i]);
+            s40 = x4.fma(left, s40);
+            s41 = x4.fma(right, s41);
+            FloatVector x5 = FloatVector.broadcast(FLOATS, a[a5 + i]);
+            s50 = x5.fma(left, s50);
+            s51 = x5.fma(right, s51);
+            FloatVector x6 = FloatVector.broadcast(FLOATS, a[a6 + i]);
+            s60 = x6.fma(left, s60);
+            s61 = x6.fma(right, s61);
+            FloatVector x7 = FloatVector.broadcast(FLOATS, a[a7 + i]);
+            s70 = x7.fma(left, s70);
+            s71 = x7.fma(right, s71);
+        }
+        if (accumulate) {
+            s00 = s00.add(FloatVector.fromArray(FLOATS, c, c0));
+            s01 = s01.add(FloatVector.fromArray(FLOATS, c, c0 + COUNT));
+            s10 = s10.add(FloatVector.fromArray(FLOATS, c, c0 + cStride));
+            s11 = s11.add(FloatVector.fromArray(FLOATS, c, c0 + cStride + COUNT));
+            s20 = s20.add(FloatVector.fromArray(FLOATS, c, c0 + 2 * cStride));
+            s21 = s21.add(FloatVector.fromArray(FLOATS, c, c0 + 2 * cStride + COUNT));
+            s30 = s30.add(FloatVector.fromArray(FLOATS, c, c0 + 3 * cStride));
+            s31 = s31.add(FloatVector.fromArray(FLOATS, c, c0 + 3 * cStride + COUNT));
+            s40 = s40.add(FloatVector.fromArray(FLOATS, c, c0 + 4 * cStride));
+            s41 = s41.add(FloatVector.fromArray(FLOATS, c, c0 + 4 * cStride + COUNT));
+            s50 = s50.add(FloatVector.fromArray(FLOATS, c, c0 + 5 * cStride));
+            s51 = s51.add(FloatVector.fromArray(FLOATS, c, c0 + 5 * cStride + COUNT));
+            s60 = s60.add(FloatVector.fromArray(FLOATS, c, c0 + 6 * cStride));
+            s61 = s61.add(FloatVector.fromArray(FLOATS, c, c0 + 6 * cStride + COUNT));
+            s70 = s70.add(FloatVector.fromArray(FLOATS, c, c0 + 7 * cStride));
+            s71 = s71.add(FloatVector.fromArray(FLOATS, c, c0 + 7 * cStride + COUNT));
+        }
+        s00.intoArray(c, c0);
+        s01.intoArray(c, c0 + COUNT);
+        s10.intoArray(c, c0 + cStride);
+        s11.intoArray(c, c0 + cStride + COUNT);
+        s20.intoArray(c, c0 + 2 * cStride);
+        s21.intoArray(c, c0 + 2 * cStride + COUNT);
+        s30.intoArray(c, c0 + 3 * cStride);
+        s31.intoArray(c, c0 + 3 * cStride + COUNT);
+        s40.intoArray(c, c0 + 4 * cStride);
+        s41.intoArray(c, c0 + 4 * cStride + COUNT);
+        s50.intoArray(c, c0 + 5 * cStride);
+        s51.intoArray(c, c0 + 5 * cStride + COUNT);
+        s60.intoArray(c, c0 + 6 * cStride);
+        s61.intoArray(c, c0 + 6 * cStride + COUNT);
+        s70.intoArray(c, c0 + 7 * cStride);
+        s71.intoArray(c, c0 + 7 * cStride + COUNT);
+    }
+
+    private static void four(
+            float[] a,
+            int a0,
+            int aStride,
+            float[] b,
+            int b0,
+            int k,
+            float[] c,
+            int c0,
+            int cStride,
+            boolean accumulate) {
+        int a1 = a0 + aStride;
+        int a2 = a1 + aStride;
+        int a3 = a2 + aStride;
+        FloatVector s00 = FloatVector.zero(FLOATS), s01 = s00, s10 = s00, s11 = s00;
+        FloatVector s20 = s00, s21 = s00, s30 = s00, s31 = s00;
+        for (int i = 0; i < k; i++) {
+            FloatVector left = FloatVector.fromArray(FLOATS, b, b0 + i * PANEL);
+            FloatVector right = FloatVector.fromArray(FLOATS, b, b0 + i * PANEL + COUNT);
+            FloatVector x0 = FloatVector.broadcast(FLOATS, a[a0 + i]);
+            s00 = x0.fma(left, s00);
+            s01 = x0.fma(right, s01);
+            FloatVector x1 = FloatVector.broadcast(FLOATS, a[a1 + i]);
+            s10 = x1.fma(left, s10);
+            s11 = x1.fma(right, s11);
+            FloatVector x2 = FloatVector.broadcast(FLOATS, a[a2 + i]);
+            s20 = x2.fma(left, s20);
+            s21 = x2.fma(right, s21);
+            FloatVector x3 = FloatVector.broadcast(FLOATS, a[a3 + i]);
+            s30 = x3.fma(left, s30);
+            s31 = x3.fma(right, s31);
+        }
+        if (accumulate) {
+            s00 = s00.add(FloatVector.fromArray(FLOATS, c, c0));
+            s01 = s01.add(FloatVector.fromArray(FLOATS, c, c0 + COUNT));
+            s10 = s10.add(FloatVector.fromArray(FLOATS, c, c0 + cStride));
+            s11 = s11.add(FloatVector.fromArray(FLOATS, c, c0 + cStride + COUNT));
+            s20 = s20.add(FloatVector.fromArray(FLOATS, c, c0 + 2 * cStride));
+            s21 = s21.add(FloatVector.fromArray(FLOATS, c, c0 + 2 * cStride + COUNT));
+            s30 = s30.add(FloatVector.fromArray(FLOATS, c, c0 + 3 * cStride));
+            s31 = s31.add(FloatVector.fromArray(FLOATS, c, c0 + 3 * cStride + COUNT));
+        }
+        s00.intoArray(c, c0);
+        s01.intoArray(c, c0 + COUNT);
+        s10.intoArray(c, c0 + cStride);
+        s11.intoArray(c, c0 + cStride + COUNT);
+        s20.intoArray(c, c0 + 2 * cStride);
+        s21.intoArray(c, c0 + 2 * cStride + COUNT);
+        s30.intoArray(c, c0 + 3 * cStride);
+        s31.intoArray(c, c0 + 3 * cStride + COUNT);
+    }
+
+    private static void one(float[] a, int a0, float[] b, int b0, int k, float[] c, int c0, boolean accumulate) {
+        FloatVector s0 = FloatVector.zero(FLOATS);
+        FloatVector s1 = s0;
+        for (int i = 0; i < k; i++) {
+            FloatVector x = FloatVector.broadcast(FLOATS, a[a0 + i]);
+            s0 = x.fma(FloatVector.fromArray(FLOATS, b, b0 + i * PANEL), s0);
+            s1 = x.fma(FloatVector.fromArray(FLOATS, b, b0 + i * PANEL + COUNT), s1);
+        }
+        if (accumulate) {
+            s0 = s0.add(FloatVector.fromArray(FLOATS, c, c0));
+            s1 = s1.add(FloatVector.fromArray(FLOATS, c, c0 + COUNT));
+        }
+        s0.intoArray(c, c0);
+        s1.intoArray(c, c0 + COUNT);
+    }
+}

@@ -1,0 +1,8 @@
+package nibble.files;
+
+/** The version of this program, as the build file states it. */
+public final class Version {
+    public static final String NIBBLE = "0.1.0";
+
+    private Version() {}
+}

@@ -1,0 +1,300 @@
+package nibble.files.output;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Deque;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An output folder that appears whole or not at all, as {@link OutputFolder}, but whose unfinished state outlives the process:
+ *
+ * <pre>
+ *  parent/OUT                      absent or empty until {@link #commit}
+ *  parent/.OUT.unfinished/lock     held while a process works on it
+ *  parent/.OUT.unfinished/output/  becomes OUT
+ *  parent/.OUT.unfinished/...      whatever its writer needs to go on later
+ * </pre>
+ *
+ * <p>Where nothing can be renamed over OUT, all this lies in {@code OUT/.nibble.unfinished} ({@link OutputPlace}).
+ *
+ * <p>Owns the lock; one process at a time. Used by one thread at a time.
+ */
+public final class UnfinishedOutput implements AutoCloseable {
+    private static final String LOCK = "lock";
+    private static final String OUTPUT = "output";
+    private static final String UNFINISHED = ".unfinished";
+
+    /** There once the output is whole and is being moved up, file by file, from inside its own folder. */
+    private static final String MOVING = "moving";
+
+    /**
+     * State folders held by this process: closing any channel of a file gives up all locks that the process has on it, so a
+     * second one must not even be opened.
+     */
+    private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
+
+    private final OutputPlace place;
+    private final Path state;
+    private final Deque<Path> madeParents;
+    private final FileChannel lock;
+    private boolean closed;
+
+    private UnfinishedOutput(OutputPlace place, Path state, Deque<Path> madeParents, FileChannel lock) {
+        this.place = place;
+        this.state = state;
+        this.madeParents = madeParents;
+        this.lock = lock;
+    }
+
+    /**
+     * Locks the state of {@code out}, which is made if it is absent; missing parents too.
+     *
+     * @param resume whether leftovers of an earlier run are welcome; otherwise they are refused
+     * @throws OutputException if {@code out} is a file or a folder that is not empty, another process works on it, there are
+     *     leftovers that are not welcome, or the disk refuses
+     */
+    public static UnfinishedOutput open(Path out, boolean resume) {
+        try {
+            return open(OutputPlace.of(out), resume);
+        } catch (IOException e) {
+            throw OutputException.of(out, "making the output folder", e);
+        }
+    }
+
+    static UnfinishedOutput open(OutputPlace place, boolean resume) {
+        try {
+            Path state = place.hidden(UNFINISHED);
+            if (!resume && Files.exists(state.resolve(MOVING))) {
+                throw leftovers(place.target(), state);
+            }
+            place.refuseOccupied(state);
+            Deque<Path> made = OutputFolder.makeParents(
+                    Objects.requireNonNull(place.target().getParent()));
+            Files.createDirectories(state);
+            UnfinishedOutput output = new UnfinishedOutput(place, state, made, lock(state));
+            try {
+                if (!resume && output.hasLeftovers()) {
+                    throw leftovers(place.target(), state);
+                }
+                Files.createDirectories(output.path());
+                Durable.sync(state);
+                Durable.sync(state.resolveSibling("."));
+            } catch (IOException | RuntimeException e) {
+                output.close();
+                throw e;
+            }
+            return output;
+        } catch (IOException e) {
+            throw OutputException.of(place.target(), "making the output folder", e);
+        }
+    }
+
+    private static OutputException leftovers(Path target, Path state) {
+        return new OutputException(
+                target,
+                "an earlier run was not finished; run the same command with --resume to go on with it, or delete "
+                        + state + " to begin anew");
+    }
+
+    /**
+     * Tries, before a download or a measurement, whether {@link #open} will be able to begin; leaves nothing.
+     *
+     * @throws OutputException as {@link #open} would throw
+     */
+    public static void require(Path out, boolean resume) {
+        if (!resume || !Files.exists(stateOf(out))) {
+            try (UnfinishedOutput output = open(out, resume)) {
+                output.discard();
+            }
+        }
+    }
+
+    /**
+     * Removes what is left of a run that was ended after its output had got its name.
+     *
+     * @return whether there was such a rest, and so whether {@code out} is the finished output of it
+     */
+    public static boolean removeRestOfFinished(Path out) {
+        try {
+            return removeRestOfFinished(OutputPlace.of(out));
+        } catch (IOException e) {
+            throw OutputException.of(out, "removing the rest of a finished run", e);
+        }
+    }
+
+    static boolean removeRestOfFinished(OutputPlace place) {
+        try {
+            Path state = place.hidden(UNFINISHED);
+            boolean moving = place.inside() && Files.exists(state.resolve(MOVING));
+            boolean named = !Files.exists(state.resolve(OUTPUT)) && !isEmpty(place.target(), state);
+            if (!Files.isDirectory(state) || !named && !moving) {
+                return false;
+            }
+            FileChannel lock = lock(state);
+            try {
+                if (Files.exists(state.resolve(OUTPUT))) {
+                    place.take(state.resolve(OUTPUT));
+                }
+                Durable.deleteTree(state);
+            } finally {
+                lock.close();
+                HELD.remove(state);
+            }
+            return true;
+        } catch (IOException e) {
+            throw OutputException.of(place.target(), "removing the rest of a finished run", e);
+        }
+    }
+
+    /** Where the unfinished state of {@code out} lies. */
+    public static Path stateOf(Path out) {
+        try {
+            return OutputPlace.of(out).hidden(UNFINISHED);
+        } catch (IOException e) {
+            throw OutputException.of(out, "looking for an unfinished run", e);
+        }
+    }
+
+    private static FileChannel lock(Path state) throws IOException {
+        if (!HELD.add(state)) {
+            throw inUse(state, "");
+        }
+        try {
+            Path file = state.resolve(LOCK);
+            while (true) {
+                FileChannel channel = FileChannel.open(
+                        file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+                @Nullable Object opened = key(file);
+                @Nullable FileLock held = null;
+                try {
+                    held = channel.tryLock();
+                    if (held == null) {
+                        throw inUse(state, " (process " + read(channel) + ")");
+                    }
+                    // A process that ended in between has deleted the file that was opened.
+                    if (Objects.equals(opened, key(file)) && Files.exists(file)) {
+                        channel.truncate(0);
+                        channel.write(ByteBuffer.wrap(
+                                Long.toString(ProcessHandle.current().pid()).getBytes(StandardCharsets.US_ASCII)));
+                        return channel;
+                    }
+                    Files.createDirectories(state);
+                    held = null;
+                } finally {
+                    if (held == null) {
+                        channel.close();
+                    }
+                }
+            }
+        } catch (IOException | RuntimeException e) {
+            HELD.remove(state);
+            throw e;
+        }
+    }
+
+    private static @Nullable Object key(Path file) throws IOException {
+        return Files.exists(file)
+                ? Files.readAttributes(file, java.nio.file.attribute.BasicFileAttributes.class)
+                        .fileKey()
+                : null;
+    }
+
+    private static String read(FileChannel channel) throws IOException {
+        ByteBuffer pid = ByteBuffer.allocate(20);
+        channel.read(pid, 0);
+        String text = new String(pid.array(), 0, pid.position(), StandardCharsets.US_ASCII);
+        return text.matches("[0-9]+") ? text : "unknown";
+    }
+
+    private static OutputException inUse(Path state, String process) {
+        return new OutputException(
+                state,
+                "another run of nibble" + process
+                        + " is writing this output now; wait for it or choose another folder");
+    }
+
+    private boolean hasLeftovers() throws IOException {
+        try (Stream<Path> entries = Files.list(state)) {
+            return entries.anyMatch(entry -> !entry.endsWith(LOCK));
+        }
+    }
+
+    private static boolean isEmpty(Path folder, Path state) throws IOException {
+        if (!Files.isDirectory(folder)) {
+            return true;
+        }
+        try (Stream<Path> entries = Files.list(folder)) {
+            return entries.allMatch(entry -> entry.equals(state));
+        }
+    }
+
+    /** The folder that becomes the output; what is in it now may stem from an earlier run. */
+    public Path path() {
+        return state.resolve(OUTPUT);
+    }
+
+    /** The folder for what is needed to go on later; gone after {@link #commit}. */
+    public Path state() {
+        return state;
+    }
+
+    /**
+     * Makes everything in {@link #path} durable, gives it the output's name and removes the state.
+     *
+     * @throws OutputException if the disk refuses or another program has filled the target meanwhile; the state is kept
+     */
+    public void commit() {
+        try {
+            Durable.syncTree(path());
+            place.refuseOccupied(state);
+            if (place.inside() && !Files.exists(state.resolve(MOVING))) {
+                Files.createFile(state.resolve(MOVING));
+                Durable.sync(state);
+            }
+            place.take(path());
+            Durable.deleteTree(state);
+        } catch (IOException e) {
+            throw OutputException.of(place.target(), "giving the finished output its name", e);
+        } finally {
+            close();
+        }
+    }
+
+    /** Deletes the state, and the parents that were made for it. */
+    public void discard() {
+        try {
+            Durable.deleteTree(state);
+            OutputFolder.deleteEmpty(madeParents);
+        } catch (IOException e) {
+            throw OutputException.of(state, "removing the unfinished output", e);
+        } finally {
+            close();
+        }
+    }
+
+    /** Gives up the lock; the state stays. */
+    @Override
+    public void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        try {
+            lock.close();
+        } catch (IOException e) {
+            throw OutputException.of(state, "unlocking", e);
+        } finally {
+            HELD.remove(state);
+        }
+    }
+}

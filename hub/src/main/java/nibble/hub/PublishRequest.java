@@ -1,0 +1,61 @@
+package nibble.hub;
+
+import java.nio.file.Path;
+import java.util.regex.Pattern;
+import nibble.hub.client.RepoName;
+
+/**
+ * What to publish where.
+ *
+ * @param folder all files of it but hidden ones
+ * @param branch made if it does not exist, at the repository's first commit, so that it holds nothing of {@code main}'s
+ * @param visibility of a repository that is made now; an existing one keeps its own
+ * @param how straight to the branch, or as a pull request to it
+ * @param leftovers what becomes of weights in the repository that the folder does not have
+ * @param message the commit's title
+ * @param transfers transfers at a time
+ */
+public record PublishRequest(
+        Path folder,
+        RepoName repo,
+        String branch,
+        Visibility visibility,
+        How how,
+        Leftovers leftovers,
+        String message,
+        int transfers) {
+
+    private static final Pattern BRANCH = Pattern.compile("[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,198}[A-Za-z0-9_-])?");
+
+    /** Who can see a new repository. */
+    public enum Visibility {
+        PUBLIC,
+        PRIVATE
+    }
+
+    /** What is made. */
+    public enum How {
+        COMMIT,
+        PULL_REQUEST,
+        /** Asks the hub what would be sent, and changes nothing. */
+        DRY_RUN
+    }
+
+    /** Weight files of an earlier version under names that the new one does not use; loaders that go by file load them too. */
+    public enum Leftovers {
+        KEEP,
+        DELETE
+    }
+
+    public PublishRequest {
+        if (!BRANCH.matcher(branch).matches() || branch.contains("..") || branch.contains("//")) {
+            throw new IllegalArgumentException("\"" + branch + "\" is not a branch name; write one as main or awq-32g");
+        }
+        if (message.isBlank() || message.contains("\n")) {
+            throw new IllegalArgumentException("the commit's message is one line that is not empty");
+        }
+        if (transfers < 1 || transfers > 64) {
+            throw new IllegalArgumentException(transfers + " transfers at a time; give 1 to 64");
+        }
+    }
+}

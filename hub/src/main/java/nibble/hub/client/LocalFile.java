@@ -1,0 +1,86 @@
+package nibble.hub.client;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.DigestInputStream;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.files.Reasons;
+
+/**
+ * A file to publish, hashed.
+ *
+ * @param path path in the repository
+ * @param file where it lies
+ * @param bytes its length
+ * @param modifiedMillis when it was last changed; it must still be so when it is sent
+ * @param sha256 64 hexadecimal digits
+ */
+public record LocalFile(String path, Path file, long bytes, long modifiedMillis, String sha256) {
+    private static final int SAMPLE_BYTES = 512;
+
+    /** The first 512 bytes, from which the hub tells text from binary. */
+    byte[] sample() {
+        try (InputStream in = Files.newInputStream(file)) {
+            return in.readNBytes(SAMPLE_BYTES);
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
+    }
+
+    public byte[] content() {
+        try {
+            return Files.readAllBytes(file);
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
+    }
+
+    /** The name that git gives the content: SHA-1 of "blob", length, NUL and the bytes. */
+    String gitBlobId() {
+        try {
+            MessageDigest sha1 = MessageDigest.getInstance("SHA-1");
+            sha1.update(("blob " + bytes + "\0").getBytes(java.nio.charset.StandardCharsets.US_ASCII));
+            try (InputStream in = new DigestInputStream(Files.newInputStream(file), sha1)) {
+                in.transferTo(OutputStream.nullOutputStream());
+            }
+            return HexFormat.of().formatHex(sha1.digest());
+        } catch (IOException e) {
+            throw unreadable(e);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("this Java runtime has no SHA-1", e);
+        }
+    }
+
+    /** Whether the repository's file, known by git's or LFS's name for it, is this one already. */
+    public boolean sameAs(HubApi.Preupload remote) {
+        if (remote.remoteOid().isEmpty()) {
+            return false;
+        }
+        // By the name's own form: an empty file is in git although its like would be large.
+        return remote.remoteOid().length() == sha256.length()
+                ? remote.remoteOid().equals(sha256)
+                : remote.remoteOid().equals(gitBlobId());
+    }
+
+    private BadCheckpointException unreadable(IOException e) {
+        return new BadCheckpointException(
+                file, "cannot be read: " + Reasons.of(e) + "; check the file and its permissions", e);
+    }
+
+    /** @throws BadCheckpointException if the file is not what was hashed */
+    public void requireUnchanged() {
+        try {
+            if (Files.size(file) != bytes || Files.getLastModifiedTime(file).toMillis() != modifiedMillis) {
+                throw new BadCheckpointException(file, "changed while it was being published; run again");
+            }
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
+    }
+}

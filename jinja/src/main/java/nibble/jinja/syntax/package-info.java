@@ -1,0 +1,5 @@
+/** From a template's text to its statements and expressions. */
+@NullMarked
+package nibble.jinja.syntax;
+
+import org.jspecify.annotations.NullMarked;

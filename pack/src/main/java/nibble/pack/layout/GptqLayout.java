@@ -1,0 +1,141 @@
+package nibble.pack.layout;
+
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import nibble.checkpoint.model.LinearTensor.Role;
+import nibble.checkpoint.model.QuantizedFormat;
+import nibble.pack.PackedLinear;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.QuantizedLinear;
+import nibble.pack.Words;
+
+/**
+ * AutoGPTQ's layout, {@code quant_method: gptq}: eight inputs in a word of codes, eight outputs in a word of zeros.
+ *
+ * <pre>
+ * qweight I32 [in/8, out]    nibble i of word [r, n] is the code of input 8r+i for output n
+ * qzeros  I32 [in/g, out/8]  nibble i of word [g, c] is the zero of output 8c+i
+ * scales  F16 [in/g, out]
+ * g_idx   I32 [in]           the group of each input
+ * </pre>
+ *
+ * <p>The first version stores zeros less one. What is subtracted is 0x11111111 from the word, so a zero of 0 borrows from its
+ * neighbour; it is added back the same way, as GPTQModel does. Readers that add one to each nibble get such a word wrong, so
+ * it is never written: zeros of 0 need the second version, which stores zeros as they are.
+ */
+public final class GptqLayout implements Layout {
+    static final GptqLayout FIRST = new GptqLayout(QuantizedFormat.GPTQ);
+    static final GptqLayout SECOND = new GptqLayout(QuantizedFormat.GPTQ_V2);
+
+    private static final int ONES = 0x11111111;
+
+    private final QuantizedFormat format;
+
+    private GptqLayout(QuantizedFormat format) {
+        this.format = format;
+    }
+
+    @Override
+    public QuantizedFormat format() {
+        return format;
+    }
+
+    @Override
+    public PackedLinear linear(Tensors tensors) {
+        QuantizedLinear linear = unpack(
+                tensors.data(Role.CODES),
+                tensors.data(Role.ZEROS),
+                PackedLinears.scales(tensors),
+                tensors.outFeatures(),
+                tensors.inFeatures(),
+                tensors.spec(),
+                format == QuantizedFormat.GPTQ);
+        return PackedLinears.reordered(tensors, linear);
+    }
+
+    @Override
+    public List<MemorySegment> data(QuantizedLinear linear, boolean symmetric) {
+        if (format == QuantizedFormat.GPTQ && !fitsFirstVersion(linear)) {
+            throw new IllegalArgumentException(
+                    "it has zeros of 0, which GPTQ's first version cannot hold; convert to gptq, the second one");
+        }
+        return List.of(pack(linear, format == QuantizedFormat.GPTQ));
+    }
+
+    /** qweight, qzeros, scales and g_idx. */
+    public static MemorySegment[] pack(QuantizedLinear linear, boolean lessOne) {
+        int out = linear.outFeatures();
+        int in = linear.inFeatures();
+        int groups = linear.groups();
+        int[] qweight = new int[Math.multiplyExact(in / 8, out)];
+        int[] qzeros = new int[groups * (out / 8)];
+        short[] scales = new short[groups * out];
+        int[] groupOfColumn = new int[in];
+        for (int row = 0; row < out; row++) {
+            int from = (int) ((long) row * in >> 1);
+            for (int word = 0; word < in / 8; word++) {
+                qweight[word * out + row] = Words.eightCodes(linear.codes(), from + 4 * word);
+            }
+            for (int group = 0; group < groups; group++) {
+                int zero = linear.zeros()[row * groups + group];
+                qzeros[group * (out / 8) + row / 8] |= zero << 4 * (row % 8);
+                scales[group * out + row] = linear.scales()[row * groups + group];
+            }
+        }
+        if (lessOne) {
+            for (int i = 0; i < qzeros.length; i++) {
+                qzeros[i] -= ONES;
+            }
+        }
+        for (int column = 0; column < in; column++) {
+            groupOfColumn[column] = column / linear.groupSize();
+        }
+        return new MemorySegment[] {
+            Words.littleEndian(qweight),
+            Words.littleEndian(qzeros),
+            AwqLayout.littleEndian(scales),
+            Words.littleEndian(groupOfColumn)
+        };
+    }
+
+    /** Whether the first version can hold these zeros: none is 0. */
+    static boolean fitsFirstVersion(QuantizedLinear linear) {
+        for (byte zero : linear.zeros()) {
+            if (zero == 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /**
+     * The linear that these tensors hold.
+     *
+     * @param scales F16 [in/g, out]
+     */
+    public static QuantizedLinear unpack(
+            MemorySegment qweight,
+            MemorySegment qzeros,
+            MemorySegment scales,
+            int out,
+            int in,
+            QuantizationSpec spec,
+            boolean lessOne) {
+        QuantizedLinear linear = QuantizedLinear.blank(out, in, spec);
+        int groups = linear.groups();
+        for (int word = 0; word < in / 8; word++) {
+            for (int row = 0; row < out; row++) {
+                Words.putEightCodes(qweight.get(Words.INT, 4L * ((long) word * out + row)), linear.codes(), (int)
+                        (((long) row * in >> 1) + 4L * word));
+            }
+        }
+        for (int group = 0; group < groups; group++) {
+            for (int row = 0; row < out; row++) {
+                int packed = qzeros.get(Words.INT, 4L * ((long) group * (out / 8) + row / 8)) + (lessOne ? ONES : 0);
+                linear.zeros()[row * groups + group] = (byte) ((packed >>> 4 * (row % 8)) & 15);
+                linear.scales()[row * groups + group] = scales.get(Words.SHORT, 2L * ((long) group * out + row));
+            }
+        }
+        return linear;
+    }
+}

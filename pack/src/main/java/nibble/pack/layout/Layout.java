@@ -1,0 +1,113 @@
+package nibble.pack.layout;
+
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.LinearModule;
+import nibble.checkpoint.model.LinearTensor;
+import nibble.checkpoint.model.LinearTensor.Role;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.QuantizationConfig;
+import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.tensor.TensorSpec;
+import nibble.checkpoint.tensor.TensorView;
+import nibble.pack.PackedLinear;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.QuantizedLinear;
+
+/**
+ * A way in which checkpoints lay out 4-bit linears: which tensors ({@link QuantizedFormat#linear}), and where the codes, zeros
+ * and scales of a {@link QuantizedLinear} lie in them.
+ */
+public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsLayout {
+    public static Layout of(QuantizedFormat format) {
+        return switch (format) {
+            case AWQ_GEMM -> AwqLayout.INSTANCE;
+            case GPTQ -> GptqLayout.FIRST;
+            case GPTQ_V2 -> GptqLayout.SECOND;
+            case COMPRESSED_TENSORS -> CompressedTensorsLayout.INSTANCE;
+        };
+    }
+
+    QuantizedFormat format();
+
+    /**
+     * The linear that the tensors of a module hold.
+     *
+     * @throws BadCheckpointException if a tensor is absent, contradicts the others, or has scales that fp16 cannot hold
+     */
+    PackedLinear linear(Tensors tensors);
+
+    /**
+     * The data of the tensors of a linear, in the order of {@link QuantizedFormat#tensors}.
+     *
+     * @throws IllegalArgumentException if the layout cannot hold the linear exactly, saying why
+     */
+    public List<MemorySegment> data(QuantizedLinear linear, boolean symmetric);
+
+    /**
+     * The tensors of one module of a checkpoint.
+     *
+     * @param module its full name
+     */
+    record Tensors(
+            Checkpoint checkpoint,
+            QuantizationConfig config,
+            String module,
+            int outFeatures,
+            int inFeatures,
+            QuantizationSpec spec) {
+
+        /** @throws BadCheckpointException if the checkpoint is not quantized */
+        public static Tensors of(Checkpoint checkpoint, LinearModule module, int layer) {
+            ModelConfig config = checkpoint.config();
+            QuantizationConfig quantization = config.quantization()
+                    .orElseThrow(() -> new BadCheckpointException(
+                            checkpoint.folder(),
+                            "config.json has no quantization_config: this checkpoint is not quantized"));
+            return new Tensors(
+                    checkpoint,
+                    quantization,
+                    module.name(layer),
+                    config.outFeatures(module),
+                    config.inFeatures(module),
+                    new QuantizationSpec(quantization.bits(), quantization.groupSize()));
+        }
+
+        /** What the layout asks for, whether the checkpoint has it or not. */
+        List<LinearTensor> expected() {
+            return config.format().linear(module, outFeatures, inFeatures, spec.groups(inFeatures), config.symmetric());
+        }
+
+        public String name(Role role) {
+            return config.format().name(module, role);
+        }
+
+        public boolean has(Role role) {
+            return checkpoint.stored(name(role)).isPresent();
+        }
+
+        /**
+         * The data of the tensor with this role.
+         *
+         * @throws BadCheckpointException if it is absent, or of another type or shape than the layout's
+         */
+        public MemorySegment data(Role role) {
+            TensorView tensor = checkpoint.tensor(name(role));
+            for (LinearTensor wanted : expected()) {
+                TensorSpec spec = wanted.spec();
+                boolean sameType = wanted.type() == LinearTensor.Type.ANY_FLOAT
+                        ? tensor.dtype().isWeight()
+                        : tensor.dtype() == spec.dtype();
+                if (wanted.role() == role && !(sameType && tensor.shape().equals(spec.shape()))) {
+                    throw new BadCheckpointException(
+                            checkpoint.fileOf(tensor.name()),
+                            "tensor " + tensor.name() + " is " + tensor.dtype() + " " + tensor.shape()
+                                    + ", config.json asks for " + spec.dtype() + " " + spec.shape());
+                }
+            }
+            return tensor.data();
+        }
+    }
+}

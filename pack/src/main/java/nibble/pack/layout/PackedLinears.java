@@ -1,0 +1,124 @@
+package nibble.pack.layout;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.List;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearModule;
+import nibble.checkpoint.model.LinearTensor.Role;
+import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.StoredLinear;
+import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.TensorSpec;
+import nibble.checkpoint.tensor.TensorView;
+import nibble.pack.ActOrderLinear;
+import nibble.pack.Half;
+import nibble.pack.PackedLinear;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.QuantizedLinear;
+import nibble.pack.WeightReader;
+import nibble.pack.Words;
+
+/** Linears of quantized checkpoints, in and out of every {@link QuantizedFormat}. */
+public final class PackedLinears {
+    private PackedLinears() {}
+
+    /**
+     * One of a layer's seven linears as a quantized checkpoint holds it; of a fused module its rows.
+     *
+     * @throws BadCheckpointException as {@link #read(Checkpoint, LinearModule, int)}
+     */
+    public static PackedLinear read(Checkpoint checkpoint, Linear linear, int layer) {
+        StoredLinear stored = checkpoint.config().stored(linear, layer);
+        PackedLinear whole = read(checkpoint, stored.module(), layer);
+        if (!stored.module().isFused()) {
+            return whole;
+        }
+        return switch (whole) {
+            case QuantizedLinear plain -> plain.rows(stored.firstRow(), stored.outFeatures());
+            case ActOrderLinear(QuantizedLinear codes, int[] groups) ->
+                new ActOrderLinear(codes.rows(stored.firstRow(), stored.outFeatures()), groups);
+        };
+    }
+
+    /**
+     * A module of a quantized checkpoint.
+     *
+     * @throws BadCheckpointException if the checkpoint is not quantized, a tensor is absent or contradicts the others, or
+     *     scales are not what fp16 can hold
+     */
+    public static PackedLinear read(Checkpoint checkpoint, LinearModule stored, int layer) {
+        Layout.Tensors tensors = Layout.Tensors.of(checkpoint, stored, layer);
+        return Layout.of(tensors.config().format()).linear(tensors);
+    }
+
+    /** Scales as fp16 bits; of another type only where fp16 holds them without rounding. */
+    static MemorySegment scales(Layout.Tensors tensors) {
+        Checkpoint checkpoint = tensors.checkpoint();
+        String name = tensors.name(Role.SCALES);
+        MemorySegment data = tensors.data(Role.SCALES);
+        TensorView tensor = checkpoint.tensor(name);
+        if (tensor.dtype() == DType.F16) {
+            return data;
+        }
+        float[] values = WeightReader.floats(tensor, checkpoint.fileOf(name));
+        MemorySegment halves = Arena.ofAuto().allocate(2L * values.length, 2);
+        for (int i = 0; i < values.length; i++) {
+            if (Half.round(values[i]) != values[i]) {
+                throw new BadCheckpointException(
+                        checkpoint.fileOf(name),
+                        "tensor " + name + " element [" + i + "] is " + values[i]
+                                + ", which fp16 cannot hold exactly; only " + tensor.dtype()
+                                + " scales that it can are read");
+            }
+            halves.set(Words.SHORT, 2L * i, Float.floatToFloat16(values[i]));
+        }
+        return halves;
+    }
+
+    /** The linear with its columns in the groups that the checkpoint's own tensor names, where it has one. */
+    static PackedLinear reordered(Layout.Tensors tensors, QuantizedLinear linear) {
+        if (!tensors.has(Role.GROUPS)) {
+            return linear;
+        }
+        String name = tensors.name(Role.GROUPS);
+        int[] groups = new int[linear.inFeatures()];
+        MemorySegment.copy(tensors.data(Role.GROUPS), Words.INT, 0, groups, 0, groups.length);
+        // llm-compressor fills it with -1 where the order is plain.
+        if (Arrays.stream(groups).allMatch(group -> group == -1)) {
+            return linear;
+        }
+        try {
+            return ActOrderLinear.of(linear, groups);
+        } catch (IllegalArgumentException e) {
+            throw new BadCheckpointException(
+                    tensors.checkpoint().fileOf(name), "tensor " + name + ": " + e.getMessage(), e);
+        }
+    }
+
+    /** Name, type and shape of the tensors of a linear. */
+    public static List<TensorSpec> specs(
+            QuantizedFormat format, String module, int out, int in, QuantizationSpec spec, boolean symmetric) {
+        spec.check(module + ".weight", out, in);
+        if (format.packsInputs() && in % 8 != 0) {
+            throw new IllegalArgumentException("tensor " + module + ".weight: in-features " + in
+                    + " are not a multiple of 8, as " + format.method() + " needs");
+        }
+        return format.tensors(module, out, in, spec.groups(in), symmetric);
+    }
+
+    /**
+     * The data of the tensors of a linear, in the order of {@link #specs}.
+     *
+     * @throws IllegalArgumentException if the layout cannot hold the linear exactly, saying why
+     */
+    public static List<MemorySegment> pack(QuantizedFormat format, QuantizedLinear linear, boolean symmetric) {
+        if (symmetric && !CompressedTensorsLayout.isSymmetric(linear)) {
+            throw new IllegalArgumentException("its zeros are not all 8 although the config says that it is symmetric");
+        }
+        return Layout.of(format).data(linear, symmetric);
+    }
+}
