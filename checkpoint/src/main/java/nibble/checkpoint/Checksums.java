@@ -19,6 +19,7 @@ import nibble.checkpoint.source.Finding;
 import nibble.files.Reasons;
 import nibble.files.WholeFile;
 import nibble.files.output.OutputException;
+import nibble.checkpoint.source.SourceFile;
 
 /**
  * What a folder says of its own files' SHA-256: a {@code SHA256SUMS} as {@code sha256sum} writes and checks it, and the names

@@ -1,9 +1,11 @@
-package nibble.checkpoint.gguf;
+package nibble.convert.verify;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.function.Consumer;
+import nibble.checkpoint.gguf.GgufFile;
+import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.source.Finding;
 
 /**
