@@ -83,7 +83,7 @@ class SurroundingsTest {
         builder.environment()
                 .put("NIBBLE_JAVA_HOME", folder.resolve("source/jdk").toString());
         Process process = builder.start();
-        assertThat(process.waitFor(60, TimeUnit.SECONDS)).as(line).isTrue();
+        assertThat(process.waitFor(180, TimeUnit.SECONDS)).as(line).isTrue();
         return new Ended(
                 process.waitFor(),
                 Files.readString(folder.resolve("stdout")),
