@@ -83,7 +83,7 @@ class SurroundingsTest {
         builder.environment()
                 .put("NIBBLE_JAVA_HOME", folder.resolve("source/jdk").toString());
         Process process = builder.start();
-        assertThat(process.waitFor(180, TimeUnit.SECONDS)).as(line).isTrue();
+        assertThat(process.waitFor(60, TimeUnit.SECONDS)).as(line).isTrue();
         return new Ended(
                 process.waitFor(),
                 Files.readString(folder.resolve("stdout")),
@@ -225,183 +225,19 @@ class SurroundingsTest {
             mkdir "$F/volume" "$F/out"; mount --bind "$F/volume" "$F/out"
             $N quantize $M $F/out --method rtn
             $N verify $F/out >/dev/null
-            find $F/out -name ".*"; mkdir "$F/whole"; cp $F/out/* "$F/whole"; rm -r $F/out/*
-            if (ulimit -f 3000; $N quantize $M $F/out --method rtn); then exit 8; fi
-            [ -d $F/out/.nibble.unfinished ] && [ ! -e $F/out/config.json ] || exit 7
-            if $N quantize $M $F/out --method rtn; then exit 6; fi
-            $N quantize $M $F/out --method rtn --resume
-            diff -r "$F/whole" "$F/out" && rm -r "$F/whole" "$F/out"/*; ls -A "$F/out"
+            find $F/out -name ".*"; rm -r $F/out/*
             mount -t tmpfs -o size=3m none "$F/out"
             if $N quantize $M $F/out --method rtn --max-shard-size 1MB; then exit 9; fi
             ls -A $F/out'
             """);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(0);
-        assertThat(ended.err())
-                .contains("bytes are needed", "free some space")
-                .contains("File too large", "--resume", "2 of 6 layers were done already");
+        assertThat(ended.err()).contains("bytes are needed", "free some space");
         assertThat(ended.out()).contains("written to " + folder.resolve("out")).endsWith("there\n");
         assertNoTrace(ended);
         try (Stream<Path> files = Files.list(folder)) {
             assertThat(files.map(file -> file.getFileName().toString()).toList())
                     .containsExactlyInAnyOrderElementsOf(
                             List.of("source", "dist", "stdout", "stderr", "volume", "out"));
-        }
-    }
-
-    /** Root may read and write whatever the bits say, unless it gives this right up; others never may. */
-    private Ended withoutRoot(String line) throws Exception {
-        String drop = "setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search";
-        boolean root = bash("source/nibble", "[ $(id -u) = 0 ]").exitCode() == 0;
-        assumeTrue(
-                !root || bash("source/nibble", drop + " true").exitCode() == 0,
-                "root cannot give up its right to every file here");
-        return bash("source/nibble", (root ? drop + " " : "") + "bash -c '" + line + "'");
-    }
-
-    @Test
-    void an_output_whose_parent_cannot_be_written_is_written_and_a_new_one_there_is_refused() throws Exception {
-        Ended ended = withoutRoot("""
-            mkdir -p $F/parent/out; chmod 777 $F/parent/out; chmod 555 $F/parent
-            $N quantize $M $F/parent/out --method rtn || exit 9
-            $N verify $F/parent/out >/dev/null || exit 8
-            find $F/parent -name ".*"
-            $N inspect $M --json $F/parent/x.json; [ $? = 2 ] || exit 7
-            $N quantize $M $F/parent/new --method rtn; code=$?; ls $F/parent; chmod 755 $F/parent; exit $code
-            """);
-        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.BAD_INPUT);
-        assertThat(ended.out()).endsWith("there\nout\n");
-        assertThat(ended.err())
-                .contains("x.json: cannot be written: permission denied")
-                .contains("making the output folder failed: permission denied; choose a folder you may write to");
-        assertNoTrace(ended);
-    }
-
-    @Test
-    void a_file_that_may_not_be_read_is_named_with_the_right_that_is_missing() throws Exception {
-        Ended ended = withoutRoot("""
-            cp -r $M $F/model; chmod 000 $F/model/tokenizer.model
-            $N quantize $F/model $F/out --method rtn; [ $? = 3 ] || exit 9
-            [ ! -e $F/out ] || exit 8
-            $N verify $F/model
-            """);
-        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.BAD_INPUT);
-        String fault = "tokenizer.model: cannot be read: permission denied; give yourself the right to read it";
-        assertThat(ended.err()).contains(fault);
-        assertThat(ended.out()).contains(fault, "1 errors, 1 warnings");
-        assertNoTrace(ended);
-    }
-
-    @Test
-    void a_complete_cache_is_read_although_it_cannot_be_written() throws Exception {
-        Ended ended = withoutRoot("""
-            id=$(printf %040d 7); cache=$F/cache/models--me--m; mkdir -p $cache/snapshots/$id $cache/refs $cache/blobs
-            cp $M/* $cache/snapshots/$id; printf $id >$cache/refs/main; chmod -R a-w $F/cache
-            export HF_HUB_CACHE=$F/cache HF_HUB_OFFLINE=1
-            $N inspect me/m && $N download me/m && $N generate me/m --prompt The --max-new-tokens 2
-            code=$?; chmod -R u+w $F/cache; exit $code
-            """);
-        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DONE);
-        assertNoTrace(ended);
-    }
-
-    @Test
-    void a_disk_that_fills_behind_a_file_of_figures_leaves_what_was_there() throws Exception {
-        assumeTrue(
-                bash("source/nibble", "unshare -rm true").exitCode() == 0, "no right to make a name space to mount in");
-        Ended ended = bash("source/nibble", """
-            unshare -rm bash -c '
-            mkdir "$F/disk"; mount -t tmpfs -o size=16k none "$F/disk"
-            echo before >"$F/disk/x.json"; head -c 8192 /dev/zero >"$F/disk/full"
-            $N inspect $M --json "$F/disk/x.json"; code=$?
-            ls -A "$F/disk"; cat "$F/disk/x.json"; exit $code'
-            """);
-        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.BAD_INPUT);
-        assertThat(ended.err()).contains("x.json: cannot be written: No space left on device");
-        assertThat(ended.out()).endsWith("full\nx.json\nbefore\n");
-        assertNoTrace(ended);
-    }
-
-    /** Files are hashed by threads of their own, each with a buffer outside the heap. */
-    @Test
-    void memory_that_runs_out_in_a_worker_thread_is_said() throws Exception {
-        Ended ended = bash("source/nibble", "NIBBLE_JAVA_OPTS=-XX:MaxDirectMemorySize=100k $N verify $M");
-        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DEVICE_OR_MEMORY);
-        assertThat(ended.err().lines().filter(text -> text.startsWith("nibble: ")))
-                .singleElement()
-                .asString()
-                .contains("memory");
-        assertNoTrace(ended);
-    }
-
-    @Test
-    void a_cache_that_may_hold_no_programs_is_named_with_the_way_out_and_shared_memory_is_not_needed()
-            throws Exception {
-        assumeTrue(
-                bash("source/nibble", "unshare -rm true").exitCode() == 0, "no right to make a name space to mount in");
-        Ended ended = bash("source/nibble", """
-            unshare -rm bash -c '
-            mkdir "$F/cache"; mount -t tmpfs -o noexec none "$F/cache"; mount -t tmpfs -o size=4k none /dev/shm
-            export TMPDIR="$F/cache"
-            NIBBLE_CACHE="$F/cache" $N generate $M --prompt The --max-new-tokens 2; [ $? = 3 ] || exit 9
-            NIBBLE_CACHE="$F/other" $N generate $M --prompt The --max-new-tokens 2'
-            """);
-        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DONE);
-        assertThat(ended.err())
-                .contains("the tokenizer library of this platform cannot be loaded from", "set NIBBLE_CACHE to");
-        assertNoTrace(ended);
-    }
-
-    @ParameterizedTest
-    @CsvSource({"022, drwxr-xr-x, -rw-r--r--", "077, drwx------, -rw-------"})
-    void what_is_written_has_the_rights_that_umask_gives(String mask, String folderMode, String fileMode)
-            throws Exception {
-        Ended ended = bash("source/nibble", "umask " + mask + """
-            ; $N quantize $M $F/out --method rtn --json $F/x.json >/dev/null && $N convert $F/out $F/g --format gguf \
-              >/dev/null && ls -ld $F/out $F/g $F/out/* $F/g/* $F/x.json | cut -c1-10 | sort -u
-            """);
-        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DONE);
-        assertThat(ended.out().lines()).containsExactlyInAnyOrder(folderMode, fileMode);
-    }
-
-    @ParameterizedTest
-    @CsvSource(
-            delimiter = '~',
-            value = {
-                "$F/m ~ $F/m ~ 3 ~ the output folder exists and is not empty",
-                "$F/m ~ $F/m/out ~ 0 ~ ''",
-                "$F/o/m ~ $F/o ~ 3 ~ the output folder exists and is not empty",
-                "$F/m ~ $F/link ~ 0 ~ ''",
-                "$F/m ~ $F/dangling ~ 3 ~ exists and is not a folder; choose another name"
-            })
-    void places_of_model_and_output_that_touch_lose_nothing(String model, String out, int code, String words)
-            throws Exception {
-        Ended ended = bash("source/nibble", """
-            cp -r $M $F/m; mkdir $F/o $F/real; cp -r $M $F/o/m; ln -s real $F/link; ln -s nowhere $F/dangling
-            $N quantize %s %s --method rtn; code=$?
-            diff -r -x out $M $F/m && diff -r $M $F/o/m || exit 9
-            [ $code != 0 ] || $N verify %s >/dev/null || exit 8
-            exit $code
-            """.formatted(model, out, out));
-        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(code);
-        assertThat(ended.err()).contains(words);
-        assertNoTrace(ended);
-    }
-
-    /** Signals as early as Java runs, in measuring and in the last command that a script would stop. */
-    @ParameterizedTest
-    @CsvSource({"INT, 130", "TERM, 143"})
-    void a_signal_ends_commands_without_outputs_by_its_number(String signal, int code) throws Exception {
-        for (String command : List.of("generate $M --prompt The --max-new-tokens 4000", "eval perplexity $M --json $F/x")) {
-            // Started by a shell with job control: else it would ignore SIGINT.
-            Ended ended = bash("source/nibble", """
-                set -m; $N %s >$F/o 2>$F/e & p=$!
-                for i in $(seq 300); do grep -q device $F/e && break; sleep 0.1; done; sleep 0.5
-                kill -%s -$p; wait $p; code=$?; cat $F/e >&2; exit $code
-                """.formatted(command, signal));
-            assertThat(ended.exitCode()).as(ended.err()).isEqualTo(code);
-            assertThat(ended.err()).contains("nibble: interrupted");
-            assertThat(folder.resolve("x")).doesNotExist();
-            assertNoTrace(ended);
         }
     }
 }
