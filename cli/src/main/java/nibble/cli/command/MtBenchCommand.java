@@ -14,6 +14,7 @@ import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelChat;
 import nibble.cli.option.ModelTokenizer;
 import nibble.cli.option.OpenedModel;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Progress;
@@ -37,7 +38,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import nibble.cli.option.OutputFile;
 
 @Command(
         name = "mt-bench",

@@ -10,6 +10,7 @@ import nibble.cli.option.CardOptions;
 import nibble.cli.option.HubOptions;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
@@ -31,7 +32,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import nibble.cli.option.OutputFile;
 
 @Command(
         name = "publish",

@@ -13,6 +13,7 @@ import nibble.cli.option.HubOptions;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.ReportOptions;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ComparisonTable;
@@ -35,7 +36,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import nibble.cli.option.OutputFile;
 
 @Command(
         name = "tasks",

@@ -15,6 +15,7 @@ import nibble.checkpoint.source.Finding;
 import nibble.checkpoint.source.RepositoryFiles;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
@@ -29,7 +30,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import nibble.cli.option.OutputFile;
 
 @Command(
         name = "verify",
