@@ -16,8 +16,7 @@ final class CommandFactory implements CommandLine.IFactory {
     public <K> K create(Class<K> type) throws Exception {
         try {
             Constructor<K> constructor = type.getDeclaredConstructor(Terminal.class);
-            // Commands have no use for each other's constructors, so these are not public.
-            constructor.setAccessible(true);
+            constructor.setAccessible(true); // Commands are package-private, as picocli's own factory allows.
             return constructor.newInstance(terminal);
         } catch (NoSuchMethodException takesNoTerminal) {
             return CommandLine.defaultFactory().create(type);
