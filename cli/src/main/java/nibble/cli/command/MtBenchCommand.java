@@ -14,6 +14,7 @@ import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelChat;
 import nibble.cli.option.ModelTokenizer;
 import nibble.cli.option.OpenedModel;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Progress;
@@ -157,10 +158,11 @@ final class MtBenchCommand implements Callable<Integer> {
                 : model.toAbsolutePath().normalize().getFileName().toString();
         MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
         TokenizerDescription described = ModelTokenizer.describe(model);
-        try (Backend backend = device.open(terminal);
+        // A file that is not this run's is refused before the model is loaded.
+        try (MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings);
+                Backend backend = device.open(terminal);
                 Tokenizer tokenizer = ModelTokenizer.open(described);
-                Llama llama = Llama.load(checkpoint, backend);
-                MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings)) {
+                Llama llama = Llama.load(checkpoint, backend)) {
             ChatModel chat = new ChatModel(
                     llama,
                     tokenizer,
@@ -184,12 +186,12 @@ final class MtBenchCommand implements Callable<Integer> {
                     "--max-new-tokens, --choices and --limit must be at least 1, --top-k at least 0, --top-p above 0"
                             + " and at most 1");
         }
-        Path folder = output.toAbsolutePath().getParent();
-        if (folder == null || !Files.isDirectory(folder)) {
-            throw new UsageException("--output " + output + ": no folder " + folder + "; make it first");
-        }
         if (Files.exists(output) && !resume) {
             throw new UsageException("--output " + output + ": exists; --resume goes on with it");
+        }
+        OutputFile.require("--output", output);
+        if (Files.exists(output) && (!Files.isRegularFile(output) || !Files.isWritable(output))) {
+            throw new UsageException("--output " + output + ": --resume cannot write it; give a file that it can");
         }
     }
 

@@ -10,6 +10,7 @@ import nibble.cli.option.CardOptions;
 import nibble.cli.option.HubOptions;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
@@ -118,6 +119,9 @@ final class PublishCommand implements Callable<Integer> {
         PublishRequest request = request();
         try (TransferProgress progress = new TransferProgress(terminal)) {
             new Publisher(settings).check(request, progress);
+        }
+        if (!dryRun && ModelCard.in(folder).isEmpty() && ModelCard.describes(folder)) {
+            OutputFile.require("the model card", folder.resolve(ModelCard.FILE_NAME));
         }
         CheckpointVerification verification = VerifyCommand.verify(terminal, folder, Optional.empty());
         if (!verification.findings().isEmpty()) {

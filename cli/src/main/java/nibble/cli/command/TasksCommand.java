@@ -13,6 +13,7 @@ import nibble.cli.option.HubOptions;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.ReportOptions;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ComparisonTable;
@@ -154,6 +155,9 @@ final class TasksCommand implements Callable<Integer> {
                 .toList();
         EvaluationOptions options = options();
         json.requireWritable();
+        if (journal != null) {
+            OutputFile.require("--journal", journal);
+        }
         checkReports();
         EvaluationData documents = new EvaluationData(
                 Optional.ofNullable(data),

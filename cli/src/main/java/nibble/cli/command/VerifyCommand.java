@@ -15,6 +15,7 @@ import nibble.checkpoint.source.Finding;
 import nibble.checkpoint.source.RepositoryFiles;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
@@ -86,6 +87,9 @@ final class VerifyCommand implements Callable<Integer> {
         if (writeChecksums && Files.isRegularFile(folder)) {
             throw new UsageException("--write-checksums is for a folder; " + folder + " is a file");
         }
+        if (writeChecksums) {
+            OutputFile.require("--write-checksums", folder.resolve(Checksums.FILE_NAME));
+        }
         CheckpointVerification verification =
                 verify(terminal, folder, Optional.ofNullable(source).map(m -> m.folder(terminal)));
         if (writeChecksums && verification.errors() == 0) {
@@ -129,7 +133,7 @@ final class VerifyCommand implements Callable<Integer> {
             return folder.toFile().length();
         }
         return Files.isDirectory(folder)
-                ? RepositoryFiles.list(folder).values().stream()
+                ? RepositoryFiles.list(folder, refused -> {}).values().stream()
                         .mapToLong(file -> file.toFile().length())
                         .sum()
                 : 0;
