@@ -17,7 +17,7 @@ import nibble.checkpoint.Fingerprint;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.convert.CheckpointPlan;
 import nibble.convert.ResumableRun;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.files.Reasons;
 import nibble.files.output.JournalFile;
 import nibble.files.output.StopSignal;

@@ -11,6 +11,8 @@ import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
 import nibble.files.Reasons;
 import nibble.files.output.DurableLines;
@@ -24,6 +26,9 @@ public final class MtBenchAnswerFile implements AutoCloseable {
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
             .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
             .build();
+
+    /** What every line of such a file begins with, as far as it does not depend on the answer. */
+    private static final Pattern BEGINNING = Pattern.compile("\\{\"question_id\":\\d+,\"answer_id\":\"\\w+\",.*");
 
     private final Path file;
     private final DurableLines lines;
@@ -41,9 +46,10 @@ public final class MtBenchAnswerFile implements AutoCloseable {
     }
 
     /**
-     * Opens a file that is not there yet or that the same model and settings began.
+     * Opens a file that is not there yet or that the same model and settings began. It is neither made nor changed before the first
+     * answer is added.
      *
-     * @throws BadDatasetException if its answers are another model's or were made in another way, or a line is no answer
+     * @throws BadDatasetException if its answers are another model's or were made in another way, or anything in it is no answer
      */
     public static MtBenchAnswerFile open(Path file, String modelId, MtBenchSettings settings) {
         try {
@@ -53,10 +59,18 @@ public final class MtBenchAnswerFile implements AutoCloseable {
             for (String json : lines.found()) {
                 answered.add(same(file + ": line " + ++number, json, modelId, settings));
             }
-            lines.add(List.of());
+            requireBegun(file + ": line " + ++number, lines.rest());
             return new MtBenchAnswerFile(file, lines, modelId, settings, answered);
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be opened: " + Reasons.of(e), e);
+        }
+    }
+
+    /** What has no end of line must be what a killed run left of an answer: it is cut off later. */
+    private static void requireBegun(String where, String rest) {
+        Matcher form = BEGINNING.matcher(rest);
+        if (!rest.isEmpty() && !form.matches() && !form.hitEnd()) {
+            throw new BadDatasetException(where + ": no answer of this program; give another file");
         }
     }
 

@@ -77,7 +77,8 @@ public final class ResultJournal implements AutoCloseable {
         if (journal.found().isEmpty()) {
             String first = EvaluationJson.line(job);
             if (!first.startsWith(journal.rest())) {
-                throw new BadDatasetException(file + ": line 1 is no journal's; name another --journal");
+                throw new BadDatasetException(
+                        file + ": is no journal of this run, and it was left as it is; name another --journal");
             }
             append(List.of(first));
             return;
