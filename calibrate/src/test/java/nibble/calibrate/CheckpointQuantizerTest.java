@@ -25,7 +25,7 @@ import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.source.BadCheckpointException;
-import nibble.convert.TinyCheckpoint;
+import nibble.convert.RandomCheckpoint;
 import nibble.datasets.CalibrationText;
 import nibble.datasets.TextDataset;
 import nibble.datasets.TokenBlocks;
@@ -79,7 +79,7 @@ class CheckpointQuantizerTest {
     @CsvSource({"32", "64", "-1"})
     void noPairIsWorseThanPlainRoundingAndTheWholeIsBetter(int groupSize) throws IOException {
         QuantizationReport report = quantize(
-                TinyCheckpoint.write(temp.resolve("in")), temp.resolve("out"), options(Method.AWQ, groupSize, 2));
+                RandomCheckpoint.write(temp.resolve("in")), temp.resolve("out"), options(Method.AWQ, groupSize, 2));
         assertThat(report.layers()).hasSize(2);
         for (QuantizationReport.Layer layer : report.layers()) {
             assertThat(layer.linears()).hasSize(7);
@@ -93,7 +93,7 @@ class CheckpointQuantizerTest {
 
     @Test
     void threadsDoNotChangeAByte() throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("in"));
+        Path source = RandomCheckpoint.write(temp.resolve("in"));
         quantize(source, temp.resolve("one"), options(Method.AWQ, 32, 1));
         quantize(source, temp.resolve("two"), options(Method.AWQ, 32, 2));
         assertThat(contents(temp.resolve("one"))).isEqualTo(contents(temp.resolve("two")));
@@ -102,7 +102,7 @@ class CheckpointQuantizerTest {
     @ParameterizedTest
     @EnumSource(Method.class)
     void theReloadedCheckpointIsTheModelThatWasInMemory(Method method) throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("in"));
+        Path source = RandomCheckpoint.write(temp.resolve("in"));
         assertReloadsAs(source, blocks(), options(method, 32, 2), blocks().blocks()[0]);
     }
 
@@ -156,7 +156,7 @@ class CheckpointQuantizerTest {
 
     @Test
     void roundingNeedsNoCalibration() throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("in"));
+        Path source = RandomCheckpoint.write(temp.resolve("in"));
         try (Checkpoint checkpoint = Checkpoint.open(source);
                 Backend backend = Backends.open("cpu", 1)) {
             QuantizationReport report = CheckpointQuantizer.quantize(
@@ -177,7 +177,8 @@ class CheckpointQuantizerTest {
     @Test
     void theReportIsJsonInSnakeCase() throws IOException {
         Path out = temp.resolve("out");
-        QuantizationReport report = quantize(TinyCheckpoint.write(temp.resolve("in")), out, options(Method.AWQ, 32, 1));
+        QuantizationReport report =
+                quantize(RandomCheckpoint.write(temp.resolve("in")), out, options(Method.AWQ, 32, 1));
         JsonNode json = new ObjectMapper()
                 .readTree(out.resolve("quantization_report.json").toFile());
         assertThat(json.get("method").asText()).isEqualTo("awq");
@@ -199,7 +200,7 @@ class CheckpointQuantizerTest {
     @Test
     void anInputThatIsQuantizedAlreadyIsRefused() throws IOException {
         Path once = temp.resolve("once");
-        quantize(TinyCheckpoint.write(temp.resolve("in")), once, options(Method.RTN, 32, 1));
+        quantize(RandomCheckpoint.write(temp.resolve("in")), once, options(Method.RTN, 32, 1));
         assertThatThrownBy(() -> quantize(once, temp.resolve("twice"), options(Method.RTN, 32, 1)))
                 .isInstanceOf(BadCheckpointException.class)
                 .hasMessageContaining("quantized already");
@@ -208,7 +209,7 @@ class CheckpointQuantizerTest {
 
     @Test
     void shapesThatDoNotFitAreRefusedByName() throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("in"));
+        Path source = RandomCheckpoint.write(temp.resolve("in"));
         assertThatThrownBy(() -> quantize(source, temp.resolve("out"), options(Method.AWQ, 128, 1)))
                 .isInstanceOf(BadCheckpointException.class)
                 .hasMessageContaining("q_proj.weight")
@@ -225,7 +226,7 @@ class CheckpointQuantizerTest {
         "lm_head.weight, 31744"
     })
     void aWeightThatIsNotFiniteIsNamedAndNothingIsLeft(String tensor, short bits) throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("in"), Map.of(tensor, bits));
+        Path source = RandomCheckpoint.write(temp.resolve("in"), Map.of(tensor, bits));
         for (Method method : Method.values()) {
             assertThatThrownBy(() -> quantize(source, temp.resolve("out"), options(method, 32, 1)))
                     .isInstanceOf(BadCheckpointException.class)
@@ -237,7 +238,7 @@ class CheckpointQuantizerTest {
 
     @Test
     void anOccupiedOutputFolderIsRefusedAndLeftAsItIs() throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("in"));
+        Path source = RandomCheckpoint.write(temp.resolve("in"));
         Path out = Files.createDirectory(temp.resolve("out"));
         Files.writeString(out.resolve("mine"), "kept");
         assertThatThrownBy(() -> quantize(source, out, options(Method.RTN, 32, 1)))

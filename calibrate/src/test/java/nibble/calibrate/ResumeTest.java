@@ -23,7 +23,7 @@ import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.source.BadCheckpointException;
-import nibble.convert.TinyCheckpoint;
+import nibble.convert.RandomCheckpoint;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backends;
 import nibble.engine.backend.Backend;
@@ -58,10 +58,10 @@ class ResumeTest {
 
     @BeforeEach
     void writeSource() throws IOException {
-        source = TinyCheckpoint.write(
+        source = RandomCheckpoint.write(
                 temp.resolve("in"),
                 Map.of(),
-                TinyCheckpoint.config().replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": " + LAYERS));
+                RandomCheckpoint.config().replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": " + LAYERS));
         out = temp.resolve("out");
         state = temp.resolve(".out.unfinished");
     }
@@ -457,7 +457,7 @@ class ResumeTest {
 
     /** Puts another number into a tensor of the source, its file's length and header unchanged. */
     private void change(String tensor, short bits) throws IOException {
-        TinyCheckpoint.write(source, Map.of(tensor, bits), Files.readString(source.resolve("config.json")));
+        RandomCheckpoint.write(source, Map.of(tensor, bits), Files.readString(source.resolve("config.json")));
     }
 
     private static void truncate(Path file, long bytes) throws IOException {

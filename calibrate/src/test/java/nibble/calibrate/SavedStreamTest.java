@@ -18,7 +18,7 @@ import nibble.calibrate.journal.FinishedLayer;
 import nibble.calibrate.journal.LayerJournal;
 import nibble.calibrate.stream.StreamFile;
 import nibble.checkpoint.Checkpoint;
-import nibble.convert.TinyCheckpoint;
+import nibble.convert.RandomCheckpoint;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backends;
 import nibble.engine.backend.Backend;
@@ -97,7 +97,7 @@ class SavedStreamTest {
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void aRunGoesOnFromTheStreamOrIfThatIsDamagedFromTheEmbeddings(boolean damaged) throws IOException {
-        try (Checkpoint source = TinyCheckpoint.open(temp.resolve("in"))) {
+        try (Checkpoint source = RandomCheckpoint.open(temp.resolve("in"))) {
             Memory journal = new Memory();
             List<Integer> forwarded = new ArrayList<>();
             QuantizationReport whole = run(source, journal, forwarded);

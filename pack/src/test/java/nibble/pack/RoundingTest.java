@@ -6,8 +6,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
+import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.Layout;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -52,7 +54,12 @@ class RoundingTest {
         assertThat(again.codes()).isEqualTo(linear.codes());
         assertThat(again.zeros()).isEqualTo(linear.zeros());
         assertThat(again.scales()).isEqualTo(linear.scales());
-        assertThat(AwqLayout.specs("m", OUT, IN, spec).get(2).shape().dim(0)).isEqualTo(spec.groups(IN));
+        assertThat(Layout.of(QuantizedFormat.AWQ_GEMM)
+                        .tensors("m", OUT, IN, spec, false)
+                        .get(2)
+                        .shape()
+                        .dim(0))
+                .isEqualTo(spec.groups(IN));
     }
 
     @Test

@@ -18,7 +18,7 @@ import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
-import nibble.convert.TinyCheckpoint;
+import nibble.convert.RandomCheckpoint;
 import nibble.engine.Backends;
 import nibble.engine.Forward;
 import nibble.engine.Taps;
@@ -43,7 +43,7 @@ class PairScalesTest {
 
     @Test
     void aScaledLayerComputesWhatTheOriginalDoes() throws IOException {
-        try (Checkpoint checkpoint = TinyCheckpoint.open(temp.resolve("in"))) {
+        try (Checkpoint checkpoint = RandomCheckpoint.open(temp.resolve("in"))) {
             assertUnchanged(checkpoint, 1e-5f);
         }
     }

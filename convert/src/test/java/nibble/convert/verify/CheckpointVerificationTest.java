@@ -12,18 +12,12 @@ import java.util.Optional;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Checksums;
-import nibble.checkpoint.model.Linear;
-import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.QuantizedFormat;
-import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.Finding;
-import nibble.convert.CheckpointPlan;
-import nibble.convert.CheckpointWriter;
-import nibble.convert.TinyCheckpoint;
+import nibble.convert.RandomCheckpoint;
+import nibble.convert.RoundedCheckpoint;
 import nibble.pack.QuantizationSpec;
-import nibble.pack.Rounding;
-import nibble.pack.WeightReader;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -45,7 +39,7 @@ class CheckpointVerificationTest {
 
     @BeforeEach
     void write() throws IOException {
-        source = TinyCheckpoint.write(temp.resolve("source"));
+        source = RandomCheckpoint.write(temp.resolve("source"));
     }
 
     @ParameterizedTest
@@ -126,10 +120,10 @@ class CheckpointVerificationTest {
     @Test
     void aSourceOfAnotherShapeIsRefusedAndAFileIsNoCheckpoint() throws IOException {
         good = quantize(source, temp.resolve("good"), new QuantizationSpec(4, 32), QuantizedFormat.AWQ_GEMM);
-        Path other = TinyCheckpoint.write(
+        Path other = RandomCheckpoint.write(
                 temp.resolve("other"),
                 Map.of(),
-                TinyCheckpoint.config().replace("\"intermediate_size\": 128", "\"intermediate_size\": 64"));
+                RandomCheckpoint.config().replace("\"intermediate_size\": 128", "\"intermediate_size\": 64"));
         CheckpointVerification found = verify(good, Optional.of(other));
         assertThat(found.findings()).anySatisfy(f -> assertThat(f.message()).contains("other shapes"));
         assertThatThrownBy(() -> verify(good.resolve("config.json"), Optional.empty()))
@@ -145,26 +139,7 @@ class CheckpointVerificationTest {
             throws IOException {
         Files.createDirectory(out);
         try (Checkpoint model = Checkpoint.open(source)) {
-            CheckpointPlan plan = CheckpointPlan.of(model.config(), format, spec, 30_000);
-            try (CheckpointWriter writer = new CheckpointWriter(model, out, plan)) {
-                writer.carryOuterTensors();
-                for (int layer = 0; layer < model.config().layers(); layer++) {
-                    writer.carry(TensorNames.inputNorm(layer));
-                    writer.carry(TensorNames.postAttentionNorm(layer));
-                    for (Linear linear : Linear.values()) {
-                        String name = linear.module(layer) + ".weight";
-                        Path file = model.fileOf(name);
-                        float[] weights = WeightReader.floats(model.tensor(name), file);
-                        int rows = model.config().outFeatures(linear);
-                        int columns = model.config().inFeatures(linear);
-                        writer.write(
-                                LinearModule.of(linear),
-                                layer,
-                                Rounding.round(file, name, weights, rows, columns, spec, null));
-                    }
-                }
-                writer.finish();
-            }
+            RoundedCheckpoint.write(model, out, format, spec, 30_000);
         }
         Files.writeString(
                 out.resolve("tokenizer.json"), "{\"model\":{\"vocab\":{\"a\":0,\"b\":1}},\"added_tokens\":[]}");
