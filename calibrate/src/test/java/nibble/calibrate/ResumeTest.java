@@ -144,7 +144,7 @@ class ResumeTest {
 
     @ParameterizedTest
     @EnumSource(Method.class)
-    void aRunStoppedAfterEachLayerEndsInTheSameBytes(Method method) throws IOException {
+    void a_run_stopped_after_each_layer_ends_in_the_same_bytes(Method method) throws IOException {
         QuantizeOptions options = options(method, 32, 20_000);
         Path whole = temp.resolve("whole");
         out = whole;
@@ -168,14 +168,14 @@ class ResumeTest {
     }
 
     @Test
-    void theNumberOfThreadsMayChange() throws IOException {
+    void the_number_of_threads_may_change() throws IOException {
         stopAfter(2);
         run(new QuantizeOptions(OPTIONS.method(), OPTIONS.spec(), OPTIONS.maxShardBytes(), 1), blocks(3), true, -1);
         assertThat(contents(out)).isEqualTo(undisturbed());
     }
 
     @Test
-    void whatIsStoppedBeforeAnyLayerLeavesNothing() throws IOException {
+    void what_is_stopped_before_any_layer_leaves_nothing() throws IOException {
         out = temp.resolve("made/too/out");
         assertThatThrownBy(() -> run(OPTIONS, blocks(3), false, 0))
                 .isInstanceOf(StoppedException.class)
@@ -184,14 +184,14 @@ class ResumeTest {
     }
 
     @Test
-    void withNothingToResumeTheRunBeginsFromTheBeginning() throws IOException {
+    void with_nothing_to_resume_the_run_begins_from_the_beginning() throws IOException {
         resume();
         assertThat(notes).contains("nothing to resume; starting from the beginning");
         assertThat(contents(out)).isEqualTo(undisturbed());
     }
 
     @Test
-    void leftoversAreRefusedWithoutResumeAndLeftAlone() throws IOException {
+    void leftovers_are_refused_without_resume_and_left_alone() throws IOException {
         stopAfter(2);
         Map<String, String> before = contents(state);
         assertThatThrownBy(() -> run(OPTIONS, blocks(3), false, -1))
@@ -205,7 +205,7 @@ class ResumeTest {
 
     @ParameterizedTest
     @ValueSource(ints = {1, 30, 400})
-    void aTornLastLineIsDoneAnew(int bytes) throws IOException {
+    void a_torn_last_line_is_done_anew(int bytes) throws IOException {
         stopAfter(3);
         Path journal = state.resolve("journal.jsonl");
         truncate(journal, Files.size(journal) - bytes);
@@ -215,7 +215,7 @@ class ResumeTest {
     }
 
     @Test
-    void dataWithoutTheirLineAreDoneAnew() throws IOException {
+    void data_without_their_line_are_done_anew() throws IOException {
         stopAfter(3);
         Path journal = state.resolve("journal.jsonl");
         List<String> lines = Files.readAllLines(journal);
@@ -225,7 +225,7 @@ class ResumeTest {
     }
 
     @Test
-    void aLineWhoseDataAreDamagedIsDoneAnewWithAllAfterIt() throws IOException {
+    void a_line_whose_data_are_damaged_is_done_anew_with_all_after_it() throws IOException {
         QuantizeOptions manyShards = options(Method.AWQ, 32, 1);
         assertThatThrownBy(() -> run(manyShards, blocks(3), false, 3)).isInstanceOf(StoppedException.class);
         Path shard = shardOf("model.layers.1.self_attn.o_proj.qweight");
@@ -239,7 +239,7 @@ class ResumeTest {
     }
 
     @Test
-    void aFlippedBitInTheJournalEndsWhatIsBelieved() throws IOException {
+    void a_flipped_bit_in_the_journal_ends_what_is_believed() throws IOException {
         stopAfter(3);
         Path journal = state.resolve("journal.jsonl");
         String text = Files.readString(journal);
@@ -251,7 +251,7 @@ class ResumeTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"lost", "short", "long"})
-    void aShardOfTheWrongLengthIsMadeAnew(String fault) throws IOException {
+    void a_shard_of_the_wrong_length_is_made_anew(String fault) throws IOException {
         stopAfter(3);
         Path shard = shardOf("model.layers.2.mlp.down_proj.qweight");
         switch (fault) {
@@ -264,7 +264,7 @@ class ResumeTest {
     }
 
     @Test
-    void aDamagedEmbeddingIsCarriedOverAnewAndNoLayerIsLost() throws IOException {
+    void a_damaged_embedding_is_carried_over_anew_and_no_layer_is_lost() throws IOException {
         QuantizeOptions manyShards = options(Method.AWQ, 32, 1);
         assertThatThrownBy(() -> run(manyShards, blocks(3), false, 3)).isInstanceOf(StoppedException.class);
         flip(shardOf("model.embed_tokens.weight"));
@@ -280,7 +280,7 @@ class ResumeTest {
     }
 
     @Test
-    void aRunEndedWhileItsFilesGotTheirNamesGoesOn() throws IOException {
+    void a_run_ended_while_its_files_got_their_names_goes_on() throws IOException {
         stopAfter(3);
         // As if all four layers were there and the first shard had its name already.
         Path shard = shardOf("model.embed_tokens.weight");
@@ -293,7 +293,7 @@ class ResumeTest {
     }
 
     @Test
-    void theRestOfAFinishedRunIsRemoved() throws IOException {
+    void the_rest_of_a_finished_run_is_removed() throws IOException {
         QuantizationReport finished = run(OPTIONS, blocks(3), false, -1);
         Files.createDirectory(state);
         Files.writeString(state.resolve("journal.jsonl"), "whatever\n");
@@ -303,7 +303,7 @@ class ResumeTest {
     }
 
     @Test
-    void aChangedOptionIsNamedWithFoundAndExpected() throws IOException {
+    void a_changed_option_is_named_with_found_and_expected() throws IOException {
         stopAfter(2);
         Map<String, String> before = contents(state);
         assertThatThrownBy(() -> run(options(Method.AWQ, 64, 30_000), blocks(3), true, -1))
@@ -319,7 +319,7 @@ class ResumeTest {
     }
 
     @Test
-    void anotherCalibrationTextIsRefused() throws IOException {
+    void another_calibration_text_is_refused() throws IOException {
         stopAfter(2);
         assertThatThrownBy(() -> run(OPTIONS, blocks(4), true, -1))
                 .isInstanceOf(ResumeException.class)
@@ -327,7 +327,7 @@ class ResumeTest {
     }
 
     @Test
-    void anotherVersionIsRefused() throws IOException {
+    void another_version_is_refused() throws IOException {
         stopAfter(2);
         rewriteStart("\"Nibble's version\":\"0.1.0\"", "\"Nibble's version\":\"0.0.9\"");
         assertThatThrownBy(this::resume)
@@ -336,7 +336,7 @@ class ResumeTest {
     }
 
     @Test
-    void anotherFormatOfTheJournalIsRefused() throws IOException {
+    void another_format_of_the_journal_is_refused() throws IOException {
         stopAfter(2);
         rewriteStart("\"journal_format\":1", "\"journal_format\":2");
         assertThatThrownBy(this::resume)
@@ -345,7 +345,7 @@ class ResumeTest {
     }
 
     @Test
-    void aChangedConfigOrSideFileIsNamed() throws IOException {
+    void a_changed_config_or_side_file_is_named() throws IOException {
         stopAfter(2);
         Files.writeString(source.resolve("config.json"), Files.readString(source.resolve("config.json")) + "\n");
         Files.writeString(source.resolve("tokenizer_config.json"), "{}");
@@ -356,7 +356,7 @@ class ResumeTest {
     }
 
     @Test
-    void changedWeightsOfALayerThatIsDoneAreNamed() throws IOException {
+    void changed_weights_of_a_layer_that_is_done_are_named() throws IOException {
         stopAfter(2);
         change("model.layers.1.mlp.up_proj.weight");
         assertThatThrownBy(this::resume)
@@ -367,7 +367,7 @@ class ResumeTest {
     }
 
     @Test
-    void changedWeightsBesideTheLayersAreNamed() throws IOException {
+    void changed_weights_beside_the_layers_are_named() throws IOException {
         stopAfter(2);
         change("lm_head.weight");
         assertThatThrownBy(this::resume).isInstanceOf(ResumeException.class).hasMessageContaining("lm_head.weight");
@@ -375,7 +375,7 @@ class ResumeTest {
     }
 
     @Test
-    void aSecondRunOnTheSameOutputIsRefusedWhileOneIsAtWork() throws IOException {
+    void a_second_run_on_the_same_output_is_refused_while_one_is_at_work() throws IOException {
         try (UnfinishedOutput _ = UnfinishedOutput.open(out, false)) {
             assertThatThrownBy(() -> run(OPTIONS, blocks(3), true, -1))
                     .isInstanceOf(OutputException.class)
@@ -386,14 +386,14 @@ class ResumeTest {
     }
 
     @Test
-    void anInputThatTurnsOutBadLeavesNothing() throws IOException {
+    void an_input_that_turns_out_bad_leaves_nothing() throws IOException {
         change("model.layers.3.mlp.up_proj.weight", Float.floatToFloat16(Float.NaN));
         assertThatThrownBy(() -> run(OPTIONS, blocks(3), false, -1)).isInstanceOf(BadCheckpointException.class);
         assertThat(names(temp)).containsExactly("in");
     }
 
     @Test
-    void aFailingWriterEndsTheRunAndKeepsTheLayersBefore() {
+    void a_failing_writer_ends_the_run_and_keeps_the_layers_before() {
         List<Integer> written = new ArrayList<>();
         OutputException full = new OutputException(temp, "No space left on device");
         try (Checkpoint checkpoint = Checkpoint.open(source);

@@ -96,7 +96,7 @@ class SavedStreamTest {
 
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
-    void aRunGoesOnFromTheStreamOrIfThatIsDamagedFromTheEmbeddings(boolean damaged) throws IOException {
+    void a_run_goes_on_from_the_stream_or_if_that_is_damaged_from_the_embeddings(boolean damaged) throws IOException {
         try (Checkpoint source = RandomCheckpoint.open(temp.resolve("in"))) {
             Memory journal = new Memory();
             List<Integer> forwarded = new ArrayList<>();
@@ -123,7 +123,7 @@ class SavedStreamTest {
     }
 
     @Test
-    void aLostFileIsNoStream() throws IOException {
+    void a_lost_file_is_no_stream() throws IOException {
         assertThat(StreamFile.read(temp.resolve("absent"), new int[] {4}, 8, "", (_, _) -> {}))
                 .isFalse();
     }

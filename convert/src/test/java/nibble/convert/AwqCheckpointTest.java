@@ -35,7 +35,7 @@ class AwqCheckpointTest {
 
     @ParameterizedTest
     @CsvSource({"8192, 28672, 80, 64, 8, 36.61", "5120, 13824, 40, 40, 40, 7.25", "4096, 11008, 32, 32, 32, 3.89"})
-    void llama2SizesFollowFromTheConfig(int hidden, int mlp, int layers, int heads, int kvHeads, double gigabytes)
+    void llama2_sizes_follow_from_the_config(int hidden, int mlp, int layers, int heads, int kvHeads, double gigabytes)
             throws IOException {
         Path file = temp.resolve("config.json");
         Files.writeString(file, """
@@ -51,7 +51,7 @@ class AwqCheckpointTest {
 
     @ParameterizedTest
     @CsvSource({"llama-2-70b, 36.61", "llama-2-13b, 7.25", "llama-2-7b, 3.89"})
-    void theNamedShapesAreThoseModels(String name, double gigabytes) {
+    void the_named_shapes_are_those_models(String name, double gigabytes) {
         CheckpointPlan plan =
                 CheckpointPlan.of(ModelShape.named(name).orElseThrow().config(), new QuantizationSpec(4, 128), 10 * GB);
         assertThat(Math.round(plan.shardBytes() / 1e7) / 100.0).isEqualTo(gigabytes);
@@ -59,7 +59,7 @@ class AwqCheckpointTest {
 
     @ParameterizedTest
     @ValueSource(ints = {32, 64, -1})
-    void theWrittenCheckpointIsThePlannedOneAndReadsBack(int groupSize) throws IOException {
+    void the_written_checkpoint_is_the_planned_one_and_reads_back(int groupSize) throws IOException {
         QuantizationSpec spec = new QuantizationSpec(4, groupSize);
         try (Checkpoint source = RandomCheckpoint.open(temp.resolve("source"))) {
             Path out = Files.createDirectory(temp.resolve("out"));
@@ -87,7 +87,7 @@ class AwqCheckpointTest {
     }
 
     @Test
-    void configsAreWhatLoadersExpect() throws IOException {
+    void configs_are_what_loaders_expect() throws IOException {
         try (Checkpoint source = RandomCheckpoint.open(temp.resolve("source"))) {
             CheckpointPlan plan = CheckpointPlan.of(source.config(), new QuantizationSpec(4, 64), GB);
             ObjectMapper json = new ObjectMapper();
@@ -105,7 +105,7 @@ class AwqCheckpointTest {
     }
 
     @Test
-    void theDtypeKeyOfTheSourceIsKept() throws IOException {
+    void the_dtype_key_of_the_source_is_kept() throws IOException {
         Path file = temp.resolve("config.json");
         Files.writeString(
                 file, RandomCheckpoint.config().replace("\"torch_dtype\": \"float16\"", "\"dtype\": \"bfloat16\""));
@@ -118,7 +118,7 @@ class AwqCheckpointTest {
     }
 
     @Test
-    void aCarriedTensorThatIsNotFiniteIsNamed() throws IOException {
+    void a_carried_tensor_that_is_not_finite_is_named() throws IOException {
         Path folder = RandomCheckpoint.write(
                 temp.resolve("source"), Map.of(TensorNames.EMBEDDING, Float.floatToFloat16(Float.NaN)));
         try (Checkpoint source = Checkpoint.open(folder)) {

@@ -72,7 +72,7 @@ class PublisherTest {
     }
 
     @Test
-    void aNewRepositoryHoldsEveryFile() {
+    void a_new_repository_holds_every_file() {
         PublishResult result = publish();
 
         assertComplete("main");
@@ -87,7 +87,7 @@ class PublisherTest {
     }
 
     @Test
-    void publishingAgainSendsAndCommitsNothing() {
+    void publishing_again_sends_and_commits_nothing() {
         PublishResult first = publish();
         long puts = puts();
 
@@ -101,7 +101,7 @@ class PublisherTest {
     }
 
     @Test
-    void onlyWhatChangedIsSent() throws IOException {
+    void only_what_changed_is_sent() throws IOException {
         publish();
         hub.seen.clear();
         Files.writeString(folder.resolve("config.json"), "{\"x\": 2}");
@@ -142,7 +142,7 @@ class PublisherTest {
 
     @ParameterizedTest
     @MethodSource("passing")
-    void aFaultThatPassesEndsInTheCompleteRepository(Fault fault) {
+    void a_fault_that_passes_ends_in_the_complete_repository(Fault fault) {
         hub.faults.add(fault);
 
         publish();
@@ -154,14 +154,14 @@ class PublisherTest {
 
     @ParameterizedTest
     @ValueSource(longs = {1, 32_768, 65_535, 65_536, 65_537, 99_999})
-    void aConnectionCutAtAnyByteIsSentAgain(long at) {
+    void a_connection_cut_at_any_byte_is_sent_again(long at) {
         hub.faults.add(Fault.of(Fault.Kind.CUT_REQUEST, "PUT", "/store/part/", at, 2));
         publish();
         assertComplete("main");
     }
 
     @Test
-    void rateLimitsAreWaitedForAsAsked() {
+    void rate_limits_are_waited_for_as_asked() {
         hub.faults.add(Fault.status("POST", "/preupload/", 429, 1, Map.of("ratelimit", "\"api\";r=0;t=55")));
         hub.faults.add(Fault.status("POST", "/objects/batch", 429, 1, Map.of("Retry-After", "7")));
         publish();
@@ -169,7 +169,7 @@ class PublisherTest {
     }
 
     @Test
-    void pausesDoubleToEightSecondsAndTriesEnd() {
+    void pauses_double_to_eight_seconds_and_tries_end() {
         hub.faults.add(Fault.status("GET", "/api/whoami-v2", 500, 99, Map.of()));
         assertThatThrownBy(this::publish)
                 .isInstanceOf(HubException.class)
@@ -179,7 +179,7 @@ class PublisherTest {
     }
 
     @Test
-    void partsWithoutETagAreAClearError() {
+    void parts_without_etag_are_a_clear_error() {
         hub.faults.add(Fault.of(Fault.Kind.NO_ETAG, "PUT", "/store/part/", 0, 1));
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class).hasMessageContaining("without an ETag");
         assertThat(ownCommits("main")).isZero();
@@ -189,7 +189,7 @@ class PublisherTest {
     }
 
     @Test
-    void contentThatArrivedWrongIsAClearErrorAndNotCommitted() {
+    void content_that_arrived_wrong_is_a_clear_error_and_not_committed() {
         hub.faults.add(Fault.status("POST", "/objects/verify", 422, 1, Map.of()));
         assertThatThrownBy(this::publish)
                 .isInstanceOf(HubException.class)
@@ -199,7 +199,7 @@ class PublisherTest {
     }
 
     @Test
-    void addressesThatStayExpiredAreAClearErrorWithoutTheirSignature() {
+    void addresses_that_stay_expired_are_a_clear_error_without_their_signature() {
         hub.faults.add(Fault.status("PUT", "/store/whole/", 403, 99, Map.of()));
         assertThatThrownBy(this::publish)
                 .isInstanceOf(HubException.class)
@@ -209,7 +209,7 @@ class PublisherTest {
     }
 
     @Test
-    void afterAnEndHalfWayNothingStoredIsSentAndNothingHashedTwice() throws IOException {
+    void after_an_end_half_way_nothing_stored_is_sent_and_nothing_hashed_twice() throws IOException {
         hub.faults.add(Fault.status("POST", "/commit/main", 400, 1, Map.of()));
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class);
         long puts = puts();
@@ -226,7 +226,7 @@ class PublisherTest {
     }
 
     @Test
-    void aProcessThatWasKilledIsGoneOnWith() throws Exception {
+    void a_process_that_was_killed_is_gone_on_with() throws Exception {
         hub.partBytes = 20_000;
         Process process = new ProcessBuilder(
                         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -255,7 +255,7 @@ class PublisherTest {
     }
 
     @Test
-    void aJournalledHashIsUsedAsLongAsTheFileIsTheSame() throws IOException {
+    void a_journalled_hash_is_used_as_long_as_the_file_is_the_same() throws IOException {
         hub.faults.add(Fault.status("POST", "/objects/batch", 422, 99, Map.of()));
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class);
         Path journal = only(temp.resolve("state"));
@@ -279,7 +279,7 @@ class PublisherTest {
     }
 
     @Test
-    void aBranchOfAnotherNameHoldsNothingOfMain() throws IOException {
+    void a_branch_of_another_name_holds_nothing_of_main() throws IOException {
         publish();
         Files.delete(folder.resolve("model-00002-of-00002.safetensors"));
         Files.write(folder.resolve("model-00001-of-00002.safetensors"), random(120_000, 5));
@@ -293,7 +293,7 @@ class PublisherTest {
     }
 
     @Test
-    void weightsOfAnEarlierVersionAreNamedAndDeletedOnlyIfAsked() throws IOException {
+    void weights_of_an_earlier_version_are_named_and_deleted_only_if_asked() throws IOException {
         publish();
         Files.delete(folder.resolve("model-00002-of-00002.safetensors"));
 
@@ -307,7 +307,7 @@ class PublisherTest {
     }
 
     @Test
-    void aPullRequestLeavesTheBranchAlone() {
+    void a_pull_request_leaves_the_branch_alone() {
         publish();
         String before = repository().branches.get("main");
         write("config.json", "{}");
@@ -320,7 +320,7 @@ class PublisherTest {
     }
 
     @Test
-    void aLostAnswerToAPullRequestIsAClearErrorAndNotRepeated() {
+    void a_lost_answer_to_a_pull_request_is_a_clear_error_and_not_repeated() {
         publish();
         write("config.json", "{}");
         hub.faults.add(Fault.of(Fault.Kind.LOSE_ANSWER, "POST", "/commit/main", 0, 1));
@@ -330,7 +330,7 @@ class PublisherTest {
     }
 
     @Test
-    void aDryRunChangesNothing() {
+    void a_dry_run_changes_nothing() {
         PublishResult result = publish(request(How.DRY_RUN), TransferListener.SILENT);
         assertThat(hub.repositories).isEmpty();
         assertThat(result.created()).isTrue();
@@ -346,13 +346,13 @@ class PublisherTest {
     }
 
     @Test
-    void aPrivateRepositoryIsMadePrivate() {
+    void a_private_repository_is_made_private() {
         publish(new PublishRequest(folder, REPO, "main", Visibility.PRIVATE, How.COMMIT, Leftovers.KEEP, "m", 4));
         assertThat(repository().isPrivate).isTrue();
     }
 
     @Test
-    void aTokenThatTheHubDoesNotTakeIsNotRepeatedInTheMessage() {
+    void a_token_that_the_hub_does_not_take_is_not_repeated_in_the_message() {
         HubSettings wrong = settings(Optional.of(HubToken.of("hf_WRONGwrong")), false);
         assertThat(wrong.toString()).doesNotContain("WRONG");
         assertThatThrownBy(() -> new Publisher(wrong, retries()).publish(request(How.COMMIT), TransferListener.SILENT))
@@ -363,7 +363,7 @@ class PublisherTest {
     }
 
     @Test
-    void withoutATokenOrOnlineNothingIsTried() {
+    void without_a_token_or_online_nothing_is_tried() {
         assertThatThrownBy(() -> new Publisher(settings(Optional.empty(), false), retries())
                         .publish(request(How.COMMIT), TransferListener.SILENT))
                 .hasMessageContaining("HF_TOKEN");
@@ -374,7 +374,7 @@ class PublisherTest {
     }
 
     @Test
-    void anOwnerThatIsNotYoursIsAClearError() {
+    void an_owner_that_is_not_yours_is_a_clear_error() {
         assertThatThrownBy(() -> publish(new PublishRequest(
                         folder,
                         RepoName.parse("other/x"),
@@ -390,14 +390,14 @@ class PublisherTest {
     }
 
     @Test
-    void aRedirectOfAnUploadToAnotherHostIsNotFollowed() {
+    void a_redirect_of_an_upload_to_another_host_is_not_followed() {
         hub.faults.add(Fault.status("POST", "/preupload/", 307, 1, Map.of("Location", hub.storeEndpoint() + "/steal")));
         assertThatThrownBy(this::publish).hasMessageContaining("redirected to another host");
         assertThat(hub.seen()).noneMatch(r -> r.path().equals("/steal"));
     }
 
     @Test
-    void aRedirectOfAReadToAnotherHostGoesWithoutTheToken() {
+    void a_redirect_of_a_read_to_another_host_goes_without_the_token() {
         hub.faults.add(
                 Fault.status("GET", "/api/whoami-v2", 302, 1, Map.of("Location", hub.storeEndpoint() + "/store/x/y")));
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class);
@@ -408,7 +408,7 @@ class PublisherTest {
     }
 
     @Test
-    void aFileThatChangesWhileItIsSentIsNotCommitted() {
+    void a_file_that_changes_while_it_is_sent_is_not_committed() {
         TransferListener changer = new TransferListener() {
             @Override
             public void stage(String what) {

@@ -44,7 +44,7 @@ class CheckpointVerificationTest {
 
     @ParameterizedTest
     @EnumSource
-    void aGoodCheckpointOfEveryFormatHasNoErrors(QuantizedFormat format) throws IOException {
+    void a_good_checkpoint_of_every_format_has_no_errors(QuantizedFormat format) throws IOException {
         good = quantize(source, temp.resolve("good"), new QuantizationSpec(4, 32), format);
         CheckpointVerification found = verify(good, Optional.of(source));
         // Four heads on eight devices, and that vLLM refuses GPTQ with zero points: all there is to say.
@@ -70,7 +70,7 @@ class CheckpointVerificationTest {
         "COMPRESSED_TENSORS, 64",
         "COMPRESSED_TENSORS, -1"
     })
-    void everyGroupSizeIsCheckedByItsOwnShapes(QuantizedFormat format, int groupSize) throws IOException {
+    void every_group_size_is_checked_by_its_own_shapes(QuantizedFormat format, int groupSize) throws IOException {
         good = quantize(source, temp.resolve("good"), new QuantizationSpec(4, groupSize), format);
         assertThat(verify(good, Optional.of(source)).errors()).isZero();
     }
@@ -88,7 +88,7 @@ class CheckpointVerificationTest {
 
     @ParameterizedTest(name = "{0}: {1}")
     @MethodSource("defects")
-    void aPlantedDefectIsFound(QuantizedFormat format, PlantedDefects.Planted defect) throws IOException {
+    void a_planted_defect_is_found(QuantizedFormat format, PlantedDefects.Planted defect) throws IOException {
         good = quantize(source, temp.resolve("good"), new QuantizationSpec(4, 32), format);
         if (defect.check().equals("sha256")) {
             Checksums.write(good, verify(good, Optional.empty()).files());
@@ -107,7 +107,7 @@ class CheckpointVerificationTest {
     }
 
     @Test
-    void splitsThatDoNotAlignAreNamed() throws IOException {
+    void splits_that_do_not_align_are_named() throws IOException {
         Path wide = quantize(source, temp.resolve("wide"), new QuantizationSpec(4, 64), QuantizedFormat.AWQ_GEMM);
         CheckpointVerification found = verify(wide, Optional.empty());
         assertThat(found.errors()).isZero();
@@ -118,7 +118,7 @@ class CheckpointVerificationTest {
     }
 
     @Test
-    void aSourceOfAnotherShapeIsRefusedAndAFileIsNoCheckpoint() throws IOException {
+    void a_source_of_another_shape_is_refused_and_a_file_is_no_checkpoint() throws IOException {
         good = quantize(source, temp.resolve("good"), new QuantizationSpec(4, 32), QuantizedFormat.AWQ_GEMM);
         Path other = RandomCheckpoint.write(
                 temp.resolve("other"),
