@@ -37,10 +37,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Conversions that end early and are gone on with. */
 class ConversionResumeTest {
-    private static final Path WIKI = Path.of(System.getProperty("nibble.root", ".."))
-            .toAbsolutePath()
-            .normalize()
-            .resolve("models/wiki-7m");
+    private static final Path WIKI = BundledModel.FOLDER;
 
     private static final CheckpointConverter.Target BF16 =
             new CheckpointConverter.Target.Safetensors(Optional.of(DType.BF16));
