@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.GgufLocation;
 import nibble.checkpoint.MetaFolder;
 import nibble.checkpoint.WeightFiles;
 import nibble.checkpoint.gguf.GgufFile;
@@ -71,20 +72,9 @@ public record ModelContents(
         }
         Optional<ObjectNode> config =
                 names.contains(CONFIG) ? Optional.of(StrictJson.readObject(path.resolve(CONFIG))) : Optional.empty();
-        List<String> gguf =
-                names.stream().filter(name -> name.endsWith(".gguf")).toList();
-        boolean others = names.stream()
-                .anyMatch(name -> name.endsWith(".safetensors")
-                        || name.endsWith(".bin")
-                        || name.endsWith(".pt")
-                        || name.endsWith(".pth"));
-        if (!others && !gguf.isEmpty()) {
-            String first = GgufSplit.first(gguf).orElse(gguf.getFirst());
-            if (gguf.size() > 1 && GgufSplit.first(gguf).isEmpty()) {
-                throw new BadCheckpointException(
-                        path, gguf.size() + " GGUF files (" + first + ", ...); give the path of one");
-            }
-            return gguf(path, path.resolve(first), config, arena);
+        Optional<Path> gguf = GgufLocation.of(path);
+        if (gguf.isPresent()) {
+            return gguf(path, gguf.get(), config, arena);
         }
         List<StoredTensor> stored =
                 List.copyOf(WeightFiles.map(path, names, arena).values());

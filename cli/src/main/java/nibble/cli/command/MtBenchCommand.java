@@ -25,6 +25,7 @@ import nibble.datasets.mtbench.MtBenchQuestions;
 import nibble.engine.Llama;
 import nibble.engine.NonFiniteLogitException;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.MissingRowException;
 import nibble.eval.mtbench.ChatModel;
 import nibble.eval.mtbench.MtBench;
 import nibble.eval.mtbench.MtBenchAnswer;
@@ -219,6 +220,8 @@ final class MtBenchCommand implements Callable<Integer> {
             return MtBench.answer(chat, question, settings, choice);
         } catch (PromptTooLongException e) {
             throw new UsageException("question " + question.id() + ": " + e.getMessage() + "; lower --max-new-tokens");
+        } catch (MissingRowException e) {
+            throw new UsageException("question " + question.id() + ": " + e.getMessage());
         }
     }
 }

@@ -135,7 +135,7 @@ public final class GgufChecks {
                         first.path() + ": architecture \"" + architecture + "\"" + (experts ? " with experts" : "")
                                 + unread.map(type -> " with tensors of type " + type)
                                         .orElse("")
-                                + " is not read here: names and shapes of tensors were not checked against it"));
+                                + " is not yet supported: names and shapes of tensors were not checked against it"));
             } else {
                 tensors(first);
             }

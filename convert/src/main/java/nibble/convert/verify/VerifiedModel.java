@@ -1,7 +1,5 @@
 package nibble.convert.verify;
 
-import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -11,6 +9,7 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import nibble.checkpoint.GgufLocation;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.RepositoryFiles;
 
@@ -24,7 +23,6 @@ import nibble.checkpoint.source.RepositoryFiles;
  */
 record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, boolean hasCheckpoint) {
     private static final Pattern PART = Pattern.compile("(.*)-\\d{5}-of-(\\d{5})\\.gguf");
-    private static final byte[] MAGIC = {'G', 'G', 'U', 'F'};
 
     VerifiedModel {
         files = Collections.unmodifiableSortedMap(new TreeMap<>(files));
@@ -34,7 +32,7 @@ record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, 
     /** @throws BadCheckpointException if there is nothing, or a file that is no GGUF */
     static VerifiedModel of(Path path) {
         if (Files.isRegularFile(path)) {
-            if (!path.toString().endsWith(".gguf") && !isGguf(path)) {
+            if (!GgufLocation.isGguf(path)) {
                 throw new BadCheckpointException(path, "is a file; give the checkpoint's folder, or a GGUF file");
             }
             TreeMap<String, Path> one = new TreeMap<>();
@@ -48,23 +46,18 @@ record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, 
         SortedMap<String, Path> models = new TreeMap<>();
         files.forEach((name, file) -> {
             Matcher part = PART.matcher(name);
-            if (name.endsWith(".gguf")) {
+            if (GgufLocation.isModel(file)) {
                 models.putIfAbsent(part.matches() ? part.group(1) + " of " + part.group(2) : name, file);
             }
         });
         boolean other = models.isEmpty()
-                || files.keySet().stream()
-                        .anyMatch(name ->
-                                name.endsWith(".safetensors") || name.endsWith(".bin") || name.endsWith(".pth"));
+                || files.entrySet().stream()
+                        .anyMatch(file -> hasWeightsName(file.getKey()) && !GgufLocation.isModel(file.getValue()));
         return new VerifiedModel(path, files, new ArrayList<>(models.values()), other);
     }
 
-    private static boolean isGguf(Path file) {
-        try (InputStream in = Files.newInputStream(file)) {
-            return java.util.Arrays.equals(in.readNBytes(MAGIC.length), MAGIC);
-        } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e.getMessage(), e);
-        }
+    private static boolean hasWeightsName(String name) {
+        return name.endsWith(".safetensors") || name.endsWith(".bin") || name.endsWith(".pth");
     }
 
     boolean isFolder() {
