@@ -16,8 +16,9 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.function.Consumer;
 import java.util.function.LongConsumer;
-import nibble.files.Reasons;
+import nibble.files.FileFault;
 
 /**
  * A file's length and SHA-256: what a hub knows a large file by.
@@ -38,6 +39,21 @@ public record FileDigest(String path, long bytes, String sha256) {
      * @throws BadCheckpointException if a file cannot be read
      */
     public static List<FileDigest> of(SortedMap<String, Path> files, int threads, LongConsumer progress) {
+        return of(files, threads, progress, refused -> {
+            throw refused;
+        });
+    }
+
+    /**
+     * Reads every file once, several at a time.
+     *
+     * @param unreadable told of each file that cannot be read, which has no digest then; what it throws ends the reading
+     */
+    public static List<FileDigest> of(
+            SortedMap<String, Path> files,
+            int threads,
+            LongConsumer progress,
+            Consumer<BadCheckpointException> unreadable) {
         List<FileDigest> digests = new ArrayList<>();
         try (ExecutorService readers = Executors.newFixedThreadPool(
                 Math.max(1, threads),
@@ -48,20 +64,31 @@ public record FileDigest(String path, long bytes, String sha256) {
             }
             try {
                 for (Future<FileDigest> one : running) {
-                    digests.add(one.get());
+                    add(one, digests, unreadable);
                 }
-            } catch (ExecutionException e) {
-                readers.shutdownNow();
-                throw e.getCause() instanceof BadCheckpointException bad
-                        ? bad
-                        : new IllegalStateException(e.getCause());
             } catch (InterruptedException e) {
-                readers.shutdownNow();
                 Thread.currentThread().interrupt();
                 throw new IllegalStateException("interrupted while reading files", e);
+            } finally {
+                readers.shutdownNow();
             }
         }
         return List.copyOf(digests);
+    }
+
+    private static void add(
+            Future<FileDigest> one, List<FileDigest> digests, Consumer<BadCheckpointException> unreadable)
+            throws InterruptedException {
+        try {
+            digests.add(one.get());
+        } catch (ExecutionException e) {
+            switch (e.getCause()) {
+                case BadCheckpointException refused -> unreadable.accept(refused);
+                // Memory that ran out in a reader's thread is memory that ran out.
+                case Error error -> throw error;
+                case null, default -> throw new IllegalStateException(e.getCause());
+            }
+        }
     }
 
     /** Reads one file; stops early, with an exception, if its thread is interrupted. */
@@ -77,7 +104,7 @@ public record FileDigest(String path, long bytes, String sha256) {
                 progress.accept(read);
             }
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
+            throw new BadCheckpointException(file, FileFault.of(file, e), e);
         }
         return new FileDigest(path, bytes, HexFormat.of().formatHex(digest.digest()));
     }

@@ -39,9 +39,8 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "plan",
-        description =
-                "Says what quantizing would write and take: exact output bytes, memory, disk, an estimate of the time."
-                        + " Writes nothing; a config.json is enough.",
+        description = "Predicts the exact output bytes of a quantization, its memory and disk use, and its time. Writes"
+                + " nothing; a config.json is enough.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class PlanCommand implements Callable<Integer> {
@@ -55,7 +54,7 @@ final class PlanCommand implements Callable<Integer> {
 
     @Parameters(
             paramLabel = "MODEL|CONFIG|SHAPE",
-            description = "A config.json alone, the name of a shape, as llama-2-70b, or a checkpoint. "
+            description = "A config.json alone, the name of a shape such as llama-2-70b, or a checkpoint. "
                     + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;

@@ -30,8 +30,7 @@ import picocli.CommandLine.Option;
 
 @Command(
         name = "quantize",
-        description =
-                "Times the quantizer on random weights that lie in memory: everything but reading and writing files.",
+        description = "Times the quantizer on random weights in memory, without reading and writing files.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class QuantizeBenchCommand implements Callable<Integer> {

@@ -16,8 +16,11 @@ import java.nio.file.StandardOpenOption;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
 import nibble.files.Reasons;
+import org.jspecify.annotations.Nullable;
 
 /**
  * FastChat's {@code model_answer/MODEL.jsonl} while it grows: each answer is on the disk before the next question is asked. What a
@@ -29,45 +32,61 @@ public final class MtBenchAnswerFile implements AutoCloseable {
             .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
             .build();
 
+    /** What every line of such a file begins with, as far as it does not depend on the answer. */
+    private static final Pattern BEGINNING = Pattern.compile("\\{\"question_id\":\\d+,\"answer_id\":\"\\w+\",.*");
+
     private final Path file;
-    private final FileChannel channel;
+    /** Bytes of whole lines that were there. */
+    private final long whole;
+
     private final String modelId;
     private final MtBenchSettings settings;
     private final Set<Integer> answered;
+    private @Nullable FileChannel channel;
 
-    private MtBenchAnswerFile(
-            Path file, FileChannel channel, String modelId, MtBenchSettings settings, Set<Integer> answered) {
+    private MtBenchAnswerFile(Path file, long whole, String modelId, MtBenchSettings settings, Set<Integer> answered) {
         this.file = file;
-        this.channel = channel;
+        this.whole = whole;
         this.modelId = modelId;
         this.settings = settings;
         this.answered = answered;
     }
 
     /**
-     * Opens a file that is not there yet or that the same model and settings began.
+     * Opens a file that is not there yet or that the same model and settings began. It is neither made nor changed before the first
+     * answer is added.
      *
-     * @throws BadDatasetException if its answers are another model's or were made in another way, or a line is no answer
+     * @throws BadDatasetException if its answers are another model's or were made in another way, or anything in it is no answer
      */
     public static MtBenchAnswerFile open(Path file, String modelId, MtBenchSettings settings) {
         try {
             Set<Integer> answered = new HashSet<>();
             long whole = 0;
             if (Files.exists(file)) {
-                String text = Files.readString(file);
-                text = text.substring(0, text.lastIndexOf('\n') + 1);
-                whole = text.getBytes(StandardCharsets.UTF_8).length;
+                byte[] bytes = Files.readAllBytes(file);
+                for (int i = 0; i < bytes.length; i++) {
+                    whole = bytes[i] == '\n' ? i + 1 : whole;
+                }
                 int line = 0;
-                for (String json : text.lines().toList()) {
+                for (String json : new String(bytes, 0, (int) whole, StandardCharsets.UTF_8)
+                        .lines()
+                        .toList()) {
                     answered.add(same(file + ": line " + ++line, json, modelId, settings));
                 }
+                String rest = new String(bytes, (int) whole, bytes.length - (int) whole, StandardCharsets.UTF_8);
+                requireBegun(file + ": line " + ++line, rest);
             }
-            FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-            channel.truncate(whole);
-            channel.position(whole);
-            return new MtBenchAnswerFile(file, channel, modelId, settings, answered);
+            return new MtBenchAnswerFile(file, whole, modelId, settings, answered);
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be opened: " + Reasons.of(e), e);
+        }
+    }
+
+    /** What has no end of line must be what a killed run left of an answer: it is cut off later. */
+    private static void requireBegun(String where, String rest) {
+        Matcher form = BEGINNING.matcher(rest);
+        if (!rest.isEmpty() && !form.matches() && !form.hitEnd()) {
+            throw new BadDatasetException(where + ": no answer of this program; give another file");
         }
     }
 
@@ -100,6 +119,7 @@ public final class MtBenchAnswerFile implements AutoCloseable {
         MtBenchAnswer answer =
                 MtBenchAnswer.of(questionId, modelId, choices, settings, System.currentTimeMillis() / 1000.0);
         try {
+            FileChannel channel = opened();
             ByteBuffer line = StandardCharsets.UTF_8.encode(JSON.writeValueAsString(answer) + "\n");
             while (line.hasRemaining()) {
                 channel.write(line);
@@ -111,10 +131,21 @@ public final class MtBenchAnswerFile implements AutoCloseable {
         }
     }
 
+    private FileChannel opened() throws IOException {
+        if (channel == null) {
+            channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            channel.truncate(whole);
+            channel.position(whole);
+        }
+        return channel;
+    }
+
     @Override
     public void close() {
         try {
-            channel.close();
+            if (channel != null) {
+                channel.close();
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be closed: " + Reasons.of(e), e);
         }

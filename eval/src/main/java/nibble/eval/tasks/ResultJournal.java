@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -98,9 +99,9 @@ public final class ResultJournal implements AutoCloseable {
         for (int i = 0; i < bytes.length; i++) {
             whole = bytes[i] == '\n' ? i + 1 : whole;
         }
-        channel.truncate(whole);
-        channel.position(whole);
         if (whole == 0) {
+            requireBegun(file, bytes, EvaluationJson.line(job));
+            cut(channel, 0);
             append(List.of(EvaluationJson.line(job)));
             return;
         }
@@ -116,12 +117,28 @@ public final class ResultJournal implements AutoCloseable {
                         .put(entry.result().document(), entry.result());
                 entries++;
             }
+            cut(channel, whole);
         } catch (JsonProcessingException e) {
             throw new BadDatasetException(
                     "%s: line %d is no journal's: %s; delete the file to begin again"
                             .formatted(file, number, Reasons.of(e)),
                     e);
         }
+    }
+
+    /** What a run that was killed at once has left is the beginning of the first line; anything else is another's file. */
+    private static void requireBegun(Path file, byte[] found, String first) {
+        byte[] expected = first.getBytes(StandardCharsets.UTF_8);
+        if (found.length > expected.length || !Arrays.equals(found, Arrays.copyOf(expected, found.length))) {
+            throw new BadDatasetException(
+                    file + ": is no journal of this run, and it was left as it is; name another --journal");
+        }
+    }
+
+    /** Only when all before is known to be this run's. */
+    private static void cut(FileChannel channel, int whole) throws IOException {
+        channel.truncate(whole);
+        channel.position(whole);
     }
 
     private static void requireSame(Path file, Map<String, String> found, Map<String, String> job) {
