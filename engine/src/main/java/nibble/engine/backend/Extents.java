@@ -1,5 +1,8 @@
 package nibble.engine.backend;
 
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
+
 /** Checks of operands that every backend makes alike. */
 public final class Extents {
     private Extents() {}
@@ -93,5 +96,11 @@ public final class Extents {
     /** Every id must be a row of {@code table}. */
     public static void ids(Weight table, int[] ids) {
         MissingRowException.check(ids, ids.length, table.outFeatures());
+    }
+
+    /** Of gate, up and out of a gated linear unit. */
+    public static void glu(Matrix gate, Matrix up, Matrix out) {
+        require("glu", "up", up, gate.rows(), gate.columns());
+        require("glu", "out", out, gate.rows(), gate.columns());
     }
 }
