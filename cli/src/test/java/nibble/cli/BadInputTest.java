@@ -179,7 +179,7 @@ class BadInputTest {
         TerminalCapture generate = new TerminalCapture();
         assertThat(generate.run("generate", model.toString(), "--prompt", "The <pad> city"))
                 .isEqualTo(ExitCode.WRONG_USAGE);
-        assertThat(generate.err()).contains("--prompt: token 2 of the text is id 4096", "4096 rows");
+        assertThat(generate.err()).contains("--prompt: token 3 of the text is id 4096", "4096 rows");
 
         TerminalCapture gguf = new TerminalCapture();
         assertThat(gguf.run(

@@ -32,7 +32,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** What a model's data say beside its numbers, through the commands: nothing is dropped or ignored without a word. */
 class ModelDataTest {
     private static final Path MODELS =
-            Path.of(System.getProperty("nibble.root"), "convert", "src", "test", "resources", "architectures");
+            Path.of(System.getProperty("nibble.root"), "checkpoint", "src", "test", "resources", "architectures");
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final String HEAD = "lm_head.weight";
 
