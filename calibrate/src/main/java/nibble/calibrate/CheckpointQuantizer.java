@@ -58,7 +58,7 @@ public final class CheckpointQuantizer {
 
     /**
      * Quantizes a checkpoint into the folder {@code out}, which appears whole or not at all. Each finished layer is durable
-     * in a hidden folder beside it ({@link UnfinishedOutput}); a later call with {@code resume} goes on after the last one
+     * in a hidden folder beside it ({@link UnfinishedOutput}); a later call with {@code resume} continues after the last one
      * and ends in the same bytes.
      *
      * <p>Nothing is left behind of a run that failed before its first layer was durable, or for bad input.
@@ -134,7 +134,7 @@ public final class CheckpointQuantizer {
         return done == 0
                 ? "no layer was finished, so nothing is kept"
                 : done + " of " + layers + " layers are safe in " + journal.state()
-                        + "; run the same command with --resume to go on";
+                        + "; run the same command with --resume to continue";
     }
 
     /** All tensors of a layer, linears in the layout of {@code format}. */

@@ -39,7 +39,7 @@ public record CheckpointPlan(
         beside = Collections.unmodifiableSortedMap(new TreeMap<>(beside));
     }
 
-    /** An AWQ checkpoint, as the other one. */
+    /** Plans an AWQ checkpoint; otherwise like {@link #of(ModelConfig, QuantizedFormat, QuantizationSpec, long)}. */
     public static CheckpointPlan of(ModelConfig config, QuantizationSpec spec, long maxShardBytes) {
         return of(config, QuantizedFormat.AWQ_GEMM, spec, maxShardBytes);
     }
@@ -110,7 +110,7 @@ public record CheckpointPlan(
         return shards.fileBytes();
     }
 
-    /** Bytes of everything that follows from the config: shards, index, config.json, what lies beside it. */
+    /** Bytes of everything that follows from the config: shards, index, config.json and the files beside it. */
     public long fileBytes() {
         return shardBytes()
                 + utf8Length(configJson)

@@ -28,7 +28,7 @@ import nibble.pack.layout.PackedLinears;
 import nibble.pack.layout.PackedTensor;
 
 /**
- * Writes a quantized checkpoint into a folder: shards and index, config.json and what lies beside it, and the source's side files
+ * Writes a quantized checkpoint into a folder: shards and index, config.json and the files beside it, and the source's side files
  * byte for byte. Use from one thread at a time; {@link #close()} without {@link #finish()} leaves no shard behind, unless
  * they are kept for a later process ({@link #keeping}).
  */

@@ -156,7 +156,8 @@ public final class ConversionRun {
         } catch (StoppedException | OutputException e) {
             keep = hasParts(JournalFile.read(output.state().resolve(JOURNAL), Entry.class));
             String kept = keep
-                    ? "what is durable is safe in " + output.state() + "; run the same command with --resume to go on"
+                    ? "the finished parts are safe in " + output.state()
+                            + "; run the same command with --resume to continue"
                     : "nothing durable was made yet, so nothing is kept";
             throw e instanceof OutputException full && keep
                     ? new OutputException(full, kept)
@@ -212,7 +213,7 @@ public final class ConversionRun {
             if (!outputCrc(made).equals(part.crc32c())) {
                 options.note()
                         .accept("the unfinished output is damaged from "
-                                + made.getFirst().outputs().getFirst() + " on; all is made anew from there");
+                                + made.getFirst().outputs().getFirst() + " on; everything from there is made again");
                 break;
             }
             requireUnchanged(made, part.sourceCrc32c());

@@ -31,7 +31,7 @@ public final class Tokenizers {
     }
 
     /**
-     * As {@link #open} of a tokenizer.json that is in memory.
+     * Makes a tokenizer of a tokenizer.json in memory; otherwise like {@link #open}.
      *
      * @param source where it comes from, for messages
      */
@@ -40,9 +40,9 @@ public final class Tokenizers {
     }
 
     /**
-     * As the other one, of a tokenizer.json whose post-processor is known already.
+     * Makes a tokenizer of a tokenizer.json whose post-processor is known; otherwise like {@link #of(Path, byte[])}.
      *
-     * @param leading what it puts in front of a text
+     * @param leading ids that the post-processor puts in front of a text
      */
     public static Tokenizer of(Path source, byte[] tokenizerJson, List<Integer> leading) {
         return HuggingFaceTokenizerFile.open(source, tokenizerJson, Optional.of(leading));

@@ -171,7 +171,7 @@ public final class Reasons {
             keys.add(reference.getFieldName() != null ? reference.getFieldName() : "[" + reference.getIndex() + "]");
         }
         return keys.isEmpty()
-                ? "it holds something else than expected"
+                ? "it contains other data than expected"
                 : "key " + String.join(".", keys) + " is missing, unknown or of another kind than expected";
     }
 

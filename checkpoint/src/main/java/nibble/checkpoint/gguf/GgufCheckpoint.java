@@ -207,11 +207,11 @@ public final class GgufCheckpoint {
         throw unknown(name);
     }
 
-    /** llama.cpp refuses a file with tensors that the architecture has no use for. */
+    /** llama.cpp rejects a file with tensors that the architecture has no use for. */
     private BadCheckpointException unknown(String name) {
         return new BadCheckpointException(
                 file.path(),
-                "tensor " + name + " is none that \"" + architecture.ggufName()
+                "tensor " + name + " is not one that \"" + architecture.ggufName()
                         + "\" has here; the file is of a variant that is not supported");
     }
 

@@ -27,8 +27,8 @@ import nibble.checkpoint.torch.TorchFile;
 import nibble.files.Reasons;
 
 /**
- * What lies in a model's files, of whatever architecture: tensors under the files' own names, types, metadata. Nothing is decoded,
- * and nothing is asked of the model but that its files are whole.
+ * The content of a model's files, of any architecture: tensors under the files' own names, types, metadata. Nothing is decoded;
+ * the model's files need only be complete.
  *
  * @param tensors file by file in the order of the files
  * @param metadata GGUF's key-value pairs, or the {@code __metadata__} of a safetensors file

@@ -93,7 +93,8 @@ public final class MetaCheckpoint {
 
     private BadCheckpointException unknown(String name) {
         return new BadCheckpointException(
-                files.getFirst().path(), "tensor " + name + " is none of a Llama in Meta's naming; not supported");
+                files.getFirst().path(),
+                "tensor " + name + " is not a name of a Llama in Meta's format; not supported");
     }
 
     /** Llama 1 and 2 split the embedding by features, Llama 3 by tokens. */

@@ -43,7 +43,7 @@ public record TokenizerDescription(
     /**
      * The tokenizer of a folder that holds its files: tokenizer.json, tekken.json, tokenizer.model, or vocab.json and merges.txt.
      *
-     * @return nothing where there is none that is read here
+     * @return nothing if Nibble reads none of the kinds that are there
      * @throws nibble.checkpoint.source.BadCheckpointException if one of them, or of the files that go with it, is damaged
      */
     public static Optional<TokenizerDescription> ofFolder(Path folder) {
@@ -112,7 +112,7 @@ public record TokenizerDescription(
     }
 
     /**
-     * What lies beyond the rows of an embedding.
+     * Tokens beyond the rows of an embedding.
      *
      * @param added texts of added tokens there: loaders accept them, and no text holds them unasked
      * @param largest the largest id of all

@@ -102,8 +102,8 @@ public final class UnfinishedOutput implements AutoCloseable {
     private static OutputException leftovers(Path target, Path state) {
         return new OutputException(
                 target,
-                "an earlier run was not finished; run the same command with --resume to go on with it, or delete "
-                        + state + " to begin anew");
+                "an earlier run was not finished; run the same command with --resume to continue it, or delete " + state
+                        + " to begin anew");
     }
 
     /**
