@@ -12,7 +12,7 @@ public final class Tokenizers {
     private Tokenizers() {}
 
     /**
-     * The tokenizer in {@code tokenizer.json}. What leads a text is what its own post-processor puts in front.
+     * Returns the tokenizer in {@code tokenizer.json}. What leads a text is what its own post-processor puts in front.
      *
      * @param folder a folder whose tokenizer.json says all there is to say
      * @throws BadDatasetException if {@code tokenizer.json} is missing or not a tokenizer

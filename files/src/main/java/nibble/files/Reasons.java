@@ -181,7 +181,7 @@ public final class Reasons {
                 : " at line " + location.getLineNr() + ", column " + location.getColumnNr();
     }
 
-    /** A library's own text without names of classes. */
+    /** Returns a library's own text without names of classes. */
     public static String cleaned(@Nullable String text) {
         return plain(text, "no reason is known");
     }

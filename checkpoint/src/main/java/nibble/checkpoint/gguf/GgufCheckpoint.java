@@ -220,7 +220,7 @@ public final class GgufCheckpoint {
         return tensors;
     }
 
-    /** The model's config.json. */
+    /** Returns the model's config.json. */
     public ObjectNode configJson() {
         long heads = metadata.requiredUniform(key("attention.head_count"));
         double theta = metadata.number(key("rope.freq_base")).orElse(10_000.0);
@@ -303,7 +303,7 @@ public final class GgufCheckpoint {
         };
     }
 
-    /** The tokenizer that the metadata holds, if it is of a kind that is read here. */
+    /** Returns the tokenizer that the metadata holds, if it is of a kind that is read here. */
     public Optional<TokenizerDescription> tokenizer() {
         return GgufTokenizer.describe(metadata);
     }

@@ -162,7 +162,7 @@ public record ModelContents(
         }
     }
 
-    /** The types, that of the most weights first. */
+    /** Returns the types, that of the most weights first. */
     public List<TypeShare> types() {
         Map<String, TypeShare> shares = new LinkedHashMap<>();
         for (ListedTensor tensor : tensors) {
@@ -176,12 +176,15 @@ public record ModelContents(
                 .toList();
     }
 
-    /** All types together. */
+    /** Returns all types together. */
     public TypeShare all() {
         return types().stream().reduce(new TypeShare("all", 0, 0, 0), TypeShare::plus);
     }
 
-    /** The format by its usual name, as {@code GGUF Q4_K_M} or {@code safetensors, awq 4-bit group 128 (gemm)}. */
+    /**
+     * Returns the format by its usual name, as {@code GGUF Q4_K_M} or {@code safetensors, awq 4-bit group 128
+     * (gemm)}.
+     */
     public String format() {
         List<TypeShare> types = types();
         String most = types.isEmpty() ? "no tensors" : types.getFirst().type();

@@ -124,7 +124,7 @@ public final class ShardedWriter implements AutoCloseable {
     }
 
     /**
-     * A writer of one file, which on {@link #finish} takes the place of one of its name.
+     * Returns a writer of one file, which on {@link #finish} takes the place of one of its name.
      *
      * @throws OutputException if the disk has not enough space or refuses
      */
@@ -137,7 +137,7 @@ public final class ShardedWriter implements AutoCloseable {
         return new ShardedWriter(folder, List.of(file), Optional.empty(), false);
     }
 
-    /** Bytes of the tensors that are not written. */
+    /** Returns the bytes of the tensors that are not written. */
     public long missingBytes() {
         return unwritten.values().stream()
                 .mapToLong(place -> place.slot.bytes())
@@ -170,7 +170,7 @@ public final class ShardedWriter implements AutoCloseable {
         }
     }
 
-    /** Whether an unwritten tensor is the first one of its file. */
+    /** Returns whether an unwritten tensor is the first one of its file. */
     public boolean isFirstOfFile(String name) {
         Place place = place(name);
         return place.slot.equals(place.shard.file.slots().getFirst());

@@ -109,7 +109,7 @@ public record FileDigest(String path, long bytes, String sha256) {
         return new FileDigest(path, bytes, HexFormat.of().formatHex(digest.digest()));
     }
 
-    /** The JDK's SHA-256, which every JDK has. */
+    /** Returns the JDK's SHA-256, which every JDK has. */
     public static MessageDigest newSha256() {
         try {
             return MessageDigest.getInstance("SHA-256");

@@ -218,7 +218,8 @@ public final class MetaCheckpoint {
     }
 
     /**
-     * The model's config.json, from params.json and, where that is silent as it often is, from the tensors' shapes. Context
+     * Returns the model's config.json, from params.json and, where that is silent as it often is, from the tensors'
+     * shapes. Context
      * length, not said by either, is the published one of the generation that the other figures belong to.
      */
     public ObjectNode configJson() {

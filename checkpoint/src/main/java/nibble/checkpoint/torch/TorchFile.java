@@ -243,7 +243,7 @@ public final class TorchFile {
         return path;
     }
 
-    /** The tensors in the order of the pickle. */
+    /** Returns the tensors in the order of the pickle. */
     public SequencedMap<String, TensorView> tensors() {
         return tensors;
     }

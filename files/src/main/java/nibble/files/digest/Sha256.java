@@ -44,12 +44,12 @@ public final class Sha256 {
         return this;
     }
 
-    /** The hash of all that was added; afterwards this is as new. */
+    /** Returns the hash of all that was added; afterwards this is as new. */
     public String hex() {
         return HexFormat.of().formatHex(digest.digest());
     }
 
-    /** The hash of a file's content. */
+    /** Returns the hash of a file's content. */
     public static String of(Path file) throws IOException {
         Sha256 sha256 = new Sha256();
         byte[] buffer = new byte[1 << 16];

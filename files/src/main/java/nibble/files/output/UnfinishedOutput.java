@@ -238,12 +238,12 @@ public final class UnfinishedOutput implements AutoCloseable {
         }
     }
 
-    /** The folder that becomes the output; what is in it now may stem from an earlier run. */
+    /** Returns the folder that becomes the output; what is in it now may stem from an earlier run. */
     public Path path() {
         return state.resolve(OUTPUT);
     }
 
-    /** The folder for what is needed to go on later; gone after {@link #commit}. */
+    /** Returns the folder for what is needed to go on later; gone after {@link #commit}. */
     public Path state() {
         return state;
     }

@@ -78,7 +78,7 @@ public final class HubHttp implements AutoCloseable {
         return settings;
     }
 
-    /** The address of a path below the endpoint. */
+    /** Returns the address of a path below the endpoint. */
     public URI uri(String path) {
         return URI.create(settings.endpoint() + path);
     }
