@@ -194,7 +194,7 @@ public final class Publisher {
         /** What would go, without the hub: as to a repository that is new. */
         PublishResult plan(SortedMap<String, Path> files) {
             BranchState branch = BranchState.unmade(hash(files));
-            listener.note("the hub was not asked which files it holds and accepts, because "
+            listener.note("the hub was not asked which files it holds and accepts, since "
                     + (settings.offline() ? "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set" : "there is no token"));
             return result(false, Optional.empty(), branch, 0);
         }
