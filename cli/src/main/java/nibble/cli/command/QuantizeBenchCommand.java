@@ -22,7 +22,7 @@ import nibble.cli.terminal.QuantizationSummary;
 import nibble.cli.terminal.StopOnSignal;
 import nibble.cli.terminal.Table;
 import nibble.cli.terminal.Terminal;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.backend.QuantizationDevices;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;

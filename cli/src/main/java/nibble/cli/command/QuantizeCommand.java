@@ -33,7 +33,7 @@ import nibble.cli.terminal.Terminal;
 import nibble.convert.CheckpointPlan;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.Backend;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.files.Reasons;
 import nibble.files.output.FreeSpace;
 import nibble.files.output.StopSignal;

@@ -3,7 +3,6 @@ package nibble.cli.command;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -251,7 +250,6 @@ final class TasksCommand implements Callable<Integer> {
             file = Path.of(json.file + ".journal");
         }
         file = file.resolveSibling(file.getFileName() + suffix);
-        String kind = backend.description().toLowerCase(Locale.ROOT).replaceFirst("[:0-9].*", "");
-        return ResultJournal.open(file, RunDescription.of(model, kind, asked, options, documents));
+        return ResultJournal.open(file, RunDescription.of(model, backend.kind().label(), asked, options, documents));
     }
 }

@@ -4,9 +4,8 @@ import nibble.calibrate.job.Method;
 import nibble.cli.terminal.Terminal;
 import nibble.engine.Backends;
 import nibble.engine.backend.Backend;
-import nibble.engine.cuda.CudaBackend;
-import nibble.engine.host.VectorBackend;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.backend.DeviceKind;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.files.FileSize;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
@@ -40,7 +39,7 @@ public final class DeviceOptions {
         requireThreads();
         Backend backend = Backends.open(device, threads, deviceMemory());
         String reason =
-                device.equals("auto") && backend instanceof VectorBackend ? " (" + CudaBackend.missing() + ")" : "";
+                device.equals("auto") && backend.kind() == DeviceKind.CPU ? " (" + Backends.whyNoCard() + ")" : "";
         terminal.note("device: " + backend.description() + reason);
         return backend;
     }
