@@ -103,8 +103,8 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
                         kept.add(outer);
                         carried = true;
                     } else {
-                        note.accept(
-                                "the tensors outside the layers are damaged in the unfinished output and are copied again");
+                        note.accept("the tensors outside the layers are damaged in the unfinished output and are copied"
+                                + " again");
                     }
                 }
                 case JournalEntry.Layer layer when layer.layer() >= believed -> {}
