@@ -22,7 +22,7 @@ public final class GgufLocation {
 
     private GgufLocation() {}
 
-    /** Whether a file is GGUF, by its first bytes, or at least is named as one. */
+    /** Returns whether a file is GGUF, by its first bytes, or at least is named as one. */
     public static boolean isGguf(Path file) {
         return Files.isRegularFile(file) && (isNamed(file.toString()) || hasMagic(file));
     }

@@ -134,6 +134,6 @@ class ChatTemplateFilesTest {
         assertThat(run(ExitCode.DONE, "verify", quantized.toString())).doesNotContain("chat-template");
         Files.writeString(quantized.resolve("additional_chat_templates/tool_use.jinja"), "{% for %}");
         assertThat(run(ExitCode.DONE, "verify", quantized.toString()))
-                .contains("the chat template \"tool_use\" is none, so no server renders it: line 1");
+                .contains("the chat template \"tool_use\" does not parse, so no server renders it: line 1");
     }
 }

@@ -188,7 +188,7 @@ final class MtBenchCommand implements Callable<Integer> {
                             + " and at most 1");
         }
         if (Files.exists(output) && !resume) {
-            throw new UsageException("--output " + output + ": exists; --resume goes on with it");
+            throw new UsageException("--output " + output + ": exists; --resume resumes it");
         }
         OutputFile.require("--output", output);
         if (Files.exists(output) && (!Files.isRegularFile(output) || !Files.isWritable(output))) {
