@@ -70,8 +70,8 @@ class ChatTemplateFilesTest {
         String[] values = {"--set", "enable_thinking=false", "--set", "style=plain", "--set", "n=2"};
         String[] both = Stream.concat(Stream.of(command), Stream.of(values)).toArray(String[]::new);
         assertThat(run(ExitCode.WRONG_USAGE, both)).contains("--set needs --template or --chat");
-        String[] all = Stream.concat(Stream.of(both), Stream.of("--template", "model"))
-                .toArray(String[]::new);
+        String[] all =
+                Stream.concat(Stream.of(both), Stream.of("--template", "model")).toArray(String[]::new);
         assertThat(run(ExitCode.DONE, all)).startsWith("<s>The off plain 3\n\n1\t<s>\n");
     }
 

@@ -20,8 +20,8 @@ import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
 import nibble.engine.Continuation;
 import nibble.engine.LanguageModel;
-import nibble.engine.backend.MissingRowException;
 import nibble.engine.ScoredContinuations;
+import nibble.engine.backend.MissingRowException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 

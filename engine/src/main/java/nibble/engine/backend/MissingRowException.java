@@ -18,9 +18,10 @@ public final class MissingRowException extends IllegalArgumentException {
     public static void check(int[] ids, int count, int rows) {
         for (int i = 0; i < count; i++) {
             if (ids[i] < 0 || ids[i] >= rows) {
-                throw new MissingRowException(("token %d of the text is id %d, the model has ids 0 to %d: its embedding has"
-                                + " %d rows; leave this token out of the text, or take the tokenizer that belongs to the model")
-                        .formatted(i, ids[i], rows - 1, rows));
+                throw new MissingRowException(
+                        ("token %d of the text is id %d, the model has ids 0 to %d: its embedding has %d rows; leave"
+                            + " this token out of the text, or take the tokenizer that belongs to the model")
+                                .formatted(i, ids[i], rows - 1, rows));
             }
         }
     }
