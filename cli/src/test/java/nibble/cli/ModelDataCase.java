@@ -26,7 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** A small model whose weights and config tests change. */
 abstract class ModelDataCase {
     static final Path MODELS =
-            Path.of(System.getProperty("nibble.root"), "convert", "src", "test", "resources", "architectures");
+            Path.of(System.getProperty("nibble.root"), "checkpoint", "src", "test", "resources", "architectures");
 
     static final ObjectMapper JSON = new ObjectMapper();
 

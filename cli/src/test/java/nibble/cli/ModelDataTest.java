@@ -46,10 +46,10 @@ class ModelDataTest extends ModelDataCase {
         };
         assertThat(run(quantize)).isEqualTo(ExitCode.DONE);
         assertThat(terminal.err())
-                .contains("warning: " + linear + ": rounding takes ", "more than the 5.1 %", "range of fp16");
+                .contains("warning: " + linear + ": rounding loses ", "more than the 5.1 %", "range of fp16");
         for (Path report : List.of(json, out.resolve("quantization_report.json"))) {
             assertThat(read(report).get("warnings")).hasSize(1);
-            assertThat(read(report).get("warnings").get(0).asText()).startsWith(linear + ": rounding takes ");
+            assertThat(read(report).get("warnings").get(0).asText()).startsWith(linear + ": rounding loses ");
             double lost = read(report).at("/layers/1/linears").findValuesAsText("weight_relative_error").stream()
                     .mapToDouble(Double::parseDouble)
                     .max()
@@ -59,7 +59,7 @@ class ModelDataTest extends ModelDataCase {
         assertThat(run("card", out.toString(), "--repo", "org/name-AWQ")).isEqualTo(ExitCode.DONE);
         assertThat(out.resolve("README.md"))
                 .content()
-                .contains("**Warnings** of the quantization:", "- " + linear + ": rounding takes ");
+                .contains("**Warnings** of the quantization:", "- " + linear + ": rounding loses ");
 
         TerminalCapture strict = new TerminalCapture();
         Path other = folder.resolve("other");
@@ -105,7 +105,7 @@ class ModelDataTest extends ModelDataCase {
         Path out = folder.resolve("out");
         assertThat(run("quantize", model.toString(), out.toString(), "--method", "rtn", "--group-size", "32"))
                 .isEqualTo(ExitCode.DONE);
-        assertThat(terminal.err()).contains("warning: " + embedding + ": fp16, in which it is kept, takes ");
+        assertThat(terminal.err()).contains("warning: " + embedding + ": storing it in fp16 loses ");
         assertThat(read(out.resolve("quantization_report.json"))
                         .get("warnings")
                         .get(0)

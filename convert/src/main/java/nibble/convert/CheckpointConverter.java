@@ -85,8 +85,8 @@ public final class CheckpointConverter {
     }
 
     /**
-     * Converts {@code source} into a folder, which appears whole or not at all; an unfinished run waits beside it to be gone
-     * on with ({@link ConversionRun}).
+     * Converts {@code source} into a folder, which appears complete or not at all. An unfinished run stays beside it and can be
+     * resumed ({@link ConversionRun}).
      *
      * @throws BadCheckpointException if the target cannot hold the source, naming the first tensor that it cannot
      * @throws OutputException if the folder is occupied or the disk is full or refuses

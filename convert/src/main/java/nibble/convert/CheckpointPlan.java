@@ -104,13 +104,16 @@ public record CheckpointPlan(ShardPlan shards, SortedMap<String, String> configs
                 .toList();
     }
 
-    /** Names of the tensors of a decoder layer, in the order of their data. */
+    /** Returns the names of the tensors of a decoder layer, in the order of their data. */
     public List<String> layerTensors(int layer) {
         return names().filter(name -> name.startsWith("model.layers." + layer + "."))
                 .toList();
     }
 
-    /** Names of what is not part of a layer: embedding, final norm and, unless tied to the embedding, the head. */
+    /**
+     * Returns the names of what is not part of a layer: embedding, final norm and, unless tied to the embedding, the
+     * head.
+     */
     public List<String> outerTensors() {
         return names().filter(name -> !name.startsWith("model.layers.")).toList();
     }
@@ -119,12 +122,15 @@ public record CheckpointPlan(ShardPlan shards, SortedMap<String, String> configs
         return tensors().stream().map(TensorSpec::name);
     }
 
-    /** Bytes of the safetensors files and their index. */
+    /** Returns the bytes of the safetensors files and their index. */
     public long shardBytes() {
         return shards.fileBytes();
     }
 
-    /** Bytes of everything that follows from the config: shards, index, config.json, what lies beside it. */
+    /**
+     * Returns the bytes of everything that follows from the config: shards, index, config.json and the files beside
+     * it.
+     */
     public long fileBytes() {
         return shardBytes()
                 + configs.values().stream()

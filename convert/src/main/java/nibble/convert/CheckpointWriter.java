@@ -40,7 +40,9 @@ public final class CheckpointWriter implements AutoCloseable {
         return new CheckpointWriter(source, folder, plan, ShardedWriter.keeping(folder, plan.shards()));
     }
 
-    /** The shards, for what concerns bytes and not tensors' meaning: syncing, hashes, what is written already. */
+    /**
+     * Returns the shards, for what concerns bytes and not tensors' meaning: syncing, hashes, what is written already.
+     */
     public ShardedWriter shards() {
         return shards;
     }

@@ -20,7 +20,7 @@ public final class ModelTokenizer {
         return Tokenizers.of(described.source(), described.tokenizerJson(), described.leadingIds());
     }
 
-    /** @throws nibble.datasets.BadDatasetException if there is none that is read */
+    /** @throws nibble.datasets.BadDatasetException if there is none that Nibble reads */
     public static TokenizerDescription describe(Path model) {
         return find(model).orElseThrow(() -> Tokenizers.missing(model));
     }

@@ -134,7 +134,7 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
         }
 
         /**
-         * The data of the tensor with this role.
+         * Returns the data of the tensor with this role.
          *
          * @throws BadCheckpointException if it is absent, or of another type or shape than the layout's
          */

@@ -23,7 +23,7 @@ public final class PackedLinears {
     private PackedLinears() {}
 
     /**
-     * One of a layer's seven linears as a quantized checkpoint holds it; of a fused module its rows.
+     * Returns one of a layer's seven linears as a quantized checkpoint holds it; of a fused module its rows.
      *
      * @throws BadCheckpointException as {@link #read(Checkpoint, LinearModule, int)}
      */
@@ -41,7 +41,7 @@ public final class PackedLinears {
     }
 
     /**
-     * A module of a quantized checkpoint.
+     * Returns a module of a quantized checkpoint.
      *
      * @throws BadCheckpointException if the checkpoint is not quantized, a tensor is absent or contradicts the others, or
      *     scales are not what fp16 can hold
