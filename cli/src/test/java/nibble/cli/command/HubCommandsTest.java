@@ -131,7 +131,7 @@ class HubCommandsTest extends HubCase {
                     .as(dry.err())
                     .isEqualTo(ExitCode.DONE);
             assertThat(dry.out()).contains("would be", "model.safetensors", "README.md", "dry run: nothing was sent");
-            assertThat(dry.err()).contains("the hub was not asked what it holds already");
+            assertThat(dry.err()).contains("the hub was not asked which files it holds and accepts");
         }
         assertThat(out.resolve("README.md")).doesNotExist();
         assertThat(hub.seen()).isEmpty();
