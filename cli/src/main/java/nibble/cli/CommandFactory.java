@@ -1,5 +1,6 @@
 package nibble.cli;
 
+import java.lang.reflect.Constructor;
 import nibble.cli.terminal.Terminal;
 import picocli.CommandLine;
 
@@ -14,7 +15,9 @@ final class CommandFactory implements CommandLine.IFactory {
     @Override
     public <K> K create(Class<K> type) throws Exception {
         try {
-            return type.getDeclaredConstructor(Terminal.class).newInstance(terminal);
+            Constructor<K> constructor = type.getDeclaredConstructor(Terminal.class);
+            constructor.setAccessible(true); // Commands are package-private, as picocli's own factory allows.
+            return constructor.newInstance(terminal);
         } catch (NoSuchMethodException takesNoTerminal) {
             return CommandLine.defaultFactory().create(type);
         }
