@@ -56,10 +56,10 @@ final class PublishCommand implements Callable<Integer> {
     @Option(
             names = "--branch",
             paramLabel = "BRANCH",
-            defaultValue = "main",
+            defaultValue = PublishRequest.MAIN,
             description = "Branch to publish to, made if it does not exist, as awq-32g for another group size. Default:"
                     + " ${DEFAULT-VALUE}.")
-    private String branch = "main";
+    private String branch = PublishRequest.MAIN;
 
     @Option(names = "--private", description = "Make a new repository private. One that exists must be.")
     private boolean privately;
@@ -81,16 +81,16 @@ final class PublishCommand implements Callable<Integer> {
     @Option(
             names = "--message",
             paramLabel = "TEXT",
-            defaultValue = "Upload model with Nibble",
+            defaultValue = PublishRequest.MESSAGE,
             description = "Title of the commit. Default: ${DEFAULT-VALUE}.")
     private String message = "";
 
     @Option(
             names = "--transfers",
             paramLabel = "N",
-            defaultValue = "5",
+            defaultValue = "" + PublishRequest.TRANSFERS,
             description = "Files and parts sent at a time. Default: ${DEFAULT-VALUE}.")
-    private int transfers = 5;
+    private int transfers = PublishRequest.TRANSFERS;
 
     @Mixin
     private CardOptions card = new CardOptions();
