@@ -16,7 +16,9 @@ import java.util.regex.Pattern;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.FileDigest;
 import nibble.checkpoint.source.Finding;
+import nibble.checkpoint.source.SourceFile;
 import nibble.files.Reasons;
+import nibble.files.WholeFile;
 import nibble.files.output.OutputException;
 
 /**
@@ -41,7 +43,8 @@ public final class Checksums {
                     .ifPresent(expected -> compare(folder, file, expected, "its blob", findings));
         }
         Path sums = folder.resolve(FILE_NAME);
-        if (!Files.exists(sums)) {
+        // One that cannot be read is an unreadable file of the folder, which is said where all are read.
+        if (!byPath.containsKey(FILE_NAME)) {
             return;
         }
         for (String line : lines(sums)) {
@@ -53,6 +56,9 @@ public final class Checksums {
                 continue;
             }
             FileDigest file = byPath.get(form.group(2));
+            if (file == null && SourceFile.isNamed(folder.resolve(form.group(2)))) {
+                continue;
+            }
             if (file == null) {
                 findings.accept(Finding.error(
                         CHECK, sums + ": names " + form.group(2) + ", which does not exist; get the missing file"));
@@ -108,7 +114,7 @@ public final class Checksums {
         }
         Path sums = folder.resolve(FILE_NAME);
         try {
-            Files.write(sums, lines, StandardCharsets.UTF_8);
+            WholeFile.write(sums, String.join("\n", lines) + "\n");
         } catch (IOException e) {
             throw OutputException.of(sums, "writing", e);
         }

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import nibble.cli.terminal.ExitCode;
 import nibble.hub.FakeHub;
+import nibble.hub.card.CardForm;
 import nibble.hub.card.ModelCard;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -92,6 +93,7 @@ class PublishedFormatsTest {
     private Map<String, Object> card(String repo, String title) throws IOException {
         String text = new String(hub.content(repo, "main", "README.md"), StandardCharsets.UTF_8);
         assertThat(text).contains("\n# wiki-7m - " + title + "\n").doesNotContain("{{", "{%", "null", "inference");
+        CardForm.requireWellFormed(text);
         Map<String, Object> metadata = ModelCard.metadata(Files.writeString(temp.resolve("card.md"), text));
         assertThat(metadata)
                 .containsEntry("base_model", "org/wiki-7m")
@@ -104,6 +106,7 @@ class PublishedFormatsTest {
     @ParameterizedTest(name = "{1} {0}")
     @CsvSource({
         "awq, awq, AWQ, awq;autoawq;vllm;4-bit;llama;nibble",
+        "awq, best, AWQ, awq;autoawq;vllm;4-bit;llama;nibble",
         "awq, rtn, 4-bit by plain rounding, autoawq;rtn;vllm;4-bit;llama;nibble",
         "gptq, rtn, '4-bit, GPTQ format', gptq;gptqmodel;rtn;4-bit;llama;nibble",
         "compressed-tensors, rtn, '4-bit, compressed-tensors', compressed-tensors;rtn;vllm;4-bit;llama;nibble",
@@ -111,7 +114,7 @@ class PublishedFormatsTest {
     void a_4_bit_model_comes_back_as_it_left(String format, String method, String title, String tags)
             throws IOException {
         Path made = temp.resolve("made");
-        List<String> calibration = method.equals("awq") ? List.of("--samples", "1", "--seq-len", "64") : List.of();
+        List<String> calibration = method.equals("rtn") ? List.of() : List.of("--samples", "1", "--seq-len", "64");
         List<String> command = new java.util.ArrayList<>(
                 List.of("quantize", MODEL.toString(), made.toString(), "--method", method, "--format", format));
         command.addAll(calibration);

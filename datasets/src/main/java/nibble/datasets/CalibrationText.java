@@ -1,11 +1,9 @@
 package nibble.datasets;
 
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
+import nibble.files.digest.Sha256;
 
 /**
  * The text a quantizer calibrates on, as documents in their order.
@@ -25,14 +23,12 @@ public record CalibrationText(List<String> documents, String description, String
     /** The bundled wikitext-2: first megabyte of train, then validation; never test, which is measured on. */
     public static CalibrationText wikitext2() {
         List<String> parts = List.of(Wikitext2.trainExcerpt(), Wikitext2.validation());
-        MessageDigest digest = Utf8File.newSha256();
+        Sha256 sha256 = new Sha256();
         for (String part : parts) {
-            digest.update(part.getBytes(StandardCharsets.UTF_8));
+            sha256.add(part);
         }
         return new CalibrationText(
-                parts,
-                "wikitext2 raw, first 1,000,000 bytes of train, then validation",
-                HexFormat.of().formatHex(digest.digest()));
+                parts, "wikitext2 raw, first 1,000,000 bytes of train, then validation", sha256.hex());
     }
 
     /**

@@ -71,6 +71,13 @@ public final class FileFault {
         return Optional.ofNullable(found(file, false, fine));
     }
 
+    /** What stood in the way where opening or reading a file has failed; continues its name and a colon. */
+    public static String of(Path file, IOException refused) {
+        return refused instanceof NoSuchFileException && Files.isSymbolicLink(file)
+                ? link(file, refused)
+                : unreadable(refused);
+    }
+
     private static @Nullable String found(Path file, boolean mustHoldSomething, Content... fine) {
         String absent = unreachable(file);
         if (absent != null || !Files.isRegularFile(file)) {
@@ -112,7 +119,7 @@ public final class FileFault {
     private static String link(Path file, IOException refused) {
         try {
             Path target = Files.readSymbolicLink(file);
-            return refused instanceof java.nio.file.NoSuchFileException
+            return refused instanceof NoSuchFileException
                     ? "is a link to " + target + ", which is not there" + AGAIN
                     : "is a link to " + target + ", which cannot be followed: " + Reasons.of(refused) + AGAIN;
         } catch (IOException e) {

@@ -1,5 +1,6 @@
 package nibble.hub;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -10,7 +11,6 @@ import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Base64;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -29,10 +29,8 @@ import nibble.hub.FakeRepository.Entry;
 final class FakeHubApi {
     private static final Pattern MODEL =
             Pattern.compile("/api/models/([^/]+/[^/]+)(?:/([a-z-]+)(?:/([^/]+))?)?(?:/.*)?");
-    private static final Set<String> LICENSES =
-            Set.of("apache-2.0", "mit", "cc-by-4.0", "cc-by-sa-4.0", "llama2", "llama3", "gemma", "other", "unknown");
     private static final String DATE = "2026-01-02T03:04:05.000Z";
-    private static final int MOST_REGULAR_BYTES = 10 << 20;
+    static final int MOST_REGULAR_BYTES = 10 << 20;
 
     private final FakeHub hub;
 
@@ -71,11 +69,12 @@ final class FakeHubApi {
                 return Answer.json(json);
             }
             case "/api/repos/create" -> {
+                FakeHub.require(request.method().equals("POST"), 404, "Sorry, we can't find the page");
                 return create(hub.required(request), json(exchange, body, "application/json"));
             }
             case "/api/validate-yaml" -> {
                 JsonNode card = json(exchange, body, "application/json");
-                keys(card, "content", "repoType");
+                keys(card, List.of("content"), "repoType");
                 return validated(card.path("content").asText());
             }
             case "/oauth/token" -> {
@@ -92,20 +91,28 @@ final class FakeHubApi {
         }
     }
 
-    private static JsonNode json(HttpExchange exchange, byte[] body, String type) throws IOException {
+    static JsonNode json(HttpExchange exchange, byte[] body, String type) throws IOException {
         String found = String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type"))
                 .replaceAll(";.*", "");
         FakeHub.require(found.equals(type), 415, "Content-Type " + found + " is not " + type);
-        return FakeHub.JSON.readTree(body);
+        try {
+            return FakeHub.JSON.readTree(body);
+        } catch (JsonProcessingException e) {
+            throw new Refusal(400, "", "Invalid JSON");
+        }
     }
 
-    private static void keys(JsonNode json, String... known) {
+    /** An object with these fields and no others. */
+    static void keys(JsonNode json, List<String> required, String... optional) {
+        FakeHub.require(json.isObject(), 400, "not an object");
+        required.forEach(name -> FakeHub.require(json.has(name), 400, "missing field " + name));
         json.fieldNames()
-                .forEachRemaining(name -> FakeHub.require(List.of(known).contains(name), 400, "unknown field " + name));
+                .forEachRemaining(name -> FakeHub.require(
+                        required.contains(name) || List.of(optional).contains(name), 400, "unknown field " + name));
     }
 
     private Answer create(User user, JsonNode body) {
-        keys(body, "name", "organization", "type", "visibility");
+        keys(body, List.of("name"), "organization", "type", "visibility", "private", "region", "resourceGroupId");
         String owner = body.path("organization").isTextual()
                 ? body.path("organization").asText()
                 : user.name();
@@ -120,6 +127,7 @@ final class FakeHubApi {
                         && body.path("type").asText("model").equals("model"),
                 400,
                 "type");
+        FakeHub.require(body.path("name").asText().matches("[A-Za-z0-9._-]{1,96}"), 400, "name");
         boolean made = hub.repositories.putIfAbsent(name, new FakeRepository(visibility.equals("private"))) == null;
         ObjectNode answer = FakeHub.JSON.createObjectNode().put("url", hub.endpoint() + "/" + name);
         if (!made) {
@@ -128,20 +136,6 @@ final class FakeHubApi {
                     409, Answer.json(answer).body(), Map.of("X-Error-Message", "You already created this model repo"));
         }
         return Answer.json(answer.put("name", name).put("id", "66"));
-    }
-
-    private static List<String> errors(String card) {
-        Matcher header =
-                Pattern.compile("^---\r?\n(.*?)\r?\n---", Pattern.DOTALL).matcher(card);
-        List<String> errors = new ArrayList<>();
-        if (header.find()) {
-            Matcher license = Pattern.compile("(?m)^license: *\"?([^\"#\n]*?)\"? *(#.*)?$")
-                    .matcher(header.group(1));
-            if (license.find() && !LICENSES.contains(license.group(1))) {
-                errors.add("\"license\" must be one of [apache-2.0, mit, ...]");
-            }
-        }
-        return errors;
     }
 
     private static Answer validated(String card) {
@@ -153,10 +147,10 @@ final class FakeHubApi {
                     .put("message", "empty or missing yaml metadata in repo card");
         }
         json.putArray("errors");
-        errors(card)
+        FakeHubCommits.errors(card)
                 .forEach(error -> json.withArrayProperty("errors").addObject().put("message", error));
         Answer answer = Answer.json(json);
-        return new Answer(errors(card).isEmpty() ? 200 : 400, answer.body(), answer.headers());
+        return new Answer(FakeHubCommits.errors(card).isEmpty() ? 200 : 400, answer.body(), answer.headers());
     }
 
     private Answer exchanged(String form) {
@@ -193,8 +187,13 @@ final class FakeHubApi {
         String revision = model.group(3) == null ? "main" : URLDecoder.decode(model.group(3), StandardCharsets.UTF_8);
         if (what.equals("branch")) {
             JsonNode asked = json(exchange, body, "application/json");
-            keys(asked, "startingPoint");
+            keys(asked, List.of(), "startingPoint", "emptyBranch", "overwrite");
+            FakeHub.require(!repo.branches.containsKey(revision), 409, "Reference already exists");
+            FakeHub.require(revision.matches("[A-Za-z0-9][A-Za-z0-9._/-]*"), 400, "Invalid ref");
             Commit from = repo.at(asked.path("startingPoint").asText("main"));
+            if (from == null) {
+                throw new Refusal(404, "RevisionNotFound", "Invalid rev id");
+            }
             FakeHub.require(repo.branches.putIfAbsent(revision, from.id()) == null, 409, "Reference already exists");
             return Answer.json(FakeHub.JSON.createObjectNode());
         }
@@ -202,6 +201,8 @@ final class FakeHubApi {
         if (commit == null) {
             throw new Refusal(404, "RevisionNotFound", "Invalid rev id: " + revision);
         }
+        boolean read = Set.of("", "revision").contains(what);
+        FakeHub.require(!read || request.method().equals("GET"), 405, "method");
         return switch (what) {
             case "", "revision" -> info(name, repo, commit);
             case "refs" -> refs(repo);
@@ -215,7 +216,8 @@ final class FakeHubApi {
                 String type = String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type"))
                         .replaceAll(";.*", "");
                 FakeHub.require(type.equals("application/x-ndjson"), 415, "Content-Type must be application/x-ndjson");
-                yield commit(name, repo, revision, pullRequest, body, fault);
+                FakeHub.require(!revision.matches("[0-9a-f]{40}"), 400, "commit to a commit");
+                yield new FakeHubCommits(hub).commit(name, repo, revision, pullRequest, body, fault);
             }
             default -> throw new Refusal(404, "", "no such endpoint");
         };
@@ -321,12 +323,12 @@ final class FakeHubApi {
     }
 
     private static Answer preupload(Commit commit, JsonNode body) {
-        keys(body, "files", "gitIgnore", "gitAttributes");
+        keys(body, List.of("files"), "gitIgnore", "gitAttributes");
         ObjectNode answer = FakeHub.JSON.createObjectNode().put("commitOid", commit.id());
         ArrayNode files = answer.putArray("files");
         FakeHub.require(body.path("files").size() <= 256, 413, "too many files");
         for (JsonNode file : body.path("files")) {
-            keys(file, "path", "size", "sample");
+            keys(file, List.of("path", "size", "sample"), "sha");
             String path = file.path("path").asText();
             byte[] sample = Base64.getDecoder().decode(file.path("sample").asText());
             FakeHub.require(sample.length == Math.min(512, file.path("size").asLong(-1)), 400, "sample of " + path);
@@ -341,88 +343,5 @@ final class FakeHubApi {
             }
         }
         return Answer.json(answer);
-    }
-
-    private Answer commit(
-            String name, FakeRepository repo, String branch, boolean pullRequest, byte[] body, Fault fault)
-            throws IOException {
-        if (fault != null && fault.kind == Fault.Kind.OVERTAKE) {
-            Map<String, Entry> files = new TreeMap<>(repo.at(branch).files());
-            files.put("other.txt", new Entry("other".getBytes(StandardCharsets.UTF_8), "", 5));
-            repo.branches.put(
-                    branch,
-                    repo.add(repo.at(branch).id(), "somebody else's", files).id());
-        }
-        Commit head = repo.at(branch);
-        Map<String, Entry> files = new TreeMap<>(head.files());
-        String title = "";
-        Set<String> keys = new HashSet<>();
-        for (String line : new String(body, StandardCharsets.UTF_8).split("\n")) {
-            JsonNode json = FakeHub.JSON.readTree(line);
-            JsonNode value = json.path("value");
-            String path = value.path("path").asText();
-            FakeHub.require(
-                    keys.isEmpty() == json.path("key").asText().equals("header"),
-                    400,
-                    "the header is the first line, once");
-            keys.add(json.path("key").asText());
-            switch (json.path("key").asText()) {
-                case "header" -> {
-                    keys(value, "summary", "description", "parentCommit");
-                    title = value.path("summary").asText();
-                    FakeHub.require(!title.isEmpty(), 400, "summary");
-                    boolean current = !value.has("parentCommit")
-                            || value.path("parentCommit").asText().equals(head.id());
-                    FakeHub.require(current, 412, "A commit has happened since. Please refresh and try again.");
-                }
-                case "file" -> files.put(path, regular(path, value));
-                case "lfsFile" -> {
-                    keys(value, "path", "algo", "oid", "size");
-                    String oid = value.path("oid").asText();
-                    FakeHub.require(
-                            hub.objects.containsKey(oid),
-                            400,
-                            "LFS pointer pointed to a file that does not exist: " + path);
-                    files.put(
-                            path, new Entry(new byte[0], oid, value.path("size").asLong()));
-                }
-                case "deletedFile" ->
-                    FakeHub.require(files.remove(path) != null, 400, "A file with this name doesn't exist");
-                default -> throw new Refusal(400, "", "unknown key in " + line);
-            }
-        }
-        Commit made = repo.add(head.id(), title, files);
-        ObjectNode answer = FakeHub.JSON
-                .createObjectNode()
-                .put("success", true)
-                .put("commitOid", made.id())
-                .put("hookOutput", "");
-        answer.put("commitUrl", hub.ownAddress() + "/" + name + "/commit/" + made.id());
-        if (pullRequest) {
-            repo.pullRequests.add(made);
-            repo.branches.put("refs/pr/" + repo.pullRequests.size(), made.id());
-            answer.put("pullRequestUrl", hub.ownAddress() + "/" + name + "/discussions/" + repo.pullRequests.size());
-        } else {
-            repo.branches.put(branch, made.id());
-        }
-        return Answer.json(answer);
-    }
-
-    private static Entry regular(String path, JsonNode value) {
-        keys(value, "content", "path", "encoding");
-        FakeHub.require(value.path("encoding").asText().equals("base64"), 400, "encoding");
-        byte[] content = Base64.getDecoder().decode(value.path("content").asText());
-        FakeHub.require(
-                content.length <= MOST_REGULAR_BYTES,
-                400,
-                "Your push was rejected because it contains files larger than 10 MiB");
-        for (byte b : content) {
-            FakeHub.require(b != 0, 400, "Your push was rejected because it contains binary files: " + path);
-        }
-        if (path.equals("README.md")) {
-            List<String> errors = errors(new String(content, StandardCharsets.UTF_8));
-            FakeHub.require(errors.isEmpty(), 400, "Invalid metadata in README.md. " + String.join("; ", errors));
-        }
-        return new Entry(content, "", content.length);
     }
 }

@@ -11,6 +11,7 @@ import java.io.UncheckedIOException;
 import java.net.URLDecoder;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -43,16 +44,20 @@ final class FakeHubFiles {
         String[] p = path.split("/", 6);
         if (path.endsWith(".git/info/lfs/objects/batch")) {
             String name = path.substring(1, path.length() - ".git/info/lfs/objects/batch".length());
-            return batch(exchange, request, name, FakeHub.JSON.readTree(body));
+            return batch(exchange, request, name, body);
         }
         if (path.endsWith(".git/info/lfs/objects/verify")) {
             hub.required(request);
-            return verified(FakeHub.JSON.readTree(body));
+            JsonNode json = FakeHubApi.json(exchange, body, type(exchange));
+            FakeHubApi.keys(json, List.of("oid", "size"));
+            return verified(json);
         }
         if (path.startsWith("/lfs/complete/")) {
             // Signed: whoever has the address may.
+            JsonNode json = FakeHubApi.json(exchange, body, LFS_JSON);
+            FakeHubApi.keys(json, List.of("oid", "parts"));
+            FakeHub.require(parts.containsKey(path.substring("/lfs/complete/".length())), 404, "NoSuchUpload");
             FakeHub.require(request.query().contains("signature=COMPLETE"), 403, "signature");
-            JsonNode json = FakeHub.JSON.readTree(body);
             return complete(
                     path.substring("/lfs/complete/".length()), json.path("oid").asText(), json.path("parts"));
         }
@@ -69,11 +74,18 @@ final class FakeHubFiles {
         throw new Refusal(404, "", "Sorry, we can't find the page you are looking for.");
     }
 
-    private Answer batch(HttpExchange exchange, Seen request, String name, JsonNode body) {
-        User user = hub.required(request);
+    private static String type(HttpExchange exchange) {
+        return String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type"))
+                .replaceAll(";.*", "");
+    }
+
+    private Answer batch(HttpExchange exchange, Seen request, String name, byte[] content) throws IOException {
         hub.visible(request, name);
+        User user = hub.required(request);
         FakeHub.require(
                 String.valueOf(exchange.getRequestHeaders().getFirst("Accept")).contains(LFS_JSON), 406, "Accept");
+        JsonNode body = FakeHubApi.json(exchange, content, LFS_JSON);
+        FakeHubApi.keys(body, List.of("operation", "objects"), "transfers", "ref", "hash_algo");
         FakeHub.require(user.writes(), 403, "Authorization error: this token may only read.");
         FakeHub.require(
                 user.owns(name)
@@ -81,15 +93,23 @@ final class FakeHubFiles {
                         || body.path("ref").path("name").asText().startsWith("refs/pr/"),
                 403,
                 "Authorization error.");
+        FakeHub.require(body.path("operation").asText().equals("upload"), 400, "operation");
+        FakeHub.require(body.path("hash_algo").asText("sha256").equals("sha256"), 409, "hash_algo");
+        List<String> transfers = new ArrayList<>();
+        body.path("transfers").forEach(transfer -> transfers.add(transfer.asText()));
         FakeHub.require(
-                body.path("operation").asText().equals("upload")
-                        && body.path("hash_algo").asText().equals("sha256"),
-                409,
-                "hash_algo");
+                Set.of("basic", "multipart", "xet", "lfs-standalone-file").containsAll(transfers), 400, "transfers");
+        if (body.has("ref")) {
+            FakeHubApi.keys(body.get("ref"), List.of("name"));
+        }
+        int count = body.path("objects").size();
+        FakeHub.require(count > 0 && count <= 1000, 413, "objects");
         ObjectNode answer = FakeHub.JSON.createObjectNode().put("transfer", "basic");
         ArrayNode list = answer.putArray("objects");
         for (JsonNode object : body.path("objects")) {
+            FakeHubApi.keys(object, List.of("oid", "size"));
             String oid = object.path("oid").asText();
+            FakeHub.require(object.path("size").isIntegralNumber(), 422, "object");
             long size = object.path("size").asLong(-1);
             FakeHub.require(oid.matches("[0-9a-f]{64}") && size >= 0, 422, "object");
             ObjectNode entry =
@@ -100,7 +120,8 @@ final class FakeHubFiles {
             ObjectNode actions = entry.putObject("actions");
             ObjectNode upload = actions.putObject("upload");
             String id = "u" + uploads.incrementAndGet();
-            if (size > hub.partBytes) {
+            if (size > hub.partBytes && transfers.contains("multipart")) {
+                parts.put(id, new ConcurrentSkipListMap<>());
                 answer.put("transfer", "multipart");
                 upload.put("href", hub.ownAddress() + "/lfs/complete/" + id + "?signature=COMPLETE");
                 ObjectNode header = upload.putObject("header").put("chunk_size", String.valueOf(hub.partBytes));
@@ -131,20 +152,26 @@ final class FakeHubFiles {
                 && (hub.discard
                         || object.length == json.path("size").asLong()
                                 && FakeRepository.hex("SHA-256", object).equals(oid));
-        FakeHub.require(right, 422, "the object's hash is not " + oid);
+        FakeHub.require(right, 404, "Object does not exist");
         return Answer.json(FakeHub.JSON.createObjectNode());
     }
 
     private Answer complete(String id, String oid, JsonNode list) {
         Map<Integer, byte[]> found = parts.getOrDefault(id, Map.of());
         ByteArrayOutputStream whole = new ByteArrayOutputStream();
+        int number = 0;
         for (JsonNode part : list) {
+            FakeHubApi.keys(part, List.of("partNumber", "etag"));
+            FakeHub.require(part.path("partNumber").asInt() == ++number, 400, "InvalidPart");
             byte[] content = found.get(part.path("partNumber").asInt());
             boolean right = content != null && part.path("etag").asText().equals(etag(content));
             FakeHub.require(right, 400, "part " + part.path("partNumber") + " is not what was uploaded");
             whole.writeBytes(content);
         }
         FakeHub.require(list.size() == found.size(), 400, "parts are missing");
+        boolean right = hub.discard
+                || FakeRepository.hex("SHA-256", whole.toByteArray()).equals(oid);
+        FakeHub.require(right, 400, "sha256 mismatch");
         hub.objects.put(oid, whole.toByteArray());
         parts.remove(id);
         return Answer.json(FakeHub.JSON.createObjectNode());
@@ -168,6 +195,9 @@ final class FakeHubFiles {
             FakeHub.require(object != null, 404, "no such key");
             return ranged(exchange, object, Map.of("ETag", "\"" + p[3] + "\""), fault);
         }
+        boolean chunked =
+                "chunked".equalsIgnoreCase(exchange.getRequestHeaders().getFirst("Transfer-Encoding"));
+        FakeHub.require(!chunked, 501, "NotImplemented: Transfer-Encoding");
         FakeHub.require(request.contentLength() >= 0, 411, "MissingContentLength");
         FakeHub.require(
                 request.contentLength() > 0,
@@ -182,7 +212,8 @@ final class FakeHubFiles {
                     hub.discard || FakeRepository.hex("SHA-256", content).equals(p[3]), 400, "BadDigest");
             hub.objects.put(p[3], content);
         } else {
-            parts.computeIfAbsent(p[3], _ -> new ConcurrentSkipListMap<>()).put(Integer.parseInt(p[4]), content);
+            FakeHub.require(parts.containsKey(p[3]), 404, "NoSuchUpload");
+            parts.get(p[3]).put(Integer.parseInt(p[4]), content);
         }
         boolean noEtag = fault != null && fault.kind == Fault.Kind.NO_ETAG;
         return new Answer(200, new byte[0], noEtag ? Map.of() : Map.of("ETag", etag(content)));
@@ -200,6 +231,7 @@ final class FakeHubFiles {
     }
 
     private Answer resolve(Seen request, String name, String revision, String path) {
+        FakeHub.require(Set.of("GET", "HEAD").contains(request.method()), 405, "method");
         FakeRepository repo = hub.visible(request, name);
         List<String> admitted = hub.gated.get(name);
         if (admitted != null) {

@@ -1,7 +1,6 @@
 package nibble.checkpoint.gguf;
 
 import java.lang.foreign.Arena;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -11,6 +10,7 @@ import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.source.SourceFile;
 
 /**
  * GGUF files that are one model together, named {@code STEM-00001-of-00003.gguf}: the first one has the metadata, each its part
@@ -58,7 +58,7 @@ public final class GgufSplit {
         Set<String> names = new HashSet<>();
         for (int i = 0; i < count; i++) {
             Path part = path.resolveSibling("%s-%05d-of-%05d.gguf".formatted(form.group(1), i + 1, count));
-            if (!Files.exists(part)) {
+            if (!SourceFile.isNamed(part)) {
                 throw new BadCheckpointException(
                         part, "is missing, one of " + count + " files of this model; get it too");
             }

@@ -40,7 +40,8 @@ public enum GgufType {
     TQ2_0(35, 256, 66, false),
     MXFP4(39, 32, 17, false),
     NVFP4(40, 64, 36, false),
-    Q1_0(41, 128, 18, false);
+    Q1_0(41, 128, 18, false),
+    Q2_0(42, 64, 18, false);
 
     private final int id;
     private final int blockElements;

@@ -1,14 +1,8 @@
 package nibble.checkpoint.source;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
@@ -16,8 +10,11 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Consumer;
 import java.util.function.LongConsumer;
-import nibble.files.Reasons;
+import nibble.files.FileFault;
+import nibble.files.digest.Sha256;
 
 /**
  * A file's length and SHA-256: what a hub knows a large file by.
@@ -27,8 +24,6 @@ import nibble.files.Reasons;
  * @param sha256 64 hexadecimal digits in lower case
  */
 public record FileDigest(String path, long bytes, String sha256) {
-    private static final int BUFFER_BYTES = 1 << 20;
-
     /**
      * Reads every file once, several at a time.
      *
@@ -38,6 +33,21 @@ public record FileDigest(String path, long bytes, String sha256) {
      * @throws BadCheckpointException if a file cannot be read
      */
     public static List<FileDigest> of(SortedMap<String, Path> files, int threads, LongConsumer progress) {
+        return of(files, threads, progress, refused -> {
+            throw refused;
+        });
+    }
+
+    /**
+     * Reads every file once, several at a time.
+     *
+     * @param unreadable told of each file that cannot be read, which has no digest then; what it throws ends the reading
+     */
+    public static List<FileDigest> of(
+            SortedMap<String, Path> files,
+            int threads,
+            LongConsumer progress,
+            Consumer<BadCheckpointException> unreadable) {
         List<FileDigest> digests = new ArrayList<>();
         try (ExecutorService readers = Executors.newFixedThreadPool(
                 Math.max(1, threads),
@@ -48,46 +58,44 @@ public record FileDigest(String path, long bytes, String sha256) {
             }
             try {
                 for (Future<FileDigest> one : running) {
-                    digests.add(one.get());
+                    add(one, digests, unreadable);
                 }
-            } catch (ExecutionException e) {
-                readers.shutdownNow();
-                throw e.getCause() instanceof BadCheckpointException bad
-                        ? bad
-                        : new IllegalStateException(e.getCause());
             } catch (InterruptedException e) {
-                readers.shutdownNow();
                 Thread.currentThread().interrupt();
                 throw new IllegalStateException("interrupted while reading files", e);
+            } finally {
+                readers.shutdownNow();
             }
         }
         return List.copyOf(digests);
     }
 
-    /** Reads one file; stops early, with an exception, if its thread is interrupted. */
-    public static FileDigest of(String path, Path file, LongConsumer progress) {
-        MessageDigest digest = newSha256();
-        ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER_BYTES);
-        long bytes = 0;
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-            for (int read = channel.read(buffer); read >= 0; read = channel.read(buffer)) {
-                digest.update(buffer.flip());
-                buffer.clear();
-                bytes += read;
-                progress.accept(read);
+    private static void add(
+            Future<FileDigest> one, List<FileDigest> digests, Consumer<BadCheckpointException> unreadable)
+            throws InterruptedException {
+        try {
+            digests.add(one.get());
+        } catch (ExecutionException e) {
+            switch (e.getCause()) {
+                case BadCheckpointException refused -> unreadable.accept(refused);
+                // Memory that ran out in a reader's thread is memory that ran out.
+                case Error error -> throw error;
+                case null, default -> throw new IllegalStateException(e.getCause());
             }
-        } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
-        return new FileDigest(path, bytes, HexFormat.of().formatHex(digest.digest()));
     }
 
-    /** The JDK's SHA-256, which every JDK has. */
-    public static MessageDigest newSha256() {
+    /** Reads one file; stops early, with an exception, if its thread is interrupted. */
+    public static FileDigest of(String path, Path file, LongConsumer progress) {
+        LongAdder bytes = new LongAdder();
         try {
-            return MessageDigest.getInstance("SHA-256");
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("this Java runtime has no SHA-256", e);
+            String sha256 = Sha256.of(file, read -> {
+                bytes.add(read);
+                progress.accept(read);
+            });
+            return new FileDigest(path, bytes.sum(), sha256);
+        } catch (IOException e) {
+            throw new BadCheckpointException(file, FileFault.of(file, e), e);
         }
     }
 }

@@ -1,6 +1,7 @@
 package nibble.checkpoint.source;
 
 import java.io.IOException;
+import java.nio.file.FileSystemLoopException;
 import java.nio.file.FileVisitOption;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
@@ -10,6 +11,7 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.EnumSet;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import nibble.files.Reasons;
 
 /** The files of a folder that belong into a model repository: all but hidden ones. */
@@ -26,6 +28,18 @@ public final class RepositoryFiles {
      * @throws BadCheckpointException if the folder cannot be read
      */
     public static SortedMap<String, Path> list(Path folder) {
+        return list(folder, refused -> {
+            throw refused;
+        });
+    }
+
+    /**
+     * Lists as much as can be.
+     *
+     * @param refused told of each folder below this one that cannot be read
+     * @throws BadCheckpointException if the folder itself cannot be read
+     */
+    public static SortedMap<String, Path> list(Path folder, Consumer<BadCheckpointException> refused) {
         SortedMap<String, Path> files = new TreeMap<>();
         try {
             Files.walkFileTree(folder, EnumSet.of(FileVisitOption.FOLLOW_LINKS), MAX_DEPTH, new SimpleFileVisitor<>() {
@@ -44,11 +58,27 @@ public final class RepositoryFiles {
                     }
                     return FileVisitResult.CONTINUE;
                 }
+
+                @Override
+                public FileVisitResult visitFileFailed(Path visited, IOException e) throws IOException {
+                    if (visited.equals(folder)) {
+                        throw e;
+                    }
+                    if (!hidden(visited)) {
+                        refused.accept(unlisted(visited, e));
+                    }
+                    return FileVisitResult.CONTINUE;
+                }
             });
         } catch (IOException e) {
-            throw new BadCheckpointException(folder, "cannot be listed: " + Reasons.of(e), e);
+            throw unlisted(folder, e);
         }
         return files;
+    }
+
+    private static BadCheckpointException unlisted(Path folder, IOException e) {
+        String reason = e instanceof FileSystemLoopException ? "a link in it leads back to it" : Reasons.of(e);
+        return new BadCheckpointException(folder, "cannot be listed: " + reason, e);
     }
 
     private static boolean hidden(Path path) {

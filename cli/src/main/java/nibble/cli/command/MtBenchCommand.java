@@ -14,6 +14,7 @@ import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelChat;
 import nibble.cli.option.ModelTokenizer;
 import nibble.cli.option.OpenedModel;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Progress;
@@ -41,9 +42,8 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "mt-bench",
-        description =
-                "Writes a chat model's answers to MT-bench's 80 questions of two turns, in the layout of FastChat's"
-                        + " model_answer files. Judging them is left to a judge of your choice.",
+        description = "Writes a chat model's answers to MT-bench's 80 two-turn questions, in the layout of FastChat's"
+                + " model_answer files. It does not judge the answers.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class MtBenchCommand implements Callable<Integer> {
@@ -59,13 +59,13 @@ final class MtBenchCommand implements Callable<Integer> {
             names = "--output",
             paramLabel = "FILE",
             required = true,
-            description = "The JSONL file to write, as MODEL.jsonl.")
+            description = "The JSONL file to write, such as MODEL.jsonl.")
     @SuppressWarnings("NullAway.Init")
     private Path output;
 
     @Option(
             names = "--resume",
-            description = "Go on with a file that an interrupted run left: only questions without an answer are asked.")
+            description = "Resume the file of an interrupted run: ask only the questions that have no answer yet.")
     private boolean resume;
 
     @Option(
@@ -76,16 +76,13 @@ final class MtBenchCommand implements Callable<Integer> {
                             + " checkpoint's own chat_template. Default: model.")
     private @Nullable String template;
 
-    @Option(
-            names = "--system",
-            paramLabel = "TEXT",
-            description = "What the model is told before each question. Default: nothing.")
+    @Option(names = "--system", paramLabel = "TEXT", description = "System prompt for each question. Default: none.")
     private String system = "";
 
     @Option(
             names = "--model-id",
             paramLabel = "NAME",
-            description = "The model's name in the file. Default: the last part of MODEL's.")
+            description = "The model's name in the file. Default: the last part of MODEL.")
     private @Nullable String modelId;
 
     @Option(
@@ -94,7 +91,7 @@ final class MtBenchCommand implements Callable<Integer> {
             description = "Questions in FastChat's layout. Default: MT-bench's, which are bundled.")
     private @Nullable Path questions;
 
-    @Option(names = "--limit", paramLabel = "N", description = "Only the first N questions.")
+    @Option(names = "--limit", paramLabel = "N", description = "Ask only the first N questions.")
     private @Nullable Integer limit;
 
     @Option(
@@ -108,24 +105,23 @@ final class MtBenchCommand implements Callable<Integer> {
             names = "--max-new-tokens",
             paramLabel = "N",
             defaultValue = "1024",
-            description = "Tokens of one turn at most. Default: ${DEFAULT-VALUE}.")
+            description = "Largest number of tokens in a turn. Default: ${DEFAULT-VALUE}.")
     private int maxNewTokens = 1024;
 
     @Option(
             names = "--top-p",
             paramLabel = "P",
             defaultValue = "1",
-            description =
-                    "Where the category's temperature is above 0, draw from the smallest set of tokens of probability"
-                            + " P. Default: ${DEFAULT-VALUE}, all.")
+            description = "For categories with a temperature above 0: sample from the smallest set of tokens with"
+                    + " probability P. Default: ${DEFAULT-VALUE}, all.")
     private double topP = 1;
 
     @Option(
             names = "--top-k",
             paramLabel = "K",
             defaultValue = "50",
-            description = "Likewise from the K most probable tokens; 0 for all. Default: ${DEFAULT-VALUE}, which"
-                    + " transformers has.")
+            description = "The same with the K most probable tokens; 0 for all. Default: ${DEFAULT-VALUE}, as in"
+                    + " transformers.")
     private int topK = 50;
 
     @Option(
@@ -163,10 +159,11 @@ final class MtBenchCommand implements Callable<Integer> {
                 : model.toAbsolutePath().normalize().getFileName().toString();
         MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
         TokenizerDescription described = ModelTokenizer.describe(model);
-        try (Backend backend = device.open(terminal);
+        // A file that is not this run's is refused before the model is loaded.
+        try (MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings);
+                Backend backend = device.open(terminal);
                 Tokenizer tokenizer = ModelTokenizer.open(described);
-                Llama llama = Llama.load(checkpoint, backend);
-                MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings)) {
+                Llama llama = Llama.load(checkpoint, backend)) {
             ChatModel chat = new ChatModel(
                     llama,
                     tokenizer,
@@ -190,12 +187,12 @@ final class MtBenchCommand implements Callable<Integer> {
                     "--max-new-tokens, --choices and --limit must be at least 1, --top-k at least 0, --top-p above 0"
                             + " and at most 1");
         }
-        Path folder = output.toAbsolutePath().getParent();
-        if (folder == null || !Files.isDirectory(folder)) {
-            throw new UsageException("--output " + output + ": no folder " + folder + "; make it first");
-        }
         if (Files.exists(output) && !resume) {
             throw new UsageException("--output " + output + ": exists; --resume goes on with it");
+        }
+        OutputFile.require("--output", output);
+        if (Files.exists(output) && (!Files.isRegularFile(output) || !Files.isWritable(output))) {
+            throw new UsageException("--output " + output + ": --resume cannot write it; give a file that it can");
         }
     }
 

@@ -15,6 +15,7 @@ import nibble.checkpoint.source.Finding;
 import nibble.checkpoint.source.RepositoryFiles;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
@@ -33,8 +34,8 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "verify",
         description =
-                "Makes every check a loader would make: shards, index, config files, tokenizer, numbers, checksums."
-                        + " Exits with 3 if a loader would refuse the checkpoint or read it wrongly.",
+                "Makes every check that a loader makes: shards, index, config files, tokenizer, numbers, checksums."
+                        + " Exits with 3 if a loader would reject the checkpoint or misread it.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class VerifyCommand implements Callable<Integer> {
@@ -42,7 +43,7 @@ final class VerifyCommand implements Callable<Integer> {
 
     @Parameters(
             paramLabel = "DIR",
-            description = "A checkpoint, fp16 or quantized; or a GGUF file, or a folder of such. "
+            description = "A checkpoint, fp16 or quantized, a GGUF file, or a folder of GGUF files. "
                     + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument model;
@@ -50,13 +51,14 @@ final class VerifyCommand implements Callable<Integer> {
     @Option(
             names = "--against",
             paramLabel = "MODEL",
-            description = "The fp16 model it was made from: the middle layer is dequantized and compared.")
+            description =
+                    "The fp16 model that DIR was made from. The middle layer is dequantized and compared with it.")
     private @Nullable ModelArgument source;
 
     @Option(
             names = "--write-checksums",
             description = "Write " + Checksums.FILE_NAME
-                    + " into DIR if nothing is wrong; later runs compare with it, as does" + " 'sha256sum -c'.")
+                    + " into DIR if there is no error. Later runs and 'sha256sum -c' compare with it.")
     private boolean writeChecksums;
 
     @Mixin
@@ -84,6 +86,9 @@ final class VerifyCommand implements Callable<Integer> {
         Path folder = model.folder(terminal);
         if (writeChecksums && Files.isRegularFile(folder)) {
             throw new UsageException("--write-checksums is for a folder; " + folder + " is a file");
+        }
+        if (writeChecksums) {
+            OutputFile.require("--write-checksums", folder.resolve(Checksums.FILE_NAME));
         }
         CheckpointVerification verification =
                 verify(terminal, folder, Optional.ofNullable(source).map(m -> m.folder(terminal)));
@@ -128,7 +133,7 @@ final class VerifyCommand implements Callable<Integer> {
             return folder.toFile().length();
         }
         return Files.isDirectory(folder)
-                ? RepositoryFiles.list(folder).values().stream()
+                ? RepositoryFiles.list(folder, refused -> {}).values().stream()
                         .mapToLong(file -> file.toFile().length())
                         .sum()
                 : 0;

@@ -16,7 +16,7 @@ public final class OutputFile {
      * @param option as {@code --json}
      * @throws UsageException if not
      */
-    static void require(String option, Path file) {
+    public static void require(String option, Path file) {
         try {
             WholeFile.probe(file);
         } catch (IOException e) {

@@ -14,6 +14,8 @@ import nibble.cli.TerminalCapture;
 import nibble.cli.terminal.ExitCode;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Answers in FastChat's layout on the bundled model, which was not made for chat but must keep to the forms. */
 class MtBenchCommandTest {
@@ -108,6 +110,43 @@ class MtBenchCommandTest {
         Files.writeString(folder.resolve("b.jsonl"), "{}\n");
         assertThat(run("b.jsonl", "--resume")).isEqualTo(ExitCode.BAD_INPUT);
         assertThat(answers("a.jsonl")).hasSize(1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "notes of mine, without an end of line",
+                "{\"question_id\": 81, \"category\": \"writing\"}",
+                "{\"question_id\":81,\"turns\":[\"a\"]}",
+                "{}\nrest",
+                "\u0000"
+            })
+    void a_file_that_is_not_this_programs_is_refused_and_left_as_it_is(String text) throws IOException {
+        Path file = Files.writeString(folder.resolve("mine.jsonl"), text);
+        assertThat(run("mine.jsonl", "--limit", "1", "--resume")).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(terminal.err()).contains("mine.jsonl: line 1: no answer of this program", "give another file");
+        assertThat(file).hasContent(text);
+    }
+
+    @Test
+    void what_a_run_that_was_killed_in_its_first_answer_left_is_gone_on_with() throws IOException {
+        for (String begun :
+                new String[] {"", "{\"question", "{\"question_id\":81,\"answer_id\":\"00a1b2\",\"model_id\":\"wi"}) {
+            Files.writeString(folder.resolve("begun.jsonl"), begun);
+            assertThat(run("begun.jsonl", "--limit", "1", "--resume"))
+                    .as(terminal.err())
+                    .isEqualTo(ExitCode.DONE);
+            assertThat(answers("begun.jsonl")).hasSize(1);
+        }
+    }
+
+    @Test
+    void an_output_that_cannot_be_written_is_refused_before_the_model_is_loaded() throws IOException {
+        Files.createDirectory(folder.resolve("in"));
+        for (String output : new String[] {"none/a.jsonl", "in", "x".repeat(300)}) {
+            assertThat(run(output, "--resume")).isEqualTo(ExitCode.WRONG_USAGE);
+            assertThat(terminal.err()).contains("--output ").doesNotContain("MT-bench:");
+        }
     }
 
     @Test

@@ -11,7 +11,11 @@ import java.util.stream.Stream;
 import nibble.cli.TerminalCapture;
 import nibble.cli.terminal.ExitCode;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** {@code nibble verify} on the bundled model. */
 class VerifyCommandTest {
@@ -38,12 +42,7 @@ class VerifyCommandTest {
 
     @Test
     void a_file_that_changed_after_its_checksum_was_written_is_bad_input() throws IOException {
-        Path copy = Files.createDirectory(folder.resolve("model"));
-        try (Stream<Path> files = Files.list(MODEL)) {
-            for (Path file : files.toList()) {
-                Files.copy(file, copy.resolve(file.getFileName()));
-            }
-        }
+        Path copy = copy("model");
         assertThat(terminal.run("verify", copy.toString(), "--write-checksums")).isEqualTo(ExitCode.DONE);
         assertThat(copy.resolve("SHA256SUMS")).content().contains("  tokenizer.json\n");
         Files.writeString(copy.resolve("generation_config.json"), "{}");
@@ -51,6 +50,67 @@ class VerifyCommandTest {
         TerminalCapture again = new TerminalCapture();
         assertThat(again.run("verify", copy.toString())).isEqualTo(ExitCode.BAD_INPUT);
         assertThat(again.out()).contains("error [sha256]", "generation_config.json", "1 errors, 1 warnings");
+    }
+
+    /** A link into this process's memory stands for a file that cannot be read; unlike one without rights it refuses root too. */
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void files_that_cannot_be_read_are_named_once_and_all_other_checks_are_made() throws IOException {
+        Path copy = copy("model");
+        assertThat(terminal.run("verify", copy.toString(), "--write-checksums")).isEqualTo(ExitCode.DONE);
+        Files.writeString(copy.resolve("tokenizer_config.json"), "{\"a\": 1}");
+        unreadable(copy.resolve("generation_config.json"));
+        Files.delete(copy.resolve("special_tokens_map.json"));
+        Files.createSymbolicLink(copy.resolve("special_tokens_map.json"), Path.of("nowhere"));
+        Path inner = Files.createDirectory(copy.resolve("inner"));
+        Files.createSymbolicLink(inner.resolve("loop"), inner);
+        unreadable(copy.resolve("model-00002-of-00003.safetensors"));
+
+        TerminalCapture found = new TerminalCapture();
+        assertThat(found.run("verify", copy.toString())).as(found.err()).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(found.out().lines().filter(line -> line.startsWith("error")))
+                .satisfiesExactlyInAnyOrder(
+                        line -> assertThat(line)
+                                .contains("generation_config.json: cannot be read: Input/output error; check"),
+                        line -> assertThat(line)
+                                .contains("model-00002-of-00003.safetensors: cannot be read: Input/output error"),
+                        line -> assertThat(line)
+                                .contains("special_tokens_map.json: is a link to nowhere, which is not there"),
+                        line -> assertThat(line).contains("loop: cannot be listed: a link in it leads back to it"),
+                        line -> assertThat(line).contains("[sha256]", "tokenizer_config.json: SHA-256 is"));
+        assertThat(found.out()).contains("model-00003-of-00003.safetensors  ", "special_tokens_map.json");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"nowhere", "/proc/self/mem"})
+    @EnabledOnOs(OS.LINUX)
+    void a_gguf_file_that_cannot_be_read_is_named_once_beside_one_that_can(String target) throws IOException {
+        Path out = folder.resolve("gguf");
+        assertThat(terminal.run("convert", MODEL.toString(), out.toString(), "--format", "gguf", "--type", "Q8_0"))
+                .isEqualTo(ExitCode.DONE);
+        Files.createSymbolicLink(out.resolve("other.gguf"), Path.of(target));
+        TerminalCapture found = new TerminalCapture();
+        assertThat(found.run("verify", out.toString())).as(found.err()).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(found.out().lines().filter(line -> line.startsWith("error")))
+                .singleElement()
+                .asString()
+                .contains("other.gguf: ", target.equals("nowhere") ? "which is not there" : "Input/output error");
+        assertThat(found.out()).contains("wiki-7m-Q8_0.gguf  ");
+    }
+
+    private static void unreadable(Path file) throws IOException {
+        Files.deleteIfExists(file);
+        Files.createSymbolicLink(file, Path.of("/proc/self/mem"));
+    }
+
+    private Path copy(String name) throws IOException {
+        Path copy = Files.createDirectory(folder.resolve(name));
+        try (Stream<Path> files = Files.list(MODEL)) {
+            for (Path file : files.toList()) {
+                Files.copy(file, copy.resolve(file.getFileName()));
+            }
+        }
+        return copy;
     }
 
     @Test

@@ -30,8 +30,10 @@ public final class CheckpointChecks {
                             ? "is a file; give the checkpoint's folder"
                             : "no such folder; check the path");
         }
-        List<String> names = List.copyOf(RepositoryFiles.list(folder).keySet());
         Found found = new Found(findings);
+        List<String> names =
+                List.copyOf(RepositoryFiles.list(folder, refused -> found.accept(Finding.of("files", refused)))
+                        .keySet());
         contents(folder, names, found);
         WeightFileChecks.run(folder, names, found);
         SideFileChecks.run(folder, names, found);

@@ -4,10 +4,13 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import java.util.function.LongConsumer;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Checksums;
@@ -47,22 +50,30 @@ public record CheckpointVerification(
      */
     public static CheckpointVerification of(Path path, Optional<Path> source, int threads, LongConsumer progress) {
         List<Finding> findings = Collections.synchronizedList(new ArrayList<>());
-        VerifiedModel model = VerifiedModel.of(path);
+        Set<String> said = new HashSet<>();
+        // What several checks stumble over, as a file that cannot be read, is one fault.
+        Consumer<Finding> report = finding -> {
+            if (said.add(finding.message())) {
+                findings.add(finding);
+            }
+        };
+        Consumer<BadCheckpointException> unreadable = refused -> report.accept(Finding.of("files", refused));
+        VerifiedModel model = VerifiedModel.of(path, unreadable);
         Found found = new Found();
         SortedMap<String, Path> files = new TreeMap<>(model.files());
         for (Path gguf : model.gguf()) {
-            for (Path part : GgufChecks.run(gguf, findings::add)) {
+            for (Path part : GgufChecks.run(gguf, report)) {
                 files.putIfAbsent(model.name(part), part);
             }
             compareGguf(gguf, source, findings, found);
         }
         if (model.hasCheckpoint()) {
-            CheckpointChecks.run(path, findings::add);
+            CheckpointChecks.run(path, report);
             checkpoint(path, source, findings, found);
         }
-        List<FileDigest> digests = FileDigest.of(files, threads, progress);
+        List<FileDigest> digests = FileDigest.of(files, threads, progress, unreadable);
         if (model.isFolder()) {
-            Checksums.check(path, digests, findings::add);
+            Checksums.check(path, digests, report);
         }
         List<Finding> ordered = new ArrayList<>(findings);
         ordered.sort(Comparator.comparing(Finding::severity));

@@ -1,9 +1,6 @@
 package nibble.convert.verify;
 
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
@@ -25,10 +22,6 @@ import nibble.checkpoint.source.Finding;
 public final class GgufChecks {
     private static final String FILE = "gguf";
     private static final String TOKENIZER = "tokenizer";
-    private static final ValueLayout.OfShort SHORT =
-            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    private static final ValueLayout.OfFloat FLOAT =
-            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     /** Bytes of a name that ggml can hold, with the one that ends it. */
     private static final int MOST_NAME_BYTES = 64;
@@ -57,7 +50,7 @@ public final class GgufChecks {
             GgufChecks checks = new GgufChecks(files, findings);
             files.forEach(checks::order);
             files.forEach(checks::end);
-            files.forEach(checks::numbers);
+            files.forEach(part -> GgufNumbers.check(part, findings));
             checks.metadata();
             return files.stream().map(GgufFile::path).toList();
         } catch (BadCheckpointException e) {
@@ -261,66 +254,5 @@ public final class GgufChecks {
                                 + " tokens, and llama.cpp refuses the file; write it anew");
             }
         }
-    }
-
-    /** Plain numbers must be finite, and so must the scales of blocks; other bits of a block are right whatever they are. */
-    private void numbers(GgufFile file) {
-        for (GgufFile.Tensor tensor : file.tensors().values()) {
-            int[] halves = scales(tensor.type());
-            if (halves.length == 0) {
-                continue;
-            }
-            MemorySegment data = tensor.data();
-            int step = tensor.type().blockBytes();
-            long blocks = data.byteSize() / step;
-            long zero = 0;
-            for (long block = 0; block < blocks; block++) {
-                boolean nothing = true;
-                for (int at : halves) {
-                    float value = plain(tensor.type(), data, block * step + at);
-                    nothing &= value == 0;
-                    if (!Float.isFinite(value)) {
-                        boolean plain = tensor.type().isPlain();
-                        error(
-                                plain ? "numbers" : "scales",
-                                file.path(),
-                                "tensor " + tensor.name() + (plain ? " element " : " block ") + block
-                                        + (plain ? " is " : " has a scale of ") + value
-                                        + "; get the file again or convert again");
-                        block = blocks;
-                        break;
-                    }
-                }
-                zero += nothing ? 1 : 0;
-            }
-            if (zero == blocks && blocks > 0 && tensor.shape().rank() > 1) {
-                findings.accept(Finding.warning(
-                        tensor.type().isPlain() ? "numbers" : "scales",
-                        file.path() + ": tensor " + tensor.name() + " is 0 throughout; check that the original is"));
-            }
-        }
-    }
-
-    private static float plain(GgufType type, MemorySegment data, long at) {
-        return switch (type) {
-            case F32 -> data.get(FLOAT, at);
-            case BF16 -> Float.intBitsToFloat(data.get(SHORT, at) << 16);
-            default -> Float.float16ToFloat(data.get(SHORT, at));
-        };
-    }
-
-    /** Where in a block its scale and minimum lie, fp16 numbers; of plain types the number itself; nothing where it is neither. */
-    private static int[] scales(GgufType type) {
-        return switch (type) {
-            case F32, F16, BF16, Q4_0, Q5_0, Q8_0, IQ4_NL, IQ4_XS -> new int[] {0};
-            case Q4_1, Q5_1, Q4_K, Q5_K -> new int[] {0, 2};
-            case Q2_K -> new int[] {80, 82};
-            case Q3_K -> new int[] {108};
-            case Q6_K -> new int[] {208};
-            case IQ2_XXS, IQ2_XS, IQ3_XXS, IQ1_S, IQ3_S, IQ2_S -> new int[] {0};
-            case TQ1_0 -> new int[] {52};
-            case TQ2_0 -> new int[] {64};
-            case Q8_1, Q8_K, I8, I16, I32, I64, F64, IQ1_M, MXFP4, NVFP4, Q1_0 -> new int[] {};
-        };
     }
 }

@@ -9,10 +9,12 @@ import java.util.Collections;
 import java.util.List;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.RepositoryFiles;
+import nibble.files.Reasons;
 
 /**
  * What there is to verify under a path.
@@ -31,8 +33,11 @@ record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, 
         gguf = List.copyOf(gguf);
     }
 
-    /** @throws BadCheckpointException if there is nothing, or a file that is no GGUF */
-    static VerifiedModel of(Path path) {
+    /**
+     * @param refused told of each folder in it that cannot be read
+     * @throws BadCheckpointException if there is nothing, or a file that is no GGUF
+     */
+    static VerifiedModel of(Path path, Consumer<BadCheckpointException> refused) {
         if (Files.isRegularFile(path)) {
             if (!path.toString().endsWith(".gguf") && !isGguf(path)) {
                 throw new BadCheckpointException(path, "is a file; give the checkpoint's folder, or a GGUF file");
@@ -44,7 +49,7 @@ record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, 
         if (!Files.isDirectory(path)) {
             throw new BadCheckpointException(path, "no such folder; check the path");
         }
-        SortedMap<String, Path> files = RepositoryFiles.list(path);
+        SortedMap<String, Path> files = RepositoryFiles.list(path, refused);
         SortedMap<String, Path> models = new TreeMap<>();
         files.forEach((name, file) -> {
             Matcher part = PART.matcher(name);
@@ -63,7 +68,7 @@ record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, 
         try (InputStream in = Files.newInputStream(file)) {
             return java.util.Arrays.equals(in.readNBytes(MAGIC.length), MAGIC);
         } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + e.getMessage(), e);
+            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
         }
     }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.ByteBuffer;
@@ -12,7 +13,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
@@ -29,6 +33,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -81,6 +86,55 @@ class GgufVerificationTest {
         void rename(String from, String to) {
             assertThat(to).hasSameSizeAs(from);
             bytes.put(behind(from) - from.length(), to.getBytes(StandardCharsets.UTF_8));
+        }
+
+        /** Takes a tensor out: its entry and its data; those behind move up. */
+        void without(String tensor) throws IOException {
+            int data = data(tensor);
+            long offset;
+            long length;
+            long begin;
+            Map<String, Long> later = new LinkedHashMap<>();
+            try (Arena arena = Arena.ofConfined()) {
+                GgufFile file = GgufFile.open(path, arena);
+                GgufFile.Tensor gone = file.tensors().get(tensor);
+                offset = gone.offset();
+                length = (gone.data().byteSize() + 31) / 32 * 32;
+                begin = data - offset;
+                file.tensors().values().stream()
+                        .filter(other -> other.offset() > offset)
+                        .forEach(other -> later.put(other.name(), other.offset() - length));
+            }
+            later.forEach((name, to) -> {
+                int at = behind(name);
+                bytes.putLong(at + 4 + 8 * bytes.getInt(at) + 4, to);
+            });
+            bytes.putLong(8, bytes.getLong(8) - 1);
+            int behind = behind(tensor);
+            int end = behind + 4 + 8 * bytes.getInt(behind) + 4 + 8;
+            int start = behind - tensor.length() - 8;
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            out.write(bytes.array(), 0, start);
+            int last = bytes.capacity();
+            int headerEnd = headerEnd();
+            out.write(bytes.array(), end, headerEnd - end);
+            out.writeBytes(new byte[-out.size() & 31]);
+            out.write(bytes.array(), (int) begin, (int) offset);
+            int rest = (int) Math.min(last, begin + offset + length);
+            out.write(bytes.array(), rest, last - rest);
+            Files.write(path, out.toByteArray());
+        }
+
+        /** Where the last tensor's entry ends. */
+        private int headerEnd() throws IOException {
+            try (Arena arena = Arena.ofConfined()) {
+                int end = 0;
+                for (String name : GgufFile.open(path, arena).tensors().keySet()) {
+                    int at = behind(name);
+                    end = Math.max(end, at + 4 + 8 * bytes.getInt(at) + 4 + 8);
+                }
+                return end;
+            }
         }
 
         /** The value of a key whose type is a 32-bit number. */
@@ -250,7 +304,7 @@ class GgufVerificationTest {
                         f -> f.rename(
                                 "llama.attention.layer_norm_rms_epsilon", "llama.attention.layer_norm_rmx_epsilon")),
                 defect(
-                        "a tensor missing",
+                        "a tensor under a name that no architecture has",
                         "tensors",
                         "is none that \"llama\" has here",
                         f -> f.rename("blk.2.ffn_down.weight", "blk.2.ffn_dxwn.weight")),
@@ -260,7 +314,7 @@ class GgufVerificationTest {
                         "is none that \"llama\" has here",
                         f -> f.rename("output.weight", "outpux.weight")),
                 defect(
-                        "no final norm",
+                        "a final norm under a name that no architecture has",
                         "tensors",
                         "is none that \"llama\" has here",
                         f -> f.rename("output_norm.weight", "outpux_norm.weight")),
@@ -338,6 +392,122 @@ class GgufVerificationTest {
                         f -> f.bytes.put(f.data("blk.4.attn_v.weight") + 5, (byte) 0x5a)));
     }
 
+    /** A tensor that is not there at all: neither its entry in the header nor, then, an unknown name in its place. */
+    @ParameterizedTest
+    @CsvSource({
+        "blk.2.ffn_down.weight, model.layers.2.mlp.down_proj.weight [256",
+        "output_norm.weight, model.norm.weight [256]",
+        "token_embd.weight, ''",
+        "blk.0.attn_norm.weight, model.layers.0.input_layernorm.weight [256]"
+    })
+    void a_tensor_that_is_absent_is_named(String tensor, String name) throws IOException {
+        Path folder = Files.createDirectories(temp.resolve("folder"));
+        Path path = Files.copy(good, folder.resolve("model.gguf"));
+        File.read(path).without(tensor);
+        CheckpointVerification found = verify(folder);
+        assertThat(found.findings()).anySatisfy(finding -> {
+            assertThat(finding.check()).isEqualTo("tensors");
+            assertThat(finding.severity()).isEqualTo(Finding.Severity.ERROR);
+            assertThat(finding.message()).contains(name, "is missing");
+        });
+        assertThat(found.findings())
+                .extracting(Finding::message)
+                .noneMatch(message -> message.contains("is none that") || message.contains("begins at data byte"));
+    }
+
+    /** llama.cpp's own Q4_0 has a negative scale wherever the largest weight of a block is positive. */
+    @Test
+    void a_negative_scale_is_right() throws IOException {
+        Path path = Files.copy(good, temp.resolve("model.gguf"));
+        File file = File.read(path);
+        for (int block = 0; block < 8; block++) {
+            int at = file.data("blk.4.attn_v.weight") + 18 * block;
+            file.bytes.putShort(at, (short) (file.bytes.getShort(at) | 0x8000));
+        }
+        file.write();
+        assertThat(verify(path).errors()).isZero();
+    }
+
+    /**
+     * Types that are not computed with here, of which llama.cpp checks the scales all the same: the type's number, elements and bytes of
+     * a block, where its scale lies and one that is no number.
+     */
+    @ParameterizedTest
+    @CsvSource({
+        "IQ2_XXS, 16, 256, 66, 0, 007e",
+        "IQ2_XS, 17, 256, 74, 0, 007c",
+        "IQ3_XXS, 18, 256, 98, 0, 00fc",
+        "IQ1_S, 19, 256, 50, 0, 007e",
+        "IQ3_S, 21, 256, 110, 0, 007e",
+        "IQ2_S, 22, 256, 82, 0, 007e",
+        "IQ1_M, 29, 256, 56, 48, 00000000 00c00070",
+        "TQ1_0, 34, 256, 54, 52, 007e",
+        "TQ2_0, 35, 256, 66, 64, 007e",
+        "MXFP4, 39, 32, 17, 0, ff",
+        "Q1_0, 41, 128, 18, 0, 007e",
+        "Q2_0, 42, 64, 18, 0, 007e",
+        "Q8_K, 15, 256, 292, 0, 0000c07f",
+        "F64, 28, 1, 8, 0, 000000000000f07f"
+    })
+    void a_scale_that_is_no_number_is_found_in_types_that_are_only_listed(
+            String name, int type, int elements, int bytes, int place, String scale) throws IOException {
+        byte[] no = HexFormat.of().parseHex(scale.replace(" ", ""));
+        for (boolean planted : new boolean[] {false, true}) {
+            byte[] blocks = new byte[2 * bytes];
+            if (planted) {
+                System.arraycopy(no, 0, blocks, bytes + place, no.length);
+            }
+            Path path = experts(type, 2 * elements, blocks);
+            List<Finding> findings = verifyAlone(path).findings();
+            assertThat(findings)
+                    .as(name)
+                    .filteredOn(finding -> finding.severity() == Finding.Severity.ERROR
+                            && List.of("scales", "numbers").contains(finding.check()))
+                    .hasSize(planted ? 1 : 0)
+                    .allSatisfy(finding -> assertThat(finding.message())
+                            .contains("tensor blk.0.ffn_gate_exps.weight " + (elements == 1 ? "element" : "block")
+                                    + " 1 "));
+            assertThat(findings)
+                    .anySatisfy(finding -> assertThat(finding.message())
+                            .contains("architecture \"llama\" with experts", "is not read here"));
+        }
+    }
+
+    /** A file of a mixture of experts, as far as checks that do not know its architecture go. */
+    private Path experts(int type, long elements, byte[] data) throws IOException {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        out.writeBytes("GGUF".getBytes(StandardCharsets.UTF_8));
+        out.writeBytes(little(12).putInt(3).putLong(1).array());
+        out.writeBytes(little(8).putLong(3).array());
+        out.writeBytes(text("general.architecture"));
+        out.writeBytes(little(4).putInt(8).array());
+        out.writeBytes(text("llama"));
+        out.writeBytes(text("llama.expert_count"));
+        out.writeBytes(little(8).putInt(4).putInt(8).array());
+        out.writeBytes(text("general.file_type"));
+        out.writeBytes(little(8).putInt(4).putInt(19).array());
+        out.writeBytes(text("blk.0.ffn_gate_exps.weight"));
+        out.writeBytes(
+                little(28).putInt(2).putLong(elements).putLong(1).putInt(type).array());
+        out.writeBytes(little(8).putLong(0).array());
+        out.writeBytes(new byte[-out.size() & 31]);
+        out.writeBytes(data);
+        return Files.write(temp.resolve("experts.gguf"), out.toByteArray());
+    }
+
+    private static ByteBuffer little(int bytes) {
+        return ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    private static byte[] text(String text) {
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        return little(8 + bytes.length).putLong(bytes.length).put(bytes).array();
+    }
+
+    private static CheckpointVerification verifyAlone(Path path) {
+        return CheckpointVerification.of(path, Optional.empty(), 1, bytes -> {});
+    }
+
     private static Arguments defect(String name, String check, String fragment, Defect defect) {
         return arguments(name, check, fragment, defect);
     }
@@ -412,6 +582,32 @@ class GgufVerificationTest {
         Files.write(second, bytes);
         Files.move(parts.getFirst(), folder.resolve("other-00001-of-" + "%05d".formatted(parts.size()) + ".gguf"));
         said(folder, "is missing");
+    }
+
+    /**
+     * Parts whose names and numbers fit, but not their tensors. Where these fit too, nothing tells: only the first part has metadata, and
+     * llama.cpp loads such a set.
+     */
+    @Test
+    void parts_of_two_models_under_one_name_are_found() throws IOException {
+        List<Path> of = sorted(export(temp.resolve("a"), GgufMix.F16, 3_000_000));
+        List<Path> other = List.of();
+        for (int most = 2_500_000;
+                other.size() != of.size() || Files.size(other.get(1)) == Files.size(of.get(1));
+                most += 50_000) {
+            other = sorted(export(temp.resolve("b-" + most), GgufMix.F16, most));
+        }
+        Path mixed = Files.createDirectory(temp.resolve("mixed"));
+        for (int i = 0; i < of.size(); i++) {
+            Files.copy((i == 1 ? other : of).get(i), mixed.resolve(of.get(i).getFileName()));
+        }
+        assertThat(verify(mixed).errors()).isPositive();
+    }
+
+    private static List<Path> sorted(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.sorted().toList();
+        }
     }
 
     private static void said(Path folder, String fragment) {

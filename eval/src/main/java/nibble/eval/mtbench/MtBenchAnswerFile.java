@@ -7,17 +7,15 @@ import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
 import nibble.files.Reasons;
+import nibble.files.output.DurableLines;
 
 /**
  * FastChat's {@code model_answer/MODEL.jsonl} while it grows: each answer is on the disk before the next question is asked. What a
@@ -29,45 +27,50 @@ public final class MtBenchAnswerFile implements AutoCloseable {
             .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
             .build();
 
+    /** What every line of such a file begins with, as far as it does not depend on the answer. */
+    private static final Pattern BEGINNING = Pattern.compile("\\{\"question_id\":\\d+,\"answer_id\":\"\\w+\",.*");
+
     private final Path file;
-    private final FileChannel channel;
+    private final DurableLines lines;
     private final String modelId;
     private final MtBenchSettings settings;
     private final Set<Integer> answered;
 
     private MtBenchAnswerFile(
-            Path file, FileChannel channel, String modelId, MtBenchSettings settings, Set<Integer> answered) {
+            Path file, DurableLines lines, String modelId, MtBenchSettings settings, Set<Integer> answered) {
         this.file = file;
-        this.channel = channel;
+        this.lines = lines;
         this.modelId = modelId;
         this.settings = settings;
         this.answered = answered;
     }
 
     /**
-     * Opens a file that is not there yet or that the same model and settings began.
+     * Opens a file that is not there yet or that the same model and settings began. It is neither made nor changed before the first
+     * answer is added.
      *
-     * @throws BadDatasetException if its answers are another model's or were made in another way, or a line is no answer
+     * @throws BadDatasetException if its answers are another model's or were made in another way, or anything in it is no answer
      */
     public static MtBenchAnswerFile open(Path file, String modelId, MtBenchSettings settings) {
         try {
+            DurableLines lines = DurableLines.read(file);
             Set<Integer> answered = new HashSet<>();
-            long whole = 0;
-            if (Files.exists(file)) {
-                String text = Files.readString(file);
-                text = text.substring(0, text.lastIndexOf('\n') + 1);
-                whole = text.getBytes(StandardCharsets.UTF_8).length;
-                int line = 0;
-                for (String json : text.lines().toList()) {
-                    answered.add(same(file + ": line " + ++line, json, modelId, settings));
-                }
+            int number = 0;
+            for (String json : lines.found()) {
+                answered.add(same(file + ": line " + ++number, json, modelId, settings));
             }
-            FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-            channel.truncate(whole);
-            channel.position(whole);
-            return new MtBenchAnswerFile(file, channel, modelId, settings, answered);
+            requireBegun(file + ": line " + ++number, lines.rest());
+            return new MtBenchAnswerFile(file, lines, modelId, settings, answered);
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be opened: " + Reasons.of(e), e);
+        }
+    }
+
+    /** What has no end of line must be what a killed run left of an answer: it is cut off later. */
+    private static void requireBegun(String where, String rest) {
+        Matcher form = BEGINNING.matcher(rest);
+        if (!rest.isEmpty() && !form.matches() && !form.hitEnd()) {
+            throw new BadDatasetException(where + ": no answer of this program; give another file");
         }
     }
 
@@ -100,11 +103,7 @@ public final class MtBenchAnswerFile implements AutoCloseable {
         MtBenchAnswer answer =
                 MtBenchAnswer.of(questionId, modelId, choices, settings, System.currentTimeMillis() / 1000.0);
         try {
-            ByteBuffer line = StandardCharsets.UTF_8.encode(JSON.writeValueAsString(answer) + "\n");
-            while (line.hasRemaining()) {
-                channel.write(line);
-            }
-            channel.force(false);
+            lines.add(List.of(JSON.writeValueAsString(answer)));
             answered.add(questionId);
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be written: " + Reasons.of(e), e);
@@ -114,7 +113,7 @@ public final class MtBenchAnswerFile implements AutoCloseable {
     @Override
     public void close() {
         try {
-            channel.close();
+            lines.close();
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be closed: " + Reasons.of(e), e);
         }

@@ -135,6 +135,7 @@ class ModelCardTest {
         }
         String card = card();
         assertThat(card).contains("\n# " + title + "\n", about, loader).doesNotContain(not);
+        CardForm.requireWellFormed(card);
         Path written = Files.writeString(folder.resolve("README.md"), card);
         assertThat(ModelCard.metadata(written))
                 .containsEntry("base_model", "meta/Tiny")
@@ -143,6 +144,28 @@ class ModelCardTest {
                 .containsEntry("pipeline_tag", "text-generation")
                 .containsEntry("tags", List.of(tags.split(", ")))
                 .doesNotContainKeys("inference", "license");
+    }
+
+    /** AutoAWQ takes no revision: its lines would load another branch. */
+    @Test
+    void aCardOfABranchNamesOnlyLoadersThatTakeOne() {
+        String card = ModelCard.render(new CardRequest(
+                folder,
+                "me/Tiny-AWQ",
+                "awq-64g",
+                Optional.of("meta/Tiny"),
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                List.of(),
+                List.of(),
+                Optional.empty(),
+                Optional.empty()));
+        assertThat(card)
+                .contains("vllm serve me/Tiny-AWQ --revision awq-64g", "revision=\"awq-64g\"")
+                .doesNotContain("AutoAWQForCausalLM");
+        CardForm.requireWellFormed(card);
     }
 
     @Test
