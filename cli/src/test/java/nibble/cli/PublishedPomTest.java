@@ -47,8 +47,7 @@ class PublishedPomTest {
 
     @ParameterizedTest
     @MethodSource("modules")
-    void a_module_has_its_own_name_and_description_and_the_module_name_of_its_packages(String module)
-            throws Exception {
+    void a_module_has_its_own_name_and_description_and_the_module_name_of_its_packages(String module) throws Exception {
         Path pom = ROOT.resolve(module).resolve("pom.xml");
         assertThat(values(pom, "/project/name")).hasSize(1).allMatch(text -> text.startsWith("Nibble "));
         assertThat(values(pom, "/project/description")).hasSize(1).allMatch(text -> text.length() > 10);
@@ -71,8 +70,8 @@ class PublishedPomTest {
     private static List<String> values(Path pom, String path) throws Exception {
         Document document =
                 DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(pom.toFile());
-        NodeList found = (NodeList)
-                XPathFactory.newInstance().newXPath().evaluate(path, document, XPathConstants.NODESET);
+        NodeList found =
+                (NodeList) XPathFactory.newInstance().newXPath().evaluate(path, document, XPathConstants.NODESET);
         return Stream.iterate(0, i -> i < found.getLength(), i -> i + 1)
                 .map(i -> found.item(i).getTextContent().strip())
                 .toList();

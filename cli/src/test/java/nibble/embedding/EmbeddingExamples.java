@@ -35,7 +35,7 @@ import nibble.engine.Generator;
 import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
 import nibble.engine.backend.Backend;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.eval.Perplexity;
 import nibble.eval.PerplexityProgress;
 import nibble.eval.PerplexityResult;
