@@ -52,7 +52,7 @@ public final class CheckpointQuantizer {
 
     /**
      * Quantizes a checkpoint into the folder {@code out}, which appears whole or not at all. Each finished layer is durable
-     * in a hidden folder beside it ({@link UnfinishedOutput}); a later call with {@code resume} goes on after the last one
+     * in a hidden folder beside it ({@link UnfinishedOutput}); a later call with {@code resume} continues after the last one
      * and ends in the same bytes.
      *
      * <p>Nothing is left behind of a run that failed before its first layer was durable, or for bad input.

@@ -184,7 +184,7 @@ public final class ConversionRun {
             if (!outputCrc(made).equals(part.crc32c())) {
                 options.note()
                         .accept("the unfinished output is damaged from "
-                                + made.getFirst().outputs().getFirst() + " on; all is made anew from there");
+                                + made.getFirst().outputs().getFirst() + " on; everything from there is made again");
                 break;
             }
             requireUnchanged(made, part.sourceCrc32c());

@@ -154,6 +154,6 @@ public final class ResumableRun {
         int parts = parts(output, work);
         return parts == 0
                 ? work.nothingKept()
-                : work.kept(parts) + " " + output.state() + "; run the same command with --resume to go on";
+                : work.kept(parts) + " " + output.state() + "; run the same command with --resume to continue";
     }
 }

@@ -20,7 +20,7 @@ public record CalibrationText(List<String> documents, String description, String
         documents = List.copyOf(documents);
     }
 
-    /** The bundled wikitext-2: first megabyte of train, then validation; never test, which is measured on. */
+    /** Returns the bundled wikitext-2: first megabyte of train, then validation; never test, which is measured on. */
     public static CalibrationText wikitext2() {
         List<String> parts = List.of(Wikitext2.trainExcerpt(), Wikitext2.validation());
         Sha256 sha256 = new Sha256();
@@ -32,7 +32,8 @@ public record CalibrationText(List<String> documents, String description, String
     }
 
     /**
-     * A text file of one's own, UTF-8: {@code .jsonl}, {@code .ndjson} and {@code .json} hold one JSON object a line
+     * Returns a text file of one's own, UTF-8: {@code .jsonl}, {@code .ndjson} and {@code .json} hold one JSON
+     * object a line
      * whose field {@code text} is a document; any other file is one document.
      *
      * @throws BadDatasetException if the file is missing, empty, too large, not UTF-8, or a line is not such an object

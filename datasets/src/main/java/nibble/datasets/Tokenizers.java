@@ -31,7 +31,7 @@ public final class Tokenizers {
     }
 
     /**
-     * The tokenizer in {@code tokenizer.json}. What leads a text is what its own post-processor puts in front.
+     * Returns the tokenizer in {@code tokenizer.json}. What leads a text is what its own post-processor puts in front.
      *
      * @param folder a folder whose tokenizer.json says all there is to say
      * @throws BadDatasetException if {@code tokenizer.json} is missing or not a tokenizer
@@ -50,7 +50,7 @@ public final class Tokenizers {
     }
 
     /**
-     * As {@link #open} of a tokenizer.json that is in memory.
+     * Makes a tokenizer of a tokenizer.json in memory; otherwise like {@link #open}.
      *
      * @param source where it comes from, for messages
      */
@@ -59,9 +59,9 @@ public final class Tokenizers {
     }
 
     /**
-     * As {@link #of(Path, byte[])}, of a tokenizer.json whose post-processor is known already.
+     * Makes a tokenizer of a tokenizer.json whose post-processor is known; otherwise like {@link #of(Path, byte[])}.
      *
-     * @param leading what it puts in front of a text
+     * @param leading ids that the post-processor puts in front of a text
      */
     public static Tokenizer of(Path source, byte[] tokenizerJson, List<Integer> leading) {
         return HuggingFaceTokenizerFile.open(source, tokenizerJson, Optional.of(leading));

@@ -129,7 +129,7 @@ final class BlobDownload {
                             + e.getMessage() + ")";
                     if (failures >= retries.attempts()) {
                         throw new HubException(
-                                stopped + "; run again to go on from there", HubException.NO_ANSWER, "", e);
+                                stopped + "; run again to resume from there", HubException.NO_ANSWER, "", e);
                     }
                     http.pause(failures, stopped);
                 }

@@ -103,9 +103,8 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
                         kept.add(outer);
                         carried = true;
                     } else {
-                        note.accept(
-                                "the tensors beside the layers are damaged in the unfinished output and carried over"
-                                        + " anew");
+                        note.accept("the tensors outside the layers are damaged in the unfinished output and are copied"
+                                + " again");
                     }
                 }
                 case JournalEntry.Layer layer when layer.layer() >= believed -> {}
@@ -115,13 +114,13 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
                         durable.add(new Durable(layer.layer(), layer.sourceSha256(), layer.report()));
                     } else if (layer.layer() == durable.size()) {
                         note.accept("layer " + layer.layer()
-                                + " is damaged in the unfinished output; all is done anew from there");
+                                + " is damaged in the unfinished output; everything from there is done again");
                     }
                 }
             }
         }
         if (file.damaged()) {
-            note.accept("the last line of the journal was not finished; its layer is done anew");
+            note.accept("the last line of the journal was not finished; its layer is done again");
         }
         if (lastStream != null) {
             kept.add(lastStream);
@@ -176,7 +175,7 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
     private void refuseChangedOuter(JournalEntry.Outer outer) {
         String source = outerSource();
         if (!source.equals(outer.sourceSha256())) {
-            throw new ResumeException(List.of("weights beside the layers (" + String.join(", ", plan.outerTensors())
+            throw new ResumeException(List.of("weights outside the layers (" + String.join(", ", plan.outerTensors())
                     + "): found sha256 " + source + ", expected " + outer.sourceSha256()));
         }
     }

@@ -204,7 +204,7 @@ public record PreTokenizer(String name, List<Step> steps, boolean wholeWords, bo
         return Optional.ofNullable(BY_NAME.get(name));
     }
 
-    /** The way of a tokenizer.json, if GGUF has a name for it. */
+    /** Returns the way of a tokenizer.json, if GGUF has a name for it. */
     public static Optional<PreTokenizer> of(JsonNode tokenizer) {
         List<Step> steps = stepsOf(tokenizer.path("pre_tokenizer"));
         boolean wholeWords = tokenizer.at("/model/ignore_merges").asBoolean(false);

@@ -30,6 +30,7 @@ import nibble.engine.Llama;
 import nibble.engine.NonFiniteLogitException;
 import nibble.engine.SamplingOptions;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.MissingRowException;
 import nibble.pack.WeightReader;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -214,12 +215,10 @@ final class GenerateCommand implements Callable<Integer> {
                 throw new UsageException(
                         "--prompt is empty, and this model's tokenizer has no token to begin a text with");
             }
-            for (int id : ids) {
-                if (id >= llama.vocabularySize()) {
-                    throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has the token of id "
-                            + id + ", for which the model's embedding of " + llama.vocabularySize()
-                            + " rows has none; leave it out");
-                }
+            try {
+                MissingRowException.check(ids, ids.length, llama.vocabularySize());
+            } catch (MissingRowException e) {
+                throw new UsageException((chat.chat ? "the conversation: " : "--prompt: ") + e.getMessage());
             }
             if (ids.length >= llama.contextTokens()) {
                 throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has " + ids.length

@@ -8,8 +8,8 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import nibble.cli.option.CardOptions;
 import nibble.cli.option.HubOptions;
-import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
+import nibble.cli.option.ModelFolder;
 import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
@@ -109,7 +109,7 @@ final class PublishCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        InputFile.requireFolder("", folder);
+        ModelFolder.require(folder);
         card.requireInputs();
         if (dryRun && pullRequest) {
             throw new UsageException("--dry-run and --pull-request exclude each other");

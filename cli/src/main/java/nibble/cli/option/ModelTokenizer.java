@@ -19,7 +19,7 @@ public final class ModelTokenizer {
         return Tokenizers.of(described);
     }
 
-    /** @throws nibble.datasets.BadDatasetException if there is none that is read */
+    /** @throws nibble.datasets.BadDatasetException if there is none that Nibble reads */
     public static TokenizerDescription describe(Path model) {
         return Checkpoint.tokenizer(model).orElseThrow(() -> Tokenizers.missing(model));
     }

@@ -93,7 +93,7 @@ public final class MtBenchAnswerFile implements AutoCloseable {
         return answer.questionId();
     }
 
-    /** Whether the file has an answer to this question. */
+    /** Returns whether the file has an answer to this question. */
     public boolean has(int questionId) {
         return answered.contains(questionId);
     }

@@ -49,7 +49,7 @@ public final class ResultJournal implements AutoCloseable {
     /**
      * Opens or begins a journal.
      *
-     * @param job what decides the results, by name; a journal of another job is refused
+     * @param job everything that determines the results, by name; a journal of another job is rejected
      * @throws BadDatasetException if the file is another job's, in use, or no journal
      */
     public static ResultJournal open(Path file, Map<String, String> job) {

@@ -99,12 +99,12 @@ public final class JournalFile<E> implements AutoCloseable {
         }
     }
 
-    /** All entries that can be believed, in order. */
+    /** Returns all entries that can be believed, in order. */
     public List<E> entries() {
         return List.copyOf(entries);
     }
 
-    /** Whether lines were dropped. */
+    /** Returns whether lines were dropped. */
     public boolean damaged() {
         return damaged;
     }

@@ -105,8 +105,8 @@ public final class UnfinishedOutput implements AutoCloseable {
     private static OutputException leftovers(Path target, Path state) {
         return new OutputException(
                 target,
-                "an earlier run was not finished; run the same command with --resume to go on with it, or delete "
-                        + state + " to begin anew");
+                "an earlier run was not finished; run the same command with --resume to continue it, or delete " + state
+                        + " to begin anew");
     }
 
     /**
@@ -259,12 +259,12 @@ public final class UnfinishedOutput implements AutoCloseable {
         }
     }
 
-    /** The folder that becomes the output; what is in it now may stem from an earlier run. */
+    /** Returns the folder that becomes the output; what is in it now may stem from an earlier run. */
     public Path path() {
         return state.resolve(OUTPUT);
     }
 
-    /** The folder for what is needed to go on later; gone after {@link #commit}. */
+    /** Returns the folder for what is needed to go on later; gone after {@link #commit}. */
     public Path state() {
         return state;
     }

@@ -44,7 +44,7 @@ public record LocalFile(String path, Path file, long bytes, long modifiedMillis,
         }
     }
 
-    /** Whether the repository's file, known by git's or LFS's name for it, is this one already. */
+    /** Returns whether the repository's file, known by git's or LFS's name for it, is this one already. */
     public boolean sameAs(HubApi.Preupload remote) {
         if (remote.remoteOid().isEmpty()) {
             return false;
