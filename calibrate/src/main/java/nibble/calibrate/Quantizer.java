@@ -50,7 +50,7 @@ public final class Quantizer {
      * @throws BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a weight is not
      *     finite
      * @throws ResumeException if a durable layer was made of other weights
-     * @throws UnusualErrorException if the options are strict and a linear loses more than rounding takes as a rule; all
+     * @throws UnusualErrorException if the options are strict and a linear loses more than rounding loses as a rule; all
      *     layers until then are durable
      * @throws StoppedException if {@code stop} was raised; all layers handed on are durable then
      */

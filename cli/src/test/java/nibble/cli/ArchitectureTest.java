@@ -21,8 +21,8 @@ class ArchitectureTest {
     private static final Map<String, Set<String>> MAY_USE = Map.ofEntries(
             entry("files", Set.of()),
             entry("jinja", Set.of()),
-            entry("datasets", Set.of("files", "jinja")),
             entry("checkpoint", Set.of("files", "jinja")),
+            entry("datasets", Set.of("checkpoint", "files", "jinja")),
             entry("pack", Set.of("checkpoint", "files")),
             entry("convert", Set.of("pack", "checkpoint", "files")),
             entry("hub", Set.of("checkpoint", "files", "jinja")),

@@ -32,7 +32,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** What a model's data say beside its numbers, through the commands: nothing is dropped or ignored without a word. */
 class ModelDataTest {
     private static final Path MODELS =
-            Path.of(System.getProperty("nibble.root"), "convert", "src", "test", "resources", "architectures");
+            Path.of(System.getProperty("nibble.root"), "checkpoint", "src", "test", "resources", "architectures");
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final String HEAD = "lm_head.weight";
 
@@ -127,10 +127,10 @@ class ModelDataTest {
         };
         assertThat(run(quantize)).isEqualTo(ExitCode.DONE);
         assertThat(terminal.err())
-                .contains("warning: " + linear + ": rounding takes ", "more than the 5.1 %", "range of fp16");
+                .contains("warning: " + linear + ": rounding loses ", "more than the 5.1 %", "range of fp16");
         for (Path report : List.of(json, out.resolve("quantization_report.json"))) {
             assertThat(read(report).get("warnings")).hasSize(1);
-            assertThat(read(report).get("warnings").get(0).asText()).startsWith(linear + ": rounding takes ");
+            assertThat(read(report).get("warnings").get(0).asText()).startsWith(linear + ": rounding loses ");
             double lost = read(report).at("/layers/1/linears").findValuesAsText("weight_relative_error").stream()
                     .mapToDouble(Double::parseDouble)
                     .max()
@@ -140,7 +140,7 @@ class ModelDataTest {
         assertThat(run("card", out.toString(), "--repo", "org/name-AWQ")).isEqualTo(ExitCode.DONE);
         assertThat(out.resolve("README.md"))
                 .content()
-                .contains("**Warnings** of the quantization:", "- " + linear + ": rounding takes ");
+                .contains("**Warnings** of the quantization:", "- " + linear + ": rounding loses ");
 
         TerminalCapture strict = new TerminalCapture();
         Path other = folder.resolve("other");
@@ -186,7 +186,7 @@ class ModelDataTest {
         Path out = folder.resolve("out");
         assertThat(run("quantize", model.toString(), out.toString(), "--method", "rtn", "--group-size", "32"))
                 .isEqualTo(ExitCode.DONE);
-        assertThat(terminal.err()).contains("warning: " + embedding + ": fp16, in which it is kept, takes ");
+        assertThat(terminal.err()).contains("warning: " + embedding + ": storing it in fp16 loses ");
         assertThat(read(out.resolve("quantization_report.json"))
                         .get("warnings")
                         .get(0)

@@ -193,7 +193,7 @@ class PublishedFormatsTest {
                 temp.resolve("v1").toString(),
                 "--to",
                 "gptq-v1");
-        assertThat(refused.err()).contains("GPTQModel refuses", "gptq, the second version", "compressed-tensors");
+        assertThat(refused.err()).contains("GPTQModel rejects", "gptq, the second version", "compressed-tensors");
         assertThat(temp.resolve("v1")).doesNotExist();
         run(
                 ExitCode.DONE,
@@ -205,7 +205,7 @@ class PublishedFormatsTest {
                 "--asymmetric-v1");
         TerminalCapture verify =
                 run(ExitCode.BAD_INPUT, "verify", temp.resolve("v1").toString());
-        assertThat(verify.out()).contains("GPTQModel refuses");
+        assertThat(verify.out()).contains("GPTQModel rejects");
         TerminalCapture second = run(
                 ExitCode.DONE, "convert", made.toString(), temp.resolve("v2").toString(), "--to", "gptq");
         assertThat(second.out()).contains("vLLM since 0.17 refuses", "compressed-tensors");

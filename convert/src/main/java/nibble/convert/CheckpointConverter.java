@@ -80,15 +80,15 @@ public final class CheckpointConverter {
         this.target = target;
     }
 
-    /** As the other one, from the beginning. */
+    /** Converts from the beginning; otherwise like {@link #convert(Checkpoint, Target, ConversionOptions)}. */
     public static ConversionReport convert(
             Checkpoint source, Path out, Target target, long maxShardBytes, DoubleConsumer progress) {
         return convert(source, target, ConversionOptions.of(out, maxShardBytes, progress));
     }
 
     /**
-     * Converts {@code source} into a folder, which appears whole or not at all; an unfinished run waits beside it to be gone
-     * on with ({@link ConversionRun}).
+     * Converts {@code source} into a folder, which appears complete or not at all. An unfinished run stays beside it and can be
+     * resumed ({@link ConversionRun}).
      *
      * @throws BadCheckpointException if the target cannot hold the source, naming the first tensor that it cannot
      * @throws OutputException if the folder is occupied or the disk is full or refuses

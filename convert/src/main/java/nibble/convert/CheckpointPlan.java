@@ -39,7 +39,7 @@ public record CheckpointPlan(
         beside = Collections.unmodifiableSortedMap(new TreeMap<>(beside));
     }
 
-    /** An AWQ checkpoint, as the other one. */
+    /** Plans an AWQ checkpoint; otherwise like {@link #of(ModelConfig, QuantizedFormat, QuantizationSpec, long)}. */
     public static CheckpointPlan of(ModelConfig config, QuantizationSpec spec, long maxShardBytes) {
         return of(config, QuantizedFormat.AWQ_GEMM, spec, maxShardBytes);
     }
@@ -88,13 +88,16 @@ public record CheckpointPlan(
         return specs;
     }
 
-    /** Names of the tensors of a decoder layer, in the order of their data. */
+    /** Returns the names of the tensors of a decoder layer, in the order of their data. */
     public List<String> layerTensors(int layer) {
         return names().filter(name -> name.startsWith("model.layers." + layer + "."))
                 .toList();
     }
 
-    /** Names of what is not part of a layer: embedding, final norm and, unless tied to the embedding, the head. */
+    /**
+     * Returns the names of what is not part of a layer: embedding, final norm and, unless tied to the embedding, the
+     * head.
+     */
     public List<String> outerTensors() {
         return names().filter(name -> !name.startsWith("model.layers.")).toList();
     }
@@ -105,12 +108,15 @@ public record CheckpointPlan(
                 .map(TensorSpec::name);
     }
 
-    /** Bytes of the safetensors files and their index. */
+    /** Returns the bytes of the safetensors files and their index. */
     public long shardBytes() {
         return shards.fileBytes();
     }
 
-    /** Bytes of everything that follows from the config: shards, index, config.json, what lies beside it. */
+    /**
+     * Returns the bytes of everything that follows from the config: shards, index, config.json and the files beside
+     * it.
+     */
     public long fileBytes() {
         return shardBytes()
                 + utf8Length(configJson)

@@ -28,7 +28,7 @@ import nibble.pack.layout.PackedLinears;
 import nibble.pack.layout.PackedTensor;
 
 /**
- * Writes a quantized checkpoint into a folder: shards and index, config.json and what lies beside it, and the source's side files
+ * Writes a quantized checkpoint into a folder: shards and index, config.json and the files beside it, and the source's side files
  * byte for byte. Use from one thread at a time; {@link #close()} without {@link #finish()} leaves no shard behind, unless
  * they are kept for a later process ({@link #keeping}).
  */
@@ -55,17 +55,22 @@ public final class CheckpointWriter implements AutoCloseable {
         this.madeFiles = source.madeFiles();
     }
 
-    /** A writer that takes over what an earlier one of the same plan left, and leaves its own; see {@link ShardedWriter#keeping}. */
+    /**
+     * Returns a writer that takes over what an earlier one of the same plan left, and leaves its own; see {@link
+     * ShardedWriter#keeping}.
+     */
     public static CheckpointWriter keeping(Checkpoint source, Path folder, CheckpointPlan plan) {
         return new CheckpointWriter(source, folder, plan, ShardedWriter.keeping(folder, plan.shards()));
     }
 
-    /** The shards, for what concerns bytes and not tensors' meaning: syncing, hashes, what is written already. */
+    /**
+     * Returns the shards, for what concerns bytes and not tensors' meaning: syncing, hashes, what is written already.
+     */
     public ShardedWriter shards() {
         return shards;
     }
 
-    /** The tensors of a quantized module in the layout of {@code format}. */
+    /** Returns the tensors of a quantized module in the layout of {@code format}. */
     public static List<PackedTensor> pack(
             QuantizedFormat format, LinearModule module, int layer, QuantizedLinear weights) {
         List<MemorySegment> data = PackedLinears.pack(format, weights, false);
@@ -78,7 +83,7 @@ public final class CheckpointWriter implements AutoCloseable {
         return tensors;
     }
 
-    /** A tensor of fp16 bits, as a norm or a bias with scales folded in. */
+    /** Returns a tensor of fp16 bits, as a norm or a bias with scales folded in. */
     public static PackedTensor pack(String name, short[] halves) {
         return new PackedTensor(name, AwqLayout.littleEndian(halves.clone()));
     }

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,8 +16,13 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.Fingerprint;
+import nibble.checkpoint.safetensors.ShardPlan;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.TensorSpec;
+import nibble.convert.ConversionReport.Underflow;
 import nibble.convert.gguf.GgufExporter;
 import nibble.convert.gguf.GgufMix;
 import nibble.files.digest.Sha256;
@@ -147,6 +154,43 @@ class ConversionResumeTest {
         assertThat(notes).anyMatch(note -> note.contains("is damaged from"));
         convert(model, options(temp.resolve("whole"), false, 2, 9000));
         assertThat(hashes(out)).isEqualTo(hashes(temp.resolve("whole")));
+    }
+
+    /** Killed after the rename and before the journal was gone, which goes last. */
+    @Test
+    void a_resume_of_a_finished_run_tells_what_the_run_had_noted() throws IOException {
+        Path model = TinyCheckpoint.write(temp.resolve("model"));
+        Path out = temp.resolve("out");
+        Path saved = temp.resolve("saved");
+        Underflow lost = new Underflow("a", 3, 2, "[0, 1]", 1e-6f);
+        TensorSpec spec = new TensorSpec("a", DType.F32, Shape.of(2));
+        ConversionRun.Output planned = new ConversionRun.Output(
+                ShardPlan.of(List.of(spec), 100).files(),
+                Optional.empty(),
+                folder -> copy(folder.resolveSibling("journal.jsonl"), saved));
+        List<ConversionRun.Item> items =
+                List.of(new ConversionRun.Item(List.of("a"), List.of("model.norm.weight"), 8, sink -> {
+                    sink.write("a", MemorySegment.ofArray(new byte[8]));
+                    return List.of(lost);
+                }));
+        try (Checkpoint source = Checkpoint.open(model)) {
+            Fingerprint fingerprint = Fingerprint.of(Map.of(), source);
+            assertThat(ConversionRun.run(source, fingerprint, planned, items, options(out, false, 2, 9000)))
+                    .containsExactly(lost);
+            copy(saved, Files.createDirectory(temp.resolve(".out.unfinished")).resolve("journal.jsonl"));
+            assertThat(ConversionRun.run(source, fingerprint, planned, items, options(out, true, 2, 9000)))
+                    .containsExactly(lost);
+        }
+        assertThat(notes).contains("the output was finished already");
+        assertThat(temp.resolve(".out.unfinished")).doesNotExist();
+    }
+
+    private static void copy(Path from, Path to) {
+        try {
+            Files.copy(from, to);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     @Test

@@ -17,6 +17,7 @@ import java.util.Random;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import nibble.checkpoint.source.BadCheckpointException;
+import nibble.files.output.JournalFile;
 import nibble.hub.PublishRequest.How;
 import nibble.hub.PublishRequest.Leftovers;
 import nibble.hub.PublishRequest.Visibility;
@@ -259,7 +260,14 @@ class PublisherTest {
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class);
         Path journal = only(temp.resolve("state"));
         String config = FakeRepository.hex("SHA-256", Files.readAllBytes(folder.resolve("config.json")));
-        Files.writeString(journal, Files.readString(journal).replace(config, "0".repeat(64)));
+        try (JournalFile<UploadJournal.Entry> file = JournalFile.read(journal, UploadJournal.Entry.class)) {
+            file.replace(file.entries().stream()
+                    .map(e -> e.sha256().equals(config)
+                            ? new UploadJournal.Entry(
+                                    e.path(), e.bytes(), e.modifiedMillis(), "0".repeat(64), e.state())
+                            : e)
+                    .toList());
+        }
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class);
         assertThat(journal).content().contains("0".repeat(64));
         hub.faults.clear();

@@ -53,7 +53,7 @@ class PairScalesTest {
     @CsvSource({"llama-bias, 4e-3", "qwen2, 4e-3", "qwen3, 1e-5", "phi3, 1e-5", "gemma, 1e-5"})
     void soDoesAScaledLayerOfEveryArchitecture(String model, float bound) {
         try (Checkpoint checkpoint =
-                Checkpoint.open(Path.of("..", "convert", "src", "test", "resources", "architectures", model))) {
+                Checkpoint.open(Path.of("..", "checkpoint", "src", "test", "resources", "architectures", model))) {
             assertUnchanged(checkpoint, bound);
         }
     }

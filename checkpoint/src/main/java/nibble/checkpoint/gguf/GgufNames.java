@@ -24,7 +24,8 @@ public final class GgufNames {
     }
 
     /**
-     * Whether the rows of query and key heads are interleaved ({@link nibble.checkpoint.tensor.HeadRows}): llama.cpp turns neighbours
+     * Returns whether the rows of query and key heads are interleaved ({@link nibble.checkpoint.tensor.HeadRows}):
+     * llama.cpp turns neighbours
      * by rope in its {@code llama}, and halves as Hugging Face in the others.
      */
     public static boolean interleavesHeads(Architecture architecture) {
@@ -47,7 +48,7 @@ public final class GgufNames {
         return names;
     }
 
-    /** The bias of a linear, behind {@code blk.N.}. */
+    /** Returns the bias of a linear, behind {@code blk.N.}. */
     public static String bias(Linear linear) {
         return linear(LinearModule.of(linear)) + ".bias";
     }

@@ -16,12 +16,15 @@ public enum Linear {
         this.path = path;
     }
 
-    /** The module's path inside its decoder layer, as {@code self_attn.q_proj}. */
+    /** Returns the module's path inside its decoder layer, as {@code self_attn.q_proj}. */
     public String path() {
         return path;
     }
 
-    /** The module's full name, as {@code model.layers.17.self_attn.q_proj}; its fp16 weight adds {@code .weight}. */
+    /**
+     * Returns the module's full name, as {@code model.layers.17.self_attn.q_proj}; its fp16 weight adds {@code
+     * .weight}.
+     */
     public String module(int layer) {
         return "model.layers." + layer + "." + path;
     }

@@ -137,7 +137,7 @@ public record ModelConfig(
                 json);
     }
 
-    /** A copy of the whole config as found, which the caller may change. */
+    /** Returns a copy of the whole config as found, which the caller may change. */
     @Override
     public ObjectNode json() {
         return json.deepCopy();
@@ -222,18 +222,21 @@ public record ModelConfig(
         return inFeatures(module.parts().getFirst());
     }
 
-    /** The unquantized weight [out, in] of a linear; of one that is fused with others, under a name for messages only. */
+    /**
+     * Returns the unquantized weight [out, in] of a linear; of one that is fused with others, under a name for
+     * messages only.
+     */
     public TensorSpec spec(Linear linear, int layer) {
         return new TensorSpec(
                 stored(linear, layer).label() + ".weight", dtype, Shape.of(outFeatures(linear), inFeatures(linear)));
     }
 
-    /** The unquantized weight [out, in] of a module. */
+    /** Returns the unquantized weight [out, in] of a module. */
     public TensorSpec spec(LinearModule module, int layer) {
         return new TensorSpec(module.name(layer) + ".weight", dtype, Shape.of(outFeatures(module), inFeatures(module)));
     }
 
-    /** The linears of a decoder layer as they are stored, in canonical order. */
+    /** Returns the linears of a decoder layer as they are stored, in canonical order. */
     public List<LinearModule> modules() {
         return architecture.modules();
     }
@@ -252,7 +255,7 @@ public record ModelConfig(
         throw new IllegalStateException(architecture + " without " + linear.path());
     }
 
-    /** The bias [out] of a linear, if it has one. */
+    /** Returns the bias [out] of a linear, if it has one. */
     public Optional<TensorSpec> bias(Linear linear, int layer) {
         return biases.contains(linear)
                 ? Optional.of(new TensorSpec(linear.module(layer) + ".bias", dtype, Shape.of(outFeatures(linear))))

@@ -108,9 +108,9 @@ public final class ShardedWriter implements AutoCloseable {
     }
 
     /**
-     * A writer whose files stay when it is closed, for another one to go on with. Files of the planned length and header are
-     * taken over, others made anew. All tensors count as not written until {@link #accept} says otherwise; space is for the
-     * caller to check, by {@link #missingBytes}.
+     * Opens a writer whose files stay when it is closed, so that a later writer can continue them. It keeps files of the planned
+     * length and header, and creates the others again. All tensors count as not written until {@link #accept} says otherwise;
+     * space is for the caller to check, by {@link #missingBytes}.
      *
      * @throws OutputException if the disk refuses
      */
@@ -118,13 +118,13 @@ public final class ShardedWriter implements AutoCloseable {
         return keeping(folder, plan.files(), plan.indexBytes());
     }
 
-    /** As the other one, of files of any format. */
+    /** Opens a writer for files of any format; otherwise like {@link #keeping(Path, ShardPlan)}. */
     public static ShardedWriter keeping(Path folder, List<PlannedFile> files, Optional<byte[]> index) {
         return new ShardedWriter(folder, files, index, true);
     }
 
     /**
-     * A writer of one file, which on {@link #finish} takes the place of one of its name.
+     * Returns a writer of one file, which on {@link #finish} takes the place of one of its name.
      *
      * @throws OutputException if the disk has not enough space or refuses
      */
@@ -137,7 +137,7 @@ public final class ShardedWriter implements AutoCloseable {
         return new ShardedWriter(folder, List.of(file), Optional.empty(), false);
     }
 
-    /** Bytes of the tensors that are not written. */
+    /** Returns the bytes of the tensors that are not written. */
     public long missingBytes() {
         return unwritten.values().stream()
                 .mapToLong(place -> place.slot.bytes())
@@ -170,7 +170,7 @@ public final class ShardedWriter implements AutoCloseable {
         }
     }
 
-    /** Whether an unwritten tensor is the first one of its file. */
+    /** Returns whether an unwritten tensor is the first one of its file. */
     public boolean isFirstOfFile(String name) {
         Place place = place(name);
         return place.slot.equals(place.shard.file.slots().getFirst());

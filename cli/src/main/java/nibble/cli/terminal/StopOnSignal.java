@@ -32,7 +32,7 @@ public final class StopOnSignal implements AutoCloseable {
             Runtime.getRuntime().halt(ExitCode.INTERRUPTED);
         }
         stop.raise();
-        terminal.note("stopping as soon as it is safe; once more stops at once");
+        terminal.note("stopping as soon as it is safe; a second signal stops at once");
     }
 
     public StopSignal signal() {

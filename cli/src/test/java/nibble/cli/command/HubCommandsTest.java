@@ -323,7 +323,7 @@ class HubCommandsTest {
         TerminalCapture open = terminal();
         assertThat(open.run("publish", MODEL.toString(), "--repo", "me/open", "--private"))
                 .isEqualTo(ExitCode.NETWORK_OR_HUB);
-        assertThat(open.err()).contains("is there already and public").doesNotContain("verifying");
+        assertThat(open.err()).contains("exists and is public").doesNotContain("verifying");
         TerminalCapture offline = terminal("HF_HUB_OFFLINE", "1");
         assertThat(offline.run("publish", MODEL.toString(), "--repo", "me/x")).isEqualTo(ExitCode.NETWORK_OR_HUB);
         assertThat(offline.err()).contains("OFFLINE is set").doesNotContain("verifying");

@@ -79,7 +79,10 @@ public final class GgufExporter {
         this.importance = importance;
     }
 
-    /** As the other one, from the beginning, into one file and without importance. */
+    /**
+     * Exports from the beginning into one file without importance; otherwise like
+     * {@link #export(Checkpoint, GgufMix, Optional, ConversionOptions)}.
+     */
     public static ConversionReport export(
             Checkpoint source, Path out, GgufMix mix, int threads, DoubleConsumer progress) {
         ConversionOptions options =
@@ -88,11 +91,10 @@ public final class GgufExporter {
     }
 
     /**
-     * Writes {@code source} as {@code NAME-MIX.gguf}, or files of at most so many tensor bytes, into a folder that appears
-     * whole or not at all; an unfinished run waits beside it to be gone on with ({@link ConversionRun}).
+     * Writes {@code source} as {@code NAME-MIX.gguf}, or as files of limited size, into a folder that appears complete or not
+     * at all. An unfinished run stays beside it and can be resumed ({@link ConversionRun}).
      *
-     * @param importance by which columns of linears are weighed where the type's scales are searched; embedding and head are
-     *     not
+     * @param importance weights the columns of linears in the search for scales, but not embedding and head
      * @throws BadCheckpointException if a weight is not finite, or the tokenizer or rope scaling has no form in GGUF
      * @throws OutputException if the folder is occupied or the disk is full or refuses
      */

@@ -306,17 +306,17 @@ class GgufVerificationTest {
                 defect(
                         "a tensor under a name that no architecture has",
                         "tensors",
-                        "is none that \"llama\" has here",
+                        "is not one that \"llama\" has here",
                         f -> f.rename("blk.2.ffn_down.weight", "blk.2.ffn_dxwn.weight")),
                 defect(
                         "a tensor of no architecture",
                         "tensors",
-                        "is none that \"llama\" has here",
+                        "is not one that \"llama\" has here",
                         f -> f.rename("output.weight", "outpux.weight")),
                 defect(
                         "a final norm under a name that no architecture has",
                         "tensors",
-                        "is none that \"llama\" has here",
+                        "is not one that \"llama\" has here",
                         f -> f.rename("output_norm.weight", "outpux_norm.weight")),
                 defect(
                         "no tokenizer",
@@ -412,7 +412,7 @@ class GgufVerificationTest {
         });
         assertThat(found.findings())
                 .extracting(Finding::message)
-                .noneMatch(message -> message.contains("is none that") || message.contains("begins at data byte"));
+                .noneMatch(message -> message.contains("is not one that") || message.contains("begins at data byte"));
     }
 
     /** llama.cpp's own Q4_0 has a negative scale wherever the largest weight of a block is positive. */

@@ -34,8 +34,8 @@ import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.Weight;
 
 /**
- * Tokens one at a time: {@code decode_step.cu} runs a whole token in one launch; together with the way of the token to the card and
- * of the logits back it is one CUDA graph, which reads token and position from memory and so serves every token. Owns its buffers.
+ * Decodes one token at a time. {@code decode_step.cu} computes a token in one launch. One CUDA graph holds the upload of the token,
+ * the launch and the download of the logits. It reads token and position from memory, so it serves every token. Owns its buffers.
  */
 final class CudaDecoder implements Decoder {
     private static final String FILE = "decode_step.cu";

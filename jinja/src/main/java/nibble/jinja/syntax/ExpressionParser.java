@@ -21,7 +21,7 @@ public final class ExpressionParser {
         this.cursor = cursor;
     }
 
-    /** An expression, or several with commas between them as a tuple. */
+    /** Returns an expression, or several with commas between them as a tuple. */
     public Expression tuple(boolean withCondition, @Nullable String endName) {
         return tuple(withCondition, endName, false);
     }

@@ -70,7 +70,7 @@ public final class AwqLayout implements Layout {
         return QuantizedFormat.AWQ_GEMM.tensors(module, outFeatures, inFeatures, spec.groups(inFeatures), false);
     }
 
-    /** The tensors of a linear, on the heap. */
+    /** Returns the tensors of a linear, on the heap. */
     public static AwqTensors pack(QuantizedLinear linear) {
         int out = linear.outFeatures();
         int in = linear.inFeatures();
@@ -132,7 +132,7 @@ public final class AwqLayout implements Layout {
     }
 
     /**
-     * The linear that these tensors hold.
+     * Returns the linear that these tensors hold.
      *
      * @throws IllegalArgumentException if a segment's size is not what the shape takes
      */

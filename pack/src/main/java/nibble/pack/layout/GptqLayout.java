@@ -109,7 +109,7 @@ public final class GptqLayout implements Layout {
     }
 
     /**
-     * The linear that these tensors hold.
+     * Returns the linear that these tensors hold.
      *
      * @param scales F16 [in/g, out]
      */

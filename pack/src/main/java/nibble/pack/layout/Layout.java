@@ -40,7 +40,7 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
     PackedLinear linear(Tensors tensors);
 
     /**
-     * The data of the tensors of a linear, in the order of {@link QuantizedFormat#tensors}.
+     * Returns the data of the tensors of a linear, in the order of {@link QuantizedFormat#tensors}.
      *
      * @throws IllegalArgumentException if the layout cannot hold the linear exactly, saying why
      */
@@ -89,7 +89,7 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
         }
 
         /**
-         * The data of the tensor with this role.
+         * Returns the data of the tensor with this role.
          *
          * @throws BadCheckpointException if it is absent, or of another type or shape than the layout's
          */

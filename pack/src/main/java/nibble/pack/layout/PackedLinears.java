@@ -27,7 +27,7 @@ public final class PackedLinears {
     private PackedLinears() {}
 
     /**
-     * One of a layer's seven linears as a quantized checkpoint holds it; of a fused module its rows.
+     * Returns one of a layer's seven linears as a quantized checkpoint holds it; of a fused module its rows.
      *
      * @throws BadCheckpointException as {@link #read(Checkpoint, LinearModule, int)}
      */
@@ -45,7 +45,7 @@ public final class PackedLinears {
     }
 
     /**
-     * A module of a quantized checkpoint.
+     * Returns a module of a quantized checkpoint.
      *
      * @throws BadCheckpointException if the checkpoint is not quantized, a tensor is absent or contradicts the others, or
      *     scales are not what fp16 can hold
@@ -111,7 +111,7 @@ public final class PackedLinears {
     }
 
     /**
-     * The data of the tensors of a linear, in the order of {@link #specs}.
+     * Returns the data of the tensors of a linear, in the order of {@link #specs}.
      *
      * @throws IllegalArgumentException if the layout cannot hold the linear exactly, saying why
      */

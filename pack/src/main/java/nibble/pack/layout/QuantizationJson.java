@@ -21,7 +21,7 @@ public final class QuantizationJson {
 
     private QuantizationJson() {}
 
-    /** The source's config with another element type and no quantization. */
+    /** Returns the source's config with another element type and no quantization. */
     public static ObjectNode dense(ModelConfig config, DType dtype) {
         ObjectNode json = config.json();
         json.remove("quantization_config");
@@ -47,7 +47,7 @@ public final class QuantizationJson {
         return json;
     }
 
-    /** The source's config as that of an fp16 model whose linears are quantized so. */
+    /** Returns the source's config as that of an fp16 model whose linears are quantized so. */
     public static ObjectNode quantized(
             ModelConfig config, QuantizedFormat format, QuantizationSpec spec, boolean symmetric) {
         ObjectNode json = dense(config, DType.F16);
