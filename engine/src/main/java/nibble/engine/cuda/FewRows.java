@@ -41,7 +41,8 @@ final class FewRows {
         int rows = x.rows();
         Map<String, Integer> constants = new HashMap<>(matrix.constants());
         constants.put("ROWS", rows);
-        Launch launch = launches.computeIfAbsent(constants, _ -> Launch.of(kernels.integers(FILE, "w4_linear_launch", constants)));
+        Launch launch = launches.computeIfAbsent(
+                constants, _ -> Launch.of(kernels.integers(FILE, "w4_linear_launch", constants)));
         int units = matrix.units();
         int tilesPerBlock = ceil(matrix.tiles(), device.multiprocessors());
         int panelUnits = Math.min(units, Math.max(1, PANEL_BYTES / (2 * rows) / launch.unitColumns));

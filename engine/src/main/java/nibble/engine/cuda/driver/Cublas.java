@@ -150,21 +150,7 @@ public final class Cublas implements AutoCloseable {
             int outStride,
             boolean accumulate) {
         // Row-major is column-major transposed: outᵀ[n, m] = b[n, k] aᵀ[k, m].
-        gemm(
-                TRANSPOSED,
-                NOT_TRANSPOSED,
-                n,
-                m,
-                k,
-                b,
-                bStride,
-                a,
-                aStride,
-                aType,
-                out,
-                outType,
-                outStride,
-                accumulate);
+        gemm(TRANSPOSED, NOT_TRANSPOSED, n, m, k, b, bStride, a, aStride, aType, out, outType, outStride, accumulate);
     }
 
     /**
