@@ -24,7 +24,7 @@ class ArchitectureTest {
             entry("checkpoint", Set.of("files", "jinja")),
             entry("datasets", Set.of("checkpoint", "files", "jinja")),
             entry("pack", Set.of("checkpoint", "files")),
-            entry("convert", Set.of("pack", "checkpoint", "files")),
+            entry("convert", Set.of("pack", "checkpoint", "files", "jinja")),
             entry("hub", Set.of("checkpoint", "files", "jinja")),
             entry("engine", Set.of("pack", "checkpoint", "files")),
             entry("calibrate", Set.of("engine", "convert", "pack", "datasets", "checkpoint", "files")),
