@@ -34,7 +34,7 @@ public final class CheckpointQuantizer {
 
     private CheckpointQuantizer() {}
 
-    /** As {@link #quantize(QuantizationJob, Path, boolean, QuantizationDevices, ProgressListener, StopSignal)}, from the beginning. */
+    /** Quantizes from the beginning: {@link #quantize(QuantizationJob, Path, boolean, QuantizationDevices, ProgressListener, StopSignal)}. */
     public static QuantizationReport quantize(
             Checkpoint source,
             Path out,

@@ -305,6 +305,24 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
+     * What the tokenizer of a model means: of a folder the files in it, a GGUF file's metadata where there are none.
+     *
+     * @param model a folder or a GGUF file
+     * @return nothing where there is none, or none of a kind that is read here
+     * @throws BadCheckpointException if its files or metadata are damaged, or there is no such model
+     */
+    public static Optional<TokenizerDescription> tokenizer(Path model) {
+        Optional<TokenizerDescription> beside =
+                Files.isDirectory(model) ? TokenizerDescription.ofFolder(model) : Optional.empty();
+        if (beside.isPresent()) {
+            return beside;
+        }
+        try (Checkpoint checkpoint = open(model)) {
+            return checkpoint.tokenizer();
+        }
+    }
+
+    /**
      * Side files that the checkpoint has in another form, content by name: tokenizer.json where there is only SentencePiece's
      * tokenizer.model or a GGUF file's metadata.
      */

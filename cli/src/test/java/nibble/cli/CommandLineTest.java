@@ -214,7 +214,7 @@ class CommandLineTest {
             throws IOException {
         Path config = Path.of(
                 System.getProperty("nibble.root"),
-                "convert/src/test/resources/nibble/convert/llama-2-" + size + "-config.json");
+                "checkpoint/src/test/resources/nibble/checkpoint/model/llama-2-" + size + "-config.json");
 
         assertThat(terminal.run("plan", config.toString(), "--json", "-"))
                 .as(terminal.err())

@@ -5,11 +5,30 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.files.Reasons;
 
-/** Opens a tokenizer that is written as a tokenizer.json. */
+/** Opens tokenizers: {@link #ofModel} that of a model. */
 public final class Tokenizers {
     private Tokenizers() {}
+
+    /**
+     * The tokenizer of a model, whatever files it comes in: those that {@link Checkpoint#tokenizer(Path)} reads. The caller
+     * closes it.
+     *
+     * @param model a folder or a GGUF file
+     * @throws BadDatasetException if there is none of a kind that is read here
+     * @throws nibble.checkpoint.source.BadCheckpointException if its files or metadata are damaged, or there is no such model
+     */
+    public static Tokenizer ofModel(Path model) {
+        return of(Checkpoint.tokenizer(model).orElseThrow(() -> missing(model)));
+    }
+
+    /** The tokenizer that is described; the caller closes it. */
+    public static Tokenizer of(TokenizerDescription described) {
+        return of(described.source(), described.tokenizerJson(), described.leadingIds());
+    }
 
     /**
      * Returns the tokenizer in {@code tokenizer.json}. What leads a text is what its own post-processor puts in front.

@@ -21,6 +21,7 @@ import nibble.cli.terminal.Progress;
 import nibble.cli.terminal.Terminal;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatTemplate;
+import nibble.datasets.chat.StopIds;
 import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.datasets.mtbench.MtBenchQuestions;
 import nibble.engine.Llama;

@@ -13,6 +13,7 @@ import nibble.cli.terminal.Progress;
 import nibble.cli.terminal.Terminal;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
+import nibble.datasets.chat.StopIds;
 import nibble.datasets.evaluation.EvaluationData;
 import nibble.engine.Llama;
 import nibble.engine.backend.Backend;

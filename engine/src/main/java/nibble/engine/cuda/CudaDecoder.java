@@ -90,7 +90,7 @@ final class CudaDecoder implements Decoder {
         Object[] arguments = {
             layers.address(),
             dense(model.embedding()),
-            backend.vectors().half(model.finalNorm()).address(),
+            norm(model.finalNorm()),
             dense(model.head()),
             angles.address(),
             angles.address() + 4L * table.cos().length,
@@ -186,8 +186,8 @@ final class CudaDecoder implements Decoder {
                 matrix(layer.o()),
                 matrix(layer.gate()),
                 matrix(layer.down()),
-                backend.vectors().half(layer.inputNorm()).address(),
-                backend.vectors().half(layer.postAttentionNorm()).address(),
+                norm(layer.inputNorm()),
+                norm(layer.postAttentionNorm()),
                 CudaMatrix.of(backend.resources(), cache.keys(i), false).address(),
                 CudaMatrix.of(backend.resources(), cache.values(i), false).address()
             };
@@ -212,6 +212,13 @@ final class CudaDecoder implements Decoder {
             return dense.address();
         }
         throw new IllegalArgumentException(weight.name() + ": an unquantized weight on the card is expected");
+    }
+
+    /** A copy of a norm that lives as long as the graph which reads it. */
+    private long norm(float[] values) {
+        DeviceMemory.Buffer buffer = backend.vectors().bringHalf(values);
+        buffers.add(buffer);
+        return buffer.address();
     }
 
     private DeviceMemory.Buffer buffer(long bytes) {
