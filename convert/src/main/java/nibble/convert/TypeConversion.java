@@ -13,7 +13,7 @@ import nibble.pack.layout.AwqLayout;
 import org.jspecify.annotations.Nullable;
 
 /** F16, BF16 and F32 tensors into one another, rounded to nearest, with a count of what does not fit. */
-public final class TypeConversion {
+final class TypeConversion {
     private final TensorSpec tensor;
     private final DType target;
     private final Path file;

@@ -40,6 +40,9 @@ public final class Publisher {
     /** Over plain HTTP, which all downloads can fall back to, the hub serves no larger ones. */
     private static final long MAX_FILE_BYTES = 50_000_000_000L;
 
+    /** The coarsest step of a file system's times, and more. */
+    private static final long CLOCK_MILLIS = 5000;
+
     private static final String CARD = "README.md";
 
     private final HubSettings settings;
@@ -71,6 +74,32 @@ public final class Publisher {
             listener.stage("asking " + settings.endpoint() + " who you are");
             requireWriter(request, api.whoami());
             requireVisibility(request, api.info());
+        }
+    }
+
+    /**
+     * Takes over hashes of files that were read a moment ago, so that {@link #publish} does not read them again.
+     *
+     * @param readSince the clock's milliseconds when reading began; a file that may have changed since is hashed again
+     */
+    public void takeOver(PublishRequest request, List<FileDigest> hashed, long readSince) {
+        SortedMap<String, Path> files = files(request);
+        try (UploadJournal journal = journal(request)) {
+            for (FileDigest digest : hashed) {
+                Path file = files.get(digest.path());
+                if (file == null) {
+                    continue;
+                }
+                long modified = Files.getLastModifiedTime(file).toMillis();
+                boolean same = Files.size(file) == digest.bytes() && modified < readSince - CLOCK_MILLIS;
+                if (same
+                        && journal.find(digest.path(), digest.bytes(), modified).isEmpty()) {
+                    journal.put(new UploadJournal.Entry(
+                            digest.path(), digest.bytes(), modified, digest.sha256(), "hashed"));
+                }
+            }
+        } catch (IOException e) {
+            throw new BadCheckpointException(request.folder(), "cannot be read: " + Reasons.of(e), e);
         }
     }
 

@@ -5,9 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.attribute.FileTime;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.source.FileDigest;
 import nibble.hub.PublishRequest.How;
 import nibble.hub.PublishRequest.Leftovers;
 import nibble.hub.PublishRequest.Visibility;
@@ -86,6 +89,30 @@ class PublisherRulesTest extends PublisherCase {
         assertThat(result.files().stream().filter(f -> f.need() == Need.IN_COMMIT))
                 .hasSize(1);
         assertThat(ownCommits("main")).isEqualTo(1);
+    }
+
+    @Test
+    void a_hash_that_is_known_is_taken_over_unless_the_file_may_have_changed_since() throws IOException {
+        String known = "0".repeat(64);
+        long now = System.currentTimeMillis();
+        Files.setLastModifiedTime(folder.resolve("config.json"), FileTime.fromMillis(now - 60_000));
+        Files.setLastModifiedTime(folder.resolve("empty.txt"), FileTime.fromMillis(now - 60_000));
+        Publisher publisher = new Publisher(settings(Optional.empty(), false), retries());
+        publisher.takeOver(
+                request(How.DRY_RUN),
+                List.of(
+                        new FileDigest("config.json", Files.size(folder.resolve("config.json")), known),
+                        new FileDigest("docs/a b.md", 5, known),
+                        new FileDigest("empty.txt", 1, known),
+                        new FileDigest("gone", 1, known)),
+                now);
+
+        PublishResult result = publisher.publish(request(How.DRY_RUN), TransferListener.SILENT);
+
+        assertThat(result.files().stream()
+                        .filter(file -> file.sha256().equals(known))
+                        .map(PublishResult.PublishedFile::path))
+                .containsExactly("config.json");
     }
 
     @Test

@@ -123,6 +123,7 @@ final class PublishCommand implements Callable<Integer> {
         if (!dryRun && ModelCard.in(folder).isEmpty() && ModelCard.describes(folder)) {
             OutputFile.require("the model card", folder.resolve(ModelCard.FILE_NAME));
         }
+        long began = System.currentTimeMillis();
         CheckpointVerification verification = VerifyCommand.verify(terminal, folder, Optional.empty());
         if (!verification.findings().isEmpty()) {
             VerifyCommand.printFindings(terminal.err(), verification);
@@ -135,7 +136,9 @@ final class PublishCommand implements Callable<Integer> {
         Optional<String> unwritten = ModelCard.in(folder).isEmpty() ? card() : Optional.empty();
         PublishResult result;
         try (TransferProgress progress = new TransferProgress(terminal)) {
-            result = new Publisher(settings).publish(request, progress);
+            Publisher publisher = new Publisher(settings);
+            publisher.takeOver(request, verification.files(), began);
+            result = publisher.publish(request, progress);
         }
         if (unwritten.isPresent()) {
             result = result.with(ModelCard.FILE_NAME, unwritten.get());

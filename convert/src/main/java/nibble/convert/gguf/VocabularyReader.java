@@ -26,7 +26,7 @@ import nibble.checkpoint.vocabulary.Vocabulary;
 import org.jspecify.annotations.Nullable;
 
 /** A checkpoint's tokenizer as GGUF's metadata has it; SentencePiece's scores come from tokenizer.model. */
-public final class VocabularyReader {
+final class VocabularyReader {
     /** Scores that llama.cpp's converter gives to ids that SentencePiece's model lacks. */
     private static final float ADDED_SCORE = -1000;
 

@@ -13,7 +13,7 @@ import nibble.checkpoint.source.RepositoryFiles;
 import nibble.checkpoint.source.SourceFile;
 
 /** Checks of a checkpoint's files that need no arithmetic; each is made although another has failed. */
-public final class CheckpointChecks {
+final class CheckpointChecks {
     private CheckpointChecks() {}
 
     /**

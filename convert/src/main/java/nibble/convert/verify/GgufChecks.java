@@ -19,7 +19,7 @@ import nibble.checkpoint.source.Finding;
  * Every check that llama.cpp makes of a GGUF model, and those of numbers that it makes when asked: files and their parts, order
  * and alignment of tensors, tokenizer, special ids, tensors by the architecture, finite weights and scales.
  */
-public final class GgufChecks {
+final class GgufChecks {
     private static final String FILE = "gguf";
     private static final String TOKENIZER = "tokenizer";
 
