@@ -26,6 +26,7 @@ import nibble.files.output.ResumeException;
 import nibble.files.output.StopSignal;
 import nibble.files.output.StoppedException;
 import nibble.files.output.UnfinishedOutput;
+import nibble.pack.layout.Layout;
 import nibble.pack.layout.PackedTensor;
 
 /** From a checkpoint to a quantized checkpoint on disk. */
@@ -91,7 +92,7 @@ public final class CheckpointQuantizer {
         tensors.add(CheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
         tensors.add(CheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
         for (LinearModule module : config.modules()) {
-            tensors.addAll(CheckpointWriter.pack(format, module, layer, quantized.module(module)));
+            tensors.addAll(Layout.of(format).pack(module.name(layer), quantized.module(module), false));
         }
         quantized
                 .biases()

@@ -37,10 +37,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Conversions that end early and are gone on with. */
 class ConversionResumeTest {
-    private static final Path WIKI = Path.of(System.getProperty("nibble.root", ".."))
-            .toAbsolutePath()
-            .normalize()
-            .resolve("models/wiki-7m");
+    private static final Path WIKI = BundledModel.FOLDER;
 
     private static final CheckpointConverter.Target BF16 =
             new CheckpointConverter.Target.Safetensors(Optional.of(DType.BF16));
@@ -74,7 +71,7 @@ class ConversionResumeTest {
 
     @Test
     void stopped_twice_a_conversion_ends_in_the_bytes_of_an_undisturbed_one() throws IOException {
-        Path model = TinyCheckpoint.write(temp.resolve("model"));
+        Path model = RandomCheckpoint.write(temp.resolve("model"));
         convert(model, options(temp.resolve("whole"), false, 2, 9000));
         Path out = temp.resolve("out");
         for (double stopAt : new double[] {0.3, 0.7}) {
@@ -106,7 +103,7 @@ class ConversionResumeTest {
 
     @Test
     void what_differs_is_refused_by_name_and_nothing_is_lost() throws IOException {
-        Path model = TinyCheckpoint.write(temp.resolve("model"));
+        Path model = RandomCheckpoint.write(temp.resolve("model"));
         Path out = temp.resolve("out");
         assertThatThrownBy(() -> convert(model, options(out, false, 0.5, 9000))).isInstanceOf(StoppedException.class);
         assertThatThrownBy(() -> convert(model, options(out, false, 2, 9000)))
@@ -139,7 +136,7 @@ class ConversionResumeTest {
 
     @Test
     void damage_in_what_was_written_is_found_and_made_anew() throws IOException {
-        Path model = TinyCheckpoint.write(temp.resolve("model"));
+        Path model = RandomCheckpoint.write(temp.resolve("model"));
         Path out = temp.resolve("out");
         assertThatThrownBy(() -> convert(model, options(out, false, 0.8, 9000))).isInstanceOf(StoppedException.class);
         Path state = temp.resolve(".out.unfinished");
@@ -159,7 +156,7 @@ class ConversionResumeTest {
     /** Killed after the rename and before the journal was gone, which goes last. */
     @Test
     void a_resume_of_a_finished_run_tells_what_the_run_had_noted() throws IOException {
-        Path model = TinyCheckpoint.write(temp.resolve("model"));
+        Path model = RandomCheckpoint.write(temp.resolve("model"));
         Path out = temp.resolve("out");
         Path saved = temp.resolve("saved");
         Underflow lost = new Underflow("a", 3, 2, "[0, 1]", 1e-6f);
@@ -195,7 +192,7 @@ class ConversionResumeTest {
 
     @Test
     void bad_input_leaves_nothing() throws IOException {
-        Path model = TinyCheckpoint.write(temp.resolve("model"), Map.of("model.norm.weight", (short) 0x7c00));
+        Path model = RandomCheckpoint.write(temp.resolve("model"), Map.of("model.norm.weight", (short) 0x7c00));
         Path out = temp.resolve("deep/out");
         assertThatThrownBy(() -> convert(model, options(out, false, 2, 9000)))
                 .isInstanceOf(BadCheckpointException.class)

@@ -27,6 +27,11 @@ public record LinearModule(String path, List<Linear> parts) {
         return TensorNames.layer(layer) + path;
     }
 
+    /** What its parts read. */
+    public LinearInput input() {
+        return parts.getFirst().input();
+    }
+
     public boolean isFused() {
         return parts.size() > 1;
     }

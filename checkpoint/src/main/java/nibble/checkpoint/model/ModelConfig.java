@@ -203,13 +203,18 @@ public record ModelConfig(
         };
     }
 
-    /** Input features of a linear: the columns of its fp16 weight. */
-    public int inFeatures(Linear linear) {
-        return switch (linear) {
-            case Q, K, V, GATE, UP -> hiddenSize;
+    /** Features of an input. */
+    public int width(LinearInput input) {
+        return switch (input) {
+            case QKV, GATE_UP -> hiddenSize;
             case O -> heads * headDim;
             case DOWN -> intermediateSize;
         };
+    }
+
+    /** Input features of a linear: the columns of its fp16 weight. */
+    public int inFeatures(Linear linear) {
+        return width(linear.input());
     }
 
     /** Output features of a module: those of its parts together. */
@@ -219,7 +224,7 @@ public record ModelConfig(
 
     /** Input features of a module, the same for all of its parts. */
     public int inFeatures(LinearModule module) {
-        return inFeatures(module.parts().getFirst());
+        return width(module.input());
     }
 
     /**

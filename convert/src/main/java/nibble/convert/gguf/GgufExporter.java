@@ -235,8 +235,8 @@ public final class GgufExporter {
     private Item vector(String name, String from, UnaryOperator<float[]> change) {
         StoredTensor stored = source.stored(from).orElseThrow();
         Shape shape = stored.spec().shape();
-        WeightRows rows = (row, into) -> {
-            checked(WeightRows.of(stored), from).read(row, into);
+        StoredRows rows = (row, into) -> {
+            checked(StoredRows.of(stored), from).read(row, into);
             System.arraycopy(change.apply(into.clone()), 0, into, 0, into.length);
         };
         return new Item(
@@ -256,7 +256,7 @@ public final class GgufExporter {
         return new Item(
                 new GgufPlan.Entry(name, type, shape),
                 List.of(from),
-                () -> encoder(from, type, shape, null, checked(WeightRows.of(stored), from)));
+                () -> encoder(from, type, shape, null, checked(StoredRows.of(stored), from)));
     }
 
     private Item linear(String name, LinearModule module, int layer) {
@@ -288,18 +288,18 @@ public final class GgufExporter {
                     }
                 };
             }
-            return encoder(module.name(layer), type, shape, columns, order(WeightRows.of(packed), heads));
+            return encoder(module.name(layer), type, shape, columns, order(StoredRows.of(packed), heads));
         }
         StoredTensor weight = source.stored(module.name(layer) + ".weight").orElseThrow();
         return encoder(
-                weight.name(), type, shape, columns, order(checked(WeightRows.of(weight), weight.name()), heads));
+                weight.name(), type, shape, columns, order(checked(StoredRows.of(weight), weight.name()), heads));
     }
 
-    private WeightRows order(WeightRows rows, boolean heads) {
+    private StoredRows order(StoredRows rows, boolean heads) {
         return heads ? rows.interleaved(config.headDim()) : rows;
     }
 
-    private WeightRows checked(WeightRows rows, String name) {
+    private StoredRows checked(StoredRows rows, String name) {
         return (row, into) -> {
             rows.read(row, into);
             for (int i = 0; i < into.length; i++) {
@@ -313,7 +313,7 @@ public final class GgufExporter {
         };
     }
 
-    private Body encoder(String name, GgufType type, Shape shape, float @Nullable [] importance, WeightRows rows) {
+    private Body encoder(String name, GgufType type, Shape shape, float @Nullable [] importance, StoredRows rows) {
         int columns = Math.toIntExact(shape.dim(shape.rank() - 1));
         return (first, count, into) -> {
             float[] values = new float[count * columns];

@@ -24,6 +24,7 @@ import nibble.checkpoint.Checksums;
 import nibble.checkpoint.gguf.GgufFile;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.Finding;
+import nibble.convert.BundledModel;
 import nibble.convert.ConversionOptions;
 import nibble.convert.gguf.GgufExporter;
 import nibble.convert.gguf.GgufMix;
@@ -44,10 +45,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * and knows no source and no checksum.
  */
 class GgufVerificationTest {
-    private static final Path MODEL = Path.of(System.getProperty("nibble.root", ".."))
-            .toAbsolutePath()
-            .normalize()
-            .resolve("models/wiki-7m");
+    private static final Path MODEL = BundledModel.FOLDER;
 
     @TempDir
     @SuppressWarnings("NullAway.Init")

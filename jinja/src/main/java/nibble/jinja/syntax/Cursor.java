@@ -87,4 +87,13 @@ public final class Cursor {
     public void leave() {
         depth--;
     }
+
+    /** Reads a name, or several joined by dots. */
+    String dottedName() {
+        StringBuilder name = new StringBuilder(expect(Token.Kind.NAME, "a name").text());
+        while (skipOperator(".")) {
+            name.append('.').append(expect(Token.Kind.NAME, "a name").text());
+        }
+        return name.toString();
+    }
 }
