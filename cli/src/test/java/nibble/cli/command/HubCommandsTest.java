@@ -9,7 +9,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import nibble.checkpoint.source.RepositoryFiles;
-import nibble.cli.HubCase;
 import nibble.cli.TerminalCapture;
 import nibble.cli.terminal.ExitCode;
 import nibble.hub.FakeHub;

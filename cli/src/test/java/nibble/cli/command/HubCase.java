@@ -1,9 +1,10 @@
-package nibble.cli;
+package nibble.cli.command;
 
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import nibble.cli.TerminalCapture;
 import nibble.hub.FakeHub;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;

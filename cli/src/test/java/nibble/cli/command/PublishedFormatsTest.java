@@ -1,4 +1,4 @@
-package nibble.cli;
+package nibble.cli.command;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import nibble.cli.TerminalCapture;
 import nibble.cli.terminal.ExitCode;
 import nibble.hub.card.CardForm;
 import nibble.hub.card.ModelCard;
