@@ -225,11 +225,15 @@ class SurroundingsTest {
             mkdir "$F/volume" "$F/out"; mount --bind "$F/volume" "$F/out"
             $N quantize $M $F/out --method rtn
             $N verify $F/out >/dev/null
-            find $F/out -name ".*"; mkdir "$F/whole"; cp $F/out/* "$F/whole"; rm -r $F/out/*
-            if (ulimit -f 3000; $N quantize $M $F/out --method rtn); then exit 8; fi
+            find $F/out -name ".*"; rm -r $F/out/*
+            q="quantize $M $F/out --samples 32 --seq-len 256"
+            $N $q; mkdir "$F/whole"; cp $F/out/* "$F/whole"; rm -r $F/out/*
+            $N $q 2>$F/log & p=$!
+            for i in $(seq 600); do grep -q "layer 3 of" $F/log && break; sleep 0.05; done
+            kill -TERM $p; if wait $p; then exit 8; fi
             [ -d $F/out/.nibble.unfinished ] && [ ! -e $F/out/config.json ] || exit 7
-            if $N quantize $M $F/out --method rtn; then exit 6; fi
-            $N quantize $M $F/out --method rtn --resume
+            if $N $q; then exit 6; fi
+            $N $q --resume; rm $F/log
             diff -r "$F/whole" "$F/out" && rm -r "$F/whole" "$F/out"/*; ls -A "$F/out"
             mount -t tmpfs -o size=3m none "$F/out"
             if $N quantize $M $F/out --method rtn --max-shard-size 1MB; then exit 9; fi
@@ -238,7 +242,7 @@ class SurroundingsTest {
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(0);
         assertThat(ended.err())
                 .contains("bytes are needed", "free some space")
-                .contains("File too large", "--resume", "2 of 6 layers were done already");
+                .contains("--resume", "layers were done already");
         assertThat(ended.out()).contains("written to " + folder.resolve("out")).endsWith("there\n");
         assertNoTrace(ended);
         try (Stream<Path> files = Files.list(folder)) {
