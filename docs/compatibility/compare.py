@@ -12,6 +12,11 @@ import os
 import subprocess
 import sys
 
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 nibble, folder, text = sys.argv[1:4]
 print("| model | loaded by | perplexity there | here | logits, largest difference | log-probabilities, mean and largest | greedy text |")
 print("|---|---|---|---|---|---|---|")
@@ -21,10 +26,10 @@ for argument in sys.argv[4:]:
     loaded, kept = json.load(open(name)), name + ".nibble"
     if not os.path.exists(kept):
         path = os.path.join(folder, model)
-        figures = subprocess.run([nibble, "eval", "perplexity", path, "--dataset", text, "--context", "256", "--windows", "2", "--json", "-"],
-                                 check=True, capture_output=True, text=True).stdout
-        greedy = subprocess.run([nibble, "generate", path, "--prompt", "The city of", "--max-new-tokens", "24"],
-                                check=True, capture_output=True, text=True).stdout
+        windows = ["--context", str(len(loaded["ids"][0])), "--windows", str(len(loaded["ids"]))]
+        figures = run(nibble, "eval", "perplexity", path, "--dataset", text, "--json", "-", *windows)
+        # Exactly what is printed, less the line end: a space in front counts.
+        greedy = run(nibble, "generate", path, "--prompt", "The city of", "--max-new-tokens", "24").removesuffix("\n")
         json.dump(dict(perplexity=json.loads(figures)["perplexity"], greedy=greedy), open(kept, "w"))
     here = json.load(open(kept))
     logits = differences = ""
@@ -36,7 +41,7 @@ for argument in sys.argv[4:]:
         if os.path.exists(name + ".npy"):
             import numpy
             logits = "%.4f" % abs(numpy.load(name + ".npy") - numpy.load(reference + ".npy")).max()
-    equal = loaded["greedy"].strip() == here["greedy"].strip()
+    equal = loaded["greedy"] == here["greedy"]
     print("| %s | %s %s | %.4f | %.4f | %s | %s | %s |" % (
         model, loaded["loader"], loaded["version"], loaded["perplexity"], here["perplexity"], logits, differences,
         "equal" if equal else "%r, here %r" % (loaded["greedy"], here["greedy"])))

@@ -1,4 +1,5 @@
-// As measure.py, for GGUF files in llama.cpp (npm package node-llama-cpp): node measure-llama.mjs MODEL.gguf TEXT OUT.json
+// As measure.py, for GGUF files in llama.cpp (npm package node-llama-cpp): node measure-llama.mjs MODEL.gguf TEXT OUT.json [WINDOWS LENGTH]
+// A vocabulary of 49,152 takes about a second a token here, as every probability is handed out: give it 1 window of 128.
 // Run it where node_modules holds the package, or with NODE_PATH set.
 import fs from "node:fs";
 import {createRequire} from "node:module";
@@ -6,8 +7,9 @@ import {pathToFileURL} from "node:url";
 
 const require = createRequire(process.cwd() + "/");
 const {getLlama, LlamaLogLevel} = await import(pathToFileURL(require.resolve("node-llama-cpp")).href);
-const [WINDOWS, LENGTH, NEW, PROMPT] = [2, 256, 24, "The city of"];
+const [NEW, PROMPT] = [24, "The city of"];
 const [path, textFile, out] = process.argv.slice(2);
+const [WINDOWS, LENGTH] = [process.argv[5] ?? 2, process.argv[6] ?? 256].map(Number);
 
 const llama = await getLlama({gpu: false, build: "never", logLevel: LlamaLogLevel.error});
 const model = await llama.loadModel({modelPath: path});

@@ -26,6 +26,13 @@ def result(loader, version, blocks, logprobs, text):
     return dict(loader=loader, version=version, ids=blocks, logprobs=logprobs, perplexity=math.exp(-mean), greedy=text)
 
 
+def continued(tokenizer, prompt, made):
+    # With what stands before it in view: alone, the first piece would lose its space.
+    def decode(ids):
+        return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return decode(prompt + made)[len(decode(prompt)):]
+
+
 def with_torch(loader, version, model, tokenizer, text, out):
     import numpy
     import torch
@@ -40,7 +47,8 @@ def with_torch(loader, version, model, tokenizer, text, out):
             logprobs.append(logits[:-1].log_softmax(-1)[range(LENGTH - 1), targets].tolist())
         prompt = tokenizer(PROMPT, return_tensors="pt")
         made = model.generate(input_ids=prompt.input_ids, attention_mask=prompt.attention_mask, max_new_tokens=NEW, do_sample=False)
-    return result(loader, version, blocks, logprobs, tokenizer.decode(made[0][prompt.input_ids.shape[1]:]))
+    ids = prompt.input_ids[0].tolist()
+    return result(loader, version, blocks, logprobs, continued(tokenizer, ids, made[0].tolist()[len(ids):]))
 
 
 def transformers(path, text, out):
@@ -75,7 +83,7 @@ def gptqmodel(path, text, out):
 def vllm(path, text, out):
     import transformers
     import vllm
-    llm = vllm.LLM(path, dtype="float16", max_model_len=1024, enforce_eager=True, max_num_seqs=4)
+    llm = vllm.LLM(path, dtype="float16", max_model_len=512, enforce_eager=True, max_num_seqs=2)
     tokenizer = transformers.AutoTokenizer.from_pretrained(path)
     blocks = windows(tokenizer, text)
     asked = [vllm.TokensPrompt(prompt_token_ids=block) for block in blocks]

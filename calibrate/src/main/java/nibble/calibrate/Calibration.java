@@ -19,10 +19,10 @@ import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.datasets.TokenBlocks;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Workers;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
 import org.jspecify.annotations.Nullable;
 
 /**

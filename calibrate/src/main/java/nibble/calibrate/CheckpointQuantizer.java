@@ -25,7 +25,7 @@ import nibble.convert.CheckpointPlan;
 import nibble.convert.CheckpointWriter;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.Backend;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.files.Reasons;
 import nibble.files.output.OutputException;
 import nibble.files.output.ResumeException;

@@ -15,11 +15,11 @@ import nibble.calibrate.stream.PairedStream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.TensorNames;
 import nibble.datasets.TokenBlocks;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.DenseWeight;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Workers;
 import nibble.engine.quantize.FitSteps;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
 
 /**
  * Method best: the calibration blocks on their way through the original and the quantized model, and each layer fitted to

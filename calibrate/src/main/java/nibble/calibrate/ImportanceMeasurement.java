@@ -20,10 +20,10 @@ import nibble.datasets.TokenBlocks;
 import nibble.engine.Forward;
 import nibble.engine.Taps;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.LayerFeed;
-import nibble.engine.backend.Matrix;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.LayerFeed;
+import nibble.engine.tensor.Matrix;
 
 /**
  * Runs calibration text through a model, a layer at a time, and sums the squares of what goes into its linears. Memory is that of

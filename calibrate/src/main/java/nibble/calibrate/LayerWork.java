@@ -5,7 +5,7 @@ import nibble.calibrate.journal.LayerJournal;
 import nibble.calibrate.journal.LayerWriter;
 import nibble.calibrate.search.LayerQuantizer;
 import nibble.calibrate.search.LayerSource;
-import nibble.engine.backend.DecoderLayer;
+import nibble.engine.tensor.DecoderLayer;
 
 /** What a method does with one layer after another, and the calibration text on its way through them. */
 interface LayerWork extends AutoCloseable {

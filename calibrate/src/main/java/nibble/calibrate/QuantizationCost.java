@@ -7,6 +7,7 @@ import nibble.calibrate.search.Work;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.LayerScratch;
 import nibble.engine.cuda.CudaCalibration;
 import nibble.engine.quantize.FitSteps;
 import nibble.pack.QuantizationSpec;
@@ -88,13 +89,8 @@ public record QuantizationCost(
         double forward = 2.0 * parameters * tokens + attention;
         long stream = tokens * config.hiddenSize();
         // One block's activations: hidden, normed, q, k, v, attention, gate, up.
-        long activations = candidates == 0
-                ? 0
-                : (long) sequenceLength
-                        * (3L * config.hiddenSize()
-                                + 2L * config.heads() * config.headDim()
-                                + 2L * config.kvHeads() * config.headDim()
-                                + 2L * config.intermediateSize());
+        long activations =
+                candidates == 0 ? 0 : (long) sequenceLength * (2L * config.hiddenSize() + LayerScratch.columns(config));
         // The weights of a layer in fp32, and for the largest linear its scaled form, its error and the error times C.
         long elements = stream + activations + momentElements + parameters + 3 * largest;
         return new QuantizationCost(

@@ -7,10 +7,10 @@ import java.util.concurrent.ConcurrentHashMap;
 import nibble.calibrate.journal.SourceDigest;
 import nibble.checkpoint.Checkpoint;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.LayerFeed;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Workers;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.LayerFeed;
 
 /**
  * The original layers on each device, each hashed as it is read: the hash brings the mapped pages in, and the copy

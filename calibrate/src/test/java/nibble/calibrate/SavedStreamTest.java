@@ -22,7 +22,7 @@ import nibble.convert.TinyCheckpoint;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backends;
 import nibble.engine.backend.Backend;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.files.output.StopSignal;
 import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.Test;

@@ -16,10 +16,10 @@ import java.util.regex.Pattern;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.FileDigest;
 import nibble.checkpoint.source.Finding;
+import nibble.checkpoint.source.SourceFile;
 import nibble.files.Reasons;
 import nibble.files.WholeFile;
 import nibble.files.output.OutputException;
-import nibble.checkpoint.source.SourceFile;
 
 /**
  * What a folder says of its own files' SHA-256: a {@code SHA256SUMS} as {@code sha256sum} writes and checks it, and the names

@@ -22,6 +22,7 @@ import java.util.Random;
 import nibble.checkpoint.chat.ChatTemplates;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.vocabulary.Piece;
+import nibble.checkpoint.vocabulary.StatedFlags;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.checkpoint.vocabulary.Vocabulary;
 import nibble.cli.option.ModelTokenizer;
@@ -263,8 +264,13 @@ class TokenizerFuzzTest {
                 random.nextBoolean(),
                 random.nextBoolean(),
                 random.nextBoolean(),
+                new StatedFlags(flag(random), flag(random), flag(random), new LinkedHashMap<>()),
                 new ChatTemplates(new LinkedHashMap<>(
                         random.nextBoolean() ? Map.of("default", "{{ x }}", "rag", "r") : Map.of())));
+    }
+
+    private static Optional<Boolean> flag(Random random) {
+        return random.nextBoolean() ? Optional.of(random.nextBoolean()) : Optional.empty();
     }
 
     private static int id(List<Piece> pieces, Random random) {

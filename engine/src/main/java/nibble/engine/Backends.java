@@ -4,11 +4,11 @@ import java.util.ArrayList;
 import java.util.List;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceException;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.cuda.CudaBackend;
-import nibble.engine.cuda.quantize.CudaGroup;
+import nibble.engine.cuda.group.CudaGroup;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.host.VectorBackend;
-import nibble.engine.quantize.QuantizationDevices;
 
 /** Opens a backend by the name of its device. */
 public final class Backends {
@@ -65,6 +65,11 @@ public final class Backends {
             ordinals.add(ordinal("cuda:" + number));
         }
         return CudaGroup.open(ordinals, deviceMemory, threads);
+    }
+
+    /** Why {@code auto} takes no card on this machine, or an empty text if it takes one. */
+    public static String whyNoCard() {
+        return CudaBackend.missing();
     }
 
     private static int ordinal(String device) {

@@ -6,12 +6,12 @@ import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.DecoderLayer;
 import nibble.engine.backend.KeyValueCache;
-import nibble.engine.backend.LayerExtras;
-import nibble.engine.backend.Matrix;
 import nibble.engine.backend.RotaryTable;
-import nibble.engine.backend.Weight;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.LayerExtras;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -185,10 +185,7 @@ public final class Forward implements AutoCloseable {
         backend.rmsNorm(hidden, layer.postAttentionNorm(), config.rmsNormEps(), s.normed);
         taps.tap(LinearInput.GATE_UP, s.normed);
         backend.linears(List.of(layer.gate(), layer.up()), s.normed, List.of(s.gate, s.up));
-        switch (config.architecture().activation()) {
-            case SILU -> backend.swiglu(s.gate, s.up, s.gate);
-            case GELU_TANH -> backend.geglu(s.gate, s.up, s.gate);
-        }
+        backend.glu(config.architecture().activation(), s.gate, s.up, s.gate);
         taps.tap(LinearInput.DOWN, s.gate);
     }
 

@@ -9,11 +9,11 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.Rope;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.Matrix;
-import nibble.engine.backend.ModelWeights;
-import nibble.engine.backend.PlacedModel;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.PlacedModel;
 
 /**
  * A Llama model on a backend. Borrows both the weights (so the checkpoint stays open) and the backend, owns the weights'

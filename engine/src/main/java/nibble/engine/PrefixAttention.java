@@ -3,8 +3,8 @@ package nibble.engine;
 import nibble.engine.PrefixTree.Segment;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.Matrix;
 import nibble.engine.backend.RotaryTable;
+import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -5,8 +5,8 @@ import nibble.engine.backend.Backend;
 import nibble.engine.backend.Decoder;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.KeyValueCache;
-import nibble.engine.backend.Matrix;
-import nibble.engine.backend.PlacedModel;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.PlacedModel;
 import org.jspecify.annotations.Nullable;
 
 /**

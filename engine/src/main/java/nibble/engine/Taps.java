@@ -1,7 +1,7 @@
 package nibble.engine;
 
 import nibble.checkpoint.model.LinearInput;
-import nibble.engine.backend.Matrix;
+import nibble.engine.tensor.Matrix;
 
 /** Sees the input of each group of linears while a layer runs. */
 @FunctionalInterface

@@ -12,7 +12,7 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.safetensors.SafetensorsFile;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.WeightRows;
+import nibble.engine.tensor.WeightRows;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;

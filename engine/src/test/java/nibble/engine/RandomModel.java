@@ -13,11 +13,11 @@ import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.Rope;
 import nibble.checkpoint.tensor.DType;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.ModelWeights;
-import nibble.engine.backend.QuantizedWeight;
-import nibble.engine.backend.Weight;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.QuantizedWeight;
+import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 

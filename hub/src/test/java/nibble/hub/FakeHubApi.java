@@ -112,15 +112,7 @@ final class FakeHubApi {
     }
 
     private Answer create(User user, JsonNode body) {
-        keys(
-                body,
-                List.of("name"),
-                "organization",
-                "type",
-                "visibility",
-                "private",
-                "region",
-                "resourceGroupId");
+        keys(body, List.of("name"), "organization", "type", "visibility", "private", "region", "resourceGroupId");
         String owner = body.path("organization").isTextual()
                 ? body.path("organization").asText()
                 : user.name();

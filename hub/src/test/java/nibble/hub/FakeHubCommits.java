@@ -23,8 +23,8 @@ import org.snakeyaml.engine.v2.exceptions.YamlEngineException;
 
 /** The fake hub's commits, and what it asks of a card. */
 final class FakeHubCommits {
-    private static final Set<String> LICENSES = Set.of(
-            ("apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0"
+    private static final Set<String> LICENSES =
+            Set.of(("apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0"
                             + " bigcode-openrail-m cc-by-4.0 cc-by-nc-4.0 cc-by-sa-4.0 llama2 llama3 llama3.1 llama3.2"
                             + " llama3.3 llama4 gemma unknown other")
                     .split(" "));
@@ -51,8 +51,7 @@ final class FakeHubCommits {
         }
     }
 
-    Answer commit(
-            String name, FakeRepository repo, String branch, boolean pullRequest, byte[] body, Fault fault)
+    Answer commit(String name, FakeRepository repo, String branch, boolean pullRequest, byte[] body, Fault fault)
             throws IOException {
         if (fault != null && fault.kind == Fault.Kind.OVERTAKE) {
             Map<String, Entry> files = new TreeMap<>(repo.at(branch).files());

@@ -169,7 +169,8 @@ final class FakeHubFiles {
             whole.writeBytes(content);
         }
         FakeHub.require(list.size() == found.size(), 400, "parts are missing");
-        boolean right = hub.discard || FakeRepository.hex("SHA-256", whole.toByteArray()).equals(oid);
+        boolean right = hub.discard
+                || FakeRepository.hex("SHA-256", whole.toByteArray()).equals(oid);
         FakeHub.require(right, 400, "sha256 mismatch");
         hub.objects.put(oid, whole.toByteArray());
         parts.remove(id);
@@ -194,7 +195,8 @@ final class FakeHubFiles {
             FakeHub.require(object != null, 404, "no such key");
             return ranged(exchange, object, Map.of("ETag", "\"" + p[3] + "\""), fault);
         }
-        boolean chunked = "chunked".equalsIgnoreCase(exchange.getRequestHeaders().getFirst("Transfer-Encoding"));
+        boolean chunked =
+                "chunked".equalsIgnoreCase(exchange.getRequestHeaders().getFirst("Transfer-Encoding"));
         FakeHub.require(!chunked, 501, "NotImplemented: Transfer-Encoding");
         FakeHub.require(request.contentLength() >= 0, 411, "MissingContentLength");
         FakeHub.require(

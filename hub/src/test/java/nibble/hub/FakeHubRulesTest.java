@@ -79,10 +79,12 @@ class FakeHubRulesTest {
         for (Map.Entry<String, JsonNode> one : parts.path("header").properties()) {
             if (one.getKey().matches("\\d+")) {
                 int bytes = one.getKey().matches("0*1") ? 2_000_000 : OBJECT_BYTES - 2_000_000;
-                HttpRequest request = HttpRequest.newBuilder(URI.create(one.getValue().asText()))
+                HttpRequest request = HttpRequest.newBuilder(
+                                URI.create(one.getValue().asText()))
                         .PUT(BodyPublishers.ofByteArray(new byte[bytes]))
                         .build();
-                assertThat(client.send(request, BodyHandlers.ofString()).statusCode()).isEqualTo(200);
+                assertThat(client.send(request, BodyHandlers.ofString()).statusCode())
+                        .isEqualTo(200);
             }
         }
     }
@@ -96,8 +98,7 @@ class FakeHubRulesTest {
     private static JsonNode upload(String oid, long size) throws Exception {
         String body = "{\"operation\":\"upload\",\"transfers\":[\"basic\",\"multipart\"],\"hash_algo\":\"sha256\","
                 + "\"objects\":[{\"oid\":\"" + oid + "\",\"size\":" + size + "}]}";
-        HttpResponse<String> answer =
-                send("w", "POST", "/" + REPO + ".git/info/lfs/objects/batch", LFS, LFS, body);
+        HttpResponse<String> answer = send("w", "POST", "/" + REPO + ".git/info/lfs/objects/batch", LFS, LFS, body);
         assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
         return json(answer).at("/objects/0/actions/upload");
     }
@@ -122,7 +123,8 @@ class FakeHubRulesTest {
         BodyPublisher content = body.equals("CHUNKED")
                 ? BodyPublishers.ofInputStream(() -> new ByteArrayInputStream(new byte[3]))
                 : body.isEmpty() ? BodyPublishers.noBody() : BodyPublishers.ofString(body);
-        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(address)).method(method, content);
+        HttpRequest.Builder request =
+                HttpRequest.newBuilder(URI.create(address)).method(method, content);
         if (!who.equals("-")) {
             request.header("Authorization", "Bearer " + token(who));
         }
@@ -236,8 +238,9 @@ class FakeHubRulesTest {
                 "w ~ main ~ TITLE{'key':'file','value':{'path':'a','content':'YQ==','encoding':'utf-8'}} ~ 400",
                 "w ~ main ~ TITLE{'key':'file','value':{'path':'a','content':'NUL','encoding':'base64'}} ~ 400",
                 // A README whose license is "nope".
-                "w ~ main ~ TITLE{'key':'file','value':{'path':'README.md','content':'LS0tCmxpY2Vuc2U6IG5vcGUKLS0tCg==',"
-                        + "'encoding':'base64'}} ~ 400",
+                "w ~ main ~"
+                    + " TITLE{'key':'file','value':{'path':'README.md','content':'LS0tCmxpY2Vuc2U6IG5vcGUKLS0tCg==','encoding':'base64'}}"
+                    + " ~ 400",
                 "w ~ main ~ TITLE{'key':'lfsFile','value':{'path':'a','algo':'md5','oid':'KNOWN','size':5}} ~ 400",
                 "w ~ main ~ TITLE{'key':'lfsFile','value':{'path':'a','algo':'sha256','oid':'EIGHTS','size':5}} ~ 400",
                 "w ~ main ~ TITLE{'key':'lfsFile','value':{'path':'a','algo':'sha256','oid':'KNOWN','size':6}} ~ 400",
@@ -273,9 +276,12 @@ class FakeHubRulesTest {
                 "w ~ LFS ~ LFS ~ {'operation':'upload','objects':[],'x':1} ~ 400",
                 "w ~ LFS ~ LFS ~ {'operation':'download','objects':[{'oid':'EIGHTS','size':1}]} ~ 400",
                 "w ~ LFS ~ LFS ~ {'operation':'upload','hash_algo':'sha1','objects':[{'oid':'EIGHTS','size':1}]} ~ 409",
-                "w ~ LFS ~ LFS ~ {'operation':'upload','transfers':['bus'],'objects':[{'oid':'EIGHTS','size':1}]} ~ 400",
-                "w ~ LFS ~ LFS ~ {'operation':'upload','ref':{'branch':'main'},'objects':[{'oid':'EIGHTS','size':1}]} ~ 400",
-                "o ~ LFS ~ LFS ~ {'operation':'upload','ref':{'name':'main'},'objects':[{'oid':'EIGHTS','size':1}]} ~ 403",
+                "w ~ LFS ~ LFS ~ {'operation':'upload','transfers':['bus'],'objects':[{'oid':'EIGHTS','size':1}]} ~"
+                        + " 400",
+                "w ~ LFS ~ LFS ~ {'operation':'upload','ref':{'branch':'main'},'objects':[{'oid':'EIGHTS','size':1}]}"
+                        + " ~ 400",
+                "o ~ LFS ~ LFS ~ {'operation':'upload','ref':{'name':'main'},'objects':[{'oid':'EIGHTS','size':1}]} ~"
+                        + " 403",
                 "w ~ LFS ~ LFS ~ {'operation':'upload','objects':[]} ~ 413",
                 "w ~ LFS ~ LFS ~ {'operation':'upload','objects':[{'oid':'abc','size':1}]} ~ 422",
                 "w ~ LFS ~ LFS ~ {'operation':'upload','objects':[{'oid':'EIGHTS','size':-1}]} ~ 422",
@@ -337,11 +343,18 @@ class FakeHubRulesTest {
                         .statusCode())
                 .isEqualTo(415);
         assertThat(send("-", "POST", complete, LFS, "", "{}").statusCode()).isEqualTo(400);
-        assertThat(send("-", "POST", complete.replaceAll("signature=[A-Z]+", "signature=X"), LFS, "", all.formatted(one))
+        assertThat(send(
+                                "-",
+                                "POST",
+                                complete.replaceAll("signature=[A-Z]+", "signature=X"),
+                                LFS,
+                                "",
+                                all.formatted(one))
                         .statusCode())
                 .isEqualTo(403);
         String none = complete.replaceAll("(uploadId=|/lfs/complete/)[^&?]+", "$1none");
-        assertThat(send("-", "POST", none, LFS, "", all.formatted(one)).statusCode()).isEqualTo(404);
+        assertThat(send("-", "POST", none, LFS, "", all.formatted(one)).statusCode())
+                .isEqualTo(404);
         assertThat(send("-", "POST", complete, LFS, "", all.formatted(one)).statusCode())
                 .isEqualTo(400);
         assertThat(send("-", "POST", complete, LFS, "", all.formatted(two + "," + one))

@@ -24,8 +24,8 @@ import nibble.checkpoint.tensor.TensorView;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.RandomWeights;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Workers;
-import nibble.engine.quantize.QuantizationDevices;
 import nibble.files.output.StopSignal;
 
 /**

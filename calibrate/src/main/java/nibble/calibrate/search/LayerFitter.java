@@ -11,14 +11,14 @@ import nibble.calibrate.search.ScaleSearch.Choice;
 import nibble.calibrate.stream.PairedStream;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.QuantizedWeight;
-import nibble.engine.backend.Weight;
 import nibble.engine.backend.Workers;
 import nibble.engine.quantize.FitSteps;
 import nibble.engine.quantize.Fitted;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.engine.quantize.PairedMoments;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.QuantizedWeight;
+import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 

@@ -6,10 +6,10 @@ import java.util.Map;
 import java.util.Optional;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.LayerExtras;
-import nibble.engine.backend.QuantizedWeight;
-import nibble.engine.backend.Weight;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.LayerExtras;
+import nibble.engine.tensor.QuantizedWeight;
+import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizedLinear;
 
 /**

@@ -11,10 +11,10 @@ import nibble.engine.Forward;
 import nibble.engine.Taps;
 import nibble.engine.backend.ActivationStore;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.Matrix;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.backend.QuantizationDevices;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.Matrix;
 
 /**
  * The calibration blocks on their way through the original model, a layer at a time. Every layer sees what the unquantized

@@ -6,9 +6,9 @@ import nibble.calibrate.job.Progress;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.checkpoint.model.LinearInput;
 import nibble.engine.Taps;
-import nibble.engine.backend.Matrix;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.quantize.InputStatistics;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /** What the inputs of a layer's linears looked like over all calibration tokens. Owns the statistics. */

@@ -6,11 +6,11 @@ import java.util.function.LongConsumer;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.Matrix;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.quantize.PairedMoments;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.Matrix;
 
 /**
  * The calibration blocks on their way through two models: the original, and the one whose layers are quantized so far. Every

@@ -9,6 +9,7 @@ import java.util.SequencedMap;
 import nibble.checkpoint.chat.ChatTemplates;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.vocabulary.Piece;
+import nibble.checkpoint.vocabulary.StatedFlags;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.checkpoint.vocabulary.Vocabulary;
 
@@ -42,6 +43,11 @@ final class GgufTokenizer {
                 bos >= 0 && metadata.flag(KEY + "add_bos_token").orElse(Vocabulary.addsBosUnasked(model, split)),
                 eos >= 0 && metadata.flag(KEY + "add_eos_token").orElse(false),
                 metadata.flag(KEY + "add_space_prefix").orElse(sentencePiece) && sentencePiece,
+                new StatedFlags(
+                        metadata.flag(KEY + "add_eos_token"),
+                        metadata.flag(KEY + "add_sep_token"),
+                        metadata.flag(KEY + "add_space_prefix"),
+                        new LinkedHashMap<>()),
                 chatTemplates(metadata));
         Optional<Long> context = metadata.text("general.architecture")
                 .flatMap(architecture -> metadata.integer(architecture + ".context_length"));

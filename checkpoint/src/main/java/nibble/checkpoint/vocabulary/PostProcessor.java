@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The ids that a tokenizer.json's {@code post_processor} puts around a text.
@@ -62,6 +63,55 @@ record PostProcessor(List<Integer> leading, List<Integer> trailing) {
             }
         }
         leading.addAll(0, before);
+    }
+
+    /**
+     * Whether it puts a separator between the texts of a pair, as llama.cpp's converter finds it out.
+     *
+     * @param separator text of that token, empty for none
+     * @param eos text of the token that ends a text, which may separate too
+     * @return nothing where nothing stands between them
+     */
+    static Optional<Boolean> separates(JsonNode processor, String separator, String eos) {
+        JsonNode parts = processor.path("processors");
+        Optional<Boolean> found = Optional.empty();
+        for (JsonNode part : parts.isArray() ? parts : List.of(processor)) {
+            String type = part.path("type").asText();
+            if (type.equals("RobertaProcessing")) {
+                found = Optional.of(true);
+            } else if (type.equals("TemplateProcessing")) {
+                Optional<Boolean> between = separates(special(part, "single"), special(part, "pair"), separator, eos);
+                found = between.isPresent() ? between : found;
+            }
+        }
+        return found;
+    }
+
+    /** Texts of a template's special tokens, empty ones for its sequences. */
+    private static List<String> special(JsonNode template, String form) {
+        List<String> texts = new ArrayList<>();
+        template.path(form)
+                .forEach(part -> texts.add(part.at("/SpecialToken/id").asText("")));
+        return texts;
+    }
+
+    private static Optional<Boolean> separates(List<String> single, List<String> pair, String separator, String eos) {
+        String first = single.size() > 1 ? single.getFirst() : "";
+        String last = single.size() > 1 ? single.getLast() : "";
+        int from = !pair.isEmpty() && !first.isEmpty() && pair.getFirst().equals(first) ? 1 : 0;
+        int to = pair.size()
+                - (!pair.isEmpty() && !last.isEmpty() && pair.getLast().equals(last) ? 1 : 0);
+        // What is left begins with the one text and ends with the other.
+        if (to - from < 3 || !pair.get(from).isEmpty() || !pair.get(to - 1).isEmpty()) {
+            return Optional.empty();
+        }
+        List<String> between = pair.subList(from + 1, to - 1);
+        return Optional.of(separates(between.getFirst(), separator, eos) && last.isEmpty()
+                || between.size() == 2 && separates(between.getLast(), separator, eos));
+    }
+
+    private static boolean separates(String text, String separator, String eos) {
+        return !text.isEmpty() && (text.equals(separator) || text.equals(eos));
     }
 
     /** One that puts a BOS in front or an EOS behind; null in JSON where it does neither. */

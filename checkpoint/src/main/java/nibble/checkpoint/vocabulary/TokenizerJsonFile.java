@@ -52,12 +52,12 @@ public final class TokenizerJsonFile {
     }
 
     /** The JSON object in a file of this name, if the folder has one. */
-    static Optional<ObjectNode> object(Path folder, String name) {
+    public static Optional<ObjectNode> object(Path folder, String name) {
         return bytes(folder, name).map(bytes -> object(folder.resolve(name), bytes));
     }
 
     /** @param file where the bytes come from, for messages */
-    static ObjectNode object(Path file, byte[] bytes) {
+    public static ObjectNode object(Path file, byte[] bytes) {
         try {
             JsonNode json = MAPPER.readTree(bytes);
             if (json instanceof ObjectNode object) {

@@ -28,6 +28,7 @@ import nibble.checkpoint.vocabulary.SentencePieceJson.Space;
  * @param eotId id of the token that ends a turn, where it is another than {@code eosId}; else -1
  * @param addBos whether a text is encoded with the BOS in front
  * @param spaceInFront whether a text is encoded as if it began with a space
+ * @param stated what its files say in so many words
  */
 public record Vocabulary(
         String model,
@@ -42,6 +43,7 @@ public record Vocabulary(
         boolean addBos,
         boolean addEos,
         boolean spaceInFront,
+        StatedFlags stated,
         ChatTemplates chatTemplates) {
     /** SentencePiece, in GGUF's word. */
     public static final String SENTENCE_PIECE = "llama";
@@ -128,6 +130,7 @@ public record Vocabulary(
         SequencedMap<String, byte[]> files = new LinkedHashMap<>();
         files.put("tokenizer.json", bytes);
         ObjectNode config = TokenizerDescription.config(names, addBos, addEos);
+        stated.putInto(config, model.equals(BYTE_LEVEL));
         contextLength.ifPresent(length -> config.put("model_max_length", length));
         chatTemplates.putInto(config);
         files.put("tokenizer_config.json", config.toPrettyString().getBytes(StandardCharsets.UTF_8));

@@ -7,7 +7,7 @@ import picocli.CommandLine.Spec;
 
 @Command(
         name = "bench",
-        description = "Measures Nibble itself, and makes what measuring needs.",
+        description = "Measures Nibble's speed, and writes test models for that.",
         mixinStandardHelpOptions = true,
         subcommands = {EngineBenchCommand.class, QuantizeBenchCommand.class, MakeModelCommand.class})
 final class BenchCommand implements Runnable {
@@ -17,6 +17,6 @@ final class BenchCommand implements Runnable {
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "What of it? See 'nibble bench --help'.");
+        throw new ParameterException(spec.commandLine(), "a subcommand is missing; see 'nibble bench --help'");
     }
 }

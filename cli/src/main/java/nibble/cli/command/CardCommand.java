@@ -18,16 +18,14 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "card",
         description =
-                "Writes a checkpoint's model card, README.md, from what it holds and what was measured. Figures come"
-                        + " from --eval files alone.",
+                "Writes a checkpoint's model card, README.md, from its files and its measurements. Figures come only"
+                        + " from --eval files.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class CardCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(
-            paramLabel = "DIR",
-            description = "Folder of a checkpoint that Nibble quantized or converted, GGUF files too.")
+    @Parameters(paramLabel = "DIR", description = "Folder of a checkpoint or of GGUF files that Nibble wrote.")
     @SuppressWarnings("NullAway.Init")
     private Path folder;
 
@@ -35,17 +33,17 @@ final class CardCommand implements Callable<Integer> {
             names = "--repo",
             paramLabel = "ORG/NAME",
             required = true,
-            description = "The repository it will be published to.")
+            description = "The repository that the checkpoint will be published to.")
     private String repo = "";
 
     @Option(
             names = "--branch",
             paramLabel = "BRANCH",
             defaultValue = "main",
-            description = "Its branch. Default: ${DEFAULT-VALUE}.")
+            description = "The repository's branch. Default: ${DEFAULT-VALUE}.")
     private String branch = "main";
 
-    @Option(names = "--force", description = "Replace a README.md that is there.")
+    @Option(names = "--force", description = "Replace an existing README.md.")
     private boolean force;
 
     @Option(names = "--print", description = "Print the card instead of writing it.")

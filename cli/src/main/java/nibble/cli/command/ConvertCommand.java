@@ -37,9 +37,10 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "convert",
-        description = "Turns one checkpoint format into another. Between 4-bit formats codes, zeros and scales stay the"
-                + " same. OUT appears whole or not at all; an unfinished run waits in a hidden folder beside it"
-                + " for --resume.",
+        description =
+                "Converts a checkpoint to another format. Between 4-bit formats codes, zeros and scales stay the same."
+                        + " OUT appears complete or not at all. A hidden folder beside OUT keeps an unfinished run for"
+                        + " --resume.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class ConvertCommand implements Callable<Integer> {
@@ -53,16 +54,16 @@ final class ConvertCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
-    @Parameters(index = "1", paramLabel = "OUT", description = "Folder to make; must not exist or be empty.")
+    @Parameters(index = "1", paramLabel = "OUT", description = "Folder to create; it must be empty or absent.")
     @SuppressWarnings("NullAway.Init")
     private Path out;
 
     @Option(
             names = "--format",
             paramLabel = "FORMAT",
-            description = "safetensors: dense weights, 4-bit ones dequantized. awq, gptq (second version, zeros as they"
-                    + " are), gptq-v1, compressed-tensors: from another 4-bit format. gguf: one file for"
-                    + " llama.cpp, see --type.")
+            description = "safetensors: dense weights; 4-bit weights are dequantized. awq, gptq (second version with"
+                    + " unchanged zeros), gptq-v1, compressed-tensors: from another 4-bit format. gguf: one file"
+                    + " for llama.cpp, see --type.")
     private @Nullable String format;
 
     @Mixin
@@ -72,27 +73,26 @@ final class ConvertCommand implements Callable<Integer> {
             names = "--type",
             paramLabel = "TYPE",
             description =
-                    "Of safetensors: F16, BF16 or F32; default: what each tensor has, F16 for 4-bit sources. Of gguf:"
-                        + " F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q4_K_M, Q4_K_S, Q3_K_L, Q3_K_M, Q3_K_S, Q2_K, Q5_1,"
-                        + " Q5_0, Q4_1, Q4_0. Q4_1 keeps the codes of a 4-bit source.")
+                    "For safetensors: F16, BF16 or F32. Default: each tensor's own type; F16 for 4-bit sources. For"
+                        + " gguf: F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q4_K_M, Q4_K_S, Q3_K_L, Q3_K_M, Q3_K_S, Q2_K,"
+                        + " Q5_1, Q5_0, Q4_1, Q4_0. Q4_1 keeps the codes of a 4-bit source.")
     private @Nullable String type;
 
     @Option(
             names = "--max-shard-size",
             paramLabel = "SIZE",
-            description = "Largest size of an output file, as 5GB or 500MB. Default: 10GB, and one file for gguf.")
+            description = "Largest size of an output file, such as 5GB or 500MB. Default: 10GB; one file for gguf.")
     private @Nullable String maxShardSize;
 
     @Option(
             names = "--asymmetric-v1",
-            description = "Write gptq-v1 of weights with zero points all the same. GPTQModel refuses such files.")
+            description = "Write gptq-v1 even for weights with zero points. GPTQModel rejects such files.")
     private boolean asymmetricV1;
 
     @Option(
             names = "--resume",
-            description =
-                    "Go on with a run that was stopped, killed or out of disk space. The output is the same to the"
-                            + " byte. Everything else must be as it was; --threads may differ.")
+            description = "Resume a run that was stopped, killed or out of disk space. The output is bit-identical. All"
+                    + " other options and files must be unchanged, except --threads.")
     private boolean resume;
 
     @Mixin

@@ -35,9 +35,8 @@ import picocli.CommandLine.Option;
 
 @Command(
         name = "demo",
-        description =
-                "The main job on the bundled model, offline: quantizes it by plain rounding and by AWQ, loads both"
-                        + " results again, and measures all three.",
+        description = "Runs the main job offline: quantizes the bundled model by plain rounding and by AWQ, loads both"
+                + " results, and measures all three.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class DemoCommand implements Callable<Integer> {
@@ -56,13 +55,13 @@ final class DemoCommand implements Callable<Integer> {
             paramLabel = "N",
             defaultValue = "40",
             description =
-                    "Windows of 2048 tokens of wikitext-2's test part to measure on. Default: ${DEFAULT-VALUE} of 197.")
+                    "Windows of 2048 tokens of wikitext-2's test part to measure. Default: ${DEFAULT-VALUE} of 197.")
     private int windows = 40;
 
     @Option(
             names = "--keep",
             paramLabel = "FOLDER",
-            description = "Keep the two quantized checkpoints in FOLDER. Default: they are deleted at the end.")
+            description = "Keep the two quantized checkpoints in FOLDER. Default: delete them at the end.")
     private @Nullable Path keep;
 
     @Mixin

@@ -23,8 +23,8 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "download",
         description =
-                "Brings a repository of the hub into the cache that the hub's own tools share, and prints the folder,"
-                        + " or the file. Goes on where it stopped; every file's hash is checked.",
+                "Downloads a repository into the cache that the hub's own tools share, and prints the folder or the"
+                        + " file. Resumes a stopped download and checks every file's hash.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class DownloadCommand implements Callable<Integer> {
@@ -33,7 +33,7 @@ final class DownloadCommand implements Callable<Integer> {
     @Parameters(
             paramLabel = "ORG/NAME[@BRANCH][:FILE]",
             description =
-                    "The repository; FILE says which of several GGUF files, by its name or a part of it, as Q4_K_M.")
+                    "The repository. FILE picks one of several GGUF files by its name or a part of it, such as Q4_K_M.")
     private String name = "";
 
     @Option(
@@ -44,7 +44,8 @@ final class DownloadCommand implements Callable<Integer> {
 
     @Option(
             names = "--all",
-            description = "All files, copies of the weights in other formats too. Default: one copy of the weights.")
+            description =
+                    "All files, including copies of the weights in other formats. Default: one copy of the weights.")
     private boolean all;
 
     @Mixin

@@ -25,7 +25,7 @@ import picocli.CommandLine.Option;
 
 @Command(
         name = "engine",
-        description = "Times the engine on random weights: prefill, decoding, and its operations one by one.",
+        description = "Times the engine on random weights: prefill, decoding, and each operation.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class EngineBenchCommand implements Callable<Integer> {
@@ -38,7 +38,7 @@ final class EngineBenchCommand implements Callable<Integer> {
             names = "--weights",
             paramLabel = "fp16|awq",
             defaultValue = "awq",
-            description = "Kind of the linears' weights. Default: ${DEFAULT-VALUE}.")
+            description = "Type of the linears' weights. Default: ${DEFAULT-VALUE}.")
     private String weights = "awq";
 
     @Mixin
@@ -58,7 +58,7 @@ final class EngineBenchCommand implements Callable<Integer> {
             names = "--decode-context",
             paramLabel = "N",
             defaultValue = "128",
-            description = "Tokens before the first that is generated. Default: ${DEFAULT-VALUE}.")
+            description = "Tokens before the first generated token. Default: ${DEFAULT-VALUE}.")
     private int decodeContext = 128;
 
     @Option(

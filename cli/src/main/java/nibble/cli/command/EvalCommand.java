@@ -17,6 +17,6 @@ final class EvalCommand implements Runnable {
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "Which measure? See 'nibble eval --help'.");
+        throw new ParameterException(spec.commandLine(), "a subcommand is missing; see 'nibble eval --help'");
     }
 }

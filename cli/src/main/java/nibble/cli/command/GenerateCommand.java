@@ -38,8 +38,7 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "generate",
-        description =
-                "Continues a text, answers in a chat model's format, or holds a conversation, streaming as it goes.",
+        description = "Continues a text, answers a prompt in a chat format, or holds a conversation. Streams the text.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class GenerateCommand implements Callable<Integer> {
@@ -54,42 +53,42 @@ final class GenerateCommand implements Callable<Integer> {
     @Option(
             names = "--prompt",
             paramLabel = "TEXT",
-            description = "The text to continue, or with a template to answer.")
+            description = "The text to continue; with a template, the text to answer.")
     private @Nullable String prompt;
 
     @Option(
             names = "--max-new-tokens",
             paramLabel = "N",
             defaultValue = "128",
-            description = "Tokens to add at most. Default: ${DEFAULT-VALUE}.")
+            description = "Largest number of tokens to generate. Default: ${DEFAULT-VALUE}.")
     private int maxNewTokens = 128;
 
     @Option(
             names = "--temperature",
             paramLabel = "T",
             defaultValue = "0",
-            description = "0 takes the most probable token; above, tokens are drawn. Default: ${DEFAULT-VALUE}.")
+            description = "0 takes the most probable token; above 0, tokens are sampled. Default: ${DEFAULT-VALUE}.")
     private double temperature;
 
     @Option(
             names = "--top-p",
             paramLabel = "P",
             defaultValue = "1",
-            description = "Draw from the smallest set of tokens of probability P. Default: ${DEFAULT-VALUE}, all.")
+            description = "Sample from the smallest set of tokens with probability P. Default: ${DEFAULT-VALUE}, all.")
     private double topP = 1;
 
     @Option(
             names = "--top-k",
             paramLabel = "K",
             defaultValue = "0",
-            description = "Draw from the K most probable tokens. Default: ${DEFAULT-VALUE}, all.")
+            description = "Sample from the K most probable tokens. Default: ${DEFAULT-VALUE}, all.")
     private int topK;
 
     @Option(
             names = "--repetition-penalty",
             paramLabel = "R",
             defaultValue = "1",
-            description = "Above 1 makes tokens already seen less probable. Default: ${DEFAULT-VALUE}.")
+            description = "A value above 1 makes tokens already seen less probable. Default: ${DEFAULT-VALUE}.")
     private double repetitionPenalty = 1;
 
     @Option(
@@ -99,9 +98,7 @@ final class GenerateCommand implements Callable<Integer> {
             description = "Same seed, same text. Default: ${DEFAULT-VALUE}.")
     private long seed;
 
-    @Option(
-            names = "--show-prompt",
-            description = "Print first what the model is given, as 'nibble tokenize' shows it.")
+    @Option(names = "--show-prompt", description = "Print the model's input first, as 'nibble tokenize' does.")
     private boolean showPrompt;
 
     @Mixin

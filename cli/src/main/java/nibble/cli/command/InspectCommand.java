@@ -32,8 +32,8 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "inspect",
         description =
-                "Says what lies in a model's files, of any architecture: format, types, bits per weight, metadata, and"
-                        + " what Nibble can do with it. --tensors lists every tensor.",
+                "Describes a model's files, of any architecture: format, types, bits per weight, metadata, and the"
+                        + " commands that support it. --tensors lists every tensor.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class InspectCommand implements Callable<Integer> {
@@ -53,10 +53,10 @@ final class InspectCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
-    @Option(names = "--tensors", description = "List the tensors too: name, type, shape, size, file.")
+    @Option(names = "--tensors", description = "Also list the tensors: name, type, shape, size, file.")
     private boolean listTensors;
 
-    @Option(names = "--layer", paramLabel = "N", description = "List the tensors of layer N alone.")
+    @Option(names = "--layer", paramLabel = "N", description = "List only the tensors of layer N.")
     private @Nullable Integer layer;
 
     @Mixin

@@ -39,14 +39,14 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "make-model",
-        description = "Writes a checkpoint of random fp16 weights in shards, to time what reads real files. OUT appears"
-                + " whole or not at all.",
+        description = "Writes a checkpoint of random fp16 weights in shards, for timing commands that read files. OUT"
+                + " appears complete or not at all.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class MakeModelCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "OUT", description = "Folder to make; must not exist or be empty.")
+    @Parameters(paramLabel = "OUT", description = "Folder to create; it must be empty or absent.")
     @SuppressWarnings("NullAway.Init")
     private Path out;
 
@@ -56,7 +56,7 @@ final class MakeModelCommand implements Callable<Integer> {
     @Option(
             names = "--tokenizer",
             paramLabel = "DIR",
-            description = "Copy the tokenizer of this model, without which there is no calibrating.")
+            description = "Copy the tokenizer of this model; calibration needs one.")
     private @Nullable Path tokenizer;
 
     @Option(
@@ -69,7 +69,7 @@ final class MakeModelCommand implements Callable<Integer> {
     @Option(
             names = "--threads",
             paramLabel = "N",
-            description = "Threads; the bytes do not depend on it. Default: one for each processor.")
+            description = "Threads; the bytes do not depend on their number. Default: one for each processor.")
     private int threads = Runtime.getRuntime().availableProcessors();
 
     @Mixin

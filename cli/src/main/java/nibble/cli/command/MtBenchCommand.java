@@ -14,6 +14,7 @@ import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelChat;
 import nibble.cli.option.ModelTokenizer;
 import nibble.cli.option.OpenedModel;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Progress;
@@ -37,13 +38,11 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import nibble.cli.option.OutputFile;
 
 @Command(
         name = "mt-bench",
-        description =
-                "Writes a chat model's answers to MT-bench's 80 questions of two turns, in the layout of FastChat's"
-                        + " model_answer files. Judging them is left to a judge of your choice.",
+        description = "Writes a chat model's answers to MT-bench's 80 two-turn questions, in the layout of FastChat's"
+                + " model_answer files. It does not judge the answers.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class MtBenchCommand implements Callable<Integer> {
@@ -59,13 +58,13 @@ final class MtBenchCommand implements Callable<Integer> {
             names = "--output",
             paramLabel = "FILE",
             required = true,
-            description = "The JSONL file to write, as MODEL.jsonl.")
+            description = "The JSONL file to write, such as MODEL.jsonl.")
     @SuppressWarnings("NullAway.Init")
     private Path output;
 
     @Option(
             names = "--resume",
-            description = "Go on with a file that an interrupted run left: only questions without an answer are asked.")
+            description = "Resume the file of an interrupted run: ask only the questions that have no answer yet.")
     private boolean resume;
 
     @Option(
@@ -76,16 +75,13 @@ final class MtBenchCommand implements Callable<Integer> {
                             + " checkpoint's own chat_template. Default: model.")
     private @Nullable String template;
 
-    @Option(
-            names = "--system",
-            paramLabel = "TEXT",
-            description = "What the model is told before each question. Default: nothing.")
+    @Option(names = "--system", paramLabel = "TEXT", description = "System prompt for each question. Default: none.")
     private String system = "";
 
     @Option(
             names = "--model-id",
             paramLabel = "NAME",
-            description = "The model's name in the file. Default: the last part of MODEL's.")
+            description = "The model's name in the file. Default: the last part of MODEL.")
     private @Nullable String modelId;
 
     @Option(
@@ -94,7 +90,7 @@ final class MtBenchCommand implements Callable<Integer> {
             description = "Questions in FastChat's layout. Default: MT-bench's, which are bundled.")
     private @Nullable Path questions;
 
-    @Option(names = "--limit", paramLabel = "N", description = "Only the first N questions.")
+    @Option(names = "--limit", paramLabel = "N", description = "Ask only the first N questions.")
     private @Nullable Integer limit;
 
     @Option(
@@ -108,24 +104,23 @@ final class MtBenchCommand implements Callable<Integer> {
             names = "--max-new-tokens",
             paramLabel = "N",
             defaultValue = "1024",
-            description = "Tokens of one turn at most. Default: ${DEFAULT-VALUE}.")
+            description = "Largest number of tokens in a turn. Default: ${DEFAULT-VALUE}.")
     private int maxNewTokens = 1024;
 
     @Option(
             names = "--top-p",
             paramLabel = "P",
             defaultValue = "1",
-            description =
-                    "Where the category's temperature is above 0, draw from the smallest set of tokens of probability"
-                            + " P. Default: ${DEFAULT-VALUE}, all.")
+            description = "For categories with a temperature above 0: sample from the smallest set of tokens with"
+                    + " probability P. Default: ${DEFAULT-VALUE}, all.")
     private double topP = 1;
 
     @Option(
             names = "--top-k",
             paramLabel = "K",
             defaultValue = "50",
-            description = "Likewise from the K most probable tokens; 0 for all. Default: ${DEFAULT-VALUE}, which"
-                    + " transformers has.")
+            description = "The same with the K most probable tokens; 0 for all. Default: ${DEFAULT-VALUE}, as in"
+                    + " transformers.")
     private int topK = 50;
 
     @Option(

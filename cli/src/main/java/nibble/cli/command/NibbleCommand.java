@@ -8,7 +8,7 @@ import picocli.CommandLine.Spec;
 
 @Command(
         name = "nibble",
-        description = "Turns fp16 Llama checkpoints into 4-bit AWQ checkpoints and shows that they are good.",
+        description = "Quantizes fp16 Llama checkpoints to 4-bit AWQ and measures the quality of the result.",
         mixinStandardHelpOptions = true,
         version = "nibble " + Version.NIBBLE,
         subcommands = {
@@ -30,13 +30,13 @@ import picocli.CommandLine.Spec;
         footerHeading = "%nExit codes:%n",
         footer = {
             "  0    done",
-            "  1    a defect of Nibble; NIBBLE_DEBUG=1 shows where",
+            "  1    a defect in Nibble; NIBBLE_DEBUG=1 prints a stack trace",
             "  2    wrong usage",
             "  3    bad input: damaged file, unsupported model, output that cannot be written",
             "  4    device or memory",
             "  5    network or hub",
             "  130  interrupted",
-            "  141  the reader of standard output went away, as head does"
+            "  141  the reader of standard output closed it, as head does"
         })
 public final class NibbleCommand implements Runnable {
     @Spec

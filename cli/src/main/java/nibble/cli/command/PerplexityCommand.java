@@ -32,8 +32,8 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "perplexity",
         description =
-                "Perplexity by the gptq recipe: the text encoded once with one leading BOS, cut into windows without"
-                        + " overlap, exp of the mean over windows of the mean cross entropy.",
+                "Measures perplexity by the gptq recipe. The text is encoded once with one leading BOS and cut into"
+                        + " windows without overlap. The result is exp of the windows' mean cross entropy.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class PerplexityCommand implements Callable<Integer> {

@@ -27,9 +27,7 @@ import nibble.cli.terminal.Table;
 import nibble.cli.terminal.Terminal;
 import nibble.convert.CheckpointPlan;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.Matrix;
-import nibble.engine.cuda.CudaBackend;
-import nibble.engine.cuda.CudaCalibration;
+import nibble.engine.backend.CalibrationMemory;
 import nibble.files.Reasons;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
@@ -39,9 +37,8 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "plan",
-        description =
-                "Says what quantizing would write and take: exact output bytes, memory, disk, an estimate of the time."
-                        + " Writes nothing; a config.json is enough.",
+        description = "Predicts the exact output bytes of a quantization, its memory and disk use, and its time. Writes"
+                + " nothing; a config.json is enough.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class PlanCommand implements Callable<Integer> {
@@ -55,7 +52,7 @@ final class PlanCommand implements Callable<Integer> {
 
     @Parameters(
             paramLabel = "MODEL|CONFIG|SHAPE",
-            description = "A config.json alone, the name of a shape, as llama-2-70b, or a checkpoint. "
+            description = "A config.json alone, the name of a shape such as llama-2-70b, or a checkpoint. "
                     + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
@@ -189,44 +186,19 @@ final class PlanCommand implements Callable<Integer> {
 
     private Estimate estimate(ModelConfig config, QuantizationSpec spec, Backend backend, long heap) {
         int samples = samples();
-        if (!(backend instanceof CudaBackend cuda)) {
+        Optional<CalibrationMemory> peak = backend.calibrationMemory(config, samples, calibration.sequenceLength);
+        if (peak.isEmpty()) {
             QuantizationCost cost =
                     QuantizationCost.of(config, quantization.method(), spec, samples, calibration.sequenceLength);
-            return new Estimate(cost, cost.peakHostBytes(heap), 0, multiplicationRate(backend));
+            return new Estimate(cost, cost.peakHostBytes(heap), 0, backend.productFlopsPerSecond());
         }
         QuantizationCost cost =
                 QuantizationCost.onCuda(config, quantization.method(), spec, samples, calibration.sequenceLength);
-        CudaCalibration.Peak peak =
-                CudaCalibration.peak(config, samples, calibration.sequenceLength, cuda.availableBytes());
         return new Estimate(
                 cost,
-                cost.peakHostBytes(heap) + peak.pinned() + CUDA_HOST_BYTES,
-                peak.device(),
-                CUDA_EFFICIENCY * cuda.productFlopsPerSecond());
-    }
-
-    /**
-     * Floating-point operations a second that this machine reaches now: the best of what fits two seconds, and of enough
-     * calls that the compiler is warm even on a machine that is busy with something else.
-     */
-    private static double multiplicationRate(Backend backend) {
-        int size = 256;
-        float[] ones = new float[size * size];
-        java.util.Arrays.fill(ones, 1f);
-        try (Matrix a = backend.uploadSingle(ones, size, size);
-                Matrix b = backend.uploadSingle(ones, size, size);
-                Matrix out = backend.allocateSingle(size, size)) {
-            double best = 0;
-            long begin = System.nanoTime();
-            int calls = 0;
-            do {
-                long start = System.nanoTime();
-                backend.multiplyTransposed(a, b, out);
-                best = Math.max(best, 2.0 * size * size * size / ((System.nanoTime() - start) / 1e9));
-                calls++;
-            } while (System.nanoTime() - begin < 2_000_000_000L || calls < 100);
-            return best;
-        }
+                cost.peakHostBytes(heap) + peak.get().pinned() + CUDA_HOST_BYTES,
+                peak.get().device(),
+                CUDA_EFFICIENCY * backend.productFlopsPerSecond());
     }
 
     private void print(Plan plan) {

@@ -10,6 +10,7 @@ import nibble.cli.option.CardOptions;
 import nibble.cli.option.HubOptions;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
@@ -31,13 +32,12 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import nibble.cli.option.OutputFile;
 
 @Command(
         name = "publish",
         description =
                 "Verifies a checkpoint, writes its model card if it has none, and uploads it to a repository of the"
-                        + " hub. May be stopped and run again: what the hub holds is not sent twice.",
+                        + " hub. You may stop it and run it again; it does not send a stored file twice.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class PublishCommand implements Callable<Integer> {
@@ -51,15 +51,15 @@ final class PublishCommand implements Callable<Integer> {
             names = "--repo",
             paramLabel = "ORG/NAME",
             required = true,
-            description = "The repository; made if it does not exist.")
+            description = "The repository; created if it does not exist.")
     private String repo = "";
 
     @Option(
             names = "--branch",
             paramLabel = "BRANCH",
             defaultValue = "main",
-            description = "Branch to publish to, made if it does not exist, as awq-32g for another group size. Default:"
-                    + " ${DEFAULT-VALUE}.")
+            description = "Branch to publish to, such as awq-32g for another group size; created if it does not exist."
+                    + " Default: ${DEFAULT-VALUE}.")
     private String branch = "main";
 
     @Option(names = "--private", description = "Make a new repository private. One that exists must be.")
@@ -70,13 +70,14 @@ final class PublishCommand implements Callable<Integer> {
 
     @Option(
             names = "--dry-run",
-            description = "Verify, ask the hub what is missing, and change nothing. Without a token or offline:"
-                    + " list what would go.")
+            description =
+                    "Verify, ask the hub which files are missing, and change nothing. Without a token or offline: list"
+                            + " the files to send.")
     private boolean dryRun;
 
     @Option(
             names = "--delete-old-weights",
-            description = "Delete weight files of the branch that DIR does not have. Default: they are named and kept.")
+            description = "Delete weight files of the branch that DIR does not have. Default: list and keep them.")
     private boolean deleteOld;
 
     @Option(
@@ -90,7 +91,7 @@ final class PublishCommand implements Callable<Integer> {
             names = "--transfers",
             paramLabel = "N",
             defaultValue = "5",
-            description = "Files and parts sent at a time. Default: ${DEFAULT-VALUE}.")
+            description = "Files and parts to send at the same time. Default: ${DEFAULT-VALUE}.")
     private int transfers = 5;
 
     @Mixin

@@ -22,7 +22,7 @@ import nibble.cli.terminal.QuantizationSummary;
 import nibble.cli.terminal.StopOnSignal;
 import nibble.cli.terminal.Table;
 import nibble.cli.terminal.Terminal;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.backend.QuantizationDevices;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -30,8 +30,7 @@ import picocli.CommandLine.Option;
 
 @Command(
         name = "quantize",
-        description =
-                "Times the quantizer on random weights that lie in memory: everything but reading and writing files.",
+        description = "Times the quantizer on random weights in memory, without reading and writing files.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class QuantizeBenchCommand implements Callable<Integer> {

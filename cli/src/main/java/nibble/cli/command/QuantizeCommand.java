@@ -33,7 +33,7 @@ import nibble.cli.terminal.Terminal;
 import nibble.convert.CheckpointPlan;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.Backend;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.files.Reasons;
 import nibble.files.output.FreeSpace;
 import nibble.files.output.StopSignal;
@@ -46,8 +46,8 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "quantize",
         description =
-                "Turns an fp16 checkpoint into a 4-bit one. OUT appears whole or not at all; an unfinished run waits"
-                        + " in a hidden folder beside it for --resume.",
+                "Quantizes an fp16 checkpoint to 4 bits. OUT appears complete or not at all. A hidden folder beside"
+                        + " OUT keeps an unfinished run for --resume.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class QuantizeCommand implements Callable<Integer> {
@@ -56,11 +56,11 @@ final class QuantizeCommand implements Callable<Integer> {
     @Parameters(
             index = "0",
             paramLabel = "MODEL",
-            description = "An fp16, bf16 or fp32 Llama checkpoint, or a GGUF file. " + ModelArgument.DESCRIPTION)
+            description = "An fp16, bf16 or fp32 checkpoint, or a GGUF file. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
-    @Parameters(index = "1", paramLabel = "OUT", description = "Folder to make; must not exist or be empty.")
+    @Parameters(index = "1", paramLabel = "OUT", description = "Folder to create; it must be empty or absent.")
     @SuppressWarnings("NullAway.Init")
     private Path out;
 
@@ -76,17 +76,15 @@ final class QuantizeCommand implements Callable<Integer> {
     @Option(
             names = "--resume",
             description =
-                    "Go on with a run that was stopped, killed or out of disk space, after its last finished layer."
-                            + " The output is the same to the byte. Everything else must be as it was; --threads may"
-                            + " differ.")
+                    "Resume a run that was stopped, killed or out of disk space, after its last finished layer. The"
+                        + " output is bit-identical. All other options and files must be unchanged, except --threads.")
     private boolean resume;
 
     @Option(
             names = "--strict",
             description =
-                    "Take warnings for errors: stop at a linear that loses more of its weights than rounding takes as"
-                            + " a rule, and before all else at a --seq-len above the model's context. Layers done until"
-                            + " then are kept.")
+                    "Treat warnings as errors. Stop at a linear that loses more by rounding than usual, and at once at"
+                            + " a --seq-len above the model's context. --resume can use the finished layers.")
     private boolean strict;
 
     @Mixin

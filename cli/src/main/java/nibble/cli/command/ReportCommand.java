@@ -18,20 +18,20 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "report",
         description =
-                "Makes reports for people of what 'nibble eval tasks --json' measured, alone or beside a baseline.",
+                "Makes HTML and Markdown reports from the JSON of 'nibble eval tasks', alone or beside a baseline.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class ReportCommand implements Callable<Integer> {
     private final Terminal terminal;
 
-    @Parameters(paramLabel = "RESULT", description = "JSON of 'nibble eval tasks', with or without a baseline in it.")
+    @Parameters(paramLabel = "RESULT", description = "JSON of 'nibble eval tasks', with or without a baseline.")
     @SuppressWarnings("NullAway.Init")
     private Path result;
 
     @Option(
             names = "--baseline",
             paramLabel = "RESULT",
-            description = "The same of the original model, measured on the same requests.")
+            description = "The same JSON for the original model, measured on the same requests.")
     private @Nullable Path baseline;
 
     @Mixin

@@ -16,7 +16,8 @@ import picocli.CommandLine.Mixin;
 
 @Command(
         name = "selftest",
-        description = "Checks every operation of a device against the reference, on awkward sizes, one line each.",
+        description =
+                "Compares every operation of a device with the reference, on awkward sizes. Prints one line for each.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class SelfTestCommand implements Callable<Integer> {

@@ -3,7 +3,6 @@ package nibble.cli.command;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -13,6 +12,7 @@ import nibble.cli.option.HubOptions;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.ReportOptions;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ComparisonTable;
@@ -35,11 +35,10 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import nibble.cli.option.OutputFile;
 
 @Command(
         name = "tasks",
-        description = "Questions with answers to choose from or to write, by the definitions of lm-evaluation-harness:"
+        description = "Measures tasks with questions, by the definitions of lm-evaluation-harness:"
                 + " arc_challenge, arc_easy, hellaswag, mmlu, truthfulqa, winogrande, piqa, openbookqa, lambada,"
                 + " gsm8k, wikitext.",
         mixinStandardHelpOptions = true,
@@ -53,17 +52,21 @@ final class TasksCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
-    @Option(names = "--tasks", paramLabel = "TASK,…", split = ",", required = true, description = "What to measure.")
+    @Option(
+            names = "--tasks",
+            paramLabel = "TASK,…",
+            split = ",",
+            required = true,
+            description = "The tasks to measure.")
     private List<String> tasks = new ArrayList<>();
 
     @Option(
             names = "--preset",
             paramLabel = "NAME",
             defaultValue = "leaderboard-v1",
-            description =
-                    "Whose rules: leaderboard-v1 (the Open LLM Leaderboard of 2023: 25, 10, 5, 0, 5, 5 examples for"
-                            + " arc_challenge, hellaswag, mmlu, truthfulqa, winogrande, gsm8k) or lm-eval-0.4.9.1."
-                            + " Default: ${DEFAULT-VALUE}.")
+            description = "The rules: leaderboard-v1 (the Open LLM Leaderboard of 2023: 25, 10, 5, 0, 5, 5 examples for"
+                    + " arc_challenge, hellaswag, mmlu, truthfulqa, winogrande, gsm8k) or lm-eval-0.4.9.1."
+                    + " Default: ${DEFAULT-VALUE}.")
     private String preset = "leaderboard-v1";
 
     @Option(
@@ -75,25 +78,24 @@ final class TasksCommand implements Callable<Integer> {
     @Option(
             names = "--limit",
             paramLabel = "N",
-            description = "Only the first N documents of a task, in the preset's order.")
+            description = "Measure only the first N documents of each task, in the preset's order.")
     private @Nullable Integer limit;
 
-    @Option(names = "--bos", description = "Begin every request with the BOS id; both presets do not.")
+    @Option(names = "--bos", description = "Begin every request with the BOS id; neither preset does.")
     private boolean bos;
 
     @Option(
             names = "--fewshot-from",
             paramLabel = "train|measured",
             defaultValue = "train",
-            description =
-                    "Where examples come from if their own part of the data set is not at hand: nowhere, which is an"
-                            + " error, or the measured documents. Default: ${DEFAULT-VALUE}.")
+            description = "The source of few-shot examples if the data set's train part is missing. train: an error."
+                    + " measured: the measured documents. Default: ${DEFAULT-VALUE}.")
     private String fewShotFrom = "train";
 
     @Option(
             names = "--data",
             paramLabel = "DIR",
-            description = "Take documents from files of DIR first, named like hellaswag.validation.jsonl or"
+            description = "Look for documents in DIR first, in files such as hellaswag.validation.jsonl or"
                     + " winogrande.train.parquet.")
     private @Nullable Path data;
 
@@ -101,33 +103,32 @@ final class TasksCommand implements Callable<Integer> {
             names = "--journal",
             paramLabel = "FILE",
             description =
-                    "Keep results of finished documents in FILE, and go on from those that are there; it is removed at"
-                            + " the end. Default: the file of --json with .journal behind it.")
+                    "Keep the results of finished documents in FILE, and resume from an earlier run's results there."
+                            + " The file is removed at the end. Default: the file of --json plus .journal.")
     private @Nullable Path journal;
 
     @Option(
             names = "--baseline",
             paramLabel = "MODEL",
-            description =
-                    "Ask another model the same, as the original of a quantized one: differences with paired errors,"
-                        + " answers that flipped, divergence of the next-token distributions. --json then holds both"
-                        + " models' results.")
+            description = "Compare with another model, such as the original of a quantized one: differences with paired"
+                    + " errors, flipped answers, divergence of the next-token distributions. --json then holds the"
+                    + " results of both.")
     private @Nullable ModelArgument baseline;
 
     @Option(
             names = "--divergence-windows",
             paramLabel = "N",
             defaultValue = "8",
-            description =
-                    "Windows of 2048 tokens of wikitext-2 that distributions are compared on; the baseline's are kept"
-                            + " in a temporary file, 262 MB a window at 32,000 tokens of vocabulary. 0 leaves it out."
-                            + " Default: ${DEFAULT-VALUE}.")
+            description = "Windows of 2048 tokens of wikitext-2 for the divergence; 0 skips it. The baseline needs a"
+                    + " temporary file of 262 MB a window at a vocabulary of 32,000. Default: ${DEFAULT-VALUE}.")
     private int divergenceWindows = 8;
 
     @Mixin
     private ReportOptions report = new ReportOptions();
 
-    @Option(names = "--no-prefix-sharing", description = "Compute every request by itself, to see what sharing gains.")
+    @Option(
+            names = "--no-prefix-sharing",
+            description = "Compute every request separately, to show the gain of sharing.")
     private boolean alone;
 
     @Mixin
@@ -249,7 +250,6 @@ final class TasksCommand implements Callable<Integer> {
             file = Path.of(json.file + ".journal");
         }
         file = file.resolveSibling(file.getFileName() + suffix);
-        String kind = backend.description().toLowerCase(Locale.ROOT).replaceFirst("[:0-9].*", "");
-        return ResultJournal.open(file, RunDescription.of(model, kind, asked, options, documents));
+        return ResultJournal.open(file, RunDescription.of(model, backend.kind().label(), asked, options, documents));
     }
 }

@@ -34,8 +34,9 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "tokenize",
-        description = "Shows what a model is given: a text, or a conversation in the model's format, its ids and their"
-                + " pieces.",
+        description =
+                "Prints the input that a model receives: a text, or a conversation in the model's format, with its ids"
+                        + " and pieces.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class TokenizeCommand implements Callable<Integer> {
@@ -49,7 +50,7 @@ final class TokenizeCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
-    @Option(names = "--prompt", paramLabel = "TEXT", description = "A text; with --template, what the user says.")
+    @Option(names = "--prompt", paramLabel = "TEXT", description = "A text; with --template, the user's message.")
     private @Nullable String prompt;
 
     @Option(
@@ -62,8 +63,8 @@ final class TokenizeCommand implements Callable<Integer> {
             names = "--jsonl",
             paramLabel = "FILE",
             description =
-                    "Many: each line an object with \"prompt\", or with \"messages\" and what else the template is"
-                            + " given. Writes an object a line.")
+                    "Many inputs: each line is an object with \"prompt\", or with \"messages\" and further values for"
+                            + " the template. Writes one object a line.")
     private @Nullable Path lines;
 
     @Option(
@@ -75,16 +76,16 @@ final class TokenizeCommand implements Callable<Integer> {
     @Option(
             names = "--template",
             paramLabel = "NAME",
-            description = "The format: model for the checkpoint's own, a name of one of its own (tool_use, rag), or"
-                    + " orca-hashes, llama-2-chat, chatml, alpaca, vicuna. Default: for messages, the checkpoint's"
-                    + " own.")
+            description = "Prompt format: model (the checkpoint's chat template), another template of the checkpoint"
+                    + " (tool_use, rag), orca-hashes, llama-2-chat, chatml, alpaca or vicuna. Default for"
+                    + " messages: model.")
     private @Nullable String template;
 
     @Option(
             names = "--set",
             paramLabel = "NAME=VALUE",
-            description = "A value for the template, as enable_thinking=false: JSON where it is JSON, else text. May be"
-                    + " repeated.")
+            description = "A value for the template, such as enable_thinking=false: parsed as JSON if it is valid JSON,"
+                    + " otherwise text. May be repeated.")
     private Map<String, String> set = new LinkedHashMap<>();
 
     @Mixin

@@ -15,6 +15,7 @@ import nibble.checkpoint.source.Finding;
 import nibble.checkpoint.source.RepositoryFiles;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
+import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
@@ -29,13 +30,12 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import nibble.cli.option.OutputFile;
 
 @Command(
         name = "verify",
         description =
-                "Makes every check a loader would make: shards, index, config files, tokenizer, numbers, checksums."
-                        + " Exits with 3 if a loader would refuse the checkpoint or read it wrongly.",
+                "Makes every check that a loader makes: shards, index, config files, tokenizer, numbers, checksums."
+                        + " Exits with 3 if a loader would reject the checkpoint or misread it.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class VerifyCommand implements Callable<Integer> {
@@ -43,7 +43,7 @@ final class VerifyCommand implements Callable<Integer> {
 
     @Parameters(
             paramLabel = "DIR",
-            description = "A checkpoint, fp16 or quantized; or a GGUF file, or a folder of such. "
+            description = "A checkpoint, fp16 or quantized, a GGUF file, or a folder of GGUF files. "
                     + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument model;
@@ -51,13 +51,14 @@ final class VerifyCommand implements Callable<Integer> {
     @Option(
             names = "--against",
             paramLabel = "MODEL",
-            description = "The fp16 model it was made from: the middle layer is dequantized and compared.")
+            description =
+                    "The fp16 model that DIR was made from. The middle layer is dequantized and compared with it.")
     private @Nullable ModelArgument source;
 
     @Option(
             names = "--write-checksums",
             description = "Write " + Checksums.FILE_NAME
-                    + " into DIR if nothing is wrong; later runs compare with it, as does" + " 'sha256sum -c'.")
+                    + " into DIR if there is no error. Later runs and 'sha256sum -c' compare with it.")
     private boolean writeChecksums;
 
     @Mixin

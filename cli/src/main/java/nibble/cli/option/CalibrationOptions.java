@@ -19,7 +19,7 @@ public final class CalibrationOptions {
             paramLabel = "wikitext2|FILE",
             defaultValue = "wikitext2",
             description =
-                    "The bundled wikitext-2 (train, then validation; never test), a text file, or a JSONL file with a"
+                    "The bundled wikitext-2 (train, then validation, never test), a text file, or a JSONL file with a"
                             + " \"text\" field. Default: ${DEFAULT-VALUE}.")
     private String calibration = "wikitext2";
 
@@ -27,8 +27,9 @@ public final class CalibrationOptions {
             names = "--samples",
             paramLabel = "N",
             description =
-                    "Blocks of --seq-len tokens to read; it is an error if the text gives fewer. Default: as many as it"
-                            + " gives, up to " + MOST_SAMPLES + ".")
+                    "Blocks of --seq-len tokens to read; an error if the text has fewer. Default: all blocks of the"
+                            + " text, at most "
+                            + MOST_SAMPLES + ".")
     private @Nullable Integer samples;
 
     @Option(

@@ -23,39 +23,39 @@ public final class CardOptions {
     @Option(
             names = "--license",
             paramLabel = "NAME",
-            description = "The license's name on the hub, as apache-2.0. Default: the original card's.")
+            description = "The license's name on the hub, such as apache-2.0. Default: the original card's.")
     private @Nullable String license;
 
     @Option(
             names = "--license-name",
             paramLabel = "NAME",
-            description = "Name of a license that the hub has none for; with --license other.")
+            description = "Name of a license that the hub does not know; with --license other.")
     private @Nullable String licenseName;
 
     @Option(
             names = "--license-link",
             paramLabel = "LINK",
-            description = "Its text: an address, or a file of the repository.")
+            description = "The license text: an address, or a file of the repository.")
     private @Nullable String licenseLink;
 
     @Option(
             names = "--eval",
             paramLabel = "FILE",
             arity = "1..*",
-            description = "JSON of 'nibble eval' on this checkpoint; its figures go into the card.")
+            description = "JSON of 'nibble eval' on this checkpoint, for the card's figures.")
     private List<Path> evaluations = List.of();
 
     @Option(
             names = "--baseline-eval",
             paramLabel = "FILE",
             arity = "1..*",
-            description = "The same on the original model.")
+            description = "JSON of 'nibble eval' on the original model.")
     private List<Path> baselineEvaluations = List.of();
 
     @Option(
             names = "--original-card",
             paramLabel = "FILE",
-            description = "README.md of the original model, put below the card.")
+            description = "README.md of the original model, appended to the card.")
     private @Nullable Path originalCard;
 
     @Option(
@@ -67,8 +67,9 @@ public final class CardOptions {
     @Option(
             names = "--prompt-template",
             paramLabel = "NAME",
-            description = "The format the card shows: orca-hashes, llama-2-chat, chatml, alpaca, vicuna. Default: the"
-                    + " checkpoint's own chat_template, if it has one.")
+            description =
+                    "Prompt format that the card shows: orca-hashes, llama-2-chat, chatml, alpaca, vicuna. Default: the"
+                            + " checkpoint's own chat_template, if it has one.")
     private @Nullable String promptTemplate;
 
     /** @throws InputException if a file to read is not there */

@@ -18,29 +18,28 @@ public final class ChatOptions {
             names = "--template",
             paramLabel = "NAME",
             description =
-                    "Put the prompt into a format: orca-hashes, llama-2-chat, chatml, alpaca, vicuna, model for the"
-                        + " checkpoint's own chat template, or the name of one of its own. Default: none; with --chat,"
-                        + " the checkpoint's own.")
+                    "Prompt format: orca-hashes, llama-2-chat, chatml, alpaca, vicuna, model (the checkpoint's chat"
+                        + " template), or the name of another template of the checkpoint. Default: none; with --chat,"
+                        + " model.")
     private @Nullable String name;
 
     @Option(
             names = "--system",
             paramLabel = "TEXT",
-            description = "What the model is told before the conversation; needs a template.")
+            description = "System prompt of the conversation; needs a template.")
     private @Nullable String system;
 
     @Option(
             names = "--chat",
-            description =
-                    "Hold a conversation: each line typed is a turn. /clear begins anew, /exit or the end of the input"
-                            + " ends it.")
+            description = "Hold a conversation; each input line is a turn. /clear starts again, /exit or the end of the"
+                    + " input ends it.")
     public boolean chat;
 
     @Option(
             names = "--set",
             paramLabel = "NAME=VALUE",
-            description = "A value for the template, as enable_thinking=false: JSON where it is JSON, else text. May be"
-                    + " repeated.")
+            description = "A value for the template, such as enable_thinking=false: parsed as JSON if it is valid JSON,"
+                    + " otherwise text. May be repeated.")
     private Map<String, String> set = new LinkedHashMap<>();
 
     /** The format, if there is to be one. */

@@ -4,9 +4,8 @@ import nibble.calibrate.job.Method;
 import nibble.cli.terminal.Terminal;
 import nibble.engine.Backends;
 import nibble.engine.backend.Backend;
-import nibble.engine.cuda.CudaBackend;
-import nibble.engine.host.VectorBackend;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.backend.DeviceKind;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.files.FileSize;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
@@ -18,20 +17,21 @@ public final class DeviceOptions {
             paramLabel = "DEVICE",
             defaultValue = "auto",
             description =
-                    "cuda:N, for quantizing also several cards of one kind as cuda:0,1, cpu, reference (plain loops,"
-                            + " slow), or auto: cuda:0 where there is a card, else cpu. Default: ${DEFAULT-VALUE}.")
+                    "cuda:N, cpu, reference (plain loops, slow), or auto: cuda:0 if there is a card, otherwise cpu."
+                            + " Quantizing also takes several cards of one kind, such as cuda:0,1. Default:"
+                            + " ${DEFAULT-VALUE}.")
     String device = "auto";
 
     @Option(
             names = "--threads",
             paramLabel = "N",
-            description = "Threads on the CPU; results do not depend on it. Default: one for each processor.")
+            description = "Threads on the CPU; results do not depend on their number. Default: one for each processor.")
     public int threads = Runtime.getRuntime().availableProcessors();
 
     @Option(
             names = "--max-device-memory",
             paramLabel = "SIZE",
-            description = "Most memory to take of a card, as 24GB. Default: all that is free.")
+            description = "Largest card memory to use, such as 24GB. Default: all free memory.")
     private @Nullable String maxDeviceMemory;
 
     /** Opens the device and says which it is. */
@@ -39,7 +39,7 @@ public final class DeviceOptions {
         requireThreads();
         Backend backend = Backends.open(device, threads, deviceMemory());
         String reason =
-                device.equals("auto") && backend instanceof VectorBackend ? " (" + CudaBackend.missing() + ")" : "";
+                device.equals("auto") && backend.kind() == DeviceKind.CPU ? " (" + Backends.whyNoCard() + ")" : "";
         terminal.note("device: " + backend.description() + reason);
         return backend;
     }

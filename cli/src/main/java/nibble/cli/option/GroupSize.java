@@ -18,8 +18,8 @@ public final class GroupSize {
             defaultValue = "128",
             converter = Converter.class,
             description =
-                    "Input features that share a scale: 32, 64, 128, -1 for a whole row, or auto for the largest of"
-                            + " 128, 64 and 32 that divides all rows of the model. Default: ${DEFAULT-VALUE}.")
+                    "Input features that share a scale: 32, 64, 128, -1 (a whole row) or auto. auto takes the largest"
+                            + " of 128, 64 and 32 that divides all rows. Default: ${DEFAULT-VALUE}.")
     private int size = 128;
 
     /** Turns a size into itself and {@code auto} into {@link #AUTO}. */

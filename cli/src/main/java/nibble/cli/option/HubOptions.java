@@ -15,21 +15,20 @@ public final class HubOptions {
     @Option(
             names = "--endpoint",
             paramLabel = "URL",
-            description = "Address of the hub. Default: $HF_ENDPOINT, else https://huggingface.co.")
+            description = "Address of the hub. Default: $HF_ENDPOINT, otherwise https://huggingface.co.")
     private @Nullable String endpoint;
 
     @Option(
             names = "--token-file",
             paramLabel = "FILE",
             description =
-                    "File that holds the access token. Default: $HF_TOKEN, else the file the hub's own tools keep it"
-                            + " in.")
+                    "File with the access token. Default: $HF_TOKEN, otherwise the token file of the hub's own tools.")
     private @Nullable Path tokenFile;
 
     @Option(
             names = "--token",
             paramLabel = "TOKEN",
-            description = "The access token itself; others on this machine can see it in the list of processes.")
+            description = "The access token. Other users of this machine can see it in the process list.")
     private @Nullable String token;
 
     public HubSettings settings(Terminal terminal) {

@@ -20,16 +20,17 @@ public final class ImportanceOptions {
     @Option(
             names = "--calibration",
             paramLabel = "wikitext2|FILE",
-            description = "Of gguf: weigh the columns of linears by the activations that this text gives, which is read"
-                    + " first. The bundled wikitext-2 (train, then validation; never test), a text file, or a"
-                    + " JSONL file with a \"text\" field. Default: all columns count alike.")
+            description =
+                    "For gguf: weight the columns of linears by their activations on this text. The bundled wikitext-2"
+                        + " (train, then validation, never test), a text file, or a JSONL file with a \"text\" field."
+                        + " Default: equal weights.")
     private @Nullable String calibration;
 
     @Option(
             names = "--samples",
             paramLabel = "N",
-            description = "Blocks of --seq-len tokens of --calibration to read; it is an error if the text gives fewer."
-                    + " Default: as many as it gives, up to " + CalibrationOptions.MOST_SAMPLES + ".")
+            description = "Blocks of --seq-len tokens of --calibration to read; an error if the text has fewer."
+                    + " Default: all blocks of the text, at most " + CalibrationOptions.MOST_SAMPLES + ".")
     private @Nullable Integer samples;
 
     @Option(
@@ -42,14 +43,17 @@ public final class ImportanceOptions {
     @Option(
             names = "--importance",
             paramLabel = "FILE",
-            description = "Of gguf: weigh by this importance matrix of llama.cpp (GGUF, or the older .dat) instead.")
+            description =
+                    "For gguf: weight the columns by this importance matrix of llama.cpp (GGUF, or the older .dat)"
+                            + " instead.")
     private @Nullable Path importance;
 
     @Option(
             names = "--save-importance",
             paramLabel = "FILE",
-            description = "Write what --calibration measured as an importance matrix (GGUF), which --importance and"
-                    + " llama.cpp read.")
+            description =
+                    "Write the measurements of --calibration as an importance matrix (GGUF), which --importance and"
+                            + " llama.cpp read.")
     private @Nullable Path save;
 
     @Mixin

@@ -20,7 +20,7 @@ public final class JsonOption {
     @Option(
             names = "--json",
             paramLabel = "FILE",
-            description = "Write the figures as JSON to FILE; - is standard output, which then holds nothing else.")
+            description = "Write the figures as JSON to FILE. - is standard output, which then contains only the JSON.")
     @Nullable
     public String file;
 

@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
  */
 public record ModelArgument(String text) {
     public static final String DESCRIPTION =
-            "A folder, or ORG/NAME[@REVISION][:FILE] of the hub, which is downloaded once and kept; FILE says"
-                    + " which of several GGUF files, by its name or a part of it, as Q4_K_M.";
+            "A folder, or ORG/NAME[@REVISION][:FILE] on the hub, downloaded once. FILE picks one of several GGUF files"
+                    + " by its name or a part of it, such as Q4_K_M.";
 
     /**
      * Looks whether there is such a file or folder; the hub is not asked for what has the form of a repository's name. Commands

@@ -18,8 +18,8 @@ public final class QuantizationOptions {
             paramLabel = "METHOD",
             defaultValue = "awq",
             description =
-                    "awq: activation-aware scale and clip search. best: codes and scales fitted to what the quantized"
-                            + " model feeds each linear, about half of awq's loss, on the CPU only so far. rtn: plain"
+                    "awq: activation-aware search of scales and clips. best: codes and scales fitted to the quantized"
+                            + " model's own activations; about half of awq's loss, so far only on the CPU. rtn: plain"
                             + " rounding. Default: ${DEFAULT-VALUE}.")
     private Method method = Method.AWQ;
 
@@ -33,8 +33,8 @@ public final class QuantizationOptions {
             names = "--format",
             paramLabel = "FORMAT",
             description =
-                    "Layout of the output: awq, gptq (second version, zeros as they are; vLLM since 0.17 refuses it) or"
-                            + " compressed-tensors. The numbers are the same in all. Default: awq.")
+                    "Layout of the output: awq, gptq (second version with unchanged zeros; vLLM rejects it since 0.17)"
+                            + " or compressed-tensors. All hold the same numbers. Default: awq.")
     private @Nullable String format;
 
     @Mixin
@@ -44,7 +44,7 @@ public final class QuantizationOptions {
             names = "--max-shard-size",
             paramLabel = "SIZE",
             defaultValue = "10GB",
-            description = "Largest size of an output file, as 5GB or 500MB. Default: ${DEFAULT-VALUE}.")
+            description = "Largest size of an output file, such as 5GB or 500MB. Default: ${DEFAULT-VALUE}.")
     private String maxShardSize = "10GB";
 
     /**

@@ -14,10 +14,7 @@ import picocli.CommandLine.Option;
 
 /** Reports for people, and what goes into them beside the tasks. */
 public final class ReportOptions {
-    @Option(
-            names = "--html",
-            paramLabel = "FILE",
-            description = "Write one HTML page with plots, which needs nothing else.")
+    @Option(names = "--html", paramLabel = "FILE", description = "Write one self-contained HTML page with plots.")
     @Nullable
     Path html;
 
@@ -31,7 +28,7 @@ public final class ReportOptions {
     @Option(
             names = "--quantization-report",
             paramLabel = "FILE",
-            description = "A checkpoint's quantization_report.json, for the plot of each layer's error.")
+            description = "A checkpoint's quantization_report.json, to plot each layer's error.")
     @Nullable
     public Path quantizationReport;
 
@@ -39,8 +36,7 @@ public final class ReportOptions {
             names = "--perplexity",
             paramLabel = "FILE",
             arity = "1..*",
-            description =
-                    "JSON of 'nibble eval perplexity', the baseline's first; a file's name is the label of its figure.")
+            description = "JSON of 'nibble eval perplexity', the baseline's first. A file's name labels its figure.")
     public List<Path> perplexities = List.of();
 
     public boolean asked() {

@@ -10,10 +10,10 @@ public final class ShapeOptions {
             names = "--shape",
             paramLabel = "NAME",
             required = true,
-            description = "Extents of the model: llama-2-7b, llama-2-13b, llama-2-70b, or tiny.")
+            description = "Shape of the model: llama-2-7b, llama-2-13b, llama-2-70b, or tiny.")
     private String shape = "";
 
-    @Option(names = "--layers", paramLabel = "N", description = "Decoder layers. Default: as the shape has.")
+    @Option(names = "--layers", paramLabel = "N", description = "Decoder layers. Default: the shape's.")
     private @Nullable Integer layers;
 
     @Option(

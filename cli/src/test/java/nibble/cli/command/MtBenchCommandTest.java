@@ -130,7 +130,8 @@ class MtBenchCommandTest {
 
     @Test
     void what_a_run_that_was_killed_in_its_first_answer_left_is_gone_on_with() throws IOException {
-        for (String begun : new String[] {"", "{\"question", "{\"question_id\":81,\"answer_id\":\"00a1b2\",\"model_id\":\"wi"}) {
+        for (String begun :
+                new String[] {"", "{\"question", "{\"question_id\":81,\"answer_id\":\"00a1b2\",\"model_id\":\"wi"}) {
             Files.writeString(folder.resolve("begun.jsonl"), begun);
             assertThat(run("begun.jsonl", "--limit", "1", "--resume"))
                     .as(terminal.err())

@@ -74,7 +74,8 @@ class VerifyCommandTest {
                                 .contains("generation_config.json: cannot be read: Input/output error; check"),
                         line -> assertThat(line)
                                 .contains("model-00002-of-00003.safetensors: cannot be read: Input/output error"),
-                        line -> assertThat(line).contains("special_tokens_map.json: is a link to nowhere, which is not there"),
+                        line -> assertThat(line)
+                                .contains("special_tokens_map.json: is a link to nowhere, which is not there"),
                         line -> assertThat(line).contains("loop: cannot be listed: a link in it leads back to it"),
                         line -> assertThat(line).contains("[sha256]", "tokenizer_config.json: SHA-256 is"));
         assertThat(found.out()).contains("model-00003-of-00003.safetensors  ", "special_tokens_map.json");

@@ -16,6 +16,7 @@ import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.Rope;
 import nibble.checkpoint.vocabulary.Piece;
+import nibble.checkpoint.vocabulary.StatedFlags;
 import nibble.checkpoint.vocabulary.Vocabulary;
 import nibble.convert.blocks.Importance;
 
@@ -60,14 +61,25 @@ final class MetadataOf {
         put("feed_forward_length", new U32(config.intermediateSize()));
         put("attention.head_count", new U32(config.heads()));
         put("attention.head_count_kv", new U32(config.kvHeads()));
-        put("attention.key_length", new U32(config.headDim()));
-        put("attention.value_length", new U32(config.headDim()));
         put("attention.layer_norm_rms_epsilon", new F32((float) config.rmsNormEps()));
-        put("rope.dimension_count", new U32(config.headDim()));
-        put("rope.freq_base", new F32((float) config.rope().theta()));
-        put("vocab_size", new U32(config.vocabularySize()));
+        if (statesHeadSize(config)) {
+            put("attention.key_length", new U32(config.headDim()));
+            put("attention.value_length", new U32(config.headDim()));
+        }
+        boolean llama = architecture.equals(Architecture.LLAMA.ggufName());
+        if (llama || config.architecture() == Architecture.PHI3) {
+            put("rope.dimension_count", new U32(config.headDim()));
+        }
+        if (config.architecture() != Architecture.GEMMA || config.rope().theta() != 10_000) {
+            put("rope.freq_base", new F32((float) config.rope().theta()));
+        }
+        if (llama) {
+            put("vocab_size", new U32(config.vocabularySize()));
+        }
         if (config.architecture() == Architecture.PHI3) {
-            put("rope.scaling.original_context_length", new U32(config.maxPositions()));
+            int original =
+                    config.json().path("original_max_position_embeddings").asInt(config.maxPositions());
+            put("rope.scaling.original_context_length", new U32(original));
             // llama.cpp's converter always writes it; 0 is none.
             put("attention.sliding_window", new U32(config.window() == ModelConfig.NO_WINDOW ? 0 : config.window()));
         }
@@ -79,6 +91,14 @@ final class MetadataOf {
             }
             case Rope.DynamicNtk _ -> throw new IllegalStateException("refused before");
         }
+    }
+
+    /** Where it is not the width by the heads, and where llama.cpp's converter has it all the same. */
+    private static boolean statesHeadSize(ModelConfig config) {
+        return config.headDim() * config.heads() != config.hiddenSize()
+                || config.architecture() == Architecture.GEMMA
+                || config.architecture() != Architecture.PHI3
+                        && config.json().path("head_dim").isInt();
     }
 
     /** By what weights were weighed, in llama.cpp's keys. */
@@ -120,7 +140,6 @@ final class MetadataOf {
             pairs.put(
                     "tokenizer.ggml.scores",
                     new GgufValue.F32s(pieces.stream().map(Piece::score).toList()));
-            pairs.put("tokenizer.ggml.add_space_prefix", new Flag(vocabulary.spaceInFront()));
         } else {
             pairs.put("tokenizer.ggml.merges", new GgufValue.Texts(vocabulary.merges()));
         }
@@ -133,8 +152,18 @@ final class MetadataOf {
         id("tokenizer.ggml.eot_token_id", vocabulary.eotId());
         id("tokenizer.ggml.unknown_token_id", vocabulary.unknownId());
         id("tokenizer.ggml.padding_token_id", vocabulary.paddingId());
+        vocabulary.stated().ids().forEach((key, id) -> id("tokenizer.ggml." + key, id));
         pairs.put("tokenizer.ggml.add_bos_token", new Flag(vocabulary.addBos()));
-        pairs.put("tokenizer.ggml.add_eos_token", new Flag(vocabulary.addEos()));
+        StatedFlags stated = vocabulary.stated();
+        stated.addSeparator().ifPresent(add -> pairs.put("tokenizer.ggml.add_sep_token", new Flag(add)));
+        if (vocabulary.addEos() || stated.addEos().isPresent()) {
+            pairs.put("tokenizer.ggml.add_eos_token", new Flag(vocabulary.addEos()));
+        }
+        boolean sentencePiece = vocabulary.model().equals(Vocabulary.SENTENCE_PIECE);
+        boolean llama = architecture.equals(Architecture.LLAMA.ggufName());
+        if (llama && stated.addSpacePrefix().isPresent() || sentencePiece && !vocabulary.spaceInFront()) {
+            pairs.put("tokenizer.ggml.add_space_prefix", new Flag(vocabulary.spaceInFront()));
+        }
         chatTemplates(vocabulary.chatTemplates());
     }
 

@@ -1,11 +1,15 @@
 package nibble.convert.gguf;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.GenerationConfig;
@@ -15,6 +19,7 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.vocabulary.Piece;
 import nibble.checkpoint.vocabulary.PreTokenizer;
 import nibble.checkpoint.vocabulary.SentencePieceModel;
+import nibble.checkpoint.vocabulary.StatedFlags;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.checkpoint.vocabulary.TokenizerJsonFile;
 import nibble.checkpoint.vocabulary.Vocabulary;
@@ -22,6 +27,12 @@ import org.jspecify.annotations.Nullable;
 
 /** A checkpoint's tokenizer as GGUF's metadata has it; SentencePiece's scores come from tokenizer.model. */
 public final class VocabularyReader {
+    /** Scores that llama.cpp's converter gives to ids that SentencePiece's model lacks. */
+    private static final float ADDED_SCORE = -1000;
+
+    private static final float UNUSED_SCORE = -10_000;
+    private static final Set<String> LOOK_SPECIAL = Set.of("<pad>", "<mask>", "<2mass>", "[@BOS@]");
+
     private final Checkpoint checkpoint;
     private final ModelConfig config;
     private final TokenizerDescription described;
@@ -63,12 +74,22 @@ public final class VocabularyReader {
                 bos,
                 eos,
                 endOfTurn(pieces, eos),
-                special("unk_token", -1),
-                special("pad_token", -1),
+                special("unk_token", config.json().path("unk_token_id").asInt(-1)),
+                special("pad_token", config.json().path("pad_token_id").asInt(-1)),
                 bos >= 0 && !leading.isEmpty(),
                 eos >= 0 && !described.trailingIds().isEmpty(),
                 described.spaceInFront(),
+                StatedFlags.of(described, tokenizerConfig(), config.json(), pieces.size()),
                 ChatTemplates.of(checkpoint.folder(), checkpoint.madeFiles()));
+    }
+
+    private ObjectNode tokenizerConfig() {
+        String name = "tokenizer_config.json";
+        Path source = checkpoint.folder();
+        return TokenizerJsonFile.object(source, name)
+                .or(() -> Optional.ofNullable(checkpoint.madeFiles().get(name))
+                        .map(bytes -> TokenizerJsonFile.object(source, bytes)))
+                .orElseGet(JsonNodeFactory.instance::objectNode);
     }
 
     private List<Piece> pieces() {
@@ -94,10 +115,11 @@ public final class VocabularyReader {
             String text = texts.get(id);
             if (text == null) {
                 // Embeddings are often padded to a round number of rows.
-                pieces.add(new Piece("[PAD" + id + "]", 0, Piece.Kind.UNUSED));
+                pieces.add(new Piece("[PAD" + id + "]", UNUSED_SCORE, Piece.Kind.UNUSED));
                 continue;
             }
-            pieces.add(new Piece(text, scores.getOrDefault(text, 0f), kind(text, unknown, added.get(id))));
+            float otherwise = added.containsKey(id) ? ADDED_SCORE : 0;
+            pieces.add(new Piece(text, scores.getOrDefault(text, otherwise), kind(text, unknown, added.get(id))));
         }
         return pieces;
     }
@@ -107,9 +129,17 @@ public final class VocabularyReader {
             return Piece.Kind.UNKNOWN;
         }
         if (special != null) {
-            return special ? Piece.Kind.CONTROL : Piece.Kind.USER_DEFINED;
+            return special || looksSpecial(text) ? Piece.Kind.CONTROL : Piece.Kind.USER_DEFINED;
         }
         return text.matches("<0x[0-9A-F]{2}>") ? Piece.Kind.BYTE : Piece.Kind.NORMAL;
+    }
+
+    /** As llama.cpp's converter: some models add tokens of this form without calling them special. */
+    private static boolean looksSpecial(String text) {
+        return LOOK_SPECIAL.contains(text)
+                || text.startsWith("<|") && text.endsWith("|>")
+                || text.startsWith("<｜") && text.endsWith("｜>")
+                || text.startsWith("<unused") && text.endsWith(">");
     }
 
     /** SentencePiece's own scores; without its file, the place of the first merge that makes a piece, as they are by then. */

@@ -31,8 +31,9 @@ public final class CheckpointChecks {
                             : "no such folder; check the path");
         }
         Found found = new Found(findings);
-        List<String> names = List.copyOf(RepositoryFiles.list(folder, refused -> found.accept(Finding.of("files", refused)))
-                .keySet());
+        List<String> names =
+                List.copyOf(RepositoryFiles.list(folder, refused -> found.accept(Finding.of("files", refused)))
+                        .keySet());
         contents(folder, names, found);
         WeightFileChecks.run(folder, names, found);
         SideFileChecks.run(folder, names, found);

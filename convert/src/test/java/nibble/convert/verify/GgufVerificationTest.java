@@ -465,7 +465,8 @@ class GgufVerificationTest {
                             && List.of("scales", "numbers").contains(finding.check()))
                     .hasSize(planted ? 1 : 0)
                     .allSatisfy(finding -> assertThat(finding.message())
-                            .contains("tensor blk.0.ffn_gate_exps.weight " + (elements == 1 ? "element" : "block") + " 1 "));
+                            .contains("tensor blk.0.ffn_gate_exps.weight " + (elements == 1 ? "element" : "block")
+                                    + " 1 "));
             assertThat(findings)
                     .anySatisfy(finding -> assertThat(finding.message())
                             .contains("architecture \"llama\" with experts", "is not read here"));
@@ -591,7 +592,9 @@ class GgufVerificationTest {
     void parts_of_two_models_under_one_name_are_found() throws IOException {
         List<Path> of = sorted(export(temp.resolve("a"), GgufMix.F16, 3_000_000));
         List<Path> other = List.of();
-        for (int most = 2_500_000; other.size() != of.size() || Files.size(other.get(1)) == Files.size(of.get(1)); most += 50_000) {
+        for (int most = 2_500_000;
+                other.size() != of.size() || Files.size(other.get(1)) == Files.size(of.get(1));
+                most += 50_000) {
             other = sorted(export(temp.resolve("b-" + most), GgufMix.F16, most));
         }
         Path mixed = Files.createDirectory(temp.resolve("mixed"));

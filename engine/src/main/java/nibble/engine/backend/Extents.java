@@ -1,5 +1,8 @@
 package nibble.engine.backend;
 
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
+
 /** Checks of operands that every backend makes alike. */
 public final class Extents {
     private Extents() {}
@@ -99,5 +102,11 @@ public final class Extents {
                         + "; the tokenizer and the model do not belong together");
             }
         }
+    }
+
+    /** Of gate, up and out of a gated linear unit. */
+    public static void glu(Matrix gate, Matrix up, Matrix out) {
+        require("glu", "up", up, gate.rows(), gate.columns());
+        require("glu", "out", out, gate.rows(), gate.columns());
     }
 }

@@ -3,6 +3,7 @@ package nibble.engine.backend;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.tensor.Matrix;
 
 /** Rotated keys, and values, of all layers: matrices of [capacity, kv_heads * head_dim]. Owns them. */
 public final class KeyValueCache implements AutoCloseable {

@@ -2,6 +2,7 @@ package nibble.engine.backend;
 
 import java.util.ArrayList;
 import java.util.List;
+import nibble.engine.tensor.Matrix;
 
 /** Batches that stay where the backend computes. */
 public final class ResidentActivations implements ActivationStore {

@@ -5,8 +5,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.OptionalDouble;
 import java.util.Random;
 import java.util.function.IntConsumer;
+import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Forward;
@@ -15,15 +17,14 @@ import nibble.engine.Session;
 import nibble.engine.Taps;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.Matrix;
-import nibble.engine.backend.ModelWeights;
-import nibble.engine.backend.PlacedModel;
 import nibble.engine.backend.RotaryTable;
-import nibble.engine.backend.Weight;
 import nibble.engine.backend.Workers;
-import nibble.engine.cuda.CudaBackend;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.PlacedModel;
+import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
@@ -95,7 +96,7 @@ public final class EngineBenchmark {
         }
         decode = settings.decodeTokens() == 0 ? null : decode(weights);
         QuantizationSpec spec = settings.quantization();
-        CudaBackend cuda = backend instanceof CudaBackend found ? found : null;
+        OptionalDouble read = backend.readBytesPerSecond();
         return new EngineTimings(
                 backend.description(),
                 spec == null ? "fp16" : "awq, group size " + spec.groupSize(),
@@ -103,8 +104,8 @@ public final class EngineBenchmark {
                 prefill,
                 decode,
                 operations,
-                cuda == null ? null : cuda.readBytesPerSecond(),
-                cuda == null ? null : cuda.peakDeviceBytes());
+                read.isEmpty() ? null : read.getAsDouble(),
+                read.isEmpty() ? null : backend.peakDeviceBytes());
     }
 
     private EngineTimings.Prefill prefill(PlacedModel placed) {
@@ -212,7 +213,12 @@ public final class EngineBenchmark {
         }
         try (Matrix gate = activations(rows, config.intermediateSize());
                 Matrix up = activations(rows, config.intermediateSize())) {
-            operation("swiglu", rows, 0, 6.0 * rows * config.intermediateSize(), _ -> backend.swiglu(gate, up, up));
+            operation(
+                    "swiglu",
+                    rows,
+                    0,
+                    6.0 * rows * config.intermediateSize(),
+                    _ -> backend.glu(Activation.SILU, gate, up, up));
         }
     }
 
@@ -255,6 +261,7 @@ public final class EngineBenchmark {
     /** Of a 4-bit weight with its share of scale and zero. */
     private double bytesPerWeight() {
         QuantizationSpec spec = settings.quantization();
+        OptionalDouble read = backend.readBytesPerSecond();
         return spec == null ? 2 : 0.5 + 2.5 / spec.columnsPerGroup(config.hiddenSize());
     }
 

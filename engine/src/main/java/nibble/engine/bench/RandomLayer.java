@@ -14,11 +14,11 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.QuantizedWeight;
-import nibble.engine.backend.Weight;
 import nibble.engine.backend.Workers;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.QuantizedWeight;
+import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 

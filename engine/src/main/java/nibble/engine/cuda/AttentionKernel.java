@@ -3,9 +3,10 @@ package nibble.engine.cuda;
 import java.util.HashMap;
 import java.util.Map;
 import nibble.engine.backend.AttentionShape;
-import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.Kernel;
-import nibble.engine.cuda.driver.KernelCache;
+import nibble.engine.tensor.Matrix;
 
 /** Launches {@code attention.cu}, which itself says how: tiles depend on head size and architecture. */
 final class AttentionKernel {
@@ -13,51 +14,73 @@ final class AttentionKernel {
 
     private record Tiling(int threads, int queries, int sharedBytes) {}
 
-    private final KernelCache kernels;
+    private final CudaResources card;
     private final Map<Map<String, Integer>, Tiling> tilings = new HashMap<>();
 
-    AttentionKernel(KernelCache kernels) {
-        this.kernels = kernels;
-    }
-
-    /** Sequences of equal length that lie one after another in each of the matrices. */
-    void run(
-            CudaStream stream,
-            AttentionShape shape,
-            int sequences,
-            CudaMatrix query,
-            int firstPosition,
-            CudaMatrix keys,
-            CudaMatrix values,
-            CudaMatrix out) {
-        launch(
-                stream,
-                shape,
-                sequences,
-                new Rows(query, 0, query.rows() / sequences, out),
-                firstPosition,
-                new KeyRows(keys, values, 0, keys.rows() / sequences));
+    AttentionKernel(CudaResources card) {
+        this.card = card;
     }
 
     /** Query rows of a sequence, and where their results go. */
-    record Rows(CudaMatrix query, int first, int count, CudaMatrix out) {}
+    private record Rows(CudaMatrix query, int first, int count, CudaMatrix out) {}
 
     /** Keys and values from a row on. */
-    record KeyRows(CudaMatrix keys, CudaMatrix values, int first, int rowsPerSequence) {}
+    private record KeyRows(CudaMatrix keys, CudaMatrix values, int first, int rowsPerSequence) {}
 
-    void launch(CudaStream stream, AttentionShape shape, int sequences, Rows rows, int firstPosition, KeyRows seen) {
+    /** Sequences of equal length that lie one after another in each of the matrices. */
+    void run(
+            AttentionShape shape,
+            int sequences,
+            Matrix query,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            Matrix out) {
+        launch(
+                shape,
+                sequences,
+                new Rows(activations(query), 0, query.rows() / sequences, activations(out)),
+                firstPosition,
+                new KeyRows(activations(keys), activations(values), 0, keys.rows() / sequences));
+    }
+
+    /** A part of the rows of one longer sequence. */
+    void run(
+            AttentionShape shape,
+            Matrix query,
+            int firstRow,
+            int rows,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            int firstKey,
+            Matrix out) {
+        launch(
+                shape,
+                1,
+                new Rows(activations(query), firstRow, rows, activations(out)),
+                firstPosition,
+                new KeyRows(activations(keys), activations(values), firstKey, firstPosition + rows));
+    }
+
+    private CudaMatrix activations(Matrix matrix) {
+        return CudaMatrix.of(card, matrix, false);
+    }
+
+    private void launch(AttentionShape shape, int sequences, Rows rows, int firstPosition, KeyRows seen) {
         requireHeadSize(shape);
         // A window that hides none of these keys is none: most sequences are shorter than their model's.
         Map<String, Integer> constants = shape.firstSeen(firstPosition + rows.count() - 1) == 0
                 ? Map.of("HEAD_DIM", shape.headDim())
                 : Map.of("HEAD_DIM", shape.headDim(), "SLIDING_WINDOW", shape.window());
         Tiling tiling = tilings.computeIfAbsent(constants, _ -> {
-            int[] launch = kernels.integers(FILE, "attention_launch", constants);
+            int[] launch = card.kernels().integers(FILE, "attention_launch", constants);
             return new Tiling(launch[0], launch[1], launch[2]);
         });
-        kernels.kernel(FILE, "attention", constants)
+        card.kernels()
+                .kernel(FILE, "attention", constants)
                 .launch(
-                        stream,
+                        card.stream(),
                         new Kernel.Grid(
                                 shape.heads(), (rows.count() + tiling.queries() - 1) / tiling.queries(), sequences),
                         tiling.threads(),

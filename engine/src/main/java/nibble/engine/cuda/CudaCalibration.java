@@ -4,6 +4,8 @@ import java.util.Arrays;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.CalibrationMemory;
+import nibble.engine.backend.LayerScratch;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.quantize.CudaInputStatistics;
 import nibble.engine.cuda.quantize.QuantizationScratch;
@@ -36,36 +38,28 @@ public final class CudaCalibration {
                 .orElse(0);
         return 2 * layer(config)
                 + moments
-                + batch(config, batchTokens)
+                + 2 * LayerScratch.columns(config) * batchTokens
                 + QuantizationScratch.bytes((int) largest, (int) widest)
                 + SMALL_THINGS;
     }
 
     /**
-     * The most memory that a quantization takes.
-     *
-     * @param device of the card
-     * @param pinned of the host, for the calibration stream where the card has no room for it
-     */
-    public record Peak(long device, long pinned) {}
-
-    /**
-     * Predicts it.
+     * Predicts the most memory that a quantization takes.
      *
      * @param sequences blocks of the calibration text
      * @param sequenceLength tokens of a block
      * @param limit what may be taken of the card
      */
-    public static Peak peak(ModelConfig config, int sequences, int sequenceLength, long limit) {
+    public static CalibrationMemory peak(ModelConfig config, int sequences, int sequenceLength, long limit) {
         long tokens = (long) sequences * sequenceLength;
         int batchTokens =
                 (int) Math.min(tokens, (long) Math.max(1, CudaBackend.BATCH_TOKENS / sequenceLength) * sequenceLength);
         long beside = beside(config, batchTokens);
         long stream = 2 * tokens * config.hiddenSize();
         if (beside + stream <= limit) {
-            return new Peak(beside + stream, 0);
+            return new CalibrationMemory(beside + stream, 0);
         }
-        return new Peak(beside + 2 * DeviceMemory.rounded(2L * batchTokens * config.hiddenSize()), stream);
+        return new CalibrationMemory(beside + 2 * DeviceMemory.rounded(2L * batchTokens * config.hiddenSize()), stream);
     }
 
     /**
@@ -85,15 +79,6 @@ public final class CudaCalibration {
             bytes += 2L * config.outFeatures(linear) * config.inFeatures(linear);
         }
         return bytes;
-    }
-
-    /** Of {@link nibble.engine.Forward}. */
-    private static long batch(ModelConfig config, int tokens) {
-        long columns = config.hiddenSize()
-                + 2L * config.heads() * config.headDim()
-                + 2L * config.kvHeads() * config.headDim()
-                + 2L * config.intermediateSize();
-        return 2 * columns * tokens;
     }
 
     private static int columns(ModelConfig config, LinearInput input) {

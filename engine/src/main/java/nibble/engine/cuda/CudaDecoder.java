@@ -13,22 +13,25 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import jcuda.driver.CUgraph;
 import jcuda.driver.CUgraphExec;
 import jcuda.driver.CUstreamCaptureMode;
 import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Decoder;
-import nibble.engine.backend.DecoderLayer;
 import nibble.engine.backend.KeyValueCache;
 import nibble.engine.backend.RotaryTable;
-import nibble.engine.backend.Weight;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.PinnedMemory;
-import org.jspecify.annotations.Nullable;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.PlacedModel;
+import nibble.engine.tensor.Weight;
 
 /**
  * Tokens one at a time: {@code decode_step.cu} runs a whole token in one launch; together with the way of the token to the card and
@@ -53,7 +56,7 @@ final class CudaDecoder implements Decoder {
 
     private CudaDecoder(CudaBackend backend, CudaPlacedModel model, KeyValueCache cache, RotaryTable table) {
         this.backend = backend;
-        this.stream = backend.stream();
+        this.stream = backend.resources().stream();
         this.cache = cache;
         ModelConfig config = model.config();
         this.vocabulary = config.vocabularySize();
@@ -65,10 +68,12 @@ final class CudaDecoder implements Decoder {
         if (model.layer(0).q() instanceof CudaWeight.Nibbles nibbles) {
             constants.putAll(nibbles.matrix().constants());
         }
-        Launch launch =
-                Launch.of(backend.kernels().integers(FILE, "decode_step_launch", constants), config, backend.device());
+        Launch launch = Launch.of(
+                backend.resources().kernels().integers(FILE, "decode_step_launch", constants),
+                config,
+                backend.resources().device());
         int headBlocks = (perKv + 15) / 16;
-        int splits = Math.max(1, backend.device().multiprocessors() / (config.kvHeads() * headBlocks));
+        int splits = Math.max(1, backend.resources().device().multiprocessors() / (config.kvHeads() * headBlocks));
         DeviceMemory.Buffer layers = layers(model);
         DeviceMemory.Buffer stepOnCard = buffer(STEP_BYTES);
         DeviceMemory.Buffer hidden = buffer(4L * config.hiddenSize());
@@ -81,7 +86,7 @@ final class CudaDecoder implements Decoder {
         DeviceMemory.Buffer barrier = zeros(8);
         DeviceMemory.Buffer angles = backend.vectors().bringAngles(table);
         buffers.add(angles);
-        Kernel kernel = backend.kernels().kernel(FILE, "decode_step", constants);
+        Kernel kernel = backend.resources().kernels().kernel(FILE, "decode_step", constants);
         Object[] arguments = {
             layers.address(),
             dense(model.embedding()),
@@ -116,7 +121,7 @@ final class CudaDecoder implements Decoder {
         step.toDevice(stepOnCard, 0, STEP_BYTES, stream);
         kernel.launchTogether(
                 stream,
-                Kernel.Grid.of(backend.device().multiprocessors()),
+                Kernel.Grid.of(backend.resources().device().multiprocessors()),
                 launch.threads,
                 launch.sharedBytes,
                 arguments);
@@ -129,9 +134,11 @@ final class CudaDecoder implements Decoder {
      * The decoder of a model, if there is one for it: not where layers stream through the card, nor where the rotary table changes
      * with the length of the sequence, nor for what the kernel does not compute, which is all but Llama's own layers.
      */
-    static @Nullable CudaDecoder of(
-            CudaBackend backend, CudaPlacedModel model, KeyValueCache cache, RotaryTable table) {
-        ModelConfig config = model.config();
+    static Optional<Decoder> of(CudaBackend backend, PlacedModel placed, KeyValueCache cache) {
+        ModelConfig config = placed.config();
+        if (!(placed instanceof CudaPlacedModel model) || RotaryTable.growsWithSequence(config.rope())) {
+            return Optional.empty();
+        }
         boolean fits = model.allResident()
                 && model.layer(0).extras().isEmpty()
                 && config.architecture().activation() == Activation.SILU
@@ -143,7 +150,9 @@ final class CudaDecoder implements Decoder {
                 && config.hiddenSize() % 32 == 0
                 && config.intermediateSize() % 32 == 0
                 && config.heads() * config.headDim() % 32 == 0;
-        return fits ? new CudaDecoder(backend, model, cache, table) : null;
+        return fits
+                ? Optional.of(new CudaDecoder(backend, model, cache, RotaryTable.of(config, cache.capacity(), 0)))
+                : Optional.empty();
     }
 
     /** Threads, shared memory and ring slots of the kernel. */
@@ -179,13 +188,13 @@ final class CudaDecoder implements Decoder {
                 matrix(layer.down()),
                 backend.vectors().half(layer.inputNorm()).address(),
                 backend.vectors().half(layer.postAttentionNorm()).address(),
-                CudaMatrix.of(backend, cache.keys(i), false).address(),
-                CudaMatrix.of(backend, cache.values(i), false).address()
+                CudaMatrix.of(backend.resources(), cache.keys(i), false).address(),
+                CudaMatrix.of(backend.resources(), cache.values(i), false).address()
             };
             System.arraycopy(of, 0, pointers, LAYER_POINTERS * i, LAYER_POINTERS);
         }
         DeviceMemory.Buffer buffer = buffer(8L * pointers.length);
-        backend.bring(MemorySegment.ofArray(pointers), buffer);
+        backend.resources().transfers().bring(MemorySegment.ofArray(pointers), buffer);
         return buffer;
     }
 
@@ -206,14 +215,14 @@ final class CudaDecoder implements Decoder {
     }
 
     private DeviceMemory.Buffer buffer(long bytes) {
-        DeviceMemory.Buffer buffer = backend.memory().allocate(bytes, "a decode step");
+        DeviceMemory.Buffer buffer = backend.resources().memory().allocate(bytes, "a decode step");
         buffers.add(buffer);
         return buffer;
     }
 
     private DeviceMemory.Buffer zeros(int bytes) {
         DeviceMemory.Buffer buffer = buffer(bytes);
-        backend.bring(MemorySegment.ofArray(new byte[bytes]), buffer);
+        backend.resources().transfers().bring(MemorySegment.ofArray(new byte[bytes]), buffer);
         return buffer;
     }
 

@@ -2,13 +2,15 @@ package nibble.engine.cuda;
 
 import java.util.ArrayList;
 import java.util.List;
-import nibble.engine.backend.AwqWeight;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.DeviceWeight;
-import nibble.engine.backend.QuantizedWeight;
-import nibble.engine.backend.Weight;
+import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.data.NibbleMatrix;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.tensor.AwqWeight;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.DeviceWeight;
+import nibble.engine.tensor.QuantizedWeight;
+import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
 

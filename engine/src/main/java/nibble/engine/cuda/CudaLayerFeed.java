@@ -8,11 +8,11 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.IntFunction;
 import java.util.function.IntUnaryOperator;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.LayerFeed;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.LayerFeed;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -3,14 +3,16 @@ package nibble.engine.cuda;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.ModelWeights;
-import nibble.engine.backend.PlacedModel;
-import nibble.engine.backend.Weight;
+import nibble.engine.backend.LayerScratch;
+import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaDevice;
-import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.PlacedModel;
+import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,20 +32,17 @@ final class CudaPlacedModel implements PlacedModel {
     /** Brings the layers that do not stay; null where all do. */
     private final @Nullable CudaLayerFeed feed;
 
+    /** What cuBLAS and expanded 4-bit weights take at most. */
+    private static final long EXPANDED_BYTES = 1L << 30;
+
     /**
      * @param reserve bytes to leave free for activations
      * @throws nibble.engine.backend.DeviceException if not even the streaming places fit
      */
-    CudaPlacedModel(
-            ModelWeights weights,
-            CudaDevice device,
-            CudaStream compute,
-            DeviceMemory memory,
-            WeightUpload upload,
-            long reserve) {
+    CudaPlacedModel(ModelWeights weights, CudaResources card, WeightUpload upload, long reserve) {
         this.weights = weights;
-        this.device = device;
-        this.memory = memory;
+        this.device = card.device();
+        this.memory = card.memory();
         this.upload = upload;
         try {
             embedding = place(weights.embedding());
@@ -67,7 +66,7 @@ final class CudaPlacedModel implements PlacedModel {
                             like,
                             index -> index + 1 < count ? index + 1 : count - first > 1 ? first : -1,
                             device,
-                            compute,
+                            card.stream(),
                             memory,
                             upload);
             upload.stream().synchronize();
@@ -135,5 +134,13 @@ final class CudaPlacedModel implements PlacedModel {
             feed.close();
         }
         outer.forEach(DeviceMemory.Buffer::close);
+    }
+
+    /** What a batch takes beside the weights: the matrices of a forward pass, logits, expanded weights. */
+    static long activationBytes(ModelConfig config) {
+        long columns = 3L * config.hiddenSize() + LayerScratch.columns(config);
+        return 2 * columns * Math.min(CudaBackend.BATCH_TOKENS, 4L * config.maxPositions())
+                + TokenScoring.LOGIT_BYTES
+                + EXPANDED_BYTES;
     }
 }

@@ -2,6 +2,8 @@ package nibble.engine.cuda;
 
 import java.util.HashMap;
 import java.util.Map;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.data.NibbleMatrix;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.Kernel;

@@ -3,9 +3,11 @@ package nibble.engine.cuda;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.engine.backend.ActivationStore;
-import nibble.engine.backend.Matrix;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.PinnedMemory;
+import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,12 +32,12 @@ final class PinnedActivations implements ActivationStore {
         }
     }
 
-    private final CudaBackend owner;
+    private final CudaResources owner;
     private final CudaStream copies = new CudaStream();
     private final List<Batch> batches = new ArrayList<>();
     private final List<Place> places = List.of(new Place(), new Place());
 
-    PinnedActivations(CudaBackend owner) {
+    PinnedActivations(CudaResources owner) {
         this.owner = owner;
     }
 

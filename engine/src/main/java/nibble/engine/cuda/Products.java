@@ -2,13 +2,17 @@ package nibble.engine.cuda;
 
 import java.util.List;
 import java.util.Map;
-import nibble.engine.backend.Matrix;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.data.NibbleMatrix;
 import nibble.engine.cuda.driver.Cublas;
 import nibble.engine.cuda.driver.CudaDevice;
+import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.KernelCache;
+import nibble.engine.tensor.Matrix;
 
 /**
  * Products of activations with weights: cuBLAS on fp16 weights; 4-bit weights are read as they are for {@link FewRows}, and for
@@ -80,7 +84,7 @@ final class Products implements AutoCloseable {
             CudaMatrix x,
             List<CudaWeight.Nibbles> parts,
             List<? extends Matrix> outs,
-            CudaBackend owner,
+            CudaResources owner,
             boolean accumulate) {
         NibbleMatrix matrix = parts.getFirst().matrix();
         if (x.rows() <= FewRows.MOST
@@ -107,7 +111,7 @@ final class Products implements AutoCloseable {
             CudaMatrix x,
             List<CudaWeight.Nibbles> parts,
             List<? extends Matrix> outs,
-            CudaBackend owner,
+            CudaResources owner,
             boolean accumulate) {
         NibbleMatrix matrix = parts.getFirst().matrix();
         try (DeviceMemory.Buffer all = memory.allocate(2L * x.rows() * matrix.rows(), "outputs of a fused matrix")) {

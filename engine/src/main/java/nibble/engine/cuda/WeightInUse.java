@@ -1,8 +1,11 @@
 package nibble.engine.cuda;
 
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.Weight;
+import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.data.NibbleMatrix;
+import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -12,12 +15,12 @@ import org.jspecify.annotations.Nullable;
 final class WeightInUse<W extends CudaWeight> implements AutoCloseable {
     private final W weight;
     private final DeviceMemory.@Nullable Buffer brought;
-    private final CudaBackend owner;
+    private final CudaResources card;
 
-    private WeightInUse(W weight, DeviceMemory.@Nullable Buffer brought, CudaBackend owner) {
+    private WeightInUse(W weight, DeviceMemory.@Nullable Buffer brought, CudaResources card) {
         this.weight = weight;
         this.brought = brought;
-        this.owner = owner;
+        this.card = card;
     }
 
     W weight() {
@@ -25,40 +28,40 @@ final class WeightInUse<W extends CudaWeight> implements AutoCloseable {
     }
 
     /** @throws IllegalArgumentException if the weight is quantized */
-    static WeightInUse<CudaWeight.Dense> dense(Weight weight, CudaBackend owner) {
+    static WeightInUse<CudaWeight.Dense> dense(Weight weight, CudaResources card, WeightUpload upload) {
         return switch (weight) {
-            case CudaWeight.Dense placed -> new WeightInUse<>(placed, null, owner);
+            case CudaWeight.Dense placed -> new WeightInUse<>(placed, null, card);
             case DenseWeight host -> {
                 DeviceMemory.Buffer buffer =
-                        owner.memory().allocate(2L * host.outFeatures() * host.inFeatures(), host.name());
-                owner.stream().synchronize();
-                CudaWeight.Dense placed = owner.upload().dense(host, buffer, 0);
-                owner.upload().stream().synchronize();
-                yield new WeightInUse<>(placed, buffer, owner);
+                        card.memory().allocate(2L * host.outFeatures() * host.inFeatures(), host.name());
+                card.stream().synchronize();
+                CudaWeight.Dense placed = upload.dense(host, buffer, 0);
+                upload.stream().synchronize();
+                yield new WeightInUse<>(placed, buffer, card);
             }
             default -> throw new IllegalArgumentException(weight.name() + ": an unquantized weight is expected");
         };
     }
 
     /** A 4-bit weight of the host. */
-    static WeightInUse<CudaWeight.Nibbles> nibbles(Weight host, CudaBackend owner) {
+    static WeightInUse<CudaWeight.Nibbles> nibbles(Weight host, CudaResources card, WeightUpload upload) {
         int groupSize = CudaLayer.groupSize(host);
         int in = NibbleMatrix.requireFits(host.name(), host.inFeatures());
         DeviceMemory.Buffer buffer =
-                owner.memory().allocate(NibbleMatrix.bytes(host.outFeatures(), in, groupSize), host.name());
+                card.memory().allocate(NibbleMatrix.bytes(host.outFeatures(), in, groupSize), host.name());
         NibbleMatrix matrix = new NibbleMatrix(host.outFeatures(), in, groupSize, buffer);
         CudaWeight.Nibbles weight = new CudaWeight.Nibbles(host.name(), host.outFeatures(), matrix, 0, 8);
-        owner.stream().synchronize();
-        owner.upload().nibbles(host, weight);
-        owner.upload().stream().synchronize();
-        return new WeightInUse<>(weight, buffer, owner);
+        card.stream().synchronize();
+        upload.nibbles(host, weight);
+        upload.stream().synchronize();
+        return new WeightInUse<>(weight, buffer, card);
     }
 
     @Override
     public void close() {
         if (brought != null) {
             // Expansion of 4-bit weights has a stream of its own.
-            owner.synchronize();
+            card.synchronize();
             brought.close();
         }
     }

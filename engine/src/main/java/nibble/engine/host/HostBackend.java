@@ -1,21 +1,22 @@
 package nibble.engine.host;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.function.IntFunction;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.LayerFeed;
-import nibble.engine.backend.Matrix;
-import nibble.engine.backend.ModelWeights;
-import nibble.engine.backend.PlacedModel;
-import nibble.engine.backend.Weight;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.fit.HostPairedMoments;
 import nibble.engine.host.quantize.HostInputStatistics;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.engine.quantize.PairedMoments;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.LayerFeed;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.PlacedModel;
+import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 
 /** What the backends of the host share: matrices on the Java heap, weights used where they lie. */
@@ -89,5 +90,27 @@ abstract class HostBackend implements Backend {
     @Override
     public void copyRows(Matrix source, int from, int count, Matrix target, int firstRow) {
         HostMatrix.copyRows(source, from, count, target, firstRow);
+    }
+
+    /** The best of what fits two seconds, and of enough calls that the compiler is warm even on a busy machine. */
+    @Override
+    public double productFlopsPerSecond() {
+        int size = 256;
+        float[] ones = new float[size * size];
+        Arrays.fill(ones, 1f);
+        try (Matrix a = uploadSingle(ones, size, size);
+                Matrix b = uploadSingle(ones, size, size);
+                Matrix out = allocateSingle(size, size)) {
+            double best = 0;
+            long begin = System.nanoTime();
+            int calls = 0;
+            do {
+                long start = System.nanoTime();
+                multiplyTransposed(a, b, out);
+                best = Math.max(best, 2.0 * size * size * size / ((System.nanoTime() - start) / 1e9));
+                calls++;
+            } while (System.nanoTime() - begin < 2_000_000_000L || calls < 100);
+            return best;
+        }
     }
 }

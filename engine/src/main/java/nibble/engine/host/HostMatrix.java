@@ -2,7 +2,7 @@ package nibble.engine.host;
 
 import java.util.Arrays;
 import nibble.engine.backend.Extents;
-import nibble.engine.backend.Matrix;
+import nibble.engine.tensor.Matrix;
 
 /** A matrix on the Java heap. */
 final class HostMatrix implements Matrix {

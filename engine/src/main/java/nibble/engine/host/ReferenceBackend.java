@@ -1,13 +1,15 @@
 package nibble.engine.host;
 
+import nibble.checkpoint.model.Activation;
 import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
-import nibble.engine.backend.Matrix;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
-import nibble.engine.backend.Weight;
-import nibble.engine.backend.WeightRows;
 import nibble.engine.backend.Workers;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
+import nibble.engine.tensor.WeightRows;
 
 /**
  * The operations as plain loops with sums in double: the specification that other backends are held to. One thread, slow.
@@ -24,6 +26,11 @@ public final class ReferenceBackend extends HostBackend {
     @Override
     public String arithmetic() {
         return "reference: plain loops, double sums";
+    }
+
+    @Override
+    public DeviceKind kind() {
+        return DeviceKind.REFERENCE;
     }
 
     @Override
@@ -181,28 +188,18 @@ public final class ReferenceBackend extends HostBackend {
     }
 
     @Override
-    public void swiglu(Matrix gate, Matrix up, Matrix out) {
-        Extents.require("swiglu", "up", up, gate.rows(), gate.columns());
-        Extents.require("swiglu", "out", out, gate.rows(), gate.columns());
-        float[] g = HostMatrix.values(gate);
-        float[] u = HostMatrix.values(up);
-        float[] o = HostMatrix.values(out);
-        for (int i = 0; i < o.length; i++) {
-            o[i] = (float) (g[i] / (1 + Math.exp(-g[i])) * u[i]);
-        }
-    }
-
-    @Override
-    public void geglu(Matrix gate, Matrix up, Matrix out) {
-        Extents.require("geglu", "up", up, gate.rows(), gate.columns());
-        Extents.require("geglu", "out", out, gate.rows(), gate.columns());
+    public void glu(Activation activation, Matrix gate, Matrix up, Matrix out) {
+        Extents.glu(gate, up, out);
         float[] g = HostMatrix.values(gate);
         float[] u = HostMatrix.values(up);
         float[] o = HostMatrix.values(out);
         for (int i = 0; i < o.length; i++) {
             double x = g[i];
-            double gelu = x / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
-            o[i] = (float) (gelu * u[i]);
+            double activated = switch (activation) {
+                case SILU -> x / (1 + Math.exp(-x));
+                case GELU_TANH -> x / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
+            };
+            o[i] = (float) (activated * u[i]);
         }
     }
 

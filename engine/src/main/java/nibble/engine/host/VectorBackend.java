@@ -1,13 +1,12 @@
 package nibble.engine.host;
 
 import java.util.function.IntConsumer;
+import nibble.checkpoint.model.Activation;
 import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
-import nibble.engine.backend.Matrix;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
-import nibble.engine.backend.Weight;
-import nibble.engine.backend.WeightRows;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.vector.Addition;
 import nibble.engine.host.vector.CausalAttention;
@@ -22,6 +21,9 @@ import nibble.engine.host.vector.RowSource;
 import nibble.engine.host.vector.SecondMoment;
 import nibble.engine.host.vector.Swiglu;
 import nibble.engine.host.vector.TokenLogProbabilities;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
+import nibble.engine.tensor.WeightRows;
 
 /**
  * The operations through the Vector API on all cores, in fp32; weights of any type are unpacked panel by panel. Owns its
@@ -45,6 +47,11 @@ public final class VectorBackend extends HostBackend {
     @Override
     public String arithmetic() {
         return "cpu: Vector API, " + Lanes.bits() + "-bit vectors";
+    }
+
+    @Override
+    public DeviceKind kind() {
+        return DeviceKind.CPU;
     }
 
     @Override
@@ -172,23 +179,17 @@ public final class VectorBackend extends HostBackend {
     }
 
     @Override
-    public void swiglu(Matrix gate, Matrix up, Matrix out) {
-        Extents.require("swiglu", "up", up, gate.rows(), gate.columns());
-        Extents.require("swiglu", "out", out, gate.rows(), gate.columns());
+    public void glu(Activation activation, Matrix gate, Matrix up, Matrix out) {
+        Extents.glu(gate, up, out);
         float[] g = HostMatrix.values(gate);
         float[] u = HostMatrix.values(up);
         float[] o = HostMatrix.values(out);
-        forEachPiece(o.length, (from, to) -> Swiglu.run(g, u, o, from, to));
-    }
-
-    @Override
-    public void geglu(Matrix gate, Matrix up, Matrix out) {
-        Extents.require("geglu", "up", up, gate.rows(), gate.columns());
-        Extents.require("geglu", "out", out, gate.rows(), gate.columns());
-        float[] g = HostMatrix.values(gate);
-        float[] u = HostMatrix.values(up);
-        float[] o = HostMatrix.values(out);
-        forEachPiece(o.length, (from, to) -> Geglu.run(g, u, o, from, to));
+        forEachPiece(o.length, (from, to) -> {
+            switch (activation) {
+                case SILU -> Swiglu.run(g, u, o, from, to);
+                case GELU_TANH -> Geglu.run(g, u, o, from, to);
+            }
+        });
     }
 
     @Override

@@ -1,6 +1,6 @@
 package nibble.engine.quantize;
 
-import nibble.engine.backend.Matrix;
+import nibble.engine.tensor.Matrix;
 
 /**
  * What the inputs of a linear looked like over all calibration tokens: {@code C = Σ x xᵀ} and {@code Σ |x|}. Owns its memory.

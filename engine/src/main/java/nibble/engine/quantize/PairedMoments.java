@@ -1,6 +1,6 @@
 package nibble.engine.quantize;
 
-import nibble.engine.backend.Matrix;
+import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -3,10 +3,11 @@ package nibble.engine.selftest;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.BiConsumer;
+import nibble.checkpoint.model.Activation;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.Matrix;
 import nibble.engine.host.ReferenceBackend;
+import nibble.engine.tensor.Matrix;
 
 /** The operations that only some architectures need: norms of heads, biases, scaled embeddings, GELU, windows of attention. */
 final class ArchitectureChecks {
@@ -95,7 +96,7 @@ final class ArchitectureChecks {
             gate[gate.length / 2] = -40;
             float[][] results = inPlace(up, s[0], s[1], (side, x) -> {
                 try (Matrix g = side.upload(gate, s[0], s[1])) {
-                    side.geglu(g, x, x);
+                    side.glu(Activation.GELU_TANH, g, x, x);
                 }
             });
             comparison.compare(Arrays.toString(s), results[1], results[0], i -> {

@@ -4,14 +4,14 @@ import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.tensor.DType;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.DecoderLayer;
-import nibble.engine.backend.LayerFeed;
-import nibble.engine.backend.Matrix;
-import nibble.engine.backend.QuantizedWeight;
-import nibble.engine.backend.Weight;
-import nibble.engine.backend.WeightRows;
-import nibble.engine.cuda.CudaBackend;
+import nibble.engine.backend.DeviceKind;
 import nibble.engine.host.ReferenceBackend;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.LayerFeed;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.QuantizedWeight;
+import nibble.engine.tensor.Weight;
+import nibble.engine.tensor.WeightRows;
 
 /** Products with weights of every kind, of the host and placed on the device. */
 final class LinearChecks {
@@ -29,7 +29,7 @@ final class LinearChecks {
     /** @param activation unit roundoff of the backend's activations */
     LinearChecks(Backend backend, double activation) {
         this.backend = backend;
-        this.cuda = backend instanceof CudaBackend;
+        this.cuda = backend.kind() == DeviceKind.CUDA;
         this.activation = activation;
     }
 

@@ -8,8 +8,8 @@ import java.util.Random;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.QuantizedWeight;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.QuantizedWeight;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 

@@ -4,16 +4,17 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.function.IntToDoubleFunction;
+import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.tensor.DType;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.Matrix;
+import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
-import nibble.engine.cuda.CudaBackend;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.host.VectorBackend;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.Matrix;
 
 /**
  * Every operation of a backend against {@link ReferenceBackend} on awkward sizes. A sum of n products in fp32 may differ by
@@ -38,7 +39,7 @@ public final class SelfTest {
 
     private SelfTest(Backend backend, Consumer<Check> onCheck) {
         this.backend = backend;
-        this.cuda = backend instanceof CudaBackend;
+        this.cuda = backend.kind() == DeviceKind.CUDA;
         this.activation = cuda ? 0x1p-11 : U;
         this.onCheck = onCheck;
     }
@@ -259,7 +260,7 @@ public final class SelfTest {
                 }
                 try (Matrix a = side(b).upload(x, s[0], s[1]);
                         Matrix c = side(b).upload(y, s[0], s[1])) {
-                    side(b).swiglu(a, c, c);
+                    side(b).glu(Activation.SILU, a, c, c);
                     products[b] = side(b).download(c);
                 }
             }

@@ -16,10 +16,10 @@ import nibble.engine.ScoredContinuations;
 import nibble.engine.Session;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceException;
-import nibble.engine.backend.Matrix;
-import nibble.engine.backend.ModelWeights;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.selftest.SelfTest;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.ModelWeights;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -195,15 +195,15 @@ class CudaBackendTest {
             try (Llama model = Llama.of(RandomModel.forCuda(32, 2), backend)) {
                 model.logProbabilities(RandomModel.ids(1, 20, 100));
             }
-            long before = backend.memory().used();
+            long before = backend.resources().memory().used();
             try (Llama model = Llama.of(RandomModel.forCuda(32, 2), backend);
                     Session session = model.session(30)) {
                 session.append(RandomModel.ids(1, 9, 100));
                 session.append(new int[] {5});
-                assertThat(backend.memory().used()).isGreaterThan(before);
+                assertThat(backend.resources().memory().used()).isGreaterThan(before);
             }
             // Norms and rotary tables are kept by identity, a few kilobytes.
-            assertThat(backend.memory().used() - before).isLessThan(1 << 20);
+            assertThat(backend.resources().memory().used() - before).isLessThan(1 << 20);
         }
     }
 

@@ -38,13 +38,13 @@ public final class MtBenchAnswerFile implements AutoCloseable {
     private final Path file;
     /** Bytes of whole lines that were there. */
     private final long whole;
+
     private final String modelId;
     private final MtBenchSettings settings;
     private final Set<Integer> answered;
     private @Nullable FileChannel channel;
 
-    private MtBenchAnswerFile(
-            Path file, long whole, String modelId, MtBenchSettings settings, Set<Integer> answered) {
+    private MtBenchAnswerFile(Path file, long whole, String modelId, MtBenchSettings settings, Set<Integer> answered) {
         this.file = file;
         this.whole = whole;
         this.modelId = modelId;
@@ -68,7 +68,9 @@ public final class MtBenchAnswerFile implements AutoCloseable {
                     whole = bytes[i] == '\n' ? i + 1 : whole;
                 }
                 int line = 0;
-                for (String json : new String(bytes, 0, (int) whole, StandardCharsets.UTF_8).lines().toList()) {
+                for (String json : new String(bytes, 0, (int) whole, StandardCharsets.UTF_8)
+                        .lines()
+                        .toList()) {
                     answered.add(same(file + ": line " + ++line, json, modelId, settings));
                 }
                 String rest = new String(bytes, (int) whole, bytes.length - (int) whole, StandardCharsets.UTF_8);

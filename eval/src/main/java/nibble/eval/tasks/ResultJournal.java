@@ -130,7 +130,8 @@ public final class ResultJournal implements AutoCloseable {
     private static void requireBegun(Path file, byte[] found, String first) {
         byte[] expected = first.getBytes(StandardCharsets.UTF_8);
         if (found.length > expected.length || !Arrays.equals(found, Arrays.copyOf(expected, found.length))) {
-            throw new BadDatasetException(file + ": is no journal of this run, and it was left as it is; name another --journal");
+            throw new BadDatasetException(
+                    file + ": is no journal of this run, and it was left as it is; name another --journal");
         }
     }
 

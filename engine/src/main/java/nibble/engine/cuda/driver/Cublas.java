@@ -11,10 +11,12 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.util.List;
 import nibble.engine.backend.DeviceException;
-import nibble.engine.cuda.quantize.CudaInputStatistics;
 
 /** NVIDIA's matrix products on one stream. Owns its handle; borrows stream and workspace. */
 public final class Cublas implements AutoCloseable {
+    /** Rows of a second moment that are summed at a time, from the diagonal on. */
+    public static final int STRIP = 2048;
+
     /** Element types by their number in {@code cudaDataType_t}. */
     public enum Type {
         F32(0),
@@ -226,12 +228,12 @@ public final class Cublas implements AutoCloseable {
     }
 
     /**
-     * {@code out[n, n] (+)= Σ_t x[t, n]ᵀ x[t, n]}, from the diagonal on only: strips of {@link CudaInputStatistics#STRIP} rows, each
+     * {@code out[n, n] (+)= Σ_t x[t, n]ᵀ x[t, n]}, from the diagonal on only: strips of {@link #STRIP} rows, each
      * from its first column on.
      */
     public void addSecondMoment(int tokens, int columns, long x, long out, boolean accumulate) {
-        for (int first = 0; first < columns; first += CudaInputStatistics.STRIP) {
-            int count = Math.min(CudaInputStatistics.STRIP, columns - first);
+        for (int first = 0; first < columns; first += STRIP) {
+            int count = Math.min(STRIP, columns - first);
             addStrip(tokens, columns, x, first, count, out, accumulate);
         }
     }

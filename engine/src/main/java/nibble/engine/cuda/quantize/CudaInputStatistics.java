@@ -3,13 +3,14 @@ package nibble.engine.cuda.quantize;
 import java.lang.foreign.MemorySegment;
 import java.util.IdentityHashMap;
 import java.util.Map;
-import nibble.engine.backend.Matrix;
-import nibble.engine.cuda.CudaBackend;
-import nibble.engine.cuda.CudaMatrix;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.driver.Cublas;
+import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.quantize.InputStatistics;
+import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,13 +19,14 @@ import org.jspecify.annotations.Nullable;
  */
 public final class CudaInputStatistics implements InputStatistics {
     /** Rows of C that are summed at a time, from the diagonal on. */
-    public static final int STRIP = 2048;
+    public static final int STRIP = Cublas.STRIP;
 
     private static final Map<String, Integer> CONSTANTS = Map.of("STRIP", STRIP);
     private static final int THREADS = 256;
     private static final int CHUNK_ROWS = 256;
 
-    private final CudaBackend owner;
+    private final CudaResources owner;
+    private final QuantizationScratch scratch;
     private final int columns;
     private DeviceMemory.Buffer absolute;
     private DeviceMemory.Buffer absolutePart;
@@ -48,10 +50,11 @@ public final class CudaInputStatistics implements InputStatistics {
      * @param deviations d [columns] fp32
      * @param largest of d
      */
-    record Correlations(DeviceMemory.Buffer matrix, DeviceMemory.Buffer deviations, float largest) {}
+    public record Correlations(DeviceMemory.Buffer matrix, DeviceMemory.Buffer deviations, float largest) {}
 
-    public CudaInputStatistics(CudaBackend owner, int columns) {
+    public CudaInputStatistics(CudaResources owner, QuantizationScratch scratch, int columns) {
         this.owner = owner;
+        this.scratch = scratch;
         this.columns = columns;
         long bytes = 4L * columns * columns;
         String purpose = "second moments of " + columns + " features";
@@ -154,12 +157,12 @@ public final class CudaInputStatistics implements InputStatistics {
     }
 
     /** Adds the part that another card has made; this one's own come before. That card may go on with its next part at once. */
-    void takePart(CudaInputStatistics other) {
+    public void takePart(CudaInputStatistics other) {
         CudaStream.Event event = fetched.computeIfAbsent(other, _ -> {
             owner.makeCurrent();
             return new CudaStream.Event();
         });
-        CudaBackend there = other.owner;
+        CudaResources there = other.owner;
         there.makeCurrent();
         // Both of its buffers take turns: the one that was fetched before becomes its next part.
         there.stream().waitFor(event);
@@ -172,7 +175,6 @@ public final class CudaInputStatistics implements InputStatistics {
         owner.makeCurrent();
         owner.stream().waitFor(other.ready);
         int atATime = Math.clamp(QuantizationScratch.PRODUCT_BYTES / (4L * columns), 1, columns);
-        QuantizationScratch scratch = owner.quantizationScratch();
         long fetchedRows = scratch.products(4L * atATime * columns);
         for (int first = 0; first < columns; first += atATime) {
             int count = Math.min(atATime, columns - first);
@@ -204,7 +206,7 @@ public final class CudaInputStatistics implements InputStatistics {
     }
 
     /** Where {@code rows} were added in all. */
-    double[] meanAbsolute(long rows) {
+    public double[] meanAbsolute(long rows) {
         endPart();
         double[] mean = owner.transfers().doubles(absolute, columns);
         for (int i = 0; i < columns; i++) {
@@ -214,7 +216,7 @@ public final class CudaInputStatistics implements InputStatistics {
     }
 
     /** Made at the first call, after which nothing can be added; owned by this. */
-    Correlations correlations() {
+    public Correlations correlations() {
         if (correlations == null) {
             endPart();
             DeviceMemory.Buffer deviations = owner.memory().allocate(4L * columns, "deviations of inputs");
@@ -251,8 +253,8 @@ public final class CudaInputStatistics implements InputStatistics {
     }
 
     /** A copy of another card's correlations in this one's memory; nothing can be added here after. */
-    Correlations copyOf(CudaInputStatistics other, Correlations original) {
-        CudaBackend there = other.owner;
+    public Correlations copyOf(CudaInputStatistics other, Correlations original) {
+        CudaResources there = other.owner;
         there.makeCurrent();
         // Comes after all fetches from here, too.
         there.stream().record(other.ready);

@@ -26,7 +26,7 @@ public final class QuantizationScratch implements AutoCloseable {
     }
 
     /** Rows of a linear that are worked on at a time: equal pieces of whole words of eight. */
-    static int rows(int rows) {
+    public static int rows(int rows) {
         int pieces = (rows + ROWS - 1) / ROWS;
         int each = (rows + pieces - 1) / pieces;
         return (each + 7) / 8 * 8;

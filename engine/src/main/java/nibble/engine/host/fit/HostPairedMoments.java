@@ -3,11 +3,11 @@ package nibble.engine.host.fit;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.Matrix;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.quantize.HostInputStatistics;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.PairedMoments;
+import nibble.engine.tensor.Matrix;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 

@@ -1,10 +1,10 @@
 package nibble.engine.host.fit;
 
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.Matrix;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.vector.Gemm;
 import nibble.engine.host.vector.PanelMatrix;
+import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**

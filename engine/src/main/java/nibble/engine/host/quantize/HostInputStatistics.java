@@ -1,8 +1,8 @@
 package nibble.engine.host.quantize;
 
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.Matrix;
 import nibble.engine.quantize.InputStatistics;
+import nibble.engine.tensor.Matrix;
 
 /** Statistics with sums of |x| in double on the heap and second moments by the backend. */
 public final class HostInputStatistics implements InputStatistics {

@@ -1,8 +1,8 @@
 package nibble.engine.host.quantize;
 
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.Matrix;
 import nibble.engine.backend.Workers;
+import nibble.engine.tensor.Matrix;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 

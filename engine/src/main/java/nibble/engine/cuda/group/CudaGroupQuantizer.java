@@ -1,10 +1,12 @@
-package nibble.engine.cuda.quantize;
+package nibble.engine.cuda.group;
 
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.BiFunction;
 import nibble.engine.cuda.quantize.CudaInputStatistics.Correlations;
+import nibble.engine.cuda.quantize.CudaLinearQuantizer;
+import nibble.engine.cuda.quantize.QuantizationScratch;
 import nibble.engine.quantize.Basis;
 import nibble.engine.quantize.Clip;
 import nibble.engine.quantize.InputStatistics;

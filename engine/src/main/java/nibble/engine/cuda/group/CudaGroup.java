@@ -1,4 +1,4 @@
-package nibble.engine.cuda.quantize;
+package nibble.engine.cuda.group;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -9,15 +9,15 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.Function;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.DenseWeight;
 import nibble.engine.backend.DeviceException;
-import nibble.engine.backend.Weight;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.cuda.CudaBackend;
-import nibble.engine.cuda.CudaWeight;
+import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
-import nibble.engine.quantize.QuantizationDevices;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 
 /** Several cards of one host and of one kind. Owns the backends, and a thread for each of them but the first. */
@@ -30,7 +30,7 @@ public final class CudaGroup implements QuantizationDevices {
         for (CudaBackend member : members.subList(1, members.size())) {
             threads.add(Executors.newSingleThreadExecutor(Thread.ofPlatform()
                     .daemon()
-                    .name("nibble-cuda-" + member.device().ordinal())
+                    .name("nibble-cuda-" + member.resources().device().ordinal())
                     .factory()));
         }
     }
@@ -50,15 +50,17 @@ public final class CudaGroup implements QuantizationDevices {
             for (int ordinal : ordinals) {
                 members.add(CudaBackend.open(ordinal, memoryLimit, Math.max(1, threads / ordinals.size())));
             }
-            CudaDevice first = members.getFirst().device();
+            CudaDevice first = members.getFirst().resources().device();
             for (CudaBackend member : members) {
-                CudaDevice device = member.device();
+                CudaDevice device = member.resources().device();
                 if (!device.name().equals(first.name())) {
                     throw new DeviceException(
                             "cuda:" + device.ordinal() + " is a " + device.name() + ", cuda:" + first.ordinal() + " a "
                                     + first.name() + "; cards that share the work must be of one kind");
                 }
-                members.stream().filter(other -> other != member).forEach(other -> device.reach(other.device()));
+                members.stream()
+                        .filter(other -> other != member)
+                        .forEach(other -> device.reach(other.resources().device()));
             }
             members.getFirst().makeCurrent();
             return new CudaGroup(List.copyOf(members));
@@ -73,7 +75,7 @@ public final class CudaGroup implements QuantizationDevices {
         return List.copyOf(members);
     }
 
-    CudaBackend member(int index) {
+    public CudaBackend member(int index) {
         return members.get(index);
     }
 
@@ -91,7 +93,7 @@ public final class CudaGroup implements QuantizationDevices {
             List<? extends Weight> placed, DenseWeight original, Path file, QuantizationSpec spec) {
         return new CudaGroupQuantizer(this, onEach(i -> {
             if (placed.get(i) instanceof CudaWeight.Dense here) {
-                return new CudaLinearQuantizer(members.get(i), here, original, file, spec);
+                return members.get(i).quantizer(here, original, file, spec);
             }
             throw new IllegalArgumentException(original.name() + ": an unquantized weight on each card is expected");
         }));

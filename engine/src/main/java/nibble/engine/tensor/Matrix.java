@@ -1,4 +1,4 @@
-package nibble.engine.backend;
+package nibble.engine.tensor;
 
 /** Activations [rows, columns], row-major, owned by the backend that allocated them; free with {@link #close()}. */
 public interface Matrix extends AutoCloseable {

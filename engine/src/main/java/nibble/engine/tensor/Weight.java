@@ -1,4 +1,4 @@
-package nibble.engine.backend;
+package nibble.engine.tensor;
 
 /** The matrix of a linear layer, [out_features, in_features]: as its checkpoint holds it, or placed on a device. */
 public sealed interface Weight permits DenseWeight, QuantizedWeight, AwqWeight, DeviceWeight {

@@ -1,4 +1,4 @@
-package nibble.engine.cuda;
+package nibble.engine.cuda.data;
 
 import java.util.Map;
 import nibble.engine.cuda.driver.DeviceMemory;
@@ -11,13 +11,13 @@ import nibble.pack.QuantizationSpec;
  * @param rows of all parts together
  * @param groupSize columns of a group, 0 for whole rows
  */
-record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory.Buffer buffer) {
+public record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory.Buffer buffer) {
     private static final int TILE_ROWS = 16;
     private static final int UNIT_COLUMNS = 256;
     private static final int CODE_BYTES = TILE_ROWS * UNIT_COLUMNS / 2;
 
     /** @throws IllegalArgumentException if the input cannot be laid out so */
-    static int requireFits(String name, int inFeatures) {
+    public static int requireFits(String name, int inFeatures) {
         if (inFeatures % 32 != 0) {
             throw new IllegalArgumentException(name + ": " + inFeatures
                     + " in-features, CUDA needs a multiple of 32 for 4-bit weights; use --device cpu");
@@ -25,16 +25,16 @@ record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory.Buffer
         return inFeatures;
     }
 
-    static int groupSize(QuantizationSpec spec) {
+    public static int groupSize(QuantizationSpec spec) {
         return spec.groupSize() == QuantizationSpec.WHOLE_ROW ? 0 : spec.groupSize();
     }
 
     /** Bytes of a matrix. */
-    static long bytes(int rows, int inFeatures, int groupSize) {
+    public static long bytes(int rows, int inFeatures, int groupSize) {
         return (long) tiles(rows) * units(inFeatures) * unitBytes(groupSize);
     }
 
-    static int unitBytes(int groupSize) {
+    public static int unitBytes(int groupSize) {
         int groups = groupSize == 0 || groupSize >= UNIT_COLUMNS ? 1 : UNIT_COLUMNS / groupSize;
         return CODE_BYTES + (40 * groups + 15) / 16 * 16;
     }
@@ -47,16 +47,16 @@ record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory.Buffer
         return (inFeatures + UNIT_COLUMNS - 1) / UNIT_COLUMNS;
     }
 
-    int tiles() {
+    public int tiles() {
         return tiles(rows);
     }
 
-    int units() {
+    public int units() {
         return units(inFeatures);
     }
 
     /** What its kernels are compiled with. */
-    Map<String, Integer> constants() {
+    public Map<String, Integer> constants() {
         return Map.of("GROUP_SIZE", groupSize);
     }
 }

@@ -1,17 +1,18 @@
-package nibble.engine.cuda;
+package nibble.engine.cuda.data;
 
-import nibble.engine.backend.Matrix;
+import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.tensor.Matrix;
 
 /** A row-major matrix in device memory: fp16 activations, or fp32. Owns its buffer. */
 public final class CudaMatrix implements Matrix {
-    private final CudaBackend owner;
+    private final CudaResources owner;
     private final DeviceMemory.Buffer buffer;
     private final int rows;
     private final int columns;
     private final boolean single;
 
-    CudaMatrix(CudaBackend owner, DeviceMemory.Buffer buffer, int rows, int columns, boolean single) {
+    public CudaMatrix(CudaResources owner, DeviceMemory.Buffer buffer, int rows, int columns, boolean single) {
         this.owner = owner;
         this.buffer = buffer;
         this.rows = rows;
@@ -20,7 +21,7 @@ public final class CudaMatrix implements Matrix {
     }
 
     /** @throws IllegalArgumentException if the matrix is another backend's, or of the other precision */
-    public static CudaMatrix of(CudaBackend owner, Matrix matrix, boolean single) {
+    public static CudaMatrix of(CudaResources owner, Matrix matrix, boolean single) {
         CudaMatrix found = of(owner, matrix);
         if (found.single != single) {
             throw new IllegalArgumentException("matrix [" + found.rows + ", " + found.columns + "] of "
@@ -30,7 +31,7 @@ public final class CudaMatrix implements Matrix {
         return found;
     }
 
-    public static CudaMatrix of(CudaBackend owner, Matrix matrix) {
+    public static CudaMatrix of(CudaResources owner, Matrix matrix) {
         if (matrix instanceof CudaMatrix found && found.owner == owner) {
             return found;
         }
@@ -38,23 +39,23 @@ public final class CudaMatrix implements Matrix {
                 "matrix of another backend: " + matrix.getClass().getSimpleName());
     }
 
-    public static boolean isOf(CudaBackend owner, Matrix matrix) {
+    public static boolean isOf(CudaResources owner, Matrix matrix) {
         return matrix instanceof CudaMatrix found && found.owner == owner;
     }
 
-    boolean single() {
+    public boolean single() {
         return single;
     }
 
-    int elementBytes() {
+    public int elementBytes() {
         return single ? Float.BYTES : Short.BYTES;
     }
 
-    long elements() {
+    public long elements() {
         return (long) rows * columns;
     }
 
-    DeviceMemory.Buffer buffer() {
+    public DeviceMemory.Buffer buffer() {
         return buffer;
     }
 
@@ -67,7 +68,7 @@ public final class CudaMatrix implements Matrix {
         return buffer.address() + byteOffset(row);
     }
 
-    long byteOffset(int row) {
+    public long byteOffset(int row) {
         return (long) row * columns * elementBytes();
     }
 

@@ -1,7 +1,7 @@
-package nibble.engine.cuda;
+package nibble.engine.cuda.data;
 
-import nibble.engine.backend.DeviceWeight;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.tensor.DeviceWeight;
 
 /** A weight in device memory. Borrows the buffer of the layer or model it belongs to. */
 public sealed interface CudaWeight extends DeviceWeight {

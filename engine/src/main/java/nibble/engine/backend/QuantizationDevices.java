@@ -1,10 +1,11 @@
-package nibble.engine.quantize;
+package nibble.engine.backend;
 
 import java.nio.file.Path;
 import java.util.List;
-import nibble.engine.backend.Backend;
-import nibble.engine.backend.DenseWeight;
-import nibble.engine.backend.Weight;
+import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 
 /**

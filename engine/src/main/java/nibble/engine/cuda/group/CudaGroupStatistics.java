@@ -1,11 +1,12 @@
-package nibble.engine.cuda.quantize;
+package nibble.engine.cuda.group;
 
 import java.util.ArrayList;
 import java.util.List;
-import nibble.engine.backend.Matrix;
-import nibble.engine.cuda.CudaMatrix;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.quantize.CudaInputStatistics;
 import nibble.engine.cuda.quantize.CudaInputStatistics.Correlations;
 import nibble.engine.quantize.InputStatistics;
+import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,7 +24,7 @@ final class CudaGroupStatistics implements InputStatistics {
         this.group = group;
         for (int i = 0; i < group.size(); i++) {
             group.member(i).makeCurrent();
-            members.add(new CudaInputStatistics(group.member(i), columns));
+            members.add(group.member(i).statistics(columns));
             copies.add(null);
         }
     }
@@ -36,7 +37,7 @@ final class CudaGroupStatistics implements InputStatistics {
     @Override
     public void add(Matrix x) {
         for (int i = 0; i < members.size(); i++) {
-            if (CudaMatrix.isOf(group.member(i), x)) {
+            if (CudaMatrix.isOf(group.member(i).resources(), x)) {
                 group.member(i).makeCurrent();
                 members.get(i).add(x);
                 current = i;

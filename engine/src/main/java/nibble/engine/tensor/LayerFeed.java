@@ -1,4 +1,4 @@
-package nibble.engine.backend;
+package nibble.engine.tensor;
 
 /**
  * Decoder layers whose weights lie where a backend computes, one at a time. Owns what it takes there; used by one thread.

@@ -1,4 +1,4 @@
-package nibble.engine.backend;
+package nibble.engine.tensor;
 
 /** A weight that lies in the memory of a device, in whatever layout its backend reads best; only that backend can use it. */
 public non-sealed interface DeviceWeight extends Weight {}

@@ -1,0 +1,76 @@
+package nibble.engine.backend;
+
+import java.nio.file.Path;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.quantize.InputStatistics;
+import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.quantize.PairedMoments;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
+import nibble.pack.QuantizationSpec;
+
+/**
+ * What quantizing asks of a device: statistics of inputs, trial rounding, and products of whole second moments.
+ */
+public interface QuantizationOperations extends Matrices {
+    /**
+     * A store for the activations of a model that is being calibrated.
+     *
+     * @param elements of all batches together
+     */
+    default ActivationStore activationStore(long elements, ModelConfig config) {
+        return new ResidentActivations();
+    }
+
+    /** Statistics of inputs with so many features, all zero. */
+    InputStatistics statistics(int columns);
+
+    /**
+     * What quantizes a linear.
+     *
+     * @param placed the weight where this backend computes, not needed after this is closed
+     * @param original the same weight on the host
+     * @param file where it lies, for messages
+     * @throws nibble.checkpoint.source.BadCheckpointException if a weight is not finite
+     */
+    LinearQuantizer quantizer(Weight placed, DenseWeight original, Path file, QuantizationSpec spec);
+
+    /**
+     * Moments of an input on two streams, all zero.
+     *
+     * @param columns features of the input
+     * @param residual features of the residual stream where its error counts, as behind o_proj and down_proj; else 0
+     */
+    default PairedMoments pairedMoments(int columns, int residual) {
+        throw new UnsupportedOperationException("pairedMoments on " + getClass().getSimpleName());
+    }
+
+    /** {@code out[m, n] = a[m, k] b[n, k]ᵀ}; all three single precision. */
+    void multiplyTransposed(Matrix a, Matrix b, Matrix out);
+
+    /**
+     * {@code moment[k, k] += x[t, k]ᵀ x[t, k]}; moment must be symmetric and stays exactly so.
+     *
+     * @param x activations
+     * @param moment single precision
+     */
+    void addSecondMoment(Matrix x, Matrix moment);
+
+    /** {@code out = a − b}, element by element; out may be a or b. */
+    default void subtract(Matrix a, Matrix b, Matrix out) {
+        throw new UnsupportedOperationException("subtract on " + getClass().getSimpleName());
+    }
+
+    /**
+     * {@code moment[m, k] += y[t, m]ᵀ x[t, k]}.
+     *
+     * @param y activations of as many tokens as x
+     * @param x activations
+     * @param moment single precision
+     */
+    default void addCrossMoment(Matrix y, Matrix x, Matrix moment) {
+        throw new UnsupportedOperationException(
+                "addCrossMoment on " + getClass().getSimpleName());
+    }
+}

@@ -1,0 +1,151 @@
+package nibble.engine.cuda;
+
+import java.lang.foreign.MemorySegment;
+import java.util.Map;
+import nibble.checkpoint.model.Activation;
+import nibble.engine.backend.Extents;
+import nibble.engine.backend.RotaryTable;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.driver.CudaResources;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
+
+/** The kernels of {@code elementwise.cu}: embedding, norms, biases, rotary embedding, activations, sums. */
+final class ElementwiseKernels {
+    private static final int THREADS = 256;
+    private static final int ROPE_THREADS = 128;
+
+    private final CudaResources card;
+    private final KeptVectors vectors;
+    private final WeightUpload upload;
+
+    ElementwiseKernels(CudaResources card, KeptVectors vectors, WeightUpload upload) {
+        this.card = card;
+        this.vectors = vectors;
+        this.upload = upload;
+    }
+
+    void embed(Weight embedding, int[] ids, Matrix out) {
+        Extents.require("embed", "out", out, ids.length, embedding.inFeatures());
+        Extents.ids(embedding, ids);
+        CudaMatrix to = CudaMatrix.of(card, out, false);
+        try (WeightInUse<CudaWeight.Dense> table = WeightInUse.dense(embedding, card, upload);
+                DeviceMemory.Buffer list = card.memory().allocate(4L * ids.length, "token ids")) {
+            card.transfers().bring(MemorySegment.ofArray(ids), list);
+            kernel("embed")
+                    .launch(
+                            card.stream(),
+                            Kernel.Grid.of(ids.length),
+                            THREADS,
+                            0,
+                            table.weight().address(),
+                            list.address(),
+                            to.columns(),
+                            to.address());
+        }
+    }
+
+    void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out) {
+        Extents.require("rmsNorm", "out", out, x.rows(), x.columns());
+        Extents.require("rmsNorm", "x", x, x.rows(), weight.length);
+        rmsNorm(x, x.rows(), weight, epsilon, out);
+    }
+
+    void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
+        Extents.rmsNormHeads(x, weight);
+        rmsNorm(x, Math.multiplyExact(x.rows(), x.columns() / weight.length), weight, epsilon, x);
+    }
+
+    /** @param rows of {@code weight.length} columns, which x is read as */
+    private void rmsNorm(Matrix x, int rows, float[] weight, double epsilon, Matrix out) {
+        kernel("rms_norm")
+                .launch(
+                        card.stream(),
+                        Kernel.Grid.of(rows),
+                        THREADS,
+                        0,
+                        CudaMatrix.of(card, x, false).address(),
+                        vectors.single(weight).address(),
+                        (float) epsilon,
+                        weight.length,
+                        CudaMatrix.of(card, out, false).address());
+    }
+
+    void addBias(float[] bias, Matrix into) {
+        Extents.require("addBias", "into", into, into.rows(), bias.length);
+        kernel("add_bias")
+                .launch(
+                        card.stream(),
+                        new Kernel.Grid((bias.length + THREADS - 1) / THREADS, into.rows(), 1),
+                        THREADS,
+                        0,
+                        vectors.single(bias).address(),
+                        CudaMatrix.of(card, into, false).address(),
+                        bias.length);
+    }
+
+    void scale(Matrix x, float factor) {
+        CudaMatrix values = CudaMatrix.of(card, x, false);
+        long pieces = (values.elements() + 7) / 8;
+        kernel("scale")
+                .launch(
+                        card.stream(),
+                        Kernel.Grid.of((pieces + THREADS - 1) / THREADS),
+                        THREADS,
+                        0,
+                        values.address(),
+                        factor,
+                        values.elements());
+    }
+
+    void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
+        Extents.rope(x, headDim, table, sequences, firstPosition);
+        DeviceMemory.Buffer angles = vectors.angles(table);
+        int perThread = 4;
+        int threads = (x.columns() + perThread - 1) / perThread;
+        kernel("rope")
+                .launch(
+                        card.stream(),
+                        new Kernel.Grid((threads + ROPE_THREADS - 1) / ROPE_THREADS, x.rows(), 1),
+                        ROPE_THREADS,
+                        0,
+                        CudaMatrix.of(card, x, false).address(),
+                        x.columns(),
+                        table.half(),
+                        angles.address(),
+                        angles.address() + 4L * table.cos().length,
+                        firstPosition,
+                        Math.max(1, x.rows() / sequences));
+    }
+
+    void glu(Activation activation, Matrix gate, Matrix up, Matrix out) {
+        Extents.glu(gate, up, out);
+        String kernel = switch (activation) {
+            case SILU -> "swiglu";
+            case GELU_TANH -> "geglu";
+        };
+        elementwise(kernel, CudaMatrix.of(card, out, false).elements(), gate, up, out);
+    }
+
+    void add(Matrix x, Matrix into) {
+        Extents.require("add", "x", x, into.rows(), into.columns());
+        elementwise("add", CudaMatrix.of(card, into, false).elements(), x, into);
+    }
+
+    private void elementwise(String name, long elements, Matrix... operands) {
+        Object[] arguments = new Object[operands.length + 1];
+        for (int i = 0; i < operands.length; i++) {
+            arguments[i] = CudaMatrix.of(card, operands[i], false).address();
+        }
+        arguments[operands.length] = elements;
+        long pieces = (elements + 7) / 8;
+        kernel(name).launch(card.stream(), Kernel.Grid.of((pieces + THREADS - 1) / THREADS), THREADS, 0, arguments);
+    }
+
+    private Kernel kernel(String name) {
+        return card.kernels().kernel("elementwise.cu", name, Map.of());
+    }
+}

@@ -1,0 +1,59 @@
+package nibble.engine.cuda;
+
+import java.util.List;
+import nibble.engine.backend.Extents;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.driver.CudaResources;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
+
+/** Products with weights of any kind: those on the card as they lie there, those of the host brought for the operation. */
+final class Linears {
+    private final CudaResources card;
+    private final Products products;
+    private final WeightUpload upload;
+
+    Linears(CudaResources card, Products products, WeightUpload upload) {
+        this.card = card;
+        this.products = products;
+        this.upload = upload;
+    }
+
+    void multiply(Weight weight, Matrix x, Matrix out, boolean accumulate) {
+        CudaMatrix in = CudaMatrix.of(card, x, false);
+        CudaMatrix to = CudaMatrix.of(card, out);
+        switch (weight) {
+            case CudaWeight.Nibbles nibbles -> products.multiply(in, List.of(nibbles), List.of(to), card, accumulate);
+            case CudaWeight.Dense placed -> products.multiply(in, placed, to, accumulate);
+            case DenseWeight host -> {
+                try (WeightInUse<CudaWeight.Dense> placed = WeightInUse.dense(host, card, upload)) {
+                    products.multiply(in, placed.weight(), to, accumulate);
+                }
+            }
+            default -> {
+                try (WeightInUse<CudaWeight.Nibbles> placed = WeightInUse.nibbles(weight, card, upload)) {
+                    products.multiply(in, List.of(placed.weight()), List.of(to), card, accumulate);
+                }
+            }
+        }
+    }
+
+    /** Whether these weights are 4-bit parts of one matrix, which one launch can multiply. */
+    boolean share(List<Weight> weights) {
+        return weights.getFirst() instanceof CudaWeight.Nibbles first
+                && weights.stream()
+                        .allMatch(w -> w instanceof CudaWeight.Nibbles part && part.matrix() == first.matrix());
+    }
+
+    /** Products of one input with weights that {@link #share} a matrix. */
+    void multiply(List<Weight> weights, Matrix x, List<Matrix> outs) {
+        for (int i = 0; i < weights.size(); i++) {
+            Extents.linear(weights.get(i), x, outs.get(i));
+        }
+        List<CudaWeight.Nibbles> parts =
+                weights.stream().map(CudaWeight.Nibbles.class::cast).toList();
+        products.multiply(CudaMatrix.of(card, x, false), parts, outs, card, false);
+    }
+}
