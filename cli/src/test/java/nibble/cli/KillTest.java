@@ -101,7 +101,7 @@ class KillTest {
         assertThat(second.err()).contains("another run of nibble (process " + process.pid() + ")");
 
         process.destroy();
-        assertThat(end(process)).as(quantize.log()).isEqualTo(ExitCode.INTERRUPTED);
+        assertThat(end(process)).as(quantize.log()).isEqualTo(ExitCode.TERMINATED);
         assertThat(quantize.log()).contains("layers are safe in", "run the same command with --resume");
 
         TerminalCapture other = new TerminalCapture();

@@ -35,7 +35,6 @@ import nibble.files.output.UnfinishedOutput;
  * <p>A part ends with a file of the output, or after {@link #PART_BYTES}.
  */
 public final class ConversionRun {
-    private static final String JOURNAL = "journal.jsonl";
     private static final int FORMAT = 1;
 
     /** Syncing so much at a time costs little, and so much is soon made again. */
@@ -132,7 +131,7 @@ public final class ConversionRun {
         UnfinishedOutput output = UnfinishedOutput.open(options.out(), options.resume());
         boolean committed = false;
         boolean keep = false;
-        try (JournalFile<Entry> journal = JournalFile.read(output.state().resolve(JOURNAL), Entry.class)) {
+        try (JournalFile<Entry> journal = JournalFile.read(output.state().resolve(JournalFile.NAME), Entry.class)) {
             refuseOther(output, fingerprint, journal);
             keep = hasParts(journal);
             try (ShardedWriter writer = ShardedWriter.keeping(output.path(), planned.files(), planned.index())) {
@@ -154,7 +153,7 @@ public final class ConversionRun {
             keep = false;
             throw e;
         } catch (StoppedException | OutputException e) {
-            keep = hasParts(JournalFile.read(output.state().resolve(JOURNAL), Entry.class));
+            keep = hasParts(JournalFile.read(output.state().resolve(JournalFile.NAME), Entry.class));
             String kept = keep
                     ? "what is durable is safe in " + output.state() + "; run the same command with --resume to go on"
                     : "nothing durable was made yet, so nothing is kept";
@@ -162,7 +161,7 @@ public final class ConversionRun {
                     ? new OutputException(full, kept)
                     : e instanceof StoppedException ? new StoppedException("interrupted; " + kept) : e;
         } catch (RuntimeException | Error e) {
-            keep = hasParts(JournalFile.read(output.state().resolve(JOURNAL), Entry.class));
+            keep = hasParts(JournalFile.read(output.state().resolve(JournalFile.NAME), Entry.class));
             throw e;
         } finally {
             if (!committed && keep) {

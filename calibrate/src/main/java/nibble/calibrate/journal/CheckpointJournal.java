@@ -31,9 +31,6 @@ import org.jspecify.annotations.Nullable;
  * earlier run is believed as far as its hashes agree with the shards.
  */
 public final class CheckpointJournal implements LayerJournal, AutoCloseable {
-    /** The journal's name in the state folder. */
-    static final String FILE = "journal.jsonl";
-
     static final int FORMAT = 1;
 
     /** The stream is saved when making it anew would take so many times as long as writing it at a slow disk's speed. */
@@ -80,7 +77,8 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
         UnfinishedOutput output = UnfinishedOutput.open(out, resume);
         @Nullable CheckpointJournal journal = null;
         try {
-            JournalFile<JournalEntry> file = JournalFile.read(output.state().resolve(FILE), JournalEntry.class);
+            JournalFile<JournalEntry> file =
+                    JournalFile.read(output.state().resolve(JournalFile.NAME), JournalEntry.class);
             Fingerprint fingerprint =
                     JobFingerprint.of(job, devices.members().getFirst().arithmetic());
             refuseOther(output.state(), fingerprint, file);
@@ -92,8 +90,9 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
             if (journal != null) {
                 journal.close();
             }
-            boolean worthKeeping = JournalFile.read(output.state().resolve(FILE), JournalEntry.class).entries().stream()
-                    .anyMatch(JournalEntry.Layer.class::isInstance);
+            boolean worthKeeping =
+                    JournalFile.read(output.state().resolve(JournalFile.NAME), JournalEntry.class).entries().stream()
+                            .anyMatch(JournalEntry.Layer.class::isInstance);
             if (worthKeeping || e instanceof ResumeException) {
                 output.close();
             } else {

@@ -57,7 +57,8 @@ public final class UnfinishedOutput implements AutoCloseable {
     }
 
     /**
-     * Locks the state of {@code out}, which is made if it is absent; missing parents too.
+     * Locks the state of {@code out}, which is made if it is absent; missing parents too. Leftovers of a run that ended before
+     * it had finished anything are deleted.
      *
      * @param resume whether leftovers of an earlier run are welcome; otherwise they are refused
      * @throws OutputException if {@code out} is a file or a folder that is not empty, another process works on it, there are
@@ -80,10 +81,16 @@ public final class UnfinishedOutput implements AutoCloseable {
             place.refuseOccupied(state);
             Deque<Path> made = OutputFolder.makeParents(
                     Objects.requireNonNull(place.target().getParent()));
+            if (!resume && !Files.exists(state.resolve(LOCK)) && !isEmpty(state, state.resolve(OUTPUT))) {
+                // Of another program, or of a person.
+                throw leftovers(place.target(), state);
+            }
             Files.createDirectories(state);
             UnfinishedOutput output = new UnfinishedOutput(place, state, made, lock(state));
             try {
-                if (!resume && output.hasLeftovers()) {
+                if (output.holdsNothingFinished()) {
+                    output.clear();
+                } else if (!resume) {
                     throw leftovers(place.target(), state);
                 }
                 Files.createDirectories(output.path());
@@ -113,8 +120,15 @@ public final class UnfinishedOutput implements AutoCloseable {
      */
     public static void require(Path out, boolean resume) {
         if (!resume || !Files.exists(stateOf(out))) {
-            try (UnfinishedOutput output = open(out, resume)) {
-                output.discard();
+            UnfinishedOutput output = open(out, resume);
+            Thread atShutdown = new Thread(output::discardIfOpen, "remove the output that was tried");
+            try {
+                Runtime.getRuntime().addShutdownHook(atShutdown);
+                output.discardIfOpen();
+                Runtime.getRuntime().removeShutdownHook(atShutdown);
+            } catch (IllegalStateException e) {
+                // The JVM is ending: the hook removes it, or was too late to be added.
+                output.discardIfOpen();
             }
         }
     }
@@ -223,9 +237,21 @@ public final class UnfinishedOutput implements AutoCloseable {
                         + " is writing this output now; wait for it or choose another folder");
     }
 
-    private boolean hasLeftovers() throws IOException {
+    /** Whether the run that left this state, if any did, ended before its journal named anything that is worth resuming. */
+    private boolean holdsNothingFinished() throws IOException {
+        Set<String> begun = Set.of(LOCK, OUTPUT, JournalFile.NAME, JournalFile.NAME + JournalFile.NEXT);
         try (Stream<Path> entries = Files.list(state)) {
-            return entries.anyMatch(entry -> !entry.endsWith(LOCK));
+            return entries.allMatch(entry -> begun.contains(String.valueOf(entry.getFileName())))
+                    && !JournalFile.holdsWork(state.resolve(JournalFile.NAME));
+        }
+    }
+
+    /** Deletes everything but the lock. */
+    private void clear() throws IOException {
+        try (Stream<Path> entries = Files.list(state)) {
+            for (Path entry : entries.filter(entry -> !entry.endsWith(LOCK)).toList()) {
+                Durable.deleteTree(entry);
+            }
         }
     }
 
@@ -282,9 +308,15 @@ public final class UnfinishedOutput implements AutoCloseable {
         }
     }
 
+    private synchronized void discardIfOpen() {
+        if (!closed) {
+            discard();
+        }
+    }
+
     /** Gives up the lock; the state stays. */
     @Override
-    public void close() {
+    public synchronized void close() {
         if (closed) {
             return;
         }
