@@ -127,7 +127,7 @@ class PlacesTest {
         Shell.Ended ended = shell.mounting("""
             mkdir "$F/cache"; mount -t tmpfs -o noexec none "$F/cache"; mount -t tmpfs -o size=4k none /dev/shm
             export TMPDIR="$F/cache"
-            code=0; NIBBLE_CACHE="$F/cache" $N tokenize $M The || code=$?; [ $code = 3 ] || exit 9
+            code=0; NIBBLE_CACHE="$F/cache" $N tokenize $M --prompt The || code=$?; [ $code = 3 ] || exit 9
             NIBBLE_CACHE="$F/other" $N generate $M --prompt The --max-new-tokens 2
             """);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DONE);

@@ -12,6 +12,8 @@ import java.util.Deque;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -120,16 +122,28 @@ public final class UnfinishedOutput implements AutoCloseable {
      */
     public static void require(Path out, boolean resume) {
         if (!resume || !Files.exists(stateOf(out))) {
-            UnfinishedOutput output = open(out, resume);
-            Thread atShutdown = new Thread(output::discardIfOpen, "remove the output that was tried");
+            CountDownLatch tried = new CountDownLatch(1);
+            // Threads run on while the JVM ends: it waits until nothing is left of this.
+            Thread atShutdown = new Thread(() -> await(tried), "wait until the output was tried");
             try {
                 Runtime.getRuntime().addShutdownHook(atShutdown);
-                output.discardIfOpen();
+                try (UnfinishedOutput output = open(out, resume)) {
+                    output.discard();
+                } finally {
+                    tried.countDown();
+                }
                 Runtime.getRuntime().removeShutdownHook(atShutdown);
             } catch (IllegalStateException e) {
-                // The JVM is ending: the hook removes it, or was too late to be added.
-                output.discardIfOpen();
+                // The JVM is ending: nothing is tried any more.
             }
+        }
+    }
+
+    private static void await(CountDownLatch tried) {
+        try {
+            boolean _ = tried.await(10, TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 
@@ -308,15 +322,9 @@ public final class UnfinishedOutput implements AutoCloseable {
         }
     }
 
-    private synchronized void discardIfOpen() {
-        if (!closed) {
-            discard();
-        }
-    }
-
     /** Gives up the lock; the state stays. */
     @Override
-    public synchronized void close() {
+    public void close() {
         if (closed) {
             return;
         }
