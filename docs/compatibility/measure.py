@@ -102,7 +102,7 @@ def main(name, text, *models):
         try:
             found = dict(transformers=transformers, autoawq=autoawq, gptqmodel=gptqmodel, vllm=vllm)[name](path, text, out)
         except Exception as refusal:
-            print(path, name, "REFUSED:", str(refusal).strip().splitlines()[-1], flush=True)
+            print(path, name, "REFUSED:", " ".join(str(refusal).split())[:600], flush=True)
             continue
         with open(out, "w", encoding="utf-8") as file:
             json.dump(found, file)

@@ -4,9 +4,9 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import nibble.calibrate.job.Method;
-import nibble.calibrate.job.Progress;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationJob;
+import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.journal.LayerJournal;
 import nibble.calibrate.journal.LayerWriter;
 import nibble.calibrate.search.LayerQuantizer;
@@ -35,7 +35,7 @@ final class Calibration implements LayerWork {
     private final Checkpoint source;
     private final int[][] blocks;
     private final QuantizationDevices devices;
-    private final Progress progress;
+    private final WorkProgress progress;
     private final @Nullable CalibrationStream stream;
     /** The layer that the stream goes into next. */
     private int next;
@@ -48,7 +48,7 @@ final class Calibration implements LayerWork {
             QuantizationDevices devices,
             LayerJournal journal,
             Workers workers,
-            Progress progress) {
+            WorkProgress progress) {
         this.method = job.options().method();
         this.quantizer = new LayerQuantizer(job.source().config(), job.options().spec(), workers, progress);
         this.source = job.source();

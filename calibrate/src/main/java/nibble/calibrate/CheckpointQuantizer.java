@@ -1,8 +1,5 @@
 package nibble.calibrate;
 
-import com.fasterxml.jackson.core.JacksonException;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -11,8 +8,6 @@ import nibble.calibrate.job.ProgressListener;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
-import nibble.calibrate.job.UnusualErrorException;
-import nibble.calibrate.journal.CheckpointJournal;
 import nibble.calibrate.journal.LayerPacker;
 import nibble.calibrate.search.QuantizedLayer;
 import nibble.checkpoint.Checkpoint;
@@ -21,17 +16,17 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
-import nibble.convert.CheckpointPlan;
 import nibble.convert.CheckpointWriter;
+import nibble.convert.ResumableRun;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
-import nibble.files.Reasons;
 import nibble.files.output.OutputException;
 import nibble.files.output.ResumeException;
 import nibble.files.output.StopSignal;
 import nibble.files.output.StoppedException;
 import nibble.files.output.UnfinishedOutput;
+import nibble.pack.layout.Layout;
 import nibble.pack.layout.PackedTensor;
 
 /** From a checkpoint to a quantized checkpoint on disk. */
@@ -39,7 +34,7 @@ public final class CheckpointQuantizer {
 
     private CheckpointQuantizer() {}
 
-    /** As {@link #quantize(QuantizationJob, Path, boolean, QuantizationDevices, ProgressListener, StopSignal)}, from the beginning. */
+    /** Quantizes from the beginning: {@link #quantize(QuantizationJob, Path, boolean, QuantizationDevices, ProgressListener, StopSignal)}. */
     public static QuantizationReport quantize(
             Checkpoint source,
             Path out,
@@ -58,7 +53,7 @@ public final class CheckpointQuantizer {
 
     /**
      * Quantizes a checkpoint into the folder {@code out}, which appears whole or not at all. Each finished layer is durable
-     * in a hidden folder beside it ({@link UnfinishedOutput}); a later call with {@code resume} goes on after the last one
+     * in a hidden folder beside it ({@link UnfinishedOutput}); a later call with {@code resume} continues after the last one
      * and ends in the same bytes.
      *
      * <p>Nothing is left behind of a run that failed before its first layer was durable, or for bad input.
@@ -82,59 +77,8 @@ public final class CheckpointQuantizer {
             StopSignal stop) {
         Quantizer.requireFits(
                 job.source().config(), job.source().configFile(), job.options().spec());
-        if (resume && UnfinishedOutput.removeRestOfFinished(out)) {
-            listener.note("the output was finished already");
-            return read(out.resolve(QuantizationReport.FILE_NAME));
-        }
-        CheckpointPlan plan = CheckpointPlan.of(
-                job.source().config(),
-                job.options().format(),
-                job.options().spec(),
-                job.options().maxShardBytes());
-        CheckpointJournal journal = CheckpointJournal.open(job, out, plan, devices, resume, listener::note);
-        int layers = job.source().config().layers();
-        boolean keep = false;
-        try {
-            if (resume) {
-                int done = journal.durable().size();
-                listener.note(
-                        done == 0
-                                ? "nothing to resume; starting from the beginning"
-                                : "resuming after layer " + done + " of " + layers);
-            }
-            QuantizationReport report = Quantizer.run(
-                    job, devices, packer(job.source().config(), job.options().format()), journal, listener, stop);
-            journal.commit(report);
-            return report;
-        } catch (ResumeException e) {
-            keep = true;
-            throw new ResumeException(journal.state(), e.differences());
-        } catch (StoppedException e) {
-            keep = !journal.durable().isEmpty();
-            throw new StoppedException("interrupted; " + kept(journal, layers));
-        } catch (OutputException e) {
-            keep = !journal.durable().isEmpty();
-            throw keep ? new OutputException(e, kept(journal, layers)) : e;
-        } catch (UnusualErrorException e) {
-            keep = !journal.durable().isEmpty();
-            throw new UnusualErrorException(
-                    e.getMessage() + ". Without --strict this is a warning; " + kept(journal, layers));
-        } catch (BadCheckpointException e) {
-            throw e;
-        } catch (RuntimeException | Error e) {
-            keep = !journal.durable().isEmpty();
-            throw e;
-        } finally {
-            journal.end(keep);
-        }
-    }
-
-    private static String kept(CheckpointJournal journal, int layers) {
-        int done = journal.durable().size();
-        return done == 0
-                ? "no layer was finished, so nothing is kept"
-                : done + " of " + layers + " layers are safe in " + journal.state()
-                        + "; run the same command with --resume to go on";
+        return ResumableRun.run(
+                out, resume, listener::note, new QuantizationRun(job, out, resume, devices, listener, stop));
     }
 
     /** All tensors of a layer, linears in the layout of {@code format}. */
@@ -148,7 +92,7 @@ public final class CheckpointQuantizer {
         tensors.add(CheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
         tensors.add(CheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
         for (LinearModule module : config.modules()) {
-            tensors.addAll(CheckpointWriter.pack(format, module, layer, quantized.module(module)));
+            tensors.addAll(Layout.of(format).pack(module.name(layer), quantized.module(module), false));
         }
         quantized
                 .biases()
@@ -159,15 +103,5 @@ public final class CheckpointQuantizer {
             tensors.add(CheckpointWriter.pack(TensorNames.keyNorm(layer), quantized.keyNorm()));
         }
         return tensors;
-    }
-
-    private static QuantizationReport read(Path report) {
-        try {
-            return QuantizationReport.of(Files.readString(report));
-        } catch (JacksonException e) {
-            throw new BadCheckpointException(report, "is not a quantization report: " + Reasons.of(e), e);
-        } catch (IOException e) {
-            throw new BadCheckpointException(report, "cannot be read: " + Reasons.of(e), e);
-        }
     }
 }

@@ -3,9 +3,9 @@ package nibble.calibrate;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
-import nibble.calibrate.job.Progress;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationJob;
+import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.journal.LayerJournal;
 import nibble.calibrate.journal.LayerWriter;
 import nibble.calibrate.search.LayerFitter;
@@ -28,7 +28,7 @@ import nibble.engine.tensor.DenseWeight;
 final class FittingWork implements LayerWork {
     private final PairedStream stream;
     private final LayerFitter fitter;
-    private final Progress progress;
+    private final WorkProgress progress;
     private int next;
     private long savedNanos = System.nanoTime();
 
@@ -38,7 +38,7 @@ final class FittingWork implements LayerWork {
             QuantizationDevices devices,
             LayerJournal journal,
             Workers workers,
-            Progress progress) {
+            WorkProgress progress) {
         Checkpoint source = job.source();
         int[][] blocks = job.blocks().map(TokenBlocks::blocks).orElseThrow();
         this.progress = progress;

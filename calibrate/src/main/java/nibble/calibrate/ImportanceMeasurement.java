@@ -9,7 +9,6 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.DoubleConsumer;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.TensorNames;
@@ -91,7 +90,7 @@ public final class ImportanceMeasurement {
                     progress.accept((layer * (double) hidden.size() + block + 1) / steps);
                 }
                 for (LinearModule module : source.config().modules()) {
-                    Importance.Entry entry = squares.entry(input(module.parts().getFirst()));
+                    Importance.Entry entry = squares.entry(module.input());
                     requireFinite(source, module.name(layer), entry);
                     entries.put(GgufExporter.tensorName(module, layer), entry);
                 }
@@ -104,15 +103,6 @@ public final class ImportanceMeasurement {
                 .max()
                 .orElse(0);
         return new Importance(source.folder(), List.of(blocks.description()), blocks.blocks().length, tokens, entries);
-    }
-
-    private static LinearInput input(Linear linear) {
-        return switch (linear) {
-            case Q, K, V -> LinearInput.QKV;
-            case O -> LinearInput.O;
-            case GATE, UP -> LinearInput.GATE_UP;
-            case DOWN -> LinearInput.DOWN;
-        };
     }
 
     private static void requireFinite(Checkpoint source, String module, Importance.Entry entry) {

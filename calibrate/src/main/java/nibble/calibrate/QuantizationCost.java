@@ -1,6 +1,5 @@
 package nibble.calibrate;
 
-import java.util.Map;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.search.ScaleSearch;
 import nibble.calibrate.search.Work;
@@ -42,16 +41,6 @@ public record QuantizationCost(
     /** Output errors that are computed beside those of the candidates: of plain rounding, before and after clipping, and of W itself. */
     private static final int PASSES_BESIDE = 4;
 
-    /** Which linears read which input: with the candidates, what the search multiplies. */
-    private static final Map<Linear, LinearInput> INPUT_OF = Map.of(
-            Linear.Q, LinearInput.QKV,
-            Linear.K, LinearInput.QKV,
-            Linear.V, LinearInput.QKV,
-            Linear.O, LinearInput.O,
-            Linear.GATE, LinearInput.GATE_UP,
-            Linear.UP, LinearInput.GATE_UP,
-            Linear.DOWN, LinearInput.DOWN);
-
     /**
      * Counts a run.
      *
@@ -68,7 +57,7 @@ public record QuantizationCost(
         long parameters = 0;
         long largest = 0;
         double search = 0;
-        for (Linear linear : INPUT_OF.keySet()) {
+        for (Linear linear : Linear.values()) {
             long in = config.inFeatures(linear);
             long out = config.outFeatures(linear);
             parameters += in * out;
@@ -81,7 +70,7 @@ public record QuantizationCost(
         double moments = 0;
         long momentElements = 0;
         for (LinearInput input : LinearInput.values()) {
-            long in = width(config, input);
+            long in = config.width(input);
             moments += 2.0 * tokens * in * in;
             momentElements += in * in;
         }
@@ -113,7 +102,7 @@ public record QuantizationCost(
         double moments = 0;
         long momentElements = 0;
         for (LinearInput input : LinearInput.values()) {
-            long in = width(config, input);
+            long in = config.width(input);
             long residual = input == LinearInput.O || input == LinearInput.DOWN ? config.hiddenSize() : 0;
             moments += 2.0 * tokens * in * (1.5 * in + residual);
             momentElements = Math.max(momentElements, in * (3 * in + 2 * residual) + 2 * in * in + 4 * in * in);
@@ -121,7 +110,7 @@ public record QuantizationCost(
         double search = 0;
         long parameters = 0;
         long largest = 0;
-        for (Linear linear : INPUT_OF.keySet()) {
+        for (Linear linear : Linear.values()) {
             long in = config.inFeatures(linear);
             long out = config.outFeatures(linear);
             search += 2.0 * ScaleSearch.candidates() * out * in * in + Work.fit(out, in, spec, FitSteps.ALL);
@@ -150,14 +139,14 @@ public record QuantizationCost(
         long codes = 0;
         double search = 0;
         int passes = method == Method.AWQ ? ScaleSearch.candidates() + PASSES_BESIDE : 0;
-        for (Linear linear : INPUT_OF.keySet()) {
+        for (Linear linear : Linear.values()) {
             int in = config.inFeatures(linear);
             double out = config.outFeatures(linear);
             codes += (long) (out * in * 5 / 8);
             search += 2.0 * passes * out * in * in * CudaCalibration.productShare(in);
         }
         for (LinearInput input : LinearInput.values()) {
-            int in = width(config, input);
+            int in = config.width(input);
             moments += 2.0 * host.calibrationTokens * in * in * CudaCalibration.productShare(in);
         }
         return new QuantizationCost(
@@ -183,14 +172,5 @@ public record QuantizationCost(
     /** All floating-point operations. */
     public double flops() {
         return forwardFlops + momentFlops + searchFlops;
-    }
-
-    private static int width(ModelConfig config, LinearInput input) {
-        return switch (input) {
-            case QKV -> config.inFeatures(Linear.Q);
-            case O -> config.inFeatures(Linear.O);
-            case GATE_UP -> config.inFeatures(Linear.GATE);
-            case DOWN -> config.inFeatures(Linear.DOWN);
-        };
     }
 }

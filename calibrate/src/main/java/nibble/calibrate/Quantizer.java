@@ -6,13 +6,13 @@ import java.util.List;
 import java.util.OptionalDouble;
 import java.util.function.Function;
 import nibble.calibrate.job.Method;
-import nibble.calibrate.job.Progress;
 import nibble.calibrate.job.ProgressListener;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.calibrate.job.UnusualErrorException;
+import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.journal.FinishedLayer;
 import nibble.calibrate.journal.LayerJournal;
 import nibble.calibrate.journal.LayerPacker;
@@ -50,7 +50,7 @@ public final class Quantizer {
      * @throws BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a weight is not
      *     finite
      * @throws ResumeException if a durable layer was made of other weights
-     * @throws UnusualErrorException if the options are strict and a linear loses more than rounding takes as a rule; all
+     * @throws UnusualErrorException if the options are strict and a linear loses more than rounding loses as a rule; all
      *     layers until then are durable
      * @throws StoppedException if {@code stop} was raised; all layers handed on are durable then
      */
@@ -69,7 +69,7 @@ public final class Quantizer {
             throw new UnusualErrorException(carried.getFirst());
         }
         List<LayerJournal.Durable> durable = journal.durable();
-        Progress progress = new Progress(listener, stop, config.layers(), devices::synchronize);
+        WorkProgress progress = new WorkProgress(listener, stop, config.layers(), devices::synchronize);
         long tokens = job.blocks().map(TokenBlocks::tokens).orElse(0L);
         double layerWork = Work.layer(config, job.options(), tokens);
         double passWork = Work.pass(config, tokens);
@@ -128,7 +128,7 @@ public final class Quantizer {
             QuantizationDevices devices,
             LayerJournal journal,
             Workers workers,
-            Progress progress) {
+            WorkProgress progress) {
         return job.options().method() == Method.BEST
                 ? new FittingWork(job, devices, journal, workers, progress)
                 : new Calibration(job, devices, journal, workers, progress);
@@ -140,7 +140,7 @@ public final class Quantizer {
             SourceLayers source,
             QuantizationDevices devices,
             LayerWork work,
-            Progress progress) {
+            WorkProgress progress) {
         progress.stage(Stage.READ);
         List<DecoderLayer> weights = source.layer(layer);
         try (LayerSource linears = LayerSource.of(

@@ -12,10 +12,10 @@ import nibble.checkpoint.tensor.TensorSpec;
 import nibble.pack.WeightReader;
 
 /**
- * How much of a linear's weights rounding takes as a rule, and which linears lose far more.
+ * How much of a linear's weights rounding loses as a rule, and which linears lose far more.
  *
  * <p>The largest of n normally distributed weights is expected below σ√(2 ln n), so a group of n spans at most 2σ√(2 ln n).
- * With 15 steps in that span, and an error spread evenly over a step, rounding takes {@code 8 ln n / (12 · 15²)} of the mean
+ * With 15 steps in that span, and an error spread evenly over a step, rounding loses {@code 8 ln n / (12 · 15²)} of the mean
  * square: 1.0 % in groups of 32, 1.4 % of 128, 2.5 % of 4096. Trained weights have heavier tails, and a search for scales and
  * clips trades weights that hardly matter for others; both stay within {@link #MOST_TIMES} times that. Above it something is
  * wrong with the weights, as a rule that they lie outside the range of fp16, in which the scales are kept.
@@ -45,8 +45,8 @@ final class UsualError {
             if (lost > MOST_OF_FP16) {
                 found.add(String.format(
                         Locale.ROOT,
-                        "%s: fp16, in which it is kept, takes %.2g %% of it (squared), more than the %.2g %% that it"
-                                + " takes at most as a rule; its numbers lie below the range of fp16 (6e-8 to 65504)",
+                        "%s: storing it in fp16 loses %.2g %% of it (squared), more than the %.2g %% that fp16 usually"
+                                + " loses at most; its numbers lie below the range of fp16 (6e-8 to 65504)",
                         spec.name(),
                         100 * lost,
                         100 * MOST_OF_FP16));
@@ -75,8 +75,8 @@ final class UsualError {
             if (!(linear.weightRelativeError() <= bound)) {
                 found.add(String.format(
                         Locale.ROOT,
-                        "%s: rounding takes %.2f %% of its weights (squared), more than the %.1f %% that rounding"
-                                + " takes at most as a rule; some may lie outside the range of fp16 (6e-8 to 65504), in"
+                        "%s: rounding loses %.2f %% of its weights (squared), more than the %.1f %% that rounding"
+                                + " usually loses at most; some may lie outside the range of fp16 (6e-8 to 65504), in"
                                 + " which scales are kept",
                         linear.name(),
                         100 * linear.weightRelativeError(),

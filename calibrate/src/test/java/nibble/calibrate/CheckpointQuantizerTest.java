@@ -25,7 +25,7 @@ import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.source.BadCheckpointException;
-import nibble.convert.TinyCheckpoint;
+import nibble.convert.RandomCheckpoint;
 import nibble.datasets.CalibrationText;
 import nibble.datasets.TextDataset;
 import nibble.datasets.TokenBlocks;
@@ -77,9 +77,9 @@ class CheckpointQuantizerTest {
 
     @ParameterizedTest
     @CsvSource({"32", "64", "-1"})
-    void noPairIsWorseThanPlainRoundingAndTheWholeIsBetter(int groupSize) throws IOException {
+    void no_pair_is_worse_than_plain_rounding_and_the_whole_is_better(int groupSize) throws IOException {
         QuantizationReport report = quantize(
-                TinyCheckpoint.write(temp.resolve("in")), temp.resolve("out"), options(Method.AWQ, groupSize, 2));
+                RandomCheckpoint.write(temp.resolve("in")), temp.resolve("out"), options(Method.AWQ, groupSize, 2));
         assertThat(report.layers()).hasSize(2);
         for (QuantizationReport.Layer layer : report.layers()) {
             assertThat(layer.linears()).hasSize(7);
@@ -92,8 +92,8 @@ class CheckpointQuantizerTest {
     }
 
     @Test
-    void threadsDoNotChangeAByte() throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("in"));
+    void threads_do_not_change_a_byte() throws IOException {
+        Path source = RandomCheckpoint.write(temp.resolve("in"));
         quantize(source, temp.resolve("one"), options(Method.AWQ, 32, 1));
         quantize(source, temp.resolve("two"), options(Method.AWQ, 32, 2));
         assertThat(contents(temp.resolve("one"))).isEqualTo(contents(temp.resolve("two")));
@@ -101,13 +101,13 @@ class CheckpointQuantizerTest {
 
     @ParameterizedTest
     @EnumSource(Method.class)
-    void theReloadedCheckpointIsTheModelThatWasInMemory(Method method) throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("in"));
+    void the_reloaded_checkpoint_is_the_model_that_was_in_memory(Method method) throws IOException {
+        Path source = RandomCheckpoint.write(temp.resolve("in"));
         assertReloadsAs(source, blocks(), options(method, 32, 2), blocks().blocks()[0]);
     }
 
     @Test
-    void theBundledModelReloadsAsItWasInMemory() throws IOException {
+    void the_bundled_model_reloads_as_it_was_in_memory() throws IOException {
         Path source = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
         try (Tokenizer tokenizer = Tokenizers.open(source)) {
             TokenBlocks blocks = TokenBlocks.cut(tokenizer, CalibrationText.wikitext2(), 2, 256);
@@ -155,8 +155,8 @@ class CheckpointQuantizerTest {
     }
 
     @Test
-    void roundingNeedsNoCalibration() throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("in"));
+    void rounding_needs_no_calibration() throws IOException {
+        Path source = RandomCheckpoint.write(temp.resolve("in"));
         try (Checkpoint checkpoint = Checkpoint.open(source);
                 Backend backend = Backends.open("cpu", 1)) {
             QuantizationReport report = CheckpointQuantizer.quantize(
@@ -175,9 +175,10 @@ class CheckpointQuantizerTest {
     }
 
     @Test
-    void theReportIsJsonInSnakeCase() throws IOException {
+    void the_report_is_json_in_snake_case() throws IOException {
         Path out = temp.resolve("out");
-        QuantizationReport report = quantize(TinyCheckpoint.write(temp.resolve("in")), out, options(Method.AWQ, 32, 1));
+        QuantizationReport report =
+                quantize(RandomCheckpoint.write(temp.resolve("in")), out, options(Method.AWQ, 32, 1));
         JsonNode json = new ObjectMapper()
                 .readTree(out.resolve("quantization_report.json").toFile());
         assertThat(json.get("method").asText()).isEqualTo("awq");
@@ -197,9 +198,9 @@ class CheckpointQuantizerTest {
     }
 
     @Test
-    void anInputThatIsQuantizedAlreadyIsRefused() throws IOException {
+    void an_input_that_is_quantized_already_is_refused() throws IOException {
         Path once = temp.resolve("once");
-        quantize(TinyCheckpoint.write(temp.resolve("in")), once, options(Method.RTN, 32, 1));
+        quantize(RandomCheckpoint.write(temp.resolve("in")), once, options(Method.RTN, 32, 1));
         assertThatThrownBy(() -> quantize(once, temp.resolve("twice"), options(Method.RTN, 32, 1)))
                 .isInstanceOf(BadCheckpointException.class)
                 .hasMessageContaining("quantized already");
@@ -207,8 +208,8 @@ class CheckpointQuantizerTest {
     }
 
     @Test
-    void shapesThatDoNotFitAreRefusedByName() throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("in"));
+    void shapes_that_do_not_fit_are_refused_by_name() throws IOException {
+        Path source = RandomCheckpoint.write(temp.resolve("in"));
         assertThatThrownBy(() -> quantize(source, temp.resolve("out"), options(Method.AWQ, 128, 1)))
                 .isInstanceOf(BadCheckpointException.class)
                 .hasMessageContaining("q_proj.weight")
@@ -224,8 +225,8 @@ class CheckpointQuantizerTest {
         "model.layers.1.input_layernorm.weight, 32256",
         "lm_head.weight, 31744"
     })
-    void aWeightThatIsNotFiniteIsNamedAndNothingIsLeft(String tensor, short bits) throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("in"), Map.of(tensor, bits));
+    void a_weight_that_is_not_finite_is_named_and_nothing_is_left(String tensor, short bits) throws IOException {
+        Path source = RandomCheckpoint.write(temp.resolve("in"), Map.of(tensor, bits));
         for (Method method : Method.values()) {
             assertThatThrownBy(() -> quantize(source, temp.resolve("out"), options(method, 32, 1)))
                     .isInstanceOf(BadCheckpointException.class)
@@ -236,8 +237,8 @@ class CheckpointQuantizerTest {
     }
 
     @Test
-    void anOccupiedOutputFolderIsRefusedAndLeftAsItIs() throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("in"));
+    void an_occupied_output_folder_is_refused_and_left_as_it_is() throws IOException {
+        Path source = RandomCheckpoint.write(temp.resolve("in"));
         Path out = Files.createDirectory(temp.resolve("out"));
         Files.writeString(out.resolve("mine"), "kept");
         assertThatThrownBy(() -> quantize(source, out, options(Method.RTN, 32, 1)))

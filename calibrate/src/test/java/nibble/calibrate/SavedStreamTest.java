@@ -18,7 +18,7 @@ import nibble.calibrate.journal.FinishedLayer;
 import nibble.calibrate.journal.LayerJournal;
 import nibble.calibrate.stream.StreamFile;
 import nibble.checkpoint.Checkpoint;
-import nibble.convert.TinyCheckpoint;
+import nibble.convert.RandomCheckpoint;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backends;
 import nibble.engine.backend.Backend;
@@ -96,8 +96,8 @@ class SavedStreamTest {
 
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
-    void aRunGoesOnFromTheStreamOrIfThatIsDamagedFromTheEmbeddings(boolean damaged) throws IOException {
-        try (Checkpoint source = TinyCheckpoint.open(temp.resolve("in"))) {
+    void a_run_goes_on_from_the_stream_or_if_that_is_damaged_from_the_embeddings(boolean damaged) throws IOException {
+        try (Checkpoint source = RandomCheckpoint.open(temp.resolve("in"))) {
             Memory journal = new Memory();
             List<Integer> forwarded = new ArrayList<>();
             QuantizationReport whole = run(source, journal, forwarded);
@@ -123,7 +123,7 @@ class SavedStreamTest {
     }
 
     @Test
-    void aLostFileIsNoStream() throws IOException {
+    void a_lost_file_is_no_stream() throws IOException {
         assertThat(StreamFile.read(temp.resolve("absent"), new int[] {4}, 8, "", (_, _) -> {}))
                 .isFalse();
     }

@@ -56,7 +56,7 @@ class UsualErrorTest {
         assertThat(UsualError.warnings(layer, 4, 128))
                 .hasSize(2)
                 .satisfiesExactly(
-                        text -> assertThat(text).contains("bad: rounding takes 42.00 %", "7.2 %", "range of fp16"),
+                        text -> assertThat(text).contains("bad: rounding loses 42.00 %", "7.2 %", "range of fp16"),
                         text -> assertThat(text).contains("worse"));
     }
 

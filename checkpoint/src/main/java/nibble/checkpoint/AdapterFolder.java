@@ -50,7 +50,7 @@ final class AdapterFolder {
                 .ifPresent(name -> notes.accept(Finding.warning(
                         "adapter",
                         folder.resolve(name)
-                                + ": an adapter lies beside the model and is not applied; if it is meant, merge it"
-                                + " first and give the merged folder")));
+                                + ": there is an adapter beside the model, and Nibble does not apply"
+                                + " it; to use it, merge it first and give the merged folder")));
     }
 }

@@ -116,7 +116,7 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * A checkpoint that lies in memory, for measurements.
+     * Returns a checkpoint that lies in memory, for measurements.
      *
      * @param name stands where messages name a folder
      * @param tensors those that will be asked for
@@ -187,7 +187,7 @@ public final class Checkpoint implements AutoCloseable {
                     + " a quant_config.json or quantize_config.json; get the file that says how they are quantized");
     }
 
-    /** The folder, or the file of a GGUF checkpoint. */
+    /** Returns the folder, or the file of a GGUF checkpoint. */
     public Path folder() {
         return folder;
     }
@@ -209,13 +209,13 @@ public final class Checkpoint implements AutoCloseable {
         return remarks;
     }
 
-    /** Names of all tensors: shard by shard, in the order of their data. */
+    /** Returns the names of all tensors: shard by shard, in the order of their data. */
     public List<String> names() {
         return List.copyOf(tensors.keySet());
     }
 
     /**
-     * A tensor with its data: a view of the mapped file, or a copy where the file holds it in another form.
+     * Returns a tensor with its data: a view of the mapped file, or a copy where the file holds it in another form.
      *
      * @throws BadCheckpointException if there is no tensor of this name
      */
@@ -233,13 +233,13 @@ public final class Checkpoint implements AutoCloseable {
         return stored(name).map(StoredTensor::view);
     }
 
-    /** A tensor as its file stores it, without reading its data. */
+    /** Returns a tensor as its file stores it, without reading its data. */
     public Optional<StoredTensor> stored(String name) {
         return Optional.ofNullable(tensors.get(name));
     }
 
     /**
-     * The file that holds a tensor.
+     * Returns the file that holds a tensor.
      *
      * @throws BadCheckpointException if there is no tensor of this name
      */
@@ -247,7 +247,7 @@ public final class Checkpoint implements AutoCloseable {
         return required(name).file();
     }
 
-    /** The files that hold the tensors, sorted by name. */
+    /** Returns the files that hold the tensors, sorted by name. */
     public List<Path> weightFiles() {
         return tensors.values().stream()
                 .map(StoredTensor::file)
@@ -256,7 +256,7 @@ public final class Checkpoint implements AutoCloseable {
                 .toList();
     }
 
-    /** Bytes of all tensors as they are stored, without headers. */
+    /** Returns the bytes of all tensors as they are stored, without headers. */
     public long tensorBytes() {
         return tensors.values().stream().mapToLong(StoredTensor::storedBytes).sum();
     }
@@ -302,6 +302,24 @@ public final class Checkpoint implements AutoCloseable {
             foundTokenizer = found;
         }
         return found;
+    }
+
+    /**
+     * What the tokenizer of a model means: of a folder the files in it, a GGUF file's metadata where there are none.
+     *
+     * @param model a folder or a GGUF file
+     * @return nothing where there is none, or none of a kind that is read here
+     * @throws BadCheckpointException if its files or metadata are damaged, or there is no such model
+     */
+    public static Optional<TokenizerDescription> tokenizer(Path model) {
+        Optional<TokenizerDescription> beside =
+                Files.isDirectory(model) ? TokenizerDescription.ofFolder(model) : Optional.empty();
+        if (beside.isPresent()) {
+            return beside;
+        }
+        try (Checkpoint checkpoint = open(model)) {
+            return checkpoint.tokenizer();
+        }
     }
 
     /**

@@ -52,7 +52,8 @@ public final class Checksums {
             if (!form.matches()) {
                 findings.accept(Finding.error(
                         CHECK,
-                        sums + ": line \"" + line + "\" is not a SHA-256, two blanks and a name; write the file anew"));
+                        sums + ": line \"" + line
+                                + "\" is not a SHA-256, two blanks and a name; write the file again"));
                 continue;
             }
             FileDigest file = byPath.get(form.group(2));

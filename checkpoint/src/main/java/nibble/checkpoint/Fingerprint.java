@@ -20,7 +20,10 @@ import nibble.files.digest.Sha256;
  * themselves are hashed as they are read, not here.
  */
 public record Fingerprint(Map<String, String> values) {
-    /** The given options first, then the files of {@code source}: small ones by content, weights by size and header. */
+    /**
+     * Returns the given options first, then the files of {@code source}: small ones by content, weights by size and
+     * header.
+     */
     public static Fingerprint of(Map<String, String> options, Checkpoint source) {
         Map<String, String> values = new LinkedHashMap<>();
         values.put("Nibble's version", Version.NIBBLE);

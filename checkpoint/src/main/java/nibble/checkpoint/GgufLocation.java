@@ -22,9 +22,15 @@ public final class GgufLocation {
 
     private GgufLocation() {}
 
-    /** Whether a file is GGUF, by its first bytes, or at least is named as one. */
+    /** Returns whether a file is GGUF, by its first bytes, or at least is named as one. */
     public static boolean isGguf(Path file) {
         return Files.isRegularFile(file) && (isNamed(file.toString()) || hasMagic(file));
+    }
+
+    /** Whether it is a GGUF file and by its name none that lies beside a model. */
+    public static boolean isModel(Path file) {
+        String name = String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT);
+        return BESIDE.stream().noneMatch(name::startsWith) && isGguf(file);
     }
 
     private static boolean isNamed(String name) {
@@ -46,7 +52,7 @@ public final class GgufLocation {
      *
      * @throws BadCheckpointException if a folder holds several that are not one model
      */
-    static Optional<Path> of(Path path) {
+    public static Optional<Path> of(Path path) {
         if (!Files.isDirectory(path)) {
             return Optional.of(path).filter(GgufLocation::isGguf);
         }
@@ -54,14 +60,8 @@ public final class GgufLocation {
         if (WeightFiles.areAmong(names) || names.contains(MetaFolder.PARAMS)) {
             return Optional.empty();
         }
-        List<String> found = names.stream()
-                .filter(name -> isNamed(name) && BESIDE.stream().noneMatch(name::startsWith))
-                .toList();
-        if (found.isEmpty()) {
-            found = names.stream()
-                    .filter(name -> !name.contains(".") && hasMagic(path.resolve(name)))
-                    .toList();
-        }
+        List<String> found =
+                names.stream().filter(name -> isModel(path.resolve(name))).toList();
         Optional<String> split = GgufSplit.first(found);
         if (split.isPresent()) {
             return split.map(path::resolve);

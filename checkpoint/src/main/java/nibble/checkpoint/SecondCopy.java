@@ -14,7 +14,7 @@ public final class SecondCopy {
     private SecondCopy() {}
 
     /**
-     * Whether one file of a folder is such a copy.
+     * Returns whether one file of a folder is such a copy.
      *
      * @param names all files of the folder
      */

@@ -51,7 +51,7 @@ final class TiedHead {
                 "head",
                 folder + ": tie_word_embeddings is true, but " + TensorNames.HEAD + " differs from "
                         + TensorNames.EMBEDDING
-                        + "; both are used, as transformers 5 does, and what is written says false. Loaders that tie"
+                        + "; both are used, as in transformers 5, and the output says false. Loaders that tie"
                         + " them compute something else: set it to false in config.json"));
         return config.untied();
     }

@@ -46,7 +46,7 @@ public final class WeightFiles {
     }
 
     /**
-     * All tensors, file by file in the order of their data.
+     * Returns all tensors, file by file in the order of their data.
      *
      * @param names the folder's files, sorted
      */

@@ -16,6 +16,7 @@ import nibble.cli.terminal.Terminal;
 import nibble.datasets.BadDatasetException;
 import nibble.engine.NonFiniteLogitException;
 import nibble.engine.backend.DeviceException;
+import nibble.engine.backend.MissingRowException;
 import nibble.eval.NonFiniteLogProbabilityException;
 import nibble.files.Reasons;
 import nibble.files.output.OutputException;
@@ -93,7 +94,8 @@ final class ErrorReporter implements IExecutionExceptionHandler {
             case UsageException _ -> ExitCode.WRONG_USAGE;
             case BadCheckpointException _, BadDatasetException _, InputException _, OutputException _ ->
                 ExitCode.BAD_INPUT;
-            case NonFiniteLogProbabilityException _, NonFiniteLogitException _ -> ExitCode.BAD_INPUT;
+            case NonFiniteLogProbabilityException _, NonFiniteLogitException _, MissingRowException _ ->
+                ExitCode.BAD_INPUT;
             case UncheckedIOException _, IOException _ -> ExitCode.BAD_INPUT;
             case HubException _ -> ExitCode.NETWORK_OR_HUB;
             case ResumeException _, UnusualErrorException _ -> ExitCode.BAD_INPUT;

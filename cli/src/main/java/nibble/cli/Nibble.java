@@ -57,7 +57,7 @@ public final class Nibble {
             return ExitCode.CLOSED_PIPE;
         }
         terminal.note("nibble: standard output cannot be written: " + Reasons.of(lost.get())
-                + "; what it should hold is lost or incomplete");
+                + "; its content is lost or incomplete");
         return ExitCode.BAD_INPUT;
     }
 

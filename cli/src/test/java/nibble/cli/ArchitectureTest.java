@@ -21,10 +21,10 @@ class ArchitectureTest {
     private static final Map<String, Set<String>> MAY_USE = Map.ofEntries(
             entry("files", Set.of()),
             entry("jinja", Set.of()),
-            entry("datasets", Set.of("files", "jinja")),
             entry("checkpoint", Set.of("files", "jinja")),
+            entry("datasets", Set.of("checkpoint", "files", "jinja")),
             entry("pack", Set.of("checkpoint", "files")),
-            entry("convert", Set.of("pack", "checkpoint", "files")),
+            entry("convert", Set.of("pack", "checkpoint", "files", "jinja")),
             entry("hub", Set.of("checkpoint", "files", "jinja")),
             entry("engine", Set.of("pack", "checkpoint", "files")),
             entry("calibrate", Set.of("engine", "convert", "pack", "datasets", "checkpoint", "files")),

@@ -179,7 +179,7 @@ class BadInputTest {
         TerminalCapture generate = new TerminalCapture();
         assertThat(generate.run("generate", model.toString(), "--prompt", "The <pad> city"))
                 .isEqualTo(ExitCode.WRONG_USAGE);
-        assertThat(generate.err()).contains("--prompt has the token of id 4096", "4096 rows");
+        assertThat(generate.err()).contains("--prompt: token 3 of the text is id 4096", "4096 rows");
 
         TerminalCapture gguf = new TerminalCapture();
         assertThat(gguf.run(
@@ -200,6 +200,42 @@ class BadInputTest {
                 .as(quantize.err())
                 .isEqualTo(ExitCode.DONE);
         assertThat(quantize.err()).contains("warning", words);
+
+        Path text = Files.writeString(folder.resolve("padded.txt"), "The <pad> city of ".repeat(40));
+        Path questions = Files.writeString(
+                folder.resolve("questions.jsonl"),
+                "{\"question_id\": 7, \"category\": \"math\", \"turns\": [\"a <pad>\", \"b\"]}\n");
+        for (String[] command : new String[][] {
+            {"eval", "perplexity", model.toString(), "--dataset", text.toString(), "--context", "32"},
+            {
+                "quantize",
+                model.toString(),
+                folder.resolve("padded").toString(),
+                "--calibration",
+                text.toString(),
+                "--seq-len",
+                "32"
+            },
+            {
+                "eval",
+                "mt-bench",
+                model.toString(),
+                "--questions",
+                questions.toString(),
+                "--template",
+                "alpaca",
+                "--output",
+                folder.resolve("answers.jsonl").toString()
+            }
+        }) {
+            TerminalCapture reader = new TerminalCapture();
+            assertThat(reader.run(command)).as(command[1]).isIn(ExitCode.BAD_INPUT, ExitCode.WRONG_USAGE);
+            assertThat(reader.err())
+                    .as(command[1])
+                    .contains("of the text is id 4096, the model has ids 0 to 4095")
+                    .doesNotContain("defect");
+        }
+        assertThat(folder.resolve("padded")).doesNotExist();
     }
 
     @Test

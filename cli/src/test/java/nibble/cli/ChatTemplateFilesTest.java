@@ -59,6 +59,22 @@ class ChatTemplateFilesTest {
         return new ObjectMapper().readTree(terminal.out()).path("text").asText();
     }
 
+    /** false is JSON's, 2 a number, plain a text. */
+    @Test
+    void generate_gives_a_template_the_values_that_set_names() throws IOException {
+        Files.writeString(
+                model.resolve("chat_template.jinja"),
+                "{{ bos_token }}{{ messages[-1].content }}{% if enable_thinking is false %} off{% endif %} {{ style }}"
+                        + " {{ n + 1 }}");
+        String[] command = {"generate", model.toString(), "--prompt", "The", "--max-new-tokens", "1", "--show-prompt"};
+        String[] values = {"--set", "enable_thinking=false", "--set", "style=plain", "--set", "n=2"};
+        String[] both = Stream.concat(Stream.of(command), Stream.of(values)).toArray(String[]::new);
+        assertThat(run(ExitCode.WRONG_USAGE, both)).contains("--set needs --template or --chat");
+        String[] all =
+                Stream.concat(Stream.of(both), Stream.of("--template", "model")).toArray(String[]::new);
+        assertThat(run(ExitCode.DONE, all)).startsWith("<s>The off plain 3\n\n1\t<s>\n");
+    }
+
     @Test
     void named_templates_go_into_gguf_and_out_of_it_and_are_chosen_there_too() throws IOException {
         String tools = Files.writeString(folder.resolve("t.json"), "[{\"name\": \"f\"}, {\"name\": \"g\"}]")
@@ -118,6 +134,6 @@ class ChatTemplateFilesTest {
         assertThat(run(ExitCode.DONE, "verify", quantized.toString())).doesNotContain("chat-template");
         Files.writeString(quantized.resolve("additional_chat_templates/tool_use.jinja"), "{% for %}");
         assertThat(run(ExitCode.DONE, "verify", quantized.toString()))
-                .contains("the chat template \"tool_use\" is none, so no server renders it: line 1");
+                .contains("the chat template \"tool_use\" does not parse, so no server renders it: line 1");
     }
 }

@@ -3,16 +3,13 @@ package nibble.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import nibble.cli.terminal.ExitCode;
-import nibble.cli.terminal.Terminal;
-import nibble.cli.terminal.TextStream;
+import nibble.datasets.TextStream;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.Tokenizers;
 import org.junit.jupiter.api.Test;
@@ -81,7 +78,7 @@ class ChatTest {
             int[] ids = tokenizer.encode("The city of 🦙 and é", true);
             for (int given = 1; given < ids.length; given++) {
                 int[] before = java.util.Arrays.copyOf(ids, given);
-                TextStream stream = new TextStream(tokenizer, terminal(new StringWriter()), List.of(), before);
+                TextStream stream = new TextStream(tokenizer, List.of(), before, piece -> {});
                 for (int id : java.util.Arrays.copyOfRange(ids, given, ids.length)) {
                     stream.add(id);
                 }
@@ -99,7 +96,7 @@ class ChatTest {
     void a_character_that_is_cut_off_is_shown_as_the_replacement_one() {
         try (Tokenizer tokenizer = Tokenizers.open(MODEL)) {
             int[] ids = tokenizer.encode("a 🦙", false);
-            TextStream stream = new TextStream(tokenizer, terminal(new StringWriter()), List.of(), new int[0]);
+            TextStream stream = new TextStream(tokenizer, List.of(), new int[0], piece -> {});
             for (int id : java.util.Arrays.copyOf(ids, ids.length - 1)) {
                 stream.add(id);
             }
@@ -133,24 +130,15 @@ class ChatTest {
         }
     }
 
-    private static Terminal terminal(StringWriter out) {
-        return new Terminal(
-                new PrintWriter(out),
-                new PrintWriter(new StringWriter()),
-                false,
-                new java.io.BufferedReader(java.io.Reader.nullReader()),
-                Map.of());
-    }
-
     private static String streamed(Tokenizer tokenizer, String text, String stop) {
-        StringWriter out = new StringWriter();
-        TextStream stream = new TextStream(tokenizer, terminal(out), List.of(stop), new int[0]);
+        StringBuilder out = new StringBuilder();
+        TextStream stream = new TextStream(tokenizer, List.of(stop), new int[0], out::append);
         boolean goesOn = true;
         for (int id : tokenizer.encode(text, false)) {
             goesOn = goesOn && stream.add(id);
         }
         stream.end();
-        assertThat(out.toString().strip()).isEqualTo(stream.text().strip());
+        assertThat(out.toString()).isEqualTo(stream.text());
         return stream.text().stripLeading() + (goesOn ? "|goes on" : "|stopped");
     }
 }

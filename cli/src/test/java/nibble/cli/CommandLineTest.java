@@ -214,7 +214,7 @@ class CommandLineTest {
             throws IOException {
         Path config = Path.of(
                 System.getProperty("nibble.root"),
-                "convert/src/test/resources/nibble/convert/llama-2-" + size + "-config.json");
+                "checkpoint/src/test/resources/nibble/checkpoint/model/llama-2-" + size + "-config.json");
 
         assertThat(terminal.run("plan", config.toString(), "--json", "-"))
                 .as(terminal.err())
@@ -259,7 +259,7 @@ class CommandLineTest {
     void the_demo_refuses_a_folder_in_use_before_it_measures() throws IOException {
         Files.createDirectory(folder.resolve("wiki-7m-awq"));
         assertThat(terminal.run("demo", "--keep", folder.toString())).isEqualTo(ExitCode.WRONG_USAGE);
-        assertThat(terminal.err()).contains("wiki-7m-awq is there already");
+        assertThat(terminal.err()).contains("wiki-7m-awq exists already");
     }
 
     private static List<String> names(Path folder) throws IOException {

@@ -22,7 +22,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Every command that reads a checkpoint, on a tiny random model of every architecture. */
 class EveryArchitectureTest {
     private static final Path MODELS =
-            Path.of(System.getProperty("nibble.root"), "convert", "src", "test", "resources", "architectures");
+            Path.of(System.getProperty("nibble.root"), "checkpoint", "src", "test", "resources", "architectures");
     private static final ObjectMapper JSON = new ObjectMapper();
 
     @TempDir

@@ -74,8 +74,8 @@ class KillTest {
         Path out = folder.resolve("killed");
         KilledCommand quantize = new KilledCommand("quantize", model, out, folder.resolve("killed.log"), options);
         for (int layers : new int[] {1, 3}) {
-            Process process = quantize.start("--resume");
-            quantize.await(process, layers);
+            Process process = quantize.startHeld(layers, "--resume");
+            quantize.awaitHeld(process);
             process.destroyForcibly().waitFor();
             assertThat(process.exitValue()).as(quantize.log()).isEqualTo(137);
             assertThat(out).doesNotExist();
@@ -92,8 +92,8 @@ class KillTest {
             throws IOException, InterruptedException {
         Path out = folder.resolve("stopped");
         KilledCommand quantize = new KilledCommand("quantize", model, out, folder.resolve("stopped.log"), options);
-        Process process = quantize.start();
-        quantize.await(process, 1);
+        Process process = quantize.startHeld(1);
+        quantize.awaitHeld(process);
         TerminalCapture second = new TerminalCapture();
         assertThat(second.run("quantize", model.toString(), out.toString(), "--resume", "--method", "rtn"))
                 .as("%s%n%s", second.err(), quantize.log())
@@ -101,6 +101,7 @@ class KillTest {
         assertThat(second.err()).contains("another run of nibble (process " + process.pid() + ")");
 
         process.destroy();
+        quantize.release();
         assertThat(end(process)).as(quantize.log()).isEqualTo(ExitCode.TERMINATED);
         assertThat(quantize.log()).contains("layers are safe in", "run the same command with --resume");
 
@@ -125,8 +126,8 @@ class KillTest {
         Path out = folder.resolve("conversion");
         KilledCommand convert = new KilledCommand("convert", wiki, out, folder.resolve("conversion.log"), small);
         for (int parts : new int[] {2, 9}) {
-            Process process = convert.start("--resume");
-            convert.await(process, parts);
+            Process process = convert.startHeld(parts, "--resume");
+            convert.awaitHeld(process);
             process.destroyForcibly().waitFor();
             assertThat(process.exitValue()).as(convert.log()).isEqualTo(137);
             assertThat(out).doesNotExist();

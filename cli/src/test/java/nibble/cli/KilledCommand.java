@@ -28,6 +28,36 @@ public final class KilledCommand {
     }
 
     Process start(String... more) throws IOException {
+        return start(List.of("nibble.cli.Nibble"), more);
+    }
+
+    /** Starts a command that waits once its journal has so many layers or parts, until {@link #release}. */
+    Process startHeld(int parts, String... more) throws IOException {
+        release();
+        String journal = state().resolve("journal.jsonl").toString();
+        return start(List.of(HeldNibble.class.getName(), journal, String.valueOf(parts), held().toString()), more);
+    }
+
+    private Path held() {
+        return out.resolveSibling(out.getFileName() + ".held");
+    }
+
+    /** Waits until a held command waits. */
+    void awaitHeld(Process process) throws IOException, InterruptedException {
+        while (process.isAlive() && !Files.exists(held())) {
+            Thread.sleep(2);
+        }
+        if (!process.isAlive()) {
+            throw new AssertionError("ended before it could be held:\n" + log());
+        }
+    }
+
+    /** Lets a held command go on. */
+    void release() throws IOException {
+        Files.deleteIfExists(held());
+    }
+
+    private Process start(List<String> main, String... more) throws IOException {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "--add-modules=jdk.incubator.vector",
@@ -35,11 +65,9 @@ public final class KilledCommand {
                 "-Xmx512m",
                 "-XX:+UseSerialGC",
                 "-cp",
-                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-                "nibble.cli.Nibble",
-                this.command,
-                model.toString(),
-                out.toString()));
+                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
+        command.addAll(main);
+        command.addAll(List.of(this.command, model.toString(), out.toString()));
         command.addAll(options);
         command.addAll(List.of(more));
         return new ProcessBuilder(command)
@@ -54,7 +82,10 @@ public final class KilledCommand {
 
     /** Layers, or parts of a conversion, that the journal has now, as a process at work or killed has left it. */
     int journaled() throws IOException {
-        Path journal = state().resolve("journal.jsonl");
+        return journaled(state().resolve("journal.jsonl"));
+    }
+
+    static int journaled(Path journal) throws IOException {
         if (!Files.exists(journal)) {
             return 0;
         }

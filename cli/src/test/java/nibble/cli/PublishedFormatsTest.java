@@ -8,50 +8,19 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import nibble.cli.terminal.ExitCode;
-import nibble.hub.FakeHub;
 import nibble.hub.card.CardForm;
 import nibble.hub.card.ModelCard;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Every format that Nibble writes: made, verified, published with a card that says what it is, downloaded, verified, measured. */
-class PublishedFormatsTest {
-    private static final Path MODEL = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
-
-    @TempDir
-    @SuppressWarnings("NullAway.Init")
-    private Path temp;
-
-    @SuppressWarnings("NullAway.Init")
-    private FakeHub hub;
-
-    @BeforeEach
-    void start() throws IOException {
-        hub = new FakeHub();
-    }
-
-    @AfterEach
-    void stop() {
-        hub.close();
-    }
-
+class PublishedFormatsTest extends HubCase {
     private TerminalCapture run(int expected, String... arguments) {
-        Map<String, String> environment = new HashMap<>(Map.of(
-                "HF_ENDPOINT",
-                hub.endpoint(),
-                "HF_TOKEN",
-                FakeHub.TOKEN,
-                "HF_HOME",
-                temp.resolve("home").toString()));
-        TerminalCapture terminal = new TerminalCapture(environment, "");
+        TerminalCapture terminal = terminal();
         assertThat(terminal.run(arguments))
                 .as("%s%n%s%n%s", String.join(" ", arguments), terminal.out(), terminal.err())
                 .isEqualTo(expected);
@@ -193,7 +162,7 @@ class PublishedFormatsTest {
                 temp.resolve("v1").toString(),
                 "--to",
                 "gptq-v1");
-        assertThat(refused.err()).contains("GPTQModel refuses", "gptq, the second version", "compressed-tensors");
+        assertThat(refused.err()).contains("GPTQModel rejects", "gptq, the second version", "compressed-tensors");
         assertThat(temp.resolve("v1")).doesNotExist();
         run(
                 ExitCode.DONE,
@@ -205,7 +174,7 @@ class PublishedFormatsTest {
                 "--asymmetric-v1");
         TerminalCapture verify =
                 run(ExitCode.BAD_INPUT, "verify", temp.resolve("v1").toString());
-        assertThat(verify.out()).contains("GPTQModel refuses");
+        assertThat(verify.out()).contains("GPTQModel rejects");
         TerminalCapture second = run(
                 ExitCode.DONE, "convert", made.toString(), temp.resolve("v2").toString(), "--to", "gptq");
         assertThat(second.out()).contains("vLLM since 0.17 refuses", "compressed-tensors");

@@ -14,13 +14,13 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.tensor.TensorSpec;
 
 /** A one-layer Llama of random fp16 weights, of whatever width a test needs; its embedding is tied. */
-final class SmallModel {
+public final class SmallModel {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private SmallModel() {}
 
     /** Writes config.json and model.safetensors; {@code change} is made to the config. The tokenizer is the caller's to add. */
-    static Path write(Path folder, int hidden, int intermediate, int vocabulary, Consumer<ObjectNode> change)
+    public static Path write(Path folder, int hidden, int intermediate, int vocabulary, Consumer<ObjectNode> change)
             throws IOException {
         Files.createDirectories(folder);
         ObjectNode config = JSON.createObjectNode();

@@ -77,9 +77,9 @@ class SurroundingsTest {
     @CsvSource(
             delimiter = '~',
             value = {
-                "$N --version >/dev/full ~ 3 ~ No space left on device; what it should hold is lost",
-                "$N inspect $M >/dev/full ~ 3 ~ No space left on device; what it should hold is lost",
-                "$N inspect $M --json - >/dev/full ~ 3 ~ No space left on device; what it should hold is lost",
+                "$N --version >/dev/full ~ 3 ~ No space left on device; its content is lost",
+                "$N inspect $M >/dev/full ~ 3 ~ No space left on device; its content is lost",
+                "$N inspect $M --json - >/dev/full ~ 3 ~ No space left on device; its content is lost",
                 "$N inspect $M --json /dev/full ~ 3 ~ --json /dev/full: cannot be written: No space left on device",
                 "$N inspect $M >&- ~ 3 ~ standard output cannot be written",
                 "$N inspect $M | true; exit ${PIPESTATUS[0]} ~ 141 ~ ''",

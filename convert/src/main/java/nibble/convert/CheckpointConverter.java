@@ -3,7 +3,6 @@ package nibble.convert;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -13,19 +12,16 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.SequencedMap;
 import java.util.Set;
 import java.util.function.DoubleConsumer;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Fingerprint;
-import nibble.checkpoint.SideFiles;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.QuantizationConfig;
 import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.origin.Origin;
-import nibble.checkpoint.safetensors.ShardPlan;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.StoredTensor;
@@ -37,7 +33,9 @@ import nibble.pack.ActOrderLinear;
 import nibble.pack.Dequantized;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
+import nibble.pack.layout.Layout;
 import nibble.pack.layout.PackedLinears;
+import nibble.pack.layout.PackedTensor;
 import nibble.pack.layout.QuantizationJson;
 import org.jspecify.annotations.Nullable;
 
@@ -80,15 +78,15 @@ public final class CheckpointConverter {
         this.target = target;
     }
 
-    /** As the other one, from the beginning. */
+    /** Converts from the beginning; see {@link #convert(Checkpoint, Target, ConversionOptions)}. */
     public static ConversionReport convert(
             Checkpoint source, Path out, Target target, long maxShardBytes, DoubleConsumer progress) {
         return convert(source, target, ConversionOptions.of(out, maxShardBytes, progress));
     }
 
     /**
-     * Converts {@code source} into a folder, which appears whole or not at all; an unfinished run waits beside it to be gone
-     * on with ({@link ConversionRun}).
+     * Converts {@code source} into a folder, which appears complete or not at all. An unfinished run stays beside it and can be
+     * resumed ({@link ConversionRun}).
      *
      * @throws BadCheckpointException if the target cannot hold the source, naming the first tensor that it cannot
      * @throws OutputException if the folder is occupied or the disk is full or refuses
@@ -100,11 +98,11 @@ public final class CheckpointConverter {
     private ConversionReport run(ConversionOptions options) {
         long start = System.nanoTime();
         List<Item> items = items();
-        // Found out before anything is written, since its files may be damaged.
-        SequencedMap<String, byte[]> madeFiles = source.madeFiles();
-        ShardPlan plan = ShardPlan.of(specs, options.maxShardBytes());
-        Map<String, String> texts = texts(specs);
+        CheckpointPlan plan = plan(options.maxShardBytes());
+        Map<String, String> texts = new LinkedHashMap<>(plan.configs());
         texts.put(REPORT, QuantizationJson.pretty(reportJson()));
+        CheckpointFiles files = new CheckpointFiles(source, texts);
+        String[] alsoCopied = target instanceof Target.Packed ? new String[] {QUANTIZATION_REPORT} : new String[0];
         Map<String, String> decisive = new LinkedHashMap<>();
         decisive.put("--format", describe(target));
         decisive.put("--max-shard-size", options.maxShardBytes() + " bytes");
@@ -112,7 +110,7 @@ public final class CheckpointConverter {
                 source,
                 Fingerprint.of(decisive, source),
                 new ConversionRun.Output(
-                        plan.files(), plan.indexBytes(), folder -> writeTexts(folder, texts, madeFiles)),
+                        plan.shards().files(), plan.shards().indexBytes(), folder -> files.write(folder, alsoCopied)),
                 items,
                 options);
         return new ConversionReport(
@@ -233,10 +231,8 @@ public final class CheckpointConverter {
             case Target.Packed(QuantizedFormat format) -> {
                 List<TensorSpec> packed = specs(format, module, out, in, quantization);
                 yield item(packed, sources, inputBytes, sink -> {
-                    List<MemorySegment> data = repack(linear, layer, format, quantization);
-                    for (int i = 0; i < data.size(); i++) {
-                        sink.write(packed.get(i).name(), data.get(i));
-                    }
+                    repack(linear, layer, format, quantization)
+                            .forEach(tensor -> sink.write(tensor.name(), tensor.data()));
                     return List.of();
                 });
             }
@@ -246,18 +242,18 @@ public final class CheckpointConverter {
     private List<TensorSpec> specs(
             QuantizedFormat format, String module, int out, int in, QuantizationConfig quantization) {
         try {
-            return PackedLinears.specs(format, module, out, in, spec(quantization), quantization.symmetric());
+            return Layout.of(format).tensors(module, out, in, spec(quantization), quantization.symmetric());
         } catch (IllegalArgumentException e) {
             throw new BadCheckpointException(source.folder(), e.getMessage(), e);
         }
     }
 
-    private List<MemorySegment> repack(
+    private List<PackedTensor> repack(
             LinearModule linear, int layer, QuantizedFormat format, QuantizationConfig quantization) {
         return switch (PackedLinears.read(source, linear, layer)) {
             case QuantizedLinear plain -> {
                 try {
-                    yield PackedLinears.pack(format, plain, quantization.symmetric());
+                    yield Layout.of(format).pack(linear.name(layer), plain, quantization.symmetric());
                 } catch (IllegalArgumentException e) {
                     throw new BadCheckpointException(source.folder(), linear.name(layer) + ": " + e.getMessage(), e);
                 }
@@ -275,50 +271,14 @@ public final class CheckpointConverter {
         return new QuantizationSpec(quantization.bits(), quantization.groupSize());
     }
 
-    /** Name and content of the text files that are made, not copied. */
-    private Map<String, String> texts(List<TensorSpec> specs) {
-        Map<String, String> texts = new LinkedHashMap<>();
-        switch (target) {
-            case Target.Safetensors _ ->
-                texts.put(
-                        "config.json",
-                        QuantizationJson.pretty(
-                                QuantizationJson.dense(config, specs.getFirst().dtype())));
+    private CheckpointPlan plan(long maxShardBytes) {
+        return switch (target) {
+            case Target.Safetensors _ -> CheckpointPlan.dense(config, specs, maxShardBytes);
             case Target.Packed(QuantizedFormat format) -> {
                 QuantizationConfig from = config.quantization().orElseThrow();
-                texts.put(
-                        "config.json",
-                        QuantizationJson.pretty(
-                                QuantizationJson.quantized(config, format, spec(from), from.symmetric())));
-                texts.putAll(QuantizationJson.beside(format, spec(from), from.symmetric()));
+                yield CheckpointPlan.quantized(config, format, spec(from), from.symmetric(), maxShardBytes);
             }
-        }
-        return texts;
-    }
-
-    private void writeTexts(Path folder, Map<String, String> texts, SequencedMap<String, byte[]> madeFiles) {
-        Path file = folder;
-        try {
-            for (Map.Entry<String, String> text : texts.entrySet()) {
-                file = folder.resolve(text.getKey());
-                Files.writeString(file, text.getValue());
-            }
-            for (Path side : source.sideFiles()) {
-                file = folder.resolve(SideFiles.name(source.folder(), side));
-                SideFiles.copy(side, file);
-            }
-            Path quantization = source.folder().resolve(QUANTIZATION_REPORT);
-            if (target instanceof Target.Packed && Files.isRegularFile(quantization)) {
-                file = folder.resolve(QUANTIZATION_REPORT);
-                SideFiles.copy(quantization, file);
-            }
-            for (Map.Entry<String, byte[]> made : madeFiles.entrySet()) {
-                file = folder.resolve(made.getKey());
-                Files.write(file, made.getValue());
-            }
-        } catch (IOException e) {
-            throw OutputException.of(file, "writing", e);
-        }
+        };
     }
 
     private static long bytesOf(Path folder) {

@@ -1,7 +1,6 @@
 package nibble.convert;
 
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
@@ -16,105 +15,127 @@ import nibble.checkpoint.safetensors.ShardPlan;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.TensorSpec;
 import nibble.pack.QuantizationSpec;
-import nibble.pack.layout.PackedLinears;
+import nibble.pack.layout.Layout;
 import nibble.pack.layout.QuantizationJson;
 
 /**
- * Everything about a quantized checkpoint, AWQ or in another layout of the same numbers, that follows from the model's config alone, before any weight is read: which tensors
- * lie in which shard, the two config files, and the bytes of them all.
+ * Everything about a checkpoint to be written that follows from the model's config alone, before any weight is read: which
+ * tensors are in which shard, the config files, and the bytes of them all.
  *
- * @param format the layout of the linears
- * @param spec what the linears are quantized to
  * @param shards the safetensors files and their index
- * @param configJson content of config.json
- * @param beside name and content of what older loaders read beside it, as quant_config.json
+ * @param configs name and content of config.json and of what older loaders read beside it
  */
-public record CheckpointPlan(
-        QuantizedFormat format,
-        QuantizationSpec spec,
-        ShardPlan shards,
-        String configJson,
-        SortedMap<String, String> beside) {
+public record CheckpointPlan(ShardPlan shards, SortedMap<String, String> configs) {
+    private static final String CONFIG = "config.json";
+
     public CheckpointPlan {
-        beside = Collections.unmodifiableSortedMap(new TreeMap<>(beside));
+        configs = Collections.unmodifiableSortedMap(new TreeMap<>(configs));
     }
 
-    /** An AWQ checkpoint, as the other one. */
+    /** An AWQ checkpoint of a model that is not quantized yet, as {@link #of(ModelConfig, QuantizedFormat, QuantizationSpec, long)}. */
     public static CheckpointPlan of(ModelConfig config, QuantizationSpec spec, long maxShardBytes) {
         return of(config, QuantizedFormat.AWQ_GEMM, spec, maxShardBytes);
     }
 
     /**
-     * Plans the output for a model that is not quantized yet.
+     * Plans the output for a model that is not quantized yet; its zeros are any.
      *
      * @param maxShardBytes most bytes of a shard
-     * @throws IllegalArgumentException if a linear's shape does not fit the spec, naming the tensor
+     * @throws IllegalArgumentException if a linear's shape does not fit the spec or the layout, naming the tensor
      */
     public static CheckpointPlan of(
             ModelConfig config, QuantizedFormat format, QuantizationSpec spec, long maxShardBytes) {
-        return new CheckpointPlan(
-                format,
-                spec,
-                ShardPlan.of(specs(config, format, spec), maxShardBytes),
-                QuantizationJson.pretty(QuantizationJson.quantized(config, format, spec, false)),
-                new TreeMap<>(QuantizationJson.beside(format, spec, false)));
+        return quantized(config, format, spec, false, maxShardBytes);
     }
 
-    /** The tensors in the source's canonical order, each linear's weight replaced by what the format has for it. */
-    private static List<TensorSpec> specs(ModelConfig config, QuantizedFormat format, QuantizationSpec spec) {
+    /**
+     * Plans a checkpoint whose linears are in the layout of {@code format} and all else in fp16.
+     *
+     * @param symmetric whether all zeros are 8 and the config says so
+     * @throws IllegalArgumentException if a linear's shape does not fit the spec or the layout, naming the tensor
+     */
+    static CheckpointPlan quantized(
+            ModelConfig config, QuantizedFormat format, QuantizationSpec spec, boolean symmetric, long maxShardBytes) {
+        Layout layout = Layout.of(format);
+        SortedMap<String, String> configs = new TreeMap<>();
+        configs.put(CONFIG, QuantizationJson.pretty(QuantizationJson.quantized(config, format, spec, symmetric)));
+        layout.beside(spec, symmetric).forEach((name, json) -> configs.put(name, QuantizationJson.pretty(json)));
+        return new CheckpointPlan(ShardPlan.of(specs(config, layout, spec, symmetric), maxShardBytes), configs);
+    }
+
+    /**
+     * Plans a checkpoint without quantized weights.
+     *
+     * @param tensors in the order in which they are written
+     */
+    static CheckpointPlan dense(ModelConfig config, List<TensorSpec> tensors, long maxShardBytes) {
+        DType type = tensors.getFirst().dtype();
+        return new CheckpointPlan(
+                ShardPlan.of(tensors, maxShardBytes),
+                new TreeMap<>(Map.of(CONFIG, QuantizationJson.pretty(QuantizationJson.dense(config, type)))));
+    }
+
+    /** The tensors in the source's canonical order, each linear's weight replaced by what the layout has for it. */
+    private static List<TensorSpec> specs(ModelConfig config, Layout layout, QuantizationSpec spec, boolean symmetric) {
         Map<String, List<TensorSpec>> packed = new HashMap<>();
         for (int layer = 0; layer < config.layers(); layer++) {
             for (LinearModule module : config.modules()) {
                 packed.put(
                         config.spec(module, layer).name(),
-                        PackedLinears.specs(
-                                format,
+                        layout.tensors(
                                 module.name(layer),
                                 config.outFeatures(module),
                                 config.inFeatures(module),
                                 spec,
-                                false));
+                                symmetric));
             }
         }
-        List<TensorSpec> specs = new ArrayList<>();
-        for (TensorSpec tensor : config.tensors()) {
-            List<TensorSpec> parts = packed.get(tensor.name());
-            if (parts != null) {
-                specs.addAll(parts);
-            } else {
-                specs.add(new TensorSpec(tensor.name(), DType.F16, tensor.shape()));
-            }
-        }
-        return specs;
+        return config.tensors().stream()
+                .flatMap(tensor -> packed
+                        .getOrDefault(tensor.name(), List.of(new TensorSpec(tensor.name(), DType.F16, tensor.shape())))
+                        .stream())
+                .toList();
     }
 
-    /** Names of the tensors of a decoder layer, in the order of their data. */
+    /** All tensors, in the order in which they are written. */
+    List<TensorSpec> tensors() {
+        return shards.shards().stream()
+                .flatMap(shard -> shard.tensors().stream())
+                .toList();
+    }
+
+    /** Returns the names of the tensors of a decoder layer, in the order of their data. */
     public List<String> layerTensors(int layer) {
         return names().filter(name -> name.startsWith("model.layers." + layer + "."))
                 .toList();
     }
 
-    /** Names of what is not part of a layer: embedding, final norm and, unless tied to the embedding, the head. */
+    /**
+     * Returns the names of what is not part of a layer: embedding, final norm and, unless tied to the embedding, the
+     * head.
+     */
     public List<String> outerTensors() {
         return names().filter(name -> !name.startsWith("model.layers.")).toList();
     }
 
     private Stream<String> names() {
-        return shards.shards().stream()
-                .flatMap(shard -> shard.tensors().stream())
-                .map(TensorSpec::name);
+        return tensors().stream().map(TensorSpec::name);
     }
 
-    /** Bytes of the safetensors files and their index. */
+    /** Returns the bytes of the safetensors files and their index. */
     public long shardBytes() {
         return shards.fileBytes();
     }
 
-    /** Bytes of everything that follows from the config: shards, index, config.json, what lies beside it. */
+    /**
+     * Returns the bytes of everything that follows from the config: shards, index, config.json and the files beside
+     * it.
+     */
     public long fileBytes() {
         return shardBytes()
-                + utf8Length(configJson)
-                + beside.values().stream().mapToLong(CheckpointPlan::utf8Length).sum();
+                + configs.values().stream()
+                        .mapToLong(CheckpointPlan::utf8Length)
+                        .sum();
     }
 
     private static long utf8Length(String text) {

@@ -13,7 +13,6 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Fingerprint;
 import nibble.checkpoint.safetensors.PlannedFile;
 import nibble.checkpoint.safetensors.ShardedWriter;
-import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.StoredTensor;
 import nibble.convert.ConversionReport.Underflow;
 import nibble.files.digest.Crc32c;
@@ -25,18 +24,10 @@ import nibble.files.output.StoppedException;
 import nibble.files.output.UnfinishedOutput;
 
 /**
- * Writes the items of a conversion in order, and keeps a journal of what is durable, so that a later run can go on:
- *
- * <pre>
- *  .OUT.unfinished/journal.jsonl    a line for each part of the output: items up to which, CRC-32C of their bytes and sources
- *  .OUT.unfinished/output/          the files at their full length; becomes OUT
- * </pre>
- *
- * <p>A part ends with a file of the output, or after {@link #PART_BYTES}.
+ * Writes the items of a conversion in order, in a run that can be resumed ({@link ResumableRun}). A part of its journal ends with
+ * a file of the output, or after {@link #PART_BYTES}; its line says which items, and the CRC-32C of their bytes and sources.
  */
 public final class ConversionRun {
-    private static final int FORMAT = 1;
-
     /** Syncing so much at a time costs little, and so much is soon made again. */
     private static final long PART_BYTES = 1L << 30;
 
@@ -83,7 +74,7 @@ public final class ConversionRun {
         @JsonSubTypes.Type(value = Entry.Part.class, name = "part")
     })
     sealed interface Entry {
-        record Start(int journalFormat, Map<String, String> fingerprint) implements Entry {}
+        record Start(int journalFormat, Map<String, String> fingerprint) implements Entry, ResumableRun.Start {}
 
         /** Items {@code from} to {@code to} (exclusive) are durable. */
         record Part(int from, int to, String crc32c, String sourceCrc32c, List<Underflow> underflows)
@@ -96,7 +87,6 @@ public final class ConversionRun {
     private final UnfinishedOutput output;
     private final JournalFile<Entry> journal;
     private final ShardedWriter writer;
-    private final List<Underflow> underflows = new ArrayList<>();
     private int durable;
 
     private ConversionRun(
@@ -124,84 +114,67 @@ public final class ConversionRun {
      */
     public static List<Underflow> run(
             Checkpoint source, Fingerprint fingerprint, Output planned, List<Item> items, ConversionOptions options) {
-        if (options.resume() && UnfinishedOutput.removeRestOfFinished(options.out())) {
-            options.note().accept("the output was finished already");
-            return List.of();
+        return ResumableRun.run(
+                options.out(),
+                options.resume(),
+                options.note(),
+                new Work(source, fingerprint, planned, items, options));
+    }
+
+    private record Work(
+            Checkpoint source, Fingerprint fingerprint, Output planned, List<Item> items, ConversionOptions options)
+            implements ResumableRun.Work<Entry, List<Underflow>> {
+        @Override
+        public Class<Entry> lines() {
+            return Entry.class;
         }
-        UnfinishedOutput output = UnfinishedOutput.open(options.out(), options.resume());
-        boolean committed = false;
-        boolean keep = false;
-        try (JournalFile<Entry> journal = JournalFile.read(output.state().resolve(JournalFile.NAME), Entry.class)) {
-            refuseOther(output, fingerprint, journal);
-            keep = hasParts(journal);
+
+        @Override
+        public Entry start(int journalFormat, Map<String, String> values) {
+            return new Entry.Start(journalFormat, values);
+        }
+
+        @Override
+        public boolean isPart(Entry line) {
+            return line instanceof Entry.Part;
+        }
+
+        @Override
+        public List<Underflow> make(UnfinishedOutput output, JournalFile<Entry> journal, Entry start) {
             try (ShardedWriter writer = ShardedWriter.keeping(output.path(), planned.files(), planned.index())) {
                 ConversionRun run = new ConversionRun(source, items, options, output, journal, writer);
-                run.takeOver(new Entry.Start(FORMAT, fingerprint.values()));
+                run.takeOver(start);
                 run.write();
                 writer.finish();
             }
             planned.sideFiles().accept(output.path());
-            List<Underflow> found = underflows(journal);
-            journal.close();
-            output.commit();
-            committed = true;
-            return found;
-        } catch (ResumeException e) {
-            keep = true;
-            throw new ResumeException(output.state(), e.differences());
-        } catch (BadCheckpointException e) {
-            keep = false;
-            throw e;
-        } catch (StoppedException | OutputException e) {
-            keep = hasParts(JournalFile.read(output.state().resolve(JournalFile.NAME), Entry.class));
-            String kept = keep
-                    ? "what is durable is safe in " + output.state() + "; run the same command with --resume to go on"
-                    : "nothing durable was made yet, so nothing is kept";
-            throw e instanceof OutputException full && keep
-                    ? new OutputException(full, kept)
-                    : e instanceof StoppedException ? new StoppedException("interrupted; " + kept) : e;
-        } catch (RuntimeException | Error e) {
-            keep = hasParts(JournalFile.read(output.state().resolve(JournalFile.NAME), Entry.class));
-            throw e;
-        } finally {
-            if (!committed && keep) {
-                output.close();
-            } else if (!committed) {
-                output.discard();
+            return finished(journal.entries());
+        }
+
+        @Override
+        public String kept(int parts) {
+            return "what is durable is safe in";
+        }
+
+        @Override
+        public String nothingKept() {
+            return "nothing durable was made yet, so nothing is kept";
+        }
+
+        @Override
+        public List<Underflow> finished(List<Entry> journal) {
+            List<Underflow> all = new ArrayList<>();
+            for (Entry entry : journal) {
+                if (entry instanceof Entry.Part part) {
+                    all.addAll(part.underflows());
+                }
             }
-        }
-    }
-
-    private static boolean hasParts(JournalFile<Entry> journal) {
-        return journal.entries().stream().anyMatch(Entry.Part.class::isInstance);
-    }
-
-    private static List<Underflow> underflows(JournalFile<Entry> journal) {
-        List<Underflow> all = new ArrayList<>();
-        for (Entry entry : journal.entries()) {
-            if (entry instanceof Entry.Part part) {
-                all.addAll(part.underflows());
-            }
-        }
-        return all;
-    }
-
-    private static void refuseOther(UnfinishedOutput output, Fingerprint fingerprint, JournalFile<Entry> journal) {
-        if (journal.entries().isEmpty() || !(journal.entries().getFirst() instanceof Entry.Start start)) {
-            return;
-        }
-        if (start.journalFormat() != FORMAT) {
-            throw new ResumeException(
-                    List.of("format of the journal: found " + start.journalFormat() + ", expected " + FORMAT));
-        }
-        List<String> differences = fingerprint.differencesFrom(new Fingerprint(start.fingerprint()));
-        if (!differences.isEmpty()) {
-            throw new ResumeException(differences);
+            return all;
         }
     }
 
     /** Believes what the checksums confirm, notes the rest, and leaves a journal of what is believed. */
-    private void takeOver(Entry.Start start) {
+    private void takeOver(Entry start) {
         List<Entry> kept = new ArrayList<>(List.of(start));
         for (Entry entry : journal.entries()) {
             if (!(entry instanceof Entry.Part part) || part.from() != durable || part.to() > items.size()) {
@@ -211,12 +184,11 @@ public final class ConversionRun {
             if (!outputCrc(made).equals(part.crc32c())) {
                 options.note()
                         .accept("the unfinished output is damaged from "
-                                + made.getFirst().outputs().getFirst() + " on; all is made anew from there");
+                                + made.getFirst().outputs().getFirst() + " on; everything from there is made again");
                 break;
             }
             requireUnchanged(made, part.sourceCrc32c());
             made.forEach(item -> writer.accept(item.outputs()));
-            underflows.addAll(part.underflows());
             durable = part.to();
             kept.add(part);
         }

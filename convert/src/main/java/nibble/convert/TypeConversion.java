@@ -94,7 +94,7 @@ public final class TypeConversion {
         return tally.loss();
     }
 
-    /** The nearest bfloat16, ties to even, of a finite number. */
+    /** Returns the nearest bfloat16, ties to even, of a finite number. */
     public static short brain(float value) {
         int bits = Float.floatToRawIntBits(value);
         return (short) ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16);

@@ -16,11 +16,10 @@ import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.ModelShape;
+import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.model.TensorNames;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
-import nibble.pack.Rounding;
-import nibble.pack.WeightReader;
 import nibble.pack.layout.AwqLayout;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -36,7 +35,7 @@ class AwqCheckpointTest {
 
     @ParameterizedTest
     @CsvSource({"8192, 28672, 80, 64, 8, 36.61", "5120, 13824, 40, 40, 40, 7.25", "4096, 11008, 32, 32, 32, 3.89"})
-    void llama2SizesFollowFromTheConfig(int hidden, int mlp, int layers, int heads, int kvHeads, double gigabytes)
+    void llama2_sizes_follow_from_the_config(int hidden, int mlp, int layers, int heads, int kvHeads, double gigabytes)
             throws IOException {
         Path file = temp.resolve("config.json");
         Files.writeString(file, """
@@ -52,7 +51,7 @@ class AwqCheckpointTest {
 
     @ParameterizedTest
     @CsvSource({"llama-2-70b, 36.61", "llama-2-13b, 7.25", "llama-2-7b, 3.89"})
-    void theNamedShapesAreThoseModels(String name, double gigabytes) {
+    void the_named_shapes_are_those_models(String name, double gigabytes) {
         CheckpointPlan plan =
                 CheckpointPlan.of(ModelShape.named(name).orElseThrow().config(), new QuantizationSpec(4, 128), 10 * GB);
         assertThat(Math.round(plan.shardBytes() / 1e7) / 100.0).isEqualTo(gigabytes);
@@ -60,22 +59,11 @@ class AwqCheckpointTest {
 
     @ParameterizedTest
     @ValueSource(ints = {32, 64, -1})
-    void theWrittenCheckpointIsThePlannedOneAndReadsBack(int groupSize) throws IOException {
+    void the_written_checkpoint_is_the_planned_one_and_reads_back(int groupSize) throws IOException {
         QuantizationSpec spec = new QuantizationSpec(4, groupSize);
-        try (Checkpoint source = TinyCheckpoint.open(temp.resolve("source"))) {
-            CheckpointPlan plan = CheckpointPlan.of(source.config(), spec, 30_000);
+        try (Checkpoint source = RandomCheckpoint.open(temp.resolve("source"))) {
             Path out = Files.createDirectory(temp.resolve("out"));
-            try (CheckpointWriter writer = new CheckpointWriter(source, out, plan)) {
-                writer.carryOuterTensors();
-                for (int layer = 0; layer < source.config().layers(); layer++) {
-                    writer.carry(TensorNames.inputNorm(layer));
-                    writer.carry(TensorNames.postAttentionNorm(layer));
-                    for (Linear linear : Linear.values()) {
-                        writer.write(LinearModule.of(linear), layer, rounded(source, linear, layer, spec));
-                    }
-                }
-                writer.finish();
-            }
+            CheckpointPlan plan = RoundedCheckpoint.write(source, out, QuantizedFormat.AWQ_GEMM, spec, 30_000);
 
             long side = 0;
             for (Path file : source.sideFiles()) {
@@ -87,7 +75,7 @@ class AwqCheckpointTest {
 
             try (Checkpoint written = Checkpoint.open(out)) {
                 for (Linear linear : Linear.values()) {
-                    QuantizedLinear expected = rounded(source, linear, 1, spec);
+                    QuantizedLinear expected = RoundedCheckpoint.rounded(source, linear, 1, spec);
                     QuantizedLinear found =
                             AwqLayout.read(written, LinearModule.of(linear), 1).unpack();
                     assertThat(found.codes()).isEqualTo(expected.codes());
@@ -99,63 +87,50 @@ class AwqCheckpointTest {
     }
 
     @Test
-    void configsAreWhatLoadersExpect() throws IOException {
-        try (Checkpoint source = TinyCheckpoint.open(temp.resolve("source"))) {
+    void configs_are_what_loaders_expect() throws IOException {
+        try (Checkpoint source = RandomCheckpoint.open(temp.resolve("source"))) {
             CheckpointPlan plan = CheckpointPlan.of(source.config(), new QuantizationSpec(4, 64), GB);
             ObjectMapper json = new ObjectMapper();
-            JsonNode config = json.readTree(plan.configJson());
+            JsonNode config = json.readTree(plan.configs().get("config.json"));
             List<String> keys = config.propertyStream().map(Map.Entry::getKey).toList();
-            JsonNode original = json.readTree(TinyCheckpoint.config());
+            JsonNode original = json.readTree(RandomCheckpoint.config());
             assertThat(keys.subList(0, keys.size() - 1))
                     .isEqualTo(original.propertyStream().map(Map.Entry::getKey).toList());
             assertThat(config.get("quantization_config").toString())
                     .isEqualTo("{\"bits\":4,\"group_size\":64,\"modules_to_not_convert\":null,\"quant_method\":\"awq\","
                             + "\"version\":\"gemm\",\"zero_point\":true}");
-            assertThat(json.readTree(plan.beside().get("quant_config.json")).toString())
+            assertThat(json.readTree(plan.configs().get("quant_config.json")).toString())
                     .isEqualTo("{\"zero_point\":true,\"q_group_size\":64,\"w_bit\":4,\"version\":\"GEMM\"}");
         }
     }
 
     @Test
-    void theDtypeKeyOfTheSourceIsKept() throws IOException {
+    void the_dtype_key_of_the_source_is_kept() throws IOException {
         Path file = temp.resolve("config.json");
         Files.writeString(
-                file, TinyCheckpoint.config().replace("\"torch_dtype\": \"float16\"", "\"dtype\": \"bfloat16\""));
+                file, RandomCheckpoint.config().replace("\"torch_dtype\": \"float16\"", "\"dtype\": \"bfloat16\""));
         JsonNode config = new ObjectMapper()
                 .readTree(CheckpointPlan.of(ModelConfig.read(file), new QuantizationSpec(4, 32), GB)
-                        .configJson());
+                        .configs()
+                        .get("config.json"));
         assertThat(config.get("dtype").asText()).isEqualTo("float16");
         assertThat(config.has("torch_dtype")).isFalse();
     }
 
     @Test
-    void aCarriedTensorThatIsNotFiniteIsNamed() throws IOException {
-        Path folder = TinyCheckpoint.write(
+    void a_carried_tensor_that_is_not_finite_is_named() throws IOException {
+        Path folder = RandomCheckpoint.write(
                 temp.resolve("source"), Map.of(TensorNames.EMBEDDING, Float.floatToFloat16(Float.NaN)));
         try (Checkpoint source = Checkpoint.open(folder)) {
             Path out = Files.createDirectory(temp.resolve("out"));
             CheckpointPlan plan = CheckpointPlan.of(source.config(), new QuantizationSpec(4, 32), GB);
-            try (CheckpointWriter writer = new CheckpointWriter(source, out, plan)) {
+            try (CheckpointWriter writer = CheckpointWriter.keeping(source, out, plan)) {
                 assertThatThrownBy(writer::carryOuterTensors)
                         .hasMessageContaining("model.embed_tokens.weight")
                         .hasMessageContaining("[0, 5]")
                         .hasMessageContaining("NaN");
             }
-            assertThat(out).isEmptyDirectory();
         }
-    }
-
-    private static QuantizedLinear rounded(Checkpoint source, Linear linear, int layer, QuantizationSpec spec) {
-        String name = linear.module(layer) + ".weight";
-        float[] weights = WeightReader.floats(source.tensor(name), source.fileOf(name));
-        return Rounding.round(
-                source.fileOf(name),
-                name,
-                weights,
-                source.config().outFeatures(linear),
-                source.config().inFeatures(linear),
-                spec,
-                null);
     }
 
     private static long bytes(Path folder, String prefix) throws IOException {

@@ -22,7 +22,6 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Linear;
-import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.safetensors.ShardPlan;
@@ -39,8 +38,6 @@ import nibble.pack.ActOrderLinear;
 import nibble.pack.Half;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
-import nibble.pack.Rounding;
-import nibble.pack.WeightReader;
 import nibble.pack.Words;
 import nibble.pack.layout.GptqLayout;
 import nibble.pack.layout.PackedLinears;
@@ -60,7 +57,7 @@ class CheckpointConverterTest {
     @ParameterizedTest
     @ValueSource(ints = {32, 128, -1})
     void awq_to_gptq_to_compressed_tensors_and_back_gives_the_same_bytes(int groupSize) throws IOException {
-        Path awq = awq(groupSize, TinyCheckpoint.config());
+        Path awq = awq(groupSize, RandomCheckpoint.config());
         Path gptq = convert(awq, "gptq", packed(QuantizedFormat.GPTQ_V2));
         Path compressed = convert(gptq, "compressed", packed(QuantizedFormat.COMPRESSED_TENSORS));
         Path back = convert(compressed, "back", packed(QuantizedFormat.AWQ_GEMM));
@@ -82,7 +79,7 @@ class CheckpointConverterTest {
     @ParameterizedTest
     @EnumSource(QuantizedFormat.class)
     void configs_say_what_loaders_expect(QuantizedFormat format) throws IOException {
-        Path awq = awq(32, TinyCheckpoint.config());
+        Path awq = awq(32, RandomCheckpoint.config());
         JsonNode found =
                 json(convert(awq, "out", packed(format)).resolve("config.json")).get("quantization_config");
         assertThat(found.get("quant_method").asText()).isEqualTo(format.method());
@@ -109,7 +106,7 @@ class CheckpointConverterTest {
     void zeros_of_0_are_refused_by_the_first_gptq() throws IOException {
         Path changed = temp.resolve("changed");
         String zeros = "model.layers.1.self_attn.v_proj.qzeros";
-        rewrite(awq(-1, TinyCheckpoint.config()), changed, zeros, MemorySegment.ofArray(new int[8]));
+        rewrite(awq(-1, RandomCheckpoint.config()), changed, zeros, MemorySegment.ofArray(new int[8]));
         assertThatThrownBy(() -> convert(changed, "out", packed(QuantizedFormat.GPTQ)))
                 .isInstanceOf(BadCheckpointException.class)
                 .hasMessageContaining("model.layers.1.self_attn.v_proj: it has zeros of 0");
@@ -182,7 +179,7 @@ class CheckpointConverterTest {
 
     @Test
     void a_dense_model_is_resharded_to_the_same_tensors_and_unused_ones_are_named() throws IOException {
-        Path source = TinyCheckpoint.write(temp.resolve("source"));
+        Path source = RandomCheckpoint.write(temp.resolve("source"));
         Path out = temp.resolve("out");
         try (Checkpoint checkpoint = Checkpoint.open(source)) {
             ConversionReport report = CheckpointConverter.convert(checkpoint, out, DENSE, 10_000, fraction -> {});
@@ -235,7 +232,8 @@ class CheckpointConverterTest {
 
     private Path bfloat16(float first, float second) throws IOException {
         Path folder = Files.createDirectories(temp.resolve("bf16-" + first));
-        Files.writeString(folder.resolve("config.json"), TinyCheckpoint.config().replace("float16", "bfloat16"));
+        Files.writeString(
+                folder.resolve("config.json"), RandomCheckpoint.config().replace("float16", "bfloat16"));
         List<TensorSpec> specs = new ArrayList<>(nibble.checkpoint.model.ModelConfig.read(folder.resolve("config.json"))
                 .tensors());
         TensorSpec rotary = new TensorSpec("model.layers.0.self_attn.rotary_emb.inv_freq", DType.F32, Shape.of(8));
@@ -272,29 +270,8 @@ class CheckpointConverterTest {
         QuantizationSpec spec = new QuantizationSpec(4, groupSize);
         Path out = Files.createDirectory(temp.resolve("awq"));
         String wide = config.replace("\"hidden_size\": 64", "\"hidden_size\": 128");
-        try (Checkpoint source = Checkpoint.open(TinyCheckpoint.write(temp.resolve("original"), Map.of(), wide));
-                CheckpointWriter writer =
-                        new CheckpointWriter(source, out, CheckpointPlan.of(source.config(), spec, SHARD))) {
-            writer.carryOuterTensors();
-            for (int layer = 0; layer < source.config().layers(); layer++) {
-                writer.carry(TensorNames.inputNorm(layer));
-                writer.carry(TensorNames.postAttentionNorm(layer));
-                for (Linear linear : Linear.values()) {
-                    TensorView weight = source.tensor(linear.module(layer) + ".weight");
-                    writer.write(
-                            LinearModule.of(linear),
-                            layer,
-                            Rounding.round(
-                                    source.folder(),
-                                    weight.name(),
-                                    WeightReader.floats(weight, source.folder()),
-                                    (int) weight.shape().dim(0),
-                                    (int) weight.shape().dim(1),
-                                    spec,
-                                    null));
-                }
-            }
-            writer.finish();
+        try (Checkpoint source = Checkpoint.open(RandomCheckpoint.write(temp.resolve("original"), Map.of(), wide))) {
+            RoundedCheckpoint.write(source, out, QuantizedFormat.AWQ_GEMM, spec, SHARD);
         }
         return out;
     }
@@ -302,7 +279,7 @@ class CheckpointConverterTest {
     /** A checkpoint of GPTQ's first version with random codes and zeros of 8. */
     private Path symmetricGptq() throws IOException {
         Path folder = Files.createDirectory(temp.resolve("symmetric"));
-        ObjectNode config = (ObjectNode) new ObjectMapper().readTree(TinyCheckpoint.config());
+        ObjectNode config = (ObjectNode) new ObjectMapper().readTree(RandomCheckpoint.config());
         config.putObject("quantization_config")
                 .put("quant_method", "gptq")
                 .put("bits", 4)

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,8 +16,13 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.Fingerprint;
+import nibble.checkpoint.safetensors.ShardPlan;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.TensorSpec;
+import nibble.convert.ConversionReport.Underflow;
 import nibble.convert.gguf.GgufExporter;
 import nibble.convert.gguf.GgufMix;
 import nibble.files.digest.Sha256;
@@ -30,10 +37,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Conversions that end early and are gone on with. */
 class ConversionResumeTest {
-    private static final Path WIKI = Path.of(System.getProperty("nibble.root", ".."))
-            .toAbsolutePath()
-            .normalize()
-            .resolve("models/wiki-7m");
+    private static final Path WIKI = BundledModel.FOLDER;
 
     private static final CheckpointConverter.Target BF16 =
             new CheckpointConverter.Target.Safetensors(Optional.of(DType.BF16));
@@ -67,7 +71,7 @@ class ConversionResumeTest {
 
     @Test
     void stopped_twice_a_conversion_ends_in_the_bytes_of_an_undisturbed_one() throws IOException {
-        Path model = TinyCheckpoint.write(temp.resolve("model"));
+        Path model = RandomCheckpoint.write(temp.resolve("model"));
         convert(model, options(temp.resolve("whole"), false, 2, 9000));
         Path out = temp.resolve("out");
         for (double stopAt : new double[] {0.3, 0.7}) {
@@ -99,7 +103,7 @@ class ConversionResumeTest {
 
     @Test
     void what_differs_is_refused_by_name_and_nothing_is_lost() throws IOException {
-        Path model = TinyCheckpoint.write(temp.resolve("model"));
+        Path model = RandomCheckpoint.write(temp.resolve("model"));
         Path out = temp.resolve("out");
         assertThatThrownBy(() -> convert(model, options(out, false, 0.5, 9000))).isInstanceOf(StoppedException.class);
         assertThatThrownBy(() -> convert(model, options(out, false, 2, 9000)))
@@ -132,7 +136,7 @@ class ConversionResumeTest {
 
     @Test
     void damage_in_what_was_written_is_found_and_made_anew() throws IOException {
-        Path model = TinyCheckpoint.write(temp.resolve("model"));
+        Path model = RandomCheckpoint.write(temp.resolve("model"));
         Path out = temp.resolve("out");
         assertThatThrownBy(() -> convert(model, options(out, false, 0.8, 9000))).isInstanceOf(StoppedException.class);
         Path state = temp.resolve(".out.unfinished");
@@ -149,9 +153,46 @@ class ConversionResumeTest {
         assertThat(hashes(out)).isEqualTo(hashes(temp.resolve("whole")));
     }
 
+    /** Killed after the rename and before the journal was gone, which goes last. */
+    @Test
+    void a_resume_of_a_finished_run_tells_what_the_run_had_noted() throws IOException {
+        Path model = RandomCheckpoint.write(temp.resolve("model"));
+        Path out = temp.resolve("out");
+        Path saved = temp.resolve("saved");
+        Underflow lost = new Underflow("a", 3, 2, "[0, 1]", 1e-6f);
+        TensorSpec spec = new TensorSpec("a", DType.F32, Shape.of(2));
+        ConversionRun.Output planned = new ConversionRun.Output(
+                ShardPlan.of(List.of(spec), 100).files(),
+                Optional.empty(),
+                folder -> copy(folder.resolveSibling("journal.jsonl"), saved));
+        List<ConversionRun.Item> items =
+                List.of(new ConversionRun.Item(List.of("a"), List.of("model.norm.weight"), 8, sink -> {
+                    sink.write("a", MemorySegment.ofArray(new byte[8]));
+                    return List.of(lost);
+                }));
+        try (Checkpoint source = Checkpoint.open(model)) {
+            Fingerprint fingerprint = Fingerprint.of(Map.of(), source);
+            assertThat(ConversionRun.run(source, fingerprint, planned, items, options(out, false, 2, 9000)))
+                    .containsExactly(lost);
+            copy(saved, Files.createDirectory(temp.resolve(".out.unfinished")).resolve("journal.jsonl"));
+            assertThat(ConversionRun.run(source, fingerprint, planned, items, options(out, true, 2, 9000)))
+                    .containsExactly(lost);
+        }
+        assertThat(notes).contains("the output was finished already");
+        assertThat(temp.resolve(".out.unfinished")).doesNotExist();
+    }
+
+    private static void copy(Path from, Path to) {
+        try {
+            Files.copy(from, to);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     @Test
     void bad_input_leaves_nothing() throws IOException {
-        Path model = TinyCheckpoint.write(temp.resolve("model"), Map.of("model.norm.weight", (short) 0x7c00));
+        Path model = RandomCheckpoint.write(temp.resolve("model"), Map.of("model.norm.weight", (short) 0x7c00));
         Path out = temp.resolve("deep/out");
         assertThatThrownBy(() -> convert(model, options(out, false, 2, 9000)))
                 .isInstanceOf(BadCheckpointException.class)

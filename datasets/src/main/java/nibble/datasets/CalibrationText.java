@@ -1,11 +1,9 @@
 package nibble.datasets;
 
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
+import nibble.files.digest.Sha256;
 
 /**
  * The text a quantizer calibrates on, as documents in their order.
@@ -22,21 +20,20 @@ public record CalibrationText(List<String> documents, String description, String
         documents = List.copyOf(documents);
     }
 
-    /** The bundled wikitext-2: first megabyte of train, then validation; never test, which is measured on. */
+    /** Returns the bundled wikitext-2: first megabyte of train, then validation; never test, which is measured on. */
     public static CalibrationText wikitext2() {
         List<String> parts = List.of(Wikitext2.trainExcerpt(), Wikitext2.validation());
-        MessageDigest digest = Utf8File.newSha256();
+        Sha256 sha256 = new Sha256();
         for (String part : parts) {
-            digest.update(part.getBytes(StandardCharsets.UTF_8));
+            sha256.add(part);
         }
         return new CalibrationText(
-                parts,
-                "wikitext2 raw, first 1,000,000 bytes of train, then validation",
-                HexFormat.of().formatHex(digest.digest()));
+                parts, "wikitext2 raw, first 1,000,000 bytes of train, then validation", sha256.hex());
     }
 
     /**
-     * A text file of one's own, UTF-8: {@code .jsonl}, {@code .ndjson} and {@code .json} hold one JSON object a line
+     * Returns a text file of one's own, UTF-8: {@code .jsonl}, {@code .ndjson} and {@code .json} hold one JSON
+     * object a line
      * whose field {@code text} is a document; any other file is one document.
      *
      * @throws BadDatasetException if the file is missing, empty, too large, not UTF-8, or a line is not such an object

@@ -73,7 +73,7 @@ public final class PythonRandom {
         index = 0;
     }
 
-    /** {@code getrandbits(bits)}, 1 to 32 bits. */
+    /** Returns {@code getrandbits(bits)}, 1 to 32 bits. */
     public long bits(int bits) {
         if (bits < 1 || bits > 32) {
             throw new IllegalArgumentException(bits + " bits asked, 1 to 32 expected");
@@ -81,14 +81,14 @@ public final class PythonRandom {
         return Integer.toUnsignedLong(word()) >>> (32 - bits);
     }
 
-    /** {@code random()}: 53 random bits, 0 to below 1. */
+    /** Returns {@code random()}: 53 random bits, 0 to below 1. */
     public double real() {
         long a = bits(32) >>> 5;
         long b = bits(32) >>> 6;
         return (a * 67108864.0 + b) / 9007199254740992.0;
     }
 
-    /** {@code randrange(bound)}. */
+    /** Returns {@code randrange(bound)}. */
     public int below(int bound) {
         if (bound < 1) {
             throw new IllegalArgumentException("a number below " + bound + " asked");
@@ -102,7 +102,7 @@ public final class PythonRandom {
         }
     }
 
-    /** {@code choice(items)}. */
+    /** Returns {@code choice(items)}. */
     public <T> T choice(List<T> items) {
         return items.get(below(items.size()));
     }
@@ -115,7 +115,7 @@ public final class PythonRandom {
     }
 
     /**
-     * {@code sample(items, count)}.
+     * Returns {@code sample(items, count)}.
      *
      * @throws IllegalArgumentException if there are fewer items
      */

@@ -38,12 +38,15 @@ public final class PythonText {
         return Character.toString(Character.toTitleCase(first)) + lower.substring(lowerFirst.length());
     }
 
-    /** {@code len(text)}: code points. */
+    /** Returns {@code len(text)}: code points. */
     public static int length(String text) {
         return text.codePointCount(0, text.length());
     }
 
-    /** Whether {@code strip} and the {@code \s} of {@code re} take it for white space; none lies beyond 16 bits. */
+    /**
+     * Returns whether {@code strip} and the {@code \s} of {@code re} take it for white space; none lies beyond 16
+     * bits.
+     */
     public static boolean isSpace(char c) {
         return Character.isSpaceChar(c) || c >= 0x09 && c <= 0x0d || c >= 0x1c && c <= 0x1f || c == 0x85;
     }

@@ -13,13 +13,13 @@ public record TextDataset(String name, String text, String form, String sha256) 
     // Encoded as one text, for which the encoder needs some 130 bytes a character; wikitext-2's test part has 1.3 MB.
     private static final long MAX_BYTES = 32L << 20;
 
-    /** The wikitext-2 raw test part, its rows joined by two newlines as the {@code gptq} recipe has it. */
+    /** Returns the wikitext-2 raw test part, its rows joined by two newlines as the {@code gptq} recipe has it. */
     public static TextDataset wikitext2Test() {
         return new TextDataset("wikitext2", Wikitext2.joined(Wikitext2.test()), "rows_joined", Wikitext2.TEST_SHA256);
     }
 
     /**
-     * A plain UTF-8 text file, taken as it is. So the raw wikitext-2 file given here yields another figure than
+     * Returns a plain UTF-8 text file, taken as it is. So the raw wikitext-2 file given here yields another figure than
      * {@link #wikitext2Test()}, which joins its rows.
      *
      * @throws BadDatasetException if the file is missing, empty, too large or not UTF-8

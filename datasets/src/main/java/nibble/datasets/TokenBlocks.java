@@ -98,7 +98,7 @@ public record TokenBlocks(int[][] blocks, long tokensFound, String description) 
         return new Encoded(encoded, found);
     }
 
-    /** Number of ids in all blocks. */
+    /** Returns the number of ids in all blocks. */
     public long tokens() {
         return Arrays.stream(blocks).mapToLong(block -> block.length).sum();
     }

@@ -3,8 +3,12 @@ package nibble.datasets;
 /** Text to token ids and back, as the checkpoint's own tokenizer does it. Thread-safe. */
 public interface Tokenizer extends AutoCloseable {
     /**
-     * Ids of the whole text, never truncated. With {@code bos}, what the tokenizer puts in front of a text leads, as a
-     * beginning-of-text id; what it puts behind one never follows, since texts here are continued.
+     * Encodes the whole text, never truncated. With {@code bos}, what the tokenizer puts in front of a text leads, as a
+     * beginning-of-text id.
+     *
+     * <p>What the tokenizer puts behind a text, as an end-of-text id, never follows, whoever asks: calibration, perplexity,
+     * tasks and prompts cut texts, join them or continue them, and an end in the middle is a text no model was trained on.
+     * {@code nibble tokenize} alone shows it, since it shows what the tokenizer does.
      */
     int[] encode(String text, boolean bos);
 

@@ -5,14 +5,33 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.files.Reasons;
 
-/** Opens a tokenizer that is written as a tokenizer.json. */
+/** Opens tokenizers: {@link #ofModel} that of a model. */
 public final class Tokenizers {
     private Tokenizers() {}
 
     /**
-     * The tokenizer in {@code tokenizer.json}. What leads a text is what its own post-processor puts in front.
+     * The tokenizer of a model, whatever files it comes in: those that {@link Checkpoint#tokenizer(Path)} reads. The caller
+     * closes it.
+     *
+     * @param model a folder or a GGUF file
+     * @throws BadDatasetException if there is none of a kind that is read here
+     * @throws nibble.checkpoint.source.BadCheckpointException if its files or metadata are damaged, or there is no such model
+     */
+    public static Tokenizer ofModel(Path model) {
+        return of(Checkpoint.tokenizer(model).orElseThrow(() -> missing(model)));
+    }
+
+    /** The tokenizer that is described; the caller closes it. */
+    public static Tokenizer of(TokenizerDescription described) {
+        return of(described.source(), described.tokenizerJson(), described.leadingIds());
+    }
+
+    /**
+     * Returns the tokenizer in {@code tokenizer.json}. What leads a text is what its own post-processor puts in front.
      *
      * @param folder a folder whose tokenizer.json says all there is to say
      * @throws BadDatasetException if {@code tokenizer.json} is missing or not a tokenizer
@@ -31,7 +50,7 @@ public final class Tokenizers {
     }
 
     /**
-     * As {@link #open} of a tokenizer.json that is in memory.
+     * Makes a tokenizer of a tokenizer.json in memory; otherwise like {@link #open}.
      *
      * @param source where it comes from, for messages
      */
@@ -40,9 +59,9 @@ public final class Tokenizers {
     }
 
     /**
-     * As the other one, of a tokenizer.json whose post-processor is known already.
+     * Makes a tokenizer of a tokenizer.json whose post-processor is known; otherwise like {@link #of(Path, byte[])}.
      *
-     * @param leading what it puts in front of a text
+     * @param leading ids that the post-processor puts in front of a text
      */
     public static Tokenizer of(Path source, byte[] tokenizerJson, List<Integer> leading) {
         return HuggingFaceTokenizerFile.open(source, tokenizerJson, Optional.of(leading));

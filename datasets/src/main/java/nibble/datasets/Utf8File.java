@@ -9,10 +9,8 @@ import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import nibble.files.Reasons;
+import nibble.files.digest.Sha256;
 
 /**
  * A text file read whole and strictly: malformed UTF-8 is an error that names the byte, never a replacement character,
@@ -62,15 +60,7 @@ public record Utf8File(String text, String sha256) {
     }
 
     public static String sha256(byte[] bytes) {
-        return HexFormat.of().formatHex(newSha256().digest(bytes));
-    }
-
-    static MessageDigest newSha256() {
-        try {
-            return MessageDigest.getInstance("SHA-256");
-        } catch (NoSuchAlgorithmException e) {
-            throw new AssertionError("every Java platform has SHA-256", e);
-        }
+        return new Sha256().add(bytes).hex();
     }
 
     private static int lineAt(byte[] bytes, int position) {

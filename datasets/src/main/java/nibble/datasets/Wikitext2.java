@@ -31,13 +31,14 @@ public final class Wikitext2 {
         return read("wiki.valid.raw", VALIDATION_SHA256);
     }
 
-    /** The first 1,000,000 bytes of {@code wiki.train.raw}, blank lines dropped. */
+    /** Returns the first 1,000,000 bytes of {@code wiki.train.raw}, blank lines dropped. */
     public static String trainExcerpt() {
         return read("wiki.train.first1MB.raw", TRAIN_EXCERPT_SHA256);
     }
 
     /**
-     * The text of the {@code gptq} perplexity recipe: the rows of the published data set joined by two newlines. A row
+     * Returns the text of the {@code gptq} perplexity recipe: the rows of the published data set joined by two
+     * newlines. A row
      * is a line of the raw file with its newline; a line of white space only is an empty row.
      *
      * @param raw content of a raw file

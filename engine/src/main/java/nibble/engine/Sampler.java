@@ -91,11 +91,21 @@ public final class Sampler {
     }
 
     /** Ids, likeliest first, equals by id. */
-    private static int[] byScore(double[] scores) {
-        // A score's order-preserving 64 bits would not leave room for the id: sort boxed ids, once a token.
-        Integer[] ids = new Integer[scores.length];
-        Arrays.setAll(ids, i -> i);
-        Arrays.sort(ids, (a, b) -> Double.compare(scores[b], scores[a]));
-        return Arrays.stream(ids).mapToInt(Integer::intValue).toArray();
+    static int[] byScore(double[] scores) {
+        double[] keys = new double[scores.length];
+        Arrays.setAll(keys, i -> -scores[i]);
+        Arrays.sort(keys);
+        // Equal scores have a run of places, which their ids take in turn.
+        int[] place = new int[keys.length];
+        for (int i = 1; i < keys.length; i++) {
+            place[i] = Double.compare(keys[i], keys[i - 1]) == 0 ? place[i - 1] : i;
+        }
+        int[] taken = new int[keys.length];
+        int[] ids = new int[keys.length];
+        for (int id = 0; id < scores.length; id++) {
+            int first = place[Arrays.binarySearch(keys, -scores[id])];
+            ids[first + taken[first]++] = id;
+        }
+        return ids;
     }
 }

@@ -65,11 +65,9 @@ public final class Session implements AutoCloseable {
                 forward.layer(weights.layer(layer), hidden, cache, layer);
             }
             cache.advance(ids.length);
-            try (Matrix last = backend.upload(
-                            backend.download(hidden, ids.length - 1, 1),
-                            1,
-                            weights.config().hiddenSize());
+            try (Matrix last = backend.allocate(1, weights.config().hiddenSize());
                     Matrix logits = backend.allocateSingle(1, weights.head().outFeatures())) {
+                backend.copyRows(hidden, ids.length - 1, 1, last, 0);
                 backend.rmsNorm(last, weights.finalNorm(), weights.config().rmsNormEps(), last);
                 backend.linear(weights.head(), last, logits);
                 return backend.download(logits);

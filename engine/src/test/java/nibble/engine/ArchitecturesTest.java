@@ -22,7 +22,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * made both.
  */
 public class ArchitecturesTest {
-    private static final Path FOLDER = Path.of("..", "convert", "src", "test", "resources", "architectures");
+    private static final Path FOLDER = Path.of("..", "checkpoint", "src", "test", "resources", "architectures");
     private static final List<String> MODELS =
             List.of("smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma");
 

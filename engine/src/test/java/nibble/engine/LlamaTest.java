@@ -136,7 +136,7 @@ class LlamaTest {
         try (Backend backend = new VectorBackend(1);
                 Llama model = Llama.of(RandomModel.weights(CONFIG, 1), backend)) {
             assertThatThrownBy(() -> model.logProbabilities(new int[] {5, 101}))
-                    .hasMessageContaining("token id 101 at position 1 is outside the vocabulary of 101");
+                    .hasMessageContaining("token 1 of the text is id 101, the model has ids 0 to 100");
             assertThatThrownBy(() -> model.logProbabilities(new int[401]))
                     .hasMessageContaining("context overflow: 401 tokens, the model was made for 400");
             assertThatThrownBy(() -> model.logProbabilities(new int[1])).hasMessageContaining("at least 2");

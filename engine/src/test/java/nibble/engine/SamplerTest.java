@@ -72,4 +72,11 @@ class SamplerTest {
         assertThatThrownBy(() -> new SamplingOptions(-1, 1, 0, 1, 0)).hasMessageContaining("temperature -1.0");
         assertThatThrownBy(() -> new SamplingOptions(1, 0, 0, 1, 0)).hasMessageContaining("top-p 0.0");
     }
+
+    @Test
+    void ids_are_ordered_by_score_and_equal_scores_by_id() {
+        double[] scores = {0.5, -0.0, 0.0, 2, 0.5, Double.NEGATIVE_INFINITY, 2, -1, Double.NEGATIVE_INFINITY};
+
+        assertThat(Sampler.byScore(scores)).containsExactly(3, 6, 0, 4, 2, 1, 7, 5, 8);
+    }
 }

@@ -31,7 +31,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * logits in fp64; convert/src/test/scripts/variants.py made variants.jsonl and says what a line holds.
  */
 class VariantsTest {
-    private static final Path FOLDER = Path.of("..", "convert", "src", "test", "resources", "architectures");
+    private static final Path FOLDER = Path.of("..", "checkpoint", "src", "test", "resources", "architectures");
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final String HEAD = "lm_head.weight";
     private static final String EMBEDDING = "model.embed_tokens.weight";

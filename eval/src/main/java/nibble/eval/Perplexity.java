@@ -8,6 +8,7 @@ import nibble.datasets.BadDatasetException;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
 import nibble.engine.LanguageModel;
+import nibble.engine.backend.MissingRowException;
 
 /**
  * Perplexity by named recipe.
@@ -28,7 +29,8 @@ public final class Perplexity {
      *
      * @param context ids in a window, at least 2, at most what the model was made for
      * @param maxWindows measures only the first of them
-     * @throws BadDatasetException if the text has fewer ids than one window, or ids the model does not have
+     * @throws BadDatasetException if the text has fewer ids than one window
+     * @throws MissingRowException if it has ids the model does not have
      * @throws IllegalArgumentException if {@code context} or {@code maxWindows} is out of range
      * @throws NonFiniteLogProbabilityException if the model gives NaN or infinity
      */
@@ -51,7 +53,8 @@ public final class Perplexity {
      * @param ids of the whole text
      * @param context ids in a window, at least 2, at most what the model was made for
      * @param maxWindows measures only the first of them
-     * @throws BadDatasetException if there are fewer ids than one window, or ids the model does not have
+     * @throws BadDatasetException if there are fewer ids than one window
+     * @throws MissingRowException if there are ids the model does not have
      * @throws IllegalArgumentException if {@code context} or {@code maxWindows} is out of range
      * @throws NonFiniteLogProbabilityException if the model gives NaN or infinity
      */
@@ -68,7 +71,7 @@ public final class Perplexity {
                             .formatted(ids.length, context));
         }
         int windows = Math.min(available, maxWindows.orElse(available));
-        checkIds(model, ids, windows * context);
+        MissingRowException.check(ids, windows * context, model.vocabularySize());
 
         long start = System.nanoTime();
         double sum = 0;
@@ -128,16 +131,6 @@ public final class Perplexity {
             throw new IllegalArgumentException(
                     "context of %d tokens asked, the model was made for %d; give --context %d or less"
                             .formatted(context, model.contextTokens(), model.contextTokens()));
-        }
-    }
-
-    private static void checkIds(LanguageModel model, int[] ids, int count) {
-        for (int i = 0; i < count; i++) {
-            if (ids[i] < 0 || ids[i] >= model.vocabularySize()) {
-                throw new BadDatasetException(("token %d of the text is id %d, the model has ids 0 to %d;"
-                                + " tokenizer and model do not belong together")
-                        .formatted(i, ids[i], model.vocabularySize() - 1));
-            }
         }
     }
 }

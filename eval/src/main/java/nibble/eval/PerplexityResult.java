@@ -52,7 +52,7 @@ public record PerplexityResult(
         @Nullable Boolean bos,
         @JsonProperty("wall_seconds") double wallSeconds) {
 
-    /** The same figure, with the text that its ids came from. */
+    /** Returns the same figure, with the text that its ids came from. */
     public PerplexityResult of(TextDataset text, boolean leadingBos) {
         return new PerplexityResult(
                 perplexity,

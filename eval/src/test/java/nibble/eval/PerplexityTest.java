@@ -21,6 +21,7 @@ import nibble.datasets.Tokenizer;
 import nibble.engine.Continuation;
 import nibble.engine.LanguageModel;
 import nibble.engine.ScoredContinuations;
+import nibble.engine.backend.MissingRowException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -144,7 +145,7 @@ class PerplexityTest {
     @Test
     void ids_the_model_does_not_have_tell_of_a_foreign_tokenizer() {
         assertThatThrownBy(() -> gptq(model(PerplexityTest::halvings), new int[] {0, 1, 50}, 3))
-                .isInstanceOf(BadDatasetException.class)
+                .isInstanceOf(MissingRowException.class)
                 .hasMessageContaining("token 2 of the text is id 50, the model has ids 0 to 49");
     }
 

@@ -13,7 +13,8 @@ public final class FileSize {
     private FileSize() {}
 
     /**
-     * Bytes in {@code text}: a number, then nothing or one of B, KB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB
+     * Returns the bytes in {@code text}: a number, then nothing or one of B, KB, MB, GB, TB (powers of 1000) or KiB,
+     * MiB, GiB, TiB
      * (powers of 1024); the B may be left out after a K, M, G or T.
      *
      * @throws IllegalArgumentException if it is no such size, not a whole positive number of bytes, or above 2^63 - 1

@@ -171,7 +171,7 @@ public final class Reasons {
             keys.add(reference.getFieldName() != null ? reference.getFieldName() : "[" + reference.getIndex() + "]");
         }
         return keys.isEmpty()
-                ? "it holds something else than expected"
+                ? "it contains other data than expected"
                 : "key " + String.join(".", keys) + " is missing, unknown or of another kind than expected";
     }
 
@@ -181,7 +181,7 @@ public final class Reasons {
                 : " at line " + location.getLineNr() + ", column " + location.getColumnNr();
     }
 
-    /** A library's own text without names of classes. */
+    /** Returns a library's own text without names of classes. */
     public static String cleaned(@Nullable String text) {
         return plain(text, "no reason is known");
     }

@@ -96,7 +96,7 @@ class ReasonsTest {
                         catchThrowable(() -> JSON.readValue("{\"questionId\": \"x\", \"turns\": []}", Answer.class))))
                 .isEqualTo("key questionId is missing, unknown or of another kind than expected at line 1, column 16");
         assertThat(Reasons.of(catchThrowable(() -> JSON.readValue("[1]", Answer.class))))
-                .startsWith("it holds something else than expected")
+                .startsWith("it contains other data than expected")
                 .doesNotContain("Answer");
     }
 

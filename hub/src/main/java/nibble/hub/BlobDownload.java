@@ -11,17 +11,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.util.Arrays;
-import java.util.HexFormat;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 import java.util.stream.Collectors;
+import nibble.files.digest.Sha256;
 import nibble.files.output.OutputException;
+import nibble.hub.client.GitBlobId;
 import nibble.hub.client.HubApi;
 import nibble.hub.client.HubApi.RemoteFile;
 import nibble.hub.client.HubCall;
@@ -130,7 +129,7 @@ final class BlobDownload {
                             + e.getMessage() + ")";
                     if (failures >= retries.attempts()) {
                         throw new HubException(
-                                stopped + "; run again to go on from there", HubException.NO_ANSWER, "", e);
+                                stopped + "; run again to resume from there", HubException.NO_ANSWER, "", e);
                     }
                     http.pause(failures, stopped);
                 }
@@ -236,22 +235,7 @@ final class BlobDownload {
     /** Compares with the hash by which the hub knows the file; what is wrong is deleted, since it cannot be gone on with. */
     private void check(Path part, LongConsumer progress) throws IOException {
         boolean large = file.large();
-        MessageDigest digest;
-        try {
-            digest = MessageDigest.getInstance(large ? "SHA-256" : "SHA-1");
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("this Java runtime lacks a digest", e);
-        }
-        if (!large) {
-            digest.update(("blob " + file.bytes() + "\0").getBytes(java.nio.charset.StandardCharsets.US_ASCII));
-        }
-        try (InputStream in = Files.newInputStream(part)) {
-            byte[] buffer = new byte[BUFFER_BYTES];
-            for (int read = in.read(buffer); read >= 0; read = in.read(buffer)) {
-                digest.update(buffer, 0, read);
-            }
-        }
-        String found = HexFormat.of().formatHex(digest.digest());
+        String found = large ? Sha256.of(part) : GitBlobId.of(part, file.bytes());
         if (!found.equals(file.etag())) {
             Files.delete(part);
             progress.accept(-file.bytes());

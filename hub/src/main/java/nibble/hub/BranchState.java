@@ -66,7 +66,7 @@ record BranchState(Optional<String> head, SequencedMap<LocalFile, Need> needs, L
         return remote.lfs() && file.bytes() > 0 ? Need.STORED : Need.IN_COMMIT;
     }
 
-    /** At the top only: what lies in folders is not what loaders go by. */
+    /** Only at the top: loaders ignore files in folders. */
     private static boolean isWeights(String path) {
         return !path.contains("/")
                 && (path.endsWith(".safetensors") || path.endsWith(".safetensors.index.json") || path.endsWith(".bin"));

@@ -22,29 +22,29 @@ import nibble.hub.client.TransferListener;
 public record ModelName(String text) {
     private static final String DEFAULT_REVISION = "main";
 
-    /** The repository, if this is not something that exists here. */
+    /** Returns the repository, if this is not something that exists here. */
     public Optional<RepoName> repo() {
         return exists() ? Optional.empty() : named();
     }
 
-    /** The repository, whatever exists here. */
+    /** Returns the repository, whatever exists here. */
     public Optional<RepoName> named() {
         return RepoName.isName(bare()) ? Optional.of(RepoName.parse(bare())) : Optional.empty();
     }
 
-    /** The revision after the {@code @}; {@code main} without one. */
+    /** Returns the revision after the {@code @}; {@code main} without one. */
     public String revision() {
         String text = withoutFile();
         int at = text.indexOf('@');
         return at < 0 ? DEFAULT_REVISION : text.substring(at + 1);
     }
 
-    /** Whether a revision was written. */
+    /** Returns whether a revision was written. */
     public boolean hasRevision() {
         return withoutFile().indexOf('@') >= 0;
     }
 
-    /** The file after the colon, or the files that a model needs. */
+    /** Returns the file after the colon, or the files that a model needs. */
     public Selection selection() {
         String file = text.substring(Math.min(text.length(), withoutFile().length() + 1));
         return file.isEmpty() ? Selection.NEEDED : Selection.file(file);
@@ -70,7 +70,8 @@ public record ModelName(String text) {
     }
 
     /**
-     * The folder (or file) meant: as it is, or the repository's snapshot in the cache, brought there if the hub has a
+     * Returns the folder (or file) meant: as it is, or the repository's snapshot in the cache, brought there if the
+     * hub has a
      * newer one or the cache has none. Where the hub cannot be reached, or must not be, the cache's snapshot will do if
      * it is complete.
      *

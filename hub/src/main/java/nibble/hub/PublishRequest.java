@@ -25,6 +25,15 @@ public record PublishRequest(
         String message,
         int transfers) {
 
+    /** The branch that is published to where none is named. */
+    public static final String MAIN = "main";
+
+    /** The title of a commit where none is given. */
+    public static final String MESSAGE = "Upload model with Nibble";
+
+    /** Transfers at a time where no number is given. */
+    public static final int TRANSFERS = 5;
+
     private static final Pattern BRANCH = Pattern.compile("[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,198}[A-Za-z0-9_-])?");
 
     /** Who can see a new repository. */
@@ -45,6 +54,11 @@ public record PublishRequest(
     public enum Leftovers {
         KEEP,
         DELETE
+    }
+
+    /** A commit to the main branch, which keeps weights that the folder does not have. */
+    public static PublishRequest of(Path folder, RepoName repo, Visibility visibility) {
+        return new PublishRequest(folder, repo, MAIN, visibility, How.COMMIT, Leftovers.KEEP, MESSAGE, TRANSFERS);
     }
 
     public PublishRequest {

@@ -3,9 +3,8 @@ package nibble.hub;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HexFormat;
 import java.util.List;
-import nibble.checkpoint.source.FileDigest;
+import nibble.files.digest.Sha256;
 
 /**
  * What was, or in a dry run would be, done.
@@ -54,7 +53,7 @@ public record PublishResult(
     /** This result with another small file, which would be written before. */
     public PublishResult with(String path, String text) {
         byte[] content = text.getBytes(StandardCharsets.UTF_8);
-        String sha256 = HexFormat.of().formatHex(FileDigest.newSha256().digest(content));
+        String sha256 = new Sha256().add(content).hex();
         List<PublishedFile> more = new ArrayList<>(files);
         more.add(new PublishedFile(path, content.length, sha256, Need.IN_COMMIT));
         more.sort(Comparator.comparing(PublishedFile::path));

@@ -125,10 +125,9 @@ public final class Publisher {
     private void requireVisibility(PublishRequest request, Optional<HubApi.Info> there) {
         boolean mayBePublic = there.isPresent() && !there.get().isPrivate().orElse(false);
         if (request.visibility() == Visibility.PRIVATE && mayBePublic) {
-            throw new HubException(
-                    request.repo() + ": is there already and public, and --private was asked for; nothing was"
-                            + " sent. Make it private in the settings of " + settings.endpoint() + "/" + request.repo()
-                            + ", or leave --private out to publish for all to see");
+            throw new HubException(request.repo() + ": exists and is public, but --private was given; nothing was"
+                    + " sent. Make it private in the settings of " + settings.endpoint() + "/" + request.repo()
+                    + ", or leave --private out to publish for all to see");
         }
     }
 
@@ -195,7 +194,7 @@ public final class Publisher {
         /** What would go, without the hub: as to a repository that is new. */
         PublishResult plan(SortedMap<String, Path> files) {
             BranchState branch = BranchState.unmade(hash(files));
-            listener.note("the hub was not asked what it holds already or takes, since "
+            listener.note("the hub was not asked which files it holds and accepts, since "
                     + (settings.offline() ? "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set" : "there is no token"));
             return result(false, Optional.empty(), branch, 0);
         }
@@ -209,7 +208,7 @@ public final class Publisher {
                 api.validateCard(Files.readString(card))
                         .forEach(warning -> listener.note(CARD + ": the hub says: " + warning));
             } catch (MalformedInputException e) {
-                throw new BadCheckpointException(card, "is not UTF-8 text; write it anew", e);
+                throw new BadCheckpointException(card, "is not UTF-8 text; write it again", e);
             } catch (IOException e) {
                 throw new BadCheckpointException(card, "cannot be read: " + Reasons.of(e), e);
             }

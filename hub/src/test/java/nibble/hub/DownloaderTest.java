@@ -72,7 +72,7 @@ class DownloaderTest {
     }
 
     @Test
-    void theCacheHasTheLayoutOfTheHubsTools() throws IOException {
+    void the_cache_has_the_layout_of_the_hubs_tools() throws IOException {
         Download download = download();
 
         String commit = hub.repositories.get(REPO.toString()).branches.get("main");
@@ -94,13 +94,13 @@ class DownloaderTest {
     }
 
     @Test
-    void allMeansAll() {
+    void all_means_all() {
         Download download = downloader(false).download(REPO, "main", Selection.ALL, TransferListener.SILENT);
         assertThat(download.folder().resolve("original/consolidated.00.pth")).exists();
     }
 
     @Test
-    void whatIsThereIsNotFetchedAgain() {
+    void what_is_there_is_not_fetched_again() {
         download();
         hub.seen.clear();
         Download again = download();
@@ -123,7 +123,7 @@ class DownloaderTest {
 
     @ParameterizedTest
     @MethodSource("passing")
-    void aFaultThatPassesEndsInTheCompleteSnapshot(Fault fault) throws IOException {
+    void a_fault_that_passes_ends_in_the_complete_snapshot(Fault fault) throws IOException {
         hub.faults.add(fault);
         Download download = download();
         assertThat(fault.left.get()).as("the fault was met").isLessThanOrEqualTo(0);
@@ -132,7 +132,7 @@ class DownloaderTest {
 
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
-    void aDownloadGoesOnWhereItStopped(boolean rangesAreHeeded) throws IOException {
+    void a_download_goes_on_where_it_stopped(boolean rangesAreHeeded) throws IOException {
         hub.faults.add(Fault.of(Fault.Kind.CUT_ANSWER, "GET", "/store/", 250_000, 1));
         hub.faults.add(Fault.status("GET", "/store/", 404, 1, Map.of()));
         assertThatThrownBy(this::download).isInstanceOf(HubException.class);
@@ -158,7 +158,7 @@ class DownloaderTest {
     }
 
     @Test
-    void contentOfAnotherHashIsRefusedAndNotKept() {
+    void content_of_another_hash_is_refused_and_not_kept() {
         hub.faults.add(Fault.of(Fault.Kind.FLIP_BYTE, "GET", "/store/", 0, 1));
         assertThatThrownBy(this::download)
                 .isInstanceOf(HubException.class)
@@ -173,20 +173,20 @@ class DownloaderTest {
     }
 
     @Test
-    void aSmallFileOfAnotherHashIsRefusedToo() {
+    void a_small_file_of_another_hash_is_refused_too() {
         hub.faults.add(Fault.of(Fault.Kind.FLIP_BYTE, "GET", "/config.json", 0, 2));
         assertThatThrownBy(this::download).hasMessageContaining("config.json").hasMessageContaining("git hash");
     }
 
     @Test
-    void pathsThatLeadElsewhereAreRefused() {
+    void paths_that_lead_elsewhere_are_refused() {
         hub.put(REPO.toString(), Map.of("../../evil.txt", new byte[3]));
         assertThatThrownBy(this::download).isInstanceOf(HubException.class).hasMessageContaining("outside the cache");
         assertThat(temp.resolve("evil.txt")).doesNotExist();
     }
 
     @Test
-    void whatDoesNotExistIsSaid() {
+    void what_does_not_exist_is_said() {
         assertThatThrownBy(() -> downloader(false).download(REPO, "v9", Selection.NEEDED, TransferListener.SILENT))
                 .hasMessageContaining("no branch, tag or commit v9");
         assertThatThrownBy(() -> downloader(false)
@@ -195,7 +195,7 @@ class DownloaderTest {
     }
 
     @Test
-    void filesLargerThanOneAnswerComeInPieces() throws IOException {
+    void files_larger_than_one_answer_come_in_pieces() throws IOException {
         hub.mostBytes = 70_000;
         hub.faults.add(Fault.of(Fault.Kind.CUT_ANSWER, "GET", "/store/", 5_000, 1));
         Downloader pieces =
@@ -208,7 +208,7 @@ class DownloaderTest {
     }
 
     @Test
-    void addressesThatHaveExpiredAreAskedForAnew() throws IOException {
+    void addresses_that_have_expired_are_asked_for_anew() throws IOException {
         hub.expiringAddresses.set(2);
         assertComplete(download());
         assertThat(hub.seen().stream().filter(r -> r.path().endsWith("/resolve/" + commit() + "/" + WEIGHTS)))
@@ -216,7 +216,7 @@ class DownloaderTest {
     }
 
     @Test
-    void addressesThatStayExpiredAreAClearErrorWithoutTheirSignature() {
+    void addresses_that_stay_expired_are_a_clear_error_without_their_signature() {
         hub.expiringAddresses.set(99);
         assertThatThrownBy(this::download)
                 .hasMessageContaining("/store/object-of/")
@@ -236,7 +236,7 @@ class DownloaderTest {
                 "<html>",
                 "[{\"type\": \"file\", \"path\": \"x\"}]"
             })
-    void aListOfFilesOfAnotherShapeIsNoEmptyRepository(String answer) {
+    void a_list_of_files_of_another_shape_is_no_empty_repository(String answer) {
         hub.faults.add(Fault.answer("GET", "/tree/", answer));
         assertThatThrownBy(this::download)
                 .isInstanceOf(HubException.class)
@@ -244,7 +244,7 @@ class DownloaderTest {
     }
 
     @Test
-    void whyFilesAreRefusedIsSaid() {
+    void why_files_are_refused_is_said() {
         hub.gated.put(REPO.toString(), List.of("somebody"));
         assertThatThrownBy(this::download)
                 .hasMessageContaining("HTTP 403")
@@ -267,7 +267,7 @@ class DownloaderTest {
     }
 
     @Test
-    void aNameIsResolvedFromTheHubThenOfflineFromTheCache() throws IOException {
+    void a_name_is_resolved_from_the_hub_then_offline_from_the_cache() throws IOException {
         assertThatThrownBy(() -> resolve("org/tiny", true))
                 .isInstanceOf(HubException.class)
                 .hasMessageContaining("HF_HUB_OFFLINE");
@@ -282,14 +282,14 @@ class DownloaderTest {
     }
 
     @Test
-    void whereTheHubDoesNotAnswerTheCacheWillDo() {
+    void where_the_hub_does_not_answer_the_cache_will_do() {
         Path online = resolve("org/tiny", false);
         hub.faults.add(Fault.of(Fault.Kind.LOSE_ANSWER, "GET", "/revision/", 0, 99));
         assertThat(resolve("org/tiny", false)).isEqualTo(online);
     }
 
     @Test
-    void twoDownloadsAtATimeDoNotDisturbEachOther() throws IOException {
+    void two_downloads_at_a_time_do_not_disturb_each_other() throws IOException {
         Callable<Download> one = this::download;
         for (Download download : TransferSlots.all(List.of(one, one, one))) {
             assertComplete(download);

@@ -18,9 +18,11 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Predicate;
 import nibble.hub.FakeRepository.Commit;
 import nibble.hub.FakeRepository.Entry;
 
@@ -98,6 +100,9 @@ public final class FakeHub implements AutoCloseable {
     final Map<String, byte[]> objects = new ConcurrentHashMap<>();
     final List<Seen> seen = new CopyOnWriteArrayList<>();
     public final List<Fault> faults = new CopyOnWriteArrayList<>();
+    /** Requests that get no answer as long as this hub lives. */
+    volatile Predicate<Seen> held = _ -> false;
+
     public final Map<String, User> users = new ConcurrentHashMap<>();
     /** Refresh tokens and the access token that each is good for, once. */
     public final Map<String, String> refreshTokens = new ConcurrentHashMap<>();
@@ -203,6 +208,9 @@ public final class FakeHub implements AutoCloseable {
                 .findFirst()
                 .orElse(null);
         try (exchange) {
+            if (held.test(request)) {
+                new CountDownLatch(1).await();
+            }
             if (fault != null && fault.kind == Fault.Kind.CUT_REQUEST) {
                 seen.add(request);
                 exchange.getRequestBody().readNBytes((int) fault.at);
@@ -238,6 +246,8 @@ public final class FakeHub implements AutoCloseable {
             if (fault == null || fault.kind != Fault.Kind.LOSE_ANSWER) {
                 respond(exchange, store ? answer : limited(answer), fault);
             }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         } catch (RuntimeException e) {
             e.printStackTrace();
             throw e;

@@ -152,7 +152,7 @@ class PublishRulesTest {
         hub.put(REPO.toString(), Map.of("a.txt", new byte[] {'x'}));
         for (How how : How.values()) {
             assertThatThrownBy(() -> publish(how, Visibility.PRIVATE, FakeHub.TOKEN, false))
-                    .hasMessageContaining("is there already and public, and --private was asked for; nothing was sent");
+                    .hasMessageContaining("exists and is public, but --private was given; nothing was sent");
         }
         assertThat(stored()).isZero();
         assertThat(repository().history("main")).hasSize(2);

@@ -4,74 +4,24 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
-import java.net.URI;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
-import java.util.Random;
-import java.util.TreeMap;
 import java.util.stream.Stream;
-import nibble.checkpoint.source.BadCheckpointException;
-import nibble.hub.PublishRequest.How;
-import nibble.hub.PublishRequest.Leftovers;
-import nibble.hub.PublishRequest.Visibility;
+import nibble.files.output.JournalFile;
 import nibble.hub.PublishResult.Need;
 import nibble.hub.client.HubException;
-import nibble.hub.client.HubSettings;
-import nibble.hub.client.HubToken;
-import nibble.hub.client.RepoName;
-import nibble.hub.client.Retries;
-import nibble.hub.client.TransferListener;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Publishing to a fake hub that misbehaves: each case ends in the complete repository or in a clear error. */
-class PublisherTest {
-    private static final RepoName REPO = RepoName.parse("org/tiny-AWQ");
-
-    @TempDir
-    Path temp;
-
-    private final List<Duration> pauses = new ArrayList<>();
-    private FakeHub hub;
-    private Path folder;
-
-    @BeforeEach
-    void start() throws IOException {
-        hub = new FakeHub();
-        hub.partBytes = 100_000;
-        folder = Files.createDirectory(temp.resolve("model"));
-        Files.write(folder.resolve("model-00001-of-00002.safetensors"), random(350_001, 1));
-        Files.write(folder.resolve("model-00002-of-00002.safetensors"), random(60_000, 2));
-        Files.writeString(folder.resolve("config.json"), "{\"x\": \"é\"}");
-        Files.writeString(folder.resolve("empty.txt"), "");
-        Files.createDirectory(folder.resolve("docs"));
-        Files.writeString(folder.resolve("docs/a b.md"), "words");
-        Files.writeString(folder.resolve(".hidden"), "no");
-    }
-
-    @AfterEach
-    void everyRequestKeptTheToken() {
-        assertThat(hub.seen()).allSatisfy(request -> {
-            if (request.host().equals("localhost")) {
-                assertThat(request.authorization()).isEqualTo("null");
-            }
-        });
-        hub.close();
-    }
-
+class PublisherTest extends PublisherCase {
     @Test
-    void aNewRepositoryHoldsEveryFile() {
+    void a_new_repository_holds_every_file() {
         PublishResult result = publish();
 
         assertComplete("main");
@@ -86,7 +36,7 @@ class PublisherTest {
     }
 
     @Test
-    void publishingAgainSendsAndCommitsNothing() {
+    void publishing_again_sends_and_commits_nothing() {
         PublishResult first = publish();
         long puts = puts();
 
@@ -100,7 +50,7 @@ class PublisherTest {
     }
 
     @Test
-    void onlyWhatChangedIsSent() throws IOException {
+    void only_what_changed_is_sent() throws IOException {
         publish();
         hub.seen.clear();
         Files.writeString(folder.resolve("config.json"), "{\"x\": 2}");
@@ -141,7 +91,7 @@ class PublisherTest {
 
     @ParameterizedTest
     @MethodSource("passing")
-    void aFaultThatPassesEndsInTheCompleteRepository(Fault fault) {
+    void a_fault_that_passes_ends_in_the_complete_repository(Fault fault) {
         hub.faults.add(fault);
 
         publish();
@@ -153,14 +103,14 @@ class PublisherTest {
 
     @ParameterizedTest
     @ValueSource(longs = {1, 32_768, 65_535, 65_536, 65_537, 99_999})
-    void aConnectionCutAtAnyByteIsSentAgain(long at) {
+    void a_connection_cut_at_any_byte_is_sent_again(long at) {
         hub.faults.add(Fault.of(Fault.Kind.CUT_REQUEST, "PUT", "/store/part/", at, 2));
         publish();
         assertComplete("main");
     }
 
     @Test
-    void rateLimitsAreWaitedForAsAsked() {
+    void rate_limits_are_waited_for_as_asked() {
         hub.faults.add(Fault.status("POST", "/preupload/", 429, 1, Map.of("ratelimit", "\"api\";r=0;t=55")));
         hub.faults.add(Fault.status("POST", "/objects/batch", 429, 1, Map.of("Retry-After", "7")));
         publish();
@@ -168,7 +118,7 @@ class PublisherTest {
     }
 
     @Test
-    void pausesDoubleToEightSecondsAndTriesEnd() {
+    void pauses_double_to_eight_seconds_and_tries_end() {
         hub.faults.add(Fault.status("GET", "/api/whoami-v2", 500, 99, Map.of()));
         assertThatThrownBy(this::publish)
                 .isInstanceOf(HubException.class)
@@ -178,7 +128,7 @@ class PublisherTest {
     }
 
     @Test
-    void partsWithoutETagAreAClearError() {
+    void parts_without_etag_are_a_clear_error() {
         hub.faults.add(Fault.of(Fault.Kind.NO_ETAG, "PUT", "/store/part/", 0, 1));
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class).hasMessageContaining("without an ETag");
         assertThat(ownCommits("main")).isZero();
@@ -188,7 +138,7 @@ class PublisherTest {
     }
 
     @Test
-    void contentThatArrivedWrongIsAClearErrorAndNotCommitted() {
+    void content_that_arrived_wrong_is_a_clear_error_and_not_committed() {
         hub.faults.add(Fault.status("POST", "/objects/verify", 422, 1, Map.of()));
         assertThatThrownBy(this::publish)
                 .isInstanceOf(HubException.class)
@@ -198,7 +148,7 @@ class PublisherTest {
     }
 
     @Test
-    void addressesThatStayExpiredAreAClearErrorWithoutTheirSignature() {
+    void addresses_that_stay_expired_are_a_clear_error_without_their_signature() {
         hub.faults.add(Fault.status("PUT", "/store/whole/", 403, 99, Map.of()));
         assertThatThrownBy(this::publish)
                 .isInstanceOf(HubException.class)
@@ -208,7 +158,7 @@ class PublisherTest {
     }
 
     @Test
-    void afterAnEndHalfWayNothingStoredIsSentAndNothingHashedTwice() throws IOException {
+    void after_an_end_half_way_nothing_stored_is_sent_and_nothing_hashed_twice() throws IOException {
         hub.faults.add(Fault.status("POST", "/commit/main", 400, 1, Map.of()));
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class);
         long puts = puts();
@@ -225,8 +175,10 @@ class PublisherTest {
     }
 
     @Test
-    void aProcessThatWasKilledIsGoneOnWith() throws Exception {
+    void a_process_that_was_killed_is_gone_on_with() throws Exception {
         hub.partBytes = 20_000;
+        hub.held = request -> request.path().contains("/commit/")
+                || request.method().equals("PUT") && !hub.objects.isEmpty() && puts() >= 6;
         Process process = new ProcessBuilder(
                         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                         "-cp",
@@ -240,6 +192,7 @@ class PublisherTest {
             Thread.sleep(1);
         }
         process.destroyForcibly().waitFor();
+        hub.held = _ -> false;
         assertThat(ownCommits("main")).as("killed before the commit").isZero();
         List<String> stored = List.copyOf(hub.objects.keySet());
         hub.seen.clear();
@@ -254,12 +207,19 @@ class PublisherTest {
     }
 
     @Test
-    void aJournalledHashIsUsedAsLongAsTheFileIsTheSame() throws IOException {
+    void a_journalled_hash_is_used_as_long_as_the_file_is_the_same() throws IOException {
         hub.faults.add(Fault.status("POST", "/objects/batch", 422, 99, Map.of()));
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class);
         Path journal = only(temp.resolve("state"));
         String config = FakeRepository.hex("SHA-256", Files.readAllBytes(folder.resolve("config.json")));
-        Files.writeString(journal, Files.readString(journal).replace(config, "0".repeat(64)));
+        try (JournalFile<UploadJournal.Entry> file = JournalFile.read(journal, UploadJournal.Entry.class)) {
+            file.replace(file.entries().stream()
+                    .map(e -> e.sha256().equals(config)
+                            ? new UploadJournal.Entry(
+                                    e.path(), e.bytes(), e.modifiedMillis(), "0".repeat(64), e.state())
+                            : e)
+                    .toList());
+        }
         assertThatThrownBy(this::publish).isInstanceOf(HubException.class);
         assertThat(journal).content().contains("0".repeat(64));
         hub.faults.clear();
@@ -268,228 +228,5 @@ class PublisherTest {
         PublishResult result = publish();
         assertThat(result.files()).noneMatch(file -> file.sha256().startsWith("0000"));
         assertComplete("main");
-    }
-
-    @Test
-    void aBranchOfAnotherNameHoldsNothingOfMain() throws IOException {
-        publish();
-        Files.delete(folder.resolve("model-00002-of-00002.safetensors"));
-        Files.write(folder.resolve("model-00001-of-00002.safetensors"), random(120_000, 5));
-
-        publish(new PublishRequest(
-                folder, REPO, "awq-32g", Visibility.PUBLIC, How.COMMIT, Leftovers.KEEP, "group size 32", 4));
-
-        assertComplete("awq-32g");
-        assertThat(repository().at("awq-32g").files()).doesNotContainKey("model-00002-of-00002.safetensors");
-        assertThat(repository().at("main").files()).containsKey("model-00002-of-00002.safetensors");
-    }
-
-    @Test
-    void weightsOfAnEarlierVersionAreNamedAndDeletedOnlyIfAsked() throws IOException {
-        publish();
-        Files.delete(folder.resolve("model-00002-of-00002.safetensors"));
-
-        assertThat(publish().leftovers()).containsExactly("model-00002-of-00002.safetensors");
-        assertThat(repository().at("main").files()).containsKey("model-00002-of-00002.safetensors");
-
-        publish(new PublishRequest(folder, REPO, "main", Visibility.PUBLIC, How.COMMIT, Leftovers.DELETE, "new", 4));
-        assertThat(repository().at("main").files())
-                .doesNotContainKey("model-00002-of-00002.safetensors")
-                .containsKey(".gitattributes");
-    }
-
-    @Test
-    void aPullRequestLeavesTheBranchAlone() {
-        publish();
-        String before = repository().branches.get("main");
-        write("config.json", "{}");
-
-        PublishResult result = publish(request(How.PULL_REQUEST), TransferListener.SILENT);
-
-        assertThat(repository().branches.get("main")).isEqualTo(before);
-        assertThat(repository().pullRequests).hasSize(1);
-        assertThat(result.url()).contains("/discussions/1");
-    }
-
-    @Test
-    void aLostAnswerToAPullRequestIsAClearErrorAndNotRepeated() {
-        publish();
-        write("config.json", "{}");
-        hub.faults.add(Fault.of(Fault.Kind.LOSE_ANSWER, "POST", "/commit/main", 0, 1));
-        assertThatThrownBy(() -> publish(request(How.PULL_REQUEST), TransferListener.SILENT))
-                .hasMessageContaining("it may exist: look at the discussions");
-        assertThat(repository().pullRequests).hasSize(1);
-    }
-
-    @Test
-    void aDryRunChangesNothing() {
-        PublishResult result = publish(request(How.DRY_RUN), TransferListener.SILENT);
-        assertThat(hub.repositories).isEmpty();
-        assertThat(result.created()).isTrue();
-        assertThat(result.files()).hasSize(5);
-        assertThat(hub.seen()).allMatch(r -> r.method().equals("GET"));
-
-        publish();
-        write("config.json", "{}");
-        result = publish(request(How.DRY_RUN), TransferListener.SILENT);
-        assertThat(result.files().stream().filter(f -> f.need() == Need.IN_COMMIT))
-                .hasSize(1);
-        assertThat(ownCommits("main")).isEqualTo(1);
-    }
-
-    @Test
-    void aPrivateRepositoryIsMadePrivate() {
-        publish(new PublishRequest(folder, REPO, "main", Visibility.PRIVATE, How.COMMIT, Leftovers.KEEP, "m", 4));
-        assertThat(repository().isPrivate).isTrue();
-    }
-
-    @Test
-    void aTokenThatTheHubDoesNotTakeIsNotRepeatedInTheMessage() {
-        HubSettings wrong = settings(Optional.of(HubToken.of("hf_WRONGwrong")), false);
-        assertThat(wrong.toString()).doesNotContain("WRONG");
-        assertThatThrownBy(() -> new Publisher(wrong, retries()).publish(request(How.COMMIT), TransferListener.SILENT))
-                .isInstanceOf(HubException.class)
-                .hasMessageContaining("HTTP 401")
-                .hasMessageContaining("write access")
-                .hasMessageNotContaining("WRONG");
-    }
-
-    @Test
-    void withoutATokenOrOnlineNothingIsTried() {
-        assertThatThrownBy(() -> new Publisher(settings(Optional.empty(), false), retries())
-                        .publish(request(How.COMMIT), TransferListener.SILENT))
-                .hasMessageContaining("HF_TOKEN");
-        assertThatThrownBy(() -> new Publisher(settings(Optional.of(HubToken.of("t")), true), retries())
-                        .publish(request(How.COMMIT), TransferListener.SILENT))
-                .hasMessageContaining("HF_HUB_OFFLINE");
-        assertThat(hub.seen()).isEmpty();
-    }
-
-    @Test
-    void anOwnerThatIsNotYoursIsAClearError() {
-        assertThatThrownBy(() -> publish(new PublishRequest(
-                        folder,
-                        RepoName.parse("other/x"),
-                        "main",
-                        Visibility.PUBLIC,
-                        How.COMMIT,
-                        Leftovers.KEEP,
-                        "m",
-                        4)))
-                .isInstanceOf(HubException.class)
-                .hasMessageContaining("HTTP 403")
-                .hasMessageContaining("you are not in other");
-    }
-
-    @Test
-    void aRedirectOfAnUploadToAnotherHostIsNotFollowed() {
-        hub.faults.add(Fault.status("POST", "/preupload/", 307, 1, Map.of("Location", hub.storeEndpoint() + "/steal")));
-        assertThatThrownBy(this::publish).hasMessageContaining("redirected to another host");
-        assertThat(hub.seen()).noneMatch(r -> r.path().equals("/steal"));
-    }
-
-    @Test
-    void aRedirectOfAReadToAnotherHostGoesWithoutTheToken() {
-        hub.faults.add(
-                Fault.status("GET", "/api/whoami-v2", 302, 1, Map.of("Location", hub.storeEndpoint() + "/store/x/y")));
-        assertThatThrownBy(this::publish).isInstanceOf(HubException.class);
-        assertThat(hub.seen().getLast()).satisfies(r -> {
-            assertThat(r.host()).isEqualTo("localhost");
-            assertThat(r.authorization()).isEqualTo("null");
-        });
-    }
-
-    @Test
-    void aFileThatChangesWhileItIsSentIsNotCommitted() {
-        TransferListener changer = new TransferListener() {
-            @Override
-            public void stage(String what) {
-                if (what.startsWith("sending")) {
-                    write("config.json", "{\"changed\": true}");
-                }
-            }
-
-            @Override
-            public void bytes(long done, long total) {}
-        };
-        assertThatThrownBy(() -> publish(request(How.COMMIT), changer))
-                .isInstanceOf(BadCheckpointException.class)
-                .hasMessageContaining("changed while");
-        assertThat(ownCommits("main")).isZero();
-    }
-
-    private PublishResult publish() {
-        return publish(request(How.COMMIT), TransferListener.SILENT);
-    }
-
-    private PublishResult publish(PublishRequest request) {
-        return publish(request, TransferListener.SILENT);
-    }
-
-    private PublishResult publish(PublishRequest request, TransferListener listener) {
-        HubSettings settings = settings(Optional.of(HubToken.of(FakeHub.TOKEN + "\n")), false);
-        return new Publisher(settings, retries()).publish(request, listener);
-    }
-
-    private PublishRequest request(How how) {
-        return new PublishRequest(folder, REPO, "main", Visibility.PUBLIC, how, Leftovers.KEEP, "Upload", 4);
-    }
-
-    private HubSettings settings(Optional<HubToken> token, boolean offline) {
-        return new HubSettings(
-                URI.create(hub.endpoint()), temp.resolve("cache"), temp.resolve("state"), token, offline);
-    }
-
-    private Retries retries() {
-        return new Retries(5, Duration.ofSeconds(1), Duration.ofSeconds(8), pause -> {
-            synchronized (pauses) {
-                pauses.add(pause);
-            }
-        });
-    }
-
-    private FakeRepository repository() {
-        return hub.repositories.get(REPO.toString());
-    }
-
-    private long puts() {
-        return hub.seen().stream().filter(r -> r.method().equals("PUT")).count();
-    }
-
-    private long ownCommits(String branch) {
-        return repository().history(branch).stream()
-                .filter(c -> c.title().equals("Upload"))
-                .count();
-    }
-
-    private void assertComplete(String branch) {
-        Map<String, Path> files = new TreeMap<>(nibble.checkpoint.source.RepositoryFiles.list(folder));
-        files.forEach((path, file) -> {
-            try {
-                assertThat(hub.content(REPO.toString(), branch, path)).as(path).isEqualTo(Files.readAllBytes(file));
-            } catch (IOException e) {
-                throw new java.io.UncheckedIOException(e);
-            }
-        });
-    }
-
-    private void write(String name, String text) {
-        try {
-            Files.write(folder.resolve(name), text.getBytes(StandardCharsets.UTF_8));
-        } catch (IOException e) {
-            throw new java.io.UncheckedIOException(e);
-        }
-    }
-
-    private static Path only(Path folder) throws IOException {
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.findFirst().orElseThrow();
-        }
-    }
-
-    private static byte[] random(int bytes, long seed) {
-        byte[] content = new byte[bytes];
-        new Random(seed).nextBytes(content);
-        return content;
     }
 }

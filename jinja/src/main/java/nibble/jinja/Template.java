@@ -31,7 +31,7 @@ public final class Template {
     }
 
     /**
-     * A template of transformers' settings: as chat templates are.
+     * Returns a template of transformers' settings: as chat templates are.
      *
      * @throws JinjaException if the text is no template
      */
@@ -40,7 +40,7 @@ public final class Template {
     }
 
     /**
-     * The same with the tag {@code do}, and printing a name without a value is an error.
+     * Returns the same with the tag {@code do}, and printing a name without a value is an error.
      *
      * @throws JinjaException if the text is no template
      */

@@ -21,7 +21,7 @@ public record ActOrderLinear(QuantizedLinear linear, int[] groupOfColumn) implem
         }
     }
 
-    /** The plain linear where {@code groupOfColumn} only counts up, else one of this kind. */
+    /** Returns the plain linear where {@code groupOfColumn} only counts up, else one of this kind. */
     public static PackedLinear of(QuantizedLinear linear, int[] groupOfColumn) {
         for (int column = 0; column < groupOfColumn.length; column++) {
             if (groupOfColumn[column] != column / linear.groupSize()) {

@@ -14,7 +14,8 @@ public record Grid(float scale, int zero) {
     private static final float ROUND = 0x1.8p23f;
 
     /**
-     * The grid that spans a group of weights from {@code least} to {@code greatest}, widened to hold 0. The scale is rounded
+     * Returns the grid that spans a group of weights from {@code least} to {@code greatest}, widened to hold 0. The
+     * scale is rounded
      * to fp16 first and the zero chosen by the rounded scale, since codes are read back with that one.
      *
      * <p>A group of nothing but zeros gets the smallest normal fp16 scale. A range too small for a normal scale gets a
@@ -45,18 +46,18 @@ public record Grid(float scale, int zero) {
         return (int) Math.clamp(Math.rint(-low / scale), 0, QuantizationSpec.MAX_CODE);
     }
 
-    /** Whether the scale is a finite fp16 value. */
+    /** Returns whether the scale is a finite fp16 value. */
     public boolean isFinite() {
         return scale <= Half.MAX;
     }
 
-    /** The code of the nearest value, halves to the even side of zero. */
+    /** Returns the code of the nearest value, halves to the even side of zero. */
     public int code(float weight) {
         float steps = ((Math.clamp(weight / scale, -32f, 32f)) + ROUND) - ROUND;
         return (int) Math.clamp(steps + zero, 0f, 15f);
     }
 
-    /** The value of a code, as loaders in fp16 reconstruct it. */
+    /** Returns the value of a code, as loaders in fp16 reconstruct it. */
     public float value(int code) {
         return Half.round((code - zero) * scale);
     }

@@ -14,19 +14,22 @@ public final class GroupSizes {
 
     private GroupSizes() {}
 
-    /** The sizes that divide the in-features of every linear, the largest first; whole rows always do and are not among them. */
+    /**
+     * Returns the sizes that divide the in-features of every linear, the largest first; whole rows always do and are
+     * not among them.
+     */
     public static List<Integer> dividing(ModelConfig config) {
         return ALL.stream()
                 .filter(size -> inFeatures(config).allMatch(columns -> columns % size == 0))
                 .toList();
     }
 
-    /** The largest size that divides all, or whole rows where none does. */
+    /** Returns the largest size that divides all, or whole rows where none does. */
     public static int largest(ModelConfig config) {
         return dividing(config).stream().findFirst().orElse(QuantizationSpec.WHOLE_ROW);
     }
 
-    /** The different numbers of in-features, as {@code 576 and 1536}. */
+    /** Returns the different numbers of in-features, as {@code 576 and 1536}. */
     public static String columns(ModelConfig config) {
         return inFeatures(config).distinct().sorted().mapToObj(String::valueOf).collect(Collectors.joining(" and "));
     }

@@ -13,7 +13,7 @@ public final class Half {
 
     private Half() {}
 
-    /** The nearest fp16 value, ties to even; infinite beyond 65519.99. */
+    /** Returns the nearest fp16 value, ties to even; infinite beyond 65519.99. */
     public static float round(float value) {
         return Float.float16ToFloat(Float.floatToFloat16(value));
     }

@@ -38,7 +38,7 @@ public final class QuantizedLinear implements PackedLinear {
         require("scales", scales.length, (long) outFeatures * groups);
     }
 
-    /** A linear of zeros, to be filled row by row. */
+    /** Returns a linear of zeros, to be filled row by row. */
     public static QuantizedLinear blank(int outFeatures, int inFeatures, QuantizationSpec spec) {
         spec.check("of a quantized linear", outFeatures, inFeatures);
         int groups = spec.groups(inFeatures);
@@ -118,7 +118,7 @@ public final class QuantizedLinear implements PackedLinear {
         return scales;
     }
 
-    /** A copy of {@code count} rows from {@code first} on: one of the linears that are fused in this one. */
+    /** Returns a copy of {@code count} rows from {@code first} on: one of the linears that are fused in this one. */
     public QuantizedLinear rows(int first, int count) {
         int rowBytes = inFeatures / 2;
         return new QuantizedLinear(
@@ -131,7 +131,7 @@ public final class QuantizedLinear implements PackedLinear {
     }
 
     /**
-     * The linear with each row divided by a number: the same codes and zeros, scales rounded to fp16.
+     * Returns the linear with each row divided by a number: the same codes and zeros, scales rounded to fp16.
      *
      * @param divisors [outFeatures], above 0
      */
@@ -149,7 +149,7 @@ public final class QuantizedLinear implements PackedLinear {
         return new QuantizationSpec(4, groups == 1 ? QuantizationSpec.WHOLE_ROW : groupSize);
     }
 
-    /** The code 0…15 of one weight. */
+    /** Returns the code 0…15 of one weight. */
     public int code(int row, int column) {
         int pair = codes[(int) (((long) row * inFeatures + column) >> 1)];
         return (column & 1) == 0 ? pair & 15 : (pair >> 4) & 15;
@@ -173,7 +173,7 @@ public final class QuantizedLinear implements PackedLinear {
         }
     }
 
-    /** All weights [outFeatures, inFeatures], row-major. */
+    /** Returns all weights [outFeatures, inFeatures], row-major. */
     public float[] dequantize() {
         float[] all = new float[Math.multiplyExact(outFeatures, inFeatures)];
         for (int row = 0; row < outFeatures; row++) {

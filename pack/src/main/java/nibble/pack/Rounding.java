@@ -56,7 +56,7 @@ public final class Rounding {
         return rounding.result();
     }
 
-    /** The linear, complete once every row was rounded. */
+    /** Returns the linear, complete once every row was rounded. */
     public QuantizedLinear result() {
         return result;
     }
@@ -84,7 +84,10 @@ public final class Rounding {
         }
     }
 
-    /** The grid for {@code length} weights clipped to ±{@code limit}; its scale is not finite if a weight is not. */
+    /**
+     * Returns the grid for {@code length} weights clipped to ±{@code limit}; its scale is not finite if a weight is
+     * not.
+     */
     public static Grid grid(float[] weights, int offset, int length, float limit) {
         float least = 0f;
         float greatest = 0f;

@@ -26,7 +26,7 @@ public final class WeightReader {
     private WeightReader() {}
 
     /**
-     * All elements as floats, exactly.
+     * Returns all elements as floats, exactly.
      *
      * @param file where the tensor lies, for messages
      * @throws BadCheckpointException if an element is NaN or infinite, or the tensor is not F16, BF16 or F32
@@ -62,7 +62,7 @@ public final class WeightReader {
     }
 
     /**
-     * The tensor in fp16, rounded to nearest. An F16 tensor's own data is returned, checked.
+     * Returns the tensor in fp16, rounded to nearest. An F16 tensor's own data is returned, checked.
      *
      * @param arena owns the result where one is made
      * @throws BadCheckpointException if an element is NaN, infinite, or too large for fp16

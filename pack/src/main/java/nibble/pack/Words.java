@@ -14,7 +14,7 @@ public final class Words {
 
     private Words() {}
 
-    /** The word of the eight codes in four bytes. */
+    /** Returns the word of the eight codes in four bytes. */
     public static int eightCodes(byte[] codes, int at) {
         return codes[at] & 0xff | (codes[at + 1] & 0xff) << 8 | (codes[at + 2] & 0xff) << 16 | codes[at + 3] << 24;
     }

@@ -6,8 +6,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
+import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.Layout;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -42,7 +44,7 @@ class RoundingTest {
 
     @ParameterizedTest
     @ValueSource(ints = {32, 64, 128, -1})
-    void everyWeightIsWithinHalfAStepAndSurvivesTheLayout(int groupSize) {
+    void every_weight_is_within_half_a_step_and_survives_the_layout(int groupSize) {
         float[] weights = random(0.02f, 0f);
         QuantizedLinear linear = round(weights, groupSize);
         assertWithinHalfAStep(weights, linear);
@@ -52,11 +54,16 @@ class RoundingTest {
         assertThat(again.codes()).isEqualTo(linear.codes());
         assertThat(again.zeros()).isEqualTo(linear.zeros());
         assertThat(again.scales()).isEqualTo(linear.scales());
-        assertThat(AwqLayout.specs("m", OUT, IN, spec).get(2).shape().dim(0)).isEqualTo(spec.groups(IN));
+        assertThat(Layout.of(QuantizedFormat.AWQ_GEMM)
+                        .tensors("m", OUT, IN, spec, false)
+                        .get(2)
+                        .shape()
+                        .dim(0))
+                .isEqualTo(spec.groups(IN));
     }
 
     @Test
-    void groupsOfOneSignKeepZeroOnTheGridAndTheirTopInReach() {
+    void groups_of_one_sign_keep_zero_on_the_grid_and_their_top_in_reach() {
         for (float shift : new float[] {1f, -1f}) {
             float[] weights = random(0.05f, shift);
             QuantizedLinear linear = round(weights, 32);
@@ -68,7 +75,7 @@ class RoundingTest {
     }
 
     @Test
-    void constantAndTinyAndZeroGroupsStayFiniteAndClose() {
+    void constant_and_tiny_and_zero_groups_stay_finite_and_close() {
         for (float value : new float[] {0f, 0.5f, -0.5f, 65504f, -65504f, 1e-6f, 6e-8f, -3e-5f}) {
             float[] weights = new float[OUT * IN];
             Arrays.fill(weights, Half.round(value));
@@ -86,7 +93,7 @@ class RoundingTest {
     }
 
     @Test
-    void theWidestFp16GroupIsStillFinite() {
+    void the_widest_fp16_group_is_still_finite() {
         float[] weights = random(1f, 0f);
         weights[0] = 65504f;
         weights[1] = -65504f;
@@ -97,7 +104,7 @@ class RoundingTest {
     }
 
     @Test
-    void halvesGoToEven() {
+    void halves_go_to_even() {
         Grid grid = Grid.spanning(0f, 15f);
         assertThat(grid).isEqualTo(new Grid(1f, 0));
         assertThat(grid.code(2.5f)).isEqualTo(2);
@@ -105,7 +112,7 @@ class RoundingTest {
     }
 
     @Test
-    void nearestIsTheValueOfTheCode() {
+    void nearest_is_the_value_of_the_code() {
         float[] weights = random(0.02f, 0.01f);
         float[] nearest = new float[weights.length];
         for (float limit : new float[] {Float.POSITIVE_INFINITY, 0.03f}) {
@@ -121,7 +128,7 @@ class RoundingTest {
 
     @ParameterizedTest
     @ValueSource(floats = {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY})
-    void aWeightThatIsNotFiniteIsNamed(float bad) {
+    void a_weight_that_is_not_finite_is_named(float bad) {
         float[] weights = random(1f, 0f);
         weights[3 * IN + 70] = bad;
         assertThatThrownBy(() -> round(weights, 64))
@@ -132,7 +139,7 @@ class RoundingTest {
     }
 
     @Test
-    void aRangeBeyondFp16IsNamed() {
+    void a_range_beyond_fp16_is_named() {
         float[] weights = random(1f, 0f);
         weights[5] = 2e6f;
         assertThatThrownBy(() -> round(weights, 64))
@@ -141,7 +148,7 @@ class RoundingTest {
     }
 
     @Test
-    void shapesThatDoNotFitAreRefusedWithTheReason() {
+    void shapes_that_do_not_fit_are_refused_with_the_reason() {
         QuantizationSpec spec = new QuantizationSpec(4, 128);
         assertThatThrownBy(() -> spec.check("t", 8, 192))
                 .hasMessageContaining("group size 128")

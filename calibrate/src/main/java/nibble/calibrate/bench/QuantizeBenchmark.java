@@ -53,7 +53,7 @@ public final class QuantizeBenchmark {
     /**
      * Measures.
      *
-     * @param layers kept in memory, all at once
+     * @param config shape of the model; all its layers are in memory at once
      * @param seed of weights and tokens
      */
     public static Result run(

@@ -11,7 +11,7 @@ public enum Method {
     AWQ,
     /**
      * AWQ's scales, then codes and scales fitted in closed form, each linear to the output that the original model has after
-     * what was quantized before it ({@link nibble.engine.fit}).
+     * what was quantized before it ({@link nibble.engine.host.fit}).
      */
     BEST;
 

@@ -8,7 +8,7 @@ import nibble.datasets.TokenBlocks;
 import nibble.files.digest.Sha256;
 
 /**
- * All that decides what comes out: with the backend's arithmetic, the output's bytes follow from it.
+ * Everything that determines the output's bytes, apart from the backend's arithmetic.
  *
  * @param source the original; borrowed
  * @param blocks calibration tokens: needed by all but RTN, where only output errors are measured on them

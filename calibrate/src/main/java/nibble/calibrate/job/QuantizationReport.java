@@ -29,7 +29,7 @@ import org.jspecify.annotations.Nullable;
  * @param calibration null where there was none
  * @param meanRelativeError mean over all linears; null without calibration
  * @param meanRtnRelativeError the same for plain rounding
- * @param warnings what a user should know: tensors that lost more than rounding takes as a rule
+ * @param warnings what a user should know: tensors that lost more than rounding loses as a rule
  * @param times null where the report was read from a file, which holds none
  */
 public record QuantizationReport(

@@ -11,10 +11,8 @@ import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.stream.StreamFile;
-import nibble.checkpoint.Fingerprint;
 import nibble.convert.CheckpointPlan;
 import nibble.convert.CheckpointWriter;
-import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Workers;
 import nibble.files.digest.Sha256;
 import nibble.files.output.FreeSpace;
@@ -31,8 +29,6 @@ import org.jspecify.annotations.Nullable;
  * earlier run is believed as far as its hashes agree with the shards.
  */
 public final class CheckpointJournal implements LayerJournal, AutoCloseable {
-    static final int FORMAT = 1;
-
     /** The stream is saved when making it anew would take so many times as long as writing it at a slow disk's speed. */
     private static final double WORTH_SAVING = 10;
 
@@ -45,7 +41,6 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
     private final CheckpointWriter writer;
     private final List<Durable> durable = new ArrayList<>();
     private @Nullable SavedStream stream;
-    private boolean committed;
 
     private CheckpointJournal(
             QuantizationJob job,
@@ -61,63 +56,34 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
     }
 
     /**
-     * Begins a run or goes on with one.
+     * Takes over what an earlier run left, and leaves a journal of what the hashes confirm.
      *
+     * @param output not closed
+     * @param file not closed
      * @param note told, in words, what was found of an earlier run
-     * @throws OutputException if the output is occupied, locked, larger than the disk, or unfinished and not to be resumed
-     * @throws ResumeException if something that decides the bytes has changed
+     * @throws OutputException if the output is larger than the disk
+     * @throws ResumeException if weights have changed
      */
     public static CheckpointJournal open(
             QuantizationJob job,
-            Path out,
             CheckpointPlan plan,
-            QuantizationDevices devices,
-            boolean resume,
+            UnfinishedOutput output,
+            JournalFile<JournalEntry> file,
+            JournalEntry start,
             Consumer<String> note) {
-        UnfinishedOutput output = UnfinishedOutput.open(out, resume);
-        @Nullable CheckpointJournal journal = null;
+        CheckpointWriter writer = CheckpointWriter.keeping(job.source(), output.path(), plan);
+        CheckpointJournal journal = new CheckpointJournal(job, plan, output, file, writer);
         try {
-            JournalFile<JournalEntry> file =
-                    JournalFile.read(output.state().resolve(JournalFile.NAME), JournalEntry.class);
-            Fingerprint fingerprint =
-                    JobFingerprint.of(job, devices.members().getFirst().arithmetic());
-            refuseOther(output.state(), fingerprint, file);
-            CheckpointWriter writer = CheckpointWriter.keeping(job.source(), output.path(), plan);
-            journal = new CheckpointJournal(job, plan, output, file, writer);
-            journal.takeOver(new JournalEntry.Start(FORMAT, fingerprint.values()), note);
+            journal.takeOver(start, note);
             return journal;
         } catch (RuntimeException | Error e) {
-            if (journal != null) {
-                journal.close();
-            }
-            boolean worthKeeping =
-                    JournalFile.read(output.state().resolve(JournalFile.NAME), JournalEntry.class).entries().stream()
-                            .anyMatch(JournalEntry.Layer.class::isInstance);
-            if (worthKeeping || e instanceof ResumeException) {
-                output.close();
-            } else {
-                output.discard();
-            }
+            journal.close();
             throw e;
         }
     }
 
-    private static void refuseOther(Path state, Fingerprint fingerprint, JournalFile<JournalEntry> file) {
-        if (file.entries().isEmpty() || !(file.entries().getFirst() instanceof JournalEntry.Start start)) {
-            return;
-        }
-        if (start.journalFormat() != FORMAT) {
-            throw new ResumeException(
-                    state, List.of("format of the journal: found " + start.journalFormat() + ", expected " + FORMAT));
-        }
-        List<String> differences = fingerprint.differencesFrom(new Fingerprint(start.fingerprint()));
-        if (!differences.isEmpty()) {
-            throw new ResumeException(state, differences);
-        }
-    }
-
     /** Believes what the hashes confirm, notes the rest, and leaves a journal of what is believed. */
-    private void takeOver(JournalEntry.Start start, Consumer<String> note) {
+    private void takeOver(JournalEntry start, Consumer<String> note) {
         List<JournalEntry> found = file.entries();
         List<JournalEntry> kept = new ArrayList<>(List.of(start));
         boolean carried = false;
@@ -137,9 +103,8 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
                         kept.add(outer);
                         carried = true;
                     } else {
-                        note.accept(
-                                "the tensors beside the layers are damaged in the unfinished output and carried over"
-                                        + " anew");
+                        note.accept("the tensors outside the layers are damaged in the unfinished output and are copied"
+                                + " again");
                     }
                 }
                 case JournalEntry.Layer layer when layer.layer() >= believed -> {}
@@ -149,13 +114,13 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
                         durable.add(new Durable(layer.layer(), layer.sourceSha256(), layer.report()));
                     } else if (layer.layer() == durable.size()) {
                         note.accept("layer " + layer.layer()
-                                + " is damaged in the unfinished output; all is done anew from there");
+                                + " is damaged in the unfinished output; everything from there is done again");
                     }
                 }
             }
         }
         if (file.damaged()) {
-            note.accept("the last line of the journal was not finished; its layer is done anew");
+            note.accept("the last line of the journal was not finished; its layer is done again");
         }
         if (lastStream != null) {
             kept.add(lastStream);
@@ -210,10 +175,8 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
     private void refuseChangedOuter(JournalEntry.Outer outer) {
         String source = outerSource();
         if (!source.equals(outer.sourceSha256())) {
-            throw new ResumeException(
-                    output.state(),
-                    List.of("weights beside the layers (" + String.join(", ", plan.outerTensors()) + "): found sha256 "
-                            + source + ", expected " + outer.sourceSha256()));
+            throw new ResumeException(List.of("weights outside the layers (" + String.join(", ", plan.outerTensors())
+                    + "): found sha256 " + source + ", expected " + outer.sourceSha256()));
         }
     }
 
@@ -232,11 +195,6 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
     @Override
     public synchronized List<Durable> durable() {
         return List.copyOf(durable);
-    }
-
-    /** The folder of the unfinished run. */
-    public Path state() {
-        return output.state();
     }
 
     @Override
@@ -289,8 +247,8 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
         }
     }
 
-    /** Completes the checkpoint with its report and gives it its name. */
-    public void commit(QuantizationReport report) {
+    /** Completes the checkpoint with its report. */
+    public void finish(QuantizationReport report) {
         writer.finish();
         Path path = output.path().resolve(QuantizationReport.FILE_NAME);
         try {
@@ -298,27 +256,10 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
         } catch (IOException e) {
             throw OutputException.of(path, "writing", e);
         }
-        close();
-        output.commit();
-        committed = true;
-    }
-
-    /** Ends the work here and lets other processes have the output; what is durable stays for a later run, or not. */
-    public void end(boolean keep) {
-        close();
-        if (committed) {
-            return;
-        }
-        if (keep) {
-            output.close();
-        } else {
-            output.discard();
-        }
     }
 
     @Override
     public void close() {
-        file.close();
         writer.close();
     }
 }

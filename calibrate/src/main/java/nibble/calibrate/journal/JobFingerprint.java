@@ -7,11 +7,11 @@ import nibble.checkpoint.Fingerprint;
 import nibble.datasets.TokenBlocks;
 
 /** The {@link Fingerprint} of a quantization. The number of threads is not part of it. */
-final class JobFingerprint {
+public final class JobFingerprint {
     private JobFingerprint() {}
 
     /** @param arithmetic of the devices, as {@link nibble.engine.backend.Backend#arithmetic} has it */
-    static Fingerprint of(QuantizationJob job, String arithmetic) {
+    public static Fingerprint of(QuantizationJob job, String arithmetic) {
         Map<String, String> values = new LinkedHashMap<>();
         // Elementary functions differ in the last digit between releases of Java and kinds of processor.
         values.put("Java and processor", Runtime.version() + " " + System.getProperty("os.arch"));

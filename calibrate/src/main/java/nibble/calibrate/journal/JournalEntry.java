@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonSubTypes;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
 import java.util.Map;
 import nibble.calibrate.job.QuantizationReport;
+import nibble.convert.ResumableRun;
 
 /** A line of the journal. */
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, include = JsonTypeInfo.As.WRAPPER_OBJECT)
@@ -13,13 +14,13 @@ import nibble.calibrate.job.QuantizationReport;
     @JsonSubTypes.Type(value = JournalEntry.Layer.class, name = "layer"),
     @JsonSubTypes.Type(value = JournalEntry.Stream.class, name = "stream")
 })
-sealed interface JournalEntry {
+public sealed interface JournalEntry {
     /**
      * The first line: what the run makes.
      *
      * @param journalFormat of the lines that follow
      */
-    record Start(int journalFormat, Map<String, String> fingerprint) implements JournalEntry {}
+    record Start(int journalFormat, Map<String, String> fingerprint) implements JournalEntry, ResumableRun.Start {}
 
     /**
      * The tensors that are no part of a layer are durable.

@@ -4,9 +4,9 @@ import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import nibble.calibrate.job.Progress;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.search.ScaleSearch.Choice;
 import nibble.calibrate.stream.PairedStream;
 import nibble.checkpoint.model.Linear;
@@ -30,11 +30,12 @@ public final class LayerFitter {
     private final ModelConfig config;
     private final QuantizationSpec spec;
     private final FitSteps steps;
-    private final Progress progress;
+    private final WorkProgress progress;
     private final HeadTie tie;
     private final ScaleSearch scaleSearch;
 
-    public LayerFitter(ModelConfig config, QuantizationSpec spec, FitSteps steps, Workers workers, Progress progress) {
+    public LayerFitter(
+            ModelConfig config, QuantizationSpec spec, FitSteps steps, Workers workers, WorkProgress progress) {
         this.config = config;
         this.spec = spec;
         this.steps = steps;

@@ -7,9 +7,9 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import nibble.calibrate.job.Progress;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.search.ScaleSearch.Choice;
 import nibble.calibrate.stream.LayerStatistics;
 import nibble.checkpoint.model.Linear;
@@ -32,7 +32,7 @@ public final class LayerQuantizer {
     private static final Set<Linear> CLIPPED = EnumSet.of(Linear.V, Linear.O, Linear.GATE, Linear.UP, Linear.DOWN);
 
     private final QuantizationSpec spec;
-    private final Progress progress;
+    private final WorkProgress progress;
     private final HeadTie tie;
     private final ScaleSearch scaleSearch;
 
@@ -47,7 +47,7 @@ public final class LayerQuantizer {
      */
     private record Prepared(Basis basis, float @Nullable [] limits, float[] shares, double loss) {}
 
-    public LayerQuantizer(ModelConfig config, QuantizationSpec spec, Workers workers, Progress progress) {
+    public LayerQuantizer(ModelConfig config, QuantizationSpec spec, Workers workers, WorkProgress progress) {
         this.spec = spec;
         this.progress = progress;
         this.tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());

@@ -24,7 +24,7 @@ import nibble.engine.tensor.Matrix;
  * devices, in which statistics are summed; devices take parts in turn.
  */
 public final class CalibrationStream implements AutoCloseable {
-    /** As many devices can share the work and come to the same bits as one. */
+    /** The largest number of devices that can share the work with bit-identical results. */
     private static final int MOST_PARTS = 8;
 
     /** @param sequences blocks of one length */

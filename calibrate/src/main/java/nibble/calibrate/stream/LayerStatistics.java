@@ -2,8 +2,8 @@ package nibble.calibrate.stream;
 
 import java.util.EnumMap;
 import java.util.Map;
-import nibble.calibrate.job.Progress;
 import nibble.calibrate.job.ProgressListener.Stage;
+import nibble.calibrate.job.WorkProgress;
 import nibble.checkpoint.model.LinearInput;
 import nibble.engine.Taps;
 import nibble.engine.backend.QuantizationDevices;
@@ -14,10 +14,10 @@ import org.jspecify.annotations.Nullable;
 /** What the inputs of a layer's linears looked like over all calibration tokens. Owns the statistics. */
 public final class LayerStatistics implements Taps, AutoCloseable {
     private final QuantizationDevices devices;
-    private final Progress progress;
+    private final WorkProgress progress;
     private final Map<LinearInput, InputStatistics> inputs = new EnumMap<>(LinearInput.class);
 
-    public LayerStatistics(QuantizationDevices devices, Progress progress) {
+    public LayerStatistics(QuantizationDevices devices, WorkProgress progress) {
         this.devices = devices;
         this.progress = progress;
     }

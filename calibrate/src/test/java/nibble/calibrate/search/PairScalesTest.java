@@ -18,7 +18,7 @@ import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
-import nibble.convert.TinyCheckpoint;
+import nibble.convert.RandomCheckpoint;
 import nibble.engine.Backends;
 import nibble.engine.Forward;
 import nibble.engine.Taps;
@@ -42,8 +42,8 @@ class PairScalesTest {
     Path temp;
 
     @Test
-    void aScaledLayerComputesWhatTheOriginalDoes() throws IOException {
-        try (Checkpoint checkpoint = TinyCheckpoint.open(temp.resolve("in"))) {
+    void a_scaled_layer_computes_what_the_original_does() throws IOException {
+        try (Checkpoint checkpoint = RandomCheckpoint.open(temp.resolve("in"))) {
             assertUnchanged(checkpoint, 1e-5f);
         }
     }
@@ -51,9 +51,9 @@ class PairScalesTest {
     /** v_proj's bias is rounded to fp16 anew, by up to 2^-11 of its 0.5 or so, and o_proj adds 64 of them. */
     @ParameterizedTest
     @CsvSource({"llama-bias, 4e-3", "qwen2, 4e-3", "qwen3, 1e-5", "phi3, 1e-5", "gemma, 1e-5"})
-    void soDoesAScaledLayerOfEveryArchitecture(String model, float bound) {
+    void so_does_a_scaled_layer_of_every_architecture(String model, float bound) {
         try (Checkpoint checkpoint =
-                Checkpoint.open(Path.of("..", "convert", "src", "test", "resources", "architectures", model))) {
+                Checkpoint.open(Path.of("..", "checkpoint", "src", "test", "resources", "architectures", model))) {
             assertUnchanged(checkpoint, bound);
         }
     }
@@ -95,7 +95,7 @@ class PairScalesTest {
     }
 
     @Test
-    void tiedHeadsShareTheScaleOfTheirKvHead() {
+    void tied_heads_share_the_scale_of_their_kv_head() {
         HeadTie tie = new HeadTie(4, 2, 2);
         assertThat(tie.repeat(new float[] {1, 2, 3, 4})).containsExactly(1, 2, 1, 2, 3, 4, 3, 4);
         assertThat(tie.mean(new double[] {1, 2, 3, 4, 5, 6, 7, 8})).containsExactly(2, 3, 6, 7);
@@ -103,7 +103,7 @@ class PairScalesTest {
     }
 
     @Test
-    void aFoldedNormTimesItsEffectiveScaleIsTheNorm() {
+    void a_folded_norm_times_its_effective_scale_is_the_norm() {
         float[] norm = {1f, 0.333f, 0f, -2.5f, 60000f, 1e-7f};
         float[] scale = {3f, 0.7f, 5f, 1.1f, 1e-3f, 1e4f};
         FoldedNorm folded = FoldedNorm.of(norm, scale, 0);
@@ -117,7 +117,7 @@ class PairScalesTest {
     }
 
     @Test
-    void aNormStoredLessOneIsFoldedByItsGain() {
+    void a_norm_stored_less_one_is_folded_by_its_gain() {
         float[] gain = {1f, 0.333f, 0f, 2.5f, 1e-3f};
         float[] scale = {3f, 0.7f, 5f, 1.1f, 1e4f};
         FoldedNorm folded = FoldedNorm.of(gain, scale, 1);
@@ -130,7 +130,7 @@ class PairScalesTest {
     }
 
     @Test
-    void candidatesAreNormalisedAndSurviveDeadChannels() {
+    void candidates_are_normalised_and_survive_dead_channels() {
         double[] x = {0, 1e-3, 2, 50};
         double[] w = {0, 0.1, 0.5, 1};
         assertThat(Candidate.grid()).hasSize(40);

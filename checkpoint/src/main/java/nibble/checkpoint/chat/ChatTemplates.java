@@ -58,7 +58,8 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
     }
 
     /**
-     * The templates of a folder: {@code chat_template.jinja} and {@code additional_chat_templates/NAME.jinja}, else
+     * Returns the templates of a folder: {@code chat_template.jinja} and {@code
+     * additional_chat_templates/NAME.jinja}, else
      * {@code chat_template.json}, else {@code chat_template} of tokenizer_config.json, each of which may hold one or several.
      *
      * @param made side files that the checkpoint has in another form, as the metadata of a GGUF file, by name
@@ -86,7 +87,7 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
         return new ChatTemplates(sources);
     }
 
-    /** The files of named templates in a folder, sorted by name. */
+    /** Returns the files of named templates in a folder, sorted by name. */
     public static List<Path> additional(Path folder) {
         Path inner = folder.resolve(FOLDER);
         if (!Files.isDirectory(inner)) {
@@ -162,7 +163,8 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
     }
 
     /**
-     * The name of the template for a conversation, as transformers chooses it: the one asked for; else, with tools,
+     * Returns the name of the template for a conversation, as transformers chooses it: the one asked for; else, with
+     * tools,
      * {@value #WITH_TOOLS} if there is one; else the default.
      *
      * @param asked a name; null if none was asked for

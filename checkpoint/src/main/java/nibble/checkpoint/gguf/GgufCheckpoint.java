@@ -207,11 +207,11 @@ public final class GgufCheckpoint {
         throw unknown(name);
     }
 
-    /** llama.cpp refuses a file with tensors that the architecture has no use for. */
+    /** llama.cpp rejects a file with tensors that the architecture has no use for. */
     private BadCheckpointException unknown(String name) {
         return new BadCheckpointException(
                 file.path(),
-                "tensor " + name + " is none that \"" + architecture.ggufName()
+                "tensor " + name + " is not one that \"" + architecture.ggufName()
                         + "\" has here; the file is of a variant that is not supported");
     }
 
@@ -220,7 +220,7 @@ public final class GgufCheckpoint {
         return tensors;
     }
 
-    /** The model's config.json. */
+    /** Returns the model's config.json. */
     public ObjectNode configJson() {
         long heads = metadata.requiredUniform(key("attention.head_count"));
         double theta = metadata.number(key("rope.freq_base")).orElse(10_000.0);
@@ -303,7 +303,7 @@ public final class GgufCheckpoint {
         };
     }
 
-    /** The tokenizer that the metadata holds, if it is of a kind that is read here. */
+    /** Returns the tokenizer that the metadata holds, if it is of a kind that is read here. */
     public Optional<TokenizerDescription> tokenizer() {
         return GgufTokenizer.describe(metadata);
     }

@@ -218,34 +218,37 @@ public final class GgufFile {
         return metadata;
     }
 
-    /** The metadata: a {@link Long}, {@link Double}, {@link Boolean}, {@link String} or {@link List} of these for each key. */
+    /**
+     * Returns the metadata: a {@link Long}, {@link Double}, {@link Boolean}, {@link String} or {@link List} of these
+     * for each key.
+     */
     public SequencedMap<String, Object> values() {
         return Collections.unmodifiableSequencedMap(new LinkedHashMap<>(metadata.values()));
     }
 
-    /** The mix of types by the name that people give it, as {@code Q4_K_M}, if the metadata say it. */
+    /** Returns the mix of types by the name that people give it, as {@code Q4_K_M}, if the metadata say it. */
     public static Optional<String> formatName(SequencedMap<String, Object> metadata) {
         return metadata.get("general.file_type") instanceof Long number
                 ? Optional.ofNullable(FORMAT_NAMES.get(number.intValue()))
                 : Optional.empty();
     }
 
-    /** A whole number of the metadata; empty where the key is absent. */
+    /** Returns a whole number of the metadata; empty where the key is absent. */
     public Optional<Long> integer(String key) {
         return metadata.integer(key);
     }
 
-    /** A text of the metadata; empty where the key is absent. */
+    /** Returns a text of the metadata; empty where the key is absent. */
     public Optional<String> text(String key) {
         return metadata.text(key);
     }
 
-    /** A list of texts of the metadata; empty where the key is absent. */
+    /** Returns a list of texts of the metadata; empty where the key is absent. */
     public List<String> texts(String key) {
         return metadata.list(key, String.class);
     }
 
-    /** The tensors in the order of the header. */
+    /** Returns the tensors in the order of the header. */
     public SequencedMap<String, Tensor> tensors() {
         return tensors;
     }

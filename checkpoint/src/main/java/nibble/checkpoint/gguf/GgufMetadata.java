@@ -62,7 +62,7 @@ public record GgufMetadata(Path file, Map<String, Object> values) {
         return number(key).orElseThrow(() -> missing(key));
     }
 
-    /** A list whose elements are all of one class; empty where the key is absent. */
+    /** Returns a list whose elements are all of one class; empty where the key is absent. */
     public <T> List<T> list(String key, Class<T> type) {
         @Nullable Object found = values.get(key);
         if (found == null) {

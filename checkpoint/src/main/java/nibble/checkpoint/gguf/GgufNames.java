@@ -29,7 +29,8 @@ public final class GgufNames {
     }
 
     /**
-     * Whether the rows of query and key heads are interleaved ({@link nibble.checkpoint.tensor.HeadRows}): llama.cpp turns neighbours
+     * Returns whether the rows of query and key heads are interleaved ({@link nibble.checkpoint.tensor.HeadRows}):
+     * llama.cpp turns neighbours
      * by rope in its {@code llama}, and halves as Hugging Face in the others.
      */
     public static boolean interleavesHeads(Architecture architecture) {
@@ -52,7 +53,7 @@ public final class GgufNames {
         return names;
     }
 
-    /** The GGUF name of a tensor that a Hugging Face checkpoint of the architecture names {@code name}; else {@code name}. */
+    /** Returns the GGUF name of a tensor that a Hugging Face checkpoint of the architecture names {@code name}; else {@code name}. */
     public static String of(Architecture architecture, String name) {
         switch (name) {
             case TensorNames.EMBEDDING:
@@ -74,7 +75,7 @@ public final class GgufNames {
                 : name;
     }
 
-    /** The bias of a linear, behind {@code blk.N.}. */
+    /** Returns the bias of a linear, behind {@code blk.N.}. */
     public static String bias(Linear linear) {
         return linear(LinearModule.of(linear)) + ".bias";
     }

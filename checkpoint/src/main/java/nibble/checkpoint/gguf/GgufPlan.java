@@ -35,7 +35,7 @@ public final class GgufPlan {
 
     private GgufPlan() {}
 
-    /** A file with everything in it. */
+    /** Returns a file with everything in it. */
     public static PlannedFile file(String name, SequencedMap<String, GgufValue> metadata, List<Entry> entries) {
         byte[] header = header(metadata, entries);
         List<PlannedFile.Slot> slots = new ArrayList<>();

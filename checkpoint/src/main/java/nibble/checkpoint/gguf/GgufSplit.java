@@ -21,7 +21,7 @@ public final class GgufSplit {
 
     private GgufSplit() {}
 
-    /** The first one's name, where all of {@code names} are files of one model. */
+    /** Returns the first one's name, where all of {@code names} are files of one model. */
     public static Optional<String> first(List<String> names) {
         Set<String> sets = new HashSet<>();
         for (String name : names) {
@@ -35,7 +35,7 @@ public final class GgufSplit {
     }
 
     /**
-     * The file and, if it is one of several, all of them, the first one first, whichever was asked for.
+     * Returns the file and, if it is one of several, all of them, the first one first, whichever was asked for.
      *
      * @throws BadCheckpointException if one is missing, or they do not belong together
      */

@@ -59,7 +59,7 @@ public enum GgufType {
         this.read = read;
     }
 
-    /** Whether elements of this type are computed with here. */
+    /** Returns whether elements of this type are computed with here. */
     public boolean isRead() {
         return read;
     }
@@ -69,7 +69,7 @@ public enum GgufType {
         return Stream.of(values()).filter(GgufType::isRead).toList();
     }
 
-    /** The number of the type in a file. */
+    /** Returns the number of the type in a file. */
     public int id() {
         return id;
     }
@@ -83,12 +83,12 @@ public enum GgufType {
         return blockBytes;
     }
 
-    /** Bytes of so many elements, a multiple of {@link #blockElements()}. */
+    /** Returns the bytes of so many elements, a multiple of {@link #blockElements()}. */
     public long bytes(long elements) {
         return Math.multiplyExact(elements / blockElements, (long) blockBytes);
     }
 
-    /** The type that decoded elements have: the own one of plain numbers, F32 of blocks. */
+    /** Returns the type that decoded elements have: the own one of plain numbers, F32 of blocks. */
     public DType decoded() {
         return switch (this) {
             case F16 -> DType.F16;

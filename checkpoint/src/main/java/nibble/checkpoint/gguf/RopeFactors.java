@@ -34,7 +34,7 @@ public final class RopeFactors {
 
     private RopeFactors() {}
 
-    /** The divisor of each frequency, headDim / 2 of them, in the fp32 steps of llama.cpp's converter. */
+    /** Returns the divisor of each frequency, headDim / 2 of them, in the fp32 steps of llama.cpp's converter. */
     public static float[] of(Rope.Llama3 scaling, double theta, int headDim) {
         float[] factors = new float[headDim / 2];
         float low = (float) scaling.lowFreqFactor();

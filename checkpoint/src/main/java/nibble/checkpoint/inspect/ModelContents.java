@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.GgufLocation;
 import nibble.checkpoint.MetaFolder;
 import nibble.checkpoint.WeightFiles;
 import nibble.checkpoint.gguf.GgufFile;
@@ -27,8 +28,8 @@ import nibble.checkpoint.torch.TorchFile;
 import nibble.files.Reasons;
 
 /**
- * What lies in a model's files, of whatever architecture: tensors under the files' own names, types, metadata. Nothing is decoded,
- * and nothing is asked of the model but that its files are whole.
+ * The content of a model's files, of any architecture: tensors under the files' own names, types, metadata. Nothing is decoded;
+ * the model's files need only be complete.
  *
  * @param tensors file by file in the order of the files
  * @param metadata GGUF's key-value pairs, or the {@code __metadata__} of a safetensors file
@@ -71,20 +72,9 @@ public record ModelContents(
         }
         Optional<ObjectNode> config =
                 names.contains(CONFIG) ? Optional.of(StrictJson.readObject(path.resolve(CONFIG))) : Optional.empty();
-        List<String> gguf =
-                names.stream().filter(name -> name.endsWith(".gguf")).toList();
-        boolean others = names.stream()
-                .anyMatch(name -> name.endsWith(".safetensors")
-                        || name.endsWith(".bin")
-                        || name.endsWith(".pt")
-                        || name.endsWith(".pth"));
-        if (!others && !gguf.isEmpty()) {
-            String first = GgufSplit.first(gguf).orElse(gguf.getFirst());
-            if (gguf.size() > 1 && GgufSplit.first(gguf).isEmpty()) {
-                throw new BadCheckpointException(
-                        path, gguf.size() + " GGUF files (" + first + ", ...); give the path of one");
-            }
-            return gguf(path, path.resolve(first), config, arena);
+        Optional<Path> gguf = GgufLocation.of(path);
+        if (gguf.isPresent()) {
+            return gguf(path, gguf.get(), config, arena);
         }
         List<StoredTensor> stored =
                 List.copyOf(WeightFiles.map(path, names, arena).values());
@@ -162,7 +152,7 @@ public record ModelContents(
         }
     }
 
-    /** The types, that of the most weights first. */
+    /** Returns the types, that of the most weights first. */
     public List<TypeShare> types() {
         Map<String, TypeShare> shares = new LinkedHashMap<>();
         for (ListedTensor tensor : tensors) {
@@ -176,12 +166,15 @@ public record ModelContents(
                 .toList();
     }
 
-    /** All types together. */
+    /** Returns all types together. */
     public TypeShare all() {
         return types().stream().reduce(new TypeShare("all", 0, 0, 0), TypeShare::plus);
     }
 
-    /** The format by its usual name, as {@code GGUF Q4_K_M} or {@code safetensors, awq 4-bit group 128 (gemm)}. */
+    /**
+     * Returns the format by its usual name, as {@code GGUF Q4_K_M} or {@code safetensors, awq 4-bit group 128
+     * (gemm)}.
+     */
     public String format() {
         List<TypeShare> types = types();
         String most = types.isEmpty() ? "no tensors" : types.getFirst().type();

@@ -196,12 +196,12 @@ public enum Architecture {
         return defaults;
     }
 
-    /** The linears of a decoder layer as they are stored, in canonical order. */
+    /** Returns the linears of a decoder layer as they are stored, in canonical order. */
     public List<LinearModule> modules() {
         return SEVEN;
     }
 
-    /** Whether each query and key head passes an RMSNorm before rope. */
+    /** Returns whether each query and key head passes an RMSNorm before rope. */
     public boolean normalizesHeads() {
         return false;
     }
@@ -211,7 +211,7 @@ public enum Architecture {
         return 0f;
     }
 
-    /** Whether embeddings are multiplied by √hidden on their way into the first layer. */
+    /** Returns whether embeddings are multiplied by √hidden on their way into the first layer. */
     public boolean scalesEmbedding() {
         return false;
     }
@@ -317,7 +317,7 @@ public enum Architecture {
     }
 
     /**
-     * The architecture that a GGUF file of this name holds: of several, the one with the fewest differences.
+     * Returns the architecture that a GGUF file of this name holds: of several, the one with the fewest differences.
      *
      * @param ggufName {@code general.architecture}
      */

@@ -1,5 +1,8 @@
 package nibble.checkpoint.model;
 
+import java.util.Arrays;
+import java.util.List;
+
 /** The four distinct inputs of the seven linears of a decoder layer; linears that share one share its second moments. */
 public enum LinearInput {
     /** Output of input_layernorm; input of q_proj, k_proj, v_proj. */
@@ -9,5 +12,12 @@ public enum LinearInput {
     /** Output of post_attention_layernorm; input of gate_proj, up_proj. */
     GATE_UP,
     /** silu(gate) * up; input of down_proj. */
-    DOWN
+    DOWN;
+
+    /** The linears that read it, in canonical order. */
+    public List<Linear> readers() {
+        return Arrays.stream(Linear.values())
+                .filter(linear -> linear.input() == this)
+                .toList();
+    }
 }

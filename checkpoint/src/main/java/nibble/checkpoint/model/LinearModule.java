@@ -14,14 +14,22 @@ public record LinearModule(String path, List<Linear> parts) {
         parts = List.copyOf(parts);
     }
 
-    /** A linear that is stored by itself. */
+    /** Returns a linear that is stored by itself. */
     public static LinearModule of(Linear linear) {
         return new LinearModule(linear.path(), List.of(linear));
     }
 
-    /** The module's full name, as {@code model.layers.17.self_attn.qkv_proj}; its fp16 weight adds {@code .weight}. */
+    /**
+     * Returns the module's full name, as {@code model.layers.17.self_attn.qkv_proj}; its fp16 weight adds {@code
+     * .weight}.
+     */
     public String name(int layer) {
         return TensorNames.layer(layer) + path;
+    }
+
+    /** What its parts read. */
+    public LinearInput input() {
+        return parts.getFirst().input();
     }
 
     public boolean isFused() {

@@ -137,7 +137,7 @@ public record ModelConfig(
                 json);
     }
 
-    /** A copy of the whole config as found, which the caller may change. */
+    /** Returns a copy of the whole config as found, which the caller may change. */
     @Override
     public ObjectNode json() {
         return json.deepCopy();
@@ -203,13 +203,18 @@ public record ModelConfig(
         };
     }
 
-    /** Input features of a linear: the columns of its fp16 weight. */
-    public int inFeatures(Linear linear) {
-        return switch (linear) {
-            case Q, K, V, GATE, UP -> hiddenSize;
+    /** Features of an input. */
+    public int width(LinearInput input) {
+        return switch (input) {
+            case QKV, GATE_UP -> hiddenSize;
             case O -> heads * headDim;
             case DOWN -> intermediateSize;
         };
+    }
+
+    /** Input features of a linear: the columns of its fp16 weight. */
+    public int inFeatures(Linear linear) {
+        return width(linear.input());
     }
 
     /** Output features of a module: those of its parts together. */
@@ -219,21 +224,24 @@ public record ModelConfig(
 
     /** Input features of a module, the same for all of its parts. */
     public int inFeatures(LinearModule module) {
-        return inFeatures(module.parts().getFirst());
+        return width(module.input());
     }
 
-    /** The unquantized weight [out, in] of a linear; of one that is fused with others, under a name for messages only. */
+    /**
+     * Returns the unquantized weight [out, in] of a linear; of one that is fused with others, under a name for
+     * messages only.
+     */
     public TensorSpec spec(Linear linear, int layer) {
         return new TensorSpec(
                 stored(linear, layer).label() + ".weight", dtype, Shape.of(outFeatures(linear), inFeatures(linear)));
     }
 
-    /** The unquantized weight [out, in] of a module. */
+    /** Returns the unquantized weight [out, in] of a module. */
     public TensorSpec spec(LinearModule module, int layer) {
         return new TensorSpec(module.name(layer) + ".weight", dtype, Shape.of(outFeatures(module), inFeatures(module)));
     }
 
-    /** The linears of a decoder layer as they are stored, in canonical order. */
+    /** Returns the linears of a decoder layer as they are stored, in canonical order. */
     public List<LinearModule> modules() {
         return architecture.modules();
     }
@@ -252,7 +260,7 @@ public record ModelConfig(
         throw new IllegalStateException(architecture + " without " + linear.path());
     }
 
-    /** The bias [out] of a linear, if it has one. */
+    /** Returns the bias [out] of a linear, if it has one. */
     public Optional<TensorSpec> bias(Linear linear, int layer) {
         return biases.contains(linear)
                 ? Optional.of(new TensorSpec(linear.module(layer) + ".bias", dtype, Shape.of(outFeatures(linear))))

@@ -34,12 +34,12 @@ public record ModelShape(
         return NAMED.stream().map(ModelShape::name).toList();
     }
 
-    /** The shape of this name; none if it is not known. */
+    /** Returns the shape of this name; none if it is not known. */
     public static Optional<ModelShape> named(String name) {
         return NAMED.stream().filter(shape -> shape.name.equals(name)).findFirst();
     }
 
-    /** The same with another number of decoder layers. */
+    /** Returns the same with another number of decoder layers. */
     public ModelShape withLayers(int number) {
         return new ModelShape(name, hiddenSize, intermediateSize, number, heads, kvHeads, vocabularySize, positions);
     }
@@ -68,7 +68,7 @@ public record ModelShape(
                 .put("vocab_size", vocabularySize);
     }
 
-    /** The config of a model of this shape. */
+    /** Returns the config of a model of this shape. */
     public ModelConfig config() {
         return ModelConfig.of(Path.of(name), configJson());
     }

@@ -32,7 +32,7 @@ public record QuantizationConfig(
         return format.method();
     }
 
-    /** The layout's own name, as {@code gemm}. */
+    /** Returns the layout's own name, as {@code gemm}. */
     public String version() {
         return format.version();
     }

@@ -40,7 +40,7 @@ public enum QuantizedFormat {
         return method;
     }
 
-    /** The layout's own name: {@code version}, {@code checkpoint_format} or {@code format} in config.json. */
+    /** Returns the layout's own name: {@code version}, {@code checkpoint_format} or {@code format} in config.json. */
     public String version() {
         return version;
     }
@@ -84,14 +84,15 @@ public enum QuantizedFormat {
         return module + suffix;
     }
 
-    /** Whether a tensor of this name has this role in this layout. */
+    /** Returns whether a tensor of this name has this role in this layout. */
     public boolean isNamed(String tensor, Role role) {
         String suffix = suffix(role);
         return suffix != null && tensor.endsWith(suffix);
     }
 
     /**
-     * All that a file may hold of a linear, in the order in which it is written. compressed-tensors has no zero points where
+     * Returns all that a file may hold of a linear, in the order in which it is written. compressed-tensors has no
+     * zero points where
      * {@code symmetric}.
      *
      * @param groups groups of a row
@@ -127,7 +128,7 @@ public enum QuantizedFormat {
         return List.copyOf(tensors);
     }
 
-    /** The tensors of a linear that are written, in their order. */
+    /** Returns the tensors of a linear that are written, in their order. */
     public List<TensorSpec> tensors(String module, long out, long in, long groups, boolean symmetric) {
         return linear(module, out, in, groups, symmetric).stream()
                 .filter(tensor -> tensor.presence() != Presence.FOREIGN)
@@ -135,7 +136,10 @@ public enum QuantizedFormat {
                 .toList();
     }
 
-    /** Whether the layout packs eight inputs in a word of codes, so that in-features are a multiple of 8; AWQ packs outputs. */
+    /**
+     * Returns whether the layout packs eight inputs in a word of codes, so that in-features are a multiple of 8; AWQ
+     * packs outputs.
+     */
     public boolean packsInputs() {
         return this != AWQ_GEMM;
     }

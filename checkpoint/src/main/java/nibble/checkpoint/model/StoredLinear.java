@@ -13,7 +13,7 @@ import nibble.checkpoint.tensor.TensorView;
 public record StoredLinear(
         LinearModule module, Linear linear, int layer, int firstRow, int outFeatures, int inFeatures) {
 
-    /** The module's weight, as {@code model.layers.17.self_attn.qkv_proj.weight}. */
+    /** Returns the module's weight, as {@code model.layers.17.self_attn.qkv_proj.weight}. */
     public String weight() {
         return module.name(layer) + ".weight";
     }

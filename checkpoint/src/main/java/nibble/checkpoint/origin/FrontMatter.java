@@ -144,12 +144,12 @@ public record FrontMatter(Map<String, Object> values, String body) {
         }
     }
 
-    /** The text of a key; a number or a truth value is not one. */
+    /** Returns the text of a key; a number or a truth value is not one. */
     public Optional<String> text(String key) {
         return values.get(key) instanceof String text && !text.isBlank() ? Optional.of(text.strip()) : Optional.empty();
     }
 
-    /** The texts of a key that holds one or a list. */
+    /** Returns the texts of a key that holds one or a list. */
     public List<String> texts(String key) {
         List<String> found = new ArrayList<>();
         if (values.get(key) instanceof Iterable<?> list) {

@@ -76,7 +76,9 @@ public record Origin(
                 card.texts("language").isEmpty() ? reported.language : card.texts("language"));
     }
 
-    /** The name on the hub of the repository that a folder is a snapshot of, by its place in the hub's cache. */
+    /**
+     * Returns the name on the hub of the repository that a folder is a snapshot of, by its place in the hub's cache.
+     */
     public static Optional<String> repository(Path model) {
         return Optional.ofNullable(cached(model).baseModel);
     }
@@ -138,7 +140,7 @@ public record Origin(
         return texts;
     }
 
-    /** Whether nothing is known. */
+    /** Returns whether nothing is known. */
     @JsonIgnore
     public boolean isUnknown() {
         return equals(UNKNOWN);

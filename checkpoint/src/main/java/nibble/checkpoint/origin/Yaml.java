@@ -20,7 +20,7 @@ public final class Yaml {
 
     private Yaml() {}
 
-    /** A block of metadata with its two lines of {@code ---}. Empty texts, lists and maps are left out. */
+    /** Returns a block of metadata with its two lines of {@code ---}. Empty texts, lists and maps are left out. */
     public static String block(Map<String, Object> values) {
         StringBuilder yaml = new StringBuilder("---\n");
         values.forEach((key, value) -> entry(yaml, "", key, value));

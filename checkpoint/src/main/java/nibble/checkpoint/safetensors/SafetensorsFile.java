@@ -165,7 +165,7 @@ public final class SafetensorsFile {
         return dataStart;
     }
 
-    /** Names of the tensors in the order of their data. */
+    /** Returns the names of the tensors in the order of their data. */
     public List<String> names() {
         return List.copyOf(tensors.keySet());
     }
@@ -181,7 +181,7 @@ public final class SafetensorsFile {
                         path, "tensor " + name + " is not in this file, which has " + tensors.size() + " others"));
     }
 
-    /** The header's {@code __metadata__}; empty where it has none. */
+    /** Returns the header's {@code __metadata__}; empty where it has none. */
     public Map<String, String> metadata() {
         return Collections.unmodifiableMap(metadata);
     }

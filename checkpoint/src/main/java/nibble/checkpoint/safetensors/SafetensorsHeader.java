@@ -43,7 +43,7 @@ record SafetensorsHeader(List<Entry> entries, Map<String, String> metadata) {
             if (parser.nextToken() != null) {
                 throw new BadCheckpointException(
                         path,
-                        "byte " + at(parser) + ": the header goes on after its closing brace; get the file again");
+                        "byte " + at(parser) + ": the header continues after its closing brace; get the file again");
             }
         } catch (JsonProcessingException e) {
             throw StrictJson.broken(path, "safetensors header", Long.BYTES, e);

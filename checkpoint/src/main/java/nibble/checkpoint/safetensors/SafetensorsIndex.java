@@ -33,7 +33,7 @@ public record SafetensorsIndex(Path path, SortedMap<String, String> weightMap) {
         return read(path, ".safetensors");
     }
 
-    /** An index of files whose names end so. */
+    /** Returns an index of files whose names end so. */
     public static SafetensorsIndex read(Path path, String extension) {
         ObjectNode json = StrictJson.readObject(path);
         if (!(json.get("weight_map") instanceof ObjectNode map)) {

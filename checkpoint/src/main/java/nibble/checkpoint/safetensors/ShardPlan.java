@@ -37,7 +37,7 @@ public final class ShardPlan {
             tensors = List.copyOf(tensors);
         }
 
-        /** Bytes of the tensors alone. */
+        /** Returns the bytes of the tensors alone. */
         public long dataBytes() {
             return tensors.stream().mapToLong(TensorSpec::bytes).reduce(0, Math::addExact);
         }
@@ -123,12 +123,12 @@ public final class ShardPlan {
         return shards;
     }
 
-    /** The shards as files to write. */
+    /** Returns the shards as files to write. */
     public List<PlannedFile> files() {
         return shards.stream().map(PlannedFile::of).toList();
     }
 
-    /** Bytes of all tensors: {@code total_size} of the index. */
+    /** Returns the bytes of all tensors: {@code total_size} of the index. */
     public long totalSize() {
         return totalSize;
     }
@@ -142,7 +142,7 @@ public final class ShardPlan {
         return bytes;
     }
 
-    /** The index file's bytes; none where a single shard needs no index. */
+    /** Returns the index file's bytes; none where a single shard needs no index. */
     public Optional<byte[]> indexBytes() {
         if (shards.size() == 1) {
             return Optional.empty();

@@ -28,12 +28,6 @@ import org.jspecify.annotations.Nullable;
  * are kept for a later process ({@link #keeping}).
  */
 public final class ShardedWriter implements AutoCloseable {
-    /** A native slice is handed to the system as it is; larger ones gain nothing. */
-    private static final int SLICE_BYTES = 64 << 20;
-
-    /** Heap data is copied through a buffer of this size, as the JDK would keep one as large as the slice for each thread. */
-    private static final int STAGING_BYTES = 1 << 20;
-
     private static final class OpenShard {
         final PlannedFile file;
         final Path partial;
@@ -70,7 +64,7 @@ public final class ShardedWriter implements AutoCloseable {
     private final List<OpenShard> shards = new ArrayList<>();
     private final Map<String, Place> unwritten = new HashMap<>();
     private final List<Path> renamed = new ArrayList<>();
-    private final ByteBuffer staging = ByteBuffer.allocateDirect(STAGING_BYTES);
+    private final SegmentWriter segments = new SegmentWriter();
     private boolean finished;
 
     /**
@@ -108,9 +102,9 @@ public final class ShardedWriter implements AutoCloseable {
     }
 
     /**
-     * A writer whose files stay when it is closed, for another one to go on with. Files of the planned length and header are
-     * taken over, others made anew. All tensors count as not written until {@link #accept} says otherwise; space is for the
-     * caller to check, by {@link #missingBytes}.
+     * Opens a writer whose files stay when it is closed, so that a later writer can continue them. It keeps files of the planned
+     * length and header, and creates the others again. All tensors count as not written until {@link #accept} says otherwise;
+     * space is for the caller to check, by {@link #missingBytes}.
      *
      * @throws OutputException if the disk refuses
      */
@@ -118,13 +112,13 @@ public final class ShardedWriter implements AutoCloseable {
         return keeping(folder, plan.files(), plan.indexBytes());
     }
 
-    /** As the other one, of files of any format. */
+    /** Opens a writer for files of any format; otherwise like {@link #keeping(Path, ShardPlan)}. */
     public static ShardedWriter keeping(Path folder, List<PlannedFile> files, Optional<byte[]> index) {
         return new ShardedWriter(folder, files, index, true);
     }
 
     /**
-     * A writer of one file, which on {@link #finish} takes the place of one of its name.
+     * Returns a writer of one file, which on {@link #finish} takes the place of one of its name.
      *
      * @throws OutputException if the disk has not enough space or refuses
      */
@@ -137,7 +131,7 @@ public final class ShardedWriter implements AutoCloseable {
         return new ShardedWriter(folder, List.of(file), Optional.empty(), false);
     }
 
-    /** Bytes of the tensors that are not written. */
+    /** Returns the bytes of the tensors that are not written. */
     public long missingBytes() {
         return unwritten.values().stream()
                 .mapToLong(place -> place.slot.bytes())
@@ -170,7 +164,7 @@ public final class ShardedWriter implements AutoCloseable {
         }
     }
 
-    /** Whether an unwritten tensor is the first one of its file. */
+    /** Returns whether an unwritten tensor is the first one of its file. */
     public boolean isFirstOfFile(String name) {
         Place place = place(name);
         return place.slot.equals(place.shard.file.slots().getFirst());
@@ -226,9 +220,9 @@ public final class ShardedWriter implements AutoCloseable {
     private void create(PlannedFile file, Path partial) {
         try (FileChannel channel = FileChannel.open(partial, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             add(new OpenShard(file, partial));
-            writeFully(channel, ByteBuffer.wrap(file.header()), 0);
+            SegmentWriter.writeFully(channel, ByteBuffer.wrap(file.header()), 0);
             if (file.bytes() > file.header().length) {
-                writeFully(channel, ByteBuffer.wrap(new byte[1]), file.bytes() - 1);
+                SegmentWriter.writeFully(channel, ByteBuffer.wrap(new byte[1]), file.bytes() - 1);
             }
         } catch (IOException e) {
             throw OutputException.of(partial, "creating the file", e);
@@ -282,7 +276,7 @@ public final class ShardedWriter implements AutoCloseable {
                 shard.channel = channel;
             }
             shard.unsynced = true;
-            copy(data, channel, place.slot.offset() + place.written);
+            segments.write(data, channel, place.slot.offset() + place.written);
             place.written += data.byteSize();
             if (place.written < place.slot.bytes()) {
                 return;
@@ -317,31 +311,6 @@ public final class ShardedWriter implements AutoCloseable {
         if (shard.unsynced && shard.channel != null) {
             shard.channel.force(true);
             shard.unsynced = false;
-        }
-    }
-
-    private void copy(MemorySegment data, FileChannel channel, long at) throws IOException {
-        long done = 0;
-        while (done < data.byteSize()) {
-            long left = data.byteSize() - done;
-            int slice;
-            if (data.isNative()) {
-                slice = (int) Math.min(left, SLICE_BYTES);
-                writeFully(channel, data.asSlice(done, slice).asByteBuffer(), at + done);
-            } else {
-                slice = (int) Math.min(left, STAGING_BYTES);
-                staging.clear().limit(slice);
-                MemorySegment.copy(data, done, MemorySegment.ofBuffer(staging), 0, slice);
-                writeFully(channel, staging, at + done);
-            }
-            done += slice;
-        }
-    }
-
-    private static void writeFully(FileChannel channel, ByteBuffer bytes, long at) throws IOException {
-        long next = at;
-        while (bytes.hasRemaining()) {
-            next += channel.write(bytes, next);
         }
     }
 

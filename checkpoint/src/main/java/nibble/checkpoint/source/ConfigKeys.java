@@ -10,7 +10,7 @@ import java.util.Optional;
 /** Typed, bounded reading of a configuration object's keys; every error names file, key, found and expected. */
 public record ConfigKeys(Path file, ObjectNode json, String prefix) {
 
-    /** The value of a key; an absent key and JSON null are the same. */
+    /** Returns the value of a key; an absent key and JSON null are the same. */
     public Optional<JsonNode> value(String key) {
         JsonNode value = json.get(key);
         return value == null || value.isNull() ? Optional.empty() : Optional.of(value);
@@ -24,7 +24,7 @@ public record ConfigKeys(Path file, ObjectNode json, String prefix) {
         return value(key).map(value -> bounded(key, value, least, most));
     }
 
-    /** A key that may hold one integer, a list of integers, or nothing. */
+    /** Returns a key that may hold one integer, a list of integers, or nothing. */
     public List<Integer> integers(String key, int least, int most) {
         List<Integer> found = new ArrayList<>();
         value(key).ifPresent(value -> {
@@ -92,7 +92,7 @@ public record ConfigKeys(Path file, ObjectNode json, String prefix) {
                         + "; take the model's original config.json");
     }
 
-    /** A value for a message, cut where it is long. */
+    /** Returns a value for a message, cut where it is long. */
     public static String shown(JsonNode value) {
         String shown = value.toString();
         return shown.length() > 60 ? shown.substring(0, 60) + "..." : shown;

@@ -1,14 +1,8 @@
 package nibble.checkpoint.source;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
@@ -16,9 +10,11 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Consumer;
 import java.util.function.LongConsumer;
 import nibble.files.FileFault;
+import nibble.files.digest.Sha256;
 
 /**
  * A file's length and SHA-256: what a hub knows a large file by.
@@ -28,8 +24,6 @@ import nibble.files.FileFault;
  * @param sha256 64 hexadecimal digits in lower case
  */
 public record FileDigest(String path, long bytes, String sha256) {
-    private static final int BUFFER_BYTES = 1 << 20;
-
     /**
      * Reads every file once, several at a time.
      *
@@ -93,28 +87,15 @@ public record FileDigest(String path, long bytes, String sha256) {
 
     /** Reads one file; stops early, with an exception, if its thread is interrupted. */
     public static FileDigest of(String path, Path file, LongConsumer progress) {
-        MessageDigest digest = newSha256();
-        ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER_BYTES);
-        long bytes = 0;
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-            for (int read = channel.read(buffer); read >= 0; read = channel.read(buffer)) {
-                digest.update(buffer.flip());
-                buffer.clear();
-                bytes += read;
+        LongAdder bytes = new LongAdder();
+        try {
+            String sha256 = Sha256.of(file, read -> {
+                bytes.add(read);
                 progress.accept(read);
-            }
+            });
+            return new FileDigest(path, bytes.sum(), sha256);
         } catch (IOException e) {
             throw new BadCheckpointException(file, FileFault.of(file, e), e);
-        }
-        return new FileDigest(path, bytes, HexFormat.of().formatHex(digest.digest()));
-    }
-
-    /** The JDK's SHA-256, which every JDK has. */
-    public static MessageDigest newSha256() {
-        try {
-            return MessageDigest.getInstance("SHA-256");
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("this Java runtime has no SHA-256", e);
         }
     }
 }

@@ -29,7 +29,7 @@ public enum FileKind {
     }
 
     /**
-     * The kind of a file.
+     * Returns the kind of a file.
      *
      * @throws BadCheckpointException if it is none of these
      */

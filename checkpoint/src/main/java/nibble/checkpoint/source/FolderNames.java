@@ -16,7 +16,7 @@ public final class FolderNames {
     private FolderNames() {}
 
     /**
-     * Names of the files, links among them, sorted.
+     * Returns the names of the files, links among them, sorted.
      *
      * @throws BadCheckpointException if the folder cannot be listed
      */

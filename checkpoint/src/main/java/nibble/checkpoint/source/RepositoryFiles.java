@@ -21,8 +21,8 @@ public final class RepositoryFiles {
     private RepositoryFiles() {}
 
     /**
-     * Lists a folder and what lies below it, links followed, those into nothing too: whoever reads them says so. Hidden files and folders are left out, but for
-     * {@code .gitattributes}.
+     * Lists all files below a folder. It follows links and also lists dead ones, which their reader reports. It omits hidden
+     * files and folders except {@code .gitattributes}.
      *
      * @return path in the repository, with forward slashes, to the file; sorted by path
      * @throws BadCheckpointException if the folder cannot be read

@@ -12,7 +12,10 @@ import nibble.files.FileFault;
 public final class SourceFile {
     private SourceFile() {}
 
-    /** Whether a folder has an entry of this name, be it a link into nothing: then its reader says what is wrong. */
+    /**
+     * Returns whether a folder has an entry of this name, be it a link into nothing: then its reader says what is
+     * wrong.
+     */
     public static boolean isNamed(Path file) {
         return Files.exists(file, LinkOption.NOFOLLOW_LINKS);
     }

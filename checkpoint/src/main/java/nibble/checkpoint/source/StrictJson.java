@@ -38,7 +38,7 @@ public final class StrictJson {
 
     private StrictJson() {}
 
-    /** The JSON object that {@code file} holds. */
+    /** Returns the JSON object that {@code file} holds. */
     public static ObjectNode readObject(Path file) {
         SourceFile.require(file);
         try {
@@ -64,12 +64,12 @@ public final class StrictJson {
         }
     }
 
-    /** A streaming reader with the same rules, for headers too large to hold as a tree. */
+    /** Returns a streaming reader with the same rules, for headers too large to hold as a tree. */
     public static JsonParser parser(String text) throws IOException {
         return MAPPER.getFactory().createParser(text);
     }
 
-    /** The text of {@code bytes}, which start at byte {@code at} of the file. */
+    /** Returns the text of {@code bytes}, which start at byte {@code at} of the file. */
     public static String decode(Path file, ByteBuffer bytes, long at) {
         int start = bytes.position();
         try {

@@ -37,7 +37,7 @@ public enum DType {
     }
 
     /**
-     * Bytes of one element.
+     * Returns the bytes of one element.
      *
      * @throws IllegalStateException for a type of which several share a byte
      */
@@ -49,7 +49,7 @@ public enum DType {
     }
 
     /**
-     * Bytes of so many elements.
+     * Returns the bytes of so many elements.
      *
      * @throws ArithmeticException if they are more than 2^63, or no whole number
      */
@@ -64,12 +64,12 @@ public enum DType {
         return all / 8;
     }
 
-    /** Whether this is one of the types a model's weights may have: F16, BF16 or F32. */
+    /** Returns whether this is one of the types a model's weights may have: F16, BF16 or F32. */
     public boolean isWeight() {
         return this == F16 || this == BF16 || this == F32;
     }
 
-    /** The type of this name in a safetensors header, if it is one that is read here. */
+    /** Returns the type of this name in a safetensors header, if it is one that is read here. */
     public static Optional<DType> named(String name) {
         for (DType type : values()) {
             if (type.name().equals(name)) {

@@ -15,7 +15,7 @@ import java.lang.foreign.MemorySegment;
 public final class HeadRows {
     private HeadRows() {}
 
-    /** The row of the interleaved order that stands at {@code row} of the order by halves. */
+    /** Returns the row of the interleaved order that stands at {@code row} of the order by halves. */
     public static long interleaved(long row, int headDim) {
         long head = row / headDim;
         long within = row % headDim;
@@ -23,7 +23,7 @@ public final class HeadRows {
         return head * headDim + 2 * (within % half) + within / half;
     }
 
-    /** The row of the order by halves that stands at {@code row} of the interleaved order. */
+    /** Returns the row of the order by halves that stands at {@code row} of the interleaved order. */
     public static long halves(long row, int headDim) {
         long head = row / headDim;
         long within = row % headDim;

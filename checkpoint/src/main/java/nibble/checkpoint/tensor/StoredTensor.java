@@ -42,7 +42,7 @@ public record StoredTensor(
         return spec.shape().rank() < 2 ? 1 : spec.shape().dim(0);
     }
 
-    /** Bytes of a row of {@code data}. */
+    /** Returns the bytes of a row of {@code data}. */
     public long rowBytes() {
         return rowBytes(spec);
     }
@@ -59,7 +59,7 @@ public record StoredTensor(
         }
     }
 
-    /** A tensor that lies in a mapped file just as it is used. */
+    /** Returns a tensor that lies in a mapped file just as it is used. */
     public static StoredTensor inPlace(TensorView view, Path file) {
         return new StoredTensor(
                 view.spec(), file, view.dtype().name(), view.data().byteSize(), view::data);
@@ -69,12 +69,12 @@ public record StoredTensor(
         return spec.name();
     }
 
-    /** The tensor with its data. */
+    /** Returns the tensor with its data. */
     public TensorView view() {
         return new TensorView(spec.name(), spec.dtype(), spec.shape(), data.get());
     }
 
-    /** The same data under another name. */
+    /** Returns the same data under another name. */
     public StoredTensor named(String name) {
         return new StoredTensor(
                 new TensorSpec(name, spec.dtype(), spec.shape()), file, storage, storedBytes, data, rows);

@@ -2,7 +2,7 @@ package nibble.checkpoint.tensor;
 
 /** What a checkpoint says of a tensor before its data: name, element type, extents. */
 public record TensorSpec(String name, DType dtype, Shape shape) {
-    /** Bytes of the tensor's data. */
+    /** Returns the bytes of the tensor's data. */
     public long bytes() {
         return dtype.bytes(shape.elements());
     }

@@ -93,7 +93,8 @@ public final class MetaCheckpoint {
 
     private BadCheckpointException unknown(String name) {
         return new BadCheckpointException(
-                files.getFirst().path(), "tensor " + name + " is none of a Llama in Meta's naming; not supported");
+                files.getFirst().path(),
+                "tensor " + name + " is not a name of a Llama in Meta's format; not supported");
     }
 
     /** Llama 1 and 2 split the embedding by features, Llama 3 by tokens. */
@@ -217,7 +218,8 @@ public final class MetaCheckpoint {
     }
 
     /**
-     * The model's config.json, from params.json and, where that is silent as it often is, from the tensors' shapes. Context
+     * Returns the model's config.json, from params.json and, where that is silent as it often is, from the tensors'
+     * shapes. Context
      * length, not said by either, is the published one of the generation that the other figures belong to.
      */
     public ObjectNode configJson() {

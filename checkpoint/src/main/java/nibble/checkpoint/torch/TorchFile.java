@@ -106,14 +106,14 @@ public final class TorchFile {
                 int slash = name.indexOf('/');
                 if (slash < 0 || folder != null && !folder.equals(name.substring(0, slash))) {
                     throw new BadCheckpointException(
-                            path, "zip entry " + name + " does not lie in the one folder of a PyTorch file");
+                            path, "zip entry " + name + " is not in the one folder of a PyTorch file");
                 }
                 folder = name.substring(0, slash);
                 long begin = entry.getDataOffset();
                 long size = entry.getSize();
                 if (entry.getMethod() != ZipEntry.STORED || entry.getCompressedSize() != size) {
                     throw new BadCheckpointException(
-                            path, "zip entry " + name + " is compressed; PyTorch stores its entries as they are");
+                            path, "zip entry " + name + " is compressed; PyTorch stores its entries uncompressed");
                 }
                 if (begin < 0 || size < 0 || size > bytes.byteSize() - begin) {
                     throw new BadCheckpointException(
@@ -243,7 +243,7 @@ public final class TorchFile {
         return path;
     }
 
-    /** The tensors in the order of the pickle. */
+    /** Returns the tensors in the order of the pickle. */
     public SequencedMap<String, TensorView> tensors() {
         return tensors;
     }

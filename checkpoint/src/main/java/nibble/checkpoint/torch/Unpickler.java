@@ -110,7 +110,8 @@ final class Unpickler {
             case 'a' -> append(pop(1));
             case 'e' -> append(popToMark());
             default ->
-                throw bad("instruction 0x%02x is none that torch.save writes for tensors; refusing".formatted(opcode));
+                throw bad(
+                        "instruction 0x%02x is not one that torch.save writes for tensors; rejected".formatted(opcode));
         }
     }
 
@@ -126,7 +127,7 @@ final class Unpickler {
         Known known = Known.named(module + "." + name);
         if (known == null) {
             throw bad("the pickle refers to " + printable(module) + "." + printable(name)
-                    + ", which is not needed for tensors; refusing. Nothing was executed. Do not open this file with"
+                    + ", which is not needed for tensors; rejected. Nothing was executed. Do not open this file with"
                     + " other programs unless you trust its source");
         }
         return new Global(known);
@@ -180,7 +181,7 @@ final class Unpickler {
                 push(size);
             }
             case DOUBLE, FLOAT, HALF, BFLOAT16, LONG, INT, SHORT, CHAR, BYTE, BOOL ->
-                throw bad("the pickle calls " + known.name + ", which only names a type; refusing");
+                throw bad("the pickle calls " + known.name + ", which only names a type; rejected");
         }
     }
 
@@ -233,7 +234,7 @@ final class Unpickler {
     private void build() {
         pop();
         if (!(peek() instanceof Dict)) {
-            throw bad("BUILD gives state to something that is not a dict; refusing");
+            throw bad("BUILD gives state to something that is not a dict; rejected");
         }
     }
 

@@ -40,7 +40,7 @@ public record Piece(String text, float score, Kind kind) {
             return id;
         }
 
-        /** The kind of this number; an unknown number is a normal piece. */
+        /** Returns the kind of this number; an unknown number is a normal piece. */
         public static Kind of(long id) {
             for (Kind kind : values()) {
                 if (kind.id == id) {

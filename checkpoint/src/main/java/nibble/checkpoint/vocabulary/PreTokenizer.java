@@ -5,8 +5,10 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
 
@@ -35,6 +37,9 @@ public record PreTokenizer(String name, List<Step> steps, boolean wholeWords, bo
 
     private static final JsonNodeFactory JSON = JsonNodeFactory.instance;
     private static final SequencedMap<String, PreTokenizer> BY_NAME = new LinkedHashMap<>();
+
+    /** What the published tokenizer.json of a name says, where llama.cpp does otherwise. */
+    private static final Map<String, List<Step>> PUBLISHED = new HashMap<>();
 
     private static final String CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
     private static final String WORD = "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+";
@@ -125,16 +130,9 @@ public record PreTokenizer(String name, List<Step> steps, boolean wholeWords, bo
                 "hunyuan-dense",
                 "joyai-llm",
                 "hy_v4");
-        put(
-                List.of(
-                        new Step.Split("[\\r\\n]"),
-                        new Step.Split(DEEPSEEK_LETTERS),
-                        new Step.Split("\\s?[!-/:-~！-／：-～‘-‟　-。]+"),
-                        new Step.Split("\\s+$"),
-                        new Step.Split(DEEPSEEK_CJK),
-                        DIGITS,
-                        new Step.Bytes(false)),
-                "deepseek-llm");
+        // llama.cpp takes runs of digits, the published tokenizer.json single ones. Its merges join no digits.
+        put(deepseekLlm(new Step.Split("\\p{N}+")), "deepseek-llm");
+        PUBLISHED.put("deepseek-llm", deepseekLlm(DIGITS));
         put(
                 List.of(
                         new Step.Split("[\\r\\n]"),
@@ -175,6 +173,17 @@ public record PreTokenizer(String name, List<Step> steps, boolean wholeWords, bo
         steps = List.copyOf(steps);
     }
 
+    private static List<Step> deepseekLlm(Step digits) {
+        return List.of(
+                new Step.Split("[\\r\\n]"),
+                new Step.Split(DEEPSEEK_LETTERS),
+                new Step.Split("\\s?[!-/:-~！-／：-～‘-‟　-。]+"),
+                new Step.Split("\\s+$"),
+                new Step.Split(DEEPSEEK_CJK),
+                digits,
+                new Step.Bytes(false));
+    }
+
     private static void put(List<Step> steps, String... names) {
         for (String name : names) {
             BY_NAME.put(name, new PreTokenizer(name, steps, false, false, false));
@@ -204,13 +213,14 @@ public record PreTokenizer(String name, List<Step> steps, boolean wholeWords, bo
         return Optional.ofNullable(BY_NAME.get(name));
     }
 
-    /** The way of a tokenizer.json, if GGUF has a name for it. */
+    /** Returns the way of a tokenizer.json, if GGUF has a name for it. */
     public static Optional<PreTokenizer> of(JsonNode tokenizer) {
         List<Step> steps = stepsOf(tokenizer.path("pre_tokenizer"));
         boolean wholeWords = tokenizer.at("/model/ignore_merges").asBoolean(false);
         boolean composed = tokenizer.path("normalizer").toString().contains("\"NFC\"");
         List<PreTokenizer> alike = BY_NAME.values().stream()
-                .filter(way -> sameCut(way.steps(), steps))
+                .filter(way ->
+                        sameCut(way.steps(), steps) || sameCut(PUBLISHED.getOrDefault(way.name(), way.steps()), steps))
                 .toList();
         return alike.stream()
                 .filter(way -> way.wholeWords() == wholeWords && way.composed() == composed)

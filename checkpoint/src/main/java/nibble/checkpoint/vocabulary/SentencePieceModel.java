@@ -30,7 +30,7 @@ public record SentencePieceModel(
         pieces = List.copyOf(pieces);
     }
 
-    /** The model in {@code bytes}, or nothing where they are no SentencePiece model of the BPE kind. */
+    /** Returns the model in {@code bytes}, or nothing where they are no SentencePiece model of the BPE kind. */
     public static Optional<SentencePieceModel> read(byte[] bytes) {
         try {
             return parse(ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN));

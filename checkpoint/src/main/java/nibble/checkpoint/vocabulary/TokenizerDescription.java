@@ -41,27 +41,28 @@ public record TokenizerDescription(
     }
 
     /**
-     * The tokenizer of a folder that holds its files: tokenizer.json, tekken.json, tokenizer.model, or vocab.json and merges.txt.
+     * Returns the tokenizer of a folder that holds its files: tokenizer.json, tekken.json, tokenizer.model, or
+     * vocab.json and merges.txt.
      *
-     * @return nothing where there is none that is read here
+     * @return nothing if Nibble reads none of the kinds that are there
      * @throws nibble.checkpoint.source.BadCheckpointException if one of them, or of the files that go with it, is damaged
      */
     public static Optional<TokenizerDescription> ofFolder(Path folder) {
         return new TokenizerFolder(folder).read();
     }
 
-    /** The text of a special token, as {@code bos_token}; empty where there is none. */
+    /** Returns the text of a special token, as {@code bos_token}; empty where there is none. */
     public String text(String name) {
         return names.getOrDefault(name, "");
     }
 
-    /** The id of the token that a role names, as {@code bos_token}, or -1. */
+    /** Returns the id of the token that a role names, as {@code bos_token}, or -1. */
     public int id(String name) {
         String text = text(name);
         return text.isEmpty() ? -1 : idOf(text);
     }
 
-    /** The id of a token of this very text, or -1. */
+    /** Returns the id of a token of this very text, or -1. */
     public int idOf(String text) {
         return idOf(json, text);
     }
@@ -75,21 +76,21 @@ public record TokenizerDescription(
         return AddedTokens.idOf(json.at("/model/vocab"), text);
     }
 
-    /** The ids put in front of every text. */
+    /** Returns the ids put in front of every text. */
     public List<Integer> leadingIds() {
         return PostProcessor.of(json.path("post_processor")).leading().stream()
                 .filter(id -> id >= 0)
                 .toList();
     }
 
-    /** The ids put behind every text. */
+    /** Returns the ids put behind every text. */
     public List<Integer> trailingIds() {
         return PostProcessor.of(json.path("post_processor")).trailing().stream()
                 .filter(id -> id >= 0)
                 .toList();
     }
 
-    /** Whether a text is encoded as if it began with a space. */
+    /** Returns whether a text is encoded as if it began with a space. */
     public boolean spaceInFront() {
         return SpaceInFront.of(json);
     }
@@ -112,7 +113,7 @@ public record TokenizerDescription(
     }
 
     /**
-     * What lies beyond the rows of an embedding.
+     * Tokens beyond the rows of an embedding.
      *
      * @param added texts of added tokens there: loaders accept them, and no text holds them unasked
      * @param largest the largest id of all

@@ -32,7 +32,7 @@ public final class TokenizerJsonFile {
 
     private TokenizerJsonFile() {}
 
-    /** The bytes of a file of this name, if the folder has one. */
+    /** Returns the bytes of a file of this name, if the folder has one. */
     public static Optional<byte[]> bytes(Path folder, String name) {
         Path file = folder.resolve(name);
         if (!SourceFile.isNamed(file)) {
@@ -51,7 +51,7 @@ public final class TokenizerJsonFile {
         }
     }
 
-    /** The JSON object in a file of this name, if the folder has one. */
+    /** Returns the JSON object in a file of this name, if the folder has one. */
     public static Optional<ObjectNode> object(Path folder, String name) {
         return bytes(folder, name).map(bytes -> object(folder.resolve(name), bytes));
     }

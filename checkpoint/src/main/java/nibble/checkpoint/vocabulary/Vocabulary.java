@@ -82,13 +82,13 @@ public record Vocabulary(
         merges = List.copyOf(merges);
     }
 
-    /** Whether llama.cpp puts a BOS in front where {@code tokenizer.ggml.add_bos_token} is absent. */
+    /** Returns whether llama.cpp puts a BOS in front where {@code tokenizer.ggml.add_bos_token} is absent. */
     public static boolean addsBosUnasked(String model, String split) {
         return model.equals(SENTENCE_PIECE)
                 || PreTokenizer.named(split).map(PreTokenizer::bos).orElse(false);
     }
 
-    /** Whether llama.cpp stops at a token of this text, whatever else the file says. */
+    /** Returns whether llama.cpp stops at a token of this text, whatever else the file says. */
     public static boolean isKnownStop(String text) {
         return ENDS_OF_TURN.contains(text) || STOPS.contains(text);
     }

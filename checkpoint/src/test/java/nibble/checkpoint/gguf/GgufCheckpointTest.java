@@ -239,7 +239,7 @@ class GgufCheckpointTest {
         refused(m -> {}, "q_proj.bias", "no such bias");
         tensors.removeLast();
         add("blk.0.attn_sinks.weight", GgufType.F32, 4);
-        refused(m -> {}, "tensor blk.0.attn_sinks.weight is none that \"llama\" has");
+        refused(m -> {}, "tensor blk.0.attn_sinks.weight is not one that \"llama\" has");
     }
 
     /** llama.cpp's load_hparams: the type is linear unless given, the old key stands for the new one, 0 is none. */

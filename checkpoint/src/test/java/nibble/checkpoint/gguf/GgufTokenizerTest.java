@@ -2,11 +2,14 @@ package nibble.checkpoint.gguf;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import nibble.checkpoint.vocabulary.PreTokenizer;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -63,6 +66,26 @@ class GgufTokenizerTest {
         metadata.remove("tokenizer.ggml.pre");
         assertThat(described().json().at("/pre_tokenizer/pretokenizers")).hasSize(5);
         assertThat(described().leadingIds()).isEmpty();
+    }
+
+    /**
+     * Of "a12b" with a merge of 1 and 2, llama.cpp makes a, 12, b by deepseek-llm and a, 1, 2, b by deepseek-coder. The published
+     * vocabulary shows no difference: none of deepseek-llm's 99,757 merges joins two digits.
+     */
+    @Test
+    void deepseek_llms_runs_of_digits_are_llama_cpps_and_its_published_single_digits_have_the_same_name() {
+        metadata.put("tokenizer.ggml.pre", "deepseek-llm");
+        ObjectNode json = described().json();
+        ArrayNode steps = (ArrayNode) json.at("/pre_tokenizer/pretokenizers");
+        assertThat(steps.get(5).at("/pattern/Regex").asText()).isEqualTo("\\p{N}+");
+        assertThat(steps.get(5).path("behavior").asText()).isEqualTo("Isolated");
+        assertThat(PreTokenizer.of(json).map(PreTokenizer::name)).contains("deepseek-llm");
+        ((ObjectNode) steps.get(5)).removeAll().put("type", "Digits").put("individual_digits", true);
+        assertThat(PreTokenizer.of(json).map(PreTokenizer::name)).contains("deepseek-llm");
+
+        metadata.put("tokenizer.ggml.pre", "deepseek-coder");
+        assertThat(described().json().at("/pre_tokenizer/pretokenizers/4"))
+                .hasToString("{\"type\":\"Digits\",\"individual_digits\":true}");
     }
 
     @Test

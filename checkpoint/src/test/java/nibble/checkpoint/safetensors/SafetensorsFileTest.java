@@ -98,7 +98,7 @@ class SafetensorsFileTest {
                 Arguments.of("not JSON", "{\"t\":", "no valid safetensors header"),
                 Arguments.of("not an object", "[1]", "does not start with"),
                 Arguments.of("empty", "", "does not start with"),
-                Arguments.of("text after the object", "{" + good + "} {}", "goes on after"),
+                Arguments.of("text after the object", "{" + good + "} {}", "continues after"),
                 Arguments.of("duplicate tensor", "{" + good + "," + good + "}", "key 't' comes twice"),
                 Arguments.of(
                         "duplicate key", "{\"t\":{\"dtype\":\"F16\",\"dtype\":\"F16\"}}", "key 'dtype' comes twice"),

@@ -3,7 +3,7 @@ package nibble.cli.command;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import nibble.cli.option.CardOptions;
-import nibble.cli.option.InputFile;
+import nibble.cli.option.ModelFolder;
 import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
@@ -58,7 +58,7 @@ final class CardCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        InputFile.requireFolder("", folder);
+        ModelFolder.require(folder);
         card.requireInputs();
         CardRequest request = card.request(folder, repo, branch);
         if (print) {

@@ -46,7 +46,7 @@ final class Conversation {
                 messages.add(ChatMessage.assistant(answer.apply(messages).strip()));
             } catch (UsageException e) {
                 messages.removeLast();
-                terminal.note(e.getMessage() + "; /clear begins anew");
+                terminal.note(e.getMessage() + "; /clear starts again");
             }
         }
     }

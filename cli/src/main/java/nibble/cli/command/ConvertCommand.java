@@ -156,8 +156,8 @@ final class ConvertCommand implements Callable<Integer> {
                 && zeroPoints
                 && !asymmetricV1) {
             throw new UsageException(format() + " is GPTQ's first version, and " + source
-                    + " has zero points: GPTQModel refuses such files of other tools. Give gptq, the second"
-                    + " version, or compressed-tensors; --asymmetric-v1 writes it all the same");
+                    + " has zero points: GPTQModel rejects such files of other tools. Give gptq, the second"
+                    + " version, or compressed-tensors; --asymmetric-v1 writes it anyway");
         }
     }
 

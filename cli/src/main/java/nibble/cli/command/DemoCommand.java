@@ -210,7 +210,7 @@ final class DemoCommand implements Callable<Integer> {
         for (String name : List.of(ROUNDED, SEARCHED)) {
             if (keep != null && Files.exists(keep.resolve(name))) {
                 throw new UsageException(
-                        "--keep " + keep + ": " + name + " is there already; remove it or name another folder");
+                        "--keep " + keep + ": " + name + " exists already; remove it or name another folder");
             }
             if (keep != null) {
                 UnfinishedOutput.require(keep.resolve(name), false);

@@ -18,17 +18,19 @@ import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
 import nibble.cli.terminal.Terminal;
-import nibble.cli.terminal.TextStream;
 import nibble.cli.terminal.TokenizedText;
+import nibble.datasets.TextStream;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatMessage;
 import nibble.datasets.chat.ChatTemplate;
 import nibble.datasets.chat.SpecialTokens;
+import nibble.datasets.chat.StopIds;
 import nibble.engine.Generator;
 import nibble.engine.Llama;
 import nibble.engine.NonFiniteLogitException;
 import nibble.engine.SamplingOptions;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.MissingRowException;
 import nibble.pack.WeightReader;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -213,31 +215,42 @@ final class GenerateCommand implements Callable<Integer> {
                 throw new UsageException(
                         "--prompt is empty, and this model's tokenizer has no token to begin a text with");
             }
-            for (int id : ids) {
-                if (id >= llama.vocabularySize()) {
-                    throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has the token of id "
-                            + id + ", for which the model's embedding of " + llama.vocabularySize()
-                            + " rows has none; leave it out");
-                }
+            try {
+                MissingRowException.check(ids, ids.length, llama.vocabularySize());
+            } catch (MissingRowException e) {
+                throw new UsageException((chat.chat ? "the conversation: " : "--prompt: ") + e.getMessage());
             }
             if (ids.length >= llama.contextTokens()) {
                 throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has " + ids.length
                         + " tokens, the model was made for " + llama.contextTokens()
                         + " with what it adds; give a shorter one");
             }
-            TextStream text = new TextStream(tokenizer, terminal, stops, ids);
+            TextStream text = new TextStream(tokenizer, stops, ids, this::print);
             long start = System.nanoTime();
             try {
-                Generator.generateWhile(llama, ids, options, maxNewTokens, stopIds, text::add);
+                // Nobody will read what comes after a lost output.
+                Generator.generateWhile(
+                        llama,
+                        ids,
+                        options,
+                        maxNewTokens,
+                        stopIds,
+                        id -> text.add(id) && terminal.lostOutput().isEmpty());
             } catch (NonFiniteLogitException e) {
                 WeightReader.requireFinite(checkpoint);
                 throw e;
             }
             text.end();
+            print(System.lineSeparator());
             double seconds = (System.nanoTime() - start) / 1e9;
             terminal.note(text.tokens() + " tokens in " + Figures.duration(seconds) + ", "
                     + Figures.decimals(text.tokens() / seconds, 1) + " tokens/s");
             return text.text();
+        }
+
+        private void print(String text) {
+            terminal.out().print(text);
+            terminal.out().flush();
         }
     }
 }

@@ -21,11 +21,13 @@ import nibble.cli.terminal.Progress;
 import nibble.cli.terminal.Terminal;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatTemplate;
+import nibble.datasets.chat.StopIds;
 import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.datasets.mtbench.MtBenchQuestions;
 import nibble.engine.Llama;
 import nibble.engine.NonFiniteLogitException;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.MissingRowException;
 import nibble.eval.mtbench.ChatModel;
 import nibble.eval.mtbench.MtBench;
 import nibble.eval.mtbench.MtBenchAnswer;
@@ -187,7 +189,7 @@ final class MtBenchCommand implements Callable<Integer> {
                             + " and at most 1");
         }
         if (Files.exists(output) && !resume) {
-            throw new UsageException("--output " + output + ": exists; --resume goes on with it");
+            throw new UsageException("--output " + output + ": exists; --resume resumes it");
         }
         OutputFile.require("--output", output);
         if (Files.exists(output) && (!Files.isRegularFile(output) || !Files.isWritable(output))) {
@@ -216,6 +218,8 @@ final class MtBenchCommand implements Callable<Integer> {
             return MtBench.answer(chat, question, settings, choice);
         } catch (PromptTooLongException e) {
             throw new UsageException("question " + question.id() + ": " + e.getMessage() + "; lower --max-new-tokens");
+        } catch (MissingRowException e) {
+            throw new UsageException("question " + question.id() + ": " + e.getMessage());
         }
     }
 }

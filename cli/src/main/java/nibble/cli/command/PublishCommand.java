@@ -8,8 +8,8 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import nibble.cli.option.CardOptions;
 import nibble.cli.option.HubOptions;
-import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
+import nibble.cli.option.ModelFolder;
 import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
@@ -57,10 +57,10 @@ final class PublishCommand implements Callable<Integer> {
     @Option(
             names = "--branch",
             paramLabel = "BRANCH",
-            defaultValue = "main",
+            defaultValue = PublishRequest.MAIN,
             description = "Branch to publish to, such as awq-32g for another group size; created if it does not exist."
                     + " Default: ${DEFAULT-VALUE}.")
-    private String branch = "main";
+    private String branch = PublishRequest.MAIN;
 
     @Option(names = "--private", description = "Make a new repository private. One that exists must be.")
     private boolean privately;
@@ -83,16 +83,16 @@ final class PublishCommand implements Callable<Integer> {
     @Option(
             names = "--message",
             paramLabel = "TEXT",
-            defaultValue = "Upload model with Nibble",
+            defaultValue = PublishRequest.MESSAGE,
             description = "Title of the commit. Default: ${DEFAULT-VALUE}.")
     private String message = "";
 
     @Option(
             names = "--transfers",
             paramLabel = "N",
-            defaultValue = "5",
+            defaultValue = "" + PublishRequest.TRANSFERS,
             description = "Files and parts to send at the same time. Default: ${DEFAULT-VALUE}.")
-    private int transfers = 5;
+    private int transfers = PublishRequest.TRANSFERS;
 
     @Mixin
     private CardOptions card = new CardOptions();
@@ -109,7 +109,7 @@ final class PublishCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        InputFile.requireFolder("", folder);
+        ModelFolder.require(folder);
         card.requireInputs();
         if (dryRun && pullRequest) {
             throw new UsageException("--dry-run and --pull-request exclude each other");

@@ -13,6 +13,7 @@ import nibble.cli.terminal.Progress;
 import nibble.cli.terminal.Terminal;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
+import nibble.datasets.chat.StopIds;
 import nibble.datasets.evaluation.EvaluationData;
 import nibble.engine.Llama;
 import nibble.engine.backend.Backend;
@@ -52,7 +53,7 @@ record TaskRun(
                 Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend)) {
             if (subject.journal().entries() > 0) {
-                terminal.note("going on from " + subject.journal().entries() + " documents of an earlier run");
+                terminal.note("resuming after " + subject.journal().entries() + " documents of an earlier run");
             }
             EvaluationResult result;
             try (Progress progress = new Progress(terminal, "tasks of " + subject.folder())) {
@@ -70,7 +71,7 @@ record TaskRun(
     }
 
     /**
-     * Both models' figures and what lies between them.
+     * Measures both models and compares them.
      *
      * @param windows of the text that next-token distributions are compared on; 0 for none
      * @param folder where the baseline's distributions may be kept meanwhile

@@ -5,9 +5,12 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
@@ -140,6 +143,7 @@ final class TokenizeCommand implements Callable<Integer> {
     private final class Work {
         private final Path model;
         private final Tokenizer tokenizer;
+        private final List<Integer> trailing;
         private final Map<Integer, String> vocabulary;
         private final @Nullable JsonNode functions;
         private final SpecialTokens tokens;
@@ -154,6 +158,7 @@ final class TokenizeCommand implements Callable<Integer> {
                 @Nullable JsonNode functions) {
             this.model = model;
             this.tokenizer = tokenizer;
+            this.trailing = described.trailingIds();
             this.vocabulary = vocabulary;
             this.functions = functions;
             this.tokens = ModelChat.tokens(described);
@@ -164,13 +169,20 @@ final class TokenizeCommand implements Callable<Integer> {
             return templates.computeIfAbsent(name + "/" + withTools, key -> ModelChat.format(model, name, withTools));
         }
 
+        /** What the tokenizer makes of a text: with what it puts in front and behind, as transformers does. */
+        private int[] complete(String text) {
+            int[] ids = tokenizer.encode(text, true);
+            return IntStream.concat(Arrays.stream(ids), trailing.stream().mapToInt(Integer::intValue))
+                    .toArray();
+        }
+
         /** A prompt, or a conversation of {@link ConversationJson#request}'s forms. */
         TokenizedText tokenized(JsonNode one, String where) {
             String name =
                     one.path("template").isTextual() ? one.path("template").asText() : template;
             JsonNode text = one.path("prompt");
             if (text.isTextual() && name == null) {
-                return TokenizedText.of(text.asText(), tokenizer.encode(text.asText(), true), vocabulary);
+                return TokenizedText.of(text.asText(), complete(text.asText()), vocabulary);
             }
             JsonNode conversation = one;
             if (text.isTextual()) {

@@ -58,7 +58,7 @@ public final class CalibrationOptions {
             return;
         }
         String message = "--seq-len " + sequenceLength + ": the model was made for " + config.maxPositions()
-                + " tokens at most; what it computes beyond them is not what it was trained to";
+                + " tokens at most; its results beyond them are unreliable";
         if (strict) {
             throw new UsageException(message + ". Give --seq-len " + config.maxPositions() + " or less");
         }

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
+import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.chat.ChatTemplates;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.datasets.chat.ChatTemplate;
@@ -22,7 +23,7 @@ public final class ModelChat {
     static ChatTemplates templates(Path model) {
         return ChatTemplates.of(
                 model,
-                ModelTokenizer.find(model).map(TokenizerDescription::madeFiles).orElseGet(LinkedHashMap::new));
+                Checkpoint.tokenizer(model).map(TokenizerDescription::madeFiles).orElseGet(LinkedHashMap::new));
     }
 
     /**
@@ -55,7 +56,7 @@ public final class ModelChat {
 
     /** The texts that templates name; none where there is no tokenizer that is read. */
     public static SpecialTokens tokens(Path model) {
-        return ModelTokenizer.find(model)
+        return Checkpoint.tokenizer(model)
                 .map(ModelChat::tokens)
                 .orElseGet(() -> new SpecialTokens(new LinkedHashMap<>()));
     }

@@ -2,7 +2,6 @@ package nibble.cli.option;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Optional;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.datasets.Tokenizer;
@@ -13,34 +12,22 @@ public final class ModelTokenizer {
     private ModelTokenizer() {}
 
     public static Tokenizer open(Path model) {
-        return open(describe(model));
+        return Tokenizers.ofModel(model);
     }
 
     public static Tokenizer open(TokenizerDescription described) {
-        return Tokenizers.of(described.source(), described.tokenizerJson(), described.leadingIds());
+        return Tokenizers.of(described);
     }
 
-    /** @throws nibble.datasets.BadDatasetException if there is none that is read */
+    /** @throws nibble.datasets.BadDatasetException if there is none that Nibble reads */
     public static TokenizerDescription describe(Path model) {
-        return find(model).orElseThrow(() -> Tokenizers.missing(model));
+        return Checkpoint.tokenizer(model).orElseThrow(() -> Tokenizers.missing(model));
     }
 
     /** Checks that whoever loads what is made of the model will have a tokenizer, be it one that is not read here. */
     public static void require(Path model) {
         if (!Files.isRegularFile(model.resolve("tokenizer.model"))) {
             describe(model);
-        }
-    }
-
-    /** As {@link #describe}, of a model that may have none. */
-    static Optional<TokenizerDescription> find(Path model) {
-        Optional<TokenizerDescription> beside =
-                Files.isDirectory(model) ? TokenizerDescription.ofFolder(model) : Optional.empty();
-        if (beside.isPresent()) {
-            return beside;
-        }
-        try (Checkpoint checkpoint = Checkpoint.open(model)) {
-            return checkpoint.tokenizer();
         }
     }
 }

@@ -69,8 +69,8 @@ public final class QuantizationSummary {
         row(rows, "save the calibration stream", seconds, Stage.SAVE_STREAM);
         row(rows, "wait for the writer", seconds, Stage.WAIT);
         rows.add(List.of("all", Figures.duration(times.wallSeconds())));
-        row(rows, "pack, beside the rest", seconds, Stage.PACK);
-        row(rows, "write, beside the rest", seconds, Stage.WRITE);
+        row(rows, "pack, in parallel", seconds, Stage.PACK);
+        row(rows, "write, in parallel", seconds, Stage.WRITE);
         return new Table(List.of("stage", "time"), rows).lines();
     }
 

@@ -35,7 +35,7 @@ public final class StopOnSignal implements AutoCloseable {
         }
         Interruption.stoppedWith(code);
         stop.raise();
-        terminal.note("stopping as soon as it is safe; once more stops at once");
+        terminal.note("stopping as soon as it is safe; a second signal stops at once");
     }
 
     public StopSignal signal() {

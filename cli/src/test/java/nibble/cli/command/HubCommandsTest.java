@@ -9,49 +9,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import nibble.checkpoint.source.RepositoryFiles;
+import nibble.cli.HubCase;
 import nibble.cli.TerminalCapture;
 import nibble.cli.terminal.ExitCode;
 import nibble.hub.FakeHub;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Publish, download, and a hub's name in place of a folder, as a person would type them. */
-class HubCommandsTest {
-    private static final Path MODEL = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
-
-    @TempDir
-    @SuppressWarnings("NullAway.Init")
-    private Path temp;
-
-    @SuppressWarnings("NullAway.Init")
-    private FakeHub hub;
-
-    @BeforeEach
-    void start() throws IOException {
-        hub = new FakeHub();
-    }
-
-    @AfterEach
-    void stop() {
-        hub.close();
-    }
-
-    private TerminalCapture terminal(String... more) {
-        Map<String, String> environment = new java.util.HashMap<>(Map.of(
-                "HF_ENDPOINT",
-                hub.endpoint(),
-                "HF_TOKEN",
-                FakeHub.TOKEN,
-                "HF_HOME",
-                temp.resolve("home").toString()));
-        for (int i = 0; i < more.length; i += 2) {
-            environment.put(more[i], more[i + 1]);
-        }
-        return new TerminalCapture(environment, "");
-    }
-
+class HubCommandsTest extends HubCase {
     @Test
     void a_published_model_is_downloaded_and_used_by_its_name_then_offline() throws IOException {
         TerminalCapture publish = terminal();
@@ -181,7 +146,7 @@ class HubCommandsTest {
                     .as(dry.err())
                     .isEqualTo(ExitCode.DONE);
             assertThat(dry.out()).contains("would be", "model.safetensors", "README.md", "dry run: nothing was sent");
-            assertThat(dry.err()).contains("the hub was not asked what it holds already");
+            assertThat(dry.err()).contains("the hub was not asked which files it holds and accepts");
         }
         assertThat(out.resolve("README.md")).doesNotExist();
         assertThat(hub.seen()).isEmpty();
@@ -338,7 +303,7 @@ class HubCommandsTest {
         TerminalCapture open = terminal();
         assertThat(open.run("publish", MODEL.toString(), "--repo", "me/open", "--private"))
                 .isEqualTo(ExitCode.NETWORK_OR_HUB);
-        assertThat(open.err()).contains("is there already and public").doesNotContain("verifying");
+        assertThat(open.err()).contains("exists and is public").doesNotContain("verifying");
         TerminalCapture offline = terminal("HF_HUB_OFFLINE", "1");
         assertThat(offline.run("publish", MODEL.toString(), "--repo", "me/x")).isEqualTo(ExitCode.NETWORK_OR_HUB);
         assertThat(offline.err()).contains("OFFLINE is set").doesNotContain("verifying");

@@ -102,7 +102,7 @@ class MtBenchCommandTest {
     void answers_made_in_another_way_are_not_mixed() throws IOException {
         assertThat(run("a.jsonl", "--limit", "1")).as(terminal.err()).isEqualTo(ExitCode.DONE);
         assertThat(run("a.jsonl", "--limit", "2")).isEqualTo(ExitCode.WRONG_USAGE);
-        assertThat(terminal.err()).contains("--resume goes on with it");
+        assertThat(terminal.err()).contains("--resume resumes it");
         assertThat(run("a.jsonl", "--limit", "2", "--resume", "--seed", "1")).isEqualTo(ExitCode.BAD_INPUT);
         assertThat(terminal.err()).contains("a.jsonl: line 1", "seed=0", "seed=1");
         assertThat(run("a.jsonl", "--limit", "2", "--resume", "--model-id", "other"))

@@ -10,7 +10,9 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
 import nibble.cli.TerminalCapture;
+import nibble.cli.option.ModelTokenizer;
 import nibble.cli.terminal.ExitCode;
+import nibble.datasets.Tokenizer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -79,6 +81,47 @@ class TokenizeCommandTest {
     void a_prompt_is_shown_with_its_ids_and_pieces() {
         assertThat(run(ExitCode.DONE, "--prompt", "The city of").out())
                 .isEqualTo("The city of\n\n1\t<s>\n329\t▁The\n956\t▁city\n278\t▁of\n");
+    }
+
+    /** A tokenizer.json is what holds: flags of the config beside it change nothing in transformers 5.17. */
+    @Test
+    void an_eos_that_the_post_processor_puts_behind_a_text_is_shown() throws IOException {
+        Files.writeString(
+                folder.resolve("tokenizer.json"),
+                Files.readString(MODEL.resolve("tokenizer.json"))
+                        .replaceFirst("(?s)\"post_processor\"\\s*:.*?(,\\s*\"decoder\")", """
+                            "post_processor": {"type": "TemplateProcessing",
+                              "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                                         {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+                              "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                              "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]},
+                                                 "</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}}$1\
+                            """));
+        file("tokenizer_config.json", "{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\", \"add_eos_token\": false}");
+        assertThat(json("--prompt", "The city").path("ids")).hasToString("[1,329,956,2]");
+        assertThat(json("--prompt", "").path("ids")).hasToString("[1,2]");
+        assertThat(json("--messages", file("m.json", PARTS)).path("text").asText())
+                .isEqualTo("<s>[system] Be brief.</s>[user] The city of é</s>[assistant]");
+        try (Tokenizer tokenizer = ModelTokenizer.open(folder)) {
+            assertThat(tokenizer.encode("The city", true))
+                    .as("what is calibrated with, measured or continued")
+                    .containsExactly(1, 329, 956);
+        }
+    }
+
+    @Test
+    void an_eos_that_the_config_asks_of_a_sentencepiece_model_is_shown() throws IOException {
+        Files.delete(folder.resolve("tokenizer.json"));
+        Files.copy(MODEL.resolve("tokenizer.model"), folder.resolve("tokenizer.model"));
+        String config =
+                "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"tokenizer_class\":\"LlamaTokenizer\",\"add_eos_token\":true";
+        file("tokenizer_config.json", config + "}");
+        assertThat(json("--prompt", "The city").path("ids")).hasToString("[329,956,2]");
+        file("tokenizer_config.json", config + ",\"add_bos_token\":true}");
+        assertThat(json("--prompt", "The city").path("ids")).hasToString("[1,329,956,2]");
+        try (Tokenizer tokenizer = ModelTokenizer.open(folder)) {
+            assertThat(tokenizer.encode("The city", true)).containsExactly(1, 329, 956);
+        }
     }
 
     @Test

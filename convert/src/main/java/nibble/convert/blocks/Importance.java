@@ -51,7 +51,7 @@ public record Importance(
         }
     }
 
-    /** A checksum of all sums, for the fingerprint of what is made by them. */
+    /** Returns a checksum of all sums, for the fingerprint of what is made by them. */
     public String crc32c() {
         Crc32c crc = new Crc32c();
         entries.forEach((name, entry) -> {

@@ -79,7 +79,10 @@ public final class GgufExporter {
         this.importance = importance;
     }
 
-    /** As the other one, from the beginning, into one file and without importance. */
+    /**
+     * Exports from the beginning into one file without importance; otherwise like
+     * {@link #export(Checkpoint, GgufMix, Optional, ConversionOptions)}.
+     */
     public static ConversionReport export(
             Checkpoint source, Path out, GgufMix mix, int threads, DoubleConsumer progress) {
         ConversionOptions options =
@@ -88,11 +91,10 @@ public final class GgufExporter {
     }
 
     /**
-     * Writes {@code source} as {@code NAME-MIX.gguf}, or files of at most so many tensor bytes, into a folder that appears
-     * whole or not at all; an unfinished run waits beside it to be gone on with ({@link ConversionRun}).
+     * Writes {@code source} as {@code NAME-MIX.gguf}, or as files of limited size, into a folder that appears complete or not
+     * at all. An unfinished run stays beside it and can be resumed ({@link ConversionRun}).
      *
-     * @param importance by which columns of linears are weighed where the type's scales are searched; embedding and head are
-     *     not
+     * @param importance weights the columns of linears in the search for scales, but not embedding and head
      * @throws BadCheckpointException if a weight is not finite, or the tokenizer or rope scaling has no form in GGUF
      * @throws OutputException if the folder is occupied or the disk is full or refuses
      */
@@ -233,8 +235,8 @@ public final class GgufExporter {
     private Item vector(String name, String from, UnaryOperator<float[]> change) {
         StoredTensor stored = source.stored(from).orElseThrow();
         Shape shape = stored.spec().shape();
-        WeightRows rows = (row, into) -> {
-            checked(WeightRows.of(stored), from).read(row, into);
+        StoredRows rows = (row, into) -> {
+            checked(StoredRows.of(stored), from).read(row, into);
             System.arraycopy(change.apply(into.clone()), 0, into, 0, into.length);
         };
         return new Item(
@@ -254,7 +256,7 @@ public final class GgufExporter {
         return new Item(
                 new GgufPlan.Entry(name, type, shape),
                 List.of(from),
-                () -> encoder(from, type, shape, null, checked(WeightRows.of(stored), from)));
+                () -> encoder(from, type, shape, null, checked(StoredRows.of(stored), from)));
     }
 
     private Item linear(String name, LinearModule module, int layer) {
@@ -286,18 +288,18 @@ public final class GgufExporter {
                     }
                 };
             }
-            return encoder(module.name(layer), type, shape, columns, order(WeightRows.of(packed), heads));
+            return encoder(module.name(layer), type, shape, columns, order(StoredRows.of(packed), heads));
         }
         StoredTensor weight = source.stored(module.name(layer) + ".weight").orElseThrow();
         return encoder(
-                weight.name(), type, shape, columns, order(checked(WeightRows.of(weight), weight.name()), heads));
+                weight.name(), type, shape, columns, order(checked(StoredRows.of(weight), weight.name()), heads));
     }
 
-    private WeightRows order(WeightRows rows, boolean heads) {
+    private StoredRows order(StoredRows rows, boolean heads) {
         return heads ? rows.interleaved(config.headDim()) : rows;
     }
 
-    private WeightRows checked(WeightRows rows, String name) {
+    private StoredRows checked(StoredRows rows, String name) {
         return (row, into) -> {
             rows.read(row, into);
             for (int i = 0; i < into.length; i++) {
@@ -311,7 +313,7 @@ public final class GgufExporter {
         };
     }
 
-    private Body encoder(String name, GgufType type, Shape shape, float @Nullable [] importance, WeightRows rows) {
+    private Body encoder(String name, GgufType type, Shape shape, float @Nullable [] importance, StoredRows rows) {
         int columns = Math.toIntExact(shape.dim(shape.rank() - 1));
         return (first, count, into) -> {
             float[] values = new float[count * columns];

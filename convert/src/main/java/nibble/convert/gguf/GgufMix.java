@@ -38,7 +38,9 @@ public enum GgufMix {
         return fileType;
     }
 
-    /** The mix of this name in any case, with or without Q3_K, Q4_K, Q5_K's last letter: M where it is absent. */
+    /**
+     * Returns the mix of this name in any case, with or without Q3_K, Q4_K, Q5_K's last letter: M where it is absent.
+     */
     public static Optional<GgufMix> named(String name) {
         for (GgufMix mix : values()) {
             if (mix.name().equalsIgnoreCase(name) || mix.name().equalsIgnoreCase(name + "_M")) {
@@ -56,7 +58,7 @@ public enum GgufMix {
         };
     }
 
-    /** Whether scales are searched, so that importance can weigh the search. */
+    /** Returns whether scales are searched, so that importance can weigh the search. */
     public boolean searchesScales() {
         return switch (this) {
             case F32, F16, BF16, Q8_0 -> false;

@@ -17,7 +17,7 @@ public final class CheckpointChecks {
     private CheckpointChecks() {}
 
     /**
-     * Checks shards, index, config files and what lies beside them, then names, shapes and types of all tensors against the
+     * Checks shards, index, config files and the files beside them, then names, shapes and types of all tensors against the
      * config.
      *
      * @param findings told each thing that is wrong

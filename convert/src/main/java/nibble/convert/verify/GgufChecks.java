@@ -74,7 +74,7 @@ public final class GgufChecks {
                         file.path(),
                         "tensor " + tensor.name() + " begins at data byte " + tensor.offset()
                                 + ", its neighbours put it" + " at " + expected
-                                + ", and llama.cpp refuses any other place; write the file anew");
+                                + ", and llama.cpp rejects any other place; write the file again");
                 return;
             }
             expected += (tensor.data().byteSize() + alignment - 1) / alignment * alignment;
@@ -83,7 +83,7 @@ public final class GgufChecks {
                         FILE,
                         file.path(),
                         "tensor " + tensor.name() + " has a name of more than " + (MOST_NAME_BYTES - 1)
-                                + " bytes, which llama.cpp refuses; write the file anew");
+                                + " bytes, which llama.cpp rejects; write the file again");
             }
         }
     }
@@ -114,7 +114,7 @@ public final class GgufChecks {
                                 + first.integer("general.file_type")
                                         .map(String::valueOf)
                                         .orElse("missing")
-                                + ", so programs guess the file's type; write the file anew"));
+                                + ", so programs guess the file's type; write the file again"));
             }
             Optional<GgufType> unread = files.stream()
                     .flatMap(file -> file.tensors().values().stream())
@@ -128,7 +128,7 @@ public final class GgufChecks {
                         first.path() + ": architecture \"" + architecture + "\"" + (experts ? " with experts" : "")
                                 + unread.map(type -> " with tensors of type " + type)
                                         .orElse("")
-                                + " is not read here: names and shapes of tensors were not checked against it"));
+                                + " is not yet supported: names and shapes of tensors were not checked against it"));
             } else {
                 tensors(first);
             }
@@ -147,8 +147,9 @@ public final class GgufChecks {
                     .ifPresent(name -> error(
                             "tensors",
                             checkpoint.fileOf(name),
-                            "tensor " + name + " is none of the architecture's, and"
-                                    + " llama.cpp refuses a file with tensors left over; write the file anew"));
+                            "tensor " + name
+                                    + " is not one of the architecture's, and llama.cpp rejects a file with"
+                                    + " additional tensors; write the file again"));
             for (GgufFile file : files) {
                 for (GgufFile.Tensor tensor : file.tensors().values()) {
                     if (tensor.shape().rank() == 1 && tensor.type() != GgufType.F32) {
@@ -157,7 +158,7 @@ public final class GgufChecks {
                                 file.path(),
                                 "tensor " + tensor.name() + " is " + tensor.type()
                                         + ", llama.cpp computes norms, biases and factors in F32 only; write the file"
-                                        + " anew");
+                                        + " again");
                     }
                 }
             }
@@ -173,14 +174,14 @@ public final class GgufChecks {
             error(
                     TOKENIZER,
                     file,
-                    "metadata key tokenizer.ggml.model is missing, and without a tokenizer llama.cpp refuses the file;"
-                            + " write it anew");
+                    "metadata key tokenizer.ggml.model is missing, and without a tokenizer llama.cpp rejects the file;"
+                            + " write it again");
             return;
         }
         long tokens =
                 first.metadata().list("tokenizer.ggml.tokens", String.class).size();
         if (tokens == 0) {
-            error(TOKENIZER, file, "tokenizer.ggml.tokens is missing or empty; write the file anew");
+            error(TOKENIZER, file, "tokenizer.ggml.tokens is missing or empty; write the file again");
             return;
         }
         embedding(tokens);
@@ -191,10 +192,10 @@ public final class GgufChecks {
                     TOKENIZER,
                     file,
                     "tokenizer.ggml.scores has " + scores.size() + " scores for " + tokens
-                            + " tokens; write the file anew");
+                            + " tokens; write the file again");
         }
         if (scores.stream().anyMatch(score -> !Double.isFinite(score))) {
-            error(TOKENIZER, file, "tokenizer.ggml.scores has a score that is not finite; write the file anew");
+            error(TOKENIZER, file, "tokenizer.ggml.scores has a score that is not finite; write the file again");
         }
         List<Long> kinds = first.metadata().list("tokenizer.ggml.token_type", Long.class);
         if (!kinds.isEmpty() && kinds.size() != tokens) {
@@ -202,7 +203,7 @@ public final class GgufChecks {
                     TOKENIZER,
                     file,
                     "tokenizer.ggml.token_type has " + kinds.size() + " kinds for " + tokens
-                            + " tokens; write the file anew");
+                            + " tokens; write the file again");
         }
         kinds.stream()
                 .filter(kind -> kind < 0 || kind > MOST_KIND)
@@ -211,16 +212,19 @@ public final class GgufChecks {
                         TOKENIZER,
                         file,
                         "tokenizer.ggml.token_type has a kind " + kind + ", expected 0 to " + MOST_KIND
-                                + "; write the file anew"));
+                                + "; write the file again"));
         if (model.get().equals("gpt2")
                 && first.metadata().list("tokenizer.ggml.merges", String.class).isEmpty()) {
-            error(TOKENIZER, file, "tokenizer.ggml.merges is missing, which byte-level BPE needs; write the file anew");
+            error(
+                    TOKENIZER,
+                    file,
+                    "tokenizer.ggml.merges is missing, which byte-level BPE needs; write the file again");
         }
         if (model.get().equals("gpt2") && first.text("tokenizer.ggml.pre").isEmpty()) {
             findings.accept(Finding.warning(
                     TOKENIZER,
                     file + ": tokenizer.ggml.pre is missing, so llama.cpp splits text by its default and warns of worse"
-                            + " output; write the file anew"));
+                            + " output; write the file again"));
         }
         for (String key : first.metadata().values().keySet()) {
             if (key.startsWith("tokenizer.ggml.") && key.endsWith("token_id")) {
@@ -230,7 +234,7 @@ public final class GgufChecks {
                             TOKENIZER,
                             file,
                             key + " is " + id + ", the vocabulary has " + tokens
-                                    + " tokens; llama.cpp would take another one: write the file anew");
+                                    + " tokens; llama.cpp would take another one: write the file again");
                 }
             }
         }
@@ -251,7 +255,7 @@ public final class GgufChecks {
                         TOKENIZER,
                         file.path(),
                         "token_embd.weight has " + embedding.shape().dim(0) + " rows, tokenizer.ggml.tokens " + tokens
-                                + " tokens, and llama.cpp refuses the file; write it anew");
+                                + " tokens, and llama.cpp rejects the file; write it again");
             }
         }
     }

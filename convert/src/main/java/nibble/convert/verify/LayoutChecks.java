@@ -100,8 +100,8 @@ final class LayoutChecks {
             findings.accept(Finding.error(
                     "order",
                     checkpoint.fileOf(name) + ": tensor " + name
-                            + " has columns in an order of their own, config.json says"
-                            + " that they are not; loaders that go by the config compute something else: set "
+                            + " has reordered columns, but config.json says otherwise; loaders that go by the config"
+                            + " compute other results: set "
                             + (format.isGptq() ? "desc_act true" : "actorder \"group\"")));
         }
     }

@@ -116,7 +116,7 @@ final class LoaderRules {
         if (quantization.format() == QuantizedFormat.GPTQ
                 && !byGptqModel(settings.path("meta").path("quantizer"))) {
             error("GPTQ's first version (checkpoint_format \"gptq\") with sym false and no meta.quantizer of"
-                    + " GPTQModel, which GPTQModel refuses; convert to gptq, the second version, or to"
+                    + " GPTQModel, which GPTQModel rejects; convert to gptq, the second version, or to"
                     + " compressed-tensors");
         } else {
             quantization
@@ -149,13 +149,13 @@ final class LoaderRules {
         group.path("weights").fieldNames().forEachRemaining(key -> {
             if (!WEIGHT_KEYS.contains(key)) {
                 error("quantization_config has the key " + key
-                        + " below weights, which compressed-tensors refuses; remove it");
+                        + " below weights, which compressed-tensors rejects; remove it");
             }
         });
         if (quantization.ordersColumns()) {
             findings.accept(Finding.warning(
                     "loaders",
-                    file + ": actorder " + group.path("weights").path("actorder") + " is refused by compressed-tensors"
+                    file + ": actorder " + group.path("weights").path("actorder") + " is rejected by compressed-tensors"
                             + " since 0.20; vLLM of before that loads it"));
         }
         List<String> targets = texts(group.path("targets"));
@@ -207,7 +207,7 @@ final class LoaderRules {
         }
     }
 
-    /** Ends a match that goes on without end. */
+    /** Ends a match that would never end. */
     private static final class TooManyStepsException extends RuntimeException {
         private static final long serialVersionUID = 1;
     }

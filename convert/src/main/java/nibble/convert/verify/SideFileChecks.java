@@ -18,7 +18,7 @@ import nibble.jinja.Template;
 import nibble.jinja.syntax.JinjaException;
 import org.jspecify.annotations.Nullable;
 
-/** What lies beside the weights: config files that must agree, tokenizer, chat template, generation config. */
+/** Checks the files beside the weights: config files that must agree, tokenizer, chat template, generation config. */
 final class SideFileChecks {
     private static final String TOKENIZER = "tokenizer";
     private static final String GENERATION = "generation-config";
@@ -102,7 +102,7 @@ final class SideFileChecks {
                 if (e.reason() == JinjaException.Reason.SYNTAX) {
                     findings.accept(Finding.warning(
                             CHAT_TEMPLATE,
-                            folder + ": the chat template \"" + name + "\" is none, so no server renders it: "
+                            folder + ": the chat template \"" + name + "\" does not parse, so no server renders it: "
                                     + e.getMessage() + "; copy the original model's"));
                 }
             }

@@ -1,7 +1,5 @@
 package nibble.convert.verify;
 
-import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -12,9 +10,9 @@ import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import nibble.checkpoint.GgufLocation;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.RepositoryFiles;
-import nibble.files.Reasons;
 
 /**
  * What there is to verify under a path.
@@ -26,7 +24,6 @@ import nibble.files.Reasons;
  */
 record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, boolean hasCheckpoint) {
     private static final Pattern PART = Pattern.compile("(.*)-\\d{5}-of-(\\d{5})\\.gguf");
-    private static final byte[] MAGIC = {'G', 'G', 'U', 'F'};
 
     VerifiedModel {
         files = Collections.unmodifiableSortedMap(new TreeMap<>(files));
@@ -39,7 +36,7 @@ record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, 
      */
     static VerifiedModel of(Path path, Consumer<BadCheckpointException> refused) {
         if (Files.isRegularFile(path)) {
-            if (!path.toString().endsWith(".gguf") && !isGguf(path)) {
+            if (!GgufLocation.isGguf(path)) {
                 throw new BadCheckpointException(path, "is a file; give the checkpoint's folder, or a GGUF file");
             }
             TreeMap<String, Path> one = new TreeMap<>();
@@ -53,23 +50,18 @@ record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, 
         SortedMap<String, Path> models = new TreeMap<>();
         files.forEach((name, file) -> {
             Matcher part = PART.matcher(name);
-            if (name.endsWith(".gguf")) {
+            if (GgufLocation.isModel(file)) {
                 models.putIfAbsent(part.matches() ? part.group(1) + " of " + part.group(2) : name, file);
             }
         });
         boolean other = models.isEmpty()
-                || files.keySet().stream()
-                        .anyMatch(name ->
-                                name.endsWith(".safetensors") || name.endsWith(".bin") || name.endsWith(".pth"));
+                || files.entrySet().stream()
+                        .anyMatch(file -> hasWeightsName(file.getKey()) && !GgufLocation.isModel(file.getValue()));
         return new VerifiedModel(path, files, new ArrayList<>(models.values()), other);
     }
 
-    private static boolean isGguf(Path file) {
-        try (InputStream in = Files.newInputStream(file)) {
-            return java.util.Arrays.equals(in.readNBytes(MAGIC.length), MAGIC);
-        } catch (IOException e) {
-            throw new BadCheckpointException(file, "cannot be read: " + Reasons.of(e), e);
-        }
+    private static boolean hasWeightsName(String name) {
+        return name.endsWith(".safetensors") || name.endsWith(".bin") || name.endsWith(".pth");
     }
 
     boolean isFolder() {

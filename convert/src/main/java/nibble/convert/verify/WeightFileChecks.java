@@ -73,7 +73,7 @@ final class WeightFileChecks {
                         SHARDS,
                         file.path() + ": the header's __metadata__ has "
                                 + (format == null ? "no format" : "format \"" + format + "\"")
-                                + ", transformers refuses anything but \"pt\"; write the file anew"));
+                                + ", transformers rejects anything but \"pt\"; write the file again"));
             }
         } catch (BadCheckpointException e) {
             findings.accept(Finding.of(SHARDS, e));
@@ -153,7 +153,7 @@ final class WeightFileChecks {
                             INDEX,
                             file.path() + ": tensor " + tensor + " is, by " + index.getFileName() + ", "
                                     + (where == null ? "not a tensor of this model" : "in " + where)
-                                    + "; loaders that go by file load it all the same, write the checkpoint anew"));
+                                    + "; loaders that go by file load it anyway; write the checkpoint again"));
                 }
             }
         });
@@ -176,7 +176,7 @@ final class WeightFileChecks {
             findings.accept(Finding.error(
                     INDEX,
                     index + ": metadata.total_size is " + (stated.isMissingNode() ? "missing" : stated)
-                            + ", the tensors take " + actual + " bytes; write the index anew"));
+                            + ", the tensors take " + actual + " bytes; write the index again"));
         }
     }
 }

@@ -12,6 +12,7 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.gguf.GgufFile;
+import nibble.convert.BundledModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -19,10 +20,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** What is expected is what convert_hf_to_gguf.py of llama.cpp (commit de3ff81) writes for the same folder or name. */
 class GeneralMetadataTest {
-    private static final Path MODEL = Path.of(System.getProperty("nibble.root", ".."))
-            .toAbsolutePath()
-            .normalize()
-            .resolve("models/wiki-7m");
+    private static final Path MODEL = BundledModel.FOLDER;
 
     @TempDir
     @SuppressWarnings("NullAway.Init")

@@ -24,7 +24,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** GGUF files of every architecture. src/test/scripts/gguf_architectures.py compares the same files by the gguf package. */
 class GgufArchitecturesTest {
     private static final Path MODELS =
-            Path.of(System.getProperty("nibble.root", "..")).resolve("convert/src/test/resources/architectures");
+            Path.of(System.getProperty("nibble.root", "..")).resolve("checkpoint/src/test/resources/architectures");
     private static final String SEVEN =
             "attn_norm.weight ffn_norm.weight attn_q.weight attn_k.weight attn_v.weight attn_output.weight"
                     + " ffn_gate.weight ffn_up.weight ffn_down.weight ";

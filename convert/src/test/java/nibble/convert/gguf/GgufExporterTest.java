@@ -17,6 +17,7 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.StoredTensor;
 import nibble.checkpoint.tensor.TensorSpec;
 import nibble.checkpoint.tensor.TensorView;
+import nibble.convert.BundledModel;
 import nibble.convert.CheckpointConverter;
 import nibble.convert.ConversionReport;
 import org.junit.jupiter.api.BeforeAll;
@@ -28,10 +29,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** The bundled model written as GGUF and read again. */
 class GgufExporterTest {
-    private static final Path MODEL = Path.of(System.getProperty("nibble.root", ".."))
-            .toAbsolutePath()
-            .normalize()
-            .resolve("models/wiki-7m");
+    private static final Path MODEL = BundledModel.FOLDER;
 
     @TempDir
     @SuppressWarnings("NullAway.Init")

@@ -12,18 +12,12 @@ import java.util.Optional;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Checksums;
-import nibble.checkpoint.model.Linear;
-import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.QuantizedFormat;
-import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.Finding;
-import nibble.convert.CheckpointPlan;
-import nibble.convert.CheckpointWriter;
-import nibble.convert.TinyCheckpoint;
+import nibble.convert.RandomCheckpoint;
+import nibble.convert.RoundedCheckpoint;
 import nibble.pack.QuantizationSpec;
-import nibble.pack.Rounding;
-import nibble.pack.WeightReader;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -45,12 +39,12 @@ class CheckpointVerificationTest {
 
     @BeforeEach
     void write() throws IOException {
-        source = TinyCheckpoint.write(temp.resolve("source"));
+        source = RandomCheckpoint.write(temp.resolve("source"));
     }
 
     @ParameterizedTest
     @EnumSource
-    void aGoodCheckpointOfEveryFormatHasNoErrors(QuantizedFormat format) throws IOException {
+    void a_good_checkpoint_of_every_format_has_no_errors(QuantizedFormat format) throws IOException {
         good = quantize(source, temp.resolve("good"), new QuantizationSpec(4, 32), format);
         CheckpointVerification found = verify(good, Optional.of(source));
         // Four heads on eight devices, and that vLLM refuses GPTQ with zero points: all there is to say.
@@ -76,7 +70,7 @@ class CheckpointVerificationTest {
         "COMPRESSED_TENSORS, 64",
         "COMPRESSED_TENSORS, -1"
     })
-    void everyGroupSizeIsCheckedByItsOwnShapes(QuantizedFormat format, int groupSize) throws IOException {
+    void every_group_size_is_checked_by_its_own_shapes(QuantizedFormat format, int groupSize) throws IOException {
         good = quantize(source, temp.resolve("good"), new QuantizationSpec(4, groupSize), format);
         assertThat(verify(good, Optional.of(source)).errors()).isZero();
     }
@@ -94,7 +88,7 @@ class CheckpointVerificationTest {
 
     @ParameterizedTest(name = "{0}: {1}")
     @MethodSource("defects")
-    void aPlantedDefectIsFound(QuantizedFormat format, PlantedDefects.Planted defect) throws IOException {
+    void a_planted_defect_is_found(QuantizedFormat format, PlantedDefects.Planted defect) throws IOException {
         good = quantize(source, temp.resolve("good"), new QuantizationSpec(4, 32), format);
         if (defect.check().equals("sha256")) {
             Checksums.write(good, verify(good, Optional.empty()).files());
@@ -113,7 +107,7 @@ class CheckpointVerificationTest {
     }
 
     @Test
-    void splitsThatDoNotAlignAreNamed() throws IOException {
+    void splits_that_do_not_align_are_named() throws IOException {
         Path wide = quantize(source, temp.resolve("wide"), new QuantizationSpec(4, 64), QuantizedFormat.AWQ_GEMM);
         CheckpointVerification found = verify(wide, Optional.empty());
         assertThat(found.errors()).isZero();
@@ -124,12 +118,12 @@ class CheckpointVerificationTest {
     }
 
     @Test
-    void aSourceOfAnotherShapeIsRefusedAndAFileIsNoCheckpoint() throws IOException {
+    void a_source_of_another_shape_is_refused_and_a_file_is_no_checkpoint() throws IOException {
         good = quantize(source, temp.resolve("good"), new QuantizationSpec(4, 32), QuantizedFormat.AWQ_GEMM);
-        Path other = TinyCheckpoint.write(
+        Path other = RandomCheckpoint.write(
                 temp.resolve("other"),
                 Map.of(),
-                TinyCheckpoint.config().replace("\"intermediate_size\": 128", "\"intermediate_size\": 64"));
+                RandomCheckpoint.config().replace("\"intermediate_size\": 128", "\"intermediate_size\": 64"));
         CheckpointVerification found = verify(good, Optional.of(other));
         assertThat(found.findings()).anySatisfy(f -> assertThat(f.message()).contains("other shapes"));
         assertThatThrownBy(() -> verify(good.resolve("config.json"), Optional.empty()))
@@ -145,26 +139,7 @@ class CheckpointVerificationTest {
             throws IOException {
         Files.createDirectory(out);
         try (Checkpoint model = Checkpoint.open(source)) {
-            CheckpointPlan plan = CheckpointPlan.of(model.config(), format, spec, 30_000);
-            try (CheckpointWriter writer = new CheckpointWriter(model, out, plan)) {
-                writer.carryOuterTensors();
-                for (int layer = 0; layer < model.config().layers(); layer++) {
-                    writer.carry(TensorNames.inputNorm(layer));
-                    writer.carry(TensorNames.postAttentionNorm(layer));
-                    for (Linear linear : Linear.values()) {
-                        String name = linear.module(layer) + ".weight";
-                        Path file = model.fileOf(name);
-                        float[] weights = WeightReader.floats(model.tensor(name), file);
-                        int rows = model.config().outFeatures(linear);
-                        int columns = model.config().inFeatures(linear);
-                        writer.write(
-                                LinearModule.of(linear),
-                                layer,
-                                Rounding.round(file, name, weights, rows, columns, spec, null));
-                    }
-                }
-                writer.finish();
-            }
+            RoundedCheckpoint.write(model, out, format, spec, 30_000);
         }
         Files.writeString(
                 out.resolve("tokenizer.json"), "{\"model\":{\"vocab\":{\"a\":0,\"b\":1}},\"added_tokens\":[]}");

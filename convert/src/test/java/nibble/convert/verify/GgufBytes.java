@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.Optional;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.gguf.GgufFile;
+import nibble.convert.BundledModel;
 import nibble.convert.ConversionOptions;
 import nibble.convert.gguf.GgufExporter;
 import nibble.convert.gguf.GgufMix;
@@ -24,14 +25,9 @@ import nibble.files.output.StopSignal;
 
 /** The bytes of a GGUF file, to plant defects in. */
 record GgufBytes(ByteBuffer bytes, Path path) {
-    private static final Path MODEL = Path.of(System.getProperty("nibble.root", ".."))
-            .toAbsolutePath()
-            .normalize()
-            .resolve("models/wiki-7m");
-
     /** The bundled model, exported to {@code out} in files of at most so many bytes. */
     static Path export(Path out, GgufMix mix, long most) {
-        try (Checkpoint source = Checkpoint.open(MODEL)) {
+        try (Checkpoint source = Checkpoint.open(BundledModel.FOLDER)) {
             GgufExporter.export(
                     source,
                     mix,
@@ -43,7 +39,7 @@ record GgufBytes(ByteBuffer bytes, Path path) {
 
     /** Verifies beside the bundled model. */
     static CheckpointVerification verify(Path path) {
-        return CheckpointVerification.of(path, Optional.of(MODEL), 2, bytes -> {});
+        return CheckpointVerification.of(path, Optional.of(BundledModel.FOLDER), 2, bytes -> {});
     }
 
     static GgufBytes read(Path path) throws IOException {

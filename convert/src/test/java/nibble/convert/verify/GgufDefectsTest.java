@@ -110,13 +110,21 @@ class GgufDefectsTest {
                         f -> f.set("general.file_type", 99)),
                 defect("another width", "tensors", "128 values, 64 rotated", f -> f.set("llama.embedding_length", 512)),
                 defect("a layer more", "tensors", "is missing", f -> f.set("llama.block_count", 7)),
-                defect("a layer less", "tensors", "blk.5.attn_norm.weight: the file's metadata has only 5 layers", f -> f.set("llama.block_count", 5)),
+                defect(
+                        "a layer less",
+                        "tensors",
+                        "blk.5.attn_norm.weight: the file's metadata has only 5 layers",
+                        f -> f.set("llama.block_count", 5)),
                 defect(
                         "more key and value heads",
                         "tensors",
                         "the file's metadata asks for",
                         f -> f.set("llama.attention.head_count_kv", 4)),
-                defect("another width of the MLP", "tensors", "the file's metadata asks for", f -> f.set("llama.feed_forward_length", 512)),
+                defect(
+                        "another width of the MLP",
+                        "tensors",
+                        "the file's metadata asks for",
+                        f -> f.set("llama.feed_forward_length", 512)),
                 defect("no heads", "tensors", "heads", f -> f.set("llama.attention.head_count", 0)),
                 defect(
                         "no context length",
@@ -132,17 +140,17 @@ class GgufDefectsTest {
                 defect(
                         "a tensor under a name that no architecture has",
                         "tensors",
-                        "is none that \"llama\" has here",
+                        "is not one that \"llama\" has here",
                         f -> f.rename("blk.2.ffn_down.weight", "blk.2.ffn_dxwn.weight")),
                 defect(
                         "a tensor of no architecture",
                         "tensors",
-                        "is none that \"llama\" has here",
+                        "is not one that \"llama\" has here",
                         f -> f.rename("output.weight", "outpux.weight")),
                 defect(
                         "a final norm under a name that no architecture has",
                         "tensors",
-                        "is none that \"llama\" has here",
+                        "is not one that \"llama\" has here",
                         f -> f.rename("output_norm.weight", "outpux_norm.weight")),
                 defect(
                         "no tokenizer",
@@ -260,10 +268,12 @@ class GgufDefectsTest {
         assertThat(found.findings()).anySatisfy(finding -> {
             assertThat(finding.check()).isEqualTo("tensors");
             assertThat(finding.severity()).isEqualTo(Finding.Severity.ERROR);
-            assertThat(finding.message()).contains("tensor " + tensor + words).doesNotContain("config.json", "model.layers", "model.norm");
+            assertThat(finding.message())
+                    .contains("tensor " + tensor + words)
+                    .doesNotContain("config.json", "model.layers", "model.norm");
         });
         assertThat(found.findings())
                 .extracting(Finding::message)
-                .noneMatch(message -> message.contains("is none that") || message.contains("begins at data byte"));
+                .noneMatch(message -> message.contains("is not one that") || message.contains("begins at data byte"));
     }
 }

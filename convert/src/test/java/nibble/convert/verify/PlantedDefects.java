@@ -307,7 +307,7 @@ final class PlantedDefects {
                                 ? defect(
                                         "zero points in the first version",
                                         "quantization-config",
-                                        "GPTQModel refuses",
+                                        "GPTQModel rejects",
                                         f -> {})
                                 : defect("zero points", "loaders", "vLLM since 0.17 refuses", f -> {}));
             case COMPRESSED_TENSORS ->

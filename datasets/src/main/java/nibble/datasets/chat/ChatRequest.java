@@ -28,7 +28,7 @@ public record ChatRequest(
         values = Collections.unmodifiableMap(new LinkedHashMap<>(values));
     }
 
-    /** A plain conversation, for the assistant to go on with. */
+    /** Returns a plain conversation, for the assistant to go on with. */
     public static ChatRequest of(List<ChatMessage> messages) {
         return new ChatRequest(
                 messages.stream()

@@ -42,7 +42,7 @@ public final class ChatTemplate {
         this.stops = stops;
     }
 
-    /** Names of the built-in formats. */
+    /** Returns the names of the built-in formats. */
     public static List<String> names() {
         return List.copyOf(BUILT_IN.sequencedKeySet());
     }
@@ -64,7 +64,7 @@ public final class ChatTemplate {
         }
     }
 
-    /** A template given as text. */
+    /** Returns a template given as text. */
     public static ChatTemplate of(String name, String source) {
         return new ChatTemplate(name, source, List.of());
     }
@@ -74,18 +74,18 @@ public final class ChatTemplate {
         return name;
     }
 
-    /** The Jinja source. */
+    /** Returns the Jinja source. */
     public String source() {
         return source;
     }
 
-    /** Texts that end the assistant's turn where the model writes no EOS. */
+    /** Returns the texts that end the assistant's turn where the model writes no EOS. */
     public List<String> stops() {
         return stops;
     }
 
     /**
-     * The conversation up to where the assistant speaks.
+     * Returns the conversation up to where the assistant speaks.
      *
      * @throws BadDatasetException if the template refuses the conversation or cannot be rendered
      */
@@ -94,7 +94,7 @@ public final class ChatTemplate {
     }
 
     /**
-     * The text that a model is given.
+     * Returns the text that a model is given.
      *
      * @throws BadDatasetException if the template refuses the conversation or cannot be rendered
      */
@@ -102,7 +102,7 @@ public final class ChatTemplate {
         return render(request, tokens, () -> ZonedDateTime.now(ZoneId.systemDefault()));
     }
 
-    /** The same at another time, which templates can print. */
+    /** Returns the same at another time, which templates can print. */
     public String render(ChatRequest request, SpecialTokens tokens, Supplier<ZonedDateTime> clock) {
         Map<String, @Nullable Object> values = new LinkedHashMap<>(tokens.names());
         values.putAll(request.values());

@@ -33,7 +33,7 @@ public record SpecialTokens(SequencedMap<String, String> names) {
         return names;
     }
 
-    /** The same without the token that begins a text. */
+    /** Returns the same without the token that begins a text. */
     public SpecialTokens withoutBos() {
         SequencedMap<String, String> rest = new LinkedHashMap<>(names);
         rest.put(BOS, "");

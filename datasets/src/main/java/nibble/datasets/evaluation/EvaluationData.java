@@ -24,13 +24,13 @@ public record EvaluationData(Optional<Path> folder, Optional<Path> hubCache) {
     /** WinoGrande's train part has 6 MB, HellaSwag's 47 MB. */
     private static final long MAX_BYTES = 512L << 20;
 
-    /** The bundled documents alone. */
+    /** Returns the bundled documents alone. */
     public static EvaluationData bundled() {
         return new EvaluationData(Optional.empty(), Optional.empty());
     }
 
     /**
-     * The documents, if any place has them.
+     * Returns the documents, if any place has them.
      *
      * @throws BadDatasetException if a file is damaged or is not this set
      */
@@ -48,7 +48,7 @@ public record EvaluationData(Optional<Path> folder, Optional<Path> hubCache) {
     }
 
     /**
-     * The documents.
+     * Returns the documents.
      *
      * @throws BadDatasetException if no place has them; the message says where they were looked for and how to get them
      */

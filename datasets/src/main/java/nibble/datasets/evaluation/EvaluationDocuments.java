@@ -13,7 +13,7 @@ public record EvaluationDocuments(EvaluationSet set, String source, String sha25
         documents = List.copyOf(documents);
     }
 
-    /** Whether these are all documents of the published part. */
+    /** Returns whether these are all documents of the published part. */
     public boolean whole() {
         return documents.size() == set.published();
     }

@@ -114,7 +114,7 @@ public enum EvaluationSet {
         return title;
     }
 
-    /** How many documents the published part has. */
+    /** Returns how many documents the published part has. */
     public int published() {
         return published;
     }
@@ -128,7 +128,7 @@ public enum EvaluationSet {
         return hub;
     }
 
-    /** How many documents come with Nibble, if any do. */
+    /** Returns how many documents come with Nibble, if any do. */
     public OptionalInt bundled() {
         return Bundled.documents(this);
     }

@@ -25,7 +25,7 @@ public final class MtBenchQuestions {
 
     private MtBenchQuestions() {}
 
-    /** The 80 published questions, which come with Nibble (Apache-2.0, see the README beside them). */
+    /** Returns the 80 published questions, which come with Nibble (Apache-2.0, see the README beside them). */
     public static List<MtBenchQuestion> bundled() {
         try (InputStream in = MtBenchQuestions.class.getResourceAsStream("question.jsonl")) {
             if (in == null) {

@@ -32,7 +32,7 @@ class ChatTemplateTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"headers", "pairs", "blocks"})
-    void templatesOfTheKindsModelsHaveRenderAsInJinja2(String name) throws IOException {
+    void templates_of_the_kinds_models_have_render_as_in_jinja2(String name) throws IOException {
         String rendered = ChatTemplate.of(name, resource(name + ".jinja")).render(CONVERSATION, TOKENS);
         assertThat(rendered).isEqualTo(resource(name + ".txt"));
     }
@@ -48,7 +48,7 @@ class ChatTemplateTest {
                 "alpaca       ¦ <s>S~~### Instruction:~U~~### Response:~A</s>~~### Instruction:~V~~### Response:~",
                 "vicuna       ¦ <s>S USER: U ASSISTANT: A</s>USER: V ASSISTANT:"
             })
-    void builtInFormatsAreTheOnesModelsWereTrainedOn(String name, String expected) {
+    void built_in_formats_are_the_ones_models_were_trained_on(String name, String expected) {
         List<ChatMessage> messages = List.of(
                 ChatMessage.system("S"), ChatMessage.user("U"), ChatMessage.assistant("A"), ChatMessage.user("V"));
         ChatTemplate template = ChatTemplate.named(name);
@@ -59,7 +59,7 @@ class ChatTemplateTest {
     }
 
     @Test
-    void everyBuiltInFormatIsTested() {
+    void every_built_in_format_is_tested() {
         assertThat(ChatTemplate.names()).containsExactly("orca-hashes", "llama-2-chat", "chatml", "alpaca", "vicuna");
         assertThatThrownBy(() -> ChatTemplate.named("nonsense"))
                 .isInstanceOf(IllegalArgumentException.class)
@@ -67,7 +67,7 @@ class ChatTemplateTest {
     }
 
     @Test
-    void aTemplatesOwnRefusalIsShown() {
+    void a_templates_own_refusal_is_shown() {
         List<ChatMessage> twice = List.of(ChatMessage.user("a"), ChatMessage.user("b"));
         assertThatThrownBy(() -> ChatTemplate.named("llama-2-chat").render(twice, TOKENS))
                 .isInstanceOf(BadDatasetException.class)
@@ -89,7 +89,7 @@ class ChatTemplateTest {
                 "{{ 'x' * 1000000000 }}                                      ¦ more than 134217728 characters",
                 "{{ messages[0].content + 1 }}                               ¦ can only concatenate str",
             })
-    void whatJinja2RefusesOrWhatWouldTakeTooMuchIsRefused(String source, String expected) {
+    void what_jinja2_refuses_or_what_would_take_too_much_is_refused(String source, String expected) {
         assertThatThrownBy(() -> ChatTemplate.of("model", source).render(CONVERSATION, TOKENS))
                 .isInstanceOf(BadDatasetException.class)
                 .hasMessageContaining("prompt template model")
@@ -97,7 +97,7 @@ class ChatTemplateTest {
     }
 
     @Test
-    void theDateIsThatOfTheClock() {
+    void the_date_is_that_of_the_clock() {
         ZonedDateTime time = ZonedDateTime.of(2026, 3, 7, 14, 5, 9, 0, ZoneOffset.UTC);
         String rendered = ChatTemplate.of("model", "{{ strftime_now('%d %b %Y %H:%M') }}")
                 .render(ChatRequest.of(CONVERSATION), TOKENS, () -> time);
@@ -107,7 +107,7 @@ class ChatTemplateTest {
     }
 
     @Test
-    void toolsDocumentsSpecialTokensAndFurtherValuesReachTheTemplate() {
+    void tools_documents_special_tokens_and_further_values_reach_the_template() {
         SequencedMap<String, String> names = new LinkedHashMap<>();
         names.put("bos_token", "<b>");
         names.put("image_token", "<img>");

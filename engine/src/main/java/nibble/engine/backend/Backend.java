@@ -20,7 +20,7 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
     /** Device and instruction set, for the reader of a report. */
     String description();
 
-    /** What decides the bits of results, in words: neither the number of threads nor which of several equal devices. */
+    /** Describes what determines the bits of results: neither the number of threads nor which of several equal devices. */
     String arithmetic();
 
     /**

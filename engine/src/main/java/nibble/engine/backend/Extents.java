@@ -95,13 +95,7 @@ public final class Extents {
 
     /** Every id must be a row of {@code table}. */
     public static void ids(Weight table, int[] ids) {
-        for (int i = 0; i < ids.length; i++) {
-            if (ids[i] < 0 || ids[i] >= table.outFeatures()) {
-                throw new IllegalArgumentException("token id " + ids[i] + " at position " + i
-                        + " is outside the vocabulary of " + table.outFeatures()
-                        + "; the tokenizer and the model do not belong together");
-            }
-        }
+        MissingRowException.check(ids, ids.length, table.outFeatures());
     }
 
     /** Of gate, up and out of a gated linear unit. */

@@ -9,7 +9,7 @@ import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 
 /**
- * One device, or several of one kind that share the work of a quantization and come to the same bits as one. Used by one thread
+ * One device, or several of one kind that share the work of a quantization and produce bit-identical results. Used by one thread
  * at a time.
  */
 public interface QuantizationDevices extends AutoCloseable {

@@ -364,8 +364,7 @@ public final class CudaBackend implements Backend {
                         CudaMatrix.of(card, out, true).address(),
                         Cublas.Type.F32,
                         out.columns(),
-                        false,
-                        Cublas.Compute.FP32);
+                        false);
     }
 
     @Override

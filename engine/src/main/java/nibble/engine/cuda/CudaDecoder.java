@@ -34,8 +34,8 @@ import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.Weight;
 
 /**
- * Tokens one at a time: {@code decode_step.cu} runs a whole token in one launch; together with the way of the token to the card and
- * of the logits back it is one CUDA graph, which reads token and position from memory and so serves every token. Owns its buffers.
+ * Decodes one token at a time. {@code decode_step.cu} computes a token in one launch. One CUDA graph holds the upload of the token,
+ * the launch and the download of the logits. It reads token and position from memory, so it serves every token. Owns its buffers.
  */
 final class CudaDecoder implements Decoder {
     private static final String FILE = "decode_step.cu";
@@ -90,7 +90,7 @@ final class CudaDecoder implements Decoder {
         Object[] arguments = {
             layers.address(),
             dense(model.embedding()),
-            backend.vectors().half(model.finalNorm()).address(),
+            norm(model.finalNorm()),
             dense(model.head()),
             angles.address(),
             angles.address() + 4L * table.cos().length,
@@ -186,8 +186,8 @@ final class CudaDecoder implements Decoder {
                 matrix(layer.o()),
                 matrix(layer.gate()),
                 matrix(layer.down()),
-                backend.vectors().half(layer.inputNorm()).address(),
-                backend.vectors().half(layer.postAttentionNorm()).address(),
+                norm(layer.inputNorm()),
+                norm(layer.postAttentionNorm()),
                 CudaMatrix.of(backend.resources(), cache.keys(i), false).address(),
                 CudaMatrix.of(backend.resources(), cache.values(i), false).address()
             };
@@ -212,6 +212,13 @@ final class CudaDecoder implements Decoder {
             return dense.address();
         }
         throw new IllegalArgumentException(weight.name() + ": an unquantized weight on the card is expected");
+    }
+
+    /** A copy of a norm that lives as long as the graph which reads it. */
+    private long norm(float[] values) {
+        DeviceMemory.Buffer buffer = backend.vectors().bringHalf(values);
+        buffers.add(buffer);
+        return buffer.address();
     }
 
     private DeviceMemory.Buffer buffer(long bytes) {

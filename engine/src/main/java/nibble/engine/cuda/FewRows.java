@@ -11,17 +11,23 @@ import nibble.engine.cuda.driver.KernelCache;
 
 /**
  * Products of 1 to 8 rows of activations with 4-bit weights, by {@code w4_linear.cu}: the weights are read once and never
- * expanded. Geometry by the README beside the kernels.
+ * expanded. The file exports what its launch depends on.
  */
 final class FewRows {
     static final int MOST = 8;
-    private static final int TILE_ROWS = 16;
-    private static final int UNIT_COLUMNS = 256;
-    private static final int THREADS = 256;
-    private static final int WARPS = THREADS / 32;
     /** Shared memory that the activations of a panel may take. */
     private static final int PANEL_BYTES = 65536;
 
+    private static final String FILE = "w4_linear.cu";
+
+    /** What {@code w4_linear_launch} says. */
+    private record Launch(int threads, int warps, int unitBytes, int unitColumns, int tileRows, int fixedBytes) {
+        static Launch of(int[] exported) {
+            return new Launch(exported[0], exported[1], exported[2], exported[3], exported[4], exported[5]);
+        }
+    }
+
+    private final Map<Map<String, Integer>, Launch> launches = new HashMap<>();
     private final KernelCache kernels;
     private final CudaDevice device;
 
@@ -35,26 +41,26 @@ final class FewRows {
         int rows = x.rows();
         Map<String, Integer> constants = new HashMap<>(matrix.constants());
         constants.put("ROWS", rows);
-        int unitBytes = NibbleMatrix.unitBytes(matrix.groupSize());
+        Launch launch = launches.computeIfAbsent(
+                constants, _ -> Launch.of(kernels.integers(FILE, "w4_linear_launch", constants)));
         int units = matrix.units();
         int tilesPerBlock = ceil(matrix.tiles(), device.multiprocessors());
-        int panelUnits = Math.min(units, Math.max(1, PANEL_BYTES / (2 * rows) / UNIT_COLUMNS));
+        int panelUnits = Math.min(units, Math.max(1, PANEL_BYTES / (2 * rows) / launch.unitColumns));
         int panels = ceil(units, panelUnits);
-        int rest = 64 * TILE_ROWS * rows
-                + 256
-                + 2 * rows * (panelUnits * UNIT_COLUMNS + 32)
-                + (panels > 1 ? 64 * rows * tilesPerBlock : 0);
-        int perSlot = WARPS * unitBytes + 64;
+        int rest = launch.fixedBytes
+                + 2 * rows * (panelUnits * launch.unitColumns + 32)
+                + (panels > 1 ? Float.BYTES * launch.tileRows * rows * tilesPerBlock : 0);
+        int perSlot = launch.warps * launch.unitBytes + 64;
         int slots = (device.sharedBytesPerMultiprocessor() / 2 - 1024 - rest) / perSlot;
         if (slots < 2) {
             slots = (device.sharedBytesPerBlock() - rest) / perSlot;
         }
-        slots = Math.min(slots, ceil(tilesPerBlock * units, WARPS));
-        kernels.kernel("w4_linear.cu", "w4_linear", constants)
+        slots = Math.min(slots, ceil(tilesPerBlock * units, launch.warps));
+        kernels.kernel(FILE, "w4_linear", constants)
                 .launch(
                         stream,
                         Kernel.Grid.of(ceil(matrix.tiles(), tilesPerBlock)),
-                        THREADS,
+                        launch.threads,
                         rest + slots * perSlot,
                         out,
                         matrix.buffer().address(),

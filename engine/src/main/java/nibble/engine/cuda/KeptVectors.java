@@ -11,7 +11,8 @@ import nibble.engine.cuda.driver.HostTransfers;
 
 /**
  * Small vectors that are used again and again, by the array they came from: norms, biases, rotary tables. They stay on the card, as
- * long as there are not absurdly many. Owns their buffers, but for {@link #bringAngles}.
+ * long as there are not absurdly many. Owns their buffers, but for those that it brings for a caller: a
+ * graph that holds their addresses outlives what is kept here.
  */
 final class KeptVectors {
     private static final int MOST = 1024;
@@ -20,7 +21,6 @@ final class KeptVectors {
     private final HostTransfers transfers;
     private final CudaStream stream;
     private final Map<float[], DeviceMemory.Buffer> singles = new IdentityHashMap<>();
-    private final Map<float[], DeviceMemory.Buffer> halves = new IdentityHashMap<>();
     private final Map<RotaryTable, DeviceMemory.Buffer> angles = new IdentityHashMap<>();
 
     KeptVectors(DeviceMemory memory, HostTransfers transfers, CudaStream stream) {
@@ -34,13 +34,15 @@ final class KeptVectors {
         return kept(singles, vector, MemorySegment.ofArray(vector));
     }
 
-    /** Rounded to fp16, as the decode step reads norms. */
-    DeviceMemory.Buffer half(float[] vector) {
+    /** Rounded to fp16, as the decode step reads norms; the caller's. */
+    DeviceMemory.Buffer bringHalf(float[] vector) {
         short[] bits = new short[vector.length];
         for (int i = 0; i < bits.length; i++) {
             bits[i] = Float.floatToFloat16(vector[i]);
         }
-        return kept(halves, vector, MemorySegment.ofArray(bits));
+        DeviceMemory.Buffer buffer = memory.allocate(2L * bits.length, "a norm");
+        transfers.bring(MemorySegment.ofArray(bits), buffer);
+        return buffer;
     }
 
     private DeviceMemory.Buffer kept(Map<float[], DeviceMemory.Buffer> buffers, float[] vector, MemorySegment values) {

@@ -71,8 +71,7 @@ final class Products implements AutoCloseable {
                 out.address() + (long) column * out.elementBytes(),
                 out.single() ? Cublas.Type.F32 : Cublas.Type.F16,
                 out.columns(),
-                accumulate,
-                Cublas.Compute.FP32);
+                accumulate);
     }
 
     /**

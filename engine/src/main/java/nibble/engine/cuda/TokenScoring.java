@@ -57,8 +57,7 @@ final class TokenScoring {
                                 logits.address(),
                                 Cublas.Type.F32,
                                 vocabulary,
-                                false,
-                                Cublas.Compute.FP32);
+                                false);
                 card.kernels()
                         .kernel("log_probabilities.cu", "log_probabilities", Map.of())
                         .launch(

@@ -7,7 +7,7 @@
  *   <li>{@code CudaDevice} is a card with its context and stream; {@code DeviceMemory} counts what is taken of it;
  *       {@code KernelCache} compiles the {@code .cu} resources beside this package and keeps them on disk; {@code Kernel} launches.
  *   <li>{@code WeightUpload} brings weights over, {@code CudaPlacedModel} keeps them there or lets them stream through.
- *   <li>{@link nibble.engine.cuda.CudaBackend} is the {@link nibble.engine.Backend}; {@code CudaDecoder} the graph of a decode step.
+ *   <li>{@link nibble.engine.cuda.CudaBackend} is the {@link nibble.engine.backend.Backend}; {@code CudaDecoder} the graph of a decode step.
  * </ol>
  */
 @NullMarked

@@ -5,8 +5,8 @@ import nibble.engine.tensor.Matrix;
 /**
  * What the inputs of a linear looked like over all calibration tokens: {@code C = Σ x xᵀ} and {@code Σ |x|}. Owns its memory.
  *
- * <p>Sums are made in parts, one after the other, and the parts are added in order: so several devices can make parts side by
- * side and come to the same bits as one.
+ * <p>Sums are made in parts, one after the other, and the parts are added in order: so several devices can
+ * compute parts at the same time and produce bit-identical results.
  */
 public interface InputStatistics extends AutoCloseable {
     /** Features of the input. */

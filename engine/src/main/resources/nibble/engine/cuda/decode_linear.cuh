@@ -1,4 +1,4 @@
-// The linears of decoding as kernels of their own (w4_linear.cu, f16_linear.cu): out[m, row] = sum over columns of x[m, column]
+// The linears of decoding as kernels of their own (w4_linear.cu): out[m, row] = sum over columns of x[m, column]
 // W[row, column] for m = 0..ROWS-1, ROWS = 1..8, fp16 x, fp32 sums.
 //
 // A block owns `tiles_per_block` consecutive tiles of 16 rows. Its 8 warps share out the units of the tiles one by one: unit

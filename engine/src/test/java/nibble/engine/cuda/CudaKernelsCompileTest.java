@@ -37,7 +37,6 @@ class CudaKernelsCompileTest {
         "w4_repack.cu, -DGROUP_SIZE=0",
         "w4_dequantize.cu, -DGROUP_SIZE=64",
         "w4_linear.cu, -DGROUP_SIZE=128 -DROWS=8",
-        "f16_linear.cu, -DROWS=1",
         "decode_step.cu, -DGROUP_SIZE=128 -DHEAD_DIM=128 -DQUERIES_PER_KV=8",
         "decode_step.cu, -DHEAD_DIM=64 -DQUERIES_PER_KV=2",
     })

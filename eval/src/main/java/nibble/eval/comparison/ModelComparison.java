@@ -38,7 +38,7 @@ public record ModelComparison(
         return new ModelComparison(SCHEMA, baseline, model, Differences.of(baseline, model), divergence);
     }
 
-    /** The JSON text, without a final newline. */
+    /** Returns the JSON text, without a final newline. */
     public String toJson() {
         return EvaluationJson.text(this);
     }

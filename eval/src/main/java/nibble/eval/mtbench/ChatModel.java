@@ -26,7 +26,7 @@ public record ChatModel(
     }
 
     /**
-     * The assistant's next turn, without the text that ends it.
+     * Returns the assistant's next turn, without the text that ends it.
      *
      * @throws PromptTooLongException if the conversation leaves no room in the model's context
      */

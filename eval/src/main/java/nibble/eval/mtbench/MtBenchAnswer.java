@@ -1,10 +1,7 @@
 package nibble.eval.mtbench;
 
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.List;
+import nibble.files.digest.Sha256;
 
 /**
  * One line of FastChat's {@code model_answer/MODEL.jsonl}.
@@ -45,14 +42,8 @@ public record MtBenchAnswer(
     /** An answer given now; its id follows from its content, so that the same answer has the same id again. */
     static MtBenchAnswer of(
             int questionId, String modelId, List<Choice> choices, MtBenchSettings settings, double tstamp) {
-        byte[] content = (questionId + "\n" + modelId + "\n" + choices).getBytes(StandardCharsets.UTF_8);
-        try {
-            String id = HexFormat.of()
-                    .formatHex(MessageDigest.getInstance("SHA-256").digest(content))
-                    .substring(0, ID_LENGTH);
-            return new MtBenchAnswer(questionId, id, modelId, choices, tstamp, settings);
-        } catch (NoSuchAlgorithmException e) {
-            throw new AssertionError("every Java platform has SHA-256", e);
-        }
+        String sha256 =
+                new Sha256().add(questionId + "\n" + modelId + "\n" + choices).hex();
+        return new MtBenchAnswer(questionId, sha256.substring(0, ID_LENGTH), modelId, choices, tstamp, settings);
     }
 }

@@ -7,12 +7,7 @@ import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -20,7 +15,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
 import nibble.files.Reasons;
-import org.jspecify.annotations.Nullable;
+import nibble.files.output.DurableLines;
 
 /**
  * FastChat's {@code model_answer/MODEL.jsonl} while it grows: each answer is on the disk before the next question is asked. What a
@@ -36,17 +31,15 @@ public final class MtBenchAnswerFile implements AutoCloseable {
     private static final Pattern BEGINNING = Pattern.compile("\\{\"question_id\":\\d+,\"answer_id\":\"\\w+\",.*");
 
     private final Path file;
-    /** Bytes of whole lines that were there. */
-    private final long whole;
-
+    private final DurableLines lines;
     private final String modelId;
     private final MtBenchSettings settings;
     private final Set<Integer> answered;
-    private @Nullable FileChannel channel;
 
-    private MtBenchAnswerFile(Path file, long whole, String modelId, MtBenchSettings settings, Set<Integer> answered) {
+    private MtBenchAnswerFile(
+            Path file, DurableLines lines, String modelId, MtBenchSettings settings, Set<Integer> answered) {
         this.file = file;
-        this.whole = whole;
+        this.lines = lines;
         this.modelId = modelId;
         this.settings = settings;
         this.answered = answered;
@@ -60,23 +53,14 @@ public final class MtBenchAnswerFile implements AutoCloseable {
      */
     public static MtBenchAnswerFile open(Path file, String modelId, MtBenchSettings settings) {
         try {
+            DurableLines lines = DurableLines.read(file);
             Set<Integer> answered = new HashSet<>();
-            long whole = 0;
-            if (Files.exists(file)) {
-                byte[] bytes = Files.readAllBytes(file);
-                for (int i = 0; i < bytes.length; i++) {
-                    whole = bytes[i] == '\n' ? i + 1 : whole;
-                }
-                int line = 0;
-                for (String json : new String(bytes, 0, (int) whole, StandardCharsets.UTF_8)
-                        .lines()
-                        .toList()) {
-                    answered.add(same(file + ": line " + ++line, json, modelId, settings));
-                }
-                String rest = new String(bytes, (int) whole, bytes.length - (int) whole, StandardCharsets.UTF_8);
-                requireBegun(file + ": line " + ++line, rest);
+            int number = 0;
+            for (String json : lines.found()) {
+                answered.add(same(file + ": line " + ++number, json, modelId, settings));
             }
-            return new MtBenchAnswerFile(file, whole, modelId, settings, answered);
+            requireBegun(file + ": line " + ++number, lines.rest());
+            return new MtBenchAnswerFile(file, lines, modelId, settings, answered);
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be opened: " + Reasons.of(e), e);
         }
@@ -109,7 +93,7 @@ public final class MtBenchAnswerFile implements AutoCloseable {
         return answer.questionId();
     }
 
-    /** Whether the file has an answer to this question. */
+    /** Returns whether the file has an answer to this question. */
     public boolean has(int questionId) {
         return answered.contains(questionId);
     }
@@ -119,33 +103,17 @@ public final class MtBenchAnswerFile implements AutoCloseable {
         MtBenchAnswer answer =
                 MtBenchAnswer.of(questionId, modelId, choices, settings, System.currentTimeMillis() / 1000.0);
         try {
-            FileChannel channel = opened();
-            ByteBuffer line = StandardCharsets.UTF_8.encode(JSON.writeValueAsString(answer) + "\n");
-            while (line.hasRemaining()) {
-                channel.write(line);
-            }
-            channel.force(false);
+            lines.add(List.of(JSON.writeValueAsString(answer)));
             answered.add(questionId);
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be written: " + Reasons.of(e), e);
         }
     }
 
-    private FileChannel opened() throws IOException {
-        if (channel == null) {
-            channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-            channel.truncate(whole);
-            channel.position(whole);
-        }
-        return channel;
-    }
-
     @Override
     public void close() {
         try {
-            if (channel != null) {
-                channel.close();
-            }
+            lines.close();
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be closed: " + Reasons.of(e), e);
         }

@@ -21,7 +21,7 @@ public final class HtmlReport {
 
     private HtmlReport() {}
 
-    /** The page. */
+    /** Returns the page. */
     public static String render(Report report) {
         String model = report.model().model();
         @Nullable

@@ -14,7 +14,7 @@ import nibble.eval.tasks.TaskResult;
 public final class MarkdownReport {
     private MarkdownReport() {}
 
-    /** The text, with a final newline. */
+    /** Returns the text, with a final newline. */
     public static String render(Report report) {
         StringBuilder text = new StringBuilder();
         boolean compared = report.comparison().isPresent();

@@ -39,7 +39,7 @@ public final class EvaluationJson {
                 .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES);
     }
 
-    /** The JSON text, without a final newline. */
+    /** Returns the JSON text, without a final newline. */
     public static String text(Record figures) {
         return write(INDENTED, figures);
     }

@@ -37,7 +37,7 @@ public record EvaluationResult(
         groups = List.copyOf(groups);
     }
 
-    /** The task of this name, if it was measured. */
+    /** Returns the task of this name, if it was measured. */
     public Optional<TaskResult> task(String name) {
         return tasks.stream().filter(t -> t.task().equals(name)).findFirst();
     }

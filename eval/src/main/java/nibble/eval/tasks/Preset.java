@@ -36,7 +36,7 @@ public enum Preset {
         return Arrays.stream(values()).filter(p -> p.id.equals(id)).findFirst();
     }
 
-    /** All ids, for messages. */
+    /** Returns all ids, for messages. */
     public static String known() {
         return Arrays.stream(values()).map(Preset::id).collect(Collectors.joining(", "));
     }

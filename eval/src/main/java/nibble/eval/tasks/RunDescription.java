@@ -16,7 +16,7 @@ import nibble.datasets.evaluation.EvaluationSet;
 import nibble.files.Reasons;
 import nibble.files.Version;
 
-/** What decides the results of a run, by name: what a journal must have in common with the run that takes it up. */
+/** Everything that determines the results of a run, by name. A journal must match the run that resumes it. */
 public final class RunDescription {
     private RunDescription() {}
 

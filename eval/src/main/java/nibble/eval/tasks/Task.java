@@ -60,7 +60,7 @@ public enum Task {
         };
     }
 
-    /** Whether examples make sense: TruthfulQA brings its own, wikitext has no questions. */
+    /** Returns whether examples make sense: TruthfulQA brings its own, wikitext has no questions. */
     public boolean takesShots() {
         return this != TRUTHFULQA && this != WIKITEXT;
     }
@@ -69,7 +69,7 @@ public enum Task {
         return Arrays.stream(values()).filter(t -> t.id.equals(id)).findFirst();
     }
 
-    /** The names most like {@code wrong}, nearest first. */
+    /** Returns the names most like {@code wrong}, nearest first. */
     public static List<String> nearest(String wrong) {
         return Arrays.stream(values())
                 .map(Task::id)

@@ -11,6 +11,7 @@ import nibble.datasets.evaluation.EvaluationData;
 import nibble.datasets.evaluation.EvaluationDocument.MathProblem;
 import nibble.engine.Continuation;
 import nibble.engine.ScoredContinuations;
+import nibble.engine.backend.MissingRowException;
 import nibble.eval.NonFiniteLogProbabilityException;
 import nibble.files.Version;
 import org.jspecify.annotations.Nullable;
@@ -146,13 +147,7 @@ public final class TaskEvaluation {
     }
 
     private void requireKnown(int[] ids) {
-        for (int id : ids) {
-            if (id < 0 || id >= subject.model().vocabularySize()) {
-                throw new BadDatasetException(
-                        "the tokenizer gives id %d, the model has ids 0 to %d; they do not belong together"
-                                .formatted(id, subject.model().vocabularySize() - 1));
-            }
-        }
+        MissingRowException.check(ids, ids.length, subject.model().vocabularySize());
     }
 
     /** Takes a document's result from the journal, or puts it on its list. */

@@ -26,7 +26,7 @@ public record TaskResult(
         documents = List.copyOf(documents);
     }
 
-    /** The figure of this name, if the task has it. */
+    /** Returns the figure of this name, if the task has it. */
     public Optional<MetricValue> metric(String name) {
         return metrics.stream().filter(m -> m.metric().equals(name)).findFirst();
     }

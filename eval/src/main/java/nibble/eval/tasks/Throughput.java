@@ -7,7 +7,7 @@ package nibble.eval.tasks;
  * @param tokensComputed ids that went through the model
  * @param tokensWithoutSharing ids that would have without sharing of beginnings
  * @param flops of scoring: linears, attention and head, two operations a multiply-add; writing text is not counted
- * @param wallSeconds of the forward passes and what lies between them
+ * @param wallSeconds of the forward passes and the work between them
  * @param requestsPerSecond {@code requests / wallSeconds}
  * @param flopsPerSecond {@code flops / wallSeconds}
  */

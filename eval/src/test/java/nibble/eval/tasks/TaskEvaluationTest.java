@@ -20,6 +20,7 @@ import nibble.datasets.evaluation.EvaluationData;
 import nibble.engine.Continuation;
 import nibble.engine.LanguageModel;
 import nibble.engine.ScoredContinuations;
+import nibble.engine.backend.MissingRowException;
 import nibble.eval.NonFiniteLogProbabilityException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -204,7 +205,7 @@ class TaskEvaluationTest {
                         EvaluationData.bundled(),
                         ResultJournal.none(),
                         TaskProgress.NONE))
-                .isInstanceOf(BadDatasetException.class)
+                .isInstanceOf(MissingRowException.class)
                 .hasMessageContaining("the model has ids 0 to 99");
     }
 

@@ -23,7 +23,7 @@ public final class Crc32c {
         return this;
     }
 
-    /** The checksum of all that was added; afterwards this is as new. */
+    /** Returns the checksum of all that was added; afterwards this is as new. */
     public String hex() {
         String hex = String.format("%08x", crc.getValue());
         crc.reset();

@@ -1,19 +1,22 @@
 package nibble.files.digest;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Files;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.function.LongConsumer;
 
-/** SHA-256 of what is too large for one array, as hexadecimal text. */
+/** SHA-256 as 64 hexadecimal digits in lower case, of bytes that come in parts. */
 public final class Sha256 {
     /** Native memory is hashed where it lies, the heap's by way of a buffer: not every array can be seen as bytes. */
-    private static final long SLICE_BYTES = 1L << 20;
+    private static final int SLICE_BYTES = 1 << 20;
 
     private final MessageDigest digest;
 
@@ -44,6 +47,11 @@ public final class Sha256 {
         return this;
     }
 
+    /** Adds a text's UTF-8 bytes. */
+    public Sha256 add(String text) {
+        return add(text.getBytes(StandardCharsets.UTF_8));
+    }
+
     /** The hash of all that was added; afterwards this is as new. */
     public String hex() {
         return HexFormat.of().formatHex(digest.digest());
@@ -51,11 +59,22 @@ public final class Sha256 {
 
     /** The hash of a file's content. */
     public static String of(Path file) throws IOException {
+        return of(file, _ -> {});
+    }
+
+    /**
+     * The hash of a file's content. Stops early, with an exception, if its thread is interrupted.
+     *
+     * @param progress told the bytes read since it was last called
+     */
+    public static String of(Path file, LongConsumer progress) throws IOException {
         Sha256 sha256 = new Sha256();
-        byte[] buffer = new byte[1 << 16];
-        try (InputStream in = Files.newInputStream(file)) {
-            for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-                sha256.digest.update(buffer, 0, n);
+        ByteBuffer buffer = ByteBuffer.allocateDirect(SLICE_BYTES);
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            for (int read = channel.read(buffer); read >= 0; read = channel.read(buffer)) {
+                sha256.digest.update(buffer.flip());
+                buffer.clear();
+                progress.accept(read);
             }
         }
         return sha256.hex();

@@ -8,7 +8,10 @@ import java.nio.file.Path;
 public final class FreeSpace {
     private FreeSpace() {}
 
-    /** Bytes that this program may still write where {@code path}, or the nearest parent that exists, lies. */
+    /**
+     * Returns the bytes that this program may still write where {@code path}, or the nearest parent that exists,
+     * lies.
+     */
     public static long of(Path path) {
         Path existing = path.toAbsolutePath().normalize();
         while (!Files.exists(existing) && existing.getParent() != null) {

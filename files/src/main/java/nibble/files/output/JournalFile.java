@@ -6,13 +6,10 @@ import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.zip.CRC32C;
@@ -25,13 +22,11 @@ import org.jspecify.annotations.Nullable;
  *  {"crc32c":"6f0d3a91","entry":{"layer":{"layer":3,"sha256":"…","source_sha256":"…","report":{…}}}}
  * </pre>
  *
- * <p>{@code E} is what an entry is, an interface whose records Jackson can tell apart. The checksum is of the bytes of the entry. A line without its end, as a crash leaves it, or with another checksum ends
- * what is believed: it and all that follows is dropped.
+ * <p>{@code E} is what an entry is: a record, or an interface whose records Jackson can tell apart. The checksum is of the bytes
+ * of the entry. A line without its end, as a crash leaves it, or with another checksum ends what is believed: it and all that
+ * follows is dropped.
  */
 public final class JournalFile<E> implements AutoCloseable {
-    /** The journal's name in the state folder of an {@link UnfinishedOutput}. */
-    public static final String NAME = "journal.jsonl";
-
     /** Added to the name of a journal that is about to be replaced. */
     static final String NEXT = ".next";
 
@@ -49,12 +44,22 @@ public final class JournalFile<E> implements AutoCloseable {
     private final Path path;
     private final Class<E> type;
     private final List<E> entries = new ArrayList<>();
-    private @Nullable FileChannel channel;
+    private DurableLines lines;
     private boolean damaged;
 
-    private JournalFile(Path path, Class<E> type) {
+    private JournalFile(Path path, Class<E> type, DurableLines lines) {
         this.path = path;
         this.type = type;
+        this.lines = lines;
+        for (String line : lines.found()) {
+            @Nullable E entry = parse(line);
+            if (entry == null) {
+                damaged = true;
+                break;
+            }
+            entries.add(entry);
+        }
+        damaged |= !lines.rest().isEmpty();
     }
 
     /**
@@ -63,30 +68,11 @@ public final class JournalFile<E> implements AutoCloseable {
      * @throws OutputException if it cannot be read
      */
     public static <E> JournalFile<E> read(Path path, Class<E> type) {
-        JournalFile<E> file = new JournalFile<>(path, type);
-        if (!Files.exists(path)) {
-            return file;
-        }
-        byte[] bytes;
         try {
-            bytes = Files.readAllBytes(path);
+            return new JournalFile<>(path, type, DurableLines.read(path));
         } catch (IOException e) {
             throw OutputException.of(path, "reading the journal", e);
         }
-        int begin = 0;
-        for (int i = 0; i < bytes.length && !file.damaged; i++) {
-            if (bytes[i] == '\n') {
-                E entry = file.parse(new String(bytes, begin, i - begin, StandardCharsets.UTF_8));
-                if (entry == null) {
-                    file.damaged = true;
-                } else {
-                    file.entries.add(entry);
-                    begin = i + 1;
-                }
-            }
-        }
-        file.damaged |= begin < bytes.length;
-        return file;
     }
 
     /** Whether a line of the journal, of whatever version, may stand for finished work; a last line without its end does not. */
@@ -122,42 +108,40 @@ public final class JournalFile<E> implements AutoCloseable {
         return BEFORE_CHECKSUM + String.format("%08x", crc.getValue()) + BEFORE_ENTRY + entry + "}";
     }
 
-    private byte[] bytes(E entry) {
+    private String write(E entry) {
         try {
-            return (line(JSON.writerFor(type).writeValueAsString(entry)) + "\n").getBytes(StandardCharsets.UTF_8);
+            return line(JSON.writerFor(type).writeValueAsString(entry));
         } catch (JsonProcessingException e) {
             throw new UncheckedIOException(e);
         }
     }
 
-    /** All entries that can be believed, in order. */
+    /** Returns all entries that can be believed, in order. */
     public List<E> entries() {
         return List.copyOf(entries);
     }
 
-    /** Whether lines were dropped. */
+    /** Returns whether lines were dropped. */
     public boolean damaged() {
         return damaged;
     }
 
     /**
-     * Puts {@code kept} in the place of all entries, whole or not at all.
+     * Puts {@code kept} in the place of all entries, whole or not at all. A damaged journal is replaced before it is appended to.
      *
      * @throws OutputException if the disk is full or refuses
      */
-    public void replace(List<? extends E> kept) {
+    public synchronized void replace(List<? extends E> kept) {
         Path next = path.resolveSibling(path.getFileName() + NEXT);
         try {
-            close();
-            try (FileChannel out = FileChannel.open(
-                    next, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-                for (E entry : kept) {
-                    write(out, entry);
-                }
-                out.force(true);
+            lines.close();
+            Files.deleteIfExists(next);
+            try (DurableLines written = DurableLines.read(next)) {
+                written.add(kept.stream().map(this::write).toList());
             }
             Files.move(next, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            syncFolder();
+            Durable.sync(path.resolveSibling("."));
+            lines = DurableLines.read(path);
         } catch (IOException e) {
             throw OutputException.of(path, "writing the journal", e);
         }
@@ -173,34 +157,31 @@ public final class JournalFile<E> implements AutoCloseable {
      */
     public synchronized void append(E entry) {
         try {
-            FileChannel out = channel;
-            if (out == null) {
-                out = FileChannel.open(path, StandardOpenOption.WRITE, StandardOpenOption.APPEND);
-                channel = out;
-            }
-            write(out, entry);
-            out.force(true);
+            lines.add(List.of(write(entry)));
             entries.add(entry);
         } catch (IOException e) {
             throw OutputException.of(path, "writing the journal", e);
         }
     }
 
-    private void write(FileChannel out, E entry) throws IOException {
-        ByteBuffer bytes = ByteBuffer.wrap(bytes(entry));
-        while (bytes.hasRemaining()) {
-            out.write(bytes);
+    /**
+     * Removes the file.
+     *
+     * @throws OutputException if the disk refuses
+     */
+    public void delete() {
+        close();
+        try {
+            Files.deleteIfExists(path);
+        } catch (IOException e) {
+            throw OutputException.of(path, "removing the journal", e);
         }
-    }
-
-    private void syncFolder() throws IOException {
-        Durable.sync(path.resolveSibling("."));
     }
 
     @Override
     public void close() {
-        try (FileChannel _ = channel) {
-            channel = null;
+        try {
+            lines.close();
         } catch (IOException e) {
             throw OutputException.of(path, "closing the journal", e);
         }

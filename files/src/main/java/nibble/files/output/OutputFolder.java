@@ -77,7 +77,7 @@ public final class OutputFolder implements AutoCloseable {
         return made;
     }
 
-    /** The folder to write into until {@link #commit}. */
+    /** Returns the folder to write into until {@link #commit}. */
     public Path path() {
         return partial;
     }

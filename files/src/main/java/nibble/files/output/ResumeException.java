@@ -3,7 +3,7 @@ package nibble.files.output;
 import java.nio.file.Path;
 import java.util.List;
 
-/** An unfinished run that cannot be gone on with, since something that decides the output's bytes is not as it was. */
+/** An unfinished run that cannot be resumed, because something that determines the output's bytes has changed. */
 public final class ResumeException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
@@ -18,11 +18,11 @@ public final class ResumeException extends RuntimeException {
     /** @param state the unfinished run's folder */
     public ResumeException(Path state, List<String> differences) {
         super("cannot resume the unfinished run in " + state
-                + ", since not everything is as it was when it began:\n  "
+                + ", because something has changed since it began:\n  "
                 + String.join("\n  ", differences)
                 + "\n"
-                + "run again with everything as it was, or delete that folder and run without --resume to"
-                + " begin anew");
+                + "run again with unchanged options and files, or delete that folder and run without --resume"
+                + " to start again");
         this.differences = List.copyOf(differences);
     }
 

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Deque;
+import java.util.List;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -24,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  *  parent/OUT                      absent or empty until {@link #commit}
  *  parent/.OUT.unfinished/lock     held while a process works on it
  *  parent/.OUT.unfinished/output/  becomes OUT
+ *  parent/.OUT.unfinished/journal.jsonl  what is durable ({@link JournalFile})
  *  parent/.OUT.unfinished/...      whatever its writer needs to go on later
  * </pre>
  *
@@ -35,6 +37,7 @@ public final class UnfinishedOutput implements AutoCloseable {
     private static final String LOCK = "lock";
     private static final String OUTPUT = "output";
     private static final String UNFINISHED = ".unfinished";
+    private static final String JOURNAL = "journal.jsonl";
 
     /** There once the output is whole and is being moved up, file by file, from inside its own folder. */
     private static final String MOVING = "moving";
@@ -111,8 +114,8 @@ public final class UnfinishedOutput implements AutoCloseable {
     private static OutputException leftovers(Path target, Path state) {
         return new OutputException(
                 target,
-                "an earlier run was not finished; run the same command with --resume to go on with it, or delete "
-                        + state + " to begin anew");
+                "an earlier run was not finished; run the same command with --resume to continue it, or delete " + state
+                        + " to begin anew");
     }
 
     /**
@@ -173,7 +176,7 @@ public final class UnfinishedOutput implements AutoCloseable {
                 if (Files.exists(state.resolve(OUTPUT))) {
                     place.take(state.resolve(OUTPUT));
                 }
-                Durable.deleteTree(state);
+                deleteState(state);
             } finally {
                 lock.close();
                 HELD.remove(state);
@@ -191,6 +194,24 @@ public final class UnfinishedOutput implements AutoCloseable {
         } catch (IOException e) {
             throw OutputException.of(out, "looking for an unfinished run", e);
         }
+    }
+
+    /** The journal of {@code out}'s unfinished run, whether there is one or not. */
+    public static Path journalOf(Path out) {
+        return stateOf(out).resolve(JOURNAL);
+    }
+
+    /** The journal goes last: what it tells can be read as long as a finished run has not said that it is finished. */
+    private static void deleteState(Path state) throws IOException {
+        List<Path> others;
+        try (Stream<Path> entries = Files.list(state)) {
+            others = entries.filter(entry -> !entry.endsWith(JOURNAL) && !entry.endsWith(LOCK))
+                    .toList();
+        }
+        for (Path other : others) {
+            Durable.deleteTree(other);
+        }
+        Durable.deleteTree(state);
     }
 
     private static FileChannel lock(Path state) throws IOException {
@@ -253,10 +274,10 @@ public final class UnfinishedOutput implements AutoCloseable {
 
     /** Whether the run that left this state, if any did, ended before its journal named anything that is worth resuming. */
     private boolean holdsNothingFinished() throws IOException {
-        Set<String> begun = Set.of(LOCK, OUTPUT, JournalFile.NAME, JournalFile.NAME + JournalFile.NEXT);
+        Set<String> begun = Set.of(LOCK, OUTPUT, JOURNAL, JOURNAL + JournalFile.NEXT);
         try (Stream<Path> entries = Files.list(state)) {
             return entries.allMatch(entry -> begun.contains(String.valueOf(entry.getFileName())))
-                    && !JournalFile.holdsWork(state.resolve(JournalFile.NAME));
+                    && !JournalFile.holdsWork(state.resolve(JOURNAL));
         }
     }
 
@@ -278,14 +299,19 @@ public final class UnfinishedOutput implements AutoCloseable {
         }
     }
 
-    /** The folder that becomes the output; what is in it now may stem from an earlier run. */
+    /** Returns the folder that becomes the output; what is in it now may stem from an earlier run. */
     public Path path() {
         return state.resolve(OUTPUT);
     }
 
-    /** The folder for what is needed to go on later; gone after {@link #commit}. */
+    /** Returns the folder for what is needed to go on later; gone after {@link #commit}. */
     public Path state() {
         return state;
+    }
+
+    /** Where its writer notes what is durable; gone after {@link #commit}. */
+    public Path journal() {
+        return state.resolve(JOURNAL);
     }
 
     /**
@@ -302,7 +328,7 @@ public final class UnfinishedOutput implements AutoCloseable {
                 Durable.sync(state);
             }
             place.take(path());
-            Durable.deleteTree(state);
+            deleteState(state);
         } catch (IOException e) {
             throw OutputException.of(place.target(), "giving the finished output its name", e);
         } finally {

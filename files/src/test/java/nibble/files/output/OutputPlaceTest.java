@@ -68,7 +68,7 @@ class OutputPlaceTest {
     void an_unfinished_run_inside_is_found_again_and_a_discarded_one_leaves_the_folder_empty() throws IOException {
         UnfinishedOutput first = UnfinishedOutput.open(OutputPlace.inside(folder), false);
         Files.writeString(first.path().resolve("weights"), "1");
-        Files.writeString(first.state().resolve(JournalFile.NAME), line("layer"));
+        Files.writeString(first.state().resolve("journal.jsonl"), line("layer"));
         first.close();
         assertThat(UnfinishedOutput.removeRestOfFinished(OutputPlace.inside(folder)))
                 .isFalse();
@@ -91,7 +91,7 @@ class OutputPlaceTest {
         StringBuilder journal = new StringBuilder();
         lines.lines().flatMap(line -> Stream.of(line.split(" "))).forEach(kind -> journal.append(line(kind)));
         Files.writeString(
-                killed.state().resolve(JournalFile.NAME), journal + "{\"crc32c\":\"00000000\",\"entry\":{\"la");
+                killed.state().resolve("journal.jsonl"), journal + "{\"crc32c\":\"00000000\",\"entry\":{\"la");
         killed.close();
         if (begun) {
             UnfinishedOutput.require(out, false);

@@ -33,6 +33,23 @@ public record CardRequest(
         List<Path> baselineEvaluations,
         Optional<Path> originalCard,
         Optional<Path> template) {
+    /** A card of what the checkpoint itself says, without measurements. */
+    public static CardRequest of(Path folder, String repo, String branch) {
+        return new CardRequest(
+                folder,
+                repo,
+                branch,
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                List.of(),
+                List.of(),
+                Optional.empty(),
+                Optional.empty());
+    }
+
     public CardRequest {
         evaluations = List.copyOf(evaluations);
         baselineEvaluations = List.copyOf(baselineEvaluations);

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
+import nibble.checkpoint.GgufLocation;
 import nibble.checkpoint.gguf.GgufFile;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.QuantizationConfig;
@@ -140,7 +141,10 @@ record CardSubject(
                             "",
                             architecture,
                             file.integer(architecture + ".context_length").orElse(0L),
-                            bytes(folder, ".gguf"),
+                            models.values().stream()
+                                    .flatMap(List::stream)
+                                    .mapToLong(path -> path.toFile().length())
+                                    .sum(),
                             files,
                             file.text("quantize.imatrix.dataset").orElse(""),
                             ggufOrigin(file));
@@ -172,7 +176,7 @@ record CardSubject(
         Map<String, List<Path>> models = new TreeMap<>();
         if (Files.isDirectory(folder)) {
             RepositoryFiles.list(folder).forEach((name, file) -> {
-                if (name.endsWith(".gguf")) {
+                if (GgufLocation.isModel(file)) {
                     models.computeIfAbsent(PART.matcher(name).replaceFirst("$1.gguf"), _ -> new ArrayList<>())
                             .add(file);
                 }

@@ -43,7 +43,7 @@ public final class ModelCard {
 
     private ModelCard() {}
 
-    /** The built-in template, a starting point for one's own. */
+    /** Returns the built-in template, a starting point for one's own. */
     public static String builtInTemplate() {
         try (InputStream in = ModelCard.class.getResourceAsStream(BUILT_IN)) {
             if (in == null) {
@@ -211,7 +211,7 @@ public final class ModelCard {
     }
 
     /**
-     * The metadata of a card's text, as a hub's check of it takes it; empty if it has none.
+     * Returns the metadata of a card's text, as a hub's check of it takes it; empty if it has none.
      *
      * @throws BadCheckpointException if it is not YAML
      */
@@ -219,7 +219,7 @@ public final class ModelCard {
         return FrontMatter.read(card).values();
     }
 
-    /** Whether a card can be made for a folder: it is quantized, or Nibble converted it. */
+    /** Returns whether a card can be made for a folder: it is quantized, or Nibble converted it. */
     public static boolean describes(Path folder) {
         try {
             CardSubject.of(folder);
@@ -252,7 +252,7 @@ public final class ModelCard {
         }
     }
 
-    /** The card of an unquantized model's folder, if it has one. */
+    /** Returns the card of an unquantized model's folder, if it has one. */
     public static Optional<Path> in(Path folder) {
         return Optional.of(folder.resolve(FILE_NAME)).filter(Files::isRegularFile);
     }

@@ -53,7 +53,7 @@ public final class HubApi {
             return etag.length() == 64;
         }
 
-        /** Whether the path can be a file's name here: a hub's path must not lead elsewhere. */
+        /** Returns whether the path can be a file's name here: a hub's path must not lead elsewhere. */
         public boolean safe() {
             boolean safe = !path.isEmpty()
                     && path.length() < 1024
@@ -64,7 +64,7 @@ public final class HubApi {
             return safe;
         }
 
-        /** Whether the hub says how long it is and what it holds. */
+        /** Returns whether the hub says how long it is and what it holds. */
         public boolean known() {
             return bytes >= 0 && ETAG.matcher(etag).matches();
         }
@@ -101,7 +101,7 @@ public final class HubApi {
         return http.messages();
     }
 
-    /** The token's owner. */
+    /** Returns the token's owner. */
     public Account whoami() {
         JsonNode json = http.json(HubCall.get(http.uri("/api/whoami-v2")));
         String role = json.path("auth").path("accessToken").path("role").asText("");
@@ -202,7 +202,7 @@ public final class HubApi {
         return texts;
     }
 
-    /** The commit at the tip of a branch; empty if there is no such branch. */
+    /** Returns the commit at the tip of a branch; empty if there is no such branch. */
     public Optional<String> head(String revision) {
         try {
             JsonNode info = http.json(HubCall.get(http.uri("/api/models/" + repo + "/revision/" + quoted(revision))));
@@ -215,7 +215,7 @@ public final class HubApi {
         }
     }
 
-    /** The first commit of the default branch, which holds nothing but .gitattributes. */
+    /** Returns the first commit of the default branch, which holds nothing but .gitattributes. */
     public String firstCommit() {
         List<JsonNode> commits = pages("/api/models/" + repo + "/commits/main");
         if (commits.isEmpty()) {
@@ -239,7 +239,7 @@ public final class HubApi {
         }
     }
 
-    /** All files of a revision. */
+    /** Returns all files of a revision. */
     public List<RemoteFile> tree(String revision) {
         List<RemoteFile> files = new ArrayList<>();
         String path = "/api/models/" + repo + "/tree/" + quoted(revision) + "?recursive=true";
@@ -377,7 +377,7 @@ public final class HubApi {
         return found;
     }
 
-    /** A revision as one segment of a path: {@code refs/pr/1} becomes {@code refs%2Fpr%2F1}. */
+    /** Returns a revision as one segment of a path: {@code refs/pr/1} becomes {@code refs%2Fpr%2F1}. */
     public static String quoted(String revision) {
         return URLEncoder.encode(revision, StandardCharsets.UTF_8).replace("+", "%20");
     }

@@ -37,7 +37,7 @@ public final class HubException extends RuntimeException {
         return String.valueOf(super.getMessage());
     }
 
-    /** The same refusal, told otherwise. */
+    /** Returns the same refusal, told otherwise. */
     public HubException told(String message) {
         return new HubException(message, status, errorCode, elsewhere, this);
     }
@@ -47,17 +47,20 @@ public final class HubException extends RuntimeException {
         return status;
     }
 
-    /** The hub's {@code X-Error-Code}, as {@code RepoNotFound}; or empty. */
+    /** Returns the hub's {@code X-Error-Code}, as {@code RepoNotFound}; or empty. */
     public String errorCode() {
         return errorCode;
     }
 
-    /** Whether the hub may have carried the request out although it did not say so. */
+    /** Returns whether the hub may have carried the request out although it did not say so. */
     public boolean outcomeUnknown() {
         return status == NO_ANSWER || status == 408 || status >= 500;
     }
 
-    /** Whether this is an object store's way to say that the signed address has expired: the hub gives another one. */
+    /**
+     * Returns whether this is an object store's way to say that the signed address has expired: the hub gives another
+     * one.
+     */
     public boolean addressExpired() {
         return elsewhere && errorCode.isEmpty() && (status == 400 || status == 401 || status == 403);
     }

@@ -78,7 +78,7 @@ public final class HubHttp implements AutoCloseable {
         return settings;
     }
 
-    /** The address of a path below the endpoint. */
+    /** Returns the address of a path below the endpoint. */
     public URI uri(String path) {
         return URI.create(settings.endpoint() + path);
     }
@@ -227,7 +227,7 @@ public final class HubHttp implements AutoCloseable {
                 throw messages.failure(
                         call,
                         "redirected to another host, " + HubMessages.shown(next)
-                                + "; what is being published is not sent there. Check HF_ENDPOINT");
+                                + "; Nibble does not send the files there. Check HF_ENDPOINT");
             }
             current = current.at(next);
         }

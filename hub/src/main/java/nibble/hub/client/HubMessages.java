@@ -168,7 +168,7 @@ public final class HubMessages {
                 return "; there is no such repository"
                         + (known
                                 ? ", or this token's account may not see it: check the name"
-                                : " that all may see: check the name, or put a token into HF_TOKEN if it is private");
+                                : " that is public: check the name, or put a token into HF_TOKEN if it is private");
             }
             case "RevisionNotFound" -> {
                 return "; the repository has no such branch, tag or commit: see " + page;
@@ -187,8 +187,8 @@ public final class HubMessages {
             case 401 ->
                 known
                         ? "; the hub does not take this token" + expired()
-                                + ": make one, with write access to publish, and put it into HF_TOKEN; what all may"
-                                + " see needs none"
+                                + ": make one, with write access to publish, and put it into HF_TOKEN; public"
+                                + " repositories need none"
                         : "; the hub asks who you are: put a token into HF_TOKEN, or check the name";
             case 403 -> "; this token may not do that: make one with write access to this owner";
             case 404 -> "; check the names" + (known ? "" : ", or put a token into HF_TOKEN if it is private");

@@ -26,8 +26,8 @@ import org.jspecify.annotations.Nullable;
  * upper case, and an empty value means none.
  *
  * @param proxies address of the proxy by the scheme it serves, {@code all} for any
- * @param exceptions entries of {@code NO_PROXY}, in lower case: {@code *}, a host with what lies below it, {@code
- *     .domain} for what lies below alone, an IP address, a range of them as {@code 10.0.0.0/8}; each with a port or
+ * @param exceptions entries of {@code NO_PROXY}, in lower case: {@code *}, a host with its subdomains, {@code
+ *     .domain} for subdomains only, an IP address, a range of them as {@code 10.0.0.0/8}; each with a port or
  *     without; after a scheme, as {@code http://host}, that host alone
  */
 public record HubProxies(Map<String, URI> proxies, List<String> exceptions) {

@@ -58,7 +58,8 @@ public record HubSettings(
     }
 
     /**
-     * The settings that the hub's own tools would use: {@code HF_ENDPOINT}, {@code HF_HOME}, {@code XDG_CACHE_HOME},
+     * Returns the settings that the hub's own tools would use: {@code HF_ENDPOINT}, {@code HF_HOME}, {@code
+     * XDG_CACHE_HOME},
      * {@code HF_HUB_CACHE}, {@code HF_HUB_OFFLINE} or {@code TRANSFORMERS_OFFLINE}, {@code HF_HUB_DISABLE_SYMLINKS},
      * the proxies' variables, and the token from, in this order, the flag, {@code HF_TOKEN}, {@code
      * HUGGING_FACE_HUB_TOKEN}, the file that {@code HF_TOKEN_PATH} names, the file {@code token} in the home. {@code

@@ -2,13 +2,8 @@ package nibble.hub.client;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.DigestInputStream;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.files.Reasons;
 
@@ -41,23 +36,15 @@ public record LocalFile(String path, Path file, long bytes, long modifiedMillis,
         }
     }
 
-    /** The name that git gives the content: SHA-1 of "blob", length, NUL and the bytes. */
     String gitBlobId() {
         try {
-            MessageDigest sha1 = MessageDigest.getInstance("SHA-1");
-            sha1.update(("blob " + bytes + "\0").getBytes(java.nio.charset.StandardCharsets.US_ASCII));
-            try (InputStream in = new DigestInputStream(Files.newInputStream(file), sha1)) {
-                in.transferTo(OutputStream.nullOutputStream());
-            }
-            return HexFormat.of().formatHex(sha1.digest());
+            return GitBlobId.of(file, bytes);
         } catch (IOException e) {
             throw unreadable(e);
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("this Java runtime has no SHA-1", e);
         }
     }
 
-    /** Whether the repository's file, known by git's or LFS's name for it, is this one already. */
+    /** Returns whether the repository's file, known by git's or LFS's name for it, is this one already. */
     public boolean sameAs(HubApi.Preupload remote) {
         if (remote.remoteOid().isEmpty()) {
             return false;

@@ -28,7 +28,7 @@ public record RepoName(String owner, String name) {
         return new RepoName(text.substring(0, slash), text.substring(slash + 1));
     }
 
-    /** Whether {@code text} has the form ORG/NAME. */
+    /** Returns whether {@code text} has the form ORG/NAME. */
     public static boolean isName(String text) {
         int slash = text.indexOf('/');
         return slash > 0 && isPart(text.substring(0, slash)) && isPart(text.substring(slash + 1));

@@ -62,7 +62,7 @@ class ModelCardTest {
     }
 
     @Test
-    void withoutMeasurementsNoFigureIsStated() {
+    void without_measurements_no_figure_is_stated() {
         String card = card();
         assertThat(card)
                 .startsWith("---\n"
@@ -111,7 +111,7 @@ class ModelCardTest {
                 "compressed-tensors|rtn|Tiny - 4-bit, compressed-tensors|compressed-tensors, rtn, vllm, 4-bit, llama,"
                         + " conversational, nibble|About plain rounding|pip install compressed-tensors|AWQ (activation",
             })
-    void aCardSaysWhatTheFolderIs(
+    void a_card_says_what_the_folder_is(
             String format, String method, String title, String tags, String about, String loader, String not)
             throws IOException {
         Files.writeString(
@@ -148,7 +148,7 @@ class ModelCardTest {
 
     /** AutoAWQ takes no revision: its lines would load another branch. */
     @Test
-    void aCardOfABranchNamesOnlyLoadersThatTakeOne() {
+    void a_card_of_a_branch_names_only_loaders_that_take_one() {
         String card = ModelCard.render(new CardRequest(
                 folder,
                 "me/Tiny-AWQ",
@@ -169,7 +169,7 @@ class ModelCardTest {
     }
 
     @Test
-    void theReportsOriginNamesTheBaseModelAndItsLicense() throws IOException {
+    void the_reports_origin_names_the_base_model_and_its_license() throws IOException {
         Files.writeString(
                 folder.resolve("quantization_report.json"),
                 "{\"method\": \"awq\", \"source\": {\"base_model\": \"org/Base-1B\", \"revision\": \"" + "a".repeat(40)
@@ -199,7 +199,7 @@ class ModelCardTest {
     }
 
     @Test
-    void figuresAreInTheModelIndexToo() throws IOException {
+    void figures_are_in_the_model_index_too() throws IOException {
         Path both = Files.writeString(folder.resolve("awq.json"), tasks(0.7025, "ab"));
         Path card = Files.writeString(
                 folder.resolve("README.md"),
@@ -218,7 +218,7 @@ class ModelCardTest {
     }
 
     @Test
-    void aDenseConversionIsNoQuantizedModel() throws IOException {
+    void a_dense_conversion_is_no_quantized_model() throws IOException {
         Files.writeString(folder.resolve("config.json"), CONFIG.replaceAll(",\\s*\"quantization_config.*", "}"));
         Files.writeString(
                 folder.resolve("conversion_report.json"),
@@ -238,7 +238,7 @@ class ModelCardTest {
     }
 
     @Test
-    void figuresStandBesideTheBaselinesOfTheSameRecipeOnly() throws IOException {
+    void figures_stand_beside_the_baselines_of_the_same_recipe_only() throws IOException {
         Path awq = eval("awq.json", 5.60123, 197);
         Path same = eval("fp16.json", 5.47, 197);
         Path other = eval("fp16-40.json", 5.5, 40);
@@ -265,7 +265,7 @@ class ModelCardTest {
     private static final String TASK_ROW = "| arc_challenge | acc_norm | leaderboard-v1 | 25 | 1172 | ";
 
     @Test
-    void tasksStandBesideTheBaselinesOfTheSameRequestsOnly() throws IOException {
+    void tasks_stand_beside_the_baselines_of_the_same_requests_only() throws IOException {
         Path awq = Files.writeString(folder.resolve("awq.json"), tasks(0.7025, "ab"));
         Path same = Files.writeString(folder.resolve("fp16.json"), tasks(0.711, "ab"));
         Path other = Files.writeString(folder.resolve("other.json"), tasks(0.711, "ff"));
@@ -280,7 +280,7 @@ class ModelCardTest {
     }
 
     @Test
-    void aComparisonHoldsBothModelsAndTheirDivergence() throws IOException {
+    void a_comparison_holds_both_models_and_their_divergence() throws IOException {
         Path both = Files.writeString(
                 folder.resolve("both.json"),
                 "{\"schema\": \"nibble-eval-comparison-1\", \"model\": " + tasks(0.7025, "ab") + ", \"baseline\": "
@@ -300,7 +300,7 @@ class ModelCardTest {
     }
 
     @Test
-    void theReportsCalibrationAndErrorsAreShown() throws IOException {
+    void the_reports_calibration_and_errors_are_shown() throws IOException {
         Files.writeString(
                 folder.resolve("quantization_report.json"),
                 "{\"method\": \"awq\", \"calibration\": {\"description\": \"wikitext-2 train\", \"tokens_sha256\":"
@@ -316,7 +316,7 @@ class ModelCardTest {
     }
 
     @Test
-    void theOriginalCardIsBelowWithItsLicenseAndLanguagesAndItsBracesAreText() throws IOException {
+    void the_original_card_is_below_with_its_license_and_languages_and_its_braces_are_text() throws IOException {
         Path original = Files.writeString(
                 folder.resolve("original.md"),
                 "---\n"
@@ -334,7 +334,7 @@ class ModelCardTest {
     }
 
     @Test
-    void aTemplateOfOnesOwnIsUsedAndItsErrorsHaveALine() throws IOException {
+    void a_template_of_ones_own_is_used_and_its_errors_have_a_line() throws IOException {
         Path own = Files.writeString(
                 folder.resolve("own.jinja"), "{{ front_matter }}\n{{ model_name }} at {{ bits }} bits\n");
         assertThat(ModelCard.render(request(List.of(), List.of(), Optional.empty(), Optional.of(own))))
@@ -347,7 +347,7 @@ class ModelCardTest {
     }
 
     @Test
-    void aFileThatIsNoMeasurementIsRefused() throws IOException {
+    void a_file_that_is_no_measurement_is_refused() throws IOException {
         Path wrong = Files.writeString(folder.resolve("wrong.json"), "{\"score\": 1}");
         assertThatThrownBy(
                         () -> ModelCard.render(request(List.of(wrong), List.of(), Optional.empty(), Optional.empty())))
@@ -357,7 +357,7 @@ class ModelCardTest {
     }
 
     @Test
-    void anUnquantizedModelHasNoSuchCard() throws IOException {
+    void an_unquantized_model_has_no_such_card() throws IOException {
         Files.writeString(folder.resolve("config.json"), CONFIG.replaceAll(",\\s*\"quantization_config.*", "}"));
         assertThatThrownBy(this::card)
                 .isInstanceOf(BadCheckpointException.class)

@@ -27,7 +27,7 @@ class HubSettingsTest {
     }
 
     @Test
-    void withoutVariablesTheStandardPlacesAreUsed() {
+    void without_variables_the_standard_places_are_used() {
         HubSettings found = settings(Map.of());
         assertThat(found.endpoint()).isEqualTo(URI.create("https://huggingface.co"));
         assertThat(found.cache()).isEqualTo(home.resolve(".cache/huggingface/hub"));
@@ -36,7 +36,7 @@ class HubSettingsTest {
     }
 
     @Test
-    void theTokenComesFromFlagThenVariablesThenFile() throws IOException {
+    void the_token_comes_from_flag_then_variables_then_file() throws IOException {
         Files.createDirectories(home.resolve(".cache/huggingface"));
         Files.writeString(home.resolve(".cache/huggingface/token"), "filed\n");
         Files.writeString(home.resolve("other"), " elsewhere \r\n");
@@ -53,7 +53,7 @@ class HubSettingsTest {
     }
 
     @Test
-    void foldersFollowTheVariablesOfTheHubsTools() {
+    void folders_follow_the_variables_of_the_hubs_tools() {
         assertThat(settings(Map.of("XDG_CACHE_HOME", "/x")).cache()).isEqualTo(Path.of("/x/huggingface/hub"));
         assertThat(settings(Map.of("XDG_CACHE_HOME", "/x", "HF_HOME", "~/h")).cache())
                 .isEqualTo(home.resolve("h/hub"));
@@ -65,14 +65,14 @@ class HubSettingsTest {
     }
 
     @Test
-    void nonsenseIsRefusedWithoutShowingTheToken() {
+    void nonsense_is_refused_without_showing_the_token() {
         assertThatThrownBy(() -> settings(Map.of("HF_ENDPOINT", "ftp://x"))).hasMessageContaining("HF_ENDPOINT");
         assertThatThrownBy(() -> settings(Map.of("HF_TOKEN", "se cret"))).hasMessageNotContaining("cret");
         assertThat(settings(Map.of("HF_TOKEN", "secret")).toString()).doesNotContain("secret");
     }
 
     @Test
-    void offlineIsWhatEitherVariableSaysAndTheHubsOwnGoesFirst() {
+    void offline_is_what_either_variable_says_and_the_hubs_own_goes_first() {
         assertThat(settings(Map.of("TRANSFORMERS_OFFLINE", "1")).offline()).isTrue();
         assertThat(settings(Map.of("HF_HUB_OFFLINE", "", "TRANSFORMERS_OFFLINE", "true"))
                         .offline())
@@ -83,7 +83,7 @@ class HubSettingsTest {
     }
 
     @Test
-    void variablesInPathsAreReplaced() {
+    void variables_in_paths_are_replaced() {
         assertThat(settings(Map.of("HF_HOME", "$DATA/hf", "DATA", "/d")).cache())
                 .isEqualTo(Path.of("/d/hf/hub"));
         assertThat(settings(Map.of("HF_HUB_CACHE", "${DATA}-x/$NONE", "DATA", "/d"))
@@ -92,7 +92,7 @@ class HubSettingsTest {
     }
 
     @Test
-    void whatCannotBeATokenOrAPortIsSaid() throws IOException {
+    void what_cannot_be_a_token_or_a_port_is_said() throws IOException {
         Files.createDirectories(home.resolve(".cache/huggingface"));
         Files.write(home.resolve(".cache/huggingface/token"), new byte[] {(byte) 0xff, (byte) 0xfe, 0});
         assertThatThrownBy(() -> settings(Map.of()))
@@ -103,7 +103,7 @@ class HubSettingsTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"org/name", "a/b", "Org-1/Llama-2-7B-AWQ", "o/n.v2_x"})
-    void repositoryNames(String text) {
+    void repository_names(String text) {
         assertThat(RepoName.isName(text)).isTrue();
         assertThat(RepoName.parse(text)).hasToString(text);
     }
@@ -113,7 +113,7 @@ class HubSettingsTest {
             strings = {
                 "name", "/name", "org/", "org/a/b", "../x", "org/..", "org/a b", "o/n?x", "o/-n", "o/n.git", "./model"
             })
-    void notRepositoryNames(String text) {
+    void not_repository_names(String text) {
         assertThat(RepoName.isName(text)).isFalse();
         assertThatThrownBy(() -> RepoName.parse(text)).isInstanceOf(IllegalArgumentException.class);
     }

@@ -19,7 +19,7 @@ public record Arguments(List<Object> positional, Map<String, Object> named) {
         return new Arguments(List.of(positional), Map.of());
     }
 
-    /** The same without its first positional arguments. */
+    /** Returns the same without its first positional arguments. */
     public Arguments after(int count) {
         return new Arguments(positional.subList(count, positional.size()), named);
     }
@@ -65,7 +65,7 @@ public record Arguments(List<Object> positional, Map<String, Object> named) {
 
     /** Arguments by the names of a signature. */
     public record Bound(String function, Map<String, Object> values) {
-        /** The value, or null where it was left out. */
+        /** Returns the value, or null where it was left out. */
         public @Nullable Object get(String name) {
             return values.get(name);
         }
@@ -79,7 +79,7 @@ public record Arguments(List<Object> positional, Map<String, Object> named) {
             return value == null ? otherwise : Values.truth(value);
         }
 
-        /** A text that must be one. */
+        /** Returns a text that must be one. */
         public String text(String name) {
             Object value = values.get(name);
             if (value instanceof String || value instanceof Markup) {
@@ -89,19 +89,19 @@ public record Arguments(List<Object> positional, Map<String, Object> named) {
                     + (value == null ? "nothing" : Values.typeName(value)));
         }
 
-        /** A text, or null where it was left out or is None. */
+        /** Returns a text, or null where it was left out or is None. */
         public @Nullable String textOrNone(String name) {
             Object value = values.get(name);
             return value == null || value == None.NONE ? null : text(name);
         }
 
-        /** A whole number within int's bounds. */
+        /** Returns a whole number within int's bounds. */
         public int integer(String name, int otherwise) {
             Object value = values.get(name);
             return value == null ? otherwise : Numbers.index(value);
         }
 
-        /** A whole number of any size. */
+        /** Returns a whole number of any size. */
         public BigInteger whole(String name, BigInteger otherwise) {
             Object value = values.get(name);
             return value == null ? otherwise : Numbers.whole(value);

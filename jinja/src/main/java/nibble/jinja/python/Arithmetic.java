@@ -14,7 +14,7 @@ public final class Arithmetic {
 
     private Arithmetic() {}
 
-    /** One of {@code + - * / // % **}. */
+    /** Returns one of {@code + - * / // % **}. */
     public static Object apply(String operator, Object left, Object right) {
         Budget.step();
         if (operator.equals("%") && Values.isText(left)) {
@@ -239,14 +239,14 @@ public final class Arithmetic {
         return value;
     }
 
-    /** Python's unary minus. */
+    /** Returns Python's unary minus. */
     public static Object negate(Object value) {
         return value instanceof Double number
                 ? (Object) (-number)
                 : whole(value, '-').negate();
     }
 
-    /** Python's unary plus. */
+    /** Returns Python's unary plus. */
     public static Object positive(Object value) {
         return value instanceof Double ? value : whole(value, '+');
     }

@@ -42,7 +42,7 @@ public final class Attributes {
 
     private Attributes() {}
 
-    /** Jinja's {@code value.name}: an attribute, else an item, else undefined. */
+    /** Returns Jinja's {@code value.name}: an attribute, else an item, else undefined. */
     public static Object dot(Object value, String name) {
         Budget.step();
         Object attribute = attribute(value, name);
@@ -56,7 +56,7 @@ public final class Attributes {
         }
     }
 
-    /** Jinja's {@code value[key]}: an item, else an attribute, else undefined. */
+    /** Returns Jinja's {@code value[key]}: an item, else an attribute, else undefined. */
     public static Object bracket(Object value, Object key) {
         try {
             return Subscript.item(value, key);
@@ -78,7 +78,7 @@ public final class Attributes {
         throw error;
     }
 
-    /** An attribute, possibly one that is undefined because it is unsafe; null if there is none. */
+    /** Returns an attribute, possibly one that is undefined because it is unsafe; null if there is none. */
     public static @Nullable Object attribute(Object value, String name) {
         if (INTERNAL.contains(name) && !(value instanceof PyObject)) {
             return Undefined.unsafe(value, name);

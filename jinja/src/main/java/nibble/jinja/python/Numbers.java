@@ -29,7 +29,7 @@ public final class Numbers {
         };
     }
 
-    /** The same within int's bounds; what is beyond them is the bound. */
+    /** Returns the same within int's bounds; what is beyond them is the bound. */
     public static int index(Object value) {
         BigInteger number = whole(value);
         return number.bitLength() < 32
@@ -69,7 +69,7 @@ public final class Numbers {
         return Double.isInfinite(right) ? (right > 0 ? -1 : 1) : new BigDecimal(left).compareTo(new BigDecimal(right));
     }
 
-    /** Python's {@code int(value)}. */
+    /** Returns Python's {@code int(value)}. */
     public static BigInteger toInt(Object value) {
         return switch (value) {
             case Double number -> {
@@ -95,7 +95,7 @@ public final class Numbers {
         };
     }
 
-    /** Python's {@code float(value)}. */
+    /** Returns Python's {@code float(value)}. */
     public static double toFloat(Object value) {
         return switch (value) {
             case String text -> parseFloat(text);
@@ -204,7 +204,7 @@ public final class Numbers {
         return number.toString();
     }
 
-    /** Python's {@code round(value, digits)}: halves go to the even neighbour. */
+    /** Returns Python's {@code round(value, digits)}: halves go to the even neighbour. */
     public static Object round(Object value, BigInteger digits) {
         int places = index(digits);
         if (value instanceof Double number) {

@@ -46,13 +46,13 @@ public final class PyDict {
         return entries.size();
     }
 
-    /** All entries in order. */
+    /** Returns all entries in order. */
     public List<Entry> entries() {
         Budget.items(entries.size());
         return new ArrayList<>(entries.values());
     }
 
-    /** A dict of the same entries. */
+    /** Returns a dict of the same entries. */
     public PyDict copy() {
         PyDict copy = new PyDict();
         Budget.items(2L * entries.size());

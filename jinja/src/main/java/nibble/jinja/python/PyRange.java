@@ -8,7 +8,7 @@ package nibble.jinja.python;
  * @param step never 0
  */
 public record PyRange(long start, long stop, long step) {
-    /** How many numbers it holds. */
+    /** Returns how many numbers it holds. */
     public int length() {
         long span = step > 0 ? stop - start : start - stop;
         long stride = Math.abs(step);

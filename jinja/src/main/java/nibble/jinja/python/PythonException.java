@@ -28,7 +28,7 @@ public final class PythonException extends RuntimeException {
             this.label = label;
         }
 
-        /** The name of Python's class. */
+        /** Returns the name of Python's class. */
         public String label() {
             return label;
         }
@@ -45,7 +45,7 @@ public final class PythonException extends RuntimeException {
         return kind;
     }
 
-    /** Python's LookupError. */
+    /** Returns Python's LookupError. */
     public boolean isLookup() {
         return kind == Kind.KEY || kind == Kind.INDEX;
     }

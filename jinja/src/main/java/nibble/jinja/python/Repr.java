@@ -18,7 +18,7 @@ public final class Repr {
 
     private Repr() {}
 
-    /** Python's {@code str(value)}. */
+    /** Returns Python's {@code str(value)}. */
     public static String str(Object value) {
         return switch (value) {
             case String text -> text;
@@ -28,7 +28,7 @@ public final class Repr {
         };
     }
 
-    /** Python's {@code repr(value)}. */
+    /** Returns Python's {@code repr(value)}. */
     public static String repr(Object value) {
         Repr repr = new Repr();
         repr.append(value);

@@ -105,7 +105,7 @@ public final class Splitting {
         return parts;
     }
 
-    /** Python's {@code str.splitlines}. */
+    /** Returns Python's {@code str.splitlines}. */
     public static List<Object> lines(String text, boolean keepEnds) {
         Budget.characters(text.length());
         List<Object> lines = new ArrayList<>();

@@ -42,7 +42,7 @@ public final class Subscript {
         return (int) index;
     }
 
-    /** A part of a sequence; bounds that are None are left out. */
+    /** Returns a part of a sequence; bounds that are None are left out. */
     public static Object slice(Object value, Object start, Object stop, Object step) {
         Budget.step();
         Values.requireDefined(value);

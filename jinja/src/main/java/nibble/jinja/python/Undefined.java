@@ -12,7 +12,7 @@ public final class Undefined {
         this.kind = kind;
     }
 
-    /** A variable that was not given. */
+    /** Returns a variable that was not given. */
     public static Undefined name(String name) {
         return because("'" + name + "' is undefined");
     }
@@ -39,7 +39,7 @@ public final class Undefined {
         return name instanceof Number || name instanceof Boolean ? String.valueOf(name) : "of this key";
     }
 
-    /** The error that a use of it is. */
+    /** Returns the error that a use of it is. */
     public PythonException error() {
         return new PythonException(kind, message);
     }

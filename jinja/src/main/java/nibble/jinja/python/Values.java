@@ -45,7 +45,7 @@ public final class Values {
         };
     }
 
-    /** The name of a value's type. */
+    /** Returns the name of a value's type. */
     public static String typeName(Object value) {
         return switch (value) {
             case None none -> "NoneType";
@@ -108,7 +108,7 @@ public final class Values {
                 .orElseThrow(() -> PythonException.type("'" + typeName(value) + "' object is not iterable"));
     }
 
-    /** Whether {@code iter} takes it. */
+    /** Returns whether {@code iter} takes it. */
     public static boolean isIterable(Object value) {
         return switch (value) {
             case String text -> true;
@@ -178,7 +178,7 @@ public final class Values {
         };
     }
 
-    /** All items of something that can be gone through. */
+    /** Returns all items of something that can be gone through. */
     public static List<Object> list(Object value) {
         List<Object> items = new ArrayList<>();
         Iterator<Object> from = iterate(value);
@@ -188,7 +188,7 @@ public final class Values {
         return items;
     }
 
-    /** Python's {@code reversed}. @throws PythonException of kind TYPE for what has no order */
+    /** Returns Python's {@code reversed}. @throws PythonException of kind TYPE for what has no order */
     public static Iterator<Object> reversed(Object value) {
         return switch (value) {
             case String text -> characters(text, true);
@@ -206,7 +206,7 @@ public final class Values {
         return value instanceof Boolean || value instanceof BigInteger || value instanceof Double;
     }
 
-    /** Python's {@code ==}. */
+    /** Returns Python's {@code ==}. */
     public static boolean equal(Object left, Object right) {
         return equal(left, right, 0);
     }
@@ -300,12 +300,12 @@ public final class Values {
         return left.size() < right.size() || orEqual && left.size() == right.size();
     }
 
-    /** Python's order of sorting, which asks for {@code <} alone. */
+    /** Returns Python's order of sorting, which asks for {@code <} alone. */
     public static int order(Object left, Object right) {
         return less(left, right, false) ? -1 : less(right, left, false) ? 1 : 0;
     }
 
-    /** One of Python's comparisons: {@code == != < <= > >= in}, or {@code not in}. */
+    /** Returns one of Python's comparisons: {@code == != < <= > >= in}, or {@code not in}. */
     public static boolean compare(String operator, Object left, Object right) {
         return switch (operator) {
             case "==" -> equal(left, right);
@@ -320,7 +320,7 @@ public final class Values {
         };
     }
 
-    /** Python's {@code item in container}. */
+    /** Returns Python's {@code item in container}. */
     public static boolean contains(Object container, Object item) {
         if (isText(container)) {
             if (!isText(item)) {

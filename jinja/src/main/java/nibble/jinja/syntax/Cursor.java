@@ -23,7 +23,7 @@ public final class Cursor {
         return tokens.get(Math.min(at + 1, tokens.size() - 1));
     }
 
-    /** The present token; goes on to the next. */
+    /** Returns the present token; goes on to the next. */
     public Token next() {
         Token token = tokens.get(at);
         at = Math.min(at + 1, tokens.size() - 1);
@@ -86,5 +86,14 @@ public final class Cursor {
 
     public void leave() {
         depth--;
+    }
+
+    /** Reads a name, or several joined by dots. */
+    String dottedName() {
+        StringBuilder name = new StringBuilder(expect(Token.Kind.NAME, "a name").text());
+        while (skipOperator(".")) {
+            name.append('.').append(expect(Token.Kind.NAME, "a name").text());
+        }
+        return name.toString();
     }
 }

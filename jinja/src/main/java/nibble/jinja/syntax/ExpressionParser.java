@@ -21,7 +21,7 @@ public final class ExpressionParser {
         this.cursor = cursor;
     }
 
-    /** An expression, or several with commas between them as a tuple. */
+    /** Returns an expression, or several with commas between them as a tuple. */
     public Expression tuple(boolean withCondition, @Nullable String endName) {
         return tuple(withCondition, endName, false);
     }
@@ -308,17 +308,8 @@ public final class ExpressionParser {
         }
     }
 
-    private String dottedName() {
-        StringBuilder name =
-                new StringBuilder(cursor.expect(Token.Kind.NAME, "a name").text());
-        while (cursor.skipOperator(".")) {
-            name.append('.').append(cursor.expect(Token.Kind.NAME, "a name").text());
-        }
-        return name.toString();
-    }
-
     private Expression.Filter oneFilter(@Nullable Expression of) {
-        String name = dottedName();
+        String name = cursor.dottedName();
         return new Expression.Filter(of, name, cursor.isOperator("(") ? arguments() : Expression.CallArguments.NONE);
     }
 
@@ -334,7 +325,7 @@ public final class ExpressionParser {
 
     private Expression test(Expression of) {
         boolean negated = cursor.skipName("not");
-        String name = dottedName();
+        String name = cursor.dottedName();
         Expression.CallArguments arguments = Expression.CallArguments.NONE;
         if (cursor.isOperator("(")) {
             arguments = arguments();

@@ -1,8 +1,10 @@
 package nibble.pack.layout;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import java.util.List;
+import java.util.Map;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.LinearTensor.Role;
@@ -64,13 +66,29 @@ public final class AwqLayout implements Layout {
         return List.of(tensors.qweight(), tensors.qzeros(), tensors.scales());
     }
 
-    /** Name, type and shape of the three tensors of a linear: qweight, qzeros, scales. */
-    public static List<TensorSpec> specs(String module, int outFeatures, int inFeatures, QuantizationSpec spec) {
-        spec.check(module + ".weight", outFeatures, inFeatures);
-        return QuantizedFormat.AWQ_GEMM.tensors(module, outFeatures, inFeatures, spec.groups(inFeatures), false);
+    @Override
+    public ObjectNode config(QuantizationSpec spec, boolean symmetric) {
+        return QuantizationJson.object()
+                .put("bits", spec.bits())
+                .put("group_size", spec.groupSize())
+                .putNull("modules_to_not_convert")
+                .put("quant_method", format().method())
+                .put("version", format().version())
+                .put("zero_point", true);
     }
 
-    /** The tensors of a linear, on the heap. */
+    @Override
+    public Map<String, ObjectNode> beside(QuantizationSpec spec, boolean symmetric) {
+        return Map.of(
+                "quant_config.json",
+                QuantizationJson.object()
+                        .put("zero_point", true)
+                        .put("q_group_size", spec.groupSize())
+                        .put("w_bit", spec.bits())
+                        .put("version", "GEMM"));
+    }
+
+    /** Returns the tensors of a linear, on the heap. */
     public static AwqTensors pack(QuantizedLinear linear) {
         int out = linear.outFeatures();
         int in = linear.inFeatures();
@@ -132,12 +150,12 @@ public final class AwqLayout implements Layout {
     }
 
     /**
-     * The linear that these tensors hold.
+     * Returns the linear that these tensors hold.
      *
      * @throws IllegalArgumentException if a segment's size is not what the shape takes
      */
     public static QuantizedLinear unpack(AwqTensors tensors, int outFeatures, int inFeatures, QuantizationSpec spec) {
-        List<TensorSpec> specs = specs("linear", outFeatures, inFeatures, spec);
+        List<TensorSpec> specs = INSTANCE.tensors("linear", outFeatures, inFeatures, spec, false);
         requireBytes(specs.get(0), tensors.qweight());
         requireBytes(specs.get(1), tensors.qzeros());
         requireBytes(specs.get(2), tensors.scales());

@@ -1,10 +1,12 @@
 package nibble.pack.layout;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
+import java.util.Map;
 import nibble.checkpoint.model.LinearTensor.Role;
 import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -74,6 +76,35 @@ public final class CompressedTensorsLayout implements Layout {
         MemorySegment scales = scales(linear);
         MemorySegment shape = shape(linear);
         return symmetric ? List.of(codes, scales, shape) : List.of(codes, scales, zeroPoints(linear), shape);
+    }
+
+    /** Only keys that every release knows: loaders refuse unknown ones below {@code weights}. */
+    @Override
+    public ObjectNode config(QuantizationSpec spec, boolean symmetric) {
+        ObjectNode json = QuantizationJson.object()
+                .put("quant_method", format().method())
+                .put("format", format().version())
+                .put("quantization_status", "compressed");
+        json.putArray("ignore").add("lm_head");
+        ObjectNode group = json.putObject("config_groups").putObject("group_0");
+        group.putArray("targets").add("Linear");
+        group.putNull("input_activations").putNull("output_activations");
+        ObjectNode weights = group.putObject("weights")
+                .put("num_bits", spec.bits())
+                .put("type", "int")
+                .put("symmetric", symmetric)
+                .put("dynamic", false);
+        if (spec.groupSize() == QuantizationSpec.WHOLE_ROW) {
+            weights.put("strategy", "channel");
+        } else {
+            weights.put("strategy", "group").put("group_size", spec.groupSize());
+        }
+        return json;
+    }
+
+    @Override
+    public Map<String, ObjectNode> beside(QuantizationSpec spec, boolean symmetric) {
+        return Map.of();
     }
 
     static MemorySegment packed(QuantizedLinear linear) {

@@ -1,7 +1,9 @@
 package nibble.pack.layout;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Map;
 import nibble.checkpoint.model.LinearTensor.Role;
 import nibble.checkpoint.model.QuantizedFormat;
 import nibble.pack.PackedLinear;
@@ -51,6 +53,27 @@ public final class GptqLayout implements Layout {
                 tensors.spec(),
                 format == QuantizedFormat.GPTQ);
         return PackedLinears.reordered(tensors, linear);
+    }
+
+    @Override
+    public ObjectNode config(QuantizationSpec spec, boolean symmetric) {
+        return entries(spec, symmetric).put("quant_method", format.method());
+    }
+
+    @Override
+    public Map<String, ObjectNode> beside(QuantizationSpec spec, boolean symmetric) {
+        return Map.of("quantize_config.json", entries(spec, symmetric));
+    }
+
+    private ObjectNode entries(QuantizationSpec spec, boolean symmetric) {
+        return QuantizationJson.object()
+                .put("bits", spec.bits())
+                .put("group_size", spec.groupSize())
+                .put("desc_act", false)
+                .put("sym", symmetric)
+                .put("lm_head", false)
+                .put("true_sequential", true)
+                .put("checkpoint_format", format.version());
     }
 
     @Override
@@ -109,7 +132,7 @@ public final class GptqLayout implements Layout {
     }
 
     /**
-     * The linear that these tensors hold.
+     * Returns the linear that these tensors hold.
      *
      * @param scales F16 [in/g, out]
      */

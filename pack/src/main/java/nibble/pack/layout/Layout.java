@@ -1,7 +1,10 @@
 package nibble.pack.layout;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.LinearTensor;
@@ -17,11 +20,12 @@ import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 
 /**
- * A way in which checkpoints lay out 4-bit linears: which tensors ({@link QuantizedFormat#linear}), and where the codes, zeros
- * and scales of a {@link QuantizedLinear} lie in them.
+ * A way in which checkpoints lay out 4-bit linears: which tensors they have, where the codes, zeros and scales of a
+ * {@link QuantizedLinear} lie in them, and what config.json says of it.
  */
 public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsLayout {
-    public static Layout of(QuantizedFormat format) {
+    /** The one that a format names. */
+    static Layout of(QuantizedFormat format) {
         return switch (format) {
             case AWQ_GEMM -> AwqLayout.INSTANCE;
             case GPTQ -> GptqLayout.FIRST;
@@ -40,11 +44,52 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
     PackedLinear linear(Tensors tensors);
 
     /**
-     * The data of the tensors of a linear, in the order of {@link QuantizedFormat#tensors}.
+     * The data of the tensors of a linear, in the order of {@link #tensors}.
      *
      * @throws IllegalArgumentException if the layout cannot hold the linear exactly, saying why
      */
-    public List<MemorySegment> data(QuantizedLinear linear, boolean symmetric);
+    List<MemorySegment> data(QuantizedLinear linear, boolean symmetric);
+
+    /** {@code quantization_config} of config.json. */
+    ObjectNode config(QuantizationSpec spec, boolean symmetric);
+
+    /** Name and content of the files that older loaders read beside config.json. */
+    Map<String, ObjectNode> beside(QuantizationSpec spec, boolean symmetric);
+
+    /**
+     * Name, type and shape of the tensors of a linear.
+     *
+     * @param module the linear's full name
+     * @throws IllegalArgumentException if the layout cannot hold the shape, naming the tensor
+     */
+    default List<TensorSpec> tensors(String module, int out, int in, QuantizationSpec spec, boolean symmetric) {
+        spec.check(module + ".weight", out, in);
+        if (format().packsInputs() && in % 8 != 0) {
+            throw new IllegalArgumentException("tensor " + module + ".weight: in-features " + in
+                    + " are not a multiple of 8, as " + format().method() + " needs");
+        }
+        return format().tensors(module, out, in, spec.groups(in), symmetric);
+    }
+
+    /**
+     * The tensors of a linear.
+     *
+     * @param module its full name
+     * @throws IllegalArgumentException if the layout cannot hold the linear exactly, saying why
+     */
+    default List<PackedTensor> pack(String module, QuantizedLinear linear, boolean symmetric) {
+        if (symmetric && !CompressedTensorsLayout.isSymmetric(linear)) {
+            throw new IllegalArgumentException("its zeros are not all 8 although the config says that it is symmetric");
+        }
+        List<MemorySegment> data = data(linear, symmetric);
+        List<TensorSpec> specs =
+                format().tensors(module, linear.outFeatures(), linear.inFeatures(), linear.groups(), symmetric);
+        List<PackedTensor> tensors = new ArrayList<>();
+        for (int i = 0; i < data.size(); i++) {
+            tensors.add(new PackedTensor(specs.get(i).name(), data.get(i)));
+        }
+        return tensors;
+    }
 
     /**
      * The tensors of one module of a checkpoint.
@@ -89,7 +134,7 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
         }
 
         /**
-         * The data of the tensor with this role.
+         * Returns the data of the tensor with this role.
          *
          * @throws BadCheckpointException if it is absent, or of another type or shape than the layout's
          */

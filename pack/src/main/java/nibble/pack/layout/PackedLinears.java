@@ -3,31 +3,27 @@ package nibble.pack.layout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
-import java.util.List;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.LinearTensor.Role;
-import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.DType;
-import nibble.checkpoint.tensor.TensorSpec;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.pack.ActOrderLinear;
 import nibble.pack.Half;
 import nibble.pack.PackedLinear;
-import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.WeightReader;
 import nibble.pack.Words;
 
-/** Linears of quantized checkpoints, in and out of every {@link QuantizedFormat}. */
+/** Reads linears of quantized checkpoints, whatever their {@link Layout}. */
 public final class PackedLinears {
     private PackedLinears() {}
 
     /**
-     * One of a layer's seven linears as a quantized checkpoint holds it; of a fused module its rows.
+     * Returns one of a layer's seven linears as a quantized checkpoint holds it; of a fused module its rows.
      *
      * @throws BadCheckpointException as {@link #read(Checkpoint, LinearModule, int)}
      */
@@ -45,7 +41,7 @@ public final class PackedLinears {
     }
 
     /**
-     * A module of a quantized checkpoint.
+     * Returns a module of a quantized checkpoint.
      *
      * @throws BadCheckpointException if the checkpoint is not quantized, a tensor is absent or contradicts the others, or
      *     scales are not what fp16 can hold
@@ -97,28 +93,5 @@ public final class PackedLinears {
             throw new BadCheckpointException(
                     tensors.checkpoint().fileOf(name), "tensor " + name + ": " + e.getMessage(), e);
         }
-    }
-
-    /** Name, type and shape of the tensors of a linear. */
-    public static List<TensorSpec> specs(
-            QuantizedFormat format, String module, int out, int in, QuantizationSpec spec, boolean symmetric) {
-        spec.check(module + ".weight", out, in);
-        if (format.packsInputs() && in % 8 != 0) {
-            throw new IllegalArgumentException("tensor " + module + ".weight: in-features " + in
-                    + " are not a multiple of 8, as " + format.method() + " needs");
-        }
-        return format.tensors(module, out, in, spec.groups(in), symmetric);
-    }
-
-    /**
-     * The data of the tensors of a linear, in the order of {@link #specs}.
-     *
-     * @throws IllegalArgumentException if the layout cannot hold the linear exactly, saying why
-     */
-    public static List<MemorySegment> pack(QuantizedFormat format, QuantizedLinear linear, boolean symmetric) {
-        if (symmetric && !CompressedTensorsLayout.isSymmetric(linear)) {
-            throw new IllegalArgumentException("its zeros are not all 8 although the config says that it is symmetric");
-        }
-        return Layout.of(format).data(linear, symmetric);
     }
 }

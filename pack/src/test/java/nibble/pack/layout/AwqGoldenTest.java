@@ -17,7 +17,7 @@ class AwqGoldenTest {
             int groupSize, int in, int out, byte[] qweight, byte[] scales, byte[] qzeros, byte[] expected) {}
 
     @Test
-    void unpacksToTheExpectedWeightsAndRepacksToTheSameBytes() throws IOException {
+    void unpacks_to_the_expected_weights_and_repacks_to_the_same_bytes() throws IOException {
         Golden golden = read();
         QuantizationSpec spec = new QuantizationSpec(4, golden.groupSize);
         QuantizedLinear linear = AwqLayout.unpack(

@@ -29,17 +29,8 @@ public final class Cublas implements AutoCloseable {
         }
     }
 
-    /** How fp32 operands are multiplied; fp16 ones always have exact products and fp32 sums. By {@code cublasComputeType_t}. */
-    public enum Compute {
-        FP32(68),
-        TF32(77);
-
-        private final int code;
-
-        Compute(int code) {
-            this.code = code;
-        }
-    }
+    /** Exact products and fp32 sums, by {@code cublasComputeType_t}. */
+    private static final int COMPUTE_FP32 = 68;
 
     private static final int NOT_TRANSPOSED = 0;
     private static final int TRANSPOSED = 1;
@@ -157,25 +148,9 @@ public final class Cublas implements AutoCloseable {
             long out,
             Type outType,
             int outStride,
-            boolean accumulate,
-            Compute compute) {
+            boolean accumulate) {
         // Row-major is column-major transposed: outᵀ[n, m] = b[n, k] aᵀ[k, m].
-        gemm(
-                TRANSPOSED,
-                NOT_TRANSPOSED,
-                n,
-                m,
-                k,
-                b,
-                bStride,
-                a,
-                aStride,
-                aType,
-                out,
-                outType,
-                outStride,
-                accumulate,
-                compute);
+        gemm(TRANSPOSED, NOT_TRANSPOSED, n, m, k, b, bStride, a, aStride, aType, out, outType, outStride, accumulate);
     }
 
     /**
@@ -220,7 +195,7 @@ public final class Cublas implements AutoCloseable {
                     outStride,
                     outStep,
                     batch,
-                    Compute.FP32.code,
+                    COMPUTE_FP32,
                     DEFAULT_ALGORITHM));
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);
@@ -255,8 +230,7 @@ public final class Cublas implements AutoCloseable {
                 out + 4L * ((long) first * columns + first),
                 Type.F32,
                 columns,
-                accumulate,
-                Compute.FP32);
+                accumulate);
     }
 
     private void gemm(
@@ -273,8 +247,7 @@ public final class Cublas implements AutoCloseable {
             long c,
             Type cType,
             int ldc,
-            boolean accumulate,
-            Compute compute) {
+            boolean accumulate) {
         if (m == 0 || n == 0) {
             return;
         }
@@ -298,7 +271,7 @@ public final class Cublas implements AutoCloseable {
                     c,
                     cType.code,
                     ldc,
-                    compute.code,
+                    COMPUTE_FP32,
                     DEFAULT_ALGORITHM));
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);

@@ -45,12 +45,7 @@ public final class Kernel {
         launch(stream, grid, threads, sharedBytes, KernelLaunch.Order.PLAIN, arguments);
     }
 
-    /** As {@link #launch}, but may start while the kernel before it still runs; it waits for that one itself. */
-    void launchEarly(CudaStream stream, Grid grid, int threads, int sharedBytes, Object... arguments) {
-        launch(stream, grid, threads, sharedBytes, KernelLaunch.Order.EARLY, arguments);
-    }
-
-    /** As {@link #launch}, with all blocks on the card at the same time, so that they may wait for each other. */
+    /** Does what {@link #launch} does, with all blocks on the card at the same time: they may wait for each other. */
     public void launchTogether(CudaStream stream, Grid grid, int threads, int sharedBytes, Object... arguments) {
         launch(stream, grid, threads, sharedBytes, KernelLaunch.Order.TOGETHER, arguments);
     }

@@ -27,8 +27,8 @@ import jcuda.driver.CUmodule;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The kernels of the {@code .cu} resources, compiled for one card on first use. Machine code is kept in
- * {@code $NIBBLE_CACHE/kernels}, else {@code ~/.cache/nibble/kernels}, under a hash of all that decides it. Owns its modules.
+ * The kernels of the {@code .cu} resources, compiled for one card on first use. Machine code is cached in
+ * {@code $NIBBLE_CACHE/kernels}, else {@code ~/.cache/nibble/kernels}, under a hash of source, headers and options. Owns its modules.
  */
 public final class KernelCache implements AutoCloseable {
     /** Headers that kernels may include. */

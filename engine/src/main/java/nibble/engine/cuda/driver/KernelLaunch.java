@@ -29,9 +29,7 @@ final class KernelLaunch implements AutoCloseable {
     enum Order {
         PLAIN(0),
         /** All blocks at the same time: a cooperative launch. */
-        TOGETHER(2),
-        /** Programmatic stream serialization. */
-        EARLY(6);
+        TOGETHER(2);
 
         private final int attribute;
 

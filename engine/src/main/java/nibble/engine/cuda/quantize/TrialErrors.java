@@ -134,8 +134,7 @@ abstract class TrialErrors extends LinearOnCard {
                                 p,
                                 Cublas.Type.F32,
                                 width,
-                                false,
-                                Cublas.Compute.FP32);
+                                false);
                 kernel("row_products")
                         .launch(
                                 owner.stream(),

@@ -10,7 +10,7 @@ import nibble.files.output.StoppedException;
 import org.jspecify.annotations.Nullable;
 
 /** Counts the work and wall time of a run, tells the listener, and stops the run where it is asked to. Of one thread. */
-public final class Progress {
+public final class WorkProgress {
     private final ProgressListener listener;
     private final StopSignal stop;
     private final Runnable settle;
@@ -28,7 +28,7 @@ public final class Progress {
     private long since;
 
     /** @param settle waits until all work that was begun is done, so that the clock of a stage can be read */
-    public Progress(ProgressListener listener, StopSignal stop, int layers, Runnable settle) {
+    public WorkProgress(ProgressListener listener, StopSignal stop, int layers, Runnable settle) {
         this.listener = listener;
         this.settle = settle;
         this.stop = stop;

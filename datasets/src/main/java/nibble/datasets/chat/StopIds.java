@@ -1,4 +1,4 @@
-package nibble.cli.command;
+package nibble.datasets.chat;
 
 import java.util.HashSet;
 import java.util.List;
@@ -8,14 +8,20 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.GenerationConfig;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.datasets.Tokenizer;
-import nibble.datasets.chat.ChatTemplate;
 
 /** The ids that end a text. */
-final class StopIds {
+public final class StopIds {
     private StopIds() {}
 
+    /** The ids that config.json, generation_config.json and the model's tokenizer name. */
+    public static Set<Integer> of(Checkpoint checkpoint) {
+        return Checkpoint.tokenizer(checkpoint.folder())
+                .map(described -> of(checkpoint, described))
+                .orElseGet(() -> ofConfigs(checkpoint));
+    }
+
     /** Those of either config file, the tokenizer's own, and stop texts that are one token, which decoding would not show. */
-    static Set<Integer> of(
+    public static Set<Integer> of(
             Checkpoint checkpoint,
             TokenizerDescription described,
             Tokenizer tokenizer,
@@ -31,10 +37,15 @@ final class StopIds {
     }
 
     /** Those of either config file and the tokenizer's own. */
-    static Set<Integer> of(Checkpoint checkpoint, TokenizerDescription described) {
+    public static Set<Integer> of(Checkpoint checkpoint, TokenizerDescription described) {
+        Set<Integer> ids = ofConfigs(checkpoint);
+        ids.addAll(described.stopIds());
+        return ids;
+    }
+
+    private static Set<Integer> ofConfigs(Checkpoint checkpoint) {
         Set<Integer> ids = new HashSet<>(checkpoint.config().eosIds());
         ids.addAll(GenerationConfig.of(checkpoint.folder()).eosIds());
-        ids.addAll(described.stopIds());
         return ids;
     }
 }

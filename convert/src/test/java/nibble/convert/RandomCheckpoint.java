@@ -16,7 +16,7 @@ import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.TensorSpec;
 
 /** A two-layer grouped-query Llama of random fp16 weights, written as a checkpoint. */
-public final class TinyCheckpoint {
+public final class RandomCheckpoint {
     private static final String CONFIG = """
         {
           "architectures": ["LlamaForCausalLM"],
@@ -38,7 +38,7 @@ public final class TinyCheckpoint {
         }
         """;
 
-    private TinyCheckpoint() {}
+    private RandomCheckpoint() {}
 
     /** Writes the checkpoint into a new folder. */
     public static Path write(Path folder) throws IOException {

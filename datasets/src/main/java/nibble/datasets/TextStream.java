@@ -1,13 +1,13 @@
-package nibble.cli.terminal;
+package nibble.datasets;
 
 import java.util.Arrays;
 import java.util.List;
-import nibble.datasets.Tokenizer;
+import java.util.function.Consumer;
 
 /**
- * Prints tokens as they come. A character of several byte tokens is held back until it is whole, and what a token means
- * may depend on the one before it, so each step decodes from the last printed token on. Text that may be the beginning of a
- * stop text is held back too.
+ * Hands out the text of tokens as they come. A token's text may depend on the token before it, so each step decodes from the
+ * last token that was handed out. Two things are held back: the bytes of a character until it is whole, and text that may be
+ * the beginning of a stop text. Used by one thread at a time.
  */
 public final class TextStream {
     private static final char REPLACEMENT = '\uFFFD';
@@ -16,7 +16,7 @@ public final class TextStream {
     private static final int CONTEXT = 16;
 
     private final Tokenizer tokenizer;
-    private final Terminal terminal;
+    private final Consumer<String> out;
     private final List<String> stops;
     private final StringBuilder held = new StringBuilder();
     private final StringBuilder shown = new StringBuilder();
@@ -32,11 +32,12 @@ public final class TextStream {
     /**
      * @param stops texts that end the stream and are not printed
      * @param before ids that the stream goes on from: what its first tokens mean depends on them
+     * @param out takes each piece of text
      */
-    public TextStream(Tokenizer tokenizer, Terminal terminal, List<String> stops, int[] before) {
+    public TextStream(Tokenizer tokenizer, List<String> stops, int[] before, Consumer<String> out) {
         this.tokenizer = tokenizer;
-        this.terminal = terminal;
-        this.stops = stops;
+        this.stops = List.copyOf(stops);
+        this.out = out;
         count = Math.min(before.length, CONTEXT);
         System.arraycopy(before, before.length - count, ids, 0, count);
         printed = count;
@@ -47,7 +48,7 @@ public final class TextStream {
         return count - given;
     }
 
-    /** What was printed. */
+    /** All that was handed out. */
     public String text() {
         return shown.toString();
     }
@@ -55,7 +56,7 @@ public final class TextStream {
     /**
      * Takes the next token.
      *
-     * @return whether the text goes on: false once a stop text has come, or nothing more can be printed
+     * @return whether the text goes on: false once a stop text has come
      */
     public boolean add(int id) {
         if (count == ids.length) {
@@ -105,22 +106,19 @@ public final class TextStream {
         held.delete(0, sure);
     }
 
-    /** Prints what was held back in vain, and ends the line. Bytes that came to no character are shown as the replacement one. */
+    /** Hands out the rest, which no stop text ended. Bytes of an unfinished character become the replacement character. */
     public void end() {
         if (!stopped) {
             held.append(unprinted());
         }
         print(held.toString());
         held.setLength(0);
-        terminal.out().println();
-        terminal.out().flush();
     }
 
     private void print(String text) {
-        shown.append(text);
-        terminal.out().print(text);
-        terminal.out().flush();
-        // Nobody will read what comes next.
-        stopped |= terminal.lostOutput().isPresent();
+        if (!text.isEmpty()) {
+            shown.append(text);
+            out.accept(text);
+        }
     }
 }

@@ -6,21 +6,21 @@ import nibble.pack.PackedLinear;
 import nibble.pack.WeightReader;
 
 /** The rows of a weight as floats, whatever form it is stored in. May be read by several threads at once. */
-interface WeightRows {
+interface StoredRows {
     void read(long row, float[] into);
 
     /** Rows of an F16, BF16 or F32 tensor, a vector being one row. */
-    static WeightRows of(StoredTensor tensor) {
+    static StoredRows of(StoredTensor tensor) {
         return (row, into) ->
                 WeightReader.floats(tensor.rows().read(row, 1), tensor.spec().dtype(), 0, into);
     }
 
-    static WeightRows of(PackedLinear linear) {
+    static StoredRows of(PackedLinear linear) {
         return (row, into) -> linear.dequantize((int) row, into, 0);
     }
 
     /** The same rows with each head's pairs side by side, as GGUF has query and key projections. */
-    default WeightRows interleaved(int headDim) {
+    default StoredRows interleaved(int headDim) {
         return (row, into) -> read(HeadRows.halves(row, headDim), into);
     }
 }
