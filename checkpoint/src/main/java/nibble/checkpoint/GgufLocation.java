@@ -60,8 +60,11 @@ public final class GgufLocation {
         if (WeightFiles.areAmong(names) || names.contains(MetaFolder.PARAMS)) {
             return Optional.empty();
         }
-        List<String> found =
+        List<String> models =
                 names.stream().filter(name -> isModel(path.resolve(name))).toList();
+        List<String> named = models.stream().filter(GgufLocation::isNamed).toList();
+        // A download that was not finished has the first bytes, but another name.
+        List<String> found = named.isEmpty() ? models : named;
         Optional<String> split = GgufSplit.first(found);
         if (split.isPresent()) {
             return split.map(path::resolve);

@@ -152,7 +152,7 @@ class WrappedNamesTest {
                 .singleElement()
                 .extracting(Finding::message)
                 .asString()
-                .contains("adapter_model.safetensors", "not applied");
+                .contains("adapter_model.safetensors", "does not apply it");
     }
 
     @Test
