@@ -2,6 +2,7 @@ package nibble.checkpoint;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -10,6 +11,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import nibble.checkpoint.gguf.GgufNames;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.LinearTensor;
 import nibble.checkpoint.model.LinearTensor.Presence;
@@ -25,6 +27,9 @@ import nibble.checkpoint.tensor.TensorView;
 
 /** What a checkpoint must hold by its config: names, shapes and types. */
 final class ExpectedTensors {
+    private static final String CONFIG = "config.json";
+    private static final String GET_BOTH = "; config and weights are of different models, get both again";
+
     private static final Pattern LAYER = Pattern.compile("model\\.layers\\.(\\d{1,9})\\..*");
 
     private ExpectedTensors() {}
@@ -87,7 +92,7 @@ final class ExpectedTensors {
         if (!found.dtype().isWeight()) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
-                    "tensor " + name + ": found type " + found.dtype()
+                    "tensor " + named(checkpoint, name) + ": found type " + found.dtype()
                             + ", expected F16, BF16 or F32; use the model's fp16 version");
         }
     }
@@ -111,8 +116,9 @@ final class ExpectedTensors {
         if (!found.get().shape().equals(shape)) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
-                    "tensor " + name + ": found shape " + found.get().shape() + ", config.json asks for " + shape
-                            + "; config and weights are of different models, get both again");
+                    "tensor " + named(checkpoint, name) + ": found shape "
+                            + found.get().shape() + ", " + description(checkpoint) + " asks for " + shape
+                            + again(checkpoint));
         }
         return found.get();
     }
@@ -125,8 +131,11 @@ final class ExpectedTensors {
                     + " output projection, set tie_word_embeddings to true in config.json";
         }
         String likely = WrappedNames.likely(checkpoint.names(), name);
-        return "tensor " + name + " " + shape + " is missing although config.json asks for it"
-                + (likely.isEmpty() ? "; get the whole checkpoint again" : likely);
+        return "tensor " + named(checkpoint, name) + " " + shape + " is missing although "
+                + description(checkpoint) + " asks for it"
+                + (isGguf(checkpoint)
+                        ? again(checkpoint)
+                        : likely.isEmpty() ? "; get the whole checkpoint again" : likely);
     }
 
     /** Tensors nobody asked for are harmless, except those that say the config is not this model's. */
@@ -136,9 +145,8 @@ final class ExpectedTensors {
                 && Integer.parseInt(layer.group(1)) >= checkpoint.config().layers()) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
-                    "tensor " + name + ": config.json has only "
-                            + checkpoint.config().layers()
-                            + " layers; config and weights are of different models, get both again");
+                    "tensor " + named(checkpoint, name) + ": " + description(checkpoint) + " has only "
+                            + checkpoint.config().layers() + " layers" + again(checkpoint));
         }
         if (!name.startsWith("model.") || expected.contains(name)) {
             return;
@@ -148,15 +156,37 @@ final class ExpectedTensors {
         if (name.endsWith(".bias") && !isZero(checkpoint.tensor(name))) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
-                    "tensor " + name + ": config.json's " + architecture
-                            + " has no such bias; config and weights are of" + " different models, get both again");
+                    "tensor " + named(checkpoint, name) + ": " + architecture + " has no such bias, and "
+                            + description(checkpoint) + " describes one" + again(checkpoint));
         }
         if (layer.matches() && name.endsWith("norm.weight")) {
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
-                    "tensor " + name + ": config.json's " + architecture
-                            + " has no such norm; config and weights are of" + " different models, get both again");
+                    "tensor " + named(checkpoint, name) + ": " + architecture + " has no such norm, and "
+                            + description(checkpoint) + " describes one" + again(checkpoint));
         }
+    }
+
+    /** A GGUF file is where a checkpoint of other formats is a folder. */
+    private static boolean isGguf(Checkpoint checkpoint) {
+        return Files.isRegularFile(checkpoint.folder());
+    }
+
+    /** The tensor as its file names it. */
+    private static String named(Checkpoint checkpoint, String name) {
+        return isGguf(checkpoint) ? GgufNames.of(checkpoint.config().architecture(), name) : name;
+    }
+
+    /** What says which tensors there are. */
+    private static String description(Checkpoint checkpoint) {
+        if (isGguf(checkpoint)) {
+            return "the file's metadata";
+        }
+        return Files.exists(checkpoint.folder().resolve(CONFIG)) ? CONFIG : MetaFolder.PARAMS;
+    }
+
+    private static String again(Checkpoint checkpoint) {
+        return isGguf(checkpoint) ? "; metadata and weights are of different models, get the file again" : GET_BOTH;
     }
 
     private static boolean isZero(TensorView tensor) {

@@ -99,7 +99,7 @@ final class ErrorReporter implements IExecutionExceptionHandler {
             case UncheckedIOException _, IOException _ -> ExitCode.BAD_INPUT;
             case HubException _ -> ExitCode.NETWORK_OR_HUB;
             case ResumeException _, UnusualErrorException _ -> ExitCode.BAD_INPUT;
-            case StoppedException _ -> ExitCode.INTERRUPTED;
+            case StoppedException _ -> Interruption.exitCode();
             case DeviceException _, OutOfMemoryError _ -> ExitCode.DEVICE_OR_MEMORY;
             default -> ExitCode.DEFECT;
         };

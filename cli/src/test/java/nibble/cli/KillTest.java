@@ -102,7 +102,7 @@ class KillTest {
 
         process.destroy();
         quantize.release();
-        assertThat(end(process)).as(quantize.log()).isEqualTo(ExitCode.INTERRUPTED);
+        assertThat(end(process)).as(quantize.log()).isEqualTo(ExitCode.TERMINATED);
         assertThat(quantize.log()).contains("layers are safe in", "run the same command with --resume");
 
         TerminalCapture other = new TerminalCapture();

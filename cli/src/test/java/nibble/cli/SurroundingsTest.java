@@ -1,16 +1,12 @@
 package nibble.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
-import java.util.stream.Stream;
 import nibble.cli.terminal.ExitCode;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -21,104 +17,45 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Commands in the surroundings that shells, containers and services give them, by both launchers, with this build behind them. */
+/** Commands with the locale, streams and memory that shells, containers and services give them, by both launchers. */
 @EnabledOnOs(OS.LINUX)
 class SurroundingsTest {
-    private static final Path ROOT = Path.of(System.getProperty("nibble.root"));
-    private static final Path MODEL = ROOT.resolve("models/wiki-7m");
-
     @TempDir
     @SuppressWarnings("NullAway.Init")
     private Path folder;
 
-    private record Ended(int exitCode, String out, String err) {}
+    @SuppressWarnings("NullAway.Init")
+    private Shell shell;
 
-    /** A source folder and an unpacked distribution, both with a runtime that adds the class path of this test. */
     @BeforeEach
     void layOut() throws IOException {
-        Path source = folder.resolve("source");
-        Path shared = ROOT.resolve("cli/src/main/dist/launch");
-        Files.createDirectories(source.resolve("cli/src/main/dist"));
-        Files.createDirectories(source.resolve("cli/target/lib"));
-        Files.copy(ROOT.resolve("nibble"), source.resolve("nibble"));
-        Files.copy(shared, source.resolve("cli/src/main/dist/launch"));
-        Files.writeString(source.resolve("pom.xml"), "");
-        Files.writeString(source.resolve("cli/target/lib/.built"), "");
-        runtime(source.resolve("jdk"));
-        Files.createDirectories(folder.resolve("dist/lib"));
-        Files.copy(ROOT.resolve("cli/src/main/dist/nibble"), folder.resolve("dist/nibble"));
-        Files.copy(shared, folder.resolve("dist/lib/launch"));
-        runtime(folder.resolve("dist/runtime"));
+        shell = new Shell(folder);
     }
 
-    private static void runtime(Path home) throws IOException {
-        Files.createDirectories(home.resolve("bin"));
-        Files.writeString(home.resolve("release"), "JAVA_VERSION=\"25.0.1\"\n");
-        Path java = home.resolve("bin/java");
-        Files.writeString(java, """
-            #!/usr/bin/env bash
-            arguments=()
-            while [ $# -gt 0 ]; do
-              if [ "$1" = -cp ]; then arguments+=(-cp '%s'); shift; else arguments+=("$1"); fi
-              shift
-            done
-            [ -z "${SHOW:-}" ] || printf '%%s\\n' "${arguments[@]}" >"$SHOW"
-            exec '%s/bin/java' "${arguments[@]}"
-            """.formatted(
-                        System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-                        System.getProperty("java.home")));
-        Files.setPosixFilePermissions(java, PosixFilePermissions.fromString("rwxr-xr-x"));
-    }
-
-    /** Runs a line of bash in which {@code $N} is the launcher, {@code $M} the bundled model and {@code $F} the folder. */
-    private Ended bash(String launcher, String line) throws Exception {
-        ProcessBuilder builder = new ProcessBuilder("bash", "-c", line)
-                .redirectInput(Path.of("/dev/null").toFile())
-                .redirectOutput(folder.resolve("stdout").toFile())
-                .redirectError(folder.resolve("stderr").toFile())
-                .directory(folder.toFile());
-        builder.environment().put("N", "bash " + folder.resolve(launcher));
-        builder.environment().put("M", MODEL.toString());
-        builder.environment().put("F", folder.toString());
-        builder.environment()
-                .put("NIBBLE_JAVA_HOME", folder.resolve("source/jdk").toString());
-        Process process = builder.start();
-        assertThat(process.waitFor(60, TimeUnit.SECONDS)).as(line).isTrue();
-        return new Ended(
-                process.waitFor(),
-                Files.readString(folder.resolve("stdout")),
-                Files.readString(folder.resolve("stderr")));
-    }
-
-    private void assertNoTrace(Ended ended) {
-        assertThat(ended.out() + ended.err()).doesNotContain("\tat ", "Exception");
-    }
-
-    @ParameterizedTest
-    @ValueSource(
-            strings = {"LC_ALL=C", "LC_ALL=POSIX", "LC_ALL=xx_XX.UTF-8", "LANG=C", "-u LC_ALL -u LANG -u LC_CTYPE"})
-    void arguments_and_paths_are_UTF_8_whatever_the_locale(String locale) throws Exception {
+    @Test
+    void arguments_and_paths_are_UTF_8_whatever_the_locale() throws Exception {
         // The bytes of a German and a Chinese word; this test's own Java may run in a locale that has neither.
-        Ended ended = bash("source/nibble", """
-            name=$F/$(printf 'Gr\\303\\266\\303\\237e \\346\\250\\241')
-            env %s $N bench make-model "$name" --shape tiny || exit
-            [ -f "$name/config.json" ] && env %s $N inspect "$name" --json - && env %s $N inspect "$name.none"
-            """.formatted(locale, locale, locale));
-        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.BAD_INPUT);
-        assertThat(ended.err()).contains("Gr\u00f6\u00dfe \u6a21.none: no such folder");
-        assertThat(new ObjectMapper()
-                        .readTree(ended.out().substring(ended.out().indexOf('{')))
-                        .isObject())
-                .isTrue();
-        assertNoTrace(ended);
+        Shell.Ended ended = shell.run("""
+            name=$F/$(printf 'Gr\\303\\266\\303\\237e \\346\\250\\241'); export LC_ALL=C
+            $N bench make-model "$name" --shape tiny >&2 && [ -f "$name/config.json" ] && $N inspect "$name" --json -
+            """);
+        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DONE);
+        assertThat(new ObjectMapper().readTree(ended.out()).isObject()).isTrue();
+        ended.assertNoTrace();
+        for (String locale : List.of("LC_ALL=POSIX", "LC_ALL=xx_XX.UTF-8", "LANG=C", "-u LC_ALL -u LANG -u LC_CTYPE")) {
+            ended = shell.run("""
+                env %s $N inspect $F/$(printf 'Gr\\303\\266\\303\\237e')
+                """.formatted(locale));
+            assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.BAD_INPUT);
+            assertThat(ended.err()).contains("Gr\u00f6\u00dfe: no such folder");
+            ended.assertNoTrace();
+        }
     }
 
     @Test
     void without_the_launcher_text_that_would_be_lost_is_refused() throws Exception {
-        Ended ended = bash(
-                "source/nibble",
-                "export LC_ALL=C; $F/source/jdk/bin/java -cp x nibble.cli.Nibble inspect "
-                        + "$(printf 'Gr\\303\\266\\303\\237e')");
+        Shell.Ended ended = shell.run("export LC_ALL=C; $F/source/jdk/bin/java -cp x nibble.cli.Nibble inspect "
+                + "$(printf 'Gr\\303\\266\\303\\237e')");
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.WRONG_USAGE);
         assertThat(ended.err()).contains("argument 2", "not UTF-8", "LC_ALL=C.UTF-8");
     }
@@ -126,7 +63,7 @@ class SurroundingsTest {
     @ParameterizedTest
     @ValueSource(strings = {"source/nibble", "dist/nibble"})
     void both_launchers_need_no_home_and_give_the_callers_one(String launcher) throws Exception {
-        Ended ended = bash(
+        Shell.Ended ended = shell.run(
                 launcher,
                 "env -u HOME SHOW=$F/none $N --version && HOME=$F/home TMPDIR=$F/tmp SHOW=$F/given $N --version");
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DONE);
@@ -153,17 +90,17 @@ class SurroundingsTest {
             })
     void streams_that_are_full_or_closed_end_the_command_by_its_exit_code(String line, int code, String words)
             throws Exception {
-        Ended ended = bash("source/nibble", line);
+        Shell.Ended ended = shell.run(line);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(code);
         assertThat(ended.err()).contains(words);
         assertThat(ended.err().lines().filter(text -> text.startsWith("nibble: ")))
                 .hasSize(words.isEmpty() ? 0 : 1);
-        assertNoTrace(ended);
+        ended.assertNoTrace();
     }
 
     @Test
     void options_that_Java_announces_stay_out_of_the_results() throws Exception {
-        Ended ended = bash("source/nibble", "JAVA_TOOL_OPTIONS=-Dx=y $N inspect $M --json -");
+        Shell.Ended ended = shell.run("JAVA_TOOL_OPTIONS=-Dx=y $N inspect $M --json -");
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DONE);
         assertThat(new ObjectMapper().readTree(ended.out()).isObject()).isTrue();
     }
@@ -195,7 +132,7 @@ class SurroundingsTest {
         }
         Files.writeString(folder.resolve("group"), "9:name=systemd:/\n" + group + "\n");
         Files.writeString(folder.resolve("meminfo"), "MemTotal:       67108864 kB\nMemFree:  1 kB\n");
-        Ended ended = bash("source/nibble", ". source/cli/src/main/dist/launch; memory_limit groups group meminfo");
+        Shell.Ended ended = shell.run(". source/cli/src/main/dist/launch; memory_limit groups group meminfo");
         assertThat(ended.out().strip()).as(ended.err()).isEqualTo(bytes);
     }
 
@@ -203,41 +140,26 @@ class SurroundingsTest {
     @CsvSource({"64, 16384", "32, 8192", "8, 2048", "4, 2048", "3, 1536", "1, 512", "128, 16384"})
     void the_heap_is_a_quarter_of_the_memory_or_half_where_it_is_short(int gigabytes, String megabytes)
             throws Exception {
-        Ended ended =
-                bash("source/nibble", ". source/cli/src/main/dist/launch; heap_megabytes $((" + gigabytes + " << 30))");
+        Shell.Ended ended = shell.run(". source/cli/src/main/dist/launch; heap_megabytes $((" + gigabytes + " << 30))");
         assertThat(ended.out().strip()).as(ended.err()).isEqualTo(megabytes);
     }
 
     @Test
     void a_limit_of_address_space_counts_too() throws Exception {
-        Ended ended = bash(
-                "source/nibble", "ulimit -v 2000000; . source/cli/src/main/dist/launch; memory_limit none none none");
+        Shell.Ended ended =
+                shell.run("ulimit -v 2000000; . source/cli/src/main/dist/launch; memory_limit none none none");
         assertThat(ended.out().strip()).isEqualTo("2048000000");
     }
 
-    /** Needs the right to mount, which root has and others may have in a name space of their own. */
+    /** Files are hashed by threads of their own, each with a buffer outside the heap. */
     @Test
-    void an_output_that_is_a_mount_point_is_written_and_resumed() throws Exception {
-        assumeTrue(
-                bash("source/nibble", "unshare -rm true").exitCode() == 0, "no right to make a name space to mount in");
-        Ended ended = bash("source/nibble", """
-            unshare -rm bash -ec '
-            mkdir "$F/volume" "$F/out"; mount --bind "$F/volume" "$F/out"
-            $N quantize $M $F/out --method rtn
-            $N verify $F/out >/dev/null
-            find $F/out -name ".*"; rm -r $F/out/*
-            mount -t tmpfs -o size=3m none "$F/out"
-            if $N quantize $M $F/out --method rtn --max-shard-size 1MB; then exit 9; fi
-            ls -A $F/out'
-            """);
-        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(0);
-        assertThat(ended.err()).contains("bytes are needed", "free some space");
-        assertThat(ended.out()).contains("written to " + folder.resolve("out")).endsWith("there\n");
-        assertNoTrace(ended);
-        try (Stream<Path> files = Files.list(folder)) {
-            assertThat(files.map(file -> file.getFileName().toString()).toList())
-                    .containsExactlyInAnyOrderElementsOf(
-                            List.of("source", "dist", "stdout", "stderr", "volume", "out"));
-        }
+    void memory_that_runs_out_in_a_worker_thread_is_said() throws Exception {
+        Shell.Ended ended = shell.run("NIBBLE_JAVA_OPTS=-XX:MaxDirectMemorySize=100k $N verify $M");
+        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DEVICE_OR_MEMORY);
+        assertThat(ended.err().lines().filter(text -> text.startsWith("nibble: ")))
+                .singleElement()
+                .asString()
+                .contains("memory");
+        ended.assertNoTrace();
     }
 }

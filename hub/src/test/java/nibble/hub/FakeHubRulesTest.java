@@ -14,6 +14,7 @@ import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.util.Map;
+import nibble.hub.client.HubHttp;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -26,7 +27,9 @@ import org.junit.jupiter.params.provider.CsvSource;
  * tokens) the same requests go to it. Both gave these answers on 2026-11-25.
  */
 class FakeHubRulesTest {
-    private static final ObjectMapper JSON = new ObjectMapper();
+    /** Of the hub's client, which comes first so: what it sets for proxies, Java reads once, at its first {@link HttpClient}. */
+    private static final ObjectMapper JSON = HubHttp.JSON;
+
     private static final String API = "application/json";
     private static final String LFS = "application/vnd.git-lfs+json";
     private static final String STRICT = System.getProperty("nibble.strict.hub", "");

@@ -2,12 +2,17 @@ package nibble.checkpoint.gguf;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
+import nibble.checkpoint.model.TensorNames;
 
 /** How a GGUF file of an architecture names and arranges what a Hugging Face checkpoint holds. */
 public final class GgufNames {
+    private static final Pattern LAYER = Pattern.compile("model\\.layers\\.(\\d+)\\.(.+)");
+
     private GgufNames() {}
 
     /** What stands for a module between {@code blk.N.} and {@code .weight}. */
@@ -46,6 +51,28 @@ public final class GgufNames {
             names.putIfAbsent(bias(linear), linear.path() + ".bias");
         }
         return names;
+    }
+
+    /** Returns the GGUF name of a tensor that a Hugging Face checkpoint of the architecture names {@code name}; else {@code name}. */
+    public static String of(Architecture architecture, String name) {
+        switch (name) {
+            case TensorNames.EMBEDDING:
+                return "token_embd.weight";
+            case TensorNames.FINAL_NORM:
+                return "output_norm.weight";
+            case TensorNames.HEAD:
+                return "output.weight";
+            default:
+                break;
+        }
+        Matcher layer = LAYER.matcher(name);
+        return layer.matches()
+                ? layerNames(architecture).entrySet().stream()
+                        .filter(names -> names.getValue().equals(layer.group(2)))
+                        .map(names -> "blk." + layer.group(1) + "." + names.getKey())
+                        .findFirst()
+                        .orElse(name)
+                : name;
     }
 
     /** Returns the bias of a linear, behind {@code blk.N.}. */

@@ -120,13 +120,13 @@ final class ConvertCommand implements Callable<Integer> {
         long shardBytes = shardBytes(gguf);
         Path model = source.folder(terminal);
         ConversionReport report;
-        try (StopOnSignal stop = new StopOnSignal(terminal);
-                Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
+        try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
             if (!gguf) {
                 refuseWhatNoLoaderTakes(checkpoint, target());
             }
             Optional<Importance> weights = importance.importance(terminal, model, checkpoint);
-            try (Progress progress = new Progress(terminal, "converting " + source)) {
+            try (StopOnSignal stop = new StopOnSignal(terminal);
+                    Progress progress = new Progress(terminal, "converting " + source)) {
                 ConversionOptions options = new ConversionOptions(
                         out,
                         shardBytes,

@@ -35,8 +35,9 @@ import picocli.CommandLine.Spec;
             "  3    bad input: damaged file, unsupported model, output that cannot be written",
             "  4    device or memory",
             "  5    network or hub",
-            "  130  interrupted",
-            "  141  the reader of standard output closed it, as head does"
+            "  130  stopped by Ctrl-C (SIGINT)",
+            "  141  the reader of standard output closed it, as head does",
+            "  143  stopped by SIGTERM"
         })
 public final class NibbleCommand implements Runnable {
     @Spec

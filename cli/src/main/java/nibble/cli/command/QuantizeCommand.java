@@ -105,8 +105,7 @@ final class QuantizeCommand implements Callable<Integer> {
         Path model = source.folder(terminal);
         QuantizationReport report;
         long peakDeviceBytes;
-        try (StopOnSignal stop = new StopOnSignal(terminal);
-                Checkpoint checkpoint = OpenedModel.open(terminal, model);
+        try (Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
             QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, strict, terminal);
             options.format().loaderNote(false).ifPresent(terminal::note);
@@ -116,14 +115,16 @@ final class QuantizeCommand implements Callable<Integer> {
             }
             Optional<TokenBlocks> blocks =
                     options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(terminal, model));
-            report = quantize(
-                    terminal,
-                    devices,
-                    new QuantizationJob(checkpoint, blocks, options),
-                    out,
-                    resume,
-                    stop.signal(),
-                    "quantizing " + model);
+            try (StopOnSignal stop = new StopOnSignal(terminal)) {
+                report = quantize(
+                        terminal,
+                        devices,
+                        new QuantizationJob(checkpoint, blocks, options),
+                        out,
+                        resume,
+                        stop.signal(),
+                        "quantizing " + model);
+            }
             peakDeviceBytes = devices.members().stream()
                     .mapToLong(Backend::peakDeviceBytes)
                     .max()

@@ -1,12 +1,14 @@
 package nibble.cli.terminal;
 
 /**
- * Ctrl-C and other requests to end. The JVM ends with 130 by itself and shutdown hooks remove unfinished output, while the
- * command's own threads still run; here they can see it.
+ * Ctrl-C and other requests to end. The JVM ends by itself with 128 and the signal's number, and shutdown hooks remove
+ * unfinished output, while the command's own threads still run; here they can see it. A command that ends itself when it is
+ * safe gives the same exit code ({@link StopOnSignal}).
  */
 public final class Interruption {
     private static volatile boolean finished;
     private static volatile boolean underway;
+    private static volatile int exitCode = ExitCode.INTERRUPTED;
 
     private Interruption() {}
 
@@ -26,6 +28,15 @@ public final class Interruption {
                             }
                         },
                         "say that the command was interrupted"));
+    }
+
+    /** The exit code of a command that {@link StopOnSignal} stopped. */
+    public static int exitCode() {
+        return exitCode;
+    }
+
+    static void stoppedWith(int code) {
+        exitCode = code;
     }
 
     public static void commandFinished() {

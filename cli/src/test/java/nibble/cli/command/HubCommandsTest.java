@@ -109,6 +109,21 @@ class HubCommandsTest extends HubCase {
     }
 
     @Test
+    void a_card_that_cannot_be_written_is_said_before_the_folder_is_verified() throws IOException {
+        Path out = temp.resolve("awq");
+        assertThat(terminal().run("quantize", MODEL.toString(), out.toString(), "--method", "rtn"))
+                .isEqualTo(ExitCode.DONE);
+        Files.createDirectory(out.resolve("README.md"));
+        TerminalCapture publish = terminal();
+        assertThat(publish.run("publish", out.toString(), "--repo", "me/wiki-7m-AWQ"))
+                .as(publish.err())
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(publish.err())
+                .contains("the model card " + out.resolve("README.md") + ": cannot be written: ")
+                .doesNotContain("verifying");
+    }
+
+    @Test
     void a_dry_run_sends_nothing() {
         TerminalCapture dry = terminal();
         assertThat(dry.run("publish", MODEL.toString(), "--repo", "me/wiki-7m", "--dry-run"))

@@ -13,6 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class TasksCommandTest {
     private static final String MODEL =
@@ -58,6 +59,29 @@ class TasksCommandTest {
         assertThat(result.get("tasks").get(0).get("documents")).hasSize(3);
         assertThat(result.get("throughput").get("requests").intValue()).isEqualTo(3 * 2 + 3);
         assertThat(temp.resolve("result.json.journal")).doesNotExist();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"notes of mine", "notes of mine\n", "{\"model\": \"another\"}\n", "{}\n", "[1]\n"})
+    void a_journal_that_is_another_programs_file_is_refused_and_left_as_it_is(String text) throws Exception {
+        Path file = Files.writeString(temp.resolve("mine.txt"), text);
+        TerminalCapture terminal = terminal();
+        assertThat(terminal.run(
+                        "eval",
+                        "tasks",
+                        MODEL,
+                        "--tasks",
+                        "piqa",
+                        "--limit",
+                        "1",
+                        "--device",
+                        "cpu",
+                        "--journal",
+                        file.toString()))
+                .as(terminal.err())
+                .isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(terminal.err()).contains(file.toString()).doesNotContain("a defect of Nibble", "\tat ");
+        assertThat(Files.readString(file)).isEqualTo(text);
     }
 
     @Test

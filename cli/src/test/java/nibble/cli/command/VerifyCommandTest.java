@@ -52,6 +52,16 @@ class VerifyCommandTest {
         assertThat(again.out()).contains("error [sha256]", "generation_config.json", "1 errors, 1 warnings");
     }
 
+    @Test
+    void checksums_that_cannot_be_written_are_refused_before_anything_is_verified() throws IOException {
+        Path copy = copy("model");
+        Files.createDirectory(copy.resolve("SHA256SUMS"));
+        assertThat(terminal.run("verify", copy.toString(), "--write-checksums")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err())
+                .contains("--write-checksums " + copy.resolve("SHA256SUMS") + ": cannot be written: ")
+                .doesNotContain("verifying");
+    }
+
     /** A link into this process's memory stands for a file that cannot be read; unlike one without rights it refuses root too. */
     @Test
     @EnabledOnOs(OS.LINUX)

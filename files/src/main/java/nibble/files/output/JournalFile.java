@@ -27,6 +27,12 @@ import org.jspecify.annotations.Nullable;
  * follows is dropped.
  */
 public final class JournalFile<E> implements AutoCloseable {
+    /** Added to the name of a journal that is about to be replaced. */
+    static final String NEXT = ".next";
+
+    /** Entries of every kind of journal that stand for seconds of work: what the run makes, and what is copied first. */
+    private static final List<String> BEGINNINGS = List.of("{\"start\":", "{\"outer\":");
+
     private static final ObjectMapper JSON = JsonMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
             .build();
@@ -67,6 +73,17 @@ public final class JournalFile<E> implements AutoCloseable {
         } catch (IOException e) {
             throw OutputException.of(path, "reading the journal", e);
         }
+    }
+
+    /** Whether a line of the journal, of whatever version, may stand for finished work; a last line without its end does not. */
+    static boolean holdsWork(Path path) throws IOException {
+        if (!Files.exists(path)) {
+            return false;
+        }
+        String text = Files.readString(path, StandardCharsets.ISO_8859_1);
+        return text.substring(0, text.lastIndexOf('\n') + 1)
+                .lines()
+                .anyMatch(line -> BEGINNINGS.stream().noneMatch(kind -> line.startsWith(kind, ENTRY_START)));
     }
 
     private @Nullable E parse(String line) {
@@ -115,7 +132,7 @@ public final class JournalFile<E> implements AutoCloseable {
      * @throws OutputException if the disk is full or refuses
      */
     public synchronized void replace(List<? extends E> kept) {
-        Path next = path.resolveSibling(path.getFileName() + ".next");
+        Path next = path.resolveSibling(path.getFileName() + NEXT);
         try {
             lines.close();
             Files.deleteIfExists(next);

@@ -13,6 +13,8 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -60,7 +62,8 @@ public final class UnfinishedOutput implements AutoCloseable {
     }
 
     /**
-     * Locks the state of {@code out}, which is made if it is absent; missing parents too.
+     * Locks the state of {@code out}, which is made if it is absent; missing parents too. Leftovers of a run that ended before
+     * it had finished anything are deleted.
      *
      * @param resume whether leftovers of an earlier run are welcome; otherwise they are refused
      * @throws OutputException if {@code out} is a file or a folder that is not empty, another process works on it, there are
@@ -83,10 +86,16 @@ public final class UnfinishedOutput implements AutoCloseable {
             place.refuseOccupied(state);
             Deque<Path> made = OutputFolder.makeParents(
                     Objects.requireNonNull(place.target().getParent()));
+            if (!resume && !Files.exists(state.resolve(LOCK)) && !isEmpty(state, state.resolve(OUTPUT))) {
+                // Of another program, or of a person.
+                throw leftovers(place.target(), state);
+            }
             Files.createDirectories(state);
             UnfinishedOutput output = new UnfinishedOutput(place, state, made, lock(state));
             try {
-                if (!resume && output.hasLeftovers()) {
+                if (output.holdsNothingFinished()) {
+                    output.clear();
+                } else if (!resume) {
                     throw leftovers(place.target(), state);
                 }
                 Files.createDirectories(output.path());
@@ -116,9 +125,28 @@ public final class UnfinishedOutput implements AutoCloseable {
      */
     public static void require(Path out, boolean resume) {
         if (!resume || !Files.exists(stateOf(out))) {
-            try (UnfinishedOutput output = open(out, resume)) {
-                output.discard();
+            CountDownLatch tried = new CountDownLatch(1);
+            // Threads run on while the JVM ends: it waits until nothing is left of this.
+            Thread atShutdown = new Thread(() -> await(tried), "wait until the output was tried");
+            try {
+                Runtime.getRuntime().addShutdownHook(atShutdown);
+                try (UnfinishedOutput output = open(out, resume)) {
+                    output.discard();
+                } finally {
+                    tried.countDown();
+                }
+                Runtime.getRuntime().removeShutdownHook(atShutdown);
+            } catch (IllegalStateException e) {
+                // The JVM is ending: nothing is tried any more.
             }
+        }
+    }
+
+    private static void await(CountDownLatch tried) {
+        try {
+            boolean _ = tried.await(10, TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 
@@ -244,9 +272,21 @@ public final class UnfinishedOutput implements AutoCloseable {
                         + " is writing this output now; wait for it or choose another folder");
     }
 
-    private boolean hasLeftovers() throws IOException {
+    /** Whether the run that left this state, if any did, ended before its journal named anything that is worth resuming. */
+    private boolean holdsNothingFinished() throws IOException {
+        Set<String> begun = Set.of(LOCK, OUTPUT, JOURNAL, JOURNAL + JournalFile.NEXT);
         try (Stream<Path> entries = Files.list(state)) {
-            return entries.anyMatch(entry -> !entry.endsWith(LOCK));
+            return entries.allMatch(entry -> begun.contains(String.valueOf(entry.getFileName())))
+                    && !JournalFile.holdsWork(state.resolve(JOURNAL));
+        }
+    }
+
+    /** Deletes everything but the lock. */
+    private void clear() throws IOException {
+        try (Stream<Path> entries = Files.list(state)) {
+            for (Path entry : entries.filter(entry -> !entry.endsWith(LOCK)).toList()) {
+                Durable.deleteTree(entry);
+            }
         }
     }
 

@@ -12,6 +12,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Outputs that nothing can be renamed over, as mount points; the command line's tests mount one. */
 class OutputPlaceTest {
@@ -66,6 +68,7 @@ class OutputPlaceTest {
     void an_unfinished_run_inside_is_found_again_and_a_discarded_one_leaves_the_folder_empty() throws IOException {
         UnfinishedOutput first = UnfinishedOutput.open(OutputPlace.inside(folder), false);
         Files.writeString(first.path().resolve("weights"), "1");
+        Files.writeString(first.state().resolve("journal.jsonl"), line("layer"));
         first.close();
         assertThat(UnfinishedOutput.removeRestOfFinished(OutputPlace.inside(folder)))
                 .isFalse();
@@ -76,6 +79,40 @@ class OutputPlaceTest {
             second.discard();
         }
         assertThat(names()).isEmpty();
+    }
+
+    /** What runs leave that are killed outright: while they make the shards, write the journal's first lines, or a part of one. */
+    @ParameterizedTest
+    @CsvSource({"'', true", "start, true", "start outer, true", "start outer layer, false", "start part, false"})
+    void a_run_is_begun_over_the_rest_of_one_that_finished_nothing(String lines, boolean begun) throws IOException {
+        Path out = folder.resolve("out");
+        UnfinishedOutput killed = UnfinishedOutput.open(out, false);
+        Files.writeString(killed.path().resolve("weights"), "1");
+        StringBuilder journal = new StringBuilder();
+        lines.lines().flatMap(line -> Stream.of(line.split(" "))).forEach(kind -> journal.append(line(kind)));
+        Files.writeString(
+                killed.state().resolve("journal.jsonl"), journal + "{\"crc32c\":\"00000000\",\"entry\":{\"la");
+        killed.close();
+        if (begun) {
+            UnfinishedOutput.require(out, false);
+            assertThat(names()).isEmpty();
+        } else {
+            assertThatThrownBy(() -> UnfinishedOutput.require(out, false)).hasMessageContaining("--resume");
+            assertThat(killed.path().resolve("weights")).hasContent("1");
+        }
+    }
+
+    private static String line(String kind) {
+        return "{\"crc32c\":\"00000000\",\"entry\":{\"" + kind + "\":{}}}\n";
+    }
+
+    @Test
+    void a_hidden_folder_that_no_run_made_is_left_alone() throws IOException {
+        Path mine = Files.createDirectory(folder.resolve(".out.unfinished"));
+        Files.writeString(mine.resolve("notes"), "mine");
+        assertThatThrownBy(() -> UnfinishedOutput.require(folder.resolve("out"), false))
+                .hasMessageContaining("delete " + mine);
+        assertThat(mine.resolve("notes")).hasContent("mine");
     }
 
     @Test

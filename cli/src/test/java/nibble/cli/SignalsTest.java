@@ -1,0 +1,75 @@
+package nibble.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import nibble.cli.terminal.ExitCode;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Ctrl-C and SIGTERM end every command with 128 and the number of the signal, and leave what can be resumed or nothing. */
+@EnabledOnOs(OS.LINUX)
+class SignalsTest {
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    private Path folder;
+
+    @SuppressWarnings("NullAway.Init")
+    private Shell shell;
+
+    @BeforeEach
+    void layOut() throws IOException {
+        shell = new Shell(folder);
+    }
+
+    /** {@code $p} gets {@code $S} once the file $F/e, its standard error, has the words, or the journal of $F/out a layer. */
+    private Shell.Ended stopped(String signal, String command, String until) throws Exception {
+        // Started by a shell with job control: else it would ignore SIGINT.
+        return shell.run("""
+            set -m; $N %s >$F/o 2>$F/e & p=$!
+            for i in $(seq 3000); do %s && break; sleep 0.02; done
+            kill -%s -$p; wait $p; code=$?; cat $F/e >&2; rm $F/o $F/e; exit $code
+            """.formatted(command, until, signal));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"INT, 130", "TERM, 143"})
+    void a_signal_ends_a_command_that_has_nothing_to_keep_at_once(String signal, int code) throws Exception {
+        // While a text is generated or measured, and before a quantization or a conversion makes its first part.
+        for (String command : List.of(
+                "generate $M --prompt The --max-new-tokens 4000",
+                "quantize $M $F/made/out --samples 512 --seq-len 512 --threads 1",
+                "convert $M $F/made/out --format gguf --type Q4_0 --calibration wikitext2 --samples 512 --seq-len 512"
+                        + " --threads 1")) {
+            Shell.Ended ended = stopped(signal, command, "grep -qs device $F/e");
+            assertThat(ended.exitCode()).as(command + "\n" + ended.err()).isEqualTo(code);
+            assertThat(ended.err()).containsAnyOf("nibble: interrupted", "no layer was finished, so nothing is kept");
+            assertThat(folder.resolve("made")).as(command).doesNotExist();
+            ended.assertNoTrace();
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"INT, 130", "TERM, 143"})
+    void a_signal_while_layers_are_made_keeps_them(String signal, int code) throws Exception {
+        assertThat(shell.run("$N bench make-model --shape tiny --layers 5 --tokenizer $M $F/tiny")
+                        .exitCode())
+                .isEqualTo(ExitCode.DONE);
+        Shell.Ended ended = stopped(
+                signal,
+                "quantize $F/tiny $F/out --calibration $M/../../LICENSE --samples 4 --seq-len 128 --group-size 64"
+                        + " --threads 1",
+                "grep -qs entry..{.layer $F/.out.unfinished/journal.jsonl");
+        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(code);
+        assertThat(ended.err())
+                .contains("stopping as soon as it is safe", "layers are safe in " + folder.resolve(".out.unfinished"));
+        assertThat(folder.resolve("out")).doesNotExist();
+        ended.assertNoTrace();
+    }
+}
