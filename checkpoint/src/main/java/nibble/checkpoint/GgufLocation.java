@@ -56,15 +56,7 @@ public final class GgufLocation {
         if (!Files.isDirectory(path)) {
             return Optional.of(path).filter(GgufLocation::isGguf);
         }
-        List<String> names = FolderNames.of(path);
-        if (WeightFiles.areAmong(names) || names.contains(MetaFolder.PARAMS)) {
-            return Optional.empty();
-        }
-        List<String> models =
-                names.stream().filter(name -> isModel(path.resolve(name))).toList();
-        List<String> named = models.stream().filter(GgufLocation::isNamed).toList();
-        // A download that was not finished has the first bytes, but another name.
-        List<String> found = named.isEmpty() ? models : named;
+        List<String> found = models(path);
         Optional<String> split = GgufSplit.first(found);
         if (split.isPresent()) {
             return split.map(path::resolve);
@@ -74,5 +66,28 @@ public final class GgufLocation {
                     path, found.size() + " GGUF files (" + found.getFirst() + ", ...); give the path of one");
         }
         return found.stream().map(path::resolve).findFirst();
+    }
+
+    /**
+     * Returns the first GGUF model of a folder that holds no other weights, however many there are. For what all of them have in
+     * common, as a chat template.
+     */
+    public static Optional<Path> first(Path folder) {
+        return Files.isDirectory(folder)
+                ? models(folder).stream().map(folder::resolve).findFirst()
+                : Optional.empty();
+    }
+
+    /** Names of the GGUF models of a folder that holds no other weights. */
+    private static List<String> models(Path folder) {
+        List<String> names = FolderNames.of(folder);
+        if (WeightFiles.areAmong(names) || names.contains(MetaFolder.PARAMS)) {
+            return List.of();
+        }
+        List<String> models =
+                names.stream().filter(name -> isModel(folder.resolve(name))).toList();
+        List<String> named = models.stream().filter(GgufLocation::isNamed).toList();
+        // A download that was not finished has the first bytes, but another name.
+        return named.isEmpty() ? models : named;
     }
 }

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.regex.Pattern;
+import nibble.checkpoint.GgufLocation;
 import nibble.datasets.chat.ChatMessage;
 import nibble.hub.card.CardRequest;
 import nibble.hub.client.RepoName;
@@ -115,14 +116,15 @@ public final class CardOptions {
 
     /** One turn in the model's format; the tokenizer adds the token that begins a text. */
     private Optional<String> prompt(Path folder) {
+        Path model = GgufLocation.first(folder).orElse(folder);
         if (promptTemplate == null
-                && ModelChat.templates(folder).choose(null, false).isEmpty()) {
+                && ModelChat.templates(model).choose(null, false).isEmpty()) {
             return Optional.empty();
         }
-        return Optional.of(ModelChat.format(folder, promptTemplate, false)
+        return Optional.of(ModelChat.format(model, promptTemplate, false)
                 .render(
                         List.of(ChatMessage.user("{prompt}")),
-                        ModelChat.tokens(folder).withoutBos())
+                        ModelChat.tokens(model).withoutBos())
                 .stripTrailing());
     }
 }

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import nibble.checkpoint.source.RepositoryFiles;
 import nibble.cli.TerminalCapture;
@@ -199,6 +200,26 @@ class HubCommandsTest extends HubCase {
         assertThat(one.run("generate", "me/ggufs:Q8_0", "--prompt", "The", "--max-new-tokens", "2"))
                 .as(one.err())
                 .isEqualTo(ExitCode.DONE);
+    }
+
+    @Test
+    void the_card_of_a_folder_of_several_gguf_models_lists_each() throws IOException {
+        Path folder = Files.createDirectory(temp.resolve("several"));
+        for (String type : List.of("Q8_0", "Q4_0")) {
+            Path out = temp.resolve(type);
+            TerminalCapture convert = terminal();
+            assertThat(convert.run("convert", MODEL.toString(), out.toString(), "--format", "gguf", "--type", type))
+                    .as(convert.err())
+                    .isEqualTo(ExitCode.DONE);
+            Files.move(out.resolve("wiki-7m-" + type + ".gguf"), folder.resolve("wiki-7m-" + type + ".gguf"));
+        }
+        TerminalCapture card = terminal();
+
+        assertThat(card.run("card", folder.toString(), "--repo", "me/wiki-7m-GGUF", "--print"))
+                .as(card.err())
+                .isEqualTo(ExitCode.DONE);
+
+        assertThat(card.out()).contains("wiki-7m-Q8_0.gguf", "wiki-7m-Q4_0.gguf", "library_name: gguf");
     }
 
     @Test

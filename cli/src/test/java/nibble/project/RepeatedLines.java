@@ -1,4 +1,4 @@
-package nibble.cli;
+package nibble.project;
 
 import java.io.IOException;
 import java.nio.file.Files;

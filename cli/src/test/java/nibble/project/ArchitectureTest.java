@@ -1,17 +1,25 @@
-package nibble.cli;
+package nibble.project;
 
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 import static java.util.Map.entry;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -88,5 +96,34 @@ class ArchitectureTest {
     @Test
     void no_class_is_named_after_nothing() {
         classes().should().haveNameNotMatching(".*(Manager|Helper|Utils?|Impl)").check(CLASSES);
+    }
+
+    @Test
+    void packages_have_no_cycles() {
+        slices().matching("nibble.(**)").should().beFreeOfCycles().check(CLASSES);
+    }
+
+    /** Names in code style: packages as {@code engine.host}, classes as {@code Forward} or {@code convert.CheckpointPlan}. */
+    @Test
+    void the_map_names_packages_and_classes_that_exist() throws IOException {
+        Path root = Path.of(System.getProperty("nibble.root"));
+        Set<String> packages = CLASSES.stream().map(JavaClass::getPackageName).collect(Collectors.toSet());
+        Set<String> names = CLASSES.stream().map(JavaClass::getSimpleName).collect(Collectors.toSet());
+        List<String> unknown = Pattern.compile("`((?:[a-z]+\\.)*)([a-z]+|[A-Z][a-z]\\w+)(`:|`)")
+                .matcher(Files.readString(root.resolve("docs/architecture.md")))
+                .results()
+                .filter(name -> !name.group(2).endsWith("Test"))
+                .filter(name -> Character.isUpperCase(name.group(2).charAt(0))
+                        ? !names.contains(name.group(2))
+                                || !name.group(1).isEmpty()
+                                        && !packages.contains(
+                                                "nibble." + name.group(1).replaceFirst("\\.$", ""))
+                        : name.group(3).equals("`:")
+                                && MAY_USE.containsKey((name.group(1) + name.group(2)).replaceFirst("\\..*", ""))
+                                && !packages.contains("nibble." + name.group(1) + name.group(2)))
+                .map(MatchResult::group)
+                .toList();
+
+        assertThat(unknown).isEmpty();
     }
 }

@@ -1,4 +1,4 @@
-package nibble.cli;
+package nibble.project;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
