@@ -1,4 +1,4 @@
-package nibble.cli;
+package nibble.cli.model;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import nibble.checkpoint.Checkpoint;
+import nibble.cli.TerminalCapture;
 import nibble.cli.terminal.ExitCode;
 import nibble.pack.WeightReader;
 import org.junit.jupiter.api.Test;

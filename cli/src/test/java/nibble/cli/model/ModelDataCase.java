@@ -1,4 +1,4 @@
-package nibble.cli;
+package nibble.cli.model;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -19,6 +19,7 @@ import nibble.checkpoint.safetensors.ShardPlan;
 import nibble.checkpoint.safetensors.ShardedWriter;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.TensorSpec;
+import nibble.cli.TerminalCapture;
 import nibble.pack.WeightReader;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.io.TempDir;

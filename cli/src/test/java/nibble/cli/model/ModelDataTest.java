@@ -1,4 +1,4 @@
-package nibble.cli;
+package nibble.cli.model;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.Checkpoint;
+import nibble.cli.TerminalCapture;
 import nibble.cli.terminal.ExitCode;
 import nibble.pack.WeightReader;
 import org.junit.jupiter.api.Test;
