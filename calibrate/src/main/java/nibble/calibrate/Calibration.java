@@ -26,8 +26,8 @@ import nibble.engine.tensor.DenseWeight;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Methods rtn and awq: the calibration blocks of a job, if it has any, on their way through the original model, and each layer
- * by the statistics of its inputs. Owns the blocks' stream.
+ * Methods rtn and awq: the calibration blocks of a job, if it has any, on their way through the original model, and
+ * each layer by the statistics of its inputs. Owns the blocks' stream.
  */
 final class Calibration implements LayerWork {
     private final Method method;

@@ -34,7 +34,11 @@ public final class CheckpointQuantizer {
 
     private CheckpointQuantizer() {}
 
-    /** Quantizes from the beginning: {@link #quantize(QuantizationJob, Path, boolean, QuantizationDevices, ProgressListener, StopSignal)}. */
+    /**
+     * Quantizes from the beginning, as
+     * {@link #quantize(QuantizationJob, Path, boolean, QuantizationDevices, ProgressListener, StopSignal)} does without
+     * resume.
+     */
     public static QuantizationReport quantize(
             Checkpoint source,
             Path out,
@@ -52,19 +56,19 @@ public final class CheckpointQuantizer {
     }
 
     /**
-     * Quantizes a checkpoint into the folder {@code out}, which appears whole or not at all. Each finished layer is durable
-     * in a hidden folder beside it ({@link UnfinishedOutput}); a later call with {@code resume} continues after the last one
-     * and ends in the same bytes.
+     * Quantizes a checkpoint into the folder {@code out}, which appears whole or not at all. Each finished layer is
+     * durable in a hidden folder beside it ({@link UnfinishedOutput}); a later call with {@code resume} continues after
+     * the last one and ends in the same bytes.
      *
      * <p>Nothing is left behind of a run that failed before its first layer was durable, or for bad input.
      *
      * @param out must not exist yet, or be empty
      * @param devices not closed
      * @param resume whether to go on with an unfinished run; without one, this begins from the beginning
-     * @throws BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a weight is not
-     *     finite
-     * @throws OutputException if the folder is occupied or in use, an unfinished run is there and {@code resume} is false, or
-     *     the disk is full or refuses
+     * @throws BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a weight is
+     *     not finite
+     * @throws OutputException if the folder is occupied or in use, an unfinished run is there and {@code resume} is
+     *     false, or the disk is full or refuses
      * @throws ResumeException if something that decides the bytes has changed since the unfinished run
      * @throws StoppedException if {@code stop} was raised
      */

@@ -22,8 +22,8 @@ import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 
 /**
- * Method best: the calibration blocks on their way through the original and the quantized model, and each layer fitted to
- * both. A durable layer is believed only where both streams were saved behind it, so none has to be passed.
+ * Method best: the calibration blocks on their way through the original and the quantized model, and each layer fitted
+ * to both. A durable layer is believed only where both streams were saved behind it, so none has to be passed.
  */
 final class FittingWork implements LayerWork {
     private final PairedStream stream;

@@ -25,8 +25,8 @@ import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Runs calibration text through a model, a layer at a time, and sums the squares of what goes into its linears. Memory is that of
- * one layer, the text's hidden states and one number a feature.
+ * Runs calibration text through a model, a layer at a time, and sums the squares of what goes into its linears. Memory
+ * is that of one layer, the text's hidden states and one number a feature.
  */
 public final class ImportanceMeasurement {
     private ImportanceMeasurement() {}

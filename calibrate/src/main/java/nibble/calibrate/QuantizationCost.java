@@ -12,16 +12,16 @@ import nibble.engine.quantize.FitSteps;
 import nibble.pack.QuantizationSpec;
 
 /**
- * What a quantization will take, from the config alone. Arithmetic is counted, memory is the sum of what one layer holds at
- * its peak; neither looks at weights.
+ * What a quantization will take, from the config alone. Arithmetic is counted, memory is the sum of what one layer
+ * holds at its peak; neither looks at weights.
  *
  * @param calibrationTokens tokens read
  * @param forwardFlops floating-point operations of the calibration text's way through all layers
  * @param momentFlops of the second moments of all linear inputs
  * @param searchFlops of the losses of all candidates, and of the clips
  * @param streamBytes the calibration text's activations, which live from the first layer to the last
- * @param heapBytes what must be on the heap at a time: the stream, one layer's weights and second moments in fp32, scratch of
- *     the search
+ * @param heapBytes what must be on the heap at a time: the stream, one layer's weights and second moments in fp32,
+ *     scratch of the search
  */
 public record QuantizationCost(
         long calibrationTokens,
@@ -33,12 +33,18 @@ public record QuantizationCost(
     /** What the Java runtime, the tokenizer and the mapped pages in use take beside the heap. */
     private static final long RUNTIME_BYTES = 300_000_000L;
 
-    /** The share of the heap that fills with short-lived arrays before the collector looks (NewRatio 2, the JVM's default). */
+    /**
+     * The share of the heap that fills with short-lived arrays before the collector looks (NewRatio 2, the JVM's
+     * default).
+     */
     private static final double YOUNG_SHARE = 1.0 / 3;
 
     private static final int FLOAT_BYTES = Float.BYTES;
 
-    /** Output errors that are computed beside those of the candidates: of plain rounding, before and after clipping, and of W itself. */
+    /**
+     * Output errors that are computed beside those of the candidates: of plain rounding, before and after clipping, and
+     * of W itself.
+     */
     private static final int PASSES_BESIDE = 4;
 
     /**
@@ -92,8 +98,8 @@ public record QuantizationCost(
     }
 
     /**
-     * Method best: two streams, each of which goes through each half of a layer twice; C and the two halves of N and D of one
-     * input at a time; and C twice more, with its factor in fp64, while a linear is fitted.
+     * Method best: two streams, each of which goes through each half of a layer twice; C and the two halves of N and D
+     * of one input at a time; and C twice more, with its factor in fp64, while a linear is fitted.
      */
     private static QuantizationCost ofFitting(
             ModelConfig config, QuantizationSpec spec, int samples, int sequenceLength) {
@@ -129,8 +135,8 @@ public record QuantizationCost(
     }
 
     /**
-     * The same on a card: half of each symmetric product is left out, the stream and the work are on the card, and on the heap are
-     * the codes of one layer made, one waiting and one being packed, and its packed form.
+     * The same on a card: half of each symmetric product is left out, the stream and the work are on the card, and on
+     * the heap are the codes of one layer made, one waiting and one being packed, and its packed form.
      */
     public static QuantizationCost onCuda(
             ModelConfig config, Method method, QuantizationSpec spec, int samples, int sequenceLength) {

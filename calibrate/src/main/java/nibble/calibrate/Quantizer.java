@@ -36,8 +36,8 @@ import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The layer-by-layer pipeline: read a layer, run the calibration text through it, quantize it, hand it on, forget it. What
- * it hands on is written by a thread of its own while the next layer is computed.
+ * The layer-by-layer pipeline: read a layer, run the calibration text through it, quantize it, hand it on, forget it.
+ * What it hands on is written by a thread of its own while the next layer is computed.
  */
 public final class Quantizer {
     private Quantizer() {}
@@ -47,11 +47,11 @@ public final class Quantizer {
      *
      * @param packer the output's format
      * @param journal takes each layer; what is not part of a layer is the caller's
-     * @throws BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a weight is not
-     *     finite
+     * @throws BadCheckpointException if the source is quantized already, a shape does not fit the spec, or a weight is
+     *     not finite
      * @throws ResumeException if a durable layer was made of other weights
-     * @throws UnusualErrorException if the options are strict and a linear loses more than rounding loses as a rule; all
-     *     layers until then are durable
+     * @throws UnusualErrorException if the options are strict and a linear loses more than rounding loses as a rule;
+     *     all layers until then are durable
      * @throws StoppedException if {@code stop} was raised; all layers handed on are durable then
      */
     public static QuantizationReport run(

@@ -14,19 +14,23 @@ import nibble.pack.WeightReader;
 /**
  * How much of a linear's weights rounding loses as a rule, and which linears lose far more.
  *
- * <p>The largest of n normally distributed weights is expected below σ√(2 ln n), so a group of n spans at most 2σ√(2 ln n).
- * With 15 steps in that span, and an error spread evenly over a step, rounding loses {@code 8 ln n / (12 · 15²)} of the mean
- * square: 1.0 % in groups of 32, 1.4 % of 128, 2.5 % of 4096. Trained weights have heavier tails, and a search for scales and
- * clips trades weights that hardly matter for others; both stay within {@link #MOST_TIMES} times that. Above it something is
- * wrong with the weights, as a rule that they lie outside the range of fp16, in which the scales are kept.
+ * <p>The largest of n normally distributed weights is expected below σ√(2 ln n), so a group of n spans at most 2σ√(2 ln
+ * n). With 15 steps in that span, and an error spread evenly over a step, rounding loses {@code 8 ln n / (12 · 15²)} of
+ * the mean square: 1.0 % in groups of 32, 1.4 % of 128, 2.5 % of 4096. Trained weights have heavier tails, and a search
+ * for scales and clips trades weights that hardly matter for others; both stay within {@link #MOST_TIMES} times that.
+ * Above it something is wrong with the weights, as a rule that they lie outside the range of fp16, in which the scales
+ * are kept.
  */
 final class UsualError {
-    /** Times the size for normally distributed weights. Of the trained wiki-27m the worst linear is at 0.86 times that size. */
+    /**
+     * Times the size for normally distributed weights. Of the trained wiki-27m the worst linear is at 0.86 times that
+     * size.
+     */
     static final double MOST_TIMES = 5;
 
     /**
-     * Of a tensor that stays fp16, relative and squared: rounding moves a number in fp16's normal range by 2^-11 of itself at
-     * most. Above five times that many numbers lie below the range.
+     * Of a tensor that stays fp16, relative and squared: rounding moves a number in fp16's normal range by 2^-11 of
+     * itself at most. Above five times that many numbers lie below the range.
      */
     static final double MOST_OF_FP16 = MOST_TIMES * 0x1p-22;
 

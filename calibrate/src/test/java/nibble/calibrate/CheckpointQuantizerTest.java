@@ -117,7 +117,10 @@ class CheckpointQuantizerTest {
         }
     }
 
-    /** Writes, reads back, and compares with the same layers before they were packed: every logit, and so the perplexity. */
+    /**
+     * Writes, reads back, and compares with the same layers before they were packed: every logit, and so the
+     * perplexity.
+     */
     private void assertReloadsAs(Path source, TokenBlocks blocks, QuantizeOptions options, int[] ids) {
         Path out = temp.resolve("out");
         try (Checkpoint original = Checkpoint.open(source);

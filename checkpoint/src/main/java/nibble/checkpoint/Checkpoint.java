@@ -27,8 +27,8 @@ import nibble.checkpoint.vocabulary.TokenizerDescription;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A Llama checkpoint in a folder: config.json, tokenizer and other side files, and weights in safetensors or PyTorch files
- * with or without an index; or params.json and consolidated.*.pth,
+ * A Llama checkpoint in a folder: config.json, tokenizer and other side files, and weights in safetensors or PyTorch
+ * files with or without an index; or params.json and consolidated.*.pth,
  * as Meta publishes them; or a GGUF file. Names, shapes and the order of
  * rows are Hugging Face's whatever the files have. Owns the mappings of its tensors, which end with {@link #close}.
  */
@@ -69,8 +69,8 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * Opens a checkpoint, quantized or not, and checks every tensor's presence, shape and type against its config. Tensors
-     * that a Llama has no use for, as {@code rotary_emb.inv_freq}, are left alone.
+     * Opens a checkpoint, quantized or not, and checks every tensor's presence, shape and type against its config.
+     * Tensors that a Llama has no use for, as {@code rotary_emb.inv_freq}, are left alone.
      *
      * @throws BadCheckpointException for anything that is absent, damaged, inconsistent or unsupported
      */
@@ -158,7 +158,9 @@ public final class Checkpoint implements AutoCloseable {
         return checkpoint;
     }
 
-    /** AutoAWQ before 2024 left config.json alone and wrote quant_config.json beside it, AutoGPTQ quantize_config.json. */
+    /**
+     * AutoAWQ before 2024 left config.json alone and wrote quant_config.json beside it, AutoGPTQ quantize_config.json.
+     */
     private static ModelConfig withLegacyQuantization(
             Path folder, ModelConfig config, Map<String, StoredTensor> tensors) {
         if (config.quantization().isPresent()) {
@@ -202,8 +204,8 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * What a user should know of how the checkpoint was read: warnings where it means something else than it says, errors
-     * where other loaders would not find its tensors.
+     * What a user should know of how the checkpoint was read: warnings where it means something else than it says,
+     * errors where other loaders would not find its tensors.
      */
     public List<Finding> remarks() {
         return remarks;
@@ -262,8 +264,9 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * Files that a converted model carries over byte-identical, sorted by name: tokenizer, generation config, chat template,
-     * licence and notices; last the named chat templates in a folder of their own. {@link SideFiles} copies them. Not among them: weights, their index, config.json, README.md.
+     * Files that a converted model carries over byte-identical, sorted by name: tokenizer, generation config, chat
+     * template, licence and notices; last the named chat templates in a folder of their own. {@link SideFiles} copies
+     * them. Not among them: weights, their index, config.json, README.md.
      *
      * @throws BadCheckpointException if one is not what its name says, as a Git LFS pointer
      */
@@ -323,8 +326,8 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * Side files that the checkpoint has in another form, content by name: tokenizer.json where there is only SentencePiece's
-     * tokenizer.model or a GGUF file's metadata.
+     * Side files that the checkpoint has in another form, content by name: tokenizer.json where there is only
+     * SentencePiece's tokenizer.model or a GGUF file's metadata.
      */
     public SequencedMap<String, byte[]> madeFiles() {
         return tokenizer().map(TokenizerDescription::madeFiles).orElseGet(LinkedHashMap::new);

@@ -17,7 +17,9 @@ public final class GgufLocation {
     private static final byte[] MAGIC = {'G', 'G', 'U', 'F'};
     private static final String SUFFIX = ".gguf";
 
-    /** Beginnings of the names of GGUF files that lie beside a model: of what it sees, and of what weighs its columns. */
+    /**
+     * Beginnings of the names of GGUF files that lie beside a model: of what it sees, and of what weighs its columns.
+     */
     private static final List<String> BESIDE = List.of("mmproj", "imatrix");
 
     private GgufLocation() {}
@@ -69,8 +71,8 @@ public final class GgufLocation {
     }
 
     /**
-     * Returns the first GGUF model of a folder that holds no other weights, however many there are. For what all of them have in
-     * common, as a chat template.
+     * Returns the first GGUF model of a folder that holds no other weights, however many there are. For what all of
+     * them have in common, as a chat template.
      */
     public static Optional<Path> first(Path folder) {
         return Files.isDirectory(folder)

@@ -13,8 +13,8 @@ import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.StoredTensor;
 
 /**
- * A checkpoint whose config ties the embedding to the output projection and which holds both, or the wrong one of the two:
- * read as transformers 5 reads it.
+ * A checkpoint whose config ties the embedding to the output projection and which holds both, or the wrong one of the
+ * two: read as transformers 5 reads it.
  */
 final class TiedHead {
     /** Bytes compared at a time where tensors are made anew at each reading. */

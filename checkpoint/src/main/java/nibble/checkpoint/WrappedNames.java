@@ -14,7 +14,8 @@ import nibble.checkpoint.source.Finding;
 import nibble.checkpoint.tensor.StoredTensor;
 
 /**
- * Names of tensors as programs leave them that save a model inside a wrapper, or the decoder without its head: brought to
+ * Names of tensors as programs leave them that save a model inside a wrapper, or the decoder without its head: brought
+ * to
  * {@code model.…} and {@code lm_head.…}, by which the rest of the project knows them.
  *
  * <pre>

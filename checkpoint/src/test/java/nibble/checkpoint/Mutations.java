@@ -9,7 +9,10 @@ import java.util.List;
 import java.util.Random;
 import nibble.checkpoint.source.BadCheckpointException;
 
-/** Damage for files that readers must survive, and what surviving means: a value or the project's own refusal, soon, and small. */
+/**
+ * Damage for files that readers must survive, and what surviving means: a value or the project's own refusal, soon, and
+ * small.
+ */
 public final class Mutations {
     /** A reading that takes longer hangs, whatever else the machine does. */
     private static final long MOST_NANOS = 20_000_000_000L;
@@ -59,7 +62,10 @@ public final class Mutations {
         return Integer.getInteger("nibble.fuzz.rounds", usual);
     }
 
-    /** One to four changes: a byte, a piece in the place of bytes, a part left out, doubled, or all after a byte cut off. */
+    /**
+     * One to four changes: a byte, a piece in the place of bytes, a part left out, doubled, or all after a byte cut
+     * off.
+     */
     public static byte[] of(byte[] whole, int within, Random random) {
         byte[] bytes = whole.clone();
         for (int i = random.nextInt(4); i >= 0; i--) {

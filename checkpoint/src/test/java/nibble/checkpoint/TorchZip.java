@@ -16,7 +16,9 @@ import java.util.zip.ZipOutputStream;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.TensorSpec;
 
-/** Writes PyTorch zip files as torch.save does: a protocol 2 pickle of a state dict, a stored entry for each storage. */
+/**
+ * Writes PyTorch zip files as torch.save does: a protocol 2 pickle of a state dict, a stored entry for each storage.
+ */
 public final class TorchZip {
     private final ByteArrayOutputStream pickle = new ByteArrayOutputStream();
 
@@ -28,8 +30,8 @@ public final class TorchZip {
     }
 
     /**
-     * The same as a training script saves it: the tensors in dicts inside one another, with a number and a tensor beside them
-     * in each.
+     * The same as a training script saves it: the tensors in dicts inside one another, with a number and a tensor
+     * beside them in each.
      *
      * @param keys where they lie, outermost first
      */

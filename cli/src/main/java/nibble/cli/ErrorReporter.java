@@ -28,8 +28,8 @@ import picocli.CommandLine.IExecutionExceptionHandler;
 import picocli.CommandLine.ParseResult;
 
 /**
- * Turns whatever a command threw, expected or not, into one message on standard error and the exit code of its kind. A stack
- * trace is for those who ask for it.
+ * Turns whatever a command threw, expected or not, into one message on standard error and the exit code of its kind. A
+ * stack trace is for those who ask for it.
  */
 final class ErrorReporter implements IExecutionExceptionHandler {
     /** Set to see where an error came from. */

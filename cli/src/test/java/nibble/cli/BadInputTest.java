@@ -1,21 +1,22 @@
 package nibble.cli;
 
+import static nibble.cli.InputDamage.config;
+import static nibble.cli.InputDamage.damage;
+import static nibble.cli.InputDamage.element;
+import static nibble.cli.InputDamage.header;
+import static nibble.cli.InputDamage.removal;
+import static nibble.cli.InputDamage.replace;
+import static nibble.cli.InputDamage.shard;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.function.Consumer;
-import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+import nibble.cli.InputDamage.Damage;
 import nibble.cli.terminal.ExitCode;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -25,7 +26,9 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Damaged, inconsistent and unsupported models: exit code 3, a message that says where and what, nothing left behind. */
+/**
+ * Damaged, inconsistent and unsupported models: exit code 3, a message that says where and what, nothing left behind.
+ */
 class BadInputTest {
     private static final Path BUNDLED = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
     private static final String SHARD = "model-00002-of-00003.safetensors";
@@ -40,9 +43,6 @@ class BadInputTest {
     private Path model;
 
     private final TerminalCapture terminal = new TerminalCapture();
-
-    /** A change to a model's folder. */
-    private interface Damage extends Consumer<Path> {}
 
     @BeforeEach
     void copyTheModel() throws IOException {
@@ -74,7 +74,7 @@ class BadInputTest {
                 damage("a tensor out of range", header("4721664]", "4721666]"), SHARD, "tensor", "4721666"),
                 damage(
                         "a header longer than the file",
-                        shard(BadInputTest::longHeader),
+                        shard(InputDamage::longHeader),
                         SHARD,
                         "byte 0",
                         "50000000",
@@ -123,7 +123,7 @@ class BadInputTest {
                 damage("no tokenizer", removal("tokenizer.json", "tokenizer.model"), "no tokenizer", "tokenizer.json"),
                 damage("no config", removal("config.json"), "no config.json"),
                 damage("a config that is no JSON", replace("config.json", "{", "["), "config.json", "no valid JSON"),
-                damage("PyTorch weights that are none", BadInputTest::toPyTorch, "pytorch_model.bin", "no zip file"));
+                damage("PyTorch weights that are none", InputDamage::toPyTorch, "pytorch_model.bin", "no zip file"));
     }
 
     @ParameterizedTest(name = "{0}")
@@ -297,105 +297,7 @@ class BadInputTest {
         assertThat(terminal.err()).contains(config.toString()).contains(message).doesNotContain("\tat ");
     }
 
-    private static Arguments damage(String what, Damage damage, String... message) {
-        return Arguments.of(what, damage, List.of(message));
-    }
-
-    private static Damage file(String name, UnaryOperator<byte[]> change) {
-        return model -> {
-            Path file = model.resolve(name);
-            try {
-                Files.write(file, change.apply(Files.readAllBytes(file)));
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            }
-        };
-    }
-
-    private static Damage shard(UnaryOperator<byte[]> change) {
-        return file(SHARD, change);
-    }
-
-    private static Damage replace(String name, String found, String instead) {
-        return file(
-                name,
-                bytes -> replaced(new String(bytes, StandardCharsets.UTF_8), found, instead)
-                        .getBytes(StandardCharsets.UTF_8));
-    }
-
-    /** A change of as many bytes to the header of the shard. */
-    private static Damage header(String found, String instead) {
-        return shard(bytes -> replaced(new String(bytes, StandardCharsets.ISO_8859_1), found, instead)
-                .getBytes(StandardCharsets.ISO_8859_1));
-    }
-
-    private static String replaced(String text, String found, String instead) {
-        assertThat(text).contains(found);
-        return text.replace(found, instead);
-    }
-
-    private static byte[] longHeader(byte[] shard) {
-        ByteBuffer.wrap(shard).order(ByteOrder.LITTLE_ENDIAN).putLong(0, 50_000_000);
-        return shard;
-    }
-
-    /** Sets element [1, 9] of the shard's first down_proj, whose rows have 768 elements. */
-    private static Damage element(int bits) {
-        return shard(bytes -> {
-            ByteBuffer shard = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
-            int headerBytes = Math.toIntExact(shard.getLong(0));
-            try {
-                for (var tensor : JSON.readTree(bytes, 8, headerBytes).properties()) {
-                    if (tensor.getKey().endsWith("1.mlp.down_proj.weight")) {
-                        int begin = tensor.getValue().get("data_offsets").get(0).asInt();
-                        shard.putShort(8 + headerBytes + begin + 2 * (768 + 9), (short) bits);
-                    }
-                }
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            }
-            return bytes;
-        });
-    }
-
-    private static Damage config(Consumer<ObjectNode> change) {
-        return file("config.json", bytes -> {
-            try {
-                ObjectNode json = (ObjectNode) JSON.readTree(bytes);
-                change.accept(json);
-                return JSON.writeValueAsBytes(json);
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            }
-        });
-    }
-
-    private static Damage removal(String... names) {
-        return model -> {
-            try {
-                for (String name : names) {
-                    Files.delete(model.resolve(name));
-                }
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            }
-        };
-    }
-
-    private static void toPyTorch(Path model) {
-        try {
-            for (String name : names(model)) {
-                if (name.contains("safetensors")) {
-                    Files.delete(model.resolve(name));
-                }
-            }
-            Files.writeString(model.resolve("pytorch_model.bin"), "PK");
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
-
-    private static List<String> names(Path folder) throws IOException {
+    static List<String> names(Path folder) throws IOException {
         try (Stream<Path> files = Files.list(folder)) {
             return files.map(file -> file.getFileName().toString()).sorted().toList();
         }

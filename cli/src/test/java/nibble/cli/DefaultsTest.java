@@ -27,7 +27,9 @@ class DefaultsTest {
 
     private final TerminalCapture terminal = new TerminalCapture();
 
-    /** tokenizers 0.23.3 makes 549,744, 474,572 and 491,159 ids of the bundled text: 134, 115 and 119 blocks of 4096. */
+    /**
+     * tokenizers 0.23.3 makes 549,744, 474,572 and 491,159 ids of the bundled text: 134, 115 and 119 blocks of 4096.
+     */
     @ParameterizedTest
     @CsvSource({"llama2, 32000, 128", "llama3, 128256, 115", "qwen3, 151936, 119"})
     void quantize_with_the_defaults_takes_what_the_text_gives_of_any_vocabulary(

@@ -11,8 +11,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The first 20 windows of docs/benchmarks.md, against figures that other programs gave for the same windows: PyTorch in fp32
- * for fp16 weights and plain rounding, AutoAWQ's own quantizer on the same calibration tokens.
+ * The first 20 windows of docs/benchmarks.md, against figures that other programs gave for the same windows: PyTorch in
+ * fp32 for fp16 weights and plain rounding, AutoAWQ's own quantizer on the same calibration tokens.
  */
 class FiguresOfWiki7mTest {
     private static final Path MODEL = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");

@@ -12,7 +12,9 @@ import java.util.Arrays;
 final class HeldNibble {
     private HeldNibble() {}
 
-    /** @param arguments the journal, the number of parts, the file that is made and waited for, and nibble's arguments */
+    /**
+     * @param arguments the journal, the number of parts, the file that is made and waited for, and nibble's arguments
+     */
     public static void main(String[] arguments) {
         Path journal = Path.of(arguments[0]);
         int parts = Integer.parseInt(arguments[1]);

@@ -21,8 +21,9 @@ import picocli.CommandLine;
 import picocli.CommandLine.Model.PositionalParamSpec;
 
 /**
- * Every command that reads a model or a file, given one that is not there, of another kind, or an empty folder: exit code 3, the
- * path in the message, no stack trace, nothing written. What is missing is said first, whatever else is wrong.
+ * Every command that reads a model or a file, given one that is not there, of another kind, or an empty folder: exit
+ * code 3, the path in the message, no stack trace, nothing written. What is missing is said first, whatever else is
+ * wrong.
  */
 class MissingInputTest {
     private static final Path MODEL = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
@@ -40,7 +41,9 @@ class MissingInputTest {
             // Without a token only a dry run gets so far as to look at the folder.
             "publish", "--repo org/name --dry-run");
 
-    /** The same with something else wrong that would be said if the input were there: a device, a template, a number. */
+    /**
+     * The same with something else wrong that would be said if the input were there: a device, a template, a number.
+     */
     private static final Map<String, String> WRONG = Map.ofEntries(
             Map.entry("quantize", "%s/out --device cuda:99 --samples 0 --bits 3 --json %s/none/x.json"),
             Map.entry("convert", "%s/out --format onnx --json %s/none/x.json"),

@@ -61,8 +61,8 @@ class ProcessTest {
     }
 
     /**
-     * The limit is on a file's size: 2000 blocks are less than a shard, 6000 less than the licence that comes last, when all
-     * layers are durable.
+     * The limit is on a file's size: 2000 blocks are less than a shard, 6000 less than the licence that comes last,
+     * when all layers are durable.
      */
     @ParameterizedTest
     @CsvSource({"2000, .safetensors, false", "6000, LICENSE, true"})

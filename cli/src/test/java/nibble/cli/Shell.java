@@ -10,7 +10,9 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 
-/** Lines of bash that start this build by its launchers, in a folder with a source folder and an unpacked distribution. */
+/**
+ * Lines of bash that start this build by its launchers, in a folder with a source folder and an unpacked distribution.
+ */
 final class Shell {
     static final Path ROOT = Path.of(System.getProperty("nibble.root"));
     static final Path MODEL = ROOT.resolve("models/wiki-7m");
@@ -63,7 +65,9 @@ final class Shell {
         Files.setPosixFilePermissions(java, PosixFilePermissions.fromString("rwxr-xr-x"));
     }
 
-    /** Runs a line of bash in which {@code $N} is the launcher, {@code $M} the bundled model and {@code $F} the folder. */
+    /**
+     * Runs a line of bash in which {@code $N} is the launcher, {@code $M} the bundled model and {@code $F} the folder.
+     */
     Ended run(String launcher, String line) throws Exception {
         ProcessBuilder builder = new ProcessBuilder("bash", "-c", line)
                 .redirectInput(Path.of("/dev/null").toFile())
@@ -88,13 +92,18 @@ final class Shell {
         return run("source/nibble", line);
     }
 
-    /** As {@link #run(String)}, with the right to mount; root has it, others may have it in a name space of their own. */
+    /**
+     * As {@link #run(String)}, with the right to mount; root has it, others may have it in a name space of their own.
+     */
     Ended mounting(String line) throws Exception {
         assumeTrue(run("unshare -rm true").exitCode() == 0, "no right to make a name space to mount in");
         return run("unshare -rm bash -ec '" + line + "'");
     }
 
-    /** As {@link #run(String)}. Root may read and write whatever the bits say, unless it gives this right up; others never may. */
+    /**
+     * As {@link #run(String)}. Root may read and write whatever the bits say, unless it gives this right up; others
+     * never may.
+     */
     Ended withoutRoot(String line) throws Exception {
         String drop = "setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search";
         boolean root = run("[ $(id -u) = 0 ]").exitCode() == 0;

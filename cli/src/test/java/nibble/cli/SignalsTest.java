@@ -13,7 +13,9 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Ctrl-C and SIGTERM end every command with 128 and the number of the signal, and leave what can be resumed or nothing. */
+/**
+ * Ctrl-C and SIGTERM end every command with 128 and the number of the signal, and leave what can be resumed or nothing.
+ */
 @EnabledOnOs(OS.LINUX)
 class SignalsTest {
     @TempDir
@@ -28,7 +30,10 @@ class SignalsTest {
         shell = new Shell(folder);
     }
 
-    /** {@code $p} gets {@code $S} once the file $F/e, its standard error, has the words, or the journal of $F/out a layer. */
+    /**
+     * {@code $p} gets {@code $S} once the file $F/e, its standard error, has the words, or the journal of $F/out a
+     * layer.
+     */
     private Shell.Ended stopped(String signal, String command, String until) throws Exception {
         // Started by a shell with job control: else it would ignore SIGINT.
         return shell.run("""

@@ -19,7 +19,10 @@ public final class SmallModel {
 
     private SmallModel() {}
 
-    /** Writes config.json and model.safetensors; {@code change} is made to the config. The tokenizer is the caller's to add. */
+    /**
+     * Writes config.json and model.safetensors; {@code change} is made to the config. The tokenizer is the caller's to
+     * add.
+     */
     public static Path write(Path folder, int hidden, int intermediate, int vocabulary, Consumer<ObjectNode> change)
             throws IOException {
         Files.createDirectories(folder);

@@ -32,8 +32,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Whatever tokenizer files or GGUF's metadata hold, they are read or refused in the project's own words, soon, and in memory of their
- * own size. {@code NIBBLE_FUZZ_SECONDS} makes it go on for longer than its few seconds.
+ * Whatever tokenizer files or GGUF's metadata hold, they are read or refused in the project's own words, soon, and in
+ * memory of their own size. {@code NIBBLE_FUZZ_SECONDS} makes it go on for longer than its few seconds.
  */
 class TokenizerFuzzTest {
     private static final long SECONDS = Long.parseLong(System.getenv().getOrDefault("NIBBLE_FUZZ_SECONDS", "4"));

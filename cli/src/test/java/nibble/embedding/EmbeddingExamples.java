@@ -52,7 +52,9 @@ import nibble.hub.client.RepoName;
 import nibble.hub.client.TransferListener;
 import nibble.pack.QuantizationSpec;
 
-/** The examples of docs/embedding.md, which holds each region to the letter; {@link EmbeddingExamplesTest} runs them. */
+/**
+ * The examples of docs/embedding.md, which holds each region to the letter; {@link EmbeddingExamplesTest} runs them.
+ */
 final class EmbeddingExamples {
     private static final int THREADS = Runtime.getRuntime().availableProcessors();
 

@@ -103,7 +103,10 @@ class ArchitectureTest {
         slices().matching("nibble.(**)").should().beFreeOfCycles().check(CLASSES);
     }
 
-    /** Names in code style: packages as {@code engine.host}, classes as {@code Forward} or {@code convert.CheckpointPlan}. */
+    /**
+     * Names in code style: packages as {@code engine.host}, classes as {@code Forward} or
+     * {@code convert.CheckpointPlan}.
+     */
     @Test
     void the_map_names_packages_and_classes_that_exist() throws IOException {
         Path root = Path.of(System.getProperty("nibble.root"));

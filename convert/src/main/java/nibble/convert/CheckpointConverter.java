@@ -40,8 +40,8 @@ import nibble.pack.layout.QuantizationJson;
 import org.jspecify.annotations.Nullable;
 
 /**
- * From one checkpoint format to another, a tensor at a time. Between the 4-bit formats codes, zeros and scales stay as they
- * are; to dense safetensors a 4-bit weight becomes the fp16 numbers that loaders reconstruct from it.
+ * From one checkpoint format to another, a tensor at a time. Between the 4-bit formats codes, zeros and scales stay as
+ * they are; to dense safetensors a 4-bit weight becomes the fp16 numbers that loaders reconstruct from it.
  */
 public final class CheckpointConverter {
     /** What to convert to. */
@@ -85,8 +85,8 @@ public final class CheckpointConverter {
     }
 
     /**
-     * Converts {@code source} into a folder, which appears complete or not at all. An unfinished run stays beside it and can be
-     * resumed ({@link ConversionRun}).
+     * Converts {@code source} into a folder, which appears complete or not at all. An unfinished run stays beside it
+     * and can be resumed ({@link ConversionRun}).
      *
      * @throws BadCheckpointException if the target cannot hold the source, naming the first tensor that it cannot
      * @throws OutputException if the folder is occupied or the disk is full or refuses

@@ -18,8 +18,8 @@ final class CheckpointFiles {
     private final SequencedMap<String, byte[]> madeFiles;
 
     /**
-     * Makes those of the source's files that have to be made, which may be damaged, so that it is found out before anything is
-     * written.
+     * Makes those of the source's files that have to be made, which may be damaged, so that it is found out before
+     * anything is written.
      *
      * @param texts name and content of the files that are not the source's
      */

@@ -12,8 +12,8 @@ import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.PackedTensor;
 
 /**
- * Writes a quantized checkpoint into a folder: shards and index, config.json and what lies beside it, and the source's side files
- * byte for byte. Use from one thread at a time.
+ * Writes a quantized checkpoint into a folder: shards and index, config.json and what lies beside it, and the source's
+ * side files byte for byte. Use from one thread at a time.
  */
 public final class CheckpointWriter implements AutoCloseable {
     private final Checkpoint source;
@@ -31,7 +31,8 @@ public final class CheckpointWriter implements AutoCloseable {
     }
 
     /**
-     * A writer that takes over what an earlier one of the same plan left, and leaves its own; see {@link ShardedWriter#keeping}.
+     * A writer that takes over what an earlier one of the same plan left, and leaves its own; see
+     * {@link ShardedWriter#keeping}.
      *
      * @param source gives the tensors that stay fp16 and the side files
      * @param folder an existing folder, best one that appears under its final name only when all is done

@@ -24,8 +24,9 @@ import nibble.files.output.StoppedException;
 import nibble.files.output.UnfinishedOutput;
 
 /**
- * Writes the items of a conversion in order, in a run that can be resumed ({@link ResumableRun}). A part of its journal ends with
- * a file of the output, or after {@link #PART_BYTES}; its line says which items, and the CRC-32C of their bytes and sources.
+ * Writes the items of a conversion in order, in a run that can be resumed ({@link ResumableRun}). A part of its journal
+ * ends with a file of the output, or after {@link #PART_BYTES}; its line says which items, and the CRC-32C of their
+ * bytes and sources.
  */
 public final class ConversionRun {
     /** Syncing so much at a time costs little, and so much is soon made again. */
@@ -108,7 +109,8 @@ public final class ConversionRun {
      * Makes the output, which appears whole or not at all.
      *
      * @return what was lost below fp16's normal range, of an earlier run's items too
-     * @throws OutputException if the output is occupied, in use, larger than the disk, or unfinished and not to be resumed
+     * @throws OutputException if the output is occupied, in use, larger than the disk, or unfinished and not to be
+     *     resumed
      * @throws ResumeException if something that decides the bytes has changed since the unfinished run
      * @throws StoppedException if the stop signal was raised
      */

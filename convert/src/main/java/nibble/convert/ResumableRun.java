@@ -81,7 +81,8 @@ public final class ResumableRun {
      * @param out must not exist yet, or be empty
      * @param resume whether to resume an unfinished run; without one, this begins from the beginning
      * @param note told, in words, what was found of an earlier run
-     * @throws OutputException if the output is occupied, in use, larger than the disk, or unfinished and not to be resumed
+     * @throws OutputException if the output is occupied, in use, larger than the disk, or unfinished and not to be
+     *     resumed
      * @throws ResumeException if something that decides the bytes has changed since the unfinished run
      * @throws StoppedException if the work was told to stop
      */

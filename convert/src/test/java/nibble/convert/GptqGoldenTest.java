@@ -12,7 +12,9 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.GptqLayout;
 import org.junit.jupiter.api.Test;
 
-/** A slice of a published GPTQ model (Falcon3-1B-Instruct, int4), with its weights as another reader reconstructed them. */
+/**
+ * A slice of a published GPTQ model (Falcon3-1B-Instruct, int4), with its weights as another reader reconstructed them.
+ */
 class GptqGoldenTest {
     @Test
     void unpacks_to_the_expected_weights_and_repacks_to_the_same_bytes() throws IOException {

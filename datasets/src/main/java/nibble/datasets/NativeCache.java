@@ -10,8 +10,8 @@ import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Where native libraries are unpacked: {@code $NIBBLE_CACHE}, else {@code ~/.cache/nibble}, else a temporary folder that is
- * gone when the JVM ends.
+ * Where native libraries are unpacked: {@code $NIBBLE_CACHE}, else {@code ~/.cache/nibble}, else a temporary folder
+ * that is gone when the JVM ends.
  */
 final class NativeCache {
     private static final Path FOLDER = choose(System.getenv("NIBBLE_CACHE"), System.getProperty("user.home"));

@@ -10,8 +10,8 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 
 /**
- * What a tokenizer.json must not hold, since the tokenizers library (0.21) ends the whole process over it instead of refusing it.
- * Everything else that is wrong with one the library says itself.
+ * What a tokenizer.json must not hold, since the tokenizers library (0.21) ends the whole process over it instead of
+ * refusing it. Everything else that is wrong with one the library says itself.
  */
 final class NativeRules {
     private static final int MAX_DEPTH = 64;

@@ -7,9 +7,9 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * CPython's {@code random.Random}: the same numbers for the same integer seed, so that few-shot examples are those that the
- * evaluation harnesses written in Python draw. Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998) seeded by an array, with
- * CPython's ways (3.2 to 3.14) to a bounded number, a shuffle and a sample.
+ * CPython's {@code random.Random}: the same numbers for the same integer seed, so that few-shot examples are those that
+ * the evaluation harnesses written in Python draw. Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998) seeded by
+ * an array, with CPython's ways (3.2 to 3.14) to a bounded number, a shuffle and a sample.
  */
 public final class PythonRandom {
     private static final int N = 624;
@@ -145,7 +145,9 @@ public final class PythonRandom {
         return sample;
     }
 
-    /** Up to here CPython draws from a copy of the list, beyond it draws again what it has already: as memory costs it. */
+    /**
+     * Up to here CPython draws from a copy of the list, beyond it draws again what it has already: as memory costs it.
+     */
     private static long poolLimit(int count) {
         long limit = 21;
         if (count > 5) {

@@ -4,7 +4,9 @@ import java.nio.file.Path;
 import nibble.files.Content;
 import nibble.files.FileFault;
 
-/** The door of every reader of texts, data sets and tokenizers: what is in a file's place instead of it is refused here. */
+/**
+ * The door of every reader of texts, data sets and tokenizers: what is in a file's place instead of it is refused here.
+ */
 public final class SourceText {
     private SourceText() {}
 
@@ -12,8 +14,8 @@ public final class SourceText {
      * Looks at a file's first bytes before its reader does.
      *
      * @param fine kinds of content that are right for this file besides text
-     * @throws BadDatasetException if it is absent, a folder, unreadable, empty, or something else in its place: a Git LFS
-     *     pointer, a web page, another format
+     * @throws BadDatasetException if it is absent, a folder, unreadable, empty, or something else in its place: a Git
+     *     LFS pointer, a web page, another format
      */
     public static void require(Path file, Content... fine) {
         FileFault.of(file, fine).ifPresent(fault -> {

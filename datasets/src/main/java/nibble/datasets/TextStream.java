@@ -5,9 +5,9 @@ import java.util.List;
 import java.util.function.Consumer;
 
 /**
- * Hands out the text of tokens as they come. A token's text may depend on the token before it, so each step decodes from the
- * last token that was handed out. Two things are held back: the bytes of a character until it is whole, and text that may be
- * the beginning of a stop text. Used by one thread at a time.
+ * Hands out the text of tokens as they come. A token's text may depend on the token before it, so each step decodes
+ * from the last token that was handed out. Two things are held back: the bytes of a character until it is whole, and
+ * text that may be the beginning of a stop text. Used by one thread at a time.
  */
 public final class TextStream {
     private static final char REPLACEMENT = '\uFFFD';
@@ -106,7 +106,9 @@ public final class TextStream {
         held.delete(0, sure);
     }
 
-    /** Hands out the rest, which no stop text ended. Bytes of an unfinished character become the replacement character. */
+    /**
+     * Hands out the rest, which no stop text ended. Bytes of an unfinished character become the replacement character.
+     */
     public void end() {
         if (!stopped) {
             held.append(unprinted());

@@ -35,7 +35,8 @@ public record TokenBlocks(int[][] blocks, long tokensFound, String description) 
     }
 
     /**
-     * Cuts as many blocks as the text gives, at most {@code most}: how many tokens a text has is for the tokenizer to say.
+     * Cuts as many blocks as the text gives, at most {@code most}: how many tokens a text has is for the tokenizer to
+     * say.
      *
      * @param sequenceLength ids in a block
      * @throws BadDatasetException if the text does not fill one block

@@ -6,8 +6,9 @@ public interface Tokenizer extends AutoCloseable {
      * Encodes the whole text, never truncated. With {@code bos}, what the tokenizer puts in front of a text leads, as a
      * beginning-of-text id.
      *
-     * <p>What the tokenizer puts behind a text, as an end-of-text id, never follows, whoever asks: calibration, perplexity,
-     * tasks and prompts cut texts, join them or continue them, and an end in the middle is a text no model was trained on.
+     * <p>What the tokenizer puts behind a text, as an end-of-text id, never follows, whoever asks: calibration,
+     * perplexity, tasks and prompts cut texts, join them or continue them, and an end in the middle is a text no model
+     * was trained on.
      * {@code nibble tokenize} alone shows it, since it shows what the tokenizer does.
      */
     int[] encode(String text, boolean bos);

@@ -14,12 +14,13 @@ public final class Tokenizers {
     private Tokenizers() {}
 
     /**
-     * The tokenizer of a model, whatever files it comes in: those that {@link Checkpoint#tokenizer(Path)} reads. The caller
-     * closes it.
+     * The tokenizer of a model, whatever files it comes in: those that {@link Checkpoint#tokenizer(Path)} reads. The
+     * caller closes it.
      *
      * @param model a folder or a GGUF file
      * @throws BadDatasetException if there is none of a kind that is read here
-     * @throws nibble.checkpoint.source.BadCheckpointException if its files or metadata are damaged, or there is no such model
+     * @throws nibble.checkpoint.source.BadCheckpointException if its files or metadata are damaged, or there is no such
+     *     model
      */
     public static Tokenizer ofModel(Path model) {
         return of(Checkpoint.tokenizer(model).orElseThrow(() -> missing(model)));

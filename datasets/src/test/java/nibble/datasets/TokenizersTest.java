@@ -113,7 +113,9 @@ class TokenizersTest {
         }
     }
 
-    /** transformers 5.17 goes by the post-processor alone where there is a tokenizer.json, whatever add_bos_token says. */
+    /**
+     * transformers 5.17 goes by the post-processor alone where there is a tokenizer.json, whatever add_bos_token says.
+     */
     @Test
     void what_leads_a_text_is_what_the_post_processor_puts_there(@TempDir Path folder) throws IOException {
         String json = Files.readString(TestFolders.wikiTokenizer().resolve("tokenizer.json"));

@@ -20,8 +20,8 @@ public final class Backends {
     }
 
     /**
-     * @param device {@code cuda:N}; {@code cpu}: {@link VectorBackend}; {@code reference}: {@link ReferenceBackend}; {@code auto}:
-     *     {@code cuda:0} where a card can be used, else {@code cpu}
+     * @param device {@code cuda:N}; {@code cpu}: {@link VectorBackend}; {@code reference}: {@link ReferenceBackend};
+     *     {@code auto}: {@code cuda:0} where a card can be used, else {@code cpu}
      * @param threads of the host, at least 1
      * @param deviceMemory most bytes to take of a card
      * @throws DeviceException for a device that is not there or not known

@@ -130,7 +130,10 @@ public final class Forward implements AutoCloseable {
         return new PrefixAttention(backend, heads, tree, rotary(tree.longest()).at(tree.positions()));
     }
 
-    /** @param mix makes {@code s.attended} of {@code s.query}, {@code s.key} and {@code s.value}, which are not yet rotated */
+    /**
+     * @param mix makes {@code s.attended} of {@code s.query}, {@code s.key} and {@code s.value}, which are not yet
+     *     rotated
+     */
     private void attend(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s, Runnable mix) {
         backend.rmsNorm(hidden, layer.inputNorm(), config.rmsNormEps(), s.normed);
         taps.tap(LinearInput.QKV, s.normed);

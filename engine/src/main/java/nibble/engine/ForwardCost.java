@@ -7,8 +7,8 @@ final class ForwardCost {
     private ForwardCost() {}
 
     /**
-     * Operations, two a multiply-add, of the linears, of attention to the keys that each row may see, and of the head. Norms,
-     * rotation and activation are left out, as is usual: below 1 % from a hidden size of a few thousand on.
+     * Operations, two a multiply-add, of the linears, of attention to the keys that each row may see, and of the head.
+     * Norms, rotation and activation are left out, as is usual: below 1 % from a hidden size of a few thousand on.
      *
      * @param positions of the rows
      * @param predictions rows that go through the head

@@ -29,8 +29,8 @@ public interface LanguageModel extends AutoCloseable {
     }
 
     /**
-     * Scores ends of texts. A beginning that several share goes through the model once; what comes out is as if each text
-     * were scored alone, up to the order of sums.
+     * Scores ends of texts. A beginning that several share goes through the model once; what comes out is as if each
+     * text were scored alone, up to the order of sums.
      *
      * @param continuations each at most {@link #contextTokens()} ids long, without its last
      */
@@ -42,7 +42,8 @@ public interface LanguageModel extends AutoCloseable {
     }
 
     /**
-     * Writes on after {@code prompt}, the likeliest id each time, until a stop id, {@code maxNewTokens}, or the end of the context.
+     * Writes on after {@code prompt}, the likeliest id each time, until a stop id, {@code maxNewTokens}, or the end of
+     * the context.
      *
      * @param goesOn sees each new id, and says whether another shall follow
      * @return the new ids, without the stop id

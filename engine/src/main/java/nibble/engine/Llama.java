@@ -16,8 +16,8 @@ import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
 
 /**
- * A Llama model on a backend. Borrows both the weights (so the checkpoint stays open) and the backend, owns the weights'
- * place on it; used by one thread at a time.
+ * A Llama model on a backend. Borrows both the weights (so the checkpoint stays open) and the backend, owns the
+ * weights' place on it; used by one thread at a time.
  */
 public final class Llama implements LanguageModel {
     private final ModelWeights weights;

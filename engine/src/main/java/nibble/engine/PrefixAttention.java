@@ -8,9 +8,9 @@ import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Attention over sequences that share beginnings: a segment's queries see the keys of the segments before it and their own.
- * Keys and values must lie together, so where the segments of a sequence do not, they are brought together in a copy; siblings
- * one after another share the copy of what stands before them. Owns that copy.
+ * Attention over sequences that share beginnings: a segment's queries see the keys of the segments before it and their
+ * own. Keys and values must lie together, so where the segments of a sequence do not, they are brought together in a
+ * copy; siblings one after another share the copy of what stands before them. Owns that copy.
  */
 final class PrefixAttention implements AutoCloseable {
     private final Backend backend;

@@ -5,7 +5,8 @@ import java.util.BitSet;
 import java.util.SplittableRandom;
 
 /**
- * Chooses tokens by {@link SamplingOptions}: repetition penalty, temperature, top-k, top-p, in the order of transformers'
+ * Chooses tokens by {@link SamplingOptions}: repetition penalty, temperature, top-k, top-p, in the order of
+ * transformers'
  * {@code generate}. Remembers the tokens it was shown; used by one thread at a time.
  */
 public final class Sampler {

@@ -12,8 +12,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * One growing sequence with its KV cache. Owns the cache; used by one thread at a time.
  *
- * <p>Where a model has dynamic-NTK rope and the sequence outgrows its positions, keys keep the rotation of the length they
- * were appended at, as in transformers; a full forward pass of the whole sequence then differs.
+ * <p>Where a model has dynamic-NTK rope and the sequence outgrows its positions, keys keep the rotation of the length
+ * they were appended at, as in transformers; a full forward pass of the whole sequence then differs.
  */
 public final class Session implements AutoCloseable {
     private final Llama model;

@@ -18,8 +18,8 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * A tiny random model of every architecture against transformers' logits in fp64; convert/src/test/scripts/architectures.py
- * made both.
+ * A tiny random model of every architecture against transformers' logits in fp64;
+ * convert/src/test/scripts/architectures.py made both.
  */
 public class ArchitecturesTest {
     private static final Path FOLDER = Path.of("..", "checkpoint", "src", "test", "resources", "architectures");
@@ -55,8 +55,8 @@ public class ArchitecturesTest {
     }
 
     /**
-     * fp32 sums in another order are as far from fp64 as transformers' own, give or take a small factor. That is 4e-5 at most
-     * here, while each architecture's own part moves logits by more than 2.
+     * fp32 sums in another order are as far from fp64 as transformers' own, give or take a small factor. That is 4e-5
+     * at most here, while each architecture's own part moves logits by more than 2.
      */
     @ParameterizedTest
     @MethodSource("modelsAndBackends")

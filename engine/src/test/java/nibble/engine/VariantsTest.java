@@ -27,8 +27,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Models whose config.json says a thing in another way, or whose tensors lie there in another way, against transformers'
- * logits in fp64; convert/src/test/scripts/variants.py made variants.jsonl and says what a line holds.
+ * Models whose config.json says a thing in another way, or whose tensors lie there in another way, against
+ * transformers' logits in fp64; convert/src/test/scripts/variants.py made variants.jsonl and says what a line holds.
  */
 class VariantsTest {
     private static final Path FOLDER = Path.of("..", "checkpoint", "src", "test", "resources", "architectures");

@@ -16,9 +16,10 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What stands in the way of reading a file, found before a parser trips over it: it is not there, is a folder, is unreadable
- * or empty, or it holds what clones and downloads leave in the place of a file: a Git LFS pointer, a web page, a hub's error,
- * another format. Every reader asks here first, so that each says the cause and the way out and not its own symptom.
+ * What stands in the way of reading a file, found before a parser trips over it: it is not there, is a folder, is
+ * unreadable or empty, or it holds what clones and downloads leave in the place of a file: a Git LFS pointer, a web
+ * page, a hub's error, another format. Every reader asks here first, so that each says the cause and the way out and
+ * not its own symptom.
  */
 public final class FileFault {
     private static final int HEAD_BYTES = 512;
@@ -59,8 +60,10 @@ public final class FileFault {
     /**
      * Looks for what stands in the way.
      *
-     * @param fine kinds of content that are right here; text and safetensors, which no first bytes tell, are right anywhere
-     * @return what is wrong and what to do, as continues the file's name and a colon; empty if nothing is known to be wrong
+     * @param fine kinds of content that are right here; text and safetensors, which no first bytes tell, are right
+     *     anywhere
+     * @return what is wrong and what to do, as continues the file's name and a colon; empty if nothing is known to be
+     *     wrong
      */
     public static Optional<String> of(Path file, Content... fine) {
         return Optional.ofNullable(found(file, true, fine));

@@ -33,8 +33,8 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The one place that turns what Java and its libraries throw into words for a person. Java's own texts are often a class's
- * name, a bare path, or advice for programmers.
+ * The one place that turns what Java and its libraries throw into words for a person. Java's own texts are often a
+ * class's name, a bare path, or advice for programmers.
  */
 public final class Reasons {
     /** The reason that the older file classes put behind the path: {@code /a/b (Permission denied)}. */

@@ -14,8 +14,8 @@ import java.util.Objects;
 import java.util.UUID;
 
 /**
- * Small files written whole or not at all: under another name first, which takes the file's place. What cannot be replaced (a
- * device, a pipe, a file that is a mount point) is written in place. Nothing else is left, whatever fails.
+ * Small files written whole or not at all: under another name first, which takes the file's place. What cannot be
+ * replaced (a device, a pipe, a file that is a mount point) is written in place. Nothing else is left, whatever fails.
  */
 public final class WholeFile {
     private static final int SHORT_NAME = 40;

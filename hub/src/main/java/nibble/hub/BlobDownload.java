@@ -30,7 +30,10 @@ import nibble.hub.client.HubMessages;
 import nibble.hub.client.RepoName;
 import nibble.hub.client.Retries;
 
-/** One file into the cache: goes on where it stopped, and has its name only once its hash is the one that the hub states. */
+/**
+ * One file into the cache: goes on where it stopped, and has its name only once its hash is the one that the hub
+ * states.
+ */
 final class BlobDownload {
     private static final int BUFFER_BYTES = 1 << 18;
 
@@ -232,7 +235,10 @@ final class BlobDownload {
         }
     }
 
-    /** Compares with the hash by which the hub knows the file; what is wrong is deleted, since it cannot be gone on with. */
+    /**
+     * Compares with the hash by which the hub knows the file; what is wrong is deleted, since it cannot be gone on
+     * with.
+     */
     private void check(Path part, LongConsumer progress) throws IOException {
         boolean large = file.large();
         String found = large ? Sha256.of(part) : GitBlobId.of(part, file.bytes());

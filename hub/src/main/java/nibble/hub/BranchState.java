@@ -48,7 +48,10 @@ record BranchState(Optional<String> head, SequencedMap<LocalFile, Need> needs, L
         return new BranchState(head, needs, leftovers, request.leftovers() == Leftovers.DELETE);
     }
 
-    /** A branch that is yet to be made: everything is missing. How a hub would take a file is not known; large ones as objects. */
+    /**
+     * A branch that is yet to be made: everything is missing. How a hub would take a file is not known; large ones as
+     * objects.
+     */
     static BranchState unmade(List<LocalFile> files) {
         SequencedMap<LocalFile, Need> needs = new LinkedHashMap<>();
         files.forEach(file -> needs.put(file, isWeights(file.path()) ? Need.STORED : Need.IN_COMMIT));

@@ -20,8 +20,8 @@ import nibble.hub.client.TransferListener;
 import nibble.hub.client.TransferSlots;
 
 /**
- * Brings repositories into the cache that the hub's tools share. May be stopped at any time: bytes that have come are kept, and
- * no file has its name before its hash was checked.
+ * Brings repositories into the cache that the hub's tools share. May be stopped at any time: bytes that have come are
+ * kept, and no file has its name before its hash was checked.
  */
 public final class Downloader {
     private static final int TRANSFERS = 4;

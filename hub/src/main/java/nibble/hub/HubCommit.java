@@ -12,8 +12,8 @@ import nibble.hub.client.HubHttp;
 import nibble.hub.client.LocalFile;
 
 /**
- * The commit that gives stored files their names. It is never sent twice blindly: each try names the commit it builds on, and
- * after an answer that was lost the branch is read again to see whether the commit is there.
+ * The commit that gives stored files their names. It is never sent twice blindly: each try names the commit it builds
+ * on, and after an answer that was lost the branch is read again to see whether the commit is there.
  */
 final class HubCommit {
     private static final int TRIES = 4;

@@ -50,7 +50,10 @@ public record PublishRequest(
         DRY_RUN
     }
 
-    /** Weight files of an earlier version under names that the new one does not use; loaders that go by file load them too. */
+    /**
+     * Weight files of an earlier version under names that the new one does not use; loaders that go by file load them
+     * too.
+     */
     public enum Leftovers {
         KEEP,
         DELETE

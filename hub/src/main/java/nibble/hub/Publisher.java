@@ -33,8 +33,8 @@ import nibble.hub.client.TransferSlots;
 /**
  * Makes a branch of a repository hold a folder: hash, ask what is missing, send the large files, commit.
  *
- * <p>May be stopped at any time and run again: hashes are kept in a journal, content that the hub holds is not sent again, and
- * what the branch has already is not committed again.
+ * <p>May be stopped at any time and run again: hashes are kept in a journal, content that the hub holds is not sent
+ * again, and what the branch has already is not committed again.
  */
 public final class Publisher {
     /** Over plain HTTP, which all downloads can fall back to, the hub serves no larger ones. */
@@ -60,7 +60,8 @@ public final class Publisher {
     /**
      * Finds out what would be refused, by reading alone, so that hours of verifying and hashing are not in vain.
      *
-     * @throws HubException if the token is missing, not taken, or only for reading, or the repository is one that all see
+     * @throws HubException if the token is missing, not taken, or only for reading, or the repository is one that all
+     *     see
      * @throws BadCheckpointException if a file is too large
      */
     public void check(PublishRequest request, TransferListener listener) {
@@ -106,8 +107,8 @@ public final class Publisher {
     /**
      * Publishes; returns when the branch holds every file.
      *
-     * @throws HubException if the network or the hub refuses; the repository is then as before, or has more content stored
-     *     that a next run need not send
+     * @throws HubException if the network or the hub refuses; the repository is then as before, or has more content
+     *     stored that a next run need not send
      * @throws BadCheckpointException if a file cannot be read or changes meanwhile
      */
     public PublishResult publish(PublishRequest request, TransferListener listener) {

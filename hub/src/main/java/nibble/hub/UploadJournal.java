@@ -13,8 +13,8 @@ import nibble.files.output.OutputException;
 import nibble.hub.client.RepoName;
 
 /**
- * What is known of an upload that may be stopped at any time: an entry for each file's hash and for each file that the hub
- * holds. Lies outside the published folder, which stays as it is; removed when the upload is done. Holds no secret.
+ * What is known of an upload that may be stopped at any time: an entry for each file's hash and for each file that the
+ * hub holds. Lies outside the published folder, which stays as it is; removed when the upload is done. Holds no secret.
  */
 final class UploadJournal implements AutoCloseable {
     private final JournalFile<Entry> file;

@@ -36,7 +36,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Downloading from a fake hub that misbehaves: the cache holds what the hub stated, or the error says what came instead. */
+/**
+ * Downloading from a fake hub that misbehaves: the cache holds what the hub stated, or the error says what came
+ * instead.
+ */
 class DownloaderTest {
     private static final RepoName REPO = RepoName.parse("org/tiny");
     private static final String WEIGHTS = "model.safetensors";

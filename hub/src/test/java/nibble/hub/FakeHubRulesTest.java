@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.ByteArrayInputStream;
-import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -22,12 +21,16 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * Requests that a hub refuses, and what it answers. The table is that of an independent stand-in, written from huggingface_hub's source
- * and the LFS batch API: with {@code -Dnibble.strict.hub=URL} (and {@code nibble.strict.write}, {@code .read} and {@code .other}, its
- * tokens) the same requests go to it. Both gave these answers on 2026-11-25.
+ * Requests that a hub refuses, and what it answers. The table is that of an independent stand-in, written from
+ * huggingface_hub's source and the LFS batch API: with {@code -Dnibble.strict.hub=URL} (and
+ * {@code nibble.strict.write}, {@code .read} and {@code .other}, its tokens) the same requests go to it. Both gave
+ * these answers on 2026-11-25.
  */
 class FakeHubRulesTest {
-    /** Of the hub's client, which comes first so: what it sets for proxies, Java reads once, at its first {@link HttpClient}. */
+    /**
+     * Of the hub's client, which comes first so: what it sets for proxies, Java reads once, at its first
+     * {@link HttpClient}.
+     */
     private static final ObjectMapper JSON = HubHttp.JSON;
 
     private static final String API = "application/json";
@@ -59,7 +62,8 @@ class FakeHubRulesTest {
                         .statusCode())
                 .isEqualTo(200);
         send("w", "POST", "/api/repos/create", API, "", "{\"name\":\"" + name + "-p\",\"visibility\":\"private\"}");
-        head = json(send("w", "GET", "/api/models/" + REPO + "/revision/main", "", "", ""))
+        head = JSON.readTree(send("w", "GET", "/api/models/" + REPO + "/revision/main", "", "", "")
+                        .body())
                 .get("sha")
                 .asText();
         known = FakeRepository.hex("SHA-256", "known".getBytes());
@@ -103,11 +107,7 @@ class FakeHubRulesTest {
                 + "\"objects\":[{\"oid\":\"" + oid + "\",\"size\":" + size + "}]}";
         HttpResponse<String> answer = send("w", "POST", "/" + REPO + ".git/info/lfs/objects/batch", LFS, LFS, body);
         assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
-        return json(answer).at("/objects/0/actions/upload");
-    }
-
-    private static JsonNode json(HttpResponse<String> answer) throws IOException {
-        return JSON.readTree(answer.body());
+        return JSON.readTree(answer.body()).at("/objects/0/actions/upload");
     }
 
     private static String token(String who) {

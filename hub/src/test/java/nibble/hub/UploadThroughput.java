@@ -17,8 +17,8 @@ import nibble.hub.client.RepoName;
 import nibble.hub.client.TransferListener;
 
 /**
- * Bytes a second of an upload to the fake hub on loopback, against a plain copy of the same file over a socket. Not a test:
- * run with a small heap, {@code java -Xmx64m -cp … nibble.hub.UploadThroughput [bytes] [part bytes] [transfers]}.
+ * Bytes a second of an upload to the fake hub on loopback, against a plain copy of the same file over a socket. Not a
+ * test: run with a small heap, {@code java -Xmx64m -cp … nibble.hub.UploadThroughput [bytes] [part bytes] [transfers]}.
  */
 final class UploadThroughput {
     private static final int BUFFER_BYTES = 256 << 10;

@@ -40,7 +40,9 @@ final class Parser {
         return new Statement.Body(parser.statements());
     }
 
-    /** Statements up to a tag of one of these names, which is the present token then; to the end if there are no names. */
+    /**
+     * Statements up to a tag of one of these names, which is the present token then; to the end if there are no names.
+     */
     private List<Statement> statements(String... ends) {
         cursor.enter();
         List<Statement> statements = new ArrayList<>();

@@ -45,8 +45,8 @@ public record QuantizationSpec(int bits, int groupSize) {
     /**
      * Checks that a linear of this shape can be quantized and packed so.
      *
-     * @throws IllegalArgumentException naming {@code tensor}, if in-features do not split into groups or out-features into
-     *     words of eight codes
+     * @throws IllegalArgumentException naming {@code tensor}, if in-features do not split into groups or out-features
+     *     into words of eight codes
      */
     public void check(String tensor, int outFeatures, int inFeatures) {
         try {

@@ -96,8 +96,8 @@ public final class WeightReader {
     }
 
     /**
-     * Which share of a tensor fp16 cannot hold: {@code ‖half(W)−W‖² / ‖W‖²}, 0 for an F16 tensor. Numbers that are not finite
-     * or beyond fp16's range are left to others.
+     * Which share of a tensor fp16 cannot hold: {@code ‖half(W)−W‖² / ‖W‖²}, 0 for an F16 tensor. Numbers that are not
+     * finite or beyond fp16's range are left to others.
      */
     public static double lostInHalf(StoredTensor tensor) {
         DType type = tensor.spec().dtype();

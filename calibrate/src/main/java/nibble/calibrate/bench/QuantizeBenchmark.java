@@ -29,8 +29,8 @@ import nibble.engine.backend.Workers;
 import nibble.files.output.StopSignal;
 
 /**
- * The pipeline as it is, on random weights that lie in memory and random tokens: everything but reading shards and writing the
- * output's. Packed layers are counted and dropped.
+ * The pipeline as it is, on random weights that lie in memory and random tokens: everything but reading shards and
+ * writing the output's. Packed layers are counted and dropped.
  */
 public final class QuantizeBenchmark {
     private QuantizeBenchmark() {}
@@ -39,7 +39,8 @@ public final class QuantizeBenchmark {
      * What was measured.
      *
      * @param firstLayerSeconds with the compilation of kernels
-     * @param layerSeconds mean of the layers after the first, whose stages {@code report} has too; of the first if it is the only
+     * @param layerSeconds mean of the layers after the first, whose stages {@code report} has too; of the first if it
+     *     is the only
      * @param packedBytes of the packed layers
      * @param peakDeviceBytes of the device that took most; 0 on a CPU
      */

@@ -10,8 +10,8 @@ public enum Method {
     /** Activation-aware scales and clipping, then rounding to nearest (Lin et al., "AWQ", arXiv 2306.00978). */
     AWQ,
     /**
-     * AWQ's scales, then codes and scales fitted in closed form, each linear to the output that the original model has after
-     * what was quantized before it ({@link nibble.engine.host.fit}).
+     * AWQ's scales, then codes and scales fitted in closed form, each linear to the output that the original model has
+     * after what was quantized before it ({@link nibble.engine.host.fit}).
      */
     BEST;
 

@@ -85,7 +85,8 @@ public record QuantizationReport(
      * @param weightRelativeError {@code ‖Ŵ−W‖² / ‖W‖²}
      * @param clippedGroups share of groups with a clip below their largest weight
      * @param meanClip mean over all groups of the clip as a share of the largest weight; 1 means none
-     * @param propagatedShare of method best: how much of the move that undoes earlier errors was made, 0 … 1; else absent
+     * @param propagatedShare of method best: how much of the move that undoes earlier errors was made, 0 … 1; else
+     *     absent
      */
     @JsonInclude(JsonInclude.Include.ALWAYS)
     public record Linear(
@@ -109,7 +110,8 @@ public record QuantizationReport(
      * @param loss {@code Σ ‖(Ŵ−W)X‖²} of the pair's linears as searched, before clipping
      * @param finalLoss the same for what was written
      * @param rtnLoss the same for plain rounding
-     * @param fallback true where a better candidate was taken back, since the written weights were worse than plain rounding
+     * @param fallback true where a better candidate was taken back, since the written weights were worse than plain
+     *     rounding
      */
     public record Pair(
             String pair,

@@ -9,7 +9,9 @@ import nibble.files.output.StopSignal;
 import nibble.files.output.StoppedException;
 import org.jspecify.annotations.Nullable;
 
-/** Counts the work and wall time of a run, tells the listener, and stops the run where it is asked to. Of one thread. */
+/**
+ * Counts the work and wall time of a run, tells the listener, and stops the run where it is asked to. Of one thread.
+ */
 public final class WorkProgress {
     private final ProgressListener listener;
     private final StopSignal stop;

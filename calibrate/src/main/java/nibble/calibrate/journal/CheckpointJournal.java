@@ -24,12 +24,14 @@ import nibble.pack.layout.PackedTensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The layers of an AWQ checkpoint on their way to the disk. A layer's tensors are written to their places in the shards and
- * synced, then its line is added to the journal and synced: so a line stands for data that are there. What is found of an
- * earlier run is believed as far as its hashes agree with the shards.
+ * The layers of an AWQ checkpoint on their way to the disk. A layer's tensors are written to their places in the shards
+ * and synced, then its line is added to the journal and synced: so a line stands for data that are there. What is found
+ * of an earlier run is believed as far as its hashes agree with the shards.
  */
 public final class CheckpointJournal implements LayerJournal, AutoCloseable {
-    /** The stream is saved when making it anew would take so many times as long as writing it at a slow disk's speed. */
+    /**
+     * The stream is saved when making it anew would take so many times as long as writing it at a slow disk's speed.
+     */
     private static final double WORTH_SAVING = 10;
 
     private static final double SLOW_DISK_BYTES_PER_SECOND = 200e6;

@@ -7,11 +7,11 @@ import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.stream.StreamFile;
 
 /**
- * Takes finished layers and makes them durable, in order and each once. Whatever computes layers, on whatever device, hands
- * them to this, best through a {@link LayerWriter}; what is in it survives the process.
+ * Takes finished layers and makes them durable, in order and each once. Whatever computes layers, on whatever device,
+ * hands them to this, best through a {@link LayerWriter}; what is in it survives the process.
  *
- * <p>The calibration stream, without which no further layer can be computed, is made anew by running the original layers
- * forward. Where that takes long beside writing the stream down, it can be saved here too.
+ * <p>The calibration stream, without which no further layer can be computed, is made anew by running the original
+ * layers forward. Where that takes long beside writing the stream down, it can be saved here too.
  */
 @FunctionalInterface
 public interface LayerJournal {
@@ -35,7 +35,8 @@ public interface LayerJournal {
     }
 
     /**
-     * Makes the next layer durable: when this returns, no loss of power can take it away. Called by one thread at a time.
+     * Makes the next layer durable: when this returns, no loss of power can take it away. Called by one thread at a
+     * time.
      *
      * @throws nibble.files.output.OutputException if the disk is full or refuses; the layers before are not touched
      */
@@ -47,7 +48,8 @@ public interface LayerJournal {
     }
 
     /**
-     * Where to save the stream that goes into {@code layer}; none if it is not to be saved now. All layers before are durable.
+     * Where to save the stream that goes into {@code layer}; none if it is not to be saved now. All layers before are
+     * durable.
      *
      * @param bytes it takes
      * @param forwardSeconds it would take to make it anew from the one saved last

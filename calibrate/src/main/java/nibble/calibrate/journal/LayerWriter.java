@@ -7,8 +7,8 @@ import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Packs finished layers and hands them to a journal on a thread of its own, so that the next layer is computed meanwhile. One
- * layer may wait; a further one makes its maker wait. Owns its thread.
+ * Packs finished layers and hands them to a journal on a thread of its own, so that the next layer is computed
+ * meanwhile. One layer may wait; a further one makes its maker wait. Owns its thread.
  */
 public final class LayerWriter implements AutoCloseable {
     private sealed interface Item {

@@ -6,8 +6,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A way to choose the scale s of each channel from x, the mean size of its activations, and w, the mean size of its weights
- * relative to the largest of their group.
+ * A way to choose the scale s of each channel from x, the mean size of its activations, and w, the mean size of its
+ * weights relative to the largest of their group.
  *
  * @param ratio r of the formula; null for identity
  */
@@ -32,7 +32,9 @@ record Candidate(Formula formula, @Nullable Double ratio) {
     private static final int STEPS = 20;
     private static final double LEAST = 1e-4;
 
-    /** All but the identity: AutoAWQ's grid of r, and r = 1, with either formula; without the two that repeat others. */
+    /**
+     * All but the identity: AutoAWQ's grid of r, and r = 1, with either formula; without the two that repeat others.
+     */
     static List<Candidate> grid() {
         List<Candidate> grid = new ArrayList<>();
         for (int i = 0; i <= STEPS; i++) {

@@ -11,8 +11,9 @@ import nibble.pack.Half;
 record FoldedNorm(short[] norm, float[] effective) {
 
     /**
-     * Divides a scale out of a norm's gain. What is stored of the quotient is rounded to fp16, so the scale the linears need
-     * is {@code norm / rounded}, not quite the one asked for. A channel whose quotient does not fit fp16 keeps its norm.
+     * Divides a scale out of a norm's gain. What is stored of the quotient is rounded to fp16, so the scale the linears
+     * need is {@code norm / rounded}, not quite the one asked for. A channel whose quotient does not fit fp16 keeps its
+     * norm.
      *
      * @param norm the gain
      * @param offset what the stored weight lacks of the gain

@@ -1,9 +1,9 @@
 package nibble.calibrate.search;
 
 /**
- * Which channels of o_proj's input come from the same channel of v_proj. With grouped-query attention each kv head is read
- * by several query heads, so a scale divided out of a row of v_proj must be multiplied into that many columns of o_proj:
- * then attention, which only mixes a channel with itself over tokens, gives exactly the same output.
+ * Which channels of o_proj's input come from the same channel of v_proj. With grouped-query attention each kv head is
+ * read by several query heads, so a scale divided out of a row of v_proj must be multiplied into that many columns of
+ * o_proj: then attention, which only mixes a channel with itself over tokens, gives exactly the same output.
  */
 record HeadTie(int heads, int kvHeads, int headDim) {
     /** The v_proj channel behind a channel of o_proj's input. */

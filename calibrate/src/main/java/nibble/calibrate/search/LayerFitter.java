@@ -23,8 +23,8 @@ import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 
 /**
- * Quantizes one decoder layer by method best, one input after another: q, k and v; o; gate and up; down. Each group's moments
- * are taken with all groups before it quantized, so it can undo what they did.
+ * Quantizes one decoder layer by method best, one input after another: q, k and v; o; gate and up; down. Each group's
+ * moments are taken with all groups before it quantized, so it can undo what they did.
  */
 public final class LayerFitter {
     private final ModelConfig config;

@@ -24,8 +24,9 @@ import nibble.pack.QuantizedLinear;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Quantizes one decoder layer: scales for its four pairs, each searched on the original weights; then all of them applied;
- * then a clip for each group; then rounding. No pair is left with a larger output error than plain rounding gives.
+ * Quantizes one decoder layer: scales for its four pairs, each searched on the original weights; then all of them
+ * applied; then a clip for each group; then rounding. No pair is left with a larger output error than plain rounding
+ * gives.
  */
 public final class LayerQuantizer {
     // q and k are not clipped: their product decides attention, and AWQ found clipping them harmful.

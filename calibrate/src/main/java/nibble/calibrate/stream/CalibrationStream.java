@@ -17,11 +17,11 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 
 /**
- * The calibration blocks on their way through the original model, a layer at a time. Every layer sees what the unquantized
- * layers before it give, so layers do not depend on how others were rounded. Owns the hidden states.
+ * The calibration blocks on their way through the original model, a layer at a time. Every layer sees what the
+ * unquantized layers before it give, so layers do not depend on how others were rounded. Owns the hidden states.
  *
- * <p>Blocks of equal length go through a layer in batches of the backend's choice. Batches form parts, the same on any number of
- * devices, in which statistics are summed; devices take parts in turn.
+ * <p>Blocks of equal length go through a layer in batches of the backend's choice. Batches form parts, the same on any
+ * number of devices, in which statistics are summed; devices take parts in turn.
  */
 public final class CalibrationStream implements AutoCloseable {
     /** The largest number of devices that can share the work with bit-identical results. */

@@ -13,8 +13,8 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 
 /**
- * The calibration blocks on their way through two models: the original, and the one whose layers are quantized so far. Every
- * other batch belongs to the second half of the text. Owns both streams.
+ * The calibration blocks on their way through two models: the original, and the one whose layers are quantized so far.
+ * Every other batch belongs to the second half of the text. Owns both streams.
  */
 public final class PairedStream implements AutoCloseable {
     private final ModelConfig config;
@@ -79,7 +79,8 @@ public final class PairedStream implements AutoCloseable {
     }
 
     /**
-     * Moments of an input over all blocks; the caller closes them. For O and DOWN what the residual stream lacks counts too.
+     * Moments of an input over all blocks; the caller closes them. For O and DOWN what the residual stream lacks counts
+     * too.
      *
      * @param fp the original layer
      * @param made the layer with what is quantized of it so far

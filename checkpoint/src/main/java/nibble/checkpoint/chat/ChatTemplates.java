@@ -22,7 +22,8 @@ import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A checkpoint's chat templates by their names. The one that is used unless another is asked for is called {@value #DEFAULT}.
+ * A checkpoint's chat templates by their names. The one that is used unless another is asked for is called
+ * {@value #DEFAULT}.
  *
  * @param sources the templates' texts
  */
@@ -60,7 +61,8 @@ public record ChatTemplates(SequencedMap<String, String> sources) {
     /**
      * Returns the templates of a folder: {@code chat_template.jinja} and {@code
      * additional_chat_templates/NAME.jinja}, else
-     * {@code chat_template.json}, else {@code chat_template} of tokenizer_config.json, each of which may hold one or several.
+     * {@code chat_template.json}, else {@code chat_template} of tokenizer_config.json, each of which may hold one or
+     * several.
      *
      * @param made side files that the checkpoint has in another form, as the metadata of a GGUF file, by name
      * @throws BadCheckpointException if one of these files is broken

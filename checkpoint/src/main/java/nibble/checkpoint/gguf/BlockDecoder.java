@@ -6,8 +6,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /**
- * Blocks of quantized elements to floats, to the bit as ggml does: fp16 block scales widened to fp32, products and sums in
- * fp32. {@code d} is a block's scale, {@code m} its minimum.
+ * Blocks of quantized elements to floats, to the bit as ggml does: fp16 block scales widened to fp32, products and sums
+ * in fp32. {@code d} is a block's scale, {@code m} its minimum.
  */
 public final class BlockDecoder {
     /** The sixteen values of the IQ4 types, denser around zero. */

@@ -28,8 +28,8 @@ import nibble.checkpoint.vocabulary.TokenizerDescription;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A model in a GGUF file or several, with Hugging Face's names, config and order of query and key rows. Blocks decode to F32 when a
- * tensor's data is asked for.
+ * A model in a GGUF file or several, with Hugging Face's names, config and order of query and key rows. Blocks decode
+ * to F32 when a tensor's data is asked for.
  */
 public final class GgufCheckpoint {
     private static final Pattern LAYER = Pattern.compile("blk\\.(\\d{1,4})\\.(\\w+\\.(?:weight|bias))");

@@ -99,7 +99,8 @@ public final class GgufFile {
     /**
      * Maps and checks a file; its tensors live as long as {@code arena}.
      *
-     * @throws BadCheckpointException if it is absent, cut short, of another version, or has tensors of a type that is not read
+     * @throws BadCheckpointException if it is absent, cut short, of another version, or has tensors of a type that is
+     *     not read
      */
     public static GgufFile open(Path path, Arena arena) {
         SourceFile.require(path, Content.GGUF);

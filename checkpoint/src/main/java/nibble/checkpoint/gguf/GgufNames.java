@@ -53,7 +53,10 @@ public final class GgufNames {
         return names;
     }
 
-    /** Returns the GGUF name of a tensor that a Hugging Face checkpoint of the architecture names {@code name}; else {@code name}. */
+    /**
+     * Returns the GGUF name of a tensor that a Hugging Face checkpoint of the architecture names {@code name}; else
+     * {@code name}.
+     */
     public static String of(Architecture architecture, String name) {
         switch (name) {
             case TensorNames.EMBEDDING:

@@ -13,8 +13,8 @@ import nibble.checkpoint.safetensors.PlannedFile;
 import nibble.checkpoint.tensor.Shape;
 
 /**
- * GGUF files of version 3, known to the byte before anything is written: one, or as many as a limit asks for. Split files
- * are named as llama.cpp's: the first one has the metadata and each says which it is ({@code split.no}).
+ * GGUF files of version 3, known to the byte before anything is written: one, or as many as a limit asks for. Split
+ * files are named as llama.cpp's: the first one has the metadata and each says which it is ({@code split.no}).
  */
 public final class GgufPlan {
     private static final int ALIGNMENT = 32;

@@ -5,7 +5,10 @@ import java.util.Optional;
 import java.util.stream.Stream;
 import nibble.checkpoint.tensor.DType;
 
-/** Element types of GGUF tensors. All but the first three of those that are read here store blocks; the rest can be listed. */
+/**
+ * Element types of GGUF tensors. All but the first three of those that are read here store blocks; the rest can be
+ * listed.
+ */
 public enum GgufType {
     F32(0, 1, 4),
     F16(1, 1, 2),

@@ -3,7 +3,8 @@ package nibble.checkpoint.gguf;
 import java.nio.ByteBuffer;
 
 /**
- * Decodes the K types: blocks of 256 in groups of 16 or 32, whose scales (and minima) are small integers times the block's.
+ * Decodes the K types: blocks of 256 in groups of 16 or 32, whose scales (and minima) are small integers times the
+ * block's.
  *
  * <pre>
  * Q2_K  scales[16] (low nibble scale, high nibble minimum)  qs[64]   d  dmin

@@ -12,13 +12,14 @@ import nibble.checkpoint.model.Rope;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /**
- * Llama 3.1's long-context scaling in GGUF: not its four parameters, but what they make of each frequency, as a divisor.
+ * Llama 3.1's long-context scaling in GGUF: not its four parameters, but what they make of each frequency, as a
+ * divisor.
  *
- * <p>With λ the wavelength of a frequency, {@code s = (original/λ − low) / (high − low)} is 0 or less for long waves, which are
- * divided by the factor F, 1 or more for short ones, which are kept, and between them the divisor is {@code 1 / ((1−s)/F + s)}.
- * The three parameters in s are two in truth, since low, high and original may all be multiplied by one number: low is taken
- * to be 1, as in every published model, and the rest follows from the divisors. They are accepted only if they make the same
- * divisors again.
+ * <p>With λ the wavelength of a frequency, {@code s = (original/λ − low) / (high − low)} is 0 or less for long waves,
+ * which are divided by the factor F, 1 or more for short ones, which are kept, and between them the divisor is
+ * {@code 1 / ((1−s)/F + s)}. The three parameters in s are two in truth, since low, high and original may all be
+ * multiplied by one number: low is taken to be 1, as in every published model, and the rest follows from the divisors.
+ * They are accepted only if they make the same divisors again.
  */
 public final class RopeFactors {
     private static final ValueLayout.OfFloat FLOAT =

@@ -28,8 +28,8 @@ import nibble.checkpoint.torch.TorchFile;
 import nibble.files.Reasons;
 
 /**
- * The content of a model's files, of any architecture: tensors under the files' own names, types, metadata. Nothing is decoded;
- * the model's files need only be complete.
+ * The content of a model's files, of any architecture: tensors under the files' own names, types, metadata. Nothing is
+ * decoded; the model's files need only be complete.
  *
  * @param tensors file by file in the order of the files
  * @param metadata GGUF's key-value pairs, or the {@code __metadata__} of a safetensors file

@@ -8,8 +8,8 @@ import nibble.checkpoint.source.FileKind;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a model of any architecture says of its size, in config.json or in GGUF's metadata; null where it says nothing, or not as a
- * single number.
+ * What a model of any architecture says of its size, in config.json or in GGUF's metadata; null where it says nothing,
+ * or not as a single number.
  */
 public record ModelExtents(
         @Nullable String architecture,

@@ -14,8 +14,8 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 
 /**
- * The decoders that are supported, each as what tells it from Llama: how its tensors are named, what stands beside the seven
- * linears, and what its config means where it says nothing. SmolLM is a Llama with tied embeddings.
+ * The decoders that are supported, each as what tells it from Llama: how its tensors are named, what stands beside the
+ * seven linears, and what its config means where it says nothing. SmolLM is a Llama with tied embeddings.
  */
 public enum Architecture {
     LLAMA("LlamaForCausalLM", "llama", "llama", new ConfigDefaults(2048, List.of(1), List.of(2))) {
@@ -331,7 +331,10 @@ public enum Architecture {
         return Stream.of(values()).map(Architecture::className).collect(Collectors.joining(", "));
     }
 
-    /** Loaders go by {@code model_type} where the list is absent or empty, and by the name they know where it has several. */
+    /**
+     * Loaders go by {@code model_type} where the list is absent or empty, and by the name they know where it has
+     * several.
+     */
     private static List<String> classNames(ConfigKeys keys) {
         Optional<JsonNode> architectures = keys.value("architectures");
         if (architectures.isEmpty()) {

@@ -3,7 +3,9 @@ package nibble.checkpoint.model;
 import java.util.Arrays;
 import java.util.List;
 
-/** The four distinct inputs of the seven linears of a decoder layer; linears that share one share its second moments. */
+/**
+ * The four distinct inputs of the seven linears of a decoder layer; linears that share one share its second moments.
+ */
 public enum LinearInput {
     /** Output of input_layernorm; input of q_proj, k_proj, v_proj. */
     QKV,

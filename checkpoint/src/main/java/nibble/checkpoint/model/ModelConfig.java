@@ -268,8 +268,8 @@ public record ModelConfig(
     }
 
     /**
-     * Every tensor of the unquantized model, in canonical order: embedding; those of each layer; final norm; head unless
-     * tied.
+     * Every tensor of the unquantized model, in canonical order: embedding; those of each layer; final norm; head
+     * unless tied.
      */
     public List<TensorSpec> tensors() {
         List<TensorSpec> specs = new ArrayList<>();
@@ -285,8 +285,8 @@ public record ModelConfig(
     }
 
     /**
-     * Every tensor of a decoder layer of the unquantized model, in canonical order: input norm, q, k, v, the norms of their
-     * heads, o, post-attention norm, gate, up, down, a bias after its weight.
+     * Every tensor of a decoder layer of the unquantized model, in canonical order: input norm, q, k, v, the norms of
+     * their heads, o, post-attention norm, gate, up, down, a bias after its weight.
      */
     public List<TensorSpec> tensors(int layer) {
         List<TensorSpec> specs = new ArrayList<>();

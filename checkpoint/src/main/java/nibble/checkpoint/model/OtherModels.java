@@ -8,8 +8,8 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 
 /**
- * Keys of config.json that change what a model computes and that none of {@link Architecture} has. Loaders that do not know
- * one ignore it in silence; here a value that would matter is refused by name.
+ * Keys of config.json that change what a model computes and that none of {@link Architecture} has. Loaders that do not
+ * know one ignore it in silence; here a value that would matter is refused by name.
  */
 final class OtherModels {
     private static final Predicate<JsonNode> OFF = value -> value.isBoolean() && !value.booleanValue();

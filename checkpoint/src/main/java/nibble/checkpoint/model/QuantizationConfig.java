@@ -147,7 +147,9 @@ public record QuantizationConfig(
                 ordersColumns(weights.path("actorder")));
     }
 
-    /** "group" and its older names keep columns in their own groups; "static" and "weight" leave them where they are. */
+    /**
+     * "group" and its older names keep columns in their own groups; "static" and "weight" leave them where they are.
+     */
     private static boolean ordersColumns(JsonNode actorder) {
         return actorder.asBoolean(false)
                 || List.of("group", "dynamic").contains(actorder.asText().toLowerCase(Locale.ROOT));

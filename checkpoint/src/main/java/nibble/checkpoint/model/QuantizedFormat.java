@@ -11,20 +11,27 @@ import nibble.checkpoint.tensor.TensorSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The ways in which checkpoints carry 4-bit linears with a scale and a zero per group of inputs. All hold the same numbers,
+ * The ways in which checkpoints carry 4-bit linears with a scale and a zero per group of inputs. All hold the same
+ * numbers,
  * {@code (code - zero) * scale}; they differ in names, order of nibbles and orientation.
  */
 public enum QuantizedFormat {
     /** AutoAWQ's GEMM layout: qweight [in, out/8], qzeros [in/g, out/8], scales [in/g, out]. */
     AWQ_GEMM("awq", "gemm"),
 
-    /** AutoGPTQ's layout with zeros stored less one: qweight [in/8, out], qzeros [in/g, out/8], scales [in/g, out], g_idx [in]. */
+    /**
+     * AutoGPTQ's layout with zeros stored less one: qweight [in/8, out], qzeros [in/g, out/8], scales [in/g, out],
+     * g_idx [in].
+     */
     GPTQ("gptq", "gptq"),
 
     /** As {@link #GPTQ} with zeros as they are. */
     GPTQ_V2("gptq", "gptq_v2"),
 
-    /** compressed-tensors: weight_packed [out, in/8], weight_scale [out, in/g], weight_zero_point [out/8, in/g], weight_shape. */
+    /**
+     * compressed-tensors: weight_packed [out, in/8], weight_scale [out, in/g], weight_zero_point [out/8, in/g],
+     * weight_shape.
+     */
     COMPRESSED_TENSORS("compressed-tensors", "pack-quantized");
 
     private final String method;

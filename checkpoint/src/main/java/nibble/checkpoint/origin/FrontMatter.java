@@ -18,8 +18,8 @@ import org.snakeyaml.engine.v2.exceptions.MarkedYamlEngineException;
 import org.snakeyaml.engine.v2.exceptions.YamlEngineException;
 
 /**
- * A model card's text, split as the hub does it: the YAML between two lines of {@code ---} at its beginning, and what follows.
- * A card without the second line has no metadata.
+ * A model card's text, split as the hub does it: the YAML between two lines of {@code ---} at its beginning, and what
+ * follows. A card without the second line has no metadata.
  *
  * @param values what the YAML holds: texts, numbers, lists and maps by key
  * @param body the text below

@@ -16,8 +16,8 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Where a model came from, as far as its folder tells: kept in the report of what is made of it, so that a card can name it.
- * Nothing is guessed.
+ * Where a model came from, as far as its folder tells: kept in the report of what is made of it, so that a card can
+ * name it. Nothing is guessed.
  *
  * @param baseModel organization/name on the hub
  * @param revision commit of it

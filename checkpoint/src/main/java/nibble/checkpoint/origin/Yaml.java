@@ -6,7 +6,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 
-/** Writes the YAML of a card: maps and lists in lines, every text in JSON's quotes, which are YAML's too whatever it holds. */
+/**
+ * Writes the YAML of a card: maps and lists in lines, every text in JSON's quotes, which are YAML's too whatever it
+ * holds.
+ */
 public final class Yaml {
     private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -14,7 +17,9 @@ public final class Yaml {
     private static final Pattern PLAIN =
             Pattern.compile("[a-z]+(?:-[a-z]+)+|gguf|transformers|nibble|awq|gptq|quantized");
 
-    /** Characters that YAML does not allow as they are: controls, line separators, a byte order mark, halves of pairs. */
+    /**
+     * Characters that YAML does not allow as they are: controls, line separators, a byte order mark, halves of pairs.
+     */
     private static final Pattern FORBIDDEN = Pattern.compile(
             "[\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]|[\\ud800-\\udbff](?![\\udc00-\\udfff])");
 

@@ -33,9 +33,9 @@ import nibble.files.digest.Sha256;
  *  | n, u64 LE | JSON header, n | tensors, back to back, no holes |
  * </pre>
  *
- * <p>All rules of the format's reference reader hold after {@link #open}: header of at most 100 MB inside the file, valid
- * UTF-8, a JSON object without duplicate names; tensors contiguous from the header to the end of the file; the bytes of each
- * equal to what its shape and type take.
+ * <p>All rules of the format's reference reader hold after {@link #open}: header of at most 100 MB inside the file,
+ * valid UTF-8, a JSON object without duplicate names; tensors contiguous from the header to the end of the file; the
+ * bytes of each equal to what its shape and type take.
  */
 public final class SafetensorsFile {
     /** Limit of the reference implementation. */

@@ -12,8 +12,8 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.StrictJson;
 
 /**
- * The index of a sharded checkpoint: {@code model.safetensors.index.json}, or {@code pytorch_model.bin.index.json}, which has
- * the same form.
+ * The index of a sharded checkpoint: {@code model.safetensors.index.json}, or {@code pytorch_model.bin.index.json},
+ * which has the same form.
  *
  * @param path where it was read
  * @param weightMap file name of each tensor, sorted by tensor name; every file name is plain: no folders, no {@code ..}

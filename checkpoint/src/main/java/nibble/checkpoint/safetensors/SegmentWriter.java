@@ -10,7 +10,10 @@ final class SegmentWriter {
     /** A native slice is handed to the system as it is; larger ones gain nothing. */
     private static final int SLICE_BYTES = 64 << 20;
 
-    /** Heap data is copied through a buffer of this size, as the JDK would keep one as large as the slice for each thread. */
+    /**
+     * Heap data is copied through a buffer of this size, as the JDK would keep one as large as the slice for each
+     * thread.
+     */
     private static final int STAGING_BYTES = 1 << 20;
 
     private final ByteBuffer staging = ByteBuffer.allocateDirect(STAGING_BYTES);

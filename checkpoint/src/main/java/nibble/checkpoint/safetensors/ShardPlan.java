@@ -13,9 +13,9 @@ import nibble.checkpoint.source.StrictJson;
 import nibble.checkpoint.tensor.TensorSpec;
 
 /**
- * How tensors are spread over safetensors files, known to the byte before anything is written. Tensors keep the given order;
- * a shard is closed when the next tensor would take its data above the limit. A tensor larger than the limit has a shard of
- * its own.
+ * How tensors are spread over safetensors files, known to the byte before anything is written. Tensors keep the given
+ * order; a shard is closed when the next tensor would take its data above the limit. A tensor larger than the limit has
+ * a shard of its own.
  */
 public final class ShardPlan {
     private final List<Shard> shards;
@@ -84,8 +84,8 @@ public final class ShardPlan {
     /**
      * Plans shards whose tensors take at most {@code maxShardBytes}.
      *
-     * @throws IllegalArgumentException if a name comes twice, the limit is not positive, or there would be more than 99,999
-     *     shards
+     * @throws IllegalArgumentException if a name comes twice, the limit is not positive, or there would be more than
+     *     99,999 shards
      */
     public static ShardPlan of(List<TensorSpec> specs, long maxShardBytes) {
         if (maxShardBytes <= 0) {

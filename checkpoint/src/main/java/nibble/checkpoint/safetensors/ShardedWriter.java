@@ -23,9 +23,10 @@ import nibble.files.output.OutputException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Writes files of tensors as planned, as the shards of a {@link ShardPlan}, tensors in any order, from one thread at a time. Owns its files until
- * {@link #finish}: under temporary names, at full length from the start. Closing without finishing deletes them, unless they
- * are kept for a later process ({@link #keeping}).
+ * Writes files of tensors as planned, as the shards of a {@link ShardPlan}, tensors in any order, from one thread at a
+ * time. Owns its files until
+ * {@link #finish}: under temporary names, at full length from the start. Closing without finishing deletes them, unless
+ * they are kept for a later process ({@link #keeping}).
  */
 public final class ShardedWriter implements AutoCloseable {
     private static final class OpenShard {
@@ -102,9 +103,9 @@ public final class ShardedWriter implements AutoCloseable {
     }
 
     /**
-     * Opens a writer whose files stay when it is closed, so that a later writer can continue them. It keeps files of the planned
-     * length and header, and creates the others again. All tensors count as not written until {@link #accept} says otherwise;
-     * space is for the caller to check, by {@link #missingBytes}.
+     * Opens a writer whose files stay when it is closed, so that a later writer can continue them. It keeps files of
+     * the planned length and header, and creates the others again. All tensors count as not written until
+     * {@link #accept} says otherwise; space is for the caller to check, by {@link #missingBytes}.
      *
      * @throws OutputException if the disk refuses
      */

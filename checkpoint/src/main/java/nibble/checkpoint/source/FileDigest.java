@@ -41,7 +41,8 @@ public record FileDigest(String path, long bytes, String sha256) {
     /**
      * Reads every file once, several at a time.
      *
-     * @param unreadable told of each file that cannot be read, which has no digest then; what it throws ends the reading
+     * @param unreadable told of each file that cannot be read, which has no digest then; what it throws ends the
+     *     reading
      */
     public static List<FileDigest> of(
             SortedMap<String, Path> files,

@@ -21,8 +21,8 @@ public final class RepositoryFiles {
     private RepositoryFiles() {}
 
     /**
-     * Lists all files below a folder. It follows links and also lists dead ones, which their reader reports. It omits hidden
-     * files and folders except {@code .gitattributes}.
+     * Lists all files below a folder. It follows links and also lists dead ones, which their reader reports. It omits
+     * hidden files and folders except {@code .gitattributes}.
      *
      * @return path in the repository, with forward slashes, to the file; sorted by path
      * @throws BadCheckpointException if the folder cannot be read

@@ -8,7 +8,10 @@ import java.util.Locale;
 import nibble.files.Content;
 import nibble.files.FileFault;
 
-/** The door of every reader of a checkpoint's files: what is in a file's place instead of it is refused here, by its own name. */
+/**
+ * The door of every reader of a checkpoint's files: what is in a file's place instead of it is refused here, by its own
+ * name.
+ */
 public final class SourceFile {
     private SourceFile() {}
 
@@ -24,8 +27,8 @@ public final class SourceFile {
      * Looks at a file's first bytes before its reader does.
      *
      * @param fine kinds of content that are right for this file besides text and safetensors
-     * @throws BadCheckpointException if it is absent, a folder, unreadable, empty, or something else in its place: a Git LFS
-     *     pointer, a web page, another format
+     * @throws BadCheckpointException if it is absent, a folder, unreadable, empty, or something else in its place: a
+     *     Git LFS pointer, a web page, another format
      */
     public static void require(Path file, Content... fine) {
         FileFault.of(file, fine).ifPresent(fault -> {
@@ -34,8 +37,8 @@ public final class SourceFile {
     }
 
     /**
-     * As {@link #require} of a file that no reader here knows and that is carried over as it is: it may hold anything that its
-     * name does not rule out.
+     * As {@link #require} of a file that no reader here knows and that is carried over as it is: it may hold anything
+     * that its name does not rule out.
      *
      * @throws BadCheckpointException if it is not what its name says
      */

@@ -18,7 +18,10 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import nibble.files.Reasons;
 
-/** JSON as files of unknown origin need it: UTF-8 only, no name twice in an object, nothing after the value, bounded depth. */
+/**
+ * JSON as files of unknown origin need it: UTF-8 only, no name twice in an object, nothing after the value, bounded
+ * depth.
+ */
 public final class StrictJson {
     /** Larger than any real config.json or index by a factor of ten. */
     private static final long MAX_FILE_BYTES = 64L << 20;

@@ -4,8 +4,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The two orders of a query or key projection's rows. Rotary embedding turns pairs of a head's features; Meta and GGUF keep
- * a pair's features side by side, Hugging Face keeps the first features of all pairs before the second ones:
+ * The two orders of a query or key projection's rows. Rotary embedding turns pairs of a head's features; Meta and GGUF
+ * keep a pair's features side by side, Hugging Face keeps the first features of all pairs before the second ones:
  *
  * <pre>
  * interleaved (Meta, GGUF)   a0 b0 a1 b1 a2 b2 a3 b3
@@ -30,7 +30,10 @@ public final class HeadRows {
         return head * headDim + within % 2 * (headDim / 2) + within / 2;
     }
 
-    /** Rows {@code first} to {@code first + count} of the order by halves, copied from the interleaved order to the heap. */
+    /**
+     * Rows {@code first} to {@code first + count} of the order by halves, copied from the interleaved order to the
+     * heap.
+     */
     public static MemorySegment toHalves(
             MemorySegment interleaved, long rowBytes, int headDim, long first, long count) {
         MemorySegment halves = MemorySegment.ofArray(new byte[Math.toIntExact(count * rowBytes)]);

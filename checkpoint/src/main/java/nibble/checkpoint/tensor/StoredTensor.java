@@ -12,8 +12,8 @@ import java.util.function.Supplier;
  * @param file where it lies; the first one where several files hold a part of it
  * @param storage the file's own name for the element type, as {@code BF16} or {@code Q4_K}
  * @param storedBytes bytes that it takes in its files
- * @param data the elements, little-endian and row-major: a view of the mapped file where the file holds them so, else made
- *     anew at each call, in memory that is freed once no one refers to it
+ * @param data the elements, little-endian and row-major: a view of the mapped file where the file holds them so, else
+ *     made anew at each call, in memory that is freed once no one refers to it
  * @param rows the same by rows, without making more of it than asked
  */
 public record StoredTensor(
@@ -21,7 +21,10 @@ public record StoredTensor(
 
     /** Gives some rows of a tensor without the others: rows of a matrix, or all of a vector as its one row. */
     public interface RowReader {
-        /** Rows {@code first} to {@code first + count}, as the elements of {@code data}; made on the heap where not in place. */
+        /**
+         * Rows {@code first} to {@code first + count}, as the elements of {@code data}; made on the heap where not in
+         * place.
+         */
         MemorySegment read(long first, long count);
     }
 

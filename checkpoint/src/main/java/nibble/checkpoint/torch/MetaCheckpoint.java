@@ -23,9 +23,9 @@ import nibble.checkpoint.tensor.TensorSpec;
 import nibble.checkpoint.tensor.TensorView;
 
 /**
- * A Llama as Meta publishes it: params.json beside consolidated.00.pth, consolidated.01.pth and so on, one file for each
- * device of the tensor parallelism it was trained with. The files' parts are joined, names and the order of query and key
- * rows become Hugging Face's, and so does the config.
+ * A Llama as Meta publishes it: params.json beside consolidated.00.pth, consolidated.01.pth and so on, one file for
+ * each device of the tensor parallelism it was trained with. The files' parts are joined, names and the order of query
+ * and key rows become Hugging Face's, and so does the config.
  */
 public final class MetaCheckpoint {
     private static final Pattern LAYER = Pattern.compile("layers\\.(\\d{1,4})\\.(.+)");

@@ -30,8 +30,8 @@ import org.apache.commons.compress.archivers.zip.ZipArchiveEntry;
 import org.apache.commons.compress.archivers.zip.ZipFile;
 
 /**
- * One PyTorch zip file of any size, mapped read-only: the tensors are views of its uncompressed entries. Borrows its memory
- * from the arena it was opened with.
+ * One PyTorch zip file of any size, mapped read-only: the tensors are views of its uncompressed entries. Borrows its
+ * memory from the arena it was opened with.
  */
 public final class TorchFile {
     /** A thousand times the pickle of a 70B checkpoint's shard. */
@@ -58,11 +58,11 @@ public final class TorchFile {
     }
 
     /**
-     * Maps and checks a file; its tensors live as long as {@code arena}. The pickle holds a dict of tensors by name, or has
-     * one under {@code model}, {@code state_dict}, {@code module} or the like; of several the one with the most.
+     * Maps and checks a file; its tensors live as long as {@code arena}. The pickle holds a dict of tensors by name, or
+     * has one under {@code model}, {@code state_dict}, {@code module} or the like; of several the one with the most.
      *
-     * @throws BadCheckpointException if it is absent, damaged, of the format before PyTorch 1.6, or asks for anything that is
-     *     not a tensor
+     * @throws BadCheckpointException if it is absent, damaged, of the format before PyTorch 1.6, or asks for anything
+     *     that is not a tensor
      */
     public static TorchFile open(Path path, Arena arena) {
         SourceFile.require(path, Content.ZIP, Content.EMPTY_ZIP, Content.PICKLE);

@@ -13,8 +13,8 @@ import java.util.Optional;
 import java.util.SequencedMap;
 
 /**
- * How a byte-level vocabulary cuts text before merging, by GGUF's name ({@code tokenizer.ggml.pre}) and as a tokenizer.json says it.
- * What llama.cpp assumes of a name is a property of it: {@link #wholeWords} and {@link #bos}.
+ * How a byte-level vocabulary cuts text before merging, by GGUF's name ({@code tokenizer.ggml.pre}) and as a
+ * tokenizer.json says it. What llama.cpp assumes of a name is a property of it: {@link #wholeWords} and {@link #bos}.
  *
  * @param name GGUF's
  * @param steps each cuts what the one before it left whole

@@ -7,8 +7,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A vocabulary that is a list of byte strings, the ones merged first in front, as tiktoken and Mistral's tekken have it. A pair is
- * merged whose whole comes first; a tokenizer.json lists pairs, so every way to cut a token into two tokens is listed.
+ * A vocabulary that is a list of byte strings, the ones merged first in front, as tiktoken and Mistral's tekken have
+ * it. A pair is merged whose whole comes first; a tokenizer.json lists pairs, so every way to cut a token into two
+ * tokens is listed.
  */
 final class RankedTokens {
     /** No token that a text has use for is longer; a file's own count of bytes bounds the work by this times itself. */

@@ -11,9 +11,9 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A tokenizer.json for a SentencePiece BPE vocabulary with byte fallback, as Llama 1 and 2 have it. SentencePiece merges the
- * pair whose whole has the best score; a tokenizer.json lists pairs in order. So every way to cut a piece into two pieces is
- * listed, by the score of the whole, as transformers' own converter does.
+ * A tokenizer.json for a SentencePiece BPE vocabulary with byte fallback, as Llama 1 and 2 have it. SentencePiece
+ * merges the pair whose whole has the best score; a tokenizer.json lists pairs in order. So every way to cut a piece
+ * into two pieces is listed, by the score of the whole, as transformers' own converter does.
  */
 final class SentencePieceJson {
     static final String SPACE = "▁";
@@ -26,7 +26,10 @@ final class SentencePieceJson {
     /** Where a space is put that the text does not have. */
     enum Space {
         NONE,
-        /** Before each part of a text between special tokens, as SentencePiece, llama.cpp and transformers' "legacy" have it. */
+        /**
+         * Before each part of a text between special tokens, as SentencePiece, llama.cpp and transformers' "legacy"
+         * have it.
+         */
         EACH_PART,
         /** Before a text that does not begin with one or with a special token. */
         TEXT

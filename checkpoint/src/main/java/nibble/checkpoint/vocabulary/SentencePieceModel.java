@@ -20,7 +20,8 @@ import java.util.Optional;
  *
  * @param pieces by id
  * @param spaceInFront whether a text is encoded as if it began with a space
- * @param bosId id of the token that begins a text, or -1; {@code eosId}, {@code unknownId} and {@code paddingId} likewise
+ * @param bosId id of the token that begins a text, or -1; {@code eosId}, {@code unknownId} and {@code paddingId}
+ *     likewise
  */
 public record SentencePieceModel(
         List<Piece> pieces, boolean spaceInFront, int unknownId, int bosId, int eosId, int paddingId) {

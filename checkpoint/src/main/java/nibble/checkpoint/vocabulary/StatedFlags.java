@@ -8,8 +8,8 @@ import java.util.Optional;
 import java.util.SequencedMap;
 
 /**
- * What a tokenizer's files say in so many words, beside what they mean. GGUF has a key for each, which llama.cpp's converter writes
- * where, and only where, the files say it.
+ * What a tokenizer's files say in so many words, beside what they mean. GGUF has a key for each, which llama.cpp's
+ * converter writes where, and only where, the files say it.
  *
  * @param addEos {@code add_eos_token}
  * @param addSeparator {@code add_sep_token}, or whether the post-processor puts one between the texts of a pair

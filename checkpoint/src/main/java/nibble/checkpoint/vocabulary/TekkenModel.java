@@ -9,7 +9,8 @@ import java.util.TreeMap;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /**
- * Mistral's tekken.json: byte strings by rank, the expression that cuts text, and special tokens, which take the first ids.
+ * Mistral's tekken.json: byte strings by rank, the expression that cuts text, and special tokens, which take the first
+ * ids.
  *
  * @param special by id, from 0 on
  * @param tokens in the letters of {@link ByteAlphabet}; the ids follow the special ones

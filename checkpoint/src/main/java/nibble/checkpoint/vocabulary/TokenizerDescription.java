@@ -15,8 +15,8 @@ import java.util.SortedSet;
 import java.util.TreeSet;
 
 /**
- * What a checkpoint's tokenizer means, found out once from whichever files there are ({@link #ofFolder}) or from a GGUF file's
- * metadata: the engine, calibration, evaluation, templates and conversions all go by it.
+ * What a checkpoint's tokenizer means, found out once from whichever files there are ({@link #ofFolder}) or from a GGUF
+ * file's metadata: the engine, calibration, evaluation, templates and conversions all go by it.
  *
  * @param source where it comes from, for messages
  * @param json a tokenizer.json with every added and special token and with the post-processor that holds
@@ -45,7 +45,8 @@ public record TokenizerDescription(
      * vocab.json and merges.txt.
      *
      * @return nothing if Nibble reads none of the kinds that are there
-     * @throws nibble.checkpoint.source.BadCheckpointException if one of them, or of the files that go with it, is damaged
+     * @throws nibble.checkpoint.source.BadCheckpointException if one of them, or of the files that go with it, is
+     *     damaged
      */
     public static Optional<TokenizerDescription> ofFolder(Path folder) {
         return new TokenizerFolder(folder).read();

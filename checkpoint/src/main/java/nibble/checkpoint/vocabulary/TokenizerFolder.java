@@ -18,8 +18,9 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.vocabulary.SentencePieceJson.Space;
 
 /**
- * Finds out what the tokenizer files of a folder mean together. A tokenizer.json holds whatever else is there, and its post-processor
- * alone says what is put around a text, as in transformers 5; of other files one is made, and {@code add_bos_token} says so.
+ * Finds out what the tokenizer files of a folder mean together. A tokenizer.json holds whatever else is there, and its
+ * post-processor alone says what is put around a text, as in transformers 5; of other files one is made, and
+ * {@code add_bos_token} says so.
  */
 final class TokenizerFolder {
     private final Path folder;

@@ -15,8 +15,8 @@ import java.util.Set;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /**
- * What tokenizer_config.json, special_tokens_map.json and added_tokens.json say together. Where they disagree, the one that
- * transformers 5 goes by is taken: {@code added_tokens_decoder} of the first makes it leave the other two alone.
+ * What tokenizer_config.json, special_tokens_map.json and added_tokens.json say together. Where they disagree, the one
+ * that transformers 5 goes by is taken: {@code added_tokens_decoder} of the first makes it leave the other two alone.
  */
 final class TokenizerSettings {
     /** Names that every tokenizer has, in the order in which transformers adds their tokens. */

@@ -24,7 +24,8 @@ import nibble.checkpoint.vocabulary.SentencePieceJson.Space;
  * @param split GGUF's name for the way to split text before merging
  * @param pieces by id, as many as the model's embedding has rows
  * @param merges of byte-level BPE, pairs separated by a space
- * @param bosId id of the token that begins a text, or -1; {@code eosId}, {@code unknownId} and {@code paddingId} likewise
+ * @param bosId id of the token that begins a text, or -1; {@code eosId}, {@code unknownId} and {@code paddingId}
+ *     likewise
  * @param eotId id of the token that ends a turn, where it is another than {@code eosId}; else -1
  * @param addBos whether a text is encoded with the BOS in front
  * @param spaceInFront whether a text is encoded as if it began with a space
@@ -97,7 +98,8 @@ public record Vocabulary(
      * What it means to everything else.
      *
      * @param file where it comes from
-     * @param takesSpaces whether special tokens take the spaces behind them, as Phi-3's do, which metadata has no word for
+     * @param takesSpaces whether special tokens take the spaces behind them, as Phi-3's do, which metadata has no word
+     *     for
      * @throws BadCheckpointException if text is split in a way that is not known here
      */
     public TokenizerDescription description(Path file, Optional<Long> contextLength, boolean takesSpaces) {

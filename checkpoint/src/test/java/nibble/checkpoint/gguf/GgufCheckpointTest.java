@@ -219,7 +219,7 @@ class GgufCheckpointTest {
                 "whole number");
         refused(m -> m.put("llama.rope.dimension_count", new GgufValue.U32(4)), "4 rotated");
         refused(m -> m.remove("llama.block_count"), "llama.block_count is missing");
-        refused(m -> m.put("llama.block_count", new GgufValue.U32(2)), "model.layers.1.input_layernorm.weight");
+        refused(m -> m.put("llama.block_count", new GgufValue.U32(2)), "blk.1.attn_norm.weight");
         refused(m -> m.put("llama.attention.causal", new GgufValue.Flag(false)), "llama.attention.causal", "encoder");
         refused(m -> m.put("llama.logit_scale", new GgufValue.F32(0.0625f)), "llama.logit_scale is 0.0625");
         refused(m -> m.put("llama.attention.scale", new GgufValue.F32(0.01f)), "llama.attention.scale");
@@ -236,7 +236,7 @@ class GgufCheckpointTest {
                 "kimi-k2",
                 "llama-bpe");
         add("blk.0.attn_q.bias", GgufType.F32, 32);
-        refused(m -> {}, "q_proj.bias", "no such bias");
+        refused(m -> {}, "attn_q.bias", "no such bias");
         tensors.removeLast();
         add("blk.0.attn_sinks.weight", GgufType.F32, 4);
         refused(m -> {}, "tensor blk.0.attn_sinks.weight is not one that \"llama\" has");

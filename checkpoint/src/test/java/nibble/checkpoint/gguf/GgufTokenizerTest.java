@@ -69,8 +69,8 @@ class GgufTokenizerTest {
     }
 
     /**
-     * Of "a12b" with a merge of 1 and 2, llama.cpp makes a, 12, b by deepseek-llm and a, 1, 2, b by deepseek-coder. The published
-     * vocabulary shows no difference: none of deepseek-llm's 99,757 merges joins two digits.
+     * Of "a12b" with a merge of 1 and 2, llama.cpp makes a, 12, b by deepseek-llm and a, 1, 2, b by deepseek-coder. The
+     * published vocabulary shows no difference: none of deepseek-llm's 99,757 merges joins two digits.
      */
     @Test
     void deepseek_llms_runs_of_digits_are_llama_cpps_and_its_published_single_digits_have_the_same_name() {

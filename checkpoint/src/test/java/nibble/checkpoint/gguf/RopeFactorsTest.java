@@ -13,9 +13,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The divisors of rope's frequencies against rope_factors.txt: what llama.cpp's convert_hf_to_gguf.py (release of 2026-09-28)
- * wrote as rope_freqs.weight for the bundled model with the rope_theta, factor, low_freq_factor, high_freq_factor and
- * original_max_position_embeddings that a line begins with; the bits of floats, in hexadecimal.
+ * The divisors of rope's frequencies against rope_factors.txt: what llama.cpp's convert_hf_to_gguf.py (release of
+ * 2026-09-28) wrote as rope_freqs.weight for the bundled model with the rope_theta, factor, low_freq_factor,
+ * high_freq_factor and original_max_position_embeddings that a line begins with; the bits of floats, in hexadecimal.
  */
 class RopeFactorsTest {
     static List<String> lines() throws IOException {

@@ -39,7 +39,10 @@ class ArchitectureTest {
         return ModelConfig.of(Path.of("config.json"), config);
     }
 
-    /** Names and shapes that transformers itself writes, so that nothing is expected that is not there, and nothing left over. */
+    /**
+     * Names and shapes that transformers itself writes, so that nothing is expected that is not there, and nothing left
+     * over.
+     */
     @ParameterizedTest
     @CsvSource({
         "smollm, LLAMA",

@@ -17,7 +17,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Damaged safetensors headers and indexes: read, or refused as bad checkpoints; never anything else, and never at a price. */
+/**
+ * Damaged safetensors headers and indexes: read, or refused as bad checkpoints; never anything else, and never at a
+ * price.
+ */
 @Timeout(120)
 class SafetensorsFuzzTest {
     private static final int ROUNDS = 3000;

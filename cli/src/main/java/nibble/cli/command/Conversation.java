@@ -18,8 +18,8 @@ final class Conversation {
     private final Function<List<ChatMessage>, String> answer;
 
     /**
-     * @param answer prints the assistant's next turn and returns it; throws {@link UsageException} where the conversation has
-     *     become too long
+     * @param answer prints the assistant's next turn and returns it; throws {@link UsageException} where the
+     *     conversation has become too long
      */
     Conversation(Terminal terminal, ChatOptions options, Function<List<ChatMessage>, String> answer) {
         this.terminal = terminal;

@@ -45,7 +45,10 @@ final class PlanCommand implements Callable<Integer> {
     /** The driver's own memory, cuBLAS, and the pinned rings. */
     private static final long CUDA_HOST_BYTES = 1_500_000_000L;
 
-    /** The share of the rate of products alone, on a cool card, that a whole run reached on an H100 (docs/benchmarks.md). */
+    /**
+     * The share of the rate of products alone, on a cool card, that a whole run reached on an H100
+     * (docs/benchmarks.md).
+     */
     private static final double CUDA_EFFICIENCY = 0.87;
 
     private final Terminal terminal;
@@ -82,7 +85,8 @@ final class PlanCommand implements Callable<Integer> {
      *
      * @param weightFileBytes shards and index, exact
      * @param outputBytes with the config files and what is carried over, without the report
-     * @param calibrationStreamBytes twice these should be free beside the output, so that a long run can save its stream
+     * @param calibrationStreamBytes twice these should be free beside the output, so that a long run can save its
+     *     stream
      * @param peakHostBytes with the heap that this JVM may take
      * @param neededHeapBytes the heap should allow for at least these
      * @param heapBytes the heap of this JVM allows for these
@@ -173,7 +177,10 @@ final class PlanCommand implements Callable<Integer> {
                 cost.flops() / estimate.flopsPerSecond());
     }
 
-    /** Blocks that the model's tokenizer makes of the text; the number asked for, or the most, where it has none at hand. */
+    /**
+     * Blocks that the model's tokenizer makes of the text; the number asked for, or the most, where it has none at
+     * hand.
+     */
     private int samples() {
         boolean calibrates = quantization.method() != Method.RTN
                 && Files.exists(model)

@@ -151,7 +151,8 @@ final class PublishCommand implements Callable<Integer> {
     }
 
     /**
-     * Writes the card that the folder lacks; that of a model that Nibble neither quantized nor converted is its makers' to write.
+     * Writes the card that the folder lacks; that of a model that Nibble neither quantized nor converted is its makers'
+     * to write.
      *
      * @return in a dry run, the card that would be written
      */

@@ -31,7 +31,10 @@ import org.jspecify.annotations.Nullable;
 /** Asks models the same questions, one after the other: only one is loaded at a time. */
 record TaskRun(
         Terminal terminal, Backend backend, List<Task> tasks, EvaluationOptions options, EvaluationData documents) {
-    /** Windows of this many tokens, or of the model's context where that is shorter, are what papers quote perplexity at. */
+    /**
+     * Windows of this many tokens, or of the model's context where that is shorter, are what papers quote perplexity
+     * at.
+     */
     private static final int DIVERGENCE_CONTEXT = 2048;
 
     /**
@@ -119,7 +122,9 @@ record TaskRun(
         }
     }
 
-    /** As lm-evaluation-harness has it, the tokenizer says what begins and ends a text, whether it puts it there or not. */
+    /**
+     * As lm-evaluation-harness has it, the tokenizer says what begins and ends a text, whether it puts it there or not.
+     */
     private EvaluatedModel evaluated(
             Subject subject, Checkpoint checkpoint, TokenizerDescription described, Tokenizer tokenizer, Llama llama) {
         ModelConfig config = checkpoint.config();

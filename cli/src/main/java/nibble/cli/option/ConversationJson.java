@@ -67,7 +67,8 @@ public final class ConversationJson {
     }
 
     /**
-     * A conversation: a list of messages, or an object with {@code messages} and whatever else the template is given, as
+     * A conversation: a list of messages, or an object with {@code messages} and whatever else the template is given,
+     * as
      * {@code tools}, {@code documents}, {@code add_generation_prompt} and {@code chat_template_kwargs}.
      *
      * @param tools tools from elsewhere; null for those of the object, if any

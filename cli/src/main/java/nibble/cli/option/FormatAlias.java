@@ -4,7 +4,10 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** The name that {@code --format} had in {@code convert}: still taken wherever there is a {@code --format}, and nowhere shown. */
+/**
+ * The name that {@code --format} had in {@code convert}: still taken wherever there is a {@code --format}, and nowhere
+ * shown.
+ */
 public final class FormatAlias {
     @Option(names = "--to", hidden = true)
     private @Nullable String to;

@@ -10,7 +10,10 @@ import nibble.hub.client.HubSettings;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** Which hub, and who asks. Without options as the hub's own tools: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE. */
+/**
+ * Which hub, and who asks. Without options as the hub's own tools: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE,
+ * HF_HUB_OFFLINE.
+ */
 public final class HubOptions {
     @Option(
             names = "--endpoint",

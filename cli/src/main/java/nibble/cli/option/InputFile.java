@@ -6,8 +6,8 @@ import java.util.Collection;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Looks whether what a command is given to read is there. Every command asks this first: whatever else would be said of a file
- * that does not exist is beside the point.
+ * Looks whether what a command is given to read is there. Every command asks this first: whatever else would be said of
+ * a file that does not exist is beside the point.
  */
 public final class InputFile {
     private InputFile() {}

@@ -10,7 +10,9 @@ import nibble.cli.terminal.Terminal;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** {@code --json FILE}: the command's figures for scripts; {@code -} is standard output, kept clean of anything else. */
+/**
+ * {@code --json FILE}: the command's figures for scripts; {@code -} is standard output, kept clean of anything else.
+ */
 public final class JsonOption {
     private static final ObjectMapper MAPPER = JsonMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)

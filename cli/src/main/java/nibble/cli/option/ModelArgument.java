@@ -20,8 +20,8 @@ public record ModelArgument(String text) {
                     + " by its name or a part of it, such as Q4_K_M.";
 
     /**
-     * Looks whether there is such a file or folder; the hub is not asked for what has the form of a repository's name. Commands
-     * do this before anything else.
+     * Looks whether there is such a file or folder; the hub is not asked for what has the form of a repository's name.
+     * Commands do this before anything else.
      *
      * @throws InputException if there is none
      */

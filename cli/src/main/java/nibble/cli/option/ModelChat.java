@@ -27,8 +27,8 @@ public final class ModelChat {
     }
 
     /**
-     * A format by its name: {@value #OWN} or null for the checkpoint's own, as transformers chooses among several; a name of
-     * one of the checkpoint's own; a built-in one.
+     * A format by its name: {@value #OWN} or null for the checkpoint's own, as transformers chooses among several; a
+     * name of one of the checkpoint's own; a built-in one.
      *
      * @throws UsageException if there is none
      */

@@ -16,7 +16,9 @@ public final class ExitCode {
     public static final int INTERRUPTED = 130;
     /** What service managers and {@code kill} send; 128 and the number of SIGTERM. */
     public static final int TERMINATED = 143;
-    /** The reader of standard output went away before all was printed; 128 and the number of SIGPIPE, as shells have it. */
+    /**
+     * The reader of standard output went away before all was printed; 128 and the number of SIGPIPE, as shells have it.
+     */
     public static final int CLOSED_PIPE = 141;
 
     private ExitCode() {}

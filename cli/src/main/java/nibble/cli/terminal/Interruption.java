@@ -2,8 +2,8 @@ package nibble.cli.terminal;
 
 /**
  * Ctrl-C and other requests to end. The JVM ends by itself with 128 and the signal's number, and shutdown hooks remove
- * unfinished output, while the command's own threads still run; here they can see it. A command that ends itself when it is
- * safe gives the same exit code ({@link StopOnSignal}).
+ * unfinished output, while the command's own threads still run; here they can see it. A command that ends itself when
+ * it is safe gives the same exit code ({@link StopOnSignal}).
  */
 public final class Interruption {
     private static volatile boolean finished;

@@ -4,7 +4,9 @@ import nibble.calibrate.job.ProgressListener;
 import nibble.calibrate.job.QuantizationReport;
 import org.jspecify.annotations.Nullable;
 
-/** Shows a quantization's progress: the layer at work, tokens a second, the mean output error of the last layer done. */
+/**
+ * Shows a quantization's progress: the layer at work, tokens a second, the mean output error of the last layer done.
+ */
 public final class LayerProgress implements ProgressListener {
     private final Terminal terminal;
     private final Progress progress;

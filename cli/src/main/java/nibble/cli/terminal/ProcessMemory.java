@@ -11,7 +11,9 @@ public final class ProcessMemory {
 
     private ProcessMemory() {}
 
-    /** Most bytes that were in memory at a time, mapped files included; null where the system does not say (Linux does). */
+    /**
+     * Most bytes that were in memory at a time, mapped files included; null where the system does not say (Linux does).
+     */
     public static @Nullable Long peakBytes() {
         if (!Files.isReadable(STATUS)) {
             return null;

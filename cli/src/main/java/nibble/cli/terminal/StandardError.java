@@ -6,8 +6,9 @@ import java.lang.foreign.ValueLayout;
 import nibble.files.Reasons;
 
 /**
- * Takes the standard error back that the launcher kept aside. Until Nibble's own first line the JVM writes into a filter, which
- * leaves out its warning of the Vector API's module; from then on nothing stands between this process and its terminal.
+ * Takes the standard error back that the launcher kept aside. Until Nibble's own first line the JVM writes into a
+ * filter, which leaves out its warning of the Vector API's module; from then on nothing stands between this process and
+ * its terminal.
  */
 public final class StandardError {
     /** Set by the launcher: the number of the descriptor that is the real standard error. */
@@ -17,7 +18,10 @@ public final class StandardError {
 
     private StandardError() {}
 
-    /** Does nothing where there was no launcher, or where the system has no {@code dup2}: the filter lets all else through. */
+    /**
+     * Does nothing where there was no launcher, or where the system has no {@code dup2}: the filter lets all else
+     * through.
+     */
     public static void takeBack() {
         Integer kept = Integer.getInteger(KEPT);
         if (kept == null) {

@@ -7,9 +7,9 @@ import sun.misc.Signal;
 import sun.misc.SignalHandler;
 
 /**
- * Makes Ctrl-C and SIGTERM ask for a clean stop while it is open; the second one ends the process at once, which loses the
- * layer at work and nothing more. Open it only around work that keeps what it finished: before that, a signal ends the
- * process at once.
+ * Makes Ctrl-C and SIGTERM ask for a clean stop while it is open; the second one ends the process at once, which loses
+ * the layer at work and nothing more. Open it only around work that keeps what it finished: before that, a signal ends
+ * the process at once.
  */
 public final class StopOnSignal implements AutoCloseable {
     private record Replaced(Signal signal, SignalHandler handler) {}

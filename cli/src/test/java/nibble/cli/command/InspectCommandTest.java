@@ -23,7 +23,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** {@code nibble inspect} on every kind of file, and what every command says of an architecture that is not supported. */
+/**
+ * {@code nibble inspect} on every kind of file, and what every command says of an architecture that is not supported.
+ */
 class InspectCommandTest {
     private static final Path MODEL = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
     private static final ObjectMapper JSON = new ObjectMapper();

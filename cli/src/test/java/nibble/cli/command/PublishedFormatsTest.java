@@ -18,7 +18,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Every format that Nibble writes: made, verified, published with a card that says what it is, downloaded, verified, measured. */
+/**
+ * Every format that Nibble writes: made, verified, published with a card that says what it is, downloaded, verified,
+ * measured.
+ */
 class PublishedFormatsTest extends HubCase {
     private TerminalCapture run(int expected, String... arguments) {
         TerminalCapture terminal = terminal();

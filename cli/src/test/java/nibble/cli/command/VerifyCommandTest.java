@@ -62,7 +62,10 @@ class VerifyCommandTest {
                 .doesNotContain("verifying");
     }
 
-    /** A link into this process's memory stands for a file that cannot be read; unlike one without rights it refuses root too. */
+    /**
+     * A link into this process's memory stands for a file that cannot be read; unlike one without rights it refuses
+     * root too.
+     */
     @Test
     @EnabledOnOs(OS.LINUX)
     void files_that_cannot_be_read_are_named_once_and_all_other_checks_are_made() throws IOException {

@@ -146,8 +146,8 @@ class ModelDataTest extends ModelDataCase {
     }
 
     /**
-     * The bundled model said to be tied: transformers 5.17 gives 23.196 on the whole test text, as for the model itself,
-     * where a tied head gives 25,002.
+     * The bundled model said to be tied: transformers 5.17 gives 23.196 on the whole test text, as for the model
+     * itself, where a tied head gives 25,002.
      */
     @Test
     void a_model_said_to_be_tied_that_is_not_measures_as_itself() throws IOException {

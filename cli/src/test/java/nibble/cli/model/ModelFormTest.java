@@ -45,7 +45,10 @@ class ModelFormTest extends ModelDataCase {
         assertThat(folder.resolve("other")).doesNotExist();
     }
 
-    /** The config says that embeddings are tied, the file says otherwise: the file is right, and what is written says so. */
+    /**
+     * The config says that embeddings are tied, the file says otherwise: the file is right, and what is written says
+     * so.
+     */
     @Test
     void a_head_that_differs_from_a_tied_embedding_is_kept_and_said() throws IOException {
         write(

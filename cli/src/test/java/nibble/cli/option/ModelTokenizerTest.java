@@ -23,8 +23,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * What a checkpoint's tokenizer files mean together. The ids are those of transformers 5.17 (AutoTokenizer), tiktoken 0.14 and
- * mistral-common 1.13.1 for the same files, on 2026-11-25.
+ * What a checkpoint's tokenizer files mean together. The ids are those of transformers 5.17 (AutoTokenizer), tiktoken
+ * 0.14 and mistral-common 1.13.1 for the same files, on 2026-11-25.
  */
 class ModelTokenizerTest {
     private static final Path MODEL = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");

@@ -6,9 +6,9 @@ import nibble.checkpoint.gguf.GgufType;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Rounds rows of weights to blocks of a GGUF type. The types of 32 elements give the bytes that ggml's own reference gives;
- * the K types, and with importance those of 32 elements but Q8_0, search scales by weighted error as ggml does, by code of
- * our own.
+ * Rounds rows of weights to blocks of a GGUF type. The types of 32 elements give the bytes that ggml's own reference
+ * gives; the K types, and with importance those of 32 elements but Q8_0, search scales by weighted error as ggml does,
+ * by code of our own.
  */
 public final class BlockEncoder {
     private BlockEncoder() {}

@@ -6,14 +6,17 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Second level of the K types: the scales (and minima) of a block's groups as small integers times one fp16 step. The step is
- * searched for the least weighted error of the scales; then each group takes those integers next to its own that leave
- * its values the least weighted error, which are not always the nearest ones.
+ * Second level of the K types: the scales (and minima) of a block's groups as small integers times one fp16 step. The
+ * step is searched for the least weighted error of the scales; then each group takes those integers next to its own
+ * that leave its values the least weighted error, which are not always the nearest ones.
  */
 final class BlockScales {
     private static final VectorSpecies<Float> LANES = Groups.LANES;
 
-    /** Steps tried for a block: the largest scale divided into {@code most} and up to so many tenths more or fewer parts. */
+    /**
+     * Steps tried for a block: the largest scale divided into {@code most} and up to so many tenths more or fewer
+     * parts.
+     */
     private static final int TENTHS = 9;
 
     /** Changes of a group's integers that are tried, none first: what comes later must be better. */

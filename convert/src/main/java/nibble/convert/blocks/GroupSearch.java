@@ -6,9 +6,9 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Searches the scale, and the offset where a type has one, of each of many groups: for each of several steps between values
- * the codes are rounded, scale and offset are fitted to them by weighted least squares, and the pair of least weighted error
- * stays. A lane is a group.
+ * Searches the scale, and the offset where a type has one, of each of many groups: for each of several steps between
+ * values the codes are rounded, scale and offset are fitted to them by weighted least squares, and the pair of least
+ * weighted error stays. A lane is a group.
  */
 final class GroupSearch {
     private static final VectorSpecies<Float> LANES = Groups.LANES;

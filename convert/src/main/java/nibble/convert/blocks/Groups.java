@@ -53,7 +53,8 @@ final class Groups {
      *
      * @param from of the first group in {@code row}
      * @param span elements whose mean square joins an element's own square where there is an importance: a block's
-     * @param importance mean square of the activation that meets a column, repeating every row; none where it is unknown
+     * @param importance mean square of the activation that meets a column, repeating every row; none where it is
+     *     unknown
      */
     static Groups of(
             float[] row,
@@ -98,7 +99,9 @@ final class Groups {
         }
     }
 
-    /** The activation's mean square times {@code sqrt(2·mean square + x²)}, as llama.cpp's importance matrices are used. */
+    /**
+     * The activation's mean square times {@code sqrt(2·mean square + x²)}, as llama.cpp's importance matrices are used.
+     */
     private void weighByImportance(float[] row, int from, int span, float[] importance) {
         int groupsOfSpan = span / elements;
         for (int first = 0; first < count; first += groupsOfSpan) {

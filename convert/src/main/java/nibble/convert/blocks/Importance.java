@@ -12,10 +12,12 @@ import nibble.files.digest.Crc32c;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How much each input feature of a linear counts when its weights are rounded: the sum over calibration tokens of the squared
- * activation that meets it, the diagonal of the second moment {@code Σ x xᵀ}. Llama.cpp calls this an importance matrix.
+ * How much each input feature of a linear counts when its weights are rounded: the sum over calibration tokens of the
+ * squared activation that meets it, the diagonal of the second moment {@code Σ x xᵀ}. Llama.cpp calls this an
+ * importance matrix.
  *
- * <p>It belongs to columns, so the order of a linear's rows, which differs between formats for q and k, does not touch it.
+ * <p>It belongs to columns, so the order of a linear's rows, which differs between formats for q and k, does not touch
+ * it.
  *
  * @param origin where it came from, for messages: a file, or the model it was measured on
  * @param datasets names of the texts it was measured on
@@ -25,7 +27,9 @@ import org.jspecify.annotations.Nullable;
  */
 public record Importance(
         Path origin, List<String> datasets, long chunks, long chunkTokens, SortedMap<String, Entry> entries) {
-    /** Least weight of a feature beside the mean of its linear's: what calibration never wakes may still be woken later. */
+    /**
+     * Least weight of a feature beside the mean of its linear's: what calibration never wakes may still be woken later.
+     */
     private static final double FLOOR = 1e-4;
 
     public Importance {

@@ -32,7 +32,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Importance on disk, as llama.cpp has it. Written: a GGUF file with two F32 tensors for each linear, {@code
- * NAME.in_sum2} (Σx² of each input feature) and {@code NAME.counts} (tokens). Read: that, and the older {@code .dat} files:
+ * NAME.in_sum2} (Σx² of each input feature) and {@code NAME.counts} (tokens). Read: that, and the older {@code
+ * .dat} files:
  *
  * <pre>
  * entries i32

@@ -6,8 +6,8 @@ import nibble.convert.blocks.Groups.Weighting;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Encodes the K types whose groups have a scale and a minimum: {@code w = d·s·q − dmin·m} with small integers s and m. Each
- * group's scale and minimum are searched ({@link GroupSearch}), then made integers ({@link BlockScales}).
+ * Encodes the K types whose groups have a scale and a minimum: {@code w = d·s·q − dmin·m} with small integers s and m.
+ * Each group's scale and minimum are searched ({@link GroupSearch}), then made integers ({@link BlockScales}).
  */
 final class MinimumKBlocks {
     /** How a type divides its 256 elements. */
@@ -17,7 +17,9 @@ final class MinimumKBlocks {
     private static final Form Q4 = new Form(8, 32, 15, 63);
     private static final Form Q5 = new Form(8, 32, 31, 63);
 
-    /** Weights by magnitude hold a group's largest values in place; by importance they may be given up for many others. */
+    /**
+     * Weights by magnitude hold a group's largest values in place; by importance they may be given up for many others.
+     */
     private static final GroupSearch.Steps PLAIN = new GroupSearch.Steps(-1, 0.1f, 21);
 
     private static final GroupSearch.Steps WEIGHTED = new GroupSearch.Steps(-1.2f, 0.1f, 25);

@@ -6,8 +6,8 @@ import nibble.convert.blocks.Groups.Weighting;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Encodes the K types whose groups of 16 have a scale alone: {@code w = d·s·q} with signed integers s and q. Each group's
- * scale is searched ({@link GroupSearch}), then made an integer ({@link BlockScales}).
+ * Encodes the K types whose groups of 16 have a scale alone: {@code w = d·s·q} with signed integers s and q. Each
+ * group's scale is searched ({@link GroupSearch}), then made an integer ({@link BlockScales}).
  */
 final class SymmetricKBlocks {
     private static final int GROUPS = 16;

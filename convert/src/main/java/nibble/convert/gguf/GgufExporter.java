@@ -91,8 +91,8 @@ public final class GgufExporter {
     }
 
     /**
-     * Writes {@code source} as {@code NAME-MIX.gguf}, or as files of limited size, into a folder that appears complete or not
-     * at all. An unfinished run stays beside it and can be resumed ({@link ConversionRun}).
+     * Writes {@code source} as {@code NAME-MIX.gguf}, or as files of limited size, into a folder that appears complete
+     * or not at all. An unfinished run stays beside it and can be resumed ({@link ConversionRun}).
      *
      * @param importance weights the columns of linears in the search for scales, but not embedding and head
      * @throws BadCheckpointException if a weight is not finite, or the tokenizer or rope scaling has no form in GGUF

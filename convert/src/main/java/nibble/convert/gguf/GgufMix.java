@@ -79,8 +79,8 @@ public enum GgufMix {
     /**
      * Type of a linear's weight.
      *
-     * @param weighted whether importance weighs the search, which lets the two symmetric types of 32 elements have a minimum
-     *     in the first layers' down projection
+     * @param weighted whether importance weighs the search, which lets the two symmetric types of 32 elements have a
+     *     minimum in the first layers' down projection
      */
     GgufType linear(LinearModule module, int layer, ModelConfig config, boolean weighted) {
         GgufType wanted = switch (module.parts().getFirst()) {
@@ -113,7 +113,10 @@ public enum GgufMix {
         return few && hasSmallValues(config) ? GgufType.Q5_K : type;
     }
 
-    /** What llama.cpp takes for Llama 2 70B, whose v is an eighth of its q: any {@code llama} or {@code qwen2} of 80 layers. */
+    /**
+     * What llama.cpp takes for Llama 2 70B, whose v is an eighth of its q: any {@code llama} or {@code qwen2} of 80
+     * layers.
+     */
     private static boolean hasSmallValues(ModelConfig config) {
         return config.layers() == 80
                 && switch (config.architecture()) {

@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What a model's name tells, as llama.cpp's converter takes names apart: {@code Llama-3.2-1B-Instruct} is the base name
- * {@code Llama-3.2}, the size {@code 1B} and the finetune {@code Instruct}. Without any of size, finetune and version the base
- * name is not told either.
+ * {@code Llama-3.2}, the size {@code 1B} and the finetune {@code Instruct}. Without any of size, finetune and version
+ * the base name is not told either.
  *
  * @param name behind the organization
  */

@@ -142,7 +142,10 @@ final class VocabularyReader {
                 || text.startsWith("<unused") && text.endsWith(">");
     }
 
-    /** SentencePiece's own scores; without its file, the place of the first merge that makes a piece, as they are by then. */
+    /**
+     * SentencePiece's own scores; without its file, the place of the first merge that makes a piece, as they are by
+     * then.
+     */
     private Map<String, Float> scores() {
         Map<String, Float> scores = new HashMap<>();
         TokenizerJsonFile.bytes(checkpoint.folder(), "tokenizer.model")

@@ -17,8 +17,8 @@ final class CheckpointChecks {
     private CheckpointChecks() {}
 
     /**
-     * Checks shards, index, config files and the files beside them, then names, shapes and types of all tensors against the
-     * config.
+     * Checks shards, index, config files and the files beside them, then names, shapes and types of all tensors against
+     * the config.
      *
      * @param findings told each thing that is wrong
      */

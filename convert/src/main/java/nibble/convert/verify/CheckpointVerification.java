@@ -40,8 +40,8 @@ public record CheckpointVerification(
     }
 
     /**
-     * Verifies a folder or a GGUF file; damage ends in findings, not in an exception. A folder's GGUF models are each verified,
-     * and so is the checkpoint beside them, if it has one.
+     * Verifies a folder or a GGUF file; damage ends in findings, not in an exception. A folder's GGUF models are each
+     * verified, and so is the checkpoint beside them, if it has one.
      *
      * @param source folder of the fp16 model that it was made from; one layer is compared with it
      * @param threads files hashed at a time

@@ -16,8 +16,9 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.Finding;
 
 /**
- * Every check that llama.cpp makes of a GGUF model, and those of numbers that it makes when asked: files and their parts, order
- * and alignment of tensors, tokenizer, special ids, tensors by the architecture, finite weights and scales.
+ * Every check that llama.cpp makes of a GGUF model, and those of numbers that it makes when asked: files and their
+ * parts, order and alignment of tensors, tokenizer, special ids, tensors by the architecture, finite weights and
+ * scales.
  */
 final class GgufChecks {
     private static final String FILE = "gguf";

@@ -9,8 +9,9 @@ import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.source.Finding;
 
 /**
- * Whether the numbers of a GGUF file are finite, as llama.cpp asks when it checks tensors: plain ones, and the scales of blocks. Other
- * bits of a block are right whatever they are, and a scale may be negative: llama.cpp writes such itself.
+ * Whether the numbers of a GGUF file are finite, as llama.cpp asks when it checks tensors: plain ones, and the scales
+ * of blocks. Other bits of a block are right whatever they are, and a scale may be negative: llama.cpp writes such
+ * itself.
  */
 final class GgufNumbers {
     private static final ValueLayout.OfShort SHORT =
@@ -81,7 +82,9 @@ final class GgufNumbers {
         return (short) bits;
     }
 
-    /** Where in a block its scale and minimum lie; of plain types the number itself; nothing where any bits are right. */
+    /**
+     * Where in a block its scale and minimum lie; of plain types the number itself; nothing where any bits are right.
+     */
     private static int[] places(GgufType type) {
         return switch (type) {
             case F32, F16, BF16, F64, Q4_0, Q5_0, Q8_0, IQ4_NL, IQ4_XS, Q1_0, Q2_0, Q8_K, MXFP4 -> new int[] {0};

@@ -17,11 +17,11 @@ import nibble.pack.layout.PackedLinears;
 /**
  * One decoder layer dequantized and compared with the model it was made from.
  *
- * <p>AWQ moves scales between neighbours, so weights cannot be compared one by one. What can: of q, k, v, gate and up, each
- * weight times the norm's gain of its input (the gain took the inverse scale), up to a factor a row (v and up also take the
- * scale of the linear behind them); of o and down, the weights of one input feature, up to a factor. So the error of a linear
- * is the mean over its rows, or columns, of sin² of the angle between the two vectors, weighted by the original's square:
- * about 0.01 for 4 bits, 1 for unrelated weights.
+ * <p>AWQ moves scales between neighbours, so weights cannot be compared one by one. What can: of q, k, v, gate and up,
+ * each weight times the norm's gain of its input (the gain took the inverse scale), up to a factor a row (v and up also
+ * take the scale of the linear behind them); of o and down, the weights of one input feature, up to a factor. So the
+ * error of a linear is the mean over its rows, or columns, of sin² of the angle between the two vectors, weighted by
+ * the original's square: about 0.01 for 4 bits, 1 for unrelated weights.
  *
  * @param layer the layer compared
  * @param linears its seven linears

@@ -17,11 +17,14 @@ import nibble.pack.layout.CompressedTensorsLayout;
 import nibble.pack.layout.Layout;
 import nibble.pack.layout.PackedLinears;
 
-/** Checks of what the words of 4-bit linears mean together: shapes they state, order of columns, zeros by the config. */
+/**
+ * Checks of what the words of 4-bit linears mean together: shapes they state, order of columns, zeros by the config.
+ */
 final class LayoutChecks {
     /**
-     * Weights of a trained linear average to about zero in every group; reading zero points that are stored less one, as
-     * GPTQ's first format does, moves all of them by one scale, about 0.37 standard deviations at 4 bits and 128 to a group.
+     * Weights of a trained linear average to about zero in every group; reading zero points that are stored less one,
+     * as GPTQ's first format does, moves all of them by one scale, about 0.37 standard deviations at 4 bits and 128 to
+     * a group.
      */
     private static final double MOST_MEAN_SHIFT = 0.2;
 

@@ -22,7 +22,8 @@ import nibble.checkpoint.source.Finding;
 
 /**
  * What a loader of a quantized checkpoint goes by and a reader of its tensors does not need: which linears it takes for
- * quantized, and settings that it refuses. Checked against compressed-tensors 0.20 in transformers 5.17 and GPTQModel 7.3.
+ * quantized, and settings that it refuses. Checked against compressed-tensors 0.20 in transformers 5.17 and GPTQModel
+ * 7.3.
  */
 final class LoaderRules {
     private static final String CHECK = "quantization-config";

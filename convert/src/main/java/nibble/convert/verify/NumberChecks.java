@@ -41,7 +41,9 @@ final class NumberChecks {
         }
     }
 
-    /** A scale below 0 turns a group around; where all zeros are 8 that is a way to use the sixteenth code, else damage. */
+    /**
+     * A scale below 0 turns a group around; where all zeros are 8 that is a way to use the sixteenth code, else damage.
+     */
     private static void aboveZero(
             TensorView scales, Path file, QuantizationConfig quantization, Consumer<Finding> findings) {
         float[] values = WeightReader.floats(scales, file);

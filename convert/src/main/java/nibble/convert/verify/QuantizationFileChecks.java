@@ -13,7 +13,10 @@ import nibble.checkpoint.source.Finding;
 import nibble.checkpoint.source.StrictJson;
 import org.jspecify.annotations.Nullable;
 
-/** What config.json and the files beside it say of the quantization: one thing, in the keys of every generation of loaders. */
+/**
+ * What config.json and the files beside it say of the quantization: one thing, in the keys of every generation of
+ * loaders.
+ */
 final class QuantizationFileChecks {
     private static final String CHECK = "quantization-config";
 

@@ -134,7 +134,10 @@ final class SideFileChecks {
         }
     }
 
-    /** Loaders take added tokens that have no row of the embedding, as a pad token of a fine-tune; pieces of another model they do not. */
+    /**
+     * Loaders take added tokens that have no row of the embedding, as a pad token of a fine-tune; pieces of another
+     * model they do not.
+     */
     private void beyond(TokenizerDescription.Beyond beyond, int rows) {
         findings.accept(
                 beyond.vocabulary()

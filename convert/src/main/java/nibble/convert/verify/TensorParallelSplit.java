@@ -19,7 +19,9 @@ import nibble.checkpoint.source.Finding;
 public record TensorParallelSplit(int devices, boolean aligned, String obstacle) {
     private static final int[] DEVICES = {1, 2, 4, 8};
 
-    /** The four splits of a model; empty if it is not quantized. A model that does not even fit one device is an error. */
+    /**
+     * The four splits of a model; empty if it is not quantized. A model that does not even fit one device is an error.
+     */
     static List<TensorParallelSplit> of(ModelConfig config, Consumer<Finding> findings) {
         List<TensorParallelSplit> splits = new ArrayList<>();
         if (config.quantization().isEmpty()) {

@@ -55,7 +55,9 @@ class BlockEncoderTest {
         }
     }
 
-    /** Root of the relative squared error for normally distributed weights; a type's bits allow no less than about half. */
+    /**
+     * Root of the relative squared error for normally distributed weights; a type's bits allow no less than about half.
+     */
     @ParameterizedTest
     @CsvSource({
         "Q2_K, 0.30",
@@ -82,8 +84,8 @@ class BlockEncoderTest {
     }
 
     /**
-     * A few columns meet large activations. The output's error, by the diagonal of the second moment, must fall clearly; that of
-     * the numbers themselves must rise, or nothing was weighed.
+     * A few columns meet large activations. The output's error, by the diagonal of the second moment, must fall
+     * clearly; that of the numbers themselves must rise, or nothing was weighed.
      */
     @ParameterizedTest
     @EnumSource(

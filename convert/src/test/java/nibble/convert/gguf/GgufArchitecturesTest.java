@@ -21,7 +21,9 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** GGUF files of every architecture. src/test/scripts/gguf_architectures.py compares the same files by the gguf package. */
+/**
+ * GGUF files of every architecture. src/test/scripts/gguf_architectures.py compares the same files by the gguf package.
+ */
 class GgufArchitecturesTest {
     private static final Path MODELS =
             Path.of(System.getProperty("nibble.root", "..")).resolve("checkpoint/src/test/resources/architectures");
@@ -34,9 +36,9 @@ class GgufArchitecturesTest {
     private Path temp;
 
     /**
-     * A gain is 1 + w in fp32, as transformers computes it ({@code 1.0 + weight.float()}) and as llama.cpp's converter does
-     * for bf16 and fp32 weights. For fp16 weights that converter adds in fp16 and loses up to 4.9e-4 of a gain: 121 of the
-     * 160 gains of this model differ from ours by that.
+     * A gain is 1 + w in fp32, as transformers computes it ({@code 1.0 + weight.float()}) and as llama.cpp's converter
+     * does for bf16 and fp32 weights. For fp16 weights that converter adds in fp16 and loses up to 4.9e-4 of a gain:
+     * 121 of the 160 gains of this model differ from ours by that.
      */
     @Test
     void gemmas_norms_are_sums_in_fp32() throws IOException {

@@ -120,7 +120,9 @@ class GgufExporterTest {
         assertThat(back.resolve("tokenizer.json")).exists();
     }
 
-    /** The bundled model's heads are of 64; the divisors themselves are compared with llama.cpp's in RopeFactorsTest. */
+    /**
+     * The bundled model's heads are of 64; the divisors themselves are compared with llama.cpp's in RopeFactorsTest.
+     */
     @ParameterizedTest
     @CsvSource({"500000, 32, 8192", "500000, 8, 4096", "500000, 8, 1000", "10000, 2.5, 2048"})
     void llama_3_rope_scaling_travels_as_its_factors(double theta, double factor, int original) throws IOException {

@@ -24,10 +24,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The type of every tensor of every mix against gguf_mixes.txt, which llama.cpp's own quantizer (llama_model_quantize of
- * libllama 0.5.0) made: src/test/scripts/gguf_mixes.py wrote tiny models, had them quantized and listed what came out. A line
- * is a model (architecture, layers, heads, key/value heads, head width, hidden width, MLP width, 1 for tied embeddings), a mix,
- * whether importance was given, and the types of each kind of tensor, layer after layer.
+ * The type of every tensor of every mix against gguf_mixes.txt, which llama.cpp's own quantizer (llama_model_quantize
+ * of libllama 0.5.0) made: src/test/scripts/gguf_mixes.py wrote tiny models, had them quantized and listed what came
+ * out. A line is a model (architecture, layers, heads, key/value heads, head width, hidden width, MLP width, 1 for tied
+ * embeddings), a mix, whether importance was given, and the types of each kind of tensor, layer after layer.
  */
 class GgufMixTest {
 

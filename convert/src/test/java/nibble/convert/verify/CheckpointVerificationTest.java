@@ -27,7 +27,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** A good quantized checkpoint has no findings; each planted defect is found, by its check, with a message that names it. */
+/**
+ * A good quantized checkpoint has no findings; each planted defect is found, by its check, with a message that names
+ * it.
+ */
 class CheckpointVerificationTest {
     static final String INDEX = "model.safetensors.index.json";
 

@@ -20,9 +20,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Each planted defect is found, by its check, with a message that names it. llama.cpp (commit
- * de3ff81, with its check of tensors) refused those of these files that were run there. Not run: an unknown architecture, tensors left
- * over, no heads. It replaces special ids that no token has, takes scores of 0 where there are none, reads any score and kind,
- * and knows no source and no checksum.
+ * de3ff81, with its check of tensors) refused those of these files that were run there. Not run: an unknown
+ * architecture, tensors left over, no heads. It replaces special ids that no token has, takes scores of 0 where there
+ * are none, reads any score and kind, and knows no source and no checksum.
  */
 class GgufDefectsTest {
     @TempDir

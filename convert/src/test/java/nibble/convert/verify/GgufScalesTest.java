@@ -40,8 +40,8 @@ class GgufScalesTest {
     }
 
     /**
-     * Types that are not computed with here, of which llama.cpp checks the scales all the same: the type's number, elements and bytes of
-     * a block, where its scale lies and one that is no number.
+     * Types that are not computed with here, of which llama.cpp checks the scales all the same: the type's number,
+     * elements and bytes of a block, where its scale lies and one that is no number.
      */
     @ParameterizedTest
     @CsvSource({

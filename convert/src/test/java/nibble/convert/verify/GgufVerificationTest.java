@@ -18,7 +18,9 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** A good GGUF model, in one file or several, has no errors; parts that are missing, cut short or mixed up are found. */
+/**
+ * A good GGUF model, in one file or several, has no errors; parts that are missing, cut short or mixed up are found.
+ */
 class GgufVerificationTest {
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -109,7 +111,8 @@ class GgufVerificationTest {
     }
 
     /**
-     * Parts whose names and numbers fit, but not their tensors. Where these fit too, nothing tells: only the first part has metadata.
+     * Parts whose names and numbers fit, but not their tensors. Where these fit too, nothing tells: only the first part
+     * has metadata.
      */
     @Test
     void parts_of_two_models_under_one_name_are_found() throws IOException {

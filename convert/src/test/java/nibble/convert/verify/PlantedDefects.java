@@ -1,19 +1,25 @@
 package nibble.convert.verify;
 
-import static org.assertj.core.api.Assertions.assertThat;
+import static nibble.convert.verify.FolderDamage.edit;
+import static nibble.convert.verify.FolderDamage.editConfig;
+import static nibble.convert.verify.FolderDamage.editIndex;
+import static nibble.convert.verify.FolderDamage.group;
+import static nibble.convert.verify.FolderDamage.inHeader;
+import static nibble.convert.verify.FolderDamage.lessOne;
+import static nibble.convert.verify.FolderDamage.otherOrder;
+import static nibble.convert.verify.FolderDamage.patch;
+import static nibble.convert.verify.FolderDamage.poke;
+import static nibble.convert.verify.FolderDamage.rename;
+import static nibble.convert.verify.FolderDamage.retype;
+import static nibble.convert.verify.FolderDamage.settings;
+import static nibble.convert.verify.FolderDamage.shard;
+import static nibble.convert.verify.FolderDamage.truncate;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
-import java.io.RandomAccessFile;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
-import java.util.function.Consumer;
 import java.util.stream.Stream;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearTensor.Role;
@@ -22,7 +28,6 @@ import nibble.checkpoint.model.TensorNames;
 
 /** Things that go wrong with a quantized checkpoint, each with the check that must find it. */
 final class PlantedDefects {
-    private static final ObjectMapper JSON = new ObjectMapper();
     private static final String INDEX = CheckpointVerificationTest.INDEX;
 
     private PlantedDefects() {}
@@ -79,7 +84,7 @@ final class PlantedDefects {
                                 "not a tensor of this model",
                                 f -> editIndex(
                                         f, json -> ((ObjectNode) json.get("weight_map")).remove("model.norm.weight"))),
-                        defect("an index that names another shard", "index", "should be in", PlantedDefects::swapShard),
+                        defect("an index that names another shard", "index", "should be in", FolderDamage::swapShard),
                         defect(
                                 "an old weights file",
                                 "index",
@@ -391,130 +396,5 @@ final class PlantedDefects {
 
     private static Planted defect(String name, String check, String fragment, Defect defect) {
         return new Planted(name, check, fragment, defect, true);
-    }
-
-    private static void settings(Path folder, Consumer<ObjectNode> change) throws IOException {
-        editConfig(folder, json -> change.accept((ObjectNode) json.get("quantization_config")));
-    }
-
-    private static void group(Path folder, Consumer<ObjectNode> change) throws IOException {
-        settings(
-                folder,
-                json -> change.accept((ObjectNode) json.get("config_groups").get("group_0")));
-    }
-
-    /** Gives a tensor another name of the same length, in its shard and in the index. */
-    private static void rename(Path folder, String tensor) throws IOException {
-        String other = "x" + tensor.substring(1);
-        Path shard = shardOf(folder, tensor);
-        inHeader(shard, "\"" + tensor + "\"", "\"" + other + "\"");
-        edit(folder, INDEX, "\"" + tensor + "\"", "\"" + other + "\"");
-    }
-
-    /** Gives a tensor another type of the same size and spelling's length. */
-    private static void retype(Path folder, String tensor, String from, String to) throws IOException {
-        String start = "\"" + tensor + "\":{\"dtype\":\"";
-        inHeader(shardOf(folder, tensor), start + from, start + to);
-    }
-
-    private static Path shardOf(Path folder, String tensor) throws IOException {
-        JsonNode index = JSON.readTree(folder.resolve(INDEX).toFile());
-        return folder.resolve(index.get("weight_map").get(tensor).asText());
-    }
-
-    private static Path shard(Path folder, int number) throws IOException {
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.filter(file -> file.getFileName().toString().startsWith("model-0000" + number))
-                    .findFirst()
-                    .orElseThrow();
-        }
-    }
-
-    private static void truncate(Path file, int bytes) throws IOException {
-        Files.write(file, Arrays.copyOf(Files.readAllBytes(file), (int) Files.size(file) - bytes));
-    }
-
-    /** Replaces text of a safetensors header by text of the same length. */
-    private static void inHeader(Path file, String from, String to) throws IOException {
-        String bytes = Files.readString(file, StandardCharsets.ISO_8859_1);
-        assertThat(bytes).contains(from);
-        Files.writeString(file, bytes.replace(from, to), StandardCharsets.ISO_8859_1);
-    }
-
-    private static void edit(Path folder, String name, String from, String to) throws IOException {
-        String text = Files.readString(folder.resolve(name));
-        assertThat(text).contains(from);
-        Files.writeString(folder.resolve(name), text.replace(from, to));
-    }
-
-    private static void editIndex(Path folder, Consumer<JsonNode> change) throws IOException {
-        JsonNode json = JSON.readTree(folder.resolve(INDEX).toFile());
-        change.accept(json);
-        JSON.writeValue(folder.resolve(INDEX).toFile(), json);
-    }
-
-    private static void editConfig(Path folder, Consumer<ObjectNode> change) throws IOException {
-        ObjectNode json =
-                (ObjectNode) JSON.readTree(folder.resolve("config.json").toFile());
-        change.accept(json);
-        JSON.writeValue(folder.resolve("config.json").toFile(), json);
-    }
-
-    private static void swapShard(Path folder) throws IOException {
-        editIndex(folder, json -> {
-            ObjectNode map = (ObjectNode) json.get("weight_map");
-            String where = map.get(TensorNames.EMBEDDING).asText();
-            List<String> others = new ArrayList<>(map.findValuesAsText("x"));
-            map.properties().forEach(entry -> others.add(entry.getValue().asText()));
-            map.put(
-                    TensorNames.EMBEDDING,
-                    others.stream()
-                            .filter(name -> !name.equals(where))
-                            .findFirst()
-                            .orElseThrow());
-        });
-    }
-
-    /** Overwrites a 16-bit element of a tensor where it lies in its file. */
-    private static void poke(Path folder, String tensor, int element, short value) throws IOException {
-        patch(folder, tensor, bytes -> {
-            bytes[2 * element] = (byte) value;
-            bytes[2 * element + 1] = (byte) (value >> 8);
-        });
-    }
-
-    private static void lessOne(Path folder, String zeros) throws IOException {
-        patch(folder, zeros, bytes -> {
-            for (int i = 0; i < bytes.length; i++) {
-                int low = Math.max(0, (bytes[i] & 15) - 1);
-                int high = Math.max(0, (bytes[i] >> 4 & 15) - 1);
-                bytes[i] = (byte) (low | high << 4);
-            }
-        });
-    }
-
-    /** The two nibbles of every byte change places. */
-    private static void otherOrder(Path folder, String codes) throws IOException {
-        patch(folder, codes, bytes -> {
-            for (int i = 0; i < bytes.length; i++) {
-                bytes[i] = (byte) ((bytes[i] & 15) << 4 | bytes[i] >> 4 & 15);
-            }
-        });
-    }
-
-    private static void patch(Path folder, String tensor, Consumer<byte[]> change) throws IOException {
-        Path file = shardOf(folder, tensor);
-        try (RandomAccessFile access = new RandomAccessFile(file.toFile(), "rw")) {
-            long headerBytes = Long.reverseBytes(access.readLong());
-            byte[] header = new byte[(int) headerBytes];
-            access.readFully(header);
-            JsonNode offsets = JSON.readTree(header).get(tensor).get("data_offsets");
-            byte[] data = new byte[offsets.get(1).asInt() - offsets.get(0).asInt()];
-            access.seek(8 + headerBytes + offsets.get(0).asLong());
-            access.readFully(data);
-            change.accept(data);
-            access.seek(8 + headerBytes + offsets.get(0).asLong());
-            access.write(data);
-        }
     }
 }

@@ -16,8 +16,8 @@ import nibble.jinja.syntax.JinjaException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A format of conversations. The text that {@link #render} makes holds the special tokens, BOS included, literally: encode it
- * without adding a BOS.
+ * A format of conversations. The text that {@link #render} makes holds the special tokens, BOS included, literally:
+ * encode it without adding a BOS.
  */
 public final class ChatTemplate {
     /** The built-in formats' names, each with the texts that end the assistant's turn where the model writes no EOS. */

@@ -20,7 +20,10 @@ public final class StopIds {
                 .orElseGet(() -> ofConfigs(checkpoint));
     }
 
-    /** Those of either config file, the tokenizer's own, and stop texts that are one token, which decoding would not show. */
+    /**
+     * Those of either config file, the tokenizer's own, and stop texts that are one token, which decoding would not
+     * show.
+     */
     public static Set<Integer> of(
             Checkpoint checkpoint,
             TokenizerDescription described,

@@ -13,7 +13,10 @@ import nibble.files.Reasons;
 import org.apache.commons.compress.compressors.bzip2.BZip2CompressorInputStream;
 import org.jspecify.annotations.Nullable;
 
-/** What comes with Nibble: compressed JSON lines beside this class, made by {@code src/main/scripts/bundle_evaluation_data.py}. */
+/**
+ * What comes with Nibble: compressed JSON lines beside this class, made by
+ * {@code src/main/scripts/bundle_evaluation_data.py}.
+ */
 final class Bundled {
     private static final int WIKITEXT_PAGES = 62;
 

@@ -6,8 +6,8 @@ import java.util.List;
 public sealed interface EvaluationDocument {
 
     /**
-     * A question with answers to choose from: ARC, HellaSwag (the question is the text to go on with, preprocessed as the harness
-     * has it), MMLU, PIQA, OpenBookQA.
+     * A question with answers to choose from: ARC, HellaSwag (the question is the text to go on with, preprocessed as
+     * the harness has it), MMLU, PIQA, OpenBookQA.
      *
      * @param subject of MMLU's, as {@code high_school_physics}; empty elsewhere
      * @param gold number of the right choice

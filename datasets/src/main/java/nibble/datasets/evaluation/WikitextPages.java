@@ -5,8 +5,8 @@ import java.util.List;
 import nibble.datasets.PythonText;
 
 /**
- * The raw wikitext-2 file cut into its articles, as EleutherAI's {@code wikitext_document_level} has them: a new one begins at each
- * line {@code = Title =}. The test part has 62: two lines of articles look like titles.
+ * The raw wikitext-2 file cut into its articles, as EleutherAI's {@code wikitext_document_level} has them: a new one
+ * begins at each line {@code = Title =}. The test part has 62: two lines of articles look like titles.
  */
 final class WikitextPages {
     private WikitextPages() {}

@@ -16,8 +16,8 @@ import nibble.jinja.syntax.JinjaException;
 import org.junit.jupiter.api.Test;
 
 /**
- * Small templates, made for this test or found by comparing random ones, render as in Jinja2 3.1.6 with transformers' settings
- * (scripts/jinja2_cases.py), and raise where it raises.
+ * Small templates, made for this test or found by comparing random ones, render as in Jinja2 3.1.6 with transformers'
+ * settings (scripts/jinja2_cases.py), and raise where it raises.
  */
 class Jinja2CasesTest {
     private static final ZonedDateTime TIME = ZonedDateTime.of(2026, 3, 7, 14, 5, 9, 0, ZoneOffset.UTC);

@@ -26,9 +26,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
 /**
- * Published chat templates render byte for byte as in transformers 5.17 with Jinja2 3.1.6. Their texts are not part of this
- * project: {@code -Dnibble.chat.templates=FOLDER} names a folder of them (models/templates of llama.cpp's source); the expected
- * hashes are made by scripts/published_templates.py.
+ * Published chat templates render byte for byte as in transformers 5.17 with Jinja2 3.1.6. Their texts are not part of
+ * this project: {@code -Dnibble.chat.templates=FOLDER} names a folder of them (models/templates of llama.cpp's source);
+ * the expected hashes are made by scripts/published_templates.py.
  */
 class PublishedTemplatesTest {
     private static final String FOLDER = "nibble.chat.templates";

@@ -3,8 +3,8 @@ package nibble.engine.backend;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Activations of many batches between their uses: where the backend computes, or, where that has no room for them, on the
- * host. Owns them.
+ * Activations of many batches between their uses: where the backend computes, or, where that has no room for them, on
+ * the host. Owns them.
  */
 public interface ActivationStore extends AutoCloseable {
     /** Takes a batch over. */

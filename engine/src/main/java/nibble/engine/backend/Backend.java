@@ -10,8 +10,9 @@ import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
 
 /**
- * One device: it brings a model's weights to where it computes, and offers the operations of a forward pass and of quantizing.
- * Results never depend on the number of threads. {@link nibble.engine.host.ReferenceBackend} is the specification.
+ * One device: it brings a model's weights to where it computes, and offers the operations of a forward pass and of
+ * quantizing. Results never depend on the number of threads. {@link nibble.engine.host.ReferenceBackend} is the
+ * specification.
  */
 public interface Backend extends LayerOperations, QuantizationOperations, AutoCloseable {
     /** What rounding of activations results have, and how {@code --device} names it. */
@@ -20,25 +21,30 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
     /** Device and instruction set, for the reader of a report. */
     String description();
 
-    /** Describes what determines the bits of results: neither the number of threads nor which of several equal devices. */
+    /**
+     * Describes what determines the bits of results: neither the number of threads nor which of several equal devices.
+     */
     String arithmetic();
 
     /**
-     * Brings a model's weights to where this backend computes, or as many of them as fit: the others follow layer by layer when
-     * they are asked for. On the CPU the weights stay where they are.
+     * Brings a model's weights to where this backend computes, or as many of them as fit: the others follow layer by
+     * layer when they are asked for. On the CPU the weights stay where they are.
      */
     PlacedModel place(ModelWeights weights);
 
     /**
-     * Brings decoder layers to where this backend computes, one after another as they are asked for, the next one while one is
-     * used.
+     * Brings decoder layers to where this backend computes, one after another as they are asked for, the next one while
+     * one is used.
      *
      * @param read a layer on the host; may be called ahead of its use, from another thread
      * @param layers their number
      */
     LayerFeed feed(IntFunction<DecoderLayer> read, int layers);
 
-    /** What runs single tokens faster than {@link nibble.engine.Forward}, if this backend has it for a model of this kind. */
+    /**
+     * What runs single tokens faster than {@link nibble.engine.Forward}, if this backend has it for a model of this
+     * kind.
+     */
     default Optional<Decoder> decoder(PlacedModel model, KeyValueCache cache) {
         return Optional.empty();
     }

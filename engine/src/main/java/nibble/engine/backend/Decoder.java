@@ -3,8 +3,8 @@ package nibble.engine.backend;
 /** Runs one token after another against a KV cache: what text generation does most. Borrows the model and the cache. */
 public interface Decoder extends AutoCloseable {
     /**
-     * Runs {@code id} at position {@code cache.length()} and puts its keys and values into the cache, whose length the caller
-     * then advances.
+     * Runs {@code id} at position {@code cache.length()} and puts its keys and values into the cache, whose length the
+     * caller then advances.
      *
      * @return the logits after it, [vocabulary]
      */

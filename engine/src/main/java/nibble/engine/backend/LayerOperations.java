@@ -6,8 +6,8 @@ import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 
 /**
- * The operations of a forward pass on one device. A matrix of the wrong extents is an {@link IllegalArgumentException} that names
- * the operation, found and expected.
+ * The operations of a forward pass on one device. A matrix of the wrong extents is an {@link IllegalArgumentException}
+ * that names the operation, found and expected.
  */
 public interface LayerOperations extends Matrices {
     /** {@code out[t] = embedding[ids[t]]}. */
@@ -48,8 +48,8 @@ public interface LayerOperations extends Matrices {
     }
 
     /**
-     * Rotary embedding in place, by halves as Hugging Face has it: elements i and i + head_dim/2 of each head turn by the
-     * angle of the row's position. Row t of a sequence stands at {@code firstPosition + t}.
+     * Rotary embedding in place, by halves as Hugging Face has it: elements i and i + head_dim/2 of each head turn by
+     * the angle of the row's position. Row t of a sequence stands at {@code firstPosition + t}.
      *
      * @param x {@code sequences} sequences of equal length, one after another
      */
@@ -57,11 +57,13 @@ public interface LayerOperations extends Matrices {
 
     /**
      * Causal softmax attention, scores scaled by 1/sqrt(head_dim): query row t of a sequence stands at position
-     * {@code firstPosition + t} and sees that sequence's key rows 0 to that position, or the last {@code shape.window()} of them.
+     * {@code firstPosition + t} and sees that sequence's key rows 0 to that position, or the last
+     * {@code shape.window()} of them.
      *
      * @param sequences sequences of equal length that lie one after another in each of the matrices
      * @param query [sequences * tokens, heads * head_dim], rotated
-     * @param keys [sequences * at least (firstPosition + tokens), kv_heads * head_dim], rotated; rows beyond are not read
+     * @param keys [sequences * at least (firstPosition + tokens), kv_heads * head_dim], rotated; rows beyond are not
+     *     read
      * @param values as keys
      * @param out as query
      */
@@ -75,8 +77,10 @@ public interface LayerOperations extends Matrices {
             Matrix out);
 
     /**
-     * Causal attention of a part of the rows of a longer matrix: query rows {@code firstRow .. firstRow + rows} stand at
-     * {@code firstPosition} and later of a sequence whose keys and values begin at row {@code firstKey}. The same rows of
+     * Causal attention of a part of the rows of a longer matrix: query rows {@code firstRow .. firstRow + rows} stand
+     * at
+     * {@code firstPosition} and later of a sequence whose keys and values begin at row {@code firstKey}. The same rows
+     * of
      * {@code out} are written.
      */
     default void attention(

@@ -3,11 +3,12 @@ package nibble.engine.backend;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Makes matrices where a device computes, fills them and reads them back. Matrices are row-major [tokens, features]; one
- * belongs to the device that made it.
+ * Makes matrices where a device computes, fills them and reads them back. Matrices are row-major [tokens, features];
+ * one belongs to the device that made it.
  *
- * <p>Activations have the precision that the device computes layers in: fp32 on the CPU, fp16 with fp32 sums on CUDA. Sums over
- * many tokens, and what is multiplied with them, are {@linkplain #allocateSingle single} precision everywhere.
+ * <p>Activations have the precision that the device computes layers in: fp32 on the CPU, fp16 with fp32 sums on CUDA.
+ * Sums over many tokens, and what is multiplied with them, are {@linkplain #allocateSingle single} precision
+ * everywhere.
  */
 public interface Matrices {
     /** Activations, all zero. */

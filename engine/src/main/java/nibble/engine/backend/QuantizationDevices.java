@@ -9,8 +9,8 @@ import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 
 /**
- * One device, or several of one kind that share the work of a quantization and produce bit-identical results. Used by one thread
- * at a time.
+ * One device, or several of one kind that share the work of a quantization and produce bit-identical results. Used by
+ * one thread at a time.
  */
 public interface QuantizationDevices extends AutoCloseable {
     /** The devices, the one that sums things up first. */

@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A fixed number of threads, the caller among them. Owns its threads.
  *
- * <p>Tasks are handed out in order of index to whoever is free; so a task must write only what no other task of the call
- * writes, and nothing then depends on the number of threads.
+ * <p>Tasks are handed out in order of index to whoever is free; so a task must write only what no other task of the
+ * call writes, and nothing then depends on the number of threads.
  */
 public final class Workers implements AutoCloseable {
     private static final ThreadLocal<Boolean> INSIDE = ThreadLocal.withInitial(() -> false);
@@ -42,8 +42,8 @@ public final class Workers implements AutoCloseable {
     }
 
     /**
-     * Runs {@code task} for 0 to n-1 and returns when all are done. The first failure stops the handing out and is thrown.
-     * A call from inside a task runs on its own thread.
+     * Runs {@code task} for 0 to n-1 and returns when all are done. The first failure stops the handing out and is
+     * thrown. A call from inside a task runs on its own thread.
      */
     public void forEach(int n, IntConsumer task) {
         if (pool == null || n <= 1 || INSIDE.get()) {

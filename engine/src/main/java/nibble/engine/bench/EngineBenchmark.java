@@ -29,8 +29,8 @@ import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Times a backend on random weights. Every layer has weights of its own in memory, so that none stays in a cache; activations
- * are random too, because power, and so clocks, depend on the data.
+ * Times a backend on random weights. Every layer has weights of its own in memory, so that none stays in a cache;
+ * activations are random too, because power, and so clocks, depend on the data.
  */
 public final class EngineBenchmark {
     private static final double ENOUGH_SECONDS = 1.0;

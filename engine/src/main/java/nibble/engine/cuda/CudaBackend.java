@@ -40,8 +40,9 @@ import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 
 /**
- * The operations on one NVIDIA card: activations and weights in fp16, sums in fp32. All work goes into one stream, so operations
- * return before they are done; {@code download} waits. Used by one thread at a time. Owns all it takes of the card.
+ * The operations on one NVIDIA card: activations and weights in fp16, sums in fp32. All work goes into one stream, so
+ * operations return before they are done; {@code download} waits. Used by one thread at a time. Owns all it takes of
+ * the card.
  */
 public final class CudaBackend implements Backend {
     private static final int MIRROR_THREADS = 256;
@@ -79,7 +80,8 @@ public final class CudaBackend implements Backend {
      * @param ordinal as in {@code cuda:0}
      * @param memoryLimit most bytes to take of the card
      * @param threads of the host, for copies
-     * @throws nibble.engine.backend.DeviceException if there is no such card, driver or library; the message says what was looked for
+     * @throws nibble.engine.backend.DeviceException if there is no such card, driver or library; the message says what
+     *     was looked for
      */
     public static CudaBackend open(int ordinal, long memoryLimit, int threads) {
         return new CudaBackend(CudaResources.open(ordinal, memoryLimit), new Workers(threads));

@@ -18,8 +18,8 @@ public final class CudaCalibration {
     private CudaCalibration() {}
 
     /**
-     * What there must be room for beside the calibration stream while a layer is quantized: two layers, the second moments, a batch
-     * inside a layer, errors on trial.
+     * What there must be room for beside the calibration stream while a layer is quantized: two layers, the second
+     * moments, a batch inside a layer, errors on trial.
      *
      * @param batchTokens tokens that go through a layer at a time
      */
@@ -63,7 +63,8 @@ public final class CudaCalibration {
     }
 
     /**
-     * The share of the products with {@code C} [columns, columns], or for it, that is made: strips from the diagonal on.
+     * The share of the products with {@code C} [columns, columns], or for it, that is made: strips from the diagonal
+     * on.
      */
     public static double productShare(int columns) {
         double made = 0;

@@ -34,8 +34,9 @@ import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.Weight;
 
 /**
- * Decodes one token at a time. {@code decode_step.cu} computes a token in one launch. One CUDA graph holds the upload of the token,
- * the launch and the download of the logits. It reads token and position from memory, so it serves every token. Owns its buffers.
+ * Decodes one token at a time. {@code decode_step.cu} computes a token in one launch. One CUDA graph holds the upload
+ * of the token, the launch and the download of the logits. It reads token and position from memory, so it serves every
+ * token. Owns its buffers.
  */
 final class CudaDecoder implements Decoder {
     private static final String FILE = "decode_step.cu";
@@ -131,8 +132,9 @@ final class CudaDecoder implements Decoder {
     }
 
     /**
-     * The decoder of a model, if there is one for it: not where layers stream through the card, nor where the rotary table changes
-     * with the length of the sequence, nor for what the kernel does not compute, which is all but Llama's own layers.
+     * The decoder of a model, if there is one for it: not where layers stream through the card, nor where the rotary
+     * table changes with the length of the sequence, nor for what the kernel does not compute, which is all but Llama's
+     * own layers.
      */
     static Optional<Decoder> of(CudaBackend backend, PlacedModel placed, KeyValueCache cache) {
         ModelConfig config = placed.config();

@@ -15,8 +15,8 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
 
 /**
- * A decoder layer in device memory: four matrices, one for each input, which hold the linears that share it. The place can be
- * filled again with a layer of the same shapes. Owns its buffers.
+ * A decoder layer in device memory: four matrices, one for each input, which hold the linears that share it. The place
+ * can be filled again with a layer of the same shapes. Owns its buffers.
  */
 final class CudaLayer implements AutoCloseable {
     private final WeightUpload upload;

@@ -16,8 +16,8 @@ import nibble.engine.tensor.LayerFeed;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Layers on their way through two places of the card: while one computes, a thread of its own brings the next. Owns the places
- * and the thread.
+ * Layers on their way through two places of the card: while one computes, a thread of its own brings the next. Owns the
+ * places and the thread.
  */
 final class CudaLayerFeed implements LayerFeed {
     private static final int PLACES = 2;

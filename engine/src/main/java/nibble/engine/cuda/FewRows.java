@@ -10,8 +10,8 @@ import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.KernelCache;
 
 /**
- * Products of 1 to 8 rows of activations with 4-bit weights, by {@code w4_linear.cu}: the weights are read once and never
- * expanded. The file exports what its launch depends on.
+ * Products of 1 to 8 rows of activations with 4-bit weights, by {@code w4_linear.cu}: the weights are read once and
+ * never expanded. The file exports what its launch depends on.
  */
 final class FewRows {
     static final int MOST = 8;

@@ -10,8 +10,8 @@ import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.HostTransfers;
 
 /**
- * Small vectors that are used again and again, by the array they came from: norms, biases, rotary tables. They stay on the card, as
- * long as there are not absurdly many. Owns their buffers, but for those that it brings for a caller: a
+ * Small vectors that are used again and again, by the array they came from: norms, biases, rotary tables. They stay on
+ * the card, as long as there are not absurdly many. Owns their buffers, but for those that it brings for a caller: a
  * graph that holds their addresses outlives what is kept here.
  */
 final class KeptVectors {

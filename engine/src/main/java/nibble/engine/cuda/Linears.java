@@ -9,7 +9,9 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 
-/** Products with weights of any kind: those on the card as they lie there, those of the host brought for the operation. */
+/**
+ * Products with weights of any kind: those on the card as they lie there, those of the host brought for the operation.
+ */
 final class Linears {
     private final CudaResources card;
     private final Products products;

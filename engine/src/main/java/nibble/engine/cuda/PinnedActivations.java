@@ -11,8 +11,8 @@ import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Batches in pinned memory of the host, of which two at a time are on the card: one in use, the next on its way. Owns both, and the
- * stream of the copies.
+ * Batches in pinned memory of the host, of which two at a time are on the card: one in use, the next on its way. Owns
+ * both, and the stream of the copies.
  */
 final class PinnedActivations implements ActivationStore {
     /** A place on the card. */

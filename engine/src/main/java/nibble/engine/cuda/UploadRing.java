@@ -29,8 +29,8 @@ final class UploadRing implements AutoCloseable {
     }
 
     /**
-     * Puts the copy of {@code source} to byte {@code offset} of {@code target} into the stream; {@code source} has been read
-     * when this returns.
+     * Puts the copy of {@code source} to byte {@code offset} of {@code target} into the stream; {@code source} has been
+     * read when this returns.
      */
     void copy(MemorySegment source, DeviceMemory.Buffer target, long offset, CudaStream stream) {
         for (long done = 0; done < source.byteSize(); done += PIECE_BYTES) {

@@ -9,8 +9,8 @@ import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A weight on the card for the length of one operation: placed before, or brought for it and given back. Owns the memory in the
- * second case.
+ * A weight on the card for the length of one operation: placed before, or brought for it and given back. Owns the
+ * memory in the second case.
  */
 final class WeightInUse<W extends CudaWeight> implements AutoCloseable {
     private final W weight;

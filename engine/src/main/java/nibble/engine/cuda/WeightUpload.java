@@ -23,8 +23,9 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
 
 /**
- * Brings weights to the card on a stream of its own: fp16 as it is, bf16 and fp32 rounded to fp16, 4-bit codes repacked into the
- * layout of {@code w4.cuh}. Owns the stream, the pinned ring and the scratch memory; used by one thread at a time.
+ * Brings weights to the card on a stream of its own: fp16 as it is, bf16 and fp32 rounded to fp16, 4-bit codes repacked
+ * into the layout of {@code w4.cuh}. Owns the stream, the pinned ring and the scratch memory; used by one thread at a
+ * time.
  */
 final class WeightUpload implements AutoCloseable {
     private static final int THREADS = 256;

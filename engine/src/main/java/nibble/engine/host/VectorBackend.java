@@ -26,7 +26,8 @@ import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
 
 /**
- * The operations through the Vector API on all cores, in fp32; weights of any type are unpacked panel by panel. Owns its
+ * The operations through the Vector API on all cores, in fp32; weights of any type are unpacked panel by panel. Owns
+ * its
  * {@link Workers}.
  */
 public final class VectorBackend extends HostBackend {

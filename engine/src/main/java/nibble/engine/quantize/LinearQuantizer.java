@@ -5,12 +5,12 @@ import nibble.pack.QuantizedLinear;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The weights W [outFeatures, inFeatures] of a linear where a backend computes, to be rounded on trial and then for good.
- * Rounding takes them into a {@link Basis} and back, so that all errors are those of the original weights:
+ * The weights W [outFeatures, inFeatures] of a linear where a backend computes, to be rounded on trial and then for
+ * good. Rounding takes them into a {@link Basis} and back, so that all errors are those of the original weights:
  * {@code E = Ŵ − W}. {@link nibble.engine.host.HostLinearQuantizer} is the specification.
  *
- * <p>Output errors are by the second moments of the input: {@code ‖E X‖² = tr(E C Eᵀ)} with {@code C = X Xᵀ}. That costs one
- * product with C, however many tokens C was made of.
+ * <p>Output errors are by the second moments of the input: {@code ‖E X‖² = tr(E C Eᵀ)} with {@code C = X Xᵀ}. That
+ * costs one product with C, however many tokens C was made of.
  */
 public interface LinearQuantizer extends AutoCloseable {
     int outFeatures();

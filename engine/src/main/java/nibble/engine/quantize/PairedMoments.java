@@ -4,8 +4,8 @@ import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a linear's input looked like on two streams over the same tokens: {@code x_f} of the original model and {@code x_q} of
- * the model whose earlier linears are quantized. Sums over tokens, for two halves of the text each:
+ * What a linear's input looked like on two streams over the same tokens: {@code x_f} of the original model and
+ * {@code x_q} of the model whose earlier linears are quantized. Sums over tokens, for two halves of the text each:
  *
  * <pre>
  * C = Σ x_q x_qᵀ                 [columns, columns], of both halves together

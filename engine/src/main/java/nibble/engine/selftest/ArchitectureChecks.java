@@ -9,7 +9,10 @@ import nibble.engine.backend.Backend;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.tensor.Matrix;
 
-/** The operations that only some architectures need: norms of heads, biases, scaled embeddings, GELU, windows of attention. */
+/**
+ * The operations that only some architectures need: norms of heads, biases, scaled embeddings, GELU, windows of
+ * attention.
+ */
 final class ArchitectureChecks {
     /** Unit roundoff of fp32. */
     private static final double U = 0x1p-24;

@@ -138,8 +138,8 @@ public record DecoderLayer(
     }
 
     /**
-     * AWQ as it lies; fused modules and other layouts unpacked, those in order of activation dense, as their groups are no
-     * runs of columns.
+     * AWQ as it lies; fused modules and other layouts unpacked, those in order of activation dense, as their groups are
+     * no runs of columns.
      */
     private static void packed(Checkpoint checkpoint, LinearModule module, int layer, Map<Linear, Weight> weights) {
         ModelConfig config = checkpoint.config();

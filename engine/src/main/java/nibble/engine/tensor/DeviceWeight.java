@@ -1,4 +1,7 @@
 package nibble.engine.tensor;
 
-/** A weight that lies in the memory of a device, in whatever layout its backend reads best; only that backend can use it. */
+/**
+ * A weight that lies in the memory of a device, in whatever layout its backend reads best; only that backend can use
+ * it.
+ */
 public non-sealed interface DeviceWeight extends Weight {}

@@ -9,8 +9,8 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
 
 /**
- * What some architectures have in a decoder layer beside its two norms and seven linears. Small vectors on the host; a device
- * keeps its own copies.
+ * What some architectures have in a decoder layer beside its two norms and seven linears. Small vectors on the host; a
+ * device keeps its own copies.
  *
  * @param biases [out] of the linears that have one
  * @param headNorms where query and key heads pass a norm before rope

@@ -7,8 +7,8 @@ import nibble.checkpoint.tensor.TensorView;
 import nibble.pack.QuantizedLinear;
 
 /**
- * Weights to floats, a piece of a row at a time. Every conversion is exact: fp16 and bf16 are subsets of fp32, and a 4-bit
- * weight's value is defined as a number rounded to fp16.
+ * Weights to floats, a piece of a row at a time. Every conversion is exact: fp16 and bf16 are subsets of fp32, and a
+ * 4-bit weight's value is defined as a number rounded to fp16.
  */
 public final class WeightRows {
     private static final ValueLayout.OfShort SHORT =

@@ -45,7 +45,8 @@ import org.openjdk.jmh.runner.options.OptionsBuilder;
  * <pre>
  * mvn -q test-compile
  * mvn -q -pl engine dependency:build-classpath -Dmdep.outputFile=target/classpath
- * java --add-modules=jdk.incubator.vector -cp engine/target/test-classes:engine/target/classes:$(cat engine/target/classpath) \
+ * java --add-modules=jdk.incubator.vector -cp engine/target/test-classes:engine/target/classes:$(cat
+ * engine/target/classpath) \
  *     nibble.engine.benchmark.KernelBenchmark
  * </pre>
  *

@@ -70,8 +70,8 @@ class CudaBackendTest {
 
     /**
      * Whole sequences and tokens one by one, against transformers' logits. An fp16 activation is rounded 2^13 times as
-     * coarsely as an fp32 one, so errors may be as many times those of transformers' fp32 run, twice for safety: at most 0.7,
-     * where each architecture's own part moves logits by 2.5 to 17.
+     * coarsely as an fp32 one, so errors may be as many times those of transformers' fp32 run, twice for safety: at
+     * most 0.7, where each architecture's own part moves logits by 2.5 to 17.
      */
     @ParameterizedTest
     @ValueSource(strings = {"smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"})
@@ -106,7 +106,10 @@ class CudaBackendTest {
         return java.util.Arrays.copyOf(ids, n);
     }
 
-    /** Activations of three layers in fp16: a hundredth of the logits' spread is well above their error and below any mistake. */
+    /**
+     * Activations of three layers in fp16: a hundredth of the logits' spread is well above their error and below any
+     * mistake.
+     */
     private static void assertClose(float[] found, float[] expected) {
         double spread = 0;
         for (float value : expected) {

@@ -12,8 +12,8 @@ import nibble.eval.tasks.TaskResult;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Differences of figures with paired standard errors. Each figure is, exactly or to first order, a mean over documents of some
- * value; the error of a difference is that of the mean of the values' differences.
+ * Differences of figures with paired standard errors. Each figure is, exactly or to first order, a mean over documents
+ * of some value; the error of a difference is that of the mean of the values' differences.
  */
 final class Differences {
     private static final String MEAN_OF_TASKS = "mean_of_tasks";

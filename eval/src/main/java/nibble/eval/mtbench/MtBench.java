@@ -8,8 +8,8 @@ import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.engine.SamplingOptions;
 
 /**
- * Asks a model MT-bench's questions by FastChat's rules (fastchat/llm_judge): both turns in one conversation, the temperature by
- * the question's category, the answers' surrounding white space stripped.
+ * Asks a model MT-bench's questions by FastChat's rules (fastchat/llm_judge): both turns in one conversation, the
+ * temperature by the question's category, the answers' surrounding white space stripped.
  *
  * <p>Judging is not done here. Random draws are Java's, so sampled answers are not those that another engine draws.
  */

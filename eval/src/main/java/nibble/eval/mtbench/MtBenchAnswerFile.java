@@ -18,8 +18,8 @@ import nibble.files.Reasons;
 import nibble.files.output.DurableLines;
 
 /**
- * FastChat's {@code model_answer/MODEL.jsonl} while it grows: each answer is on the disk before the next question is asked. What a
- * killed run left of an answer, a last line without its end, is cut off when the file is opened again.
+ * FastChat's {@code model_answer/MODEL.jsonl} while it grows: each answer is on the disk before the next question is
+ * asked. What a killed run left of an answer, a last line without its end, is cut off when the file is opened again.
  */
 public final class MtBenchAnswerFile implements AutoCloseable {
     private static final ObjectMapper JSON = JsonMapper.builder()
@@ -46,10 +46,11 @@ public final class MtBenchAnswerFile implements AutoCloseable {
     }
 
     /**
-     * Opens a file that is not there yet or that the same model and settings began. It is neither made nor changed before the first
-     * answer is added.
+     * Opens a file that is not there yet or that the same model and settings began. It is neither made nor changed
+     * before the first answer is added.
      *
-     * @throws BadDatasetException if its answers are another model's or were made in another way, or anything in it is no answer
+     * @throws BadDatasetException if its answers are another model's or were made in another way, or anything in it is
+     *     no answer
      */
     public static MtBenchAnswerFile open(Path file, String modelId, MtBenchSettings settings) {
         try {

@@ -32,7 +32,8 @@ public record Report(
      * @param baseline the baseline's, where the result has none in it
      * @param perplexities files of {@code nibble eval perplexity --json}
      * @param quantizationReport a checkpoint's {@code quantization_report.json}
-     * @throws BadDatasetException naming the file, if one is not what it should be, or the results are not of the same requests
+     * @throws BadDatasetException naming the file, if one is not what it should be, or the results are not of the same
+     *     requests
      */
     public static Report read(
             Path result, Optional<Path> baseline, List<Path> perplexities, Optional<Path> quantizationReport) {

@@ -3,8 +3,8 @@ package nibble.eval.report;
 import java.util.Locale;
 
 /**
- * An SVG drawing that grows from left to right and top to bottom, sized in pixels. Colours are of Okabe and Ito's set, which people
- * with any colour vision tell apart; the baseline's bars are hatched besides, for print without colour.
+ * An SVG drawing that grows from left to right and top to bottom, sized in pixels. Colours are of Okabe and Ito's set,
+ * which people with any colour vision tell apart; the baseline's bars are hatched besides, for print without colour.
  */
 final class Svg {
     static final String MODEL = "#0072B2";

@@ -1,5 +1,6 @@
 /**
- * What was measured, for people: Markdown for a model card, and one HTML page with plots that needs nothing from the network.
+ * What was measured, for people: Markdown for a model card, and one HTML page with plots that needs nothing from the
+ * network.
  *
  * <p>Start at {@link nibble.eval.report.Report}.
  */

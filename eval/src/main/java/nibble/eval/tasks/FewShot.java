@@ -7,7 +7,8 @@ import java.util.stream.IntStream;
 import nibble.datasets.PythonRandom;
 
 /**
- * Which documents are measured in which order, and which examples stand before each: the harness's choices, draw by draw.
+ * Which documents are measured in which order, and which examples stand before each: the harness's choices, draw by
+ * draw.
  *
  * @param preset whose rules
  * @param task of which
@@ -58,8 +59,8 @@ record FewShot(Preset preset, Task task, int shots, int examples, boolean fromMe
     }
 
     /**
-     * One more is drawn where the document itself might be among them. Release 0.4 takes that to be so, too, where neither a test
-     * part nor a part for examples is named.
+     * One more is drawn where the document itself might be among them. Release 0.4 takes that to be so, too, where
+     * neither a test part nor a part for examples is named.
      */
     private boolean drawsOneMore() {
         return fromMeasured

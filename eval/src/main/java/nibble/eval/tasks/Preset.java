@@ -7,8 +7,8 @@ import java.util.stream.Collectors;
 /** Versions of EleutherAI's lm-evaluation-harness whose figures are compared with. */
 public enum Preset {
     /**
-     * The Open LLM Leaderboard of 2023: commit b281b0921b636bc36ad05c0b0b0763bd6dd43463. Documents are shuffled, then each draws its
-     * examples from the same generator.
+     * The Open LLM Leaderboard of 2023: commit b281b0921b636bc36ad05c0b0b0763bd6dd43463. Documents are shuffled, then
+     * each draws its examples from the same generator.
      */
     LEADERBOARD_V1("leaderboard-v1", 42),
     /** Release 0.4.9.1. Documents stay in order; examples come from a generator of their own. */

@@ -12,7 +12,9 @@ import nibble.datasets.evaluation.EvaluationDocument.MultipleChoice;
 import nibble.datasets.evaluation.EvaluationDocument.Page;
 import nibble.datasets.evaluation.EvaluationDocument.TruthfulQuestion;
 
-/** What a model is shown of a document: the harness's texts. Both presets ask alike but for where generated text ends. */
+/**
+ * What a model is shown of a document: the harness's texts. Both presets ask alike but for where generated text ends.
+ */
 final class Prompts {
     private static final String LETTERS = "ABCD";
     /** TruthfulQA's six questions that stand before every other (Lin et al., 2021). */

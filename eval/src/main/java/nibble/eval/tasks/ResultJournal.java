@@ -16,9 +16,9 @@ import nibble.files.output.DurableLines;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Results of finished documents on disk, so that a run that was killed goes on where it stood: JSON lines, the first of which says
- * what is measured and how. Lines are durable before the next pass begins; one torn by a crash is cut off. Held by one process at a
- * time.
+ * Results of finished documents on disk, so that a run that was killed goes on where it stood: JSON lines, the first of
+ * which says what is measured and how. Lines are durable before the next pass begins; one torn by a crash is cut off.
+ * Held by one process at a time.
  */
 public final class ResultJournal implements AutoCloseable {
     private static final TypeReference<LinkedHashMap<String, String>> JOB = new TypeReference<>() {};

@@ -51,7 +51,9 @@ public final class RunDescription {
         data.find(set).ifPresent(found -> job.put(set.title(), found.sha256()));
     }
 
-    /** A digest of names, sizes and times of the model's files: reading 138 GB again would take longer than to go on. */
+    /**
+     * A digest of names, sizes and times of the model's files: reading 138 GB again would take longer than to go on.
+     */
     private static String files(Path model) {
         try (Stream<Path> all = Files.isDirectory(model) ? Files.list(model) : Stream.of(model)) {
             StringBuilder text = new StringBuilder();

@@ -17,8 +17,8 @@ import nibble.files.Version;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Measures a model on tasks. All documents of all tasks are laid out at once, the longest first so that memory fails early if it
- * fails, and scored several in a pass; those that an earlier run finished are taken from its journal.
+ * Measures a model on tasks. All documents of all tasks are laid out at once, the longest first so that memory fails
+ * early if it fails, and scored several in a pass; those that an earlier run finished are taken from its journal.
  */
 public final class TaskEvaluation {
     /** Ids that the harness lets a model write. */
@@ -58,7 +58,8 @@ public final class TaskEvaluation {
      * Measures.
      *
      * @param journal results of an earlier run, and where those of this one are kept
-     * @throws BadDatasetException if documents or examples cannot be had or are damaged, or the tokenizer is not the model's
+     * @throws BadDatasetException if documents or examples cannot be had or are damaged, or the tokenizer is not the
+     *     model's
      * @throws NonFiniteLogProbabilityException if the model gives NaN or infinity
      */
     public static EvaluationResult run(
@@ -180,7 +181,9 @@ public final class TaskEvaluation {
         return Objects.requireNonNull(results.get(task.name()));
     }
 
-    /** Documents that go through the model together: the longest first, those of one task together for what they share. */
+    /**
+     * Documents that go through the model together: the longest first, those of one task together for what they share.
+     */
     private List<List<Pending>> passes(List<Pending> pending) {
         Map<String, Integer> longest = new HashMap<>();
         pending.forEach(p -> longest.merge(p.task().name(), p.longest(), Math::max));

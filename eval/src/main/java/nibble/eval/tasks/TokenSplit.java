@@ -42,7 +42,9 @@ record TokenSplit(Tokenizer tokenizer, boolean bos, int prefix, int contextToken
         }
     }
 
-    /** Spaces at the context's end belong to the continuation; the cut is made by the number of the context's own ids. */
+    /**
+     * Spaces at the context's end belong to the continuation; the cut is made by the number of the context's own ids.
+     */
     List<Request> requests(List<Ask.Request> texts) {
         List<Request> requests = new ArrayList<>();
         String lastContext = "";
@@ -62,8 +64,8 @@ record TokenSplit(Tokenizer tokenizer, boolean bos, int prefix, int contextToken
     }
 
     /**
-     * A text in windows that predict each id once: the first has the prefix id before it; the others, the last of which reaches
-     * back into the one before, are full.
+     * A text in windows that predict each id once: the first has the prefix id before it; the others, the last of which
+     * reaches back into the one before, are full.
      */
     List<Request> windows(String text) {
         int[] ids = tokenizer.encode(text, bos);

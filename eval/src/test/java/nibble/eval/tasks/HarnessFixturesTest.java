@@ -35,8 +35,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Texts, ids, examples, log-likelihoods and figures against an independent implementation in Python ({@code eval/fixtures}), with the
- * bundled wiki-7m. Texts and ids of all 50 documents of a task are compared, scores of the first few: all of them with
+ * Texts, ids, examples, log-likelihoods and figures against an independent implementation in Python
+ * ({@code eval/fixtures}), with the bundled wiki-7m. Texts and ids of all 50 documents of a task are compared, scores
+ * of the first few: all of them with
  * {@code -Dnibble.fixtures.scored=50}, which takes minutes.
  */
 class HarnessFixturesTest {

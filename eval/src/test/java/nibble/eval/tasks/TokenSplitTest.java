@@ -20,7 +20,9 @@ class TokenSplitTest {
         assertThat(request.continuation()).containsExactly(' ', '\u00a0', '\n', ' ', 'c');
     }
 
-    /** An id may span both texts: whatever it is, as many ids as the context has by itself are taken for the context. */
+    /**
+     * An id may span both texts: whatever it is, as many ids as the context has by itself are taken for the context.
+     */
     @Test
     void the_cut_is_made_by_number() {
         Tokenizer pairs = new CharacterTokenizer() {

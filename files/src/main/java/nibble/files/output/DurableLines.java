@@ -15,8 +15,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Lines of a UTF-8 file that are only ever added, each durable before the next. A last line without its end, as a crash leaves
- * it, is cut off by the first line that is added; until then the file is not touched.
+ * Lines of a UTF-8 file that are only ever added, each durable before the next. A last line without its end, as a crash
+ * leaves it, is cut off by the first line that is added; until then the file is not touched.
  *
  * <p>Owns the file's channel. Lines may be added from several threads.
  */

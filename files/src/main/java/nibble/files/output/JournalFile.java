@@ -22,15 +22,17 @@ import org.jspecify.annotations.Nullable;
  *  {"crc32c":"6f0d3a91","entry":{"layer":{"layer":3,"sha256":"…","source_sha256":"…","report":{…}}}}
  * </pre>
  *
- * <p>{@code E} is what an entry is: a record, or an interface whose records Jackson can tell apart. The checksum is of the bytes
- * of the entry. A line without its end, as a crash leaves it, or with another checksum ends what is believed: it and all that
- * follows is dropped.
+ * <p>{@code E} is what an entry is: a record, or an interface whose records Jackson can tell apart. The checksum is of
+ * the bytes of the entry. A line without its end, as a crash leaves it, or with another checksum ends what is believed:
+ * it and all that follows is dropped.
  */
 public final class JournalFile<E> implements AutoCloseable {
     /** Added to the name of a journal that is about to be replaced. */
     static final String NEXT = ".next";
 
-    /** Entries of every kind of journal that stand for seconds of work: what the run makes, and what is copied first. */
+    /**
+     * Entries of every kind of journal that stand for seconds of work: what the run makes, and what is copied first.
+     */
     private static final List<String> BEGINNINGS = List.of("{\"start\":", "{\"outer\":");
 
     private static final ObjectMapper JSON = JsonMapper.builder()
@@ -75,7 +77,10 @@ public final class JournalFile<E> implements AutoCloseable {
         }
     }
 
-    /** Whether a line of the journal, of whatever version, may stand for finished work; a last line without its end does not. */
+    /**
+     * Whether a line of the journal, of whatever version, may stand for finished work; a last line without its end does
+     * not.
+     */
     static boolean holdsWork(Path path) throws IOException {
         if (!Files.exists(path)) {
             return false;
@@ -127,7 +132,8 @@ public final class JournalFile<E> implements AutoCloseable {
     }
 
     /**
-     * Puts {@code kept} in the place of all entries, whole or not at all. A damaged journal is replaced before it is appended to.
+     * Puts {@code kept} in the place of all entries, whole or not at all. A damaged journal is replaced before it is
+     * appended to.
      *
      * @throws OutputException if the disk is full or refuses
      */

@@ -18,9 +18,9 @@ import java.util.stream.Stream;
 import nibble.files.digest.Sha256;
 
 /**
- * Where an output folder grows, and how it gets its name at the end: beside OUT, to be renamed in one piece; or, where OUT is
- * a folder that nothing can be renamed over (a mount point, as a container's volume is, or in a parent that cannot be written),
- * inside OUT, to be moved up file by file with config.json last.
+ * Where an output folder grows, and how it gets its name at the end: beside OUT, to be renamed in one piece; or, where
+ * OUT is a folder that nothing can be renamed over (a mount point, as a container's volume is, or in a parent that
+ * cannot be written), inside OUT, to be moved up file by file with config.json last.
  */
 final class OutputPlace {
     /** Hidden files of any purpose need room for their prefix and suffix in a name of at most 255 bytes. */

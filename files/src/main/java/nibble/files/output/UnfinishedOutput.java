@@ -19,7 +19,8 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An output folder that appears whole or not at all, as {@link OutputFolder}, but whose unfinished state outlives the process:
+ * An output folder that appears whole or not at all, as {@link OutputFolder}, but whose unfinished state outlives the
+ * process:
  *
  * <pre>
  *  parent/OUT                      absent or empty until {@link #commit}
@@ -43,8 +44,8 @@ public final class UnfinishedOutput implements AutoCloseable {
     private static final String MOVING = "moving";
 
     /**
-     * State folders held by this process: closing any channel of a file gives up all locks that the process has on it, so a
-     * second one must not even be opened.
+     * State folders held by this process: closing any channel of a file gives up all locks that the process has on it,
+     * so a second one must not even be opened.
      */
     private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
 
@@ -62,12 +63,12 @@ public final class UnfinishedOutput implements AutoCloseable {
     }
 
     /**
-     * Locks the state of {@code out}, which is made if it is absent; missing parents too. Leftovers of a run that ended before
-     * it had finished anything are deleted.
+     * Locks the state of {@code out}, which is made if it is absent; missing parents too. Leftovers of a run that ended
+     * before it had finished anything are deleted.
      *
      * @param resume whether leftovers of an earlier run are welcome; otherwise they are refused
-     * @throws OutputException if {@code out} is a file or a folder that is not empty, another process works on it, there are
-     *     leftovers that are not welcome, or the disk refuses
+     * @throws OutputException if {@code out} is a file or a folder that is not empty, another process works on it,
+     *     there are leftovers that are not welcome, or the disk refuses
      */
     public static UnfinishedOutput open(Path out, boolean resume) {
         try {
@@ -272,7 +273,9 @@ public final class UnfinishedOutput implements AutoCloseable {
                         + " is writing this output now; wait for it or choose another folder");
     }
 
-    /** Whether the run that left this state, if any did, ended before its journal named anything that is worth resuming. */
+    /**
+     * Whether the run that left this state, if any did, ended before its journal named anything that is worth resuming.
+     */
     private boolean holdsNothingFinished() throws IOException {
         Set<String> begun = Set.of(LOCK, OUTPUT, JOURNAL, JOURNAL + JournalFile.NEXT);
         try (Stream<Path> entries = Files.list(state)) {

@@ -81,7 +81,10 @@ class OutputPlaceTest {
         assertThat(names()).isEmpty();
     }
 
-    /** What runs leave that are killed outright: while they make the shards, write the journal's first lines, or a part of one. */
+    /**
+     * What runs leave that are killed outright: while they make the shards, write the journal's first lines, or a part
+     * of one.
+     */
     @ParameterizedTest
     @CsvSource({"'', true", "start, true", "start outer, true", "start outer layer, false", "start part, false"})
     void a_run_is_begun_over_the_rest_of_one_that_finished_nothing(String lines, boolean begun) throws IOException {

@@ -49,7 +49,9 @@ record MeasuredPerplexity(
                         + json.path("bos"));
     }
 
-    /** Rows of the card's table: each figure of the checkpoint beside the baseline's that was measured in the same way. */
+    /**
+     * Rows of the card's table: each figure of the checkpoint beside the baseline's that was measured in the same way.
+     */
     static List<Map<String, Object>> rows(List<MeasuredPerplexity> quantized, List<MeasuredPerplexity> baseline) {
         List<Map<String, Object>> rows = new ArrayList<>();
         for (MeasuredPerplexity one : quantized) {

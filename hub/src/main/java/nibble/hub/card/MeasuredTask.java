@@ -99,7 +99,9 @@ record MeasuredTask(
                         recipe.path("dataset").path("sha256").asText()));
     }
 
-    /** Rows of the card's table: each figure of the checkpoint beside the baseline's that was measured in the same way. */
+    /**
+     * Rows of the card's table: each figure of the checkpoint beside the baseline's that was measured in the same way.
+     */
     static List<Map<String, Object>> rows(List<MeasuredTask> quantized, List<MeasuredTask> baseline) {
         List<Map<String, Object>> rows = new ArrayList<>();
         for (MeasuredTask one : quantized) {

@@ -27,8 +27,9 @@ import nibble.jinja.Template;
 import nibble.jinja.syntax.JinjaException;
 
 /**
- * The README.md of what Nibble writes: 4-bit checkpoints of every layout, GGUF files, dense conversions. Values come from its
- * config.json or metadata, its reports, its files' sizes, and the JSON of measurements; a value that is not known is left out, never guessed.
+ * The README.md of what Nibble writes: 4-bit checkpoints of every layout, GGUF files, dense conversions. Values come
+ * from its config.json or metadata, its reports, its files' sizes, and the JSON of measurements; a value that is not
+ * known is left out, never guessed.
  */
 public final class ModelCard {
     public static final String FILE_NAME = FrontMatter.FILE_NAME;
@@ -58,8 +59,8 @@ public final class ModelCard {
     /**
      * Renders a card.
      *
-     * @throws BadCheckpointException if the folder is neither quantized nor converted by Nibble, a measurement's file is not one, or the template
-     *     is wrong
+     * @throws BadCheckpointException if the folder is neither quantized nor converted by Nibble, a measurement's file
+     *     is not one, or the template is wrong
      */
     public static String render(CardRequest request) {
         String source = request.template().map(ModelCard::text).orElseGet(ModelCard::builtInTemplate);

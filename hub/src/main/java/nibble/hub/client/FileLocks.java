@@ -19,8 +19,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Steps that one thread of one process does at a time, by a lock on a file. The lock is asked for again and again
  * rather than waited for: to the operating system, two processes whose threads each hold one lock and wait for
- * another's are deadlocked ("Resource deadlock avoided") although their threads are not. Where there can be no lock, the
- * step is done without: it costs double work at most.
+ * another's are deadlocked ("Resource deadlock avoided") although their threads are not. Where there can be no lock,
+ * the step is done without: it costs double work at most.
  */
 public final class FileLocks {
     private static final ConcurrentMap<Path, Lock> IN_THIS_PROCESS = new ConcurrentHashMap<>();

@@ -12,8 +12,9 @@ import java.util.function.LongConsumer;
 import nibble.files.Reasons;
 
 /**
- * Bytes of a file as a request's body, with an exact Content-Length. The JDK has publishers of whole files and of streams of
- * unknown length; object stores want slices of known length. Holds one buffer at a time, whatever the slice's length.
+ * Bytes of a file as a request's body, with an exact Content-Length. The JDK has publishers of whole files and of
+ * streams of unknown length; object stores want slices of known length. Holds one buffer at a time, whatever the
+ * slice's length.
  *
  * @param offset first byte
  * @param length bytes

@@ -11,7 +11,9 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 
-/** The name that git gives a file's content: SHA-1 of "blob", its length, NUL and the bytes, as 40 hexadecimal digits. */
+/**
+ * The name that git gives a file's content: SHA-1 of "blob", its length, NUL and the bytes, as 40 hexadecimal digits.
+ */
 public final class GitBlobId {
     private GitBlobId() {}
 

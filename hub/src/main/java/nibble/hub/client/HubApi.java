@@ -17,7 +17,10 @@ import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** The hub's requests about one model repository, each a method; what goes over the wire is here and in {@link LfsStore}. */
+/**
+ * The hub's requests about one model repository, each a method; what goes over the wire is here and in
+ * {@link LfsStore}.
+ */
 public final class HubApi {
     /** Most files that one preupload or LFS batch request may name. */
     static final int BATCH_FILES = 256;

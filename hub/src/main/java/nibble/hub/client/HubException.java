@@ -3,8 +3,8 @@ package nibble.hub.client;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The network or the hub refused. The message says which request, what the hub answered (its error code, text and request id)
- * and what to do; it never holds a token or a signed address.
+ * The network or the hub refused. The message says which request, what the hub answered (its error code, text and
+ * request id) and what to do; it never holds a token or a signed address.
  */
 public final class HubException extends RuntimeException {
     private static final long serialVersionUID = 1L;

@@ -19,8 +19,8 @@ import java.util.Locale;
 import java.util.Optional;
 
 /**
- * Sends requests: retries, waits for rate limits, follows redirects, and gives the token to the endpoint's host alone. Owns
- * its connections until closed. Safe for use from many threads.
+ * Sends requests: retries, waits for rate limits, follows redirects, and gives the token to the endpoint's host alone.
+ * Owns its connections until closed. Safe for use from many threads.
  */
 public final class HubHttp implements AutoCloseable {
     public static final ObjectMapper JSON = new ObjectMapper();

@@ -18,8 +18,8 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 
 /**
- * Large files by the Git LFS protocol: the hub says what it lacks and where to put it; an object store takes it in one piece or
- * in numbered parts; the hub is told the parts' ETags and checks the whole.
+ * Large files by the Git LFS protocol: the hub says what it lacks and where to put it; an object store takes it in one
+ * piece or in numbered parts; the hub is told the parts' ETags and checks the whole.
  */
 public final class LfsStore {
     private static final String LFS_JSON = "application/vnd.git-lfs+json";

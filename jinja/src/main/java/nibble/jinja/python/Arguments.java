@@ -28,8 +28,8 @@ public record Arguments(List<Object> positional, Map<String, Object> named) {
      * Binds the arguments to a signature.
      *
      * @param function for messages
-     * @param signature parameters' names; those that end in {@code ?} may be left out, those that begin with {@code /} have no
-     *     name for callers
+     * @param signature parameters' names; those that end in {@code ?} may be left out, those that begin with {@code /}
+     *     have no name for callers
      * @throws PythonException of kind TYPE if they do not fit
      */
     public Bound bind(String function, String... signature) {

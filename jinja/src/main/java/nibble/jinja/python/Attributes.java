@@ -6,7 +6,10 @@ import java.util.List;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/** What templates reach by a dot, and what the sandbox keeps from them. No attribute is found by looking into Java's objects. */
+/**
+ * What templates reach by a dot, and what the sandbox keeps from them. No attribute is found by looking into Java's
+ * objects.
+ */
 public final class Attributes {
     private static final Set<String> CHANGES_LIST =
             Set.of("append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove");

@@ -7,7 +7,9 @@ public final class Budget {
     /** Evaluated nodes, items gone through, comparisons; and 16 characters of text looked at each. */
     private static final long MAX_STEPS = 10_000_000;
 
-    /** Characters of all texts, and 8 for an item of all lists, made in one rendering, whether or not they still live. */
+    /**
+     * Characters of all texts, and 8 for an item of all lists, made in one rendering, whether or not they still live.
+     */
     private static final long MAX_CHARACTERS = 128L << 20;
 
     private static final ScopedValue<Budget> CURRENT = ScopedValue.newInstance();

@@ -7,7 +7,10 @@ import java.util.Set;
 import nibble.jinja.python.None;
 import org.jspecify.annotations.Nullable;
 
-/** Reads expressions, by Jinja2's precedence: {@code if}, or, and, not, comparisons, + -, ~, * / // %, **, sign, filters and tests. */
+/**
+ * Reads expressions, by Jinja2's precedence: {@code if}, or, and, not, comparisons, + -, ~, * / // %, **, sign, filters
+ * and tests.
+ */
 public final class ExpressionParser {
     private static final Set<String> COMPARISONS = Set.of("==", "!=", "<", "<=", ">", ">=");
     private static final Expression NOTHING = new Expression.Literal(None.NONE);

@@ -10,8 +10,9 @@ import java.util.regex.Pattern;
 import nibble.jinja.python.Text;
 
 /**
- * Takes a template apart, with {@code trim_blocks} and {@code lstrip_blocks} set and without {@code keep_trailing_newline}: the
- * newline after a block tag, the spaces before one that begins its line, and one newline at the end are no text.
+ * Takes a template apart, with {@code trim_blocks} and {@code lstrip_blocks} set and without
+ * {@code keep_trailing_newline}: the newline after a block tag, the spaces before one that begins its line, and one
+ * newline at the end are no text.
  */
 public final class Lexer {
     private static final Pattern FLOAT = Pattern.compile(

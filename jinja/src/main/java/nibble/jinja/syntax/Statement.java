@@ -14,7 +14,10 @@ public sealed interface Statement {
     public final class Body {
         private final List<Statement> statements;
 
-        /** Names that are without a value at the beginning, although they may have one outside; {@link nibble.jinja.Analysis} finds them. */
+        /**
+         * Names that are without a value at the beginning, although they may have one outside;
+         * {@link nibble.jinja.Analysis} finds them.
+         */
         private final Set<String> undefined = new HashSet<>();
 
         public Body(List<Statement> statements) {

@@ -203,8 +203,8 @@ public final class AwqLayout implements Layout {
     /**
      * Finds a linear of an AWQ checkpoint, which must stay open while the linear is used.
      *
-     * @throws BadCheckpointException if the checkpoint is not quantized, lacks one of the three tensors, or one has another
-     *     type or shape than its config says
+     * @throws BadCheckpointException if the checkpoint is not quantized, lacks one of the three tensors, or one has
+     *     another type or shape than its config says
      */
     public static AwqLinear read(Checkpoint checkpoint, LinearModule module, int layer) {
         return stored(Tensors.of(checkpoint, module, layer));

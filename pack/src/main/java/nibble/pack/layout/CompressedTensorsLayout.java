@@ -16,8 +16,8 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.Words;
 
 /**
- * The layout of compressed-tensors' pack-quantized format. It counts codes and zeros from -8 and stores them plus 8, which
- * are the codes and zeros of {@link QuantizedLinear}.
+ * The layout of compressed-tensors' pack-quantized format. It counts codes and zeros from -8 and stores them plus 8,
+ * which are the codes and zeros of {@link QuantizedLinear}.
  *
  * <pre>
  * weight_packed      I32 [out, in/8]     nibble i of word [n, c] is the code of input 8c+i for output n

@@ -21,9 +21,9 @@ import nibble.pack.Words;
  * g_idx   I32 [in]           the group of each input
  * </pre>
  *
- * <p>The first version stores zeros less one. What is subtracted is 0x11111111 from the word, so a zero of 0 borrows from its
- * neighbour; it is added back the same way, as GPTQModel does. Readers that add one to each nibble get such a word wrong, so
- * it is never written: zeros of 0 need the second version, which stores zeros as they are.
+ * <p>The first version stores zeros less one. What is subtracted is 0x11111111 from the word, so a zero of 0 borrows
+ * from its neighbour; it is added back the same way, as GPTQModel does. Readers that add one to each nibble get such a
+ * word wrong, so it is never written: zeros of 0 need the second version, which stores zeros as they are.
  */
 public final class GptqLayout implements Layout {
     static final GptqLayout FIRST = new GptqLayout(QuantizedFormat.GPTQ);

@@ -43,8 +43,8 @@ public final class PackedLinears {
     /**
      * Returns a module of a quantized checkpoint.
      *
-     * @throws BadCheckpointException if the checkpoint is not quantized, a tensor is absent or contradicts the others, or
-     *     scales are not what fp16 can hold
+     * @throws BadCheckpointException if the checkpoint is not quantized, a tensor is absent or contradicts the others,
+     *     or scales are not what fp16 can hold
      */
     public static PackedLinear read(Checkpoint checkpoint, LinearModule stored, int layer) {
         Layout.Tensors tensors = Layout.Tensors.of(checkpoint, stored, layer);

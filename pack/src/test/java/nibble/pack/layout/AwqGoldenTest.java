@@ -11,7 +11,9 @@ import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 import org.junit.jupiter.api.Test;
 
-/** A slice of a published AWQ model (Falcon3-1B-Instruct-AWQ), with its weights as another reader reconstructed them. */
+/**
+ * A slice of a published AWQ model (Falcon3-1B-Instruct-AWQ), with its weights as another reader reconstructed them.
+ */
 class AwqGoldenTest {
     private record Golden(
             int groupSize, int in, int out, byte[] qweight, byte[] scales, byte[] qzeros, byte[] expected) {}

@@ -5,8 +5,8 @@ import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.pack.QuantizationSpec;
 
 /**
- * One or several 4-bit linears of a common input as one matrix in the layout of {@code w4.cuh}: tiles of 16 rows, cut into units of
- * 256 columns.
+ * One or several 4-bit linears of a common input as one matrix in the layout of {@code w4.cuh}: tiles of 16 rows, cut
+ * into units of 256 columns.
  *
  * @param rows of all parts together
  * @param groupSize columns of a group, 0 for whole rows

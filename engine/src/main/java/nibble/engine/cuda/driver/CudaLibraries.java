@@ -18,7 +18,8 @@ import nibble.engine.backend.DeviceException;
 import nibble.files.Reasons;
 
 /**
- * Finds shared libraries of the CUDA toolkit, major version 13 or 12, in this order: {@code CUDA_HOME} and {@code CUDA_PATH};
+ * Finds shared libraries of the CUDA toolkit, major version 13 or 12, in this order: {@code CUDA_HOME} and
+ * {@code CUDA_PATH};
  * {@code /usr/local/cuda*}; the loader's own path; the {@code nvidia} packages of a Python environment.
  */
 final class CudaLibraries {
@@ -29,7 +30,8 @@ final class CudaLibraries {
     /**
      * Loads {@code lib<name>.so.<13 or 12>} for the life of the process.
      *
-     * @param companions libraries of the same folder that it opens by name only, as {@code cublasLt}; loaded first where present
+     * @param companions libraries of the same folder that it opens by name only, as {@code cublasLt}; loaded first
+     *     where present
      * @throws DeviceException naming what was looked for and where
      */
     static SymbolLookup load(String name, List<String> companions) {
@@ -83,7 +85,10 @@ final class CudaLibraries {
         }
     }
 
-    /** Where libraries may lie, the likeliest first; folders that do not exist are left out, except those a variable names. */
+    /**
+     * Where libraries may lie, the likeliest first; folders that do not exist are left out, except those a variable
+     * names.
+     */
     private static Set<Path> folders() {
         Set<Path> folders = new LinkedHashSet<>();
         for (String variable : List.of("CUDA_HOME", "CUDA_PATH")) {

@@ -15,9 +15,9 @@ import jcuda.driver.CUresult;
 import nibble.engine.backend.DeviceException;
 
 /**
- * Memory of a card, counted and limited. Buffers given back are kept for the next of their size, because the driver takes
- * its time: so a buffer may only be closed where all work that uses it was put into the one stream that its next user is put
- * into, or is done. Owns all of it.
+ * Memory of a card, counted and limited. Buffers given back are kept for the next of their size, because the driver
+ * takes its time: so a buffer may only be closed where all work that uses it was put into the one stream that its next
+ * user is put into, or is done. Owns all of it.
  */
 public final class DeviceMemory implements AutoCloseable {
     private static final long FINE = 512;

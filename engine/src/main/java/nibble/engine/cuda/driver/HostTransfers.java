@@ -3,8 +3,8 @@ package nibble.engine.cuda.driver;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Copies between the heap and the card through a pinned piece, in the order of one stream; each is done when the call returns.
- * Owns the piece.
+ * Copies between the heap and the card through a pinned piece, in the order of one stream; each is done when the call
+ * returns. Owns the piece.
  */
 public final class HostTransfers implements AutoCloseable {
     private static final int STAGING_BYTES = 32 << 20;

@@ -28,7 +28,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The kernels of the {@code .cu} resources, compiled for one card on first use. Machine code is cached in
- * {@code $NIBBLE_CACHE/kernels}, else {@code ~/.cache/nibble/kernels}, under a hash of source, headers and options. Owns its modules.
+ * {@code $NIBBLE_CACHE/kernels}, else {@code ~/.cache/nibble/kernels}, under a hash of source, headers and options.
+ * Owns its modules.
  */
 public final class KernelCache implements AutoCloseable {
     /** Headers that kernels may include. */

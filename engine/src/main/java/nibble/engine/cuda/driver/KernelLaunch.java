@@ -10,8 +10,8 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
 /**
- * {@code cuLaunchKernelEx}, which JCuda lacks: it lets a kernel start before the one ahead of it has ended. Owns the native
- * memory that arguments are laid out in; used by one thread at a time.
+ * {@code cuLaunchKernelEx}, which JCuda lacks: it lets a kernel start before the one ahead of it has ended. Owns the
+ * native memory that arguments are laid out in; used by one thread at a time.
  */
 final class KernelLaunch implements AutoCloseable {
     private static final int MOST_ARGUMENTS = 64;

@@ -15,8 +15,9 @@ import nibble.pack.QuantizedLinear;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Quantizes a linear that lies on several cards. They share the candidates of a search, and else the rows, in the pieces that one
- * card would work on: so every product has the shape it would have there, and the same bits. Owns the quantizers.
+ * Quantizes a linear that lies on several cards. They share the candidates of a search, and else the rows, in the
+ * pieces that one card would work on: so every product has the shape it would have there, and the same bits. Owns the
+ * quantizers.
  */
 final class CudaGroupQuantizer implements LinearQuantizer {
     private final CudaGroup group;

@@ -10,8 +10,8 @@ import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Statistics whose parts are made on several cards. The first card adds them up in order, fetching those of the others while they
- * make their next ones; the others get the correlations back. Owns the statistics of each card.
+ * Statistics whose parts are made on several cards. The first card adds them up in order, fetching those of the others
+ * while they make their next ones; the others get the correlations back. Owns the statistics of each card.
  */
 final class CudaGroupStatistics implements InputStatistics {
     private final CudaGroup group;

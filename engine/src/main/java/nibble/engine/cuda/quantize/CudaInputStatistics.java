@@ -14,8 +14,8 @@ import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Second moments by cuBLAS from fp16 with fp32 sums, from the diagonal on only; {@code Σ |x|} in double. When all parts are added, the
- * part's memory takes the correlations that quantizing needs. Owns its buffers.
+ * Second moments by cuBLAS from fp16 with fp32 sums, from the diagonal on only; {@code Σ |x|} in double. When all parts
+ * are added, the part's memory takes the correlations that quantizing needs. Owns its buffers.
  */
 public final class CudaInputStatistics implements InputStatistics {
     /** Rows of C that are summed at a time, from the diagonal on. */
@@ -156,7 +156,10 @@ public final class CudaInputStatistics implements InputStatistics {
                         first);
     }
 
-    /** Adds the part that another card has made; this one's own come before. That card may go on with its next part at once. */
+    /**
+     * Adds the part that another card has made; this one's own come before. That card may go on with its next part at
+     * once.
+     */
     public void takePart(CudaInputStatistics other) {
         CudaStream.Event event = fetched.computeIfAbsent(other, _ -> {
             owner.makeCurrent();

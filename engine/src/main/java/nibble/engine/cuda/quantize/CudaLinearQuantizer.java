@@ -24,9 +24,9 @@ import nibble.pack.Rounding;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Quantizes a linear whose fp16 weights lie on the card: rounding and errors by {@code quantize.cu}, products with C by cuBLAS.
- * Codes, zeros and scales are those that the host makes of the same basis and limits, bit for bit; errors differ by the fp16
- * of the products. Borrows the weights; owns its buffers.
+ * Quantizes a linear whose fp16 weights lie on the card: rounding and errors by {@code quantize.cu}, products with C by
+ * cuBLAS. Codes, zeros and scales are those that the host makes of the same basis and limits, bit for bit; errors
+ * differ by the fp16 of the products. Borrows the weights; owns its buffers.
  */
 public final class CudaLinearQuantizer extends TrialErrors implements LinearQuantizer {
     /** @throws nibble.checkpoint.source.BadCheckpointException if a weight is not finite */

@@ -14,7 +14,10 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
-/** A linear whose fp16 weights lie on the card, and the kernels of {@code quantize.cu} over its rows. Borrows the weights. */
+/**
+ * A linear whose fp16 weights lie on the card, and the kernels of {@code quantize.cu} over its rows. Borrows the
+ * weights.
+ */
 abstract class LinearOnCard {
     static final int THREADS = 256;
     static final int ROWS_PER_WARP = 4;

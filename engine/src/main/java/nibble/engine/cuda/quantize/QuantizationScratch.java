@@ -6,7 +6,8 @@ import nibble.engine.cuda.driver.DeviceMemory;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Memory for errors and their products with C, for one linear after another: what follows in the stream may overwrite it. Owns it.
+ * Memory for errors and their products with C, for one linear after another: what follows in the stream may overwrite
+ * it. Owns it.
  */
 public final class QuantizationScratch implements AutoCloseable {
     /** Rows at a time: enough for the card, and few enough for their products to stay in its cache. */

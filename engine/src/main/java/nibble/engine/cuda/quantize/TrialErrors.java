@@ -15,8 +15,8 @@ import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Errors of a linear that is rounded on trial: {@code quantize.cu} makes E in fp16, weighted by the deviations of the inputs, and
- * cuBLAS multiplies it by their correlations.
+ * Errors of a linear that is rounded on trial: {@code quantize.cu} makes E in fp16, weighted by the deviations of the
+ * inputs, and cuBLAS multiplies it by their correlations.
  */
 abstract class TrialErrors extends LinearOnCard {
     TrialErrors(

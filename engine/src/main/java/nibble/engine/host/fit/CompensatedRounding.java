@@ -3,8 +3,9 @@ package nibble.engine.host.fit;
 import static nibble.engine.host.fit.FitInput.BLOCK;
 
 /**
- * Rounds the columns of a row in the order of their activation; those not yet rounded move to make up for each error, by the
- * inverse of the damped C (Frantar et al., "GPTQ", arXiv 2210.17323, in order of activation with the groups of the plain order).
+ * Rounds the columns of a row in the order of their activation; those not yet rounded move to make up for each error,
+ * by the inverse of the damped C (Frantar et al., "GPTQ", arXiv 2210.17323, in order of activation with the groups of
+ * the plain order).
  */
 final class CompensatedRounding {
     private CompensatedRounding() {}

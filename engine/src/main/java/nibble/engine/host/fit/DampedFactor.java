@@ -5,8 +5,9 @@ import nibble.engine.host.vector.PanelMatrix;
 import nibble.engine.quantize.FitSteps;
 
 /**
- * The factor of an inverse: U upper with {@code H⁻¹ = Uᵀ U}, where H is C with a damped diagonal and its columns in an order.
- * From the Cholesky factor L of H with its order reversed, {@code J H J = L Lᵀ}, follows {@code U = J L⁻¹ J}. In fp64.
+ * The factor of an inverse: U upper with {@code H⁻¹ = Uᵀ U}, where H is C with a damped diagonal and its columns in an
+ * order. From the Cholesky factor L of H with its order reversed, {@code J H J = L Lᵀ}, follows {@code U = J L⁻¹ J}. In
+ * fp64.
  */
 final class DampedFactor {
     /** Rows that are factorized together. */

@@ -2,7 +2,10 @@ package nibble.engine.host.fit;
 
 import nibble.pack.Half;
 
-/** Sets the scale of each group in turn to the least squares of its row's loss {@code e C eᵀ}, codes and zeros as they are. */
+/**
+ * Sets the scale of each group in turn to the least squares of its row's loss {@code e C eᵀ}, codes and zeros as they
+ * are.
+ */
 final class ScaleRefit {
     private ScaleRefit() {}
 

@@ -7,8 +7,8 @@ import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Output error of a linear by the second moments of its input: {@code ‖E X‖² = tr(E C Eᵀ)} with {@code C = X Xᵀ}. Costs one
- * product with C, however many tokens C was made of.
+ * Output error of a linear by the second moments of its input: {@code ‖E X‖² = tr(E C Eᵀ)} with {@code C = X Xᵀ}. Costs
+ * one product with C, however many tokens C was made of.
  */
 public final class OutputError {
     /** Elements of E made and multiplied at a time: 64 MiB, so that the largest linear needs little memory. */

@@ -8,10 +8,11 @@ import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Workers;
 
 /**
- * Causal grouped-query attention over blocks: {@code out[t] = Σ_j softmax_j(q[t]·k[j] / √d) v[j]}, j up to the position of
- * t, from the first of its window on. A task is one head and {@value #QUERIES} queries. It walks the keys it may see in
- * chunks; the softmax is kept as a running maximum m, sum l and unnormalised output, rescaled when the maximum grows (Milakov
- * and Gimelshein 2018; Dao et al. 2022). So no task ever holds more than {@value #QUERIES} x {@value #KEYS} scores.
+ * Causal grouped-query attention over blocks: {@code out[t] = Σ_j softmax_j(q[t]·k[j] / √d) v[j]}, j up to the position
+ * of t, from the first of its window on. A task is one head and {@value #QUERIES} queries. It walks the keys it may see
+ * in chunks; the softmax is kept as a running maximum m, sum l and unnormalised output, rescaled when the maximum grows
+ * (Milakov and Gimelshein 2018; Dao et al. 2022). So no task ever holds more than {@value #QUERIES} x {@value #KEYS}
+ * scores.
  */
 public final class CausalAttention {
     /** Queries of a task. */
@@ -168,8 +169,8 @@ public final class CausalAttention {
     }
 
     /**
-     * Turns a row of scores into exp(score - max), the first {@code hidden} keys and those from {@code visible} on into 0,
-     * and brings the row's maximum, total and sums up to date.
+     * Turns a row of scores into exp(score - max), the first {@code hidden} keys and those from {@code visible} on into
+     * 0, and brings the row's maximum, total and sums up to date.
      */
     private static void softmaxStep(
             float[] scores,

@@ -41,8 +41,8 @@ public final class Lanes {
     }
 
     /**
-     * e^x for x up to 88, about 1e-7 relative error; 0 below {@link #LEAST_EXPONENT}, NaN for NaN. exp(x) = 2^n e^r with n =
-     * round(x / ln 2), |r| ≤ ln 2 / 2, and a polynomial of degree 6 for e^r (Cephes' expf).
+     * e^x for x up to 88, about 1e-7 relative error; 0 below {@link #LEAST_EXPONENT}, NaN for NaN. exp(x) = 2^n e^r
+     * with n = round(x / ln 2), |r| ≤ ln 2 / 2, and a polynomial of degree 6 for e^r (Cephes' expf).
      */
     static FloatVector exp(FloatVector x) {
         FloatVector shifted = x.lanewise(VectorOperators.FMA, LOG2_E, ROUNDER);
@@ -63,8 +63,8 @@ public final class Lanes {
     }
 
     /**
-     * The sum of all lanes, halves added to halves. {@code reduceLanes} may add in any order and does: interpreted and compiled
-     * code differ, so that results would depend on when the compiler gets to them.
+     * The sum of all lanes, halves added to halves. {@code reduceLanes} may add in any order and does: interpreted and
+     * compiled code differ, so that results would depend on when the compiler gets to them.
      */
     static float sum(FloatVector v) {
         float[] lanes = v.toArray();
@@ -76,7 +76,10 @@ public final class Lanes {
         return lanes[0];
     }
 
-    /** The larger of each pair of lanes; a NaN in {@code b} is passed over. Cheaper than max, which orders zeros and NaN. */
+    /**
+     * The larger of each pair of lanes; a NaN in {@code b} is passed over. Cheaper than max, which orders zeros and
+     * NaN.
+     */
     static FloatVector larger(FloatVector a, FloatVector b) {
         return a.blend(b, b.compare(VectorOperators.GT, a));
     }

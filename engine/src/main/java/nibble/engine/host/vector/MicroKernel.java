@@ -16,9 +16,10 @@ import jdk.incubator.vector.FloatVector;
  * └───────┘  c [rows, 32]
  * </pre>
  *
- * An outer product: 8 rows x 2 vectors of sums stay in registers, each step of i loads two vectors and eight scalars for
- * sixteen multiply-adds, and there is no sum across lanes. Every sum runs over i in order by fused multiply-add, however
- * rows are grouped. Offsets are computed from the loop variable: carried ones keep C2 from dropping the bounds checks.
+ * An outer product: 8 rows x 2 vectors of sums stay in registers, each step of i loads two vectors and eight scalars
+ * for sixteen multiply-adds, and there is no sum across lanes. Every sum runs over i in order by fused multiply-add,
+ * however rows are grouped. Offsets are computed from the loop variable: carried ones keep C2 from dropping the bounds
+ * checks.
  */
 final class MicroKernel {
     /** Columns of a panel. */

@@ -6,8 +6,8 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 import nibble.engine.backend.Workers;
 
 /**
- * A matrix [rows, columns] that many products are taken with, kept as {@link MicroKernel} wants it: panels of 32 columns,
- * each row after row. Columns beyond the last are zeros.
+ * A matrix [rows, columns] that many products are taken with, kept as {@link MicroKernel} wants it: panels of 32
+ * columns, each row after row. Columns beyond the last are zeros.
  */
 public final class PanelMatrix {
     private final float[] values;

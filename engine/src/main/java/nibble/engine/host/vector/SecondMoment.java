@@ -6,8 +6,9 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 import nibble.engine.backend.Workers;
 
 /**
- * {@code moment[k, k] += x[t, k]ᵀ x[t, k]}: the part above and on the panels of the diagonal is summed, the rest mirrored. Tokens
- * go by 256 at a time, each a sum of its own, so that rounding grows with the number of such sums and not of tokens.
+ * {@code moment[k, k] += x[t, k]ᵀ x[t, k]}: the part above and on the panels of the diagonal is summed, the rest
+ * mirrored. Tokens go by 256 at a time, each a sum of its own, so that rounding grows with the number of such sums and
+ * not of tokens.
  */
 public final class SecondMoment {
     private SecondMoment() {}
@@ -39,7 +40,9 @@ public final class SecondMoment {
         addPanel(x, first, depth, k, column, transposed, Math.min(column + PANEL, k), moment);
     }
 
-    /** {@code moment[r, column …] += transposed[r, t] x[t, column …]} for 32 columns and the first {@code rows} rows. */
+    /**
+     * {@code moment[r, column …] += transposed[r, t] x[t, column …]} for 32 columns and the first {@code rows} rows.
+     */
     static void addPanel(
             float[] x, int first, int depth, int k, int column, float[] transposed, int rows, float[] moment) {
         int columns = Math.min(PANEL, k - column);

@@ -13,12 +13,8 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceException;
 import nibble.engine.backend.QuantizationDevices;
-import nibble.engine.backend.Workers;
 import nibble.engine.cuda.CudaBackend;
 import nibble.engine.cuda.group.CudaGroup;
-import nibble.engine.host.HostLinearQuantizer;
-import nibble.engine.host.ReferenceBackend;
-import nibble.engine.host.quantize.HostInputStatistics;
 import nibble.engine.host.quantize.ScaledLinear;
 import nibble.engine.quantize.Basis;
 import nibble.engine.quantize.Clip;
@@ -41,9 +37,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Quantizing on a card against quantizing on the host; skipped, with the reason, where there is none. */
 @Tag("gpu")
 class CudaQuantizerTest {
-    private static final Path FILE = Path.of("weights");
+    static final Path FILE = Path.of("weights");
     /** Unit roundoff of fp16. */
-    private static final double HALF = 0x1p-11;
+    static final double HALF = 0x1p-11;
 
     @BeforeEach
     void card() {
@@ -51,11 +47,11 @@ class CudaQuantizerTest {
         Assumptions.assumeTrue(missing.isEmpty(), missing);
     }
 
-    private static CudaBackend open() {
+    static CudaBackend open() {
         return CudaBackend.open(0, Long.MAX_VALUE, 2);
     }
 
-    private static float[] halves(Random random, int n, double deviation) {
+    static float[] halves(Random random, int n, double deviation) {
         float[] values = new float[n];
         for (int i = 0; i < n; i++) {
             // Some far from the others, as in real models.
@@ -74,7 +70,7 @@ class CudaQuantizerTest {
     }
 
     /** Activations whose channels differ a thousandfold in size, two of which are always 0. */
-    private static float[] inputs(Random random, int rows, int columns) {
+    static float[] inputs(Random random, int rows, int columns) {
         float[] x = new float[rows * columns];
         for (int j = 0; j < columns; j++) {
             double size = j == 1 || j == columns - 1 ? 0 : Math.exp(1.2 * random.nextGaussian());
@@ -84,96 +80,6 @@ class CudaQuantizerTest {
             }
         }
         return x;
-    }
-
-    /** A linear of both backends with statistics of its input. */
-    private static final class Both implements AutoCloseable {
-        final CudaBackend backend = open();
-        final Workers workers = new Workers(2);
-        final ReferenceBackend reference = new ReferenceBackend();
-        final float[] weights;
-        final int rows;
-        final int in;
-        final LayerFeed feed;
-        final LinearQuantizer device;
-        final HostLinearQuantizer host;
-        final InputStatistics onDevice;
-        final HostInputStatistics onHost;
-        final double[] moment;
-
-        Both(int rows, int in, QuantizationSpec spec, Random random) {
-            this.rows = rows;
-            this.in = in;
-            weights = halves(random, rows * in, 0.02);
-            DenseWeight weight = DenseWeight.of("w", weights, rows, in);
-            DenseWeight other = DenseWeight.of("other", new float[64], 8, 8);
-            DecoderLayer layer =
-                    new DecoderLayer(new float[8], weight, weight, weight, other, new float[8], other, other, other);
-            feed = backend.feed(_ -> layer, 1);
-            device = backend.quantizer(feed.layer(0).q(), weight, FILE, spec);
-            host = new HostLinearQuantizer(weight, FILE, spec, reference, workers);
-            onDevice = backend.statistics(in);
-            onHost = new HostInputStatistics(reference, in);
-            moment = new double[in * in];
-            for (int part = 0; part < 3; part++) {
-                int tokens = 40 + part;
-                float[] x = inputs(random, tokens, in);
-                try (Matrix a = backend.upload(x, tokens, in);
-                        Matrix b = reference.upload(x, tokens, in)) {
-                    onDevice.add(a);
-                    onHost.add(b);
-                }
-                if (part != 1) {
-                    onDevice.endPart();
-                }
-                add(x, tokens);
-            }
-        }
-
-        private void add(float[] x, int tokens) {
-            workers.forEach(in, i -> {
-                for (int t = 0; t < tokens; t++) {
-                    double value = x[t * in + i];
-                    for (int j = 0; j < in; j++) {
-                        moment[i * in + j] += value * x[t * in + j];
-                    }
-                }
-            });
-        }
-
-        /** What fp16 in E and in C can make of {@code e C eᵀ}: two operands of e, one of C, relative to the sum of sizes. */
-        double[] bounds(Basis basis, QuantizationSpec spec, float[] limits) {
-            double[] bounds = new double[rows];
-            QuantizedLinear rounded = host.quantize(basis, limits);
-            workers.forEach(rows, row -> {
-                float[] e = new float[in];
-                rounded.dequantize(row, e, 0);
-                for (int i = 0; i < in; i++) {
-                    double value = e[i];
-                    value *= basis.rows() == null ? 1 : basis.rows()[row];
-                    value /= basis.columns() == null ? 1 : basis.columns()[i];
-                    e[i] = (float) Math.abs(value - weights[row * in + i]);
-                }
-                double sizes = 0;
-                for (int i = 0; i < in; i++) {
-                    for (int j = 0; j < in; j++) {
-                        sizes += e[i] * Math.abs(moment[i * in + j]) * e[j];
-                    }
-                }
-                bounds[row] = 3.5 * HALF * sizes;
-            });
-            return bounds;
-        }
-
-        @Override
-        public void close() {
-            device.close();
-            onDevice.close();
-            onHost.close();
-            feed.close();
-            backend.close();
-            workers.close();
-        }
     }
 
     private static float[] limits(ScaledLinear linear, QuantizationSpec spec, Random random) {
