@@ -68,8 +68,11 @@ public final class CudaDevice implements AutoCloseable {
             if (status != 0) {
                 return "the NVIDIA driver refuses: " + error(status);
             }
-        } catch (UnsatisfiedLinkError e) {
-            return "JCuda has no native library for this platform: " + Reasons.of(e);
+        } catch (LinkageError e) {
+            // The second try fails by another error than the first: the class was not initialized.
+            return "JCuda's native library cannot be loaded by way of " + System.getProperty("java.io.tmpdir") + ": "
+                    + Reasons.of(e.getCause() == null ? e : e.getCause())
+                    + "; set TMPDIR to a folder that may hold programs";
         }
         int[] count = new int[1];
         check(cuDeviceGetCount(count), "counting cards");
