@@ -70,8 +70,10 @@ public final class CudaDevice implements AutoCloseable {
             }
         } catch (LinkageError e) {
             // The second try fails by another error than the first: the class was not initialized.
+            Throwable cause = e.getCause() == null ? e : e.getCause();
+            // JCuda's message goes on with a page of advice.
             return "JCuda's native library cannot be loaded by way of " + System.getProperty("java.io.tmpdir") + ": "
-                    + Reasons.of(e.getCause() == null ? e : e.getCause())
+                    + Reasons.of(cause).lines().findFirst().orElse("")
                     + "; set TMPDIR to a folder that may hold programs";
         }
         int[] count = new int[1];
