@@ -70,7 +70,8 @@ public final class CudaDevice implements AutoCloseable {
             }
         } catch (LinkageError e) {
             // The second try fails by another error than the first: the class was not initialized.
-            Throwable cause = e.getCause() == null ? e : e.getCause();
+            Throwable inner = e.getCause();
+            Throwable cause = inner == null ? e : inner;
             // JCuda's message goes on with a page of advice.
             return "JCuda's native library cannot be loaded by way of " + System.getProperty("java.io.tmpdir") + ": "
                     + Reasons.of(cause).lines().findFirst().orElse("")
