@@ -107,16 +107,7 @@ final class LayerPass implements AutoCloseable {
         addScales(tuned, Linear.O, gradient, tape.attended);
         operations.linears(List.of(layer.o()), List.of(gradient), dAttended);
         operations.attention(
-                heads,
-                sequences,
-                tape.query,
-                tape.key,
-                tape.value,
-                tape.attended,
-                dAttended,
-                dQuery,
-                dKey,
-                dValue);
+                heads, sequences, tape.query, tape.key, tape.value, tape.attended, dAttended, dQuery, dKey, dValue);
         backend.rope(dQuery, heads.headDim(), back, sequences, 0);
         backend.rope(dKey, heads.headDim(), back, sequences, 0);
         tuned.headNorms().ifPresent(norms -> {
@@ -126,8 +117,7 @@ final class LayerPass implements AutoCloseable {
         addScales(tuned, Linear.Q, dQuery, tape.attentionInput);
         addScales(tuned, Linear.K, dKey, tape.attentionInput);
         addScales(tuned, Linear.V, dValue, tape.attentionInput);
-        operations.linears(
-                List.of(layer.q(), layer.k(), layer.v()), List.of(dQuery, dKey, dValue), dHidden);
+        operations.linears(List.of(layer.q(), layer.k(), layer.v()), List.of(dQuery, dKey, dValue), dHidden);
         addNorm(tape.input, tuned.inputNorm(), gradient);
     }
 

@@ -110,8 +110,7 @@ final class VectorGradients extends HostGradients {
         workers.forEach(tasks, task -> {
             float[] product = new float[n];
             for (int row = task * ROWS_PER_TASK; row < Math.min(rows, (task + 1) * ROWS_PER_TASK); row++) {
-                RmsNormGradient.row(
-                        in, row * n, weight, epsilon, gradient, dx, accumulate, product, partial, task * n);
+                RmsNormGradient.row(in, row * n, weight, epsilon, gradient, dx, accumulate, product, partial, task * n);
             }
         });
         for (int i = 0; i < n; i++) {

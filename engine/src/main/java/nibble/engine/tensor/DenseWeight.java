@@ -35,8 +35,8 @@ public record DenseWeight(TensorView tensor) implements Weight {
 
     /** A weight of F32 values that stay where they are, on the heap. */
     public static DenseWeight onHeap(String name, float[] values, int outFeatures, int inFeatures) {
-        return new DenseWeight(new TensorView(
-                name, DType.F32, Shape.of(outFeatures, inFeatures), MemorySegment.ofArray(values)));
+        return new DenseWeight(
+                new TensorView(name, DType.F32, Shape.of(outFeatures, inFeatures), MemorySegment.ofArray(values)));
     }
 
     @Override

@@ -109,7 +109,8 @@ class DivergencePassTest {
                 for (int p = 0; p < directions.size(); p++) {
                     Parameter parameter = tuned.parameters().get(p);
                     for (int i = 0; i < parameter.size(); i++) {
-                        parameter.change()[i] = (end == 0 ? -step : step) * directions.get(p)[i];
+                        parameter.change()[i] =
+                                (end == 0 ? -step : step) * directions.get(p)[i];
                     }
                     parameter.moved();
                 }
@@ -140,8 +141,7 @@ class DivergencePassTest {
         }
     }
 
-    private static double divergence(
-            TunedModel tuned, ModelWeights original, Backend backend, int[] ids, long memory) {
+    private static double divergence(TunedModel tuned, ModelWeights original, Backend backend, int[] ids, long memory) {
         ModelConfig config = original.config();
         try (Forward forward = new Forward(config, backend);
                 Matrix states = forward.embed(original.embedding(), ids);
@@ -183,8 +183,8 @@ class DivergencePassTest {
             for (Linear linear : Linear.values()) {
                 weights.put(
                         linear,
-                        new QuantizedWeight(linear(
-                                i, linear.ordinal(), config.outFeatures(linear), config.inFeatures(linear))));
+                        new QuantizedWeight(
+                                linear(i, linear.ordinal(), config.outFeatures(linear), config.inFeatures(linear))));
             }
             layers.add(DecoderLayer.of(there.inputNorm(), weights, there.postAttentionNorm(), there.extras()));
         }

@@ -47,10 +47,16 @@ class GradientOperationsTest {
         assertSame(1e-5, (backend, operations) -> {
             float[] into = values(6, 40 * 3);
             operations.addScales(
-                    codes, backend.upload(values(7, 530 * 40), 530, 40), backend.upload(values(8, 530 * 96), 530, 96), into);
+                    codes,
+                    backend.upload(values(7, 530 * 40), 530, 40),
+                    backend.upload(values(8, 530 * 96), 530, 96),
+                    into);
             // A second one, smaller: nothing of the first may be left.
             operations.addScales(
-                    codes, backend.upload(values(7, 30 * 40), 30, 40), backend.upload(values(8, 30 * 96), 30, 96), into);
+                    codes,
+                    backend.upload(values(7, 30 * 40), 30, 40),
+                    backend.upload(values(8, 30 * 96), 30, 96),
+                    into);
             return into;
         });
     }
@@ -67,8 +73,7 @@ class GradientOperationsTest {
             }
             backend.linear(operations.weight(codes, scales), backend.upload(unit, 64, 64), out);
             float[] found = backend.download(out);
-            assertThat(found[17 * 8 + 3])
-                    .isEqualTo((codes.code(3, 17) - codes.zeros()[6]) * scales[6]);
+            assertThat(found[17 * 8 + 3]).isEqualTo((codes.code(3, 17) - codes.zeros()[6]) * scales[6]);
             return found;
         });
     }
@@ -141,7 +146,12 @@ class GradientOperationsTest {
             Matrix dUp = poisoned(backend, 45, 7);
             Matrix dOut = backend.upload(values(20, 45 * 7), 45, 7);
             operations.glu(
-                    activation, backend.upload(gate, 45, 7), backend.upload(values(21, 45 * 7), 45, 7), dOut, dOut, dUp);
+                    activation,
+                    backend.upload(gate, 45, 7),
+                    backend.upload(values(21, 45 * 7), 45, 7),
+                    dOut,
+                    dOut,
+                    dUp);
             return joined(backend.download(dOut), backend.download(dUp));
         });
     }

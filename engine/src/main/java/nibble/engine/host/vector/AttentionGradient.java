@@ -39,7 +39,8 @@ public final class AttentionGradient {
     private final float[] slopesByKey;
     private final float[] sums;
 
-    private AttentionGradient(AttentionShape shape, int length, int sequence, int kvHead, float[] keys, float[] values) {
+    private AttentionGradient(
+            AttentionShape shape, int length, int sequence, int kvHead, float[] keys, float[] values) {
         this.shape = shape;
         this.length = length;
         int d = shape.headDim();
@@ -145,8 +146,7 @@ public final class AttentionGradient {
             for (int from = 0; from < count; from += DEPTH) {
                 int depth = Math.min(DEPTH, count - from);
                 int b = panel * length + (start + from) * PANEL;
-                MicroKernel.multiply(
-                        rows, slopes, from, padded, keysByColumn, b, depth, sums, panel, width, from > 0);
+                MicroKernel.multiply(rows, slopes, from, padded, keysByColumn, b, depth, sums, panel, width, from > 0);
             }
         }
         for (int r = 0; r < rows; r++) {
@@ -207,8 +207,7 @@ public final class AttentionGradient {
     /** {@code into[start + j] += Σ_r a[j, r] b[r]} */
     private void accumulate(float[] a, int count, int rows, float[] b, float[] into, int start) {
         for (int panel = 0; panel < width; panel += PANEL) {
-            MicroKernel.multiply(
-                    count, a, 0, rows, b, panel * rows, rows, into, start * width + panel, width, true);
+            MicroKernel.multiply(count, a, 0, rows, b, panel * rows, rows, into, start * width + panel, width, true);
         }
     }
 }

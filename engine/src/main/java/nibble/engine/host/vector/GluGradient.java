@@ -40,7 +40,8 @@ public final class GluGradient {
             FloatVector share = FloatVector.broadcast(FLOATS, 1f).div(exp.add(1f));
             // 1 − s, without the cancellation where s is near 1.
             FloatVector rest = exp.mul(share);
-            FloatVector slope = square.mul(3 * cubic).add(linear).mul(x).mul(rest).add(1f).mul(share);
+            FloatVector slope =
+                    square.mul(3 * cubic).add(linear).mul(x).mul(rest).add(1f).mul(share);
             FloatVector gradient = FloatVector.fromArray(FLOATS, dOut, i);
             FloatVector other = FloatVector.fromArray(FLOATS, up, i);
             gradient.mul(x).mul(share).intoArray(dUp, i);
