@@ -23,9 +23,14 @@ public final class SmallModel {
 
     /** Writes a model of so many layers of width 128, with the tokenizer and the vocabulary of the bundled model. */
     public static Path ofLayers(Path folder, int layers) throws IOException {
-        write(folder, 128, 128, 4096, config -> config.put("num_attention_heads", 1)
-                .put("head_dim", 128)
-                .put("num_hidden_layers", layers));
+        write(
+                folder,
+                128,
+                128,
+                4096,
+                config -> config.put("num_attention_heads", 1)
+                        .put("head_dim", 128)
+                        .put("num_hidden_layers", layers));
         for (String file : new String[] {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"}) {
             Files.copy(BUNDLED.resolve(file), folder.resolve(file));
         }

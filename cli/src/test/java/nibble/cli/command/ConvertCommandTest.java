@@ -242,7 +242,15 @@ class ConvertCommandTest {
     private static double perplexity(Path model, int windows) throws IOException {
         TerminalCapture terminal = new TerminalCapture();
         assertThat(terminal.run(
-                        "eval", "perplexity", model.toString(), "--context", "512", "--windows", String.valueOf(windows), "--json", "-"))
+                        "eval",
+                        "perplexity",
+                        model.toString(),
+                        "--context",
+                        "512",
+                        "--windows",
+                        String.valueOf(windows),
+                        "--json",
+                        "-"))
                 .as(terminal.err())
                 .isEqualTo(ExitCode.DONE);
         return new ObjectMapper().readTree(terminal.out()).get("perplexity").asDouble();
