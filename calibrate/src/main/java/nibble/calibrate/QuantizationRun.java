@@ -73,7 +73,7 @@ record QuantizationRun(
                     job,
                     devices,
                     CheckpointQuantizer.packer(
-                            job.source().config(), job.options().format()),
+                            job.source().config(), job.options()),
                     journal,
                     progress);
             journal.finishFiles();

@@ -108,7 +108,7 @@ final class QuantizeCommand implements Callable<Integer> {
         try (Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
             QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, strict, terminal);
-            options.format().loaderNote(false).ifPresent(terminal::note);
+            options.format().loaderNote(options.spec().symmetric()).ifPresent(terminal::note);
             requireQuantizable(checkpoint, options);
             if (options.method() != Method.RTN) {
                 calibration.checkContext(terminal, checkpoint.config(), strict);

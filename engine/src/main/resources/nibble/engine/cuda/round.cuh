@@ -2,7 +2,7 @@
 // in the same order, nothing contracted.
 //
 // -DGROUP=32, 64 or 128; 0 where a whole row is one group. A lane has PER_LANE neighbouring elements of each tile of a group;
-// a group is one tile, except for whole rows.
+// a group is one tile, except for whole rows. -DSYMMETRIC=1 for grids whose zero is in the middle.
 
 #pragma once
 
@@ -14,6 +14,10 @@
 #define PER_LANE (GROUP / 32)
 #endif
 #define TILE (32 * PER_LANE)
+
+#ifndef SYMMETRIC
+#define SYMMETRIC 0
+#endif
 
 #define LARGEST_HALF 65504.0f
 #define SMALLEST_NORMAL_HALF 6.103515625e-05f
@@ -43,6 +47,17 @@ struct Grid {
 
 DEVICE float zero_of(float low, float scale) { return fminf(fmaxf(rintf(__fdiv_rn(-low, scale)), 0.0f), 15.0f); }
 
+#if SYMMETRIC
+DEVICE Grid spanning(float least, float greatest) {
+    float largest = fmaxf(-least, greatest);
+    if (largest == 0.0f) return Grid{SMALLEST_NORMAL_HALF, 8.0f};
+    float exact = __fdiv_rn(largest, 7.5f);
+    float scale = round_half(exact);
+    if (scale < SMALLEST_NORMAL_HALF && scale < exact) scale = __fadd_rn(scale, SMALLEST_HALF);
+    while (scale <= LARGEST_HALF && __fmul_rn(8.0f, scale) >= 65520.0f) scale = to_float((half_t)(to_half(scale) - 1));
+    return Grid{scale, 8.0f};
+}
+#else
 DEVICE Grid spanning(float least, float greatest) {
     float low = fminf(least, 0.0f), high = fmaxf(greatest, 0.0f);
     float range = __fsub_rn(high, low);
@@ -57,6 +72,7 @@ DEVICE Grid spanning(float least, float greatest) {
     }
     return Grid{scale, zero};
 }
+#endif
 
 DEVICE float warp_min(float v) {
 #pragma unroll

@@ -3,6 +3,7 @@ package nibble.engine.host.fit;
 import java.util.Arrays;
 import nibble.engine.quantize.FitSteps;
 import nibble.pack.Grid;
+import nibble.pack.QuantizationSpec;
 
 /**
  * The grid of each group: from a share of its least weight to a share of its greatest, whichever leaves the least loss
@@ -10,11 +11,15 @@ import nibble.pack.Grid;
  */
 final class RangeSearch {
     private final FitInput input;
+    private final QuantizationSpec spec;
     private final float[][] blocks;
     private final float[] shares;
 
-    RangeSearch(FitInput input, int ranges) {
+    private static final float[] WHOLE = {1};
+
+    RangeSearch(FitInput input, QuantizationSpec spec, int ranges) {
         this.input = input;
+        this.spec = spec;
         this.blocks = new float[input.groups()][];
         int length = input.group();
         for (int group = 0; group < blocks.length; group++) {
@@ -23,7 +28,8 @@ final class RangeSearch {
                 blocks[group][i] = input.moment().at(group * length + i / length, group * length + i % length);
             }
         }
-        this.shares = new float[Math.max(1, ranges)];
+        // One end instead of two is searched in smaller steps.
+        this.shares = new float[Math.max(1, spec.symmetric() ? 4 * ranges : ranges)];
         for (int i = 0; i < shares.length; i++) {
             shares[i] = (float) (1 - (1 - FitSteps.LEAST_SHARE) * i / Math.max(1, shares.length - 1));
         }
@@ -43,11 +49,11 @@ final class RangeSearch {
                     least = Math.min(least, tile.target[i]);
                     greatest = Math.max(greatest, tile.target[i]);
                 }
-                Grid best = Grid.spanning(least, greatest);
+                Grid best = Grid.of(spec, least, greatest);
                 double leastLoss = Double.POSITIVE_INFINITY;
-                for (float low : least == 0 ? new float[] {1} : shares) {
-                    for (float high : greatest == 0 ? new float[] {1} : shares) {
-                        Grid grid = Grid.spanning(low * least, high * greatest);
+                for (float low : least == 0 && !spec.symmetric() ? WHOLE : shares) {
+                    for (float high : spec.symmetric() ? new float[] {low} : greatest == 0 ? WHOLE : shares) {
+                        Grid grid = Grid.of(spec, low * least, high * greatest);
                         grid.nearest(tile.target, at, length, error, 0);
                         for (int i = 0; i < length; i++) {
                             error[i] -= tile.target[at + i];
