@@ -199,19 +199,20 @@ public final class CudaBackend implements Backend {
 
     @Override
     public PlacedModel place(ModelWeights weights) {
-        return new CudaPlacedModel(weights, card, upload, CudaPlacedModel.activationBytes(weights.config()));
+        return new CudaPlacedModel(weights.expanded(), card, upload, CudaPlacedModel.activationBytes(weights.config()));
     }
 
     /** Places a model as if no layer could stay on the card. */
     CudaPlacedModel placeStreaming(ModelWeights weights) {
-        return new CudaPlacedModel(weights, card, upload, Long.MAX_VALUE / 2);
+        return new CudaPlacedModel(weights.expanded(), card, upload, Long.MAX_VALUE / 2);
     }
 
     @Override
     public LayerFeed feed(IntFunction<DecoderLayer> read, int layers) {
+        IntFunction<DecoderLayer> expanded = index -> read.apply(index).expanded();
         return new CudaLayerFeed(
-                read,
-                read.apply(0),
+                expanded,
+                expanded.apply(0),
                 index -> index + 1 < layers ? index + 1 : -1,
                 card.device(),
                 card.stream(),
