@@ -9,6 +9,8 @@ import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
+import nibble.pack.QuantizedLinear;
+import nibble.pack.layout.AwqLayout;
 
 /** Weights as files hold them, and the forms that a device without kernels for them takes. */
 public final class StoredWeights {
@@ -32,6 +34,22 @@ public final class StoredWeights {
                         ? new BlockWeight(name, b.part(linear.firstRow(), linear.outFeatures()))
                         : whole;
             default -> throw new IllegalArgumentException(whole.name() + " is no matrix of one tensor");
+        };
+    }
+
+    /** Bytes of a weight as it is stored, on the host. */
+    public static long bytes(Weight weight) {
+        return switch (weight) {
+            case DenseWeight(TensorView tensor) -> tensor.data().byteSize();
+            case BlockWeight(String _, GgufBlocks b) -> b.data().byteSize();
+            case QuantizedWeight(QuantizedLinear q) ->
+                q.codes().length + q.zeros().length + 2L * q.scales().length;
+            case AwqWeight(AwqLayout.AwqLinear linear) -> {
+                AwqLayout.AwqTensors tensors = linear.tensors();
+                yield tensors.qweight().byteSize() + tensors.qzeros().byteSize() + tensors.scales().byteSize();
+            }
+            case DeviceWeight device ->
+                throw new IllegalArgumentException(device.name() + " lies in the memory of a device, not of the host");
         };
     }
 

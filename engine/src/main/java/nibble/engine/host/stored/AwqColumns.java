@@ -4,6 +4,7 @@ import static nibble.engine.host.vector.Lanes.COUNT;
 import static nibble.engine.host.vector.Lanes.FLOATS;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -29,7 +30,6 @@ final class AwqColumns implements FewRows {
     private static final int VECTORS = 4;
 
     private final AwqLayout.AwqLinear linear;
-    private final MemorySegment codes;
     private final int words;
     private final int groups;
     private final int groupSize;
@@ -37,7 +37,6 @@ final class AwqColumns implements FewRows {
 
     AwqColumns(AwqLayout.AwqLinear linear) {
         this.linear = linear;
-        this.codes = linear.tensors().qweight();
         this.words = linear.outFeatures() / 8;
         this.groups = linear.spec().groups(linear.inFeatures());
         this.groupSize = linear.inFeatures() / groups;
@@ -63,6 +62,7 @@ final class AwqColumns implements FewRows {
 
     @Override
     public void run(int piece, float[] x, float[] out, int offset) {
+        long codes = Stored.require(linear.tensors().qweight(), 4L * linear.inFeatures() * words);
         int first = piece * wordsPerPiece;
         int end = Math.min(words, first + wordsPerPiece);
         Arrays.fill(out, offset + 8 * first, offset + 8 * end, 0f);
@@ -70,8 +70,9 @@ final class AwqColumns implements FewRows {
         for (int group = 0; group < groups; group++) {
             int word = first;
             for (; word + COUNT <= end; word += COUNT) {
-                lowNibbles(x, group, word, sums);
-                highNibbles(x, group, word, sums);
+                long at = codes + 4 * ((long) group * groupSize * words + word);
+                lowNibbles(x, group * groupSize, at, sums);
+                highNibbles(x, group * groupSize, at, sums);
                 add(group, word, COUNT, sums, x, out, offset);
             }
             if (word < end) {
@@ -79,17 +80,17 @@ final class AwqColumns implements FewRows {
                 add(group, word, end - word, sums, x, out, offset);
             }
         }
+        Reference.reachabilityFence(linear);
     }
 
     /** Four sums at a time and their four masks stay in registers; eight would not. */
-    private void lowNibbles(float[] x, int group, int word, float[] sums) {
+    private void lowNibbles(float[] x, int from, long at, float[] sums) {
         FloatVector s0 = FloatVector.zero(FLOATS);
         FloatVector s1 = s0;
         FloatVector s2 = s0;
         FloatVector s3 = s0;
-        int from = group * groupSize;
         for (int k = 0; k < groupSize; k++) {
-            IntVector q = word(from + k, word);
+            IntVector q = Stored.words(at + 4L * k * words);
             FloatVector xk = FloatVector.broadcast(FLOATS, x[from + k]);
             s0 = Stored.floats(q.and(0xf)).fma(xk, s0);
             s1 = Stored.floats(q.and(0xf0)).fma(xk, s1);
@@ -102,14 +103,13 @@ final class AwqColumns implements FewRows {
         s3.intoArray(sums, 3 * COUNT);
     }
 
-    private void highNibbles(float[] x, int group, int word, float[] sums) {
+    private void highNibbles(float[] x, int from, long at, float[] sums) {
         FloatVector s0 = FloatVector.zero(FLOATS);
         FloatVector s1 = s0;
         FloatVector s2 = s0;
         FloatVector s3 = s0;
-        int from = group * groupSize;
         for (int k = 0; k < groupSize; k++) {
-            IntVector q = word(from + k, word).lanewise(VectorOperators.LSHR, 16);
+            IntVector q = Stored.words(at + 4L * k * words).lanewise(VectorOperators.LSHR, 16);
             FloatVector xk = FloatVector.broadcast(FLOATS, x[from + k]);
             s0 = Stored.floats(q.and(0xf)).fma(xk, s0);
             s1 = Stored.floats(q.and(0xf0)).fma(xk, s1);
@@ -122,16 +122,12 @@ final class AwqColumns implements FewRows {
         s3.intoArray(sums, 7 * COUNT);
     }
 
-    private IntVector word(int k, int word) {
-        return IntVector.fromMemorySegment(Stored.INTS, codes, 4 * ((long) k * words + word), Stored.LITTLE);
-    }
-
     /** Words that are no whole vector. */
     private void scalar(float[] x, int group, int word, int count, float[] sums) {
         Arrays.fill(sums, 0f);
         for (int k = group * groupSize; k < (group + 1) * groupSize; k++) {
             for (int l = 0; l < count; l++) {
-                int q = codes.get(Stored.INT, 4 * ((long) k * words + word + l));
+                int q = linear.tensors().qweight().get(Stored.INT, 4 * ((long) k * words + word + l));
                 for (int i = 0; i < 8; i++) {
                     int nibble = (q >>> 4 * i & 15) << 4 * (i % 4);
                     sums[i * COUNT + l] = Math.fma(nibble, x[k], sums[i * COUNT + l]);
@@ -148,7 +144,7 @@ final class AwqColumns implements FewRows {
             int zero = zeros.get(Stored.INT, 4 * ((long) group * words + word + l));
             for (int i = 0; i < 8; i++) {
                 int output = 8 * (word + l) + AwqLayout.output(i);
-                float scale = Stored.half(scales, 2 * ((long) group * linear.outFeatures() + output));
+                float scale = Float.float16ToFloat(scales.get(Stored.SHORT, 2 * ((long) group * linear.outFeatures() + output)));
                 float codesTimesX = sums[i * COUNT + l] * POWERS[i % 4];
                 out[offset + output] += scale * Math.fma(-(zero >>> 4 * i & 15), sumOfX, codesTimesX);
             }

@@ -2,10 +2,14 @@ package nibble.engine.host.stored;
 
 import java.util.List;
 import nibble.checkpoint.gguf.GgufBlocks;
+import nibble.checkpoint.gguf.GgufType;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.vector.Lanes;
 import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.BlockWeight;
+import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.layout.AwqLayout;
 
@@ -37,15 +41,20 @@ public interface FewRows {
             return new FloatRows(weight);
         }
         return switch (weight) {
-            case BlockWeight(String _, GgufBlocks blocks) ->
+            case BlockWeight(String _, GgufBlocks blocks) when blocks.data().isNative() ->
                 switch (blocks.type()) {
+                    case F16 -> new HalfRows(blocks);
                     case Q4_0 -> new BlockRows(blocks, new Q4Zero());
                     case Q8_0 -> new BlockRows(blocks, new Q8Zero());
                     case Q4_K -> new BlockRows(blocks, new Q4K());
                     case Q6_K -> new BlockRows(blocks, new Q6K());
                     default -> new FloatRows(weight);
                 };
-            case AwqWeight(AwqLayout.AwqLinear linear) -> new AwqColumns(linear);
+            case DenseWeight(TensorView tensor) when tensor.dtype() == DType.F16 && tensor.data().isNative() ->
+                new HalfRows(new GgufBlocks(
+                        GgufType.F16, tensor.data(), weight.outFeatures(), weight.inFeatures(), 0));
+            case AwqWeight(AwqLayout.AwqLinear linear) when linear.tensors().qweight().isNative() ->
+                new AwqColumns(linear);
             default -> new FloatRows(weight);
         };
     }

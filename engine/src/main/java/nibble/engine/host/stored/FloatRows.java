@@ -39,7 +39,7 @@ final class FloatRows implements FewRows {
     }
 
     /** Room that a thread keeps: made for each piece, it would be most of what a token allocates. */
-    private static float[] row(int columns) {
+    static float[] row(int columns) {
         float[] row = ROW.get();
         if (row.length < columns) {
             row = new float[columns];

@@ -3,7 +3,6 @@ package nibble.engine.host.stored;
 import static nibble.engine.host.vector.Lanes.COUNT;
 import static nibble.engine.host.vector.Lanes.FLOATS;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import nibble.engine.host.vector.Lanes;
@@ -36,18 +35,18 @@ final class Q4K implements BlockRows.RowDot {
     }
 
     @Override
-    public float of(MemorySegment data, long at, int columns, float[] x) {
+    public float one(long row, int columns, float[] x) {
         FloatVector low = FloatVector.zero(FLOATS);
         FloatVector high = low;
         float minima = 0;
         for (int block = 0; block < columns / 256; block++) {
-            long from = at + BYTES * (long) block;
-            float d = Stored.half(data, from);
-            float m = Stored.half(data, from + 2);
+            long from = row + BYTES * (long) block;
+            float d = Stored.half(from);
+            float m = Stored.half(from + 2);
             // Four scales or minima of a byte each; those of groups 4 to 7 have two bits in the bytes of 0 to 3.
-            int a = data.get(Stored.INT, from + 4);
-            int b = data.get(Stored.INT, from + 8);
-            int c = data.get(Stored.INT, from + 12);
+            int a = Stored.integer(from + 4);
+            int b = Stored.integer(from + 8);
+            int c = Stored.integer(from + 12);
             int scales0 = a & 0x3f3f3f3f;
             int scales4 = c & 0x0f0f0f0f | a >>> 2 & 0x30303030;
             int minima0 = b & 0x3f3f3f3f;
@@ -62,7 +61,7 @@ final class Q4K implements BlockRows.RowDot {
                 FloatVector first = FloatVector.zero(FLOATS);
                 FloatVector second = first;
                 for (int i = 0; i < 32; i += COUNT) {
-                    IntVector q = Stored.unsigned(data, from + 16 + 32 * pair + i);
+                    IntVector q = Stored.unsigned(from + 16 + 32 * pair + i);
                     first = Stored.floats(q.and(0x0f))
                             .fma(FloatVector.fromArray(FLOATS, x, k + 64 * pair + i), first);
                     second = Stored.floats(q.and(0xf0))
@@ -76,5 +75,11 @@ final class Q4K implements BlockRows.RowDot {
             minima = Math.fma(m, inBlock, minima);
         }
         return Lanes.sum(low.add(high)) - minima;
+    }
+
+    @Override
+    public void two(long first, long second, int columns, float[] x, float[] out, int to, int secondTo) {
+        out[to] = one(first, columns, x);
+        out[secondTo] = one(second, columns, x);
     }
 }

@@ -3,7 +3,6 @@ package nibble.engine.host.stored;
 import static nibble.engine.host.vector.Lanes.COUNT;
 import static nibble.engine.host.vector.Lanes.FLOATS;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import nibble.engine.host.vector.Lanes;
@@ -36,38 +35,54 @@ final class Q4Zero implements BlockRows.RowDot {
     }
 
     @Override
-    public float of(MemorySegment data, long at, int columns, float[] x) {
-        FloatVector even = FloatVector.zero(FLOATS);
-        FloatVector odd = even;
+    public float one(long row, int columns, float[] x) {
+        FloatVector sum = FloatVector.zero(FLOATS);
         float eights = 0;
-        int blocks = columns / 32;
-        int block = 0;
-        for (; block + 1 < blocks; block += 2) {
-            float d0 = Stored.half(data, at + BYTES * (long) block);
-            float d1 = Stored.half(data, at + BYTES * (long) block + BYTES);
-            even = block(data, at + BYTES * (long) block + 2, x, 32 * block)
-                    .fma(FloatVector.broadcast(FLOATS, d0), even);
-            odd = block(data, at + BYTES * (long) block + BYTES + 2, x, 32 * block + 32)
-                    .fma(FloatVector.broadcast(FLOATS, d1), odd);
-            eights = Math.fma(d1, x[columns + block + 1], Math.fma(d0, x[columns + block], eights));
-        }
-        if (block < blocks) {
-            float d = Stored.half(data, at + BYTES * (long) block);
-            even = block(data, at + BYTES * (long) block + 2, x, 32 * block)
-                    .fma(FloatVector.broadcast(FLOATS, d), even);
+        for (int block = 0; block < columns / 32; block++) {
+            long at = row + BYTES * (long) block;
+            float d = Stored.half(at);
+            FloatVector s = FloatVector.zero(FLOATS);
+            for (int i = 0; i < 16; i += COUNT) {
+                FloatVector low = FloatVector.fromArray(FLOATS, x, 32 * block + i);
+                FloatVector high = FloatVector.fromArray(FLOATS, x, 32 * block + 16 + i);
+                s = add(at + 2 + i, low, high, s);
+            }
+            sum = s.fma(FloatVector.broadcast(FLOATS, d), sum);
             eights = Math.fma(d, x[columns + block], eights);
         }
-        return Lanes.sum(even.add(odd)) - eights;
+        return Lanes.sum(sum) - eights;
     }
 
-    /** {@code Σ_j x[j] q[j]} of a block, as lanes to be added. */
-    private static FloatVector block(MemorySegment data, long at, float[] x, int k) {
+    @Override
+    public void two(long first, long second, int columns, float[] x, float[] out, int to, int secondTo) {
         FloatVector sum = FloatVector.zero(FLOATS);
-        for (int i = 0; i < 16; i += COUNT) {
-            IntVector pairs = Stored.unsigned(data, at + i);
-            sum = Stored.floats(pairs.and(0x0f)).fma(FloatVector.fromArray(FLOATS, x, k + i), sum);
-            sum = Stored.floats(pairs.and(0xf0)).fma(FloatVector.fromArray(FLOATS, x, k + 16 + i), sum);
+        FloatVector sum2 = sum;
+        float eights = 0;
+        float eights2 = 0;
+        for (int block = 0; block < columns / 32; block++) {
+            long at = first + BYTES * (long) block;
+            long at2 = second + BYTES * (long) block;
+            float d = Stored.half(at);
+            float d2 = Stored.half(at2);
+            FloatVector s = FloatVector.zero(FLOATS);
+            FloatVector s2 = s;
+            for (int i = 0; i < 16; i += COUNT) {
+                FloatVector low = FloatVector.fromArray(FLOATS, x, 32 * block + i);
+                FloatVector high = FloatVector.fromArray(FLOATS, x, 32 * block + 16 + i);
+                s = add(at + 2 + i, low, high, s);
+                s2 = add(at2 + 2 + i, low, high, s2);
+            }
+            sum = s.fma(FloatVector.broadcast(FLOATS, d), sum);
+            sum2 = s2.fma(FloatVector.broadcast(FLOATS, d2), sum2);
+            eights = Math.fma(d, x[columns + block], eights);
+            eights2 = Math.fma(d2, x[columns + block], eights2);
         }
-        return sum;
+        out[to] = Lanes.sum(sum) - eights;
+        out[secondTo] = Lanes.sum(sum2) - eights2;
+    }
+
+    private static FloatVector add(long at, FloatVector low, FloatVector high, FloatVector sum) {
+        IntVector pairs = Stored.unsigned(at);
+        return Stored.floats(pairs.and(0xf0)).fma(high, Stored.floats(pairs.and(0x0f)).fma(low, sum));
     }
 }

@@ -3,8 +3,6 @@ package nibble.engine.host.stored;
 import static nibble.engine.host.vector.Lanes.COUNT;
 import static nibble.engine.host.vector.Lanes.FLOATS;
 
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
@@ -30,32 +28,38 @@ final class Q6K implements BlockRows.RowDot {
     }
 
     @Override
-    public float of(MemorySegment data, long at, int columns, float[] x) {
+    public float one(long row, int columns, float[] x) {
         FloatVector total = FloatVector.zero(FLOATS);
         for (int block = 0; block < columns / 256; block++) {
-            long from = at + BYTES * (long) block;
+            long from = row + BYTES * (long) block;
             FloatVector sum = FloatVector.zero(FLOATS);
             for (int half = 0; half < 2; half++) {
                 for (int l = 0; l < 32; l += COUNT) {
                     long scales = from + 192 + 8 * half + l / 16;
                     int k = 256 * block + 128 * half + l;
-                    IntVector a = Stored.unsigned(data, from + 64 * half + l);
-                    IntVector b = Stored.unsigned(data, from + 64 * half + 32 + l);
-                    IntVector high = Stored.unsigned(data, from + 128 + 32 * half + l);
+                    IntVector a = Stored.unsigned(from + 64 * half + l);
+                    IntVector b = Stored.unsigned(from + 64 * half + 32 + l);
+                    IntVector high = Stored.unsigned(from + 128 + 32 * half + l);
                     IntVector q0 = a.and(0x0f).or(high.lanewise(VectorOperators.LSHL, 4).and(0x30));
                     IntVector q1 = b.and(0x0f).or(high.lanewise(VectorOperators.LSHL, 2).and(0x30));
                     IntVector q2 = a.lanewise(VectorOperators.LSHR, 4).or(high.and(0x30));
                     IntVector q3 = b.lanewise(VectorOperators.LSHR, 4)
                             .or(high.lanewise(VectorOperators.LSHR, 2).and(0x30));
-                    sum = part(q0, x, k, data.get(ValueLayout.JAVA_BYTE, scales), sum);
-                    sum = part(q1, x, k + 32, data.get(ValueLayout.JAVA_BYTE, scales + 2), sum);
-                    sum = part(q2, x, k + 64, data.get(ValueLayout.JAVA_BYTE, scales + 4), sum);
-                    sum = part(q3, x, k + 96, data.get(ValueLayout.JAVA_BYTE, scales + 6), sum);
+                    sum = part(q0, x, k, Stored.octet(scales), sum);
+                    sum = part(q1, x, k + 32, Stored.octet(scales + 2), sum);
+                    sum = part(q2, x, k + 64, Stored.octet(scales + 4), sum);
+                    sum = part(q3, x, k + 96, Stored.octet(scales + 6), sum);
                 }
             }
-            total = sum.fma(FloatVector.broadcast(FLOATS, Stored.half(data, from + 208)), total);
+            total = sum.fma(FloatVector.broadcast(FLOATS, Stored.half(from + 208)), total);
         }
         return Lanes.sum(total);
+    }
+
+    @Override
+    public void two(long first, long second, int columns, float[] x, float[] out, int to, int secondTo) {
+        out[to] = one(first, columns, x);
+        out[secondTo] = one(second, columns, x);
     }
 
     private static FloatVector part(IntVector q, float[] x, int k, int scale, FloatVector sum) {

@@ -3,7 +3,6 @@ package nibble.engine.host.stored;
 import static nibble.engine.host.vector.Lanes.COUNT;
 import static nibble.engine.host.vector.Lanes.FLOATS;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import nibble.engine.host.vector.Lanes;
 
@@ -23,31 +22,37 @@ final class Q8Zero implements BlockRows.RowDot {
     }
 
     @Override
-    public float of(MemorySegment data, long at, int columns, float[] x) {
-        FloatVector even = FloatVector.zero(FLOATS);
-        FloatVector odd = even;
-        int blocks = columns / 32;
-        int block = 0;
-        for (; block + 1 < blocks; block += 2) {
-            long from = at + BYTES * (long) block;
-            even = block(data, from + 2, x, 32 * block)
-                    .fma(FloatVector.broadcast(FLOATS, Stored.half(data, from)), even);
-            odd = block(data, from + BYTES + 2, x, 32 * block + 32)
-                    .fma(FloatVector.broadcast(FLOATS, Stored.half(data, from + BYTES)), odd);
+    public float one(long row, int columns, float[] x) {
+        FloatVector sum = FloatVector.zero(FLOATS);
+        for (int block = 0; block < columns / 32; block++) {
+            long at = row + BYTES * (long) block;
+            FloatVector s = FloatVector.zero(FLOATS);
+            for (int i = 0; i < 32; i += COUNT) {
+                s = Stored.signed(at + 2 + i).fma(FloatVector.fromArray(FLOATS, x, 32 * block + i), s);
+            }
+            sum = s.fma(FloatVector.broadcast(FLOATS, Stored.half(at)), sum);
         }
-        if (block < blocks) {
-            long from = at + BYTES * (long) block;
-            even = block(data, from + 2, x, 32 * block)
-                    .fma(FloatVector.broadcast(FLOATS, Stored.half(data, from)), even);
-        }
-        return Lanes.sum(even.add(odd));
+        return Lanes.sum(sum);
     }
 
-    private static FloatVector block(MemorySegment data, long at, float[] x, int k) {
+    @Override
+    public void two(long first, long second, int columns, float[] x, float[] out, int to, int secondTo) {
         FloatVector sum = FloatVector.zero(FLOATS);
-        for (int i = 0; i < 32; i += COUNT) {
-            sum = Stored.signed(data, at + i).fma(FloatVector.fromArray(FLOATS, x, k + i), sum);
+        FloatVector sum2 = sum;
+        for (int block = 0; block < columns / 32; block++) {
+            long at = first + BYTES * (long) block;
+            long at2 = second + BYTES * (long) block;
+            FloatVector s = FloatVector.zero(FLOATS);
+            FloatVector s2 = s;
+            for (int i = 0; i < 32; i += COUNT) {
+                FloatVector xs = FloatVector.fromArray(FLOATS, x, 32 * block + i);
+                s = Stored.signed(at + 2 + i).fma(xs, s);
+                s2 = Stored.signed(at2 + 2 + i).fma(xs, s2);
+            }
+            sum = s.fma(FloatVector.broadcast(FLOATS, Stored.half(at)), sum);
+            sum2 = s2.fma(FloatVector.broadcast(FLOATS, Stored.half(at2)), sum2);
         }
-        return sum;
+        out[to] = Lanes.sum(sum);
+        out[secondTo] = Lanes.sum(sum2);
     }
 }
