@@ -32,10 +32,6 @@ final class Scope {
         values.put(name, MISSING);
     }
 
-    boolean isUnset(String name) {
-        return values.get(name) == MISSING;
-    }
-
     Object get(String name) {
         for (Scope scope = this; scope != null; scope = scope.outside) {
             Object value = scope.values.get(name);

@@ -21,6 +21,16 @@ public final class GgufSplit {
 
     private GgufSplit() {}
 
+    /** Returns the name of the model that a file is or is a part of: without the part's number. */
+    public static String model(String name) {
+        return NAME.matcher(name).replaceFirst("$1.gguf");
+    }
+
+    /** Returns what the parts of one model have in common, the number of parts among it; else the name itself. */
+    public static String set(String name) {
+        return NAME.matcher(name).replaceFirst("$1 of $3");
+    }
+
     /** Returns the first one's name, where all of {@code names} are files of one model. */
     public static Optional<String> first(List<String> names) {
         Set<String> sets = new HashSet<>();

@@ -147,30 +147,15 @@ public record ModelConfig(
     public ModelConfig untied() {
         ObjectNode own = json.deepCopy();
         own.put("tie_word_embeddings", false);
-        return new ModelConfig(
-                architecture,
-                hiddenSize,
-                intermediateSize,
-                layers,
-                heads,
-                kvHeads,
-                headDim,
-                vocabularySize,
-                maxPositions,
-                rmsNormEps,
-                rope,
-                window,
-                biases,
-                false,
-                dtype,
-                bosId,
-                eosIds,
-                quantization,
-                own);
+        return with(false, quantization, own);
     }
 
     /** This config, with what another file says of its quantization. */
     public ModelConfig withQuantization(QuantizationConfig found) {
+        return with(tiedEmbeddings, Optional.of(found), json);
+    }
+
+    private ModelConfig with(boolean tied, Optional<QuantizationConfig> found, ObjectNode own) {
         return new ModelConfig(
                 architecture,
                 hiddenSize,
@@ -185,12 +170,12 @@ public record ModelConfig(
                 rope,
                 window,
                 biases,
-                tiedEmbeddings,
+                tied,
                 dtype,
                 bosId,
                 eosIds,
-                Optional.of(found),
-                json);
+                found,
+                own);
     }
 
     /** Output features of a linear: the rows of its fp16 weight. */

@@ -21,6 +21,7 @@ import nibble.checkpoint.Fingerprint;
 import nibble.checkpoint.gguf.BlockDecoder;
 import nibble.checkpoint.gguf.GgufNames;
 import nibble.checkpoint.gguf.GgufPlan;
+import nibble.checkpoint.gguf.GgufSplit;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.gguf.RopeFactors;
 import nibble.checkpoint.model.Linear;
@@ -106,9 +107,9 @@ public final class GgufExporter {
     private ConversionReport run(ConversionOptions options) {
         long start = System.nanoTime();
         Vocabulary vocabulary = VocabularyReader.read(source);
-        String name = String.valueOf(
-                        source.folder().toAbsolutePath().normalize().getFileName())
-                .replaceFirst("(-\\d{5}-of-\\d{5})?\\.gguf$", "");
+        String name = GgufSplit.model(String.valueOf(
+                        source.folder().toAbsolutePath().normalize().getFileName()))
+                .replaceFirst("\\.gguf$", "");
         List<Item> items = items();
         long parameters = items.stream()
                 .mapToLong(item -> item.entry().shape().elements())

@@ -8,9 +8,8 @@ import java.util.List;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Consumer;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import nibble.checkpoint.GgufLocation;
+import nibble.checkpoint.gguf.GgufSplit;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.RepositoryFiles;
 
@@ -23,8 +22,6 @@ import nibble.checkpoint.source.RepositoryFiles;
  * @param hasCheckpoint whether the folder is, or should be, a checkpoint with weights of another kind
  */
 record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, boolean hasCheckpoint) {
-    private static final Pattern PART = Pattern.compile("(.*)-\\d{5}-of-(\\d{5})\\.gguf");
-
     VerifiedModel {
         files = Collections.unmodifiableSortedMap(new TreeMap<>(files));
         gguf = List.copyOf(gguf);
@@ -49,9 +46,8 @@ record VerifiedModel(Path path, SortedMap<String, Path> files, List<Path> gguf, 
         SortedMap<String, Path> files = RepositoryFiles.list(path, refused);
         SortedMap<String, Path> models = new TreeMap<>();
         files.forEach((name, file) -> {
-            Matcher part = PART.matcher(name);
             if (GgufLocation.isModel(file)) {
-                models.putIfAbsent(part.matches() ? part.group(1) + " of " + part.group(2) : name, file);
+                models.putIfAbsent(GgufSplit.set(name), file);
             }
         });
         boolean other = models.isEmpty()

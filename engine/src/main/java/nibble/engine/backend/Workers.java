@@ -32,11 +32,6 @@ public final class Workers implements AutoCloseable {
                         Thread.ofPlatform().daemon().name("nibble-", 1).factory());
     }
 
-    /** As many workers as the machine has processors. */
-    public static Workers ofMachine() {
-        return new Workers(Runtime.getRuntime().availableProcessors());
-    }
-
     public int threads() {
         return threads;
     }

@@ -26,7 +26,7 @@ public final class CudaCalibration {
     static long beside(ModelConfig config, int batchTokens) {
         long moments = 0;
         for (LinearInput input : LinearInput.values()) {
-            moments += CudaInputStatistics.bytes(columns(config, input));
+            moments += CudaInputStatistics.bytes(config.width(input));
         }
         long largest = Arrays.stream(Linear.values())
                 .mapToInt(config::outFeatures)
@@ -80,14 +80,5 @@ public final class CudaCalibration {
             bytes += 2L * config.outFeatures(linear) * config.inFeatures(linear);
         }
         return bytes;
-    }
-
-    private static int columns(ModelConfig config, LinearInput input) {
-        return switch (input) {
-            case QKV -> config.inFeatures(Linear.Q);
-            case O -> config.inFeatures(Linear.O);
-            case GATE_UP -> config.inFeatures(Linear.GATE);
-            case DOWN -> config.inFeatures(Linear.DOWN);
-        };
     }
 }

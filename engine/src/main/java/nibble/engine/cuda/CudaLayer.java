@@ -1,7 +1,9 @@
 package nibble.engine.cuda;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import nibble.checkpoint.model.LinearInput;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.NibbleMatrix;
 import nibble.engine.cuda.driver.DeviceMemory;
@@ -46,11 +48,9 @@ final class CudaLayer implements AutoCloseable {
     }
 
     private static List<List<Weight>> groups(DecoderLayer layer) {
-        return List.of(
-                List.of(layer.q(), layer.k(), layer.v()),
-                List.of(layer.o()),
-                List.of(layer.gate(), layer.up()),
-                List.of(layer.down()));
+        return Arrays.stream(LinearInput.values())
+                .map(input -> input.readers().stream().map(layer::weight).toList())
+                .toList();
     }
 
     /** Device memory that a layer takes. */

@@ -12,9 +12,9 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
-import java.util.regex.Pattern;
 import nibble.checkpoint.GgufLocation;
 import nibble.checkpoint.gguf.GgufFile;
+import nibble.checkpoint.gguf.GgufSplit;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.QuantizationConfig;
 import nibble.checkpoint.origin.Origin;
@@ -63,7 +63,6 @@ record CardSubject(
         }
     }
 
-    private static final Pattern PART = Pattern.compile("(.*)-\\d{5}-of-\\d{5}\\.gguf");
     private static final String HUB = "https://huggingface.co/";
 
     /**
@@ -177,7 +176,7 @@ record CardSubject(
         if (Files.isDirectory(folder)) {
             RepositoryFiles.list(folder).forEach((name, file) -> {
                 if (GgufLocation.isModel(file)) {
-                    models.computeIfAbsent(PART.matcher(name).replaceFirst("$1.gguf"), _ -> new ArrayList<>())
+                    models.computeIfAbsent(GgufSplit.model(name), _ -> new ArrayList<>())
                             .add(file);
                 }
             });

@@ -13,17 +13,15 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import jcuda.Pointer;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUmodule;
+import nibble.files.digest.Sha256;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -129,16 +127,11 @@ public final class KernelCache implements AutoCloseable {
     }
 
     private static String hash(String source, Map<String, String> headers, List<String> options) {
-        try {
-            MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
-            for (String part : List.of(source, headers.toString(), options.toString())) {
-                sha256.update(part.getBytes(StandardCharsets.UTF_8));
-                sha256.update((byte) 0);
-            }
-            return HexFormat.of().formatHex(sha256.digest());
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java platform has SHA-256", e);
+        Sha256 sha256 = new Sha256();
+        for (String part : List.of(source, headers.toString(), options.toString())) {
+            sha256.add(part).add(new byte[1]);
         }
+        return sha256.hex();
     }
 
     private static Path folder() {
