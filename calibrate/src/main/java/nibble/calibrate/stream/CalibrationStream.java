@@ -113,6 +113,15 @@ public final class CalibrationStream implements AutoCloseable {
         member.hidden().giveBack(place.index(), changed);
     }
 
+    /** Frees the activations inside a layer, until a batch is used again. */
+    void release() {
+        for (Member member : members) {
+            member.backend().makeCurrent();
+            member.forward().close();
+        }
+        members.getFirst().backend().makeCurrent();
+    }
+
     /** The values of a batch. */
     float[] values(int batch) {
         Place place = places.get(batch);

@@ -70,21 +70,23 @@ class FitTest {
         return c;
     }
 
-    private HostPairedMoments moments(float[] quantized, float[] original, int n, float @Nullable [] lack, int hidden) {
-        HostPairedMoments moments = new HostPairedMoments(backend, workers, n, lack == null ? 0 : hidden);
+    /** @param behind what outputs lack [tokens, hidden]; null where what inputs lack is taken */
+    private HostPairedMoments moments(
+            float[] quantized, float[] original, int n, float @Nullable [] behind, int hidden) {
+        HostPairedMoments moments = new HostPairedMoments(backend, workers, n, behind == null ? 0 : hidden);
+        int rows = behind == null ? n : hidden;
+        float[] lack = behind == null ? original.clone() : behind;
+        for (int i = 0; behind == null && i < lack.length; i++) {
+            lack[i] -= quantized[i];
+        }
         int tokens = quantized.length / n;
         int batch = tokens / 4;
         for (int i = 0; i < 4; i++) {
             int from = i * batch;
             try (Matrix q = backend.upload(Arrays.copyOfRange(quantized, from * n, (from + batch) * n), batch, n);
-                    Matrix f = backend.upload(Arrays.copyOfRange(original, from * n, (from + batch) * n), batch, n);
-                    Matrix d = backend.upload(
-                            lack == null
-                                    ? new float[0]
-                                    : Arrays.copyOfRange(lack, from * hidden, (from + batch) * hidden),
-                            lack == null ? 0 : batch,
-                            lack == null ? 0 : hidden)) {
-                moments.add(q, f, lack == null ? null : d, i % 2);
+                    Matrix l = backend.upload(
+                            Arrays.copyOfRange(lack, from * rows, (from + batch) * rows), batch, rows)) {
+                moments.add(q, l, i % 2);
             }
         }
         return moments;
@@ -304,10 +306,18 @@ class FitTest {
             }
         }
         float[] weights = weights(out, n);
-        try (HostPairedMoments moments = moments(quantized, original, n, lack, out)) {
+        float[] behind = lack.clone();
+        for (int t = 0; t < tokens; t++) {
+            for (int o = 0; o < out; o++) {
+                for (int i = 0; i < n; i++) {
+                    behind[t * out + o] += weights[o * n + i] * (original[t * n + i] - quantized[t * n + i]);
+                }
+            }
+        }
+        try (HostPairedMoments moments = moments(quantized, original, n, behind, out)) {
             FitInput input = moments.in(null, new QuantizationSpec(4, 32));
             float[] moved = weights.clone();
-            double share = new Propagation(backend, workers, moments, input).move(weights, moved, out, null);
+            double share = new Propagation(workers, moments, input).move(weights, moved, out, null);
             assertThat(share).isBetween(0.9, 1.0);
             double left = 0;
             double was = 0;
@@ -337,7 +347,7 @@ class FitTest {
         try (HostPairedMoments moments = moments(x, x, n, null, 0)) {
             float[] moved = weights.clone();
             FitInput input = moments.in(null, new QuantizationSpec(4, 32));
-            assertThat(new Propagation(backend, workers, moments, input).move(weights, moved, 8, null))
+            assertThat(new Propagation(workers, moments, input).move(weights, moved, 8, null))
                     .isZero();
             assertThat(moved).isEqualTo(weights);
         }
@@ -364,7 +374,7 @@ class FitTest {
             try (Workers some = new Workers(threads);
                     Backend here = new VectorBackend(threads);
                     HostPairedMoments moments = moments(quantized, original, n, null, 0)) {
-                Fitted fitted = new HostFit(here, some, spec, FitSteps.ALL).fit(linear, "w", Path.of("x"), moments);
+                Fitted fitted = new HostFit(some, spec, FitSteps.ALL).fit(linear, "w", Path.of("x"), moments);
                 assertThat(fitted.loss()).isLessThan(fitted.roundedLoss());
                 assertThat(codes == null ? fitted.linear().codes() : codes)
                         .isEqualTo(fitted.linear().codes());
@@ -386,7 +396,7 @@ class FitTest {
         }
         ScaledLinear linear = new ScaledLinear(weights(8, n), 8, n, Basis.ORIGINAL);
         try (HostPairedMoments moments = moments(x, x, n, null, 0)) {
-            Fitted fitted = new HostFit(backend, workers, new QuantizationSpec(4, 32), FitSteps.ALL)
+            Fitted fitted = new HostFit(workers, new QuantizationSpec(4, 32), FitSteps.ALL)
                     .fit(linear, "w", Path.of("x"), moments);
             assertThat(fitted.loss()).isFinite().isLessThan(fitted.roundedLoss());
             assertThat(fitted.weightError()).isFinite();
