@@ -49,6 +49,11 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
         return Optional.empty();
     }
 
+    /** The operations of a backward pass, if this backend has them. */
+    default Optional<GradientOperations> gradients() {
+        return Optional.empty();
+    }
+
     /** Sequences of this many tokens that fill the device when they run as one batch; at least 1. */
     default int sequencesPerBatch(ModelConfig config, int tokens) {
         return 1;

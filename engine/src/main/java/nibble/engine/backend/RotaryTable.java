@@ -46,6 +46,15 @@ public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
         return new RotaryTable(rows.length, half, rowCos, rowSin);
     }
 
+    /** The table that turns back what this one turns. */
+    public RotaryTable inverse() {
+        float[] back = new float[sin.length];
+        for (int i = 0; i < back.length; i++) {
+            back[i] = -sin[i];
+        }
+        return new RotaryTable(positions, half, cos, back);
+    }
+
     /** Whether the frequencies of this model depend on the length of the sequence. */
     public static boolean growsWithSequence(Rope rope) {
         return rope.scaling() instanceof Rope.DynamicNtk;

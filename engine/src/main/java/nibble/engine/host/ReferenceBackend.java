@@ -1,9 +1,11 @@
 package nibble.engine.host;
 
+import java.util.Optional;
 import nibble.checkpoint.model.Activation;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
+import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
@@ -294,6 +296,11 @@ public final class ReferenceBackend extends HostBackend {
                 m[j * k + i] = m[i * k + j];
             }
         }
+    }
+
+    @Override
+    public Optional<GradientOperations> gradients() {
+        return Optional.of(new ReferenceGradients());
     }
 
     @Override

@@ -1,10 +1,12 @@
 package nibble.engine.host;
 
+import java.util.Optional;
 import java.util.function.IntConsumer;
 import nibble.checkpoint.model.Activation;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
+import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
@@ -246,6 +248,11 @@ public final class VectorBackend extends HostBackend {
                 x.columns(),
                 x.rows(),
                 HostMatrix.values(moment));
+    }
+
+    @Override
+    public Optional<GradientOperations> gradients() {
+        return Optional.of(new VectorGradients(workers));
     }
 
     private void forEachRow(int rows, int columns, IntConsumer row) {

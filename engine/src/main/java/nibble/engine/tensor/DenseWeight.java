@@ -33,6 +33,12 @@ public record DenseWeight(TensorView tensor) implements Weight {
         return new DenseWeight(new TensorView(name, DType.F32, Shape.of(outFeatures, inFeatures), data));
     }
 
+    /** A weight of F32 values that stay where they are, on the heap. */
+    public static DenseWeight onHeap(String name, float[] values, int outFeatures, int inFeatures) {
+        return new DenseWeight(
+                new TensorView(name, DType.F32, Shape.of(outFeatures, inFeatures), MemorySegment.ofArray(values)));
+    }
+
     @Override
     public int outFeatures() {
         return (int) tensor.shape().dim(0);

@@ -1,0 +1,185 @@
+package nibble.engine.host;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.IntConsumer;
+import nibble.checkpoint.model.Activation;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.Workers;
+import nibble.engine.host.vector.AttentionGradient;
+import nibble.engine.host.vector.CrossMoment;
+import nibble.engine.host.vector.Divergence;
+import nibble.engine.host.vector.GluGradient;
+import nibble.engine.host.vector.RmsNormGradient;
+import nibble.engine.host.vector.RowGemm;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
+import nibble.engine.tensor.WeightRows;
+import nibble.pack.QuantizedLinear;
+import org.jspecify.annotations.Nullable;
+
+/** The operations of a backward pass through the Vector API, in fp32. Borrows its workers; of one thread. */
+final class VectorGradients extends HostGradients {
+    /** Rows of a norm that one task sums the gain's gradient over. */
+    private static final int ROWS_PER_TASK = 64;
+
+    private static final int ELEMENTS_PER_TASK = 1 << 14;
+    private static final float GELU_LINEAR = (float) (2 * Math.sqrt(2 / Math.PI));
+    private static final float GELU_CUBIC = (float) (2 * Math.sqrt(2 / Math.PI) * 0.044715);
+
+    private final Workers workers;
+    /** The gradient of a whole weight, [out, in], before it is summed over groups. */
+    private float[] whole = new float[0];
+
+    VectorGradients(Workers workers) {
+        this.workers = workers;
+    }
+
+    @Override
+    void forEachRow(int rows, IntConsumer task) {
+        workers.forEach(rows, task);
+    }
+
+    @Override
+    public void linears(List<Weight> weights, List<Matrix> dys, Matrix dx) {
+        requireLinears(weights, dys, dx);
+        for (int i = 0; i < weights.size(); i++) {
+            Weight weight = weights.get(i);
+            RowGemm.multiply(
+                    workers,
+                    HostMatrix.values(dys.get(i)),
+                    dx.rows(),
+                    weight.outFeatures(),
+                    (row, column, count, into, offset) -> WeightRows.read(weight, row, column, count, into, offset),
+                    dx.columns(),
+                    HostMatrix.values(dx),
+                    i > 0);
+        }
+    }
+
+    @Override
+    public void addScales(QuantizedLinear codes, Matrix dy, Matrix x, float[] into) {
+        requireScales(codes, dy, x, into);
+        int out = codes.outFeatures();
+        int in = codes.inFeatures();
+        int size = Math.multiplyExact(out, in);
+        if (whole.length < size) {
+            whole = new float[size];
+        } else {
+            Arrays.fill(whole, 0, size, 0f);
+        }
+        CrossMoment.add(workers, HostMatrix.values(dy), out, HostMatrix.values(x), in, x.rows(), whole);
+        workers.forEach(out, row -> addGroups(codes, row, into));
+    }
+
+    private void addGroups(QuantizedLinear codes, int row, float[] into) {
+        byte[] pairs = codes.codes();
+        int at = row * codes.inFeatures();
+        for (int group = 0; group < codes.groups(); group++) {
+            int cell = row * codes.groups() + group;
+            int zero = codes.zeros()[cell];
+            float sum = 0;
+            for (int i = 0; i < codes.groupSize(); i += 2, at += 2) {
+                int pair = pairs[at >> 1];
+                sum += whole[at] * ((pair & 15) - zero) + whole[at + 1] * ((pair >> 4 & 15) - zero);
+            }
+            into[cell] += sum;
+        }
+    }
+
+    @Override
+    public void addRmsNorm(Matrix x, float[] weight, double epsilon, Matrix dy, Matrix dx, float[] dWeight) {
+        requireNorm(x, weight, dy, dx, dWeight);
+        norm(x, weight, epsilon, dy, HostMatrix.values(dx), true, dWeight);
+    }
+
+    @Override
+    public void rmsNormHeads(Matrix x, float[] weight, double epsilon, Matrix gradient, float[] dWeight) {
+        requireHeads(x, weight, gradient, dWeight);
+        norm(x, weight, epsilon, gradient, HostMatrix.values(gradient), false, dWeight);
+    }
+
+    private void norm(
+            Matrix x, float[] weight, double epsilon, Matrix dy, float[] dx, boolean accumulate, float[] dWeight) {
+        int n = weight.length;
+        float[] in = HostMatrix.values(x);
+        float[] gradient = HostMatrix.values(dy);
+        int rows = in.length / n;
+        int tasks = (rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK;
+        float[] partial = new float[tasks * n];
+        workers.forEach(tasks, task -> {
+            float[] product = new float[n];
+            for (int row = task * ROWS_PER_TASK; row < Math.min(rows, (task + 1) * ROWS_PER_TASK); row++) {
+                RmsNormGradient.row(in, row * n, weight, epsilon, gradient, dx, accumulate, product, partial, task * n);
+            }
+        });
+        for (int i = 0; i < n; i++) {
+            double sum = dWeight[i];
+            for (int task = 0; task < tasks; task++) {
+                sum += partial[task * n + i];
+            }
+            dWeight[i] = (float) sum;
+        }
+    }
+
+    @Override
+    public void attention(
+            AttentionShape shape,
+            int sequences,
+            Matrix query,
+            Matrix keys,
+            Matrix values,
+            Matrix out,
+            Matrix dOut,
+            Matrix dQuery,
+            Matrix dKeys,
+            Matrix dValues) {
+        requireAttention(shape, sequences, query, keys, values, out, dOut, dQuery, dKeys, dValues);
+        workers.forEach(
+                sequences * shape.kvHeads(),
+                task -> AttentionGradient.run(
+                        shape,
+                        query.rows() / sequences,
+                        task,
+                        HostMatrix.values(query),
+                        HostMatrix.values(keys),
+                        HostMatrix.values(values),
+                        HostMatrix.values(out),
+                        HostMatrix.values(dOut),
+                        HostMatrix.values(dQuery),
+                        HostMatrix.values(dKeys),
+                        HostMatrix.values(dValues)));
+    }
+
+    @Override
+    public void glu(Activation activation, Matrix gate, Matrix up, Matrix dOut, Matrix dGate, Matrix dUp) {
+        requireGlu(gate, up, dOut, dGate, dUp);
+        boolean silu = activation == Activation.SILU;
+        float linear = silu ? 1 : GELU_LINEAR;
+        float cubic = silu ? 0 : GELU_CUBIC;
+        float[] g = HostMatrix.values(gate);
+        float[] u = HostMatrix.values(up);
+        float[] from = HostMatrix.values(dOut);
+        float[] toGate = HostMatrix.values(dGate);
+        float[] toUp = HostMatrix.values(dUp);
+        workers.forEach((g.length + ELEMENTS_PER_TASK - 1) / ELEMENTS_PER_TASK, task -> {
+            int first = task * ELEMENTS_PER_TASK;
+            int end = Math.min(g.length, first + ELEMENTS_PER_TASK);
+            GluGradient.run(linear, cubic, g, u, from, toGate, toUp, first, end);
+        });
+    }
+
+    @Override
+    public double divergence(Weight head, Matrix original, Matrix x, float factor, @Nullable Matrix dx) {
+        requireDivergence(head, original, x, dx);
+        return Divergence.run(
+                workers,
+                HostMatrix.values(original),
+                HostMatrix.values(x),
+                x.columns(),
+                (row, column, count, into, offset) -> WeightRows.read(head, row, column, count, into, offset),
+                head.outFeatures(),
+                factor,
+                dx == null ? new float[0] : HostMatrix.values(dx));
+    }
+}

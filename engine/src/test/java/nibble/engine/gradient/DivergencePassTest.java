@@ -1,0 +1,209 @@
+package nibble.engine.gradient;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.stream.Stream;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.ArchitecturesTest;
+import nibble.engine.Backends;
+import nibble.engine.Forward;
+import nibble.engine.Taps;
+import nibble.engine.backend.Backend;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.QuantizedWeight;
+import nibble.engine.tensor.Weight;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.QuantizedLinear;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * The divergence of a tiny quantized model of each architecture and its gradient, against PyTorch's autograd in fp64;
+ * engine/src/test/scripts/gradients.py made resources/gradients.json.
+ */
+class DivergencePassTest {
+    private static final int GROUP = 32;
+    private static final int SEQUENCES = 2;
+    private static final int LENGTH = 12;
+    private static final long ALL = 1L << 30;
+
+    static Stream<Arguments> modelsAndBackends() {
+        return Stream.of("smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma")
+                .flatMap(model -> Stream.of("reference", "cpu").map(device -> Arguments.of(model, device)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("modelsAndBackends")
+    void gradients_are_those_of_pytorch(String model, String device) throws IOException {
+        JsonNode expected = new ObjectMapper()
+                .readTree(Path.of("src", "test", "resources", "gradients.json").toFile())
+                .get(model);
+        try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder(model));
+                Backend backend = Backends.open(device, 2)) {
+            ModelWeights original = ModelWeights.read(checkpoint);
+            int[] ids = ArchitecturesTest.Expected.of(model).ids();
+            TunedModel tuned = TunedModel.of(quantized(original));
+
+            double divergence = divergence(tuned, original, backend, ids, ALL);
+
+            assertThat(divergence).isCloseTo(expected.get("divergence").asDouble(), within(1e-5 * divergence));
+            Map<String, Parameter> named = named(tuned);
+            assertThat(named).hasSize(expected.size() - 1);
+            named.forEach((name, parameter) -> {
+                double norm = 0;
+                double product = 0;
+                for (int i = 0; i < parameter.size(); i++) {
+                    norm += (double) parameter.gradient()[i] * parameter.gradient()[i];
+                    product += parameter.gradient()[i] * Math.cos(i);
+                }
+                double size = expected.get(name).get(0).asDouble();
+                assertThat(Math.sqrt(norm)).as(name).isCloseTo(size, within(1e-4 * size));
+                assertThat(product).as(name).isCloseTo(expected.get(name).get(1).asDouble(), within(1e-4 * size));
+            });
+        }
+    }
+
+    /** Along a random direction in all parameters at once. */
+    @ParameterizedTest
+    @MethodSource("modelsAndBackends")
+    void gradients_are_those_of_finite_differences(String model, String device) {
+        try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder(model));
+                Backend backend = Backends.open(device, 2)) {
+            ModelWeights original = ModelWeights.read(checkpoint);
+            int[] ids = ArchitecturesTest.Expected.of(model).ids();
+            TunedModel tuned = TunedModel.of(quantized(original));
+            divergence(tuned, original, backend, ids, ALL);
+            List<float[]> directions = new ArrayList<>();
+            Random random = new Random(7);
+            double slope = 0;
+            double size = 0;
+            for (Parameter parameter : tuned.parameters()) {
+                float[] direction = new float[parameter.size()];
+                for (int i = 0; i < direction.length; i++) {
+                    direction[i] = (float) random.nextGaussian();
+                    slope += direction[i] * (double) parameter.slope(i);
+                    size += (double) parameter.slope(i) * parameter.slope(i);
+                }
+                directions.add(direction);
+            }
+            double[] ends = new double[2];
+            float step = 3e-4f;
+            for (int end = 0; end < 2; end++) {
+                for (int p = 0; p < directions.size(); p++) {
+                    Parameter parameter = tuned.parameters().get(p);
+                    for (int i = 0; i < parameter.size(); i++) {
+                        parameter.change()[i] =
+                                (end == 0 ? -step : step) * directions.get(p)[i];
+                    }
+                    parameter.moved();
+                }
+                ends[end] = divergence(tuned, original, backend, ids, ALL);
+            }
+            assertThat((ends[1] - ends[0]) / (2 * step)).isCloseTo(slope, within(0.01 * Math.sqrt(size)));
+        }
+    }
+
+    /** With one tape for all layers each layer runs forward twice. */
+    @Test
+    void memory_for_one_layer_gives_the_same_gradient() {
+        try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder("qwen3"));
+                Backend backend = Backends.open("cpu", 2)) {
+            ModelWeights original = ModelWeights.read(checkpoint);
+            int[] ids = ArchitecturesTest.Expected.of("qwen3").ids();
+            TunedModel kept = TunedModel.of(quantized(original));
+            TunedModel repeated = TunedModel.of(quantized(original));
+
+            double first = divergence(kept, original, backend, ids, ALL);
+            double second = divergence(repeated, original, backend, ids, 0);
+
+            assertThat(second).isEqualTo(first);
+            for (int i = 0; i < kept.parameters().size(); i++) {
+                assertThat(repeated.parameters().get(i).gradient())
+                        .isEqualTo(kept.parameters().get(i).gradient());
+            }
+        }
+    }
+
+    private static double divergence(TunedModel tuned, ModelWeights original, Backend backend, int[] ids, long memory) {
+        ModelConfig config = original.config();
+        try (Forward forward = new Forward(config, backend);
+                Matrix states = forward.embed(original.embedding(), ids);
+                DivergencePass pass = new DivergencePass(
+                        tuned, backend, backend.gradients().orElseThrow(), SEQUENCES, LENGTH, memory)) {
+            for (DecoderLayer layer : original.layers()) {
+                forward.layer(layer, states, SEQUENCES, Taps.NONE);
+            }
+            backend.rmsNorm(states, original.finalNorm(), config.rmsNormEps(), states);
+            return pass.add(ids, states, 1) / ids.length;
+        }
+    }
+
+    private static Map<String, Parameter> named(TunedModel model) {
+        Map<String, Parameter> named = new LinkedHashMap<>();
+        for (int i = 0; i < model.layers().size(); i++) {
+            TunedLayer layer = model.layers().get(i);
+            for (Linear linear : Linear.values()) {
+                named.put(i + "." + linear.name().toLowerCase(java.util.Locale.ROOT), layer.scales(linear));
+            }
+            named.put(i + ".input_layernorm", layer.inputNorm());
+            named.put(i + ".post_attention_layernorm", layer.postAttentionNorm());
+            if (layer.headNorms().isPresent()) {
+                named.put(i + ".self_attn.q_norm", layer.headNorms().get().query());
+                named.put(i + ".self_attn.k_norm", layer.headNorms().get().key());
+            }
+        }
+        named.put("norm", model.finalNorm());
+        return named;
+    }
+
+    /** The model with its linears replaced by codes, zeros and scales of the script's formulas. */
+    private static ModelWeights quantized(ModelWeights original) {
+        ModelConfig config = original.config();
+        List<DecoderLayer> layers = new ArrayList<>();
+        for (int i = 0; i < config.layers(); i++) {
+            DecoderLayer there = original.layers().get(i);
+            Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
+            for (Linear linear : Linear.values()) {
+                weights.put(
+                        linear,
+                        new QuantizedWeight(
+                                linear(i, linear.ordinal(), config.outFeatures(linear), config.inFeatures(linear))));
+            }
+            layers.add(DecoderLayer.of(there.inputNorm(), weights, there.postAttentionNorm(), there.extras()));
+        }
+        return new ModelWeights(config, original.embedding(), layers, original.finalNorm(), original.head());
+    }
+
+    private static QuantizedLinear linear(int layer, int index, int out, int in) {
+        QuantizedLinear made = QuantizedLinear.blank(out, in, new QuantizationSpec(4, GROUP));
+        for (int n = 0; n < out; n++) {
+            for (int k = 0; k < in; k++) {
+                int code = (7 * n + 5 * k + 3 * layer + index + n * k % 11) % 16;
+                made.codes()[(n * in + k) / 2] |= (byte) (k % 2 == 0 ? code : code << 4);
+            }
+            for (int g = 0; g < made.groups(); g++) {
+                made.zeros()[n * made.groups() + g] = (byte) (6 + (n + g) % 4);
+                made.scales()[n * made.groups() + g] =
+                        Float.floatToFloat16((float) (0.02 * (1 + ((n + 3 * g) % 5) / 8.0)));
+            }
+        }
+        return made;
+    }
+}
