@@ -1,12 +1,15 @@
 package nibble.calibrate.stream;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.LongConsumer;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
+import nibble.engine.backend.Streams;
 import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
@@ -36,31 +39,32 @@ public final class PairedStream implements AutoCloseable {
         return new PairedStream(
                 config,
                 devices.members().getFirst(),
-                CalibrationStream.ofEmbeddings(config, embedding, blocks, devices),
-                CalibrationStream.ofEmbeddings(config, embedding, blocks, devices));
+                CalibrationStream.ofEmbeddings(config, embedding, blocks, devices, Streams.PAIR),
+                CalibrationStream.ofEmbeddings(config, embedding, blocks, devices, Streams.PAIR));
     }
 
     /** What goes into some later layer, as {@link #save} wrote it; nothing, if the bytes are not those of the hash. */
     public static Optional<PairedStream> read(
             Path file, String sha256, ModelConfig config, int[][] blocks, QuantizationDevices devices) {
-        CalibrationStream original = CalibrationStream.empty(config, blocks, devices);
-        CalibrationStream quantized = CalibrationStream.empty(config, blocks, devices);
-        PairedStream stream = new PairedStream(config, devices.members().getFirst(), original, quantized);
+        CalibrationStream original = CalibrationStream.empty(config, blocks, devices, Streams.PAIR);
         int size = original.size();
         int[] rows = new int[2 * size];
         for (int i = 0; i < rows.length; i++) {
             rows[i] = original.tokens(i % size);
         }
-        boolean whole = StreamFile.read(
-                file,
-                rows,
-                config.hiddenSize(),
-                sha256,
-                (matrix, values) -> (matrix < size ? original : quantized).put(matrix % size, values));
-        if (whole) {
-            return Optional.of(stream);
+        // Where a device keeps the second stream depends on what the first one takes of it.
+        List<CalibrationStream> streams = new ArrayList<>(List.of(original));
+        boolean whole = StreamFile.read(file, rows, config.hiddenSize(), sha256, (matrix, values) -> {
+            if (matrix / size == streams.size()) {
+                streams.add(CalibrationStream.empty(config, blocks, devices, Streams.PAIR));
+            }
+            streams.get(matrix / size).put(matrix % size, values);
+        });
+        if (whole && streams.size() == 2) {
+            return Optional.of(
+                    new PairedStream(config, devices.members().getFirst(), original, streams.getLast()));
         }
-        stream.close();
+        streams.reversed().forEach(CalibrationStream::close);
         return Optional.empty();
     }
 

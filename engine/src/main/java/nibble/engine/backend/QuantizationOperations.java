@@ -18,8 +18,9 @@ public interface QuantizationOperations extends Matrices {
      * A store for the activations of a model that is being calibrated.
      *
      * @param elements of all batches together
+     * @param streams of which this is one; the others ask for stores of their own
      */
-    default ActivationStore activationStore(long elements, ModelConfig config) {
+    default ActivationStore activationStore(long elements, ModelConfig config, Streams streams) {
         return new ResidentActivations();
     }
 

@@ -19,6 +19,7 @@ import nibble.engine.backend.KeyValueCache;
 import nibble.engine.backend.PlacedWeight;
 import nibble.engine.backend.ResidentActivations;
 import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.Streams;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.cuda.data.CudaMatrix;
@@ -143,9 +144,10 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
-    public Optional<CalibrationMemory> calibrationMemory(ModelConfig config, int sequences, int sequenceLength) {
+    public Optional<CalibrationMemory> calibrationMemory(
+            ModelConfig config, Streams streams, int sequences, int sequenceLength) {
         return Optional.of(CudaCalibration.peak(
-                config, sequences, sequenceLength, card.memory().available()));
+                config, streams, sequences, sequenceLength, card.memory().available()));
     }
 
     @Override
@@ -220,8 +222,8 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
-    public ActivationStore activationStore(long elements, ModelConfig config) {
-        long beside = CudaCalibration.beside(config, BATCH_TOKENS);
+    public ActivationStore activationStore(long elements, ModelConfig config, Streams streams) {
+        long beside = CudaCalibration.beside(config, streams, BATCH_TOKENS);
         return card.memory().available() - 2 * elements >= beside
                 ? new ResidentActivations()
                 : new PinnedActivations(card);

@@ -49,6 +49,14 @@ public final class CudaLinearQuantizer extends TrialErrors implements LinearQuan
         super(whole, firstRow, rows);
     }
 
+    /** Device memory that fitting a linear takes at most beside its moments. */
+    public static long fitBytes(int rows, int columns) {
+        int piece = QuantizationScratch.rows(rows);
+        // As many groups as there can be; and the weights of a piece and what they lack, in fp32.
+        return CudaFit.bytes(rows, columns, Math.max(1, columns / 32), piece)
+                + 2 * DeviceMemory.rounded((long) Float.BYTES * Math.min(rows, piece) * columns);
+    }
+
     /**
      * Some rows alone, judged and rounded as in the whole to the bit. Needs no closing.
      *
