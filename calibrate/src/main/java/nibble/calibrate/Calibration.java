@@ -69,11 +69,7 @@ final class Calibration implements LayerWork {
             }
         }
         return CalibrationStream.ofEmbeddings(
-                source.config(),
-                new DenseWeight(source.tensor(TensorNames.EMBEDDING)),
-                blocks,
-                devices,
-                Streams.ONE);
+                source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, devices, Streams.ONE);
     }
 
     @Override

@@ -61,8 +61,7 @@ public final class PairedStream implements AutoCloseable {
             streams.get(matrix / size).put(matrix % size, values);
         });
         if (whole && streams.size() == 2) {
-            return Optional.of(
-                    new PairedStream(config, devices.members().getFirst(), original, streams.getLast()));
+            return Optional.of(new PairedStream(config, devices.members().getFirst(), original, streams.getLast()));
         }
         streams.reversed().forEach(CalibrationStream::close);
         return Optional.empty();
@@ -97,12 +96,11 @@ public final class PairedStream implements AutoCloseable {
      */
     public PairedMoments moments(
             LinearInput input, DecoderLayer fp, DecoderLayer made, int columns, LongConsumer onTokens) {
-        Optional<Weight> weight =
-                switch (input) {
-                    case O -> Optional.of(fp.o());
-                    case DOWN -> Optional.of(fp.down());
-                    case QKV, GATE_UP -> Optional.empty();
-                };
+        Optional<Weight> weight = switch (input) {
+            case O -> Optional.of(fp.o());
+            case DOWN -> Optional.of(fp.down());
+            case QKV, GATE_UP -> Optional.empty();
+        };
         PairedMoments moments = backend.pairedMoments(columns, weight.isPresent() ? config.hiddenSize() : 0);
         try {
             for (int i = 0; i < original.size(); i++) {

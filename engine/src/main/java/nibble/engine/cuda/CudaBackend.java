@@ -22,7 +22,6 @@ import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.Streams;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
-import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaResources;

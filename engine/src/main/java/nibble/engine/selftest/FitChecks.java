@@ -72,8 +72,7 @@ final class FitChecks {
                 }
             }
             float[] expected = results[0];
-            comparison.compare(
-                    Arrays.toString(s), results[1], expected, i -> (U + activation) * Math.abs(expected[i]));
+            comparison.compare(Arrays.toString(s), results[1], expected, i -> (U + activation) * Math.abs(expected[i]));
         }
         return comparison.result();
     }
@@ -119,7 +118,14 @@ final class FitChecks {
 
     /** A linear, its inputs on two streams, and a basis. */
     private record Case(
-            int out, int n, int group, boolean behind, DenseWeight weight, float[] quantized, float[] lack, Basis basis) {
+            int out,
+            int n,
+            int group,
+            boolean behind,
+            DenseWeight weight,
+            float[] quantized,
+            float[] lack,
+            Basis basis) {
         int tokens() {
             return quantized.length / n;
         }
@@ -191,8 +197,7 @@ final class FitChecks {
                 lack[t * rows + i] = Float.float16ToFloat(Float.floatToFloat16(value));
             }
         }
-        return new Case(
-                out, n, group, behind, operands.dense(DType.F16, out, n), x, lack, Basis.ofColumns(columns));
+        return new Case(out, n, group, behind, operands.dense(DType.F16, out, n), x, lack, Basis.ofColumns(columns));
     }
 
     private Fitted[] fit(Case c, FitSteps[] steps, boolean device) {

@@ -29,22 +29,8 @@ public final class Cublas implements AutoCloseable {
         }
     }
 
-    /** What becomes of fp32 operands, by {@code cublasComputeType_t}; sums are fp32 always. */
-    public enum Precision {
-        /** Exact products. */
-        SINGLE(68),
-        /** Products of the first 11 bits, on tensor cores. */
-        TENSOR(77);
-
-        private final int code;
-
-        Precision(int code) {
-            this.code = code;
-        }
-    }
-
     /** Exact products and fp32 sums. */
-    private static final int COMPUTE_FP32 = Precision.SINGLE.code;
+    private static final int COMPUTE_FP32 = Precision.SINGLE.code();
 
     private static final int NOT_TRANSPOSED = 0;
     private static final int TRANSPOSED = 1;
@@ -217,13 +203,6 @@ public final class Cublas implements AutoCloseable {
         }
     }
 
-    /** What a product does to the matrix it goes into. */
-    public enum Into {
-        SET,
-        ADD,
-        SUBTRACT
-    }
-
     /**
      * {@code out[m, n] = Σ_k a[m, k] b[n, k]}, or it is added or subtracted; all row-major fp32, addresses of device
      * memory.
@@ -242,7 +221,22 @@ public final class Cublas implements AutoCloseable {
             int bStride,
             long out,
             int outStride) {
-        gemm(TRANSPOSED, NOT_TRANSPOSED, n, m, k, b, bStride, a, aStride, Type.F32, out, Type.F32, outStride, precision, into);
+        gemm(
+                TRANSPOSED,
+                NOT_TRANSPOSED,
+                n,
+                m,
+                k,
+                b,
+                bStride,
+                a,
+                aStride,
+                Type.F32,
+                out,
+                Type.F32,
+                outStride,
+                precision,
+                into);
     }
 
     /** As {@link #singleTransposed} with {@code b[k, n]}: {@code out[m, n] = Σ_k a[m, k] b[k, n]}. */
@@ -258,7 +252,22 @@ public final class Cublas implements AutoCloseable {
             int bStride,
             long out,
             int outStride) {
-        gemm(NOT_TRANSPOSED, NOT_TRANSPOSED, n, m, k, b, bStride, a, aStride, Type.F32, out, Type.F32, outStride, precision, into);
+        gemm(
+                NOT_TRANSPOSED,
+                NOT_TRANSPOSED,
+                n,
+                m,
+                k,
+                b,
+                bStride,
+                a,
+                aStride,
+                Type.F32,
+                out,
+                Type.F32,
+                outStride,
+                precision,
+                into);
     }
 
     /** {@code out[m, n] (+)= Σ_t y[t, m]ᵀ x[t, n]}: fp16 with fp32 results. */
@@ -356,7 +365,7 @@ public final class Cublas implements AutoCloseable {
                     c,
                     cType.code,
                     ldc,
-                    precision.code,
+                    precision.code(),
                     DEFAULT_ALGORITHM));
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);

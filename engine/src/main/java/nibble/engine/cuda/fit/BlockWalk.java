@@ -2,7 +2,8 @@ package nibble.engine.cuda.fit;
 
 import static nibble.engine.cuda.fit.FitCard.BLOCK;
 
-import nibble.engine.cuda.driver.Cublas;
+import nibble.engine.cuda.driver.Into;
+import nibble.engine.cuda.driver.Precision;
 
 /**
  * Walks over the columns of a piece, block by block. What changes in a block goes into the sums of the columns still to
@@ -23,7 +24,7 @@ final class BlockWalk {
     }
 
     private final RowPiece piece;
-    private final Cublas.Precision precision;
+    private final Precision precision;
     private final long matrix;
     private final long sums;
 
@@ -31,7 +32,7 @@ final class BlockWalk {
      * @param matrix [n, n] fp32
      * @param sums [rows, n] fp32: {@code sums[:, j] += Σ changes[:, i] matrix[i, j]} over the columns i passed
      */
-    BlockWalk(RowPiece piece, Cublas.Precision precision, long matrix, long sums) {
+    BlockWalk(RowPiece piece, Precision precision, long matrix, long sums) {
         this.piece = piece;
         this.precision = precision;
         this.matrix = matrix;
@@ -75,7 +76,7 @@ final class BlockWalk {
                 .products()
                 .single(
                         precision,
-                        Cublas.Into.ADD,
+                        Into.ADD,
                         piece.rows,
                         to - from,
                         count,

@@ -1,6 +1,6 @@
 package nibble.engine.cuda.fit;
 
-import nibble.engine.cuda.driver.Cublas;
+import nibble.engine.cuda.driver.Precision;
 
 /**
  * Rounds the columns of a row in the order of their activation, as the host does: each to the nearest code of the weight
@@ -15,7 +15,7 @@ final class CompensatedRounding {
         FitMoment input = piece.input;
         piece.clearGradient();
         long factor = input.factor.address();
-        new BlockWalk(piece, Cublas.Precision.SINGLE, factor, piece.gradient())
+        new BlockWalk(piece, Precision.SINGLE, factor, piece.gradient())
                 .backwards((first, count, changes) -> piece.card.walk(
                         "compensate",
                         piece.rows,

@@ -1,6 +1,6 @@
 package nibble.engine.cuda.fit;
 
-import nibble.engine.cuda.driver.Cublas;
+import nibble.engine.cuda.driver.Precision;
 
 /** Moves one code of a row after another to where the row's loss {@code e C eᵀ} is least, given all the others. */
 final class CoordinateDescent {
@@ -9,7 +9,7 @@ final class CoordinateDescent {
     /** Sweeps once over all columns; the gradient is that of the codes as they are, and is used up. */
     static void run(RowPiece piece) {
         FitMoment input = piece.input;
-        new BlockWalk(piece, Cublas.Precision.TENSOR, input.moment, piece.gradient())
+        new BlockWalk(piece, Precision.TENSOR, input.moment, piece.gradient())
                 .forwards((first, count, changes) -> piece.card.walk(
                         "descend",
                         piece.rows,

@@ -81,8 +81,7 @@ public final class CudaFit {
         double sizes = 0;
         double share;
         CudaResources resources = card.card;
-        try (DeviceMemory.Buffer target =
-                        card.allocate((long) Float.BYTES * rows * n, "weights on their way");
+        try (DeviceMemory.Buffer target = card.allocate((long) Float.BYTES * rows * n, "weights on their way");
                 DeviceMemory.Buffer factors = card.brought(columns == null ? new float[1] : columns, "scales");
                 DeviceMemory.Buffer sums = card.allocate(2L * Double.BYTES * atATime, "errors of rows")) {
             long basis = columns == null ? 0 : factors.address();

@@ -52,9 +52,7 @@ final class FitCard {
 
     void zero(DeviceMemory.Buffer buffer) {
         CudaDevice.check(
-                cuMemsetD32Async(
-                        buffer.pointer(0), 0, buffer.bytes() / Float.BYTES, card.stream().stream()),
-                "zeros");
+                cuMemsetD32Async(buffer.pointer(0), 0, buffer.bytes() / Float.BYTES, card.stream().stream()), "zeros");
     }
 
     /** A thread for each element of [rows, columns], by a kernel of {@code fit.cu}. */

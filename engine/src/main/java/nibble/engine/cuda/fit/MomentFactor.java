@@ -2,8 +2,9 @@ package nibble.engine.cuda.fit;
 
 import static nibble.engine.cuda.fit.FitCard.BLOCK;
 
-import nibble.engine.cuda.driver.Cublas;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Into;
+import nibble.engine.cuda.driver.Precision;
 
 /**
  * The factor of the damped C, {@code H = D L Lᵀ D} with D the roots of H's diagonal, in the reversed order of
@@ -69,8 +70,8 @@ final class MomentFactor implements AutoCloseable {
                 }
                 card.products()
                         .singleTransposed(
-                                Cublas.Precision.SINGLE,
-                                Cublas.Into.SET,
+                                Precision.SINGLE,
+                                Into.SET,
                                 n - end,
                                 count,
                                 count,
@@ -85,8 +86,8 @@ final class MomentFactor implements AutoCloseable {
                     long rows = panel.address() + (long) Float.BYTES * (strip - end) * BLOCK;
                     card.products()
                             .singleTransposed(
-                                    Cublas.Precision.SINGLE,
-                                    Cublas.Into.SUBTRACT,
+                                    Precision.SINGLE,
+                                    Into.SUBTRACT,
                                     n - strip,
                                     Math.min(STRIP, n - strip),
                                     count,
@@ -109,8 +110,8 @@ final class MomentFactor implements AutoCloseable {
             long solved = y + (long) Float.BYTES * first;
             card.products()
                     .singleTransposed(
-                            Cublas.Precision.SINGLE,
-                            Cublas.Into.SET,
+                            Precision.SINGLE,
+                            Into.SET,
                             rows,
                             count,
                             count,
@@ -122,8 +123,8 @@ final class MomentFactor implements AutoCloseable {
                             n);
             card.products()
                     .singleTransposed(
-                            Cublas.Precision.SINGLE,
-                            Cublas.Into.SUBTRACT,
+                            Precision.SINGLE,
+                            Into.SUBTRACT,
                             rows,
                             n - end,
                             count,
@@ -143,8 +144,8 @@ final class MomentFactor implements AutoCloseable {
             long solved = d + (long) Float.BYTES * first;
             card.products()
                     .single(
-                            Cublas.Precision.SINGLE,
-                            Cublas.Into.SET,
+                            Precision.SINGLE,
+                            Into.SET,
                             rows,
                             count,
                             count,
@@ -155,18 +156,7 @@ final class MomentFactor implements AutoCloseable {
                             solved,
                             n);
             card.products()
-                    .single(
-                            Cublas.Precision.SINGLE,
-                            Cublas.Into.SUBTRACT,
-                            rows,
-                            first,
-                            count,
-                            solved,
-                            n,
-                            at(first, 0),
-                            n,
-                            y,
-                            n);
+                    .single(Precision.SINGLE, Into.SUBTRACT, rows, first, count, solved, n, at(first, 0), n, y, n);
         }
     }
 

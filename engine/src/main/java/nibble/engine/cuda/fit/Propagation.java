@@ -66,8 +66,7 @@ public final class Propagation {
     }
 
     /** Sets the moves of both halves, weighted by D and in the order of the factor. */
-    private double solve(
-            Lacks lacks, long[] tokens, float @Nullable [] columns, long first, long second) {
+    private double solve(Lacks lacks, long[] tokens, float @Nullable [] columns, long first, long second) {
         int n = input.columns;
         long bytes = (long) Float.BYTES * atATime * n;
         double covered = 0;

@@ -87,7 +87,10 @@ final class RangeSearch {
     }
 
     private void ofGroups(
-            DeviceMemory.Buffer bounds, DeviceMemory.Buffer largest, DeviceMemory.Buffer least, DeviceMemory.Buffer steps) {
+            DeviceMemory.Buffer bounds,
+            DeviceMemory.Buffer largest,
+            DeviceMemory.Buffer least,
+            DeviceMemory.Buffer steps) {
         int[] bits = new int[1];
         card.card.transfers().fetch(largest, 0, MemorySegment.ofArray(bits));
         float sigma = errorScale(Float.intBitsToFloat(bits[0]));
@@ -149,8 +152,7 @@ final class RangeSearch {
         card.quantizing("group_products", length)
                 .launch(
                         card.card.stream(),
-                        new Kernel.Grid(
-                                (groups + WARPS - 1) / WARPS, (count + ROWS_PER_WARP - 1) / ROWS_PER_WARP, 1),
+                        new Kernel.Grid((groups + WARPS - 1) / WARPS, (count + ROWS_PER_WARP - 1) / ROWS_PER_WARP, 1),
                         THREADS,
                         0,
                         products.address(),
@@ -163,7 +165,10 @@ final class RangeSearch {
 
     /** Where a row is one group, its loss is by the whole C. */
     private void ofRows(
-            DeviceMemory.Buffer bounds, DeviceMemory.Buffer tried, DeviceMemory.Buffer least, DeviceMemory.Buffer steps) {
+            DeviceMemory.Buffer bounds,
+            DeviceMemory.Buffer tried,
+            DeviceMemory.Buffer least,
+            DeviceMemory.Buffer steps) {
         try (DeviceMemory.Buffer losses = card.allocate((long) Double.BYTES * piece.rows, "errors on trial")) {
             for (int step = 0; step < shares.length * shares.length; step++) {
                 setGrids(bounds, 0, tried, step);

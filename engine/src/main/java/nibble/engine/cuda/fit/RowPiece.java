@@ -1,7 +1,8 @@
 package nibble.engine.cuda.fit;
 
-import nibble.engine.cuda.driver.Cublas;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Into;
+import nibble.engine.cuda.driver.Precision;
 
 /** Some rows of a linear on their way from weights to codes, on the card. Owns its memory; borrows the target. */
 final class RowPiece implements AutoCloseable {
@@ -98,19 +99,7 @@ final class RowPiece implements AutoCloseable {
     /** {@code product = a C}, both [rows, n]. */
     void multiply(long a, long product) {
         int n = input.columns;
-        card.products()
-                .single(
-                        Cublas.Precision.TENSOR,
-                        Cublas.Into.SET,
-                        rows,
-                        n,
-                        n,
-                        a,
-                        n,
-                        input.moment,
-                        n,
-                        product,
-                        n);
+        card.products().single(Precision.TENSOR, Into.SET, rows, n, n, a, n, input.moment, n, product, n);
     }
 
     /** {@code e C eᵀ} of each row, by the errors and the gradient as they are. */

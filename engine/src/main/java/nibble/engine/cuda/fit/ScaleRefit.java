@@ -1,7 +1,7 @@
 package nibble.engine.cuda.fit;
 
-import nibble.engine.cuda.driver.Cublas;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Precision;
 
 /**
  * Sets the scale of each group in turn to the least squares of its row's loss {@code e C eᵀ}, codes and zeros as they
@@ -17,7 +17,7 @@ final class ScaleRefit {
             return;
         }
         FitMoment input = piece.input;
-        new BlockWalk(piece, Cublas.Precision.TENSOR, input.moment, piece.gradient())
+        new BlockWalk(piece, Precision.TENSOR, input.moment, piece.gradient())
                 .forwards((first, count, changes) -> piece.card.walk(
                         "refit",
                         piece.rows,
@@ -49,7 +49,14 @@ final class ScaleRefit {
             piece.multiply(steps, piece.gradient());
             piece.dots(steps, piece.gradient(), curvatures.address());
             card.elements(
-                    "whole_refit", 1, piece.rows, curvatures.address(), slopes.address(), piece.rows, piece.most, piece.scales());
+                    "whole_refit",
+                    1,
+                    piece.rows,
+                    curvatures.address(),
+                    slopes.address(),
+                    piece.rows,
+                    piece.most,
+                    piece.scales());
         }
     }
 }

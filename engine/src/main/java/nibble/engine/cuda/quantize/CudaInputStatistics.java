@@ -303,7 +303,13 @@ public final class CudaInputStatistics implements InputStatistics {
         owner.stream().waitFor(other.ready);
         DeviceMemory.Buffer deviations = owner.memory().allocate(4L * columns, "deviations of inputs");
         long bytes = 2L * columns * columns;
-        owner.device().copyFrom(there.device(), original.matrix().pointer(0), correlationMatrix().pointer(0), bytes, owner.stream());
+        owner.device()
+                .copyFrom(
+                        there.device(),
+                        original.matrix().pointer(0),
+                        correlationMatrix().pointer(0),
+                        bytes,
+                        owner.stream());
         owner.device()
                 .copyFrom(
                         there.device(),

@@ -47,12 +47,7 @@ public final class CudaPairedMoments implements PairedMoments {
             DeviceMemory.Buffer lack = owner.memory()
                     .allocate((long) Float.BYTES * lacking * columns, "moments of what " + columns + " features lack");
             CudaDevice.check(
-                    cuMemsetD32Async(
-                            lack.pointer(0),
-                            0,
-                            lack.bytes() / Float.BYTES,
-                            owner.stream().stream()),
-                    "zeros");
+                    cuMemsetD32Async(lack.pointer(0), 0, lack.bytes() / Float.BYTES, owner.stream().stream()), "zeros");
             lacks.add(lack);
         }
     }
@@ -113,8 +108,8 @@ public final class CudaPairedMoments implements PairedMoments {
     FitMoment in(float @Nullable [] basis) {
         if (prepared == null) {
             moment = input.takeMoment();
-            prepared = new FitMoment(
-                    owner, moment, input.correlations().matrix().address(), columns, input.rows(), basis);
+            prepared =
+                    new FitMoment(owner, moment, input.correlations().matrix().address(), columns, input.rows(), basis);
             preparedColumns = basis;
         }
         if (!Arrays.equals(preparedColumns, basis)) {

@@ -1,10 +1,11 @@
 package nibble.engine.cuda.quantize;
 
 import java.util.Map;
-import nibble.engine.cuda.driver.Cublas;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Into;
 import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.cuda.driver.Precision;
 import nibble.engine.cuda.fit.Propagation;
 import org.jspecify.annotations.Nullable;
 
@@ -55,8 +56,8 @@ final class OutputLacks implements Propagation.Lacks, AutoCloseable {
                         single.address());
         owner.cublas()
                 .single(
-                        Cublas.Precision.SINGLE,
-                        Cublas.Into.SET,
+                        Precision.SINGLE,
+                        Into.SET,
                         count,
                         in,
                         in,

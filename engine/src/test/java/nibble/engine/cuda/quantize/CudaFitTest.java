@@ -68,8 +68,7 @@ class CudaFitTest {
         DenseWeight weight = DenseWeight.of("w", CudaQuantizerTest.halves(random, out * n, 0.02), out, n);
         try (CudaBackend backend = CudaQuantizerTest.open();
                 LayerFeed feed = feed(backend, weight);
-                LinearQuantizer quantizer =
-                        backend.quantizer(feed.layer(0).q(), weight, CudaQuantizerTest.FILE, spec);
+                LinearQuantizer quantizer = backend.quantizer(feed.layer(0).q(), weight, CudaQuantizerTest.FILE, spec);
                 PairedMoments moments = moments(backend, n, residual)) {
             Fitted first = quantizer.fit(Basis.ORIGINAL, moments, FitSteps.ALL);
             Fitted second = quantizer.fit(Basis.ORIGINAL, moments, FitSteps.ALL);

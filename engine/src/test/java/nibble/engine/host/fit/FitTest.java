@@ -58,19 +58,7 @@ class FitTest {
         return weights;
     }
 
-    private static double[][] second(float[] x, int n) {
-        double[][] c = new double[n][n];
-        for (int t = 0; t < x.length / n; t++) {
-            for (int i = 0; i < n; i++) {
-                for (int j = 0; j < n; j++) {
-                    c[i][j] += (double) x[t * n + i] * x[t * n + j] * n / x.length;
-                }
-            }
-        }
-        return c;
-    }
-
-    /** @param behind what outputs lack [tokens, hidden]; null where what inputs lack is taken */
+    /** @param behind what outputs lack; null where what inputs lack is taken */
     private HostPairedMoments moments(
             float[] quantized, float[] original, int n, float @Nullable [] behind, int hidden) {
         HostPairedMoments moments = new HostPairedMoments(backend, workers, n, behind == null ? 0 : hidden);
@@ -84,8 +72,8 @@ class FitTest {
         for (int i = 0; i < 4; i++) {
             int from = i * batch;
             try (Matrix q = backend.upload(Arrays.copyOfRange(quantized, from * n, (from + batch) * n), batch, n);
-                    Matrix l = backend.upload(
-                            Arrays.copyOfRange(lack, from * rows, (from + batch) * rows), batch, rows)) {
+                    Matrix l =
+                            backend.upload(Arrays.copyOfRange(lack, from * rows, (from + batch) * rows), batch, rows)) {
                 moments.add(q, l, i % 2);
             }
         }
@@ -115,7 +103,7 @@ class FitTest {
     void factor_times_its_transpose_is_the_inverse_of_the_damped_moment(int n) {
         float[] x = inputs(3 * n, n);
         FitInput input = input(x, n, new QuantizationSpec(4, 32));
-        double[][] c = second(x, n);
+        double[][] c = Samples.second(x, n);
         double mean = IntStream.range(0, n).mapToDouble(i -> c[i][i]).average().orElseThrow();
         double[][] damped = new double[n][n];
         for (int i = 0; i < n; i++) {
@@ -174,7 +162,7 @@ class FitTest {
         RowTile best = tile(input, weights, n);
         new RangeSearch(input, 9).run(best);
         best.round();
-        double[][] c = second(x, n);
+        double[][] c = Samples.second(x, n);
         for (int group = 0; group < 2; group++) {
             double found = groupLoss(best, c, 0, group);
             for (int low = 0; low < 9; low++) {
@@ -307,11 +295,10 @@ class FitTest {
         }
         float[] weights = weights(out, n);
         float[] behind = lack.clone();
-        for (int t = 0; t < tokens; t++) {
-            for (int o = 0; o < out; o++) {
-                for (int i = 0; i < n; i++) {
-                    behind[t * out + o] += weights[o * n + i] * (original[t * n + i] - quantized[t * n + i]);
-                }
+        for (int at = 0; at < behind.length; at++) {
+            for (int i = 0; i < n; i++) {
+                int input = at / out * n + i;
+                behind[at] += weights[at % out * n + i] * (original[input] - quantized[input]);
             }
         }
         try (HostPairedMoments moments = moments(quantized, original, n, behind, out)) {
