@@ -20,37 +20,51 @@ import nibble.engine.backend.Workers;
 import nibble.engine.quantize.FitSteps;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Method best: the calibration blocks on their way through the original and the quantized model, and each layer fitted
  * to both. A durable layer is believed only where both streams were saved behind it, so none has to be passed.
  */
 final class FittingWork implements LayerWork {
-    private final PairedStream stream;
+    private final QuantizationJob job;
+    private final QuantizationDevices devices;
+    private final LayerJournal journal;
+    private @Nullable PairedStream stream;
     private final LayerFitter fitter;
     private final WorkProgress progress;
     private int next;
     private long savedNanos = System.nanoTime();
 
-    /** Begins with the streams that the journal has, or with the embeddings. */
+    /** Begins with the streams that the journal has, or with the embeddings; not before a layer is to be fitted. */
     FittingWork(
             QuantizationJob job,
             QuantizationDevices devices,
             LayerJournal journal,
             Workers workers,
             WorkProgress progress) {
-        Checkpoint source = job.source();
-        int[][] blocks = job.blocks().map(TokenBlocks::blocks).orElseThrow();
+        this.job = job;
+        this.devices = devices;
+        this.journal = journal;
         this.progress = progress;
-        this.fitter = new LayerFitter(source.config(), job.options().spec(), FitSteps.ALL, workers, progress);
+        this.fitter = new LayerFitter(job.source().config(), job.options().spec(), FitSteps.ALL, workers, progress);
         this.next = journal.durable().size();
-        Optional<PairedStream> saved = journal.savedStream()
-                .flatMap(there -> PairedStream.read(there.file(), there.sha256(), source.config(), blocks, devices));
-        if (next > 0 && saved.isEmpty()) {
-            throw new IllegalStateException("layers 0 to " + (next - 1) + " are durable without their streams");
+    }
+
+    private PairedStream stream() {
+        if (stream == null) {
+            Checkpoint source = job.source();
+            int[][] blocks = job.blocks().map(TokenBlocks::blocks).orElseThrow();
+            Optional<PairedStream> saved = journal.savedStream()
+                    .flatMap(
+                            there -> PairedStream.read(there.file(), there.sha256(), source.config(), blocks, devices));
+            if (next > 0 && saved.isEmpty()) {
+                throw new IllegalStateException("layers 0 to " + (next - 1) + " are durable without their streams");
+            }
+            stream = saved.orElseGet(() -> PairedStream.ofEmbeddings(
+                    source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, devices));
         }
-        this.stream = saved.orElseGet(() -> PairedStream.ofEmbeddings(
-                source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, devices));
+        return stream;
     }
 
     @Override
@@ -70,25 +84,28 @@ final class FittingWork implements LayerWork {
     @Override
     public void made(LayerJournal journal, LayerWriter writer) {
         double seconds = (System.nanoTime() - savedNanos) / 1e9;
-        Optional<Path> file = journal.fileForStream(next, stream.bytes(), seconds);
+        Optional<Path> file = journal.fileForStream(next, stream().bytes(), seconds);
         if (file.isEmpty()) {
             return;
         }
         progress.stage(Stage.SAVE_STREAM);
         writer.drain();
-        journal.streamSaved(new LayerJournal.SavedStream(next, file.get(), stream.save(file.get())));
+        journal.streamSaved(
+                new LayerJournal.SavedStream(next, file.get(), stream().save(file.get())));
         savedNanos = System.nanoTime();
     }
 
     @Override
     public LayerQuantizer.Outcome quantize(int layer, List<DecoderLayer> weights, LayerSource source) {
-        LayerQuantizer.Outcome outcome = fitter.quantize(source, weights.getFirst(), stream);
+        LayerQuantizer.Outcome outcome = fitter.quantize(source, weights.getFirst(), stream());
         next = layer + 1;
         return outcome;
     }
 
     @Override
     public void close() {
-        stream.close();
+        if (stream != null) {
+            stream.close();
+        }
     }
 }

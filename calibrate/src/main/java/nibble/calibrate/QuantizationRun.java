@@ -10,6 +10,7 @@ import nibble.calibrate.job.ProgressListener;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.UnusualErrorException;
+import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.journal.CheckpointJournal;
 import nibble.calibrate.journal.JobFingerprint;
 import nibble.calibrate.journal.JournalEntry;
@@ -67,14 +68,18 @@ record QuantizationRun(
                                 ? "nothing to resume; starting from the beginning"
                                 : "resuming after layer " + done + " of " + layers());
             }
+            WorkProgress progress = Quantizer.progress(job, devices, listener, stop);
             QuantizationReport report = Quantizer.run(
                     job,
                     devices,
                     CheckpointQuantizer.packer(
                             job.source().config(), job.options().format()),
                     journal,
-                    listener,
-                    stop);
+                    progress);
+            journal.finishFiles();
+            if (job.options().steps() > 0) {
+                report = new TuningWork(job, plan, journal, output, devices, progress).run(report);
+            }
             journal.finish(report);
             return report;
         } catch (UnusualErrorException e) {

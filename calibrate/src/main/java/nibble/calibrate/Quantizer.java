@@ -20,6 +20,7 @@ import nibble.calibrate.journal.LayerWriter;
 import nibble.calibrate.search.LayerQuantizer;
 import nibble.calibrate.search.LayerSource;
 import nibble.calibrate.search.Work;
+import nibble.calibrate.tune.Tuning;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.origin.Origin;
@@ -61,6 +62,22 @@ public final class Quantizer {
             LayerJournal journal,
             ProgressListener listener,
             StopSignal stop) {
+        return run(job, devices, packer, journal, progress(job, devices, listener, stop));
+    }
+
+    /** Counts the work of a run, in which tuning may follow the layers. */
+    static WorkProgress progress(
+            QuantizationJob job, QuantizationDevices devices, ProgressListener listener, StopSignal stop) {
+        return new WorkProgress(listener, stop, job.source().config().layers(), devices::synchronize);
+    }
+
+    /** All layers; tuning, which may follow, is the caller's. */
+    static QuantizationReport run(
+            QuantizationJob job,
+            QuantizationDevices devices,
+            LayerPacker packer,
+            LayerJournal journal,
+            WorkProgress progress) {
         requireFits(
                 job.source().config(), job.source().configFile(), job.options().spec());
         ModelConfig config = job.source().config();
@@ -69,7 +86,6 @@ public final class Quantizer {
             throw new UnusualErrorException(carried.getFirst());
         }
         List<LayerJournal.Durable> durable = journal.durable();
-        WorkProgress progress = new WorkProgress(listener, stop, config.layers(), devices::synchronize);
         long tokens = job.blocks().map(TokenBlocks::tokens).orElse(0L);
         double layerWork = Work.layer(config, job.options(), tokens);
         double passWork = Work.pass(config, tokens);
@@ -81,7 +97,9 @@ public final class Quantizer {
                 LayerWriter writer = new LayerWriter(journal)) {
             long passes =
                     durable.stream().filter(layer -> work.needs(layer.layer())).count();
-            progress.expect(passes * passWork + (config.layers() - durable.size()) * layerWork);
+            progress.expect(passes * passWork
+                    + (config.layers() - durable.size()) * layerWork
+                    + Tuning.work(config, job.options(), tokens));
             for (LayerJournal.Durable layer : durable) {
                 progress.layer(layer.layer(), work.needs(layer.layer()) ? passWork : 0);
                 progress.stage(Stage.READ);
@@ -210,6 +228,7 @@ public final class Quantizer {
                 mean(layers, QuantizationReport.Linear::rtnRelativeError),
                 layers,
                 warnings,
+                null,
                 times);
     }
 

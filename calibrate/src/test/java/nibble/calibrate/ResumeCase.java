@@ -154,12 +154,21 @@ abstract class ResumeCase {
     Path shardOf(String tensor) throws IOException {
         try (Stream<Path> files = Files.list(state.resolve("output"))) {
             for (Path file : files.toList()) {
-                if (new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1).contains("\"" + tensor + "\"")) {
+                if (text(file).contains("\"" + tensor + "\"")) {
                     return file;
                 }
             }
         }
         throw new AssertionError("no shard with " + tensor);
+    }
+
+    /** A file's bytes as text of one byte a character. */
+    static String text(Path file) {
+        try {
+            return new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1);
+        } catch (IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
     }
 
     /** Flips a bit in the middle of a shard's data. */

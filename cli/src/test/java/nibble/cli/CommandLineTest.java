@@ -79,9 +79,9 @@ class CommandLineTest {
                         MODEL.toString(),
                         out.toString(),
                         "--samples",
-                        "4",
+                        "2",
                         "--seq-len",
-                        "512",
+                        "256",
                         "--max-shard-size",
                         "3MB",
                         "--json",
@@ -113,10 +113,10 @@ class CommandLineTest {
 
         TerminalCapture perplexity = new TerminalCapture();
         assertThat(perplexity.run(
-                        "eval", "perplexity", out.toString(), "--context", "512", "--windows", "4", "--json", "-"))
+                        "eval", "perplexity", out.toString(), "--context", "512", "--windows", "1", "--json", "-"))
                 .isEqualTo(ExitCode.DONE);
         JsonNode figures = JSON.readTree(perplexity.out());
-        assertThat(figures.get("windows").asInt()).isEqualTo(4);
+        assertThat(figures.get("windows").asInt()).isEqualTo(1);
         assertThat(figures.get("perplexity").asDouble()).isBetween(15.0, 60.0);
 
         TerminalCapture first = new TerminalCapture();

@@ -29,7 +29,7 @@ class KillTest {
 
     @BeforeAll
     static void quantizeUndisturbed() throws IOException {
-        model = folder.resolve("model");
+        model = SmallModel.ofLayers(folder.resolve("model"), LAYERS);
         // Short, since every process encodes it anew.
         Path text = Files.writeString(
                 folder.resolve("text"), "The city lies on the river and was taken in the war. ".repeat(60));
@@ -43,24 +43,10 @@ class KillTest {
             "--group-size",
             "64",
             "--max-shard-size",
-            "1MB",
+            "200KB",
             "--threads",
             "1"
         };
-        Path tokenizer = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
-        TerminalCapture terminal = new TerminalCapture();
-        assertThat(terminal.run(
-                        "bench",
-                        "make-model",
-                        "--shape",
-                        "tiny",
-                        "--layers",
-                        String.valueOf(LAYERS),
-                        "--tokenizer",
-                        tokenizer.toString(),
-                        model.toString()))
-                .as(terminal.err())
-                .isEqualTo(ExitCode.DONE);
         Path out = folder.resolve("undisturbed");
         String[] arguments = Stream.concat(Stream.of("quantize", model.toString(), out.toString()), Stream.of(options))
                 .toArray(String[]::new);
@@ -117,14 +103,13 @@ class KillTest {
     /** A tensor is a file here, and so a part of its own. */
     @Test
     void a_conversion_killed_twice_ends_in_the_bytes_of_an_undisturbed_one() throws IOException, InterruptedException {
-        Path wiki = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
-        String[] small = {"--format", "gguf", "--type", "Q4_K_M", "--max-shard-size", "1KB", "--threads", "1"};
+        String[] small = {"--format", "gguf", "--type", "Q4_0", "--max-shard-size", "1KB", "--threads", "1"};
         Path whole = folder.resolve("converted");
-        String[] arguments = Stream.concat(Stream.of("convert", wiki.toString(), whole.toString()), Stream.of(small))
+        String[] arguments = Stream.concat(Stream.of("convert", model.toString(), whole.toString()), Stream.of(small))
                 .toArray(String[]::new);
         assertThat(new TerminalCapture().run(arguments)).isEqualTo(ExitCode.DONE);
         Path out = folder.resolve("conversion");
-        KilledCommand convert = new KilledCommand("convert", wiki, out, folder.resolve("conversion.log"), small);
+        KilledCommand convert = new KilledCommand("convert", model, out, folder.resolve("conversion.log"), small);
         for (int parts : new int[] {2, 9}) {
             Process process = convert.startHeld(parts, "--resume");
             convert.awaitHeld(process);
@@ -133,7 +118,7 @@ class KillTest {
             assertThat(out).doesNotExist();
         }
         assertThat(end(convert.start("--resume"))).as(convert.log()).isEqualTo(ExitCode.DONE);
-        assertThat(convert.log()).containsPattern("resuming after \\d+ of 57 tensors");
+        assertThat(convert.log()).containsPattern("resuming after \\d+ of 47 tensors");
         assertThat(KilledCommand.hashes(out)).isEqualTo(KilledCommand.hashes(whole));
         assertThat(convert.state()).doesNotExist();
     }

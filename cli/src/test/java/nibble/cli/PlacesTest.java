@@ -34,18 +34,17 @@ class PlacesTest {
     void an_output_that_is_a_mount_point_is_written_and_resumed() throws Exception {
         Shell.Ended ended = shell.mounting("""
             mkdir "$F/volume" "$F/out"; mount --bind "$F/volume" "$F/out"; state="$F/out/.nibble.unfinished"
-            $N bench make-model --shape tiny --layers 5 --tokenizer $M "$F/tiny"
             options="--calibration $M/../../LICENSE --samples 4 --seq-len 128 --group-size 64 --threads 1"
-            $N quantize "$F/tiny" "$F/whole" $options
-            $N quantize "$F/tiny" "$F/out" $options & p=$!
+            $N quantize $T "$F/whole" $options
+            $N quantize $T "$F/out" $options & p=$!
             for i in $(seq 3000); do grep -qs "entry..{.layer" $state/journal.jsonl && break; sleep 0.02; done
             kill -TERM $p; code=0; wait $p || code=$?; [ $code = 143 ] || exit 8
             [ -d $state ] && [ ! -e "$F/out/config.json" ] || exit 7
-            if $N quantize "$F/tiny" "$F/out" $options; then exit 6; fi
-            $N quantize "$F/tiny" "$F/out" $options --resume
+            if $N quantize $T "$F/out" $options; then exit 6; fi
+            $N quantize $T "$F/out" $options --resume
             diff -r "$F/whole" "$F/out" && rm -r "$F/whole" "$F/out"/*; ls -A "$F/out"
-            mount -t tmpfs -o size=3m none "$F/out"
-            if $N quantize $M "$F/out" --method rtn --max-shard-size 1MB; then exit 9; fi
+            mount -t tmpfs -o size=1m none "$F/out"
+            if $N quantize $T "$F/out" --method rtn --max-shard-size 300KB; then exit 9; fi
             ls -A "$F/out"
             """);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(0);
@@ -57,7 +56,7 @@ class PlacesTest {
         ended.assertNoTrace();
         try (Stream<Path> files = Files.list(folder)) {
             assertThat(files.map(file -> file.getFileName().toString()).filter(name -> !Shell.OWN.contains(name)))
-                    .containsExactlyInAnyOrder("tiny", "volume", "out");
+                    .containsExactlyInAnyOrder("volume", "out");
         }
     }
 
@@ -65,11 +64,11 @@ class PlacesTest {
     void an_output_whose_parent_cannot_be_written_is_written_and_a_new_one_there_is_refused() throws Exception {
         Shell.Ended ended = shell.withoutRoot("""
             mkdir -p $F/parent/out; chmod 777 $F/parent/out; chmod 555 $F/parent
-            $N quantize $M $F/parent/out --method rtn || exit 9
+            $N quantize $T $F/parent/out --method rtn || exit 9
             $N verify $F/parent/out >/dev/null || exit 8
             find $F/parent -name ".*"
-            $N inspect $M --json $F/parent/x.json; [ $? = 2 ] || exit 7
-            $N quantize $M $F/parent/new --method rtn; code=$?; ls $F/parent; chmod 755 $F/parent; exit $code
+            $N inspect $T --json $F/parent/x.json; [ $? = 2 ] || exit 7
+            $N quantize $T $F/parent/new --method rtn; code=$?; ls $F/parent; chmod 755 $F/parent; exit $code
             """);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.BAD_INPUT);
         assertThat(ended.out()).endsWith("there\nout\n");
@@ -82,7 +81,7 @@ class PlacesTest {
     @Test
     void a_file_that_may_not_be_read_is_named_with_the_right_that_is_missing() throws Exception {
         Shell.Ended ended = shell.withoutRoot("""
-            cp -r $M $F/model; chmod 000 $F/model/tokenizer.model
+            cp -r $T $F/model; chmod 000 $F/model/tokenizer.model
             $N quantize $F/model $F/out --method rtn; [ $? = 3 ] || exit 9
             [ ! -e $F/out ] || exit 8
             $N verify $F/model
@@ -98,7 +97,7 @@ class PlacesTest {
     void a_complete_cache_is_read_although_it_cannot_be_written() throws Exception {
         Shell.Ended ended = shell.withoutRoot("""
             id=$(printf %040d 7); cache=$F/cache/models--me--m; mkdir -p $cache/snapshots/$id $cache/refs $cache/blobs
-            cp $M/* $cache/snapshots/$id; printf $id >$cache/refs/main; chmod -R a-w $F/cache
+            cp $T/* $cache/snapshots/$id; printf $id >$cache/refs/main; chmod -R a-w $F/cache
             export HF_HUB_CACHE=$F/cache HF_HUB_OFFLINE=1
             $N inspect me/m && $N download me/m && $N generate me/m --prompt The --max-new-tokens 2
             code=$?; chmod -R u+w $F/cache; exit $code
@@ -112,7 +111,7 @@ class PlacesTest {
         Shell.Ended ended = shell.mounting("""
             mkdir "$F/disk"; mount -t tmpfs -o size=16k none "$F/disk"
             echo before >"$F/disk/x.json"; head -c 8192 /dev/zero >"$F/disk/full"
-            code=0; $N inspect $M --json "$F/disk/x.json" || code=$?
+            code=0; $N inspect $T --json "$F/disk/x.json" || code=$?
             ls -A "$F/disk"; cat "$F/disk/x.json"; exit $code
             """);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.BAD_INPUT);
@@ -127,8 +126,8 @@ class PlacesTest {
         Shell.Ended ended = shell.mounting("""
             mkdir "$F/cache"; mount -t tmpfs -o noexec none "$F/cache"; mount -t tmpfs -o size=4k none /dev/shm
             export TMPDIR="$F/cache"
-            code=0; NIBBLE_CACHE="$F/cache" $N tokenize $M --prompt The || code=$?; [ $code = 3 ] || exit 9
-            NIBBLE_CACHE="$F/other" $N generate $M --prompt The --max-new-tokens 2
+            code=0; NIBBLE_CACHE="$F/cache" $N tokenize $T --prompt The || code=$?; [ $code = 3 ] || exit 9
+            NIBBLE_CACHE="$F/other" $N generate $T --prompt The --max-new-tokens 2
             """);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DONE);
         assertThat(ended.err())
@@ -141,7 +140,7 @@ class PlacesTest {
     void what_is_written_has_the_rights_that_umask_gives(String mask, String folderMode, String fileMode)
             throws Exception {
         Shell.Ended ended = shell.run("umask " + mask + """
-            ; $N quantize $M $F/out --method rtn --json $F/x.json >/dev/null && $N convert $F/out $F/g --format gguf --type Q8_0 \
+            ; $N quantize $T $F/out --method rtn --json $F/x.json >/dev/null && $N convert $F/out $F/g --format gguf --type Q8_0 \
               >/dev/null && ls -ld $F/out $F/g $F/out/* $F/g/* $F/x.json | cut -c1-10 | sort -u
             """);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DONE);
@@ -161,9 +160,9 @@ class PlacesTest {
     void places_of_model_and_output_that_touch_lose_nothing(String model, String out, int code, String words)
             throws Exception {
         Shell.Ended ended = shell.run("""
-            cp -r $M $F/m; mkdir $F/o $F/real; cp -r $M $F/o/m; ln -s real $F/link; ln -s nowhere $F/dangling
+            cp -r $T $F/m; mkdir $F/o $F/real; cp -r $T $F/o/m; ln -s real $F/link; ln -s nowhere $F/dangling
             $N quantize %s %s --method rtn; code=$?
-            diff -r -x out $M $F/m && diff -r $M $F/o/m || exit 9
+            diff -r -x out $T $F/m && diff -r $T $F/o/m || exit 9
             [ $code != 0 ] || $N verify %s >/dev/null || exit 8
             exit $code
             """.formatted(model, out, out));

@@ -18,7 +18,7 @@ final class Shell {
     static final Path MODEL = ROOT.resolve("models/wiki-7m");
 
     /** The folders and files that this class makes. */
-    static final Set<String> OWN = Set.of("source", "dist", "stdout", "stderr");
+    static final Set<String> OWN = Set.of("source", "dist", "stdout", "stderr", "tiny");
 
     private final Path folder;
 
@@ -44,6 +44,7 @@ final class Shell {
         Files.copy(ROOT.resolve("cli/src/main/dist/nibble"), folder.resolve("dist/nibble"));
         Files.copy(shared, folder.resolve("dist/lib/launch"));
         runtime(folder.resolve("dist/runtime"));
+        SmallModel.ofLayers(folder.resolve("tiny"), 5);
     }
 
     private static void runtime(Path home) throws IOException {
@@ -66,7 +67,8 @@ final class Shell {
     }
 
     /**
-     * Runs a line of bash in which {@code $N} is the launcher, {@code $M} the bundled model and {@code $F} the folder.
+     * Runs a line of bash in which {@code $N} is the launcher, {@code $M} the bundled model, {@code $T} a tiny one of
+     * five layers and {@code $F} the folder.
      */
     Ended run(String launcher, String line) throws Exception {
         ProcessBuilder builder = new ProcessBuilder("bash", "-c", line)
@@ -76,6 +78,7 @@ final class Shell {
                 .directory(folder.toFile());
         builder.environment().put("N", "bash " + folder.resolve(launcher));
         builder.environment().put("M", MODEL.toString());
+        builder.environment().put("T", folder.resolve("tiny").toString());
         builder.environment().put("F", folder.toString());
         builder.environment()
                 .put("NIBBLE_JAVA_HOME", folder.resolve("source/jdk").toString());

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
-import nibble.cli.terminal.ExitCode;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -63,12 +62,9 @@ class SignalsTest {
     @ParameterizedTest
     @CsvSource({"INT, 130", "TERM, 143"})
     void a_signal_while_layers_are_made_keeps_them(String signal, int code) throws Exception {
-        assertThat(shell.run("$N bench make-model --shape tiny --layers 5 --tokenizer $M $F/tiny")
-                        .exitCode())
-                .isEqualTo(ExitCode.DONE);
         Shell.Ended ended = stopped(
                 signal,
-                "quantize $F/tiny $F/out --calibration $M/../../LICENSE --samples 4 --seq-len 128 --group-size 64"
+                "quantize $T $F/out --calibration $M/../../LICENSE --samples 4 --seq-len 128 --group-size 64"
                         + " --threads 1",
                 "grep -qs entry..{.layer $F/.out.unfinished/journal.jsonl");
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(code);

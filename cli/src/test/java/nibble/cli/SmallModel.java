@@ -13,11 +13,29 @@ import java.util.function.Consumer;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.tensor.TensorSpec;
 
-/** A one-layer Llama of random fp16 weights, of whatever width a test needs; its embedding is tied. */
+/** A Llama of random fp16 weights, of one layer and of whatever width a test needs; its embedding is tied. */
 public final class SmallModel {
     private static final ObjectMapper JSON = new ObjectMapper();
 
+    private static final Path BUNDLED = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
+
     private SmallModel() {}
+
+    /** Writes a model of so many layers of width 128, with the tokenizer and the vocabulary of the bundled model. */
+    public static Path ofLayers(Path folder, int layers) throws IOException {
+        write(
+                folder,
+                128,
+                128,
+                4096,
+                config -> config.put("num_attention_heads", 1)
+                        .put("head_dim", 128)
+                        .put("num_hidden_layers", layers));
+        for (String file : new String[] {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"}) {
+            Files.copy(BUNDLED.resolve(file), folder.resolve(file));
+        }
+        return folder;
+    }
 
     /**
      * Writes config.json and model.safetensors; {@code change} is made to the config. The tokenizer is the caller's to
@@ -47,6 +65,7 @@ public final class SmallModel {
     private static void writeWeights(Path folder) throws IOException {
         Random random = new Random(1);
         ObjectNode header = JSON.createObjectNode();
+        header.putObject("__metadata__").put("format", "pt");
         long bytes = 0;
         var tensors = ModelConfig.read(folder.resolve("config.json")).tensors();
         for (TensorSpec tensor : tensors) {

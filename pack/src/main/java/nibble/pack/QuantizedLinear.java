@@ -146,6 +146,15 @@ public final class QuantizedLinear implements PackedLinear {
         return new QuantizedLinear(outFeatures, inFeatures, spec(), codes, zeros, divided);
     }
 
+    /**
+     * Returns the linear with other scales: the same codes and zeros.
+     *
+     * @param others [outFeatures, groups] fp16 bits
+     */
+    public QuantizedLinear withScales(short[] others) {
+        return new QuantizedLinear(outFeatures, inFeatures, spec(), codes, zeros, others);
+    }
+
     private QuantizationSpec spec() {
         return new QuantizationSpec(4, groups == 1 ? QuantizationSpec.WHOLE_ROW : groupSize);
     }

@@ -11,7 +11,8 @@ public enum Method {
     AWQ,
     /**
      * AWQ's scales, then codes and scales fitted in closed form, each linear to the output that the original model has
-     * after what was quantized before it ({@link nibble.engine.host.fit}).
+     * after what was quantized before it ({@link nibble.engine.host.fit}); then steps that tune scales and norms by the
+     * divergence of the whole model ({@link nibble.calibrate.tune}).
      */
     BEST;
 

@@ -19,6 +19,8 @@ public interface ProgressListener {
         ROUNDING,
         /** Of the calibration stream, for a later resumption. */
         SAVE_STREAM,
+        /** Scales and norms by the divergence of the whole model, after the last layer. */
+        TUNE,
         /** For the writer, while a layer waits already. */
         WAIT,
         /** On the writer's own thread, beside the next layer. */
@@ -53,6 +55,13 @@ public interface ProgressListener {
      * @param fraction 0…1, never falling
      */
     default void progressed(double fraction) {}
+
+    /**
+     * A step of tuning is done.
+     *
+     * @param divergence of the step's tokens from the original model, before the step
+     */
+    default void stepFinished(int step, int steps, double divergence) {}
 
     default void layerFinished(int layer, QuantizationReport.Layer report, double seconds) {}
 }

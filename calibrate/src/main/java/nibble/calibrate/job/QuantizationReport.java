@@ -30,6 +30,7 @@ import org.jspecify.annotations.Nullable;
  * @param meanRelativeError mean over all linears; null without calibration
  * @param meanRtnRelativeError the same for plain rounding
  * @param warnings what a user should know: tensors that lost more than rounding loses as a rule
+ * @param tuning null where there was none
  * @param times null where the report was read from a file, which holds none
  */
 public record QuantizationReport(
@@ -42,6 +43,7 @@ public record QuantizationReport(
         @Nullable Double meanRtnRelativeError,
         List<Layer> layers,
         @JsonInclude(JsonInclude.Include.NON_EMPTY) List<String> warnings,
+        @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Tuning tuning,
         @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Times times) {
 
     /**
@@ -72,6 +74,43 @@ public record QuantizationReport(
      * @param tokensFound tokens the text had
      */
     public record Calibration(String description, String tokensSha256, int blocks, long tokens, long tokensFound) {}
+
+    /**
+     * How scales and norms were tuned. A divergence is the mean over tokens of KL(original ‖ quantized) of next-token
+     * distributions, in nats, on calibration text that no step was taken on.
+     *
+     * @param steps of Adam
+     * @param tokensPerStep tokens of each
+     * @param heldOutTokens tokens that divergences are means over
+     * @param divergenceBefore of the layers as fitted
+     * @param divergenceAfter of the tuned model
+     * @param kept whether the tuned model was written, as it diverges less; else the layers as fitted were
+     */
+    public record Tuning(
+            int steps,
+            int tokensPerStep,
+            long heldOutTokens,
+            double divergenceBefore,
+            double divergenceAfter,
+            boolean kept) {}
+
+    /** The same with its tuning and times. */
+    public QuantizationReport tuned(@Nullable Tuning result, List<String> moreWarnings, Times newTimes) {
+        List<String> all = new ArrayList<>(warnings);
+        all.addAll(moreWarnings);
+        return new QuantizationReport(
+                method,
+                bits,
+                groupSize,
+                source,
+                calibration,
+                meanRelativeError,
+                meanRtnRelativeError,
+                layers,
+                all,
+                result,
+                newTimes);
+    }
 
     /** One decoder layer. */
     public record Layer(int layer, List<Linear> linears, List<Pair> pairs) {}

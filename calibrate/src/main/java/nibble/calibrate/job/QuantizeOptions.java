@@ -10,21 +10,31 @@ import nibble.pack.QuantizationSpec;
  * @param maxShardBytes most bytes of an output shard
  * @param threads threads for searching and rounding; results do not depend on it
  * @param strict whether what would be a warning ends the run
+ * @param steps of tuning scales and norms after all layers are made; 0 leaves it out
  */
 public record QuantizeOptions(
-        Method method, QuantizationSpec spec, QuantizedFormat format, long maxShardBytes, int threads, boolean strict) {
+        Method method,
+        QuantizationSpec spec,
+        QuantizedFormat format,
+        long maxShardBytes,
+        int threads,
+        boolean strict,
+        int steps) {
     public QuantizeOptions {
+        if (steps < 0 || steps > 0 && method != Method.BEST) {
+            throw new IllegalArgumentException(steps + " steps of tuning asked of method " + method.label());
+        }
         if (threads < 1) {
             throw new IllegalArgumentException(threads + " threads asked, at least 1 needed");
         }
     }
 
-    /** In AutoAWQ's layout. */
+    /** In AutoAWQ's layout, without tuning. */
     public QuantizeOptions(Method method, QuantizationSpec spec, long maxShardBytes, int threads) {
-        this(method, spec, QuantizedFormat.AWQ_GEMM, maxShardBytes, threads, false);
+        this(method, spec, QuantizedFormat.AWQ_GEMM, maxShardBytes, threads, false, 0);
     }
 
-    /** In AutoAWQ's layout, with a thread for each processor. */
+    /** In AutoAWQ's layout, without tuning, with a thread for each processor. */
     public QuantizeOptions(Method method, QuantizationSpec spec, long maxShardBytes) {
         this(method, spec, maxShardBytes, Runtime.getRuntime().availableProcessors());
     }

@@ -51,6 +51,32 @@ public final class WorkProgress {
         listener.layerStarted(index, layers);
     }
 
+    /** Begins the tuning of the whole model, of so much work. */
+    public void tuning(double work) {
+        layer = layers - 1;
+        done = Math.max(done, allWork - work);
+        layerEnd = allWork;
+        checkStop();
+        stage(Stage.TUNE);
+    }
+
+    /** A step of tuning is done; not a place where the run may stop. */
+    public void stepFinished(int step, int steps, double divergence, double work) {
+        done = Math.min(done + work, layerEnd);
+        listener.stepFinished(step, steps, divergence);
+        listener.progressed(Math.min(1, done / allWork));
+    }
+
+    /** Whether the run is asked to stop. */
+    public boolean stopRaised() {
+        return stop.raised();
+    }
+
+    /** Says something a person should know. */
+    public void note(String text) {
+        listener.note(text);
+    }
+
     /** Ends the clock of the stage before and starts that of {@code next}. */
     public void stage(Stage next) {
         if (next == stage) {

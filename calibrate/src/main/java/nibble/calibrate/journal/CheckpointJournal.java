@@ -4,15 +4,19 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Consumer;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.stream.StreamFile;
+import nibble.checkpoint.Checkpoint;
 import nibble.convert.CheckpointPlan;
 import nibble.convert.CheckpointWriter;
+import nibble.convert.TensorPatch;
 import nibble.engine.backend.Workers;
 import nibble.files.digest.Sha256;
 import nibble.files.output.FreeSpace;
@@ -42,7 +46,9 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
     private final JournalFile<JournalEntry> file;
     private final CheckpointWriter writer;
     private final List<Durable> durable = new ArrayList<>();
+    private final TensorPatch patch;
     private @Nullable SavedStream stream;
+    private JournalEntry.@Nullable Tuned tuned;
 
     private CheckpointJournal(
             QuantizationJob job,
@@ -55,6 +61,7 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
         this.output = output;
         this.file = file;
         this.writer = writer;
+        this.patch = new TensorPatch(output.state().resolve("tuned"));
     }
 
     /**
@@ -89,18 +96,22 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
         List<JournalEntry> found = file.entries();
         List<JournalEntry> kept = new ArrayList<>(List.of(start));
         boolean carried = false;
-        int believed = job.options().method() == Method.BEST ? lastSavedStream(found) : Integer.MAX_VALUE;
+        tuned = wholeTuned(found);
+        Set<String> changed = tuned == null || tuned.sha256().isEmpty() ? Set.of() : patch.names();
+        int believed = job.options().method() == Method.BEST && !isComplete(found, changed)
+                ? lastSavedStream(found)
+                : Integer.MAX_VALUE;
         JournalEntry.@Nullable Stream lastStream = null;
         for (JournalEntry entry : found) {
             switch (entry) {
-                case JournalEntry.Start _ -> {}
+                case JournalEntry.Start _, JournalEntry.Tuned _ -> {}
                 case JournalEntry.Stream saved -> {
                     if (saved.layer() <= durable.size() && Files.exists(streamFile(saved.layer()))) {
                         lastStream = saved;
                     }
                 }
                 case JournalEntry.Outer outer -> {
-                    if (agrees(plan.outerTensors(), outer.sha256())) {
+                    if (agrees(plan.outerTensors(), outerHash(outer), changed)) {
                         refuseChangedOuter(outer);
                         kept.add(outer);
                         carried = true;
@@ -111,7 +122,8 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
                 }
                 case JournalEntry.Layer layer when layer.layer() >= believed -> {}
                 case JournalEntry.Layer layer -> {
-                    if (layer.layer() == durable.size() && agrees(plan.layerTensors(layer.layer()), layer.sha256())) {
+                    if (layer.layer() == durable.size()
+                            && agrees(plan.layerTensors(layer.layer()), layerHash(layer), changed)) {
                         kept.add(layer);
                         durable.add(new Durable(layer.layer(), layer.sourceSha256(), layer.report()));
                     } else if (layer.layer() == durable.size()) {
@@ -123,6 +135,12 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
         }
         if (file.damaged()) {
             note.accept("the last line of the journal was not finished; its layer is done again");
+        }
+        if (tuned != null && durable.size() < job.source().config().layers()) {
+            tuned = null;
+        }
+        if (tuned != null) {
+            kept.add(tuned);
         }
         if (lastStream != null) {
             kept.add(lastStream);
@@ -166,8 +184,46 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
         return output.state().resolve("stream-into-layer-" + layer + ".f32");
     }
 
-    private boolean agrees(List<String> tensors, String sha256) {
-        if (!writer.shards().sha256(tensors).equals(sha256)) {
+    /** The latest word on tuned tensors, if their file is whole. */
+    private JournalEntry.@Nullable Tuned wholeTuned(List<JournalEntry> found) {
+        JournalEntry.@Nullable Tuned last = null;
+        for (JournalEntry entry : found) {
+            if (entry instanceof JournalEntry.Tuned there
+                    && (there.sha256().isEmpty() || StreamFile.isWhole(patch.file(), there.sha256()))) {
+                last = there;
+            }
+        }
+        return last;
+    }
+
+    /** Whether all layers are there, so that no stream is needed to make more. */
+    private boolean isComplete(List<JournalEntry> found, Set<String> changed) {
+        Set<Integer> whole = new HashSet<>();
+        for (JournalEntry entry : found) {
+            if (entry instanceof JournalEntry.Layer layer
+                    && hash(plan.layerTensors(layer.layer()), changed).equals(layerHash(layer))) {
+                whole.add(layer.layer());
+            }
+        }
+        return whole.size() == job.source().config().layers();
+    }
+
+    /** What the tensors of a layer must have, apart from those that tuning changes. */
+    private String layerHash(JournalEntry.Layer layer) {
+        return tuned == null ? layer.sha256() : tuned.layers().get(layer.layer());
+    }
+
+    private String outerHash(JournalEntry.Outer outer) {
+        return tuned == null ? outer.sha256() : tuned.outer();
+    }
+
+    private String hash(List<String> tensors, Set<String> changed) {
+        return writer.shards()
+                .sha256(tensors.stream().filter(name -> !changed.contains(name)).toList());
+    }
+
+    private boolean agrees(List<String> tensors, String sha256, Set<String> changed) {
+        if (!hash(tensors, changed).equals(sha256)) {
             return false;
         }
         writer.shards().accept(tensors);
@@ -249,9 +305,54 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
         }
     }
 
+    /** Gives the checkpoint's files their names; what follows is tuning, if any, and the report. */
+    public void finishFiles() {
+        writer.finish();
+    }
+
+    /** What tuning came to in an earlier run. */
+    public Optional<JournalEntry.Tuned> tuned() {
+        return Optional.ofNullable(tuned);
+    }
+
+    /** Where what tuning changes is written down. */
+    public TensorPatch patch() {
+        return patch;
+    }
+
+    /**
+     * Takes note of what tuning came to.
+     *
+     * @param checkpoint the files as they are before any tensor is changed
+     * @param changed names of the tensors that the patch has; none where nothing is to be changed
+     */
+    public void tuned(Checkpoint checkpoint, Set<String> changed, QuantizationReport.@Nullable Tuning report) {
+        List<String> layers = new ArrayList<>();
+        for (int layer = 0; layer < job.source().config().layers(); layer++) {
+            layers.add(hash(checkpoint, plan.layerTensors(layer), changed));
+        }
+        try {
+            String sha256 = changed.isEmpty() ? "" : Sha256.of(patch.file());
+            nibble.files.output.Durable.sync(output.state());
+            JournalEntry.Tuned entry =
+                    new JournalEntry.Tuned(sha256, hash(checkpoint, plan.outerTensors(), changed), layers, report);
+            file.append(entry);
+            tuned = entry;
+        } catch (IOException e) {
+            throw OutputException.of(patch.file(), "saving the tuned tensors", e);
+        }
+    }
+
+    private static String hash(Checkpoint checkpoint, List<String> tensors, Set<String> changed) {
+        Sha256 sha256 = new Sha256();
+        tensors.stream()
+                .filter(name -> !changed.contains(name))
+                .forEach(name -> sha256.add(checkpoint.tensor(name).data()));
+        return sha256.hex();
+    }
+
     /** Completes the checkpoint with its report. */
     public void finish(QuantizationReport report) {
-        writer.finish();
         Path path = output.path().resolve(QuantizationReport.FILE_NAME);
         try {
             Files.writeString(path, report.toReproducibleJson());

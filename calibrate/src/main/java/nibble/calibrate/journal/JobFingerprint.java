@@ -2,6 +2,7 @@ package nibble.calibrate.journal;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.checkpoint.Fingerprint;
 import nibble.datasets.TokenBlocks;
@@ -17,6 +18,9 @@ public final class JobFingerprint {
         values.put("Java and processor", Runtime.version() + " " + System.getProperty("os.arch"));
         values.put("device", arithmetic);
         values.put("--method", job.options().method().label());
+        if (job.options().method() == Method.BEST) {
+            values.put("--steps", String.valueOf(job.options().steps()));
+        }
         values.put("--bits", String.valueOf(job.options().spec().bits()));
         values.put("--group-size", String.valueOf(job.options().spec().groupSize()));
         values.put(

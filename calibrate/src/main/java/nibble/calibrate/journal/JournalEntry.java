@@ -2,9 +2,11 @@ package nibble.calibrate.journal;
 
 import com.fasterxml.jackson.annotation.JsonSubTypes;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
+import java.util.List;
 import java.util.Map;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.convert.ResumableRun;
+import org.jspecify.annotations.Nullable;
 
 /** A line of the journal. */
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, include = JsonTypeInfo.As.WRAPPER_OBJECT)
@@ -12,7 +14,8 @@ import nibble.convert.ResumableRun;
     @JsonSubTypes.Type(value = JournalEntry.Start.class, name = "start"),
     @JsonSubTypes.Type(value = JournalEntry.Outer.class, name = "outer"),
     @JsonSubTypes.Type(value = JournalEntry.Layer.class, name = "layer"),
-    @JsonSubTypes.Type(value = JournalEntry.Stream.class, name = "stream")
+    @JsonSubTypes.Type(value = JournalEntry.Stream.class, name = "stream"),
+    @JsonSubTypes.Type(value = JournalEntry.Tuned.class, name = "tuned")
 })
 public sealed interface JournalEntry {
     /**
@@ -36,4 +39,18 @@ public sealed interface JournalEntry {
 
     /** The calibration stream that goes into {@code layer} is durable in a file of its own. */
     record Stream(int layer, String sha256) implements JournalEntry {}
+
+    /**
+     * The tuned tensors are durable in a file of their own; from here on they may stand in the shards.
+     *
+     * @param sha256 of that file; empty where nothing is changed
+     * @param outer hash of the tensors outside the layers that tuning leaves as they are
+     * @param layers the same of each layer
+     */
+    record Tuned(String sha256, String outer, List<String> layers, QuantizationReport.@Nullable Tuning report)
+            implements JournalEntry {
+        public Tuned {
+            layers = List.copyOf(layers);
+        }
+    }
 }

@@ -2,6 +2,7 @@ package nibble.cli.option;
 
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
+import nibble.calibrate.tune.Tuning;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.QuantizedFormat;
 import nibble.cli.terminal.Terminal;
@@ -19,9 +20,16 @@ public final class QuantizationOptions {
             defaultValue = "awq",
             description =
                     "awq: activation-aware search of scales and clips. best: codes and scales fitted to the quantized"
-                            + " model's own activations; about half of awq's loss, so far only on the CPU. rtn: plain"
+                            + " model's own activations; about half of awq's loss, on the CPU or one card. rtn: plain"
                             + " rounding. Default: ${DEFAULT-VALUE}.")
     private Method method = Method.AWQ;
+
+    @Option(
+            names = "--steps",
+            paramLabel = "N",
+            description = "Steps of method best that tune scales and norms after all layers are made, by the divergence"
+                    + " of the whole model; 0 leaves them out. Default: " + Tuning.STEPS + ".")
+    private @Nullable Integer steps;
 
     @Option(names = "--bits", paramLabel = "N", defaultValue = "4", description = "Bits of a weight: 4.")
     private int bits = 4;
@@ -64,8 +72,17 @@ public final class QuantizationOptions {
         } catch (IllegalArgumentException e) {
             throw new UsageException(e.getMessage());
         }
+        if (steps != null && (steps < 0 || steps > 0 && method != Method.BEST)) {
+            throw new UsageException("--steps " + steps + ": "
+                    + (steps < 0 ? "give 0 or more" : "only --method best has steps of tuning"));
+        }
         format();
         maxShardBytes();
+    }
+
+    /** Steps of tuning. */
+    public int steps() {
+        return method != Method.BEST ? 0 : steps == null ? Tuning.STEPS : steps;
     }
 
     public long maxShardBytes() {
@@ -95,6 +112,6 @@ public final class QuantizationOptions {
     }
 
     public QuantizeOptions options(ModelConfig config, int threads, boolean strict, Terminal terminal) {
-        return new QuantizeOptions(method, spec(config, terminal), format(), maxShardBytes(), threads, strict);
+        return new QuantizeOptions(method, spec(config, terminal), format(), maxShardBytes(), threads, strict, steps());
     }
 }

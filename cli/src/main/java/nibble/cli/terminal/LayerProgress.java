@@ -35,6 +35,13 @@ public final class LayerProgress implements ProgressListener {
     }
 
     @Override
+    public void stepFinished(int step, int steps, double divergence) {
+        layer = "tuning step " + step + " of " + steps;
+        rate = "";
+        error = ", divergence " + Figures.decimals(divergence, 5);
+    }
+
+    @Override
     public void progressed(double fraction) {
         progress.at(fraction, layer + rate + error);
     }

@@ -23,6 +23,16 @@ public final class QuantizationSummary {
             lines.addAll(errors(report));
             lines.add("");
         }
+        QuantizationReport.@Nullable Tuning tuning = report.tuning();
+        if (tuning != null) {
+            lines.add(String.format(
+                    Locale.ROOT,
+                    "divergence from the original on held-out calibration text: %.5f as fitted, %.5f after %d steps",
+                    tuning.divergenceBefore(),
+                    tuning.divergenceAfter(),
+                    tuning.steps()));
+            lines.add("");
+        }
         QuantizationReport.@Nullable Times times = report.times();
         if (times != null) {
             lines.addAll(times(report, times));
@@ -67,6 +77,7 @@ public final class QuantizationSummary {
         row(rows, "clip search", seconds, Stage.CLIP_SEARCH);
         row(rows, "rounding", seconds, Stage.ROUNDING);
         row(rows, "save the calibration stream", seconds, Stage.SAVE_STREAM);
+        row(rows, "tuning", seconds, Stage.TUNE);
         row(rows, "wait for the writer", seconds, Stage.WAIT);
         rows.add(List.of("all", Figures.duration(times.wallSeconds())));
         row(rows, "pack, in parallel", seconds, Stage.PACK);

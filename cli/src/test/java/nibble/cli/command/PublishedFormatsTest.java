@@ -10,10 +10,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import nibble.cli.SmallModel;
 import nibble.cli.TerminalCapture;
 import nibble.cli.terminal.ExitCode;
 import nibble.hub.card.CardForm;
 import nibble.hub.card.ModelCard;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -23,6 +25,18 @@ import org.junit.jupiter.params.provider.CsvSource;
  * measured.
  */
 class PublishedFormatsTest extends HubCase {
+    /** Short, since every command encodes it anew. */
+    private static final String TEXT =
+            Path.of(System.getProperty("nibble.root"), "LICENSE").toString();
+
+    @SuppressWarnings("NullAway.Init")
+    private Path model;
+
+    @BeforeEach
+    void makeModel() throws IOException {
+        model = SmallModel.ofLayers(temp.resolve("wiki-7m"), 2);
+    }
+
     private TerminalCapture run(int expected, String... arguments) {
         TerminalCapture terminal = terminal();
         assertThat(terminal.run(arguments))
@@ -37,6 +51,8 @@ class PublishedFormatsTest extends HubCase {
                 "eval",
                 "perplexity",
                 model.toString(),
+                "--dataset",
+                TEXT,
                 "--context",
                 "128",
                 "--windows",
@@ -59,7 +75,7 @@ class PublishedFormatsTest extends HubCase {
                 "--license",
                 "apache-2.0");
         Path folder = Path.of(run(ExitCode.DONE, "download", repo).out().strip());
-        run(ExitCode.DONE, "verify", folder.toString(), "--against", MODEL.toString());
+        run(ExitCode.DONE, "verify", folder.toString(), "--against", model.toString());
         return folder;
     }
 
@@ -87,9 +103,10 @@ class PublishedFormatsTest extends HubCase {
     void a_4_bit_model_comes_back_as_it_left(String format, String method, String title, String tags)
             throws IOException {
         Path made = temp.resolve("made");
-        List<String> calibration = method.equals("rtn") ? List.of() : List.of("--samples", "1", "--seq-len", "64");
+        List<String> calibration =
+                method.equals("rtn") ? List.of() : List.of("--calibration", TEXT, "--samples", "1", "--seq-len", "64");
         List<String> command = new java.util.ArrayList<>(
-                List.of("quantize", MODEL.toString(), made.toString(), "--method", method, "--format", format));
+                List.of("quantize", model.toString(), made.toString(), "--method", method, "--format", format));
         command.addAll(calibration);
         TerminalCapture quantize = run(ExitCode.DONE, command.toArray(String[]::new));
         assertThat(quantize.err().contains("vLLM since 0.17 refuses GPTQ")).isEqualTo(format.equals("gptq"));
@@ -103,13 +120,13 @@ class PublishedFormatsTest extends HubCase {
     }
 
     @ParameterizedTest(name = "parts of {0}")
-    @CsvSource({"1GB, 1", "2MB, 4"})
+    @CsvSource({"1GB, 1", "200KB, 3"})
     void a_gguf_model_comes_back_as_it_left(String size, int leastFiles) throws IOException {
         Path made = temp.resolve("made");
         run(
                 ExitCode.DONE,
                 "convert",
-                MODEL.toString(),
+                model.toString(),
                 made.toString(),
                 "--to",
                 "gguf",
@@ -129,7 +146,7 @@ class PublishedFormatsTest extends HubCase {
 
     @Test
     void the_name_of_a_model_of_the_hub_is_kept_in_the_report_and_the_card() throws IOException {
-        run(ExitCode.DONE, "publish", MODEL.toString(), "--repo", "org/wiki-7m");
+        run(ExitCode.DONE, "publish", model.toString(), "--repo", "org/wiki-7m");
         Path made = temp.resolve("made");
         run(ExitCode.DONE, "quantize", "org/wiki-7m", made.toString(), "--method", "rtn");
         JsonNode source = new ObjectMapper()
@@ -152,7 +169,7 @@ class PublishedFormatsTest extends HubCase {
 
     private Path quantizedHere() {
         Path made = temp.resolve("here");
-        run(ExitCode.DONE, "quantize", MODEL.toString(), made.toString(), "--method", "rtn");
+        run(ExitCode.DONE, "quantize", model.toString(), made.toString(), "--method", "rtn");
         return made;
     }
 

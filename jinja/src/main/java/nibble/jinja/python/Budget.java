@@ -5,7 +5,7 @@ import java.util.function.Supplier;
 /** What one rendering may use. A template is as hostile as the checkpoint that it comes with. */
 public final class Budget {
     /** Evaluated nodes, items gone through, comparisons; and 16 characters of text looked at each. */
-    private static final long MAX_STEPS = 10_000_000;
+    private static final long MAX_STEPS = 4_000_000;
 
     /**
      * Characters of all texts, and 8 for an item of all lists, made in one rendering, whether or not they still live.

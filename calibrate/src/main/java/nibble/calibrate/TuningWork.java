@@ -1,0 +1,137 @@
+package nibble.calibrate;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
+import nibble.calibrate.job.ProgressListener.Stage;
+import nibble.calibrate.job.QuantizationJob;
+import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.job.WorkProgress;
+import nibble.calibrate.journal.CheckpointJournal;
+import nibble.calibrate.journal.JournalEntry;
+import nibble.calibrate.tune.TunedTensors;
+import nibble.calibrate.tune.Tuning;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.TensorNames;
+import nibble.convert.CheckpointPlan;
+import nibble.convert.CheckpointWriter;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.QuantizationDevices;
+import nibble.engine.host.VectorBackend;
+import nibble.files.output.UnfinishedOutput;
+import nibble.pack.layout.PackedTensor;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The tuning of a checkpoint whose layers are all made: what it changes is durable by itself before any shard is
+ * touched, so a process may end at any place.
+ */
+final class TuningWork {
+    private final QuantizationJob job;
+    private final CheckpointPlan plan;
+    private final CheckpointJournal journal;
+    private final UnfinishedOutput output;
+    private final QuantizationDevices devices;
+    private final WorkProgress progress;
+
+    TuningWork(
+            QuantizationJob job,
+            CheckpointPlan plan,
+            CheckpointJournal journal,
+            UnfinishedOutput output,
+            QuantizationDevices devices,
+            WorkProgress progress) {
+        this.job = job;
+        this.plan = plan;
+        this.journal = journal;
+        this.output = output;
+        this.devices = devices;
+        this.progress = progress;
+    }
+
+    /**
+     * Tunes the files, which have their names.
+     *
+     * @param fitted report of the layers
+     */
+    QuantizationReport run(QuantizationReport fitted) {
+        if (journal.tuned().isEmpty()) {
+            tune();
+        }
+        JournalEntry.Tuned tuned = journal.tuned().orElseThrow();
+        if (!tuned.sha256().isEmpty()) {
+            journal.patch().apply(output.path(), plan);
+        }
+        Map<Stage, Double> before =
+                fitted.times() == null ? Map.of() : fitted.times().stageSeconds();
+        return fitted.tuned(
+                tuned.report(),
+                warnings(tuned.report()),
+                progress.times(before.getOrDefault(Stage.PACK, 0.0), before.getOrDefault(Stage.WRITE, 0.0)));
+    }
+
+    private void tune() {
+        Backend device = devices.members().getFirst();
+        if (device.gradients().isPresent()) {
+            tune(device);
+            return;
+        }
+        progress.note("tuning runs on the CPU: " + device.description() + " has no backward pass");
+        try (Backend host = new VectorBackend(job.options().threads())) {
+            tune(host);
+        }
+    }
+
+    private void tune(Backend backend) {
+        try (Checkpoint made = Checkpoint.open(output.path())) {
+            Optional<Tuning.Result> result = new Tuning(job, backend, output.state(), progress).run(made);
+            List<PackedTensor> changed = result.filter(there -> there.report().kept())
+                    .map(this::changed)
+                    .orElse(List.of());
+            if (!changed.isEmpty()) {
+                journal.patch().save(plan, changed);
+            }
+            journal.tuned(
+                    made,
+                    changed.stream().map(PackedTensor::name).collect(Collectors.toSet()),
+                    result.map(Tuning.Result::report).orElse(null));
+        }
+    }
+
+    /** The tensors that differ from those of the layers as fitted. */
+    private List<PackedTensor> changed(Tuning.Result result) {
+        ModelConfig config = job.source().config();
+        QuantizedFormat format = job.options().format();
+        Set<String> names = TunedTensors.all(config, format);
+        List<PackedTensor> tensors = new ArrayList<>();
+        for (int layer = 0; layer < config.layers(); layer++) {
+            CheckpointQuantizer.packer(config, format)
+                    .pack(layer, result.layers().get(layer))
+                    .stream()
+                    .filter(tensor -> names.contains(tensor.name()))
+                    .forEach(tensors::add);
+        }
+        tensors.add(CheckpointWriter.pack(TensorNames.FINAL_NORM, result.finalNorm()));
+        return tensors;
+    }
+
+    private static List<String> warnings(QuantizationReport.@Nullable Tuning tuning) {
+        if (tuning == null) {
+            return List.of("the calibration text is too short to tune scales and norms: some of it must be held back."
+                    + " Give more --samples or a longer text, or --steps 0");
+        }
+        return tuning.kept()
+                ? List.of()
+                : List.of(String.format(
+                        java.util.Locale.ROOT,
+                        "tuning did not bring the model nearer to the original on held-out text (divergence %.5f"
+                                + " before, %.5f after), so scales and norms stay as fitted",
+                        tuning.divergenceBefore(),
+                        tuning.divergenceAfter()));
+    }
+}

@@ -1,0 +1,172 @@
+package nibble.calibrate.tune;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import nibble.calibrate.job.QuantizationJob;
+import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.job.QuantizeOptions;
+import nibble.calibrate.job.WorkProgress;
+import nibble.calibrate.search.QuantizedLayer;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.TensorNames;
+import nibble.datasets.TokenBlocks;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.GradientOperations;
+import nibble.engine.gradient.DivergencePass;
+import nibble.engine.gradient.TunedLayer;
+import nibble.engine.gradient.TunedModel;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.ModelWeights;
+
+/**
+ * Tunes a quantized model: the scales of its groups and the gains of its norms move, so that its next-token distributions
+ * come near those of the original model. Codes and zeros stay. Every step is a step of {@link Adam} on the mean
+ * divergence over some sequences of the calibration text; some of that text is held back, to judge by.
+ */
+public final class Tuning {
+    /** Steps where no number is asked for. */
+    public static final int STEPS = 100;
+
+    /** Tokens of a step: more of them cost more and gained nothing (docs/method-best.md). */
+    static final int TOKENS_PER_STEP = 2048;
+
+    private static final long NANOS_BETWEEN_SAVES = 60_000_000_000L;
+    /** Saving may take one part in so many of the time. */
+    private static final int SAVING_SHARE = 20;
+    /** The share of the heap that may hold what forward passes leave for backward passes. */
+    private static final int TAPE_SHARE = 4;
+
+    private final QuantizationJob job;
+    private final Backend backend;
+    private final GradientOperations operations;
+    private final Path stateFolder;
+    private final WorkProgress progress;
+
+    /**
+     * @param backend which has gradients
+     * @param stateFolder where an unfinished tuning is kept
+     */
+    public Tuning(QuantizationJob job, Backend backend, Path stateFolder, WorkProgress progress) {
+        this.job = job;
+        this.backend = backend;
+        this.operations = backend.gradients().orElseThrow();
+        this.stateFolder = stateFolder;
+        this.progress = progress;
+    }
+
+    /**
+     * A tuned model.
+     *
+     * @param finalNorm as stored, fp16 bits
+     */
+    public record Result(List<QuantizedLayer> layers, short[] finalNorm, QuantizationReport.Tuning report) {}
+
+    /** Work of all steps and of what comes before them, in floating-point operations. */
+    public static double work(ModelConfig config, QuantizeOptions options, long tokens) {
+        return options.steps() == 0
+                ? 0
+                : stepWork(config, TOKENS_PER_STEP) * options.steps() + layerWork(config) * config.layers() * tokens;
+    }
+
+    /** A forward pass and a backward pass, which is two, and one more of the layers whose activations are not kept. */
+    private static double stepWork(ModelConfig config, int tokens) {
+        double head = 6.0 * config.vocabularySize() * config.hiddenSize();
+        return tokens * (4 * layerWork(config) * config.layers() + head);
+    }
+
+    private static double layerWork(ModelConfig config) {
+        double work = 0;
+        for (Linear linear : Linear.values()) {
+            work += 2.0 * config.outFeatures(linear) * config.inFeatures(linear);
+        }
+        return work;
+    }
+
+    /**
+     * Tunes, from where an earlier run was stopped.
+     *
+     * @param made the checkpoint as fitted
+     * @return nothing if the calibration text is too short to hold any of it back
+     * @throws nibble.files.output.StoppedException if the run is asked to stop; what is done is saved
+     */
+    public Optional<Result> run(Checkpoint made) {
+        TuningText text = TuningText.of(job.blocks().map(TokenBlocks::blocks).orElseThrow());
+        if (!text.suffices()) {
+            return Optional.empty();
+        }
+        ModelConfig config = made.config();
+        Checkpoint source = job.source();
+        progress.tuning(work(
+                config, job.options(), job.blocks().map(TokenBlocks::tokens).orElse(0L)));
+        TunedModel model = TunedModel.of(ModelWeights.read(made));
+        int sequences = Math.clamp(TOKENS_PER_STEP / text.length(), 1, text.forSteps());
+        // The head is the written one for both models: it is not quantized, and differs by its rounding to fp16 at
+        // most.
+        try (OriginalStates original = OriginalStates.of(
+                        text,
+                        config,
+                        new DenseWeight(source.tensor(TensorNames.EMBEDDING)),
+                        layer -> DecoderLayer.read(source, layer),
+                        ModelWeights.read(source).finalNorm(),
+                        backend,
+                        () -> progress.add(layerWork(config) * text.sequences().size() * text.length()));
+                DivergencePass pass = new DivergencePass(
+                        model,
+                        backend,
+                        operations,
+                        sequences,
+                        text.length(),
+                        Runtime.getRuntime().maxMemory() / TAPE_SHARE);
+                Matrix states = backend.allocate(sequences * text.length(), config.hiddenSize())) {
+            HeldOut heldOut = new HeldOut(text, original, backend, operations);
+            double before = heldOut.divergence(model);
+            steps(model, text, sequences, original, pass, states);
+            double after = heldOut.divergence(model);
+            float offset = config.architecture().normOffset();
+            return Optional.of(new Result(
+                    model.layers().stream()
+                            .map((TunedLayer layer) -> TunedTensors.rounded(layer, offset))
+                            .toList(),
+                    TunedTensors.norm(model.finalNorm(), offset),
+                    new QuantizationReport.Tuning(
+                            job.options().steps(), states.rows(), heldOut.tokens(), before, after, after < before)));
+        }
+    }
+
+    private void steps(
+            TunedModel model,
+            TuningText text,
+            int sequences,
+            OriginalStates original,
+            DivergencePass pass,
+            Matrix states) {
+        int steps = job.options().steps();
+        Adam adam = new Adam(model.parameters());
+        TuningState saved = new TuningState(stateFolder);
+        int done = saved.read(adam).orElse(0);
+        if (done > 0) {
+            progress.note("resuming after step " + done + " of " + steps + " of tuning");
+        }
+        double work = stepWork(model.config(), states.rows());
+        long next = System.nanoTime() + NANOS_BETWEEN_SAVES;
+        for (int step = done; step < steps; step++) {
+            int[] batch = text.batch(step, sequences);
+            original.copy(batch, states);
+            double divergence = pass.add(text.ids(batch), states, 1) / states.rows();
+            adam.step(step, steps);
+            progress.stepFinished(step + 1, steps, divergence, work);
+            if (progress.stopRaised() || System.nanoTime() > next) {
+                long start = System.nanoTime();
+                saved.save(step + 1, adam);
+                long end = System.nanoTime();
+                next = end + Math.max(NANOS_BETWEEN_SAVES, SAVING_SHARE * (end - start));
+                progress.add(0);
+            }
+        }
+    }
+}
