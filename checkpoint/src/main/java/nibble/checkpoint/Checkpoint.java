@@ -158,8 +158,7 @@ public final class Checkpoint implements AutoCloseable {
         try {
             GgufCheckpoint gguf = new GgufCheckpoint(file, arena);
             ModelConfig config = ModelConfig.of(file, gguf.configJson());
-            Contents contents =
-                    new Contents(config, gguf.tensors(), gguf::tokenizer, List.of(), gguf.blocks());
+            Contents contents = new Contents(config, gguf.tensors(), gguf::tokenizer, List.of(), gguf.blocks());
             return checked(contents, file, file, arena);
         } catch (RuntimeException | Error e) {
             arena.close();

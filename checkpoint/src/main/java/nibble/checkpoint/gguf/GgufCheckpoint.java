@@ -126,7 +126,9 @@ public final class GgufCheckpoint {
                             }));
             return;
         }
-        if (tensor.shape().rank() == 2 && rows <= Integer.MAX_VALUE && tensor.shape().dim(1) <= Integer.MAX_VALUE) {
+        if (tensor.shape().rank() == 2
+                && rows <= Integer.MAX_VALUE
+                && tensor.shape().dim(1) <= Integer.MAX_VALUE) {
             int columns = (int) tensor.shape().dim(1);
             blocks.put(name, new GgufBlocks(tensor.type(), tensor.data(), (int) rows, columns, heads ? headDim : 0));
         }

@@ -48,11 +48,22 @@ class BenchCommandTest {
     /** Each format is measured from its own bits: the bytes that a token reads are those of its linears and head. */
     @Test
     void the_engine_is_timed_on_a_checkpoint() throws IOException {
-        make("dense", "--layers", "1", "--tokenizer", ROOT.resolve("models/wiki-7m").toString());
+        make(
+                "dense",
+                "--layers",
+                "1",
+                "--tokenizer",
+                ROOT.resolve("models/wiki-7m").toString());
         Path dense = folder.resolve("dense");
         TerminalCapture convert = new TerminalCapture();
         assertThat(convert.run(
-                        "convert", dense.toString(), folder.resolve("q").toString(), "--format", "gguf", "--type", "Q8_0"))
+                        "convert",
+                        dense.toString(),
+                        folder.resolve("q").toString(),
+                        "--format",
+                        "gguf",
+                        "--type",
+                        "Q8_0"))
                 .as(convert.err())
                 .isEqualTo(ExitCode.DONE);
         long[] bytes = new long[2];
@@ -60,8 +71,22 @@ class BenchCommandTest {
             TerminalCapture terminal = new TerminalCapture();
             String model = (i == 0 ? dense : folder.resolve("q")).toString();
             assertThat(terminal.run(
-                            "bench", "engine", "--model", model, "--device", "cpu", "--threads", "2", "--seq-len", "16",
-                            "--decode-context", "4", "--decode-tokens", "3", "--json", "-"))
+                            "bench",
+                            "engine",
+                            "--model",
+                            model,
+                            "--device",
+                            "cpu",
+                            "--threads",
+                            "2",
+                            "--seq-len",
+                            "16",
+                            "--decode-context",
+                            "4",
+                            "--decode-tokens",
+                            "3",
+                            "--json",
+                            "-"))
                     .as(terminal.err())
                     .isEqualTo(ExitCode.DONE);
             JsonNode json = new ObjectMapper().readTree(terminal.out());

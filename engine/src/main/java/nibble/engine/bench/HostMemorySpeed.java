@@ -26,8 +26,9 @@ final class HostMemorySpeed {
             int tasks = (int) (BYTES / TASK_BYTES);
             long[] sums = new long[tasks];
             // Written once: untouched pages would all be one page of zeros.
-            workers.forEach(tasks, task -> memory.asSlice((long) task * TASK_BYTES, TASK_BYTES)
-                    .fill((byte) task));
+            workers.forEach(
+                    tasks,
+                    task -> memory.asSlice((long) task * TASK_BYTES, TASK_BYTES).fill((byte) task));
             double best = Double.POSITIVE_INFINITY;
             double all = 0;
             while (all < ENOUGH_SECONDS) {

@@ -3,7 +3,6 @@ package nibble.engine.gradient;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.model.ModelConfig;
-
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.Weight;
 

@@ -1,7 +1,7 @@
 package nibble.engine.host;
 
-import java.util.Optional;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.IntConsumer;
 import nibble.checkpoint.model.Activation;
 import nibble.engine.backend.AttentionShape;

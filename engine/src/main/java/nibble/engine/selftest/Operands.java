@@ -78,14 +78,13 @@ final class Operands {
      * @param headDim rows of a head whose rows are interleaved, or 0
      */
     BlockWeight blocks(GgufType type, int out, int in, int headDim) {
-        int[] scales =
-                switch (type) {
-                    case Q4_1, Q5_1, Q4_K, Q5_K -> new int[] {0, 2};
-                    case Q2_K -> new int[] {80, 82};
-                    case Q3_K -> new int[] {108};
-                    case Q6_K -> new int[] {208};
-                    default -> new int[] {0};
-                };
+        int[] scales = switch (type) {
+            case Q4_1, Q5_1, Q4_K, Q5_K -> new int[] {0, 2};
+            case Q2_K -> new int[] {80, 82};
+            case Q3_K -> new int[] {108};
+            case Q6_K -> new int[] {208};
+            default -> new int[] {0};
+        };
         byte[] bytes = new byte[Math.toIntExact(type.bytes((long) out * in))];
         random.nextBytes(bytes);
         MemorySegment data = Arena.ofAuto().allocate(bytes.length + 1).asSlice(1);
@@ -95,8 +94,7 @@ final class Operands {
                 data.set(SHORT, at + scale, Float.floatToFloat16((random.nextFloat() - 0.3f) / 64));
             }
         }
-        return new BlockWeight(
-                type + " [" + out + ", " + in + "]", new GgufBlocks(type, data, out, in, headDim));
+        return new BlockWeight(type + " [" + out + ", " + in + "]", new GgufBlocks(type, data, out, in, headDim));
     }
 
     /** As an AWQ checkpoint holds it. */

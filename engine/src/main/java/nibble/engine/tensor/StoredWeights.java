@@ -19,7 +19,8 @@ public final class StoredWeights {
     /** A matrix of a checkpoint where it lies: plain numbers in order, or rows of a GGUF file. */
     static Weight matrix(Checkpoint checkpoint, String name) {
         Optional<GgufBlocks> blocks = checkpoint.blocks(name);
-        if (blocks.isPresent() && !(blocks.get().type().isPlain() && blocks.get().headDim() == 0)) {
+        if (blocks.isPresent()
+                && !(blocks.get().type().isPlain() && blocks.get().headDim() == 0)) {
             return new BlockWeight(name, blocks.get());
         }
         return new DenseWeight(checkpoint.tensor(name));
@@ -42,11 +43,12 @@ public final class StoredWeights {
         return switch (weight) {
             case DenseWeight(TensorView tensor) -> tensor.data().byteSize();
             case BlockWeight(String _, GgufBlocks b) -> b.data().byteSize();
-            case QuantizedWeight(QuantizedLinear q) ->
-                q.codes().length + q.zeros().length + 2L * q.scales().length;
+            case QuantizedWeight(QuantizedLinear q) -> q.codes().length + q.zeros().length + 2L * q.scales().length;
             case AwqWeight(AwqLayout.AwqLinear linear) -> {
                 AwqLayout.AwqTensors tensors = linear.tensors();
-                yield tensors.qweight().byteSize() + tensors.qzeros().byteSize() + tensors.scales().byteSize();
+                yield tensors.qweight().byteSize()
+                        + tensors.qzeros().byteSize()
+                        + tensors.scales().byteSize();
             }
             case DeviceWeight device ->
                 throw new IllegalArgumentException(device.name() + " lies in the memory of a device, not of the host");

@@ -51,7 +51,9 @@ public final class WeightRows {
         int first = column / type.blockElements();
         int last = (column + count - 1) / type.blockElements() + 1;
         MemorySegment stored = blocks.data()
-                .asSlice(blocks.offset(row) + (long) first * type.blockBytes(), (long) (last - first) * type.blockBytes());
+                .asSlice(
+                        blocks.offset(row) + (long) first * type.blockBytes(),
+                        (long) (last - first) * type.blockBytes());
         float[] values = new float[(last - first) * type.blockElements()];
         BlockDecoder.decode(type, stored, MemorySegment.ofArray(values));
         System.arraycopy(values, column - first * type.blockElements(), into, offset, count);

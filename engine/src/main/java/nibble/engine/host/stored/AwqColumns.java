@@ -144,7 +144,8 @@ final class AwqColumns implements FewRows {
             int zero = zeros.get(Stored.INT, 4 * ((long) group * words + word + l));
             for (int i = 0; i < 8; i++) {
                 int output = 8 * (word + l) + AwqLayout.output(i);
-                float scale = Float.float16ToFloat(scales.get(Stored.SHORT, 2 * ((long) group * linear.outFeatures() + output)));
+                float scale = Float.float16ToFloat(
+                        scales.get(Stored.SHORT, 2 * ((long) group * linear.outFeatures() + output)));
                 float codesTimesX = sums[i * COUNT + l] * POWERS[i % 4];
                 out[offset + output] += scale * Math.fma(-(zero >>> 4 * i & 15), sumOfX, codesTimesX);
             }

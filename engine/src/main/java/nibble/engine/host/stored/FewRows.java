@@ -41,7 +41,8 @@ public interface FewRows {
             return new FloatRows(weight);
         }
         return switch (weight) {
-            case BlockWeight(String _, GgufBlocks blocks) when blocks.data().isNative() ->
+            case BlockWeight(String _, GgufBlocks blocks)
+            when blocks.data().isNative() ->
                 switch (blocks.type()) {
                     case F16 -> new HalfRows(blocks);
                     case Q4_0 -> new BlockRows(blocks, new Q4Zero());
@@ -50,11 +51,11 @@ public interface FewRows {
                     case Q6_K -> new BlockRows(blocks, new Q6K());
                     default -> new FloatRows(weight);
                 };
-            case DenseWeight(TensorView tensor) when tensor.dtype() == DType.F16 && tensor.data().isNative() ->
-                new HalfRows(new GgufBlocks(
-                        GgufType.F16, tensor.data(), weight.outFeatures(), weight.inFeatures(), 0));
-            case AwqWeight(AwqLayout.AwqLinear linear) when linear.tensors().qweight().isNative() ->
-                new AwqColumns(linear);
+            case DenseWeight(TensorView tensor)
+            when tensor.dtype() == DType.F16 && tensor.data().isNative() ->
+                new HalfRows(new GgufBlocks(GgufType.F16, tensor.data(), weight.outFeatures(), weight.inFeatures(), 0));
+            case AwqWeight(AwqLayout.AwqLinear linear)
+            when linear.tensors().qweight().isNative() -> new AwqColumns(linear);
             default -> new FloatRows(weight);
         };
     }

@@ -62,8 +62,7 @@ final class Q4K implements BlockRows.RowDot {
                 FloatVector second = first;
                 for (int i = 0; i < 32; i += COUNT) {
                     IntVector q = Stored.unsigned(from + 16 + 32 * pair + i);
-                    first = Stored.floats(q.and(0x0f))
-                            .fma(FloatVector.fromArray(FLOATS, x, k + 64 * pair + i), first);
+                    first = Stored.floats(q.and(0x0f)).fma(FloatVector.fromArray(FLOATS, x, k + 64 * pair + i), first);
                     second = Stored.floats(q.and(0xf0))
                             .fma(FloatVector.fromArray(FLOATS, x, k + 64 * pair + 32 + i), second);
                 }

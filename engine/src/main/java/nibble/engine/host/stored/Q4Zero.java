@@ -83,6 +83,7 @@ final class Q4Zero implements BlockRows.RowDot {
 
     private static FloatVector add(long at, FloatVector low, FloatVector high, FloatVector sum) {
         IntVector pairs = Stored.unsigned(at);
-        return Stored.floats(pairs.and(0xf0)).fma(high, Stored.floats(pairs.and(0x0f)).fma(low, sum));
+        return Stored.floats(pairs.and(0xf0))
+                .fma(high, Stored.floats(pairs.and(0x0f)).fma(low, sum));
     }
 }

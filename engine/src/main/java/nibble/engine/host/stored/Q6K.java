@@ -40,8 +40,10 @@ final class Q6K implements BlockRows.RowDot {
                     IntVector a = Stored.unsigned(from + 64 * half + l);
                     IntVector b = Stored.unsigned(from + 64 * half + 32 + l);
                     IntVector high = Stored.unsigned(from + 128 + 32 * half + l);
-                    IntVector q0 = a.and(0x0f).or(high.lanewise(VectorOperators.LSHL, 4).and(0x30));
-                    IntVector q1 = b.and(0x0f).or(high.lanewise(VectorOperators.LSHL, 2).and(0x30));
+                    IntVector q0 = a.and(0x0f)
+                            .or(high.lanewise(VectorOperators.LSHL, 4).and(0x30));
+                    IntVector q1 = b.and(0x0f)
+                            .or(high.lanewise(VectorOperators.LSHL, 2).and(0x30));
                     IntVector q2 = a.lanewise(VectorOperators.LSHR, 4).or(high.and(0x30));
                     IntVector q3 = b.lanewise(VectorOperators.LSHR, 4)
                             .or(high.lanewise(VectorOperators.LSHR, 2).and(0x30));

@@ -42,9 +42,8 @@ final class Stored {
      */
     static long require(MemorySegment data, long bytes) {
         if (!data.isNative() || data.byteSize() < bytes) {
-            throw new IllegalArgumentException(
-                    "weights of " + data.byteSize() + " bytes" + (data.isNative() ? "" : " on the heap") + ", " + bytes
-                            + " bytes of a mapped file expected");
+            throw new IllegalArgumentException("weights of " + data.byteSize() + " bytes"
+                    + (data.isNative() ? "" : " on the heap") + ", " + bytes + " bytes of a mapped file expected");
         }
         if (bytes > 0) {
             data.get(ValueLayout.JAVA_BYTE, bytes - 1);
@@ -67,8 +66,8 @@ final class Stored {
 
     /** Bytes as floats -128 to 127. */
     static FloatVector signed(long at) {
-        return (FloatVector) ByteVector.fromMemorySegment(BYTES, MEMORY, at, LITTLE)
-                .convertShape(VectorOperators.B2F, FLOATS, 0);
+        return (FloatVector)
+                ByteVector.fromMemorySegment(BYTES, MEMORY, at, LITTLE).convertShape(VectorOperators.B2F, FLOATS, 0);
     }
 
     static int integer(long at) {
