@@ -33,7 +33,8 @@ final class HostMemorySpeed {
             double all = 0;
             while (all < ENOUGH_SECONDS) {
                 long start = System.nanoTime();
-                workers.forEach(tasks, task -> sums[task] = MemoryReading.sum(memory, (long) task * TASK_BYTES, TASK_BYTES));
+                workers.forEach(
+                        tasks, task -> sums[task] = MemoryReading.sum(memory, (long) task * TASK_BYTES, TASK_BYTES));
                 double seconds = (System.nanoTime() - start) / 1e9;
                 best = Math.min(best, seconds);
                 all += seconds;

@@ -89,9 +89,7 @@ final class Block32Floats implements BlockFloats {
                 IntVector pairs = Stored.unsigned(from + codes + i);
                 IntVector low = high.lanewise(VectorOperators.ROL, TO_BIT_4[i / COUNT]);
                 IntVector upper = high.lanewise(VectorOperators.ROL, TO_BIT_4[(16 + i) / COUNT]);
-                Stored.floats(pairs.and(15).or(low.and(16)))
-                        .fma(scale, minimum)
-                        .intoArray(into, to + 32 * block + i);
+                Stored.floats(pairs.and(15).or(low.and(16))).fma(scale, minimum).intoArray(into, to + 32 * block + i);
                 Stored.floats(pairs.lanewise(VectorOperators.LSHR, 4).or(upper.and(16)))
                         .fma(scale, minimum)
                         .intoArray(into, to + 32 * block + 16 + i);

@@ -39,7 +39,8 @@ interface BlockFloats {
 
     /** The rows of a weight, by vectors where its form allows that. */
     static RowSource rows(Weight weight) {
-        if (weight instanceof BlockWeight(String _, GgufBlocks blocks) && blocks.data().isNative()) {
+        if (weight instanceof BlockWeight(String _, GgufBlocks blocks)
+                && blocks.data().isNative()) {
             BlockFloats floats = of(blocks.type());
             if (floats != null) {
                 return rows(weight, blocks, floats);

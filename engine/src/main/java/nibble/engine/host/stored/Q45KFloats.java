@@ -54,9 +54,7 @@ final class Q45KFloats implements BlockFloats {
         FloatVector m1 = FloatVector.broadcast(FLOATS, highMinimum);
         for (int i = 0; i < 32; i += COUNT) {
             IntVector q = Stored.unsigned(from + i);
-            Stored.floats(q.and(15))
-                    .fma(FloatVector.broadcast(FLOATS, low), m0)
-                    .intoArray(into, to + i);
+            Stored.floats(q.and(15)).fma(FloatVector.broadcast(FLOATS, low), m0).intoArray(into, to + i);
             Stored.floats(q.lanewise(VectorOperators.LSHR, 4))
                     .fma(FloatVector.broadcast(FLOATS, high), m1)
                     .intoArray(into, to + 32 + i);

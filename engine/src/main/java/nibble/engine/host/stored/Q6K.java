@@ -57,7 +57,8 @@ final class Q6K implements BlockRows.RowDot {
                 int element = (i >> 6) * 128 + second * 32 + l;
                 IntVector low = Stored.unsigned(from + i);
                 IntVector high = Stored.unsigned(from + 128 + (i >> 6) * 32 + l);
-                IntVector q = low.and(15).or(high.lanewise(VectorOperators.LSHL, 4 - 2 * second).and(48));
+                IntVector q = low.and(15)
+                        .or(high.lanewise(VectorOperators.LSHL, 4 - 2 * second).and(48));
                 IntVector p = low.lanewise(VectorOperators.LSHR, 4)
                         .or(high.lanewise(VectorOperators.LSHR, 2 * second).and(48));
                 int k = 256 * block + element;

@@ -19,7 +19,8 @@ final class Q6KFloats implements BlockFloats {
                 int element = (i >> 6) * 128 + second * 32 + l;
                 IntVector low = Stored.unsigned(from + i);
                 IntVector high = Stored.unsigned(from + 128 + (i >> 6) * 32 + l);
-                IntVector q = low.and(15).or(high.lanewise(VectorOperators.LSHL, 4 - 2 * second).and(48));
+                IntVector q = low.and(15)
+                        .or(high.lanewise(VectorOperators.LSHL, 4 - 2 * second).and(48));
                 IntVector p = low.lanewise(VectorOperators.LSHR, 4)
                         .or(high.lanewise(VectorOperators.LSHR, 2 * second).and(48));
                 Stored.floats(q.sub(32)).mul(scales[element >> 4]).intoArray(into, to + 256 * block + element);
