@@ -28,6 +28,7 @@ import nibble.cli.terminal.Terminal;
 import nibble.convert.CheckpointPlan;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.CalibrationMemory;
+import nibble.engine.backend.Streams;
 import nibble.files.Reasons;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
@@ -193,7 +194,9 @@ final class PlanCommand implements Callable<Integer> {
 
     private Estimate estimate(ModelConfig config, QuantizationSpec spec, Backend backend, long heap) {
         int samples = samples();
-        Optional<CalibrationMemory> peak = backend.calibrationMemory(config, samples, calibration.sequenceLength);
+        Streams streams = quantization.method() == Method.BEST ? Streams.PAIR : Streams.ONE;
+        Optional<CalibrationMemory> peak =
+                backend.calibrationMemory(config, streams, samples, calibration.sequenceLength);
         if (peak.isEmpty()) {
             QuantizationCost cost =
                     QuantizationCost.of(config, quantization.method(), spec, samples, calibration.sequenceLength);

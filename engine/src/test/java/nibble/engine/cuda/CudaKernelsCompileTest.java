@@ -31,6 +31,8 @@ class CudaKernelsCompileTest {
         "quantize.cu, -DGROUP=0",
         "quantize.cu, -DGROUP=128",
         "quantize.cu, -DGROUP=64 -DSYMMETRIC=1",
+        "fit_moment.cu, ''",
+        "fit.cu, ''",
         "attention.cu, -DHEAD_DIM=64",
         "attention.cu, -DHEAD_DIM=128",
         "attention.cu, -DHEAD_DIM=256",
