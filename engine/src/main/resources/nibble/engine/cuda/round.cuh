@@ -49,10 +49,9 @@ DEVICE float zero_of(float low, float scale, float most) {
     return fminf(fmaxf(rintf(__fdiv_rn(-low, scale)), 0.0f), most);
 }
 
-#if SYMMETRIC
 // The grid of codes 0 .. most with its zero in the middle.
-DEVICE Grid spanning(float least, float greatest, float most = 15.0f) {
-    float largest = fmaxf(-least, greatest), middle = __fmul_rn(0.5f, most + 1.0f);
+DEVICE Grid symmetric_grid(float largest, float most = 15.0f) {
+    float middle = __fmul_rn(0.5f, most + 1.0f);
     if (largest == 0.0f) return Grid{SMALLEST_NORMAL_HALF, middle};
     float exact = __fdiv_rn(largest, __fmul_rn(0.5f, most));
     float scale = round_half(exact);
@@ -60,7 +59,7 @@ DEVICE Grid spanning(float least, float greatest, float most = 15.0f) {
     while (scale <= LARGEST_HALF && __fmul_rn(middle, scale) >= 65520.0f) scale = to_float((half_t)(to_half(scale) - 1));
     return Grid{scale, middle};
 }
-#else
+
 // The grid of codes 0 .. most.
 DEVICE Grid spanning(float least, float greatest, float most = 15.0f) {
     float low = fminf(least, 0.0f), high = fmaxf(greatest, 0.0f);
@@ -76,7 +75,6 @@ DEVICE Grid spanning(float least, float greatest, float most = 15.0f) {
     }
     return Grid{scale, zero};
 }
-#endif
 
 DEVICE float warp_min(float v) {
 #pragma unroll
@@ -142,6 +140,11 @@ struct Group {
         float least, greatest;
         range(lane, least, greatest);
         if (limit < 0.0f) limit = __fmul_rn(fmaxf(-least, greatest), -limit);
-        return spanning(fmaxf(least, -limit), fminf(greatest, limit));
+        least = fmaxf(least, -limit), greatest = fminf(greatest, limit);
+#if SYMMETRIC
+        return symmetric_grid(fmaxf(-least, greatest));
+#else
+        return spanning(least, greatest);
+#endif
     }
 };

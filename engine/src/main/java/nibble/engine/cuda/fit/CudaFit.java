@@ -125,7 +125,7 @@ public final class CudaFit {
      * @return sweeps of coordinate descent
      */
     private int fit(RowPiece piece) {
-        new RangeSearch(piece, steps.ranges()).run();
+        new RangeSearch(piece, spec, steps.ranges()).run();
         if (steps.compensate()) {
             CompensatedRounding.run(piece);
         } else {

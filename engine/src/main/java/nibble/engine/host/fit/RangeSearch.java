@@ -28,11 +28,7 @@ final class RangeSearch {
                 blocks[group][i] = input.moment().at(group * length + i / length, group * length + i % length);
             }
         }
-        // One end instead of two is searched in smaller steps.
-        this.shares = new float[Math.max(1, spec.symmetric() ? 4 * ranges : ranges)];
-        for (int i = 0; i < shares.length; i++) {
-            shares[i] = (float) (1 - (1 - FitSteps.LEAST_SHARE) * i / Math.max(1, shares.length - 1));
-        }
+        this.shares = FitSteps.shares(ranges, spec.symmetric());
     }
 
     /** Sets scales and zeros. */
