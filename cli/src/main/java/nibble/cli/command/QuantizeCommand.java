@@ -111,10 +111,11 @@ final class QuantizeCommand implements Callable<Integer> {
             options.format().loaderNote(false).ifPresent(terminal::note);
             requireQuantizable(checkpoint, options);
             if (options.method() != Method.RTN) {
-                calibration.checkContext(terminal, checkpoint.config(), strict);
+                calibration.checkContext(terminal, checkpoint.config(), options.method(), strict);
             }
-            Optional<TokenBlocks> blocks =
-                    options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(terminal, model));
+            Optional<TokenBlocks> blocks = options.method() == Method.RTN
+                    ? Optional.empty()
+                    : Optional.of(calibration.read(terminal, model, options.method()));
             try (StopOnSignal stop = new StopOnSignal(terminal)) {
                 report = quantize(
                         terminal,
