@@ -20,6 +20,7 @@ import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.QuantizationDevices;
+import nibble.engine.backend.Streams;
 import nibble.engine.backend.Workers;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
@@ -68,7 +69,7 @@ final class Calibration implements LayerWork {
             }
         }
         return CalibrationStream.ofEmbeddings(
-                source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, devices);
+                source.config(), new DenseWeight(source.tensor(TensorNames.EMBEDDING)), blocks, devices, Streams.ONE);
     }
 
     @Override

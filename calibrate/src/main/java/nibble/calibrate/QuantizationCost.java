@@ -10,7 +10,6 @@ import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.LayerScratch;
 import nibble.engine.cuda.CudaCalibration;
-import nibble.engine.quantize.FitSteps;
 import nibble.pack.QuantizationSpec;
 
 /**
@@ -84,8 +83,7 @@ public record QuantizationCost(
             moments += 2.0 * tokens * in * in;
             momentElements += in * in;
         }
-        double attention = 2.0 * tokens * sequenceLength * config.heads() * config.headDim();
-        double forward = 2.0 * parameters * tokens + attention;
+        double forward = 2.0 * parameters * tokens + attention(config, tokens, sequenceLength);
         long stream = tokens * config.hiddenSize();
         // One block's activations: hidden, normed, q, k, v, attention, gate, up.
         long activations =
@@ -102,42 +100,31 @@ public record QuantizationCost(
                 elements * FLOAT_BYTES);
     }
 
-    /**
-     * Method best: two streams, of which the quantized model's goes through each half of a layer twice; C and the two halves of N and D
-     * of one input at a time; and C twice more, with its factor in fp64, while a linear is fitted.
-     */
     private static QuantizationCost ofFitting(
             ModelConfig config, QuantizationSpec spec, int samples, int sequenceLength) {
         long tokens = (long) samples * sequenceLength;
-        QuantizationCost awq = of(config, Method.AWQ, spec, samples, sequenceLength);
-        double moments = 0;
-        long momentElements = 0;
-        for (LinearInput input : LinearInput.values()) {
-            long in = config.width(input);
-            long residual = input == LinearInput.O || input == LinearInput.DOWN ? config.hiddenSize() : 0;
-            moments += 2.0 * tokens * in * (1.5 * in + residual);
-            momentElements = Math.max(momentElements, in * (3 * in + 2 * residual) + 2 * in * in + 4 * in * in);
-        }
-        double search = 0;
+        FittingCost layer = new FittingCost(config, spec, tokens);
         long parameters = 0;
         long largest = 0;
         for (Linear linear : Linear.values()) {
-            long in = config.inFeatures(linear);
-            long out = config.outFeatures(linear);
-            search += 2.0 * ScaleSearch.candidates() * out * in * in + Work.fit(out, in, spec, FitSteps.ALL);
-            parameters += in * out;
-            largest = Math.max(largest, in * out);
+            long size = (long) config.inFeatures(linear) * config.outFeatures(linear);
+            parameters += size;
+            largest = Math.max(largest, size);
         }
         long streams = 2 * tokens * config.hiddenSize();
-        long elements = streams + momentElements + parameters + 8 * largest;
+        long elements = streams + layer.momentElements() + parameters + 8 * largest;
         return new QuantizationCost(
                 tokens,
-                3 * awq.forwardFlops,
-                moments * config.layers(),
-                search * config.layers(),
+                layer.forwardFlops(attention(config, tokens, sequenceLength)) * config.layers(),
+                layer.momentFlops(_ -> 0.5) * config.layers(),
+                layer.searchFlops() * config.layers(),
                 0,
                 streams * FLOAT_BYTES,
                 elements * FLOAT_BYTES);
+    }
+
+    private static double attention(ModelConfig config, long tokens, int sequenceLength) {
+        return 2.0 * tokens * sequenceLength * config.heads() * config.headDim();
     }
 
     /**
@@ -160,6 +147,11 @@ public record QuantizationCost(
         for (LinearInput input : LinearInput.values()) {
             int in = config.width(input);
             moments += 2.0 * host.calibrationTokens * in * in * CudaCalibration.productShare(in);
+        }
+        if (method == Method.BEST) {
+            FittingCost layer = new FittingCost(config, spec, host.calibrationTokens);
+            moments = layer.momentFlops(CudaCalibration::productShare);
+            search = layer.cardSearchFlops();
         }
         return new QuantizationCost(
                 host.calibrationTokens,

@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.function.Supplier;
 import nibble.checkpoint.chat.ChatTemplates;
+import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufCheckpoint;
 import nibble.checkpoint.model.LinearTensor.Role;
 import nibble.checkpoint.model.ModelConfig;
@@ -55,6 +56,7 @@ public final class Checkpoint implements AutoCloseable {
     private final ModelConfig config;
     private final Arena arena;
     private final Map<String, StoredTensor> tensors;
+    private final Map<String, GgufBlocks> blocks;
     private final Supplier<Optional<TokenizerDescription>> tokenizer;
     private final List<Finding> remarks;
     private @Nullable Optional<TokenizerDescription> foundTokenizer;
@@ -64,6 +66,7 @@ public final class Checkpoint implements AutoCloseable {
         this.config = contents.config();
         this.arena = arena;
         this.tensors = contents.tensors();
+        this.blocks = contents.blocks();
         this.tokenizer = contents.tokenizer();
         this.remarks = List.copyOf(contents.remarks());
     }
@@ -133,19 +136,30 @@ public final class Checkpoint implements AutoCloseable {
      *
      * @param tokenizer finds out what its tokenizer means
      * @param remarks what was read otherwise than the files say
+     * @param blocks matrices of a GGUF file as they lie in it
      */
     record Contents(
             ModelConfig config,
             SequencedMap<String, StoredTensor> tensors,
             Supplier<Optional<TokenizerDescription>> tokenizer,
-            List<Finding> remarks) {}
+            List<Finding> remarks,
+            Map<String, GgufBlocks> blocks) {
+        Contents(
+                ModelConfig config,
+                SequencedMap<String, StoredTensor> tensors,
+                Supplier<Optional<TokenizerDescription>> tokenizer,
+                List<Finding> remarks) {
+            this(config, tensors, tokenizer, remarks, Map.of());
+        }
+    }
 
     private static Checkpoint openGguf(Path file) {
         Arena arena = Arena.ofShared();
         try {
             GgufCheckpoint gguf = new GgufCheckpoint(file, arena);
             ModelConfig config = ModelConfig.of(file, gguf.configJson());
-            return checked(new Contents(config, gguf.tensors(), gguf::tokenizer, List.of()), file, file, arena);
+            Contents contents = new Contents(config, gguf.tensors(), gguf::tokenizer, List.of(), gguf.blocks());
+            return checked(contents, file, file, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
@@ -238,6 +252,11 @@ public final class Checkpoint implements AutoCloseable {
     /** Returns a tensor as its file stores it, without reading its data. */
     public Optional<StoredTensor> stored(String name) {
         return Optional.ofNullable(tensors.get(name));
+    }
+
+    /** Returns a matrix of a GGUF file as it lies there, for what computes with its own bits. */
+    public Optional<GgufBlocks> blocks(String name) {
+        return Optional.ofNullable(blocks.get(name));
     }
 
     /**

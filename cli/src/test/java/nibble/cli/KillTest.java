@@ -43,7 +43,7 @@ class KillTest {
             "--group-size",
             "64",
             "--max-shard-size",
-            "600KB",
+            "200KB",
             "--threads",
             "1"
         };

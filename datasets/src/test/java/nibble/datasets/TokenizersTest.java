@@ -132,6 +132,47 @@ class TokenizersTest {
         }
     }
 
+    /**
+     * No file names a class: as llama.cpp de3ff81, transformers 4.51 and SentencePiece read the file, whose normalizer
+     * asks for a space in front. transformers 5.17 ignores that and puts no BOS, [4014, 478, 3977, 969] for the first.
+     */
+    @Test
+    void a_sentence_piece_model_alone_gets_the_space_it_asks_for_and_a_bos(@TempDir Path folder) throws IOException {
+        copyModel(folder);
+        for (String config : new String[] {"", "{}"}) {
+            if (!config.isEmpty()) {
+                Files.writeString(folder.resolve("tokenizer_config.json"), config);
+            }
+            assertThat(encoded(folder, "Hello world")).containsExactly(1, 357, 478, 3977, 969);
+            assertThat(encoded(folder, " Hello world")).containsExactly(1, 3971, 357, 478, 3977, 969);
+            assertThat(encoded(folder, "a  b")).containsExactly(1, 261, 3971, 284);
+            assertThat(encoded(folder, "Hello</s>world")).containsExactly(1, 357, 478, 3977, 2, 969);
+            assertThat(encoded(folder, "été\n1")).containsExactly(1, 3971, 4048, 3973, 4048, 13, 3998);
+        }
+    }
+
+    /** As transformers 5.17: the class adds a BOS only if it is asked to, and a space to the first part only. */
+    @Test
+    void a_sentence_piece_model_of_a_named_class_gets_what_that_class_adds(@TempDir Path folder) throws IOException {
+        copyModel(folder);
+        Path config = folder.resolve("tokenizer_config.json");
+        Files.writeString(config, "{\"tokenizer_class\": \"LlamaTokenizer\"}");
+        assertThat(encoded(folder, "Hello world")).containsExactly(357, 478, 3977, 969);
+        assertThat(encoded(folder, "Hello</s>world")).containsExactly(357, 478, 3977, 2, 3990, 698);
+        Files.writeString(config, "{\"tokenizer_class\": \"LlamaTokenizer\", \"add_bos_token\": true}");
+        assertThat(encoded(folder, "a  b")).containsExactly(1, 261, 3971, 284);
+    }
+
+    private static void copyModel(Path folder) throws IOException {
+        Files.copy(Path.of("../models/wiki-7m/tokenizer.model"), folder.resolve("tokenizer.model"));
+    }
+
+    private static int[] encoded(Path folder, String text) {
+        try (Tokenizer opened = Tokenizers.ofModel(folder)) {
+            return opened.encode(text, true);
+        }
+    }
+
     private static int[] bos(Path folder) {
         try (Tokenizer opened = Tokenizers.open(folder)) {
             return opened.encode("", true);

@@ -17,7 +17,6 @@ import nibble.engine.quantize.Fitted;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DecoderLayer;
-import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
@@ -50,23 +49,25 @@ public final class LayerFitter {
         Map<Linear, QuantizedLinear> made = new EnumMap<>(Linear.class);
         Map<Linear, QuantizationReport.Linear> linears = new EnumMap<>(Linear.class);
         List<QuantizationReport.Pair> pairs = new ArrayList<>();
-        for (ScalePair pair : ScalePair.values()) {
-            progress.stage(Stage.MOMENTS);
-            DecoderLayer soFar = layer(source, scales, made, original);
-            int columns = source.linear(pair.readers().getFirst()).inFeatures();
-            try (PairedMoments moments = stream.moments(
-                    pair.input(),
-                    original,
-                    soFar,
-                    columns,
-                    tokens -> progress.forwarded(tokens, Work.pairedPass(config, pair, tokens)))) {
-                pairs.add(fit(pair, source, scales, moments, made, linears));
-            }
-            progress.stage(Stage.FORWARD);
-            switch (pair) {
-                case VALUE_OUTPUT -> stream.attention(layer(source, scales, made, original));
-                case UP_DOWN -> stream.mlp(layer(source, scales, made, original));
-                case ATTENTION_NORM, MLP_NORM -> {}
+        try (PlacedLinears placed = new PlacedLinears(stream.backend())) {
+            for (ScalePair pair : ScalePair.values()) {
+                progress.stage(Stage.MOMENTS);
+                DecoderLayer soFar = layer(source, scales, made, original, placed);
+                int columns = source.linear(pair.readers().getFirst()).inFeatures();
+                try (PairedMoments moments = stream.moments(
+                        pair.input(),
+                        original,
+                        soFar,
+                        columns,
+                        tokens -> progress.forwarded(tokens, Work.pairedPass(config, pair, tokens)))) {
+                    pairs.add(fit(pair, source, scales, moments, made, linears));
+                }
+                progress.stage(Stage.FORWARD);
+                switch (pair) {
+                    case VALUE_OUTPUT -> stream.attention(layer(source, scales, made, original, placed));
+                    case UP_DOWN -> stream.mlp(layer(source, scales, made, original, placed));
+                    case ATTENTION_NORM, MLP_NORM -> {}
+                }
             }
         }
         QuantizedLayer layer = finished(source, scales, made);
@@ -131,11 +132,15 @@ public final class LayerFitter {
 
     /** The layer with what is quantized of it so far; linears that are not yet are the original's. */
     private DecoderLayer layer(
-            LayerSource source, PairScales scales, Map<Linear, QuantizedLinear> made, DecoderLayer original) {
+            LayerSource source,
+            PairScales scales,
+            Map<Linear, QuantizedLinear> made,
+            DecoderLayer original,
+            PlacedLinears placed) {
         Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
         for (Linear linear : Linear.values()) {
             QuantizedLinear there = made.get(linear);
-            weights.put(linear, there == null ? original.weight(linear) : new QuantizedWeight(there));
+            weights.put(linear, there == null ? original.weight(linear) : placed.weight(linear, there));
         }
         return vectors(source, scales).toDecoderLayer(weights);
     }

@@ -12,6 +12,7 @@ import nibble.engine.Taps;
 import nibble.engine.backend.ActivationStore;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
+import nibble.engine.backend.Streams;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
@@ -49,7 +50,7 @@ public final class CalibrationStream implements AutoCloseable {
     private final List<Member> members;
     private final List<Place> places = new ArrayList<>();
 
-    private CalibrationStream(ModelConfig config, int[][] blocks, QuantizationDevices devices) {
+    private CalibrationStream(ModelConfig config, int[][] blocks, QuantizationDevices devices, Streams streams) {
         this.config = config;
         this.batches = batches(config, blocks, devices.members().getFirst());
         this.members = new ArrayList<>();
@@ -63,7 +64,7 @@ public final class CalibrationStream implements AutoCloseable {
             members.add(new Member(
                     backend,
                     new Forward(config, backend),
-                    backend.activationStore(tokens[i] * config.hiddenSize(), config)));
+                    backend.activationStore(tokens[i] * config.hiddenSize(), config, streams)));
         }
         int[] taken = new int[tokens.length];
         for (int batch = 0; batch < batches.size(); batch++) {
@@ -74,8 +75,8 @@ public final class CalibrationStream implements AutoCloseable {
 
     /** The embeddings of the blocks: what goes into layer 0. */
     public static CalibrationStream ofEmbeddings(
-            ModelConfig config, DenseWeight embedding, int[][] blocks, QuantizationDevices devices) {
-        CalibrationStream stream = new CalibrationStream(config, blocks, devices);
+            ModelConfig config, DenseWeight embedding, int[][] blocks, QuantizationDevices devices, Streams streams) {
+        CalibrationStream stream = new CalibrationStream(config, blocks, devices, streams);
         for (int i = 0; i < stream.batches.size(); i++) {
             Member member = stream.places.get(i).member();
             member.backend().makeCurrent();
@@ -113,6 +114,15 @@ public final class CalibrationStream implements AutoCloseable {
         member.hidden().giveBack(place.index(), changed);
     }
 
+    /** Frees the activations inside a layer, until a batch is used again. */
+    void release() {
+        for (Member member : members) {
+            member.backend().makeCurrent();
+            member.forward().close();
+        }
+        members.getFirst().backend().makeCurrent();
+    }
+
     /** The values of a batch. */
     float[] values(int batch) {
         Place place = places.get(batch);
@@ -124,8 +134,8 @@ public final class CalibrationStream implements AutoCloseable {
     }
 
     /** A stream that batches are put into, in order, with {@link #put}. */
-    static CalibrationStream empty(ModelConfig config, int[][] blocks, QuantizationDevices devices) {
-        return new CalibrationStream(config, blocks, devices);
+    static CalibrationStream empty(ModelConfig config, int[][] blocks, QuantizationDevices devices, Streams streams) {
+        return new CalibrationStream(config, blocks, devices, streams);
     }
 
     void put(int batch, float[] values) {
@@ -137,7 +147,7 @@ public final class CalibrationStream implements AutoCloseable {
     /** What goes into some later layer, as {@link #save} wrote it; nothing, if the bytes are not those of the hash. */
     public static Optional<CalibrationStream> read(
             Path file, String sha256, ModelConfig config, int[][] blocks, QuantizationDevices devices) {
-        CalibrationStream stream = new CalibrationStream(config, blocks, devices);
+        CalibrationStream stream = new CalibrationStream(config, blocks, devices, Streams.ONE);
         int[] rows = stream.batches.stream().mapToInt(Batch::tokens).toArray();
         boolean whole = StreamFile.read(file, rows, config.hiddenSize(), sha256, stream::put);
         if (whole) {

@@ -1,16 +1,20 @@
 package nibble.calibrate.stream;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.LongConsumer;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
+import nibble.engine.backend.Streams;
 import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
 
 /**
  * The calibration blocks on their way through two models: the original, and the one whose layers are quantized so far.
@@ -35,32 +39,37 @@ public final class PairedStream implements AutoCloseable {
         return new PairedStream(
                 config,
                 devices.members().getFirst(),
-                CalibrationStream.ofEmbeddings(config, embedding, blocks, devices),
-                CalibrationStream.ofEmbeddings(config, embedding, blocks, devices));
+                CalibrationStream.ofEmbeddings(config, embedding, blocks, devices, Streams.PAIR),
+                CalibrationStream.ofEmbeddings(config, embedding, blocks, devices, Streams.PAIR));
     }
 
     /** What goes into some later layer, as {@link #save} wrote it; nothing, if the bytes are not those of the hash. */
     public static Optional<PairedStream> read(
             Path file, String sha256, ModelConfig config, int[][] blocks, QuantizationDevices devices) {
-        CalibrationStream original = CalibrationStream.empty(config, blocks, devices);
-        CalibrationStream quantized = CalibrationStream.empty(config, blocks, devices);
-        PairedStream stream = new PairedStream(config, devices.members().getFirst(), original, quantized);
+        CalibrationStream original = CalibrationStream.empty(config, blocks, devices, Streams.PAIR);
         int size = original.size();
         int[] rows = new int[2 * size];
         for (int i = 0; i < rows.length; i++) {
             rows[i] = original.tokens(i % size);
         }
-        boolean whole = StreamFile.read(
-                file,
-                rows,
-                config.hiddenSize(),
-                sha256,
-                (matrix, values) -> (matrix < size ? original : quantized).put(matrix % size, values));
-        if (whole) {
-            return Optional.of(stream);
+        // Where a device keeps the second stream depends on what the first one takes of it.
+        List<CalibrationStream> streams = new ArrayList<>(List.of(original));
+        boolean whole = StreamFile.read(file, rows, config.hiddenSize(), sha256, (matrix, values) -> {
+            if (matrix / size == streams.size()) {
+                streams.add(CalibrationStream.empty(config, blocks, devices, Streams.PAIR));
+            }
+            streams.get(matrix / size).put(matrix % size, values);
+        });
+        if (whole && streams.size() == 2) {
+            return Optional.of(new PairedStream(config, devices.members().getFirst(), original, streams.getLast()));
         }
-        stream.close();
+        streams.reversed().forEach(CalibrationStream::close);
         return Optional.empty();
+    }
+
+    /** Where both streams are. */
+    public Backend backend() {
+        return backend;
     }
 
     /** Bytes that {@link #save} writes. */
@@ -79,8 +88,8 @@ public final class PairedStream implements AutoCloseable {
     }
 
     /**
-     * Moments of an input over all blocks; the caller closes them. For O and DOWN what the residual stream lacks counts
-     * too, and the original's stream moves on through its half of the layer.
+     * Moments of an input over all blocks; the caller closes them. For O and DOWN they are of what the outputs lack, and
+     * the original's stream moves on through its half of the layer.
      *
      * @param fp the original layer
      * @param made the layer with what is quantized of it so far
@@ -88,22 +97,26 @@ public final class PairedStream implements AutoCloseable {
      */
     public PairedMoments moments(
             LinearInput input, DecoderLayer fp, DecoderLayer made, int columns, LongConsumer onTokens) {
-        boolean residual = input == LinearInput.O || input == LinearInput.DOWN;
-        PairedMoments moments = backend.pairedMoments(columns, residual ? config.hiddenSize() : 0);
+        Optional<Weight> weight = switch (input) {
+            case O -> Optional.of(fp.o());
+            case DOWN -> Optional.of(fp.down());
+            case QKV, GATE_UP -> Optional.empty();
+        };
+        PairedMoments moments = backend.pairedMoments(columns, weight.isPresent() ? config.hiddenSize() : 0);
         try {
             for (int i = 0; i < original.size(); i++) {
                 int batch = i;
-                original.use(batch, residual, (forward, before, sequences) -> {
+                original.use(batch, weight.isPresent(), (forward, before, sequences) -> {
                     Matrix x = forward.input(input, fp, before, sequences);
                     quantized.use(batch, false, (other, after, _) -> {
                         Matrix y = other.input(input, made, after, sequences);
-                        if (!residual) {
-                            moments.add(y, x, null, batch % 2);
-                            return;
-                        }
-                        try (Matrix lack = backend.allocate(before.rows(), before.columns())) {
-                            backend.subtract(before, after, lack);
-                            moments.add(y, x, lack, batch % 2);
+                        try (Matrix lack = backend.allocate(x.rows(), x.columns())) {
+                            backend.subtract(x, y, lack);
+                            if (weight.isPresent()) {
+                                addOutputs(moments, y, lack, weight.get(), before, after, batch % 2);
+                            } else {
+                                moments.add(y, lack, batch % 2);
+                            }
                         }
                     });
                     switch (input) {
@@ -119,6 +132,19 @@ public final class PairedStream implements AutoCloseable {
         } catch (RuntimeException | Error e) {
             moments.close();
             throw e;
+        } finally {
+            original.release();
+            quantized.release();
+        }
+    }
+
+    /** @param lack what the inputs of {@code weight} lack, whose outputs are added to the streams' states */
+    private void addOutputs(
+            PairedMoments moments, Matrix inputs, Matrix lack, Weight weight, Matrix before, Matrix after, int half) {
+        try (Matrix outputs = backend.allocate(before.rows(), before.columns())) {
+            backend.subtract(before, after, outputs);
+            backend.addLinear(weight, lack, outputs);
+            moments.add(inputs, outputs, half);
         }
     }
 

@@ -7,6 +7,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,6 +41,7 @@ public final class GgufCheckpoint {
     private final GgufFile file;
     private final GgufMetadata metadata;
     private final SequencedMap<String, StoredTensor> tensors = new LinkedHashMap<>();
+    private final Map<String, GgufBlocks> blocks = new HashMap<>();
     private final Architecture architecture;
     private final Map<String, String> layerNames;
     private final int headDim;
@@ -123,6 +125,12 @@ public final class GgufCheckpoint {
                                 return isOffsetNorm(name) ? lessOffset(values, spec) : values;
                             }));
             return;
+        }
+        if (tensor.shape().rank() == 2
+                && rows <= Integer.MAX_VALUE
+                && tensor.shape().dim(1) <= Integer.MAX_VALUE) {
+            int columns = (int) tensor.shape().dim(1);
+            blocks.put(name, new GgufBlocks(tensor.type(), tensor.data(), (int) rows, columns, heads ? headDim : 0));
         }
         tensors.put(
                 name,
@@ -218,6 +226,11 @@ public final class GgufCheckpoint {
     /** Tensors by their Hugging Face names. */
     public SequencedMap<String, StoredTensor> tensors() {
         return tensors;
+    }
+
+    /** Matrices as they lie in the files, by their Hugging Face names. */
+    public Map<String, GgufBlocks> blocks() {
+        return blocks;
     }
 
     /** Returns the model's config.json. */

@@ -5,10 +5,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import nibble.calibrate.Quantizer;
+import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelShape;
 import nibble.cli.option.DeviceOptions;
 import nibble.cli.option.GroupSize;
 import nibble.cli.option.JsonOption;
+import nibble.cli.option.ModelArgument;
+import nibble.cli.option.OpenedModel;
 import nibble.cli.option.ShapeOptions;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
@@ -18,18 +21,29 @@ import nibble.cli.terminal.Terminal;
 import nibble.engine.backend.Backend;
 import nibble.engine.bench.EngineBenchmark;
 import nibble.engine.bench.EngineTimings;
+import nibble.engine.bench.ModelBenchmark;
+import nibble.engine.bench.ModelTimings;
 import nibble.pack.QuantizationSpec;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 @Command(
         name = "engine",
-        description = "Times the engine on random weights: prefill, decoding, and each operation.",
+        description = "Times the engine on a checkpoint, or on random weights of a shape: prefill, decoding, and each"
+                + " operation.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class EngineBenchCommand implements Callable<Integer> {
     private final Terminal terminal;
+
+    @Option(
+            names = "--model",
+            paramLabel = "MODEL",
+            description = "Time this checkpoint or GGUF file instead of random weights, on one sequence: reading"
+                    + " --seq-len tokens (default: 512), then generating. " + ModelArgument.DESCRIPTION)
+    private @Nullable ModelArgument source;
 
     @Mixin
     private ShapeOptions shape = new ShapeOptions();
@@ -50,9 +64,8 @@ final class EngineBenchCommand implements Callable<Integer> {
     @Option(
             names = "--seq-len",
             paramLabel = "N",
-            defaultValue = "4096",
-            description = "Tokens of a sequence. Default: ${DEFAULT-VALUE}.")
-    private int tokens = 4096;
+            description = "Tokens of a sequence. Default: 4096, or 512 with --model.")
+    private @Nullable Integer tokens;
 
     @Option(
             names = "--decode-context",
@@ -80,11 +93,16 @@ final class EngineBenchCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        int tokens = this.tokens == null ? source == null ? 4096 : 512 : this.tokens;
         if (sequences < 1 || tokens < 2 || decodeContext < 1 || decodeTokens < 0) {
             throw new UsageException(
                     "--sequences, --seq-len and --decode-context must be positive, --decode-tokens 0 or more");
         }
         json.requireWritable();
+        if (source != null) {
+            time(source, tokens);
+            return ExitCode.DONE;
+        }
         ModelShape model = shape.shape();
         QuantizationSpec spec = switch (weights) {
             case "fp16" -> null;
@@ -106,6 +124,37 @@ final class EngineBenchCommand implements Callable<Integer> {
             print(model, timings);
         }
         return ExitCode.DONE;
+    }
+
+    private void time(ModelArgument source, int tokens) {
+        source.require();
+        ModelBenchmark.Settings settings =
+                new ModelBenchmark.Settings(tokens, decodeContext, Math.max(1, decodeTokens));
+        ModelTimings timings;
+        try (Checkpoint checkpoint = OpenedModel.open(terminal, source.folder(terminal));
+                Backend backend = device.open(terminal)) {
+            timings = ModelBenchmark.run(checkpoint, settings, backend, device.threads);
+        } catch (IllegalArgumentException e) {
+            throw new UsageException(e.getMessage());
+        }
+        json.write(terminal, timings);
+        if (json.toStandardOutput()) {
+            return;
+        }
+        line("%s on %s", source, timings.device());
+        line("prefill of %d tokens: %,.1f tokens/s", timings.prefillTokens(), timings.prefillTokensPerSecond());
+        line(
+                "decoding after %d tokens: %,.2f tokens/s, %.2f GB/s of weights (%s a token)",
+                timings.context(),
+                timings.decodeTokensPerSecond(),
+                timings.bytesPerSecond() / 1e9,
+                Figures.bytes(timings.weightBytesPerToken()));
+        line("reading memory: %.2f GB/s", timings.readBytesPerSecond() / 1e9);
+        if (timings.residentBytes() != null && timings.ownBytes() != null) {
+            line(
+                    "resident: %s, of which %s are no mapped files",
+                    Figures.bytes(timings.residentBytes()), Figures.bytes(timings.ownBytes()));
+        }
     }
 
     private void print(ModelShape model, EngineTimings timings) {

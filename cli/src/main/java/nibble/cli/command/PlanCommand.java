@@ -29,6 +29,7 @@ import nibble.cli.terminal.Terminal;
 import nibble.convert.CheckpointPlan;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.CalibrationMemory;
+import nibble.engine.backend.Streams;
 import nibble.files.Reasons;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
@@ -152,7 +153,8 @@ final class PlanCommand implements Callable<Integer> {
                     Files.exists(model) ? Optional.empty() : ModelShape.named(String.valueOf(model));
             config = shape.map(ModelShape::config).orElseGet(() -> ModelConfig.read(model));
         }
-        QuantizeOptions options = quantization.options(config, device.threads, false, terminal);
+        QuantizeOptions options = quantization.options(
+                config, device.threads, false, backend.gradients().isPresent(), terminal);
         QuantizationSpec spec = options.spec();
         Quantizer.requireFits(config, Files.isDirectory(model) ? model.resolve("config.json") : model, spec);
         CheckpointPlan output = CheckpointPlan.of(config, quantization.format(), spec, quantization.maxShardBytes());
@@ -198,8 +200,9 @@ final class PlanCommand implements Callable<Integer> {
     private Estimate estimate(ModelConfig config, QuantizeOptions options, Backend backend, long heap) {
         QuantizationSpec spec = options.spec();
         int samples = samples();
-        int length = calibration.sequenceLength(quantization.method());
-        Optional<CalibrationMemory> peak = backend.calibrationMemory(config, samples, length);
+        int length = calibration.sequenceLength(options.method());
+        Streams streams = options.method() == Method.BEST ? Streams.PAIR : Streams.ONE;
+        Optional<CalibrationMemory> peak = backend.calibrationMemory(config, streams, samples, length);
         if (peak.isEmpty()) {
             QuantizationCost cost = QuantizationCost.of(config, options.method(), spec, samples, length)
                     .tuned(config, options);

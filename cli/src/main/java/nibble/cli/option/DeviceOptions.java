@@ -71,11 +71,9 @@ public final class DeviceOptions {
         if (method != Method.BEST) {
             return;
         }
-        if (device.startsWith("cuda")) {
-            throw new UsageException("--method best runs on the CPU only so far; give --device cpu, or --method awq");
-        }
-        if (device.equals("auto")) {
-            device = "cpu";
+        if (device.indexOf(',') >= 0) {
+            throw new UsageException("--method best runs on one card so far; give --device "
+                    + device.substring(0, device.indexOf(',')) + ", or --method awq");
         }
     }
 

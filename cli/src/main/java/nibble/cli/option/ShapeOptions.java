@@ -9,7 +9,6 @@ public final class ShapeOptions {
     @Option(
             names = "--shape",
             paramLabel = "NAME",
-            required = true,
             description = "Shape of the model: llama-2-7b, llama-2-13b, llama-2-70b, or tiny.")
     private String shape = "";
 
@@ -24,6 +23,9 @@ public final class ShapeOptions {
     public long seed;
 
     public ModelShape shape() {
+        if (shape.isEmpty()) {
+            throw new UsageException("--shape is missing; known are " + String.join(", ", ModelShape.names()));
+        }
         ModelShape named = ModelShape.named(shape)
                 .orElseThrow(() -> new UsageException(
                         "--shape " + shape + ": not known; known are " + String.join(", ", ModelShape.names())));

@@ -2,6 +2,8 @@ package nibble.cli.command;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -41,6 +43,67 @@ class BenchCommandTest {
                 5);
         System.arraycopy(more, 0, arguments, 5, more.length);
         assertThat(terminal.run(arguments)).as(terminal.err()).isEqualTo(ExitCode.DONE);
+    }
+
+    /** Each format is measured from its own bits: the bytes that a token reads are those of its linears and head. */
+    @Test
+    void the_engine_is_timed_on_a_checkpoint() throws IOException {
+        make(
+                "dense",
+                "--layers",
+                "1",
+                "--tokenizer",
+                ROOT.resolve("models/wiki-7m").toString());
+        Path dense = folder.resolve("dense");
+        TerminalCapture convert = new TerminalCapture();
+        assertThat(convert.run(
+                        "convert",
+                        dense.toString(),
+                        folder.resolve("q").toString(),
+                        "--format",
+                        "gguf",
+                        "--type",
+                        "Q8_0"))
+                .as(convert.err())
+                .isEqualTo(ExitCode.DONE);
+        long[] bytes = new long[2];
+        for (int i = 0; i < 2; i++) {
+            TerminalCapture terminal = new TerminalCapture();
+            String model = (i == 0 ? dense : folder.resolve("q")).toString();
+            assertThat(terminal.run(
+                            "bench",
+                            "engine",
+                            "--model",
+                            model,
+                            "--device",
+                            "cpu",
+                            "--threads",
+                            "2",
+                            "--seq-len",
+                            "16",
+                            "--decode-context",
+                            "4",
+                            "--decode-tokens",
+                            "3",
+                            "--json",
+                            "-"))
+                    .as(terminal.err())
+                    .isEqualTo(ExitCode.DONE);
+            JsonNode json = new ObjectMapper().readTree(terminal.out());
+            assertThat(json.path("decode_tokens_per_second").doubleValue()).isPositive();
+            assertThat(json.path("prefill_tokens_per_second").doubleValue()).isPositive();
+            assertThat(json.path("prefill_tokens").intValue()).isEqualTo(16);
+            bytes[i] = json.path("weight_bytes_per_token").longValue();
+        }
+        // 34 bytes for 32 weights of 2 bytes.
+        assertThat(bytes[1]).isEqualTo(bytes[0] / 64 * 34);
+    }
+
+    @Test
+    void what_to_time_must_be_said() {
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run("bench", "engine")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("--shape is missing; known are llama-2-7b");
     }
 
     @Test

@@ -81,7 +81,8 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
      * @param sequences blocks of the calibration text
      * @param sequenceLength tokens of a block
      */
-    default Optional<CalibrationMemory> calibrationMemory(ModelConfig config, int sequences, int sequenceLength) {
+    default Optional<CalibrationMemory> calibrationMemory(
+            ModelConfig config, Streams streams, int sequences, int sequenceLength) {
         return Optional.empty();
     }
 

@@ -18,8 +18,9 @@ public interface QuantizationOperations extends Matrices {
      * A store for the activations of a model that is being calibrated.
      *
      * @param elements of all batches together
+     * @param streams of which this is one; the others ask for stores of their own
      */
-    default ActivationStore activationStore(long elements, ModelConfig config) {
+    default ActivationStore activationStore(long elements, ModelConfig config, Streams streams) {
         return new ResidentActivations();
     }
 
@@ -40,10 +41,17 @@ public interface QuantizationOperations extends Matrices {
      * Moments of an input on two streams, all zero.
      *
      * @param columns features of the input
-     * @param residual features of the residual stream where its error counts, as behind o_proj and down_proj; else 0
+     * @param residual features of the residual stream that the linear adds to, for o_proj and down_proj; else 0
      */
-    default PairedMoments pairedMoments(int columns, int residual) {
-        throw new UnsupportedOperationException("pairedMoments on " + getClass().getSimpleName());
+    PairedMoments pairedMoments(int columns, int residual);
+
+    /**
+     * Brings a weight to where this backend computes, for many operations; on the host it stays where it is.
+     *
+     * @param weight quantized, of the host
+     */
+    default PlacedWeight bring(Weight weight) {
+        return new PlacedWeight(weight, () -> {});
     }
 
     /** {@code out[m, n] = a[m, k] b[n, k]ᵀ}; all three single precision. */
@@ -58,9 +66,7 @@ public interface QuantizationOperations extends Matrices {
     void addSecondMoment(Matrix x, Matrix moment);
 
     /** {@code out = a − b}, element by element; out may be a or b. */
-    default void subtract(Matrix a, Matrix b, Matrix out) {
-        throw new UnsupportedOperationException("subtract on " + getClass().getSimpleName());
-    }
+    void subtract(Matrix a, Matrix b, Matrix out);
 
     /**
      * {@code moment[m, k] += y[t, m]ᵀ x[t, k]}.
@@ -69,8 +75,5 @@ public interface QuantizationOperations extends Matrices {
      * @param x activations
      * @param moment single precision
      */
-    default void addCrossMoment(Matrix y, Matrix x, Matrix moment) {
-        throw new UnsupportedOperationException(
-                "addCrossMoment on " + getClass().getSimpleName());
-    }
+    void addCrossMoment(Matrix y, Matrix x, Matrix moment);
 }

@@ -1,10 +1,9 @@
 package nibble.engine.backend;
 
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
@@ -13,11 +12,26 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Tasks are handed out in order of index to whoever is free; so a task must write only what no other task of the
  * call writes, and nothing then depends on the number of threads.
+ *
+ * <p>A generated token is some hundred calls of a few microseconds each. Helpers therefore look for the next call for a
+ * while before they sleep, and a call does not wait for a helper that has not begun.
  */
 public final class Workers implements AutoCloseable {
     private static final ThreadLocal<Boolean> INSIDE = ThreadLocal.withInitial(() -> false);
+
+    /** How long a helper looks for work before it sleeps: the serial work between two calls of a token takes less. */
+    private static final long AWAKE_NANOS = 50_000;
+
+    /** Looks between two readings of the clock. */
+    private static final int LOOKS = 64;
+
+    /** Calls from different threads that helpers can serve at once; further ones run on their own thread. */
+    private static final int CALLS = 4;
+
     private final int threads;
-    private final @Nullable ExecutorService pool;
+    private final AtomicReferenceArray<@Nullable Call> calls = new AtomicReferenceArray<>(CALLS);
+    private final Helper[] helpers;
+    private volatile boolean closed;
 
     /** @param threads at least 1 */
     public Workers(int threads) {
@@ -25,11 +39,18 @@ public final class Workers implements AutoCloseable {
             throw new IllegalArgumentException(threads + " threads asked, at least 1 needed");
         }
         this.threads = threads;
-        this.pool = threads == 1
-                ? null
-                : Executors.newFixedThreadPool(
-                        threads - 1,
-                        Thread.ofPlatform().daemon().name("nibble-", 1).factory());
+        this.helpers = new Helper[threads - 1];
+        for (int i = 0; i < helpers.length; i++) {
+            helpers[i] = new Helper(i + 1);
+        }
+        for (Helper helper : helpers) {
+            helper.thread.start();
+        }
+    }
+
+    /** As many workers as the machine has processors. */
+    public static Workers ofMachine() {
+        return new Workers(Runtime.getRuntime().availableProcessors());
     }
 
     public int threads() {
@@ -41,71 +62,180 @@ public final class Workers implements AutoCloseable {
      * thrown. A call from inside a task runs on its own thread.
      */
     public void forEach(int n, IntConsumer task) {
-        if (pool == null || n <= 1 || INSIDE.get()) {
-            for (int i = 0; i < n; i++) {
-                task.accept(i);
-            }
+        if (helpers.length == 0 || n <= 1 || INSIDE.get()) {
+            alone(n, task);
             return;
         }
-        int helpers = Math.min(threads, n) - 1;
-        AtomicInteger next = new AtomicInteger();
-        AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
-        CountDownLatch done = new CountDownLatch(helpers);
-        Runnable drain = () -> drain(next, n, task, failure);
-        for (int h = 0; h < helpers; h++) {
-            pool.execute(() -> {
-                try {
-                    drain.run();
-                } finally {
-                    done.countDown();
-                }
-            });
+        Call call = new Call(n, task);
+        int slot = 0;
+        while (!calls.compareAndSet(slot, null, call)) {
+            if (++slot == CALLS) {
+                alone(n, task);
+                return;
+            }
         }
-        drain.run();
-        awaitUninterruptibly(done);
-        Throwable thrown = failure.get();
-        if (thrown instanceof RuntimeException e) {
-            throw e;
+        for (int i = 0; i < Math.min(helpers.length, n - 1); i++) {
+            helpers[i].wake();
         }
-        if (thrown instanceof Error e) {
-            throw e;
-        }
-    }
-
-    private static void drain(
-            AtomicInteger next, int n, IntConsumer task, AtomicReference<@Nullable Throwable> failure) {
-        INSIDE.set(true);
         try {
-            for (int i = next.getAndIncrement(); i < n && failure.get() == null; i = next.getAndIncrement()) {
-                task.accept(i);
-            }
-        } catch (RuntimeException | Error e) {
-            failure.compareAndSet(null, e);
+            call.drain();
         } finally {
-            INSIDE.set(false);
+            calls.set(slot, null);
+            call.awaitHelpers();
         }
+        call.rethrow();
     }
 
-    /** Tasks write into arrays of the caller, which must not get them back while they still do. */
-    private static void awaitUninterruptibly(CountDownLatch done) {
-        boolean interrupted = false;
-        while (true) {
-            try {
-                done.await();
-                break;
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
+    private static void alone(int n, IntConsumer task) {
+        for (int i = 0; i < n; i++) {
+            task.accept(i);
         }
     }
 
     @Override
     public void close() {
-        if (pool != null) {
-            pool.shutdownNow();
+        closed = true;
+        for (Helper helper : helpers) {
+            LockSupport.unpark(helper.thread);
+        }
+    }
+
+    /** One call of {@link #forEach}. */
+    private static final class Call {
+        private static final int CLOSED = 1 << 30;
+
+        private final int n;
+        private final IntConsumer task;
+        private final Thread caller = Thread.currentThread();
+        private final AtomicInteger next = new AtomicInteger();
+        private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
+        /** Helpers that have come, and {@link #CLOSED} once none may come any more. */
+        private final AtomicInteger come = new AtomicInteger();
+
+        private final AtomicInteger gone = new AtomicInteger();
+        private volatile boolean waits;
+
+        Call(int n, IntConsumer task) {
+            this.n = n;
+            this.task = task;
+        }
+
+        /** A helper's part; nothing where all tasks are handed out. */
+        boolean help() {
+            if (next.get() >= n || failure.get() != null) {
+                return false;
+            }
+            int found = come.get();
+            while ((found & CLOSED) == 0) {
+                if (come.compareAndSet(found, found + 1)) {
+                    drain();
+                    gone.incrementAndGet();
+                    if (waits) {
+                        LockSupport.unpark(caller);
+                    }
+                    return true;
+                }
+                found = come.get();
+            }
+            return false;
+        }
+
+        void drain() {
+            INSIDE.set(true);
+            try {
+                for (int i = next.getAndIncrement(); i < n && failure.get() == null; i = next.getAndIncrement()) {
+                    task.accept(i);
+                }
+            } catch (RuntimeException | Error e) {
+                failure.compareAndSet(null, e);
+            } finally {
+                INSIDE.set(false);
+            }
+        }
+
+        /** Tasks write into arrays of the caller, which must not get them back while they still do. */
+        void awaitHelpers() {
+            int helping = come.getAndUpdate(now -> now | CLOSED);
+            boolean interrupted = false;
+            long begin = 0;
+            for (int looks = 0; gone.get() < helping; looks++) {
+                if (looks % LOOKS != LOOKS - 1) {
+                    Thread.onSpinWait();
+                } else if (begin == 0) {
+                    begin = System.nanoTime();
+                } else if (!waits) {
+                    waits = System.nanoTime() - begin > AWAKE_NANOS;
+                } else {
+                    LockSupport.park(this);
+                    interrupted |= Thread.interrupted();
+                }
+            }
+            if (interrupted) {
+                caller.interrupt();
+            }
+        }
+
+        void rethrow() {
+            Throwable thrown = failure.get();
+            if (thrown instanceof RuntimeException e) {
+                throw e;
+            }
+            if (thrown instanceof Error e) {
+                throw e;
+            }
+        }
+    }
+
+    private final class Helper implements Runnable {
+        final Thread thread;
+        private volatile boolean asleep;
+
+        Helper(int number) {
+            thread = Thread.ofPlatform().daemon().name("nibble-" + number).unstarted(this);
+        }
+
+        void wake() {
+            if (asleep) {
+                LockSupport.unpark(thread);
+            }
+        }
+
+        @Override
+        public void run() {
+            while (!closed) {
+                if (!helpAny() && !lookForWork()) {
+                    asleep = true;
+                    // A call that came before it could see that this sleeps wakes nobody: look once more.
+                    if (!helpAny() && !closed) {
+                        LockSupport.park(Workers.this);
+                    }
+                    asleep = false;
+                }
+            }
+        }
+
+        /** Whether a call came within the time that a helper stays awake. */
+        private boolean lookForWork() {
+            long begin = System.nanoTime();
+            do {
+                for (int i = 0; i < LOOKS; i++) {
+                    if (helpAny()) {
+                        return true;
+                    }
+                    Thread.onSpinWait();
+                }
+            } while (System.nanoTime() - begin < AWAKE_NANOS && !closed);
+            return false;
+        }
+
+        private boolean helpAny() {
+            for (int slot = 0; slot < CALLS; slot++) {
+                Call call = calls.get(slot);
+                if (call != null && call.help()) {
+                    return true;
+                }
+            }
+            return false;
         }
     }
 }

@@ -20,7 +20,6 @@ import nibble.engine.backend.Backend;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.Workers;
 import nibble.engine.tensor.DecoderLayer;
-import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
@@ -285,7 +284,7 @@ public final class EngineBenchmark {
                 }
             }
             Arrays.sort(seconds);
-            DenseWeight head = weights.head();
+            Weight head = weights.head();
             long bytes = (long) (linearWeights() * config.layers() * bytesPerWeight())
                     + 2L * head.outFeatures() * head.inFeatures();
             return new EngineTimings.Decode(context, tokens, seconds[tokens / 2], bytes);

@@ -3,7 +3,6 @@ package nibble.engine.cuda;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.IntFunction;
@@ -17,19 +16,20 @@ import nibble.engine.backend.Decoder;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.KeyValueCache;
+import nibble.engine.backend.PlacedWeight;
 import nibble.engine.backend.ResidentActivations;
 import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.Streams;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
-import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
-import nibble.engine.cuda.driver.Cublas;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaResources;
-import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.quantize.CudaInputStatistics;
 import nibble.engine.cuda.quantize.CudaLinearQuantizer;
+import nibble.engine.cuda.quantize.CudaPairedMoments;
 import nibble.engine.cuda.quantize.QuantizationScratch;
+import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.LayerFeed;
@@ -45,8 +45,6 @@ import nibble.pack.QuantizationSpec;
  * the card.
  */
 public final class CudaBackend implements Backend {
-    private static final int MIRROR_THREADS = 256;
-
     /** Tokens of a batch: products of this many rows run at the card's full rate. */
     public static final int BATCH_TOKENS = 16384;
 
@@ -61,6 +59,7 @@ public final class CudaBackend implements Backend {
     private final ElementwiseKernels elementwise;
     private final Linears linears;
     private final TokenScoring scoring;
+    private final WholeMoments moments;
 
     private CudaBackend(CudaResources card, Workers workers) {
         this.card = card;
@@ -74,6 +73,7 @@ public final class CudaBackend implements Backend {
         this.elementwise = new ElementwiseKernels(card, vectors, upload);
         this.linears = new Linears(card, products, upload);
         this.scoring = new TokenScoring(card, matrices, upload);
+        this.moments = new WholeMoments(card);
     }
 
     /**
@@ -143,9 +143,10 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
-    public Optional<CalibrationMemory> calibrationMemory(ModelConfig config, int sequences, int sequenceLength) {
+    public Optional<CalibrationMemory> calibrationMemory(
+            ModelConfig config, Streams streams, int sequences, int sequenceLength) {
         return Optional.of(CudaCalibration.peak(
-                config, sequences, sequenceLength, card.memory().available()));
+                config, streams, sequences, sequenceLength, card.memory().available()));
     }
 
     @Override
@@ -199,19 +200,20 @@ public final class CudaBackend implements Backend {
 
     @Override
     public PlacedModel place(ModelWeights weights) {
-        return new CudaPlacedModel(weights, card, upload, CudaPlacedModel.activationBytes(weights.config()));
+        return new CudaPlacedModel(weights.expanded(), card, upload, CudaPlacedModel.activationBytes(weights.config()));
     }
 
     /** Places a model as if no layer could stay on the card. */
     CudaPlacedModel placeStreaming(ModelWeights weights) {
-        return new CudaPlacedModel(weights, card, upload, Long.MAX_VALUE / 2);
+        return new CudaPlacedModel(weights.expanded(), card, upload, Long.MAX_VALUE / 2);
     }
 
     @Override
     public LayerFeed feed(IntFunction<DecoderLayer> read, int layers) {
+        IntFunction<DecoderLayer> expanded = index -> read.apply(index).expanded();
         return new CudaLayerFeed(
-                read,
-                read.apply(0),
+                expanded,
+                expanded.apply(0),
                 index -> index + 1 < layers ? index + 1 : -1,
                 card.device(),
                 card.stream(),
@@ -220,8 +222,8 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
-    public ActivationStore activationStore(long elements, ModelConfig config) {
-        long beside = CudaCalibration.beside(config, BATCH_TOKENS);
+    public ActivationStore activationStore(long elements, ModelConfig config, Streams streams) {
+        long beside = CudaCalibration.beside(config, streams, BATCH_TOKENS);
         return card.memory().available() - 2 * elements >= beside
                 ? new ResidentActivations()
                 : new PinnedActivations(card);
@@ -230,6 +232,16 @@ public final class CudaBackend implements Backend {
     @Override
     public CudaInputStatistics statistics(int columns) {
         return new CudaInputStatistics(card, scratch, columns);
+    }
+
+    @Override
+    public PairedMoments pairedMoments(int columns, int residual) {
+        return new CudaPairedMoments(card, scratch, columns, residual);
+    }
+
+    @Override
+    public PlacedWeight bring(Weight weight) {
+        return linears.bring(weight);
     }
 
     @Override
@@ -340,6 +352,11 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
+    public void subtract(Matrix a, Matrix b, Matrix out) {
+        elementwise.subtract(a, b, out);
+    }
+
+    @Override
     public float[] logProbabilities(Weight head, Matrix x, int[] next) {
         return score(head, x, next).logProbabilities();
     }
@@ -351,36 +368,17 @@ public final class CudaBackend implements Backend {
 
     @Override
     public void multiplyTransposed(Matrix a, Matrix b, Matrix out) {
-        Extents.require("multiplyTransposed", "b", b, b.rows(), a.columns());
-        Extents.require("multiplyTransposed", "out", out, a.rows(), b.rows());
-        card.cublas()
-                .multiplyTransposed(
-                        a.rows(),
-                        b.rows(),
-                        a.columns(),
-                        CudaMatrix.of(card, a, true).address(),
-                        Cublas.Type.F32,
-                        a.columns(),
-                        CudaMatrix.of(card, b, true).address(),
-                        b.columns(),
-                        CudaMatrix.of(card, out, true).address(),
-                        Cublas.Type.F32,
-                        out.columns(),
-                        false);
+        moments.multiplyTransposed(a, b, out);
     }
 
     @Override
     public void addSecondMoment(Matrix x, Matrix moment) {
-        int n = x.columns();
-        Extents.require("addSecondMoment", "moment", moment, n, n);
-        CudaMatrix in = CudaMatrix.of(card, x, false);
-        CudaMatrix sums = CudaMatrix.of(card, moment, true);
-        // The triangle from the diagonal on; the rest is its mirror image.
-        card.cublas().addSecondMoment(in.rows(), n, in.address(), sums.address(), true);
-        int tiles = (n + 31) / 32;
-        card.kernels()
-                .kernel("elementwise.cu", "mirror", Map.of())
-                .launch(card.stream(), new Kernel.Grid(tiles, tiles, 1), MIRROR_THREADS, 0, sums.address(), n);
+        moments.addSecondMoment(x, moment);
+    }
+
+    @Override
+    public void addCrossMoment(Matrix y, Matrix x, Matrix moment) {
+        moments.addCrossMoment(y, x, moment);
     }
 
     @Override

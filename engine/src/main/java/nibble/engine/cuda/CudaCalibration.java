@@ -1,13 +1,15 @@
 package nibble.engine.cuda;
 
-import java.util.Arrays;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.CalibrationMemory;
 import nibble.engine.backend.LayerScratch;
+import nibble.engine.backend.Streams;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.quantize.CudaInputStatistics;
+import nibble.engine.cuda.quantize.CudaLinearQuantizer;
+import nibble.engine.cuda.quantize.CudaPairedMoments;
 import nibble.engine.cuda.quantize.QuantizationScratch;
 
 /** What a quantization takes of a card and asks of it, from the config alone. */
@@ -18,29 +20,74 @@ public final class CudaCalibration {
     private CudaCalibration() {}
 
     /**
-     * What there must be room for beside the calibration stream while a layer is quantized: two layers, the second
-     * moments, a batch inside a layer, errors on trial.
+     * What there must be room for beside the calibration streams while a layer is quantized: two layers, the second
+     * moments, batches inside a layer, errors on trial.
      *
      * @param batchTokens tokens that go through a layer at a time
      */
-    static long beside(ModelConfig config, int batchTokens) {
+    static long beside(ModelConfig config, Streams streams, int batchTokens) {
+        return 2 * layer(config)
+                + SMALL_THINGS
+                + switch (streams) {
+                    case ONE -> whileSearching(config, batchTokens);
+                    // What is quantized of a layer so far lies there too.
+                    case PAIR -> layer(config) + Math.max(whileAdding(config, batchTokens), whileFitting(config));
+                };
+    }
+
+    /** Moments of all inputs, and what rounds on trial. */
+    private static long whileSearching(ModelConfig config, int batchTokens) {
         long moments = 0;
         for (LinearInput input : LinearInput.values()) {
             moments += CudaInputStatistics.bytes(config.width(input));
         }
-        long largest = Arrays.stream(Linear.values())
-                .mapToInt(config::outFeatures)
-                .max()
-                .orElse(0);
-        long widest = Arrays.stream(Linear.values())
-                .mapToInt(config::inFeatures)
-                .max()
-                .orElse(0);
-        return 2 * layer(config)
-                + moments
-                + 2 * LayerScratch.columns(config) * batchTokens
-                + QuantizationScratch.bytes((int) largest, (int) widest)
-                + SMALL_THINGS;
+        return moments + 2 * LayerScratch.columns(config) * batchTokens + scratch(config);
+    }
+
+    /** Moments of one input, a batch inside each of two layers, and what the one lacks of the other. */
+    private static long whileAdding(ModelConfig config, int batchTokens) {
+        long most = 0;
+        for (LinearInput input : LinearInput.values()) {
+            int residual = residual(config, input);
+            most = Math.max(
+                    most,
+                    CudaPairedMoments.bytes(config.width(input), residual)
+                            + 2L * batchTokens * (config.width(input) + residual));
+        }
+        return most + 4 * LayerScratch.columns(config) * batchTokens;
+    }
+
+    /** Moments of one input with their factor, and what is fitted. */
+    private static long whileFitting(ModelConfig config) {
+        long most = 0;
+        for (LinearInput input : LinearInput.values()) {
+            int columns = config.width(input);
+            long square = (long) columns * columns;
+            long held = CudaPairedMoments.bytes(columns, residual(config, input))
+                    + DeviceMemory.rounded(Short.BYTES * square)
+                    + DeviceMemory.rounded(Float.BYTES * square);
+            for (Linear linear : Linear.values()) {
+                if (linear.input() == input) {
+                    int rows = config.outFeatures(linear);
+                    most = Math.max(most, held + CudaLinearQuantizer.fitBytes(rows, columns));
+                }
+            }
+        }
+        return most + scratch(config);
+    }
+
+    private static int residual(ModelConfig config, LinearInput input) {
+        return input == LinearInput.O || input == LinearInput.DOWN ? config.hiddenSize() : 0;
+    }
+
+    private static long scratch(ModelConfig config) {
+        int largest = 0;
+        int widest = 0;
+        for (Linear linear : Linear.values()) {
+            largest = Math.max(largest, config.outFeatures(linear));
+            widest = Math.max(widest, config.inFeatures(linear));
+        }
+        return QuantizationScratch.bytes(largest, widest);
     }
 
     /**
@@ -50,16 +97,24 @@ public final class CudaCalibration {
      * @param sequenceLength tokens of a block
      * @param limit what may be taken of the card
      */
-    public static CalibrationMemory peak(ModelConfig config, int sequences, int sequenceLength, long limit) {
+    public static CalibrationMemory peak(
+            ModelConfig config, Streams streams, int sequences, int sequenceLength, long limit) {
         long tokens = (long) sequences * sequenceLength;
         int batchTokens =
                 (int) Math.min(tokens, (long) Math.max(1, CudaBackend.BATCH_TOKENS / sequenceLength) * sequenceLength);
-        long beside = beside(config, batchTokens);
+        long beside = beside(config, streams, batchTokens);
         long stream = 2 * tokens * config.hiddenSize();
-        if (beside + stream <= limit) {
-            return new CalibrationMemory(beside + stream, 0);
+        long device = beside;
+        long pinned = 0;
+        for (int i = 0; i < streams.count(); i++) {
+            if (device + stream <= limit) {
+                device += stream;
+            } else {
+                device += 2 * DeviceMemory.rounded(2L * batchTokens * config.hiddenSize());
+                pinned += stream;
+            }
         }
-        return new CalibrationMemory(beside + 2 * DeviceMemory.rounded(2L * batchTokens * config.hiddenSize()), stream);
+        return new CalibrationMemory(device, pinned);
     }
 
     /**

@@ -8,6 +8,7 @@ import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.NibbleMatrix;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.tensor.AwqWeight;
+import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.DeviceWeight;
@@ -77,6 +78,8 @@ final class CudaLayer implements AutoCloseable {
             case AwqWeight(AwqLayout.AwqLinear linear) -> NibbleMatrix.groupSize(linear.spec());
             case DenseWeight dense ->
                 throw new IllegalArgumentException(dense.name() + ": linears of one input must all be of one kind");
+            case BlockWeight blocks ->
+                throw new IllegalArgumentException(blocks.name() + " must be expanded before it is placed");
             case DeviceWeight placed -> throw new IllegalArgumentException(placed.name() + " lies on a device already");
         };
     }

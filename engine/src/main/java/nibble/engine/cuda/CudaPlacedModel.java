@@ -76,7 +76,10 @@ final class CudaPlacedModel implements PlacedModel {
         }
     }
 
-    private CudaWeight place(DenseWeight weight) {
+    private CudaWeight place(Weight of) {
+        if (!(of instanceof DenseWeight weight)) {
+            throw new IllegalArgumentException(of.name() + ": plain numbers expected for embedding and head");
+        }
         DeviceMemory.Buffer buffer = memory.allocate(2L * weight.outFeatures() * weight.inFeatures(), weight.name());
         outer.add(buffer);
         return upload.dense(weight, buffer, 0);

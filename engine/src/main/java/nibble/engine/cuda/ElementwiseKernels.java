@@ -135,6 +135,12 @@ final class ElementwiseKernels {
         elementwise("add", CudaMatrix.of(card, into, false).elements(), x, into);
     }
 
+    void subtract(Matrix a, Matrix b, Matrix out) {
+        Extents.require("subtract", "b", b, a.rows(), a.columns());
+        Extents.require("subtract", "out", out, a.rows(), a.columns());
+        elementwise("subtract", CudaMatrix.of(card, out, false).elements(), a, b, out);
+    }
+
     private void elementwise(String name, long elements, Matrix... operands) {
         Object[] arguments = new Object[operands.length + 1];
         for (int i = 0; i < operands.length; i++) {

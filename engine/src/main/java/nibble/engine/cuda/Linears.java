@@ -2,9 +2,11 @@ package nibble.engine.cuda;
 
 import java.util.List;
 import nibble.engine.backend.Extents;
+import nibble.engine.backend.PlacedWeight;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaResources;
+import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
@@ -40,6 +42,20 @@ final class Linears {
                 }
             }
         }
+    }
+
+    /** A quantized weight of the host in fp16 on the card: no product has to expand it again. */
+    PlacedWeight bring(Weight host) {
+        long bytes = 2L * host.outFeatures() * host.inFeatures();
+        DeviceMemory.Buffer buffer = card.memory().allocate(bytes, host.name());
+        try (WeightInUse<CudaWeight.Nibbles> codes = WeightInUse.nibbles(host, card, upload)) {
+            products.expand(codes.weight().matrix(), buffer);
+        } catch (RuntimeException e) {
+            buffer.close();
+            throw e;
+        }
+        return new PlacedWeight(
+                new CudaWeight.Dense(host.name(), host.outFeatures(), host.inFeatures(), buffer, 0), buffer::close);
     }
 
     /** Whether these weights are 4-bit parts of one matrix, which one launch can multiply. */

@@ -204,6 +204,25 @@ final class Products implements AutoCloseable {
         return piece;
     }
 
+    /** Expands a whole matrix into [rows, inFeatures] fp16, in the order of the stream that computes. */
+    void expand(NibbleMatrix matrix, DeviceMemory.Buffer to) {
+        int tiles = matrix.tiles();
+        kernels.kernel("w4_dequantize.cu", "w4_dequantize", matrix.constants())
+                .launch(
+                        compute,
+                        Kernel.Grid.of(((long) tiles * matrix.units() + WARPS - 1) / WARPS),
+                        THREADS,
+                        0,
+                        to.address(),
+                        matrix.buffer().address(),
+                        matrix.inFeatures(),
+                        0,
+                        tiles,
+                        TILE_ROWS,
+                        8,
+                        matrix.rows());
+    }
+
     /** Equal pieces rather than a last small one. */
     private static int tilesPerPiece(NibbleMatrix matrix) {
         long bytes = 2L * matrix.tiles() * TILE_ROWS * matrix.inFeatures();

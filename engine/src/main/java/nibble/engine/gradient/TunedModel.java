@@ -3,8 +3,8 @@ package nibble.engine.gradient;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.Weight;
 
 /**
  * A quantized model whose scales and norms are tuned; embedding and head stay.
@@ -12,7 +12,7 @@ import nibble.engine.tensor.ModelWeights;
  * @param finalNorm gain
  */
 public record TunedModel(
-        ModelConfig config, DenseWeight embedding, List<TunedLayer> layers, Parameter finalNorm, DenseWeight head) {
+        ModelConfig config, Weight embedding, List<TunedLayer> layers, Parameter finalNorm, Weight head) {
     /** Begins with a model of codes and scales. */
     public static TunedModel of(ModelWeights weights) {
         return new TunedModel(

@@ -54,7 +54,7 @@ abstract class HostBackend implements Backend {
         return new LayerFeed() {
             @Override
             public DecoderLayer layer(int index) {
-                return read.apply(index).unpacked();
+                return read.apply(index);
             }
 
             @Override

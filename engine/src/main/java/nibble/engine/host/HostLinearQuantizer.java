@@ -137,7 +137,7 @@ public final class HostLinearQuantizer implements LinearQuantizer {
     @Override
     public Fitted fit(Basis basis, PairedMoments moments, FitSteps steps) {
         if (moments instanceof HostPairedMoments host) {
-            return new HostFit(backend, workers, spec, steps).fit(in(basis), name, file, host);
+            return new HostFit(workers, spec, steps).fit(in(basis), name, file, host);
         }
         throw new IllegalArgumentException(
                 "moments of another backend: " + moments.getClass().getSimpleName());

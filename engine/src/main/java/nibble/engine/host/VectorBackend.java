@@ -1,5 +1,6 @@
 package nibble.engine.host;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.function.IntConsumer;
 import nibble.checkpoint.model.Activation;
@@ -10,6 +11,7 @@ import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
+import nibble.engine.host.stored.FewRows;
 import nibble.engine.host.vector.Addition;
 import nibble.engine.host.vector.CausalAttention;
 import nibble.engine.host.vector.CrossMoment;
@@ -109,9 +111,38 @@ public final class VectorBackend extends HostBackend {
     @Override
     public void linear(Weight weight, Matrix x, Matrix out) {
         Extents.linear(weight, x, out);
+        if (x.rows() <= FewRows.MOST_ROWS) {
+            fewRows(List.of(weight), x, List.of(out));
+            return;
+        }
         RowSource rows =
                 (row, column, count, into, offset) -> WeightRows.read(weight, row, column, count, into, offset);
         product(x, rows, weight.outFeatures(), out);
+    }
+
+    /** A generated token's products are short: those that share an input share one call of the threads. */
+    @Override
+    public void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
+        if (x.rows() > FewRows.MOST_ROWS) {
+            super.linears(weights, x, outs);
+            return;
+        }
+        for (int i = 0; i < weights.size(); i++) {
+            Extents.linear(weights.get(i), x, outs.get(i));
+        }
+        fewRows(weights, x, outs);
+    }
+
+    private void fewRows(List<Weight> weights, Matrix x, List<Matrix> outs) {
+        List<FewRows> kernels = weights.stream().map(FewRows::of).toList();
+        List<float[]> targets = outs.stream().map(HostMatrix::values).toList();
+        int[] at = new int[kernels.size()];
+        for (int row = 0; row < x.rows(); row++) {
+            for (int i = 0; i < at.length; i++) {
+                at[i] = row * outs.get(i).columns();
+            }
+            FewRows.multiply(workers, kernels, HostMatrix.values(x), row * x.columns(), targets, at);
+        }
     }
 
     @Override

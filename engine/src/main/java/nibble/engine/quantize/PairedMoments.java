@@ -1,19 +1,20 @@
 package nibble.engine.quantize;
 
 import nibble.engine.tensor.Matrix;
-import org.jspecify.annotations.Nullable;
 
 /**
  * What a linear's input looked like on two streams over the same tokens: {@code x_f} of the original model and
- * {@code x_q} of the model whose earlier linears are quantized. Sums over tokens, for two halves of the text each:
+ * {@code x_q} of the model whose earlier linears are quantized. Sums over tokens, the second for two halves of the text
+ * each:
  *
  * <pre>
  * C = Σ x_q x_qᵀ                 [columns, columns], of both halves together
- * N = Σ (x_f − x_q) x_qᵀ         [columns, columns]
- * D = Σ (h_f − h_q) x_qᵀ         [residual, columns], where the linear adds to the residual streams h
+ * N = Σ l x_qᵀ                   [rows, columns]: what is lacking, l, and x_q
  * </pre>
  *
- * Owns its memory.
+ * <p>For linears that share their input, l is what it lacks: {@code x_f − x_q}. A linear W that adds to the residual
+ * stream h has its output in l: {@code (h_f + W x_f) − (h_q + W x_q)}, which takes fewer products, and less memory,
+ * where W has fewer rows than columns. Owns its memory.
  */
 public interface PairedMoments extends AutoCloseable {
     /** Statistics of {@code x_q}: C and mean |x|. Owned by this. */
@@ -23,11 +24,10 @@ public interface PairedMoments extends AutoCloseable {
      * Adds tokens.
      *
      * @param quantized x_q [tokens, columns]
-     * @param original x_f [tokens, columns]
-     * @param residual h_f − h_q [tokens, residual], or null where it does not count
+     * @param lack l [tokens, rows]
      * @param half 0 or 1: the half of the text that the tokens are of
      */
-    void add(Matrix quantized, Matrix original, @Nullable Matrix residual, int half);
+    void add(Matrix quantized, Matrix lack, int half);
 
     @Override
     void close();

@@ -2,11 +2,14 @@ package nibble.engine.selftest;
 
 import java.util.ArrayList;
 import java.util.List;
+import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.tensor.DType;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.host.ReferenceBackend;
+import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.QuantizedWeight;
@@ -36,6 +39,9 @@ final class LinearChecks {
     List<Check> run() {
         List<Check> checks = new ArrayList<>(linears());
         checks.add(addedLinears());
+        if (!cuda) {
+            checks.addAll(storedLinears());
+        }
         checks.add(fusedLinears());
         return checks;
     }
@@ -68,6 +74,33 @@ final class LinearChecks {
         }
         linear(dense, operands.dense(DType.F16, 40, 31), 600, false);
         return List.of(dense.result(), nibbles.result());
+    }
+
+    /** Weights that a device of the host multiplies as their files hold them. */
+    private List<Check> storedLinears() {
+        Comparison blocks = new Comparison("linear, blocks of GGUF");
+        for (GgufType type : GgufType.values()) {
+            if (!type.isRead() || type.isPlain()) {
+                continue;
+            }
+            int[][] shapes = type.blockElements() == 32
+                    ? new int[][] {{1, 32, 0}, {24, 96, 8}, {37, 576, 0}, {130, 1024, 0}}
+                    : new int[][] {{1, 256, 0}, {24, 768, 8}, {37, 1536, 0}};
+            for (int[] s : shapes) {
+                Weight weight = operands.blocks(type, s[0], s[1], s[2]);
+                for (int rows : new int[] {1, 2, 3, 8}) {
+                    linear(blocks, weight, rows, false);
+                }
+            }
+        }
+        Comparison awq = new Comparison("linear, AWQ as it lies");
+        for (int[] s : new int[][] {{8, 32, 32}, {136, 256, 64}, {40, 384, -1}, {1160, 128, 128}, {4104, 256, 128}}) {
+            Weight weight = operands.awq(s[0], s[1], s[2]);
+            for (int rows : new int[] {1, 3, 8}) {
+                linear(awq, weight, rows, false);
+            }
+        }
+        return List.of(blocks.result(), awq.result());
     }
 
     private Check addedLinears() {
@@ -109,13 +142,36 @@ final class LinearChecks {
             WeightRows.read(weight, row, 0, k, w, row * k);
         }
         float[] expected = results[0];
-        // Few rows: the device multiplies by (code - zero), then by the scale, without rounding their product to fp16.
-        double weightRounding = cuda && weight instanceof QuantizedWeight && rows <= 8 ? 0x1p-11 : 0;
+        // Few rows: both multiply by (code - zero), then by the scale, without rounding their product to fp16.
+        boolean rounded =
+                cuda ? weight instanceof QuantizedWeight && rows <= 8 : weight instanceof AwqWeight && rows <= 3;
+        double weightRounding = rounded ? 0x1p-11 : 0;
         comparison.compare(weight.name() + " rows " + rows, results[1], expected, i -> {
             double size = Comparison.sizeOfProduct(x, i / n * k, w, i % n * k, k);
+            double offsets = weight instanceof DenseWeight || weight instanceof QuantizedWeight
+                    ? 0
+                    : (k + 3) * U * sizeOfOffsets(x, i / n * k, w, i % n * k, k);
             double rounding = activation * (Math.abs(expected[i]) + Math.abs(before[i]));
-            return (k + 3) * U * (size + Math.abs(before[i])) + weightRounding * size + 2 * rounding + 1e-7;
+            return (k + 3) * U * (size + Math.abs(before[i])) + weightRounding * size + 2 * rounding + 1e-7 + offsets;
         });
+    }
+
+    /**
+     * {@code Σ |x| |offset|} where weights are code · scale + offset and sums of codes and of x are rounded separately.
+     * A group's offset is at most twice its largest weight, unless its codes are nearly all alike.
+     */
+    private static double sizeOfOffsets(float[] x, int xOffset, float[] w, int wOffset, int k) {
+        double size = 0;
+        for (int from = 0; from < k; from += 32) {
+            double largest = 0;
+            double sum = 0;
+            for (int i = from; i < Math.min(k, from + 32); i++) {
+                largest = Math.max(largest, Math.abs(w[wOffset + i]));
+                sum += Math.abs(x[xOffset + i]);
+            }
+            size += 2 * largest * sum;
+        }
+        return size;
     }
 
     /** The weights of a placed layer, whose parts a device may keep in one matrix. */

@@ -5,13 +5,18 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Random;
+import nibble.checkpoint.gguf.GgufBlocks;
+import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
+import nibble.engine.tensor.AwqWeight;
+import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
+import nibble.pack.layout.AwqLayout;
 
 /** Random operands of a seed. All values are exact in fp16, so that no backend rounds its inputs. */
 final class Operands {
@@ -65,6 +70,45 @@ final class Operands {
             }
         }
         return new DenseWeight(new TensorView(type + " [" + out + ", " + in + "]", type, Shape.of(out, in), data));
+    }
+
+    /**
+     * Random blocks as in a GGUF file, with scales of a usual size.
+     *
+     * @param headDim rows of a head whose rows are interleaved, or 0
+     */
+    BlockWeight blocks(GgufType type, int out, int in, int headDim) {
+        int[] scales = switch (type) {
+            case Q4_1, Q5_1, Q4_K, Q5_K -> new int[] {0, 2};
+            case Q2_K -> new int[] {80, 82};
+            case Q3_K -> new int[] {108};
+            case Q6_K -> new int[] {208};
+            default -> new int[] {0};
+        };
+        byte[] bytes = new byte[Math.toIntExact(type.bytes((long) out * in))];
+        random.nextBytes(bytes);
+        MemorySegment data = Arena.ofAuto().allocate(bytes.length + 1).asSlice(1);
+        MemorySegment.copy(bytes, 0, data, ValueLayout.JAVA_BYTE, 0, bytes.length);
+        for (int at = 0; at < bytes.length; at += type.blockBytes()) {
+            for (int scale : scales) {
+                data.set(SHORT, at + scale, Float.floatToFloat16((random.nextFloat() - 0.3f) / 64));
+            }
+        }
+        return new BlockWeight(type + " [" + out + ", " + in + "]", new GgufBlocks(type, data, out, in, headDim));
+    }
+
+    /** As an AWQ checkpoint holds it. */
+    AwqWeight awq(int out, int in, int groupSize) {
+        QuantizedLinear linear = quantized(out, in, groupSize).linear();
+        AwqLayout.AwqTensors packed = AwqLayout.pack(linear);
+        AwqLayout.AwqTensors tensors =
+                new AwqLayout.AwqTensors(offHeap(packed.qweight()), offHeap(packed.qzeros()), offHeap(packed.scales()));
+        return new AwqWeight(new AwqLayout.AwqLinear(
+                "awq [" + out + ", " + in + "]", out, in, new QuantizationSpec(4, groupSize), tensors));
+    }
+
+    private static MemorySegment offHeap(MemorySegment heap) {
+        return Arena.ofAuto().allocate(heap.byteSize(), 1).copyFrom(heap);
     }
 
     QuantizedWeight quantized(int out, int in, int groupSize) {

@@ -62,6 +62,7 @@ public final class SelfTest {
         test.logProbabilities();
         test.products();
         test.secondMoments();
+        new FitChecks(backend, test.activation).run().forEach(test::done);
         new ArchitectureChecks(backend, test.activation).run().forEach(test::done);
         return test.checks;
     }

@@ -78,7 +78,12 @@ public record DecoderLayer(
                 extras);
     }
 
-    /** The layer as backends of the host compute with it: weights of AWQ checkpoints unpacked. */
+    /** The layer in the forms that a card takes, as {@link StoredWeights#expanded}. */
+    public DecoderLayer expanded() {
+        return map(StoredWeights::expanded);
+    }
+
+    /** The layer with weights of AWQ checkpoints unpacked to codes by rows. */
     public DecoderLayer unpacked() {
         return map(weight -> weight instanceof AwqWeight(AwqLayout.AwqLinear linear)
                 ? new QuantizedWeight(linear.unpack())
@@ -114,8 +119,8 @@ public record DecoderLayer(
     }
 
     /**
-     * Layer {@code layer} of a checkpoint. Dense and AWQ weights stay views of the mapped files, so the checkpoint
-     * must stay open while the layer is used.
+     * Layer {@code layer} of a checkpoint. Dense and AWQ weights and those of GGUF files stay views of the mapped
+     * files, so the checkpoint must stay open while the layer is used.
      */
     public static DecoderLayer read(Checkpoint checkpoint, int layer) {
         ModelConfig config = checkpoint.config();
@@ -124,9 +129,9 @@ public record DecoderLayer(
             if (config.quantization().isPresent()) {
                 packed(checkpoint, module, layer, weights);
             } else {
-                TensorView whole = checkpoint.tensor(module.name(layer) + ".weight");
+                Weight whole = StoredWeights.matrix(checkpoint, module.name(layer) + ".weight");
                 for (Linear part : module.parts()) {
-                    weights.put(part, new DenseWeight(config.stored(part, layer).rows(whole)));
+                    weights.put(part, StoredWeights.part(whole, config.stored(part, layer)));
                 }
             }
         }

@@ -14,15 +14,15 @@ import nibble.checkpoint.model.TensorNames;
  * @param head [vocabulary, hidden]; the embedding itself where the model ties them
  */
 public record ModelWeights(
-        ModelConfig config, DenseWeight embedding, List<DecoderLayer> layers, float[] finalNorm, DenseWeight head) {
+        ModelConfig config, Weight embedding, List<DecoderLayer> layers, float[] finalNorm, Weight head) {
     public ModelWeights {
         layers = List.copyOf(layers);
     }
 
-    /** The weights of a dense or AWQ checkpoint, which must stay open while they are used. */
+    /** The weights of a checkpoint, which must stay open while they are used: they are views of its mapped files. */
     public static ModelWeights read(Checkpoint checkpoint) {
         ModelConfig config = checkpoint.config();
-        DenseWeight embedding = new DenseWeight(checkpoint.tensor(TensorNames.EMBEDDING));
+        Weight embedding = StoredWeights.matrix(checkpoint, TensorNames.EMBEDDING);
         List<DecoderLayer> layers = new ArrayList<>();
         for (int layer = 0; layer < config.layers(); layer++) {
             layers.add(DecoderLayer.read(checkpoint, layer));
@@ -32,6 +32,17 @@ public record ModelWeights(
                 embedding,
                 layers,
                 DecoderLayer.norm(checkpoint, TensorNames.FINAL_NORM),
-                config.tiedEmbeddings() ? embedding : new DenseWeight(checkpoint.tensor(TensorNames.HEAD)));
+                config.tiedEmbeddings() ? embedding : StoredWeights.matrix(checkpoint, TensorNames.HEAD));
+    }
+
+    /** The same weights in the forms that a card takes: dense and AWQ as they are, others as {@link StoredWeights}. */
+    public ModelWeights expanded() {
+        Weight shared = StoredWeights.expanded(embedding);
+        return new ModelWeights(
+                config,
+                shared,
+                layers.stream().map(layer -> layer.map(StoredWeights::expanded)).toList(),
+                finalNorm,
+                head == embedding ? shared : StoredWeights.expanded(head));
     }
 }

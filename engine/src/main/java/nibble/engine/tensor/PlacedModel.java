@@ -1,6 +1,5 @@
 package nibble.engine.tensor;
 
-import java.util.List;
 import nibble.checkpoint.model.ModelConfig;
 
 /** A model whose weights lie where a backend computes. Owns what it takes there. */
@@ -18,8 +17,6 @@ public interface PlacedModel extends LayerFeed {
 
     /** A model that is used where it already lies, on the host. */
     static PlacedModel onHost(ModelWeights weights) {
-        List<DecoderLayer> layers =
-                weights.layers().stream().map(DecoderLayer::unpacked).toList();
         return new PlacedModel() {
             @Override
             public ModelConfig config() {
@@ -33,7 +30,7 @@ public interface PlacedModel extends LayerFeed {
 
             @Override
             public DecoderLayer layer(int index) {
-                return layers.get(index);
+                return weights.layers().get(index);
             }
 
             @Override

@@ -3,8 +3,14 @@ package nibble.engine.tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import nibble.checkpoint.gguf.BlockDecoder;
+import nibble.checkpoint.gguf.GgufBlocks;
+import nibble.checkpoint.gguf.GgufType;
+import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.pack.QuantizedLinear;
+import nibble.pack.Words;
+import nibble.pack.layout.AwqLayout;
 
 /**
  * Weights to floats, a piece of a row at a time. Every conversion is exact: fp16 and bf16 are subsets of fp32, and a
@@ -26,12 +32,31 @@ public final class WeightRows {
         switch (weight) {
             case DenseWeight(TensorView tensor) ->
                 read(tensor, (long) row * weight.inFeatures() + column, into, offset, count);
+            case BlockWeight(String _, GgufBlocks blocks) -> read(blocks, row, column, count, into, offset);
             case QuantizedWeight(QuantizedLinear linear) -> read(linear, row, column, count, into, offset);
-            case AwqWeight packed ->
-                throw new IllegalArgumentException(packed.name() + " must be placed before it is used");
+            case AwqWeight(AwqLayout.AwqLinear linear) -> read(linear, row, column, count, into, offset);
             case DeviceWeight device ->
                 throw new IllegalArgumentException(device.name() + " lies in the memory of a device, not of the host");
         }
+    }
+
+    /** A part of a row of a GGUF file: the whole blocks that hold it are decoded. */
+    private static void read(GgufBlocks blocks, int row, int column, int count, float[] into, int offset) {
+        GgufType type = blocks.type();
+        if (type.isPlain()) {
+            MemorySegment data = blocks.data().asSlice(blocks.offset(row), blocks.rowBytes());
+            read(new TensorView("row", type.decoded(), Shape.of(blocks.columns()), data), column, into, offset, count);
+            return;
+        }
+        int first = column / type.blockElements();
+        int last = (column + count - 1) / type.blockElements() + 1;
+        MemorySegment stored = blocks.data()
+                .asSlice(
+                        blocks.offset(row) + (long) first * type.blockBytes(),
+                        (long) (last - first) * type.blockBytes());
+        float[] values = new float[(last - first) * type.blockElements()];
+        BlockDecoder.decode(type, stored, MemorySegment.ofArray(values));
+        System.arraycopy(values, column - first * type.blockElements(), into, offset, count);
     }
 
     /** Elements {@code first .. first + count} of a tensor, taken as flat. */
@@ -74,6 +99,36 @@ public final class WeightRows {
         }
     }
 
+    /** A part of a row of AWQ's layout, where a column of words holds the codes of eight rows. */
+    private static void read(AwqLayout.AwqLinear linear, int row, int column, int count, float[] into, int offset) {
+        MemorySegment codes = linear.tensors().qweight();
+        int in = linear.inFeatures();
+        int words = linear.outFeatures() / 8;
+        int groupSize = in / linear.spec().groups(in);
+        int shift = AwqLayout.shift(row % 8);
+        float[] table = new float[16];
+        int end = column + count;
+        for (int from = column; from < end; ) {
+            int group = from / groupSize;
+            int to = Math.min(end, (group + 1) * groupSize);
+            int zero = linear.tensors().qzeros().get(Words.INT, 4 * ((long) group * words + row / 8)) >>> shift & 15;
+            short scale = linear.tensors().scales().get(Words.SHORT, 2 * ((long) group * linear.outFeatures() + row));
+            fill(table, Float.float16ToFloat(scale), zero);
+            for (int i = from; i < to; i++) {
+                int word = codes.get(Words.INT, 4 * ((long) i * words + row / 8));
+                into[offset + i - column] = table[word >>> shift & 15];
+            }
+            from = to;
+        }
+    }
+
+    /** The values of a group's sixteen codes. */
+    private static void fill(float[] table, float scale, int zero) {
+        for (int code = 0; code < 16; code++) {
+            table[code] = Float.float16ToFloat(Float.floatToFloat16((code - zero) * scale));
+        }
+    }
+
     /** As {@link QuantizedLinear#dequantize}, by a table of the group's sixteen values and for a part of a row. */
     private static void read(QuantizedLinear linear, int row, int column, int count, float[] into, int offset) {
         byte[] codes = linear.codes();
@@ -89,10 +144,7 @@ public final class WeightRows {
             int to = Math.min(end, (group + 1) * groupSize);
             int cell = row * groups + group;
             int zero = zeros[cell];
-            float scale = Float.float16ToFloat(scales[cell]);
-            for (int code = 0; code < 16; code++) {
-                table[code] = Float.float16ToFloat(Float.floatToFloat16((code - zero) * scale));
-            }
+            fill(table, Float.float16ToFloat(scales[cell]), zero);
             int i = from;
             int target = offset + from - column;
             long rowStart = (long) row * in;

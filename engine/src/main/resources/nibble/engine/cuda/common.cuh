@@ -51,6 +51,9 @@ DEVICE float high_half(u32 word) { return to_float((half_t)(word >> 16)); }
 
 DEVICE float bf16_to_float(half_t bits) { return __uint_as_float((u32)bits << 16); }
 
+// A number with the 11 bits that the tensor cores use of an fp32 operand, to nearest: they would cut the others off.
+DEVICE float tensor_precision(float f) { return __uint_as_float((__float_as_uint(f) + 0x1000u) & 0xffffe000u); }
+
 // --- a warp -------------------------------------------------------------------------------------------------------
 
 DEVICE float warp_sum(float v) {

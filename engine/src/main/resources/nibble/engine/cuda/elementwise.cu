@@ -161,6 +161,22 @@ extern "C" __global__ void add(const half_t* x, half_t* into, long long n) {
     }
 }
 
+// out = a - b; out may be a or b.  Grid: blocks over n / 8.  Block: 256.
+extern "C" __global__ void subtract(const half_t* a, const half_t* b, half_t* out, long long n) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (8 * i + 8 <= n) {
+        uint4 x = ((const uint4*)a)[i], y = ((const uint4*)b)[i];
+        u32 xs[4] = {x.x, x.y, x.z, x.w}, ys[4] = {y.x, y.y, y.z, y.w};
+#pragma unroll
+        for (int w = 0; w < 4; w++) {
+            xs[w] = pack_half2(low_half(xs[w]) - low_half(ys[w]), high_half(xs[w]) - high_half(ys[w]));
+        }
+        ((uint4*)out)[i] = make_uint4(xs[0], xs[1], xs[2], xs[3]);
+    } else {
+        for (long long j = 8 * i; j < n; j++) out[j] = to_half(to_float(a[j]) - to_float(b[j]));
+    }
+}
+
 // One part of the outputs of a fused 4-bit matrix (w4.cuh): part[t, i] (+)= all[t, offset + i / 8 * spread + i % 8].
 // Grid: (blocks over part_columns, rows).  Block: 256.
 extern "C" __global__ void take_part(

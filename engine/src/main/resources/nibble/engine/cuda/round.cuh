@@ -41,19 +41,22 @@ struct Grid {
     }
 };
 
-DEVICE float zero_of(float low, float scale) { return fminf(fmaxf(rintf(__fdiv_rn(-low, scale)), 0.0f), 15.0f); }
+DEVICE float zero_of(float low, float scale, float most) {
+    return fminf(fmaxf(rintf(__fdiv_rn(-low, scale)), 0.0f), most);
+}
 
-DEVICE Grid spanning(float least, float greatest) {
+// The grid of codes 0 .. most.
+DEVICE Grid spanning(float least, float greatest, float most = 15.0f) {
     float low = fminf(least, 0.0f), high = fmaxf(greatest, 0.0f);
     float range = __fsub_rn(high, low);
     if (range == 0.0f) return Grid{SMALLEST_NORMAL_HALF, 0.0f};
-    float exact = __fdiv_rn(range, 15.0f);
+    float exact = __fdiv_rn(range, most);
     float scale = round_half(exact);
     if (scale < SMALLEST_NORMAL_HALF && scale < exact) scale = __fadd_rn(scale, SMALLEST_HALF);
-    float zero = zero_of(low, scale);
-    while (scale <= LARGEST_HALF && __fmul_rn(fmaxf(zero, 15.0f - zero), scale) >= 65520.0f) {
+    float zero = zero_of(low, scale, most);
+    while (scale <= LARGEST_HALF && __fmul_rn(fmaxf(zero, most - zero), scale) >= 65520.0f) {
         scale = to_float((half_t)(to_half(scale) - 1));
-        zero = zero_of(low, scale);
+        zero = zero_of(low, scale, most);
     }
     return Grid{scale, zero};
 }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.ModelShape;
 import nibble.engine.backend.CalibrationMemory;
+import nibble.engine.backend.Streams;
 import org.junit.jupiter.api.Test;
 
 /** Predictions against what was measured on an H100 (docs/benchmarks.md). */
@@ -15,14 +16,14 @@ class CudaCalibrationTest {
 
     @Test
     void deviceMemoryOf70bIsPredicted() {
-        CalibrationMemory peak = CudaCalibration.peak(LLAMA_2_70B, 128, 4096, 84_300_000_000L);
+        CalibrationMemory peak = CudaCalibration.peak(LLAMA_2_70B, Streams.ONE, 128, 4096, 84_300_000_000L);
         assertThat((double) peak.device()).isCloseTo(24.50e9, within(0.15 * 24.50e9));
         assertThat(peak.pinned()).isZero();
     }
 
     @Test
     void onASmallCardTheStreamIsPinnedOnTheHost() {
-        CalibrationMemory peak = CudaCalibration.peak(LLAMA_2_70B, 128, 4096, 23_900_000_000L);
+        CalibrationMemory peak = CudaCalibration.peak(LLAMA_2_70B, Streams.ONE, 128, 4096, 23_900_000_000L);
         assertThat((double) peak.device()).isCloseTo(16.45e9, within(0.15 * 16.45e9));
         assertThat(peak.pinned()).isEqualTo(2L * 128 * 4096 * 8192);
     }

@@ -30,6 +30,8 @@ class CudaKernelsCompileTest {
         "moments.cu, -DSTRIP=2048",
         "quantize.cu, -DGROUP=0",
         "quantize.cu, -DGROUP=128",
+        "fit_moment.cu, ''",
+        "fit.cu, ''",
         "attention.cu, -DHEAD_DIM=64",
         "attention.cu, -DHEAD_DIM=128",
         "attention.cu, -DHEAD_DIM=256",

@@ -50,6 +50,16 @@ public final class AwqLayout implements Layout {
 
     private AwqLayout() {}
 
+    /** Where in a word, in bits, the code of output {@code i} of its eight stands. */
+    public static int shift(int i) {
+        return i % 2 == 0 ? 2 * i : 2 * i + 14;
+    }
+
+    /** The output, of the eight that share a word, whose number is nibble {@code i} of it (bits 4i to 4i + 3). */
+    public static int output(int i) {
+        return ORDER[i];
+    }
+
     @Override
     public QuantizedFormat format() {
         return QuantizedFormat.AWQ_GEMM;

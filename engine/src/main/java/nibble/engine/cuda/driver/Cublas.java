@@ -29,8 +29,8 @@ public final class Cublas implements AutoCloseable {
         }
     }
 
-    /** Exact products and fp32 sums, by {@code cublasComputeType_t}. */
-    private static final int COMPUTE_FP32 = 68;
+    /** Exact products and fp32 sums. */
+    private static final int COMPUTE_FP32 = Precision.SINGLE.code();
 
     private static final int NOT_TRANSPOSED = 0;
     private static final int TRANSPOSED = 1;
@@ -46,6 +46,7 @@ public final class Cublas implements AutoCloseable {
     private final long handle;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment one = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 1f);
+    private final MemorySegment minusOne = arena.allocateFrom(ValueLayout.JAVA_FLOAT, -1f);
     private final MemorySegment zero = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 0f);
 
     /**
@@ -203,6 +204,78 @@ public final class Cublas implements AutoCloseable {
     }
 
     /**
+     * {@code out[m, n] = Σ_k a[m, k] b[n, k]}, or it is added or subtracted; all row-major fp32, addresses of device
+     * memory.
+     *
+     * @param aStride elements from a row of a to the next; the other strides likewise
+     */
+    public void singleTransposed(
+            Precision precision,
+            Into into,
+            int m,
+            int n,
+            int k,
+            long a,
+            int aStride,
+            long b,
+            int bStride,
+            long out,
+            int outStride) {
+        gemm(
+                TRANSPOSED,
+                NOT_TRANSPOSED,
+                n,
+                m,
+                k,
+                b,
+                bStride,
+                a,
+                aStride,
+                Type.F32,
+                out,
+                Type.F32,
+                outStride,
+                precision,
+                into);
+    }
+
+    /** As {@link #singleTransposed} with {@code b[k, n]}: {@code out[m, n] = Σ_k a[m, k] b[k, n]}. */
+    public void single(
+            Precision precision,
+            Into into,
+            int m,
+            int n,
+            int k,
+            long a,
+            int aStride,
+            long b,
+            int bStride,
+            long out,
+            int outStride) {
+        gemm(
+                NOT_TRANSPOSED,
+                NOT_TRANSPOSED,
+                n,
+                m,
+                k,
+                b,
+                bStride,
+                a,
+                aStride,
+                Type.F32,
+                out,
+                Type.F32,
+                outStride,
+                precision,
+                into);
+    }
+
+    /** {@code out[m, n] (+)= Σ_t y[t, m]ᵀ x[t, n]}: fp16 with fp32 results. */
+    public void crossMoment(int m, int n, int tokens, long y, long x, long out, boolean accumulate) {
+        gemm(NOT_TRANSPOSED, TRANSPOSED, n, m, tokens, x, n, y, m, Type.F16, out, Type.F32, n, accumulate);
+    }
+
+    /**
      * {@code out[n, n] (+)= Σ_t x[t, n]ᵀ x[t, n]}, from the diagonal on only: strips of {@link #STRIP} rows, each
      * from its first column on.
      */
@@ -248,10 +321,31 @@ public final class Cublas implements AutoCloseable {
             Type cType,
             int ldc,
             boolean accumulate) {
+        Into into = accumulate ? Into.ADD : Into.SET;
+        gemm(transA, transB, m, n, k, a, lda, b, ldb, type, c, cType, ldc, Precision.SINGLE, into);
+    }
+
+    private void gemm(
+            int transA,
+            int transB,
+            int m,
+            int n,
+            int k,
+            long a,
+            int lda,
+            long b,
+            int ldb,
+            Type type,
+            long c,
+            Type cType,
+            int ldc,
+            Precision precision,
+            Into into) {
         if (m == 0 || n == 0) {
             return;
         }
-        MemorySegment beta = accumulate ? one : zero;
+        MemorySegment alpha = into == Into.SUBTRACT ? minusOne : one;
+        MemorySegment beta = into == Into.SET ? zero : one;
         try {
             check("product of " + m + " x " + n + " x " + k, (int) gemm.invokeExact(
                     handle,
@@ -260,7 +354,7 @@ public final class Cublas implements AutoCloseable {
                     m,
                     n,
                     k,
-                    one,
+                    alpha,
                     a,
                     type.code,
                     lda,
@@ -271,7 +365,7 @@ public final class Cublas implements AutoCloseable {
                     c,
                     cType.code,
                     ldc,
-                    COMPUTE_FP32,
+                    precision.code(),
                     DEFAULT_ALGORITHM));
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);

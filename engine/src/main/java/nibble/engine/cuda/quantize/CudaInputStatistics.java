@@ -1,6 +1,7 @@
 package nibble.engine.cuda.quantize;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.Map;
 import nibble.engine.cuda.data.CudaMatrix;
@@ -15,7 +16,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Second moments by cuBLAS from fp16 with fp32 sums, from the diagonal on only; {@code Σ |x|} in double. When all parts
- * are added, the part's memory takes the correlations that quantizing needs. Owns its buffers.
+ * are added, the part's memory takes the correlations that quantizing needs. Memory is taken when it is first needed, so
+ * a sum of one part takes half. Owns its buffers.
  */
 public final class CudaInputStatistics implements InputStatistics {
     /** Rows of C that are summed at a time, from the diagonal on. */
@@ -30,8 +32,13 @@ public final class CudaInputStatistics implements InputStatistics {
     private final int columns;
     private DeviceMemory.Buffer absolute;
     private DeviceMemory.Buffer absolutePart;
-    private DeviceMemory.Buffer sum;
-    private DeviceMemory.Buffer part;
+    /** Of the parts that have ended; null until one has. */
+    private DeviceMemory.@Nullable Buffer sum;
+
+    /** Of the part at hand; null where none has memory yet. */
+    private DeviceMemory.@Nullable Buffer part;
+
+    private DeviceMemory.@Nullable Buffer correlationMatrix;
     /** Where this card's stream has what another one is about to fetch. */
     private final CudaStream.Event ready = new CudaStream.Event();
 
@@ -56,12 +63,34 @@ public final class CudaInputStatistics implements InputStatistics {
         this.owner = owner;
         this.scratch = scratch;
         this.columns = columns;
-        long bytes = 4L * columns * columns;
-        String purpose = "second moments of " + columns + " features";
-        sum = owner.memory().allocate(bytes, purpose);
-        part = owner.memory().allocate(bytes, purpose);
-        absolute = owner.memory().allocate(8L * columns, purpose);
-        absolutePart = owner.memory().allocate(8L * columns, purpose);
+        absolute = owner.memory().allocate(8L * columns, purpose());
+        absolutePart = owner.memory().allocate(8L * columns, purpose());
+    }
+
+    private String purpose() {
+        return "second moments of " + columns + " features";
+    }
+
+    private DeviceMemory.Buffer part() {
+        if (part == null) {
+            part = owner.memory().allocate(4L * columns * columns, purpose());
+        }
+        return part;
+    }
+
+    private DeviceMemory.Buffer sum() {
+        if (sum == null) {
+            throw new IllegalStateException("no second moments were added, or they were handed out");
+        }
+        return sum;
+    }
+
+    /** C [columns, columns] fp32 from the diagonal on, for the caller to change and close; correlations stay. */
+    DeviceMemory.Buffer takeMoment() {
+        correlations();
+        DeviceMemory.Buffer taken = sum();
+        sum = null;
+        return taken;
     }
 
     /** Device memory that statistics of so many features take. */
@@ -83,7 +112,7 @@ public final class CudaInputStatistics implements InputStatistics {
         if (in.columns() != columns) {
             throw new IllegalArgumentException(in.columns() + " features given, " + columns + " expected");
         }
-        owner.cublas().addSecondMoment(in.rows(), columns, in.address(), part.address(), partBegun);
+        owner.cublas().addSecondMoment(in.rows(), columns, in.address(), part().address(), partBegun);
         addAbsolute(in);
         partBegun = true;
         rows += in.rows();
@@ -127,7 +156,7 @@ public final class CudaInputStatistics implements InputStatistics {
             return;
         }
         if (sumBegun) {
-            addMoment(part.address(), 0, columns);
+            addMoment(part().address(), 0, columns);
         } else {
             swapMoments();
         }
@@ -138,7 +167,7 @@ public final class CudaInputStatistics implements InputStatistics {
 
     private void swapMoments() {
         DeviceMemory.Buffer swapped = sum;
-        sum = part;
+        sum = part();
         part = swapped;
     }
 
@@ -150,7 +179,7 @@ public final class CudaInputStatistics implements InputStatistics {
                         new Kernel.Grid((columns + 1023) / 1024, count, 1),
                         THREADS,
                         0,
-                        sum.address(),
+                        sum().address(),
                         part,
                         columns,
                         first);
@@ -184,7 +213,7 @@ public final class CudaInputStatistics implements InputStatistics {
             owner.device()
                     .copyFrom(
                             there.device(),
-                            other.sum.pointer(4L * first * columns),
+                            other.sum().pointer(4L * first * columns),
                             scratch.productsPointer(),
                             4L * count * columns,
                             owner.stream());
@@ -230,7 +259,7 @@ public final class CudaInputStatistics implements InputStatistics {
                                 Kernel.Grid.of(blocks()),
                                 THREADS,
                                 0,
-                                sum.address(),
+                                sum().address(),
                                 columns,
                                 deviations.address(),
                                 inverse.address());
@@ -241,18 +270,27 @@ public final class CudaInputStatistics implements InputStatistics {
                                 new Kernel.Grid(tiles, tiles, 1),
                                 THREADS,
                                 0,
-                                sum.address(),
+                                sum().address(),
                                 inverse.address(),
                                 columns,
-                                part.address());
+                                correlationMatrix().address());
             }
             float largest = 0;
             for (float deviation : owner.transfers().floats(deviations, columns)) {
                 largest = Math.max(largest, deviation);
             }
-            correlations = new Correlations(part, deviations, largest);
+            correlations = new Correlations(correlationMatrix(), deviations, largest);
         }
         return correlations;
+    }
+
+    /** In the memory of the last part, where it had its own. */
+    private DeviceMemory.Buffer correlationMatrix() {
+        if (correlationMatrix == null) {
+            correlationMatrix = part == null ? owner.memory().allocate(2L * columns * columns, purpose()) : part;
+            part = null;
+        }
+        return correlationMatrix;
     }
 
     /** A copy of another card's correlations in this one's memory; nothing can be added here after. */
@@ -265,7 +303,13 @@ public final class CudaInputStatistics implements InputStatistics {
         owner.stream().waitFor(other.ready);
         DeviceMemory.Buffer deviations = owner.memory().allocate(4L * columns, "deviations of inputs");
         long bytes = 2L * columns * columns;
-        owner.device().copyFrom(there.device(), original.matrix().pointer(0), part.pointer(0), bytes, owner.stream());
+        owner.device()
+                .copyFrom(
+                        there.device(),
+                        original.matrix().pointer(0),
+                        correlationMatrix().pointer(0),
+                        bytes,
+                        owner.stream());
         owner.device()
                 .copyFrom(
                         there.device(),
@@ -273,7 +317,7 @@ public final class CudaInputStatistics implements InputStatistics {
                         deviations.pointer(0),
                         4L * columns,
                         owner.stream());
-        correlations = new Correlations(part, deviations, original.largest());
+        correlations = new Correlations(correlationMatrix(), deviations, original.largest());
         return correlations;
     }
 
@@ -281,7 +325,7 @@ public final class CudaInputStatistics implements InputStatistics {
     float[] moment() {
         endPart();
         float[] values = new float[Math.multiplyExact(columns, columns)];
-        owner.transfers().fetch(sum, 0, MemorySegment.ofArray(values));
+        owner.transfers().fetch(sum(), 0, MemorySegment.ofArray(values));
         for (int i = 0; i < columns; i++) {
             for (int j = 0; j < i / STRIP * STRIP; j++) {
                 values[i * columns + j] = values[j * columns + i];
@@ -301,8 +345,11 @@ public final class CudaInputStatistics implements InputStatistics {
     @Override
     public void close() {
         // All work with them is in the stream that their next user is put into.
-        sum.close();
-        part.close();
+        for (DeviceMemory.@Nullable Buffer buffer : Arrays.asList(sum, part, correlationMatrix)) {
+            if (buffer != null) {
+                buffer.close();
+            }
+        }
         absolute.close();
         absolutePart.close();
         if (correlations != null) {

@@ -10,12 +10,17 @@ import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.cuda.fit.CudaFit;
+import nibble.engine.cuda.fit.FitMoment;
 import nibble.engine.cuda.quantize.CudaInputStatistics.Correlations;
 import nibble.engine.host.quantize.ScaledLinear;
 import nibble.engine.quantize.Basis;
 import nibble.engine.quantize.Clip;
+import nibble.engine.quantize.FitSteps;
+import nibble.engine.quantize.Fitted;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.WeightRows;
 import nibble.pack.QuantizationSpec;
@@ -42,6 +47,14 @@ public final class CudaLinearQuantizer extends TrialErrors implements LinearQuan
 
     private CudaLinearQuantizer(CudaLinearQuantizer whole, int firstRow, int rows) {
         super(whole, firstRow, rows);
+    }
+
+    /** Device memory that fitting a linear takes at most beside its moments. */
+    public static long fitBytes(int rows, int columns) {
+        int piece = QuantizationScratch.rows(rows);
+        // As many groups as there can be; and the weights of a piece and what they lack, in fp32.
+        return CudaFit.bytes(rows, columns, Math.max(1, columns / 32), piece)
+                + 2 * DeviceMemory.rounded((long) Float.BYTES * Math.min(rows, piece) * columns);
     }
 
     /**
@@ -233,8 +246,26 @@ public final class CudaLinearQuantizer extends TrialErrors implements LinearQuan
                 Vector clip = bring(limits);
                 DeviceMemory.Buffer codes = owner.memory().allocate(codeBytes, "codes");
                 DeviceMemory.Buffer zeros = owner.memory().allocate(slots, "zeros");
-                DeviceMemory.Buffer scales = owner.memory().allocate(2L * slots, "scales");
-                DeviceMemory.Buffer bad = owner.memory().allocate(4, "the first bad row")) {
+                DeviceMemory.Buffer scales = owner.memory().allocate(2L * slots, "scales")) {
+            roundOff(basis, limits, columns, divisors, clip, codes, zeros, scales);
+            fetch(codes, whole.codes(), (long) firstRow * in / 2, codeBytes);
+            fetch(zeros, whole.zeros(), (long) firstRow * groups, slots);
+            MemorySegment halves = MemorySegment.ofArray(whole.scales()).asSlice(2L * firstRow * groups, 2L * slots);
+            owner.transfers().fetch(scales, 0, halves);
+        }
+    }
+
+    /** @throws BadCheckpointException if a scale does not fit fp16 */
+    private void roundOff(
+            Basis basis,
+            float @Nullable [] limits,
+            Vector columns,
+            Vector divisors,
+            Vector clip,
+            DeviceMemory.Buffer codes,
+            DeviceMemory.Buffer zeros,
+            DeviceMemory.Buffer scales) {
+        try (DeviceMemory.Buffer bad = owner.memory().allocate(4, "the first bad row")) {
             owner.transfers().bring(MemorySegment.ofArray(new int[] {Integer.MAX_VALUE}), bad);
             overGroups(
                     "round_off",
@@ -254,11 +285,55 @@ public final class CudaLinearQuantizer extends TrialErrors implements LinearQuan
             if (found[0] != Integer.MAX_VALUE) {
                 throw unfit(found[0], basis, limits);
             }
-            fetch(codes, whole.codes(), (long) firstRow * in / 2, codeBytes);
-            fetch(zeros, whole.zeros(), (long) firstRow * groups, slots);
-            MemorySegment halves = MemorySegment.ofArray(whole.scales()).asSlice(2L * firstRow * groups, 2L * slots);
-            owner.transfers().fetch(scales, 0, halves);
         }
+    }
+
+    @Override
+    public Fitted fit(Basis basis, PairedMoments moments, FitSteps steps) {
+        if (!(moments instanceof CudaPairedMoments there)) {
+            throw new IllegalArgumentException(original.name() + ": moments of another backend");
+        }
+        Correlations c = of(there.input()).correlations();
+        FitMoment input = there.in(basis.columns());
+        short[] plain = plainScales(basis);
+        double tokens = there.input().rows();
+        double roundedLoss = Arrays.stream(errors(basis, null, c)).sum() / tokens;
+        QuantizedLinear fitted = blank();
+        CudaFit.Result result;
+        try (OutputLacks lacks = new OutputLacks(owner, there, weight, rows, in, chunk)) {
+            result = new CudaFit(input, steps, spec, weight, rows, basis.columns(), chunk)
+                    .run(lacks, there.rows(), fitted);
+        }
+        double narrowed = 0;
+        double range = 0;
+        for (int i = 0; i < plain.length; i++) {
+            double ratio = Float.float16ToFloat(fitted.scales()[i]) / Float.float16ToFloat(plain[i]);
+            narrowed += ratio < 1 ? 1.0 / plain.length : 0;
+            range += Math.min(1, ratio) / plain.length;
+        }
+        return new Fitted(
+                fitted,
+                result.loss(),
+                roundedLoss,
+                result.weightError(),
+                narrowed,
+                range,
+                result.share(),
+                result.sweeps());
+    }
+
+    /** Plain rounding's scales [rows, groups], fp16. */
+    private short[] plainScales(Basis basis) {
+        int slots = rows * groups;
+        short[] plain = new short[slots];
+        try (Vector columns = bring(basis.columns());
+                DeviceMemory.Buffer codes = owner.memory().allocate((long) rows * in / 2, "codes");
+                DeviceMemory.Buffer zeros = owner.memory().allocate(slots, "zeros");
+                DeviceMemory.Buffer scales = owner.memory().allocate(2L * slots, "scales")) {
+            roundOff(basis, null, columns, bring(null), bring(null), codes, zeros, scales);
+            owner.transfers().fetch(scales, 0, MemorySegment.ofArray(plain));
+        }
+        return plain;
     }
 
     private void fetch(DeviceMemory.Buffer from, byte[] to, long offset, long bytes) {

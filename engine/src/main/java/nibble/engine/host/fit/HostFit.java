@@ -1,7 +1,6 @@
 package nibble.engine.host.fit;
 
 import java.nio.file.Path;
-import nibble.engine.backend.Backend;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.quantize.ScaledLinear;
 import nibble.engine.quantize.Basis;
@@ -13,13 +12,11 @@ import nibble.pack.Rounding;
 
 /** Fits a linear on the host: the specification of {@link nibble.engine.quantize.LinearQuantizer#fit}. */
 public final class HostFit {
-    private final Backend backend;
     private final Workers workers;
     private final QuantizationSpec spec;
     private final FitSteps steps;
 
-    public HostFit(Backend backend, Workers workers, QuantizationSpec spec, FitSteps steps) {
-        this.backend = backend;
+    public HostFit(Workers workers, QuantizationSpec spec, FitSteps steps) {
         this.workers = workers;
         this.spec = spec;
         this.steps = steps;
@@ -41,7 +38,7 @@ public final class HostFit {
         workers.forEach(out, row -> linear.scaledRow(row, target, row * n));
         QuantizedLinear rounded = Rounding.round(file, name, target, out, n, spec, null);
         double share = steps.propagate()
-                ? new Propagation(backend, workers, moments, input).move(linear.weights(), target, out, basis.columns())
+                ? new Propagation(workers, moments, input).move(linear.weights(), target, out, basis.columns())
                 : 0;
         RangeSearch ranges = new RangeSearch(input, steps.ranges());
         QuantizedLinear result = QuantizedLinear.blank(out, n, spec);

@@ -16,10 +16,10 @@ public final class HostPairedMoments implements PairedMoments {
     private final Backend backend;
     private final Workers workers;
     private final HostInputStatistics input;
-    /** Σ x_q (x_f − x_q)ᵀ, so transposed, of each half. */
-    private final List<Matrix> differences = new ArrayList<>();
+    /** N of each half; transposed, Σ x_q lᵀ, where it is to be multiplied by weights. */
+    private final List<Matrix> lacks = new ArrayList<>();
 
-    private final List<Matrix> residuals = new ArrayList<>();
+    private final boolean behind;
     private final long[] rows = new long[2];
     private @Nullable FitInput prepared;
     private float @Nullable [] preparedColumns;
@@ -28,11 +28,9 @@ public final class HostPairedMoments implements PairedMoments {
         this.backend = backend;
         this.workers = workers;
         this.input = new HostInputStatistics(backend, columns);
+        this.behind = residual > 0;
         for (int half = 0; half < 2; half++) {
-            differences.add(backend.allocateSingle(columns, columns));
-            if (residual > 0) {
-                residuals.add(backend.allocateSingle(residual, columns));
-            }
+            lacks.add(backend.allocateSingle(behind ? residual : columns, columns));
         }
     }
 
@@ -42,27 +40,30 @@ public final class HostPairedMoments implements PairedMoments {
     }
 
     @Override
-    public void add(Matrix quantized, Matrix original, @Nullable Matrix residual, int half) {
+    public void add(Matrix quantized, Matrix lack, int half) {
         input.add(quantized);
-        try (Matrix difference = backend.allocate(quantized.rows(), quantized.columns())) {
-            backend.subtract(original, quantized, difference);
-            backend.addCrossMoment(quantized, difference, differences.get(half));
-        }
-        if (residual != null) {
-            backend.addCrossMoment(residual, quantized, residuals.get(half));
+        if (behind) {
+            backend.addCrossMoment(lack, quantized, lacks.get(half));
+        } else {
+            backend.addCrossMoment(quantized, lack, lacks.get(half));
         }
         rows[half] += quantized.rows();
     }
 
-    /** Σ x_q (x_f − x_q)ᵀ of a half; owned by this. */
-    Matrix difference(int half) {
-        return differences.get(half);
-    }
-
-    /** Σ (h_f − h_q) x_qᵀ of a half, or null where it does not count; owned by this. */
-    @Nullable
-    Matrix residual(int half) {
-        return residuals.isEmpty() ? null : residuals.get(half);
+    /**
+     * What outputs lack on a half of the text, {@code Σ (what they lack) x_qᵀ} [out, columns].
+     *
+     * @param weights W [out, columns] of the original model
+     */
+    float[] outputLack(float[] weights, int out, int half) {
+        if (behind) {
+            return backend.download(lacks.get(half));
+        }
+        try (Matrix there = backend.uploadSingle(weights, out, input.columns());
+                Matrix product = backend.allocateSingle(out, input.columns())) {
+            backend.multiplyTransposed(there, lacks.get(half), product);
+            return backend.download(product);
+        }
     }
 
     /** Tokens of a half. */
@@ -86,7 +87,6 @@ public final class HostPairedMoments implements PairedMoments {
     @Override
     public void close() {
         input.close();
-        differences.forEach(Matrix::close);
-        residuals.forEach(Matrix::close);
+        lacks.forEach(Matrix::close);
     }
 }

@@ -1,30 +1,25 @@
 package nibble.engine.host.fit;
 
-import nibble.engine.backend.Backend;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.vector.Gemm;
 import nibble.engine.host.vector.PanelMatrix;
-import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The weights that undo the error of what was quantized before. With {@code R = W N + D} the mean of what a linear's
- * output lacks, correlated with its input, the weights {@code W + R (C + λ diag C)⁻¹} give the output that the original
- * model has. The share a of that move which also holds on text it was not fitted to is found from two halves of the
- * text:
+ * The weights that undo the error of what was quantized before. With R the mean of what a linear's output lacks,
+ * correlated with its input, the weights {@code W + R (C + λ diag C)⁻¹} give the output that the original model has. The
+ * share a of that move which also holds on text it was not fitted to is found from two halves of the text:
  *
  * <pre>
  * a = 2 ⟨d₀, R₁⟩ / (⟨d₀, d₀ C⟩ + ⟨d₁, d₁ C⟩)      dₕ = Rₕ (C + λ diag C)⁻¹ of half h
  * </pre>
  */
 final class Propagation {
-    private final Backend backend;
     private final Workers workers;
     private final HostPairedMoments moments;
     private final FitInput input;
 
-    Propagation(Backend backend, Workers workers, HostPairedMoments moments, FitInput input) {
-        this.backend = backend;
+    Propagation(Workers workers, HostPairedMoments moments, FitInput input) {
         this.workers = workers;
         this.moments = moments;
         this.input = input;
@@ -59,20 +54,12 @@ final class Propagation {
     /** R of a half, a mean over its tokens, in the basis of the fit [out, n]. */
     private float[] lack(float[] original, int out, float @Nullable [] columns, int half) {
         int n = input.columns();
-        float[] lack;
-        try (Matrix weights = backend.uploadSingle(original, out, n);
-                Matrix product = backend.allocateSingle(out, n)) {
-            backend.multiplyTransposed(weights, moments.difference(half), product);
-            lack = backend.download(product);
-        }
-        @Nullable Matrix residual = moments.residual(half);
-        float[] added = residual == null ? null : backend.download(residual);
+        float[] lack = moments.outputLack(original, out, half);
         double tokens = Math.max(1, moments.rows(half));
         workers.forEach(out, row -> {
             for (int i = 0; i < n; i++) {
                 int at = row * n + i;
-                double sum = lack[at] + (added == null ? 0 : (double) added[at]);
-                lack[at] = (float) (sum / tokens / (columns == null ? 1 : columns[i]));
+                lack[at] = (float) (lack[at] / tokens / (columns == null ? 1 : columns[i]));
             }
         });
         return lack;

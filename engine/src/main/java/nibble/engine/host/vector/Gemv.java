@@ -33,7 +33,7 @@ public final class Gemv {
     }
 
     /** {@code Σ_i a[aOffset + i] b[bOffset + i]} by four vectors of sums. */
-    static float dot(float[] a, int aOffset, float[] b, int bOffset, int n) {
+    public static float dot(float[] a, int aOffset, float[] b, int bOffset, int n) {
         FloatVector s0 = FloatVector.zero(FLOATS);
         FloatVector s1 = s0;
         FloatVector s2 = s0;

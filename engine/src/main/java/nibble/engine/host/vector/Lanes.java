@@ -10,9 +10,9 @@ import jdk.incubator.vector.VectorSpecies;
 /** The vector width of all kernels, and exp, which the Vector API would leave to a library that may be absent. */
 public final class Lanes {
     /** The machine's widest floats; the property {@code nibble.vector.bits} (128, 256, 512) narrows them, for tests. */
-    static final VectorSpecies<Float> FLOATS = species();
+    public static final VectorSpecies<Float> FLOATS = species();
 
-    static final int COUNT = FLOATS.length();
+    public static final int COUNT = FLOATS.length();
 
     /** Below this exp is 0 here: it would be denormal or smaller. */
     static final float LEAST_EXPONENT = -87.3f;
@@ -79,7 +79,7 @@ public final class Lanes {
      * The sum of all lanes, halves added to halves. {@code reduceLanes} may add in any order and does: interpreted and
      * compiled code differ, so that results would depend on when the compiler gets to them.
      */
-    static float sum(FloatVector v) {
+    public static float sum(FloatVector v) {
         // Lanes beyond the half take part too, which changes nothing in the first one.
         FloatVector sum = v.add(v.rearrange(HALF));
         sum = sum.add(sum.rearrange(QUARTER));

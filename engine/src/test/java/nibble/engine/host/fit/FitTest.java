@@ -58,33 +58,23 @@ class FitTest {
         return weights;
     }
 
-    private static double[][] second(float[] x, int n) {
-        double[][] c = new double[n][n];
-        for (int t = 0; t < x.length / n; t++) {
-            for (int i = 0; i < n; i++) {
-                for (int j = 0; j < n; j++) {
-                    c[i][j] += (double) x[t * n + i] * x[t * n + j] * n / x.length;
-                }
-            }
+    /** @param behind what outputs lack; null where what inputs lack is taken */
+    private HostPairedMoments moments(
+            float[] quantized, float[] original, int n, float @Nullable [] behind, int hidden) {
+        HostPairedMoments moments = new HostPairedMoments(backend, workers, n, behind == null ? 0 : hidden);
+        int rows = behind == null ? n : hidden;
+        float[] lack = behind == null ? original.clone() : behind;
+        for (int i = 0; behind == null && i < lack.length; i++) {
+            lack[i] -= quantized[i];
         }
-        return c;
-    }
-
-    private HostPairedMoments moments(float[] quantized, float[] original, int n, float @Nullable [] lack, int hidden) {
-        HostPairedMoments moments = new HostPairedMoments(backend, workers, n, lack == null ? 0 : hidden);
         int tokens = quantized.length / n;
         int batch = tokens / 4;
         for (int i = 0; i < 4; i++) {
             int from = i * batch;
             try (Matrix q = backend.upload(Arrays.copyOfRange(quantized, from * n, (from + batch) * n), batch, n);
-                    Matrix f = backend.upload(Arrays.copyOfRange(original, from * n, (from + batch) * n), batch, n);
-                    Matrix d = backend.upload(
-                            lack == null
-                                    ? new float[0]
-                                    : Arrays.copyOfRange(lack, from * hidden, (from + batch) * hidden),
-                            lack == null ? 0 : batch,
-                            lack == null ? 0 : hidden)) {
-                moments.add(q, f, lack == null ? null : d, i % 2);
+                    Matrix l =
+                            backend.upload(Arrays.copyOfRange(lack, from * rows, (from + batch) * rows), batch, rows)) {
+                moments.add(q, l, i % 2);
             }
         }
         return moments;
@@ -113,7 +103,7 @@ class FitTest {
     void factor_times_its_transpose_is_the_inverse_of_the_damped_moment(int n) {
         float[] x = inputs(3 * n, n);
         FitInput input = input(x, n, new QuantizationSpec(4, 32));
-        double[][] c = second(x, n);
+        double[][] c = Samples.second(x, n);
         double mean = IntStream.range(0, n).mapToDouble(i -> c[i][i]).average().orElseThrow();
         double[][] damped = new double[n][n];
         for (int i = 0; i < n; i++) {
@@ -172,7 +162,7 @@ class FitTest {
         RowTile best = tile(input, weights, n);
         new RangeSearch(input, 9).run(best);
         best.round();
-        double[][] c = second(x, n);
+        double[][] c = Samples.second(x, n);
         for (int group = 0; group < 2; group++) {
             double found = groupLoss(best, c, 0, group);
             for (int low = 0; low < 9; low++) {
@@ -304,10 +294,17 @@ class FitTest {
             }
         }
         float[] weights = weights(out, n);
-        try (HostPairedMoments moments = moments(quantized, original, n, lack, out)) {
+        float[] behind = lack.clone();
+        for (int at = 0; at < behind.length; at++) {
+            for (int i = 0; i < n; i++) {
+                int input = at / out * n + i;
+                behind[at] += weights[at % out * n + i] * (original[input] - quantized[input]);
+            }
+        }
+        try (HostPairedMoments moments = moments(quantized, original, n, behind, out)) {
             FitInput input = moments.in(null, new QuantizationSpec(4, 32));
             float[] moved = weights.clone();
-            double share = new Propagation(backend, workers, moments, input).move(weights, moved, out, null);
+            double share = new Propagation(workers, moments, input).move(weights, moved, out, null);
             assertThat(share).isBetween(0.9, 1.0);
             double left = 0;
             double was = 0;
@@ -337,7 +334,7 @@ class FitTest {
         try (HostPairedMoments moments = moments(x, x, n, null, 0)) {
             float[] moved = weights.clone();
             FitInput input = moments.in(null, new QuantizationSpec(4, 32));
-            assertThat(new Propagation(backend, workers, moments, input).move(weights, moved, 8, null))
+            assertThat(new Propagation(workers, moments, input).move(weights, moved, 8, null))
                     .isZero();
             assertThat(moved).isEqualTo(weights);
         }
@@ -364,7 +361,7 @@ class FitTest {
             try (Workers some = new Workers(threads);
                     Backend here = new VectorBackend(threads);
                     HostPairedMoments moments = moments(quantized, original, n, null, 0)) {
-                Fitted fitted = new HostFit(here, some, spec, FitSteps.ALL).fit(linear, "w", Path.of("x"), moments);
+                Fitted fitted = new HostFit(some, spec, FitSteps.ALL).fit(linear, "w", Path.of("x"), moments);
                 assertThat(fitted.loss()).isLessThan(fitted.roundedLoss());
                 assertThat(codes == null ? fitted.linear().codes() : codes)
                         .isEqualTo(fitted.linear().codes());
@@ -386,7 +383,7 @@ class FitTest {
         }
         ScaledLinear linear = new ScaledLinear(weights(8, n), 8, n, Basis.ORIGINAL);
         try (HostPairedMoments moments = moments(x, x, n, null, 0)) {
-            Fitted fitted = new HostFit(backend, workers, new QuantizationSpec(4, 32), FitSteps.ALL)
+            Fitted fitted = new HostFit(workers, new QuantizationSpec(4, 32), FitSteps.ALL)
                     .fit(linear, "w", Path.of("x"), moments);
             assertThat(fitted.loss()).isFinite().isLessThan(fitted.roundedLoss());
             assertThat(fitted.weightError()).isFinite();

@@ -1,0 +1,13 @@
+package nibble.engine.backend;
+
+/** What a calibration takes through the layers. */
+public enum Streams {
+    /** The activations of the original model, in which the inputs of each layer are searched for scales. */
+    ONE,
+    /** Also those of the model as quantized so far, to both of which the linears of each layer are fitted. */
+    PAIR;
+
+    public int count() {
+        return ordinal() + 1;
+    }
+}

@@ -1,0 +1,178 @@
+package nibble.engine.cuda.fit;
+
+import java.lang.foreign.MemorySegment;
+import nibble.engine.cuda.driver.CudaResources;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.quantize.FitSteps;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.QuantizedLinear;
+import org.jspecify.annotations.Nullable;
+
+/** Fits a linear whose fp16 weights lie on the card: the steps of the host's fit, for thousands of rows at a time. */
+public final class CudaFit {
+    private final FitMoment input;
+    private final FitCard card;
+    private final FitSteps steps;
+    private final QuantizationSpec spec;
+    private final long weight;
+    private final int rows;
+    private final float @Nullable [] columns;
+    private final int atATime;
+    private final int n;
+    private final int groups;
+
+    /**
+     * What a fit leaves.
+     *
+     * @param loss {@code Σ e C eᵀ} over the rows, a mean over tokens
+     * @param weightError {@code ‖Ŵ−W‖² / ‖W‖²} in the basis
+     * @param share of the move that undoes earlier errors
+     * @param sweeps of coordinate descent, a mean over the rows
+     */
+    public record Result(double loss, double weightError, double share, double sweeps) {}
+
+    /**
+     * Prepares a fit.
+     *
+     * @param weight address of W [rows, n] fp16
+     * @param columns factors of the columns of the basis that {@code input} is in, or null for ones
+     * @param atATime rows that are fitted at a time
+     */
+    public CudaFit(
+            FitMoment input,
+            FitSteps steps,
+            QuantizationSpec spec,
+            long weight,
+            int rows,
+            float @Nullable [] columns,
+            int atATime) {
+        this.input = input;
+        this.card = input.card;
+        this.steps = steps;
+        this.spec = spec;
+        this.weight = weight;
+        this.rows = rows;
+        this.columns = columns;
+        this.atATime = Math.min(rows, atATime);
+        this.n = input.columns;
+        this.groups = spec.groups(n);
+    }
+
+    /** Device memory that fitting such a linear takes beside C and its factor. */
+    public static long bytes(int rows, int columns, int groups, int atATime) {
+        int piece = Math.min(rows, atATime);
+        return 3 * DeviceMemory.rounded((long) Float.BYTES * rows * columns)
+                + Math.max(
+                        RowPiece.bytes(piece, columns, groups) + RangeSearch.bytes(piece, columns),
+                        3 * DeviceMemory.rounded((long) Float.BYTES * piece * columns));
+    }
+
+    /**
+     * Fits.
+     *
+     * @param lacks what the outputs lack, for the steps that propagate
+     * @param tokens of either half
+     * @param into takes codes, zeros and scales
+     */
+    public Result run(Propagation.Lacks lacks, long[] tokens, QuantizedLinear into) {
+        double loss = 0;
+        double swept = 0;
+        double errors = 0;
+        double sizes = 0;
+        double share;
+        CudaResources resources = card.card;
+        try (DeviceMemory.Buffer target = card.allocate((long) Float.BYTES * rows * n, "weights on their way");
+                DeviceMemory.Buffer factors = card.brought(columns == null ? new float[1] : columns, "scales");
+                DeviceMemory.Buffer sums = card.allocate(2L * Double.BYTES * atATime, "errors of rows")) {
+            long basis = columns == null ? 0 : factors.address();
+            card.elements("weights_in_basis", rows, n, weight, basis, n, target.address());
+            share = steps.propagate()
+                    ? new Propagation(input, rows, atATime).move(lacks, tokens, columns, target.address())
+                    : 0;
+            for (int first = 0; first < rows; first += atATime) {
+                int count = Math.min(atATime, rows - first);
+                long from = target.address() + (long) Float.BYTES * first * n;
+                try (RowPiece piece = new RowPiece(input, count, groups, QuantizationSpec.MAX_CODE, from)) {
+                    swept += (double) fit(piece) * count;
+                    loss += piece.loss();
+                    card.rows(
+                            "fitted_errors",
+                            count,
+                            weight + (long) Short.BYTES * first * n,
+                            basis,
+                            piece.codes(),
+                            piece.scales(),
+                            piece.zeros(),
+                            n,
+                            groups,
+                            sums.address(),
+                            sums.address() + (long) Double.BYTES * count);
+                    double[] found = resources.transfers().doubles(sums, 2 * count);
+                    for (int i = 0; i < count; i++) {
+                        errors += found[i];
+                        sizes += found[count + i];
+                    }
+                    write(piece, first, into);
+                }
+            }
+        }
+        return new Result(loss, sizes == 0 ? 0 : errors / sizes, share, swept / rows);
+    }
+
+    /**
+     * All steps but the first; errors and gradient are those of the result.
+     *
+     * @return sweeps of coordinate descent
+     */
+    private int fit(RowPiece piece) {
+        new RangeSearch(piece, steps.ranges()).run();
+        if (steps.compensate()) {
+            CompensatedRounding.run(piece);
+        } else {
+            piece.round();
+        }
+        piece.findGradient();
+        for (int sweep = 0; sweep < steps.sweeps(); sweep++) {
+            CoordinateDescent.run(piece);
+            piece.findGradient();
+        }
+        int sweeps = steps.sweeps();
+        double before = piece.loss();
+        for (int round = 0; round < steps.refits(); round++) {
+            ScaleRefit.run(piece);
+            piece.findGradient();
+            CoordinateDescent.run(piece);
+            piece.findGradient();
+            sweeps++;
+            double after = piece.loss();
+            if (after > before * (1 - FitSteps.WORTHWHILE)) {
+                break;
+            }
+            before = after;
+        }
+        return sweeps;
+    }
+
+    private void write(RowPiece piece, int first, QuantizedLinear into) {
+        int slots = piece.rows * groups;
+        int codeBytes = Math.toIntExact((long) piece.rows * n / 2);
+        try (DeviceMemory.Buffer codes = card.allocate(codeBytes, "codes");
+                DeviceMemory.Buffer zeros = card.allocate(slots, "zeros");
+                DeviceMemory.Buffer scales = card.allocate((long) Short.BYTES * slots, "scales")) {
+            card.elements("pack_codes", piece.rows, n / 2, piece.codes(), n, codes.address());
+            card.elements(
+                    "pack_grids", 1, slots, piece.scales(), piece.zeros(), slots, scales.address(), zeros.address());
+            fetch(codes, MemorySegment.ofArray(into.codes()), (long) first * n / 2, codeBytes);
+            fetch(zeros, MemorySegment.ofArray(into.zeros()), (long) first * groups, slots);
+            fetch(
+                    scales,
+                    MemorySegment.ofArray(into.scales()),
+                    (long) Short.BYTES * first * groups,
+                    (long) Short.BYTES * slots);
+        }
+    }
+
+    private void fetch(DeviceMemory.Buffer from, MemorySegment to, long offset, long bytes) {
+        card.card.transfers().fetch(from, 0, to.asSlice(offset, bytes));
+    }
+}

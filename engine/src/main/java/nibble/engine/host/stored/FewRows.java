@@ -1,0 +1,79 @@
+package nibble.engine.host.stored;
+
+import java.util.List;
+import nibble.checkpoint.gguf.GgufBlocks;
+import nibble.checkpoint.gguf.GgufType;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.TensorView;
+import nibble.engine.backend.Workers;
+import nibble.engine.host.vector.Lanes;
+import nibble.engine.tensor.AwqWeight;
+import nibble.engine.tensor.BlockWeight;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.Weight;
+import nibble.pack.layout.AwqLayout;
+
+/**
+ * {@code out[n] = Σ_k x[k] weight[n, k]} for one row x and weights as their files hold them: decoding.
+ *
+ * <p>A kernel first prepares x in the form that its inner loop wants, once for all outputs. It then makes the outputs in
+ * pieces, which threads take in turn; each output is summed in one fixed order.
+ */
+public interface FewRows {
+    /** Rows for which this is faster than unpacking the weight for a product of many rows. */
+    int MOST_ROWS = 3;
+
+    /** Weights of a piece: enough that handing it out costs little. */
+    int PIECE_WEIGHTS = 1 << 16;
+
+    /** Pieces of the outputs. */
+    int pieces();
+
+    /** The form of {@code x[offset ..]} that {@link #run} takes. */
+    float[] prepare(float[] x, int offset);
+
+    /** Makes the outputs of a piece; output n goes to {@code out[offset + n]}. */
+    void run(int piece, float[] prepared, float[] out, int offset);
+
+    /** The kernel for a weight: one of its form, if this machine's vectors have room for it. */
+    static FewRows of(Weight weight) {
+        if (Lanes.COUNT < 8) {
+            return new FloatRows(weight);
+        }
+        return switch (weight) {
+            case BlockWeight(String _, GgufBlocks blocks)
+            when blocks.data().isNative() ->
+                switch (blocks.type()) {
+                    case F16 -> new HalfRows(blocks);
+                    case Q4_0 -> new BlockRows(blocks, new Q4Zero());
+                    case Q8_0 -> new BlockRows(blocks, new Q8Zero());
+                    case Q4_K -> new BlockRows(blocks, new Q4K());
+                    case Q6_K -> new BlockRows(blocks, new Q6K());
+                    default -> new FloatRows(weight);
+                };
+            case DenseWeight(TensorView tensor)
+            when tensor.dtype() == DType.F16 && tensor.data().isNative() ->
+                new HalfRows(new GgufBlocks(GgufType.F16, tensor.data(), weight.outFeatures(), weight.inFeatures(), 0));
+            case AwqWeight(AwqLayout.AwqLinear linear)
+            when linear.tensors().qweight().isNative() -> new AwqColumns(linear);
+            default -> new FloatRows(weight);
+        };
+    }
+
+    /** The products of one row with several weights, which share the threads. */
+    static void multiply(Workers workers, List<FewRows> kernels, float[] x, int offset, List<float[]> outs, int[] at) {
+        int[] first = new int[kernels.size() + 1];
+        float[][] prepared = new float[kernels.size()][];
+        for (int i = 0; i < kernels.size(); i++) {
+            first[i + 1] = first[i] + kernels.get(i).pieces();
+            prepared[i] = kernels.get(i).prepare(x, offset);
+        }
+        workers.forEach(first[kernels.size()], task -> {
+            int i = 0;
+            while (task >= first[i + 1]) {
+                i++;
+            }
+            kernels.get(i).run(task - first[i], prepared[i], outs.get(i), at[i]);
+        });
+    }
+}

@@ -1,0 +1,16 @@
+package nibble.engine.tensor;
+
+import nibble.checkpoint.gguf.GgufBlocks;
+
+/** A weight as a GGUF file holds it, in the mapped file; its values are those that ggml decodes. */
+public record BlockWeight(String name, GgufBlocks blocks) implements Weight {
+    @Override
+    public int outFeatures() {
+        return blocks.rows();
+    }
+
+    @Override
+    public int inFeatures() {
+        return blocks.columns();
+    }
+}

@@ -1,0 +1,78 @@
+package nibble.engine.tensor;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Optional;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.gguf.BlockDecoder;
+import nibble.checkpoint.gguf.GgufBlocks;
+import nibble.checkpoint.model.StoredLinear;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.TensorView;
+import nibble.pack.QuantizedLinear;
+import nibble.pack.layout.AwqLayout;
+
+/** Weights as files hold them, and the forms that a device without kernels for them takes. */
+public final class StoredWeights {
+    private StoredWeights() {}
+
+    /** A matrix of a checkpoint where it lies: plain numbers in order, or rows of a GGUF file. */
+    static Weight matrix(Checkpoint checkpoint, String name) {
+        Optional<GgufBlocks> blocks = checkpoint.blocks(name);
+        if (blocks.isPresent()
+                && !(blocks.get().type().isPlain() && blocks.get().headDim() == 0)) {
+            return new BlockWeight(name, blocks.get());
+        }
+        return new DenseWeight(checkpoint.tensor(name));
+    }
+
+    /** A linear's rows of its module's weight. */
+    static Weight part(Weight whole, StoredLinear linear) {
+        return switch (whole) {
+            case DenseWeight(TensorView tensor) -> new DenseWeight(linear.rows(tensor));
+            case BlockWeight(String name, GgufBlocks b) ->
+                linear.module().isFused()
+                        ? new BlockWeight(name, b.part(linear.firstRow(), linear.outFeatures()))
+                        : whole;
+            default -> throw new IllegalArgumentException(whole.name() + " is no matrix of one tensor");
+        };
+    }
+
+    /** Bytes of a weight as it is stored, on the host. */
+    public static long bytes(Weight weight) {
+        return switch (weight) {
+            case DenseWeight(TensorView tensor) -> tensor.data().byteSize();
+            case BlockWeight(String _, GgufBlocks b) -> b.data().byteSize();
+            case QuantizedWeight(QuantizedLinear q) -> q.codes().length + q.zeros().length + 2L * q.scales().length;
+            case AwqWeight(AwqLayout.AwqLinear linear) -> {
+                AwqLayout.AwqTensors tensors = linear.tensors();
+                yield tensors.qweight().byteSize()
+                        + tensors.qzeros().byteSize()
+                        + tensors.scales().byteSize();
+            }
+            case DeviceWeight device ->
+                throw new IllegalArgumentException(device.name() + " lies in the memory of a device, not of the host");
+        };
+    }
+
+    /** Rows of a GGUF file as plain numbers in Hugging Face's order, F32 where the file has blocks; others as they are. */
+    public static Weight expanded(Weight weight) {
+        return weight instanceof BlockWeight(String name, GgufBlocks b) ? new DenseWeight(decoded(name, b)) : weight;
+    }
+
+    private static TensorView decoded(String name, GgufBlocks b) {
+        Shape shape = Shape.of(b.rows(), b.columns());
+        MemorySegment values = Arena.ofAuto().allocate(b.type().decoded().bytes(shape.elements()), 64);
+        long bytes = values.byteSize() / Math.max(1, b.rows());
+        for (int row = 0; row < b.rows(); row++) {
+            MemorySegment stored = b.data().asSlice(b.offset(row), b.rowBytes());
+            MemorySegment target = values.asSlice(row * bytes, bytes);
+            if (b.type().isPlain()) {
+                target.copyFrom(stored);
+            } else {
+                BlockDecoder.decode(b.type(), stored, target);
+            }
+        }
+        return new TensorView(name, b.type().decoded(), shape, values);
+    }
+}
