@@ -88,8 +88,8 @@ public final class PairedStream implements AutoCloseable {
     }
 
     /**
-     * Moments of an input over all blocks; the caller closes them. For O and DOWN they are of what the outputs lack, and
-     * the original's stream moves on through its half of the layer.
+     * Moments of an input over all blocks; the caller closes them. For O and DOWN they are of what the outputs lack,
+     * and the original's stream moves on through its half of the layer.
      *
      * @param fp the original layer
      * @param made the layer with what is quantized of it so far

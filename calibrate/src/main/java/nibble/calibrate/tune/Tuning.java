@@ -25,9 +25,9 @@ import nibble.engine.tensor.ModelWeights;
 import nibble.pack.QuantizationSpec;
 
 /**
- * Tunes a quantized model: the scales of its groups and the gains of its norms move, so that its next-token distributions
- * come near those of the original model. Codes and zeros stay. Every step is a step of {@link Adam} on the mean
- * divergence over some sequences of the calibration text; some of that text is held back, to judge by.
+ * Tunes a quantized model: the scales of its groups and the gains of its norms move, so that its next-token
+ * distributions come near those of the original model. Codes and zeros stay. Every step is a step of {@link Adam} on
+ * the mean divergence over some sequences of the calibration text; some of that text is held back, to judge by.
  */
 public final class Tuning {
     /** Steps where no number is asked for. */

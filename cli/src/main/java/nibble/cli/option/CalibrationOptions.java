@@ -34,7 +34,7 @@ public final class CalibrationOptions {
     private @Nullable Integer samples;
 
     private static final int LENGTH = 4096;
-    /** Of method best, which goes through the text ten times: {@value #MOST_SAMPLES} of them do as well as longer ones. */
+    /** Of method best, which goes through the text ten times: as many shorter blocks do as well. */
     private static final int LENGTH_OF_BEST = 1024;
 
     @Option(
