@@ -64,8 +64,8 @@ public final class LayerFitter {
                 }
                 progress.stage(Stage.FORWARD);
                 switch (pair) {
-                    case VALUE_OUTPUT -> stream.attention(original, layer(source, scales, made, original, placed));
-                    case UP_DOWN -> stream.mlp(original, layer(source, scales, made, original, placed));
+                    case VALUE_OUTPUT -> stream.attention(layer(source, scales, made, original, placed));
+                    case UP_DOWN -> stream.mlp(layer(source, scales, made, original, placed));
                     case ATTENTION_NORM, MLP_NORM -> {}
                 }
             }

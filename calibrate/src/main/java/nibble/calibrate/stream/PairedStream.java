@@ -88,7 +88,8 @@ public final class PairedStream implements AutoCloseable {
     }
 
     /**
-     * Moments of an input over all blocks; the caller closes them. For O and DOWN they are of what the outputs lack.
+     * Moments of an input over all blocks; the caller closes them. For O and DOWN they are of what the outputs lack,
+     * and the original's stream moves on through its half of the layer.
      *
      * @param fp the original layer
      * @param made the layer with what is quantized of it so far
@@ -105,7 +106,7 @@ public final class PairedStream implements AutoCloseable {
         try {
             for (int i = 0; i < original.size(); i++) {
                 int batch = i;
-                original.use(batch, false, (forward, before, sequences) -> {
+                original.use(batch, weight.isPresent(), (forward, before, sequences) -> {
                     Matrix x = forward.input(input, fp, before, sequences);
                     quantized.use(batch, false, (other, after, _) -> {
                         Matrix y = other.input(input, made, after, sequences);
@@ -118,6 +119,12 @@ public final class PairedStream implements AutoCloseable {
                             }
                         }
                     });
+                    switch (input) {
+                        // The rest of the original's half layer is known already; the quantized one's is not.
+                        case O -> forward.endAttention(fp, before);
+                        case DOWN -> forward.endMlp(fp, before);
+                        case QKV, GATE_UP -> {}
+                    }
                 });
                 onTokens.accept(original.tokens(i));
             }
@@ -141,18 +148,16 @@ public final class PairedStream implements AutoCloseable {
         }
     }
 
-    /** Moves both streams through the attention half of their layers. */
-    public void attention(DecoderLayer fp, DecoderLayer made) {
-        for (int i = 0; i < original.size(); i++) {
-            original.use(i, true, (forward, hidden, sequences) -> forward.attention(fp, hidden, sequences));
+    /** Moves the quantized model's stream through the attention half of its layer, after the moments of O. */
+    public void attention(DecoderLayer made) {
+        for (int i = 0; i < quantized.size(); i++) {
             quantized.use(i, true, (forward, hidden, sequences) -> forward.attention(made, hidden, sequences));
         }
     }
 
-    /** Moves both streams through the MLP half of their layers. */
-    public void mlp(DecoderLayer fp, DecoderLayer made) {
-        for (int i = 0; i < original.size(); i++) {
-            original.use(i, true, (forward, hidden, _) -> forward.mlp(fp, hidden));
+    /** Moves the quantized model's stream through the MLP half of its layer, after the moments of DOWN. */
+    public void mlp(DecoderLayer made) {
+        for (int i = 0; i < quantized.size(); i++) {
             quantized.use(i, true, (forward, hidden, _) -> forward.mlp(made, hidden));
         }
     }
