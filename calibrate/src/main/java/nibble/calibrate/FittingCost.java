@@ -35,17 +35,18 @@ final class FittingCost {
     }
 
     /**
-     * Both streams' way through a layer: it is gone once for moments up to o's and down's inputs, and once in whole.
+     * Both streams' way through a layer: the original's goes once, the quantized model's once for moments up to o's and
+     * down's inputs, and once in whole.
      *
      * @param attention floating-point operations of a stream's attention
      */
     double forwardFlops(double attention) {
-        double flops = 2 * attention;
+        double flops = 3 * attention;
         for (Linear linear : Linear.values()) {
             boolean twice = linear.input() == LinearInput.QKV || linear.input() == LinearInput.GATE_UP;
-            flops += (twice ? 4.0 : 2.0) * tokens * config.outFeatures(linear) * config.inFeatures(linear);
+            flops += (twice ? 6.0 : 4.0) * tokens * config.outFeatures(linear) * config.inFeatures(linear);
         }
-        return 2 * flops;
+        return flops;
     }
 
     /** @param symmetric the share of C of so many columns that is made */

@@ -64,8 +64,13 @@ public final class LayerFitter {
                 }
                 progress.stage(Stage.FORWARD);
                 switch (pair) {
+<<<<<<< HEAD
                     case VALUE_OUTPUT -> stream.attention(original, layers(source, scales, made, original, placed));
                     case UP_DOWN -> stream.mlp(original, layers(source, scales, made, original, placed));
+=======
+                    case VALUE_OUTPUT -> stream.attention(layer(source, scales, made, original, placed));
+                    case UP_DOWN -> stream.mlp(layer(source, scales, made, original, placed));
+>>>>>>> main
                     case ATTENTION_NORM, MLP_NORM -> {}
                 }
             }

@@ -165,8 +165,7 @@ public final class CalibrationStream implements AutoCloseable {
         for (int[] block : blocks) {
             if (!sequences.isEmpty()
                     && (sequences.getFirst().length != block.length
-                            || sequences.size()
-                                    == Math.min(most, backend.sequencesPerBatch(config, block.length)))) {
+                            || sequences.size() == Math.min(most, backend.sequencesPerBatch(config, block.length)))) {
                 batches.add(new Batch(List.copyOf(sequences)));
                 sequences.clear();
             }

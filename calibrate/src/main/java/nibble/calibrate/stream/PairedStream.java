@@ -92,7 +92,8 @@ public final class PairedStream implements AutoCloseable {
     }
 
     /**
-     * Moments of an input over all blocks; the caller closes them. For O and DOWN they are of what the outputs lack.
+     * Moments of an input over all blocks; the caller closes them. For O and DOWN they are of what the outputs lack,
+     * and the original's stream moves on through its half of the layer.
      *
      * @param fp the original layer, on each device
      * @param made the layer with what is quantized of it so far, on each device
@@ -104,10 +105,34 @@ public final class PairedStream implements AutoCloseable {
         PairedMoments moments = devices.pairedMoments(columns, behind ? config.hiddenSize() : 0);
         try {
             for (int i = 0; i < original.size(); i++) {
+<<<<<<< HEAD
                 add(input, fp, made, i, moments);
                 if (original.part(i + 1) != original.part(i)) {
                     moments.endPart();
                 }
+=======
+                int batch = i;
+                original.use(batch, weight.isPresent(), (forward, before, sequences) -> {
+                    Matrix x = forward.input(input, fp, before, sequences);
+                    quantized.use(batch, false, (other, after, _) -> {
+                        Matrix y = other.input(input, made, after, sequences);
+                        try (Matrix lack = backend.allocate(x.rows(), x.columns())) {
+                            backend.subtract(x, y, lack);
+                            if (weight.isPresent()) {
+                                addOutputs(moments, y, lack, weight.get(), before, after, batch % 2);
+                            } else {
+                                moments.add(y, lack, batch % 2);
+                            }
+                        }
+                    });
+                    switch (input) {
+                        // The rest of the original's half layer is known already; the quantized one's is not.
+                        case O -> forward.endAttention(fp, before);
+                        case DOWN -> forward.endMlp(fp, before);
+                        case QKV, GATE_UP -> {}
+                    }
+                });
+>>>>>>> main
                 onTokens.accept(original.tokens(i));
             }
             return moments;
@@ -159,6 +184,7 @@ public final class PairedStream implements AutoCloseable {
         }
     }
 
+<<<<<<< HEAD
     /** Moves both streams through the attention half of their layers. */
     public void attention(List<DecoderLayer> fp, List<DecoderLayer> made) {
         for (int i = 0; i < original.size(); i++) {
@@ -174,6 +200,19 @@ public final class PairedStream implements AutoCloseable {
             int member = original.member(i);
             original.use(i, true, (forward, hidden, _) -> forward.mlp(fp.get(member), hidden));
             quantized.use(i, true, (forward, hidden, _) -> forward.mlp(made.get(member), hidden));
+=======
+    /** Moves the quantized model's stream through the attention half of its layer, after the moments of O. */
+    public void attention(DecoderLayer made) {
+        for (int i = 0; i < quantized.size(); i++) {
+            quantized.use(i, true, (forward, hidden, sequences) -> forward.attention(made, hidden, sequences));
+        }
+    }
+
+    /** Moves the quantized model's stream through the MLP half of its layer, after the moments of DOWN. */
+    public void mlp(DecoderLayer made) {
+        for (int i = 0; i < quantized.size(); i++) {
+            quantized.use(i, true, (forward, hidden, _) -> forward.mlp(made, hidden));
+>>>>>>> main
         }
     }
 

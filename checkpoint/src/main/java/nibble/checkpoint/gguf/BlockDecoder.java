@@ -24,6 +24,11 @@ public final class BlockDecoder {
 
     private BlockDecoder() {}
 
+    /** What a code of the IQ4 types stands for, before its scale. */
+    public static int iq4Value(int code) {
+        return IQ4_VALUES[code];
+    }
+
     /**
      * All elements of {@code blocks} as little-endian floats into {@code into}.
      *

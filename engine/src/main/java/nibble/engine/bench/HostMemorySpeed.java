@@ -2,8 +2,8 @@ package nibble.engine.bench;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import nibble.engine.backend.Workers;
+import nibble.engine.host.stored.MemoryReading;
 
 /** How fast the host's memory is read by a loop that does nothing else. */
 final class HostMemorySpeed {
@@ -14,7 +14,7 @@ final class HostMemorySpeed {
     private static final double ENOUGH_SECONDS = 1;
 
     /** Keeps the sums, so that no compiler leaves the reading out. */
-    private static volatile long kept;
+    private static volatile int kept;
 
     private HostMemorySpeed() {}
 
@@ -24,7 +24,7 @@ final class HostMemorySpeed {
                 Arena arena = Arena.ofShared()) {
             MemorySegment memory = arena.allocate(BYTES, 64);
             int tasks = (int) (BYTES / TASK_BYTES);
-            long[] sums = new long[tasks];
+            int[] sums = new int[tasks];
             // Written once: untouched pages would all be one page of zeros.
             workers.forEach(
                     tasks,
@@ -33,7 +33,8 @@ final class HostMemorySpeed {
             double all = 0;
             while (all < ENOUGH_SECONDS) {
                 long start = System.nanoTime();
-                workers.forEach(tasks, task -> sums[task] = sum(memory, (long) task * TASK_BYTES));
+                workers.forEach(
+                        tasks, task -> sums[task] = MemoryReading.sum(memory, (long) task * TASK_BYTES, TASK_BYTES));
                 double seconds = (System.nanoTime() - start) / 1e9;
                 best = Math.min(best, seconds);
                 all += seconds;
@@ -41,13 +42,5 @@ final class HostMemorySpeed {
             kept = sums[0] + sums[tasks - 1];
             return BYTES / best;
         }
-    }
-
-    private static long sum(MemorySegment memory, long from) {
-        long sum = 0;
-        for (int i = 0; i < TASK_BYTES; i += Long.BYTES) {
-            sum += memory.get(ValueLayout.JAVA_LONG, from + i);
-        }
-        return sum;
     }
 }

@@ -40,9 +40,10 @@ public final class ModelBenchmark {
         ModelWeights weights = ModelWeights.read(checkpoint);
         long bytes = bytes(weights);
         try (Llama model = Llama.of(weights, backend)) {
-            double prefill = prefill(model, settings.prefill());
             double token = decode(model, settings);
+            // Before the prefill, whose activations of many rows stay on the heap until it is cleared.
             ProcessMemory memory = ProcessMemory.now();
+            double prefill = prefill(model, settings.prefill());
             double read = backend.readBytesPerSecond().orElseGet(() -> HostMemorySpeed.readBytesPerSecond(threads));
             return new ModelTimings(
                     backend.description(),

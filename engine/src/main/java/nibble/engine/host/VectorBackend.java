@@ -115,9 +115,7 @@ public final class VectorBackend extends HostBackend {
             fewRows(List.of(weight), x, List.of(out));
             return;
         }
-        RowSource rows =
-                (row, column, count, into, offset) -> WeightRows.read(weight, row, column, count, into, offset);
-        product(x, rows, weight.outFeatures(), out);
+        product(x, FewRows.floats(weight), weight.outFeatures(), out);
     }
 
     /** A generated token's products are short: those that share an input share one call of the threads. */
@@ -134,7 +132,9 @@ public final class VectorBackend extends HostBackend {
     }
 
     private void fewRows(List<Weight> weights, Matrix x, List<Matrix> outs) {
-        List<FewRows> kernels = weights.stream().map(FewRows::of).toList();
+        List<FewRows> kernels = weights.stream()
+                .map(weight -> FewRows.of(weight, workers.threads()))
+                .toList();
         List<float[]> targets = outs.stream().map(HostMatrix::values).toList();
         int[] at = new int[kernels.size()];
         for (int row = 0; row < x.rows(); row++) {
@@ -242,7 +242,7 @@ public final class VectorBackend extends HostBackend {
     @Override
     public TokenScores score(Weight head, Matrix x, int[] next) {
         Extents.logProbabilities(head, x, next);
-        RowSource rows = (row, column, count, into, offset) -> WeightRows.read(head, row, column, count, into, offset);
+        RowSource rows = FewRows.floats(head);
         return TokenLogProbabilities.run(
                 workers, HostMatrix.values(x), head.inFeatures(), rows, head.outFeatures(), next);
     }

@@ -96,8 +96,7 @@ public final class CudaFit implements AutoCloseable {
      */
     public List<Piece> run(double share, QuantizedLinear into, int firstRow) {
         List<Piece> pieces = new ArrayList<>();
-        try (DeviceMemory.Buffer target =
-                        card.allocate((long) Float.BYTES * rows * n, "weights on their way");
+        try (DeviceMemory.Buffer target = card.allocate((long) Float.BYTES * rows * n, "weights on their way");
                 DeviceMemory.Buffer factors = card.brought(columns == null ? new float[1] : columns, "scales");
                 DeviceMemory.Buffer sums = card.allocate(2L * Double.BYTES * atATime, "errors of rows")) {
             long basis = columns == null ? 0 : factors.address();

@@ -50,12 +50,7 @@ public final class CudaPairedMoments implements PairedMoments {
         DeviceMemory.Buffer lack = owner.memory()
                 .allocate((long) Float.BYTES * rows * columns, "moments of what " + columns + " features lack");
         CudaDevice.check(
-                cuMemsetD32Async(
-                        lack.pointer(0),
-                        0,
-                        lack.bytes() / Float.BYTES,
-                        owner.stream().stream()),
-                "zeros");
+                cuMemsetD32Async(lack.pointer(0), 0, lack.bytes() / Float.BYTES, owner.stream().stream()), "zeros");
         return lack;
     }
 
@@ -86,8 +81,7 @@ public final class CudaPairedMoments implements PairedMoments {
             throw new IllegalArgumentException("[" + l.rows() + ", " + l.columns() + "] given for what is lacking of ["
                     + x.rows() + ", " + x.columns() + "], " + bytes + " bytes, into " + into.bytes());
         }
-        owner.cublas()
-                .crossMoment(l.columns(), x.columns(), x.rows(), l.address(), x.address(), into.address(), true);
+        owner.cublas().crossMoment(l.columns(), x.columns(), x.rows(), l.address(), x.address(), into.address(), true);
     }
 
     @Override

@@ -42,13 +42,6 @@ public final class FittedRows {
             range += Math.min(1, ratio) / plain.length;
         }
         return new Fitted(
-                fitted,
-                loss,
-                roundedLoss / tokens,
-                size == 0 ? 0 : error / size,
-                narrowed,
-                range,
-                share,
-                sweeps);
+                fitted, loss, roundedLoss / tokens, size == 0 ? 0 : error / size, narrowed, range, share, sweeps);
     }
 }

@@ -26,8 +26,8 @@ import nibble.pack.layout.AwqLayout;
  * itself.
  */
 final class AwqColumns implements FewRows {
-    /** Vectors of words of a piece: neighbouring cache lines of a row of words. */
-    private static final int VECTORS = 4;
+    /** Pieces a thread should have, so that none waits long for the last. */
+    private static final int PIECES_PER_THREAD = 4;
 
     private final AwqLayout.AwqLinear linear;
     private final int words;
@@ -35,13 +35,14 @@ final class AwqColumns implements FewRows {
     private final int groupSize;
     private final int wordsPerPiece;
 
-    AwqColumns(AwqLayout.AwqLinear linear) {
+    /** @param threads that share the pieces: the fewer, the longer the runs of a row of words that one reads */
+    AwqColumns(AwqLayout.AwqLinear linear, int threads) {
         this.linear = linear;
         this.words = linear.outFeatures() / 8;
         this.groups = linear.spec().groups(linear.inFeatures());
         this.groupSize = linear.inFeatures() / groups;
-        // Small matrices get narrower pieces, so that there are some for each thread.
-        this.wordsPerPiece = words >= 8 * VECTORS * COUNT ? VECTORS * COUNT : COUNT;
+        int vectors = words / COUNT / (PIECES_PER_THREAD * threads);
+        this.wordsPerPiece = COUNT * Math.max(1, vectors);
     }
 
     @Override

@@ -42,18 +42,20 @@ final class BlockRows implements FewRows {
         long address = Stored.require(blocks.data(), blocks.rows() * blocks.rowBytes());
         int columns = blocks.columns();
         int end = Math.min(blocks.rows(), (piece + 1) * rowsPerPiece);
-        int row = piece * rowsPerPiece;
-        for (; row + 1 < end; row += 2) {
+        int first = piece * rowsPerPiece;
+        // Half a piece apart, the two rows are two streams to the processor, each with its own prefetching.
+        int pairs = (end - first) / 2;
+        for (int row = first; row < first + pairs; row++) {
             dot.two(
                     address + blocks.offset(row),
-                    address + blocks.offset(row + 1),
+                    address + blocks.offset(row + pairs),
                     columns,
                     prepared,
                     out,
                     offset + row,
-                    offset + row + 1);
+                    offset + row + pairs);
         }
-        if (row < end) {
+        for (int row = first + 2 * pairs; row < end; row++) {
             out[offset + row] = dot.one(address + blocks.offset(row), columns, prepared);
         }
         Reference.reachabilityFence(blocks);

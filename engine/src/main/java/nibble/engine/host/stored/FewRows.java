@@ -7,6 +7,7 @@ import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.vector.Lanes;
+import nibble.engine.host.vector.RowSource;
 import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DenseWeight;
@@ -35,8 +36,12 @@ public interface FewRows {
     /** Makes the outputs of a piece; output n goes to {@code out[offset + n]}. */
     void run(int piece, float[] prepared, float[] out, int offset);
 
-    /** The kernel for a weight: one of its form, if this machine's vectors have room for it. */
-    static FewRows of(Weight weight) {
+    /**
+     * The kernel for a weight: one of its form, if this machine's vectors have room for it.
+     *
+     * @param threads that its pieces are made for; results do not depend on it
+     */
+    static FewRows of(Weight weight, int threads) {
         if (Lanes.COUNT < 8) {
             return new FloatRows(weight);
         }
@@ -55,9 +60,14 @@ public interface FewRows {
             when tensor.dtype() == DType.F16 && tensor.data().isNative() ->
                 new HalfRows(new GgufBlocks(GgufType.F16, tensor.data(), weight.outFeatures(), weight.inFeatures(), 0));
             case AwqWeight(AwqLayout.AwqLinear linear)
-            when linear.tensors().qweight().isNative() -> new AwqColumns(linear);
+            when linear.tensors().qweight().isNative() -> new AwqColumns(linear, threads);
             default -> new FloatRows(weight);
         };
+    }
+
+    /** The rows of a weight as floats, for products of many rows. */
+    static RowSource floats(Weight weight) {
+        return BlockFloats.rows(weight);
     }
 
     /** The products of one row with several weights, which share the threads. */

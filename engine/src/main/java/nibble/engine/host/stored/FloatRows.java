@@ -2,18 +2,20 @@ package nibble.engine.host.stored;
 
 import java.util.Arrays;
 import nibble.engine.host.vector.Gemv;
+import nibble.engine.host.vector.RowSource;
 import nibble.engine.tensor.Weight;
-import nibble.engine.tensor.WeightRows;
 
 /** Any weight: a row at a time becomes floats, which stay in the cache until they are multiplied. */
 final class FloatRows implements FewRows {
     private static final ThreadLocal<float[]> ROW = ThreadLocal.withInitial(() -> new float[0]);
 
     private final Weight weight;
+    private final RowSource rows;
     private final int rowsPerPiece;
 
     FloatRows(Weight weight) {
         this.weight = weight;
+        this.rows = FewRows.floats(weight);
         this.rowsPerPiece = Math.max(1, PIECE_WEIGHTS / Math.max(1, weight.inFeatures()));
     }
 
@@ -33,7 +35,7 @@ final class FloatRows implements FewRows {
         float[] row = row(columns);
         int end = Math.min(weight.outFeatures(), (piece + 1) * rowsPerPiece);
         for (int n = piece * rowsPerPiece; n < end; n++) {
-            WeightRows.read(weight, n, 0, columns, row, 0);
+            rows.read(n, 0, columns, row, 0);
             out[offset + n] = Gemv.dot(x, 0, row, 0, columns);
         }
     }

@@ -42,36 +42,20 @@ final class Q4K implements BlockRows.RowDot {
         for (int block = 0; block < columns / 256; block++) {
             long from = row + BYTES * (long) block;
             float d = Stored.half(from);
-            float m = Stored.half(from + 2);
-            // Four scales or minima of a byte each; those of groups 4 to 7 have two bits in the bytes of 0 to 3.
-            int a = Stored.integer(from + 4);
-            int b = Stored.integer(from + 8);
-            int c = Stored.integer(from + 12);
-            int scales0 = a & 0x3f3f3f3f;
-            int scales4 = c & 0x0f0f0f0f | a >>> 2 & 0x30303030;
-            int minima0 = b & 0x3f3f3f3f;
-            int minima4 = c >>> 4 & 0x0f0f0f0f | b >>> 2 & 0x30303030;
-            int k = 256 * block;
-            int sums = columns + 8 * block;
-            float inBlock = 0;
+            KScales scales = KScales.at(from + 4);
             for (int pair = 0; pair < 4; pair++) {
-                int shift = 16 * (pair & 1);
-                int s = (pair < 2 ? scales0 : scales4) >>> shift;
-                int t = (pair < 2 ? minima0 : minima4) >>> shift;
                 FloatVector first = FloatVector.zero(FLOATS);
                 FloatVector second = first;
                 for (int i = 0; i < 32; i += COUNT) {
+                    int k = 256 * block + 64 * pair + i;
                     IntVector q = Stored.unsigned(from + 16 + 32 * pair + i);
-                    first = Stored.floats(q.and(0x0f)).fma(FloatVector.fromArray(FLOATS, x, k + 64 * pair + i), first);
-                    second = Stored.floats(q.and(0xf0))
-                            .fma(FloatVector.fromArray(FLOATS, x, k + 64 * pair + 32 + i), second);
+                    first = Stored.floats(q.and(0x0f)).fma(FloatVector.fromArray(FLOATS, x, k), first);
+                    second = Stored.floats(q.and(0xf0)).fma(FloatVector.fromArray(FLOATS, x, k + 32), second);
                 }
-                low = first.fma(FloatVector.broadcast(FLOATS, d * (s & 255)), low);
-                high = second.fma(FloatVector.broadcast(FLOATS, d * (s >>> 8 & 255)), high);
-                inBlock = Math.fma(t & 255, x[sums + 2 * pair], inBlock);
-                inBlock = Math.fma(t >>> 8 & 255, x[sums + 2 * pair + 1], inBlock);
+                low = first.fma(FloatVector.broadcast(FLOATS, d * scales.scale(2 * pair)), low);
+                high = second.fma(FloatVector.broadcast(FLOATS, d * scales.scale(2 * pair + 1)), high);
             }
-            minima = Math.fma(m, inBlock, minima);
+            minima = Math.fma(Stored.half(from + 2), minima(scales, x, columns + 8 * block), minima);
         }
         return Lanes.sum(low.add(high)) - minima;
     }
@@ -80,5 +64,14 @@ final class Q4K implements BlockRows.RowDot {
     public void two(long first, long second, int columns, float[] x, float[] out, int to, int secondTo) {
         out[to] = one(first, columns, x);
         out[secondTo] = one(second, columns, x);
+    }
+
+    /** {@code Σ_group t Σ_j x[j]} of a block. */
+    private static float minima(KScales scales, float[] x, int sums) {
+        float sum = 0;
+        for (int group = 0; group < 8; group++) {
+            sum = Math.fma(scales.minimum(group), x[sums + group], sum);
+        }
+        return sum;
     }
 }
