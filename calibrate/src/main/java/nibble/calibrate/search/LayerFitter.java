@@ -64,13 +64,8 @@ public final class LayerFitter {
                 }
                 progress.stage(Stage.FORWARD);
                 switch (pair) {
-<<<<<<< HEAD
-                    case VALUE_OUTPUT -> stream.attention(original, layers(source, scales, made, original, placed));
-                    case UP_DOWN -> stream.mlp(original, layers(source, scales, made, original, placed));
-=======
-                    case VALUE_OUTPUT -> stream.attention(layer(source, scales, made, original, placed));
-                    case UP_DOWN -> stream.mlp(layer(source, scales, made, original, placed));
->>>>>>> main
+                    case VALUE_OUTPUT -> stream.attention(layers(source, scales, made, original, placed));
+                    case UP_DOWN -> stream.mlp(layers(source, scales, made, original, placed));
                     case ATTENTION_NORM, MLP_NORM -> {}
                 }
             }

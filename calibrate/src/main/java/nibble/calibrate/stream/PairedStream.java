@@ -27,10 +27,7 @@ public final class PairedStream implements AutoCloseable {
     private final CalibrationStream quantized;
 
     private PairedStream(
-            ModelConfig config,
-            QuantizationDevices devices,
-            CalibrationStream original,
-            CalibrationStream quantized) {
+            ModelConfig config, QuantizationDevices devices, CalibrationStream original, CalibrationStream quantized) {
         this.config = config;
         this.devices = devices;
         this.original = original;
@@ -105,34 +102,10 @@ public final class PairedStream implements AutoCloseable {
         PairedMoments moments = devices.pairedMoments(columns, behind ? config.hiddenSize() : 0);
         try {
             for (int i = 0; i < original.size(); i++) {
-<<<<<<< HEAD
                 add(input, fp, made, i, moments);
                 if (original.part(i + 1) != original.part(i)) {
                     moments.endPart();
                 }
-=======
-                int batch = i;
-                original.use(batch, weight.isPresent(), (forward, before, sequences) -> {
-                    Matrix x = forward.input(input, fp, before, sequences);
-                    quantized.use(batch, false, (other, after, _) -> {
-                        Matrix y = other.input(input, made, after, sequences);
-                        try (Matrix lack = backend.allocate(x.rows(), x.columns())) {
-                            backend.subtract(x, y, lack);
-                            if (weight.isPresent()) {
-                                addOutputs(moments, y, lack, weight.get(), before, after, batch % 2);
-                            } else {
-                                moments.add(y, lack, batch % 2);
-                            }
-                        }
-                    });
-                    switch (input) {
-                        // The rest of the original's half layer is known already; the quantized one's is not.
-                        case O -> forward.endAttention(fp, before);
-                        case DOWN -> forward.endMlp(fp, before);
-                        case QKV, GATE_UP -> {}
-                    }
-                });
->>>>>>> main
                 onTokens.accept(original.tokens(i));
             }
             return moments;
@@ -151,7 +124,8 @@ public final class PairedStream implements AutoCloseable {
         DecoderLayer layer = fp.get(original.member(batch));
         DecoderLayer soFar = made.get(original.member(batch));
         int half = original.part(batch) % 2;
-        original.use(batch, false, (forward, before, sequences) -> {
+        boolean moves = input == LinearInput.O || input == LinearInput.DOWN;
+        original.use(batch, moves, (forward, before, sequences) -> {
             Matrix x = forward.input(input, layer, before, sequences);
             quantized.use(batch, false, (other, after, _) -> {
                 Matrix y = other.input(input, soFar, after, sequences);
@@ -164,6 +138,12 @@ public final class PairedStream implements AutoCloseable {
                     }
                 }
             });
+            switch (input) {
+                // The rest of the original's half layer is known already; the quantized one's is not.
+                case O -> forward.endAttention(layer, before);
+                case DOWN -> forward.endMlp(layer, before);
+                case QKV, GATE_UP -> {}
+            }
         });
     }
 
@@ -184,35 +164,19 @@ public final class PairedStream implements AutoCloseable {
         }
     }
 
-<<<<<<< HEAD
-    /** Moves both streams through the attention half of their layers. */
-    public void attention(List<DecoderLayer> fp, List<DecoderLayer> made) {
-        for (int i = 0; i < original.size(); i++) {
-            int member = original.member(i);
-            original.use(i, true, (forward, hidden, n) -> forward.attention(fp.get(member), hidden, n));
-            quantized.use(i, true, (forward, hidden, n) -> forward.attention(made.get(member), hidden, n));
-        }
-    }
-
-    /** Moves both streams through the MLP half of their layers. */
-    public void mlp(List<DecoderLayer> fp, List<DecoderLayer> made) {
-        for (int i = 0; i < original.size(); i++) {
-            int member = original.member(i);
-            original.use(i, true, (forward, hidden, _) -> forward.mlp(fp.get(member), hidden));
-            quantized.use(i, true, (forward, hidden, _) -> forward.mlp(made.get(member), hidden));
-=======
     /** Moves the quantized model's stream through the attention half of its layer, after the moments of O. */
-    public void attention(DecoderLayer made) {
+    public void attention(List<DecoderLayer> made) {
         for (int i = 0; i < quantized.size(); i++) {
-            quantized.use(i, true, (forward, hidden, sequences) -> forward.attention(made, hidden, sequences));
+            DecoderLayer layer = made.get(quantized.member(i));
+            quantized.use(i, true, (forward, hidden, sequences) -> forward.attention(layer, hidden, sequences));
         }
     }
 
     /** Moves the quantized model's stream through the MLP half of its layer, after the moments of DOWN. */
-    public void mlp(DecoderLayer made) {
+    public void mlp(List<DecoderLayer> made) {
         for (int i = 0; i < quantized.size(); i++) {
-            quantized.use(i, true, (forward, hidden, _) -> forward.mlp(made, hidden));
->>>>>>> main
+            DecoderLayer layer = made.get(quantized.member(i));
+            quantized.use(i, true, (forward, hidden, _) -> forward.mlp(layer, hidden));
         }
     }
 
