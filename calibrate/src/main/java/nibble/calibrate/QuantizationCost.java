@@ -1,8 +1,10 @@
 package nibble.calibrate;
 
 import nibble.calibrate.job.Method;
+import nibble.calibrate.job.QuantizeOptions;
 import nibble.calibrate.search.ScaleSearch;
 import nibble.calibrate.search.Work;
+import nibble.calibrate.tune.Tuning;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
@@ -18,6 +20,7 @@ import nibble.pack.QuantizationSpec;
  * @param forwardFlops floating-point operations of the calibration text's way through all layers
  * @param momentFlops of the second moments of all linear inputs
  * @param searchFlops of the losses of all candidates, and of the clips
+ * @param tuningFlops of the steps after the last layer
  * @param streamBytes the calibration text's activations, which live from the first layer to the last
  * @param heapBytes what must be on the heap at a time: the stream, one layer's weights and second moments in fp32,
  *     scratch of the search
@@ -27,6 +30,7 @@ public record QuantizationCost(
         double forwardFlops,
         double momentFlops,
         double searchFlops,
+        double tuningFlops,
         long streamBytes,
         long heapBytes) {
     /** What the Java runtime, the tokenizer and the mapped pages in use take beside the heap. */
@@ -91,6 +95,7 @@ public record QuantizationCost(
                 forward * config.layers(),
                 moments * config.layers(),
                 search * config.layers(),
+                0,
                 stream * FLOAT_BYTES,
                 elements * FLOAT_BYTES);
     }
@@ -113,6 +118,7 @@ public record QuantizationCost(
                 layer.forwardFlops(attention(config, tokens, sequenceLength)) * config.layers(),
                 layer.momentFlops(_ -> 0.5) * config.layers(),
                 layer.searchFlops() * config.layers(),
+                0,
                 streams * FLOAT_BYTES,
                 elements * FLOAT_BYTES);
     }
@@ -152,8 +158,23 @@ public record QuantizationCost(
                 host.forwardFlops,
                 moments * config.layers(),
                 search * config.layers(),
+                0,
                 host.streamBytes,
                 4 * codes);
+    }
+
+    /** The same with the steps that tune the model on the host, after all else. */
+    public QuantizationCost tuned(ModelConfig config, QuantizeOptions options) {
+        return options.steps() == 0
+                ? this
+                : new QuantizationCost(
+                        calibrationTokens,
+                        forwardFlops,
+                        momentFlops,
+                        searchFlops,
+                        Tuning.work(config, options, calibrationTokens),
+                        streamBytes,
+                        Math.max(heapBytes, Tuning.heapBytes(config, options.spec(), calibrationTokens)));
     }
 
     /** Bytes of memory at the peak in a JVM whose heap may take so many. */
@@ -169,6 +190,6 @@ public record QuantizationCost(
 
     /** All floating-point operations. */
     public double flops() {
-        return forwardFlops + momentFlops + searchFlops;
+        return forwardFlops + momentFlops + searchFlops + tuningFlops;
     }
 }

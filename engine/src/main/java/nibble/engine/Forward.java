@@ -93,6 +93,16 @@ public final class Forward implements AutoCloseable {
         };
     }
 
+    /** Ends the attention half of a layer, after {@link #input} gave what goes into o; {@code hidden} is changed. */
+    public void endAttention(DecoderLayer layer, Matrix hidden) {
+        addAttended(layer, hidden, scratch(hidden.rows()));
+    }
+
+    /** Ends the MLP half of a layer, after {@link #input} gave what goes into down; {@code hidden} is changed. */
+    public void endMlp(DecoderLayer layer, Matrix hidden) {
+        backend.addLinear(layer.down(), scratch(hidden.rows()).gate, hidden);
+    }
+
     /** The attention half of {@link #layer}: {@code hidden} is changed in place. */
     public void attention(DecoderLayer layer, Matrix hidden, int sequences) {
         Scratch s = scratch(hidden.rows());

@@ -38,4 +38,9 @@ public record QuantizeOptions(
     public QuantizeOptions(Method method, QuantizationSpec spec, long maxShardBytes) {
         this(method, spec, maxShardBytes, Runtime.getRuntime().availableProcessors());
     }
+
+    /** The same without tuning. */
+    public QuantizeOptions withoutSteps() {
+        return new QuantizeOptions(method, spec, format, maxShardBytes, threads, strict, 0);
+    }
 }

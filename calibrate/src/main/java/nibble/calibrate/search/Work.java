@@ -40,7 +40,7 @@ public final class Work {
         double moments = 3 * in * in;
         double forward = 0;
         for (Linear linear : pair.readers()) {
-            forward += 8.0 * config.outFeatures(linear) * in;
+            forward += 6.0 * config.outFeatures(linear) * in;
         }
         return (moments + forward) * tokens;
     }

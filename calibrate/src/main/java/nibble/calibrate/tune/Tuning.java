@@ -22,18 +22,24 @@ import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
+import nibble.pack.QuantizationSpec;
 
 /**
- * Tunes a quantized model: the scales of its groups and the gains of its norms move, so that its next-token distributions
- * come near those of the original model. Codes and zeros stay. Every step is a step of {@link Adam} on the mean
- * divergence over some sequences of the calibration text; some of that text is held back, to judge by.
+ * Tunes a quantized model: the scales of its groups and the gains of its norms move, so that its next-token
+ * distributions come near those of the original model. Codes and zeros stay. Every step is a step of {@link Adam} on
+ * the mean divergence over some sequences of the calibration text; some of that text is held back, to judge by.
  */
 public final class Tuning {
     /** Steps where no number is asked for. */
-    public static final int STEPS = 100;
+    public static final int STEPS = 128;
 
     /** Tokens of a step: more of them cost more and gained nothing (docs/method-best.md). */
-    static final int TOKENS_PER_STEP = 2048;
+    static final int TOKENS_PER_STEP = 1024;
+
+    /** A scale in fp16 with its zero; its start, change, value and gradient; Adam's two moments. */
+    private static final long FLOATS_PER_SCALE = 7;
+    /** Logits of a model that are on the heap at a time. */
+    private static final long LOGITS = 1 << 24;
 
     private static final long NANOS_BETWEEN_SAVES = 60_000_000_000L;
     /** Saving may take one part in so many of the time. */
@@ -85,6 +91,36 @@ public final class Tuning {
             work += 2.0 * config.outFeatures(linear) * config.inFeatures(linear);
         }
         return work;
+    }
+
+    /**
+     * What is on the heap while steps are taken: the original's states, codes, scales with their gradients and moments,
+     * one layer's weights and activations in fp32, and a piece of both models' logits. What a larger heap keeps of more
+     * layers' activations is not counted.
+     *
+     * @param tokens of the calibration text
+     */
+    public static long heapBytes(ModelConfig config, QuantizationSpec spec, long tokens) {
+        long layer = 0;
+        long scales = 0;
+        long largest = 0;
+        for (Linear linear : Linear.values()) {
+            long size = (long) config.outFeatures(linear) * config.inFeatures(linear);
+            layer += size;
+            largest = Math.max(largest, size);
+            scales += (long) config.outFeatures(linear) * spec.groups(config.inFeatures(linear));
+        }
+        long rows = TOKENS_PER_STEP;
+        long codes = layer / 2 * config.layers();
+        long activations =
+                rows * (2 * DivergencePass.tapeColumns(config) + (long) config.layers() * config.hiddenSize());
+        long floats = tokens * config.hiddenSize()
+                + FLOATS_PER_SCALE * scales * config.layers()
+                + 2 * layer
+                + largest
+                + activations
+                + 2 * LOGITS;
+        return codes + Float.BYTES * floats;
     }
 
     /**

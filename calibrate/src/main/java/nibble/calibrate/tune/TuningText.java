@@ -6,8 +6,8 @@ import java.util.List;
 import java.util.Random;
 
 /**
- * The calibration text as tuning uses it: sequences of one length, those that steps are taken on and those that are held
- * back to judge by. Shorter sequences than the calibration's blocks cost less attention and serve as well.
+ * The calibration text as tuning uses it: sequences of one length, those that steps are taken on and those that are
+ * held back to judge by. Shorter sequences than the calibration's blocks cost less attention and serve as well.
  *
  * @param length tokens of a sequence
  * @param sequences those for steps first

@@ -11,6 +11,7 @@ import java.util.concurrent.Callable;
 import nibble.calibrate.QuantizationCost;
 import nibble.calibrate.Quantizer;
 import nibble.calibrate.job.Method;
+import nibble.calibrate.job.QuantizeOptions;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.GgufLocation;
 import nibble.checkpoint.model.ModelConfig;
@@ -152,11 +153,13 @@ final class PlanCommand implements Callable<Integer> {
                     Files.exists(model) ? Optional.empty() : ModelShape.named(String.valueOf(model));
             config = shape.map(ModelShape::config).orElseGet(() -> ModelConfig.read(model));
         }
-        QuantizationSpec spec = quantization.spec(config, terminal);
+        QuantizeOptions options = quantization.options(
+                config, device.threads, false, backend.gradients().isPresent(), terminal);
+        QuantizationSpec spec = options.spec();
         Quantizer.requireFits(config, Files.isDirectory(model) ? model.resolve("config.json") : model, spec);
         CheckpointPlan output = CheckpointPlan.of(config, quantization.format(), spec, quantization.maxShardBytes());
         long heap = Runtime.getRuntime().maxMemory();
-        Estimate estimate = estimate(config, spec, backend, heap);
+        Estimate estimate = estimate(config, options, backend, heap);
         QuantizationCost cost = estimate.cost();
         long outputBytes = output.fileBytes() + sideBytes;
         List<Shard> shards = new ArrayList<>();
@@ -186,24 +189,27 @@ final class PlanCommand implements Callable<Integer> {
         boolean calibrates = quantization.method() != Method.RTN
                 && Files.exists(model)
                 && !model.toString().endsWith(".json");
-        return calibrates ? calibration.read(terminal, model).blocks().length : calibration.samples();
+        return calibrates
+                ? calibration.read(terminal, model, quantization.method()).blocks().length
+                : calibration.samples();
     }
 
     /** @param flopsPerSecond that the run is expected to reach */
     private record Estimate(QuantizationCost cost, long peakHostBytes, long peakDeviceBytes, double flopsPerSecond) {}
 
-    private Estimate estimate(ModelConfig config, QuantizationSpec spec, Backend backend, long heap) {
+    private Estimate estimate(ModelConfig config, QuantizeOptions options, Backend backend, long heap) {
+        QuantizationSpec spec = options.spec();
         int samples = samples();
-        Streams streams = quantization.method() == Method.BEST ? Streams.PAIR : Streams.ONE;
-        Optional<CalibrationMemory> peak =
-                backend.calibrationMemory(config, streams, samples, calibration.sequenceLength);
+        int length = calibration.sequenceLength(options.method());
+        Streams streams = options.method() == Method.BEST ? Streams.PAIR : Streams.ONE;
+        Optional<CalibrationMemory> peak = backend.calibrationMemory(config, streams, samples, length);
         if (peak.isEmpty()) {
-            QuantizationCost cost =
-                    QuantizationCost.of(config, quantization.method(), spec, samples, calibration.sequenceLength);
+            QuantizationCost cost = QuantizationCost.of(config, options.method(), spec, samples, length)
+                    .tuned(config, options);
             return new Estimate(cost, cost.peakHostBytes(heap), 0, backend.productFlopsPerSecond());
         }
-        QuantizationCost cost =
-                QuantizationCost.onCuda(config, quantization.method(), spec, samples, calibration.sequenceLength);
+        QuantizationCost cost = QuantizationCost.onCuda(config, options.method(), spec, samples, length)
+                .tuned(config, options);
         return new Estimate(
                 cost,
                 cost.peakHostBytes(heap) + peak.get().pinned() + CUDA_HOST_BYTES,

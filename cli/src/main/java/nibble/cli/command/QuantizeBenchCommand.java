@@ -79,7 +79,10 @@ final class QuantizeBenchCommand implements Callable<Integer> {
     public Integer call() {
         json.requireWritable();
         ModelShape model = shape.shape();
-        QuantizeOptions options = quantization.options(model.config(), device.threads, false, terminal);
+        // Layers only: random weights have nothing that could be tuned.
+        QuantizeOptions options = quantization
+                .options(model.config(), device.threads, false, true, terminal)
+                .withoutSteps();
         Quantizer.requireFits(model.config(), Path.of(model.name()), options.spec());
         if (samples < 1 || sequenceLength < 2) {
             throw new UsageException("--samples must be at least 1 and --seq-len at least 2");

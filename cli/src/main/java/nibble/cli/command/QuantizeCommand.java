@@ -107,14 +107,25 @@ final class QuantizeCommand implements Callable<Integer> {
         long peakDeviceBytes;
         try (Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
+<<<<<<< HEAD
             QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, strict, terminal);
             options.format().loaderNote(options.spec().symmetric()).ifPresent(terminal::note);
+=======
+            QuantizeOptions options = quantization.options(
+                    checkpoint.config(),
+                    device.threads,
+                    strict,
+                    devices.members().getFirst().gradients().isPresent(),
+                    terminal);
+            options.format().loaderNote(false).ifPresent(terminal::note);
+>>>>>>> main
             requireQuantizable(checkpoint, options);
             if (options.method() != Method.RTN) {
-                calibration.checkContext(terminal, checkpoint.config(), strict);
+                calibration.checkContext(terminal, checkpoint.config(), options.method(), strict);
             }
-            Optional<TokenBlocks> blocks =
-                    options.method() == Method.RTN ? Optional.empty() : Optional.of(calibration.read(terminal, model));
+            Optional<TokenBlocks> blocks = options.method() == Method.RTN
+                    ? Optional.empty()
+                    : Optional.of(calibration.read(terminal, model, options.method()));
             try (StopOnSignal stop = new StopOnSignal(terminal)) {
                 report = quantize(
                         terminal,

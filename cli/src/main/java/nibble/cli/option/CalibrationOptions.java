@@ -1,6 +1,7 @@
 package nibble.cli.option;
 
 import java.nio.file.Path;
+import nibble.calibrate.job.Method;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.cli.terminal.Terminal;
 import nibble.datasets.CalibrationText;
@@ -32,12 +33,20 @@ public final class CalibrationOptions {
                             + MOST_SAMPLES + ".")
     private @Nullable Integer samples;
 
+    private static final int LENGTH = 4096;
+    /** Of method best, which goes through the text ten times: as many shorter blocks do as well. */
+    private static final int LENGTH_OF_BEST = 1024;
+
     @Option(
             names = "--seq-len",
             paramLabel = "N",
-            defaultValue = "4096",
-            description = "Tokens of a block. Default: ${DEFAULT-VALUE}.")
-    public int sequenceLength = 4096;
+            description = "Tokens of a block. Default: " + LENGTH + ", or " + LENGTH_OF_BEST + " with --method best.")
+    private @Nullable Integer sequenceLength;
+
+    /** Tokens of a block. */
+    public int sequenceLength(Method method) {
+        return sequenceLength == null ? method == Method.BEST ? LENGTH_OF_BEST : LENGTH : sequenceLength;
+    }
 
     /** Blocks to be read at most. */
     public int samples() {
@@ -49,8 +58,8 @@ public final class CalibrationOptions {
      *
      * @param strict whether that is an error
      */
-    public void checkContext(Terminal terminal, ModelConfig config, boolean strict) {
-        checkContext(terminal, config, sequenceLength, strict);
+    public void checkContext(Terminal terminal, ModelConfig config, Method method, boolean strict) {
+        checkContext(terminal, config, sequenceLength(method), strict);
     }
 
     public static void checkContext(Terminal terminal, ModelConfig config, int sequenceLength, boolean strict) {
@@ -66,13 +75,13 @@ public final class CalibrationOptions {
     }
 
     /** The blocks, and a word where they are fewer than usual. */
-    public TokenBlocks read(Terminal terminal, Path model) {
-        return read(terminal, model, calibration, samples, sequenceLength);
+    public TokenBlocks read(Terminal terminal, Path model, Method method) {
+        return read(terminal, model, calibration, samples, sequenceLength(method));
     }
 
     /** @throws UsageException for numbers that no text could give */
     public void check() {
-        check(calibration, samples, sequenceLength);
+        check(calibration, samples, sequenceLength == null ? LENGTH : sequenceLength);
     }
 
     public static void check(String calibration, @Nullable Integer samples, int sequenceLength) {

@@ -94,6 +94,7 @@ public final class QuantizationOptions {
         maxShardBytes();
     }
 
+<<<<<<< HEAD
     private boolean symmetric() {
         return symmetric || !asymmetric && name().equals("gptq");
     }
@@ -105,6 +106,19 @@ public final class QuantizationOptions {
     /** Steps of tuning. */
     public int steps() {
         return method != Method.BEST ? 0 : steps == null ? Tuning.STEPS : steps;
+=======
+    /** Steps of tuning: as many as are asked for, or the usual number where the device takes them fast. */
+    private int steps(boolean tunes, Terminal terminal) {
+        if (method != Method.BEST) {
+            return 0;
+        }
+        if (steps == null && !tunes) {
+            terminal.note("no steps of tuning: they run on the CPU only so far; --steps " + Tuning.STEPS
+                    + " takes them there");
+            return 0;
+        }
+        return steps == null ? Tuning.STEPS : steps;
+>>>>>>> main
     }
 
     public long maxShardBytes() {
@@ -133,7 +147,9 @@ public final class QuantizationOptions {
         };
     }
 
-    public QuantizeOptions options(ModelConfig config, int threads, boolean strict, Terminal terminal) {
-        return new QuantizeOptions(method, spec(config, terminal), format(), maxShardBytes(), threads, strict, steps());
+    /** @param tunes whether the device has a backward pass */
+    public QuantizeOptions options(ModelConfig config, int threads, boolean strict, boolean tunes, Terminal terminal) {
+        return new QuantizeOptions(
+                method, spec(config, terminal), format(), maxShardBytes(), threads, strict, steps(tunes, terminal));
     }
 }

@@ -10,8 +10,8 @@ import jdk.incubator.vector.FloatVector;
 import nibble.engine.backend.AttentionShape;
 
 /**
- * The gradient of causal attention for one key/value head of one sequence. It makes the scores P anew, {@value #QUERIES}
- * queries at a time:
+ * The gradient of causal attention for one key/value head of one sequence. It makes the scores P anew, for
+ * {@value #QUERIES} queries at a time:
  *
  * <pre>
  * dV += Pᵀ dO        dS = P ⊙ (dO Vᵀ − Σ dO ⊙ O)        dQ = dS K / √d        dK += dSᵀ Q / √d

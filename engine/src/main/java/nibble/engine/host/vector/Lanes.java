@@ -4,6 +4,7 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /** The vector width of all kernels, and exp, which the Vector API would leave to a library that may be absent. */
@@ -24,7 +25,19 @@ public final class Lanes {
     /** 1.5 * 2^23: adding it rounds to the nearest integer and leaves that in the low bits. */
     private static final float ROUNDER = 12582912f;
 
+    /** Brings the upper half of the lanes to the lower, of half as many lanes each time. */
+    private static final VectorShuffle<Float> HALF = shuffle(2);
+
+    private static final VectorShuffle<Float> QUARTER = shuffle(4);
+    private static final VectorShuffle<Float> EIGHTH = shuffle(8);
+    private static final VectorShuffle<Float> SIXTEENTH = shuffle(16);
+
     private Lanes() {}
+
+    private static VectorShuffle<Float> shuffle(int parts) {
+        int half = Math.max(1, COUNT / parts);
+        return VectorShuffle.fromOp(FLOATS, i -> (i + half) % COUNT);
+    }
 
     private static VectorSpecies<Float> species() {
         return switch (System.getProperty("nibble.vector.bits", "")) {
@@ -67,13 +80,16 @@ public final class Lanes {
      * compiled code differ, so that results would depend on when the compiler gets to them.
      */
     public static float sum(FloatVector v) {
-        float[] lanes = v.toArray();
-        for (int half = lanes.length / 2; half > 0; half /= 2) {
-            for (int i = 0; i < half; i++) {
-                lanes[i] += lanes[i + half];
-            }
+        // Lanes beyond the half take part too, which changes nothing in the first one.
+        FloatVector sum = v.add(v.rearrange(HALF));
+        sum = sum.add(sum.rearrange(QUARTER));
+        if (COUNT > 4) {
+            sum = sum.add(sum.rearrange(EIGHTH));
         }
-        return lanes[0];
+        if (COUNT > 8) {
+            sum = sum.add(sum.rearrange(SIXTEENTH));
+        }
+        return sum.lane(0);
     }
 
     /**

@@ -11,6 +11,9 @@ import nibble.engine.backend.Workers;
  * not of tokens.
  */
 public final class SecondMoment {
+    /** Tokens that are turned at a time: a cache line of what is written, and as many lines of what is read. */
+    private static final int TRANSPOSED_TOKENS = 16;
+
     private SecondMoment() {}
 
     public static void add(Workers workers, float[] x, int tokens, int k, float[] moment) {
@@ -29,9 +32,12 @@ public final class SecondMoment {
     /** Columns {@code column .. column + 32} of x into rows of [k, depth]. */
     static void transpose(float[] x, int first, int depth, int k, int column, float[] transposed) {
         int end = Math.min(column + PANEL, k);
-        for (int t = 0; t < depth; t++) {
+        for (int from = 0; from < depth; from += TRANSPOSED_TOKENS) {
+            int to = Math.min(depth, from + TRANSPOSED_TOKENS);
             for (int c = column; c < end; c++) {
-                transposed[c * depth + t] = x[(first + t) * k + c];
+                for (int t = from; t < to; t++) {
+                    transposed[c * depth + t] = x[(first + t) * k + c];
+                }
             }
         }
     }
