@@ -85,10 +85,7 @@ public record CheckpointPlan(ShardPlan shards, SortedMap<String, String> configs
                 packed.put(
                         config.spec(module, layer).name(),
                         layout.tensors(
-                                module.name(layer),
-                                config.outFeatures(module),
-                                config.inFeatures(module),
-                                spec));
+                                module.name(layer), config.outFeatures(module), config.inFeatures(module), spec));
             }
         }
         return config.tensors().stream()

@@ -141,13 +141,13 @@ class RoundingTest {
         for (float limit : new float[] {Float.POSITIVE_INFINITY, 0.03f}) {
             for (QuantizationSpec spec :
                     new QuantizationSpec[] {new QuantizationSpec(4, 64), new QuantizationSpec(4, 64, true)}) {
-            for (int at = 0; at < weights.length; at += 64) {
-                Grid grid = Rounding.grid(spec, weights, at, 64, limit);
-                grid.nearest(weights, at, 64, nearest, at);
-                for (int i = at; i < at + 64; i++) {
-                    assertThat(nearest[i]).isEqualTo(grid.value(grid.code(weights[i])));
+                for (int at = 0; at < weights.length; at += 64) {
+                    Grid grid = Rounding.grid(spec, weights, at, 64, limit);
+                    grid.nearest(weights, at, 64, nearest, at);
+                    for (int i = at; i < at + 64; i++) {
+                        assertThat(nearest[i]).isEqualTo(grid.value(grid.code(weights[i])));
+                    }
                 }
-            }
             }
         }
     }

@@ -107,18 +107,13 @@ final class QuantizeCommand implements Callable<Integer> {
         long peakDeviceBytes;
         try (Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
-<<<<<<< HEAD
-            QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, strict, terminal);
-            options.format().loaderNote(options.spec().symmetric()).ifPresent(terminal::note);
-=======
             QuantizeOptions options = quantization.options(
                     checkpoint.config(),
                     device.threads,
                     strict,
                     devices.members().getFirst().gradients().isPresent(),
                     terminal);
-            options.format().loaderNote(false).ifPresent(terminal::note);
->>>>>>> main
+            options.format().loaderNote(options.spec().symmetric()).ifPresent(terminal::note);
             requireQuantizable(checkpoint, options);
             if (options.method() != Method.RTN) {
                 calibration.checkContext(terminal, checkpoint.config(), options.method(), strict);

@@ -94,7 +94,6 @@ public final class QuantizationOptions {
         maxShardBytes();
     }
 
-<<<<<<< HEAD
     private boolean symmetric() {
         return symmetric || !asymmetric && name().equals("gptq");
     }
@@ -103,10 +102,6 @@ public final class QuantizationOptions {
         return alias.or(format).orElse("awq").toLowerCase(Locale.ROOT);
     }
 
-    /** Steps of tuning. */
-    public int steps() {
-        return method != Method.BEST ? 0 : steps == null ? Tuning.STEPS : steps;
-=======
     /** Steps of tuning: as many as are asked for, or the usual number where the device takes them fast. */
     private int steps(boolean tunes, Terminal terminal) {
         if (method != Method.BEST) {
@@ -118,7 +113,6 @@ public final class QuantizationOptions {
             return 0;
         }
         return steps == null ? Tuning.STEPS : steps;
->>>>>>> main
     }
 
     public long maxShardBytes() {

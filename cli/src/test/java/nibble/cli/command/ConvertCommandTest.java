@@ -145,12 +145,11 @@ class ConvertCommandTest {
     void symmetric_codes_are_the_default_of_gptq_and_keep_their_numbers_in_every_format() throws IOException {
         Path gptq = folder.resolve("direct");
         TerminalCapture quantize = new TerminalCapture();
-        assertThat(quantize.run(
-                        "quantize", MODEL.toString(), gptq.toString(), "--method", "rtn", "--format", "gptq"))
+        assertThat(quantize.run("quantize", MODEL.toString(), gptq.toString(), "--method", "rtn", "--format", "gptq"))
                 .isEqualTo(ExitCode.DONE);
         assertThat(quantize.err()).doesNotContain("refuses");
-        JsonNode config = new ObjectMapper()
-                .readTree(gptq.resolve("quantize_config.json").toFile());
+        JsonNode config =
+                new ObjectMapper().readTree(gptq.resolve("quantize_config.json").toFile());
         assertThat(config.get("sym").asBoolean()).isTrue();
         assertThat(config.get("checkpoint_format").asText()).isEqualTo("gptq");
         done("verify", gptq.toString(), "--against", MODEL.toString());

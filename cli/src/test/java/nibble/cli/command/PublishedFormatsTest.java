@@ -104,8 +104,9 @@ class PublishedFormatsTest extends HubCase {
     void a_4_bit_model_comes_back_as_it_left(String format, String method, String title, String tags)
             throws IOException {
         Path made = temp.resolve("made");
-        List<String> calibration =
-                method.startsWith("rtn") ? List.of() : List.of("--calibration", TEXT, "--samples", "1", "--seq-len", "64");
+        List<String> calibration = method.startsWith("rtn")
+                ? List.of()
+                : List.of("--calibration", TEXT, "--samples", "1", "--seq-len", "64");
         List<String> command = new java.util.ArrayList<>(
                 List.of("quantize", model.toString(), made.toString(), "--format", format, "--method"));
         command.addAll(List.of(method.split(" ")));

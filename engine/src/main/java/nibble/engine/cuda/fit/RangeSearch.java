@@ -78,8 +78,12 @@ final class RangeSearch {
     }
 
     /** @param fixed the step of all groups, or −1 for {@code steps} */
-    private void setGrids(DeviceMemory.Buffer bounds, long steps, DeviceMemory.Buffer triedLows,
-            DeviceMemory.Buffer triedHighs, int fixed) {
+    private void setGrids(
+            DeviceMemory.Buffer bounds,
+            long steps,
+            DeviceMemory.Buffer triedLows,
+            DeviceMemory.Buffer triedHighs,
+            int fixed) {
         int slots = piece.rows * piece.groups;
         card.elements(
                 "range_grids",
