@@ -21,8 +21,8 @@ public final class QuantizationOptions {
             defaultValue = "awq",
             description =
                     "awq: activation-aware search of scales and clips. best: codes and scales fitted to the quantized"
-                            + " model's own activations; about half of awq's loss, on the CPU or one card. rtn: plain"
-                            + " rounding. Default: ${DEFAULT-VALUE}.")
+                            + " model's own activations; about half of awq's loss, on the CPU or one or two cards. rtn:"
+                            + " plain rounding. Default: ${DEFAULT-VALUE}.")
     private Method method = Method.AWQ;
 
     @Option(
