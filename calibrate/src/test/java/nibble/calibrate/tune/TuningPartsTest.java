@@ -33,7 +33,10 @@ class TuningPartsTest {
         assertThat(text.forSteps()).isEqualTo(30);
         assertThat(text.heldBack()).containsExactly(30, 31, 32, 33);
         assertThat(text.sequences().get(1)).startsWith(512, 513).hasSize(512);
-        assertThat(text.ids(new int[] {30, 33})).hasSize(1024).startsWith(70_000).contains(150_512);
+        assertThat(text.ids(new int[] {30, 33}))
+                .hasSize(1024)
+                .startsWith(70_000)
+                .contains(150_512);
     }
 
     @Test
