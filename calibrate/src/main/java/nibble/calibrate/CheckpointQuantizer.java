@@ -13,7 +13,6 @@ import nibble.calibrate.search.QuantizedLayer;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.convert.CheckpointWriter;
@@ -85,18 +84,20 @@ public final class CheckpointQuantizer {
                 out, resume, listener::note, new QuantizationRun(job, out, resume, devices, listener, stop));
     }
 
-    /** All tensors of a layer, linears in the layout of {@code format}. */
-    public static LayerPacker packer(ModelConfig config, QuantizedFormat format) {
-        return (layer, quantized) -> pack(config, format, layer, quantized);
+    /** All tensors of a layer, linears in the layout of the options. */
+    public static LayerPacker packer(ModelConfig config, QuantizeOptions options) {
+        return (layer, quantized) -> pack(config, options, layer, quantized);
     }
 
     private static List<PackedTensor> pack(
-            ModelConfig config, QuantizedFormat format, int layer, QuantizedLayer quantized) {
+            ModelConfig config, QuantizeOptions options, int layer, QuantizedLayer quantized) {
+        Layout layout = Layout.of(options.format());
         List<PackedTensor> tensors = new ArrayList<>();
         tensors.add(CheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
         tensors.add(CheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
         for (LinearModule module : config.modules()) {
-            tensors.addAll(Layout.of(format).pack(module.name(layer), quantized.module(module), false));
+            tensors.addAll(layout.pack(
+                    module.name(layer), quantized.module(module), options.spec().symmetric()));
         }
         quantized
                 .biases()

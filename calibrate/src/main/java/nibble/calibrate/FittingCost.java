@@ -12,11 +12,17 @@ import nibble.pack.QuantizationSpec;
 
 /** What method best takes for one layer: two streams, and each linear fitted. */
 final class FittingCost {
-    /** fp16 products that a card makes in the time of one in fp32 on its ordinary units. */
-    private static final double SINGLE = 14;
+    /** fp16 products that an H100 makes in the time of one in fp32 on its ordinary units (docs/benchmarks.md). */
+    private static final double SINGLE = 18;
 
     /** The same for products of fp32 numbers on tensor cores. */
     private static final double TENSOR = 2;
+
+    /** The same for the small products of the range search, which wait for memory. */
+    private static final double SMALL = 25;
+
+    /** The same for a candidate of the scale search, whose errors are made and read. */
+    private static final double TRIAL = 1.5;
 
     private final ModelConfig config;
     private final QuantizationSpec spec;
@@ -89,13 +95,13 @@ final class FittingCost {
             double in = config.inFeatures(linear);
             double out = config.outFeatures(linear);
             double product = 2 * out * in * in;
-            flops += (ScaleSearch.candidates() + 2) * product * CudaCalibration.productShare((int) in);
+            flops += TRIAL * (ScaleSearch.candidates() + 2) * product * CudaCalibration.productShare((int) in);
             // Two solutions for either half, by a triangle each; products with N where it is of inputs; the rounding.
             flops += SINGLE * product * (2 + (addsToStream(linear.input()) ? 0 : 2) + 0.5);
             // A gradient before each sweep and each refit, and at the end; a triangle in each of them.
             int walks = steps.sweeps() + 2 * steps.refits();
             flops += TENSOR * product * (walks + 1 + walks / 2.0);
-            flops += 2.0 * TENSOR * steps.ranges() * steps.ranges() * out * in * spec.columnsPerGroup((int) in);
+            flops += 2.0 * SMALL * steps.ranges() * steps.ranges() * out * in * spec.columnsPerGroup((int) in);
         }
         for (LinearInput input : LinearInput.values()) {
             flops += SINGLE * Math.pow(config.width(input), 3) / 3;

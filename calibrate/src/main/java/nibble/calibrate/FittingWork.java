@@ -97,7 +97,7 @@ final class FittingWork implements LayerWork {
 
     @Override
     public LayerQuantizer.Outcome quantize(int layer, List<DecoderLayer> weights, LayerSource source) {
-        LayerQuantizer.Outcome outcome = fitter.quantize(source, weights.getFirst(), stream());
+        LayerQuantizer.Outcome outcome = fitter.quantize(source, weights, stream());
         next = layer + 1;
         return outcome;
     }

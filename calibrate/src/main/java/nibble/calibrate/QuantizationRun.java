@@ -70,12 +70,7 @@ record QuantizationRun(
             }
             WorkProgress progress = Quantizer.progress(job, devices, listener, stop);
             QuantizationReport report = Quantizer.run(
-                    job,
-                    devices,
-                    CheckpointQuantizer.packer(
-                            job.source().config(), job.options().format()),
-                    journal,
-                    progress);
+                    job, devices, CheckpointQuantizer.packer(job.source().config(), job.options()), journal, progress);
             journal.finishFiles();
             if (job.options().steps() > 0) {
                 report = new TuningWork(job, plan, journal, output, devices, progress).run(report);

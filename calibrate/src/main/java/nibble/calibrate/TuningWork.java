@@ -110,7 +110,7 @@ final class TuningWork {
         Set<String> names = TunedTensors.all(config, format);
         List<PackedTensor> tensors = new ArrayList<>();
         for (int layer = 0; layer < config.layers(); layer++) {
-            CheckpointQuantizer.packer(config, format)
+            CheckpointQuantizer.packer(config, job.options())
                     .pack(layer, result.layers().get(layer))
                     .stream()
                     .filter(tensor -> names.contains(tensor.name()))

@@ -242,7 +242,7 @@ public final class CheckpointConverter {
     private List<TensorSpec> specs(
             QuantizedFormat format, String module, int out, int in, QuantizationConfig quantization) {
         try {
-            return Layout.of(format).tensors(module, out, in, spec(quantization), quantization.symmetric());
+            return Layout.of(format).tensors(module, out, in, spec(quantization));
         } catch (IllegalArgumentException e) {
             throw new BadCheckpointException(source.folder(), e.getMessage(), e);
         }
@@ -268,7 +268,7 @@ public final class CheckpointConverter {
     }
 
     private static QuantizationSpec spec(QuantizationConfig quantization) {
-        return new QuantizationSpec(quantization.bits(), quantization.groupSize());
+        return new QuantizationSpec(quantization.bits(), quantization.groupSize(), quantization.symmetric());
     }
 
     private CheckpointPlan plan(long maxShardBytes) {
@@ -276,7 +276,7 @@ public final class CheckpointConverter {
             case Target.Safetensors _ -> CheckpointPlan.dense(config, specs, maxShardBytes);
             case Target.Packed(QuantizedFormat format) -> {
                 QuantizationConfig from = config.quantization().orElseThrow();
-                yield CheckpointPlan.quantized(config, format, spec(from), from.symmetric(), maxShardBytes);
+                yield CheckpointPlan.quantized(config, format, spec(from), maxShardBytes);
             }
         };
     }

@@ -48,22 +48,21 @@ public record CheckpointPlan(ShardPlan shards, SortedMap<String, String> configs
      */
     public static CheckpointPlan of(
             ModelConfig config, QuantizedFormat format, QuantizationSpec spec, long maxShardBytes) {
-        return quantized(config, format, spec, false, maxShardBytes);
+        return quantized(config, format, spec, maxShardBytes);
     }
 
     /**
      * Plans a checkpoint whose linears are in the layout of {@code format} and all else in fp16.
      *
-     * @param symmetric whether all zeros are 8 and the config says so
      * @throws IllegalArgumentException if a linear's shape does not fit the spec or the layout, naming the tensor
      */
     static CheckpointPlan quantized(
-            ModelConfig config, QuantizedFormat format, QuantizationSpec spec, boolean symmetric, long maxShardBytes) {
+            ModelConfig config, QuantizedFormat format, QuantizationSpec spec, long maxShardBytes) {
         Layout layout = Layout.of(format);
         SortedMap<String, String> configs = new TreeMap<>();
-        configs.put(CONFIG, QuantizationJson.pretty(QuantizationJson.quantized(config, format, spec, symmetric)));
-        layout.beside(spec, symmetric).forEach((name, json) -> configs.put(name, QuantizationJson.pretty(json)));
-        return new CheckpointPlan(ShardPlan.of(specs(config, layout, spec, symmetric), maxShardBytes), configs);
+        configs.put(CONFIG, QuantizationJson.pretty(QuantizationJson.quantized(config, format, spec)));
+        layout.beside(spec).forEach((name, json) -> configs.put(name, QuantizationJson.pretty(json)));
+        return new CheckpointPlan(ShardPlan.of(specs(config, layout, spec), maxShardBytes), configs);
     }
 
     /**
@@ -79,18 +78,14 @@ public record CheckpointPlan(ShardPlan shards, SortedMap<String, String> configs
     }
 
     /** The tensors in the source's canonical order, each linear's weight replaced by what the layout has for it. */
-    private static List<TensorSpec> specs(ModelConfig config, Layout layout, QuantizationSpec spec, boolean symmetric) {
+    private static List<TensorSpec> specs(ModelConfig config, Layout layout, QuantizationSpec spec) {
         Map<String, List<TensorSpec>> packed = new HashMap<>();
         for (int layer = 0; layer < config.layers(); layer++) {
             for (LinearModule module : config.modules()) {
                 packed.put(
                         config.spec(module, layer).name(),
                         layout.tensors(
-                                module.name(layer),
-                                config.outFeatures(module),
-                                config.inFeatures(module),
-                                spec,
-                                symmetric));
+                                module.name(layer), config.outFeatures(module), config.inFeatures(module), spec));
             }
         }
         return config.tensors().stream()

@@ -42,6 +42,35 @@ public record Grid(float scale, int zero) {
         return new Grid(scale, zero);
     }
 
+    /**
+     * Returns the grid with its zero in the middle that spans ±{@code largest}: its scale is two fifteenths of that,
+     * rounded to fp16, as GPTQ and compressed-tensors have it. The value +8 · scale does not exist, so the largest
+     * weight above zero comes out as 7/7.5 of itself.
+     *
+     * <p>Zeros and small ranges as in {@link #spanning}.
+     *
+     * @param largest magnitude, at least 0
+     */
+    public static Grid symmetric(float largest) {
+        if (largest == 0f) {
+            return new Grid(Half.MIN_NORMAL, QuantizationSpec.MIDDLE);
+        }
+        float exact = largest / (QuantizationSpec.MAX_CODE / 2f);
+        float scale = Half.round(exact);
+        if (scale < Half.MIN_NORMAL && scale < exact) {
+            scale += Half.MIN_VALUE;
+        }
+        while (scale <= Half.MAX && QuantizationSpec.MIDDLE * scale >= 65520f) {
+            scale = Float.float16ToFloat((short) (Float.floatToFloat16(scale) - 1));
+        }
+        return new Grid(scale, QuantizationSpec.MIDDLE);
+    }
+
+    /** Returns the grid of a spec for a group of weights from {@code least} to {@code greatest}. */
+    public static Grid of(QuantizationSpec spec, float least, float greatest) {
+        return spec.symmetric() ? symmetric(Math.max(-least, greatest)) : spanning(least, greatest);
+    }
+
     private static int zero(float low, float scale) {
         return (int) Math.clamp(Math.rint(-low / scale), 0, QuantizationSpec.MAX_CODE);
     }

@@ -5,13 +5,22 @@ package nibble.pack;
  *
  * @param bits bits of a code; 4
  * @param groupSize input columns that share a scale and a zero: 32, 64, 128, or −1 for a whole row
+ * @param symmetric whether the zero of every group is {@link #MIDDLE}, as loaders without zero points need
  */
-public record QuantizationSpec(int bits, int groupSize) {
+public record QuantizationSpec(int bits, int groupSize, boolean symmetric) {
     /** Group size that means one group a row. */
     public static final int WHOLE_ROW = -1;
 
     /** The largest code: 15. */
     public static final int MAX_CODE = 15;
+
+    /** The zero of symmetric codes: 8. */
+    public static final int MIDDLE = 8;
+
+    /** With a zero of its own for each group. */
+    public QuantizationSpec(int bits, int groupSize) {
+        this(bits, groupSize, false);
+    }
 
     public QuantizationSpec {
         if (bits != 4) {

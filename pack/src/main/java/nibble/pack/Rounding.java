@@ -15,6 +15,7 @@ public final class Rounding {
     private final int outFeatures;
     private final int inFeatures;
     private final float @Nullable [] limits;
+    private final QuantizationSpec spec;
     private final QuantizedLinear result;
 
     /**
@@ -37,6 +38,7 @@ public final class Rounding {
         this.outFeatures = outFeatures;
         this.inFeatures = inFeatures;
         this.limits = limits;
+        this.spec = spec;
         this.result = QuantizedLinear.blank(outFeatures, inFeatures, spec);
     }
 
@@ -71,7 +73,7 @@ public final class Rounding {
         for (int group = 0; group < result.groups(); group++) {
             int at = row * inFeatures + group * length;
             int slot = row * result.groups() + group;
-            Grid grid = grid(weights, at, length, limits == null ? Float.POSITIVE_INFINITY : limits[slot]);
+            Grid grid = grid(spec, weights, at, length, limits == null ? Float.POSITIVE_INFINITY : limits[slot]);
             if (!grid.isFinite()) {
                 throw unfit(file, tensor, row, weights, row * inFeatures, group * length, length);
             }
@@ -85,17 +87,17 @@ public final class Rounding {
     }
 
     /**
-     * Returns the grid for {@code length} weights clipped to ±{@code limit}; its scale is not finite if a weight is
+     * Returns the grid of a spec for {@code length} weights clipped to ±{@code limit}; its scale is not finite if a weight is
      * not.
      */
-    public static Grid grid(float[] weights, int offset, int length, float limit) {
+    public static Grid grid(QuantizationSpec spec, float[] weights, int offset, int length, float limit) {
         float least = 0f;
         float greatest = 0f;
         for (int i = offset; i < offset + length; i++) {
             least = Math.min(least, weights[i]);
             greatest = Math.max(greatest, weights[i]);
         }
-        return Grid.spanning(Math.max(least, -limit), Math.min(greatest, limit));
+        return Grid.of(spec, Math.max(least, -limit), Math.min(greatest, limit));
     }
 
     /**
@@ -110,7 +112,7 @@ public final class Rounding {
         int length = spec.columnsPerGroup(weights.length);
         for (int group = 0; group < weights.length / length; group++) {
             float limit = limits == null ? Float.POSITIVE_INFINITY : limits[group];
-            if (!grid(weights, group * length, length, limit).isFinite()) {
+            if (!grid(spec, weights, group * length, length, limit).isFinite()) {
                 return unfit(file, tensor, row, weights, 0, group * length, length);
             }
         }

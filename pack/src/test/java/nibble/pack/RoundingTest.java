@@ -55,7 +55,7 @@ class RoundingTest {
         assertThat(again.zeros()).isEqualTo(linear.zeros());
         assertThat(again.scales()).isEqualTo(linear.scales());
         assertThat(Layout.of(QuantizedFormat.AWQ_GEMM)
-                        .tensors("m", OUT, IN, spec, false)
+                        .tensors("m", OUT, IN, spec)
                         .get(2)
                         .shape()
                         .dim(0))
@@ -103,6 +103,29 @@ class RoundingTest {
         }
     }
 
+    /** As GPTQModel's {@code 2 max / 15} and zero of 8, and compressed-tensors' {@code max / 7.5}. */
+    @Test
+    void symmetric_codes_have_one_zero_and_a_scale_of_the_largest_magnitude() {
+        assertThat(Grid.symmetric(7.5f)).isEqualTo(new Grid(1f, 8));
+        assertThat(Grid.symmetric(7.5f).code(7.5f)).isEqualTo(15);
+        assertThat(Grid.symmetric(7.5f).code(-7.5f)).isEqualTo(0);
+        assertThat(Grid.symmetric(0f)).isEqualTo(new Grid(Half.MIN_NORMAL, 8));
+        assertThat(Grid.symmetric(1e6f).isFinite()).isFalse();
+        assertThat(Grid.symmetric(65504f).value(0)).isGreaterThanOrEqualTo(-Half.MAX);
+
+        QuantizationSpec spec = new QuantizationSpec(4, 32, true);
+        float[] weights = random(0.05f, 0.02f);
+        QuantizedLinear linear = Rounding.round(Path.of("x"), "w", weights, OUT, IN, spec, null);
+        assertThat(linear.zeros()).containsOnly(QuantizationSpec.MIDDLE);
+        for (int at = 0; at < weights.length; at += 32) {
+            float largest = 0;
+            for (int i = at; i < at + 32; i++) {
+                largest = Math.max(largest, Math.abs(weights[i]));
+            }
+            assertThat(Float.float16ToFloat(linear.scales()[at / 32])).isEqualTo(Half.round(largest / 7.5f));
+        }
+    }
+
     @Test
     void halves_go_to_even() {
         Grid grid = Grid.spanning(0f, 15f);
@@ -116,11 +139,14 @@ class RoundingTest {
         float[] weights = random(0.02f, 0.01f);
         float[] nearest = new float[weights.length];
         for (float limit : new float[] {Float.POSITIVE_INFINITY, 0.03f}) {
-            for (int at = 0; at < weights.length; at += 64) {
-                Grid grid = Rounding.grid(weights, at, 64, limit);
-                grid.nearest(weights, at, 64, nearest, at);
-                for (int i = at; i < at + 64; i++) {
-                    assertThat(nearest[i]).isEqualTo(grid.value(grid.code(weights[i])));
+            for (QuantizationSpec spec :
+                    new QuantizationSpec[] {new QuantizationSpec(4, 64), new QuantizationSpec(4, 64, true)}) {
+                for (int at = 0; at < weights.length; at += 64) {
+                    Grid grid = Rounding.grid(spec, weights, at, 64, limit);
+                    grid.nearest(weights, at, 64, nearest, at);
+                    for (int i = at; i < at + 64; i++) {
+                        assertThat(nearest[i]).isEqualTo(grid.value(grid.code(weights[i])));
+                    }
                 }
             }
         }

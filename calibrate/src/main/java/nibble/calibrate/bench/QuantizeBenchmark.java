@@ -74,7 +74,7 @@ public final class QuantizeBenchmark {
             report = Quantizer.run(
                     new QuantizationJob(source, blocks, options),
                     devices,
-                    CheckpointQuantizer.packer(config, options.format()),
+                    CheckpointQuantizer.packer(config, options),
                     counter,
                     listener,
                     stop);

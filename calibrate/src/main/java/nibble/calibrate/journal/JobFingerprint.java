@@ -23,6 +23,7 @@ public final class JobFingerprint {
         }
         values.put("--bits", String.valueOf(job.options().spec().bits()));
         values.put("--group-size", String.valueOf(job.options().spec().groupSize()));
+        values.put("--symmetric", String.valueOf(job.options().spec().symmetric()));
         values.put(
                 "--format",
                 job.options().format().method() + " (" + job.options().format().version() + ")");

@@ -44,15 +44,15 @@ public final class LayerFitter {
     }
 
     /** Moves both streams through the layer on the way. */
-    public LayerQuantizer.Outcome quantize(LayerSource source, DecoderLayer original, PairedStream stream) {
+    public LayerQuantizer.Outcome quantize(LayerSource source, List<DecoderLayer> original, PairedStream stream) {
         PairScales scales = new PairScales(source, tie);
         Map<Linear, QuantizedLinear> made = new EnumMap<>(Linear.class);
         Map<Linear, QuantizationReport.Linear> linears = new EnumMap<>(Linear.class);
         List<QuantizationReport.Pair> pairs = new ArrayList<>();
-        try (PlacedLinears placed = new PlacedLinears(stream.backend())) {
+        try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
             for (ScalePair pair : ScalePair.values()) {
                 progress.stage(Stage.MOMENTS);
-                DecoderLayer soFar = layer(source, scales, made, original, placed);
+                List<DecoderLayer> soFar = layers(source, scales, made, original, placed);
                 int columns = source.linear(pair.readers().getFirst()).inFeatures();
                 try (PairedMoments moments = stream.moments(
                         pair.input(),
@@ -64,8 +64,8 @@ public final class LayerFitter {
                 }
                 progress.stage(Stage.FORWARD);
                 switch (pair) {
-                    case VALUE_OUTPUT -> stream.attention(layer(source, scales, made, original, placed));
-                    case UP_DOWN -> stream.mlp(layer(source, scales, made, original, placed));
+                    case VALUE_OUTPUT -> stream.attention(layers(source, scales, made, original, placed));
+                    case UP_DOWN -> stream.mlp(layers(source, scales, made, original, placed));
                     case ATTENTION_NORM, MLP_NORM -> {}
                 }
             }
@@ -130,19 +130,28 @@ public final class LayerFitter {
         made.computeIfPresent(linear, (_, there) -> there.withDividedRows(divisors));
     }
 
-    /** The layer with what is quantized of it so far; linears that are not yet are the original's. */
-    private DecoderLayer layer(
+    /** The layer with what is quantized of it so far, on each device; linears that are not yet are the original's. */
+    private List<DecoderLayer> layers(
             LayerSource source,
             PairScales scales,
             Map<Linear, QuantizedLinear> made,
-            DecoderLayer original,
+            List<DecoderLayer> original,
             PlacedLinears placed) {
-        Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
-            QuantizedLinear there = made.get(linear);
-            weights.put(linear, there == null ? original.weight(linear) : placed.weight(linear, there));
+        QuantizedLayer vectors = vectors(source, scales);
+        List<DecoderLayer> layers = new ArrayList<>();
+        for (int member = 0; member < original.size(); member++) {
+            Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
+            for (Linear linear : Linear.values()) {
+                QuantizedLinear there = made.get(linear);
+                weights.put(
+                        linear,
+                        there == null
+                                ? original.get(member).weight(linear)
+                                : placed.weights(linear, there).get(member));
+            }
+            layers.add(vectors.toDecoderLayer(weights));
         }
-        return vectors(source, scales).toDecoderLayer(weights);
+        return layers;
     }
 
     private QuantizedLayer finished(LayerSource source, PairScales scales, Map<Linear, QuantizedLinear> made) {

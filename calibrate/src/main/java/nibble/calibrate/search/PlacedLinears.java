@@ -1,6 +1,8 @@
 package nibble.calibrate.search;
 
+import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import nibble.checkpoint.model.Linear;
 import nibble.engine.backend.Backend;
@@ -9,33 +11,44 @@ import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizedLinear;
 
-/** What is quantized of a layer so far, where a backend computes: each linear is brought once. Owns what it brought. */
+/** What is quantized of a layer so far, on each device: each linear is brought once. Owns what it brought. */
 final class PlacedLinears implements AutoCloseable {
-    private final Backend backend;
+    private final List<Backend> backends;
     private final Map<Linear, QuantizedLinear> sources = new EnumMap<>(Linear.class);
-    private final Map<Linear, PlacedWeight> placed = new EnumMap<>(Linear.class);
+    private final Map<Linear, List<PlacedWeight>> placed = new EnumMap<>(Linear.class);
 
-    PlacedLinears(Backend backend) {
-        this.backend = backend;
+    PlacedLinears(List<Backend> backends) {
+        this.backends = backends;
     }
 
-    /** The weight of a linear as it is now; valid until another form of the same linear is asked for. */
-    Weight weight(Linear linear, QuantizedLinear made) {
-        PlacedWeight there = placed.get(linear);
-        if (there != null && sources.get(linear) == made) {
-            return there.weight();
+    /** The weight of a linear as it is now, on each device; valid until another form of the linear is asked for. */
+    List<Weight> weights(Linear linear, QuantizedLinear made) {
+        if (sources.get(linear) != made) {
+            giveBack(placed.getOrDefault(linear, List.of()));
+            List<PlacedWeight> brought = new ArrayList<>();
+            sources.put(linear, made);
+            placed.put(linear, brought);
+            for (Backend backend : backends) {
+                backend.makeCurrent();
+                brought.add(backend.bring(new QuantizedWeight(made)));
+            }
+            backends.getFirst().makeCurrent();
         }
-        if (there != null) {
-            there.close();
+        return placed.getOrDefault(linear, List.of()).stream()
+                .map(PlacedWeight::weight)
+                .toList();
+    }
+
+    private void giveBack(List<PlacedWeight> weights) {
+        for (int i = 0; i < weights.size(); i++) {
+            backends.get(i).makeCurrent();
+            weights.get(i).close();
         }
-        PlacedWeight brought = backend.bring(new QuantizedWeight(made));
-        sources.put(linear, made);
-        placed.put(linear, brought);
-        return brought.weight();
+        backends.getFirst().makeCurrent();
     }
 
     @Override
     public void close() {
-        placed.values().forEach(PlacedWeight::close);
+        placed.values().forEach(this::giveBack);
     }
 }

@@ -52,7 +52,7 @@ public final class CalibrationStream implements AutoCloseable {
 
     private CalibrationStream(ModelConfig config, int[][] blocks, QuantizationDevices devices, Streams streams) {
         this.config = config;
-        this.batches = batches(config, blocks, devices.members().getFirst());
+        this.batches = batches(config, blocks, devices.members().getFirst(), streams);
         this.members = new ArrayList<>();
         long[] tokens = new long[devices.members().size()];
         for (int batch = 0; batch < batches.size(); batch++) {
@@ -157,13 +157,15 @@ public final class CalibrationStream implements AutoCloseable {
         return Optional.empty();
     }
 
-    private static List<Batch> batches(ModelConfig config, int[][] blocks, Backend backend) {
+    private static List<Batch> batches(ModelConfig config, int[][] blocks, Backend backend, Streams streams) {
         List<Batch> batches = new ArrayList<>();
         List<int[]> sequences = new ArrayList<>();
+        // Where halves of the text are compared, each needs parts of its own.
+        int most = streams == Streams.PAIR ? (blocks.length + MOST_PARTS - 1) / MOST_PARTS : blocks.length;
         for (int[] block : blocks) {
             if (!sequences.isEmpty()
                     && (sequences.getFirst().length != block.length
-                            || sequences.size() == backend.sequencesPerBatch(config, block.length))) {
+                            || sequences.size() == Math.min(most, backend.sequencesPerBatch(config, block.length)))) {
                 batches.add(new Batch(List.copyOf(sequences)));
                 sequences.clear();
             }
@@ -208,8 +210,13 @@ public final class CalibrationStream implements AutoCloseable {
         }
     }
 
+    /** Where a batch lies among the devices. */
+    int member(int batch) {
+        return places.get(batch).number();
+    }
+
     /** The part that a batch belongs to; one more than the last for the batch after the last. */
-    private int part(int batch) {
+    int part(int batch) {
         int parts = Math.min(MOST_PARTS, batches.size());
         return (int) ((long) batch * parts / batches.size());
     }

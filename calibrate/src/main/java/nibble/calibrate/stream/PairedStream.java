@@ -18,17 +18,18 @@ import nibble.engine.tensor.Weight;
 
 /**
  * The calibration blocks on their way through two models: the original, and the one whose layers are quantized so far.
- * Every other batch belongs to the second half of the text. Owns both streams.
+ * Every other part belongs to the second half of the text. Owns both streams.
  */
 public final class PairedStream implements AutoCloseable {
     private final ModelConfig config;
-    private final Backend backend;
+    private final QuantizationDevices devices;
     private final CalibrationStream original;
     private final CalibrationStream quantized;
 
-    private PairedStream(ModelConfig config, Backend backend, CalibrationStream original, CalibrationStream quantized) {
+    private PairedStream(
+            ModelConfig config, QuantizationDevices devices, CalibrationStream original, CalibrationStream quantized) {
         this.config = config;
-        this.backend = backend;
+        this.devices = devices;
         this.original = original;
         this.quantized = quantized;
     }
@@ -38,7 +39,7 @@ public final class PairedStream implements AutoCloseable {
             ModelConfig config, DenseWeight embedding, int[][] blocks, QuantizationDevices devices) {
         return new PairedStream(
                 config,
-                devices.members().getFirst(),
+                devices,
                 CalibrationStream.ofEmbeddings(config, embedding, blocks, devices, Streams.PAIR),
                 CalibrationStream.ofEmbeddings(config, embedding, blocks, devices, Streams.PAIR));
     }
@@ -61,15 +62,15 @@ public final class PairedStream implements AutoCloseable {
             streams.get(matrix / size).put(matrix % size, values);
         });
         if (whole && streams.size() == 2) {
-            return Optional.of(new PairedStream(config, devices.members().getFirst(), original, streams.getLast()));
+            return Optional.of(new PairedStream(config, devices, original, streams.getLast()));
         }
         streams.reversed().forEach(CalibrationStream::close);
         return Optional.empty();
     }
 
-    /** Where both streams are. */
-    public Backend backend() {
-        return backend;
+    /** Where both streams are: the same batches of either on the same device. */
+    public List<Backend> backends() {
+        return devices.members();
     }
 
     /** Bytes that {@link #save} writes. */
@@ -91,41 +92,20 @@ public final class PairedStream implements AutoCloseable {
      * Moments of an input over all blocks; the caller closes them. For O and DOWN they are of what the outputs lack,
      * and the original's stream moves on through its half of the layer.
      *
-     * @param fp the original layer
-     * @param made the layer with what is quantized of it so far
+     * @param fp the original layer, on each device
+     * @param made the layer with what is quantized of it so far, on each device
      * @param onTokens told of so many tokens more
      */
     public PairedMoments moments(
-            LinearInput input, DecoderLayer fp, DecoderLayer made, int columns, LongConsumer onTokens) {
-        Optional<Weight> weight = switch (input) {
-            case O -> Optional.of(fp.o());
-            case DOWN -> Optional.of(fp.down());
-            case QKV, GATE_UP -> Optional.empty();
-        };
-        PairedMoments moments = backend.pairedMoments(columns, weight.isPresent() ? config.hiddenSize() : 0);
+            LinearInput input, List<DecoderLayer> fp, List<DecoderLayer> made, int columns, LongConsumer onTokens) {
+        boolean behind = input == LinearInput.O || input == LinearInput.DOWN;
+        PairedMoments moments = devices.pairedMoments(columns, behind ? config.hiddenSize() : 0);
         try {
             for (int i = 0; i < original.size(); i++) {
-                int batch = i;
-                original.use(batch, weight.isPresent(), (forward, before, sequences) -> {
-                    Matrix x = forward.input(input, fp, before, sequences);
-                    quantized.use(batch, false, (other, after, _) -> {
-                        Matrix y = other.input(input, made, after, sequences);
-                        try (Matrix lack = backend.allocate(x.rows(), x.columns())) {
-                            backend.subtract(x, y, lack);
-                            if (weight.isPresent()) {
-                                addOutputs(moments, y, lack, weight.get(), before, after, batch % 2);
-                            } else {
-                                moments.add(y, lack, batch % 2);
-                            }
-                        }
-                    });
-                    switch (input) {
-                        // The rest of the original's half layer is known already; the quantized one's is not.
-                        case O -> forward.endAttention(fp, before);
-                        case DOWN -> forward.endMlp(fp, before);
-                        case QKV, GATE_UP -> {}
-                    }
-                });
+                add(input, fp, made, i, moments);
+                if (original.part(i + 1) != original.part(i)) {
+                    moments.endPart();
+                }
                 onTokens.accept(original.tokens(i));
             }
             return moments;
@@ -138,9 +118,45 @@ public final class PairedStream implements AutoCloseable {
         }
     }
 
+    private void add(
+            LinearInput input, List<DecoderLayer> fp, List<DecoderLayer> made, int batch, PairedMoments moments) {
+        Backend backend = backends().get(original.member(batch));
+        DecoderLayer layer = fp.get(original.member(batch));
+        DecoderLayer soFar = made.get(original.member(batch));
+        int half = original.part(batch) % 2;
+        boolean moves = input == LinearInput.O || input == LinearInput.DOWN;
+        original.use(batch, moves, (forward, before, sequences) -> {
+            Matrix x = forward.input(input, layer, before, sequences);
+            quantized.use(batch, false, (other, after, _) -> {
+                Matrix y = other.input(input, soFar, after, sequences);
+                try (Matrix lack = backend.allocate(x.rows(), x.columns())) {
+                    backend.subtract(x, y, lack);
+                    switch (input) {
+                        case QKV, GATE_UP -> moments.add(y, lack, half);
+                        case O -> addOutputs(backend, moments, y, lack, layer.o(), before, after, half);
+                        case DOWN -> addOutputs(backend, moments, y, lack, layer.down(), before, after, half);
+                    }
+                }
+            });
+            switch (input) {
+                // The rest of the original's half layer is known already; the quantized one's is not.
+                case O -> forward.endAttention(layer, before);
+                case DOWN -> forward.endMlp(layer, before);
+                case QKV, GATE_UP -> {}
+            }
+        });
+    }
+
     /** @param lack what the inputs of {@code weight} lack, whose outputs are added to the streams' states */
-    private void addOutputs(
-            PairedMoments moments, Matrix inputs, Matrix lack, Weight weight, Matrix before, Matrix after, int half) {
+    private static void addOutputs(
+            Backend backend,
+            PairedMoments moments,
+            Matrix inputs,
+            Matrix lack,
+            Weight weight,
+            Matrix before,
+            Matrix after,
+            int half) {
         try (Matrix outputs = backend.allocate(before.rows(), before.columns())) {
             backend.subtract(before, after, outputs);
             backend.addLinear(weight, lack, outputs);
@@ -149,16 +165,18 @@ public final class PairedStream implements AutoCloseable {
     }
 
     /** Moves the quantized model's stream through the attention half of its layer, after the moments of O. */
-    public void attention(DecoderLayer made) {
+    public void attention(List<DecoderLayer> made) {
         for (int i = 0; i < quantized.size(); i++) {
-            quantized.use(i, true, (forward, hidden, sequences) -> forward.attention(made, hidden, sequences));
+            DecoderLayer layer = made.get(quantized.member(i));
+            quantized.use(i, true, (forward, hidden, sequences) -> forward.attention(layer, hidden, sequences));
         }
     }
 
     /** Moves the quantized model's stream through the MLP half of its layer, after the moments of DOWN. */
-    public void mlp(DecoderLayer made) {
+    public void mlp(List<DecoderLayer> made) {
         for (int i = 0; i < quantized.size(); i++) {
-            quantized.use(i, true, (forward, hidden, _) -> forward.mlp(made, hidden));
+            DecoderLayer layer = made.get(quantized.member(i));
+            quantized.use(i, true, (forward, hidden, _) -> forward.mlp(layer, hidden));
         }
     }
 

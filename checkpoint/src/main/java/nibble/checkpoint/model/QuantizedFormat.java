@@ -52,6 +52,14 @@ public enum QuantizedFormat {
         return version;
     }
 
+    /**
+     * Returns the version of GPTQ's layout that most programs load: the first, unless its zeros may be any, since no
+     * reader agrees with all others on a stored zero of -1.
+     */
+    public static QuantizedFormat gptq(boolean symmetric) {
+        return symmetric ? GPTQ : GPTQ_V2;
+    }
+
     public boolean isGptq() {
         return this == GPTQ || this == GPTQ_V2;
     }

@@ -112,7 +112,7 @@ final class ConvertCommand implements Callable<Integer> {
         json.requireWritable();
         boolean gguf = format().equalsIgnoreCase("gguf");
         if (!gguf) {
-            target();
+            target(false);
         }
         importance.check(gguf ? Optional.of(mix()) : Optional.empty());
         // Before importance is measured.
@@ -122,7 +122,7 @@ final class ConvertCommand implements Callable<Integer> {
         ConversionReport report;
         try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
             if (!gguf) {
-                refuseWhatNoLoaderTakes(checkpoint, target());
+                refuseWhatNoLoaderTakes(checkpoint, target(isSymmetric(checkpoint)));
             }
             Optional<Importance> weights = importance.importance(terminal, model, checkpoint);
             try (StopOnSignal stop = new StopOnSignal(terminal);
@@ -137,7 +137,7 @@ final class ConvertCommand implements Callable<Integer> {
                         fraction -> progress.at(fraction, ""));
                 report = gguf
                         ? GgufExporter.export(checkpoint, mix(), weights, options)
-                        : CheckpointConverter.convert(checkpoint, target(), options);
+                        : CheckpointConverter.convert(checkpoint, target(isSymmetric(checkpoint)), options);
             }
         }
         json.write(terminal, report);
@@ -149,8 +149,7 @@ final class ConvertCommand implements Callable<Integer> {
 
     /** Before anything is read for it. */
     private void refuseWhatNoLoaderTakes(Checkpoint checkpoint, Target target) {
-        boolean zeroPoints =
-                checkpoint.config().quantization().map(q -> !q.symmetric()).orElse(false);
+        boolean zeroPoints = checkpoint.config().quantization().isPresent() && !isSymmetric(checkpoint);
         if (target instanceof Target.Packed(QuantizedFormat format)
                 && format == QuantizedFormat.GPTQ
                 && zeroPoints
@@ -184,7 +183,12 @@ final class ConvertCommand implements Callable<Integer> {
                         + ": give one of " + Arrays.toString(GgufMix.values())));
     }
 
-    private Target target() {
+    private static boolean isSymmetric(Checkpoint checkpoint) {
+        return checkpoint.config().quantization().map(q -> q.symmetric()).orElse(false);
+    }
+
+    /** @param symmetric whether the source has no zero points */
+    private Target target(boolean symmetric) {
         String name = format();
         if (name.equalsIgnoreCase("safetensors")) {
             return new Target.Safetensors(Optional.ofNullable(type).map(this::weightType));
@@ -195,7 +199,8 @@ final class ConvertCommand implements Callable<Integer> {
         return new Target.Packed(
                 switch (name.toLowerCase(Locale.ROOT)) {
                     case "awq" -> QuantizedFormat.AWQ_GEMM;
-                    case "gptq", "gptq-v2" -> QuantizedFormat.GPTQ_V2;
+                    case "gptq" -> QuantizedFormat.gptq(symmetric);
+                    case "gptq-v2" -> QuantizedFormat.GPTQ_V2;
                     case "gptq-v1" -> QuantizedFormat.GPTQ;
                     case "compressed-tensors" -> QuantizedFormat.COMPRESSED_TENSORS;
                     default ->

@@ -113,7 +113,7 @@ final class QuantizeCommand implements Callable<Integer> {
                     strict,
                     devices.members().getFirst().gradients().isPresent(),
                     terminal);
-            options.format().loaderNote(false).ifPresent(terminal::note);
+            options.format().loaderNote(options.spec().symmetric()).ifPresent(terminal::note);
             requireQuantizable(checkpoint, options);
             if (options.method() != Method.RTN) {
                 calibration.checkContext(terminal, checkpoint.config(), options.method(), strict);

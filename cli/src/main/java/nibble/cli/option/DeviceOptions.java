@@ -71,9 +71,10 @@ public final class DeviceOptions {
         if (method != Method.BEST) {
             return;
         }
-        if (device.indexOf(',') >= 0) {
-            throw new UsageException("--method best runs on one card so far; give --device "
-                    + device.substring(0, device.indexOf(',')) + ", or --method awq");
+        int second = device.indexOf(',');
+        if (second >= 0 && device.indexOf(',', second + 1) >= 0) {
+            throw new UsageException("--method best runs on one or two cards; give --device "
+                    + device.substring(0, device.indexOf(',', second + 1)) + ", or --method awq");
         }
     }
 

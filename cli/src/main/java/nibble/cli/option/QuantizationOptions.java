@@ -1,5 +1,6 @@
 package nibble.cli.option;
 
+import java.util.Locale;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.calibrate.tune.Tuning;
@@ -20,8 +21,8 @@ public final class QuantizationOptions {
             defaultValue = "awq",
             description =
                     "awq: activation-aware search of scales and clips. best: codes and scales fitted to the quantized"
-                            + " model's own activations; about half of awq's loss, on the CPU or one card. rtn: plain"
-                            + " rounding. Default: ${DEFAULT-VALUE}.")
+                            + " model's own activations; about half of awq's loss, on the CPU or one or two cards. rtn:"
+                            + " plain rounding. Default: ${DEFAULT-VALUE}.")
     private Method method = Method.AWQ;
 
     @Option(
@@ -38,11 +39,22 @@ public final class QuantizationOptions {
     private GroupSize groupSize = new GroupSize();
 
     @Option(
+            names = "--symmetric",
+            description =
+                    "Use codes from -8 to 7 without zero points. Every loader of GPTQ takes them, and some kernels"
+                            + " are faster with them; the error is larger. The default for --format gptq.")
+    private boolean symmetric;
+
+    @Option(
+            names = "--asymmetric",
+            description = "Give each group a zero point of its own. The default for other formats.")
+    private boolean asymmetric;
+
+    @Option(
             names = "--format",
             paramLabel = "FORMAT",
-            description =
-                    "Layout of the output: awq, gptq (second version with unchanged zeros; vLLM rejects it since 0.17)"
-                            + " or compressed-tensors. All hold the same numbers. Default: awq.")
+            description = "Layout of the output: awq, gptq (symmetric unless --asymmetric is given; vLLM rejects GPTQ"
+                    + " files with zero points since 0.17) or compressed-tensors. Default: awq.")
     private @Nullable String format;
 
     @Mixin
@@ -62,7 +74,7 @@ public final class QuantizationOptions {
      */
     public QuantizationSpec spec(ModelConfig config, Terminal terminal) {
         check();
-        return new QuantizationSpec(bits, groupSize.of(config, terminal));
+        return new QuantizationSpec(bits, groupSize.of(config, terminal), symmetric());
     }
 
     /** @throws UsageException for what is wrong whatever the model */
@@ -76,8 +88,19 @@ public final class QuantizationOptions {
             throw new UsageException("--steps " + steps + ": "
                     + (steps < 0 ? "give 0 or more" : "only --method best has steps of tuning"));
         }
+        if (symmetric && asymmetric) {
+            throw new UsageException("--symmetric and --asymmetric: give one of them");
+        }
         format();
         maxShardBytes();
+    }
+
+    private boolean symmetric() {
+        return symmetric || !asymmetric && name().equals("gptq");
+    }
+
+    private String name() {
+        return alias.or(format).orElse("awq").toLowerCase(Locale.ROOT);
     }
 
     /** Steps of tuning: as many as are asked for, or the usual number where the device takes them fast. */
@@ -106,10 +129,10 @@ public final class QuantizationOptions {
     }
 
     public QuantizedFormat format() {
-        String name = alias.or(format).orElse("awq");
-        return switch (name.toLowerCase(java.util.Locale.ROOT)) {
+        String name = name();
+        return switch (name) {
             case "awq" -> QuantizedFormat.AWQ_GEMM;
-            case "gptq" -> QuantizedFormat.GPTQ_V2;
+            case "gptq" -> QuantizedFormat.gptq(symmetric());
             case "compressed-tensors" -> QuantizedFormat.COMPRESSED_TENSORS;
             case "gguf", "safetensors" ->
                 throw new UsageException(

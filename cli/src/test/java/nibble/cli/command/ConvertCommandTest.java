@@ -118,7 +118,15 @@ class ConvertCommandTest {
         for (String format : new String[] {"gptq", "compressed-tensors"}) {
             Path converted = convert(awq, format);
             Path direct = folder.resolve("direct-" + format);
-            done("quantize", MODEL.toString(), direct.toString(), "--method", "rtn", "--format", format);
+            done(
+                    "quantize",
+                    MODEL.toString(),
+                    direct.toString(),
+                    "--method",
+                    "rtn",
+                    "--format",
+                    format,
+                    "--asymmetric");
             for (String file : new String[] {"model.safetensors", "config.json"}) {
                 assertThat(direct.resolve(file)).hasSameBinaryContentAs(converted.resolve(file));
             }
@@ -130,6 +138,50 @@ class ConvertCommandTest {
                         .asText())
                 .isEqualTo("gptq_v2");
         assertThat(folder.resolve("direct-gptq/quant_config.json")).doesNotExist();
+    }
+
+    /** GPTQ is symmetric unless zero points are asked for, and in the version that every loader has. */
+    @Test
+    void symmetric_codes_are_the_default_of_gptq_and_keep_their_numbers_in_every_format() throws IOException {
+        Path gptq = folder.resolve("direct");
+        TerminalCapture quantize = new TerminalCapture();
+        assertThat(quantize.run("quantize", MODEL.toString(), gptq.toString(), "--method", "rtn", "--format", "gptq"))
+                .isEqualTo(ExitCode.DONE);
+        assertThat(quantize.err()).doesNotContain("refuses");
+        JsonNode config =
+                new ObjectMapper().readTree(gptq.resolve("quantize_config.json").toFile());
+        assertThat(config.get("sym").asBoolean()).isTrue();
+        assertThat(config.get("checkpoint_format").asText()).isEqualTo("gptq");
+        done("verify", gptq.toString(), "--against", MODEL.toString());
+        double expected = perplexity(gptq);
+        assertThat(expected).isBetween(20.0, 40.0);
+        for (String format : new String[] {"compressed-tensors", "awq", "safetensors"}) {
+            assertThat(perplexity(convert(gptq, format))).as(format).isEqualTo(expected);
+        }
+        JsonNode weights = new ObjectMapper()
+                .readTree(folder.resolve("compressed-tensors/config.json").toFile())
+                .at("/quantization_config/config_groups/group_0/weights");
+        assertThat(weights.get("symmetric").asBoolean()).isTrue();
+        Path direct = folder.resolve("direct-compressed");
+        done(
+                "quantize",
+                MODEL.toString(),
+                direct.toString(),
+                "--method",
+                "rtn",
+                "--format",
+                "compressed-tensors",
+                "--symmetric");
+        assertThat(direct.resolve("model.safetensors"))
+                .hasSameBinaryContentAs(folder.resolve("compressed-tensors/model.safetensors"));
+        Path back = folder.resolve("back");
+        done("convert", direct.toString(), back.toString(), "--format", "gptq");
+        assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(gptq.resolve("model.safetensors"));
+
+        TerminalCapture both = new TerminalCapture();
+        assertThat(both.run(
+                        "quantize", MODEL.toString(), folder.resolve("x").toString(), "--symmetric", "--asymmetric"))
+                .isEqualTo(ExitCode.WRONG_USAGE);
     }
 
     /** A GGUF file, here a split one, is as good a source as safetensors. */

@@ -97,19 +97,22 @@ class PublishedFormatsTest extends HubCase {
         "awq, awq, AWQ, awq;autoawq;vllm;4-bit;llama;nibble",
         "awq, best, AWQ, awq;autoawq;vllm;4-bit;llama;nibble",
         "awq, rtn, 4-bit by plain rounding, autoawq;rtn;vllm;4-bit;llama;nibble",
-        "gptq, rtn, '4-bit, GPTQ format', gptq;gptqmodel;rtn;4-bit;llama;nibble",
+        "gptq, rtn, '4-bit, GPTQ format', gptq;gptqmodel;rtn;vllm;4-bit;llama;nibble",
+        "gptq, rtn --asymmetric, '4-bit, GPTQ format', gptq;gptqmodel;rtn;4-bit;llama;nibble",
         "compressed-tensors, rtn, '4-bit, compressed-tensors', compressed-tensors;rtn;vllm;4-bit;llama;nibble",
     })
     void a_4_bit_model_comes_back_as_it_left(String format, String method, String title, String tags)
             throws IOException {
         Path made = temp.resolve("made");
-        List<String> calibration =
-                method.equals("rtn") ? List.of() : List.of("--calibration", TEXT, "--samples", "1", "--seq-len", "64");
+        List<String> calibration = method.startsWith("rtn")
+                ? List.of()
+                : List.of("--calibration", TEXT, "--samples", "1", "--seq-len", "64");
         List<String> command = new java.util.ArrayList<>(
-                List.of("quantize", model.toString(), made.toString(), "--method", method, "--format", format));
+                List.of("quantize", model.toString(), made.toString(), "--format", format, "--method"));
+        command.addAll(List.of(method.split(" ")));
         command.addAll(calibration);
         TerminalCapture quantize = run(ExitCode.DONE, command.toArray(String[]::new));
-        assertThat(quantize.err().contains("vLLM since 0.17 refuses GPTQ")).isEqualTo(format.equals("gptq"));
+        assertThat(quantize.err().contains("vLLM since 0.17 refuses GPTQ")).isEqualTo(method.contains("asymmetric"));
 
         Path back = publishedAndDownloaded(made, "org/wiki-7m-" + format);
 

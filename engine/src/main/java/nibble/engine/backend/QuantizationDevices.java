@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
@@ -18,6 +19,9 @@ public interface QuantizationDevices extends AutoCloseable {
 
     /** Statistics of inputs with so many features, all zero; rows to add may lie on any member. */
     InputStatistics statistics(int columns);
+
+    /** As {@link Backend#pairedMoments}; rows to add may lie on any member. */
+    PairedMoments pairedMoments(int columns, int residual);
 
     /** As {@link Backend#quantizer} with the weight placed on each member. */
     LinearQuantizer quantizer(List<? extends Weight> placed, DenseWeight original, Path file, QuantizationSpec spec);
@@ -39,6 +43,11 @@ public interface QuantizationDevices extends AutoCloseable {
             @Override
             public InputStatistics statistics(int columns) {
                 return backend.statistics(columns);
+            }
+
+            @Override
+            public PairedMoments pairedMoments(int columns, int residual) {
+                return backend.pairedMoments(columns, residual);
             }
 
             @Override

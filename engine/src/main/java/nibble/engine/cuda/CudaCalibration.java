@@ -64,8 +64,9 @@ public final class CudaCalibration {
             int columns = config.width(input);
             long square = (long) columns * columns;
             long held = CudaPairedMoments.bytes(columns, residual(config, input))
+                    - CudaInputStatistics.bytes(columns)
                     + DeviceMemory.rounded(Short.BYTES * square)
-                    + DeviceMemory.rounded(Float.BYTES * square);
+                    + 2 * DeviceMemory.rounded(Float.BYTES * square);
             for (Linear linear : Linear.values()) {
                 if (linear.input() == input) {
                     int rows = config.outFeatures(linear);

@@ -13,6 +13,19 @@ public record FitSteps(boolean propagate, int ranges, boolean compensate, int sw
     /** All steps. */
     public static final FitSteps ALL = new FitSteps(true, 9, true, 2, 4);
 
+    /**
+     * The shares of a range's end that are tried, 1 first.
+     *
+     * @param symmetric whether there is one end instead of two, which is searched in smaller steps
+     */
+    public static float[] shares(int ranges, boolean symmetric) {
+        float[] shares = new float[Math.max(1, symmetric ? 4 * ranges : ranges)];
+        for (int i = 0; i < shares.length; i++) {
+            shares[i] = (float) (1 - (1 - LEAST_SHARE) * i / Math.max(1, shares.length - 1));
+        }
+        return shares;
+    }
+
     /** The smallest share of the largest weight that a range ends at. */
     public static final double LEAST_SHARE = 0.6;
 

@@ -29,6 +29,9 @@ public interface PairedMoments extends AutoCloseable {
      */
     void add(Matrix quantized, Matrix lack, int half);
 
+    /** Ends a part of the sums, as {@link InputStatistics#endPart} has it; every other part is of the second half. */
+    void endPart();
+
     @Override
     void close();
 }

@@ -24,6 +24,10 @@ DEVICE float code_of(float w, float scale, float zero, float most) {
 // What a loader in fp16 makes of a code.
 DEVICE float value_of(float code, float scale, float zero) { return round_half(__fmul_rn(__fsub_rn(code, zero), scale)); }
 
+DEVICE Grid grid_between(float least, float greatest, float most, int symmetric) {
+    return symmetric ? symmetric_grid(fmaxf(-least, greatest), most) : spanning(least, greatest, most);
+}
+
 // target[row, j] = w[row, j] columns[j], both [rows, n]; columns: [n] or null for ones.  Grid: (ceil(n, 256), rows).  Block: 256.
 extern "C" __global__ void weights_in_basis(const half_t* w, const float* columns, int n, float* target) {
     int j = blockIdx.x * 256 + threadIdx.x;
@@ -55,13 +59,13 @@ extern "C" __global__ void group_bounds(const float* target, int n, int groups, 
 
 // e[row, j] = (nearest value of the grid from low to high shares of the range - target) d[j] sigma, at most 65504 in size.
 extern "C" __global__ void range_errors(
-    const float* target, const float2* bounds, int n, int groups, float low, float high, float most, const float* d, float sigma,
-    half_t* e) {
+    const float* target, const float2* bounds, int n, int groups, float low, float high, float most, int symmetric, const float* d,
+    float sigma, half_t* e) {
     int lane = threadIdx.x % 32, group = blockIdx.x * 8 + threadIdx.x / 32;
     if (group >= groups) return;
     int length = n / groups;
     float2 range = bounds[(long long)blockIdx.y * groups + group];
-    Grid grid = spanning(__fmul_rn(low, range.x), __fmul_rn(high, range.y), most);
+    Grid grid = grid_between(__fmul_rn(low, range.x), __fmul_rn(high, range.y), most, symmetric);
     long long base = (long long)blockIdx.y * n;
     for (int j = group * length + lane; j < (group + 1) * length; j += 32) {
         float w = target[base + j];
@@ -71,15 +75,15 @@ extern "C" __global__ void range_errors(
     }
 }
 
-// The grids of chosen pairs: step = index of low * count + index of high. fixed: the step of all, or -1 for steps.
+// The grids of chosen pairs of shares: lows[step], highs[step]. fixed: the step of all, or -1 for steps.
 // Grid: ceil(slots, 256).  Block: 256.
 extern "C" __global__ void range_grids(
-    const float2* bounds, const unsigned char* steps, int fixed, const float* shares, int count, float most, int slots,
-    float* scales, float* zeros) {
+    const float2* bounds, const unsigned char* steps, int fixed, const float* lows, const float* highs, float most, int symmetric,
+    int slots, float* scales, float* zeros) {
     int i = blockIdx.x * 256 + threadIdx.x;
     if (i >= slots) return;
     int step = fixed < 0 ? steps[i] : fixed;
-    Grid grid = spanning(__fmul_rn(shares[step / count], bounds[i].x), __fmul_rn(shares[step % count], bounds[i].y), most);
+    Grid grid = grid_between(__fmul_rn(lows[step], bounds[i].x), __fmul_rn(highs[step], bounds[i].y), most, symmetric);
     scales[i] = grid.scale;
     zeros[i] = grid.zero;
 }

@@ -37,10 +37,13 @@ extern "C" __global__ void diagonal(const float* c, int n, float* d) {
     if (i < n) d[i] = c[(long long)i * n + i];
 }
 
-// C as the tensor cores take it: 11 bits, rounded to nearest, where they would cut off.  Grid: (ceil(n, 1024), n).  Block: 256.
-extern "C" __global__ void to_tensor_precision(float* c, int n) {
+// C as the tensor cores take it: 11 bits, rounded to nearest, where they would cut off; its diagonal grows by a share before.
+// Grid: (ceil(n, 1024), n).  Block: 256.
+extern "C" __global__ void to_tensor_precision(float* c, float ridge, int n) {
     float* row = c + (long long)blockIdx.y * n;
-    for (int j = blockIdx.x * 1024 + threadIdx.x; j < min(n, (int)(blockIdx.x + 1) * 1024); j += 256) row[j] = tensor_precision(row[j]);
+    for (int j = blockIdx.x * 1024 + threadIdx.x; j < min(n, (int)(blockIdx.x + 1) * 1024); j += 256) {
+        row[j] = tensor_precision(j == (int)blockIdx.y ? row[j] + ridge * row[j] : row[j]);
+    }
 }
 
 // a[i, j] = c[order[i], order[j]] inverse[i] inverse[j] for j < i, and 1 for j = i.  Grid: n.  Block: 256.

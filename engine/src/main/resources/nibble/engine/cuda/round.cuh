@@ -2,7 +2,7 @@
 // in the same order, nothing contracted.
 //
 // -DGROUP=32, 64 or 128; 0 where a whole row is one group. A lane has PER_LANE neighbouring elements of each tile of a group;
-// a group is one tile, except for whole rows.
+// a group is one tile, except for whole rows. -DSYMMETRIC=1 for grids whose zero is in the middle.
 
 #pragma once
 
@@ -14,6 +14,10 @@
 #define PER_LANE (GROUP / 32)
 #endif
 #define TILE (32 * PER_LANE)
+
+#ifndef SYMMETRIC
+#define SYMMETRIC 0
+#endif
 
 #define LARGEST_HALF 65504.0f
 #define SMALLEST_NORMAL_HALF 6.103515625e-05f
@@ -43,6 +47,17 @@ struct Grid {
 
 DEVICE float zero_of(float low, float scale, float most) {
     return fminf(fmaxf(rintf(__fdiv_rn(-low, scale)), 0.0f), most);
+}
+
+// The grid of codes 0 .. most with its zero in the middle.
+DEVICE Grid symmetric_grid(float largest, float most = 15.0f) {
+    float middle = __fmul_rn(0.5f, most + 1.0f);
+    if (largest == 0.0f) return Grid{SMALLEST_NORMAL_HALF, middle};
+    float exact = __fdiv_rn(largest, __fmul_rn(0.5f, most));
+    float scale = round_half(exact);
+    if (scale < SMALLEST_NORMAL_HALF && scale < exact) scale = __fadd_rn(scale, SMALLEST_HALF);
+    while (scale <= LARGEST_HALF && __fmul_rn(middle, scale) >= 65520.0f) scale = to_float((half_t)(to_half(scale) - 1));
+    return Grid{scale, middle};
 }
 
 // The grid of codes 0 .. most.
@@ -125,6 +140,11 @@ struct Group {
         float least, greatest;
         range(lane, least, greatest);
         if (limit < 0.0f) limit = __fmul_rn(fmaxf(-least, greatest), -limit);
-        return spanning(fmaxf(least, -limit), fminf(greatest, limit));
+        least = fmaxf(least, -limit), greatest = fminf(greatest, limit);
+#if SYMMETRIC
+        return symmetric_grid(fmaxf(-least, greatest));
+#else
+        return spanning(least, greatest);
+#endif
     }
 };

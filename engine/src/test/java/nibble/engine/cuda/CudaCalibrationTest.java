@@ -29,6 +29,16 @@ class CudaCalibrationTest {
     }
 
     @Test
+    void deviceMemoryOfMethodBestIsPredictedWithAndWithoutALimit() {
+        CalibrationMemory free = CudaCalibration.peak(LLAMA_2_70B, Streams.PAIR, 128, 4096, 84_300_000_000L);
+        assertThat((double) free.device()).isCloseTo(43.19e9, within(0.15 * 43.19e9));
+        assertThat(free.pinned()).isZero();
+        CalibrationMemory limited = CudaCalibration.peak(LLAMA_2_70B, Streams.PAIR, 128, 4096, 24_000_000_000L);
+        assertThat((double) limited.device()).isCloseTo(22.65e9, within(0.15 * 22.65e9));
+        assertThat(limited.pinned()).isEqualTo(2 * 2L * 128 * 4096 * 8192);
+    }
+
+    @Test
     void halfOfASymmetricProductIsLeftOutButForTheStripsOfTheDiagonal() {
         assertThat(CudaCalibration.productShare(1024)).isEqualTo(1);
         assertThat(CudaCalibration.productShare(4096)).isEqualTo(0.75);

@@ -30,6 +30,7 @@ class CudaKernelsCompileTest {
         "moments.cu, -DSTRIP=2048",
         "quantize.cu, -DGROUP=0",
         "quantize.cu, -DGROUP=128",
+        "quantize.cu, -DGROUP=64 -DSYMMETRIC=1",
         "fit_moment.cu, ''",
         "fit.cu, ''",
         "attention.cu, -DHEAD_DIM=64",

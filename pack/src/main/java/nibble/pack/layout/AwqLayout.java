@@ -77,7 +77,7 @@ public final class AwqLayout implements Layout {
     }
 
     @Override
-    public ObjectNode config(QuantizationSpec spec, boolean symmetric) {
+    public ObjectNode config(QuantizationSpec spec) {
         return QuantizationJson.object()
                 .put("bits", spec.bits())
                 .put("group_size", spec.groupSize())
@@ -88,7 +88,7 @@ public final class AwqLayout implements Layout {
     }
 
     @Override
-    public Map<String, ObjectNode> beside(QuantizationSpec spec, boolean symmetric) {
+    public Map<String, ObjectNode> beside(QuantizationSpec spec) {
         return Map.of(
                 "quant_config.json",
                 QuantizationJson.object()
@@ -165,7 +165,7 @@ public final class AwqLayout implements Layout {
      * @throws IllegalArgumentException if a segment's size is not what the shape takes
      */
     public static QuantizedLinear unpack(AwqTensors tensors, int outFeatures, int inFeatures, QuantizationSpec spec) {
-        List<TensorSpec> specs = INSTANCE.tensors("linear", outFeatures, inFeatures, spec, false);
+        List<TensorSpec> specs = INSTANCE.tensors("linear", outFeatures, inFeatures, spec);
         requireBytes(specs.get(0), tensors.qweight());
         requireBytes(specs.get(1), tensors.qzeros());
         requireBytes(specs.get(2), tensors.scales());

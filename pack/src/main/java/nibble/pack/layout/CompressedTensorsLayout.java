@@ -98,7 +98,7 @@ public final class CompressedTensorsLayout implements Layout {
 
     /** Only keys that every release knows: loaders refuse unknown ones below {@code weights}. */
     @Override
-    public ObjectNode config(QuantizationSpec spec, boolean symmetric) {
+    public ObjectNode config(QuantizationSpec spec) {
         ObjectNode json = QuantizationJson.object()
                 .put("quant_method", format().method())
                 .put("format", format().version())
@@ -110,7 +110,7 @@ public final class CompressedTensorsLayout implements Layout {
         ObjectNode weights = group.putObject("weights")
                 .put("num_bits", spec.bits())
                 .put("type", "int")
-                .put("symmetric", symmetric)
+                .put("symmetric", spec.symmetric())
                 .put("dynamic", false);
         if (spec.groupSize() == QuantizationSpec.WHOLE_ROW) {
             weights.put("strategy", "channel");
@@ -121,7 +121,7 @@ public final class CompressedTensorsLayout implements Layout {
     }
 
     @Override
-    public Map<String, ObjectNode> beside(QuantizationSpec spec, boolean symmetric) {
+    public Map<String, ObjectNode> beside(QuantizationSpec spec) {
         return Map.of();
     }
 

@@ -73,21 +73,21 @@ public final class GptqLayout implements Layout {
     }
 
     @Override
-    public ObjectNode config(QuantizationSpec spec, boolean symmetric) {
-        return entries(spec, symmetric).put("quant_method", format.method());
+    public ObjectNode config(QuantizationSpec spec) {
+        return entries(spec).put("quant_method", format.method());
     }
 
     @Override
-    public Map<String, ObjectNode> beside(QuantizationSpec spec, boolean symmetric) {
-        return Map.of("quantize_config.json", entries(spec, symmetric));
+    public Map<String, ObjectNode> beside(QuantizationSpec spec) {
+        return Map.of("quantize_config.json", entries(spec));
     }
 
-    private ObjectNode entries(QuantizationSpec spec, boolean symmetric) {
+    private ObjectNode entries(QuantizationSpec spec) {
         return QuantizationJson.object()
                 .put("bits", spec.bits())
                 .put("group_size", spec.groupSize())
                 .put("desc_act", false)
-                .put("sym", symmetric)
+                .put("sym", spec.symmetric())
                 .put("lm_head", false)
                 .put("true_sequential", true)
                 .put("checkpoint_format", format.version());

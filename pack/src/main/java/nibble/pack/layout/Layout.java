@@ -57,10 +57,10 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
     List<MemorySegment> data(QuantizedLinear linear, boolean symmetric);
 
     /** {@code quantization_config} of config.json. */
-    ObjectNode config(QuantizationSpec spec, boolean symmetric);
+    ObjectNode config(QuantizationSpec spec);
 
     /** Name and content of the files that older loaders read beside config.json. */
-    Map<String, ObjectNode> beside(QuantizationSpec spec, boolean symmetric);
+    Map<String, ObjectNode> beside(QuantizationSpec spec);
 
     /**
      * Name, type and shape of the tensors of a linear.
@@ -68,13 +68,13 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
      * @param module the linear's full name
      * @throws IllegalArgumentException if the layout cannot hold the shape, naming the tensor
      */
-    default List<TensorSpec> tensors(String module, int out, int in, QuantizationSpec spec, boolean symmetric) {
+    default List<TensorSpec> tensors(String module, int out, int in, QuantizationSpec spec) {
         spec.check(module + ".weight", out, in);
         if (format().packsInputs() && in % 8 != 0) {
             throw new IllegalArgumentException("tensor " + module + ".weight: in-features " + in
                     + " are not a multiple of 8, as " + format().method() + " needs");
         }
-        return format().tensors(module, out, in, spec.groups(in), symmetric);
+        return format().tensors(module, out, in, spec.groups(in), spec.symmetric());
     }
 
     /**
@@ -123,7 +123,7 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
                     module.name(layer),
                     config.outFeatures(module),
                     config.inFeatures(module),
-                    new QuantizationSpec(quantization.bits(), quantization.groupSize()));
+                    new QuantizationSpec(quantization.bits(), quantization.groupSize(), quantization.symmetric()));
         }
 
         /** What the layout asks for, whether the checkpoint has it or not. */

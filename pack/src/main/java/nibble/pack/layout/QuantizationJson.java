@@ -47,10 +47,9 @@ public final class QuantizationJson {
     }
 
     /** Returns the source's config as that of an fp16 model whose linears are quantized so. */
-    public static ObjectNode quantized(
-            ModelConfig config, QuantizedFormat format, QuantizationSpec spec, boolean symmetric) {
+    public static ObjectNode quantized(ModelConfig config, QuantizedFormat format, QuantizationSpec spec) {
         ObjectNode json = dense(config, DType.F16);
-        json.set("quantization_config", Layout.of(format).config(spec, symmetric));
+        json.set("quantization_config", Layout.of(format).config(spec));
         return json;
     }
 

@@ -26,7 +26,6 @@ public record StoredCodes(
         MemorySegment zeros,
         MemorySegment scales,
         boolean lessOne) {
-    private static final int SYMMETRIC_ZERO = 8;
     private static final int ONES = 0x11111111;
 
     /** Groups in a row. */
@@ -43,7 +42,7 @@ public record StoredCodes(
     /** Returns the zero of a group, 0 to 15. */
     public int zero(int row, int group) {
         if (zeros.byteSize() == 0) {
-            return SYMMETRIC_ZERO;
+            return QuantizationSpec.MIDDLE;
         }
         long at = byRows ? (long) (row / 8) * groups() + group : (long) group * (outFeatures / 8) + row / 8;
         return zeros.get(Words.INT, 4 * at) + (lessOne ? ONES : 0) >>> 4 * (row % 8) & 15;

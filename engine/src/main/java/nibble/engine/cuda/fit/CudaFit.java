@@ -1,7 +1,8 @@
 package nibble.engine.cuda.fit;
 
 import java.lang.foreign.MemorySegment;
-import nibble.engine.cuda.driver.CudaResources;
+import java.util.ArrayList;
+import java.util.List;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.quantize.FitSteps;
 import nibble.pack.QuantizationSpec;
@@ -9,7 +10,7 @@ import nibble.pack.QuantizedLinear;
 import org.jspecify.annotations.Nullable;
 
 /** Fits a linear whose fp16 weights lie on the card: the steps of the host's fit, for thousands of rows at a time. */
-public final class CudaFit {
+public final class CudaFit implements AutoCloseable {
     private final FitMoment input;
     private final FitCard card;
     private final FitSteps steps;
@@ -20,26 +21,30 @@ public final class CudaFit {
     private final int atATime;
     private final int n;
     private final int groups;
+    private final @Nullable Propagation propagation;
 
     /**
-     * What a fit leaves.
+     * What a fit leaves of a piece of rows.
      *
      * @param loss {@code Σ e C eᵀ} over the rows, a mean over tokens
-     * @param weightError {@code ‖Ŵ−W‖² / ‖W‖²} in the basis
-     * @param share of the move that undoes earlier errors
-     * @param sweeps of coordinate descent, a mean over the rows
+     * @param error {@code ‖Ŵ−W‖²} in the basis
+     * @param size {@code ‖W‖²} in the basis
+     * @param sweeps of coordinate descent
      */
-    public record Result(double loss, double weightError, double share, double sweeps) {}
+    public record Piece(int rows, double loss, double error, double size, int sweeps) {}
 
     /**
-     * Prepares a fit.
+     * Prepares a fit of a linear, or of some of its rows: whole pieces, so that they become what they become in the
+     * whole, to the bit.
      *
+     * @param lacks what the outputs lack
      * @param weight address of W [rows, n] fp16
      * @param columns factors of the columns of the basis that {@code input} is in, or null for ones
      * @param atATime rows that are fitted at a time
      */
     public CudaFit(
             FitMoment input,
+            Propagation.Lacks lacks,
             FitSteps steps,
             QuantizationSpec spec,
             long weight,
@@ -56,6 +61,7 @@ public final class CudaFit {
         this.atATime = Math.min(rows, atATime);
         this.n = input.columns;
         this.groups = spec.groups(n);
+        this.propagation = steps.propagate() && rows > 0 ? new Propagation(input, lacks, rows, atATime) : null;
     }
 
     /** Device memory that fitting such a linear takes beside C and its factor. */
@@ -67,34 +73,43 @@ public final class CudaFit {
                         3 * DeviceMemory.rounded((long) Float.BYTES * piece * columns));
     }
 
+    /** Finds by how much weights would move, and how well that holds: sums over rows, for {@link #share}. */
+    public List<double[]> solve() {
+        return propagation == null ? List.of() : propagation.solve(columns);
+    }
+
+    /**
+     * The share of the moves that is taken.
+     *
+     * @param solved of {@link #solve}, of all rows of a linear in their order
+     */
+    public static double share(List<double[]> solved) {
+        return Propagation.share(solved);
+    }
+
     /**
      * Fits.
      *
-     * @param lacks what the outputs lack, for the steps that propagate
-     * @param tokens of either half
+     * @param share of the moves that {@link #solve} has found
      * @param into takes codes, zeros and scales
+     * @param firstRow the row of {@code into} that the first of these rows is
      */
-    public Result run(Propagation.Lacks lacks, long[] tokens, QuantizedLinear into) {
-        double loss = 0;
-        double swept = 0;
-        double errors = 0;
-        double sizes = 0;
-        double share;
-        CudaResources resources = card.card;
+    public List<Piece> run(double share, QuantizedLinear into, int firstRow) {
+        List<Piece> pieces = new ArrayList<>();
         try (DeviceMemory.Buffer target = card.allocate((long) Float.BYTES * rows * n, "weights on their way");
                 DeviceMemory.Buffer factors = card.brought(columns == null ? new float[1] : columns, "scales");
                 DeviceMemory.Buffer sums = card.allocate(2L * Double.BYTES * atATime, "errors of rows")) {
             long basis = columns == null ? 0 : factors.address();
             card.elements("weights_in_basis", rows, n, weight, basis, n, target.address());
-            share = steps.propagate()
-                    ? new Propagation(input, rows, atATime).move(lacks, tokens, columns, target.address())
-                    : 0;
+            if (propagation != null) {
+                propagation.move(share, target.address());
+            }
             for (int first = 0; first < rows; first += atATime) {
                 int count = Math.min(atATime, rows - first);
                 long from = target.address() + (long) Float.BYTES * first * n;
                 try (RowPiece piece = new RowPiece(input, count, groups, QuantizationSpec.MAX_CODE, from)) {
-                    swept += (double) fit(piece) * count;
-                    loss += piece.loss();
+                    int swept = fit(piece);
+                    double loss = piece.loss();
                     card.rows(
                             "fitted_errors",
                             count,
@@ -107,16 +122,19 @@ public final class CudaFit {
                             groups,
                             sums.address(),
                             sums.address() + (long) Double.BYTES * count);
-                    double[] found = resources.transfers().doubles(sums, 2 * count);
+                    double[] found = card.card.transfers().doubles(sums, 2 * count);
+                    double error = 0;
+                    double size = 0;
                     for (int i = 0; i < count; i++) {
-                        errors += found[i];
-                        sizes += found[count + i];
+                        error += found[i];
+                        size += found[count + i];
                     }
-                    write(piece, first, into);
+                    pieces.add(new Piece(count, loss, error, size, swept));
+                    write(piece, firstRow + first, into);
                 }
             }
         }
-        return new Result(loss, sizes == 0 ? 0 : errors / sizes, share, swept / rows);
+        return pieces;
     }
 
     /**
@@ -125,7 +143,7 @@ public final class CudaFit {
      * @return sweeps of coordinate descent
      */
     private int fit(RowPiece piece) {
-        new RangeSearch(piece, steps.ranges()).run();
+        new RangeSearch(piece, spec, steps.ranges()).run();
         if (steps.compensate()) {
             CompensatedRounding.run(piece);
         } else {
@@ -174,5 +192,12 @@ public final class CudaFit {
 
     private void fetch(DeviceMemory.Buffer from, MemorySegment to, long offset, long bytes) {
         card.card.transfers().fetch(from, 0, to.asSlice(offset, bytes));
+    }
+
+    @Override
+    public void close() {
+        if (propagation != null) {
+            propagation.close();
+        }
     }
 }

@@ -14,6 +14,15 @@ import org.jspecify.annotations.Nullable;
  * itself serves that order: see {@link MomentFactor}.
  */
 public final class FitMoment implements AutoCloseable {
+    /**
+     * Tokens for each column, below which C may have eigenvalues of 0. Rounding to 11 bits would move these below 0 by
+     * up to about a hundredth of the mean, where a fit would find a loss below 0.
+     */
+    private static final int FEW = 2;
+
+    /** What C's diagonal then grows by. */
+    private static final float RIDGE = 0.01f;
+
     final FitCard card;
     final int columns;
     /** C [n, n] fp32, with the 11 bits that tensor cores use. */
@@ -96,7 +105,8 @@ public final class FitMoment implements AutoCloseable {
         this.inverseScales = card.brought(inverseScalesOnHost, "deviations of inputs");
         this.dampedShares = card.brought(shares, "deviations of inputs");
         this.factor = new MomentFactor(card, moment, order.address(), inverseScales.address(), n);
-        card.momentElements("to_tensor_precision", n, (n + 3) / 4, moment, n);
+        float ridge = tokens < FEW * (long) n ? RIDGE : 0;
+        card.momentElements("to_tensor_precision", n, (n + 3) / 4, moment, ridge, n);
     }
 
     private void bringIntoBasis(long tokens, float @Nullable [] basis) {

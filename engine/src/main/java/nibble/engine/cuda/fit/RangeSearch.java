@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.quantize.FitSteps;
+import nibble.pack.QuantizationSpec;
 
 /**
  * The grid of each group, as the host's range search chooses it: each pair of ends is rated by the group's block of C,
@@ -20,15 +21,22 @@ final class RangeSearch {
     private final RowPiece piece;
     private final FitCard card;
     private final int n;
-    private final float[] shares;
+    private final int symmetric;
+    private final float[] lows;
+    private final float[] highs;
 
-    RangeSearch(RowPiece piece, int ranges) {
+    RangeSearch(RowPiece piece, QuantizationSpec spec, int ranges) {
         this.piece = piece;
         this.card = piece.card;
         this.n = piece.input.columns;
-        this.shares = new float[Math.max(1, ranges)];
-        for (int i = 0; i < shares.length; i++) {
-            shares[i] = (float) (1 - (1 - FitSteps.LEAST_SHARE) * i / Math.max(1, shares.length - 1));
+        this.symmetric = spec.symmetric() ? 1 : 0;
+        float[] shares = FitSteps.shares(ranges, spec.symmetric());
+        int pairs = spec.symmetric() ? shares.length : shares.length * shares.length;
+        this.lows = new float[pairs];
+        this.highs = new float[pairs];
+        for (int i = 0; i < pairs; i++) {
+            lows[i] = shares[spec.symmetric() ? i : i / shares.length];
+            highs[i] = shares[i % shares.length];
         }
     }
 
@@ -47,7 +55,8 @@ final class RangeSearch {
         int slots = piece.rows * piece.groups;
         try (DeviceMemory.Buffer bounds = card.allocate(2L * Float.BYTES * slots, "ranges of groups");
                 DeviceMemory.Buffer largest = card.brought(new int[1], "ranges of groups");
-                DeviceMemory.Buffer tried = card.brought(shares, "ranges of groups");
+                DeviceMemory.Buffer triedLows = card.brought(lows, "ranges of groups");
+                DeviceMemory.Buffer triedHighs = card.brought(highs, "ranges of groups");
                 DeviceMemory.Buffer least = card.allocate((long) Double.BYTES * slots, "ranges of groups");
                 DeviceMemory.Buffer steps = card.allocate(slots, "ranges of groups")) {
             card.groups(
@@ -60,16 +69,21 @@ final class RangeSearch {
                     bounds.address(),
                     largest.address());
             if (piece.groups == 1) {
-                ofRows(bounds, tried, least, steps);
+                ofRows(bounds, triedLows, triedHighs, least, steps);
             } else {
                 ofGroups(bounds, largest, least, steps);
             }
-            setGrids(bounds, steps.address(), tried, -1);
+            setGrids(bounds, steps.address(), triedLows, triedHighs, -1);
         }
     }
 
     /** @param fixed the step of all groups, or −1 for {@code steps} */
-    private void setGrids(DeviceMemory.Buffer bounds, long steps, DeviceMemory.Buffer tried, int fixed) {
+    private void setGrids(
+            DeviceMemory.Buffer bounds,
+            long steps,
+            DeviceMemory.Buffer triedLows,
+            DeviceMemory.Buffer triedHighs,
+            int fixed) {
         int slots = piece.rows * piece.groups;
         card.elements(
                 "range_grids",
@@ -78,9 +92,10 @@ final class RangeSearch {
                 bounds.address(),
                 steps,
                 fixed,
-                tried.address(),
-                shares.length,
+                triedLows.address(),
+                triedHighs.address(),
                 piece.most,
+                symmetric,
                 slots,
                 piece.scales(),
                 piece.zeros());
@@ -101,7 +116,7 @@ final class RangeSearch {
                         card.allocate((long) Double.BYTES * atATime * piece.groups, "errors on trial")) {
             for (int first = 0; first < piece.rows; first += atATime) {
                 int count = Math.min(atATime, piece.rows - first);
-                for (int step = 0; step < shares.length * shares.length; step++) {
+                for (int step = 0; step < lows.length; step++) {
                     rate(first, count, step, sigma, bounds, errors, products, losses);
                     choose(losses, least, steps, first * piece.groups, count * piece.groups, step);
                 }
@@ -128,9 +143,10 @@ final class RangeSearch {
                 bounds.address() + 2L * Float.BYTES * first * groups,
                 n,
                 groups,
-                shares[step / shares.length],
-                shares[step % shares.length],
+                lows[step],
+                highs[step],
                 piece.most,
+                symmetric,
                 piece.input.deviations.address(),
                 sigma,
                 errors.address());
@@ -166,12 +182,13 @@ final class RangeSearch {
     /** Where a row is one group, its loss is by the whole C. */
     private void ofRows(
             DeviceMemory.Buffer bounds,
-            DeviceMemory.Buffer tried,
+            DeviceMemory.Buffer triedLows,
+            DeviceMemory.Buffer triedHighs,
             DeviceMemory.Buffer least,
             DeviceMemory.Buffer steps) {
         try (DeviceMemory.Buffer losses = card.allocate((long) Double.BYTES * piece.rows, "errors on trial")) {
-            for (int step = 0; step < shares.length * shares.length; step++) {
-                setGrids(bounds, 0, tried, step);
+            for (int step = 0; step < lows.length; step++) {
+                setGrids(bounds, 0, triedLows, triedHighs, step);
                 piece.round();
                 piece.findGradient();
                 piece.dots(piece.errors(), piece.gradient(), losses.address());

@@ -14,8 +14,8 @@ import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.cuda.CudaBackend;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaDevice;
-import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
@@ -84,7 +84,15 @@ public final class CudaGroup implements QuantizationDevices {
     }
 
     @Override
-    public InputStatistics statistics(int columns) {
+    public PairedMoments pairedMoments(int columns, int residual) {
+        if (size() > 2) {
+            throw new UnsupportedOperationException("moments of two streams on " + size() + " cards");
+        }
+        return new CudaGroupMoments(this, columns, residual);
+    }
+
+    @Override
+    public CudaGroupStatistics statistics(int columns) {
         return new CudaGroupStatistics(this, columns);
     }
 

@@ -3,14 +3,22 @@ package nibble.engine.cuda.group;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.BiFunction;
+import nibble.engine.cuda.fit.CudaFit;
 import nibble.engine.cuda.quantize.CudaInputStatistics.Correlations;
 import nibble.engine.cuda.quantize.CudaLinearQuantizer;
+import nibble.engine.cuda.quantize.FittedRows;
+import nibble.engine.cuda.quantize.InputLacks;
+import nibble.engine.cuda.quantize.PieceFit;
 import nibble.engine.cuda.quantize.QuantizationScratch;
 import nibble.engine.quantize.Basis;
 import nibble.engine.quantize.Clip;
+import nibble.engine.quantize.FitSteps;
+import nibble.engine.quantize.Fitted;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
+import nibble.engine.quantize.PairedMoments;
 import nibble.pack.QuantizedLinear;
 import org.jspecify.annotations.Nullable;
 
@@ -112,6 +120,41 @@ final class CudaGroupQuantizer implements LinearQuantizer {
             return i;
         });
         return rounded;
+    }
+
+    @Override
+    public Fitted fit(Basis basis, PairedMoments moments, FitSteps steps) {
+        if (!(moments instanceof CudaGroupMoments there)) {
+            throw new IllegalArgumentException("moments of other devices");
+        }
+        List<InputLacks> inputs = there.in(basis.columns());
+        double[] rounded = errors(basis, null, there.input());
+        QuantizedLinear fitted = whole.getFirst().blank();
+        short[] plain = new short[fitted.scales().length];
+        @Nullable PieceFit[] fits = new PieceFit[group.size()];
+        try {
+            List<List<double[]>> solved = onRows((piece, i) -> {
+                PieceFit fit = new PieceFit(piece, rows(basis, i), inputs.get(i), steps, plain);
+                fits[i] = fit;
+                return fit.solve();
+            });
+            double share = CudaFit.share(flat(solved));
+            List<CudaFit.Piece> made =
+                    flat(onRows((_, i) -> Objects.requireNonNull(fits[i]).run(share, fitted)));
+            return FittedRows.of(fitted, plain, rounded, there.input().rows(), share, made);
+        } finally {
+            group.onEach(i -> {
+                PieceFit fit = fits[i];
+                if (fit != null) {
+                    fit.close();
+                }
+                return i;
+            });
+        }
+    }
+
+    private static <T> List<T> flat(List<List<T>> lists) {
+        return lists.stream().flatMap(List::stream).toList();
     }
 
     /** The results of the cards that have rows. */

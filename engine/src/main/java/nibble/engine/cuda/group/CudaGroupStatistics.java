@@ -3,6 +3,7 @@ package nibble.engine.cuda.group;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.quantize.CudaInputStatistics;
 import nibble.engine.cuda.quantize.CudaInputStatistics.Correlations;
 import nibble.engine.quantize.InputStatistics;
@@ -67,6 +68,12 @@ final class CudaGroupStatistics implements InputStatistics {
     public double[] meanAbsolute() {
         group.member(0).makeCurrent();
         return members.getFirst().meanAbsolute(rows());
+    }
+
+    /** C on the first card, for the caller to change and close; correlations stay. */
+    DeviceMemory.Buffer takeMoment() {
+        group.member(0).makeCurrent();
+        return members.getFirst().takeMoment();
     }
 
     /** On each card, in the order of the cards. */

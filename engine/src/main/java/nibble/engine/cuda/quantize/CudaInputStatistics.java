@@ -86,7 +86,13 @@ public final class CudaInputStatistics implements InputStatistics {
     }
 
     /** C [columns, columns] fp32 from the diagonal on, for the caller to change and close; correlations stay. */
-    DeviceMemory.Buffer takeMoment() {
+    public DeviceMemory.Buffer takeMoment() {
+        endPart();
+        if (part != null && correlations == null) {
+            // Correlations take half of it, and memory is short where a fit is to follow.
+            part.close();
+            part = null;
+        }
         correlations();
         DeviceMemory.Buffer taken = sum();
         sum = null;

@@ -11,7 +11,6 @@ import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.fit.CudaFit;
-import nibble.engine.cuda.fit.FitMoment;
 import nibble.engine.cuda.quantize.CudaInputStatistics.Correlations;
 import nibble.engine.host.quantize.ScaledLinear;
 import nibble.engine.quantize.Basis;
@@ -294,46 +293,26 @@ public final class CudaLinearQuantizer extends TrialErrors implements LinearQuan
             throw new IllegalArgumentException(original.name() + ": moments of another backend");
         }
         Correlations c = of(there.input()).correlations();
-        FitMoment input = there.in(basis.columns());
-        short[] plain = plainScales(basis);
-        double tokens = there.input().rows();
-        double roundedLoss = Arrays.stream(errors(basis, null, c)).sum() / tokens;
         QuantizedLinear fitted = blank();
-        CudaFit.Result result;
-        try (OutputLacks lacks = new OutputLacks(owner, there, weight, rows, in, chunk)) {
-            result = new CudaFit(input, steps, spec, weight, rows, basis.columns(), chunk)
-                    .run(lacks, there.rows(), fitted);
+        short[] plain = new short[fitted.scales().length];
+        try (PieceFit fit = new PieceFit(this, basis, there.in(basis.columns()), steps, plain)) {
+            double share = CudaFit.share(fit.solve());
+            double[] rounded = errors(basis, null, c);
+            return FittedRows.of(fitted, plain, rounded, there.input().rows(), share, fit.run(share, fitted));
         }
-        double narrowed = 0;
-        double range = 0;
-        for (int i = 0; i < plain.length; i++) {
-            double ratio = Float.float16ToFloat(fitted.scales()[i]) / Float.float16ToFloat(plain[i]);
-            narrowed += ratio < 1 ? 1.0 / plain.length : 0;
-            range += Math.min(1, ratio) / plain.length;
-        }
-        return new Fitted(
-                fitted,
-                result.loss(),
-                roundedLoss,
-                result.weightError(),
-                narrowed,
-                range,
-                result.share(),
-                result.sweeps());
     }
 
-    /** Plain rounding's scales [rows, groups], fp16. */
-    private short[] plainScales(Basis basis) {
+    /** Plain rounding's scales [rows, groups], fp16, to their place among those of the whole. */
+    void plainScales(Basis basis, short[] whole) {
         int slots = rows * groups;
-        short[] plain = new short[slots];
         try (Vector columns = bring(basis.columns());
                 DeviceMemory.Buffer codes = owner.memory().allocate((long) rows * in / 2, "codes");
                 DeviceMemory.Buffer zeros = owner.memory().allocate(slots, "zeros");
                 DeviceMemory.Buffer scales = owner.memory().allocate(2L * slots, "scales")) {
             roundOff(basis, null, columns, bring(null), bring(null), codes, zeros, scales);
-            owner.transfers().fetch(scales, 0, MemorySegment.ofArray(plain));
+            MemorySegment to = MemorySegment.ofArray(whole).asSlice(2L * firstRow * groups, 2L * slots);
+            owner.transfers().fetch(scales, 0, to);
         }
-        return plain;
     }
 
     private void fetch(DeviceMemory.Buffer from, byte[] to, long offset, long bytes) {

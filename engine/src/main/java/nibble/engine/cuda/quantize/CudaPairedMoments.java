@@ -24,9 +24,6 @@ public final class CudaPairedMoments implements PairedMoments {
     private final CudaResources owner;
     private final CudaInputStatistics input;
     private final int columns;
-    /** Rows of N. */
-    private final int lacking;
-
     private final boolean behind;
     /** N of each half. */
     private final List<DeviceMemory.Buffer> lacks = new ArrayList<>();
@@ -41,22 +38,26 @@ public final class CudaPairedMoments implements PairedMoments {
         this.owner = owner;
         this.columns = columns;
         this.behind = residual > 0;
-        this.lacking = behind ? residual : columns;
+        int lacking = behind ? residual : columns;
         this.input = new CudaInputStatistics(owner, scratch, columns);
         for (int half = 0; half < 2; half++) {
-            DeviceMemory.Buffer lack = owner.memory()
-                    .allocate((long) Float.BYTES * lacking * columns, "moments of what " + columns + " features lack");
-            CudaDevice.check(
-                    cuMemsetD32Async(lack.pointer(0), 0, lack.bytes() / Float.BYTES, owner.stream().stream()), "zeros");
-            lacks.add(lack);
+            lacks.add(zeros(owner, lacking, columns));
         }
+    }
+
+    /** Memory for N, all zero. */
+    public static DeviceMemory.Buffer zeros(CudaResources owner, int rows, int columns) {
+        DeviceMemory.Buffer lack = owner.memory()
+                .allocate((long) Float.BYTES * rows * columns, "moments of what " + columns + " features lack");
+        CudaDevice.check(
+                cuMemsetD32Async(lack.pointer(0), 0, lack.bytes() / Float.BYTES, owner.stream().stream()), "zeros");
+        return lack;
     }
 
     /** Device memory that moments of such an input take while tokens are added. */
     public static long bytes(int columns, int residual) {
         long rows = residual > 0 ? residual : columns;
-        return DeviceMemory.rounded((long) Float.BYTES * columns * columns)
-                + 2 * DeviceMemory.rounded(Float.BYTES * rows * columns);
+        return CudaInputStatistics.bytes(columns) + 2 * DeviceMemory.rounded(Float.BYTES * rows * columns);
     }
 
     @Override
@@ -66,46 +67,34 @@ public final class CudaPairedMoments implements PairedMoments {
 
     @Override
     public void add(Matrix quantized, Matrix lack, int half) {
+        input.add(quantized);
+        addLack(owner, quantized, lack, lacks.get(half));
+        rows[half] += quantized.rows();
+    }
+
+    /** Adds to N [rows, columns] on the card that all of these are on. */
+    public static void addLack(CudaResources owner, Matrix quantized, Matrix lack, DeviceMemory.Buffer into) {
         CudaMatrix x = CudaMatrix.of(owner, quantized, false);
         CudaMatrix l = CudaMatrix.of(owner, lack, false);
-        if (l.columns() != lacking || l.rows() != x.rows()) {
-            throw new IllegalArgumentException("[" + l.rows() + ", " + l.columns() + "] given for what is lacking, ["
-                    + x.rows() + ", " + lacking + "] expected");
+        long bytes = (long) Float.BYTES * l.columns() * x.columns();
+        if (l.rows() != x.rows() || bytes > into.bytes()) {
+            throw new IllegalArgumentException("[" + l.rows() + ", " + l.columns() + "] given for what is lacking of ["
+                    + x.rows() + ", " + x.columns() + "], " + bytes + " bytes, into " + into.bytes());
         }
-        input.add(quantized);
-        owner.cublas()
-                .crossMoment(
-                        lacking,
-                        columns,
-                        x.rows(),
-                        l.address(),
-                        x.address(),
-                        lacks.get(half).address(),
-                        true);
-        rows[half] += x.rows();
+        owner.cublas().crossMoment(l.columns(), x.columns(), x.rows(), l.address(), x.address(), into.address(), true);
     }
 
-    /** Whether N is of what outputs lack, not inputs. */
-    boolean behind() {
-        return behind;
-    }
-
-    /** Address of a row of a half's N. */
-    long lack(int half, int row) {
-        return lacks.get(half).address() + (long) Float.BYTES * row * columns;
-    }
-
-    /** Tokens of either half. */
-    long[] rows() {
-        return rows;
+    @Override
+    public void endPart() {
+        input.endPart();
     }
 
     /**
-     * C in a basis, with its factor; made once for all linears of an input. Owned by this.
+     * All in a basis; made once for all linears of an input. Owned by this.
      *
      * @param basis factors of the columns, or null for ones
      */
-    FitMoment in(float @Nullable [] basis) {
+    InputLacks in(float @Nullable [] basis) {
         if (prepared == null) {
             moment = input.takeMoment();
             prepared =
@@ -115,7 +104,8 @@ public final class CudaPairedMoments implements PairedMoments {
         if (!Arrays.equals(preparedColumns, basis)) {
             throw new IllegalArgumentException("linears of one input are fitted in one basis");
         }
-        return prepared;
+        return new InputLacks(
+                prepared, behind, lacks.get(0).address(), lacks.get(1).address(), rows);
     }
 
     @Override

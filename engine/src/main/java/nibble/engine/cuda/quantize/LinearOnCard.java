@@ -72,8 +72,11 @@ abstract class LinearOnCard {
         this.in = weight.inFeatures();
         this.groups = spec.groups(in);
         this.chunk = QuantizationScratch.rows(rows);
-        this.constants =
-                Map.of("GROUP", groups == 1 && spec.groupSize() == QuantizationSpec.WHOLE_ROW ? 0 : in / groups);
+        this.constants = Map.of(
+                "GROUP",
+                groups == 1 && spec.groupSize() == QuantizationSpec.WHOLE_ROW ? 0 : in / groups,
+                "SYMMETRIC",
+                spec.symmetric() ? 1 : 0);
         this.maxima = owner.memory().allocate(4L * rows * groups, "largest weights of groups");
         try {
             this.largest = findMaxima();

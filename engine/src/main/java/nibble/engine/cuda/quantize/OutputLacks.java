@@ -18,7 +18,8 @@ final class OutputLacks implements Propagation.Lacks, AutoCloseable {
     private static final int THREADS = 256;
 
     private final CudaResources owner;
-    private final CudaPairedMoments moments;
+    private final InputLacks lacks;
+    private final int firstRow;
     private final long weight;
     private final int in;
     private final DeviceMemory.@Nullable Buffer single;
@@ -26,22 +27,24 @@ final class OutputLacks implements Propagation.Lacks, AutoCloseable {
 
     /**
      * @param weight address of W [rows, in] fp16
+     * @param firstRow where these rows lie in the linear
      * @param atATime most rows that are asked for at a time
      */
-    OutputLacks(CudaResources owner, CudaPairedMoments moments, long weight, int rows, int in, int atATime) {
+    OutputLacks(CudaResources owner, InputLacks lacks, long weight, int firstRow, int rows, int in, int atATime) {
         this.owner = owner;
-        this.moments = moments;
+        this.lacks = lacks;
+        this.firstRow = firstRow;
         this.weight = weight;
         this.in = in;
         long bytes = (long) Float.BYTES * Math.min(rows, atATime) * in;
-        this.single = moments.behind() ? null : owner.memory().allocate(bytes, "weights on their way");
-        this.product = moments.behind() ? null : owner.memory().allocate(bytes, "weights on their way");
+        this.single = lacks.behind() ? null : owner.memory().allocate(bytes, "weights on their way");
+        this.product = lacks.behind() ? null : owner.memory().allocate(bytes, "weights on their way");
     }
 
     @Override
     public long rows(int half, int first, int count) {
         if (single == null || product == null) {
-            return moments.lack(half, first);
+            return lacks.address(half) + (long) Float.BYTES * (firstRow + first) * in;
         }
         owner.kernels()
                 .kernel("fit.cu", "weights_in_basis", Map.of())
@@ -63,11 +66,16 @@ final class OutputLacks implements Propagation.Lacks, AutoCloseable {
                         in,
                         single.address(),
                         in,
-                        moments.lack(half, 0),
+                        lacks.address(half),
                         in,
                         product.address(),
                         in);
         return product.address();
+    }
+
+    @Override
+    public long tokens(int half) {
+        return lacks.tokens()[half];
     }
 
     @Override

@@ -40,7 +40,7 @@ public final class HostFit {
         double share = steps.propagate()
                 ? new Propagation(workers, moments, input).move(linear.weights(), target, out, basis.columns())
                 : 0;
-        RangeSearch ranges = new RangeSearch(input, steps.ranges());
+        RangeSearch ranges = new RangeSearch(input, spec, steps.ranges());
         QuantizedLinear result = QuantizedLinear.blank(out, n, spec);
         double[] losses = new double[out];
         double[] roundedLosses = new double[out];

@@ -50,6 +50,11 @@ public final class HostPairedMoments implements PairedMoments {
         rows[half] += quantized.rows();
     }
 
+    @Override
+    public void endPart() {
+        input.endPart();
+    }
+
     /**
      * What outputs lack on a half of the text, {@code Σ (what they lack) x_qᵀ} [out, columns].
      *

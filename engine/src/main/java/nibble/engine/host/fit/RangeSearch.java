@@ -2,6 +2,7 @@ package nibble.engine.host.fit;
 
 import nibble.engine.quantize.FitSteps;
 import nibble.pack.Grid;
+import nibble.pack.QuantizationSpec;
 
 /**
  * The grid of each group: from a share of its least weight to a share of its greatest, whichever leaves the least loss
@@ -12,14 +13,13 @@ final class RangeSearch {
     private static final float[] WHOLE = {1};
 
     private final FitInput input;
+    private final QuantizationSpec spec;
     private final float[] shares;
 
-    RangeSearch(FitInput input, int ranges) {
+    RangeSearch(FitInput input, QuantizationSpec spec, int ranges) {
         this.input = input;
-        this.shares = new float[Math.max(1, ranges)];
-        for (int i = 0; i < shares.length; i++) {
-            shares[i] = (float) (1 - (1 - FitSteps.LEAST_SHARE) * i / Math.max(1, shares.length - 1));
-        }
+        this.spec = spec;
+        this.shares = FitSteps.shares(ranges, spec.symmetric());
     }
 
     /** Sets scales and zeros. */
@@ -76,9 +76,9 @@ final class RangeSearch {
             greatest = Math.max(greatest, tile.target[i]);
         }
         int count = 0;
-        for (float low : least == 0 ? WHOLE : shares) {
-            for (float high : greatest == 0 ? WHOLE : shares) {
-                grids[count] = Grid.spanning(low * least, high * greatest);
+        for (float low : least == 0 && !spec.symmetric() ? WHOLE : shares) {
+            for (float high : spec.symmetric() ? new float[] {low} : greatest == 0 ? WHOLE : shares) {
+                grids[count] = Grid.of(spec, low * least, high * greatest);
                 grids[count].nearest(tile.target, at, length, errors, count * length);
                 for (int i = 0; i < length; i++) {
                     errors[count * length + i] -= tile.target[at + i];

@@ -77,10 +77,10 @@ public final class ClipSearch {
         return block;
     }
 
-    private static double loss(
+    private double loss(
             float[] scaled, int at, int length, float limit, float[] block, float[] error, float[] product) {
         // The grid spans the clipped group; nearest() then clips by itself, since codes end at 0 and 15.
-        Grid grid = Rounding.grid(scaled, at, length, limit);
+        Grid grid = Rounding.grid(spec, scaled, at, length, limit);
         grid.nearest(scaled, at, length, error, 0);
         for (int i = 0; i < length; i++) {
             error[i] -= scaled[at + i];

@@ -44,7 +44,7 @@ public record ScaledLinear(float[] weights, int outFeatures, int inFeatures, Bas
         int groups = inFeatures / length;
         for (int group = 0; group < groups; group++) {
             float limit = limits == null ? Float.POSITIVE_INFINITY : limits[row * groups + group];
-            Rounding.grid(scaled, group * length, length, limit)
+            Rounding.grid(spec, scaled, group * length, length, limit)
                     .nearest(scaled, group * length, length, into, offset + group * length);
         }
         float[] c = basis.columns();

@@ -62,9 +62,15 @@ class CudaFitTest {
 
     /** The second fit uses memory that the first gave back, full of what it left there. */
     @ParameterizedTest
-    @CsvSource({"4104, 160, 32, 0", "40, 576, 64, 40", "24, 352, -1, 0"})
-    void a_fit_has_the_same_bytes_again(int out, int n, int group, int residual) {
-        QuantizationSpec spec = new QuantizationSpec(4, group);
+    @CsvSource({
+        "4104, 160, 32, 0, false",
+        "40, 576, 64, 40, false",
+        "24, 352, -1, 0, false",
+        "40, 576, 64, 40, true",
+        "24, 352, -1, 0, true"
+    })
+    void a_fit_has_the_same_bytes_again(int out, int n, int group, int residual, boolean symmetric) {
+        QuantizationSpec spec = new QuantizationSpec(4, group, symmetric);
         DenseWeight weight = DenseWeight.of("w", CudaQuantizerTest.halves(random, out * n, 0.02), out, n);
         try (CudaBackend backend = CudaQuantizerTest.open();
                 LayerFeed feed = feed(backend, weight);
@@ -77,6 +83,9 @@ class CudaFitTest {
             assertThat(second.linear().zeros()).isEqualTo(first.linear().zeros());
             assertThat(second.loss()).isEqualTo(first.loss());
             assertThat(first.loss()).isFinite().isLessThan(first.roundedLoss());
+            if (symmetric) {
+                assertThat(first.linear().zeros()).containsOnly(QuantizationSpec.MIDDLE);
+            }
         }
     }
 

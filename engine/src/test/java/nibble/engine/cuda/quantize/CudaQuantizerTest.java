@@ -102,10 +102,19 @@ class CudaQuantizerTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"72, 384, 128", "40, 192, 64", "48, 224, 32", "24, 88, -1", "16, 4352, 128", "8, 2080, -1"})
-    void roundsToTheBitsOfTheHostAndJudgesAsItDoes(int rows, int in, int groupSize) {
+    @CsvSource({
+        "72, 384, 128, false",
+        "40, 192, 64, false",
+        "48, 224, 32, false",
+        "24, 88, -1, false",
+        "16, 4352, 128, false",
+        "8, 2080, -1, false",
+        "40, 192, 64, true",
+        "24, 88, -1, true"
+    })
+    void roundsToTheBitsOfTheHostAndJudgesAsItDoes(int rows, int in, int groupSize, boolean symmetric) {
         Random random = new Random(rows);
-        QuantizationSpec spec = new QuantizationSpec(4, groupSize);
+        QuantizationSpec spec = new QuantizationSpec(4, groupSize, symmetric);
         try (Both both = new Both(rows, in, spec, random)) {
             List<Basis> bases = List.of(
                     Basis.ORIGINAL,

@@ -140,7 +140,7 @@ class FitTest {
         FitInput input = input(inputs(200, n), n, new QuantizationSpec(4, 32));
         float[] weights = weights(5, n);
         RowTile tile = tile(input, weights, n);
-        new RangeSearch(input, 1).run(tile);
+        new RangeSearch(input, new QuantizationSpec(4, input.group()), 1).run(tile);
         tile.round();
         QuantizedLinear rounded = Rounding.round(
                 Path.of("x"), "w", Arrays.copyOf(weights, 8 * n), 8, n, new QuantizationSpec(4, 32), null);
@@ -160,7 +160,7 @@ class FitTest {
         float[] weights = weights(3, n);
         weights[5] = 1.5f;
         RowTile best = tile(input, weights, n);
-        new RangeSearch(input, 9).run(best);
+        new RangeSearch(input, new QuantizationSpec(4, input.group()), 9).run(best);
         best.round();
         double[][] c = Samples.second(x, n);
         for (int group = 0; group < 2; group++) {
@@ -168,7 +168,7 @@ class FitTest {
             for (int low = 0; low < 9; low++) {
                 for (int high = 0; high < 9; high++) {
                     RowTile other = tile(input, weights, n);
-                    new RangeSearch(input, 1).run(other);
+                    new RangeSearch(input, new QuantizationSpec(4, input.group()), 1).run(other);
                     int slot = group;
                     float least = 0;
                     float greatest = 0;
@@ -203,10 +203,10 @@ class FitTest {
         FitInput input = input(inputs(4 * n, n), n, new QuantizationSpec(4, group));
         float[] weights = weights(rows, n);
         RowTile rounded = tile(input, weights, n);
-        new RangeSearch(input, 1).run(rounded);
+        new RangeSearch(input, new QuantizationSpec(4, input.group()), 1).run(rounded);
         rounded.round();
         RowTile tile = tile(input, weights, n);
-        new RangeSearch(input, 9).run(tile);
+        new RangeSearch(input, new QuantizationSpec(4, input.group()), 9).run(tile);
         CompensatedRounding.run(tile);
         double compensated = loss(tile);
         assertThat(compensated).isLessThan(0.8 * loss(rounded));
@@ -228,7 +228,7 @@ class FitTest {
         FitInput input = input(inputs(500, n), n, spec);
         float[] weights = weights(3, n);
         RowTile tile = tile(input, weights, n);
-        new RangeSearch(input, 1).run(tile);
+        new RangeSearch(input, new QuantizationSpec(4, input.group()), 1).run(tile);
         CompensatedRounding.run(tile);
         int differ = 0;
         for (int row = 0; row < 3; row++) {
@@ -258,7 +258,7 @@ class FitTest {
         float[] x = inputs(400, n);
         FitInput input = input(x, n, new QuantizationSpec(4, 32));
         RowTile tile = tile(input, weights(2, n), n);
-        new RangeSearch(input, 9).run(tile);
+        new RangeSearch(input, new QuantizationSpec(4, input.group()), 9).run(tile);
         tile.round();
         CoordinateDescent.run(tile, 60);
         double[] before = tile.losses();
