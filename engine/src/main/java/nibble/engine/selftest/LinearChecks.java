@@ -153,8 +153,9 @@ final class LinearChecks {
         }
         float[] expected = results[0];
         // Few rows: both multiply by (code - zero), then by the scale, without rounding their product to fp16.
-        boolean rounded =
-                cuda ? weight instanceof QuantizedWeight && rows <= 8 : (weight instanceof AwqWeight || weight instanceof StoredWeight) && rows <= 3;
+        boolean rounded = cuda
+                ? weight instanceof QuantizedWeight && rows <= 8
+                : (weight instanceof AwqWeight || weight instanceof StoredWeight) && rows <= 3;
         double weightRounding = rounded ? 0x1p-11 : 0;
         comparison.compare(weight.name() + " rows " + rows, results[1], expected, i -> {
             double size = Comparison.sizeOfProduct(x, i / n * k, w, i % n * k, k);

@@ -50,8 +50,7 @@ public record StoredCodes(
 
     /** Returns the scale of a group, fp16 bits. */
     public short scale(int row, int group) {
-        return scales.get(
-                Words.SHORT, 2 * (byRows ? (long) row * groups() + group : (long) group * outFeatures + row));
+        return scales.get(Words.SHORT, 2 * (byRows ? (long) row * groups() + group : (long) group * outFeatures + row));
     }
 
     /** Returns a copy on the heap. */

@@ -61,7 +61,8 @@ public interface FewRows {
             case DenseWeight(TensorView tensor)
             when tensor.dtype() == DType.F16 && tensor.data().isNative() ->
                 new HalfRows(new GgufBlocks(GgufType.F16, tensor.data(), weight.outFeatures(), weight.inFeatures(), 0));
-            case StoredWeight(StoredCodes codes) when codes.codes().isNative() && codes.byRows() ->
+            case StoredWeight(StoredCodes codes)
+            when codes.codes().isNative() && codes.byRows() ->
                 weight.inFeatures() / codes.groups() % 32 == 0 ? new CodeRows(codes) : new FloatRows(weight);
             case StoredWeight(StoredCodes codes)
             when codes.codes().isNative() && weight.inFeatures() / codes.groups() % 8 == 0 ->

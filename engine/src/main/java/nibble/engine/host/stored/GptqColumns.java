@@ -72,7 +72,8 @@ final class GptqColumns implements FewRows {
             for (int n = first; n < end; n += COUNT) {
                 int count = Math.min(COUNT, end - n);
                 if (count == COUNT) {
-                    sum(address + 4 * ((long) words * outputs + n), x, 8 * words).intoArray(sums, 0);
+                    sum(address + 4 * ((long) words * outputs + n), x, 8 * words)
+                            .intoArray(sums, 0);
                 } else {
                     scalar(words, n, count, x, sums);
                 }
