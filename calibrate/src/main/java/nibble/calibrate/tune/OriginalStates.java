@@ -2,12 +2,12 @@ package nibble.calibrate.tune;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.IntFunction;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Forward;
 import nibble.engine.Taps;
 import nibble.engine.backend.Backend;
 import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 
@@ -35,7 +35,7 @@ final class OriginalStates implements AutoCloseable {
             TuningText text,
             ModelConfig config,
             Weight embedding,
-            IntFunction<DecoderLayer> layers,
+            LayerFeed layers,
             float[] finalNorm,
             Backend backend,
             Runnable onLayer) {
@@ -49,7 +49,7 @@ final class OriginalStates implements AutoCloseable {
                 states.batches.add(forward.embed(embedding, text.ids(numbers)));
             }
             for (int i = 0; i < config.layers(); i++) {
-                DecoderLayer layer = layers.apply(i);
+                DecoderLayer layer = layers.layer(i);
                 for (Matrix hidden : states.batches) {
                     forward.layer(layer, hidden, hidden.rows() / text.length(), Taps.NONE);
                 }

@@ -20,6 +20,7 @@ import nibble.engine.gradient.TunedLayer;
 import nibble.engine.gradient.TunedModel;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.pack.QuantizationSpec;
@@ -143,12 +144,13 @@ public final class Tuning {
         int sequences = Math.clamp(TOKENS_PER_STEP / text.length(), 1, text.forSteps());
         // The head is the written one for both models: it is not quantized, and differs by its rounding to fp16 at
         // most.
-        try (OriginalStates original = OriginalStates.of(
+        try (LayerFeed layers = backend.feed(layer -> DecoderLayer.read(source, layer), config.layers());
+                OriginalStates original = OriginalStates.of(
                         text,
                         config,
                         new DenseWeight(source.tensor(TensorNames.EMBEDDING)),
-                        layer -> DecoderLayer.read(source, layer),
-                        ModelWeights.read(source).finalNorm(),
+                        layers,
+                        ModelWeights.finalNorm(source),
                         backend,
                         () -> progress.add(layerWork(config) * text.sequences().size() * text.length()));
                 DivergencePass pass = new DivergencePass(

@@ -191,7 +191,7 @@ final class PlanCommand implements Callable<Integer> {
                 && !model.toString().endsWith(".json");
         return calibrates
                 ? calibration.read(terminal, model, quantization.method()).blocks().length
-                : calibration.samples();
+                : calibration.samples(quantization.method());
     }
 
     /** @param flopsPerSecond that the run is expected to reach */

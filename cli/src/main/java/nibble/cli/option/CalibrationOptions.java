@@ -29,13 +29,15 @@ public final class CalibrationOptions {
             paramLabel = "N",
             description =
                     "Blocks of --seq-len tokens to read; an error if the text has fewer. Default: all blocks of the"
-                            + " text, at most "
-                            + MOST_SAMPLES + ".")
+                            + " text, at most " + MOST_SAMPLES + ", or " + MOST_SAMPLES_OF_BEST
+                            + " with --method best.")
     private @Nullable Integer samples;
 
     private static final int LENGTH = 4096;
-    /** Of method best, which goes through the text ten times: as many shorter blocks do as well. */
-    private static final int LENGTH_OF_BEST = 1024;
+    /** Of method best, which goes through the text again and again: more of it gained little (docs/method-best.md). */
+    private static final int MOST_SAMPLES_OF_BEST = 64;
+
+    private static final int LENGTH_OF_BEST = 2048;
 
     @Option(
             names = "--seq-len",
@@ -49,8 +51,13 @@ public final class CalibrationOptions {
     }
 
     /** Blocks to be read at most. */
-    public int samples() {
-        return samples == null ? MOST_SAMPLES : samples;
+    public int samples(Method method) {
+        return samples == null ? usual(method) : samples;
+    }
+
+    /** Blocks that are read where no number was asked for and the text gives so many. */
+    private static int usual(Method method) {
+        return method == Method.BEST ? MOST_SAMPLES_OF_BEST : MOST_SAMPLES;
     }
 
     /**
@@ -76,7 +83,7 @@ public final class CalibrationOptions {
 
     /** The blocks, and a word where they are fewer than usual. */
     public TokenBlocks read(Terminal terminal, Path model, Method method) {
-        return read(terminal, model, calibration, samples, sequenceLength(method));
+        return read(terminal, model, calibration, samples, usual(method), sequenceLength(method));
     }
 
     /** @throws UsageException for numbers that no text could give */
@@ -98,9 +105,16 @@ public final class CalibrationOptions {
         }
     }
 
-    /** @param samples blocks that there must be; null for as many as there are, up to {@link #MOST_SAMPLES} */
-    public static TokenBlocks read(
-            Terminal terminal, Path model, String calibration, @Nullable Integer samples, int sequenceLength) {
+    /**
+     * @param samples blocks that there must be; null for as many as there are, up to {@code usual}
+     */
+    static TokenBlocks read(
+            Terminal terminal,
+            Path model,
+            String calibration,
+            @Nullable Integer samples,
+            int usual,
+            int sequenceLength) {
         check(calibration, samples, sequenceLength);
         CalibrationText text = calibration.equals("wikitext2")
                 ? CalibrationText.wikitext2()
@@ -109,11 +123,11 @@ public final class CalibrationOptions {
             if (samples != null) {
                 return TokenBlocks.cut(tokenizer, text, samples, sequenceLength);
             }
-            TokenBlocks blocks = TokenBlocks.cutUpTo(tokenizer, text, MOST_SAMPLES, sequenceLength);
+            TokenBlocks blocks = TokenBlocks.cutUpTo(tokenizer, text, usual, sequenceLength);
             int found = blocks.blocks().length;
-            if (found < MOST_SAMPLES) {
+            if (found < usual) {
                 terminal.note("calibration: " + found + (found == 1 ? " block of " : " blocks of ") + sequenceLength
-                        + " tokens, all that " + text.description() + " gives; the usual number is " + MOST_SAMPLES);
+                        + " tokens, all that " + text.description() + " gives; the usual number is " + usual);
             }
             return blocks;
         }

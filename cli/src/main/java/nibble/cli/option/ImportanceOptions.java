@@ -104,7 +104,8 @@ public final class ImportanceOptions {
             return Optional.empty();
         }
         CalibrationOptions.checkContext(terminal, source.config(), sequenceLength, false);
-        TokenBlocks blocks = CalibrationOptions.read(terminal, model, calibration, samples, sequenceLength);
+        TokenBlocks blocks = CalibrationOptions.read(
+                terminal, model, calibration, samples, CalibrationOptions.MOST_SAMPLES, sequenceLength);
         Importance measured;
         try (Backend backend = device.open(terminal);
                 Progress progress = new Progress(terminal, "measuring importance")) {

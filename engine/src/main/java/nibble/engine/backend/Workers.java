@@ -30,7 +30,7 @@ public final class Workers implements AutoCloseable {
 
     private final int threads;
     private final AtomicReferenceArray<@Nullable Call> calls = new AtomicReferenceArray<>(CALLS);
-    private final Helper[] helpers;
+    private final Member[] helpers;
     private volatile boolean closed;
 
     /** @param threads at least 1 */
@@ -39,11 +39,11 @@ public final class Workers implements AutoCloseable {
             throw new IllegalArgumentException(threads + " threads asked, at least 1 needed");
         }
         this.threads = threads;
-        this.helpers = new Helper[threads - 1];
+        this.helpers = new Member[threads - 1];
         for (int i = 0; i < helpers.length; i++) {
-            helpers[i] = new Helper(i + 1);
+            helpers[i] = new Member(i + 1);
         }
-        for (Helper helper : helpers) {
+        for (Member helper : helpers) {
             helper.thread.start();
         }
     }
@@ -95,7 +95,7 @@ public final class Workers implements AutoCloseable {
     @Override
     public void close() {
         closed = true;
-        for (Helper helper : helpers) {
+        for (Member helper : helpers) {
             LockSupport.unpark(helper.thread);
         }
     }
@@ -186,11 +186,11 @@ public final class Workers implements AutoCloseable {
         }
     }
 
-    private final class Helper implements Runnable {
+    private final class Member implements Runnable {
         final Thread thread;
         private volatile boolean asleep;
 
-        Helper(int number) {
+        Member(int number) {
             thread = Thread.ofPlatform().daemon().name("nibble-" + number).unstarted(this);
         }
 

@@ -13,6 +13,7 @@ import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.DeviceWeight;
 import nibble.engine.tensor.QuantizedWeight;
+import nibble.engine.tensor.StoredWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
@@ -78,8 +79,8 @@ final class CudaLayer implements AutoCloseable {
             case AwqWeight(AwqLayout.AwqLinear linear) -> NibbleMatrix.groupSize(linear.spec());
             case DenseWeight dense ->
                 throw new IllegalArgumentException(dense.name() + ": linears of one input must all be of one kind");
-            case BlockWeight blocks ->
-                throw new IllegalArgumentException(blocks.name() + " must be expanded before it is placed");
+            case BlockWeight _, StoredWeight _ ->
+                throw new IllegalArgumentException(weight.name() + " must be expanded before it is placed");
             case DeviceWeight placed -> throw new IllegalArgumentException(placed.name() + " lies on a device already");
         };
     }

@@ -13,6 +13,7 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.QuantizedWeight;
+import nibble.engine.tensor.StoredWeight;
 import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
 
@@ -100,7 +101,16 @@ final class LinearChecks {
                 linear(awq, weight, rows, false);
             }
         }
-        return List.of(blocks.result(), awq.result());
+        Comparison codes = new Comparison("linear, GPTQ and compressed-tensors as they lie");
+        for (int[] s : new int[][] {{8, 32, 32}, {136, 256, 64}, {40, 384, -1}, {24, 40, -1}, {264, 256, 128}}) {
+            for (boolean byRows : new boolean[] {true, false}) {
+                Weight weight = operands.stored(s[0], s[1], s[2], byRows);
+                for (int rows : new int[] {1, 3, 8}) {
+                    linear(codes, weight, rows, false);
+                }
+            }
+        }
+        return List.of(blocks.result(), awq.result(), codes.result());
     }
 
     private Check addedLinears() {
@@ -143,8 +153,9 @@ final class LinearChecks {
         }
         float[] expected = results[0];
         // Few rows: both multiply by (code - zero), then by the scale, without rounding their product to fp16.
-        boolean rounded =
-                cuda ? weight instanceof QuantizedWeight && rows <= 8 : weight instanceof AwqWeight && rows <= 3;
+        boolean rounded = cuda
+                ? weight instanceof QuantizedWeight && rows <= 8
+                : (weight instanceof AwqWeight || weight instanceof StoredWeight) && rows <= 3;
         double weightRounding = rounded ? 0x1p-11 : 0;
         comparison.compare(weight.name() + " rows " + rows, results[1], expected, i -> {
             double size = Comparison.sizeOfProduct(x, i / n * k, w, i % n * k, k);

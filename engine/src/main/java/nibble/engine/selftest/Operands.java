@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.Random;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
@@ -14,9 +15,12 @@ import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.QuantizedWeight;
+import nibble.engine.tensor.StoredWeight;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.GptqLayout;
+import nibble.pack.layout.StoredCodes;
 
 /** Random operands of a seed. All values are exact in fp16, so that no backend rounds its inputs. */
 final class Operands {
@@ -105,6 +109,24 @@ final class Operands {
                 new AwqLayout.AwqTensors(offHeap(packed.qweight()), offHeap(packed.qzeros()), offHeap(packed.scales()));
         return new AwqWeight(new AwqLayout.AwqLinear(
                 "awq [" + out + ", " + in + "]", out, in, new QuantizationSpec(4, groupSize), tensors));
+    }
+
+    /** As a compressed-tensors checkpoint holds it, or a GPTQ checkpoint of the first version. */
+    StoredWeight stored(int out, int in, int groupSize, boolean byRows) {
+        QuantizedLinear linear = quantized(out, in, groupSize).linear();
+        QuantizationSpec spec = new QuantizationSpec(4, groupSize);
+        String name = (byRows ? "by rows [" : "by inputs [") + out + ", " + in + "]";
+        if (byRows) {
+            // The codes of one are the bytes of the other; no zeros stands for eight everywhere.
+            Arrays.fill(linear.zeros(), (byte) 8);
+            MemorySegment codes = offHeap(MemorySegment.ofArray(linear.codes()));
+            MemorySegment scales = offHeap(MemorySegment.ofArray(linear.scales()));
+            MemorySegment none = MemorySegment.ofArray(new byte[0]);
+            return new StoredWeight(new StoredCodes(name, out, in, spec, true, codes, none, scales, false));
+        }
+        MemorySegment[] packed = GptqLayout.pack(linear, true);
+        return new StoredWeight(new StoredCodes(
+                name, out, in, spec, false, offHeap(packed[0]), offHeap(packed[1]), offHeap(packed[2]), true));
     }
 
     private static MemorySegment offHeap(MemorySegment heap) {

@@ -2,6 +2,7 @@ package nibble.engine.tensor;
 
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.UnaryOperator;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Linear;
@@ -16,6 +17,7 @@ import nibble.pack.Dequantized;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.PackedLinears;
+import nibble.pack.layout.StoredCodes;
 
 /**
  * The weights of one decoder layer.
@@ -83,11 +85,13 @@ public record DecoderLayer(
         return map(StoredWeights::expanded);
     }
 
-    /** The layer with weights of AWQ checkpoints unpacked to codes by rows. */
+    /** The layer with 4-bit weights unpacked to codes by rows. */
     public DecoderLayer unpacked() {
-        return map(weight -> weight instanceof AwqWeight(AwqLayout.AwqLinear linear)
-                ? new QuantizedWeight(linear.unpack())
-                : weight);
+        return map(weight -> switch (weight) {
+            case AwqWeight(AwqLayout.AwqLinear linear) -> new QuantizedWeight(linear.unpack());
+            case StoredWeight(StoredCodes codes) -> new QuantizedWeight(codes.unpack());
+            default -> weight;
+        });
     }
 
     /** A layer of these norms and these seven weights. */
@@ -143,8 +147,7 @@ public record DecoderLayer(
     }
 
     /**
-     * AWQ as it lies; fused modules and other layouts unpacked, those in order of activation dense, as their groups are
-     * no runs of columns.
+     * As it lies; fused modules unpacked, those in order of activation dense, as their groups are no runs of columns.
      */
     private static void packed(Checkpoint checkpoint, LinearModule module, int layer, Map<Linear, Weight> weights) {
         ModelConfig config = checkpoint.config();
@@ -153,6 +156,12 @@ public record DecoderLayer(
                 .orElse(false);
         if (awq && !module.isFused()) {
             weights.put(module.parts().getFirst(), new AwqWeight(AwqLayout.read(checkpoint, module, layer)));
+            return;
+        }
+        Optional<StoredCodes> inPlace =
+                module.isFused() ? Optional.empty() : PackedLinears.inPlace(checkpoint, module, layer);
+        if (inPlace.isPresent()) {
+            weights.put(module.parts().getFirst(), new StoredWeight(inPlace.get()));
             return;
         }
         switch (PackedLinears.read(checkpoint, module, layer)) {

@@ -31,7 +31,7 @@ public record ModelWeights(
                 config,
                 embedding,
                 layers,
-                DecoderLayer.norm(checkpoint, TensorNames.FINAL_NORM),
+                finalNorm(checkpoint),
                 config.tiedEmbeddings() ? embedding : StoredWeights.matrix(checkpoint, TensorNames.HEAD));
     }
 
@@ -44,5 +44,10 @@ public record ModelWeights(
                 layers.stream().map(layer -> layer.map(StoredWeights::expanded)).toList(),
                 finalNorm,
                 head == embedding ? shared : StoredWeights.expanded(head));
+    }
+
+    /** Only the gain of the norm before the head. */
+    public static float[] finalNorm(Checkpoint checkpoint) {
+        return DecoderLayer.norm(checkpoint, TensorNames.FINAL_NORM);
     }
 }

@@ -11,6 +11,7 @@ import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.StoredCodes;
 
 /** Weights as files hold them, and the forms that a device without kernels for them takes. */
 public final class StoredWeights {
@@ -44,6 +45,10 @@ public final class StoredWeights {
             case DenseWeight(TensorView tensor) -> tensor.data().byteSize();
             case BlockWeight(String _, GgufBlocks b) -> b.data().byteSize();
             case QuantizedWeight(QuantizedLinear q) -> q.codes().length + q.zeros().length + 2L * q.scales().length;
+            case StoredWeight(StoredCodes codes) ->
+                codes.codes().byteSize()
+                        + codes.zeros().byteSize()
+                        + codes.scales().byteSize();
             case AwqWeight(AwqLayout.AwqLinear linear) -> {
                 AwqLayout.AwqTensors tensors = linear.tensors();
                 yield tensors.qweight().byteSize()
@@ -55,9 +60,16 @@ public final class StoredWeights {
         };
     }
 
-    /** Rows of a GGUF file as plain numbers in Hugging Face's order, F32 where the file has blocks; others as they are. */
+    /**
+     * Rows of a GGUF file as plain numbers in Hugging Face's order, F32 where the file has blocks; GPTQ's and
+     * compressed-tensors' codes by rows on the heap; others as they are.
+     */
     public static Weight expanded(Weight weight) {
-        return weight instanceof BlockWeight(String name, GgufBlocks b) ? new DenseWeight(decoded(name, b)) : weight;
+        return switch (weight) {
+            case BlockWeight(String name, GgufBlocks b) -> new DenseWeight(decoded(name, b));
+            case StoredWeight(StoredCodes codes) -> new QuantizedWeight(codes.unpack());
+            default -> weight;
+        };
     }
 
     private static TensorView decoded(String name, GgufBlocks b) {

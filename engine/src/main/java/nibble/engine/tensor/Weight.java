@@ -1,7 +1,8 @@
 package nibble.engine.tensor;
 
 /** The matrix of a linear layer, [out_features, in_features]: as its checkpoint holds it, or placed on a device. */
-public sealed interface Weight permits DenseWeight, QuantizedWeight, AwqWeight, BlockWeight, DeviceWeight {
+public sealed interface Weight
+        permits DenseWeight, QuantizedWeight, AwqWeight, StoredWeight, BlockWeight, DeviceWeight {
     int outFeatures();
 
     int inFeatures();

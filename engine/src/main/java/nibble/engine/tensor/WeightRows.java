@@ -11,6 +11,7 @@ import nibble.checkpoint.tensor.TensorView;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.Words;
 import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.StoredCodes;
 
 /**
  * Weights to floats, a piece of a row at a time. Every conversion is exact: fp16 and bf16 are subsets of fp32, and a
@@ -34,6 +35,7 @@ public final class WeightRows {
                 read(tensor, (long) row * weight.inFeatures() + column, into, offset, count);
             case BlockWeight(String _, GgufBlocks blocks) -> read(blocks, row, column, count, into, offset);
             case QuantizedWeight(QuantizedLinear linear) -> read(linear, row, column, count, into, offset);
+            case StoredWeight(StoredCodes codes) -> read(codes, row, column, count, into, offset);
             case AwqWeight(AwqLayout.AwqLinear linear) -> read(linear, row, column, count, into, offset);
             case DeviceWeight device ->
                 throw new IllegalArgumentException(device.name() + " lies in the memory of a device, not of the host");
@@ -117,6 +119,26 @@ public final class WeightRows {
             for (int i = from; i < to; i++) {
                 int word = codes.get(Words.INT, 4 * ((long) i * words + row / 8));
                 into[offset + i - column] = table[word >>> shift & 15];
+            }
+            from = to;
+        }
+    }
+
+    /** A part of a row whose words hold eight codes each. */
+    private static void read(StoredCodes codes, int row, int column, int count, float[] into, int offset) {
+        int groupSize = codes.inFeatures() / codes.groups();
+        float[] table = new float[16];
+        int end = column + count;
+        for (int from = column; from < end; ) {
+            int group = from / groupSize;
+            int to = Math.min(end, (group + 1) * groupSize);
+            fill(table, Float.float16ToFloat(codes.scale(row, group)), codes.zero(row, group));
+            int word = codes.word(row, from / 8);
+            for (int i = from; i < to; i++) {
+                if (i % 8 == 0) {
+                    word = codes.word(row, i / 8);
+                }
+                into[offset + i - column] = table[word >>> 4 * (i % 8) & 15];
             }
             from = to;
         }

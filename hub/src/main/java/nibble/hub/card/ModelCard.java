@@ -117,6 +117,7 @@ public final class ModelCard {
         values.put("has_report", report.isObject());
         values.put("mean_relative_error", percent(report.path("mean_relative_error")));
         values.put("mean_rtn_relative_error", percent(report.path("mean_rtn_relative_error")));
+        values.put("tuning", tuning(report.path("tuning")));
         List<String> warnings = new ArrayList<>();
         report.path("warnings").forEach(warning -> warnings.add(warning.asText()));
         values.put("warnings", warnings);
@@ -144,6 +145,21 @@ public final class ModelCard {
             values.put("tokens_sha256", calibration.path("tokens_sha256").asText(""));
         }
         return values;
+    }
+
+    /** Of a model whose tuned numbers were kept. */
+    private static Map<String, Object> tuning(JsonNode tuning) {
+        Map<String, Object> values = new LinkedHashMap<>();
+        if (tuning.path("kept").asBoolean(false)) {
+            values.put("steps", tuning.path("steps").asInt(0));
+            values.put("before", nats(tuning.path("divergence_before")));
+            values.put("after", nats(tuning.path("divergence_after")));
+        }
+        return values;
+    }
+
+    private static String nats(JsonNode divergence) {
+        return String.format(Locale.ROOT, "%.5f", divergence.asDouble());
     }
 
     private static String percent(JsonNode share) {

@@ -305,13 +305,16 @@ class ModelCardTest {
                 folder.resolve("quantization_report.json"),
                 "{\"method\": \"awq\", \"calibration\": {\"description\": \"wikitext-2 train\", \"tokens_sha256\":"
                     + " \"cafe\", \"blocks\": 128, \"tokens\": 524288, \"tokens_found\": 9}, \"mean_relative_error\":"
-                    + " 0.0123, \"mean_rtn_relative_error\": 0.02}");
+                    + " 0.0123, \"mean_rtn_relative_error\": 0.02, \"tuning\": {\"steps\": 128, \"kept\": true,"
+                    + " \"divergence_before\": 0.030868908, \"divergence_after\": 0.0297210}}");
         assertThat(card())
                 .contains(
                         "| wikitext-2 train | 4096 |",
                         "524288 tokens in 128 sequences",
                         "`cafe`",
-                        "1.23 %; plain rounding's would be 2.00 %")
+                        "1.23 %; plain rounding's would be 2.00 %",
+                        "tuned by 128 steps.",
+                        "0.03087 nats before, 0.02972 after")
                 .doesNotContain("Nothing was measured");
     }
 

@@ -7,6 +7,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import nibble.checkpoint.model.LinearTensor.Role;
 import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -50,6 +51,23 @@ public final class CompressedTensorsLayout implements Layout {
                 tensors.inFeatures(),
                 tensors.spec());
         return PackedLinears.reordered(tensors, linear);
+    }
+
+    @Override
+    public Optional<StoredCodes> inPlace(Tensors tensors) {
+        requireShape(tensors);
+        return PackedLinears.hasPlainGroups(tensors)
+                ? Optional.of(new StoredCodes(
+                        tensors.module(),
+                        tensors.outFeatures(),
+                        tensors.inFeatures(),
+                        tensors.spec(),
+                        true,
+                        tensors.data(Role.CODES),
+                        tensors.config().symmetric() ? MemorySegment.ofArray(new byte[0]) : tensors.data(Role.ZEROS),
+                        PackedLinears.scales(tensors),
+                        false))
+                : Optional.empty();
     }
 
     /** @throws BadCheckpointException if the shape that the checkpoint states is not its config's */

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import nibble.checkpoint.model.LinearTensor.Role;
 import nibble.checkpoint.model.QuantizedFormat;
 import nibble.pack.PackedLinear;
@@ -53,6 +54,22 @@ public final class GptqLayout implements Layout {
                 tensors.spec(),
                 format == QuantizedFormat.GPTQ);
         return PackedLinears.reordered(tensors, linear);
+    }
+
+    @Override
+    public Optional<StoredCodes> inPlace(Tensors tensors) {
+        return PackedLinears.hasPlainGroups(tensors)
+                ? Optional.of(new StoredCodes(
+                        tensors.module(),
+                        tensors.outFeatures(),
+                        tensors.inFeatures(),
+                        tensors.spec(),
+                        false,
+                        tensors.data(Role.CODES),
+                        tensors.data(Role.ZEROS),
+                        PackedLinears.scales(tensors),
+                        format == QuantizedFormat.GPTQ))
+                : Optional.empty();
     }
 
     @Override

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.LinearTensor;
@@ -42,6 +43,11 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
      * @throws BadCheckpointException if a tensor is absent, contradicts the others, or has scales that fp16 cannot hold
      */
     PackedLinear linear(Tensors tensors);
+
+    /** The linear where it lies; nothing where this layout has a form of its own, or columns are not in plain groups. */
+    default Optional<StoredCodes> inPlace(Tensors tensors) {
+        return Optional.empty();
+    }
 
     /**
      * The data of the tensors of a linear, in the order of {@link #tensors}.

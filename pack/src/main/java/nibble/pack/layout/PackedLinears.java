@@ -3,6 +3,7 @@ package nibble.pack.layout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.Optional;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
@@ -49,6 +50,39 @@ public final class PackedLinears {
     public static PackedLinear read(Checkpoint checkpoint, LinearModule stored, int layer) {
         Layout.Tensors tensors = Layout.Tensors.of(checkpoint, stored, layer);
         return Layout.of(tensors.config().format()).linear(tensors);
+    }
+
+    /**
+     * Returns a module of a quantized checkpoint where it lies, without unpacking it; nothing where {@link #read} alone
+     * gives it.
+     *
+     * @throws BadCheckpointException as {@link #read(Checkpoint, LinearModule, int)}
+     */
+    public static Optional<StoredCodes> inPlace(Checkpoint checkpoint, LinearModule stored, int layer) {
+        Layout.Tensors tensors = Layout.Tensors.of(checkpoint, stored, layer);
+        try {
+            tensors.spec().check(tensors.module() + ".weight", tensors.outFeatures(), tensors.inFeatures());
+        } catch (IllegalArgumentException e) {
+            throw new BadCheckpointException(checkpoint.configFile(), e.getMessage(), e);
+        }
+        return Layout.of(tensors.config().format()).inPlace(tensors);
+    }
+
+    /** Whether column i is of group i / g: the checkpoint says nothing else of it. */
+    static boolean hasPlainGroups(Layout.Tensors tensors) {
+        if (!tensors.has(Role.GROUPS)) {
+            return true;
+        }
+        int[] groups = new int[tensors.inFeatures()];
+        MemorySegment.copy(tensors.data(Role.GROUPS), Words.INT, 0, groups, 0, groups.length);
+        int size = groups.length / tensors.spec().groups(groups.length);
+        boolean unsaid = true;
+        boolean plain = true;
+        for (int column = 0; column < groups.length; column++) {
+            unsaid &= groups[column] == -1;
+            plain &= groups[column] == column / size;
+        }
+        return unsaid || plain;
     }
 
     /** Scales as fp16 bits; of another type only where fp16 holds them without rounding. */

@@ -11,8 +11,10 @@ import nibble.engine.host.vector.RowSource;
 import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.StoredWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.StoredCodes;
 
 /**
  * {@code out[n] = Σ_k x[k] weight[n, k]} for one row x and weights as their files hold them: decoding.
@@ -59,6 +61,12 @@ public interface FewRows {
             case DenseWeight(TensorView tensor)
             when tensor.dtype() == DType.F16 && tensor.data().isNative() ->
                 new HalfRows(new GgufBlocks(GgufType.F16, tensor.data(), weight.outFeatures(), weight.inFeatures(), 0));
+            case StoredWeight(StoredCodes codes)
+            when codes.codes().isNative() && codes.byRows() ->
+                weight.inFeatures() / codes.groups() % 32 == 0 ? new CodeRows(codes) : new FloatRows(weight);
+            case StoredWeight(StoredCodes codes)
+            when codes.codes().isNative() && weight.inFeatures() / codes.groups() % 8 == 0 ->
+                new GptqColumns(codes, threads);
             case AwqWeight(AwqLayout.AwqLinear linear)
             when linear.tensors().qweight().isNative() -> new AwqColumns(linear, threads);
             default -> new FloatRows(weight);

@@ -1,0 +1,24 @@
+package nibble.engine.tensor;
+
+import nibble.pack.layout.StoredCodes;
+
+/**
+ * A 4-bit weight as a GPTQ or compressed-tensors checkpoint holds it, in the mapped files; its value is that of
+ * {@link QuantizedWeight}.
+ */
+public record StoredWeight(StoredCodes codes) implements Weight {
+    @Override
+    public int outFeatures() {
+        return codes.outFeatures();
+    }
+
+    @Override
+    public int inFeatures() {
+        return codes.inFeatures();
+    }
+
+    @Override
+    public String name() {
+        return codes.module();
+    }
+}
