@@ -222,6 +222,21 @@ class TuningTest {
         assertThat(contents(out)).isEqualTo(contents(temp.resolve("whole")));
     }
 
+    /** Two random sequences are soon learnt by heart. */
+    @Test
+    void a_tuned_model_that_diverges_more_on_held_out_text_is_not_written() throws IOException {
+        TokenBlocks few = blocks(3);
+        run(temp.resolve("fitted"), "smollm", options(0), few, false, (step, stop) -> {});
+        QuantizationReport report = run(temp.resolve("tuned"), "smollm", options(400), few, false, (step, stop) -> {});
+
+        QuantizationReport.Tuning tuning = java.util.Objects.requireNonNull(report.tuning());
+        assertThat(tuning.divergenceAfter()).isGreaterThan(tuning.divergenceBefore());
+        assertThat(tuning.kept()).isFalse();
+        assertThat(report.warnings()).anySatisfy(warning -> assertThat(warning).contains("stay as fitted"));
+        assertThat(contents(temp.resolve("tuned")).get("model.safetensors"))
+                .isEqualTo(contents(temp.resolve("fitted")).get("model.safetensors"));
+    }
+
     private static Path lastShardWith(Path folder, String tensor) throws IOException {
         try (var files = Files.list(folder)) {
             return files.filter(file -> file.toString().endsWith(".safetensors"))
