@@ -37,8 +37,7 @@ final class FewRowsTimes {
         for (GgufType type : GgufType.values()) {
             if (type.isRead()) {
                 MemorySegment data = times.bytes(type.bytes((long) ROWS * COLUMNS));
-                times.print(
-                        type.name(), new BlockWeight(type.name(), new GgufBlocks(type, data, ROWS, COLUMNS, 0)));
+                times.print(type.name(), new BlockWeight(type.name(), new GgufBlocks(type, data, ROWS, COLUMNS, 0)));
             }
         }
         QuantizationSpec spec = new QuantizationSpec(4, GROUP);
@@ -52,8 +51,7 @@ final class FewRowsTimes {
         for (boolean byRows : new boolean[] {false, true}) {
             times.print(
                     byRows ? "compressed-tensors" : "GPTQ",
-                    new StoredWeight(
-                            new StoredCodes("w", ROWS, COLUMNS, spec, byRows, codes, zeros, scales, false)));
+                    new StoredWeight(new StoredCodes("w", ROWS, COLUMNS, spec, byRows, codes, zeros, scales, false)));
         }
     }
 

@@ -57,7 +57,8 @@ public interface FewRows {
                     case Q6_K -> new BlockRows(blocks, new Q6K());
                     default -> new FloatRows(weight);
                 };
-            case DenseWeight(TensorView tensor) when tensor.data().isNative() ->
+            case DenseWeight(TensorView tensor)
+            when tensor.data().isNative() ->
                 new PlainRows(new GgufBlocks(
                         switch (tensor.dtype()) {
                             case F16 -> GgufType.F16;
