@@ -87,8 +87,8 @@ public final class Rounding {
     }
 
     /**
-     * Returns the grid of a spec for {@code length} weights clipped to ±{@code limit}; its scale is not finite if a weight is
-     * not.
+     * Returns the grid of a spec for {@code length} weights clipped to ±{@code limit}; its scale is not finite if a
+     * weight is not.
      */
     public static Grid grid(QuantizationSpec spec, float[] weights, int offset, int length, float limit) {
         float least = 0f;

@@ -14,7 +14,8 @@ import org.jspecify.annotations.Nullable;
  * @param weightBytesPerToken weights that a generated token reads, as they are stored
  * @param bytesPerSecond those bytes by the median time
  * @param readBytesPerSecond what a loop that only reads memory reaches on this device with as many threads
- * @param residentBytes memory of the process after generating, mapped files included; null where the system does not tell
+ * @param residentBytes memory of the process after generating, mapped files included; null where the system does not
+ *     tell
  * @param ownBytes the part of it that is no mapped file: heap, cache of keys and values, code; null likewise
  */
 public record ModelTimings(

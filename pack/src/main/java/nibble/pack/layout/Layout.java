@@ -44,7 +44,9 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
      */
     PackedLinear linear(Tensors tensors);
 
-    /** The linear where it lies; nothing where this layout has a form of its own, or columns are not in plain groups. */
+    /**
+     * The linear where it lies; nothing where this layout has a form of its own, or columns are not in plain groups.
+     */
     default Optional<StoredCodes> inPlace(Tensors tensors) {
         return Optional.empty();
     }

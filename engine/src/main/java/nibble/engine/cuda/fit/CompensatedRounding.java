@@ -3,9 +3,9 @@ package nibble.engine.cuda.fit;
 import nibble.engine.cuda.driver.Precision;
 
 /**
- * Rounds the columns of a row in the order of their activation, as the host does: each to the nearest code of the weight
- * at which the row's loss {@code ‖e D L‖²} would be least, given the errors e of the columns before it. That weight is
- * {@code w_i − Σ_k e_k D_k L_ki / (D_i L_ii)}.
+ * Rounds the columns of a row in the order of their activation, as the host does: each to the nearest code of the
+ * weight at which the row's loss {@code ‖e D L‖²} would be least, given the errors e of the columns before it. That
+ * weight is {@code w_i − Σ_k e_k D_k L_ki / (D_i L_ii)}.
  */
 final class CompensatedRounding {
     private CompensatedRounding() {}

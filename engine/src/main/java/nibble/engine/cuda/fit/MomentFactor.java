@@ -11,8 +11,8 @@ import nibble.engine.cuda.driver.Precision;
  * activation. The host factorizes the inverse, {@code H⁻¹ = Uᵀ U} in the order of activation; {@code U⁻¹} read from its
  * end is {@code D L}, so L serves the same steps and no inverse is made. Owns its memory.
  *
- * <p>In fp32: all elements of {@code L Lᵀ} are at most 1 and its least eigenvalue is at least that of the damping, 0.01.
- * Each element is rounded a few hundred times by at most 2⁻²⁴ of itself, so for 28,672 columns the matrix that is
+ * <p>In fp32: all elements of {@code L Lᵀ} are at most 1 and its least eigenvalue is at least that of the damping,
+ * 0.01. Each element is rounded a few hundred times by at most 2⁻²⁴ of itself, so for 28,672 columns the matrix that is
  * factorized differs from {@code L Lᵀ} by less than 1e-4 in norm, a hundredth of the damping.
  */
 final class MomentFactor implements AutoCloseable {

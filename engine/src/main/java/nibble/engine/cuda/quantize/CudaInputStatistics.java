@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Second moments by cuBLAS from fp16 with fp32 sums, from the diagonal on only; {@code Σ |x|} in double. When all parts
- * are added, the part's memory takes the correlations that quantizing needs. Memory is taken when it is first needed, so
- * a sum of one part takes half. Owns its buffers.
+ * are added, the part's memory takes the correlations that quantizing needs. Memory is taken when it is first needed,
+ * so a sum of one part takes half. Owns its buffers.
  */
 public final class CudaInputStatistics implements InputStatistics {
     /** Rows of C that are summed at a time, from the diagonal on. */

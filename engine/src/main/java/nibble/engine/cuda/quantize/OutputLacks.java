@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What a linear's outputs lack, for some rows at a time: its rows of N, or their products with N where N is of what
- * inputs lack. In fp32: propagation divides by C, so what is small in this is not small in the result. Owns the products'
- * memory.
+ * inputs lack. In fp32: propagation divides by C, so what is small in this is not small in the result. Owns the
+ * products' memory.
  */
 final class OutputLacks implements Propagation.Lacks, AutoCloseable {
     private static final int THREADS = 256;

@@ -7,8 +7,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The weights that undo the error of what was quantized before. With R the mean of what a linear's output lacks,
- * correlated with its input, the weights {@code W + R (C + λ diag C)⁻¹} give the output that the original model has. The
- * share a of that move which also holds on text it was not fitted to is found from two halves of the text:
+ * correlated with its input, the weights {@code W + R (C + λ diag C)⁻¹} give the output that the original model has.
+ * The share a of that move which also holds on text it was not fitted to is found from two halves of the text:
  *
  * <pre>
  * a = 2 ⟨d₀, R₁⟩ / (⟨d₀, d₀ C⟩ + ⟨d₁, d₁ C⟩)      dₕ = Rₕ (C + λ diag C)⁻¹ of half h

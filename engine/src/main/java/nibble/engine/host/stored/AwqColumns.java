@@ -21,9 +21,9 @@ import nibble.pack.layout.AwqLayout;
  *         [k+1]░░░▓▓▓▓▓░░░     at the end of a group: out[8c + ORDER[i]] += scale · (sums_i − zero · Σ x)
  * </pre>
  *
- * <p>Nibbles are not shifted down: nibble i counts 16^i times, and the scale is divided by that. Unlike the dense weights
- * that loaders rebuild, {@code (code − zero) · scale} is not rounded to fp16: each weight differs by at most 2^-11 of
- * itself.
+ * <p>Nibbles are not shifted down: nibble i counts 16^i times, and the scale is divided by that. Unlike the dense
+ * weights that loaders rebuild, {@code (code − zero) · scale} is not rounded to fp16: each weight differs by at most
+ * 2^-11 of itself.
  */
 final class AwqColumns implements FewRows {
     /** Pieces a thread should have, so that none waits long for the last. */

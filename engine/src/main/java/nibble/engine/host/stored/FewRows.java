@@ -3,7 +3,6 @@ package nibble.engine.host.stored;
 import java.util.List;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
-import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.vector.Lanes;
@@ -19,8 +18,8 @@ import nibble.pack.layout.StoredCodes;
 /**
  * {@code out[n] = Σ_k x[k] weight[n, k]} for one row x and weights as their files hold them: decoding.
  *
- * <p>A kernel first prepares x in the form that its inner loop wants, once for all outputs. It then makes the outputs in
- * pieces, which threads take in turn; each output is summed in one fixed order.
+ * <p>A kernel first prepares x in the form that its inner loop wants, once for all outputs. It then makes the outputs
+ * in pieces, which threads take in turn; each output is summed in one fixed order.
  */
 public interface FewRows {
     /** Rows for which this is faster than unpacking the weight for a product of many rows. */
@@ -51,7 +50,7 @@ public interface FewRows {
             case BlockWeight(String _, GgufBlocks blocks)
             when blocks.data().isNative() ->
                 switch (blocks.type()) {
-                    case F16 -> new HalfRows(blocks);
+                    case F16, BF16, F32 -> new PlainRows(blocks);
                     case Q4_0 -> new BlockRows(blocks, new Q4Zero());
                     case Q8_0 -> new BlockRows(blocks, new Q8Zero());
                     case Q4_K -> new BlockRows(blocks, new Q4K());
@@ -59,8 +58,17 @@ public interface FewRows {
                     default -> new FloatRows(weight);
                 };
             case DenseWeight(TensorView tensor)
-            when tensor.dtype() == DType.F16 && tensor.data().isNative() ->
-                new HalfRows(new GgufBlocks(GgufType.F16, tensor.data(), weight.outFeatures(), weight.inFeatures(), 0));
+            when tensor.data().isNative() ->
+                new PlainRows(new GgufBlocks(
+                        switch (tensor.dtype()) {
+                            case F16 -> GgufType.F16;
+                            case BF16 -> GgufType.BF16;
+                            default -> GgufType.F32;
+                        },
+                        tensor.data(),
+                        weight.outFeatures(),
+                        weight.inFeatures(),
+                        0));
             case StoredWeight(StoredCodes codes)
             when codes.codes().isNative() && codes.byRows() ->
                 weight.inFeatures() / codes.groups() % 32 == 0 ? new CodeRows(codes) : new FloatRows(weight);

@@ -21,25 +21,32 @@ final class Q3KFloats implements BlockFloats {
 
     @Override
     public void decode(long at, int count, float[] into, int to) {
-        for (int group = 0; group < 16 * count; group++) {
-            long from = at + BYTES * (long) (group / 16);
-            int g = group % 16;
-            int low = Stored.octet(from + 96 + g % 8) >> 4 * (g / 8) & 15;
-            int high = Stored.octet(from + 104 + g % 4) >> 2 * (g / 4) & 3;
-            FloatVector d = FloatVector.broadcast(FLOATS, Stored.half(from + 108) * ((low | high << 4) - 32));
-            long codes = from + 32 + 32 * (g / 8) + 16 * (g % 2);
-            long mask = from + 16 * (g % 2);
-            int shift = 2 * (g % 8 / 2);
-            for (int i = 0; i < 16; i += COUNT) {
-                IntVector bits = Stored.unsigned(codes + i)
-                        .lanewise(VectorOperators.LSHR, shift)
-                        .and(3);
-                IntVector third = Stored.unsigned(mask + i)
-                        .lanewise(VectorOperators.LSHR, g / 2)
-                        .and(1)
-                        .lanewise(VectorOperators.LSHL, 2);
-                Stored.floats(bits.or(third).sub(4)).mul(d).intoArray(into, to + 16 * group + i);
+        for (int block = 0; block < count; block++) {
+            long from = at + BYTES * (long) block;
+            float d = Stored.half(from + 108);
+            for (int group = 0; group < 16; group++) {
+                int low = Stored.octet(from + 96 + group % 8) >> 4 * (group / 8) & 15;
+                int high = Stored.octet(from + 104 + group % 4) >> 2 * (group / 4) & 3;
+                float scale = d * ((low | high << 4) - 32);
+                group(from, group, scale, into, to + 256 * block + 16 * group);
             }
+        }
+    }
+
+    private static void group(long block, int group, float scale, float[] into, int to) {
+        FloatVector d = FloatVector.broadcast(FLOATS, scale);
+        long codes = block + 32 + 32 * (group / 8) + 16 * (group % 2);
+        long mask = block + 16 * (group % 2);
+        int shift = 2 * (group % 8 / 2);
+        for (int i = 0; i < 16; i += COUNT) {
+            IntVector bits = Stored.unsigned(codes + i)
+                    .lanewise(VectorOperators.LSHR, shift)
+                    .and(3);
+            IntVector third = Stored.unsigned(mask + i)
+                    .lanewise(VectorOperators.LSHR, group / 2)
+                    .and(1)
+                    .lanewise(VectorOperators.LSHL, 2);
+            Stored.floats(bits.or(third).sub(4)).mul(d).intoArray(into, to + i);
         }
     }
 }

@@ -26,6 +26,7 @@ final class Stored {
 
     static final ByteOrder LITTLE = ByteOrder.LITTLE_ENDIAN;
     static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(LITTLE);
+    static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(LITTLE);
     static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(LITTLE);
     static final VectorSpecies<Integer> INTS = VectorSpecies.of(int.class, FLOATS.vectorShape());
 
@@ -88,6 +89,18 @@ final class Stored {
         for (int i = 0; i < count; i++) {
             into[offset + i] = Float.float16ToFloat(MEMORY.get(SHORT, at + 2L * i));
         }
+    }
+
+    /** bf16 numbers as floats. */
+    static void brains(long at, int count, float[] into, int offset) {
+        for (int i = 0; i < count; i++) {
+            into[offset + i] = Float.intBitsToFloat(MEMORY.get(SHORT, at + 2L * i) << 16);
+        }
+    }
+
+    /** fp32 numbers. */
+    static void singles(long at, int count, float[] into, int offset) {
+        MemorySegment.copy(MEMORY, FLOAT, at, into, offset, count);
     }
 
     static FloatVector floats(IntVector ints) {

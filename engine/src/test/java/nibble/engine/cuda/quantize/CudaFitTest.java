@@ -3,10 +3,15 @@ package nibble.engine.cuda.quantize;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import nibble.checkpoint.source.BadCheckpointException;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.cuda.CudaBackend;
+import nibble.engine.cuda.group.CudaGroup;
 import nibble.engine.quantize.Basis;
 import nibble.engine.quantize.FitSteps;
 import nibble.engine.quantize.Fitted;
@@ -16,6 +21,7 @@ import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -25,8 +31,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * Method best on a card; skipped, with the reason, where there is none. {@link nibble.engine.selftest.SelfTest} compares
- * fits with the host's.
+ * Method best on a card; skipped, with the reason, where there is none. {@link nibble.engine.selftest.SelfTest}
+ * compares fits with the host's.
  */
 @Tag("gpu")
 class CudaFitTest {
@@ -86,6 +92,62 @@ class CudaFitTest {
             if (symmetric) {
                 assertThat(first.linear().zeros()).containsOnly(QuantizationSpec.MIDDLE);
             }
+        }
+    }
+
+    /** The second shape has rows for one card only. */
+    @ParameterizedTest
+    @CsvSource({"8200, 96, 32, 0", "16, 160, 32, 0", "4104, 128, -1, 4104"})
+    void two_cards_come_to_the_bits_of_one(int out, int n, int group, int residual) {
+        try (CudaGroup cards = CudaQuantizerTest.twoCards()) {
+            DenseWeight weight = DenseWeight.of("w", CudaQuantizerTest.halves(random, out * n, 0.02), out, n);
+            QuantizationSpec spec = new QuantizationSpec(4, group);
+            Fitted one = fitted(QuantizationDevices.of(cards.member(0)), weight, spec, residual);
+            Fitted two = fitted(cards, weight, spec, residual);
+            assertThat(one.share()).isPositive();
+            assertThat(two.linear().codes()).isEqualTo(one.linear().codes());
+            assertThat(two.linear().scales()).isEqualTo(one.linear().scales());
+            assertThat(two.linear().zeros()).isEqualTo(one.linear().zeros());
+            assertThat(two).usingRecursiveComparison().ignoringFields("linear").isEqualTo(one);
+        }
+    }
+
+    /** Four parts of tokens, on the devices in turn; every other one is of the second half. */
+    private static Fitted fitted(QuantizationDevices devices, DenseWeight weight, QuantizationSpec spec, int residual) {
+        Random random = new Random(9);
+        int n = weight.inFeatures();
+        int rows = residual > 0 ? residual : n;
+        List<LayerFeed> feeds = new ArrayList<>();
+        List<Weight> placed = new ArrayList<>();
+        for (Backend member : devices.members()) {
+            member.makeCurrent();
+            feeds.add(feed((CudaBackend) member, weight));
+            placed.add(feeds.getLast().layer(0).q());
+        }
+        try (PairedMoments moments = devices.pairedMoments(n, residual);
+                LinearQuantizer quantizer = devices.quantizer(placed, weight, CudaQuantizerTest.FILE, spec)) {
+            for (int part = 0; part < 4; part++) {
+                Backend member = devices.members().get(part % devices.members().size());
+                member.makeCurrent();
+                float[] x = CudaQuantizerTest.inputs(random, n, n);
+                float[] lack = new float[n * rows];
+                for (int i = 0; i < lack.length; i++) {
+                    lack[i] = 0.1f * x[i / rows * n + i % rows % n];
+                }
+                try (Matrix inputs = member.upload(x, n, n);
+                        Matrix lacks = member.upload(lack, n, rows)) {
+                    moments.add(inputs, lacks, part % 2);
+                }
+                moments.endPart();
+            }
+            return quantizer.fit(Basis.ORIGINAL, moments, FitSteps.ALL);
+        } finally {
+            devices.synchronize();
+            for (int i = 0; i < feeds.size(); i++) {
+                devices.members().get(i).makeCurrent();
+                feeds.get(i).close();
+            }
+            devices.members().getFirst().makeCurrent();
         }
     }
 

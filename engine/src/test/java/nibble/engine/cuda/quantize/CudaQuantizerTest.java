@@ -239,7 +239,7 @@ class CudaQuantizerTest {
         }
     }
 
-    private static CudaGroup twoCards() {
+    static CudaGroup twoCards() {
         try {
             return CudaGroup.open(List.of(0, 1), Long.MAX_VALUE, 2);
         } catch (DeviceException e) {

@@ -5,13 +5,13 @@ import java.util.Arrays;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.engine.host.vector.Gemv;
 
-/** Rows of fp16: a row becomes floats, which stay in the cache until they are multiplied. */
-final class HalfRows implements FewRows {
+/** Rows of plain numbers: a row becomes floats, which stay in the cache until they are multiplied. */
+final class PlainRows implements FewRows {
     private final GgufBlocks rows;
     private final int rowsPerPiece;
 
-    /** @param rows plain F16 of a GGUF or safetensors file */
-    HalfRows(GgufBlocks rows) {
+    /** @param rows F16, BF16 or F32 of a GGUF or safetensors file */
+    PlainRows(GgufBlocks rows) {
         this.rows = rows;
         this.rowsPerPiece = Math.max(1, PIECE_WEIGHTS / Math.max(1, rows.columns()));
     }
@@ -33,7 +33,12 @@ final class HalfRows implements FewRows {
         float[] floats = FloatRows.row(columns);
         int end = Math.min(rows.rows(), (piece + 1) * rowsPerPiece);
         for (int row = piece * rowsPerPiece; row < end; row++) {
-            Stored.halves(address + rows.offset(row), columns, floats, 0);
+            long at = address + rows.offset(row);
+            switch (rows.type()) {
+                case F16 -> Stored.halves(at, columns, floats, 0);
+                case BF16 -> Stored.brains(at, columns, floats, 0);
+                default -> Stored.singles(at, columns, floats, 0);
+            }
             out[offset + row] = Gemv.dot(x, 0, floats, 0, columns);
         }
         Reference.reachabilityFence(rows);
