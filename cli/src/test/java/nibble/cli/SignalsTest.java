@@ -34,9 +34,9 @@ class SignalsTest {
      * layer.
      */
     private Shell.Ended stopped(String signal, String command, String until) throws Exception {
-        // Started by a shell with job control: else it would ignore SIGINT.
+        // Started by a shell with job control, and by env: a process that inherits an ignored SIGINT would go on.
         return shell.run("""
-            set -m; $N %s >$F/o 2>$F/e & p=$!
+            set -m; env --default-signal=INT,TERM $N %s >$F/o 2>$F/e & p=$!
             for i in $(seq 3000); do %s && break; sleep 0.02; done
             kill -%s -$p; wait $p; code=$?; cat $F/e >&2; rm $F/o $F/e; exit $code
             """.formatted(command, until, signal));
