@@ -79,7 +79,7 @@ public final class ModelBenchmark {
                 return (System.nanoTime() - start) / 1e9;
             }
         };
-        pass.applyAsDouble(0);
+        var _ = pass.applyAsDouble(0);
         double[] seconds = new double[64];
         double all = 0;
         int done = 0;
