@@ -140,7 +140,8 @@ class PlacesTest {
     void what_is_written_has_the_rights_that_umask_gives(String mask, String folderMode, String fileMode)
             throws Exception {
         Shell.Ended ended = shell.run("umask " + mask + """
-            ; $N quantize $T $F/out --method rtn --json $F/x.json >/dev/null && $N convert $F/out $F/g --format gguf --type Q8_0 \
+            ; $N quantize $T $F/out --method rtn --json $F/x.json >/dev/null \
+              && $N convert $F/out $F/g --format gguf --type Q8_0 \
               >/dev/null && ls -ld $F/out $F/g $F/out/* $F/g/* $F/x.json | cut -c1-10 | sort -u
             """);
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(ExitCode.DONE);

@@ -41,8 +41,8 @@ public final class QuantizationOptions {
     @Option(
             names = "--symmetric",
             description =
-                    "Use codes from -8 to 7 without zero points. Every loader of GPTQ takes them, and some kernels"
-                            + " are faster with them; the error is larger. The default for --format gptq.")
+                    "Use codes from -8 to 7 without zero points, which GPTQModel and vLLM load in GPTQ's layout. The"
+                            + " error is larger. The default for --format gptq.")
     private boolean symmetric;
 
     @Option(

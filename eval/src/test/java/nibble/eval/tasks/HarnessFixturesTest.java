@@ -42,7 +42,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 class HarnessFixturesTest {
     private static final double LOG_LIKELIHOOD_TOLERANCE = 1e-3;
-    private static final int SCORED = Integer.getInteger("nibble.fixtures.scored", 2);
+    private static final int SCORED = Integer.getInteger("nibble.fixtures.scored", 4);
     private static final Path MODEL = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
 
     private static Checkpoint checkpoint;

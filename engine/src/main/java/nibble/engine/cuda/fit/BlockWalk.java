@@ -87,4 +87,26 @@ final class BlockWalk {
                         sums + Float.BYTES * (long) from,
                         n);
     }
+
+    /** Walks forwards by a kernel that changes codes or scales and keeps the gradient of the loss by C up to date. */
+    static void alongGradient(RowPiece piece, String kernel) {
+        FitMoment input = piece.input;
+        new BlockWalk(piece, Precision.TENSOR, input.moment, piece.gradient())
+                .forwards((first, count, changes) -> piece.card.walk(
+                        kernel,
+                        piece.rows,
+                        piece.gradient(),
+                        input.moment,
+                        piece.scales(),
+                        piece.zeros(),
+                        piece.rows,
+                        input.columns,
+                        piece.groups,
+                        first,
+                        count,
+                        piece.most,
+                        piece.codes(),
+                        changes,
+                        STRETCH));
+    }
 }

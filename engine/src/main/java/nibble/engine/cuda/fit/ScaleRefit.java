@@ -1,7 +1,6 @@
 package nibble.engine.cuda.fit;
 
 import nibble.engine.cuda.driver.DeviceMemory;
-import nibble.engine.cuda.driver.Precision;
 
 /**
  * Sets the scale of each group in turn to the least squares of its row's loss {@code e C eᵀ}, codes and zeros as they
@@ -16,24 +15,7 @@ final class ScaleRefit {
             ofRows(piece);
             return;
         }
-        FitMoment input = piece.input;
-        new BlockWalk(piece, Precision.TENSOR, input.moment, piece.gradient())
-                .forwards((first, count, changes) -> piece.card.walk(
-                        "refit",
-                        piece.rows,
-                        piece.gradient(),
-                        input.moment,
-                        piece.scales(),
-                        piece.zeros(),
-                        piece.rows,
-                        input.columns,
-                        piece.groups,
-                        first,
-                        count,
-                        piece.most,
-                        piece.codes(),
-                        changes,
-                        BlockWalk.STRETCH));
+        BlockWalk.alongGradient(piece, "refit");
     }
 
     /** Where a row is one group, its one scale. */
