@@ -40,11 +40,11 @@ import nibble.pack.layout.QuantizationJson;
 import org.jspecify.annotations.Nullable;
 
 /**
- * From one checkpoint format to another, a tensor at a time. Between the 4-bit formats codes, zeros and scales stay as
- * they are; to dense safetensors a 4-bit weight becomes the fp16 numbers that loaders reconstruct from it.
+ * Converts from one checkpoint format to another, a tensor at a time. Between the 4-bit formats codes, zeros and scales
+ * stay as they are; to dense safetensors a 4-bit weight becomes the fp16 numbers that loaders reconstruct from it.
  */
 public final class CheckpointConverter {
-    /** What to convert to. */
+    /** Says what to convert to. */
     public sealed interface Target {
         /** Dense safetensors; without a type, F16, BF16 and F32 tensors keep theirs. */
         record Safetensors(Optional<DType> type) implements Target {}

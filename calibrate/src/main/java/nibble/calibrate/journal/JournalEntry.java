@@ -8,7 +8,7 @@ import nibble.calibrate.job.QuantizationReport;
 import nibble.convert.ResumableRun;
 import org.jspecify.annotations.Nullable;
 
-/** A line of the journal. */
+/** Holds a line of the journal. */
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, include = JsonTypeInfo.As.WRAPPER_OBJECT)
 @JsonSubTypes({
     @JsonSubTypes.Type(value = JournalEntry.Start.class, name = "start"),

@@ -3,7 +3,7 @@ package nibble.checkpoint.model;
 import nibble.checkpoint.tensor.TensorSpec;
 
 /**
- * One of the tensors that hold a 4-bit linear, as its layout describes it.
+ * Describes one of the tensors that hold a 4-bit linear, as its layout has it.
  *
  * @param role what it holds
  * @param spec name, type and shape
@@ -11,7 +11,7 @@ import nibble.checkpoint.tensor.TensorSpec;
  * @param type how strictly the type is meant
  */
 public record LinearTensor(Role role, TensorSpec spec, Presence presence, Type type) {
-    /** What a tensor of a 4-bit linear holds. */
+    /** Lists what a tensor of a 4-bit linear can hold. */
     public enum Role {
         /** The codes, eight in a word. */
         CODES,

@@ -30,8 +30,8 @@ import org.apache.commons.compress.archivers.zip.ZipArchiveEntry;
 import org.apache.commons.compress.archivers.zip.ZipFile;
 
 /**
- * One PyTorch zip file of any size, mapped read-only: the tensors are views of its uncompressed entries. Borrows its
- * memory from the arena it was opened with.
+ * Reads one PyTorch zip file of any size, mapped read-only: the tensors are views of its uncompressed entries. Borrows
+ * its memory from the arena it was opened with.
  */
 public final class TorchFile {
     /** A thousand times the pickle of a 70B checkpoint's shard. */

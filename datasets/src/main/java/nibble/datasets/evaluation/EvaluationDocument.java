@@ -2,7 +2,7 @@ package nibble.datasets.evaluation;
 
 import java.util.List;
 
-/** One item of a benchmark. */
+/** Holds one item of a benchmark. */
 public sealed interface EvaluationDocument {
 
     /**

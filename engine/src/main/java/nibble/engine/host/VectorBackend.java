@@ -30,9 +30,8 @@ import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
 
 /**
- * The operations through the Vector API on all cores, in fp32; weights of any type are unpacked panel by panel. Owns
- * its
- * {@link Workers}.
+ * Computes the operations through the Vector API on all cores, in fp32; weights of any type are unpacked panel by
+ * panel. Owns its {@link Workers}.
  */
 public final class VectorBackend extends HostBackend {
     /** Floats of a task of the element-wise operations: 64 kB. */
@@ -118,7 +117,9 @@ public final class VectorBackend extends HostBackend {
         product(x, FewRows.floats(weight), weight.outFeatures(), out);
     }
 
-    /** A generated token's products are short: those that share an input share one call of the threads. */
+    /**
+     * Multiplies a generated token's row by short products: those that share an input share one call of the threads.
+     */
     @Override
     public void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
         if (x.rows() > FewRows.MOST_ROWS) {

@@ -13,7 +13,7 @@ import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
 
 /**
- * A model that answers conversations.
+ * Answers conversations with a model.
  *
  * @param template the format it was tuned on
  * @param tokens the literal tokens that the format puts around turns

@@ -5,7 +5,7 @@ import java.nio.file.Path;
 import nibble.datasets.BadDatasetException;
 
 /**
- * A perplexity with what it is of.
+ * Holds a perplexity with what it is of.
  *
  * @param label whose it is
  * @param text the text, recipe, context and windows; figures of one text can be compared

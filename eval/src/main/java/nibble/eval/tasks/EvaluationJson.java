@@ -18,7 +18,10 @@ import nibble.datasets.BadDatasetException;
 import nibble.datasets.Utf8File;
 import nibble.files.Reasons;
 
-/** {@link EvaluationResult} as JSON and back: snake_case, null values left out, a document on a line of its own. */
+/**
+ * Writes {@link EvaluationResult} as JSON and reads it back: snake_case, null values left out, a document on a line of
+ * its own.
+ */
 public final class EvaluationJson {
     /** Results of all documents of all tasks are a tenth of it. */
     private static final long MAX_BYTES = 1L << 30;
@@ -96,7 +99,7 @@ public final class EvaluationJson {
         }
     }
 
-    /** Name and version of a file's form; empty if it names none. */
+    /** Names a file's form and its version; empty if it names none. */
     public static String schema(Path file) {
         try {
             return COMPACT.readTree(text(file)).path("schema").asText("");

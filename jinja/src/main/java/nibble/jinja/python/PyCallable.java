@@ -1,8 +1,12 @@
 package nibble.jinja.python;
 
-/** Something that templates can call. */
+/** Runs something that templates can call. */
 public interface PyCallable {
-    /** @throws PythonException as Python would raise it */
+    /**
+     * Calls it.
+     *
+     * @throws PythonException as Python would raise it
+     */
     Object call(Arguments arguments);
 
     /**

@@ -9,7 +9,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.function.Consumer;
 
-/** Python's {@code str} and {@code repr}. */
+/** Computes Python's {@code str} and {@code repr}. */
 public final class Repr {
     private final StringBuilder out = new StringBuilder();
 

@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
-/** What has a value. */
+/** Computes a value. */
 public sealed interface Expression {
     /** Shows each expression within this one, in the order in which they stand. */
     default void children(Consumer<Expression> visitor) {}

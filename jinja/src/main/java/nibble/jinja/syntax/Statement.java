@@ -5,12 +5,12 @@ import java.util.List;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/** What a template does. */
+/** Does a step of a template. */
 public sealed interface Statement {
-    /** Its line, from 1; of text, 0. */
+    /** Returns its line, from 1; of text, 0. */
     int line();
 
-    /** Statements that have names of their own. */
+    /** Holds statements that have names of their own. */
     public final class Body {
         private final List<Statement> statements;
 

@@ -3,7 +3,7 @@ package nibble.engine.cuda.data;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.tensor.DeviceWeight;
 
-/** A weight in device memory. Borrows the buffer of the layer or model it belongs to. */
+/** Holds a weight in device memory. Borrows the buffer of the layer or model it belongs to. */
 public sealed interface CudaWeight extends DeviceWeight {
 
     /** fp16, row-major [outFeatures, inFeatures], from byte {@code offset} of the buffer on. */
