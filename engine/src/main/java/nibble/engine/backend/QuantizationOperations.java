@@ -24,6 +24,11 @@ public interface QuantizationOperations extends Matrices {
         return new ResidentActivations();
     }
 
+    /** A store whose batches take memory of the host alone while they are not used. */
+    default ActivationStore hostStore() {
+        return new ResidentActivations();
+    }
+
     /** Statistics of inputs with so many features, all zero. */
     InputStatistics statistics(int columns);
 

@@ -22,7 +22,7 @@ public record ModelWeights(
     /** The weights of a checkpoint, which must stay open while they are used: they are views of its mapped files. */
     public static ModelWeights read(Checkpoint checkpoint) {
         ModelConfig config = checkpoint.config();
-        Weight embedding = StoredWeights.matrix(checkpoint, TensorNames.EMBEDDING);
+        Weight embedding = embedding(checkpoint);
         List<DecoderLayer> layers = new ArrayList<>();
         for (int layer = 0; layer < config.layers(); layer++) {
             layers.add(DecoderLayer.read(checkpoint, layer));
@@ -44,6 +44,17 @@ public record ModelWeights(
                 layers.stream().map(layer -> layer.map(StoredWeights::expanded)).toList(),
                 finalNorm,
                 head == embedding ? shared : StoredWeights.expanded(head));
+    }
+
+    /** Only the embedding. */
+    public static Weight embedding(Checkpoint checkpoint) {
+        return StoredWeights.matrix(checkpoint, TensorNames.EMBEDDING);
+    }
+
+    /** Only the head, which may be the embedding. */
+    public static Weight head(Checkpoint checkpoint) {
+        return StoredWeights.matrix(
+                checkpoint, checkpoint.config().tiedEmbeddings() ? TensorNames.EMBEDDING : TensorNames.HEAD);
     }
 
     /** Only the gain of the norm before the head. */
