@@ -242,7 +242,7 @@ public final class CheckpointConverter {
     private List<TensorSpec> specs(
             QuantizedFormat format, String module, int out, int in, QuantizationConfig quantization) {
         try {
-            return Layout.of(format).tensors(module, out, in, spec(quantization));
+            return Layout.of(format).tensors(module, out, in, QuantizationSpec.of(quantization));
         } catch (IllegalArgumentException e) {
             throw new BadCheckpointException(source.folder(), e.getMessage(), e);
         }
@@ -267,16 +267,12 @@ public final class CheckpointConverter {
         };
     }
 
-    private static QuantizationSpec spec(QuantizationConfig quantization) {
-        return new QuantizationSpec(quantization.bits(), quantization.groupSize(), quantization.symmetric());
-    }
-
     private CheckpointPlan plan(long maxShardBytes) {
         return switch (target) {
             case Target.Safetensors _ -> CheckpointPlan.dense(config, specs, maxShardBytes);
             case Target.Packed(QuantizedFormat format) -> {
                 QuantizationConfig from = config.quantization().orElseThrow();
-                yield CheckpointPlan.quantized(config, format, spec(from), maxShardBytes);
+                yield CheckpointPlan.quantized(config, format, QuantizationSpec.of(from), maxShardBytes);
             }
         };
     }

@@ -54,7 +54,7 @@ public record TensorParallelSplit(int devices, boolean aligned, String obstacle)
             int in = config.inFeatures(linear);
             int out = config.outFeatures(linear);
             boolean byInput = linear == Linear.O || linear == Linear.DOWN;
-            int group = quantization.groupSizeFor(in);
+            int group = quantization.columnsPerGroup(in);
             if (byInput && quantization.groupSize() != -1 && in % (devices * group) != 0) {
                 return linear.path() + " has " + in + " input features, a device's share of " + in + "/" + devices
                         + " is not a multiple of the group size " + group;

@@ -77,33 +77,22 @@ public interface LayerOperations extends Matrices {
             Matrix out);
 
     /**
-     * Causal attention of a part of the rows of a longer matrix: query rows {@code firstRow .. firstRow + rows} stand
-     * at
-     * {@code firstPosition} and later of a sequence whose keys and values begin at row {@code firstKey}. The same rows
-     * of
-     * {@code out} are written.
+     * Computes causal attention of a part of the rows of a longer matrix. The same rows of {@code out} are written, and
+     * no others.
      */
     default void attention(
-            AttentionShape shape,
-            Matrix query,
-            int firstRow,
-            int rows,
-            int firstPosition,
-            Matrix keys,
-            Matrix values,
-            int firstKey,
-            Matrix out) {
-        Extents.attention(shape, query, firstRow, rows, firstPosition, keys, values, firstKey, out);
-        int seen = firstPosition + rows;
+            AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
+        Extents.attention(shape, part, query, keys, values, out);
+        int rows = part.rows();
         try (Matrix q = allocate(rows, query.columns());
-                Matrix k = allocate(seen, keys.columns());
-                Matrix v = allocate(seen, values.columns());
+                Matrix k = allocate(part.seen(), keys.columns());
+                Matrix v = allocate(part.seen(), values.columns());
                 Matrix o = allocate(rows, out.columns())) {
-            copyRows(query, firstRow, rows, q, 0);
-            copyRows(keys, firstKey, seen, k, 0);
-            copyRows(values, firstKey, seen, v, 0);
-            attention(shape, 1, q, firstPosition, k, v, o);
-            copyRows(o, 0, rows, out, firstRow);
+            copyRows(query, part.firstRow(), rows, q, 0);
+            copyRows(keys, part.firstKey(), part.seen(), k, 0);
+            copyRows(values, part.firstKey(), part.seen(), v, 0);
+            attention(shape, 1, q, part.firstPosition(), k, v, o);
+            copyRows(o, 0, rows, out, part.firstRow());
         }
     }
 

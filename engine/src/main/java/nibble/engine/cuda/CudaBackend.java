@@ -19,6 +19,7 @@ import nibble.engine.backend.KeyValueCache;
 import nibble.engine.backend.PlacedWeight;
 import nibble.engine.backend.ResidentActivations;
 import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.SequencePart;
 import nibble.engine.backend.Streams;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
@@ -327,23 +328,13 @@ public final class CudaBackend implements Backend {
             Matrix keys,
             Matrix values,
             Matrix out) {
-        Extents.attention(shape, sequences, query, firstPosition, keys, values, out);
         attention.run(shape, sequences, query, firstPosition, keys, values, out);
     }
 
     @Override
     public void attention(
-            AttentionShape shape,
-            Matrix query,
-            int firstRow,
-            int rows,
-            int firstPosition,
-            Matrix keys,
-            Matrix values,
-            int firstKey,
-            Matrix out) {
-        Extents.attention(shape, query, firstRow, rows, firstPosition, keys, values, firstKey, out);
-        attention.run(shape, query, firstRow, rows, firstPosition, keys, values, firstKey, out);
+            AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
+        attention.run(shape, part, query, keys, values, out);
     }
 
     @Override

@@ -8,7 +8,6 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.tensor.TensorView;
@@ -16,6 +15,7 @@ import nibble.pack.ActOrderLinear;
 import nibble.pack.Dequantized;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.LinearInPlace;
 import nibble.pack.layout.PackedLinears;
 import nibble.pack.layout.StoredCodes;
 
@@ -151,17 +151,10 @@ public record DecoderLayer(
      */
     private static void packed(Checkpoint checkpoint, LinearModule module, int layer, Map<Linear, Weight> weights) {
         ModelConfig config = checkpoint.config();
-        boolean awq = config.quantization()
-                .map(q -> q.format() == QuantizedFormat.AWQ_GEMM)
-                .orElse(false);
-        if (awq && !module.isFused()) {
-            weights.put(module.parts().getFirst(), new AwqWeight(AwqLayout.read(checkpoint, module, layer)));
-            return;
-        }
-        Optional<StoredCodes> inPlace =
+        Optional<? extends LinearInPlace> inPlace =
                 module.isFused() ? Optional.empty() : PackedLinears.inPlace(checkpoint, module, layer);
         if (inPlace.isPresent()) {
-            weights.put(module.parts().getFirst(), new StoredWeight(inPlace.get()));
+            weights.put(module.parts().getFirst(), inPlace(inPlace.get()));
             return;
         }
         switch (PackedLinears.read(checkpoint, module, layer)) {
@@ -178,6 +171,13 @@ public record DecoderLayer(
                 }
             }
         }
+    }
+
+    private static Weight inPlace(LinearInPlace linear) {
+        return switch (linear) {
+            case AwqLayout.AwqLinear awq -> new AwqWeight(awq);
+            case StoredCodes codes -> new StoredWeight(codes);
+        };
     }
 
     /** The gain of a norm: what is stored, or one more. */

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.LinearTensor.Role;
@@ -200,11 +201,13 @@ public final class AwqLayout implements Layout {
     }
 
     /**
-     * A linear as an AWQ checkpoint holds it.
+     * Holds a linear as an AWQ checkpoint stores it.
      *
      * @param tensors views of the mapped files
      */
-    public record AwqLinear(String module, int outFeatures, int inFeatures, QuantizationSpec spec, AwqTensors tensors) {
+    public record AwqLinear(String module, int outFeatures, int inFeatures, QuantizationSpec spec, AwqTensors tensors)
+            implements LinearInPlace {
+        @Override
         public QuantizedLinear unpack() {
             return AwqLayout.unpack(tensors, outFeatures, inFeatures, spec);
         }
@@ -218,6 +221,11 @@ public final class AwqLayout implements Layout {
      */
     public static AwqLinear read(Checkpoint checkpoint, LinearModule module, int layer) {
         return stored(Tensors.of(checkpoint, module, layer));
+    }
+
+    @Override
+    public Optional<AwqLinear> inPlace(Tensors tensors) {
+        return Optional.of(stored(tensors));
     }
 
     private static AwqLinear stored(Tensors tensors) {

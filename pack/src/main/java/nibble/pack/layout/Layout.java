@@ -45,11 +45,11 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
     PackedLinear linear(Tensors tensors);
 
     /**
-     * The linear where it lies; nothing where this layout has a form of its own, or columns are not in plain groups.
+     * Finds the linear in the mapped files, without unpacking it; nothing where its columns are not in plain groups.
+     *
+     * @throws BadCheckpointException as {@link #linear}
      */
-    default Optional<StoredCodes> inPlace(Tensors tensors) {
-        return Optional.empty();
-    }
+    Optional<? extends LinearInPlace> inPlace(Tensors tensors);
 
     /**
      * The data of the tensors of a linear, in the order of {@link #tensors}.
@@ -125,7 +125,7 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
                     module.name(layer),
                     config.outFeatures(module),
                     config.inFeatures(module),
-                    new QuantizationSpec(quantization.bits(), quantization.groupSize(), quantization.symmetric()));
+                    QuantizationSpec.of(quantization));
         }
 
         /** What the layout asks for, whether the checkpoint has it or not. */

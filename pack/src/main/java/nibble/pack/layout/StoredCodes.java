@@ -25,7 +25,8 @@ public record StoredCodes(
         MemorySegment codes,
         MemorySegment zeros,
         MemorySegment scales,
-        boolean lessOne) {
+        boolean lessOne)
+        implements LinearInPlace {
     private static final int ONES = 0x11111111;
 
     /** Groups in a row. */
@@ -53,7 +54,7 @@ public record StoredCodes(
         return scales.get(Words.SHORT, 2 * (byRows ? (long) row * groups() + group : (long) group * outFeatures + row));
     }
 
-    /** Returns a copy on the heap. */
+    @Override
     public QuantizedLinear unpack() {
         return byRows
                 ? CompressedTensorsLayout.unpack(codes, scales, zeros, outFeatures, inFeatures, spec)

@@ -29,6 +29,14 @@ public final class Cublas implements AutoCloseable {
         }
     }
 
+    /**
+     * Names a row-major fp32 matrix in device memory, or a part of one.
+     *
+     * @param address of its first element
+     * @param stride elements from a row to the next
+     */
+    public record Floats(long address, int stride) {}
+
     /** Exact products and fp32 sums. */
     private static final int COMPUTE_FP32 = Precision.SINGLE.code();
 
@@ -151,7 +159,22 @@ public final class Cublas implements AutoCloseable {
             int outStride,
             boolean accumulate) {
         // Row-major is column-major transposed: outᵀ[n, m] = b[n, k] aᵀ[k, m].
-        gemm(TRANSPOSED, NOT_TRANSPOSED, n, m, k, b, bStride, a, aStride, aType, out, outType, outStride, accumulate);
+        gemm(
+                TRANSPOSED,
+                NOT_TRANSPOSED,
+                n,
+                m,
+                k,
+                b,
+                bStride,
+                a,
+                aStride,
+                aType,
+                out,
+                outType,
+                outStride,
+                Precision.SINGLE,
+                Into.adding(accumulate));
     }
 
     /**
@@ -204,75 +227,42 @@ public final class Cublas implements AutoCloseable {
     }
 
     /**
-     * {@code out[m, n] = Σ_k a[m, k] b[n, k]}, or it is added or subtracted; all row-major fp32, addresses of device
-     * memory.
+     * Computes {@code out[m, n] = Σ_k a[m, k] b[n, k]}, or adds it to {@code out} or subtracts it from there.
      *
-     * @param aStride elements from a row of a to the next; the other strides likewise
+     * @param into what becomes of the product
      */
-    public void singleTransposed(
-            Precision precision,
-            Into into,
-            int m,
-            int n,
-            int k,
-            long a,
-            int aStride,
-            long b,
-            int bStride,
-            long out,
-            int outStride) {
-        gemm(
-                TRANSPOSED,
-                NOT_TRANSPOSED,
-                n,
-                m,
-                k,
-                b,
-                bStride,
-                a,
-                aStride,
-                Type.F32,
-                out,
-                Type.F32,
-                outStride,
-                precision,
-                into);
+    public void singleTransposed(Precision precision, Into into, int m, int n, int k, Floats a, Floats b, Floats out) {
+        single(TRANSPOSED, precision, into, m, n, k, a, b, out);
     }
 
-    /** As {@link #singleTransposed} with {@code b[k, n]}: {@code out[m, n] = Σ_k a[m, k] b[k, n]}. */
-    public void single(
-            Precision precision,
-            Into into,
-            int m,
-            int n,
-            int k,
-            long a,
-            int aStride,
-            long b,
-            int bStride,
-            long out,
-            int outStride) {
+    /** Does what {@link #singleTransposed} does with {@code b[k, n]}: {@code out[m, n] = Σ_k a[m, k] b[k, n]}. */
+    public void single(Precision precision, Into into, int m, int n, int k, Floats a, Floats b, Floats out) {
+        single(NOT_TRANSPOSED, precision, into, m, n, k, a, b, out);
+    }
+
+    private void single(int ofB, Precision precision, Into into, int m, int n, int k, Floats a, Floats b, Floats out) {
         gemm(
-                NOT_TRANSPOSED,
+                ofB,
                 NOT_TRANSPOSED,
                 n,
                 m,
                 k,
-                b,
-                bStride,
-                a,
-                aStride,
+                b.address,
+                b.stride,
+                a.address,
+                a.stride,
                 Type.F32,
-                out,
+                out.address,
                 Type.F32,
-                outStride,
+                out.stride,
                 precision,
                 into);
     }
 
     /** {@code out[m, n] (+)= Σ_t y[t, m]ᵀ x[t, n]}: fp16 with fp32 results. */
     public void crossMoment(int m, int n, int tokens, long y, long x, long out, boolean accumulate) {
-        gemm(NOT_TRANSPOSED, TRANSPOSED, n, m, tokens, x, n, y, m, Type.F16, out, Type.F32, n, accumulate);
+        Into into = Into.adding(accumulate);
+        gemm(NOT_TRANSPOSED, TRANSPOSED, n, m, tokens, x, n, y, m, Type.F16, out, Type.F32, n, Precision.SINGLE, into);
     }
 
     /**
@@ -303,26 +293,8 @@ public final class Cublas implements AutoCloseable {
                 out + 4L * ((long) first * columns + first),
                 Type.F32,
                 columns,
-                accumulate);
-    }
-
-    private void gemm(
-            int transA,
-            int transB,
-            int m,
-            int n,
-            int k,
-            long a,
-            int lda,
-            long b,
-            int ldb,
-            Type type,
-            long c,
-            Type cType,
-            int ldc,
-            boolean accumulate) {
-        Into into = accumulate ? Into.ADD : Into.SET;
-        gemm(transA, transB, m, n, k, a, lda, b, ldb, type, c, cType, ldc, Precision.SINGLE, into);
+                Precision.SINGLE,
+                Into.adding(accumulate));
     }
 
     private void gemm(

@@ -39,7 +39,8 @@ public final class Kernel {
      * Puts the kernel into the stream.
      *
      * @param sharedBytes dynamic shared memory of a block
-     * @param arguments in the kernel's order: Long for addresses and long long, Integer for int, Float for float
+     * @param arguments in the kernel's order: Long for addresses and long long, Integer for int, Float for float,
+     *     {@link KernelStruct} for a struct
      */
     public void launch(CudaStream stream, Grid grid, int threads, int sharedBytes, Object... arguments) {
         launch(stream, grid, threads, sharedBytes, KernelLaunch.Order.PLAIN, arguments);
