@@ -174,7 +174,7 @@ public record QuantizationCost(
                         searchFlops,
                         Tuning.work(config, options, calibrationTokens),
                         streamBytes,
-                        Math.max(heapBytes, Tuning.heapBytes(config, options.spec(), calibrationTokens)));
+                        Math.max(heapBytes, Tuning.heapBytes(config, options, calibrationTokens)));
     }
 
     /** Returns how many bytes of memory are taken at the peak in a JVM whose heap may take so many. */

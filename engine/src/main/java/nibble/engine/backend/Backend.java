@@ -6,8 +6,10 @@ import java.util.function.IntFunction;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.LayerFeed;
+import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
+import nibble.engine.tensor.Weight;
 
 /**
  * Computes on one device: it brings a model's weights to where it computes, and offers the operations of a forward pass
@@ -48,6 +50,18 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
     default Optional<Decoder> decoder(PlacedModel model, KeyValueCache cache) {
         return Optional.empty();
     }
+
+    /**
+     * Computes {@code log softmax(x[t] headᵀ)[next[t]]} for each row: logits are made a tile at a time, never all of
+     * them.
+     *
+     * @param x after the final norm, [tokens, hidden]
+     * @param next one id a row
+     */
+    float[] logProbabilities(Weight head, Matrix x, int[] next);
+
+    /** Computes {@link #logProbabilities}, and with each the likeliest id of its row. */
+    TokenScores score(Weight head, Matrix x, int[] next);
 
     /** Returns the operations of a backward pass, if this backend has them. */
     default Optional<GradientOperations> gradients() {

@@ -75,10 +75,10 @@ public final class Extents {
         }
     }
 
-    public static void rmsNormHeads(Matrix x, float[] weight) {
-        if (weight.length == 0 || x.columns() % weight.length != 0) {
+    public static void rmsNormHeads(Matrix x, int headDim) {
+        if (headDim == 0 || x.columns() % headDim != 0) {
             throw new IllegalArgumentException(
-                    "rmsNormHeads: " + x.columns() + " columns are no whole number of heads of " + weight.length);
+                    "rmsNormHeads: " + x.columns() + " columns are no whole number of heads of " + headDim);
         }
     }
 

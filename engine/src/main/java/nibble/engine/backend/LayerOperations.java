@@ -102,16 +102,4 @@ public interface LayerOperations extends Matrices {
 
     /** Computes {@code into += x}. */
     void add(Matrix x, Matrix into);
-
-    /**
-     * Computes {@code log softmax(x[t] headᵀ)[next[t]]} for each row: logits are made a tile at a time, never all of
-     * them.
-     *
-     * @param x after the final norm, [tokens, hidden]
-     * @param next one id a row
-     */
-    float[] logProbabilities(Weight head, Matrix x, int[] next);
-
-    /** Computes {@link #logProbabilities}, and with each the likeliest id of its row. */
-    TokenScores score(Weight head, Matrix x, int[] next);
 }

@@ -25,6 +25,11 @@ public interface QuantizationOperations extends Matrices {
         return new ResidentActivations();
     }
 
+    /** Makes a store whose batches take memory of the host alone while they are not used. */
+    default ActivationStore hostStore() {
+        return new ResidentActivations();
+    }
+
     /** Makes statistics of inputs with so many features, all zero. */
     InputStatistics statistics(int columns);
 

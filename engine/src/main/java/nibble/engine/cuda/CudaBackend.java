@@ -233,6 +233,11 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
+    public ActivationStore hostStore() {
+        return new PinnedActivations(card);
+    }
+
+    @Override
     public CudaInputStatistics statistics(int columns) {
         return new CudaInputStatistics(card, scratch, columns);
     }

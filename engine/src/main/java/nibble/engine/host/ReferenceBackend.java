@@ -59,7 +59,7 @@ public final class ReferenceBackend extends HostBackend {
 
     @Override
     public void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
-        Extents.rmsNormHeads(x, weight);
+        Extents.rmsNormHeads(x, weight.length);
         rmsNorm(HostMatrix.values(x), weight, epsilon, HostMatrix.values(x));
     }
 
@@ -300,7 +300,7 @@ public final class ReferenceBackend extends HostBackend {
 
     @Override
     public Optional<GradientOperations> gradients() {
-        return Optional.of(new ReferenceGradients());
+        return Optional.of(new ReferenceGradients(this));
     }
 
     @Override

@@ -84,7 +84,7 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
-        Extents.rmsNormHeads(x, weight);
+        Extents.rmsNormHeads(x, weight.length);
         float[] values = HostMatrix.values(x);
         int n = weight.length;
         forEachRow(values.length / n, n, t -> RmsNorm.row(values, t * n, n, weight, epsilon, values));
@@ -284,7 +284,7 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public Optional<GradientOperations> gradients() {
-        return Optional.of(new VectorGradients(workers));
+        return Optional.of(new VectorGradients(this, workers));
     }
 
     private void forEachRow(int rows, int columns, IntConsumer row) {

@@ -25,7 +25,7 @@ public record ModelWeights(
      */
     public static ModelWeights read(Checkpoint checkpoint) {
         ModelConfig config = checkpoint.config();
-        Weight embedding = StoredWeights.matrix(checkpoint, TensorNames.EMBEDDING);
+        Weight embedding = embedding(checkpoint);
         List<DecoderLayer> layers = new ArrayList<>();
         for (int layer = 0; layer < config.layers(); layer++) {
             layers.add(DecoderLayer.read(checkpoint, layer));
@@ -50,6 +50,17 @@ public record ModelWeights(
                 layers.stream().map(layer -> layer.map(StoredWeights::expanded)).toList(),
                 finalNorm,
                 head == embedding ? shared : StoredWeights.expanded(head));
+    }
+
+    /** Reads only the embedding. */
+    public static Weight embedding(Checkpoint checkpoint) {
+        return StoredWeights.matrix(checkpoint, TensorNames.EMBEDDING);
+    }
+
+    /** Reads only the head, which may be the embedding. */
+    public static Weight head(Checkpoint checkpoint) {
+        return StoredWeights.matrix(
+                checkpoint, checkpoint.config().tiedEmbeddings() ? TensorNames.EMBEDDING : TensorNames.HEAD);
     }
 
     /** Reads only the gain of the norm before the head. */
