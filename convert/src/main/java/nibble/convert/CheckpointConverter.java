@@ -46,10 +46,10 @@ import org.jspecify.annotations.Nullable;
 public final class CheckpointConverter {
     /** Says what to convert to. */
     public sealed interface Target {
-        /** Dense safetensors; without a type, F16, BF16 and F32 tensors keep theirs. */
+        /** Asks for dense safetensors; without a type, F16, BF16 and F32 tensors keep theirs. */
         record Safetensors(Optional<DType> type) implements Target {}
 
-        /** A 4-bit format, from a 4-bit format. */
+        /** Asks for a 4-bit format, from a 4-bit format. */
         record Packed(QuantizedFormat format) implements Target {}
     }
 

@@ -77,7 +77,7 @@ public final class ConversionRun {
     sealed interface Entry {
         record Start(int journalFormat, Map<String, String> fingerprint) implements Entry, ResumableRun.Start {}
 
-        /** Items {@code from} to {@code to} (exclusive) are durable. */
+        /** Says that items {@code from} to {@code to} (exclusive) are durable. */
         record Part(int from, int to, String crc32c, String sourceCrc32c, List<Underflow> underflows)
                 implements Entry {}
     }

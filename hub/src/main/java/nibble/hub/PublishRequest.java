@@ -51,8 +51,8 @@ public record PublishRequest(
     }
 
     /**
-     * Weight files of an earlier version under names that the new one does not use; loaders that go by file load them
-     * too.
+     * Says what becomes of weight files of an earlier version under names that the new one does not use; loaders
+     * that go by file load them too.
      */
     public enum Leftovers {
         KEEP,

@@ -42,7 +42,7 @@ public record PublishResult(
         IGNORED
     }
 
-    /** One file of the folder. */
+    /** Describes one file of the folder. */
     public record PublishedFile(String path, long bytes, String sha256, Need need) {}
 
     public PublishResult {

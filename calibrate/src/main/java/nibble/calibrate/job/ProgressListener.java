@@ -7,7 +7,7 @@ import java.util.Locale;
 public interface ProgressListener {
     ProgressListener NONE = new ProgressListener() {};
 
-    /** What a layer goes through, in order. */
+    /** Lists the stages that a layer goes through, in order. */
     enum Stage {
         /** Weights from the source, hashed for the journal and unpacked. */
         READ,

@@ -16,14 +16,14 @@ import nibble.calibrate.stream.StreamFile;
 @FunctionalInterface
 public interface LayerJournal {
     /**
-     * A layer that an earlier run finished.
+     * Describes a layer that an earlier run finished.
      *
      * @param sourceSha256 of the original weights it was made from
      */
     record Durable(int layer, String sourceSha256, QuantizationReport.Layer report) {}
 
     /**
-     * The calibration stream as it goes into a layer.
+     * Holds the calibration stream as it goes into a layer.
      *
      * @param sha256 of the file, which is as {@link StreamFile} has it
      */

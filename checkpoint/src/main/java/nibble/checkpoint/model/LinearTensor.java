@@ -25,7 +25,7 @@ public record LinearTensor(Role role, TensorSpec spec, Presence presence, Type t
         SHAPE
     }
 
-    /** Who writes it and who needs it. */
+    /** Says who writes it and who needs it. */
     public enum Presence {
         /** Written, and needed by readers. */
         REQUIRED,
@@ -35,7 +35,7 @@ public record LinearTensor(Role role, TensorSpec spec, Presence presence, Type t
         FOREIGN
     }
 
-    /** How strictly {@link TensorSpec#dtype} is meant. */
+    /** Says how strictly {@link TensorSpec#dtype} is meant. */
     public enum Type {
         EXACT,
         /** F16, BF16 or F32: what the model computes in. */

@@ -25,13 +25,13 @@ import java.util.SequencedMap;
 public record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean bos, boolean composed) {
     /** One cut. */
     sealed interface Step {
-        /** Matches stand alone. */
+        /** Lets matches stand alone. */
         record Split(String expression) implements Step {}
 
-        /** Digits stand alone, each by itself or runs of them. */
+        /** Lets digits stand alone, each by itself or runs of them. */
         record Digits(boolean single) implements Step {}
 
-        /** Bytes become letters; with {@code words}, after GPT-2's own cut into words. */
+        /** Turns bytes into letters; with {@code words}, after GPT-2's own cut into words. */
         record Bytes(boolean words) implements Step {}
     }
 

@@ -10,7 +10,7 @@ public interface PyCallable {
     Object call(Arguments arguments);
 
     /**
-     * A function or method with a name.
+     * Holds a function or method with a name.
      *
      * @param name for messages
      * @param body what it does

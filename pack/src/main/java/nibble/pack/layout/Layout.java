@@ -100,7 +100,7 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
     }
 
     /**
-     * The tensors of one module of a checkpoint.
+     * Finds the tensors of one module of a checkpoint.
      *
      * @param module its full name
      */
