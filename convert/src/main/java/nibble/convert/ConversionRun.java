@@ -155,7 +155,7 @@ public final class ConversionRun {
 
         @Override
         public String kept(int parts) {
-            return "what is durable is safe in";
+            return "all durable tensors are safe in";
         }
 
         @Override

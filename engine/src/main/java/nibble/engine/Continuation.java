@@ -12,7 +12,7 @@ public record Continuation(int[] ids, int scored) {
     public Continuation {
         if (scored < 1 || scored >= ids.length) {
             throw new IllegalArgumentException(scored + " of " + ids.length
-                    + " ids to be scored: at least one, and one that stands before it, are needed");
+                    + " ids to be scored: score at least one, and give at least one before it");
         }
     }
 

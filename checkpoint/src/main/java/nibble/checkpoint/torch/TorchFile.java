@@ -87,7 +87,7 @@ public final class TorchFile {
         }
         if (!startsWith(bytes, ZIP)) {
             throw new BadCheckpointException(
-                    path, "byte 0: found no zip file, which a PyTorch checkpoint is; it is damaged or something else");
+                    path, "byte 0: found no zip file, as PyTorch writes it; the file is damaged or of another kind");
         }
     }
 

@@ -60,7 +60,7 @@ public final class MtBenchQuestions {
             MtBenchQuestion question = question(name + ": line " + number, line);
             if (!ids.add(question.id())) {
                 throw new BadDatasetException(
-                        name + ": line " + number + ": question_id " + question.id() + " is there twice");
+                        name + ": line " + number + ": question_id " + question.id() + " occurs twice");
             }
             questions.add(question);
         }

@@ -22,8 +22,8 @@ public record PerplexityFigure(String label, String text, double perplexity) {
                 || !json.path("recipe").isTextual()
                 || !json.path("context_tokens").isInt()) {
             throw new BadDatasetException(file
-                    + ": holds no perplexity with its recipe and context_tokens; give what 'nibble eval perplexity"
-                    + " MODEL --json FILE' writes");
+                    + ": holds no perplexity with its recipe and context_tokens; give the FILE of 'nibble eval"
+                    + " perplexity MODEL --json FILE'");
         }
         String text = "%s, %s, %d windows of %d"
                 .formatted(

@@ -86,7 +86,7 @@ public final class EvaluationJson {
     public static <T extends Record> T read(Path file, Class<T> type, String schema) {
         String found = schema(file);
         if (found.isEmpty()) {
-            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: it names no schema");
+            throw new BadDatasetException(file + ": not a file of 'nibble eval tasks --json': it names no schema");
         }
         if (!schema.equals(found)) {
             throw new BadDatasetException("%s: schema \"%s\", expected \"%s\"; measure again with this version"
@@ -95,7 +95,7 @@ public final class EvaluationJson {
         try {
             return COMPACT.readValue(text(file), type);
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + Reasons.of(e), e);
+            throw new BadDatasetException(file + ": not a file of 'nibble eval tasks --json': " + Reasons.of(e), e);
         }
     }
 
@@ -104,7 +104,7 @@ public final class EvaluationJson {
         try {
             return COMPACT.readTree(text(file)).path("schema").asText("");
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + Reasons.of(e), e);
+            throw new BadDatasetException(file + ": not a file of 'nibble eval tasks --json': " + Reasons.of(e), e);
         }
     }
 

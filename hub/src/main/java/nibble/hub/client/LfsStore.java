@@ -226,8 +226,7 @@ public final class LfsStore {
                 // It does not know us; the commit fails if the object is not there.
                 return;
             }
-            throw e.told(
-                    file.path() + ": the hub does not confirm what it received: " + e.getMessage() + "; run again");
+            throw e.told(file.path() + ": the hub does not confirm the upload: " + e.getMessage() + "; run again");
         }
     }
 }

@@ -103,7 +103,7 @@ public final class Repr {
         }
         if (around.size() > Values.MAX_DEPTH) {
             throw new PythonException(
-                    PythonException.Kind.LIMIT, "prints what is nested more than " + Values.MAX_DEPTH + " deep");
+                    PythonException.Kind.LIMIT, "prints a value nested more than " + Values.MAX_DEPTH + " deep");
         }
         around.push(value);
         print.accept(value);

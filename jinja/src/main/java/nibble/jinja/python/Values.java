@@ -219,7 +219,7 @@ public final class Values {
         Budget.step();
         if (depth > MAX_DEPTH) {
             throw new PythonException(
-                    PythonException.Kind.LIMIT, "compares what is nested more than " + MAX_DEPTH + " deep");
+                    PythonException.Kind.LIMIT, "compares values nested more than " + MAX_DEPTH + " deep");
         }
         if (isNumber(left) && isNumber(right)) {
             return Numbers.compare(left, right) == 0 && !Numbers.isNaN(left) && !Numbers.isNaN(right);
