@@ -77,6 +77,7 @@ final class TuningWork {
 
     private void tune() {
         Backend device = devices.members().getFirst();
+        device.makeCurrent();
         if (device.gradients().isPresent()) {
             tune(device);
             return;
@@ -111,7 +112,7 @@ final class TuningWork {
         List<PackedTensor> tensors = new ArrayList<>();
         for (int layer = 0; layer < config.layers(); layer++) {
             CheckpointQuantizer.packer(config, job.options())
-                    .pack(layer, result.layers().get(layer))
+                    .pack(layer, result.layer().apply(layer))
                     .stream()
                     .filter(tensor -> names.contains(tensor.name()))
                     .forEach(tensors::add);

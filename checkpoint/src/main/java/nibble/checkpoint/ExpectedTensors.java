@@ -63,7 +63,7 @@ final class ExpectedTensors {
             Checkpoint checkpoint, LinearModule stored, int layer, QuantizationConfig quantization, Path configJson) {
         int in = checkpoint.config().inFeatures(stored);
         int out = checkpoint.config().outFeatures(stored);
-        int group = quantization.groupSizeFor(in);
+        int group = quantization.columnsPerGroup(in);
         String module = stored.name(layer);
         QuantizedFormat format = quantization.format();
         if (in % group != 0 || out % 8 != 0 || format.packsInputs() && in % 8 != 0) {

@@ -85,7 +85,6 @@ class SourceFilesTest {
     @Test
     void ten_lines_in_a_row_stand_in_one_place_only() throws Exception {
         List<Path> files = new ArrayList<>(sources());
-        files.removeIf(SourceFilesTest::isOfEngine);
         assertThat(RepeatedLines.of(files, 10)).isEmpty();
     }
 

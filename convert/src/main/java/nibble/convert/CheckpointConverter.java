@@ -40,16 +40,16 @@ import nibble.pack.layout.QuantizationJson;
 import org.jspecify.annotations.Nullable;
 
 /**
- * From one checkpoint format to another, a tensor at a time. Between the 4-bit formats codes, zeros and scales stay as
- * they are; to dense safetensors a 4-bit weight becomes the fp16 numbers that loaders reconstruct from it.
+ * Converts from one checkpoint format to another, a tensor at a time. Between the 4-bit formats codes, zeros and scales
+ * stay as they are; to dense safetensors a 4-bit weight becomes the fp16 numbers that loaders reconstruct from it.
  */
 public final class CheckpointConverter {
-    /** What to convert to. */
+    /** Says what to convert to. */
     public sealed interface Target {
-        /** Dense safetensors; without a type, F16, BF16 and F32 tensors keep theirs. */
+        /** Asks for dense safetensors; without a type, F16, BF16 and F32 tensors keep theirs. */
         record Safetensors(Optional<DType> type) implements Target {}
 
-        /** A 4-bit format, from a 4-bit format. */
+        /** Asks for a 4-bit format, from a 4-bit format. */
         record Packed(QuantizedFormat format) implements Target {}
     }
 
@@ -242,7 +242,7 @@ public final class CheckpointConverter {
     private List<TensorSpec> specs(
             QuantizedFormat format, String module, int out, int in, QuantizationConfig quantization) {
         try {
-            return Layout.of(format).tensors(module, out, in, spec(quantization));
+            return Layout.of(format).tensors(module, out, in, QuantizationSpec.of(quantization));
         } catch (IllegalArgumentException e) {
             throw new BadCheckpointException(source.folder(), e.getMessage(), e);
         }
@@ -267,16 +267,12 @@ public final class CheckpointConverter {
         };
     }
 
-    private static QuantizationSpec spec(QuantizationConfig quantization) {
-        return new QuantizationSpec(quantization.bits(), quantization.groupSize(), quantization.symmetric());
-    }
-
     private CheckpointPlan plan(long maxShardBytes) {
         return switch (target) {
             case Target.Safetensors _ -> CheckpointPlan.dense(config, specs, maxShardBytes);
             case Target.Packed(QuantizedFormat format) -> {
                 QuantizationConfig from = config.quantization().orElseThrow();
-                yield CheckpointPlan.quantized(config, format, spec(from), maxShardBytes);
+                yield CheckpointPlan.quantized(config, format, QuantizationSpec.of(from), maxShardBytes);
             }
         };
     }

@@ -4,6 +4,7 @@ import nibble.engine.PrefixTree.Segment;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.SequencePart;
 import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
@@ -36,18 +37,9 @@ final class PrefixAttention implements AutoCloseable {
         backend.rope(key, heads.headDim(), rotary, 1, 0);
         @Nullable Segment copied = null;
         for (Segment segment : tree.segments()) {
-            int firstRow = segment.firstRow() - segment.firstPosition();
             if (liesTogether(segment)) {
-                backend.attention(
-                        heads,
-                        query,
-                        segment.firstRow(),
-                        segment.length(),
-                        segment.firstPosition(),
-                        key,
-                        value,
-                        firstRow,
-                        out);
+                int firstKey = segment.firstRow() - segment.firstPosition();
+                backend.attention(heads, part(segment, firstKey), query, key, value, out);
                 continue;
             }
             for (@Nullable Segment s = segment; s != null && s != copied; s = s.parent()) {
@@ -55,9 +47,12 @@ final class PrefixAttention implements AutoCloseable {
                 backend.copyRows(value, s.firstRow(), s.length(), values, s.firstPosition());
             }
             copied = segment.parent();
-            backend.attention(
-                    heads, query, segment.firstRow(), segment.length(), segment.firstPosition(), keys, values, 0, out);
+            backend.attention(heads, part(segment, 0), query, keys, values, out);
         }
+    }
+
+    private static SequencePart part(Segment segment, int firstKey) {
+        return new SequencePart(segment.firstRow(), segment.length(), segment.firstPosition(), firstKey);
     }
 
     /** Whether all that stands before a segment lies right before it. */

@@ -1,7 +1,10 @@
 package nibble.pack;
 
+import nibble.checkpoint.model.QuantizationConfig;
+
 /**
- * What to quantize to: integer codes with one scale and one zero per group of input columns.
+ * Describes the numbers to quantize to: integer codes with one scale and one zero per group of input columns. It knows
+ * no file and no layout; {@link QuantizationConfig} describes what a checkpoint says of itself.
  *
  * @param bits bits of a code; 4
  * @param groupSize input columns that share a scale and a zero: 32, 64, 128, or −1 for a whole row
@@ -9,7 +12,7 @@ package nibble.pack;
  */
 public record QuantizationSpec(int bits, int groupSize, boolean symmetric) {
     /** Group size that means one group a row. */
-    public static final int WHOLE_ROW = -1;
+    public static final int WHOLE_ROW = QuantizationConfig.WHOLE_ROW;
 
     /** The largest code: 15. */
     public static final int MAX_CODE = 15;
@@ -17,28 +20,33 @@ public record QuantizationSpec(int bits, int groupSize, boolean symmetric) {
     /** The zero of symmetric codes: 8. */
     public static final int MIDDLE = 8;
 
-    /** With a zero of its own for each group. */
+    /** Gives each group a zero of its own. */
     public QuantizationSpec(int bits, int groupSize) {
         this(bits, groupSize, false);
     }
 
     public QuantizationSpec {
-        if (bits != 4) {
+        if (bits != QuantizationConfig.BITS) {
             throw new IllegalArgumentException("bits " + bits + " is not supported: give 4");
         }
-        if (groupSize != WHOLE_ROW && !GroupSizes.ALL.contains(groupSize)) {
+        if (groupSize != WHOLE_ROW && !QuantizationConfig.GROUP_SIZES.contains(groupSize)) {
             throw new IllegalArgumentException(
                     "group size " + groupSize + " is not supported: give 32, 64, 128, or -1 for whole rows");
         }
     }
 
-    /** Input columns in a group of a linear with this many in-features. */
+    /** Returns the numbers that a quantized checkpoint holds, whatever its layout. */
+    public static QuantizationSpec of(QuantizationConfig config) {
+        return new QuantizationSpec(config.bits(), config.groupSize(), config.symmetric());
+    }
+
+    /** Returns how many input columns a group has in a linear with this many in-features. */
     public int columnsPerGroup(int inFeatures) {
-        return groupSize == WHOLE_ROW ? inFeatures : groupSize;
+        return QuantizationConfig.columnsPerGroup(groupSize, inFeatures);
     }
 
     /**
-     * Groups in a row.
+     * Returns the groups in a row.
      *
      * @throws IllegalArgumentException if the group size does not divide the in-features
      */

@@ -3,17 +3,21 @@ package nibble.calibrate.tune;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.IntFunction;
+import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Forward;
 import nibble.engine.Taps;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.GradientOperations;
-import nibble.engine.gradient.TunedLayer;
-import nibble.engine.gradient.TunedModel;
+import nibble.engine.backend.PlacedWeight;
 import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.Weight;
 
-/** Judges a tuned model as a reader of its checkpoint gets it, on the text that is held back from tuning. */
+/** Judges a quantized model as a reader of its checkpoint gets it, on the text that is held back from tuning. */
 final class HeldOut {
     /** Sequences that go through a layer at once. */
     private static final int BATCH = 8;
@@ -22,12 +26,19 @@ final class HeldOut {
     private final OriginalStates original;
     private final Backend backend;
     private final GradientOperations operations;
+    private final ModelConfig config;
+    private final Weight embedding;
+    private final Weight head;
 
-    HeldOut(TuningText text, OriginalStates original, Backend backend, GradientOperations operations) {
+    /** @param made a checkpoint of the model, for its embedding and its head */
+    HeldOut(TuningText text, OriginalStates original, Backend backend, Checkpoint made) {
         this.text = text;
         this.original = original;
         this.backend = backend;
-        this.operations = operations;
+        this.operations = backend.gradients().orElseThrow();
+        this.config = made.config();
+        this.embedding = ModelWeights.embedding(made);
+        this.head = ModelWeights.head(made);
     }
 
     /** Tokens that the divergence is a mean over. */
@@ -35,10 +46,8 @@ final class HeldOut {
         return (long) text.heldBack().length * text.length();
     }
 
-    /** The mean divergence from the original model, in nats, with all numbers rounded to fp16. */
-    double divergence(TunedModel model) {
-        ModelConfig config = model.config();
-        float offset = config.architecture().normOffset();
+    /** The mean divergence from the original model, in nats. */
+    double divergence(IntFunction<DecoderLayer> read, float[] finalNorm) {
         int[] numbers = text.heldBack();
         List<int[]> batches = new ArrayList<>();
         for (int at = 0; at < numbers.length; at += BATCH) {
@@ -46,21 +55,22 @@ final class HeldOut {
         }
         List<Matrix> hidden = new ArrayList<>();
         double sum = 0;
-        try (Forward forward = new Forward(config, backend)) {
-            batches.forEach(batch -> hidden.add(forward.embed(model.embedding(), text.ids(batch))));
-            for (TunedLayer tuned : model.layers()) {
-                DecoderLayer layer = TunedTensors.rounded(tuned, offset).toDecoderLayer();
+        try (Forward forward = new Forward(config, backend);
+                LayerFeed layers = backend.feed(read, config.layers());
+                PlacedWeight placedHead = operations.place(head)) {
+            batches.forEach(batch -> hidden.add(forward.embed(embedding, text.ids(batch))));
+            for (int index = 0; index < config.layers(); index++) {
+                DecoderLayer layer = layers.layer(index);
                 for (int i = 0; i < batches.size(); i++) {
                     forward.layer(layer, hidden.get(i), batches.get(i).length, Taps.NONE);
                 }
             }
-            float[] norm = TunedTensors.roundedNorm(model.finalNorm(), offset);
             for (int i = 0; i < batches.size(); i++) {
                 Matrix x = hidden.get(i);
-                backend.rmsNorm(x, norm, config.rmsNormEps(), x);
+                backend.rmsNorm(x, finalNorm, config.rmsNormEps(), x);
                 try (Matrix states = backend.allocate(x.rows(), x.columns())) {
                     original.copy(batches.get(i), states);
-                    sum += operations.divergence(model.head(), states, x, 0, null);
+                    sum += operations.divergence(placedHead.weight(), states, x, 0, null);
                 }
             }
             return sum / tokens();

@@ -1,63 +1,58 @@
 package nibble.calibrate.tune;
 
-import java.util.ArrayList;
-import java.util.List;
+import java.util.Arrays;
+import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Forward;
 import nibble.engine.Taps;
+import nibble.engine.backend.ActivationStore;
 import nibble.engine.backend.Backend;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.Weight;
 
-/** What the original model has of each sequence after its final norm. Owns the matrices. */
+/** What the original model has of sequences after its final norm. Owns it. */
 final class OriginalStates implements AutoCloseable {
-    /** Sequences that go through a layer at once. */
-    private static final int BATCH = 8;
+    /** Sequences that go through a layer at once, at least. */
+    private static final int LEAST_BATCH = 8;
 
     private final Backend backend;
     private final int length;
-    private final List<Matrix> batches = new ArrayList<>();
+    /** Numbers of the sequences, ascending. */
+    private final int[] numbers;
 
-    private OriginalStates(Backend backend, int length) {
+    private final int perBatch;
+    private final ActivationStore batches;
+
+    private OriginalStates(Backend backend, ModelConfig config, int length, int[] numbers) {
         this.backend = backend;
         this.length = length;
+        this.numbers = numbers;
+        this.perBatch = Math.max(LEAST_BATCH, backend.sequencesPerBatch(config, length));
+        this.batches = backend.hostStore();
     }
 
     /**
      * Runs the original model, a layer at a time.
      *
-     * @param layers of the original
+     * @param numbers of the sequences, ascending
      * @param onLayer told after each
      */
-    static OriginalStates of(
-            TuningText text,
-            ModelConfig config,
-            Weight embedding,
-            LayerFeed layers,
-            float[] finalNorm,
-            Backend backend,
-            Runnable onLayer) {
-        OriginalStates states = new OriginalStates(backend, text.length());
-        try (Forward forward = new Forward(config, backend)) {
-            int count = text.sequences().size();
-            for (int first = 0; first < count; first += BATCH) {
-                int[] numbers = new int[Math.min(BATCH, count - first)];
-                int begin = first;
-                java.util.Arrays.setAll(numbers, i -> begin + i);
-                states.batches.add(forward.embed(embedding, text.ids(numbers)));
-            }
+    static OriginalStates of(TuningText text, int[] numbers, Checkpoint source, Backend backend, Runnable onLayer) {
+        ModelConfig config = source.config();
+        OriginalStates states = new OriginalStates(backend, config, text.length(), numbers);
+        try (Forward forward = new Forward(config, backend);
+                LayerFeed layers = backend.feed(layer -> DecoderLayer.read(source, layer), config.layers())) {
+            states.embed(forward, ModelWeights.embedding(source), text);
             for (int i = 0; i < config.layers(); i++) {
                 DecoderLayer layer = layers.layer(i);
-                for (Matrix hidden : states.batches) {
-                    forward.layer(layer, hidden, hidden.rows() / text.length(), Taps.NONE);
-                }
+                states.change(hidden -> forward.layer(layer, hidden, hidden.rows() / text.length(), Taps.NONE));
                 onLayer.run();
             }
-            for (Matrix hidden : states.batches) {
-                backend.rmsNorm(hidden, finalNorm, config.rmsNormEps(), hidden);
-            }
+            float[] norm = ModelWeights.finalNorm(source);
+            states.change(hidden -> backend.rmsNorm(hidden, norm, config.rmsNormEps(), hidden));
             return states;
         } catch (RuntimeException | Error e) {
             states.close();
@@ -65,16 +60,35 @@ final class OriginalStates implements AutoCloseable {
         }
     }
 
+    private void embed(Forward forward, Weight embedding, TuningText text) {
+        for (int first = 0; first < numbers.length; first += perBatch) {
+            int[] batch = Arrays.copyOfRange(numbers, first, Math.min(numbers.length, first + perBatch));
+            batches.add(forward.embed(embedding, text.ids(batch)));
+        }
+    }
+
+    private void change(java.util.function.Consumer<Matrix> change) {
+        for (int i = 0; i * perBatch < numbers.length; i++) {
+            change.accept(batches.borrow(i));
+            batches.giveBack(i, true);
+        }
+    }
+
     /** Puts the states of some sequences into a matrix, one after another. */
     void copy(int[] sequences, Matrix into) {
         for (int i = 0; i < sequences.length; i++) {
-            int from = sequences[i] % BATCH * length;
-            backend.copyRows(batches.get(sequences[i] / BATCH), from, length, into, i * length);
+            int at = Arrays.binarySearch(numbers, sequences[i]);
+            if (at < 0) {
+                throw new IllegalArgumentException("no states of sequence " + sequences[i]);
+            }
+            Matrix batch = batches.borrow(at / perBatch);
+            backend.copyRows(batch, at % perBatch * length, length, into, i * length);
+            batches.giveBack(at / perBatch, false);
         }
     }
 
     @Override
     public void close() {
-        batches.forEach(Matrix::close);
+        batches.close();
     }
 }

@@ -1,8 +1,8 @@
 package nibble.calibrate.tune;
 
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Optional;
+import java.util.function.IntFunction;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
@@ -11,16 +11,14 @@ import nibble.calibrate.search.QuantizedLayer;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.TensorNames;
 import nibble.datasets.TokenBlocks;
+import nibble.engine.backend.AdamStep;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.GradientOperations;
+import nibble.engine.backend.TuningRoom;
 import nibble.engine.gradient.DivergencePass;
-import nibble.engine.gradient.TunedLayer;
 import nibble.engine.gradient.TunedModel;
 import nibble.engine.tensor.DecoderLayer;
-import nibble.engine.tensor.DenseWeight;
-import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.pack.QuantizationSpec;
@@ -45,8 +43,6 @@ public final class Tuning {
     private static final long NANOS_BETWEEN_SAVES = 60_000_000_000L;
     /** Saving may take one part in so many of the time. */
     private static final int SAVING_SHARE = 20;
-    /** The share of the heap that may hold what forward passes leave for backward passes. */
-    private static final int TAPE_SHARE = 4;
 
     private final QuantizationJob job;
     private final Backend backend;
@@ -69,15 +65,22 @@ public final class Tuning {
     /**
      * A tuned model.
      *
+     * @param layer made when it is asked for, while the checkpoint as fitted is open
      * @param finalNorm as stored, fp16 bits
      */
-    public record Result(List<QuantizedLayer> layers, short[] finalNorm, QuantizationReport.Tuning report) {}
+    public record Result(IntFunction<QuantizedLayer> layer, short[] finalNorm, QuantizationReport.Tuning report) {}
 
     /** Work of all steps and of what comes before them, in floating-point operations. */
     public static double work(ModelConfig config, QuantizeOptions options, long tokens) {
         return options.steps() == 0
                 ? 0
-                : stepWork(config, TOKENS_PER_STEP) * options.steps() + layerWork(config) * config.layers() * tokens;
+                : stepWork(config, TOKENS_PER_STEP) * options.steps()
+                        + layerWork(config) * config.layers() * usedTokens(options.steps(), tokens);
+    }
+
+    /** Tokens that the original model goes through: those of the steps and those that are held back. */
+    private static long usedTokens(int steps, long tokens) {
+        return Math.min(tokens, (long) steps * TOKENS_PER_STEP + tokens / TuningText.HELD_BACK);
     }
 
     /** A forward pass and a backward pass, which is two, and one more of the layers whose activations are not kept. */
@@ -101,7 +104,8 @@ public final class Tuning {
      *
      * @param tokens of the calibration text
      */
-    public static long heapBytes(ModelConfig config, QuantizationSpec spec, long tokens) {
+    public static long heapBytes(ModelConfig config, QuantizeOptions options, long tokens) {
+        QuantizationSpec spec = options.spec();
         long layer = 0;
         long scales = 0;
         long largest = 0;
@@ -115,7 +119,7 @@ public final class Tuning {
         long codes = layer / 2 * config.layers();
         long activations =
                 rows * (2 * DivergencePass.tapeColumns(config) + (long) config.layers() * config.hiddenSize());
-        long floats = tokens * config.hiddenSize()
+        long floats = usedTokens(options.steps(), tokens) * config.hiddenSize()
                 + FLOATS_PER_SCALE * scales * config.layers()
                 + 2 * layer
                 + largest
@@ -137,42 +141,49 @@ public final class Tuning {
             return Optional.empty();
         }
         ModelConfig config = made.config();
-        Checkpoint source = job.source();
         progress.tuning(work(
                 config, job.options(), job.blocks().map(TokenBlocks::tokens).orElse(0L)));
-        TunedModel model = TunedModel.of(ModelWeights.read(made));
         int sequences = Math.clamp(TOKENS_PER_STEP / text.length(), 1, text.forSteps());
+        int[] used = text.used(job.options().steps(), sequences);
+        double layer = layerWork(config) * used.length * text.length();
+        try (OriginalStates original =
+                OriginalStates.of(text, used, job.source(), backend, () -> progress.add(layer))) {
+            HeldOut heldOut = new HeldOut(text, original, backend, made);
+            double before = heldOut.divergence(
+                    index -> DecoderLayer.read(made, index).unpacked(), ModelWeights.finalNorm(made));
+            TunedNumbers tuned = steps(made, text, sequences, original);
+            double after = heldOut.divergence(index -> tuned.layer(made, index).toDecoderLayer(), tuned.finalGain());
+            return Optional.of(new Result(
+                    index -> tuned.layer(made, index),
+                    tuned.finalNorm(),
+                    new QuantizationReport.Tuning(
+                            job.options().steps(),
+                            sequences * text.length(),
+                            heldOut.tokens(),
+                            before,
+                            after,
+                            after < before)));
+        }
+    }
+
+    private TunedNumbers steps(Checkpoint made, TuningText text, int sequences, OriginalStates original) {
+        ModelConfig config = made.config();
+        TuningRoom room = operations.room(
+                config, job.options().spec(), sequences, text.length(), DivergencePass.tapeColumns(config));
         // The head is the written one for both models: it is not quantized, and differs by its rounding to fp16 at
         // most.
-        try (LayerFeed layers = backend.feed(layer -> DecoderLayer.read(source, layer), config.layers());
-                OriginalStates original = OriginalStates.of(
-                        text,
+        try (TunedModel model = new TunedModel(
                         config,
-                        new DenseWeight(source.tensor(TensorNames.EMBEDDING)),
-                        layers,
-                        ModelWeights.finalNorm(source),
-                        backend,
-                        () -> progress.add(layerWork(config) * text.sequences().size() * text.length()));
-                DivergencePass pass = new DivergencePass(
-                        model,
-                        backend,
+                        ModelWeights.embedding(made),
+                        index -> DecoderLayer.read(made, index),
+                        ModelWeights.finalNorm(made),
+                        ModelWeights.head(made),
                         operations,
-                        sequences,
-                        text.length(),
-                        Runtime.getRuntime().maxMemory() / TAPE_SHARE);
+                        room.codes());
+                DivergencePass pass = new DivergencePass(model, operations, sequences, text.length(), room.tapes());
                 Matrix states = backend.allocate(sequences * text.length(), config.hiddenSize())) {
-            HeldOut heldOut = new HeldOut(text, original, backend, operations);
-            double before = heldOut.divergence(model);
             steps(model, text, sequences, original, pass, states);
-            double after = heldOut.divergence(model);
-            float offset = config.architecture().normOffset();
-            return Optional.of(new Result(
-                    model.layers().stream()
-                            .map((TunedLayer layer) -> TunedTensors.rounded(layer, offset))
-                            .toList(),
-                    TunedTensors.norm(model.finalNorm(), offset),
-                    new QuantizationReport.Tuning(
-                            job.options().steps(), states.rows(), heldOut.tokens(), before, after, after < before)));
+            return TunedNumbers.of(model);
         }
     }
 
@@ -195,8 +206,8 @@ public final class Tuning {
         for (int step = done; step < steps; step++) {
             int[] batch = text.batch(step, sequences);
             original.copy(batch, states);
-            double divergence = pass.add(text.ids(batch), states, 1) / states.rows();
-            adam.step(step, steps);
+            AdamStep move = Adam.step(step, steps);
+            double divergence = pass.add(text.ids(batch), states, 1, parameter -> parameter.move(move)) / states.rows();
             progress.stepFinished(step + 1, steps, divergence, work);
             if (progress.stopRaised() || System.nanoTime() > next) {
                 long start = System.nanoTime();

@@ -2,6 +2,7 @@ package nibble.calibrate.tune;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Random;
 
@@ -75,6 +76,18 @@ record TuningText(int length, List<int[]> sequences, int forSteps) {
         }
         int at = step % perRound * size;
         return Arrays.copyOfRange(order, at, at + size);
+    }
+
+    /** Numbers of the sequences that so many steps take, and of those held back, in ascending order. */
+    int[] used(int steps, int size) {
+        BitSet used = new BitSet();
+        for (int step = 0; step < steps; step++) {
+            for (int number : batch(step, size)) {
+                used.set(number);
+            }
+        }
+        used.set(forSteps, sequences.size());
+        return used.stream().toArray();
     }
 
     /** Ids of some sequences, one after another. */

@@ -12,8 +12,9 @@ import nibble.checkpoint.source.ConfigKeys;
 import nibble.checkpoint.source.StrictJson;
 
 /**
- * How a checkpoint's linears are quantized; only what can be read here: 4 bits in one of the layouts of
- * {@link QuantizedFormat}.
+ * Describes how a checkpoint's linears are stored, as its config.json says: 4 bits in one of the layouts of
+ * {@link QuantizedFormat}. Its readers reject every other config by the name of what it asks for. What the numbers are,
+ * apart from a file and a layout, is {@code nibble.pack.QuantizationSpec}.
  *
  * @param format the layout
  * @param bits bits of a code: 4
@@ -23,11 +24,20 @@ import nibble.checkpoint.source.StrictJson;
  */
 public record QuantizationConfig(
         QuantizedFormat format, int bits, int groupSize, boolean symmetric, boolean ordersColumns) {
+    /** Bits of every code. */
+    public static final int BITS = 4;
+
+    /** Group size that means one group a row. */
+    public static final int WHOLE_ROW = -1;
+
+    /** Group sizes that loaders take beside whole rows, the largest first. */
+    public static final List<Integer> GROUP_SIZES = List.of(128, 64, 32);
+
     private static final String SUPPORTED =
             "; supported: AWQ (version \"gemm\", zero_point true), GPTQ and compressed-tensors"
                     + " (format \"pack-quantized\"), 4 bits, group size 32, 64, 128 or -1";
 
-    /** {@code quant_method}, as {@code awq}. */
+    /** Returns {@code quant_method}, as {@code awq}. */
     public String method() {
         return format.method();
     }
@@ -37,9 +47,14 @@ public record QuantizationConfig(
         return format.version();
     }
 
-    /** Input features in each group of a row of {@code inFeatures}. */
-    public int groupSizeFor(int inFeatures) {
-        return groupSize == -1 ? inFeatures : groupSize;
+    /** Returns how many input features a group has in a row of {@code inFeatures}. */
+    public int columnsPerGroup(int inFeatures) {
+        return columnsPerGroup(groupSize, inFeatures);
+    }
+
+    /** Returns how many input features a group has in a row of {@code inFeatures}, for any group size. */
+    public static int columnsPerGroup(int groupSize, int inFeatures) {
+        return groupSize == WHOLE_ROW ? inFeatures : groupSize;
     }
 
     /**
@@ -142,7 +157,7 @@ public record QuantizationConfig(
                 "compressed-tensors",
                 QuantizedFormat.COMPRESSED_TENSORS,
                 weightKeys.integer("num_bits", 1, 64),
-                strategy.equals("channel") ? -1 : weightKeys.integer("group_size", -1, Integer.MAX_VALUE),
+                strategy.equals("channel") ? WHOLE_ROW : weightKeys.integer("group_size", -1, Integer.MAX_VALUE),
                 weightKeys.flag("symmetric", true),
                 ordersColumns(weights.path("actorder")));
     }
@@ -163,10 +178,10 @@ public record QuantizationConfig(
             int groupSize,
             boolean symmetric,
             boolean ordersColumns) {
-        if (bits != 4) {
+        if (bits != BITS) {
             throw unsupported(file, name + " with " + bits + " bits", "");
         }
-        if (groupSize != -1 && groupSize != 32 && groupSize != 64 && groupSize != 128) {
+        if (groupSize != WHOLE_ROW && !GROUP_SIZES.contains(groupSize)) {
             throw unsupported(file, name + " with group size " + groupSize, "");
         }
         return new QuantizationConfig(format, bits, groupSize, symmetric, ordersColumns);

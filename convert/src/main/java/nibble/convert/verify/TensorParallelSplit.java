@@ -9,8 +9,9 @@ import nibble.checkpoint.model.QuantizationConfig;
 import nibble.checkpoint.source.Finding;
 
 /**
- * Whether the quantized linears can be split over a number of devices, as servers do: q, k, v, gate and up by output
- * features, which come eight to a packed word; o and down by input features, which come a group at a time; heads whole.
+ * Says whether the quantized linears can be split over a number of devices, as servers do: q, k, v, gate and up by
+ * output features, which come eight to a packed word; o and down by input features, which come a group at a time; heads
+ * whole.
  *
  * @param devices 1, 2, 4 or 8
  * @param aligned whether every linear can be split so
@@ -54,7 +55,7 @@ public record TensorParallelSplit(int devices, boolean aligned, String obstacle)
             int in = config.inFeatures(linear);
             int out = config.outFeatures(linear);
             boolean byInput = linear == Linear.O || linear == Linear.DOWN;
-            int group = quantization.groupSizeFor(in);
+            int group = quantization.columnsPerGroup(in);
             if (byInput && quantization.groupSize() != -1 && in % (devices * group) != 0) {
                 return linear.path() + " has " + in + " input features, a device's share of " + in + "/" + devices
                         + " is not a multiple of the group size " + group;

@@ -30,26 +30,20 @@ public final class Extents {
     }
 
     public static void attention(
-            AttentionShape s,
-            Matrix q,
-            int firstRow,
-            int rows,
-            int firstPosition,
-            Matrix keys,
-            Matrix values,
-            int firstKey,
-            Matrix out) {
+            AttentionShape s, SequencePart part, Matrix q, Matrix keys, Matrix values, Matrix out) {
         require("attention", "query", q, q.rows(), s.queryColumns());
         require("attention", "keys", keys, keys.rows(), s.keyColumns());
         require("attention", "values", values, keys.rows(), s.keyColumns());
         require("attention", "out", out, q.rows(), s.queryColumns());
-        if (firstRow < 0 || rows < 0 || firstRow + rows > q.rows()) {
+        int end = part.firstRow() + part.rows();
+        if (part.firstRow() < 0 || part.rows() < 0 || end > q.rows()) {
             throw new IllegalArgumentException(
-                    "attention: query rows " + firstRow + " to " + (firstRow + rows) + " asked of " + q.rows());
+                    "attention: query rows " + part.firstRow() + " to " + end + " asked of " + q.rows());
         }
-        if (firstPosition < 0 || firstKey < 0 || firstKey + firstPosition + rows > keys.rows()) {
-            throw new IllegalArgumentException("attention: key rows " + firstKey + " to "
-                    + (firstKey + firstPosition + rows) + " needed, there are " + keys.rows());
+        int lastKey = part.firstKey() + part.seen();
+        if (part.firstPosition() < 0 || part.firstKey() < 0 || lastKey > keys.rows()) {
+            throw new IllegalArgumentException(
+                    "attention: key rows " + part.firstKey() + " to " + lastKey + " needed, there are " + keys.rows());
         }
     }
 
@@ -81,10 +75,10 @@ public final class Extents {
         }
     }
 
-    public static void rmsNormHeads(Matrix x, float[] weight) {
-        if (weight.length == 0 || x.columns() % weight.length != 0) {
+    public static void rmsNormHeads(Matrix x, int headDim) {
+        if (headDim == 0 || x.columns() % headDim != 0) {
             throw new IllegalArgumentException(
-                    "rmsNormHeads: " + x.columns() + " columns are no whole number of heads of " + weight.length);
+                    "rmsNormHeads: " + x.columns() + " columns are no whole number of heads of " + headDim);
         }
     }
 
@@ -93,12 +87,12 @@ public final class Extents {
         ids(head, next);
     }
 
-    /** Every id must be a row of {@code table}. */
+    /** Checks that every id is a row of {@code table}. */
     public static void ids(Weight table, int[] ids) {
         MissingRowException.check(ids, ids.length, table.outFeatures());
     }
 
-    /** Of gate, up and out of a gated linear unit. */
+    /** Checks gate, up and out of a gated linear unit. */
     public static void glu(Matrix gate, Matrix up, Matrix out) {
         require("glu", "up", up, gate.rows(), gate.columns());
         require("glu", "out", out, gate.rows(), gate.columns());

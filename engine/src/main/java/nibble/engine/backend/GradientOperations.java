@@ -2,51 +2,77 @@ package nibble.engine.backend;
 
 import java.util.List;
 import nibble.checkpoint.model.Activation;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
-import nibble.pack.QuantizedLinear;
+import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The operations of a backward pass on one device: each turns the gradient of what an operation of
  * {@link LayerOperations} gave into that of what it was given. A gradient of a matrix is a matrix of its extents. The
  * gradient of {@link LayerOperations#rope} is the same with {@link RotaryTable#inverse}.
+ *
+ * <p>Matrices are those of {@link #layers}, unless another is named: fp32 on every device, since a gradient may be far
+ * smaller than fp16's least number.
  */
 public interface GradientOperations {
+    /** Makes the matrices of forward and backward passes, and has the operations of the forward pass on them. */
+    LayerOperations layers();
+
     /**
-     * The weight {@code (code − zero) · scale}, not rounded to fp16.
+     * What of a tuning there is room for now.
      *
-     * @param codes what gives codes and zeros
-     * @param scales [out, groups]
+     * @param sequences of a step, each of {@code length} tokens
+     * @param tapeColumns floats a token that a layer's forward pass leaves for its backward pass
      */
-    Weight weight(QuantizedLinear codes, float[] scales);
+    TuningRoom room(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns);
+
+    /** A parameter that begins with these numbers. */
+    Parameter parameter(float[] start);
+
+    /**
+     * An empty store.
+     *
+     * @param resident layers, the first ones added, that stay where the device computes
+     */
+    CodeStore codes(int resident);
+
+    /** Brings an unquantized weight of the host to where the device computes, for many operations. */
+    PlacedWeight place(Weight weight);
+
+    /** The weight {@code (code − zero) · scale}, not rounded to fp16, until it is closed. */
+    PlacedWeight weight(PlacedCodes codes, Parameter scales);
+
+    /** {@link LayerOperations#rmsNorm} with a gain that is tuned. */
+    void rmsNorm(Matrix x, Parameter gain, double epsilon, Matrix out);
+
+    /** {@link LayerOperations#rmsNormHeads} with a gain that is tuned. */
+    void rmsNormHeads(Matrix x, Parameter gain, double epsilon);
 
     /** {@code dx[t, k] = Σ_i Σ_n dy_i[t, n] weight_i[n, k]}, for linears that share their input. */
     void linears(List<Weight> weights, List<Matrix> dys, Matrix dx);
 
     /**
-     * {@code into[n, g] += Σ_t dy[t, n] Σ_k (code − zero)[n, k] x[t, k]}, k over the columns of group g.
-     *
-     * @param into [out, groups]
+     * Adds {@code Σ_t dy[t, n] Σ_k (code − zero)[n, k] x[t, k]}, k over the columns of group g, to the gradient of
+     * scale [n, g].
      */
-    void addScales(QuantizedLinear codes, Matrix dy, Matrix x, float[] into);
+    void addScales(PlacedCodes codes, Matrix dy, Matrix x, Parameter scales);
 
     /**
-     * Of {@link LayerOperations#rmsNorm}.
+     * Of {@link #rmsNorm}; adds to the gradient of the gain.
      *
      * @param dx is added to
-     * @param dWeight is added to
      */
-    void addRmsNorm(Matrix x, float[] weight, double epsilon, Matrix dy, Matrix dx, float[] dWeight);
+    void addRmsNorm(Matrix x, Parameter gain, double epsilon, Matrix dy, Matrix dx);
 
     /**
-     * Of {@link LayerOperations#rmsNormHeads}.
+     * Of {@link #rmsNormHeads}; adds to the gradient of the gain.
      *
      * @param x before the norm
      * @param gradient of the result, becomes that of x
-     * @param dWeight is added to
      */
-    void rmsNormHeads(Matrix x, float[] weight, double epsilon, Matrix gradient, float[] dWeight);
+    void rmsNormHeadsBack(Matrix x, Parameter gain, double epsilon, Matrix gradient);
 
     /**
      * Of {@link LayerOperations#attention} over whole sequences, each with its first token at position 0.
@@ -73,8 +99,8 @@ public interface GradientOperations {
      * The divergence of next-token distributions, {@code Σ_t KL(softmax(f[t] headᵀ) ‖ softmax(x[t] headᵀ))} in nats.
      * Logits are made for some rows at a time, never for all.
      *
-     * @param original f, after the original model's final norm
-     * @param x after the final norm
+     * @param original f, after the original model's final norm; a matrix of the backend's own
+     * @param x after the final norm; a matrix of the backend's own or of {@link #layers}
      * @param dx becomes {@code factor} times the gradient of x; null where it is not asked for
      */
     double divergence(Weight head, Matrix original, Matrix x, float factor, @Nullable Matrix dx);

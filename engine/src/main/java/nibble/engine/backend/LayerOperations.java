@@ -6,40 +6,41 @@ import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 
 /**
- * The operations of a forward pass on one device. A matrix of the wrong extents is an {@link IllegalArgumentException}
- * that names the operation, found and expected.
+ * Computes the operations of a forward pass on one device. A matrix of the wrong extents is an {@link
+ * IllegalArgumentException} that names the operation, found and expected.
  */
 public interface LayerOperations extends Matrices {
-    /** {@code out[t] = embedding[ids[t]]}. */
+    /** Computes {@code out[t] = embedding[ids[t]]}. */
     void embed(Weight embedding, int[] ids, Matrix out);
 
-    /** {@code out[t] = x[t] / sqrt(mean(x[t]²) + epsilon) * weight}; out may be x. */
+    /** Computes {@code out[t] = x[t] / sqrt(mean(x[t]²) + epsilon) * weight}; out may be x. */
     void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out);
 
     /**
-     * {@link #rmsNorm} of each head by itself, in place: x is read as {@code rows * columns / head_dim} rows.
+     * Computes the {@link #rmsNorm} of each head by itself, in place: x is read as {@code rows * columns / head_dim}
+     * rows.
      *
      * @param weight [head_dim], which divides x's columns
      */
     void rmsNormHeads(Matrix x, float[] weight, double epsilon);
 
-    /** {@code into[t, n] += bias[n]}. */
+    /** Computes {@code into[t, n] += bias[n]}. */
     void addBias(float[] bias, Matrix into);
 
-    /** {@code x *= factor}. */
+    /** Computes {@code x *= factor}. */
     void scale(Matrix x, float factor);
 
-    /** {@code out[t, n] = Σ_k x[t, k] weight[n, k]}; out may be single precision, as for logits. */
+    /** Computes {@code out[t, n] = Σ_k x[t, k] weight[n, k]}; out may be single precision, as for logits. */
     void linear(Weight weight, Matrix x, Matrix out);
 
-    /** {@link #linear} of several weights that share their input. */
+    /** Computes {@link #linear} of several weights that share their input. */
     default void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
         for (int i = 0; i < weights.size(); i++) {
             linear(weights.get(i), x, outs.get(i));
         }
     }
 
-    /** {@code into[t, n] += Σ_k x[t, k] weight[n, k]}. */
+    /** Computes {@code into[t, n] += Σ_k x[t, k] weight[n, k]}. */
     default void addLinear(Weight weight, Matrix x, Matrix into) {
         try (Matrix product = allocate(x.rows(), weight.outFeatures())) {
             linear(weight, x, product);
@@ -48,17 +49,17 @@ public interface LayerOperations extends Matrices {
     }
 
     /**
-     * Rotary embedding in place, by halves as Hugging Face has it: elements i and i + head_dim/2 of each head turn by
-     * the angle of the row's position. Row t of a sequence stands at {@code firstPosition + t}.
+     * Applies the rotary embedding in place, by halves as Hugging Face has it: elements i and i + head_dim/2 of each
+     * head turn by the angle of the row's position. Row t of a sequence stands at {@code firstPosition + t}.
      *
      * @param x {@code sequences} sequences of equal length, one after another
      */
     void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition);
 
     /**
-     * Causal softmax attention, scores scaled by 1/sqrt(head_dim): query row t of a sequence stands at position
-     * {@code firstPosition + t} and sees that sequence's key rows 0 to that position, or the last
-     * {@code shape.window()} of them.
+     * Computes causal softmax attention, scores scaled by 1/sqrt(head_dim): query row t of a sequence stands at
+     * position {@code firstPosition + t} and sees that sequence's key rows 0 to that position, or the last {@code
+     * shape.window()} of them.
      *
      * @param sequences sequences of equal length that lie one after another in each of the matrices
      * @param query [sequences * tokens, heads * head_dim], rotated
@@ -77,50 +78,28 @@ public interface LayerOperations extends Matrices {
             Matrix out);
 
     /**
-     * Causal attention of a part of the rows of a longer matrix: query rows {@code firstRow .. firstRow + rows} stand
-     * at
-     * {@code firstPosition} and later of a sequence whose keys and values begin at row {@code firstKey}. The same rows
-     * of
-     * {@code out} are written.
+     * Computes causal attention of a part of the rows of a longer matrix. The same rows of {@code out} are written, and
+     * no others.
      */
     default void attention(
-            AttentionShape shape,
-            Matrix query,
-            int firstRow,
-            int rows,
-            int firstPosition,
-            Matrix keys,
-            Matrix values,
-            int firstKey,
-            Matrix out) {
-        Extents.attention(shape, query, firstRow, rows, firstPosition, keys, values, firstKey, out);
-        int seen = firstPosition + rows;
+            AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
+        Extents.attention(shape, part, query, keys, values, out);
+        int rows = part.rows();
         try (Matrix q = allocate(rows, query.columns());
-                Matrix k = allocate(seen, keys.columns());
-                Matrix v = allocate(seen, values.columns());
+                Matrix k = allocate(part.seen(), keys.columns());
+                Matrix v = allocate(part.seen(), values.columns());
                 Matrix o = allocate(rows, out.columns())) {
-            copyRows(query, firstRow, rows, q, 0);
-            copyRows(keys, firstKey, seen, k, 0);
-            copyRows(values, firstKey, seen, v, 0);
-            attention(shape, 1, q, firstPosition, k, v, o);
-            copyRows(o, 0, rows, out, firstRow);
+            copyRows(query, part.firstRow(), rows, q, 0);
+            copyRows(keys, part.firstKey(), part.seen(), k, 0);
+            copyRows(values, part.firstKey(), part.seen(), v, 0);
+            attention(shape, 1, q, part.firstPosition(), k, v, o);
+            copyRows(o, 0, rows, out, part.firstRow());
         }
     }
 
-    /** {@code out = activation(gate) * up}, element by element; out may be gate or up. */
+    /** Computes {@code out = activation(gate) * up}, element by element; out may be gate or up. */
     void glu(Activation activation, Matrix gate, Matrix up, Matrix out);
 
-    /** {@code into += x}. */
+    /** Computes {@code into += x}. */
     void add(Matrix x, Matrix into);
-
-    /**
-     * {@code log softmax(x[t] headᵀ)[next[t]]} for each row: logits are made a tile at a time, never all of them.
-     *
-     * @param x after the final norm, [tokens, hidden]
-     * @param next one id a row
-     */
-    float[] logProbabilities(Weight head, Matrix x, int[] next);
-
-    /** {@link #logProbabilities}, and with each the likeliest id of its row. */
-    TokenScores score(Weight head, Matrix x, int[] next);
 }

@@ -3,6 +3,8 @@ package nibble.engine.cuda;
 import java.util.HashMap;
 import java.util.Map;
 import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.Extents;
+import nibble.engine.backend.SequencePart;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.Kernel;
@@ -36,6 +38,7 @@ final class AttentionKernel {
             Matrix keys,
             Matrix values,
             Matrix out) {
+        Extents.attention(shape, sequences, query, firstPosition, keys, values, out);
         launch(
                 shape,
                 sequences,
@@ -45,22 +48,14 @@ final class AttentionKernel {
     }
 
     /** A part of the rows of one longer sequence. */
-    void run(
-            AttentionShape shape,
-            Matrix query,
-            int firstRow,
-            int rows,
-            int firstPosition,
-            Matrix keys,
-            Matrix values,
-            int firstKey,
-            Matrix out) {
+    void run(AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
+        Extents.attention(shape, part, query, keys, values, out);
         launch(
                 shape,
                 1,
-                new Rows(activations(query), firstRow, rows, activations(out)),
-                firstPosition,
-                new KeyRows(activations(keys), activations(values), firstKey, firstPosition + rows));
+                new Rows(activations(query), part.firstRow(), part.rows(), activations(out)),
+                part.firstPosition(),
+                new KeyRows(activations(keys), activations(values), part.firstKey(), part.seen()));
     }
 
     private CudaMatrix activations(Matrix matrix) {

@@ -19,6 +19,7 @@ import nibble.engine.backend.KeyValueCache;
 import nibble.engine.backend.PlacedWeight;
 import nibble.engine.backend.ResidentActivations;
 import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.SequencePart;
 import nibble.engine.backend.Streams;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
@@ -40,9 +41,9 @@ import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 
 /**
- * The operations on one NVIDIA card: activations and weights in fp16, sums in fp32. All work goes into one stream, so
- * operations return before they are done; {@code download} waits. Used by one thread at a time. Owns all it takes of
- * the card.
+ * Computes the operations on one NVIDIA card: activations and weights in fp16, sums in fp32. All work goes into one
+ * stream, so operations return before they are done; {@code download} waits. Used by one thread at a time. Owns all it
+ * takes of the card.
  */
 public final class CudaBackend implements Backend {
     /** Tokens of a batch: products of this many rows run at the card's full rate. */
@@ -77,6 +78,8 @@ public final class CudaBackend implements Backend {
     }
 
     /**
+     * Opens a card.
+     *
      * @param ordinal as in {@code cuda:0}
      * @param memoryLimit most bytes to take of the card
      * @param threads of the host, for copies
@@ -87,7 +90,7 @@ public final class CudaBackend implements Backend {
         return new CudaBackend(CudaResources.open(ordinal, memoryLimit), new Workers(threads));
     }
 
-    /** Why no card can be used on this machine, or an empty text if one can. */
+    /** Says why no card can be used on this machine, in an empty text if one can. */
     public static String missing() {
         return CudaDevice.missing();
     }
@@ -154,7 +157,7 @@ public final class CudaBackend implements Backend {
         return card.memory().peak();
     }
 
-    /** What operations on this card share. */
+    /** Returns what operations on this card share. */
     public CudaResources resources() {
         return card;
     }
@@ -227,6 +230,11 @@ public final class CudaBackend implements Backend {
         return card.memory().available() - 2 * elements >= beside
                 ? new ResidentActivations()
                 : new PinnedActivations(card);
+    }
+
+    @Override
+    public ActivationStore hostStore() {
+        return new PinnedActivations(card);
     }
 
     @Override
@@ -322,23 +330,13 @@ public final class CudaBackend implements Backend {
             Matrix keys,
             Matrix values,
             Matrix out) {
-        Extents.attention(shape, sequences, query, firstPosition, keys, values, out);
         attention.run(shape, sequences, query, firstPosition, keys, values, out);
     }
 
     @Override
     public void attention(
-            AttentionShape shape,
-            Matrix query,
-            int firstRow,
-            int rows,
-            int firstPosition,
-            Matrix keys,
-            Matrix values,
-            int firstKey,
-            Matrix out) {
-        Extents.attention(shape, query, firstRow, rows, firstPosition, keys, values, firstKey, out);
-        attention.run(shape, query, firstRow, rows, firstPosition, keys, values, firstKey, out);
+            AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
+        attention.run(shape, part, query, keys, values, out);
     }
 
     @Override

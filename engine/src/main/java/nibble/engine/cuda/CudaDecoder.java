@@ -28,6 +28,7 @@ import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.cuda.driver.KernelStruct;
 import nibble.engine.cuda.driver.PinnedMemory;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.PlacedModel;
@@ -88,32 +89,33 @@ final class CudaDecoder implements Decoder {
         DeviceMemory.Buffer angles = backend.vectors().bringAngles(table);
         buffers.add(angles);
         Kernel kernel = backend.resources().kernels().kernel(FILE, "decode_step", constants);
-        Object[] arguments = {
-            layers.address(),
-            dense(model.embedding()),
-            norm(model.finalNorm()),
-            dense(model.head()),
-            angles.address(),
-            angles.address() + 4L * table.cos().length,
-            stepOnCard.address(),
-            hidden.address(),
-            qkv.address(),
-            attended.address(),
-            gated.address(),
-            logitsOnCard.address(),
-            partials.address(),
-            tickets.address(),
-            barrier.address(),
-            config.layers(),
-            config.hiddenSize(),
-            config.intermediateSize(),
-            vocabulary,
-            config.kvHeads(),
-            splits,
-            launch.slots,
-            (float) config.rmsNormEps(),
-            (float) (Math.log(Math.E) / Math.log(2) / Math.sqrt(headDim))
-        };
+        KernelStruct arguments = backend.resources()
+                .kernels()
+                .struct(FILE, "decode_step_fields", constants)
+                .set("layers", layers.address())
+                .set("embedding", dense(model.embedding()))
+                .set("final_norm", norm(model.finalNorm()))
+                .set("head", dense(model.head()))
+                .set("cos", angles.address())
+                .set("sin", angles.address() + 4L * table.cos().length)
+                .set("step", stepOnCard.address())
+                .set("hidden_state", hidden.address())
+                .set("qkv", qkv.address())
+                .set("attended", attended.address())
+                .set("gated", gated.address())
+                .set("logits", logitsOnCard.address())
+                .set("partials", partials.address())
+                .set("tickets", tickets.address())
+                .set("barrier", barrier.address())
+                .set("layer_count", config.layers())
+                .set("hidden", config.hiddenSize())
+                .set("mlp", config.intermediateSize())
+                .set("vocab", vocabulary)
+                .set("kv_heads", config.kvHeads())
+                .set("splits", splits)
+                .set("slots", launch.slots)
+                .set("epsilon", (float) config.rmsNormEps())
+                .set("scale", (float) (Math.log(Math.E) / Math.log(2) / Math.sqrt(headDim)));
         kernel.allowShared(launch.sharedBytes);
         stream.synchronize();
         CudaDevice.check(
@@ -171,7 +173,7 @@ final class CudaDecoder implements Decoder {
             int slots = (device.sharedBytesPerBlock() - 256 - fixed) / perSlot;
             if (slots < 1) {
                 throw new IllegalStateException("the decode step needs " + (fixed + perSlot)
-                        + " bytes of shared memory, " + device.sharedBytesPerBlock() + " are there");
+                        + " bytes of shared memory, the device has " + device.sharedBytesPerBlock());
             }
             return new Launch(of[0], fixed + slots * perSlot, slots);
         }

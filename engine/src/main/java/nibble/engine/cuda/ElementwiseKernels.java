@@ -55,7 +55,7 @@ final class ElementwiseKernels {
     }
 
     void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
-        Extents.rmsNormHeads(x, weight);
+        Extents.rmsNormHeads(x, weight.length);
         rmsNorm(x, Math.multiplyExact(x.rows(), x.columns() / weight.length), weight, epsilon, x);
     }
 

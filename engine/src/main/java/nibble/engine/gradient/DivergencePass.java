@@ -2,25 +2,24 @@ package nibble.engine.gradient;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.engine.Forward;
-import nibble.engine.backend.Backend;
 import nibble.engine.backend.GradientOperations;
-import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.backend.LayerOperations;
+import nibble.engine.backend.Parameter;
 import nibble.engine.tensor.Matrix;
 
 /**
  * The divergence of a tuned model's next-token distributions from the original model's, and its gradient, over batches
- * of so many sequences of one length. What a layer's backward pass needs is kept for as many layers as the memory
- * allows; the other layers run forward again.
+ * of so many sequences of one length. What a layer's backward pass needs is kept for some layers; the others run
+ * forward again.
  */
 public final class DivergencePass implements AutoCloseable {
     private final TunedModel model;
     private final ModelConfig config;
-    private final Backend backend;
     private final GradientOperations operations;
+    private final LayerOperations forward;
     private final LayerPass layers;
-    private final Forward embedding;
     private final int rows;
     /** Of the last layers; the first one is shared by all that have none of their own. */
     private final List<LayerTape> tapes = new ArrayList<>();
@@ -30,29 +29,22 @@ public final class DivergencePass implements AutoCloseable {
     private final Matrix normed;
     private final Matrix dNormed;
 
-    /**
-     * @param operations of the backend
-     * @param memory bytes that may be kept of forward passes
-     */
-    public DivergencePass(
-            TunedModel model, Backend backend, GradientOperations operations, int sequences, int length, long memory) {
+    /** @param kept layers whose forward passes are kept, at least 1 */
+    public DivergencePass(TunedModel model, GradientOperations operations, int sequences, int length, int kept) {
         this.model = model;
         this.config = model.config();
-        this.backend = backend;
         this.operations = operations;
+        this.forward = operations.layers();
         this.rows = Math.multiplyExact(sequences, length);
-        this.layers = new LayerPass(config, backend, operations, sequences, length);
-        this.embedding = new Forward(config, backend);
-        long bytes = Float.BYTES * LayerTape.columns(config) * rows;
-        int kept = (int) Math.clamp(memory / bytes, 1, config.layers());
+        this.layers = new LayerPass(config, operations, sequences, length);
         for (int i = 0; i < kept; i++) {
-            tapes.add(new LayerTape(backend, config, rows));
+            tapes.add(new LayerTape(forward, config, rows));
         }
         for (int i = 0; i < config.layers() - kept; i++) {
-            inputs.add(backend.allocate(rows, config.hiddenSize()));
+            inputs.add(forward.allocate(rows, config.hiddenSize()));
         }
-        this.normed = backend.allocate(rows, config.hiddenSize());
-        this.dNormed = backend.allocate(rows, config.hiddenSize());
+        this.normed = forward.allocate(rows, config.hiddenSize());
+        this.dNormed = forward.allocate(rows, config.hiddenSize());
     }
 
     /** Floats that a token takes on a layer's tape. */
@@ -66,42 +58,52 @@ public final class DivergencePass implements AutoCloseable {
      * @param ids of the sequences, one after another
      * @param original the original model's states after its final norm
      * @param share of the mean that this batch is
+     * @param whole told of each parameter once its gradient is whole; may move it
      * @return Σ of the divergence over the batch's tokens, in nats
      */
-    public double add(int[] ids, Matrix original, double share) {
+    public double add(int[] ids, Matrix original, double share, Consumer<Parameter> whole) {
         int shared = inputs.size();
-        try (Matrix hidden = embedding.embed(model.embedding(), ids);
-                Matrix gradient = backend.allocate(rows, config.hiddenSize())) {
-            for (int i = 0; i < config.layers(); i++) {
+        int count = config.layers();
+        try (Matrix hidden = forward.allocate(rows, config.hiddenSize());
+                Matrix gradient = forward.allocate(rows, config.hiddenSize())) {
+            embed(ids, hidden);
+            for (int i = 0; i < count; i++) {
                 if (i < shared) {
-                    backend.copyRows(hidden, 0, rows, inputs.get(i), 0);
+                    forward.copyRows(hidden, 0, rows, inputs.get(i), 0);
                 }
-                layers.forward(weights(i), hidden, tape(i));
-            }
-            backend.rmsNorm(hidden, model.finalNorm().values(), config.rmsNormEps(), normed);
-            float factor = (float) (share / rows);
-            double divergence = operations.divergence(model.head(), original, normed, factor, dNormed);
-            operations.addRmsNorm(
-                    hidden,
-                    model.finalNorm().values(),
-                    config.rmsNormEps(),
-                    dNormed,
-                    gradient,
-                    model.finalNorm().gradient());
-            for (int i = config.layers() - 1; i >= 0; i--) {
-                DecoderLayer layer = weights(i);
-                if (i < shared) {
-                    backend.copyRows(inputs.get(i), 0, rows, hidden, 0);
+                try (LayerWeights layer = weights(i, Math.min(i + 1, count - 1))) {
                     layers.forward(layer, hidden, tape(i));
                 }
-                layers.backward(model.layers().get(i), layer, tape(i), gradient);
+            }
+            Parameter finalNorm = model.finalNorm();
+            operations.rmsNorm(hidden, finalNorm, config.rmsNormEps(), normed);
+            float factor = (float) (share / rows);
+            double divergence = operations.divergence(model.head(), original, normed, factor, dNormed);
+            operations.addRmsNorm(hidden, finalNorm, config.rmsNormEps(), dNormed, gradient);
+            whole.accept(finalNorm);
+            for (int i = count - 1; i >= 0; i--) {
+                try (LayerWeights layer = weights(i, Math.max(i - 1, 0))) {
+                    if (i < shared) {
+                        forward.copyRows(inputs.get(i), 0, rows, hidden, 0);
+                        layers.forward(layer, hidden, tape(i));
+                    }
+                    layers.backward(layer, tape(i), gradient);
+                }
+                model.layers().get(i).parameters().forEach(whole);
             }
             return divergence;
         }
     }
 
-    private DecoderLayer weights(int layer) {
-        return model.layers().get(layer).weights(operations);
+    private void embed(int[] ids, Matrix into) {
+        forward.embed(model.embedding(), ids, into);
+        if (config.embeddingScale() != 1f) {
+            forward.scale(into, config.embeddingScale());
+        }
+    }
+
+    private LayerWeights weights(int layer, int next) {
+        return new LayerWeights(model.layers().get(layer), model.codes().layer(layer, next), operations);
     }
 
     private LayerTape tape(int layer) {
@@ -111,7 +113,6 @@ public final class DivergencePass implements AutoCloseable {
     @Override
     public void close() {
         layers.close();
-        embedding.close();
         tapes.forEach(LayerTape::close);
         inputs.forEach(Matrix::close);
         normed.close();

@@ -4,11 +4,10 @@ import java.util.List;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.AttentionShape;
-import nibble.engine.backend.Backend;
 import nibble.engine.backend.GradientOperations;
+import nibble.engine.backend.LayerOperations;
+import nibble.engine.backend.Parameter;
 import nibble.engine.backend.RotaryTable;
-import nibble.engine.tensor.DecoderLayer;
-import nibble.engine.tensor.LayerExtras;
 import nibble.engine.tensor.Matrix;
 
 /**
@@ -17,8 +16,8 @@ import nibble.engine.tensor.Matrix;
  */
 final class LayerPass implements AutoCloseable {
     private final ModelConfig config;
-    private final Backend backend;
     private final GradientOperations operations;
+    private final LayerOperations forward;
     private final AttentionShape heads;
     private final int sequences;
     private final RotaryTable rotary;
@@ -33,59 +32,62 @@ final class LayerPass implements AutoCloseable {
     private final Matrix dGate;
     private final Matrix dUp;
 
-    LayerPass(ModelConfig config, Backend backend, GradientOperations operations, int sequences, int length) {
+    LayerPass(ModelConfig config, GradientOperations operations, int sequences, int length) {
         this.config = config;
-        this.backend = backend;
         this.operations = operations;
+        this.forward = operations.layers();
         this.heads = AttentionShape.of(config);
         this.sequences = sequences;
         this.rotary = RotaryTable.of(config, length, length);
         this.back = rotary.inverse();
         int rows = sequences * length;
-        this.dHidden = backend.allocate(rows, config.hiddenSize());
-        this.dQuery = backend.allocate(rows, heads.queryColumns());
-        this.dKey = backend.allocate(rows, heads.keyColumns());
-        this.dValue = backend.allocate(rows, heads.keyColumns());
-        this.dAttended = backend.allocate(rows, heads.queryColumns());
-        this.dGate = backend.allocate(rows, config.intermediateSize());
-        this.dUp = backend.allocate(rows, config.intermediateSize());
+        this.dHidden = forward.allocate(rows, config.hiddenSize());
+        this.dQuery = forward.allocate(rows, heads.queryColumns());
+        this.dKey = forward.allocate(rows, heads.keyColumns());
+        this.dValue = forward.allocate(rows, heads.keyColumns());
+        this.dAttended = forward.allocate(rows, heads.queryColumns());
+        this.dGate = forward.allocate(rows, config.intermediateSize());
+        this.dUp = forward.allocate(rows, config.intermediateSize());
     }
 
     /** Runs the layer and keeps on the tape what {@link #backward} needs; {@code hidden} is changed in place. */
-    void forward(DecoderLayer layer, Matrix hidden, LayerTape tape) {
+    void forward(LayerWeights layer, Matrix hidden, LayerTape tape) {
         int rows = hidden.rows();
-        LayerExtras extras = layer.extras();
-        backend.copyRows(hidden, 0, rows, tape.input, 0);
-        backend.rmsNorm(hidden, layer.inputNorm(), config.rmsNormEps(), tape.attentionInput);
-        backend.linears(
-                List.of(layer.q(), layer.k(), layer.v()),
+        TunedLayer tuned = layer.tuned();
+        forward.copyRows(hidden, 0, rows, tape.input, 0);
+        operations.rmsNorm(hidden, tuned.inputNorm(), config.rmsNormEps(), tape.attentionInput);
+        forward.linears(
+                List.of(layer.weight(Linear.Q), layer.weight(Linear.K), layer.weight(Linear.V)),
                 tape.attentionInput,
                 List.of(tape.query, tape.key, tape.value));
-        addBias(extras, Linear.Q, tape.query);
-        addBias(extras, Linear.K, tape.key);
-        addBias(extras, Linear.V, tape.value);
-        extras.headNorms().ifPresent(norms -> {
-            backend.copyRows(tape.query, 0, rows, java.util.Objects.requireNonNull(tape.rawQuery), 0);
-            backend.copyRows(tape.key, 0, rows, java.util.Objects.requireNonNull(tape.rawKey), 0);
-            backend.rmsNormHeads(tape.query, norms.query(), config.rmsNormEps());
-            backend.rmsNormHeads(tape.key, norms.key(), config.rmsNormEps());
+        addBias(tuned, Linear.Q, tape.query);
+        addBias(tuned, Linear.K, tape.key);
+        addBias(tuned, Linear.V, tape.value);
+        tuned.headNorms().ifPresent(norms -> {
+            forward.copyRows(tape.query, 0, rows, java.util.Objects.requireNonNull(tape.rawQuery), 0);
+            forward.copyRows(tape.key, 0, rows, java.util.Objects.requireNonNull(tape.rawKey), 0);
+            operations.rmsNormHeads(tape.query, norms.query(), config.rmsNormEps());
+            operations.rmsNormHeads(tape.key, norms.key(), config.rmsNormEps());
         });
-        backend.rope(tape.query, heads.headDim(), rotary, sequences, 0);
-        backend.rope(tape.key, heads.headDim(), rotary, sequences, 0);
-        backend.attention(heads, sequences, tape.query, 0, tape.key, tape.value, tape.attended);
-        backend.addLinear(layer.o(), tape.attended, hidden);
-        addBias(extras, Linear.O, hidden);
-        backend.copyRows(hidden, 0, rows, tape.middle, 0);
-        backend.rmsNorm(hidden, layer.postAttentionNorm(), config.rmsNormEps(), tape.mlpInput);
-        backend.linears(List.of(layer.gate(), layer.up()), tape.mlpInput, List.of(tape.gate, tape.up));
-        backend.glu(config.architecture().activation(), tape.gate, tape.up, tape.activated);
-        backend.addLinear(layer.down(), tape.activated, hidden);
+        forward.rope(tape.query, heads.headDim(), rotary, sequences, 0);
+        forward.rope(tape.key, heads.headDim(), rotary, sequences, 0);
+        forward.attention(heads, sequences, tape.query, 0, tape.key, tape.value, tape.attended);
+        forward.addLinear(layer.weight(Linear.O), tape.attended, hidden);
+        addBias(tuned, Linear.O, hidden);
+        forward.copyRows(hidden, 0, rows, tape.middle, 0);
+        operations.rmsNorm(hidden, tuned.postAttentionNorm(), config.rmsNormEps(), tape.mlpInput);
+        forward.linears(
+                List.of(layer.weight(Linear.GATE), layer.weight(Linear.UP)),
+                tape.mlpInput,
+                List.of(tape.gate, tape.up));
+        forward.glu(config.architecture().activation(), tape.gate, tape.up, tape.activated);
+        forward.addLinear(layer.weight(Linear.DOWN), tape.activated, hidden);
     }
 
-    private void addBias(LayerExtras extras, Linear linear, Matrix into) {
-        float[] bias = extras.biases().get(linear);
+    private void addBias(TunedLayer tuned, Linear linear, Matrix into) {
+        float[] bias = tuned.biases().get(linear);
         if (bias != null) {
-            backend.addBias(bias, into);
+            forward.addBias(bias, into);
         }
     }
 
@@ -95,44 +97,47 @@ final class LayerPass implements AutoCloseable {
      * @param layer as in the forward pass
      * @param gradient changed in place
      */
-    void backward(TunedLayer tuned, DecoderLayer layer, LayerTape tape, Matrix gradient) {
-        addScales(tuned, Linear.DOWN, gradient, tape.activated);
-        operations.linears(List.of(layer.down()), List.of(gradient), dGate);
+    void backward(LayerWeights layer, LayerTape tape, Matrix gradient) {
+        TunedLayer tuned = layer.tuned();
+        addScales(layer, Linear.DOWN, gradient, tape.activated);
+        operations.linears(List.of(layer.weight(Linear.DOWN)), List.of(gradient), dGate);
         operations.glu(config.architecture().activation(), tape.gate, tape.up, dGate, dGate, dUp);
-        addScales(tuned, Linear.GATE, dGate, tape.mlpInput);
-        addScales(tuned, Linear.UP, dUp, tape.mlpInput);
-        operations.linears(List.of(layer.gate(), layer.up()), List.of(dGate, dUp), dHidden);
+        addScales(layer, Linear.GATE, dGate, tape.mlpInput);
+        addScales(layer, Linear.UP, dUp, tape.mlpInput);
+        operations.linears(List.of(layer.weight(Linear.GATE), layer.weight(Linear.UP)), List.of(dGate, dUp), dHidden);
         addNorm(tape.middle, tuned.postAttentionNorm(), gradient);
 
-        addScales(tuned, Linear.O, gradient, tape.attended);
-        operations.linears(List.of(layer.o()), List.of(gradient), dAttended);
+        addScales(layer, Linear.O, gradient, tape.attended);
+        operations.linears(List.of(layer.weight(Linear.O)), List.of(gradient), dAttended);
         operations.attention(
                 heads, sequences, tape.query, tape.key, tape.value, tape.attended, dAttended, dQuery, dKey, dValue);
-        backend.rope(dQuery, heads.headDim(), back, sequences, 0);
-        backend.rope(dKey, heads.headDim(), back, sequences, 0);
+        forward.rope(dQuery, heads.headDim(), back, sequences, 0);
+        forward.rope(dKey, heads.headDim(), back, sequences, 0);
         tuned.headNorms().ifPresent(norms -> {
             addHeads(tape.rawQuery, norms.query(), dQuery);
             addHeads(tape.rawKey, norms.key(), dKey);
         });
-        addScales(tuned, Linear.Q, dQuery, tape.attentionInput);
-        addScales(tuned, Linear.K, dKey, tape.attentionInput);
-        addScales(tuned, Linear.V, dValue, tape.attentionInput);
-        operations.linears(List.of(layer.q(), layer.k(), layer.v()), List.of(dQuery, dKey, dValue), dHidden);
+        addScales(layer, Linear.Q, dQuery, tape.attentionInput);
+        addScales(layer, Linear.K, dKey, tape.attentionInput);
+        addScales(layer, Linear.V, dValue, tape.attentionInput);
+        operations.linears(
+                List.of(layer.weight(Linear.Q), layer.weight(Linear.K), layer.weight(Linear.V)),
+                List.of(dQuery, dKey, dValue),
+                dHidden);
         addNorm(tape.input, tuned.inputNorm(), gradient);
     }
 
-    private void addScales(TunedLayer tuned, Linear linear, Matrix dy, Matrix x) {
-        operations.addScales(tuned.codes(linear), dy, x, tuned.scales(linear).gradient());
+    private void addScales(LayerWeights layer, Linear linear, Matrix dy, Matrix x) {
+        operations.addScales(layer.codes(linear), dy, x, layer.tuned().scales(linear));
     }
 
     /** Of {@code dHidden}, the gradient of what the norm gave. */
     private void addNorm(Matrix x, Parameter gain, Matrix gradient) {
-        operations.addRmsNorm(x, gain.values(), config.rmsNormEps(), dHidden, gradient, gain.gradient());
+        operations.addRmsNorm(x, gain, config.rmsNormEps(), dHidden, gradient);
     }
 
     private void addHeads(@org.jspecify.annotations.Nullable Matrix raw, Parameter gain, Matrix gradient) {
-        operations.rmsNormHeads(
-                java.util.Objects.requireNonNull(raw), gain.values(), config.rmsNormEps(), gradient, gain.gradient());
+        operations.rmsNormHeadsBack(java.util.Objects.requireNonNull(raw), gain, config.rmsNormEps(), gradient);
     }
 
     @Override

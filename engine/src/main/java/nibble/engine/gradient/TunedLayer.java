@@ -8,28 +8,26 @@ import java.util.Map;
 import java.util.Optional;
 import nibble.checkpoint.model.Linear;
 import nibble.engine.backend.GradientOperations;
+import nibble.engine.backend.Parameter;
 import nibble.engine.tensor.DecoderLayer;
-import nibble.engine.tensor.LayerExtras;
 import nibble.engine.tensor.QuantizedWeight;
-import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizedLinear;
 
 /**
- * A quantized decoder layer whose scales and norms are tuned; codes, zeros and biases stay.
+ * What is tuned of a quantized decoder layer, and its biases, which stay like its codes and zeros. Owns the parameters.
  *
- * @param linears codes, zeros and the scales that tuning began with
  * @param scales of each linear, [out, groups]
  * @param inputNorm gain
  * @param postAttentionNorm gain
  * @param headNorms gains of query and key heads, where there are such norms
  */
 public record TunedLayer(
-        Map<Linear, QuantizedLinear> linears,
         Map<Linear, Parameter> scales,
         Parameter inputNorm,
         Parameter postAttentionNorm,
         Map<Linear, float[]> biases,
-        Optional<HeadGains> headNorms) {
+        Optional<HeadGains> headNorms)
+        implements AutoCloseable {
     /**
      * Gains of the norms of heads.
      *
@@ -39,53 +37,54 @@ public record TunedLayer(
     public record HeadGains(Parameter query, Parameter key) {}
 
     public TunedLayer {
-        linears = Collections.unmodifiableMap(new EnumMap<>(linears));
         scales = Collections.unmodifiableMap(new EnumMap<>(scales));
     }
 
     /**
      * Begins with a layer.
      *
-     * @throws IllegalArgumentException if one of its weights is not of codes and scales
+     * @param codes of the layer
      */
-    public static TunedLayer of(DecoderLayer layer) {
-        DecoderLayer unpacked = layer.unpacked();
-        Map<Linear, QuantizedLinear> linears = new EnumMap<>(Linear.class);
+    static TunedLayer of(DecoderLayer layer, Map<Linear, QuantizedLinear> codes, GradientOperations operations) {
         Map<Linear, Parameter> scales = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
-            if (!(unpacked.weight(linear) instanceof QuantizedWeight(QuantizedLinear codes))) {
-                throw new IllegalArgumentException(
-                        linear.path() + " is " + unpacked.weight(linear).name() + "; codes and scales expected");
-            }
-            linears.put(linear, codes);
-            float[] values = new float[codes.scales().length];
+        codes.forEach((linear, quantized) -> {
+            float[] values = new float[quantized.scales().length];
             for (int i = 0; i < values.length; i++) {
-                values[i] = Float.float16ToFloat(codes.scales()[i]);
+                values[i] = Float.float16ToFloat(quantized.scales()[i]);
             }
-            scales.put(linear, new Parameter(values));
-        }
+            scales.put(linear, operations.parameter(values));
+        });
         return new TunedLayer(
-                linears,
                 scales,
-                new Parameter(layer.inputNorm().clone()),
-                new Parameter(layer.postAttentionNorm().clone()),
+                operations.parameter(layer.inputNorm()),
+                operations.parameter(layer.postAttentionNorm()),
                 layer.extras().biases(),
                 layer.extras()
                         .headNorms()
-                        .map(norms -> new HeadGains(
-                                new Parameter(norms.query().clone()),
-                                new Parameter(norms.key().clone()))));
+                        .map(norms ->
+                                new HeadGains(operations.parameter(norms.query()), operations.parameter(norms.key()))));
     }
 
-    public QuantizedLinear codes(Linear linear) {
-        return present(linears.get(linear), linear);
+    /**
+     * Codes, zeros and scales of a layer.
+     *
+     * @throws IllegalArgumentException if one of its weights is not of codes and scales
+     */
+    public static Map<Linear, QuantizedLinear> codes(DecoderLayer layer) {
+        DecoderLayer unpacked = layer.unpacked();
+        Map<Linear, QuantizedLinear> codes = new EnumMap<>(Linear.class);
+        for (Linear linear : Linear.values()) {
+            if (!(unpacked.weight(linear) instanceof QuantizedWeight(QuantizedLinear quantized))) {
+                throw new IllegalArgumentException(
+                        linear.path() + " is " + unpacked.weight(linear).name() + "; codes and scales expected");
+            }
+            codes.put(linear, quantized);
+        }
+        return codes;
     }
 
     public Parameter scales(Linear linear) {
-        return present(scales.get(linear), linear);
-    }
-
-    private static <T> T present(@org.jspecify.annotations.Nullable T found, Linear linear) {
+        Parameter found = scales.get(linear);
         if (found == null) {
             throw new IllegalStateException("layer without " + linear.path());
         }
@@ -107,19 +106,8 @@ public record TunedLayer(
         return all;
     }
 
-    /** The layer as it is now, for forward and backward passes until the parameters move. */
-    DecoderLayer weights(GradientOperations operations) {
-        Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
-            weights.put(linear, operations.weight(codes(linear), scales(linear).values()));
-        }
-        return DecoderLayer.of(
-                inputNorm.values(),
-                weights,
-                postAttentionNorm.values(),
-                new LayerExtras(
-                        biases,
-                        headNorms.map(norms -> new LayerExtras.HeadNorms(
-                                norms.query().values(), norms.key().values()))));
+    @Override
+    public void close() {
+        parameters().forEach(Parameter::close);
     }
 }

@@ -2,25 +2,85 @@ package nibble.engine.gradient;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.function.IntFunction;
+import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.engine.tensor.ModelWeights;
+import nibble.engine.backend.CodeStore;
+import nibble.engine.backend.GradientOperations;
+import nibble.engine.backend.Parameter;
+import nibble.engine.backend.PlacedWeight;
+import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Weight;
+import nibble.pack.QuantizedLinear;
 
 /**
- * A quantized model whose scales and norms are tuned; embedding and head stay.
- *
- * @param finalNorm gain
+ * A quantized model whose scales and norms are tuned, where a device computes; codes, embedding and head stay as they
+ * are. Owns what it takes there.
  */
-public record TunedModel(
-        ModelConfig config, Weight embedding, List<TunedLayer> layers, Parameter finalNorm, Weight head) {
-    /** Begins with a model of codes and scales. */
-    public static TunedModel of(ModelWeights weights) {
-        return new TunedModel(
-                weights.config(),
-                weights.embedding(),
-                weights.layers().stream().map(TunedLayer::of).toList(),
-                new Parameter(weights.finalNorm().clone()),
-                weights.head());
+public final class TunedModel implements AutoCloseable {
+    private final ModelConfig config;
+    private final Weight embedding;
+    private final List<TunedLayer> layers = new ArrayList<>();
+    private final Parameter finalNorm;
+    private final PlacedWeight head;
+    private final CodeStore codes;
+
+    /**
+     * Begins with a model of codes and scales.
+     *
+     * @param read a layer on the host; not kept
+     * @param finalNorm gain
+     * @param residentCodes layers whose codes stay where the device computes
+     */
+    public TunedModel(
+            ModelConfig config,
+            Weight embedding,
+            IntFunction<DecoderLayer> read,
+            float[] finalNorm,
+            Weight head,
+            GradientOperations operations,
+            int residentCodes) {
+        this.config = config;
+        this.embedding = embedding;
+        this.head = operations.place(head);
+        this.finalNorm = operations.parameter(finalNorm);
+        this.codes = operations.codes(residentCodes);
+        try {
+            for (int i = 0; i < config.layers(); i++) {
+                DecoderLayer layer = read.apply(i);
+                Map<Linear, QuantizedLinear> quantized = TunedLayer.codes(layer);
+                layers.add(TunedLayer.of(layer, quantized, operations));
+                codes.add(quantized);
+            }
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
+        }
+    }
+
+    public ModelConfig config() {
+        return config;
+    }
+
+    public Weight embedding() {
+        return embedding;
+    }
+
+    public List<TunedLayer> layers() {
+        return layers;
+    }
+
+    public Parameter finalNorm() {
+        return finalNorm;
+    }
+
+    public Weight head() {
+        return head.weight();
+    }
+
+    CodeStore codes() {
+        return codes;
     }
 
     /** Everything that is tuned, in a fixed order. */
@@ -29,5 +89,13 @@ public record TunedModel(
         layers.forEach(layer -> all.addAll(layer.parameters()));
         all.add(finalNorm);
         return all;
+    }
+
+    @Override
+    public void close() {
+        layers.forEach(TunedLayer::close);
+        finalNorm.close();
+        codes.close();
+        head.close();
     }
 }

@@ -14,8 +14,8 @@ import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
 
 /**
- * The operations as plain loops with sums in double: the specification that other backends are held to. One thread,
- * slow.
+ * Computes the operations as plain loops with sums in double: the specification that other backends are held to. One
+ * thread, slow.
  */
 public final class ReferenceBackend extends HostBackend {
 
@@ -59,7 +59,7 @@ public final class ReferenceBackend extends HostBackend {
 
     @Override
     public void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
-        Extents.rmsNormHeads(x, weight);
+        Extents.rmsNormHeads(x, weight.length);
         rmsNorm(HostMatrix.values(x), weight, epsilon, HostMatrix.values(x));
     }
 
@@ -300,7 +300,7 @@ public final class ReferenceBackend extends HostBackend {
 
     @Override
     public Optional<GradientOperations> gradients() {
-        return Optional.of(new ReferenceGradients());
+        return Optional.of(new ReferenceGradients(this));
     }
 
     @Override

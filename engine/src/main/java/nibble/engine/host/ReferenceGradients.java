@@ -3,6 +3,10 @@ package nibble.engine.host;
 import java.util.List;
 import nibble.checkpoint.model.Activation;
 import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.GradientExtents;
+import nibble.engine.backend.LayerOperations;
+import nibble.engine.backend.Parameter;
+import nibble.engine.backend.PlacedCodes;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
@@ -11,9 +15,13 @@ import org.jspecify.annotations.Nullable;
 
 /** The operations of a backward pass as plain loops with sums in double: the specification. */
 final class ReferenceGradients extends HostGradients {
+    ReferenceGradients(LayerOperations layers) {
+        super(layers);
+    }
+
     @Override
     public void linears(List<Weight> weights, List<Matrix> dys, Matrix dx) {
-        requireLinears(weights, dys, dx);
+        GradientExtents.linears(weights, dys, dx);
         float[] to = HostMatrix.values(dx);
         int columns = dx.columns();
         double[] sums = new double[to.length];
@@ -36,8 +44,10 @@ final class ReferenceGradients extends HostGradients {
     }
 
     @Override
-    public void addScales(QuantizedLinear codes, Matrix dy, Matrix x, float[] into) {
-        requireScales(codes, dy, x, into);
+    public void addScales(PlacedCodes placed, Matrix dy, Matrix x, Parameter scales) {
+        GradientExtents.scales(placed, dy, x, scales);
+        QuantizedLinear codes = HostCodes.of(placed);
+        float[] into = HostParameter.sums(scales);
         float[] left = HostMatrix.values(dy);
         float[] right = HostMatrix.values(x);
         int out = codes.outFeatures();
@@ -58,21 +68,21 @@ final class ReferenceGradients extends HostGradients {
     }
 
     @Override
-    public void addRmsNorm(Matrix x, float[] weight, double epsilon, Matrix dy, Matrix dx, float[] dWeight) {
-        requireNorm(x, weight, dy, dx, dWeight);
+    public void addRmsNorm(Matrix x, Parameter gain, double epsilon, Matrix dy, Matrix dx) {
+        GradientExtents.norm(x, gain, dy, dx);
         float[] to = HostMatrix.values(dx);
         float[] gradient = new float[to.length];
-        norm(HostMatrix.values(x), weight, epsilon, HostMatrix.values(dy), gradient, dWeight);
+        norm(HostMatrix.values(x), gain, epsilon, HostMatrix.values(dy), gradient);
         for (int i = 0; i < to.length; i++) {
             to[i] += gradient[i];
         }
     }
 
     @Override
-    public void rmsNormHeads(Matrix x, float[] weight, double epsilon, Matrix gradient, float[] dWeight) {
-        requireHeads(x, weight, gradient, dWeight);
+    public void rmsNormHeadsBack(Matrix x, Parameter gain, double epsilon, Matrix gradient) {
+        GradientExtents.heads(x, gain, gradient);
         float[] both = HostMatrix.values(gradient);
-        norm(HostMatrix.values(x), weight, epsilon, both, both, dWeight);
+        norm(HostMatrix.values(x), gain, epsilon, both, both);
     }
 
     /**
@@ -80,7 +90,9 @@ final class ReferenceGradients extends HostGradients {
      *
      * @param dx may be dy
      */
-    private static void norm(float[] x, float[] weight, double epsilon, float[] dy, float[] dx, float[] dWeight) {
+    private static void norm(float[] x, Parameter gain, double epsilon, float[] dy, float[] dx) {
+        float[] weight = HostParameter.numbers(gain);
+        float[] dWeight = HostParameter.sums(gain);
         int n = weight.length;
         double[] sums = new double[n];
         for (int row = 0; row < x.length; row += n) {
@@ -113,7 +125,7 @@ final class ReferenceGradients extends HostGradients {
             Matrix dQuery,
             Matrix dKeys,
             Matrix dValues) {
-        requireAttention(shape, sequences, query, keys, values, out, dOut, dQuery, dKeys, dValues);
+        GradientExtents.attention(shape, sequences, query, keys, values, out, dOut, dQuery, dKeys, dValues);
         int length = query.rows() / sequences;
         double[] dk = new double[keys.rows() * keys.columns()];
         double[] dv = new double[dk.length];
@@ -177,7 +189,7 @@ final class ReferenceGradients extends HostGradients {
 
     @Override
     public void glu(Activation activation, Matrix gate, Matrix up, Matrix dOut, Matrix dGate, Matrix dUp) {
-        requireGlu(gate, up, dOut, dGate, dUp);
+        GradientExtents.glu(gate, up, dOut, dGate, dUp);
         float[] g = HostMatrix.values(gate);
         float[] u = HostMatrix.values(up);
         float[] from = HostMatrix.values(dOut);
@@ -210,7 +222,7 @@ final class ReferenceGradients extends HostGradients {
 
     @Override
     public double divergence(Weight head, Matrix original, Matrix x, float factor, @Nullable Matrix dx) {
-        requireDivergence(head, original, x, dx);
+        GradientExtents.divergence(head, original, x, dx);
         int n = x.columns();
         int vocabulary = head.outFeatures();
         double divergence = 0;

@@ -32,9 +32,8 @@ import nibble.engine.tensor.WeightRows;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The operations through the Vector API on all cores, in fp32; weights of any type are unpacked panel by panel. Owns
- * its
- * {@link Workers}.
+ * Computes the operations through the Vector API on all cores, in fp32; weights of any type are unpacked panel by
+ * panel. Owns its {@link Workers}.
  */
 public final class VectorBackend extends HostBackend {
     /** Floats of a task of the element-wise operations: 64 kB. */
@@ -96,7 +95,7 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
-        Extents.rmsNormHeads(x, weight);
+        Extents.rmsNormHeads(x, weight.length);
         float[] values = HostMatrix.values(x);
         int n = weight.length;
         forEachRow(values.length / n, n, t -> RmsNorm.row(values, t * n, n, weight, epsilon, values));
@@ -129,7 +128,9 @@ public final class VectorBackend extends HostBackend {
         product(x, FewRows.floats(weight), weight.outFeatures(), out);
     }
 
-    /** A generated token's products are short: those that share an input share one call of the threads. */
+    /**
+     * Multiplies a generated token's row by short products: those that share an input share one call of the threads.
+     */
     @Override
     public void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
         if (x.rows() > FewRows.MOST_ROWS) {
@@ -294,7 +295,7 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public Optional<GradientOperations> gradients() {
-        return Optional.of(new VectorGradients(workers));
+        return Optional.of(new VectorGradients(this, workers));
     }
 
     private void forEachRow(int rows, int columns, IntConsumer row) {

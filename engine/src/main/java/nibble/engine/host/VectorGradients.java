@@ -5,6 +5,10 @@ import java.util.List;
 import java.util.function.IntConsumer;
 import nibble.checkpoint.model.Activation;
 import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.GradientExtents;
+import nibble.engine.backend.LayerOperations;
+import nibble.engine.backend.Parameter;
+import nibble.engine.backend.PlacedCodes;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.vector.AttentionGradient;
 import nibble.engine.host.vector.CrossMoment;
@@ -31,7 +35,8 @@ final class VectorGradients extends HostGradients {
     /** The gradient of a whole weight, [out, in], before it is summed over groups. */
     private float[] whole = new float[0];
 
-    VectorGradients(Workers workers) {
+    VectorGradients(LayerOperations layers, Workers workers) {
+        super(layers);
         this.workers = workers;
     }
 
@@ -42,7 +47,7 @@ final class VectorGradients extends HostGradients {
 
     @Override
     public void linears(List<Weight> weights, List<Matrix> dys, Matrix dx) {
-        requireLinears(weights, dys, dx);
+        GradientExtents.linears(weights, dys, dx);
         for (int i = 0; i < weights.size(); i++) {
             Weight weight = weights.get(i);
             RowGemm.multiply(
@@ -58,8 +63,10 @@ final class VectorGradients extends HostGradients {
     }
 
     @Override
-    public void addScales(QuantizedLinear codes, Matrix dy, Matrix x, float[] into) {
-        requireScales(codes, dy, x, into);
+    public void addScales(PlacedCodes placed, Matrix dy, Matrix x, Parameter scales) {
+        GradientExtents.scales(placed, dy, x, scales);
+        QuantizedLinear codes = HostCodes.of(placed);
+        float[] into = HostParameter.sums(scales);
         int out = codes.outFeatures();
         int in = codes.inFeatures();
         int size = Math.multiplyExact(out, in);
@@ -88,19 +95,20 @@ final class VectorGradients extends HostGradients {
     }
 
     @Override
-    public void addRmsNorm(Matrix x, float[] weight, double epsilon, Matrix dy, Matrix dx, float[] dWeight) {
-        requireNorm(x, weight, dy, dx, dWeight);
-        norm(x, weight, epsilon, dy, HostMatrix.values(dx), true, dWeight);
+    public void addRmsNorm(Matrix x, Parameter gain, double epsilon, Matrix dy, Matrix dx) {
+        GradientExtents.norm(x, gain, dy, dx);
+        norm(x, gain, epsilon, dy, HostMatrix.values(dx), true);
     }
 
     @Override
-    public void rmsNormHeads(Matrix x, float[] weight, double epsilon, Matrix gradient, float[] dWeight) {
-        requireHeads(x, weight, gradient, dWeight);
-        norm(x, weight, epsilon, gradient, HostMatrix.values(gradient), false, dWeight);
+    public void rmsNormHeadsBack(Matrix x, Parameter gain, double epsilon, Matrix gradient) {
+        GradientExtents.heads(x, gain, gradient);
+        norm(x, gain, epsilon, gradient, HostMatrix.values(gradient), false);
     }
 
-    private void norm(
-            Matrix x, float[] weight, double epsilon, Matrix dy, float[] dx, boolean accumulate, float[] dWeight) {
+    private void norm(Matrix x, Parameter gain, double epsilon, Matrix dy, float[] dx, boolean accumulate) {
+        float[] weight = HostParameter.numbers(gain);
+        float[] dWeight = HostParameter.sums(gain);
         int n = weight.length;
         float[] in = HostMatrix.values(x);
         float[] gradient = HostMatrix.values(dy);
@@ -134,7 +142,7 @@ final class VectorGradients extends HostGradients {
             Matrix dQuery,
             Matrix dKeys,
             Matrix dValues) {
-        requireAttention(shape, sequences, query, keys, values, out, dOut, dQuery, dKeys, dValues);
+        GradientExtents.attention(shape, sequences, query, keys, values, out, dOut, dQuery, dKeys, dValues);
         workers.forEach(
                 sequences * shape.kvHeads(),
                 task -> AttentionGradient.run(
@@ -153,7 +161,7 @@ final class VectorGradients extends HostGradients {
 
     @Override
     public void glu(Activation activation, Matrix gate, Matrix up, Matrix dOut, Matrix dGate, Matrix dUp) {
-        requireGlu(gate, up, dOut, dGate, dUp);
+        GradientExtents.glu(gate, up, dOut, dGate, dUp);
         boolean silu = activation == Activation.SILU;
         float linear = silu ? 1 : GELU_LINEAR;
         float cubic = silu ? 0 : GELU_CUBIC;
@@ -171,7 +179,7 @@ final class VectorGradients extends HostGradients {
 
     @Override
     public double divergence(Weight head, Matrix original, Matrix x, float factor, @Nullable Matrix dx) {
-        requireDivergence(head, original, x, dx);
+        GradientExtents.divergence(head, original, x, dx);
         return Divergence.run(
                 workers,
                 HostMatrix.values(original),

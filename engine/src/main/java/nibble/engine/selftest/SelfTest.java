@@ -10,6 +10,7 @@ import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.SequencePart;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.host.VectorBackend;
@@ -17,7 +18,7 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Every operation of a backend against {@link ReferenceBackend} on awkward sizes. A sum of n products in fp32 may
+ * Compares every operation of a backend with {@link ReferenceBackend} on awkward sizes. A sum of n products in fp32 may
  * differ by (n + 2) u Σ|a||b|, u = 2^-24 (Higham, Accuracy and Stability, 3.1), and a result is rounded once more to
  * the precision of activations; the other bounds are made of these.
  */
@@ -199,7 +200,7 @@ public final class SelfTest {
                         Matrix key = side(b).upload(k, keys, shape.keyColumns());
                         Matrix value = side(b).upload(v, keys, shape.keyColumns());
                         Matrix out = side(b).allocate(rows, shape.queryColumns())) {
-                    side(b).attention(shape, query, c[3], c[4], c[5], key, value, c[6], out);
+                    side(b).attention(shape, new SequencePart(c[3], c[4], c[5], c[6]), query, key, value, out);
                     results[b] = side(b).download(out);
                 }
             }

@@ -8,7 +8,6 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.tensor.TensorView;
@@ -16,11 +15,12 @@ import nibble.pack.ActOrderLinear;
 import nibble.pack.Dequantized;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.LinearInPlace;
 import nibble.pack.layout.PackedLinears;
 import nibble.pack.layout.StoredCodes;
 
 /**
- * The weights of one decoder layer.
+ * Holds the weights of one decoder layer.
  *
  * @param inputNorm RMSNorm gain before attention, [hidden]
  * @param postAttentionNorm RMSNorm gain before the MLP, [hidden]
@@ -38,7 +38,7 @@ public record DecoderLayer(
         Weight down,
         LayerExtras extras) {
 
-    /** A layer of Llama's: norms and linears. */
+    /** Makes a layer of Llama's: norms and linears. */
     public DecoderLayer(
             float[] inputNorm,
             Weight q,
@@ -52,7 +52,7 @@ public record DecoderLayer(
         this(inputNorm, q, k, v, o, postAttentionNorm, gate, up, down, LayerExtras.NONE);
     }
 
-    /** The weight of one of the seven linears. */
+    /** Returns the weight of one of the seven linears. */
     public Weight weight(Linear linear) {
         return switch (linear) {
             case Q -> q;
@@ -65,7 +65,7 @@ public record DecoderLayer(
         };
     }
 
-    /** The layer with each of its weights replaced. */
+    /** Returns the layer with each of its weights replaced. */
     public DecoderLayer map(UnaryOperator<Weight> replacement) {
         return new DecoderLayer(
                 inputNorm,
@@ -80,12 +80,12 @@ public record DecoderLayer(
                 extras);
     }
 
-    /** The layer in the forms that a card takes, as {@link StoredWeights#expanded}. */
+    /** Returns the layer in the forms that a card takes, as {@link StoredWeights#expanded}. */
     public DecoderLayer expanded() {
         return map(StoredWeights::expanded);
     }
 
-    /** The layer with 4-bit weights unpacked to codes by rows. */
+    /** Returns the layer with 4-bit weights unpacked to codes by rows. */
     public DecoderLayer unpacked() {
         return map(weight -> switch (weight) {
             case AwqWeight(AwqLayout.AwqLinear linear) -> new QuantizedWeight(linear.unpack());
@@ -94,7 +94,7 @@ public record DecoderLayer(
         });
     }
 
-    /** A layer of these norms and these seven weights. */
+    /** Returns a layer of these norms and these seven weights. */
     public static DecoderLayer of(float[] inputNorm, Map<Linear, ? extends Weight> w, float[] postAttentionNorm) {
         return of(inputNorm, w, postAttentionNorm, LayerExtras.NONE);
     }
@@ -123,7 +123,7 @@ public record DecoderLayer(
     }
 
     /**
-     * Layer {@code layer} of a checkpoint. Dense and AWQ weights and those of GGUF files stay views of the mapped
+     * Reads layer {@code layer} of a checkpoint. Dense and AWQ weights and those of GGUF files stay views of the mapped
      * files, so the checkpoint must stay open while the layer is used.
      */
     public static DecoderLayer read(Checkpoint checkpoint, int layer) {
@@ -151,17 +151,10 @@ public record DecoderLayer(
      */
     private static void packed(Checkpoint checkpoint, LinearModule module, int layer, Map<Linear, Weight> weights) {
         ModelConfig config = checkpoint.config();
-        boolean awq = config.quantization()
-                .map(q -> q.format() == QuantizedFormat.AWQ_GEMM)
-                .orElse(false);
-        if (awq && !module.isFused()) {
-            weights.put(module.parts().getFirst(), new AwqWeight(AwqLayout.read(checkpoint, module, layer)));
-            return;
-        }
-        Optional<StoredCodes> inPlace =
+        Optional<? extends LinearInPlace> inPlace =
                 module.isFused() ? Optional.empty() : PackedLinears.inPlace(checkpoint, module, layer);
         if (inPlace.isPresent()) {
-            weights.put(module.parts().getFirst(), new StoredWeight(inPlace.get()));
+            weights.put(module.parts().getFirst(), inPlace(inPlace.get()));
             return;
         }
         switch (PackedLinears.read(checkpoint, module, layer)) {
@@ -178,6 +171,13 @@ public record DecoderLayer(
                 }
             }
         }
+    }
+
+    private static Weight inPlace(LinearInPlace linear) {
+        return switch (linear) {
+            case AwqLayout.AwqLinear awq -> new AwqWeight(awq);
+            case StoredCodes codes -> new StoredWeight(codes);
+        };
     }
 
     /** The gain of a norm: what is stored, or one more. */

@@ -26,6 +26,15 @@ struct SameType<A, A> {
     static constexpr bool value = true;
 };
 
+// A kernel may take its arguments as one struct by value. A list F(type, name) F(type, name) ... makes both the struct and the
+// array that tells a launcher its fields, in their order; each is as wide as its alignment.
+struct Field {
+    char name[24];
+    int bytes;
+};
+#define STRUCT_MEMBER(TYPE, NAME) TYPE NAME;
+#define STRUCT_FIELD(TYPE, NAME) {#NAME, (int)sizeof(TYPE)},
+
 // --- fp16 <-> fp32 ------------------------------------------------------------------------------------------------
 
 DEVICE float to_float(half_t h) {

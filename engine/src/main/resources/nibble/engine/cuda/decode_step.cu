@@ -22,7 +22,7 @@
 //
 //   layers     [layer_count] of Layer, in device memory
 //   step       i32 [2] = {token, position} in device memory
-//   h f32 [hidden], qkv f16 [(heads + 2 kv_heads) d], attended f16 [heads d], gated f16 [mlp], logits f32 [vocab]
+//   hidden_state f32 [hidden], qkv f16 [(heads + 2 kv_heads) d], attended f16 [heads d], gated f16 [mlp], logits f32 [vocab]
 //   partials f32 [heads, splits, d + 2], tickets u32 [kv_heads ceil(G / 16)], barrier u32 [2]; the last two zero before the first
 //   launch and left at zero
 //   grid       multiprocessors, launched as a cooperative kernel (all blocks must be resident); block 288
@@ -260,18 +260,28 @@ DEVICE void run_phase(const Step& s, Block& b, int phase, void* out, const void*
     b.first = unit;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS + 32, 1)
-decode_step(const Layer* layers, const half_t* embedding, const half_t* final_norm, const unsigned char* head, const float* cos,
-            const float* sin, const int* step, float* h, half_t* qkv, half_t* attended, half_t* gated, float* logits,
-            float* partials, u32* tickets, u32* barrier, int layer_count, int hidden, int mlp, int vocab, int kv_heads, int splits,
-            int slots, float epsilon, float scale) {
+// What the kernel takes, by value. A launcher finds each field by its name in decode_step_fields.
+#define ARGUMENTS(F) \
+    F(const Layer*, layers) F(const half_t*, embedding) F(const half_t*, final_norm) F(const unsigned char*, head) \
+    F(const float*, cos) F(const float*, sin) F(const int*, step) F(float*, hidden_state) F(half_t*, qkv) \
+    F(half_t*, attended) F(half_t*, gated) F(float*, logits) F(float*, partials) F(u32*, tickets) F(u32*, barrier) \
+    F(int, layer_count) F(int, hidden) F(int, mlp) F(int, vocab) F(int, kv_heads) F(int, splits) F(int, slots) \
+    F(float, epsilon) F(float, scale)
+struct Arguments {
+    ARGUMENTS(STRUCT_MEMBER)
+};
+extern "C" __constant__ Field decode_step_fields[] = {ARGUMENTS(STRUCT_FIELD)};
+
+extern "C" __global__ void __launch_bounds__(THREADS + 32, 1) decode_step(Arguments a) {
+    int layer_count = a.layer_count, hidden = a.hidden, kv_heads = a.kv_heads, splits = a.splits, slots = a.slots;
+    float* h = a.hidden_state;
     extern __shared__ __align__(128) unsigned char shared[];
     unsigned char* after_ring = shared + WARPS * slots * UNIT_BYTES;
     u32 barriers = shared_address(after_ring);
     float* partial = (float*)(after_ring + WARPS * slots * 32);
     Layer* table = (Layer*)(partial + 2 * WARPS * WARPS * TILE_ROWS + 64);
-    for (int i = threadIdx.x; i < layer_count * (int)sizeof(Layer) / 8; i += blockDim.x) ((u64*)table)[i] = ((const u64*)layers)[i];
-    Step s = {table, head, layer_count, hidden, mlp, vocab, kv_heads};
+    for (int i = threadIdx.x; i < layer_count * (int)sizeof(Layer) / 8; i += blockDim.x) ((u64*)table)[i] = ((const u64*)a.layers)[i];
+    Step s = {table, a.head, layer_count, hidden, a.mlp, a.vocab, kv_heads};
     Rings rings = {shared_address(shared), barriers, barriers + WARPS * slots * 8, barriers + WARPS * slots * 16, slots};
     if (threadIdx.x == 0) {
         init_barriers(rings.bulk, WARPS * slots, 1);
@@ -284,33 +294,34 @@ decode_step(const Layer* layers, const half_t* embedding, const half_t* final_no
         return;
     }
     Block b = {rings, shared, {0, 0}, {0, 0}, (int)threadIdx.x / 32, partial, partial + 2 * WARPS * WARPS * TILE_ROWS,
-               (half_t*)(table + layer_count), 0, {barrier, 0}};
+               (half_t*)(table + layer_count), 0, {a.barrier, 0}};
 
-    int token = step[0], position = step[1];
+    int token = a.step[0], position = a.step[1];
     for (int i = blockIdx.x * THREADS + threadIdx.x; i < hidden; i += gridDim.x * THREADS) {
-        h[i] = to_float(embedding[(long long)token * hidden + i]);
+        h[i] = to_float(a.embedding[(long long)token * hidden + i]);
     }
     b.grid.arrive();
     for (int l = 0; l < layer_count; l++) {
         const Layer& layer = table[l];
-        run_phase<Units, NORMALIZED, STORE>(s, b, 4 * l, qkv, h, layer.input_norm, epsilon);
+        run_phase<Units, NORMALIZED, STORE>(s, b, 4 * l, a.qkv, h, layer.input_norm, a.epsilon);
         b.grid.arrive();
-        Attention a = {attended, layer.k_cache, layer.v_cache, qkv, cos, sin, partials, tickets, position, kv_heads, splits, scale};
-        if (blockIdx.x < kv_heads * HEAD_BLOCKS * splits) prefetch_keys(a, blockIdx.x);
+        Attention attention = {a.attended, layer.k_cache, layer.v_cache, a.qkv,    a.cos,  a.sin,
+                               a.partials, a.tickets,     position,      kv_heads, splits, a.scale};
+        if (blockIdx.x < kv_heads * HEAD_BLOCKS * splits) prefetch_keys(attention, blockIdx.x);
         b.grid.wait();
         for (int item = blockIdx.x; item < kv_heads * HEAD_BLOCKS * splits; item += gridDim.x) {
-            attend_item(a, item, (unsigned char*)b.x);
+            attend_item(attention, item, (unsigned char*)b.x);
             sync_threads<THREADS>();
         }
         b.grid.arrive();
-        run_phase<Units, PLAIN, ADD>(s, b, 4 * l + 1, h, attended, nullptr, 0);
+        run_phase<Units, PLAIN, ADD>(s, b, 4 * l + 1, h, a.attended, nullptr, 0);
         b.grid.arrive();
-        run_phase<Units, NORMALIZED, SWIGLU>(s, b, 4 * l + 2, gated, h, layer.attention_norm, epsilon);
+        run_phase<Units, NORMALIZED, SWIGLU>(s, b, 4 * l + 2, a.gated, h, layer.attention_norm, a.epsilon);
         b.grid.arrive();
-        run_phase<Units, PLAIN, ADD>(s, b, 4 * l + 3, h, gated, nullptr, 0);
+        run_phase<Units, PLAIN, ADD>(s, b, 4 * l + 3, h, a.gated, nullptr, 0);
         b.grid.arrive();
     }
-    run_phase<F16Units, NORMALIZED, STORE_FLOAT>(s, b, 4 * layer_count, logits, h, final_norm, epsilon);
+    run_phase<F16Units, NORMALIZED, STORE_FLOAT>(s, b, 4 * layer_count, a.logits, h, a.final_norm, a.epsilon);
 
     b.grid.leave();
 }

@@ -3,12 +3,18 @@ package nibble.engine.gradient;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import nibble.checkpoint.model.Activation;
+import nibble.checkpoint.model.Linear;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.CodeStore;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.Matrices;
+import nibble.engine.backend.Parameter;
+import nibble.engine.backend.PlacedCodes;
+import nibble.engine.backend.PlacedWeight;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.host.VectorBackend;
 import nibble.engine.tensor.DenseWeight;
@@ -45,19 +51,21 @@ class GradientOperationsTest {
     void scales_of_groups() {
         QuantizedLinear codes = codes(40, 96);
         assertSame(1e-5, (backend, operations) -> {
-            float[] into = values(6, 40 * 3);
+            Parameter into = operations.parameter(new float[40 * 3]);
+            into.addGradient(values(6, 40 * 3));
+            PlacedCodes placed = placed(codes, operations);
             operations.addScales(
-                    codes,
+                    placed,
                     backend.upload(values(7, 530 * 40), 530, 40),
                     backend.upload(values(8, 530 * 96), 530, 96),
                     into);
             // A second one, smaller: nothing of the first may be left.
             operations.addScales(
-                    codes,
+                    placed,
                     backend.upload(values(7, 30 * 40), 30, 40),
                     backend.upload(values(8, 30 * 96), 30, 96),
                     into);
-            return into;
+            return into.gradient();
         });
     }
 
@@ -71,7 +79,10 @@ class GradientOperationsTest {
             for (int i = 0; i < 64; i++) {
                 unit[i * 65] = 1;
             }
-            backend.linear(operations.weight(codes, scales), backend.upload(unit, 64, 64), out);
+            Parameter tuned = operations.parameter(scales);
+            try (PlacedWeight weight = operations.weight(placed(codes, operations), tuned)) {
+                backend.linear(weight.weight(), backend.upload(unit, 64, 64), out);
+            }
             float[] found = backend.download(out);
             assertThat(found[17 * 8 + 3]).isEqualTo((codes.code(3, 17) - codes.zeros()[6]) * scales[6]);
             return found;
@@ -83,15 +94,15 @@ class GradientOperationsTest {
         float[] gain = values(10, 83);
         assertSame(1e-5, (backend, operations) -> {
             Matrix dx = backend.upload(values(11, 130 * 83), 130, 83);
-            float[] dGain = values(12, 83);
+            Parameter tuned = operations.parameter(gain);
+            tuned.addGradient(values(12, 83));
             operations.addRmsNorm(
                     backend.upload(values(13, 130 * 83), 130, 83),
-                    gain,
+                    tuned,
                     1e-5,
                     backend.upload(values(14, 130 * 83), 130, 83),
-                    dx,
-                    dGain);
-            return joined(backend.download(dx), dGain);
+                    dx);
+            return joined(backend.download(dx), tuned.gradient());
         });
     }
 
@@ -100,9 +111,10 @@ class GradientOperationsTest {
         float[] gain = values(10, 24);
         assertSame(1e-5, (backend, operations) -> {
             Matrix gradient = backend.upload(values(11, 70 * 72), 70, 72);
-            float[] dGain = values(12, 24);
-            operations.rmsNormHeads(backend.upload(values(13, 70 * 72), 70, 72), gain, 1e-6, gradient, dGain);
-            return joined(backend.download(gradient), dGain);
+            Parameter tuned = operations.parameter(gain);
+            tuned.addGradient(values(12, 24));
+            operations.rmsNormHeadsBack(backend.upload(values(13, 70 * 72), 70, 72), tuned, 1e-6, gradient);
+            return joined(backend.download(gradient), tuned.gradient());
         });
     }
 
@@ -177,12 +189,14 @@ class GradientOperationsTest {
         for (int threads = 1; threads <= 2; threads++) {
             try (Backend backend = new VectorBackend(threads)) {
                 GradientOperations operations = backend.gradients().orElseThrow();
-                float[] into = new float[40 * 3];
+                Parameter into = operations.parameter(new float[40 * 3]);
+                PlacedCodes placed = placed(codes, operations);
                 Matrix dx = backend.allocate(700, 96);
                 Matrix dy = backend.upload(values(7, 700 * 40), 700, 40);
-                operations.addScales(codes, dy, backend.upload(values(8, 700 * 96), 700, 96), into);
-                operations.linears(List.of(operations.weight(codes, values(9, 120))), List.of(dy), dx);
-                results[threads - 1] = joined(into, backend.download(dx));
+                operations.addScales(placed, dy, backend.upload(values(8, 700 * 96), 700, 96), into);
+                PlacedWeight weight = operations.weight(placed, operations.parameter(values(9, 120)));
+                operations.linears(List.of(weight.weight()), List.of(dy), dx);
+                results[threads - 1] = joined(into.gradient(), backend.download(dx));
             }
         }
         assertThat(results[1]).isEqualTo(results[0]);
@@ -206,6 +220,12 @@ class GradientOperationsTest {
                         .isTrue();
             }
         }
+    }
+
+    private static PlacedCodes placed(QuantizedLinear codes, GradientOperations operations) {
+        CodeStore store = operations.codes(1);
+        store.add(Map.of(Linear.Q, codes));
+        return store.layer(0, 0).values().iterator().next();
     }
 
     private static Matrix poisoned(Matrices backend, int rows, int columns) {

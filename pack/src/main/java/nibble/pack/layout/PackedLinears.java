@@ -58,7 +58,7 @@ public final class PackedLinears {
      *
      * @throws BadCheckpointException as {@link #read(Checkpoint, LinearModule, int)}
      */
-    public static Optional<StoredCodes> inPlace(Checkpoint checkpoint, LinearModule stored, int layer) {
+    public static Optional<? extends LinearInPlace> inPlace(Checkpoint checkpoint, LinearModule stored, int layer) {
         Layout.Tensors tensors = Layout.Tensors.of(checkpoint, stored, layer);
         try {
             tensors.spec().check(tensors.module() + ".weight", tensors.outFeatures(), tensors.inFeatures());

@@ -6,8 +6,8 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.Words;
 
 /**
- * A 4-bit linear as a GPTQ or compressed-tensors checkpoint holds it, with columns in their plain groups. A word holds
- * the codes of eight consecutive inputs for one output, the first in its lowest bits.
+ * Holds a 4-bit linear as a GPTQ or compressed-tensors checkpoint stores it, with columns in their plain groups. A word
+ * holds the codes of eight consecutive inputs for one output, the first in its lowest bits.
  *
  * @param byRows whether words, zeros and scales of an output stand side by side (compressed-tensors), or those of an
  *     input (GPTQ)
@@ -25,10 +25,11 @@ public record StoredCodes(
         MemorySegment codes,
         MemorySegment zeros,
         MemorySegment scales,
-        boolean lessOne) {
+        boolean lessOne)
+        implements LinearInPlace {
     private static final int ONES = 0x11111111;
 
-    /** Groups in a row. */
+    /** Returns the groups in a row. */
     public int groups() {
         return spec.groups(inFeatures);
     }
@@ -53,7 +54,7 @@ public record StoredCodes(
         return scales.get(Words.SHORT, 2 * (byRows ? (long) row * groups() + group : (long) group * outFeatures + row));
     }
 
-    /** Returns a copy on the heap. */
+    @Override
     public QuantizedLinear unpack() {
         return byRows
                 ? CompressedTensorsLayout.unpack(codes, scales, zeros, outFeatures, inFeatures, spec)

@@ -12,12 +12,12 @@ import java.lang.invoke.MethodHandle;
 import java.util.List;
 import nibble.engine.backend.DeviceException;
 
-/** NVIDIA's matrix products on one stream. Owns its handle; borrows stream and workspace. */
+/** Runs NVIDIA's matrix products on one stream. Owns its handle; borrows stream and workspace. */
 public final class Cublas implements AutoCloseable {
     /** Rows of a second moment that are summed at a time, from the diagonal on. */
     public static final int STRIP = 2048;
 
-    /** Element types by their number in {@code cudaDataType_t}. */
+    /** Lists element types by their number in {@code cudaDataType_t}. */
     public enum Type {
         F32(0),
         F16(2);
@@ -28,6 +28,14 @@ public final class Cublas implements AutoCloseable {
             this.code = code;
         }
     }
+
+    /**
+     * Names a row-major fp32 matrix in device memory, or a part of one.
+     *
+     * @param address of its first element
+     * @param stride elements from a row to the next
+     */
+    public record Floats(long address, int stride) {}
 
     /** Exact products and fp32 sums. */
     private static final int COMPUTE_FP32 = Precision.SINGLE.code();
@@ -50,6 +58,8 @@ public final class Cublas implements AutoCloseable {
     private final MemorySegment zero = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 0f);
 
     /**
+     * Makes a handle of the library.
+     *
      * @param stream handle of the stream that products run on
      * @param workspace device memory the library may use, 256-byte aligned
      * @throws DeviceException if the library is not there or refuses
@@ -121,7 +131,7 @@ public final class Cublas implements AutoCloseable {
         }
     }
 
-    /** As 130002 for 13.0.2: another one may sum in another order. */
+    /** Returns the version, as 130002 for 13.0.2: another one may sum in another order. */
     public int version() {
         try (Arena call = Arena.ofConfined()) {
             MemorySegment version = call.allocate(INT);
@@ -133,7 +143,8 @@ public final class Cublas implements AutoCloseable {
     }
 
     /**
-     * {@code out[m, n] = (accumulate ? out : 0) + Σ_k a[m, k] b[n, k]}, all row-major, addresses of device memory.
+     * Computes {@code out[m, n] = (accumulate ? out : 0) + Σ_k a[m, k] b[n, k]}, all row-major, addresses of device
+     * memory.
      *
      * @param aStride elements from a row of a to the next; the other strides likewise
      */
@@ -151,11 +162,26 @@ public final class Cublas implements AutoCloseable {
             int outStride,
             boolean accumulate) {
         // Row-major is column-major transposed: outᵀ[n, m] = b[n, k] aᵀ[k, m].
-        gemm(TRANSPOSED, NOT_TRANSPOSED, n, m, k, b, bStride, a, aStride, aType, out, outType, outStride, accumulate);
+        gemm(
+                TRANSPOSED,
+                NOT_TRANSPOSED,
+                n,
+                m,
+                k,
+                b,
+                bStride,
+                a,
+                aStride,
+                aType,
+                out,
+                outType,
+                outStride,
+                Precision.SINGLE,
+                Into.adding(accumulate));
     }
 
     /**
-     * As {@link #multiplyTransposed} for {@code batch} products of fp16 with fp32 results.
+     * Does what {@link #multiplyTransposed} does, for {@code batch} products of fp16 with fp32 results.
      *
      * @param aStep elements from one a to the next; the other steps likewise
      */
@@ -204,80 +230,47 @@ public final class Cublas implements AutoCloseable {
     }
 
     /**
-     * {@code out[m, n] = Σ_k a[m, k] b[n, k]}, or it is added or subtracted; all row-major fp32, addresses of device
-     * memory.
+     * Computes {@code out[m, n] = Σ_k a[m, k] b[n, k]}, or adds it to {@code out} or subtracts it from there.
      *
-     * @param aStride elements from a row of a to the next; the other strides likewise
+     * @param into what becomes of the product
      */
-    public void singleTransposed(
-            Precision precision,
-            Into into,
-            int m,
-            int n,
-            int k,
-            long a,
-            int aStride,
-            long b,
-            int bStride,
-            long out,
-            int outStride) {
+    public void singleTransposed(Precision precision, Into into, int m, int n, int k, Floats a, Floats b, Floats out) {
+        single(TRANSPOSED, precision, into, m, n, k, a, b, out);
+    }
+
+    /** Does what {@link #singleTransposed} does with {@code b[k, n]}: {@code out[m, n] = Σ_k a[m, k] b[k, n]}. */
+    public void single(Precision precision, Into into, int m, int n, int k, Floats a, Floats b, Floats out) {
+        single(NOT_TRANSPOSED, precision, into, m, n, k, a, b, out);
+    }
+
+    private void single(int ofB, Precision precision, Into into, int m, int n, int k, Floats a, Floats b, Floats out) {
         gemm(
-                TRANSPOSED,
+                ofB,
                 NOT_TRANSPOSED,
                 n,
                 m,
                 k,
-                b,
-                bStride,
-                a,
-                aStride,
+                b.address,
+                b.stride,
+                a.address,
+                a.stride,
                 Type.F32,
-                out,
+                out.address,
                 Type.F32,
-                outStride,
+                out.stride,
                 precision,
                 into);
     }
 
-    /** As {@link #singleTransposed} with {@code b[k, n]}: {@code out[m, n] = Σ_k a[m, k] b[k, n]}. */
-    public void single(
-            Precision precision,
-            Into into,
-            int m,
-            int n,
-            int k,
-            long a,
-            int aStride,
-            long b,
-            int bStride,
-            long out,
-            int outStride) {
-        gemm(
-                NOT_TRANSPOSED,
-                NOT_TRANSPOSED,
-                n,
-                m,
-                k,
-                b,
-                bStride,
-                a,
-                aStride,
-                Type.F32,
-                out,
-                Type.F32,
-                outStride,
-                precision,
-                into);
-    }
-
-    /** {@code out[m, n] (+)= Σ_t y[t, m]ᵀ x[t, n]}: fp16 with fp32 results. */
+    /** Computes {@code out[m, n] (+)= Σ_t y[t, m]ᵀ x[t, n]}: fp16 with fp32 results. */
     public void crossMoment(int m, int n, int tokens, long y, long x, long out, boolean accumulate) {
-        gemm(NOT_TRANSPOSED, TRANSPOSED, n, m, tokens, x, n, y, m, Type.F16, out, Type.F32, n, accumulate);
+        Into into = Into.adding(accumulate);
+        gemm(NOT_TRANSPOSED, TRANSPOSED, n, m, tokens, x, n, y, m, Type.F16, out, Type.F32, n, Precision.SINGLE, into);
     }
 
     /**
-     * {@code out[n, n] (+)= Σ_t x[t, n]ᵀ x[t, n]}, from the diagonal on only: strips of {@link #STRIP} rows, each
-     * from its first column on.
+     * Computes {@code out[n, n] (+)= Σ_t x[t, n]ᵀ x[t, n]}, from the diagonal on only: strips of {@link #STRIP} rows,
+     * each from its first column on.
      */
     public void addSecondMoment(int tokens, int columns, long x, long out, boolean accumulate) {
         for (int first = 0; first < columns; first += STRIP) {
@@ -303,26 +296,8 @@ public final class Cublas implements AutoCloseable {
                 out + 4L * ((long) first * columns + first),
                 Type.F32,
                 columns,
-                accumulate);
-    }
-
-    private void gemm(
-            int transA,
-            int transB,
-            int m,
-            int n,
-            int k,
-            long a,
-            int lda,
-            long b,
-            int ldb,
-            Type type,
-            long c,
-            Type cType,
-            int ldc,
-            boolean accumulate) {
-        Into into = accumulate ? Into.ADD : Into.SET;
-        gemm(transA, transB, m, n, k, a, lda, b, ldb, type, c, cType, ldc, Precision.SINGLE, into);
+                Precision.SINGLE,
+                Into.adding(accumulate));
     }
 
     private void gemm(

@@ -1,8 +1,12 @@
 package nibble.engine.cuda.driver;
 
-/** What a product does to the matrix it goes into. */
+/** Says what a product does to the matrix it goes into. */
 public enum Into {
     SET,
     ADD,
-    SUBTRACT
+    SUBTRACT;
+
+    static Into adding(boolean accumulate) {
+        return accumulate ? ADD : SET;
+    }
 }

@@ -4,7 +4,7 @@ import static jcuda.driver.JCudaDriver.cuFuncSetAttribute;
 
 import jcuda.driver.CUfunction;
 
-/** A compiled kernel. */
+/** Holds a compiled kernel. */
 public final class Kernel {
     /** JCuda keeps the native handle to itself; launching needs it. */
     static final class Function extends CUfunction {
@@ -13,7 +13,7 @@ public final class Kernel {
         }
     }
 
-    /** Blocks of a launch. */
+    /** Counts the blocks of a launch. */
     public record Grid(int x, int y, int z) {
         public static Grid of(long blocks) {
             return new Grid(Math.toIntExact(blocks), 1, 1);
@@ -39,7 +39,8 @@ public final class Kernel {
      * Puts the kernel into the stream.
      *
      * @param sharedBytes dynamic shared memory of a block
-     * @param arguments in the kernel's order: Long for addresses and long long, Integer for int, Float for float
+     * @param arguments in the kernel's order: Long for addresses and long long, Integer for int, Float for float,
+     *     {@link KernelStruct} for a struct
      */
     public void launch(CudaStream stream, Grid grid, int threads, int sharedBytes, Object... arguments) {
         launch(stream, grid, threads, sharedBytes, KernelLaunch.Order.PLAIN, arguments);

@@ -9,6 +9,8 @@ import static jcuda.driver.JCudaDriver.cuModuleUnload;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -25,9 +27,9 @@ import nibble.files.digest.Sha256;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The kernels of the {@code .cu} resources, compiled for one card on first use. Machine code is cached in
- * {@code $NIBBLE_CACHE/kernels}, else {@code ~/.cache/nibble/kernels}, under a hash of source, headers and options.
- * Owns its modules.
+ * Compiles the kernels of the {@code .cu} resources for one card on first use. Machine code is cached in {@code
+ * $NIBBLE_CACHE/kernels}, else {@code ~/.cache/nibble/kernels}, under a hash of source, headers and options. Owns its
+ * modules.
  */
 public final class KernelCache implements AutoCloseable {
     /** Headers that kernels may include. */
@@ -56,7 +58,7 @@ public final class KernelCache implements AutoCloseable {
     }
 
     /**
-     * A kernel of a resource.
+     * Returns a kernel of a resource.
      *
      * @param file as {@code attention.cu}
      * @param name its {@code extern "C"} name
@@ -72,14 +74,26 @@ public final class KernelCache implements AutoCloseable {
         });
     }
 
-    /** An array of ints that a resource defines beside its kernels, to say how they are launched. */
+    /** Returns an array of ints that a resource defines beside its kernels, to say how they are launched. */
     public synchronized int[] integers(String file, String name, Map<String, Integer> constants) {
-        CUdeviceptr address = new CUdeviceptr();
-        long[] bytes = new long[1];
-        CudaDevice.check(cuModuleGetGlobal(address, bytes, module(file, constants), name), name + " of " + file);
-        int[] values = new int[(int) (bytes[0] / Integer.BYTES)];
-        CudaDevice.check(cuMemcpyDtoH(Pointer.to(values), address, bytes[0]), "reading " + name + " of " + file);
+        byte[] bytes = exported(file, name, constants);
+        int[] values = new int[bytes.length / Integer.BYTES];
+        ByteBuffer.wrap(bytes).order(ByteOrder.nativeOrder()).asIntBuffer().get(values);
         return values;
+    }
+
+    /** Returns the struct that a kernel takes, by the fields that its resource exports, with no value set yet. */
+    public synchronized KernelStruct struct(String file, String name, Map<String, Integer> constants) {
+        return new KernelStruct(name + " of " + file, exported(file, name, constants));
+    }
+
+    private byte[] exported(String file, String name, Map<String, Integer> constants) {
+        CUdeviceptr address = new CUdeviceptr();
+        long[] length = new long[1];
+        CudaDevice.check(cuModuleGetGlobal(address, length, module(file, constants), name), name + " of " + file);
+        byte[] bytes = new byte[Math.toIntExact(length[0])];
+        CudaDevice.check(cuMemcpyDtoH(Pointer.to(bytes), address, bytes.length), "reading " + name + " of " + file);
+        return bytes;
     }
 
     private CUmodule module(String file, Map<String, Integer> constants) {

@@ -48,9 +48,6 @@ final class KernelLaunch implements AutoCloseable {
     KernelLaunch() {
         launch = new ForeignFunctions("libcuda", CudaLibraries.open(CudaDevice.DRIVER))
                 .function("cuLaunchKernelEx", POINTER, LONG, POINTER, POINTER);
-        for (int i = 0; i < MOST_ARGUMENTS; i++) {
-            pointers.setAtIndex(ValueLayout.ADDRESS, i, values.asSlice(8L * i));
-        }
         attribute.set(INT, ATTRIBUTE_VALUE, 1);
         config.set(ValueLayout.ADDRESS, ATTRIBUTES, attribute);
     }
@@ -70,17 +67,8 @@ final class KernelLaunch implements AutoCloseable {
         config.set(LONG, STREAM, stream);
         attribute.set(INT, 0, order.attribute);
         config.set(INT, ATTRIBUTE_COUNT, order == Order.PLAIN ? 0 : 1);
-        for (int i = 0; i < arguments.length; i++) {
-            switch (arguments[i]) {
-                case Long value -> values.set(LONG, 8L * i, value);
-                case Integer value -> values.set(INT, 8L * i, value);
-                case Float value -> values.set(ValueLayout.JAVA_FLOAT, 8L * i, value);
-                default ->
-                    throw new IllegalArgumentException(
-                            "kernel " + name + ", argument " + i + ": " + arguments[i].getClass() + " is no argument");
-            }
-        }
-        try {
+        try (Arena call = Arena.ofConfined()) {
+            layOut(name, call, arguments);
             int status = (int) launch.invokeExact(config, function, pointers, MemorySegment.NULL);
             CudaDevice.check(
                     status,
@@ -89,6 +77,27 @@ final class KernelLaunch implements AutoCloseable {
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);
         }
+    }
+
+    private void layOut(String name, Arena call, Object... arguments) {
+        for (int i = 0; i < arguments.length; i++) {
+            pointers.setAtIndex(ValueLayout.ADDRESS, i, values.asSlice(8L * i));
+            switch (arguments[i]) {
+                case KernelStruct struct -> pointers.setAtIndex(ValueLayout.ADDRESS, i, struct(call, struct));
+                case Long value -> values.set(LONG, 8L * i, value);
+                case Integer value -> values.set(INT, 8L * i, value);
+                case Float value -> values.set(ValueLayout.JAVA_FLOAT, 8L * i, value);
+                default ->
+                    throw new IllegalArgumentException(
+                            "kernel " + name + ", argument " + i + ": " + arguments[i].getClass() + " is no argument");
+            }
+        }
+    }
+
+    private static MemorySegment struct(Arena call, KernelStruct struct) {
+        byte[] bytes = struct.bytes();
+        MemorySegment copy = call.allocate(bytes.length, 16);
+        return copy.copyFrom(MemorySegment.ofArray(bytes));
     }
 
     @Override

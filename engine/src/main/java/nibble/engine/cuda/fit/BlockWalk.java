@@ -2,6 +2,7 @@ package nibble.engine.cuda.fit;
 
 import static nibble.engine.cuda.fit.FitCard.BLOCK;
 
+import nibble.engine.cuda.driver.Cublas.Floats;
 import nibble.engine.cuda.driver.Into;
 import nibble.engine.cuda.driver.Precision;
 
@@ -18,6 +19,8 @@ final class BlockWalk {
     @FunctionalInterface
     interface Step {
         /**
+         * Changes the codes or scales of a block of columns.
+         *
          * @param changes where the changes of the block go, rows of {@link #STRETCH} floats
          */
         void block(int first, int count, long changes);
@@ -80,12 +83,9 @@ final class BlockWalk {
                         piece.rows,
                         to - from,
                         count,
-                        changes(start, first),
-                        STRETCH,
-                        matrix + Float.BYTES * ((long) first * n + from),
-                        n,
-                        sums + Float.BYTES * (long) from,
-                        n);
+                        new Floats(changes(start, first), STRETCH),
+                        new Floats(matrix + Float.BYTES * ((long) first * n + from), n),
+                        new Floats(sums + Float.BYTES * (long) from, n));
     }
 
     /** Walks forwards by a kernel that changes codes or scales and keeps the gradient of the loss by C up to date. */

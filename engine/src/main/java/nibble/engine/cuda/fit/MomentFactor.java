@@ -2,6 +2,7 @@ package nibble.engine.cuda.fit;
 
 import static nibble.engine.cuda.fit.FitCard.BLOCK;
 
+import nibble.engine.cuda.driver.Cublas.Floats;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Into;
 import nibble.engine.cuda.driver.Precision;
@@ -54,8 +55,16 @@ final class MomentFactor implements AutoCloseable {
         return lower.address() + Float.BYTES * ((long) row * n + column);
     }
 
+    private Floats part(int row, int column) {
+        return new Floats(at(row, column), n);
+    }
+
     private long inverse(int first) {
         return inverses.address() + first / BLOCK * blockBytes();
+    }
+
+    private Floats inverted(int first) {
+        return new Floats(inverse(first), BLOCK);
     }
 
     private void factorize() {
@@ -75,15 +84,12 @@ final class MomentFactor implements AutoCloseable {
                                 n - end,
                                 count,
                                 count,
-                                at(end, first),
-                                n,
-                                inverse(first),
-                                BLOCK,
-                                panel.address(),
-                                BLOCK);
+                                part(end, first),
+                                inverted(first),
+                                new Floats(panel.address(), BLOCK));
                 card.momentElements("copy_columns", n - end, count, panel.address(), BLOCK, at(end, first), n, count);
                 for (int strip = end; strip < n; strip += STRIP) {
-                    long rows = panel.address() + (long) Float.BYTES * (strip - end) * BLOCK;
+                    Floats rows = new Floats(panel.address() + (long) Float.BYTES * (strip - end) * BLOCK, BLOCK);
                     card.products()
                             .singleTransposed(
                                     Precision.SINGLE,
@@ -92,11 +98,8 @@ final class MomentFactor implements AutoCloseable {
                                     Math.min(STRIP, n - strip),
                                     count,
                                     rows,
-                                    BLOCK,
                                     rows,
-                                    BLOCK,
-                                    at(strip, strip),
-                                    n);
+                                    part(strip, strip));
                 }
             }
         }
@@ -107,7 +110,7 @@ final class MomentFactor implements AutoCloseable {
         for (int first = 0; first < n; first += BLOCK) {
             int count = Math.min(BLOCK, n - first);
             int end = first + count;
-            long solved = y + (long) Float.BYTES * first;
+            Floats solved = new Floats(y + (long) Float.BYTES * first, n);
             card.products()
                     .singleTransposed(
                             Precision.SINGLE,
@@ -115,12 +118,9 @@ final class MomentFactor implements AutoCloseable {
                             rows,
                             count,
                             count,
-                            r + (long) Float.BYTES * first,
-                            n,
-                            inverse(first),
-                            BLOCK,
-                            solved,
-                            n);
+                            new Floats(r + (long) Float.BYTES * first, n),
+                            inverted(first),
+                            solved);
             card.products()
                     .singleTransposed(
                             Precision.SINGLE,
@@ -129,11 +129,8 @@ final class MomentFactor implements AutoCloseable {
                             n - end,
                             count,
                             solved,
-                            n,
-                            at(end, first),
-                            n,
-                            r + (long) Float.BYTES * end,
-                            n);
+                            part(end, first),
+                            new Floats(r + (long) Float.BYTES * end, n));
         }
     }
 
@@ -141,7 +138,7 @@ final class MomentFactor implements AutoCloseable {
     void solve(int rows, long y, long d) {
         for (int first = (n - 1) / BLOCK * BLOCK; first >= 0; first -= BLOCK) {
             int count = Math.min(BLOCK, n - first);
-            long solved = d + (long) Float.BYTES * first;
+            Floats solved = new Floats(d + (long) Float.BYTES * first, n);
             card.products()
                     .single(
                             Precision.SINGLE,
@@ -149,14 +146,19 @@ final class MomentFactor implements AutoCloseable {
                             rows,
                             count,
                             count,
-                            y + (long) Float.BYTES * first,
-                            n,
-                            inverse(first),
-                            BLOCK,
-                            solved,
-                            n);
+                            new Floats(y + (long) Float.BYTES * first, n),
+                            inverted(first),
+                            solved);
             card.products()
-                    .single(Precision.SINGLE, Into.SUBTRACT, rows, first, count, solved, n, at(first, 0), n, y, n);
+                    .single(
+                            Precision.SINGLE,
+                            Into.SUBTRACT,
+                            rows,
+                            first,
+                            count,
+                            solved,
+                            part(first, 0),
+                            new Floats(y, n));
         }
     }
 

@@ -1,5 +1,6 @@
 package nibble.engine.cuda.fit;
 
+import nibble.engine.cuda.driver.Cublas.Floats;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Into;
 import nibble.engine.cuda.driver.Precision;
@@ -99,7 +100,8 @@ final class RowPiece implements AutoCloseable {
     /** {@code product = a C}, both [rows, n]. */
     void multiply(long a, long product) {
         int n = input.columns;
-        card.products().single(Precision.TENSOR, Into.SET, rows, n, n, a, n, input.moment, n, product, n);
+        Floats c = new Floats(input.moment, n);
+        card.products().single(Precision.TENSOR, Into.SET, rows, n, n, new Floats(a, n), c, new Floats(product, n));
     }
 
     /** {@code e C eᵀ} of each row, by the errors and the gradient as they are. */

@@ -1,6 +1,7 @@
 package nibble.engine.cuda.quantize;
 
 import java.util.Map;
+import nibble.engine.cuda.driver.Cublas.Floats;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Into;
@@ -64,12 +65,9 @@ final class OutputLacks implements Propagation.Lacks, AutoCloseable {
                         count,
                         in,
                         in,
-                        single.address(),
-                        in,
-                        lacks.address(half),
-                        in,
-                        product.address(),
-                        in);
+                        new Floats(single.address(), in),
+                        new Floats(lacks.address(half), in),
+                        new Floats(product.address(), in));
         return product.address();
     }
 

@@ -1,0 +1,11 @@
+package nibble.engine.backend;
+
+/** Codes and zeros of a quantized linear where a device computes; only that device can use them. */
+public interface PlacedCodes {
+    int outFeatures();
+
+    int inFeatures();
+
+    /** Groups in a row. */
+    int groups();
+}
