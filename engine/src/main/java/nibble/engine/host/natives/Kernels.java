@@ -59,9 +59,7 @@ public final class Kernels {
 
     /** Returns why there are none, or an empty text. */
     public static String whyNone() {
-        return BEST < 0 && LIBRARY.reason().isEmpty()
-                ? "the processor lacks " + NAMES.getFirst()
-                : LIBRARY.reason();
+        return BEST < 0 && LIBRARY.reason().isEmpty() ? "the processor lacks " + NAMES.getFirst() : LIBRARY.reason();
     }
 
     /** Returns the name of the instruction set. */

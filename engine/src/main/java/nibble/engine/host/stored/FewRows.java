@@ -65,9 +65,7 @@ public interface FewRows {
                     case Q6_K -> new BlockRows(blocks, new Q6K());
                     default -> new FloatRows(weight);
                 };
-            case DenseWeight(TensorView tensor)
-            when tensor.data().isNative() ->
-                new PlainRows(plain(tensor));
+            case DenseWeight(TensorView tensor) when tensor.data().isNative() -> new PlainRows(plain(tensor));
             case StoredWeight(StoredCodes codes)
             when codes.codes().isNative() && codes.byRows() ->
                 weight.inFeatures() / codes.groups() % 32 == 0 ? new CodeRows(codes) : new FloatRows(weight);
@@ -82,12 +80,11 @@ public interface FewRows {
 
     /** A matrix of plain numbers in any file, as GGUF has them. */
     static GgufBlocks plain(TensorView tensor) {
-        GgufType type =
-                switch (tensor.dtype()) {
-                    case F16 -> GgufType.F16;
-                    case BF16 -> GgufType.BF16;
-                    default -> GgufType.F32;
-                };
+        GgufType type = switch (tensor.dtype()) {
+            case F16 -> GgufType.F16;
+            case BF16 -> GgufType.BF16;
+            default -> GgufType.F32;
+        };
         int rows = (int) tensor.shape().dim(0);
         return new GgufBlocks(type, tensor.data(), rows, (int) tensor.shape().dim(1), 0);
     }
