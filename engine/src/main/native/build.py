@@ -52,8 +52,9 @@ def build(platform, out, scratch):
     objects = ["library.o"]
     zig(baseline, *FLAGS, f'-DSOURCES="{sources()}"', "-c", str(HERE / "library.c"), "-o", objects[0])
     for kernel_set, processor in sets.items():
-        objects.append(f"{kernel_set}.o")
-        zig(processor, *FLAGS, f"-DSET={kernel_set}", "-c", str(HERE / "kernels.c"), "-o", objects[-1])
+        for way in "fp32", "int8":
+            objects.append(f"{way}_{kernel_set}.o")
+            zig(processor, *FLAGS, f"-DSET={kernel_set}", "-c", str(HERE / f"{way}.c"), "-o", objects[-1])
     zig(baseline, "-shared", "-nostdlib", "-s", *link, *objects, "-o", name)
     file = out / platform / name
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -5,18 +5,7 @@
  *
  * (code - zero) * scale is not rounded to fp16; each weight differs from that of loaders by at most 2^-11 of itself.
  */
-#include "vectors.h"
-
-/* A matrix of codes; the layouts are those that AwqLayout and StoredCodes state. */
-typedef struct {
-    const u8 *codes;
-    const u8 *zeros; /* none: all are 8 */
-    const u8 *scales;
-    i64 outputs;
-    i64 groups;
-    i64 size;     /* inputs of a group */
-    u32 less_one; /* what is added to a word of zeros */
-} matrix;
+#include "matrix.h"
 
 #if defined(__AVX512F__)
 #define LANES 16

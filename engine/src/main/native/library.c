@@ -2,7 +2,7 @@
  * What the library exports: the kernels of each instruction set by its number, and the highest number that this
  * processor has. Needs no other library, so that one file serves every C library of a system.
  */
-#include "vectors.h"
+#include "matrix.h"
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -19,29 +19,61 @@ EXPORT const char nibble_sources[] = "nibble-sources:" SOURCES;
 #define SETS(set) set(0, neon) set(1, dotprod)
 #endif
 
+#define DECLARE_WAY(way, set)                                                                                          \
+    void prepare_##way##_##set(i64, i64, const float *, float *);                                                      \
+    void rows_##way##_##set(i64, const range *, const float *, float *);                                               \
+    void code_rows_##way##_##set(const matrix *, const range *, const float *, float *);
 #define DECLARE(number, set)                                                                                           \
-    void prepare_##set(i64, i64, const float *, float *);                                                              \
-    void rows_##set(i64, const u8 *, i64, i64, i64, i64, const float *, float *);                                      \
-    void codes_##set(i64, const u8 *, const u8 *, const u8 *, i64, i64, i64, i64, i64, i64, const float *, float *);
+    DECLARE_WAY(fp32, set)                                                                                             \
+    DECLARE_WAY(int8, set)                                                                                             \
+    void plain_fp32_##set(i64, const range *, const float *, float *);                                                 \
+    void columns_fp32_##set(i64, const matrix *, const range *, const float *, float *);
 SETS(DECLARE)
 
-EXPORT void nibble_prepare(i64 set, i64 pairs, i64 columns, const float *x, float *to) {
+/* A function of both forms of activations: `way` is 0 for fp32, 1 for bytes. */
+#define EITHER(name, way, set, ...)                                                                                    \
+    do {                                                                                                               \
+        if (way) {                                                                                                     \
+            name##_int8_##set(__VA_ARGS__);                                                                            \
+        } else {                                                                                                       \
+            name##_fp32_##set(__VA_ARGS__);                                                                            \
+        }                                                                                                              \
+    } while (0)
+
+EXPORT void nibble_prepare(i64 set, i64 way, i64 pairs, i64 columns, const float *x, float *to) {
 #define PREPARE(number, set)                                                                                           \
-    case number: prepare_##set(pairs, columns, x, to); break;
+    case number: EITHER(prepare, way, set, pairs, columns, x, to); break;
     switch (set) { SETS(PREPARE) }
 }
 
-EXPORT void nibble_rows(i64 set, i64 type, const u8 *weights, i64 head, i64 first, i64 end, i64 columns,
-        const float *x, float *out) {
+EXPORT void nibble_rows(i64 set, i64 way, i64 type, const u8 *weights, i64 head, i64 first, i64 end, i64 columns,
+        i64 rows, i64 stride, i64 outputs, const float *x, float *out) {
+    range r = {weights, head, first, end, columns, rows, stride, outputs};
+    int is_plain = type <= 1 || type == 30;
 #define ROWS(number, set)                                                                                              \
-    case number: rows_##set(type, weights, head, first, end, columns, x, out); break;
+    case number:                                                                                                       \
+        if (is_plain) {                                                                                                \
+            plain_fp32_##set(type, &r, x, out);                                                                        \
+        } else {                                                                                                       \
+            EITHER(rows, way, set, type, &r, x, out);                                                                  \
+        }                                                                                                              \
+        break;
     switch (set) { SETS(ROWS) }
 }
 
-EXPORT void nibble_codes(i64 set, i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales, i64 less_one,
-        i64 outputs, i64 groups, i64 size, i64 first, i64 end, const float *x, float *out) {
+EXPORT void nibble_codes(i64 set, i64 way, i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales,
+        i64 less_one, i64 outputs, i64 groups, i64 size, i64 first, i64 end, i64 rows, i64 stride, const float *x,
+        float *out) {
+    range r = {0, 0, first, end, groups * size, rows, stride, outputs};
+    matrix m = {codes, zeros, scales, outputs, groups, size, less_one ? 0x11111111u : 0};
 #define CODES(number, set)                                                                                             \
-    case number: codes_##set(layout, codes, zeros, scales, less_one, outputs, groups, size, first, end, x, out); break;
+    case number:                                                                                                       \
+        if (layout == 2) {                                                                                             \
+            EITHER(code_rows, way, set, &m, &r, x, out);                                                               \
+        } else {                                                                                                       \
+            columns_fp32_##set(layout, &m, &r, x, out);                                                                \
+        }                                                                                                              \
+        break;
     switch (set) { SETS(CODES) }
 }
 

@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.IntConsumer;
 import nibble.checkpoint.model.Activation;
+import nibble.engine.backend.Activations;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
@@ -60,7 +61,10 @@ public final class VectorBackend extends HostBackend {
     @Override
     public String arithmetic() {
         String vectors = "cpu: Vector API, " + Lanes.bits() + "-bit vectors";
-        return kernels == null ? vectors : vectors + ", native kernels for " + kernels.name();
+        return kernels == null
+                ? vectors
+                : vectors + ", native kernels for " + kernels.name()
+                        + (activations() == Activations.INT8 ? ", activations in int8" : "");
     }
 
     @Override
@@ -121,7 +125,7 @@ public final class VectorBackend extends HostBackend {
     @Override
     public void linear(Weight weight, Matrix x, Matrix out) {
         Extents.linear(weight, x, out);
-        if (x.rows() <= FewRows.MOST_ROWS) {
+        if (few(List.of(weight), x.rows())) {
             fewRows(List.of(weight), x, List.of(out));
             return;
         }
@@ -133,7 +137,7 @@ public final class VectorBackend extends HostBackend {
      */
     @Override
     public void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
-        if (x.rows() > FewRows.MOST_ROWS) {
+        if (!few(weights, x.rows())) {
             super.linears(weights, x, outs);
             return;
         }
@@ -144,17 +148,25 @@ public final class VectorBackend extends HostBackend {
     }
 
     private void fewRows(List<Weight> weights, Matrix x, List<Matrix> outs) {
+        if (x.rows() == 0) {
+            return;
+        }
         List<FewRows> products = weights.stream()
                 .map(weight -> FewRows.of(weight, workers.threads(), kernels))
                 .toList();
         List<float[]> targets = outs.stream().map(HostMatrix::values).toList();
-        int[] at = new int[products.size()];
-        for (int row = 0; row < x.rows(); row++) {
-            for (int i = 0; i < at.length; i++) {
-                at[i] = row * outs.get(i).columns();
-            }
-            FewRows.multiply(workers, products, HostMatrix.values(x), row * x.columns(), targets, at);
-        }
+        FewRows.multiply(workers, products, HostMatrix.values(x), x.rows(), targets);
+    }
+
+    /** Whether a product of so many rows is made from the weights as they are stored. */
+    private boolean few(List<Weight> weights, int rows) {
+        return rows <= FewRows.MOST_ROWS
+                || activations() == Activations.INT8 && weights.stream().allMatch(FewRows::takesBytes);
+    }
+
+    @Override
+    public Activations activations() {
+        return kernels == null ? Activations.FP32 : kernels.activations();
     }
 
     @Override

@@ -15,7 +15,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
+import nibble.engine.backend.Activations;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -28,9 +31,9 @@ public final class Kernels {
     private static final NativeLibrary.Loaded LIBRARY = NativeLibrary.load();
     private static final Linker LINKER = Linker.nativeLinker();
 
-    private static final MethodHandle PREPARE = function("nibble_prepare", 3, 2);
-    private static final MethodHandle ROWS = function("nibble_rows", 7, 2);
-    private static final MethodHandle CODES = function("nibble_codes", 11, 2);
+    private static final MethodHandle PREPARE = function("nibble_prepare", 4, 2);
+    private static final MethodHandle ROWS = function("nibble_rows", 11, 2);
+    private static final MethodHandle CODES = function("nibble_codes", 14, 2);
 
     /** Names of the sets, by the library's numbers. */
     private static final List<String> NAMES = System.getProperty("os.arch", "").matches("amd64|x86_64")
@@ -39,22 +42,37 @@ public final class Kernels {
 
     private static final int BEST = best();
 
-    private final int set;
+    /** Floats behind a prepared row that a kernel may load. */
+    private static final int ROOM = 16;
 
-    private Kernels(int set) {
+    private final int set;
+    private final Activations activations;
+
+    private Kernels(int set, Activations activations) {
         this.set = set;
+        this.activations = activations;
     }
 
     /** Returns those of the machine's best instruction set, or none where {@link #whyNone} says why. */
     public static @Nullable Kernels ofMachine() {
-        return BEST < 0 ? null : new Kernels(BEST);
+        return BEST < 0 ? null : new Kernels(BEST, Activations.FP32);
     }
 
-    /** Returns those of every instruction set that the machine has, the best first. */
+    /** Returns those of every instruction set that the machine has, the best first, for both forms of activations. */
     public static List<Kernels> all() {
         return IntStream.rangeClosed(0, BEST)
-                .mapToObj(set -> new Kernels(BEST - set))
+                .boxed()
+                .flatMap(set -> Stream.of(Activations.values()).map(form -> new Kernels(BEST - set, form)))
                 .toList();
+    }
+
+    /** Returns those of the same instruction set for a form of activations. */
+    public Kernels with(Activations form) {
+        return new Kernels(set, form);
+    }
+
+    public Activations activations() {
+        return activations;
     }
 
     /** Returns why there are none, or an empty text. */
@@ -67,63 +85,84 @@ public final class Kernels {
         return NAMES.get(set);
     }
 
-    /** Room of a row of activations prepared for rows of blocks. */
-    public static int preparedFloats(int columns) {
-        return columns + columns / 32 + columns / 16;
+    /** Returns the floats of a row of activations prepared for rows of blocks. */
+    public int preparedFloats(int columns) {
+        return (activations == Activations.FP32 ? columns : columns / 4 + columns / 32)
+                + columns / 32
+                + columns / 16
+                + ROOM;
     }
 
     /**
-     * Prepares activations for rows of blocks.
+     * Prepares rows of activations for rows of blocks.
      *
+     * @param x rows of {@code columns} from its beginning
      * @param columns a multiple of 32
      * @param pairs whether a block of 32 has its even columns before its odd ones
      */
-    public float[] prepare(boolean pairs, float[] x, int offset, int columns) {
-        Objects.checkFromIndexSize(offset, columns, x.length);
+    public float[] prepare(boolean pairs, float[] x, int rows, int columns) {
+        Objects.checkFromIndexSize(0, Math.multiplyExact(rows, columns), x.length);
         if (columns % 32 != 0) {
             throw new IllegalArgumentException(columns + " columns, a multiple of 32 expected");
         }
-        float[] prepared = new float[preparedFloats(columns)];
-        try {
-            PREPARE.invokeExact(
-                    (long) set, pairs ? 1L : 0L, (long) columns, floats(x, offset), MemorySegment.ofArray(prepared));
-        } catch (Throwable e) {
-            throw failure(e);
+        int stride = preparedFloats(columns);
+        float[] prepared = new float[Math.multiplyExact(rows, stride)];
+        for (int row = 0; row < rows; row++) {
+            try {
+                PREPARE.invokeExact(
+                        (long) set,
+                        way(),
+                        pairs ? 1L : 0L,
+                        (long) columns,
+                        floats(x, row * columns),
+                        floats(prepared, row * stride));
+            } catch (Throwable e) {
+                throw failure(e);
+            }
         }
         return prepared;
     }
 
+    private long way() {
+        return activations.ordinal();
+    }
+
     /**
-     * Makes outputs {@code first} to {@code end - 1} of a matrix of plain numbers or blocks.
+     * Some outputs for some rows of activations.
+     *
+     * @param first the first output; for AWQ's codes a multiple of 8
+     * @param end the one behind the last; for AWQ's codes a multiple of 8
+     * @param from the first row of activations
+     * @param rows of activations
+     */
+    public record Range(int first, int end, int from, int rows) {}
+
+    /**
+     * Makes outputs of a matrix of plain numbers or blocks.
      *
      * @param weights address of all rows, which the caller has checked and keeps reachable
      * @param x prepared where the type has blocks
-     * @param out output n goes to {@code out[offset + n]}
+     * @param out [rows, outputs]
      */
-    public void rows(
-            GgufType type,
-            long weights,
-            int headDim,
-            int first,
-            int end,
-            int columns,
-            float[] x,
-            float[] out,
-            int offset) {
-        requireRoom(first, end, out, offset);
-        Objects.checkFromIndexSize(0, type.isPlain() ? columns : preparedFloats(columns), x.length);
-        type.bytes(columns);
+    public void rows(GgufBlocks matrix, long weights, Range range, float[] x, float[] out) {
+        GgufType type = matrix.type();
+        int stride = type.isPlain() ? matrix.columns() : preparedFloats(matrix.columns());
+        require(range, matrix.rows(), stride, x, out);
         try {
             ROWS.invokeExact(
                     (long) set,
+                    way(),
                     (long) type.id(),
                     weights,
-                    (long) headDim,
-                    (long) first,
-                    (long) end,
-                    (long) columns,
-                    MemorySegment.ofArray(x),
-                    floats(out, offset));
+                    (long) matrix.headDim(),
+                    (long) range.first,
+                    (long) range.end,
+                    (long) matrix.columns(),
+                    (long) range.rows,
+                    (long) stride,
+                    (long) matrix.rows(),
+                    floats(x, range.from * stride),
+                    floats(out, range.from * matrix.rows()));
         } catch (Throwable e) {
             throw failure(e);
         }
@@ -148,22 +187,20 @@ public final class Kernels {
     }
 
     /**
-     * Makes some outputs of a matrix of codes.
+     * Makes outputs of a matrix of codes.
      *
-     * @param first the first output
-     * @param end the one behind the last; for AWQ both are multiples of 8
      * @param x prepared, in pairs, where codes lie by rows
+     * @param out [rows, outputs]
      */
-    public void codes(CodeMatrix matrix, int first, int end, float[] x, float[] out, int offset) {
-        requireRoom(first, end, out, offset);
-        Objects.checkFromToIndex(first, end, matrix.outputs);
+    public void codes(CodeMatrix matrix, Range range, float[] x, float[] out) {
         int columns = matrix.groups * matrix.groupSize;
-        boolean byRows = matrix.layout == Layout.BY_ROWS;
-        Objects.checkFromIndexSize(0, byRows ? preparedFloats(columns) : columns, x.length);
+        int stride = matrix.layout == Layout.BY_ROWS ? preparedFloats(columns) : columns;
+        require(range, matrix.outputs, stride, x, out);
         int unit = matrix.layout == Layout.AWQ ? 8 : 1;
         try {
             CODES.invokeExact(
                     (long) set,
+                    way(),
                     (long) matrix.layout.ordinal(),
                     matrix.codes,
                     matrix.zeros,
@@ -172,18 +209,23 @@ public final class Kernels {
                     (long) matrix.outputs,
                     (long) matrix.groups,
                     (long) matrix.groupSize,
-                    (long) (first / unit),
-                    (long) (end / unit),
-                    MemorySegment.ofArray(x),
-                    floats(out, offset));
+                    (long) (range.first / unit),
+                    (long) (range.end / unit),
+                    (long) range.rows,
+                    (long) stride,
+                    floats(x, range.from * stride),
+                    floats(out, range.from * matrix.outputs));
         } catch (Throwable e) {
             throw failure(e);
         }
     }
 
-    private static void requireRoom(int first, int end, float[] out, int offset) {
-        Objects.checkFromToIndex(first, end, Integer.MAX_VALUE);
-        Objects.checkFromIndexSize(offset + first, end - first, out.length);
+    private static void require(Range range, int outputs, int stride, float[] x, float[] out) {
+        Objects.checkFromToIndex(range.first, range.end, outputs);
+        int rows = Math.addExact(range.from, range.rows);
+        Objects.checkFromToIndex(range.from, rows, rows);
+        Objects.checkFromIndexSize(0, Math.multiplyExact(rows, stride), x.length);
+        Objects.checkFromIndexSize(0, Math.multiplyExact(rows, outputs), out.length);
     }
 
     private static MemorySegment floats(float[] array, int offset) {

@@ -2,10 +2,10 @@ package nibble.engine.host.stored;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
-import java.util.Arrays;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.natives.Kernels.CodeMatrix;
 import nibble.engine.host.natives.Kernels.Layout;
+import nibble.engine.host.natives.Kernels.Range;
 import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.StoredCodes;
 
@@ -80,17 +80,16 @@ final class NativeCodes implements FewRows {
     }
 
     @Override
-    public float[] prepare(float[] x, int offset) {
-        return matrix.layout() == Layout.BY_ROWS
-                ? kernels.prepare(true, x, offset, inputs)
-                : Arrays.copyOfRange(x, offset, offset + inputs);
-    }
-
-    @Override
-    public void run(int piece, float[] x, float[] out, int offset) {
-        int first = piece * outputsPerPiece;
-        int end = Math.min(matrix.outputs(), first + outputsPerPiece);
-        kernels.codes(matrix, first, end, x, out, offset);
-        Reference.reachabilityFence(keeper);
+    public Product prepare(float[] x, int count, int outputs) {
+        float[] prepared = matrix.layout() == Layout.BY_ROWS ? kernels.prepare(true, x, count, inputs) : x;
+        return (piece, out) -> {
+            int first = piece * outputsPerPiece;
+            int end = Math.min(matrix.outputs(), first + outputsPerPiece);
+            for (int from = 0; from < count; from += NativeRows.BATCH) {
+                Range range = new Range(first, end, from, Math.min(NativeRows.BATCH, count - from));
+                kernels.codes(matrix, range, prepared, out);
+            }
+            Reference.reachabilityFence(keeper);
+        };
     }
 }
