@@ -1,12 +1,13 @@
 /* The kernels of one instruction set for activations in fp32. */
 #include "fp32.h"
 
+#include "codes_fp32.h"
+
 #define WAY fp32
 #include "kernels.h"
 
 #include "plain.h"
 
-#include "codes.h"
 
 /* Prepares activations for rows of blocks. */
 void NAME(prepare)(i64 pairs, i64 columns, const float *x, float *to) {
@@ -28,16 +29,5 @@ void NAME(plain)(i64 type, const range *r, const float *x, float *out) {
         case 0: rows_F32(r, x, out); break;
         case 1: rows_F16(r, x, out); break;
         default: rows_BF16(r, x, out); break;
-    }
-}
-
-/* Some outputs of a matrix whose codes do not lie by rows: words of eight (AWQ, layout 0), or single ones (GPTQ). */
-void NAME(columns)(i64 layout, const matrix *m, const range *r, const float *x, float *out) {
-    for (i64 i = 0; i < r->rows; i++, x += r->stride, out += r->outputs) {
-        if (layout == 0) {
-            codes_AWQ(m, r->first, r->end, x, out);
-        } else {
-            codes_GPTQ(m, r->first, r->end, x, out);
-        }
     }
 }

@@ -1,6 +1,8 @@
 /* The kernels of one instruction set for activations in bytes. */
 #include "int8.h"
 
+#include "codes_int8.h"
+
 #define WAY int8
 #include "kernels.h"
 

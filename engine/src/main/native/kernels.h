@@ -8,6 +8,8 @@
 
 #include "code_rows.h"
 
+#include "codes.h"
+
 #define JOINED(name, way, set) name##_##way##_##set
 #define EXPANDED(name, way, set) JOINED(name, way, set)
 #define NAME(name) EXPANDED(name, WAY, SET)
@@ -32,9 +34,19 @@ void NAME(rows)(i64 type, const range *r, const float *x, float *out) {
     }
 }
 
-/* Some outputs of a matrix whose codes lie by rows. */
-void NAME(code_rows)(const matrix *m, const range *r, const float *x, float *out) {
-    codes_by_rows(m, r, x, out);
+/* Some outputs of a matrix of codes: AWQ's (layout 0), GPTQ's (1), or by rows (2). */
+void NAME(codes)(i64 layout, const matrix *m, const range *r, const float *x, float *out) {
+    if (layout == 2) {
+        codes_by_rows(m, r, x, out);
+        return;
+    }
+    for (i64 i = 0; i < r->rows; i++, x += r->stride, out += r->outputs) {
+        if (layout == 0) {
+            codes_AWQ(m, r, x, out);
+        } else {
+            codes_GPTQ(m, r, x, out);
+        }
+    }
 }
 
 /* 32 activations; in pairs, the even ones come before the odd ones. */

@@ -22,12 +22,11 @@ EXPORT const char nibble_sources[] = "nibble-sources:" SOURCES;
 #define DECLARE_WAY(way, set)                                                                                          \
     void prepare_##way##_##set(i64, i64, const float *, float *);                                                      \
     void rows_##way##_##set(i64, const range *, const float *, float *);                                               \
-    void code_rows_##way##_##set(const matrix *, const range *, const float *, float *);
+    void codes_##way##_##set(i64, const matrix *, const range *, const float *, float *);
 #define DECLARE(number, set)                                                                                           \
     DECLARE_WAY(fp32, set)                                                                                             \
     DECLARE_WAY(int8, set)                                                                                             \
-    void plain_fp32_##set(i64, const range *, const float *, float *);                                                 \
-    void columns_fp32_##set(i64, const matrix *, const range *, const float *, float *);
+    void plain_fp32_##set(i64, const range *, const float *, float *);
 SETS(DECLARE)
 
 /* A function of both forms of activations: `way` is 0 for fp32, 1 for bytes. */
@@ -67,13 +66,7 @@ EXPORT void nibble_codes(i64 set, i64 way, i64 layout, const u8 *codes, const u8
     range r = {0, 0, first, end, groups * size, rows, stride, outputs};
     matrix m = {codes, zeros, scales, outputs, groups, size, less_one ? 0x11111111u : 0};
 #define CODES(number, set)                                                                                             \
-    case number:                                                                                                       \
-        if (layout == 2) {                                                                                             \
-            EITHER(code_rows, way, set, &m, &r, x, out);                                                               \
-        } else {                                                                                                       \
-            columns_fp32_##set(layout, &m, &r, x, out);                                                                \
-        }                                                                                                              \
-        break;
+    case number: EITHER(codes, way, set, layout, &m, &r, x, out); break;
     switch (set) { SETS(CODES) }
 }
 

@@ -186,17 +186,21 @@ public final class Kernels {
         BY_ROWS
     }
 
+    /** Returns whether codes of a layout are multiplied by prepared activations: in bytes, and where they lie by rows. */
+    public boolean isPrepared(Layout layout) {
+        return layout == Layout.BY_ROWS || activations == Activations.INT8;
+    }
+
     /**
      * Makes outputs of a matrix of codes.
      *
-     * @param x prepared, in pairs, where codes lie by rows
+     * @param x prepared where {@link #isPrepared} says so, in pairs unless it is AWQ's layout
      * @param out [rows, outputs]
      */
     public void codes(CodeMatrix matrix, Range range, float[] x, float[] out) {
         int columns = matrix.groups * matrix.groupSize;
-        int stride = matrix.layout == Layout.BY_ROWS ? preparedFloats(columns) : columns;
+        int stride = isPrepared(matrix.layout) ? preparedFloats(columns) : columns;
         require(range, matrix.outputs, stride, x, out);
-        int unit = matrix.layout == Layout.AWQ ? 8 : 1;
         try {
             CODES.invokeExact(
                     (long) set,
@@ -209,8 +213,8 @@ public final class Kernels {
                     (long) matrix.outputs,
                     (long) matrix.groups,
                     (long) matrix.groupSize,
-                    (long) (range.first / unit),
-                    (long) (range.end / unit),
+                    (long) range.first,
+                    (long) range.end,
                     (long) range.rows,
                     (long) stride,
                     floats(x, range.from * stride),

@@ -92,7 +92,10 @@ public interface FewRows {
             case BlockWeight(String _, GgufBlocks blocks) ->
                 blocks.data().isNative() && !blocks.type().isPlain();
             case StoredWeight(StoredCodes codes) ->
-                codes.codes().isNative() && codes.byRows() && codes.inFeatures() / codes.groups() % 32 == 0;
+                codes.codes().isNative() && codes.inFeatures() / codes.groups() % 32 == 0;
+            case AwqWeight(AwqLayout.AwqLinear linear) ->
+                linear.tensors().qweight().isNative()
+                        && linear.inFeatures() / linear.spec().groups(linear.inFeatures()) % 32 == 0;
             default -> false;
         };
     }

@@ -2,6 +2,7 @@ package nibble.engine.host.stored;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
+import nibble.engine.backend.Activations;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.natives.Kernels.CodeMatrix;
 import nibble.engine.host.natives.Kernels.Layout;
@@ -29,7 +30,7 @@ final class NativeCodes implements FewRows {
         this.keeper = keeper;
         this.matrix = matrix;
         this.inputs = matrix.groups() * matrix.groupSize();
-        this.kernels = kernels;
+        this.kernels = matrix.groupSize() % 32 == 0 ? kernels : kernels.with(Activations.FP32);
         this.outputsPerPiece = outputsPerPiece;
     }
 
@@ -81,7 +82,9 @@ final class NativeCodes implements FewRows {
 
     @Override
     public Product prepare(float[] x, int count, int outputs) {
-        float[] prepared = matrix.layout() == Layout.BY_ROWS ? kernels.prepare(true, x, count, inputs) : x;
+        float[] prepared = kernels.isPrepared(matrix.layout())
+                ? kernels.prepare(matrix.layout() != Layout.AWQ, x, count, inputs)
+                : x;
         return (piece, out) -> {
             int first = piece * outputsPerPiece;
             int end = Math.min(matrix.outputs(), first + outputsPerPiece);
