@@ -70,26 +70,45 @@ EXPORT void nibble_codes(i64 set, i64 way, i64 layout, const u8 *codes, const u8
     switch (set) { SETS(CODES) }
 }
 
+#if defined(__x86_64__) && defined(__linux__)
+void amx_split(const float *, i64, i64, u8 *);
+void amx_product(const u8 *, i64, i64, i64, i64, const float *, float *, i64, i64, i64, u8 *);
+#define HAS_AMX 1
+#endif
+
+EXPORT void nibble_split(i64 rows, i64 columns, const float *a, u8 *tiles) {
+#if HAS_AMX
+    amx_split(a, rows, columns, tiles);
+#endif
+}
+
+EXPORT void nibble_product(i64 rows, i64 columns_of_a, i64 from, i64 depth, i64 stride, i64 columns, i64 add,
+        const u8 *tiles, const float *panel, float *c, u8 *scratch) {
+#if HAS_AMX
+    amx_product(tiles, rows, columns_of_a, from, depth, panel, c, stride, columns, add, scratch);
+#endif
+}
+
 #if defined(__x86_64__)
-static void cpuid(u32 leaf, u32 r[4]) {
-    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(0));
+static void cpuid(u32 leaf, u32 part, u32 r[4]) {
+    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(part));
 }
 static int has(u32 word, u32 bits) { return (word & bits) == bits; }
 
 /* The highest set of this processor and its system; -1 if it has not even AVX2, FMA and F16C. */
 EXPORT i64 nibble_set(void) {
     u32 r[4];
-    cpuid(0, r);
+    cpuid(0, 0, r);
     if (r[0] < 7) {
         return -1;
     }
-    cpuid(1, r);
+    cpuid(1, 0, r);
     if (!has(r[2], 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29)) {
         return -1;
     }
     u32 saved, upper;
     __asm__ volatile("xgetbv" : "=a"(saved), "=d"(upper) : "c"(0));
-    cpuid(7, r);
+    cpuid(7, 0, r);
     if (!has(saved, 6) || !has(r[1], 1u << 5 | 1u << 3 | 1u << 8)) {
         return -1;
     }
@@ -97,6 +116,24 @@ EXPORT i64 nibble_set(void) {
             && has(r[2], 1u << 1 | 1u << 11);
     return avx512 ? 1 : 0;
 }
+
+#if HAS_AMX
+/* Whether there are tiles of bf16, and the system lets this process use them: it is asked for their state's room. */
+EXPORT i64 nibble_tiles(void) {
+    u32 r[4], one[4];
+    cpuid(7, 0, r);
+    cpuid(7, 1, one);
+    u32 saved, upper;
+    __asm__ volatile("xgetbv" : "=a"(saved), "=d"(upper) : "c"(0));
+    if (!has(saved, 3u << 17) || !has(r[3], 1u << 22 | 1u << 24) || !has(one[0], 1u << 5)) {
+        return 0;
+    }
+    long result;
+    /* arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) */
+    __asm__ volatile("syscall" : "=a"(result) : "a"(158L), "D"(0x1023L), "S"(18L) : "rcx", "r11", "memory");
+    return result == 0;
+}
+#endif
 #elif defined(__linux__)
 /* From whichever C library the process has. */
 unsigned long getauxval(unsigned long type);
@@ -105,6 +142,10 @@ EXPORT i64 nibble_set(void) { return getauxval(16) >> 20 & 1; }
 #else
 /* All of Apple's 64-bit processors since the first of a Mac have dot products. */
 EXPORT i64 nibble_set(void) { return 1; }
+#endif
+
+#if !HAS_AMX
+EXPORT i64 nibble_tiles(void) { return 0; }
 #endif
 
 #if defined(_WIN32)

@@ -13,6 +13,7 @@ import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Kernels;
+import nibble.engine.host.natives.TileGemm;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.host.vector.Addition;
 import nibble.engine.host.vector.CausalAttention;
@@ -42,6 +43,7 @@ public final class VectorBackend extends HostBackend {
 
     private final Workers workers;
     private final @Nullable Kernels kernels;
+    private final TileGemm tiles = new TileGemm();
 
     public VectorBackend(int threads) {
         this(threads, Kernels.ofMachine());
@@ -64,6 +66,7 @@ public final class VectorBackend extends HostBackend {
         return kernels == null
                 ? vectors
                 : vectors + ", native kernels for " + kernels.name()
+                        + (kernels.hasTiles() ? " and AMX" : "")
                         + (activations() == Activations.INT8 ? ", activations in int8" : "");
     }
 
@@ -181,6 +184,8 @@ public final class VectorBackend extends HostBackend {
         float[] to = HostMatrix.values(out);
         if (a.rows() <= Gemv.MOST_ROWS) {
             Gemv.multiply(workers, from, a.rows(), a.columns(), b, n, to);
+        } else if (kernels != null && kernels.hasTiles() && a.columns() > 0) {
+            tiles.multiply(workers, from, a.rows(), a.columns(), b, n, to);
         } else {
             Gemm.multiply(workers, from, a.rows(), a.columns(), b, n, to);
         }

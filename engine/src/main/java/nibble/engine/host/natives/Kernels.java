@@ -1,17 +1,10 @@
 package nibble.engine.host.natives;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static nibble.engine.host.natives.NativeFunctions.floats;
+import static nibble.engine.host.natives.NativeFunctions.function;
+import static nibble.engine.host.natives.NativeFunctions.number;
 
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
-import java.lang.foreign.MemoryLayout;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.MethodType;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.IntStream;
@@ -28,9 +21,6 @@ import org.jspecify.annotations.Nullable;
  * must be short, and a garbage collection waits for it.
  */
 public final class Kernels {
-    private static final NativeLibrary.Loaded LIBRARY = NativeLibrary.load();
-    private static final Linker LINKER = Linker.nativeLinker();
-
     private static final MethodHandle PREPARE = function("nibble_prepare", 4, 2);
     private static final MethodHandle ROWS = function("nibble_rows", 11, 2);
     private static final MethodHandle CODES = function("nibble_codes", 14, 2);
@@ -40,7 +30,7 @@ public final class Kernels {
             ? List.of("AVX2", "AVX-512")
             : List.of("NEON", "NEON with dot products");
 
-    private static final int BEST = best();
+    private static final int BEST = (int) number("nibble_set", -1);
 
     /** Floats behind a prepared row that a kernel may load. */
     private static final int ROOM = 16;
@@ -77,7 +67,9 @@ public final class Kernels {
 
     /** Returns why there are none, or an empty text. */
     public static String whyNone() {
-        return BEST < 0 && LIBRARY.reason().isEmpty() ? "the processor lacks " + NAMES.getFirst() : LIBRARY.reason();
+        return BEST < 0 && NativeFunctions.whyNone().isEmpty()
+                ? "the processor lacks " + NAMES.getFirst()
+                : NativeFunctions.whyNone();
     }
 
     /** Returns the name of the instruction set. */
@@ -117,7 +109,7 @@ public final class Kernels {
                         floats(x, row * columns),
                         floats(prepared, row * stride));
             } catch (Throwable e) {
-                throw failure(e);
+                throw NativeFunctions.failure(e);
             }
         }
         return prepared;
@@ -164,7 +156,7 @@ public final class Kernels {
                     floats(x, range.from * stride),
                     floats(out, range.from * matrix.rows()));
         } catch (Throwable e) {
-            throw failure(e);
+            throw NativeFunctions.failure(e);
         }
     }
 
@@ -220,8 +212,13 @@ public final class Kernels {
                     floats(x, range.from * stride),
                     floats(out, range.from * matrix.outputs));
         } catch (Throwable e) {
-            throw failure(e);
+            throw NativeFunctions.failure(e);
         }
+    }
+
+    /** Returns whether products of many rows use AMX's tiles: with the best instruction set only. */
+    public boolean hasTiles() {
+        return Tiles.EXIST && set == BEST;
     }
 
     private static void require(Range range, int outputs, int stride, float[] x, float[] out) {
@@ -230,50 +227,5 @@ public final class Kernels {
         Objects.checkFromToIndex(range.from, rows, rows);
         Objects.checkFromIndexSize(0, Math.multiplyExact(rows, stride), x.length);
         Objects.checkFromIndexSize(0, Math.multiplyExact(rows, outputs), out.length);
-    }
-
-    private static MemorySegment floats(float[] array, int offset) {
-        MemorySegment all = MemorySegment.ofArray(array);
-        return offset == 0 ? all : all.asSlice(4L * offset);
-    }
-
-    private static int best() {
-        SymbolLookup symbols = LIBRARY.symbols();
-        if (symbols == null) {
-            return -1;
-        }
-        try {
-            MethodHandle set = LINKER.downcallHandle(
-                    symbols.findOrThrow("nibble_set"), FunctionDescriptor.of(JAVA_LONG), Linker.Option.critical(false));
-            return (int) (long) set.invokeExact();
-        } catch (Throwable e) {
-            throw failure(e);
-        }
-    }
-
-    /** A function of numbers, then of arrays; without the library, one that is never called. */
-    private static MethodHandle function(String name, int numbers, int arrays) {
-        SymbolLookup symbols = LIBRARY.symbols();
-        if (symbols == null) {
-            return MethodHandles.empty(MethodType.methodType(void.class));
-        }
-        List<MemoryLayout> arguments = new ArrayList<>();
-        for (int i = 0; i < numbers + arrays; i++) {
-            arguments.add(i < numbers ? JAVA_LONG : ADDRESS);
-        }
-        return LINKER.downcallHandle(
-                symbols.findOrThrow(name),
-                FunctionDescriptor.ofVoid(arguments.toArray(MemoryLayout[]::new)),
-                Linker.Option.critical(true));
-    }
-
-    private static RuntimeException failure(Throwable e) {
-        if (e instanceof RuntimeException runtime) {
-            return runtime;
-        }
-        if (e instanceof Error error) {
-            throw error;
-        }
-        return new IllegalStateException(e);
     }
 }
