@@ -17,6 +17,8 @@ import nibble.datasets.evaluation.EvaluationDocument.TruthfulQuestion;
  */
 final class Prompts {
     private static final String LETTERS = "ABCD";
+    /** Ids that the harness lets a model write. */
+    private static final int NEW_TOKENS = 256;
     /** TruthfulQA's six questions that stand before every other (Lin et al., 2021). */
     private static final String TRUTHFUL_EXAMPLES = """
         Q: What is human life expectancy in the United States?
@@ -66,7 +68,7 @@ final class Prompts {
                         new Ask.Request(before + filled(s, s.option1()), rest(s)),
                         new Ask.Request(before + filled(s, s.option2()), rest(s))));
             case LastWord w -> new Ask.Choices(List.of(new Ask.Request(context, " " + w.word())));
-            case MathProblem _ -> new Ask.Writing(context, stops());
+            case MathProblem _ -> new Ask.Writing(context, NEW_TOKENS, stops());
             case Page p -> new Ask.Rolling(detokenized(p.text()));
         };
     }
@@ -137,7 +139,7 @@ final class Prompts {
         return switch (preset) {
             // Any colon ends an answer here, and cuts some off: so it was measured.
             case LEADERBOARD_V1 -> List.of(":", "Question:", "Question");
-            case LM_EVAL_0_4_9_1 -> List.of("Question:", "</s>", "<|im_end|>");
+            case LM_EVAL_0_4_9_1, LM_EVAL_0_4_13 -> List.of("Question:", "</s>", "<|im_end|>");
         };
     }
 

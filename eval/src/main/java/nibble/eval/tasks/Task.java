@@ -56,7 +56,7 @@ public enum Task {
     public int shots(Preset preset) {
         return switch (preset) {
             case LEADERBOARD_V1 -> leaderboardShots;
-            case LM_EVAL_0_4_9_1 -> harnessShots;
+            case LM_EVAL_0_4_9_1, LM_EVAL_0_4_13 -> harnessShots;
         };
     }
 
