@@ -4,6 +4,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -12,15 +13,21 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Finds the rows of a part of a data set as the file of a task names it: local files, the bundled data, the user's
- * folder, or the hub's cache.
- *
- * @param data the places to look in
+ * folder, or the hub's cache. Keeps the rows of known sets, which several tasks share.
  */
-public record DataSplits(EvaluationData data) {
+public final class DataSplits {
     private static final List<String> FILE_KINDS = List.of("json", "csv", "parquet");
 
     /** Configuration of a data set that holds the rows of all others, told apart by their column {@code subject}. */
     private static final String ALL = "all";
+
+    private final EvaluationData data;
+    private final Map<EvaluationSet, Optional<DataRows>> known = new EnumMap<>(EvaluationSet.class);
+
+    /** Looks in these places. */
+    public DataSplits(EvaluationData data) {
+        this.data = data;
+    }
 
     /**
      * Names a data set as a task's file does.
@@ -37,7 +44,7 @@ public record DataSplits(EvaluationData data) {
      *
      * @throws BadDatasetException if no place has them, or a file is damaged
      */
-    public DataRows require(Source source, String split) {
+    public synchronized DataRows require(Source source, String split) {
         if (FILE_KINDS.contains(source.path)) {
             return RowFiles.read(files(source, split)).plain(null);
         }
@@ -60,7 +67,7 @@ public record DataSplits(EvaluationData data) {
 
     private Optional<DataRows> known(Source source, String split) {
         return set(source, split)
-                .flatMap(set -> data.rows(set).map(rows -> rows.ofHub(set)))
+                .flatMap(set -> known.computeIfAbsent(set, one -> data.rows(one).map(rows -> rows.ofHub(one))))
                 .flatMap(rows -> ofSubject(source, rows));
     }
 
