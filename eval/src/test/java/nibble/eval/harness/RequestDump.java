@@ -46,12 +46,13 @@ final class RequestDump {
                 HarnessOptions.SEED,
                 Map.of());
         EvaluationData data = new EvaluationData(path(arguments[3]), Optional.empty());
+        DataSplits splits = new DataSplits(data);
         try (PrintStream out = new PrintStream(Files.newOutputStream(Path.of(arguments[0])), false, "UTF-8")) {
             for (String name : List.of(arguments).subList(5, arguments.length)) {
                 ObjectNode line = JSON.createObjectNode().put("name", name);
                 try {
                     HarnessTasks tasks = new HarnessTasks(List.of(name), asked, options, data);
-                    tasks.tasks().forEach((one, task) -> line.set(one, dump(task, data)));
+                    tasks.tasks().forEach((one, task) -> line.set(one, dump(task, splits)));
                 } catch (BadDatasetException | IllegalArgumentException e) {
                     line.put("error", e.getMessage());
                 }
@@ -64,7 +65,7 @@ final class RequestDump {
         return argument.equals("-") ? Optional.empty() : Optional.of(Path.of(argument));
     }
 
-    private static ObjectNode dump(FileTask task, EvaluationData data) {
+    private static ObjectNode dump(FileTask task, DataSplits data) {
         ObjectNode made = JSON.createObjectNode();
         Map<String, Object> splits = new LinkedHashMap<>();
         TaskConfig config = task.config();
