@@ -28,7 +28,7 @@ import nibble.files.output.UnfinishedOutput;
 import nibble.pack.layout.Layout;
 import nibble.pack.layout.PackedTensor;
 
-/** From a checkpoint to a quantized checkpoint on disk. */
+/** Quantizes a checkpoint into a checkpoint on disk. */
 public final class CheckpointQuantizer {
 
     private CheckpointQuantizer() {}
@@ -84,7 +84,7 @@ public final class CheckpointQuantizer {
                 out, resume, listener::note, new QuantizationRun(job, out, resume, devices, listener, stop));
     }
 
-    /** All tensors of a layer, linears in the layout of the options. */
+    /** Returns all tensors of a layer, linears in the layout of the options. */
     public static LayerPacker packer(ModelConfig config, QuantizeOptions options) {
         return (layer, quantized) -> pack(config, options, layer, quantized);
     }

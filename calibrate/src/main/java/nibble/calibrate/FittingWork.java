@@ -77,7 +77,7 @@ final class FittingWork implements LayerWork {
         throw new IllegalStateException("layer " + layer + " was to be passed");
     }
 
-    /** Nothing: streams are saved behind a layer, since the layer counts for nothing without them. */
+    /** Does nothing: streams are saved behind a layer, since the layer counts for nothing without them. */
     @Override
     public void save(LayerJournal journal, LayerWriter writer) {}
 

@@ -9,7 +9,7 @@ import nibble.engine.tensor.DecoderLayer;
 
 /** What a method does with one layer after another, and the calibration text on its way through them. */
 interface LayerWork extends AutoCloseable {
-    /** Whether the text has to go through a layer that is durable, to get to those that are not. */
+    /** Returns whether the text has to go through a layer that is durable, to get to those that are not. */
     boolean needs(int layer);
 
     /** Moves the text through a layer that is durable. */
@@ -25,7 +25,7 @@ interface LayerWork extends AutoCloseable {
      */
     LayerQuantizer.Outcome quantize(int layer, List<DecoderLayer> weights, LayerSource source);
 
-    /** After each layer: it is handed to the writer, and all before it. */
+    /** Hears that a layer was handed to the writer, and all before it. */
     default void made(LayerJournal journal, LayerWriter writer) {}
 
     @Override

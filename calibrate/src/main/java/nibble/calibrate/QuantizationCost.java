@@ -13,8 +13,8 @@ import nibble.engine.cuda.CudaCalibration;
 import nibble.pack.QuantizationSpec;
 
 /**
- * What a quantization will take, from the config alone. Arithmetic is counted, memory is the sum of what one layer
- * holds at its peak; neither looks at weights.
+ * Estimates what a quantization will take, from the config alone. Arithmetic is counted, memory is the sum of what one
+ * layer holds at its peak; neither looks at weights.
  *
  * @param calibrationTokens tokens read
  * @param forwardFlops floating-point operations of the calibration text's way through all layers
@@ -128,8 +128,8 @@ public record QuantizationCost(
     }
 
     /**
-     * The same on a card: half of each symmetric product is left out, the stream and the work are on the card, and on
-     * the heap are the codes of one layer made, one waiting and one being packed, and its packed form.
+     * Returns the same on a card: half of each symmetric product is left out, the stream and the work are on the card,
+     * and on the heap are the codes of one layer made, one waiting and one being packed, and its packed form.
      */
     public static QuantizationCost onCuda(
             ModelConfig config, Method method, QuantizationSpec spec, int samples, int sequenceLength) {
@@ -163,7 +163,7 @@ public record QuantizationCost(
                 4 * codes);
     }
 
-    /** The same with the steps that tune the model on the host, after all else. */
+    /** Returns the same with the steps that tune the model on the host, after all else. */
     public QuantizationCost tuned(ModelConfig config, QuantizeOptions options) {
         return options.steps() == 0
                 ? this
@@ -177,18 +177,18 @@ public record QuantizationCost(
                         Math.max(heapBytes, Tuning.heapBytes(config, options, calibrationTokens)));
     }
 
-    /** Bytes of memory at the peak in a JVM whose heap may take so many. */
+    /** Returns how many bytes of memory are taken at the peak in a JVM whose heap may take so many. */
     public long peakHostBytes(long maxHeapBytes) {
         return Math.min(Math.max(heapBytes, maxHeapBytes), heapBytes + (long) (maxHeapBytes * YOUNG_SHARE))
                 + RUNTIME_BYTES;
     }
 
-    /** The heap that the run needs, with room for the collector to work in. */
+    /** Returns the heap that the run needs, with room for the collector to work in. */
     public long neededHeapBytes() {
         return (long) (heapBytes / (1 - YOUNG_SHARE));
     }
 
-    /** All floating-point operations. */
+    /** Returns all floating-point operations. */
     public double flops() {
         return forwardFlops + momentFlops + searchFlops + tuningFlops;
     }

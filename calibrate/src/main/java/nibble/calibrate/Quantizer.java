@@ -37,8 +37,8 @@ import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The layer-by-layer pipeline: read a layer, run the calibration text through it, quantize it, hand it on, forget it.
- * What it hands on is written by a thread of its own while the next layer is computed.
+ * Runs the layer-by-layer pipeline: read a layer, run the calibration text through it, quantize it, hand it on, forget
+ * it. What it hands on is written by a thread of its own while the next layer is computed.
  */
 public final class Quantizer {
     private Quantizer() {}

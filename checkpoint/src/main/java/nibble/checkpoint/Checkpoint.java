@@ -28,10 +28,10 @@ import nibble.checkpoint.vocabulary.TokenizerDescription;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A Llama checkpoint in a folder: config.json, tokenizer and other side files, and weights in safetensors or PyTorch
- * files with or without an index; or params.json and consolidated.*.pth,
- * as Meta publishes them; or a GGUF file. Names, shapes and the order of
- * rows are Hugging Face's whatever the files have. Owns the mappings of its tensors, which end with {@link #close}.
+ * Opens a Llama checkpoint in a folder: config.json, tokenizer and other side files, and weights in safetensors or
+ * PyTorch files with or without an index; or params.json and consolidated.*.pth, as Meta publishes them; or a GGUF
+ * file. Names, shapes and the order of rows are Hugging Face's whatever the files have. Owns the mappings of its
+ * tensors, which end with {@link #close}.
  */
 public final class Checkpoint implements AutoCloseable {
     /** Beginnings of the names of files that belong to the model whatever its weights' format, in lower case. */
@@ -212,13 +212,13 @@ public final class Checkpoint implements AutoCloseable {
         return config;
     }
 
-    /** Where the config was read: config.json, or the GGUF file. */
+    /** Returns the file that the config was read from: config.json, or the GGUF file. */
     public Path configFile() {
         return Files.isDirectory(folder) ? folder.resolve("config.json") : folder;
     }
 
     /**
-     * What a user should know of how the checkpoint was read: warnings where it means something else than it says,
+     * Returns remarks for a user on how the checkpoint was read: warnings where it means something else than it says,
      * errors where other loaders would not find its tensors.
      */
     public List<Finding> remarks() {
@@ -283,9 +283,9 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * Files that a converted model carries over byte-identical, sorted by name: tokenizer, generation config, chat
-     * template, licence and notices; last the named chat templates in a folder of their own. {@link SideFiles} copies
-     * them. Not among them: weights, their index, config.json, README.md.
+     * Returns the files that a converted model carries over byte-identical, sorted by name: tokenizer, generation
+     * config, chat template, licence and notices; last the named chat templates in a folder of their own. {@link
+     * SideFiles} copies them. Not among them: weights, their index, config.json, README.md.
      *
      * @throws BadCheckpointException if one is not what its name says, as a Git LFS pointer
      */
@@ -295,7 +295,7 @@ public final class Checkpoint implements AutoCloseable {
         return found;
     }
 
-    /** As {@link #sideFiles()}, of a folder that need not hold a model. */
+    /** Returns the {@link #sideFiles()} of a folder that need not hold a model. */
     public static List<Path> sideFiles(Path folder) {
         List<Path> found = new ArrayList<>();
         if (!Files.isDirectory(folder)) {
@@ -312,7 +312,7 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * What the tokenizer means, found out when it is first asked for.
+     * Returns the tokenizer's meaning, found out when it is first asked for.
      *
      * @return nothing where there is none, or none of a kind that is read here
      * @throws BadCheckpointException if its files or metadata are damaged
@@ -327,7 +327,8 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * What the tokenizer of a model means: of a folder the files in it, a GGUF file's metadata where there are none.
+     * Returns the meaning of a model's tokenizer: of a folder the files in it, a GGUF file's metadata where there are
+     * none.
      *
      * @param model a folder or a GGUF file
      * @return nothing where there is none, or none of a kind that is read here
@@ -345,8 +346,8 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * Side files that the checkpoint has in another form, content by name: tokenizer.json where there is only
-     * SentencePiece's tokenizer.model or a GGUF file's metadata.
+     * Returns the side files that the checkpoint has in another form, content by name: tokenizer.json where there is
+     * only SentencePiece's tokenizer.model or a GGUF file's metadata.
      */
     public SequencedMap<String, byte[]> madeFiles() {
         return tokenizer().map(TokenizerDescription::madeFiles).orElseGet(LinkedHashMap::new);

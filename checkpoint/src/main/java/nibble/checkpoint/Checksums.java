@@ -22,8 +22,8 @@ import nibble.files.WholeFile;
 import nibble.files.output.OutputException;
 
 /**
- * What a folder says of its own files' SHA-256: a {@code SHA256SUMS} as {@code sha256sum} writes and checks it, and the
- * names of a hub cache's blobs, which are the hashes of large files.
+ * Reads what a folder says of its own files' SHA-256: a {@code SHA256SUMS} as {@code sha256sum} writes and checks it,
+ * and the names of a hub cache's blobs, which are the hashes of large files.
  */
 public final class Checksums {
     public static final String FILE_NAME = "SHA256SUMS";

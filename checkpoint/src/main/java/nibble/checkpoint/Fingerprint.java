@@ -16,8 +16,8 @@ import nibble.files.Version;
 import nibble.files.digest.Sha256;
 
 /**
- * Everything that decides an output's bytes and can be told before the work, as names and values in words. The weights
- * themselves are hashed as they are read, not here.
+ * Holds everything that decides an output's bytes and can be told before the work, as names and values in words. The
+ * weights themselves are hashed as they are read, not here.
  */
 public record Fingerprint(Map<String, String> values) {
     /**
@@ -58,7 +58,7 @@ public record Fingerprint(Map<String, String> values) {
         }
     }
 
-    /** What differs from what an earlier run noted, a line each; empty where nothing does. */
+    /** Returns the differences from what an earlier run noted, a line each; empty where nothing does. */
     public List<String> differencesFrom(Fingerprint earlier) {
         Set<String> names = new LinkedHashSet<>(earlier.values.keySet());
         names.addAll(values.keySet());

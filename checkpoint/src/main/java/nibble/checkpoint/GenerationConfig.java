@@ -8,7 +8,7 @@ import nibble.checkpoint.source.SourceFile;
 import nibble.checkpoint.source.StrictJson;
 
 /**
- * What a model's makers recommend for generation, in generation_config.json.
+ * Holds what a model's makers recommend for generation, in generation_config.json.
  *
  * @param eosIds ids that end a text or a turn; chat models have more of them here than in config.json
  */
@@ -17,7 +17,11 @@ public record GenerationConfig(List<Integer> eosIds) {
         eosIds = List.copyOf(eosIds);
     }
 
-    /** @throws BadCheckpointException if the file is there and malformed */
+    /**
+     * Reads the generation_config.json of a folder.
+     *
+     * @throws BadCheckpointException if the file is there and malformed
+     */
     public static GenerationConfig of(Path folder) {
         Path file = folder.resolve("generation_config.json");
         if (!SourceFile.isNamed(file)) {

@@ -29,7 +29,7 @@ public final class GgufLocation {
         return Files.isRegularFile(file) && (isNamed(file.toString()) || hasMagic(file));
     }
 
-    /** Whether it is a GGUF file and by its name none that lies beside a model. */
+    /** Returns whether it is a GGUF file and by its name none that lies beside a model. */
     public static boolean isModel(Path file) {
         String name = String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT);
         return BESIDE.stream().noneMatch(name::startsWith) && isGguf(file);
@@ -49,8 +49,8 @@ public final class GgufLocation {
     }
 
     /**
-     * The file itself where {@code path} is one, else the only one of a folder whose weights lie in no other format. A
-     * config.json beside it does not matter: GGUF says all by itself.
+     * Returns the file itself where {@code path} is one, else the only one of a folder whose weights lie in no other
+     * format. A config.json beside it does not matter: GGUF says all by itself.
      *
      * @throws BadCheckpointException if a folder holds several that are not one model
      */

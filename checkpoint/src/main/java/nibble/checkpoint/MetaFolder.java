@@ -11,7 +11,7 @@ import nibble.checkpoint.source.StrictJson;
 import nibble.checkpoint.torch.MetaCheckpoint;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
 
-/** A folder as Meta publishes it: params.json, consolidated.00.pth and further parts, tokenizer.model. */
+/** Reads a folder as Meta publishes it: params.json, consolidated.00.pth and further parts, tokenizer.model. */
 public final class MetaFolder {
     public static final String PARAMS = "params.json";
 

@@ -5,8 +5,8 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
- * A second copy of a model's weights in a folder: Mistral publishes {@code consolidated.safetensors}, in names of its
- * own, beside the shards that loaders take. It is left alone where there are others.
+ * Finds a second copy of a model's weights in a folder: Mistral publishes {@code consolidated.safetensors}, in names of
+ * its own, beside the shards that loaders take. It is left alone where there are others.
  */
 public final class SecondCopy {
     private static final Pattern NAME = Pattern.compile("consolidated[^/]*\\.safetensors");
@@ -26,7 +26,7 @@ public final class SecondCopy {
                                 && !NAME.matcher(other).matches());
     }
 
-    /** What is to be said of it, if it is one. */
+    /** Returns the remark to make of it, if there is one. */
     public static Optional<String> remark(String name, Collection<String> names) {
         return is(name, names)
                 ? Optional.of(

@@ -5,11 +5,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 
-/** Side files in another folder: under the same name, those of a folder within under that folder. */
+/** Finds side files in another folder: under the same name, those of a folder within under that folder. */
 public final class SideFiles {
     private SideFiles() {}
 
-    /** Its name in the checkpoint, with forward slashes. */
+    /** Returns its name in the checkpoint, with forward slashes. */
     public static String name(Path folder, Path side) {
         Path parent = side.getParent();
         String name = String.valueOf(side.getFileName());

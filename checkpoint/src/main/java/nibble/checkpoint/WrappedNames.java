@@ -82,8 +82,9 @@ final class WrappedNames {
             if (unwrapped.put(made, made.equals(name) ? tensor : tensor.named(made)) != null) {
                 throw new BadCheckpointException(
                         tensor.file(),
-                        "tensor " + name + ": another tensor is " + made + " too, after what wraps the model's names"
-                                + " (" + (stem.isEmpty() ? "nothing" : stem) + "); save the model alone");
+                        "tensor " + name + ": another tensor is " + made
+                                + " too, without the wrapper of the model's names" + " ("
+                                + (stem.isEmpty() ? "none" : stem) + "); save the model alone");
             }
         });
         String wrapped = tensors.firstEntry().getKey();
@@ -123,8 +124,8 @@ final class WrappedNames {
         return names.stream()
                 .filter(name -> name.endsWith(end))
                 .findFirst()
-                .map(name -> "; " + name + " is there, behind \"" + name.substring(0, name.length() - end.length() + 1)
-                        + "\", which is no known wrapper: save the model alone")
+                .map(name -> "; the checkpoint has " + name + ", behind the unknown wrapper \""
+                        + name.substring(0, name.length() - end.length() + 1) + "\": save the model alone")
                 .orElse("");
     }
 }

@@ -12,7 +12,7 @@ import nibble.cli.terminal.Terminal;
 import nibble.files.Reasons;
 import picocli.CommandLine;
 
-/** Entry point of the {@code nibble} command. */
+/** Runs the {@code nibble} command. */
 public final class Nibble {
     /** What Java puts in the place of bytes that the locale's encoding has no character for. */
     private static final char REPLACEMENT = '\uFFFD';

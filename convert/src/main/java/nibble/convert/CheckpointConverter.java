@@ -40,16 +40,16 @@ import nibble.pack.layout.QuantizationJson;
 import org.jspecify.annotations.Nullable;
 
 /**
- * From one checkpoint format to another, a tensor at a time. Between the 4-bit formats codes, zeros and scales stay as
- * they are; to dense safetensors a 4-bit weight becomes the fp16 numbers that loaders reconstruct from it.
+ * Converts from one checkpoint format to another, a tensor at a time. Between the 4-bit formats codes, zeros and scales
+ * stay as they are; to dense safetensors a 4-bit weight becomes the fp16 numbers that loaders reconstruct from it.
  */
 public final class CheckpointConverter {
-    /** What to convert to. */
+    /** Says what to convert to. */
     public sealed interface Target {
-        /** Dense safetensors; without a type, F16, BF16 and F32 tensors keep theirs. */
+        /** Asks for dense safetensors; without a type, F16, BF16 and F32 tensors keep theirs. */
         record Safetensors(Optional<DType> type) implements Target {}
 
-        /** A 4-bit format, from a 4-bit format. */
+        /** Asks for a 4-bit format, from a 4-bit format. */
         record Packed(QuantizedFormat format) implements Target {}
     }
 

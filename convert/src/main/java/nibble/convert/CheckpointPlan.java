@@ -19,8 +19,8 @@ import nibble.pack.layout.Layout;
 import nibble.pack.layout.QuantizationJson;
 
 /**
- * Everything about a checkpoint to be written that follows from the model's config alone, before any weight is read:
- * which tensors are in which shard, the config files, and the bytes of them all.
+ * Plans everything about a checkpoint to be written that follows from the model's config alone, before any weight is
+ * read: which tensors are in which shard, the config files, and the bytes of them all.
  *
  * @param shards the safetensors files and their index
  * @param configs name and content of config.json and of what older loaders read beside it
@@ -33,8 +33,8 @@ public record CheckpointPlan(ShardPlan shards, SortedMap<String, String> configs
     }
 
     /**
-     * An AWQ checkpoint of a model that is not quantized yet, as
-     * {@link #of(ModelConfig, QuantizedFormat, QuantizationSpec, long)}.
+     * Returns an AWQ checkpoint of a model that is not quantized yet, as {@link #of(ModelConfig, QuantizedFormat,
+     * QuantizationSpec, long)}.
      */
     public static CheckpointPlan of(ModelConfig config, QuantizationSpec spec, long maxShardBytes) {
         return of(config, QuantizedFormat.AWQ_GEMM, spec, maxShardBytes);

@@ -31,8 +31,8 @@ public final class CheckpointWriter implements AutoCloseable {
     }
 
     /**
-     * A writer that takes over what an earlier one of the same plan left, and leaves its own; see
-     * {@link ShardedWriter#keeping}.
+     * Returns a writer that takes over what an earlier one of the same plan left, and leaves its own; see {@link
+     * ShardedWriter#keeping}.
      *
      * @param source gives the tensors that stay fp16 and the side files
      * @param folder an existing folder, best one that appears under its final name only when all is done
@@ -48,7 +48,7 @@ public final class CheckpointWriter implements AutoCloseable {
         return shards;
     }
 
-    /** A tensor of fp16 bits, as a norm or a bias with scales folded in. */
+    /** Returns a tensor of fp16 bits, as a norm or a bias with scales folded in. */
     public static PackedTensor pack(String name, short[] halves) {
         return new PackedTensor(name, AwqLayout.littleEndian(halves.clone()));
     }

@@ -6,7 +6,7 @@ import java.util.function.DoubleConsumer;
 import nibble.files.output.StopSignal;
 
 /**
- * How a conversion runs, whatever its formats.
+ * Describes how a conversion runs, whatever its formats.
  *
  * @param out folder to make; must not exist yet, or be empty
  * @param maxShardBytes most tensor bytes of a file
@@ -25,7 +25,7 @@ public record ConversionOptions(
         Consumer<String> note,
         DoubleConsumer progress) {
 
-    /** From the beginning, with a thread for each processor and nobody who stops it. */
+    /** Starts from the beginning, with a thread for each processor and nobody who stops it. */
     public static ConversionOptions of(Path out, long maxShardBytes, DoubleConsumer progress) {
         return new ConversionOptions(
                 out,

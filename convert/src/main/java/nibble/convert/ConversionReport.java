@@ -3,7 +3,7 @@ package nibble.convert;
 import java.util.List;
 
 /**
- * What a conversion did.
+ * Reports what a conversion did.
  *
  * @param from format of the source, as {@code AWQ 4-bit} or {@code BF16}
  * @param to format of the output
@@ -27,7 +27,8 @@ public record ConversionReport(
         double wallSeconds) {
 
     /**
-     * Numbers of a tensor that are too small for fp16's normal range and changed by more than rounding does elsewhere.
+     * Counts the numbers of a tensor that are too small for fp16's normal range and changed by more than rounding does
+     * elsewhere.
      *
      * @param values how many
      * @param becameZero how many of them are zero now

@@ -36,7 +36,7 @@ public final class ConversionRun {
     private static final long CHUNK_BYTES = 8 << 20;
 
     /**
-     * Tensors of the output that are made together.
+     * Holds tensors of the output that are made together.
      *
      * @param outputs their names; their bytes are written in this order
      * @param sources names of the tensors that they are made of
@@ -61,7 +61,7 @@ public final class ConversionRun {
     }
 
     /**
-     * What is to be made.
+     * Says what is to be made.
      *
      * @param index bytes of the safetensors index, if there is to be one
      * @param sideFiles writes all other files into the folder it is given; may find those of an earlier run there
@@ -77,7 +77,7 @@ public final class ConversionRun {
     sealed interface Entry {
         record Start(int journalFormat, Map<String, String> fingerprint) implements Entry, ResumableRun.Start {}
 
-        /** Items {@code from} to {@code to} (exclusive) are durable. */
+        /** Says that items {@code from} to {@code to} (exclusive) are durable. */
         record Part(int from, int to, String crc32c, String sourceCrc32c, List<Underflow> underflows)
                 implements Entry {}
     }
@@ -155,7 +155,7 @@ public final class ConversionRun {
 
         @Override
         public String kept(int parts) {
-            return "what is durable is safe in";
+            return "all durable tensors are safe in";
         }
 
         @Override

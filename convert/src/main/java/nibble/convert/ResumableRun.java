@@ -13,7 +13,7 @@ import nibble.files.output.StoppedException;
 import nibble.files.output.UnfinishedOutput;
 
 /**
- * A run that makes a folder, which appears whole or not at all, and that a later run can resume:
+ * Runs what makes a folder, which appears whole or not at all, and can be resumed by a later run:
  *
  * <pre>
  *  .OUT.unfinished/journal.jsonl    what the run makes, then a line for each part of the output that is durable
@@ -27,31 +27,31 @@ public final class ResumableRun {
 
     private ResumableRun() {}
 
-    /** The first line of a journal: what the run makes. */
+    /** Holds the first line of a journal: what the run makes. */
     public interface Start {
         int journalFormat();
 
-        /** The values of a {@link Fingerprint}. */
+        /** Returns the values of a {@link Fingerprint}. */
         Map<String, String> fingerprint();
     }
 
     /**
-     * What a run does.
+     * Does the work of a run.
      *
      * @param <E> lines of its journal, one of which is a {@link Start}
      * @param <R> its result
      */
     public interface Work<E, R> {
-        /** The type of the journal's lines. */
+        /** Returns the type of the journal's lines. */
         Class<E> lines();
 
-        /** Everything that decides the output's bytes and can be told before the work. */
+        /** Returns everything that decides the output's bytes and can be told before the work. */
         Fingerprint fingerprint();
 
-        /** The first line: a {@link Start}. */
+        /** Returns the first line: a {@link Start}. */
         E start(int journalFormat, Map<String, String> fingerprint);
 
-        /** Whether a line stands for a part that is worth keeping. */
+        /** Returns whether a line stands for a part that is worth keeping. */
         boolean isPart(E line);
 
         /**
@@ -62,16 +62,16 @@ public final class ResumableRun {
         R make(UnfinishedOutput output, JournalFile<E> journal, E start);
 
         /**
-         * What is kept of a stopped run, as "3 of 30 layers are safe in"; the folder follows.
+         * Says what is kept of a stopped run, as "3 of 30 layers are safe in"; the folder follows.
          *
          * @param parts how many there are, more than 0
          */
         String kept(int parts);
 
-        /** That nothing is kept of a stopped run. */
+        /** Says that nothing is kept of a stopped run. */
         String nothingKept();
 
-        /** The result of an earlier run that finished the output and had no time to say so. */
+        /** Returns the result of an earlier run that finished the output and had no time to say so. */
         R finished(List<E> journal);
     }
 
@@ -150,7 +150,7 @@ public final class ResumableRun {
                 .count());
     }
 
-    /** What is kept of a run that ends now, and how to resume it. */
+    /** Says what is kept of a run that ends now, and how to resume it. */
     public static <E, R> String kept(UnfinishedOutput output, Work<E, R> work) {
         int parts = parts(output, work);
         return parts == 0

@@ -21,13 +21,17 @@ import nibble.files.output.OutputException;
 import nibble.pack.layout.PackedTensor;
 
 /**
- * New values for some tensors of a checkpoint that is whole but not yet under its name: durable in a folder of its own
- * first, then written over the old ones. A process that ends in between repeats the second step.
+ * Holds new values for some tensors of a checkpoint that is whole but not yet under its name: durable in a folder of
+ * its own first, then written over the old ones. A process that ends in between repeats the second step.
  */
 public final class TensorPatch {
     private final Path folder;
 
-    /** @param folder of the patch itself; need not exist */
+    /**
+     * Makes an empty patch.
+     *
+     * @param folder of the patch itself; need not exist
+     */
     public TensorPatch(Path folder) {
         this.folder = folder;
     }
@@ -59,7 +63,7 @@ public final class TensorPatch {
         return file();
     }
 
-    /** Where {@link #save} writes. */
+    /** Returns the file that {@link #save} writes. */
     public Path file() {
         return folder.resolve("model.safetensors");
     }

@@ -1,6 +1,8 @@
 package nibble.datasets;
 
-/** A text, data set or tokenizer that cannot be used: missing, damaged, too small. The message says what to do. */
+/**
+ * Rejects a text, data set or tokenizer that cannot be used: missing, damaged, too small. The message says what to do.
+ */
 public final class BadDatasetException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 

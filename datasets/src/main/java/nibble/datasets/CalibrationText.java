@@ -6,7 +6,7 @@ import java.util.Locale;
 import nibble.files.digest.Sha256;
 
 /**
- * The text a quantizer calibrates on, as documents in their order.
+ * Holds the text a quantizer calibrates on, as documents in their order.
  *
  * @param documents at least one, none empty
  * @param description for reports: which data, which parts

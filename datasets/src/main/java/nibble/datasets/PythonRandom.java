@@ -7,9 +7,9 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * CPython's {@code random.Random}: the same numbers for the same integer seed, so that few-shot examples are those that
- * the evaluation harnesses written in Python draw. Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998) seeded by
- * an array, with CPython's ways (3.2 to 3.14) to a bounded number, a shuffle and a sample.
+ * Computes what CPython's {@code random.Random} computes: the same numbers for the same integer seed, so that few-shot
+ * examples are those that the evaluation harnesses written in Python draw. Mersenne Twister MT19937 (Matsumoto and
+ * Nishimura, 1998) seeded by an array, with CPython's ways (3.2 to 3.14) to a bounded number, a shuffle and a sample.
  */
 public final class PythonRandom {
     private static final int N = 624;
@@ -18,7 +18,11 @@ public final class PythonRandom {
     private final int[] state = new int[N];
     private int index = N;
 
-    /** @param seed as {@code random.Random(seed)}; its absolute value counts */
+    /**
+     * Starts the generator.
+     *
+     * @param seed as {@code random.Random(seed)}; its absolute value counts
+     */
     public PythonRandom(long seed) {
         long magnitude = Math.abs(seed);
         int high = (int) (magnitude >>> 32);
@@ -107,7 +111,7 @@ public final class PythonRandom {
         return items.get(below(items.size()));
     }
 
-    /** {@code shuffle(items)}, in place. */
+    /** Does {@code shuffle(items)}, in place. */
     public void shuffle(List<?> items) {
         for (int i = items.size() - 1; i > 0; i--) {
             Collections.swap(items, i, below(i + 1));

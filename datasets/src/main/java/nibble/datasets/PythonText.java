@@ -2,11 +2,11 @@ package nibble.datasets;
 
 import java.util.Locale;
 
-/** What Python's string methods do, where Java's nearest ones differ. */
+/** Does what Python's string methods do, where Java's nearest ones differ. */
 public final class PythonText {
     private PythonText() {}
 
-    /** {@code text.strip()}. */
+    /** Computes {@code text.strip()}. */
     public static String strip(String text) {
         String right = stripRight(text);
         int begin = 0;
@@ -16,7 +16,7 @@ public final class PythonText {
         return right.substring(begin);
     }
 
-    /** {@code text.rstrip()}. */
+    /** Computes {@code text.rstrip()}. */
     public static String stripRight(String text) {
         int end = text.length();
         while (end > 0 && isSpace(text.charAt(end - 1))) {
@@ -25,7 +25,7 @@ public final class PythonText {
         return text.substring(0, end);
     }
 
-    /** {@code text.capitalize()}: the first letter in title case, all others in lower case. */
+    /** Computes {@code text.capitalize()}: the first letter in title case, all others in lower case. */
     public static String capitalize(String text) {
         if (text.isEmpty()) {
             return text;

@@ -5,7 +5,8 @@ import nibble.files.Content;
 import nibble.files.FileFault;
 
 /**
- * The door of every reader of texts, data sets and tokenizers: what is in a file's place instead of it is refused here.
+ * Opens every file of texts, data sets and tokenizers for its reader: what is in a file's place instead of it is
+ * refused here.
  */
 public final class SourceText {
     private SourceText() {}

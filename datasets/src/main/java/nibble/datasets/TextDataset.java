@@ -3,7 +3,7 @@ package nibble.datasets;
 import java.nio.file.Path;
 
 /**
- * A text to measure perplexity on.
+ * Holds a text to measure perplexity on.
  *
  * @param name what it is called in reports: {@code wikitext2} or the file's path
  * @param form how the text was made of the source: {@code rows_joined} (the {@code gptq} recipe) or {@code as_is}

@@ -30,6 +30,8 @@ public final class TextStream {
     private boolean stopped;
 
     /**
+     * Starts a stream of text.
+     *
      * @param stops texts that end the stream and are not printed
      * @param before ids that the stream goes on from: what its first tokens mean depends on them
      * @param out takes each piece of text
@@ -48,7 +50,7 @@ public final class TextStream {
         return count - given;
     }
 
-    /** All that was handed out. */
+    /** Returns all that was handed out. */
     public String text() {
         return shown.toString();
     }

@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Calibration ids, cut into blocks of one length. The documents are encoded in order, joined into one stream that
+ * Holds calibration ids, cut into blocks of one length. The documents are encoded in order, joined into one stream that
  * begins with the one BOS id (if the tokenizer has one), and cut: no document is dropped for being long, and short ones
  * fill blocks together.
  *

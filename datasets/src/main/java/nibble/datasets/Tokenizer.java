@@ -1,6 +1,6 @@
 package nibble.datasets;
 
-/** Text to token ids and back, as the checkpoint's own tokenizer does it. Thread-safe. */
+/** Turns text into token ids and back, as the checkpoint's own tokenizer does it. Thread-safe. */
 public interface Tokenizer extends AutoCloseable {
     /**
      * Encodes the whole text, never truncated. With {@code bos}, what the tokenizer puts in front of a text leads, as a
@@ -13,10 +13,10 @@ public interface Tokenizer extends AutoCloseable {
      */
     int[] encode(String text, boolean bos);
 
-    /** The text of these ids, special tokens left out. */
+    /** Returns the text of these ids, special tokens left out. */
     String decode(int[] ids);
 
-    /** Number of ids, added tokens included. */
+    /** Returns the number of ids, added tokens included. */
     int vocabularySize();
 
     @Override

@@ -14,8 +14,8 @@ public final class Tokenizers {
     private Tokenizers() {}
 
     /**
-     * The tokenizer of a model, whatever files it comes in: those that {@link Checkpoint#tokenizer(Path)} reads. The
-     * caller closes it.
+     * Returns the tokenizer of a model, whatever files it comes in: those that {@link Checkpoint#tokenizer(Path)}
+     * reads. The caller closes it.
      *
      * @param model a folder or a GGUF file
      * @throws BadDatasetException if there is none of a kind that is read here
@@ -26,7 +26,7 @@ public final class Tokenizers {
         return of(Checkpoint.tokenizer(model).orElseThrow(() -> missing(model)));
     }
 
-    /** The tokenizer that is described; the caller closes it. */
+    /** Returns the tokenizer that is described; the caller closes it. */
     public static Tokenizer of(TokenizerDescription described) {
         return of(described.source(), described.tokenizerJson(), described.leadingIds());
     }
@@ -68,7 +68,7 @@ public final class Tokenizers {
         return HuggingFaceTokenizerFile.open(source, tokenizerJson, Optional.of(leading));
     }
 
-    /** What to say of a folder that has no tokenizer that is read. */
+    /** Says that a folder has no tokenizer that is read. */
     public static BadDatasetException missing(Path folder) {
         String hint = Files.exists(folder.resolve("tokenizer.model"))
                 ? "; its tokenizer.model is neither SentencePiece's BPE nor tiktoken's list, make a tokenizer.json of"

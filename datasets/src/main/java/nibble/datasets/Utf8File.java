@@ -13,8 +13,8 @@ import nibble.files.Reasons;
 import nibble.files.digest.Sha256;
 
 /**
- * A text file read whole and strictly: malformed UTF-8 is an error that names the byte, never a replacement character,
- * since those would silently become other token ids.
+ * Holds a text file read whole and strictly: malformed UTF-8 is an error that names the byte, never a replacement
+ * character, since those would silently become other token ids.
  *
  * @param text the content without a leading byte order mark
  * @param sha256 of the bytes of the file, lower-case hex

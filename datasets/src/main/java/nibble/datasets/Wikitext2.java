@@ -8,8 +8,8 @@ import nibble.files.Reasons;
 import org.apache.commons.compress.compressors.bzip2.BZip2CompressorInputStream;
 
 /**
- * The wikitext-2 raw corpus that comes with Nibble (CC BY-SA 3.0, see the README beside the resources). Texts are the
- * bytes of the published raw files; their SHA-256 is checked on every reading.
+ * Holds the wikitext-2 raw corpus that comes with Nibble (CC BY-SA 3.0, see the README beside the resources). Texts are
+ * the bytes of the published raw files; their SHA-256 is checked on every reading.
  */
 public final class Wikitext2 {
     /** SHA-256 of the raw test file, 1,290,590 bytes. */
@@ -21,12 +21,12 @@ public final class Wikitext2 {
 
     private Wikitext2() {}
 
-    /** {@code wiki.test.raw}: measure on it, never calibrate on it. */
+    /** Returns {@code wiki.test.raw}: measure on it, never calibrate on it. */
     public static String test() {
         return read("wiki.test.raw", TEST_SHA256);
     }
 
-    /** {@code wiki.valid.raw}. */
+    /** Returns {@code wiki.valid.raw}. */
     public static String validation() {
         return read("wiki.valid.raw", VALIDATION_SHA256);
     }

@@ -14,12 +14,14 @@ import nibble.engine.host.VectorBackend;
 public final class Backends {
     private Backends() {}
 
-    /** {@link #open(String, int, long)} with all memory of the device. */
+    /** Does what {@link #open(String, int, long)} does, with all memory of the device. */
     public static Backend open(String device, int threads) {
         return open(device, threads, Long.MAX_VALUE);
     }
 
     /**
+     * Opens a device.
+     *
      * @param device {@code cuda:N}; {@code cpu}: {@link VectorBackend}; {@code reference}: {@link ReferenceBackend};
      *     {@code auto}: {@code cuda:0} where a card can be used, else {@code cpu}
      * @param threads of the host, at least 1
@@ -51,7 +53,8 @@ public final class Backends {
     }
 
     /**
-     * As {@link #open(String, int, long)}, or several cards that share the work of a quantization, as {@code cuda:0,1}.
+     * Does what {@link #open(String, int, long)} does, or opens several cards that share the work of a quantization, as
+     * {@code cuda:0,1}.
      *
      * @return what closes its backends with itself
      * @throws DeviceException for a device that is not there or not known, and for cards of different kinds
@@ -67,7 +70,7 @@ public final class Backends {
         return CudaGroup.open(ordinals, deviceMemory, threads);
     }
 
-    /** Why {@code auto} takes no card on this machine, or an empty text if it takes one. */
+    /** Says why {@code auto} takes no card on this machine, in an empty text if it takes one. */
     public static String whyNoCard() {
         return CudaBackend.missing();
     }

@@ -3,7 +3,7 @@ package nibble.engine;
 import java.util.List;
 
 /**
- * A text whose end is scored given its beginning: a question with one of its answers.
+ * Holds a text whose end is scored given its beginning: a question with one of its answers.
  *
  * @param ids context, then continuation
  * @param scored how many ids the continuation has; at least 1, fewer than all
@@ -12,7 +12,7 @@ public record Continuation(int[] ids, int scored) {
     public Continuation {
         if (scored < 1 || scored >= ids.length) {
             throw new IllegalArgumentException(scored + " of " + ids.length
-                    + " ids to be scored: at least one, and one that stands before it, are needed");
+                    + " ids to be scored: score at least one, and give at least one before it");
         }
     }
 
@@ -21,7 +21,7 @@ public record Continuation(int[] ids, int scored) {
         return ids.length - 1;
     }
 
-    /** Ids that go through the model for all of these together: a shared beginning counts once. */
+    /** Counts the ids that go through the model for all of these together: a shared beginning counts once. */
     public static int tokens(List<Continuation> continuations) {
         return PrefixTree.of(continuations).tokens();
     }

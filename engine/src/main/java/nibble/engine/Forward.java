@@ -15,8 +15,8 @@ import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The decoder layers of a model over sequences of one length. Holds the activations of a layer between calls, so that
- * sequences of one length allocate once; used by one thread at a time.
+ * Runs the decoder layers of a model over sequences of one length. Holds the activations of a layer between calls, so
+ * that sequences of one length allocate once; used by one thread at a time.
  *
  * <p>One layer, as the checkpoint names its parts:
  *
@@ -41,7 +41,7 @@ public final class Forward implements AutoCloseable {
         this.heads = AttentionShape.of(config);
     }
 
-    /** The embeddings of {@code ids}, [ids, hidden]; the caller closes it. */
+    /** Returns the embeddings of {@code ids}, [ids, hidden]; the caller closes it. */
     public Matrix embed(Weight embedding, int[] ids) {
         Matrix hidden = backend.allocate(ids.length, embedding.inFeatures());
         backend.embed(embedding, ids, hidden);
@@ -66,7 +66,8 @@ public final class Forward implements AutoCloseable {
     }
 
     /**
-     * The input of some of a layer's linears, when the linears before them have run; {@code hidden} stays as it is.
+     * Returns the input of some of a layer's linears, when the linears before them have run; {@code hidden} stays as it
+     * is.
      *
      * @param hidden what goes into the attention half for QKV and O, into the MLP half for GATE_UP and DOWN
      * @return [rows, features], valid until the next call of this
@@ -103,14 +104,14 @@ public final class Forward implements AutoCloseable {
         backend.addLinear(layer.down(), scratch(hidden.rows()).gate, hidden);
     }
 
-    /** The attention half of {@link #layer}: {@code hidden} is changed in place. */
+    /** Computes the attention half of {@link #layer}: {@code hidden} is changed in place. */
     public void attention(DecoderLayer layer, Matrix hidden, int sequences) {
         Scratch s = scratch(hidden.rows());
         attend(layer, hidden, Taps.NONE, s, () -> attendWhole(s, sequences));
         addAttended(layer, hidden, s);
     }
 
-    /** The MLP half of {@link #layer}: {@code hidden} is changed in place. */
+    /** Computes the MLP half of {@link #layer}: {@code hidden} is changed in place. */
     public void mlp(DecoderLayer layer, Matrix hidden) {
         Scratch s = scratch(hidden.rows());
         feedForward(layer, hidden, Taps.NONE, s);

@@ -5,7 +5,7 @@ import java.util.Set;
 import java.util.function.IntConsumer;
 import java.util.function.IntPredicate;
 
-/** Text from a model, token by token. */
+/** Generates text from a model, token by token. */
 public final class Generator {
     private Generator() {}
 
@@ -31,7 +31,7 @@ public final class Generator {
     }
 
     /**
-     * {@link #generate} with a say in when to end.
+     * Does what {@link #generate} does, with a say in when to end.
      *
      * @param goesOn sees each new id as soon as it is chosen, and says whether another shall follow
      */

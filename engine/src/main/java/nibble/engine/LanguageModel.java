@@ -4,10 +4,10 @@ import java.util.List;
 import java.util.Set;
 import java.util.function.IntPredicate;
 
-/** What evaluation needs of a model: log-probabilities of tokens given those before them. */
+/** Offers what evaluation needs of a model: log-probabilities of tokens given those before them. */
 public interface LanguageModel extends AutoCloseable {
     /**
-     * Log-probability (natural logarithm) of each id after the first, given all ids before it.
+     * Computes the log-probability (natural logarithm) of each id after the first, given all ids before it.
      *
      * @param ids at least two ids, at most {@link #contextTokens()}
      * @return {@code ids.length - 1} values; element i is log p(ids[i+1] | ids[0..i])
@@ -15,7 +15,7 @@ public interface LanguageModel extends AutoCloseable {
     float[] logProbabilities(int[] ids);
 
     /**
-     * {@link #logProbabilities(int[])} of several sequences of one length.
+     * Computes the {@link #logProbabilities(int[])} of several sequences of one length.
      *
      * @return one array a sequence, in order
      */
@@ -23,7 +23,7 @@ public interface LanguageModel extends AutoCloseable {
         return sequences.stream().map(this::logProbabilities).toList();
     }
 
-    /** Sequences of this many tokens that are best scored in one call. */
+    /** Returns how many sequences of this many tokens are best scored in one call. */
     default int sequencesPerBatch(int tokens) {
         return 1;
     }
@@ -36,7 +36,7 @@ public interface LanguageModel extends AutoCloseable {
      */
     ScoredContinuations score(List<Continuation> continuations);
 
-    /** Ids that are best scored in one call of {@link #score}; more are taken too, if memory allows. */
+    /** Returns how many ids are best scored in one call of {@link #score}; more are taken too, if memory allows. */
     default int tokensPerPass() {
         return 2048;
     }
@@ -50,7 +50,7 @@ public interface LanguageModel extends AutoCloseable {
      */
     int[] write(int[] prompt, int maxNewTokens, Set<Integer> stopIds, IntPredicate goesOn);
 
-    /** The longest sequence the model was made for. */
+    /** Returns the longest sequence the model was made for. */
     int contextTokens();
 
     int vocabularySize();

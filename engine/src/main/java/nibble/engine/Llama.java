@@ -16,7 +16,7 @@ import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
 
 /**
- * A Llama model on a backend. Borrows both the weights (so the checkpoint stays open) and the backend, owns the
+ * Runs a Llama model on a backend. Borrows both the weights (so the checkpoint stays open) and the backend, owns the
  * weights' place on it; used by one thread at a time.
  */
 public final class Llama implements LanguageModel {
@@ -32,7 +32,7 @@ public final class Llama implements LanguageModel {
         this.forward = new Forward(weights.config(), backend);
     }
 
-    /** The model of a dense or AWQ checkpoint, which must stay open. */
+    /** Returns the model of a dense or AWQ checkpoint, which must stay open. */
     public static Llama load(Checkpoint checkpoint, Backend backend) {
         return of(ModelWeights.read(checkpoint), backend);
     }
@@ -41,7 +41,7 @@ public final class Llama implements LanguageModel {
         return of(weights, backend, backend.place(weights));
     }
 
-    /** A model whose weights the backend has placed already; they are this model's from now on. */
+    /** Returns a model whose weights the backend has placed already; they are this model's from now on. */
     public static Llama of(ModelWeights weights, Backend backend, PlacedModel placed) {
         return new Llama(weights, backend, placed);
     }
@@ -189,7 +189,7 @@ public final class Llama implements LanguageModel {
         return Generator.generateWhile(this, prompt, SamplingOptions.GREEDY, maxNewTokens, stopIds, goesOn);
     }
 
-    /** The logits after every id, row-major [ids, vocabulary]; for tests and short sequences. */
+    /** Returns the logits after every id, row-major [ids, vocabulary]; for tests and short sequences. */
     public float[] logits(int[] ids) {
         if (ids.length == 0) {
             throw new IllegalArgumentException("no token ids given");
@@ -203,7 +203,7 @@ public final class Llama implements LanguageModel {
         }
     }
 
-    /** An empty sequence that can grow to {@code capacity} tokens; the caller closes it. */
+    /** Returns an empty sequence that can grow to {@code capacity} tokens; the caller closes it. */
     public Session session(int capacity) {
         if (capacity < 1) {
             throw new IllegalArgumentException("session of " + capacity + " tokens; at least 1 needed");
@@ -228,7 +228,9 @@ public final class Llama implements LanguageModel {
         }
     }
 
-    /** {@code max_position_embeddings}, times the factor where linear or dynamic-NTK rope scaling stretches it. */
+    /**
+     * Returns {@code max_position_embeddings}, times the factor where linear or dynamic-NTK rope scaling stretches it.
+     */
     @Override
     public int contextTokens() {
         ModelConfig config = weights.config();

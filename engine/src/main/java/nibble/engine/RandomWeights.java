@@ -13,9 +13,9 @@ import nibble.checkpoint.tensor.TensorSpec;
 import nibble.engine.backend.Workers;
 
 /**
- * Random fp16 weights of realistic scale, for measurements of what does not depend on their meaning: normal with a
- * deviation of 0.02, norms of about 1. As in real models, about one channel in a thousand of the residual stream is far
- * larger than the others: its embedding, and its rows of o_proj and down_proj, are 8 times as large.
+ * Makes random fp16 weights of realistic scale, for measurements of what does not depend on their meaning: normal with
+ * a deviation of 0.02, norms of about 1. As in real models, about one channel in a thousand of the residual stream is
+ * far larger than the others: its embedding, and its rows of o_proj and down_proj, are 8 times as large.
  *
  * <p>Numbers are drawn by 16 random bits from the 65,536 quantiles of the distribution: at the speed of memory, and the
  * same on every machine. Each row has its own generator, so the number of threads makes no difference.
@@ -40,7 +40,7 @@ public final class RandomWeights {
     private final short[] large = quantiles(OUTLIER);
 
     /**
-     * Weights for one model.
+     * Makes the weights of one model.
      *
      * @param workers borrowed
      */

@@ -27,7 +27,7 @@ public final class Sampler {
     }
 
     /**
-     * The next token, which is also observed.
+     * Returns the next token, which is also observed.
      *
      * @param logits [vocabulary]; not changed
      * @throws NonFiniteLogitException where no logit is a number, or one is NaN

@@ -1,7 +1,7 @@
 package nibble.engine;
 
 /**
- * How the next token is chosen.
+ * Says how the next token is chosen.
  *
  * @param temperature 0 takes the likeliest token; otherwise logits are divided by it
  * @param topP only the likeliest tokens whose probabilities reach this sum, in (0, 1]; 1 keeps all

@@ -3,7 +3,7 @@ package nibble.engine;
 import java.util.List;
 
 /**
- * What a model says of {@linkplain Continuation continuations}.
+ * Holds what a model says of {@linkplain Continuation continuations}.
  *
  * @param scores one each, in order
  * @param tokens ids that went through the model
@@ -12,13 +12,13 @@ import java.util.List;
 public record ScoredContinuations(List<Score> scores, long tokens, double flops) {
 
     /**
-     * One continuation's score.
+     * Holds one continuation's score.
      *
      * @param logProbabilities natural logarithm of the probability of each id of the continuation, given all before it
      * @param greedy whether each was the likeliest id; of equally likely ids the smallest is
      */
     public record Score(float[] logProbabilities, boolean greedy) {
-        /** Logarithm of the continuation's probability. */
+        /** Returns the logarithm of the continuation's probability. */
         public double logLikelihood() {
             double sum = 0;
             for (float value : logProbabilities) {

@@ -10,7 +10,7 @@ import nibble.engine.tensor.PlacedModel;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One growing sequence with its KV cache. Owns the cache; used by one thread at a time.
+ * Holds one growing sequence with its KV cache. Owns the cache; used by one thread at a time.
  *
  * <p>Where a model has dynamic-NTK rope and the sequence outgrows its positions, keys keep the rotation of the length
  * they were appended at, as in transformers; a full forward pass of the whole sequence then differs.
@@ -27,12 +27,12 @@ public final class Session implements AutoCloseable {
         this.cache = new KeyValueCache(model.weights().config(), model.backend(), capacity);
     }
 
-    /** Tokens so far. */
+    /** Returns the tokens so far. */
     public int length() {
         return cache.length();
     }
 
-    /** The most tokens this session can hold. */
+    /** Returns the most tokens this session can hold. */
     public int capacity() {
         return cache.capacity();
     }

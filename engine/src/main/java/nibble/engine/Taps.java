@@ -9,7 +9,7 @@ public interface Taps {
     Taps NONE = (input, x) -> {};
 
     /**
-     * Called just before the linears of {@code input} run.
+     * Hears that the linears of {@code input} are about to run.
      *
      * @param x activations [tokens, in_features]; valid only during the call
      */

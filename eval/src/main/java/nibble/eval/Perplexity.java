@@ -11,7 +11,7 @@ import nibble.engine.LanguageModel;
 import nibble.engine.backend.MissingRowException;
 
 /**
- * Perplexity by named recipe.
+ * Measures perplexity by a named recipe.
  *
  * <p>{@code gptq}, the figure that papers on quantization quote: the text is encoded once with one leading BOS, cut
  * into windows of {@code context} ids without overlap, the tail is dropped; each window's mean cross entropy over its
@@ -25,7 +25,7 @@ public final class Perplexity {
     private Perplexity() {}
 
     /**
-     * Perplexity of a text by the {@code gptq} recipe.
+     * Measures the perplexity of a text by the {@code gptq} recipe.
      *
      * @param context ids in a window, at least 2, at most what the model was made for
      * @param maxWindows measures only the first of them
@@ -48,7 +48,8 @@ public final class Perplexity {
     }
 
     /**
-     * Perplexity of ids, BOS included by the caller, by the {@code gptq} recipe; the result names no dataset.
+     * Measures the perplexity of ids, BOS included by the caller, by the {@code gptq} recipe; the result names no
+     * dataset.
      *
      * @param ids of the whole text
      * @param context ids in a window, at least 2, at most what the model was made for

@@ -7,8 +7,8 @@ import nibble.datasets.TextDataset;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A perplexity with all that is needed to measure it again. As JSON, fields are in snake_case and unknown ones are left
- * out.
+ * Holds a perplexity with all that is needed to measure it again. As JSON, fields are in snake_case and unknown ones
+ * are left out.
  *
  * @param perplexity exp of the mean cross entropy in nats
  * @param recipe name of the definition: {@code gptq}

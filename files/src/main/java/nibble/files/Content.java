@@ -4,7 +4,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/** Kinds of content that are told by their first bytes. */
+/** Lists kinds of content that are told by their first bytes. */
 public enum Content {
     GGUF("a GGUF file", "GGUF"),
     ZIP("a zip file", "PK\3\4"),

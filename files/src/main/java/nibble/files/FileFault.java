@@ -16,7 +16,7 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What stands in the way of reading a file, found before a parser trips over it: it is not there, is a folder, is
+ * Finds what stands in the way of reading a file, before a parser trips over it: it is not there, is a folder, is
  * unreadable or empty, or it holds what clones and downloads leave in the place of a file: a Git LFS pointer, a web
  * page, a hub's error, another format. Every reader asks here first, so that each says the cause and the way out and
  * not its own symptom.
@@ -69,12 +69,12 @@ public final class FileFault {
         return Optional.ofNullable(found(file, true, fine));
     }
 
-    /** As {@link #of}, of a file that may be empty. */
+    /** Does what {@link #of} does, of a file that may be empty. */
     public static Optional<String> ofPerhapsEmpty(Path file, Content... fine) {
         return Optional.ofNullable(found(file, false, fine));
     }
 
-    /** What stood in the way where opening or reading a file has failed; continues its name and a colon. */
+    /** Says why opening or reading a file has failed; continues its name and a colon. */
     public static String of(Path file, IOException refused) {
         return refused instanceof NoSuchFileException && Files.isSymbolicLink(file)
                 ? link(file, refused)

@@ -5,7 +5,7 @@ import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Sizes as people write them: {@code 10GB} is 10,000,000,000 bytes, {@code 10GiB} is 10 * 2^30. */
+/** Writes sizes as people do: {@code 10GB} is 10,000,000,000 bytes, {@code 10GiB} is 10 * 2^30. */
 public final class FileSize {
     private static final Pattern FORM =
             Pattern.compile("\\s*(\\d{1,18}(?:\\.\\d{1,9})?)\\s*([KMGT]?)(I?)(B?)\\s*", Pattern.CASE_INSENSITIVE);

@@ -33,8 +33,8 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The one place that turns what Java and its libraries throw into words for a person. Java's own texts are often a
- * class's name, a bare path, or advice for programmers.
+ * Turns what Java and its libraries throw into words for a person, in one place. Java's own texts are often a class's
+ * name, a bare path, or advice for programmers.
  */
 public final class Reasons {
     /** The reason that the older file classes put behind the path: {@code /a/b (Permission denied)}. */
@@ -56,7 +56,9 @@ public final class Reasons {
 
     private Reasons() {}
 
-    /** Why something failed: a phrase without a full stop, and without the file's name where that is all Java says. */
+    /**
+     * Says why something failed: a phrase without a full stop, and without the file's name where that is all Java says.
+     */
     public static String of(Throwable thrown) {
         return switch (thrown) {
             case JsonProcessingException json -> json(json);
@@ -84,7 +86,7 @@ public final class Reasons {
         };
     }
 
-    /** As {@link #of}, with the file that the system names. */
+    /** Does what {@link #of} does, with the file that the system names. */
     public static String withFile(IOException e) {
         return e instanceof FileSystemException refused && refused.getFile() != null
                 ? refused.getFile() + ": " + of(e)

@@ -14,7 +14,7 @@ import java.util.Objects;
 import java.util.UUID;
 
 /**
- * Small files written whole or not at all: under another name first, which takes the file's place. What cannot be
+ * Writes small files whole or not at all: under another name first, which takes the file's place. What cannot be
  * replaced (a device, a pipe, a file that is a mount point) is written in place. Nothing else is left, whatever fails.
  */
 public final class WholeFile {

@@ -245,7 +245,7 @@ final class BlobDownload {
         if (!found.equals(file.etag())) {
             Files.delete(part);
             progress.accept(-file.bytes());
-            throw new HubException(file.path() + ": " + (large ? "SHA-256" : "git hash") + " of what came is " + found
+            throw new HubException(file.path() + ": the received file has " + (large ? "SHA-256 " : "git hash ") + found
                     + ", the hub states " + file.etag() + "; it was damaged on the way or at the store, run again");
         }
     }

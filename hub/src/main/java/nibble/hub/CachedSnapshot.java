@@ -72,8 +72,8 @@ final class CachedSnapshot {
         Optional<List<RemoteFile>> known = cache.listing(commit);
         List<RemoteFile> all = known.orElseGet(() -> found(folder));
         if (known.isEmpty()) {
-            listener.note(repo + ": whether the cache holds all files of commit " + commit
-                    + " is not known, no tool has noted its list");
+            listener.note(
+                    repo + ": the cache may lack files of commit " + commit + ", because no tool has noted its list");
         }
         ModelFiles chosen = ModelFiles.of(repo, all, selection, new Reading(folder, why));
         List<RemoteFile> missing = chosen.files().stream()

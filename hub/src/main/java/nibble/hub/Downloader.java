@@ -36,7 +36,7 @@ public final class Downloader {
     private final long rangeBytes;
 
     /**
-     * Which files of a repository.
+     * Says which files of a repository are meant.
      *
      * @param file path of the one asked for, or a part of its name, as {@code Q4_K_M}; empty unless the kind is FILE
      */
@@ -46,21 +46,21 @@ public final class Downloader {
 
         public static final Selection ALL = new Selection(Kind.ALL, "");
 
-        /** How files are chosen. */
+        /** Lists the ways to choose files. */
         public enum Kind {
             NEEDED,
             ALL,
             FILE
         }
 
-        /** One model of several, by its file. */
+        /** Selects one model of several, by its file. */
         public static Selection file(String file) {
             return new Selection(Kind.FILE, file);
         }
     }
 
     /**
-     * What was brought.
+     * Describes what was brought.
      *
      * @param folder the snapshot: a folder like any checkpoint's
      * @param model the model in it: the folder, or a file where one was chosen

@@ -54,7 +54,7 @@ record ModelFiles(List<RemoteFile> files, Optional<RemoteFile> model) {
     interface Reader {
         byte[] read(RemoteFile file);
 
-        /** What to say of a file that an index names and that is not there. */
+        /** Says that a file that an index names is not there. */
         default HubException absent(RepoName repo, String path) {
             return new HubException(repo + ": " + SafetensorsIndex.FILE_NAME + " names " + path
                     + ", which the repository does not have; its upload is not complete");

@@ -15,9 +15,9 @@ import nibble.hub.client.RepoName;
 import nibble.hub.client.TransferListener;
 
 /**
- * What people write where a model is asked for: a folder, or a repository's name with or without a revision and a file,
- * {@code org/name}, {@code org/name@awq-32g}, {@code org/name@main:model-Q4_K_M.gguf}. What exists as a file or folder
- * is one.
+ * Parses what people write where a model is asked for: a folder, or a repository's name with or without a revision and
+ * a file, {@code org/name}, {@code org/name@awq-32g}, {@code org/name@main:model-Q4_K_M.gguf}. What exists as a file or
+ * folder is one.
  */
 public record ModelName(String text) {
     private static final String DEFAULT_REVISION = "main";

@@ -5,7 +5,7 @@ import java.util.regex.Pattern;
 import nibble.hub.client.RepoName;
 
 /**
- * What to publish where.
+ * Says what to publish where.
  *
  * @param folder all files of it but hidden ones
  * @param branch made if it does not exist, at the repository's first commit, so that it holds nothing of {@code main}'s
@@ -36,13 +36,13 @@ public record PublishRequest(
 
     private static final Pattern BRANCH = Pattern.compile("[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,198}[A-Za-z0-9_-])?");
 
-    /** Who can see a new repository. */
+    /** Says who can see a new repository. */
     public enum Visibility {
         PUBLIC,
         PRIVATE
     }
 
-    /** What is made. */
+    /** Lists what can be made. */
     public enum How {
         COMMIT,
         PULL_REQUEST,
@@ -51,15 +51,15 @@ public record PublishRequest(
     }
 
     /**
-     * Weight files of an earlier version under names that the new one does not use; loaders that go by file load them
-     * too.
+     * Says what becomes of weight files of an earlier version under names that the new one does not use; loaders
+     * that go by file load them too.
      */
     public enum Leftovers {
         KEEP,
         DELETE
     }
 
-    /** A commit to the main branch, which keeps weights that the folder does not have. */
+    /** Returns a commit to the main branch, which keeps weights that the folder does not have. */
     public static PublishRequest of(Path folder, RepoName repo, Visibility visibility) {
         return new PublishRequest(folder, repo, MAIN, visibility, How.COMMIT, Leftovers.KEEP, MESSAGE, TRANSFERS);
     }

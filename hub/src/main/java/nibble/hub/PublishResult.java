@@ -7,7 +7,7 @@ import java.util.List;
 import nibble.files.digest.Sha256;
 
 /**
- * What was, or in a dry run would be, done.
+ * Describes what was, or in a dry run would be, done.
  *
  * @param repo organization/name
  * @param branch where to
@@ -30,7 +30,7 @@ public record PublishResult(
         List<String> leftovers,
         long bytesSent) {
 
-    /** What a file needed. */
+    /** Says what a file needed. */
     public enum Need {
         /** The repository had this very content under this name. */
         UNCHANGED,
@@ -42,7 +42,7 @@ public record PublishResult(
         IGNORED
     }
 
-    /** One file of the folder. */
+    /** Describes one file of the folder. */
     public record PublishedFile(String path, long bytes, String sha256, Need need) {}
 
     public PublishResult {
@@ -50,7 +50,7 @@ public record PublishResult(
         leftovers = List.copyOf(leftovers);
     }
 
-    /** This result with another small file, which would be written before. */
+    /** Returns this result with another small file, which would be written before. */
     public PublishResult with(String path, String text) {
         byte[] content = text.getBytes(StandardCharsets.UTF_8);
         String sha256 = new Sha256().add(content).hex();

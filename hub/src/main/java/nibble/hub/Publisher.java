@@ -31,7 +31,7 @@ import nibble.hub.client.TransferListener;
 import nibble.hub.client.TransferSlots;
 
 /**
- * Makes a branch of a repository hold a folder: hash, ask what is missing, send the large files, commit.
+ * Makes a branch of a repository hold a folder: hash, ask which files are missing, send the large files, commit.
  *
  * <p>May be stopped at any time and run again: hashes are kept in a journal, content that the hub holds is not sent
  * again, and what the branch has already is not committed again.
@@ -208,7 +208,7 @@ public final class Publisher {
                 api.preupload(request.branch(), unhashed(files), request.how() == How.PULL_REQUEST);
             }
             List<LocalFile> local = hash(files);
-            listener.stage("asking " + settings.endpoint() + " what is missing");
+            listener.stage("asking " + settings.endpoint() + " which files are missing");
             boolean nothingThere = dry && (made || api.head(request.branch()).isEmpty());
             BranchState branch = nothingThere ? BranchState.unmade(local) : BranchState.of(api, request, local);
             if (dry) {

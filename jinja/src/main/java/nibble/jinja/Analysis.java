@@ -12,9 +12,9 @@ import nibble.jinja.syntax.Statement;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What Jinja2 decides about names before it renders. A name that a scope assigns to before it uses it belongs to that
- * scope from the beginning, even where a variable outside has the same name; and filters and tests must exist, except
- * within conditions.
+ * Finds out what Jinja2 decides about names before it renders. A name that a scope assigns to before it uses it belongs
+ * to that scope from the beginning, even where a variable outside has the same name; and filters and tests must exist,
+ * except within conditions.
  */
 public final class Analysis {
     private enum Load {

@@ -91,7 +91,7 @@ final class SequenceFilters {
             sorted.sort(reverse ? order.reversed() : order);
         } catch (IllegalArgumentException e) {
             // Not a number has no place in any order.
-            throw new PythonException(PythonException.Kind.LIMIT, "sorts what has no order");
+            throw new PythonException(PythonException.Kind.LIMIT, "sorts values that have no order");
         }
         return sorted;
     }

@@ -12,8 +12,8 @@ import nibble.jinja.syntax.JinjaException;
 import nibble.jinja.syntax.Statement;
 
 /**
- * A template. It sees the values that it is rendered with and the functions of {@link Globals}, and nothing else: no
- * attribute leads to Java, a text is never taken for a template, there are no other templates to load.
+ * Holds a template. It sees the values that it is rendered with and the functions of {@link Globals}, and nothing else:
+ * no attribute leads to Java, a text is never taken for a template, there are no other templates to load.
  */
 public final class Template {
     /** Longest template that is read, in characters. */

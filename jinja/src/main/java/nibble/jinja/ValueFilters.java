@@ -145,7 +145,7 @@ final class ValueFilters {
         String text = Repr.repr(sorted(value));
         if (text.length() > LINE && !(value instanceof BigInteger || value instanceof Double)) {
             throw new PythonException(
-                    PythonException.Kind.LIMIT, "pprint of what does not fit on a line is not supported");
+                    PythonException.Kind.LIMIT, "pprint of a value that does not fit on a line is not supported");
         }
         return text;
     }

@@ -1,7 +1,7 @@
 package nibble.pack;
 
 /**
- * A linear quantized by GPTQ in order of activation: which group a column belongs to is free. Only GPTQ and
+ * Holds a linear quantized by GPTQ in order of activation: which group a column belongs to is free. Only GPTQ and
  * compressed-tensors with {@code g_idx} can hold it.
  *
  * @param linear codes, zeros and scales; its own columns' groups mean nothing here

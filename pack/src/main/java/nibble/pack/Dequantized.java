@@ -6,11 +6,11 @@ import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
 
-/** A 4-bit linear as the fp16 weight that loaders in fp16 reconstruct from it. */
+/** Computes a 4-bit linear as the fp16 weight that loaders in fp16 reconstruct from it. */
 public final class Dequantized {
     private Dequantized() {}
 
-    /** F16 [out, in] in memory that is freed once no one refers to it. */
+    /** Returns F16 [out, in] in memory that is freed once no one refers to it. */
     public static TensorView half(String name, PackedLinear linear) {
         int out = linear.outFeatures();
         int in = linear.inFeatures();

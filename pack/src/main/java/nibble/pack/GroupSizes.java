@@ -8,7 +8,7 @@ import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.QuantizationConfig;
 
-/** Which group sizes a model's linears can be quantized with: those that divide the in-features of every one. */
+/** Says which group sizes a model's linears can be quantized with: those that divide the in-features of every one. */
 public final class GroupSizes {
     private static final List<Integer> ALL = QuantizationConfig.GROUP_SIZES;
 
@@ -34,7 +34,7 @@ public final class GroupSizes {
         return inFeatures(config).distinct().sorted().mapToObj(String::valueOf).collect(Collectors.joining(" and "));
     }
 
-    /** What to give instead of a size that does not divide. */
+    /** Says what to give instead of a size that does not divide. */
     public static String advice(ModelConfig config) {
         List<Integer> sizes = dividing(config);
         String columns = "rows of " + columns(config) + " columns";

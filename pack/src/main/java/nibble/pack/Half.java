@@ -1,6 +1,6 @@
 package nibble.pack;
 
-/** fp16 (IEEE 754 binary16) facts and rounding. */
+/** Holds facts of fp16 (IEEE 754 binary16) and rounds to it. */
 public final class Half {
     /** The largest finite value. */
     public static final float MAX = 65504f;

@@ -46,7 +46,7 @@ public record QuantizationSpec(int bits, int groupSize, boolean symmetric) {
     }
 
     /**
-     * Groups in a row.
+     * Returns the groups in a row.
      *
      * @throws IllegalArgumentException if the group size does not divide the in-features
      */

@@ -4,8 +4,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * A linear layer of 4-bit codes. Weight [row, column] is {@code (code − zero) · scale}, rounded once to fp16, with one
- * zero and one fp16 scale per row and group of consecutive input columns: what loaders that compute in fp16
+ * Holds a linear layer of 4-bit codes. Weight [row, column] is {@code (code − zero) · scale}, rounded once to fp16,
+ * with one zero and one fp16 scale per row and group of consecutive input columns: what loaders that compute in fp16
  * reconstruct.
  *
  * <p>Wraps the arrays it is given; whoever holds it must not change them once it is shared between threads.
@@ -20,6 +20,8 @@ public final class QuantizedLinear implements PackedLinear {
     private final short[] scales;
 
     /**
+     * Makes a linear.
+     *
      * @param codes [outFeatures, inFeatures / 2] two codes a byte, low nibble = even column
      * @param zeros [outFeatures, groups] values 0…15
      * @param scales [outFeatures, groups] fp16 bits
@@ -53,7 +55,7 @@ public final class QuantizedLinear implements PackedLinear {
                 new short[outFeatures * groups]);
     }
 
-    /** One linear of the rows of several, in order. */
+    /** Joins the rows of several linears, in order, to one. */
     public static QuantizedLinear ofRows(List<QuantizedLinear> parts) {
         QuantizedLinear first = parts.getFirst();
         if (parts.size() == 1) {
@@ -94,27 +96,27 @@ public final class QuantizedLinear implements PackedLinear {
         return inFeatures;
     }
 
-    /** Input columns that share a scale; the in-features where a whole row is one group. */
+    /** Returns the input columns that share a scale; the in-features where a whole row is one group. */
     public int groupSize() {
         return groupSize;
     }
 
-    /** Groups in a row. */
+    /** Returns the groups in a row. */
     public int groups() {
         return groups;
     }
 
-    /** Packed codes [outFeatures, inFeatures / 2], low nibble = even column; not a copy. */
+    /** Returns packed codes [outFeatures, inFeatures / 2], low nibble = even column; not a copy. */
     public byte[] codes() {
         return codes;
     }
 
-    /** Zeros [outFeatures, groups], each 0…15; not a copy. */
+    /** Returns zeros [outFeatures, groups], each 0…15; not a copy. */
     public byte[] zeros() {
         return zeros;
     }
 
-    /** Scales [outFeatures, groups] as fp16 bits; not a copy. */
+    /** Returns scales [outFeatures, groups] as fp16 bits; not a copy. */
     public short[] scales() {
         return scales;
     }

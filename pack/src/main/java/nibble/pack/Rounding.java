@@ -5,7 +5,7 @@ import nibble.checkpoint.source.BadCheckpointException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Rounding to nearest: each group of weights to the {@link Grid} that spans it, or that spans it after clipping to
+ * Rounds to nearest: each group of weights to the {@link Grid} that spans it, or that spans it after clipping to
  * ±limit. Rows are independent, so callers may give them to different threads.
  */
 public final class Rounding {
@@ -19,6 +19,8 @@ public final class Rounding {
     private final QuantizedLinear result;
 
     /**
+     * Prepares the rounding of a linear.
+     *
      * @param file where the weights come from, for messages
      * @param tensor their name, for messages
      * @param weights [outFeatures, inFeatures] row-major
@@ -101,7 +103,7 @@ public final class Rounding {
     }
 
     /**
-     * What is wrong with a row that was found to have a scale beyond fp16.
+     * Says what is wrong with a row that was found to have a scale beyond fp16.
      *
      * @param row its number, for the message
      * @param weights of the row

@@ -96,8 +96,8 @@ public final class WeightReader {
     }
 
     /**
-     * Which share of a tensor fp16 cannot hold: {@code ‖half(W)−W‖² / ‖W‖²}, 0 for an F16 tensor. Numbers that are not
-     * finite or beyond fp16's range are left to others.
+     * Returns the share of a tensor that fp16 cannot hold: {@code ‖half(W)−W‖² / ‖W‖²}, 0 for an F16 tensor. Numbers
+     * that are not finite or beyond fp16's range are left to others.
      */
     public static double lostInHalf(StoredTensor tensor) {
         DType type = tensor.spec().dtype();
@@ -120,7 +120,7 @@ public final class WeightReader {
     }
 
     /**
-     * Elements {@code first} and following of F16, BF16 or F32 data as floats, unchecked.
+     * Reads elements {@code first} and following of F16, BF16 or F32 data as floats, unchecked.
      *
      * @param into as many as it has room for
      */

@@ -29,14 +29,14 @@ import nibble.engine.backend.Workers;
 import nibble.files.output.StopSignal;
 
 /**
- * The pipeline as it is, on random weights that lie in memory and random tokens: everything but reading shards and
- * writing the output's. Packed layers are counted and dropped.
+ * Times the pipeline as it is, on random weights that lie in memory and random tokens: everything but reading shards
+ * and writing the output's. Packed layers are counted and dropped.
  */
 public final class QuantizeBenchmark {
     private QuantizeBenchmark() {}
 
     /**
-     * What was measured.
+     * Holds the measured figures.
      *
      * @param firstLayerSeconds with the compilation of kernels
      * @param layerSeconds mean of the layers after the first, whose stages {@code report} has too; of the first if it

@@ -3,7 +3,7 @@ package nibble.calibrate.job;
 import com.fasterxml.jackson.annotation.JsonValue;
 import java.util.Locale;
 
-/** How codes are found. */
+/** Lists the ways to find codes. */
 public enum Method {
     /** Plain rounding to nearest: needs no calibration text. */
     RTN,
@@ -16,7 +16,7 @@ public enum Method {
      */
     BEST;
 
-    /** The name on the command line and in reports. */
+    /** Returns the name on the command line and in reports. */
     @JsonValue
     public String label() {
         return name().toLowerCase(Locale.ROOT);

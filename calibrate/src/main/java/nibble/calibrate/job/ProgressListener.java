@@ -7,7 +7,7 @@ import java.util.Locale;
 public interface ProgressListener {
     ProgressListener NONE = new ProgressListener() {};
 
-    /** What a layer goes through, in order. */
+    /** Lists the stages that a layer goes through, in order. */
     enum Stage {
         /** Weights from the source, hashed for the journal and unpacked. */
         READ,
@@ -28,14 +28,14 @@ public interface ProgressListener {
         /** Likewise. */
         WRITE;
 
-        /** The name in reports. */
+        /** Returns the name in reports. */
         @JsonValue
         public String label() {
             return name().toLowerCase(Locale.ROOT);
         }
     }
 
-    /** Something a person should know, in words. */
+    /** Tells a person something worth knowing, in words. */
     default void note(String text) {}
 
     default void layerStarted(int layer, int layers) {}
@@ -43,21 +43,21 @@ public interface ProgressListener {
     default void stageStarted(int layer, Stage stage) {}
 
     /**
-     * Calibration tokens that go through a layer in a second, so far.
+     * Reports calibration tokens that go through a layer in a second, so far.
      *
      * @param tokensPerSecond second moments included
      */
     default void forwarded(double tokensPerSecond) {}
 
     /**
-     * The share of this run's work that is done, by estimated arithmetic.
+     * Reports the share of this run's work that is done, by estimated arithmetic.
      *
      * @param fraction 0…1, never falling
      */
     default void progressed(double fraction) {}
 
     /**
-     * A step of tuning is done.
+     * Reports that a step of tuning is done.
      *
      * @param divergence of the step's tokens from the original model, before the step
      */

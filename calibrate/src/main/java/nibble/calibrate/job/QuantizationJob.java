@@ -8,7 +8,7 @@ import nibble.datasets.TokenBlocks;
 import nibble.files.digest.Sha256;
 
 /**
- * Everything that determines the output's bytes, apart from the backend's arithmetic.
+ * Holds everything that determines the output's bytes, apart from the backend's arithmetic.
  *
  * @param source the original; borrowed
  * @param blocks calibration tokens: needed by all but RTN, where only output errors are measured on them
@@ -20,7 +20,7 @@ public record QuantizationJob(Checkpoint source, Optional<TokenBlocks> blocks, Q
         }
     }
 
-    /** Of the ids as little-endian 32-bit integers, block after block. */
+    /** Hashes the ids as little-endian 32-bit integers, block after block. */
     public static String tokensSha256(TokenBlocks blocks) {
         Sha256 sha256 = new Sha256();
         for (int[] block : blocks.blocks()) {

@@ -19,7 +19,7 @@ import nibble.checkpoint.origin.Origin;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What was done to every linear and what it cost. JSON in snake_case.
+ * Reports what was done to every linear and what it cost. JSON in snake_case.
  *
  * <p>Relative errors are {@code ‖(Ŵ−W)X‖² / ‖WX‖²} over the calibration tokens, with Ŵ in the basis of the original W.
  *
@@ -47,7 +47,7 @@ public record QuantizationReport(
         @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Times times) {
 
     /**
-     * How long a run took.
+     * Holds the times of a run.
      *
      * @param wallSeconds from the opening of the source to the last layer's durability
      * @param stageSeconds by stage; all but "pack" and "write" follow one another
@@ -66,7 +66,7 @@ public record QuantizationReport(
     }
 
     /**
-     * The text that statistics come from.
+     * Describes the text that statistics come from.
      *
      * @param tokensSha256 of the token ids as little-endian 32-bit integers, block after block
      * @param blocks sequences, each run on its own
@@ -76,8 +76,8 @@ public record QuantizationReport(
     public record Calibration(String description, String tokensSha256, int blocks, long tokens, long tokensFound) {}
 
     /**
-     * How scales and norms were tuned. A divergence is the mean over tokens of KL(original ‖ quantized) of next-token
-     * distributions, in nats, on calibration text that no step was taken on.
+     * Describes how scales and norms were tuned. A divergence is the mean over tokens of KL(original ‖ quantized) of
+     * next-token distributions, in nats, on calibration text that no step was taken on.
      *
      * @param steps of Adam
      * @param tokensPerStep tokens of each
@@ -94,7 +94,7 @@ public record QuantizationReport(
             double divergenceAfter,
             boolean kept) {}
 
-    /** The same with its tuning and times. */
+    /** Returns the same with its tuning and times. */
     public QuantizationReport tuned(@Nullable Tuning result, List<String> moreWarnings, Times newTimes) {
         List<String> all = new ArrayList<>(warnings);
         all.addAll(moreWarnings);
@@ -112,11 +112,11 @@ public record QuantizationReport(
                 newTimes);
     }
 
-    /** One decoder layer. */
+    /** Describes one decoder layer. */
     public record Layer(int layer, List<Linear> linears, List<Pair> pairs) {}
 
     /**
-     * One linear.
+     * Describes one linear.
      *
      * @param name module name, as model.layers.3.mlp.up_proj
      * @param relativeError null without calibration
@@ -142,7 +142,7 @@ public record QuantizationReport(
             Double propagatedShare) {}
 
     /**
-     * One scale shared by a producer of channels and the linears that read them.
+     * Describes one scale shared by a producer of channels and the linears that read them.
      *
      * @param formula "identity", "x^r" or "x^r/w^(1-r)"
      * @param ratio r of the formula; null for identity
@@ -174,7 +174,7 @@ public record QuantizationReport(
         warnings = warnings == null ? List.of() : List.copyOf(warnings);
     }
 
-    /** The report as a JSON tree. */
+    /** Returns the report as a JSON tree. */
     public ObjectNode toJson() {
         JsonNode tree = JSON.valueToTree(this);
         return (ObjectNode) tree;
@@ -189,7 +189,7 @@ public record QuantizationReport(
         return JSON.readValue(json, QuantizationReport.class);
     }
 
-    /** JSON text without wall times, so that the same inputs give the same bytes. */
+    /** Returns JSON text without wall times, so that the same inputs give the same bytes. */
     public String toReproducibleJson() throws IOException {
         ObjectNode tree = toJson();
         tree.remove("times");

@@ -4,7 +4,7 @@ import nibble.checkpoint.model.QuantizedFormat;
 import nibble.pack.QuantizationSpec;
 
 /**
- * What to make.
+ * Describes the output to make.
  *
  * @param format the layout of the output; the numbers are the same in all
  * @param maxShardBytes most bytes of an output shard
@@ -29,17 +29,17 @@ public record QuantizeOptions(
         }
     }
 
-    /** In AutoAWQ's layout, without tuning. */
+    /** Asks for AutoAWQ's layout, without tuning. */
     public QuantizeOptions(Method method, QuantizationSpec spec, long maxShardBytes, int threads) {
         this(method, spec, QuantizedFormat.AWQ_GEMM, maxShardBytes, threads, false, 0);
     }
 
-    /** In AutoAWQ's layout, without tuning, with a thread for each processor. */
+    /** Asks for AutoAWQ's layout, without tuning, with a thread for each processor. */
     public QuantizeOptions(Method method, QuantizationSpec spec, long maxShardBytes) {
         this(method, spec, maxShardBytes, Runtime.getRuntime().availableProcessors());
     }
 
-    /** The same without tuning. */
+    /** Returns the same without tuning. */
     public QuantizeOptions withoutSteps() {
         return new QuantizeOptions(method, spec, format, maxShardBytes, threads, strict, 0);
     }

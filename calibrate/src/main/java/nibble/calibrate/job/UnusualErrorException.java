@@ -1,6 +1,6 @@
 package nibble.calibrate.job;
 
-/** A strict run met what would else have been a warning. */
+/** Ends a strict run at what would else have been a warning. */
 public final class UnusualErrorException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 

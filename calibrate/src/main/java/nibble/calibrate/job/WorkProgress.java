@@ -29,7 +29,11 @@ public final class WorkProgress {
     private @Nullable Stage stage;
     private long since;
 
-    /** @param settle waits until all work that was begun is done, so that the clock of a stage can be read */
+    /**
+     * Makes the progress of a run.
+     *
+     * @param settle waits until all work that was begun is done, so that the clock of a stage can be read
+     */
     public WorkProgress(ProgressListener listener, StopSignal stop, int layers, Runnable settle) {
         this.listener = listener;
         this.settle = settle;
@@ -60,14 +64,14 @@ public final class WorkProgress {
         stage(Stage.TUNE);
     }
 
-    /** A step of tuning is done; not a place where the run may stop. */
+    /** Reports that a step of tuning is done; not a place where the run may stop. */
     public void stepFinished(int step, int steps, double divergence, double work) {
         done = Math.min(done + work, layerEnd);
         listener.stepFinished(step, steps, divergence);
         listener.progressed(Math.min(1, done / allWork));
     }
 
-    /** Whether the run is asked to stop. */
+    /** Returns whether the run is asked to stop. */
     public boolean stopRaised() {
         return stop.raised();
     }
@@ -112,7 +116,7 @@ public final class WorkProgress {
         add(work);
     }
 
-    /** Seconds of forward passes so far, second moments left out. */
+    /** Returns the seconds of forward passes so far, second moments left out. */
     public double forwardSeconds() {
         return spent(Stage.FORWARD) / 1e9;
     }
@@ -142,7 +146,7 @@ public final class WorkProgress {
         listener.layerFinished(layer, report, seconds);
     }
 
-    /** The run's times, with those of the writer's thread beside them. */
+    /** Returns the run's times, with those of the writer's thread beside them. */
     public QuantizationReport.Times times(double packingSeconds, double writingSeconds) {
         endStage();
         Map<Stage, Double> seconds = new EnumMap<>(Stage.class);

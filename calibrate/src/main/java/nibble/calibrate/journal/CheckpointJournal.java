@@ -28,9 +28,9 @@ import nibble.pack.layout.PackedTensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The layers of an AWQ checkpoint on their way to the disk. A layer's tensors are written to their places in the shards
- * and synced, then its line is added to the journal and synced: so a line stands for data that are there. What is found
- * of an earlier run is believed as far as its hashes agree with the shards.
+ * Brings the layers of an AWQ checkpoint to the disk. A layer's tensors are written to their places in the shards and
+ * synced, then its line is added to the journal and synced: so a line stands for data that are there. What is found of
+ * an earlier run is believed as far as its hashes agree with the shards.
  */
 public final class CheckpointJournal implements LayerJournal, AutoCloseable {
     /**
@@ -310,12 +310,12 @@ public final class CheckpointJournal implements LayerJournal, AutoCloseable {
         writer.finish();
     }
 
-    /** What tuning came to in an earlier run. */
+    /** Returns the result of tuning in an earlier run. */
     public Optional<JournalEntry.Tuned> tuned() {
         return Optional.ofNullable(tuned);
     }
 
-    /** Where what tuning changes is written down. */
+    /** Returns the patch that holds what tuning changes. */
     public TensorPatch patch() {
         return patch;
     }

@@ -5,8 +5,8 @@ import nibble.calibrate.job.QuantizationReport;
 import nibble.pack.layout.PackedTensor;
 
 /**
- * The result of one unit of work: a decoder layer, ready to be written. Everything about it can be serialized, so it
- * may have been made anywhere.
+ * Holds the result of one unit of work: a decoder layer, ready to be written. Everything about it can be serialized, so
+ * it may have been made anywhere.
  *
  * @param sourceSha256 of the original weights it was made from, as {@link SourceDigest} has it
  * @param tensors all of the layer's tensors in the output

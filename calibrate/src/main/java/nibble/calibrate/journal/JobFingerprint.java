@@ -7,11 +7,15 @@ import nibble.calibrate.job.QuantizationJob;
 import nibble.checkpoint.Fingerprint;
 import nibble.datasets.TokenBlocks;
 
-/** The {@link Fingerprint} of a quantization. The number of threads is not part of it. */
+/** Makes the {@link Fingerprint} of a quantization. The number of threads is not part of it. */
 public final class JobFingerprint {
     private JobFingerprint() {}
 
-    /** @param arithmetic of the devices, as {@link nibble.engine.backend.Backend#arithmetic} has it */
+    /**
+     * Returns the fingerprint of a job.
+     *
+     * @param arithmetic of the devices, as {@link nibble.engine.backend.Backend#arithmetic} has it
+     */
     public static Fingerprint of(QuantizationJob job, String arithmetic) {
         Map<String, String> values = new LinkedHashMap<>();
         // Elementary functions differ in the last digit between releases of Java and kinds of processor.

@@ -8,7 +8,7 @@ import nibble.calibrate.job.QuantizationReport;
 import nibble.convert.ResumableRun;
 import org.jspecify.annotations.Nullable;
 
-/** A line of the journal. */
+/** Holds a line of the journal. */
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, include = JsonTypeInfo.As.WRAPPER_OBJECT)
 @JsonSubTypes({
     @JsonSubTypes.Type(value = JournalEntry.Start.class, name = "start"),
@@ -19,29 +19,29 @@ import org.jspecify.annotations.Nullable;
 })
 public sealed interface JournalEntry {
     /**
-     * The first line: what the run makes.
+     * Begins a journal: what the run makes.
      *
      * @param journalFormat of the lines that follow
      */
     record Start(int journalFormat, Map<String, String> fingerprint) implements JournalEntry, ResumableRun.Start {}
 
     /**
-     * The tensors that are no part of a layer are durable.
+     * Says that the tensors that are no part of a layer are durable.
      *
      * @param sha256 of their bytes in the output, in the order of its plan
      * @param sourceSha256 of the original ones
      */
     record Outer(String sha256, String sourceSha256) implements JournalEntry {}
 
-    /** A layer is durable; hashes as for {@link Outer}. */
+    /** Says that a layer is durable; hashes as for {@link Outer}. */
     record Layer(int layer, String sha256, String sourceSha256, QuantizationReport.Layer report)
             implements JournalEntry {}
 
-    /** The calibration stream that goes into {@code layer} is durable in a file of its own. */
+    /** Says that the calibration stream that goes into {@code layer} is durable in a file of its own. */
     record Stream(int layer, String sha256) implements JournalEntry {}
 
     /**
-     * The tuned tensors are durable in a file of their own; from here on they may stand in the shards.
+     * Says that the tuned tensors are durable in a file of their own; from here on they may stand in the shards.
      *
      * @param sha256 of that file; empty where nothing is changed
      * @param outer hash of the tensors outside the layers that tuning leaves as they are

@@ -16,20 +16,20 @@ import nibble.calibrate.stream.StreamFile;
 @FunctionalInterface
 public interface LayerJournal {
     /**
-     * A layer that an earlier run finished.
+     * Describes a layer that an earlier run finished.
      *
      * @param sourceSha256 of the original weights it was made from
      */
     record Durable(int layer, String sourceSha256, QuantizationReport.Layer report) {}
 
     /**
-     * The calibration stream as it goes into a layer.
+     * Holds the calibration stream as it goes into a layer.
      *
      * @param sha256 of the file, which is as {@link StreamFile} has it
      */
     record SavedStream(int layer, Path file, String sha256) {}
 
-    /** The layers 0 … n−1 that are durable already: a run begins with layer n. */
+    /** Returns the layers 0 … n−1 that are durable already: a run begins with layer n. */
     default List<Durable> durable() {
         return List.of();
     }
@@ -42,14 +42,14 @@ public interface LayerJournal {
      */
     void append(FinishedLayer layer);
 
-    /** The latest saved stream that goes into a durable layer or the one after them. */
+    /** Returns the latest saved stream that goes into a durable layer or the one after them. */
     default Optional<SavedStream> savedStream() {
         return Optional.empty();
     }
 
     /**
-     * Where to save the stream that goes into {@code layer}; none if it is not to be saved now. All layers before are
-     * durable.
+     * Returns the file for the stream that goes into {@code layer}; none if it is not to be saved now. All layers
+     * before are durable.
      *
      * @param bytes it takes
      * @param forwardSeconds it would take to make it anew from the one saved last

@@ -103,12 +103,12 @@ public final class LayerWriter implements AutoCloseable {
         throwFailure();
     }
 
-    /** Time spent packing so far. */
+    /** Returns the time spent packing so far. */
     public double packingSeconds() {
         return packingNanos / 1e9;
     }
 
-    /** Time spent writing so far. */
+    /** Returns the time spent writing so far. */
     public double writingSeconds() {
         return writingNanos / 1e9;
     }

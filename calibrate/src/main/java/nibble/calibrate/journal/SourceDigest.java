@@ -7,8 +7,9 @@ import nibble.engine.backend.Workers;
 import nibble.files.digest.Sha256;
 
 /**
- * SHA-256 of original weights: over the hashes of the tensors, one after the other, so that tensors are hashed side by
- * side. Taken of what is read anyway, a layer at a time: hashing whole shards first would read a large model twice.
+ * Hashes original weights with SHA-256: over the hashes of the tensors, one after the other, so that tensors are hashed
+ * side by side. Taken of what is read anyway, a layer at a time: hashing whole shards first would read a large model
+ * twice.
  */
 public final class SourceDigest {
     private SourceDigest() {}

@@ -55,7 +55,7 @@ public final class LayerQuantizer {
         this.scaleSearch = new ScaleSearch(tie, workers);
     }
 
-    /** Plain rounding; output errors are reported where there are statistics. */
+    /** Rounds plainly; output errors are reported where there are statistics. */
     public Outcome round(LayerSource source, @Nullable LayerStatistics statistics) {
         progress.stage(Stage.ROUNDING);
         PairScales ones = new PairScales(source, tie);

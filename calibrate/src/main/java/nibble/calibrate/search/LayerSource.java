@@ -20,7 +20,7 @@ import nibble.pack.QuantizationSpec;
 import nibble.pack.WeightReader;
 
 /**
- * The original weights of one decoder layer, all known to be finite. Owns the linears.
+ * Holds the original weights of one decoder layer, all known to be finite. Owns the linears.
  *
  * @param inputNorm gain of the norm before attention: what the checkpoint stores, plus {@code normOffset}
  * @param postAttentionNorm gain of the norm before the MLP

@@ -13,7 +13,7 @@ import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizedLinear;
 
 /**
- * A decoder layer as the output holds it; vectors are fp16 bits.
+ * Holds a decoder layer as the output has it; vectors are fp16 bits.
  *
  * @param inputNorm [hidden], the scales of q, k and v divided out
  * @param linears all seven
@@ -36,7 +36,7 @@ public record QuantizedLayer(
         biases = Map.copyOf(biases);
     }
 
-    /** The same layer for the engine: what a reader of the written checkpoint gets. */
+    /** Returns the same layer for the engine: what a reader of the written checkpoint gets. */
     public DecoderLayer toDecoderLayer() {
         Map<Linear, QuantizedWeight> weights = new EnumMap<>(Linear.class);
         linears.forEach((name, linear) -> weights.put(name, new QuantizedWeight(linear)));
@@ -62,12 +62,12 @@ public record QuantizedLayer(
                 new LayerExtras(added, norms));
     }
 
-    /** A module, of the linears that it fuses. */
+    /** Returns a module, of the linears that it fuses. */
     public QuantizedLinear module(LinearModule module) {
         return QuantizedLinear.ofRows(module.parts().stream().map(this::linear).toList());
     }
 
-    /** One of the seven. */
+    /** Returns one of the seven. */
     public QuantizedLinear linear(Linear linear) {
         QuantizedLinear quantized = linears.get(linear);
         if (quantized == null) {

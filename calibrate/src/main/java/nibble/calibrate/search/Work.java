@@ -12,7 +12,7 @@ import nibble.pack.QuantizationSpec;
 public final class Work {
     private Work() {}
 
-    /** All of one layer. */
+    /** Counts all of one layer. */
     public static double layer(ModelConfig config, QuantizeOptions options, long tokens) {
         double work = 1;
         for (Linear linear : Linear.values()) {
@@ -45,7 +45,7 @@ public final class Work {
         return (moments + forward) * tokens;
     }
 
-    /** All steps of fitting a linear. */
+    /** Counts all steps of fitting a linear. */
     public static double fit(LinearQuantizer linear, QuantizationSpec spec, FitSteps steps) {
         return fit(linear.outFeatures(), linear.inFeatures(), spec, steps);
     }
@@ -55,12 +55,12 @@ public final class Work {
         return search + (10 + 2 * steps.sweeps() + 4 * steps.refits()) * product(out, in);
     }
 
-    /** Only the way of the calibration text through one layer, and the hash of its weights. */
+    /** Counts only the way of the calibration text through one layer, and the hash of its weights. */
     public static double pass(ModelConfig config, long tokens) {
         return 1 + passBlock(config, tokens);
     }
 
-    /** Forward pass of a layer over this many tokens, without second moments. */
+    /** Counts the forward pass of a layer over this many tokens, without second moments. */
     public static double passBlock(ModelConfig config, long tokens) {
         double work = 0;
         for (Linear linear : Linear.values()) {
@@ -69,7 +69,7 @@ public final class Work {
         return work;
     }
 
-    /** Forward pass of a layer over this many tokens, second moments included. */
+    /** Counts the forward pass of a layer over this many tokens, second moments included. */
     public static double forward(ModelConfig config, long tokens) {
         double work = 0;
         for (Linear linear : Linear.values()) {
@@ -91,7 +91,7 @@ public final class Work {
         return 2 * out * in * in;
     }
 
-    /** The clip search of a linear. */
+    /** Counts the clip search of a linear. */
     public static double clip(LinearQuantizer linear, QuantizationSpec spec) {
         return clip(linear.outFeatures(), linear.inFeatures(), spec);
     }

@@ -18,8 +18,8 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 
 /**
- * The calibration blocks on their way through the original model, a layer at a time. Every layer sees what the
- * unquantized layers before it give, so layers do not depend on how others were rounded. Owns the hidden states.
+ * Takes the calibration blocks through the original model, a layer at a time. Every layer sees what the unquantized
+ * layers before it give, so layers do not depend on how others were rounded. Owns the hidden states.
  *
  * <p>Blocks of equal length go through a layer in batches of the backend's choice. Batches form parts, the same on any
  * number of devices, in which statistics are summed; devices take parts in turn.
@@ -73,7 +73,7 @@ public final class CalibrationStream implements AutoCloseable {
         }
     }
 
-    /** The embeddings of the blocks: what goes into layer 0. */
+    /** Returns the embeddings of the blocks: what goes into layer 0. */
     public static CalibrationStream ofEmbeddings(
             ModelConfig config, DenseWeight embedding, int[][] blocks, QuantizationDevices devices, Streams streams) {
         CalibrationStream stream = new CalibrationStream(config, blocks, devices, streams);
@@ -89,7 +89,11 @@ public final class CalibrationStream implements AutoCloseable {
     /** What is done with a batch where it lies. */
     @FunctionalInterface
     interface Use {
-        /** @param hidden the batch's activations, {@code sequences} blocks of one length */
+        /**
+         * Runs a batch through the layer.
+         *
+         * @param hidden the batch's activations, {@code sequences} blocks of one length
+         */
         void of(Forward forward, Matrix hidden, int sequences);
     }
 
@@ -144,7 +148,9 @@ public final class CalibrationStream implements AutoCloseable {
         member.hidden().add(member.backend().upload(values, tokens(batch), config.hiddenSize()));
     }
 
-    /** What goes into some later layer, as {@link #save} wrote it; nothing, if the bytes are not those of the hash. */
+    /**
+     * Reads what {@link #save} wrote, the input of some later layer; nothing, if the bytes are not those of the hash.
+     */
     public static Optional<CalibrationStream> read(
             Path file, String sha256, ModelConfig config, int[][] blocks, QuantizationDevices devices) {
         CalibrationStream stream = new CalibrationStream(config, blocks, devices, Streams.ONE);
@@ -175,7 +181,7 @@ public final class CalibrationStream implements AutoCloseable {
         return batches;
     }
 
-    /** Bytes that {@link #save} writes. */
+    /** Returns how many bytes {@link #save} writes. */
     public long bytes() {
         return batches.stream()
                 .mapToLong(batch -> (long) Float.BYTES * batch.tokens() * config.hiddenSize())
@@ -221,7 +227,7 @@ public final class CalibrationStream implements AutoCloseable {
         return (int) ((long) batch * parts / batches.size());
     }
 
-    /** The same for a layer that is quantized already: nobody looks. */
+    /** Does the same for a layer that is quantized already: nobody looks. */
     public void pass(List<DecoderLayer> layer, LongConsumer onTokens) {
         for (int i = 0; i < batches.size(); i++) {
             run(layer, i, Taps.NONE, onTokens);

@@ -11,7 +11,7 @@ import nibble.engine.quantize.InputStatistics;
 import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
-/** What the inputs of a layer's linears looked like over all calibration tokens. Owns the statistics. */
+/** Holds statistics of the inputs of a layer's linears over all calibration tokens. Owns the statistics. */
 public final class LayerStatistics implements Taps, AutoCloseable {
     private final QuantizationDevices devices;
     private final WorkProgress progress;
@@ -40,7 +40,7 @@ public final class LayerStatistics implements Taps, AutoCloseable {
         inputs.values().forEach(InputStatistics::endPart);
     }
 
-    /** Owned by this. */
+    /** Returns the statistics of an input, which stay owned by this. */
     public InputStatistics of(LinearInput input) {
         @Nullable InputStatistics found = inputs.get(input);
         if (found == null) {

@@ -17,8 +17,8 @@ import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 
 /**
- * The calibration blocks on their way through two models: the original, and the one whose layers are quantized so far.
- * Every other part belongs to the second half of the text. Owns both streams.
+ * Takes the calibration blocks through two models: the original, and the one whose layers are quantized so far. Every
+ * other part belongs to the second half of the text. Owns both streams.
  */
 public final class PairedStream implements AutoCloseable {
     private final ModelConfig config;
@@ -34,7 +34,7 @@ public final class PairedStream implements AutoCloseable {
         this.quantized = quantized;
     }
 
-    /** The embeddings of the blocks: what goes into layer 0 of both models. */
+    /** Returns the embeddings of the blocks: what goes into layer 0 of both models. */
     public static PairedStream ofEmbeddings(
             ModelConfig config, DenseWeight embedding, int[][] blocks, QuantizationDevices devices) {
         return new PairedStream(
@@ -44,7 +44,9 @@ public final class PairedStream implements AutoCloseable {
                 CalibrationStream.ofEmbeddings(config, embedding, blocks, devices, Streams.PAIR));
     }
 
-    /** What goes into some later layer, as {@link #save} wrote it; nothing, if the bytes are not those of the hash. */
+    /**
+     * Reads what {@link #save} wrote, the input of some later layer; nothing, if the bytes are not those of the hash.
+     */
     public static Optional<PairedStream> read(
             Path file, String sha256, ModelConfig config, int[][] blocks, QuantizationDevices devices) {
         CalibrationStream original = CalibrationStream.empty(config, blocks, devices, Streams.PAIR);
@@ -68,12 +70,12 @@ public final class PairedStream implements AutoCloseable {
         return Optional.empty();
     }
 
-    /** Where both streams are: the same batches of either on the same device. */
+    /** Returns the backends that hold both streams: the same batches of either on the same device. */
     public List<Backend> backends() {
         return devices.members();
     }
 
-    /** Bytes that {@link #save} writes. */
+    /** Returns how many bytes {@link #save} writes. */
     public long bytes() {
         return original.bytes() + quantized.bytes();
     }
@@ -89,8 +91,8 @@ public final class PairedStream implements AutoCloseable {
     }
 
     /**
-     * Moments of an input over all blocks; the caller closes them. For O and DOWN they are of what the outputs lack,
-     * and the original's stream moves on through its half of the layer.
+     * Returns the moments of an input over all blocks; the caller closes them. For O and DOWN they are of what the
+     * outputs lack, and the original's stream moves on through its half of the layer.
      *
      * @param fp the original layer, on each device
      * @param made the layer with what is quantized of it so far, on each device

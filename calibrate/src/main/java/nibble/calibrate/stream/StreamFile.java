@@ -12,7 +12,7 @@ import java.util.function.IntFunction;
 import nibble.files.digest.Sha256;
 import nibble.files.output.OutputException;
 
-/** Hidden states on disk: the values of matrix after matrix, as little-endian fp32, so exactly as they were. */
+/** Keeps hidden states on disk: the values of matrix after matrix, as little-endian fp32, so exactly as they were. */
 public final class StreamFile {
     private StreamFile() {}
 
@@ -69,7 +69,7 @@ public final class StreamFile {
         return found.hex().equals(sha256);
     }
 
-    /** Whether a file is there and its bytes are those of {@code sha256}. */
+    /** Returns whether a file is there and its bytes are those of {@code sha256}. */
     public static boolean isWhole(Path file, String sha256) {
         Sha256 found = new Sha256();
         ByteBuffer bytes = ByteBuffer.allocate(1 << 20);

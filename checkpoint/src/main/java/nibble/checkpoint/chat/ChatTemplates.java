@@ -22,7 +22,7 @@ import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A checkpoint's chat templates by their names. The one that is used unless another is asked for is called
+ * Holds a checkpoint's chat templates by their names. The one that is used unless another is asked for is called
  * {@value #DEFAULT}.
  *
  * @param sources the templates' texts

@@ -6,8 +6,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /**
- * Blocks of quantized elements to floats, to the bit as ggml does: fp16 block scales widened to fp32, products and sums
- * in fp32. {@code d} is a block's scale, {@code m} its minimum.
+ * Decodes blocks of quantized elements to floats, to the bit as ggml does: fp16 block scales widened to fp32, products
+ * and sums in fp32. {@code d} is a block's scale, {@code m} its minimum.
  */
 public final class BlockDecoder {
     /** The sixteen values of the IQ4 types, denser around zero. */
@@ -24,13 +24,13 @@ public final class BlockDecoder {
 
     private BlockDecoder() {}
 
-    /** What a code of the IQ4 types stands for, before its scale. */
+    /** Returns the value of a code of the IQ4 types, before its scale. */
     public static int iq4Value(int code) {
         return IQ4_VALUES[code];
     }
 
     /**
-     * All elements of {@code blocks} as little-endian floats into {@code into}.
+     * Decodes all elements of {@code blocks} as little-endian floats into {@code into}.
      *
      * @param type one that stores blocks
      * @param blocks whole blocks

@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 import nibble.checkpoint.tensor.HeadRows;
 
 /**
- * A matrix as a GGUF file holds it. Borrows the mapped file.
+ * Holds a matrix as a GGUF file has it. Borrows the mapped file.
  *
  * @param type of its elements, plain or in blocks; rows are whole blocks
  * @param data all rows, in the file's order

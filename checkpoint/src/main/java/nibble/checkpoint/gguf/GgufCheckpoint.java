@@ -29,8 +29,8 @@ import nibble.checkpoint.vocabulary.TokenizerDescription;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A model in a GGUF file or several, with Hugging Face's names, config and order of query and key rows. Blocks decode
- * to F32 when a tensor's data is asked for.
+ * Reads a model from one GGUF file or several, with Hugging Face's names, config and order of query and key rows.
+ * Blocks decode to F32 when a tensor's data is asked for.
  */
 public final class GgufCheckpoint {
     private static final Pattern LAYER = Pattern.compile("blk\\.(\\d{1,4})\\.(\\w+\\.(?:weight|bias))");
@@ -46,7 +46,11 @@ public final class GgufCheckpoint {
     private final Map<String, String> layerNames;
     private final int headDim;
 
-    /** @throws BadCheckpointException if the file is damaged or holds an architecture that is not supported */
+    /**
+     * Opens a GGUF file as a checkpoint.
+     *
+     * @throws BadCheckpointException if the file is damaged or holds an architecture that is not supported
+     */
     public GgufCheckpoint(Path path, Arena arena) {
         List<GgufFile> files = GgufSplit.open(path, arena);
         file = files.getFirst();
@@ -223,12 +227,12 @@ public final class GgufCheckpoint {
                         + "\" has here; the file is of a variant that is not supported");
     }
 
-    /** Tensors by their Hugging Face names. */
+    /** Returns the tensors by their Hugging Face names. */
     public SequencedMap<String, StoredTensor> tensors() {
         return tensors;
     }
 
-    /** Matrices as they lie in the files, by their Hugging Face names. */
+    /** Returns the matrices as they lie in the files, by their Hugging Face names. */
     public Map<String, GgufBlocks> blocks() {
         return blocks;
     }

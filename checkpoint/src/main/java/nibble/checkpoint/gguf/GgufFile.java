@@ -21,7 +21,8 @@ import nibble.files.Content;
 import nibble.files.Reasons;
 
 /**
- * One GGUF file of any size, version 2 or 3, mapped read-only. Borrows its memory from the arena it was opened with.
+ * Reads one GGUF file of any size, version 2 or 3, mapped read-only. Borrows its memory from the arena it was opened
+ * with.
  *
  * <pre>
  * "GGUF"  version u32  tensors u64  pairs u64
@@ -79,7 +80,7 @@ public final class GgufFile {
     private final SequencedMap<String, Tensor> tensors;
 
     /**
-     * A tensor as it lies in the file.
+     * Describes a tensor as it lies in the file.
      *
      * @param shape outermost first
      * @param offset of its data in the file's data
@@ -210,7 +211,7 @@ public final class GgufFile {
         return path;
     }
 
-    /** Bytes behind the last tensor; padding or what does not belong to the file. */
+    /** Counts the bytes behind the last tensor; padding or what does not belong to the file. */
     public long trailingBytes() {
         return trailingBytes;
     }

@@ -8,7 +8,7 @@ import nibble.checkpoint.source.BadCheckpointException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The key-value pairs of a GGUF file, with typed reading.
+ * Holds the key-value pairs of a GGUF file, with typed reading.
  *
  * @param values a {@link Long}, {@link Double}, {@link Boolean}, {@link String} or {@link List} of these for each key
  */

@@ -9,13 +9,13 @@ import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.TensorNames;
 
-/** How a GGUF file of an architecture names and arranges what a Hugging Face checkpoint holds. */
+/** Translates how a GGUF file of an architecture names and arranges what a Hugging Face checkpoint holds. */
 public final class GgufNames {
     private static final Pattern LAYER = Pattern.compile("model\\.layers\\.(\\d+)\\.(.+)");
 
     private GgufNames() {}
 
-    /** What stands for a module between {@code blk.N.} and {@code .weight}. */
+    /** Returns the name that stands for a module between {@code blk.N.} and {@code .weight}. */
     public static String linear(LinearModule module) {
         return switch (module.parts().getFirst()) {
             case Q -> module.isFused() ? "attn_qkv" : "attn_q";

@@ -13,8 +13,8 @@ import nibble.checkpoint.safetensors.PlannedFile;
 import nibble.checkpoint.tensor.Shape;
 
 /**
- * GGUF files of version 3, known to the byte before anything is written: one, or as many as a limit asks for. Split
- * files are named as llama.cpp's: the first one has the metadata and each says which it is ({@code split.no}).
+ * Plans GGUF files of version 3, known to the byte before anything is written: one, or as many as a limit asks for.
+ * Split files are named as llama.cpp's: the first one has the metadata and each says which it is ({@code split.no}).
  */
 public final class GgufPlan {
     private static final int ALIGNMENT = 32;
@@ -23,7 +23,7 @@ public final class GgufPlan {
     private static final int MAX_FILES = 65_535;
 
     /**
-     * A tensor to be written.
+     * Describes a tensor to be written.
      *
      * @param shape outermost first
      */
@@ -48,7 +48,8 @@ public final class GgufPlan {
     }
 
     /**
-     * One file where all tensors fit into {@code maxBytes}, else files of at most so many tensor bytes, or one tensor.
+     * Plans one file where all tensors fit into {@code maxBytes}, else files of at most so many tensor bytes, or one
+     * tensor.
      *
      * @param stem of the names: {@code STEM.gguf}, or {@code STEM-00001-of-00002.gguf} and so on
      * @throws IllegalArgumentException if there would be too many files

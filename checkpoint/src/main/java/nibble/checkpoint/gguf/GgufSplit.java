@@ -13,8 +13,8 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.SourceFile;
 
 /**
- * GGUF files that are one model together, named {@code STEM-00001-of-00003.gguf}: the first one has the metadata, each
- * its part of the tensors, and says which one it is ({@code split.no} from 0) of how many ({@code split.count}).
+ * Finds GGUF files that are one model together, named {@code STEM-00001-of-00003.gguf}: the first one has the metadata,
+ * each its part of the tensors, and says which one it is ({@code split.no} from 0) of how many ({@code split.count}).
  */
 public final class GgufSplit {
     private static final Pattern NAME = Pattern.compile("(.*)-(\\d{5})-of-(\\d{5})\\.gguf");

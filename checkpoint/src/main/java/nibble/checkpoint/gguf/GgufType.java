@@ -6,8 +6,8 @@ import java.util.stream.Stream;
 import nibble.checkpoint.tensor.DType;
 
 /**
- * Element types of GGUF tensors. All but the first three of those that are read here store blocks; the rest can be
- * listed.
+ * Lists the element types of GGUF tensors. All but the first three of those that are read here store blocks; the rest
+ * can be listed.
  */
 public enum GgufType {
     F32(0, 1, 4),
@@ -77,7 +77,7 @@ public enum GgufType {
         return id;
     }
 
-    /** Consecutive elements of a row that share a block. */
+    /** Returns how many consecutive elements of a row share a block. */
     public int blockElements() {
         return blockElements;
     }

@@ -2,7 +2,7 @@ package nibble.checkpoint.gguf;
 
 import java.util.List;
 
-/** A metadata value to be written. */
+/** Holds a metadata value to be written. */
 public sealed interface GgufValue {
     record Text(String value) implements GgufValue {}
 

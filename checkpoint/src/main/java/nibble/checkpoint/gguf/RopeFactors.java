@@ -12,8 +12,8 @@ import nibble.checkpoint.model.Rope;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /**
- * Llama 3.1's long-context scaling in GGUF: not its four parameters, but what they make of each frequency, as a
- * divisor.
+ * Computes Llama 3.1's long-context scaling in GGUF: not its four parameters, but what they make of each frequency, as
+ * a divisor.
  *
  * <p>With λ the wavelength of a frequency, {@code s = (original/λ − low) / (high − low)} is 0 or less for long waves,
  * which are divided by the factor F, 1 or more for short ones, which are kept, and between them the divisor is

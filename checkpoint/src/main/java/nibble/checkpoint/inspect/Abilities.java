@@ -9,7 +9,7 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.FileKind;
 
 /**
- * What can be done with a model here.
+ * Says what can be done with a model here.
  *
  * @param commands that take it
  * @param obstacle why it is no more

@@ -11,7 +11,7 @@ import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.StoredTensor;
 
 /**
- * A tensor as a file lists it.
+ * Describes a tensor as a file lists it.
  *
  * @param type as the file names it
  * @param shape extents, outermost first

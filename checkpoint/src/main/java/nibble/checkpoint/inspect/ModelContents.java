@@ -28,8 +28,8 @@ import nibble.checkpoint.torch.TorchFile;
 import nibble.files.Reasons;
 
 /**
- * The content of a model's files, of any architecture: tensors under the files' own names, types, metadata. Nothing is
- * decoded; the model's files need only be complete.
+ * Describes the content of a model's files, of any architecture: tensors under the files' own names, types, metadata.
+ * Nothing is decoded; the model's files need only be complete.
  *
  * @param tensors file by file in the order of the files
  * @param metadata GGUF's key-value pairs, or the {@code __metadata__} of a safetensors file
@@ -140,9 +140,9 @@ public record ModelContents(
         }
     }
 
-    /** How many tensors and bytes there are of a type. */
+    /** Counts the tensors and bytes of a type. */
     public record TypeShare(String type, int tensors, long weights, long bytes) {
-        /** Of its weights; 0 where the tensors hold none, as indexes. */
+        /** Returns the bits that a weight takes on average; 0 where the tensors hold none, as indexes. */
         public double bitsPerWeight() {
             return weights == 0 ? 0 : 8.0 * bytes / weights;
         }

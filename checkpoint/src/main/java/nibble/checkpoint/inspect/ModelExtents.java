@@ -8,8 +8,8 @@ import nibble.checkpoint.source.FileKind;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a model of any architecture says of its size, in config.json or in GGUF's metadata; null where it says nothing,
- * or not as a single number.
+ * Holds what a model of any architecture says of its size, in config.json or in GGUF's metadata; null where it says
+ * nothing, or not as a single number.
  */
 public record ModelExtents(
         @Nullable String architecture,
@@ -21,7 +21,7 @@ public record ModelExtents(
         @Nullable Long vocabularySize,
         @Nullable Long contextTokens) {
 
-    /** Of what was read. */
+    /** Reads the extents from a model's contents. */
     public static ModelExtents of(ModelContents contents) {
         return contents.kind() == FileKind.GGUF
                 ? ofMetadata(contents.metadata())

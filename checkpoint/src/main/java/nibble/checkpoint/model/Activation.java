@@ -1,6 +1,6 @@
 package nibble.checkpoint.model;
 
-/** What is applied to the gate of an MLP before it multiplies the up projection. */
+/** Lists the functions applied to the gate of an MLP before it multiplies the up projection. */
 public enum Activation {
     /** {@code x / (1 + exp(-x))} */
     SILU("silu"),
@@ -14,7 +14,7 @@ public enum Activation {
         this.configName = configName;
     }
 
-    /** {@code hidden_act} of config.json. */
+    /** Returns {@code hidden_act} of config.json. */
     public String configName() {
         return configName;
     }

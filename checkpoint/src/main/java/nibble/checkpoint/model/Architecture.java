@@ -14,8 +14,8 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 
 /**
- * The decoders that are supported, each as what tells it from Llama: how its tensors are named, what stands beside the
- * seven linears, and what its config means where it says nothing. SmolLM is a Llama with tied embeddings.
+ * Lists the decoders that are supported, each by what tells it from Llama: how its tensors are named, what stands
+ * beside the seven linears, and what its config means where it says nothing. SmolLM is a Llama with tied embeddings.
  */
 public enum Architecture {
     LLAMA("LlamaForCausalLM", "llama", "llama", new ConfigDefaults(2048, List.of(1), List.of(2))) {
@@ -171,7 +171,7 @@ public enum Architecture {
         this.defaults = defaults;
     }
 
-    /** transformers' name of the class, in {@code architectures} of config.json. */
+    /** Returns transformers' name of the class, in {@code architectures} of config.json. */
     public String className() {
         return className;
     }
@@ -181,12 +181,12 @@ public enum Architecture {
         return name.equals(className) || name.equals(className.replace("ForCausalLM", "Model"));
     }
 
-    /** {@code model_type} of config.json. */
+    /** Returns {@code model_type} of config.json. */
     public String modelType() {
         return modelType;
     }
 
-    /** {@code general.architecture} of a GGUF file, and what its metadata keys begin with. */
+    /** Returns {@code general.architecture} of a GGUF file, with which its metadata keys begin. */
     public String ggufName() {
         return ggufName;
     }
@@ -206,7 +206,7 @@ public enum Architecture {
         return false;
     }
 
-    /** What must be added to the stored weight of a norm to get its gain: 0, or 1. */
+    /** Returns the number that must be added to the stored weight of a norm to get its gain: 0, or 1. */
     public float normOffset() {
         return 0f;
     }
@@ -216,7 +216,7 @@ public enum Architecture {
         return false;
     }
 
-    /** Of the MLP's gate. */
+    /** Returns the activation of the MLP's gate. */
     public Activation activation() {
         return Activation.SILU;
     }

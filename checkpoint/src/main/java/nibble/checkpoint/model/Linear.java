@@ -1,6 +1,6 @@
 package nibble.checkpoint.model;
 
-/** The seven linear layers of a Llama decoder layer, in the order a checkpoint lists them here. */
+/** Lists the seven linear layers of a Llama decoder layer, in the order a checkpoint lists them here. */
 public enum Linear {
     Q("self_attn.q_proj", LinearInput.QKV),
     K("self_attn.k_proj", LinearInput.QKV),
@@ -18,7 +18,7 @@ public enum Linear {
         this.input = input;
     }
 
-    /** What it reads. */
+    /** Returns the input that it reads. */
     public LinearInput input() {
         return input;
     }

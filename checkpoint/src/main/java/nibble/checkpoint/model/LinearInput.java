@@ -4,7 +4,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The four distinct inputs of the seven linears of a decoder layer; linears that share one share its second moments.
+ * Lists the four distinct inputs of the seven linears of a decoder layer; linears that share one share its second
+ * moments.
  */
 public enum LinearInput {
     /** Output of input_layernorm; input of q_proj, k_proj, v_proj. */
@@ -16,7 +17,7 @@ public enum LinearInput {
     /** silu(gate) * up; input of down_proj. */
     DOWN;
 
-    /** The linears that read it, in canonical order. */
+    /** Returns the linears that read it, in canonical order. */
     public List<Linear> readers() {
         return Arrays.stream(Linear.values())
                 .filter(linear -> linear.input() == this)

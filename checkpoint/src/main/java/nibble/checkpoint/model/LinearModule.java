@@ -3,8 +3,8 @@ package nibble.checkpoint.model;
 import java.util.List;
 
 /**
- * A linear layer as a checkpoint stores it: one of the seven, or several that share their input fused into one tensor,
- * the rows of one part after those of the part before.
+ * Describes a linear layer as a checkpoint stores it: one of the seven, or several that share their input fused into
+ * one tensor, the rows of one part after those of the part before.
  *
  * @param path the module's path inside its decoder layer, as {@code self_attn.qkv_proj}
  * @param parts the linears it holds, in the order of their rows
@@ -27,7 +27,7 @@ public record LinearModule(String path, List<Linear> parts) {
         return TensorNames.layer(layer) + path;
     }
 
-    /** What its parts read. */
+    /** Returns the input that its parts read. */
     public LinearInput input() {
         return parts.getFirst().input();
     }

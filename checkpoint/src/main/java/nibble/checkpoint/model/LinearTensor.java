@@ -3,7 +3,7 @@ package nibble.checkpoint.model;
 import nibble.checkpoint.tensor.TensorSpec;
 
 /**
- * One of the tensors that hold a 4-bit linear, as its layout describes it.
+ * Describes one of the tensors that hold a 4-bit linear, as its layout has it.
  *
  * @param role what it holds
  * @param spec name, type and shape
@@ -11,7 +11,7 @@ import nibble.checkpoint.tensor.TensorSpec;
  * @param type how strictly the type is meant
  */
 public record LinearTensor(Role role, TensorSpec spec, Presence presence, Type type) {
-    /** What a tensor of a 4-bit linear holds. */
+    /** Lists what a tensor of a 4-bit linear can hold. */
     public enum Role {
         /** The codes, eight in a word. */
         CODES,
@@ -25,7 +25,7 @@ public record LinearTensor(Role role, TensorSpec spec, Presence presence, Type t
         SHAPE
     }
 
-    /** Who writes it and who needs it. */
+    /** Says who writes it and who needs it. */
     public enum Presence {
         /** Written, and needed by readers. */
         REQUIRED,
@@ -35,7 +35,7 @@ public record LinearTensor(Role role, TensorSpec spec, Presence presence, Type t
         FOREIGN
     }
 
-    /** How strictly {@link TensorSpec#dtype} is meant. */
+    /** Says how strictly {@link TensorSpec#dtype} is meant. */
     public enum Type {
         EXACT,
         /** F16, BF16 or F32: what the model computes in. */

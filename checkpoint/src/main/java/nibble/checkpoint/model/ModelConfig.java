@@ -14,7 +14,7 @@ import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorSpec;
 
 /**
- * What a model of the Llama family, which is all of {@link Architecture}, says of itself in config.json.
+ * Holds what a model of the Llama family, which is all of {@link Architecture}, says of itself in config.json.
  *
  * @param architecture how tensors are named and what differs from Llama
  * @param hiddenSize width of the residual stream
@@ -78,7 +78,7 @@ public record ModelConfig(
     }
 
     /**
-     * As {@link #read}, of JSON that need not come from a file.
+     * Does what {@link #read} does, of JSON that need not come from a file.
      *
      * @param configJson what messages name
      */
@@ -143,14 +143,14 @@ public record ModelConfig(
         return json.deepCopy();
     }
 
-    /** This config with a head of its own, said in its JSON too. */
+    /** Returns this config with a head of its own, said in its JSON too. */
     public ModelConfig untied() {
         ObjectNode own = json.deepCopy();
         own.put("tie_word_embeddings", false);
         return with(false, quantization, own);
     }
 
-    /** This config, with what another file says of its quantization. */
+    /** Returns this config, with what another file says of its quantization. */
     public ModelConfig withQuantization(QuantizationConfig found) {
         return with(tiedEmbeddings, Optional.of(found), json);
     }
@@ -178,7 +178,7 @@ public record ModelConfig(
                 own);
     }
 
-    /** Output features of a linear: the rows of its fp16 weight. */
+    /** Returns the output features of a linear: the rows of its fp16 weight. */
     public int outFeatures(Linear linear) {
         return switch (linear) {
             case Q -> heads * headDim;
@@ -188,7 +188,7 @@ public record ModelConfig(
         };
     }
 
-    /** Features of an input. */
+    /** Returns the features of an input. */
     public int width(LinearInput input) {
         return switch (input) {
             case QKV, GATE_UP -> hiddenSize;
@@ -197,17 +197,17 @@ public record ModelConfig(
         };
     }
 
-    /** Input features of a linear: the columns of its fp16 weight. */
+    /** Returns the input features of a linear: the columns of its fp16 weight. */
     public int inFeatures(Linear linear) {
         return width(linear.input());
     }
 
-    /** Output features of a module: those of its parts together. */
+    /** Returns the output features of a module: those of its parts together. */
     public int outFeatures(LinearModule module) {
         return module.parts().stream().mapToInt(this::outFeatures).sum();
     }
 
-    /** Input features of a module, the same for all of its parts. */
+    /** Returns the input features of a module, the same for all of its parts. */
     public int inFeatures(LinearModule module) {
         return width(module.input());
     }
@@ -231,7 +231,7 @@ public record ModelConfig(
         return architecture.modules();
     }
 
-    /** Where a linear is stored. */
+    /** Says where a linear is stored. */
     public StoredLinear stored(Linear linear, int layer) {
         for (LinearModule module : modules()) {
             int first = 0;
@@ -253,8 +253,8 @@ public record ModelConfig(
     }
 
     /**
-     * Every tensor of the unquantized model, in canonical order: embedding; those of each layer; final norm; head
-     * unless tied.
+     * Returns every tensor of the unquantized model, in canonical order: embedding; those of each layer; final norm;
+     * head unless tied.
      */
     public List<TensorSpec> tensors() {
         List<TensorSpec> specs = new ArrayList<>();
@@ -270,8 +270,8 @@ public record ModelConfig(
     }
 
     /**
-     * Every tensor of a decoder layer of the unquantized model, in canonical order: input norm, q, k, v, the norms of
-     * their heads, o, post-attention norm, gate, up, down, a bias after its weight.
+     * Returns every tensor of a decoder layer of the unquantized model, in canonical order: input norm, q, k, v, the
+     * norms of their heads, o, post-attention norm, gate, up, down, a bias after its weight.
      */
     public List<TensorSpec> tensors(int layer) {
         List<TensorSpec> specs = new ArrayList<>();
@@ -290,7 +290,7 @@ public record ModelConfig(
         return specs;
     }
 
-    /** What embeddings are multiplied by on their way into the first layer. */
+    /** Returns the factor of embeddings on their way into the first layer. */
     public float embeddingScale() {
         return architecture.scalesEmbedding() ? (float) Math.sqrt(hiddenSize) : 1f;
     }

@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * The extents of a Llama model, for what needs no weights: plans, and measurements on random ones.
+ * Holds the extents of a Llama model, for what needs no weights: plans, and measurements on random ones.
  *
  * @param name as on the command line
  * @param intermediateSize width of the MLP
@@ -44,7 +44,7 @@ public record ModelShape(
         return new ModelShape(name, hiddenSize, intermediateSize, number, heads, kvHeads, vocabularySize, positions);
     }
 
-    /** What a model of this shape says of itself, with the keys of 2023. */
+    /** Returns the config.json of a model of this shape, with the keys of 2023. */
     public ObjectNode configJson() {
         ObjectNode json = new ObjectMapper().createObjectNode();
         json.putArray("architectures").add("LlamaForCausalLM");

@@ -103,7 +103,7 @@ final class OtherModels {
                     throw new BadCheckpointException(
                             keys.file(),
                             key + " " + ConfigKeys.shown(value) + " is not supported; supported: " + rule.words()
-                                    + ". Where the model really has no such thing, remove the key");
+                                    + ". If the model does without it, remove the key");
                 });
             }
         }

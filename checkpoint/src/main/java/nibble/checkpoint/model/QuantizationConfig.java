@@ -37,7 +37,7 @@ public record QuantizationConfig(
             "; supported: AWQ (version \"gemm\", zero_point true), GPTQ and compressed-tensors"
                     + " (format \"pack-quantized\"), 4 bits, group size 32, 64, 128 or -1";
 
-    /** {@code quant_method}, as {@code awq}. */
+    /** Returns {@code quant_method}, as {@code awq}. */
     public String method() {
         return format.method();
     }

@@ -12,7 +12,7 @@ public final class QuantizationLabel {
     private QuantizationLabel() {}
 
     /**
-     * As {@code awq 4-bit group 128 (gemm)}; empty where nothing says that the model is quantized.
+     * Returns a label as {@code awq 4-bit group 128 (gemm)}; empty where nothing says that the model is quantized.
      *
      * @param folder where files of older writers may lie beside config.json
      */

@@ -11,9 +11,8 @@ import nibble.checkpoint.tensor.TensorSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The ways in which checkpoints carry 4-bit linears with a scale and a zero per group of inputs. All hold the same
- * numbers,
- * {@code (code - zero) * scale}; they differ in names, order of nibbles and orientation.
+ * Lists the ways in which checkpoints carry 4-bit linears with a scale and a zero per group of inputs. All hold the
+ * same numbers, {@code (code - zero) * scale}; they differ in names, order of nibbles and orientation.
  */
 public enum QuantizedFormat {
     /** AutoAWQ's GEMM layout: qweight [in, out/8], qzeros [in/g, out/8], scales [in/g, out]. */
@@ -42,7 +41,7 @@ public enum QuantizedFormat {
         this.version = version;
     }
 
-    /** {@code quant_method} in config.json. */
+    /** Returns {@code quant_method} of config.json. */
     public String method() {
         return method;
     }
@@ -87,7 +86,7 @@ public enum QuantizedFormat {
     }
 
     /**
-     * Name of a module's tensor.
+     * Returns the name of a module's tensor.
      *
      * @throws IllegalArgumentException if the layout has no such tensor
      */
@@ -159,7 +158,9 @@ public enum QuantizedFormat {
         return this != AWQ_GEMM;
     }
 
-    /** What a user should know of the programs that load the layout, in words; empty where all that know it load it. */
+    /**
+     * Returns a note for a user on the programs that load the layout, in words; empty where all that know it load it.
+     */
     public Optional<String> loaderNote(boolean symmetric) {
         return isGptq() && !symmetric
                 ? Optional.of(

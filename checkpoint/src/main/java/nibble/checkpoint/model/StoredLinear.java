@@ -5,7 +5,7 @@ import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
 
 /**
- * Where a checkpoint stores one of a layer's seven linears.
+ * Says where a checkpoint stores one of a layer's seven linears.
  *
  * @param module what holds it
  * @param firstRow its first row in the module's weight [out, in]
@@ -18,13 +18,13 @@ public record StoredLinear(
         return module.name(layer) + ".weight";
     }
 
-    /** What a report calls it: the module's name, with the part's in brackets where the module is fused. */
+    /** Returns the name in a report: the module's name, with the part's in brackets where the module is fused. */
     public String label() {
         String name = module.name(layer);
         return module.isFused() ? name + "[" + linear.name().toLowerCase(Locale.ROOT) + "]" : name;
     }
 
-    /** This linear's rows of its module's weight. */
+    /** Returns this linear's rows of its module's weight. */
     public TensorView rows(TensorView whole) {
         if (!module.isFused()) {
             return whole;

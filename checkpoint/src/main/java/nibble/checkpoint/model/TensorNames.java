@@ -13,27 +13,27 @@ public final class TensorNames {
 
     private TensorNames() {}
 
-    /** What the names of a decoder layer's tensors begin with. */
+    /** Returns the beginning of the names of a decoder layer's tensors. */
     public static String layer(int layer) {
         return "model.layers." + layer + ".";
     }
 
-    /** Gain of the norm before attention, [hidden]. */
+    /** Names the gain of the norm before attention, [hidden]. */
     public static String inputNorm(int layer) {
         return layer(layer) + "input_layernorm.weight";
     }
 
-    /** Gain of the norm before the MLP, [hidden]. */
+    /** Names the gain of the norm before the MLP, [hidden]. */
     public static String postAttentionNorm(int layer) {
         return layer(layer) + "post_attention_layernorm.weight";
     }
 
-    /** Gain of the norm of each query head, [head_dim]; only where {@link Architecture#normalizesHeads}. */
+    /** Names the gain of the norm of each query head, [head_dim]; only where {@link Architecture#normalizesHeads}. */
     public static String queryNorm(int layer) {
         return layer(layer) + "self_attn.q_norm.weight";
     }
 
-    /** Gain of the norm of each key head, [head_dim]; only where {@link Architecture#normalizesHeads}. */
+    /** Names the gain of the norm of each key head, [head_dim]; only where {@link Architecture#normalizesHeads}. */
     public static String keyNorm(int layer) {
         return layer(layer) + "self_attn.k_norm.weight";
     }

@@ -18,7 +18,7 @@ import org.snakeyaml.engine.v2.exceptions.MarkedYamlEngineException;
 import org.snakeyaml.engine.v2.exceptions.YamlEngineException;
 
 /**
- * A model card's text, split as the hub does it: the YAML between two lines of {@code ---} at its beginning, and what
+ * Splits a model card's text as the hub does it: the YAML between two lines of {@code ---} at its beginning, and what
  * follows. A card without the second line has no metadata.
  *
  * @param values what the YAML holds: texts, numbers, lists and maps by key
@@ -63,7 +63,7 @@ public record FrontMatter(Map<String, Object> values, String body) {
         }
     }
 
-    /** As {@link #read}, where a card that cannot be read is none. */
+    /** Does what {@link #read} does, where a card that cannot be read is none. */
     public static FrontMatter ifReadable(Path file) {
         if (!Files.isRegularFile(file)) {
             return NONE;

@@ -16,8 +16,8 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Where a model came from, as far as its folder tells: kept in the report of what is made of it, so that a card can
- * name it. Nothing is guessed.
+ * Says where a model came from, as far as its folder tells: kept in the report of what is made of it, so that a card
+ * can name it. Nothing is guessed.
  *
  * @param baseModel organization/name on the hub
  * @param revision commit of it
@@ -51,7 +51,10 @@ public record Origin(
         language = language == null ? List.of() : List.copyOf(language);
     }
 
-    /** What is known of the model in a folder or file: by its place in the hub's cache, its report and its card. */
+    /**
+     * Finds out what is known of the model in a folder or file: by its place in the hub's cache, its report and its
+     * card.
+     */
     public static Origin of(Path model) {
         Path folder = Files.isDirectory(model) ? model : model.toAbsolutePath().getParent();
         if (folder == null) {
@@ -100,7 +103,7 @@ public record Origin(
         return UNKNOWN;
     }
 
-    /** What a report of Nibble's in the folder says. */
+    /** Reads what a report of Nibble's in the folder says. */
     public static Origin reported(Path folder) {
         for (String name : REPORTS) {
             Path file = folder.resolve(name);
@@ -146,7 +149,7 @@ public record Origin(
         return equals(UNKNOWN);
     }
 
-    /** This, or null where nothing is known. */
+    /** Returns this, or null where nothing is known. */
     @JsonIgnore
     public @Nullable Origin known() {
         return isUnknown() ? null : this;

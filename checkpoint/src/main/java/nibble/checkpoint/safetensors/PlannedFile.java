@@ -5,7 +5,7 @@ import java.util.List;
 import nibble.checkpoint.tensor.TensorSpec;
 
 /**
- * A file of tensors, known to the byte before anything is written.
+ * Plans a file of tensors, known to the byte before anything is written.
  *
  * @param name its name in the output folder
  * @param header everything before the data
@@ -18,7 +18,7 @@ public record PlannedFile(String name, byte[] header, List<Slot> slots, long byt
     }
 
     /**
-     * The place of a tensor.
+     * Holds the place of a tensor.
      *
      * @param offset from the beginning of the file
      * @param form type and shape, for messages

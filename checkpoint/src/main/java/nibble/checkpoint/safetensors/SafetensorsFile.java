@@ -26,7 +26,7 @@ import nibble.files.Reasons;
 import nibble.files.digest.Sha256;
 
 /**
- * One safetensors file of any size, mapped read-only. Borrows its memory from the arena it was opened with.
+ * Reads one safetensors file of any size, mapped read-only. Borrows its memory from the arena it was opened with.
  *
  * <pre>
  *  byte 0      8                8+n                             end of file
@@ -139,7 +139,7 @@ public final class SafetensorsFile {
     }
 
     /**
-     * SHA-256 of the header, its length included: of all that a file says of its tensors but their data.
+     * Returns the SHA-256 of the header, its length included: of all that a file says of its tensors but their data.
      *
      * @throws IOException if the file cannot be read
      */
@@ -160,7 +160,7 @@ public final class SafetensorsFile {
         return path;
     }
 
-    /** Byte of the file at which the first tensor's data starts. */
+    /** Returns the byte of the file at which the first tensor's data starts. */
     public long dataStart() {
         return dataStart;
     }
@@ -174,7 +174,11 @@ public final class SafetensorsFile {
         return Optional.ofNullable(tensors.get(name));
     }
 
-    /** @throws BadCheckpointException if the file has no tensor of this name */
+    /**
+     * Returns a tensor of the file.
+     *
+     * @throws BadCheckpointException if the file has no tensor of this name
+     */
     public TensorView tensor(String name) {
         return find(name)
                 .orElseThrow(() -> new BadCheckpointException(

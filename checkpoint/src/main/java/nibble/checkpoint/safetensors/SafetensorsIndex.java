@@ -12,8 +12,8 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.StrictJson;
 
 /**
- * The index of a sharded checkpoint: {@code model.safetensors.index.json}, or {@code pytorch_model.bin.index.json},
- * which has the same form.
+ * Holds the index of a sharded checkpoint: {@code model.safetensors.index.json}, or {@code
+ * pytorch_model.bin.index.json}, which has the same form.
  *
  * @param path where it was read
  * @param weightMap file name of each tensor, sorted by tensor name; every file name is plain: no folders, no {@code ..}
@@ -28,7 +28,11 @@ public record SafetensorsIndex(Path path, SortedMap<String, String> weightMap) {
         weightMap = Collections.unmodifiableSortedMap(new TreeMap<>(weightMap));
     }
 
-    /** @throws BadCheckpointException if it is malformed or names a file outside its folder */
+    /**
+     * Reads an index.
+     *
+     * @throws BadCheckpointException if it is malformed or names a file outside its folder
+     */
     public static SafetensorsIndex read(Path path) {
         return read(path, ".safetensors");
     }

@@ -13,9 +13,9 @@ import nibble.checkpoint.source.StrictJson;
 import nibble.checkpoint.tensor.TensorSpec;
 
 /**
- * How tensors are spread over safetensors files, known to the byte before anything is written. Tensors keep the given
- * order; a shard is closed when the next tensor would take its data above the limit. A tensor larger than the limit has
- * a shard of its own.
+ * Spreads tensors over safetensors files, known to the byte before anything is written. Tensors keep the given order; a
+ * shard is closed when the next tensor would take its data above the limit. A tensor larger than the limit has a shard
+ * of its own.
  */
 public final class ShardPlan {
     private final List<Shard> shards;
@@ -27,7 +27,7 @@ public final class ShardPlan {
     }
 
     /**
-     * One file of the plan.
+     * Describes one file of the plan.
      *
      * @param fileName its name in the output folder
      * @param tensors its tensors in the order of their data
@@ -42,7 +42,7 @@ public final class ShardPlan {
             return tensors.stream().mapToLong(TensorSpec::bytes).reduce(0, Math::addExact);
         }
 
-        /** Exact bytes of the file. */
+        /** Returns the exact bytes of the file. */
         public long fileBytes() {
             return Math.addExact(header().length, dataBytes());
         }
@@ -133,7 +133,9 @@ public final class ShardPlan {
         return totalSize;
     }
 
-    /** Exact bytes of everything that is written: shards with their headers, and the index if there is one. */
+    /**
+     * Returns the exact bytes of everything that is written: shards with their headers, and the index if there is one.
+     */
     public long fileBytes() {
         long bytes = indexBytes().map(index -> (long) index.length).orElse(0L);
         for (Shard shard : shards) {

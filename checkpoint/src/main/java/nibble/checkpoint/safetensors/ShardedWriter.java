@@ -140,7 +140,7 @@ public final class ShardedWriter implements AutoCloseable {
     }
 
     /**
-     * SHA-256 over the bytes that the files hold now for these tensors, one after the other.
+     * Hashes the bytes that the files hold now for these tensors, one after the other.
      *
      * @throws OutputException if they cannot be read
      */

@@ -4,8 +4,8 @@ import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A checkpoint that cannot be used as it is: damaged, inconsistent or unsupported. The message says what failed, where
- * (file, tensor, byte), what was found and expected, and what to do.
+ * Rejects a checkpoint that cannot be used as it is: damaged, inconsistent or unsupported. The message says what
+ * failed, where (file, tensor, byte), what was found and expected, and what to do.
  */
 public final class BadCheckpointException extends RuntimeException {
     private static final long serialVersionUID = 1L;

@@ -7,7 +7,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** Typed, bounded reading of a configuration object's keys; every error names file, key, found and expected. */
+/** Reads a configuration object's keys, typed and bounded; every error names file, key, found and expected. */
 public record ConfigKeys(Path file, ObjectNode json, String prefix) {
 
     /** Returns the value of a key; an absent key and JSON null are the same. */

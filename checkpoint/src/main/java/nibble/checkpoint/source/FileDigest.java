@@ -17,7 +17,7 @@ import nibble.files.FileFault;
 import nibble.files.digest.Sha256;
 
 /**
- * A file's length and SHA-256: what a hub knows a large file by.
+ * Holds a file's length and SHA-256: what a hub knows a large file by.
  *
  * @param path path in the repository, with forward slashes
  * @param bytes the file's length

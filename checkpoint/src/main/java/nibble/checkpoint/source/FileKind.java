@@ -8,7 +8,7 @@ import java.util.Arrays;
 import nibble.files.Content;
 import nibble.files.Reasons;
 
-/** Kinds of files that hold tensors, told apart by how they begin. */
+/** Lists the kinds of files that hold tensors, told apart by how they begin. */
 public enum FileKind {
     SAFETENSORS("safetensors"),
     TORCH("PyTorch"),
@@ -23,7 +23,7 @@ public enum FileKind {
         this.label = label;
     }
 
-    /** As people name it. */
+    /** Returns the name that people use. */
     public String label() {
         return label;
     }

@@ -1,14 +1,14 @@
 package nibble.checkpoint.source;
 
 /**
- * One thing that is wrong with a checkpoint.
+ * Describes one thing that is wrong with a checkpoint.
  *
  * @param severity whether a loader would refuse it or read it wrongly, or a user would only miss something
  * @param check which check found it, as {@code index} or {@code scales}
  * @param message where it is, what was found and expected, what to do
  */
 public record Finding(Severity severity, String check, String message) {
-    /** How bad it is. */
+    /** Says how bad it is. */
     public enum Severity {
         /** A loader refuses the checkpoint, or loads it and computes something else. */
         ERROR,
@@ -24,7 +24,7 @@ public record Finding(Severity severity, String check, String message) {
         return new Finding(Severity.WARNING, check, message);
     }
 
-    /** What opening the checkpoint refused. */
+    /** Turns the refusal of an opened checkpoint into a finding. */
     public static Finding of(String check, BadCheckpointException refused) {
         return error(check, String.valueOf(refused.getMessage()));
     }

@@ -8,7 +8,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import nibble.files.Reasons;
 
-/** The files of a folder. */
+/** Lists the files of a folder. */
 public final class FolderNames {
     /** Names that only files have; a folder of such a name is refused by what reads it. */
     private static final Pattern FILE_NAME = Pattern.compile(".*\\.(json|model|jinja|safetensors|bin|gguf|pth?)");

@@ -14,7 +14,7 @@ import java.util.TreeMap;
 import java.util.function.Consumer;
 import nibble.files.Reasons;
 
-/** The files of a folder that belong into a model repository: all but hidden ones. */
+/** Lists the files of a folder that belong into a model repository: all but hidden ones. */
 public final class RepositoryFiles {
     private static final int MAX_DEPTH = 32;
 

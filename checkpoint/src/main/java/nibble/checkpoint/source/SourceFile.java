@@ -9,7 +9,7 @@ import nibble.files.Content;
 import nibble.files.FileFault;
 
 /**
- * The door of every reader of a checkpoint's files: what is in a file's place instead of it is refused here, by its own
+ * Opens every file of a checkpoint for its reader: what is in a file's place instead of it is refused here, by its own
  * name.
  */
 public final class SourceFile {
@@ -37,8 +37,8 @@ public final class SourceFile {
     }
 
     /**
-     * As {@link #require} of a file that no reader here knows and that is carried over as it is: it may hold anything
-     * that its name does not rule out.
+     * Does what {@link #require} does, of a file that no reader here knows and that is carried over as it is: it may
+     * hold anything that its name does not rule out.
      *
      * @throws BadCheckpointException if it is not what its name says
      */

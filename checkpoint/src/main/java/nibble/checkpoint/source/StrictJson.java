@@ -19,8 +19,8 @@ import java.nio.file.Path;
 import nibble.files.Reasons;
 
 /**
- * JSON as files of unknown origin need it: UTF-8 only, no name twice in an object, nothing after the value, bounded
- * depth.
+ * Reads JSON as files of unknown origin need it: UTF-8 only, no name twice in an object, nothing after the value,
+ * bounded depth.
  */
 public final class StrictJson {
     /** Larger than any real config.json or index by a factor of ten. */
@@ -94,7 +94,7 @@ public final class StrictJson {
                 file, where + "found no valid " + what + " (" + Reasons.of(e) + "); get the file again", e);
     }
 
-    /** {@code text} as a JSON string, with its quotes. */
+    /** Returns {@code text} as a JSON string, with its quotes. */
     public static String quoted(String text) {
         try {
             return MAPPER.writeValueAsString(text);

@@ -3,8 +3,8 @@ package nibble.checkpoint.tensor;
 import java.util.Optional;
 
 /**
- * Element types of a safetensors file; the constant's name is the type's name in the file's header. Those that nothing
- * here computes with can be listed.
+ * Lists the element types of a safetensors file; the constant's name is the type's name in the file's header. Those
+ * that nothing here computes with can be listed.
  */
 public enum DType {
     F64(64),

@@ -4,8 +4,9 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The two orders of a query or key projection's rows. Rotary embedding turns pairs of a head's features; Meta and GGUF
- * keep a pair's features side by side, Hugging Face keeps the first features of all pairs before the second ones:
+ * Converts between the two orders of a query or key projection's rows. Rotary embedding turns pairs of a head's
+ * features; Meta and GGUF keep a pair's features side by side, Hugging Face keeps the first features of all pairs
+ * before the second ones:
  *
  * <pre>
  * interleaved (Meta, GGUF)   a0 b0 a1 b1 a2 b2 a3 b3
@@ -31,8 +32,7 @@ public final class HeadRows {
     }
 
     /**
-     * Rows {@code first} to {@code first + count} of the order by halves, copied from the interleaved order to the
-     * heap.
+     * Copies rows {@code first} to {@code first + count} of the order by halves from the interleaved order to the heap.
      */
     public static MemorySegment toHalves(
             MemorySegment interleaved, long rowBytes, int headDim, long first, long count) {
@@ -44,7 +44,7 @@ public final class HeadRows {
         return halves;
     }
 
-    /** Rows in the order by halves, copied from the interleaved order. */
+    /** Copies the rows in the order by halves from the interleaved order. */
     public static MemorySegment toHalves(MemorySegment interleaved, long rows, int headDim) {
         long rowBytes = interleaved.byteSize() / rows;
         MemorySegment halves = Arena.ofAuto().allocate(interleaved.byteSize(), 64);

@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.stream.Collectors;
 
 /**
- * The extents of a tensor, outermost first. A scalar has no extents and one element.
+ * Holds the extents of a tensor, outermost first. A scalar has no extents and one element.
  *
  * @param dims extents, each at least 0; their product fits a {@code long}
  */

@@ -6,7 +6,7 @@ import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
- * A tensor as its file stores it, known in full before its data is read.
+ * Describes a tensor as its file stores it, known in full before its data is read.
  *
  * @param spec name, element type and shape of what {@code data} gives
  * @param file where it lies; the first one where several files hold a part of it
@@ -22,13 +22,13 @@ public record StoredTensor(
     /** Gives some rows of a tensor without the others: rows of a matrix, or all of a vector as its one row. */
     public interface RowReader {
         /**
-         * Rows {@code first} to {@code first + count}, as the elements of {@code data}; made on the heap where not in
-         * place.
+         * Reads rows {@code first} to {@code first + count}, as the elements of {@code data}; made on the heap where
+         * not in place.
          */
         MemorySegment read(long first, long count);
     }
 
-    /** A tensor whose whole data cost nothing to give. */
+    /** Describes a tensor whose whole data cost nothing to give. */
     public StoredTensor(TensorSpec spec, Path file, String storage, long storedBytes, Supplier<MemorySegment> data) {
         this(spec, file, storage, storedBytes, data, (first, count) -> {
             long rowBytes = rowBytes(spec);
@@ -36,7 +36,7 @@ public record StoredTensor(
         });
     }
 
-    /** Rows of a matrix; a vector is one row. */
+    /** Counts the rows of a matrix; a vector is one row. */
     public long rowCount() {
         return rowCount(spec);
     }

@@ -3,7 +3,7 @@ package nibble.checkpoint.tensor;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A named tensor in memory or in a mapped file. Borrows {@code data}: whoever opened its arena keeps it alive.
+ * Holds a named tensor in memory or in a mapped file. Borrows {@code data}: whoever opened its arena keeps it alive.
  *
  * @param name the tensor's name in its checkpoint
  * @param dtype element type

@@ -23,9 +23,9 @@ import nibble.checkpoint.tensor.TensorSpec;
 import nibble.checkpoint.tensor.TensorView;
 
 /**
- * A Llama as Meta publishes it: params.json beside consolidated.00.pth, consolidated.01.pth and so on, one file for
- * each device of the tensor parallelism it was trained with. The files' parts are joined, names and the order of query
- * and key rows become Hugging Face's, and so does the config.
+ * Reads a Llama as Meta publishes it: params.json beside consolidated.00.pth, consolidated.01.pth and so on, one file
+ * for each device of the tensor parallelism it was trained with. The files' parts are joined, names and the order of
+ * query and key rows become Hugging Face's, and so does the config.
  */
 public final class MetaCheckpoint {
     private static final Pattern LAYER = Pattern.compile("layers\\.(\\d{1,4})\\.(.+)");
@@ -43,6 +43,8 @@ public final class MetaCheckpoint {
     }
 
     /**
+     * Opens a model as Meta publishes it.
+     *
      * @param params content of params.json
      * @param files consolidated.*.pth, in the order of their numbers
      * @throws BadCheckpointException if a file is damaged or the parts do not fit together
@@ -58,7 +60,7 @@ public final class MetaCheckpoint {
         }
     }
 
-    /** Tensors by their Hugging Face names. */
+    /** Returns the tensors by their Hugging Face names. */
     public SequencedMap<String, StoredTensor> tensors() {
         return tensors;
     }

@@ -19,7 +19,7 @@ sealed interface PickleValue {
 
     record Text(String value) implements PickleValue {}
 
-    /** May not change once made, but may hold lists that do: compared by identity only. */
+    /** Holds a tuple, which may not change once made, but may hold lists that do: compared by identity only. */
     final class Tuple implements PickleValue {
         final List<PickleValue> items;
 
@@ -32,20 +32,20 @@ sealed interface PickleValue {
         final List<PickleValue> items = new ArrayList<>();
     }
 
-    /** A dict or OrderedDict; keys that are not texts are kept apart, as only texts name tensors. */
+    /** Holds a dict or OrderedDict; keys that are not texts are kept apart, as only texts name tensors. */
     final class Dict implements PickleValue {
         final Map<String, PickleValue> byText = new LinkedHashMap<>();
         final Map<Long, PickleValue> byInt = new HashMap<>();
     }
 
-    /** One of the names on the list. */
+    /** Holds one of the names on the list. */
     record Global(Known known) implements PickleValue {}
 
-    /** The bytes of one or more tensors: zip entry {@code data/KEY}. */
+    /** Holds the bytes of one or more tensors: zip entry {@code data/KEY}. */
     record Storage(DType dtype, String key, long elements) implements PickleValue {}
 
     /**
-     * A tensor over a storage.
+     * Holds a tensor over a storage.
      *
      * @param offset of its first element, in elements
      * @param size extents, outermost first
@@ -53,7 +53,7 @@ sealed interface PickleValue {
      */
     record Tensor(Storage storage, long offset, List<Long> size, List<Long> stride) implements PickleValue {}
 
-    /** The names that a pickle may refer to. All are read as data; none is called. */
+    /** Lists the names that a pickle may refer to. All are read as data; none is called. */
     enum Known {
         ORDERED_DICT("collections.OrderedDict"),
         REBUILD_TENSOR("torch._utils._rebuild_tensor_v2"),

@@ -30,8 +30,8 @@ import org.apache.commons.compress.archivers.zip.ZipArchiveEntry;
 import org.apache.commons.compress.archivers.zip.ZipFile;
 
 /**
- * One PyTorch zip file of any size, mapped read-only: the tensors are views of its uncompressed entries. Borrows its
- * memory from the arena it was opened with.
+ * Reads one PyTorch zip file of any size, mapped read-only: the tensors are views of its uncompressed entries. Borrows
+ * its memory from the arena it was opened with.
  */
 public final class TorchFile {
     /** A thousand times the pickle of a 70B checkpoint's shard. */
@@ -87,7 +87,7 @@ public final class TorchFile {
         }
         if (!startsWith(bytes, ZIP)) {
             throw new BadCheckpointException(
-                    path, "byte 0: found no zip file, which a PyTorch checkpoint is; it is damaged or something else");
+                    path, "byte 0: found no zip file, as PyTorch writes it; the file is damaged or of another kind");
         }
     }
 

@@ -3,7 +3,7 @@ package nibble.checkpoint.vocabulary;
 import java.util.Optional;
 
 /**
- * A token of a SentencePiece vocabulary; its id is its place.
+ * Holds a token of a SentencePiece vocabulary; its id is its place.
  *
  * @param text the piece, with U+2581 for a space; {@code <0x0A>} for a byte
  * @param score its rank among merges: the higher, the earlier; 0 for those that are none
@@ -21,7 +21,7 @@ public record Piece(String text, float score, Kind kind) {
         };
     }
 
-    /** SentencePiece's kinds, which GGUF numbers the same way. */
+    /** Lists SentencePiece's kinds, which GGUF numbers the same way. */
     public enum Kind {
         NORMAL(1),
         UNKNOWN(2),

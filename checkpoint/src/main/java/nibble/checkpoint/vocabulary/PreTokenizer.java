@@ -13,7 +13,7 @@ import java.util.Optional;
 import java.util.SequencedMap;
 
 /**
- * How a byte-level vocabulary cuts text before merging, by GGUF's name ({@code tokenizer.ggml.pre}) and as a
+ * Names how a byte-level vocabulary cuts text before merging, by GGUF's name ({@code tokenizer.ggml.pre}) and as a
  * tokenizer.json says it. What llama.cpp assumes of a name is a property of it: {@link #wholeWords} and {@link #bos}.
  *
  * @param name GGUF's
@@ -25,13 +25,13 @@ import java.util.SequencedMap;
 public record PreTokenizer(String name, List<Step> steps, boolean wholeWords, boolean bos, boolean composed) {
     /** One cut. */
     sealed interface Step {
-        /** Matches stand alone. */
+        /** Lets matches stand alone. */
         record Split(String expression) implements Step {}
 
-        /** Digits stand alone, each by itself or runs of them. */
+        /** Lets digits stand alone, each by itself or runs of them. */
         record Digits(boolean single) implements Step {}
 
-        /** Bytes become letters; with {@code words}, after GPT-2's own cut into words. */
+        /** Turns bytes into letters; with {@code words}, after GPT-2's own cut into words. */
         record Bytes(boolean words) implements Step {}
     }
 
@@ -244,7 +244,7 @@ public record PreTokenizer(String name, List<Step> steps, boolean wholeWords, bo
                 : step;
     }
 
-    /** What a tokenizer.json does in words, for a message. */
+    /** Describes a tokenizer.json in words, for a message. */
     public static String describe(JsonNode tokenizer) {
         return String.valueOf(tokenizer.path("pre_tokenizer"));
     }

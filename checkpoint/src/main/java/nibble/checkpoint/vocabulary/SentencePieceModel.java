@@ -9,7 +9,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * SentencePiece's tokenizer.model: a protocol buffer, of which these fields are read.
+ * Holds SentencePiece's tokenizer.model: a protocol buffer, of which these fields are read.
  *
  * <pre>
  * ModelProto      1 pieces (repeated)   2 trainer_spec   3 normalizer_spec

@@ -8,8 +8,8 @@ import java.util.Optional;
 import java.util.SequencedMap;
 
 /**
- * What a tokenizer's files say in so many words, beside what they mean. GGUF has a key for each, which llama.cpp's
- * converter writes where, and only where, the files say it.
+ * Holds what a tokenizer's files say in so many words, beside what they mean. GGUF has a key for each, which
+ * llama.cpp's converter writes where, and only where, the files say it.
  *
  * @param addEos {@code add_eos_token}
  * @param addSeparator {@code add_sep_token}, or whether the post-processor puts one between the texts of a pair
@@ -25,7 +25,7 @@ public record StatedFlags(
     private static final Map<String, String> ROLES =
             Map.of("sep", "seperator_token_id", "cls", "cls_token_id", "mask", "mask_token_id");
 
-    /** Those of a folder or of what was made of a GGUF file. */
+    /** Reads the flags of a folder or of what was made of a GGUF file. */
     public static StatedFlags of(
             TokenizerDescription described, JsonNode tokenizerConfig, ObjectNode modelConfig, int rows) {
         SequencedMap<String, Integer> ids = new LinkedHashMap<>();

@@ -15,8 +15,8 @@ import java.util.SortedSet;
 import java.util.TreeSet;
 
 /**
- * What a checkpoint's tokenizer means, found out once from whichever files there are ({@link #ofFolder}) or from a GGUF
- * file's metadata: the engine, calibration, evaluation, templates and conversions all go by it.
+ * Describes the meaning of a checkpoint's tokenizer, found out once from whichever files there are ({@link #ofFolder})
+ * or from a GGUF file's metadata: the engine, calibration, evaluation, templates and conversions all go by it.
  *
  * @param source where it comes from, for messages
  * @param json a tokenizer.json with every added and special token and with the post-processor that holds
@@ -96,7 +96,7 @@ public record TokenizerDescription(
         return SpaceInFront.of(json);
     }
 
-    /** Texts of all tokens by id. */
+    /** Returns the texts of all tokens by id. */
     public Map<Integer, String> texts() {
         Map<Integer, String> texts = new HashMap<>();
         JsonNode vocabulary = json.at("/model/vocab");
@@ -114,14 +114,14 @@ public record TokenizerDescription(
     }
 
     /**
-     * Tokens beyond the rows of an embedding.
+     * Counts the tokens beyond the rows of an embedding.
      *
      * @param added texts of added tokens there: loaders accept them, and no text holds them unasked
      * @param largest the largest id of all
      * @param vocabulary whether pieces of the vocabulary itself lie there, so that it is another model's
      */
     public record Beyond(List<String> added, int largest, boolean vocabulary) {
-        /** What a user should know where they are added tokens alone. */
+        /** Returns a note for a user where they are added tokens alone. */
         public String words(int rows) {
             return "the tokenizer has " + String.join(", ", added.subList(0, Math.min(3, added.size())))
                     + (added.size() > 3 ? " and " + (added.size() - 3) + " more" : "") + " beyond the " + rows
@@ -129,7 +129,7 @@ public record TokenizerDescription(
         }
     }
 
-    /** Tokens with ids of at least {@code rows}, or nothing where there are none. */
+    /** Finds the tokens with ids of at least {@code rows}, or nothing where there are none. */
     public Optional<Beyond> beyond(int rows) {
         Map<Integer, String> added = new HashMap<>();
         for (JsonNode token : json.path("added_tokens")) {

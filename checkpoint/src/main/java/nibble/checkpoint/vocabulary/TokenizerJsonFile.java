@@ -14,7 +14,7 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.SourceFile;
 import nibble.files.Reasons;
 
-/** Files of a tokenizer, read with bounds on their size and depth. */
+/** Reads files of a tokenizer, with bounds on their size and depth. */
 public final class TokenizerJsonFile {
     /** Twelve times the largest published tokenizer. */
     private static final long MAX_BYTES = 256L << 20;
@@ -56,7 +56,11 @@ public final class TokenizerJsonFile {
         return bytes(folder, name).map(bytes -> object(folder.resolve(name), bytes));
     }
 
-    /** @param file where the bytes come from, for messages */
+    /**
+     * Reads a JSON object.
+     *
+     * @param file where the bytes come from, for messages
+     */
     public static ObjectNode object(Path file, byte[] bytes) {
         try {
             JsonNode json = MAPPER.readTree(bytes);

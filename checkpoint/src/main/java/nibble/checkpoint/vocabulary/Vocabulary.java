@@ -18,7 +18,7 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.vocabulary.SentencePieceJson.Space;
 
 /**
- * All that GGUF's metadata says of a tokenizer.
+ * Holds all that GGUF's metadata says of a tokenizer.
  *
  * @param model {@code llama} for SentencePiece, {@code gpt2} for byte-level BPE
  * @param split GGUF's name for the way to split text before merging
@@ -95,7 +95,7 @@ public record Vocabulary(
     }
 
     /**
-     * What it means to everything else.
+     * Returns its meaning to everything else.
      *
      * @param file where it comes from
      * @param takesSpaces whether special tokens take the spaces behind them, as Phi-3's do, which metadata has no word

@@ -222,8 +222,8 @@ final class GenerateCommand implements Callable<Integer> {
             }
             if (ids.length >= llama.contextTokens()) {
                 throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has " + ids.length
-                        + " tokens, the model was made for " + llama.contextTokens()
-                        + " with what it adds; give a shorter one");
+                        + " tokens, and the model's context of " + llama.contextTokens()
+                        + " must hold them and the answer; give a shorter one");
             }
             TextStream text = new TextStream(tokenizer, stops, ids, this::print);
             long start = System.nanoTime();

@@ -10,7 +10,7 @@ import nibble.datasets.Tokenizer;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** What the model reads while its activations are measured. */
+/** Holds the options for the text that the model reads while its activations are measured. */
 public final class CalibrationOptions {
     /** Blocks that are read where no number was asked for and the text gives so many. */
     static final int MOST_SAMPLES = 128;
@@ -45,12 +45,12 @@ public final class CalibrationOptions {
             description = "Tokens of a block. Default: " + LENGTH + ", or " + LENGTH_OF_BEST + " with --method best.")
     private @Nullable Integer sequenceLength;
 
-    /** Tokens of a block. */
+    /** Returns the tokens of a block. */
     public int sequenceLength(Method method) {
         return sequenceLength == null ? method == Method.BEST ? LENGTH_OF_BEST : LENGTH : sequenceLength;
     }
 
-    /** Blocks to be read at most. */
+    /** Returns how many blocks are read at most. */
     public int samples(Method method) {
         return samples == null ? usual(method) : samples;
     }
@@ -81,12 +81,16 @@ public final class CalibrationOptions {
         terminal.note("warning: " + message);
     }
 
-    /** The blocks, and a word where they are fewer than usual. */
+    /** Returns the blocks, and a word where they are fewer than usual. */
     public TokenBlocks read(Terminal terminal, Path model, Method method) {
         return read(terminal, model, calibration, samples, usual(method), sequenceLength(method));
     }
 
-    /** @throws UsageException for numbers that no text could give */
+    /**
+     * Checks the numbers.
+     *
+     * @throws UsageException for numbers that no text could give
+     */
     public void check() {
         check(calibration, samples, sequenceLength == null ? LENGTH : sequenceLength);
     }

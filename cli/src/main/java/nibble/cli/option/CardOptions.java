@@ -11,7 +11,7 @@ import nibble.hub.client.RepoName;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** What the model card says beside what the checkpoint itself tells. */
+/** Holds the options for what the model card says beside what the checkpoint itself tells. */
 public final class CardOptions {
     private static final Pattern LICENSE = Pattern.compile("[a-z0-9][a-z0-9.+-]*");
 
@@ -73,7 +73,11 @@ public final class CardOptions {
                             + " checkpoint's own chat_template, if it has one.")
     private @Nullable String promptTemplate;
 
-    /** @throws InputException if a file to read is not there */
+    /**
+     * Checks that the files to read are there.
+     *
+     * @throws InputException if a file to read is not there
+     */
     public void requireInputs() {
         InputFile.require("--eval", evaluations);
         InputFile.require("--baseline-eval", baselineEvaluations);

@@ -12,7 +12,7 @@ import nibble.datasets.chat.ChatTemplate;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** How a prompt becomes the text that a chat model was trained on. */
+/** Holds the options for how a prompt becomes the text that a chat model was trained on. */
 public final class ChatOptions {
     @Option(
             names = "--template",
@@ -42,7 +42,7 @@ public final class ChatOptions {
                     + " otherwise text. May be repeated.")
     private Map<String, String> set = new LinkedHashMap<>();
 
-    /** The format, if there is to be one. */
+    /** Returns the format, if there is to be one. */
     public Optional<ChatTemplate> template(Path model) {
         if (name == null && !chat) {
             if (system != null || !set.isEmpty()) {
@@ -53,7 +53,7 @@ public final class ChatOptions {
         return Optional.of(ModelChat.format(model, name, false));
     }
 
-    /** What the template is given for a conversation. */
+    /** Returns the template's input for a conversation. */
     public ChatRequest request(List<ChatMessage> turns) {
         Map<String, @Nullable Object> values = new LinkedHashMap<>();
         set.forEach((name, value) -> values.put(name, ConversationJson.value(value)));
@@ -61,7 +61,7 @@ public final class ChatOptions {
         return new ChatRequest(plain.messages(), null, null, true, values);
     }
 
-    /** A conversation's beginning. */
+    /** Returns a conversation's beginning. */
     public List<ChatMessage> beginning() {
         List<ChatMessage> messages = new ArrayList<>();
         if (system != null) {

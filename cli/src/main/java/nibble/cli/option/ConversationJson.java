@@ -17,7 +17,7 @@ import nibble.datasets.chat.ChatRequest;
 import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
-/** Conversations, tools and values for templates as JSON, in the form of OpenAI's API. */
+/** Reads conversations, tools and values for templates from JSON, in the form of OpenAI's API. */
 public final class ConversationJson {
     private static final long MAX_BYTES = 64 << 20;
 
@@ -27,7 +27,11 @@ public final class ConversationJson {
 
     private ConversationJson() {}
 
-    /** @throws BadDatasetException if the file is not there, too large or no JSON */
+    /**
+     * Reads a file.
+     *
+     * @throws BadDatasetException if the file is not there, too large or no JSON
+     */
     public static JsonNode read(Path file) {
         return parse(text(file), file.toString());
     }
@@ -44,7 +48,11 @@ public final class ConversationJson {
         }
     }
 
-    /** @param where for messages */
+    /**
+     * Parses a text.
+     *
+     * @param where for messages
+     */
     public static JsonNode parse(String text, String where) {
         try {
             return JSON.readTree(text);
@@ -53,7 +61,7 @@ public final class ConversationJson {
         }
     }
 
-    /** A value given on the command line: JSON where it is JSON, else text. */
+    /** Returns a value given on the command line: JSON where it is JSON, else text. */
     public static @Nullable Object value(String text) {
         try {
             return java(JSON.readTree(text));
@@ -67,9 +75,8 @@ public final class ConversationJson {
     }
 
     /**
-     * A conversation: a list of messages, or an object with {@code messages} and whatever else the template is given,
-     * as
-     * {@code tools}, {@code documents}, {@code add_generation_prompt} and {@code chat_template_kwargs}.
+     * Returns a conversation: a list of messages, or an object with {@code messages} and whatever else the template is
+     * given, as {@code tools}, {@code documents}, {@code add_generation_prompt} and {@code chat_template_kwargs}.
      *
      * @param tools tools from elsewhere; null for those of the object, if any
      * @param values values from elsewhere, which go before those of the object

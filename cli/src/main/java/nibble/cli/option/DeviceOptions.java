@@ -10,7 +10,7 @@ import nibble.files.FileSize;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** Where to compute. */
+/** Holds the options for where to compute. */
 public final class DeviceOptions {
     @Option(
             names = "--device",
@@ -55,13 +55,13 @@ public final class DeviceOptions {
         return devices;
     }
 
-    /** As {@link #openForQuantization(Terminal)}, where the method runs. */
+    /** Does what {@link #openForQuantization(Terminal)} does, where the method runs. */
     public QuantizationDevices openForQuantization(Terminal terminal, Method method) {
         requireDevice(method);
         return openForQuantization(terminal);
     }
 
-    /** As {@link #open}, where the method runs. */
+    /** Does what {@link #open} does, where the method runs. */
     public Backend open(Terminal terminal, Method method) {
         requireDevice(method);
         return open(terminal);

@@ -5,15 +5,15 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
 /**
- * The name that {@code --format} had in {@code convert}: still taken wherever there is a {@code --format}, and nowhere
- * shown.
+ * Accepts the name that {@code --format} had in {@code convert}: still taken wherever there is a {@code --format}, and
+ * nowhere shown.
  */
 public final class FormatAlias {
     @Option(names = "--to", hidden = true)
     private @Nullable String to;
 
     /**
-     * The format under either name.
+     * Returns the format under either name.
      *
      * @throws UsageException if both are given and differ
      */

@@ -8,7 +8,9 @@ import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.TypeConversionException;
 
-/** {@code --group-size}: a number, or {@code auto} for the largest that divides all rows of the model. */
+/**
+ * Holds the option {@code --group-size}: a number, or {@code auto} for the largest that divides all rows of the model.
+ */
 public final class GroupSize {
     private static final int AUTO = 0;
 
@@ -40,7 +42,7 @@ public final class GroupSize {
         }
     }
 
-    /** The size for a model; one that was chosen here is said. */
+    /** Returns the size for a model; one that was chosen here is said. */
     public int of(ModelConfig config, Terminal terminal) {
         if (size != AUTO) {
             return size;

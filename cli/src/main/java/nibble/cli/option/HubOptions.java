@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
 /**
- * Which hub, and who asks. Without options as the hub's own tools: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE,
- * HF_HUB_OFFLINE.
+ * Holds the options for which hub, and who asks. Without options as the hub's own tools: HF_ENDPOINT, HF_TOKEN,
+ * HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE.
  */
 public final class HubOptions {
     @Option(
@@ -51,7 +51,7 @@ public final class HubOptions {
         }
     }
 
-    /** The settings of the environment alone. */
+    /** Returns the settings of the environment alone. */
     public static HubSettings settings(Terminal terminal, Optional<String> token) {
         try {
             return HubSettings.fromEnvironment(

@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** By what the columns of weights are weighed while GGUF's block scales are searched. */
+/** Holds the options for how columns of weights are weighed while GGUF's block scales are searched. */
 public final class ImportanceOptions {
     @Option(
             names = "--calibration",
@@ -63,7 +63,11 @@ public final class ImportanceOptions {
         return device.threads;
     }
 
-    /** @throws InputException if a file to read is not there */
+    /**
+     * Checks that the files to read are there.
+     *
+     * @throws InputException if a file to read is not there
+     */
     public void requireInputs() {
         InputFile.require("--importance", importance);
         CalibrationOptions.requireInput(calibration);
@@ -95,7 +99,7 @@ public final class ImportanceOptions {
         }
     }
 
-    /** What the options ask for: read, or measured and perhaps saved. */
+    /** Returns the importance that the options ask for: read, or measured and perhaps saved. */
     public Optional<Importance> importance(Terminal terminal, Path model, Checkpoint source) {
         if (importance != null) {
             return Optional.of(ImportanceFile.read(importance));

@@ -13,6 +13,8 @@ public final class InputFile {
     private InputFile() {}
 
     /**
+     * Checks that a file is there.
+     *
      * @param what the option that named it, as {@code --eval}; empty for a parameter
      * @throws InputException if {@code file} is given and is no file
      */
@@ -26,12 +28,20 @@ public final class InputFile {
         }
     }
 
-    /** @throws InputException if one of {@code files} is no file */
+    /**
+     * Checks that files are there.
+     *
+     * @throws InputException if one of {@code files} is no file
+     */
     public static void require(String what, Collection<Path> files) {
         files.forEach(file -> require(what, file));
     }
 
-    /** @throws InputException if {@code folder} is given and is no folder */
+    /**
+     * Checks that a folder is there.
+     *
+     * @throws InputException if {@code folder} is given and is no folder
+     */
     public static void requireFolder(String what, @Nullable Path folder) {
         if (folder != null && !Files.isDirectory(folder)) {
             throw refused(

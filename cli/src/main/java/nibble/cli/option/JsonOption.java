@@ -11,7 +11,8 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
 /**
- * {@code --json FILE}: the command's figures for scripts; {@code -} is standard output, kept clean of anything else.
+ * Holds the option {@code --json FILE}: the command's figures for scripts; {@code -} is standard output, kept clean of
+ * anything else.
  */
 public final class JsonOption {
     private static final ObjectMapper MAPPER = JsonMapper.builder()
@@ -53,7 +54,7 @@ public final class JsonOption {
         }
     }
 
-    /** {@link #write} of figures that are JSON already. */
+    /** Does what {@link #write} does, of figures that are JSON already. */
     public void writeText(Terminal terminal, String text) {
         if (file == null) {
             return;

@@ -11,8 +11,8 @@ import nibble.hub.client.HubSettings;
 import org.jspecify.annotations.Nullable;
 
 /**
- * MODEL on a command line: a folder, or a hub's ORG/NAME[@REVISION][:FILE], which is downloaded on first use. The one
- * place that turns what was written into a folder.
+ * Holds MODEL on a command line: a folder, or a hub's ORG/NAME[@REVISION][:FILE], which is downloaded on first use. The
+ * one place that turns what was written into a folder.
  */
 public record ModelArgument(String text) {
     public static final String DESCRIPTION =
@@ -31,14 +31,14 @@ public record ModelArgument(String text) {
         }
     }
 
-    /** As {@link #require()}, of an option that may be absent. */
+    /** Does what {@link #require()} does, of an option that may be absent. */
     public static void require(@Nullable ModelArgument model) {
         if (model != null) {
             model.require();
         }
     }
 
-    /** Whether this is a file or folder here. */
+    /** Returns whether this is a file or folder here. */
     public boolean exists() {
         try {
             return Files.exists(Path.of(text));
@@ -47,7 +47,7 @@ public record ModelArgument(String text) {
         }
     }
 
-    /** The folder, downloaded if it is the hub's, with progress shown. */
+    /** Returns the folder, downloaded if it is the hub's, with progress shown. */
     public Path folder(Terminal terminal) {
         require();
         ModelName name = new ModelName(text);

@@ -12,7 +12,7 @@ import nibble.datasets.chat.ChatTemplate;
 import nibble.datasets.chat.SpecialTokens;
 import org.jspecify.annotations.Nullable;
 
-/** What a MODEL argument says of conversations: its own templates and its special tokens. */
+/** Returns what a MODEL argument says of conversations: its own templates and its special tokens. */
 public final class ModelChat {
     /** The name on the command line for the checkpoint's own template. */
     static final String OWN = "model";
@@ -27,8 +27,8 @@ public final class ModelChat {
     }
 
     /**
-     * A format by its name: {@value #OWN} or null for the checkpoint's own, as transformers chooses among several; a
-     * name of one of the checkpoint's own; a built-in one.
+     * Returns a format by its name: {@value #OWN} or null for the checkpoint's own, as transformers chooses among
+     * several; a name of one of the checkpoint's own; a built-in one.
      *
      * @throws UsageException if there is none
      */
@@ -54,7 +54,7 @@ public final class ModelChat {
                                 + "; give --template one of " + String.join(", ", others));
     }
 
-    /** The texts that templates name; none where there is no tokenizer that is read. */
+    /** Returns the texts that templates name; none where there is no tokenizer that is read. */
     public static SpecialTokens tokens(Path model) {
         return Checkpoint.tokenizer(model)
                 .map(ModelChat::tokens)

@@ -4,7 +4,7 @@ import java.nio.file.Path;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.GgufLocation;
 
-/** The folder of a model that is to be published. */
+/** Opens the folder of a model that is to be published. */
 public final class ModelFolder {
     private ModelFolder() {}
 

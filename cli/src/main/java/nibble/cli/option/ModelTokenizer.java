@@ -7,7 +7,7 @@ import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.Tokenizers;
 
-/** The tokenizer of whatever a MODEL argument names, from the one description of it. */
+/** Returns the tokenizer of whatever a MODEL argument names, from the one description of it. */
 public final class ModelTokenizer {
     private ModelTokenizer() {}
 
@@ -19,7 +19,11 @@ public final class ModelTokenizer {
         return Tokenizers.of(described);
     }
 
-    /** @throws nibble.datasets.BadDatasetException if there is none that Nibble reads */
+    /**
+     * Describes the tokenizer of a folder.
+     *
+     * @throws nibble.datasets.BadDatasetException if there is none that Nibble reads
+     */
     public static TokenizerDescription describe(Path model) {
         return Checkpoint.tokenizer(model).orElseThrow(() -> Tokenizers.missing(model));
     }

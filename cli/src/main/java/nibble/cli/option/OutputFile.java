@@ -6,7 +6,7 @@ import java.nio.file.Path;
 import nibble.files.Reasons;
 import nibble.files.WholeFile;
 
-/** Files that an option names, for figures and reports. */
+/** Writes files that an option names, for figures and reports. */
 public final class OutputFile {
     private OutputFile() {}
 

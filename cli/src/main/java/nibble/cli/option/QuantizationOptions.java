@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** What kind of quantized checkpoint is wanted; shared by {@code quantize} and {@code plan}. */
+/** Holds the options for the kind of quantized checkpoint; shared by {@code quantize} and {@code plan}. */
 public final class QuantizationOptions {
     @Option(
             names = "--method",
@@ -68,7 +68,7 @@ public final class QuantizationOptions {
     private String maxShardSize = "10GB";
 
     /**
-     * What to quantize a model to.
+     * Returns the numbers to quantize a model to.
      *
      * @throws UsageException if no model can be quantized so
      */
@@ -77,7 +77,11 @@ public final class QuantizationOptions {
         return new QuantizationSpec(bits, groupSize.of(config, terminal), symmetric());
     }
 
-    /** @throws UsageException for what is wrong whatever the model */
+    /**
+     * Checks the options.
+     *
+     * @throws UsageException for what is wrong whatever the model
+     */
     public void check() {
         try {
             new QuantizationSpec(bits, QuantizationSpec.WHOLE_ROW);
@@ -142,7 +146,11 @@ public final class QuantizationOptions {
         };
     }
 
-    /** @param tunes whether the device has a backward pass */
+    /**
+     * Returns the options of the run.
+     *
+     * @param tunes whether the device has a backward pass
+     */
     public QuantizeOptions options(ModelConfig config, int threads, boolean strict, boolean tunes, Terminal terminal) {
         return new QuantizeOptions(
                 method, spec(config, terminal), format(), maxShardBytes(), threads, strict, steps(tunes, terminal));

@@ -43,13 +43,21 @@ public final class ReportOptions {
         return html != null || markdown != null;
     }
 
-    /** @throws InputException if a file to read is not there */
+    /**
+     * Checks that the files to read are there.
+     *
+     * @throws InputException if a file to read is not there
+     */
     public void requireInputs() {
         InputFile.require("--perplexity", perplexities);
         InputFile.require("--quantization-report", quantizationReport);
     }
 
-    /** @throws UsageException if a report could not be written */
+    /**
+     * Checks that reports can be written.
+     *
+     * @throws UsageException if a report could not be written
+     */
     public void check() {
         requireWritable("--html", html);
         requireWritable("--markdown", toStandardOutput() ? null : markdown);

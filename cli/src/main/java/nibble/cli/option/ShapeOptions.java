@@ -4,7 +4,7 @@ import nibble.checkpoint.model.ModelShape;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** A model named by its extents alone; shared by the benchmarks. */
+/** Describes a model named by its extents alone; shared by the benchmarks. */
 public final class ShapeOptions {
     @Option(
             names = "--shape",

@@ -7,7 +7,7 @@ import nibble.eval.comparison.ModelComparison;
 import nibble.eval.comparison.TaskDifference;
 import org.jspecify.annotations.Nullable;
 
-/** Two models' figures side by side, fractions in percent; subjects of mmlu as their averages alone. */
+/** Shows two models' figures side by side, fractions in percent; subjects of mmlu as their averages alone. */
 public record ComparisonTable(ModelComparison comparison) {
 
     public void print(Terminal terminal) {

@@ -1,6 +1,6 @@
 package nibble.cli.terminal;
 
-/** Exit codes scripts rely on; part of the command line's contract. */
+/** Names the exit codes that scripts rely on; part of the command line's contract. */
 public final class ExitCode {
     public static final int DONE = 0;
     /** What no message foresaw. */

@@ -2,11 +2,14 @@ package nibble.cli.terminal;
 
 import java.util.Locale;
 
-/** How figures are written for people. */
+/** Writes figures for people. */
 public final class Figures {
     private Figures() {}
 
-    /** Bytes in decimal units with two decimals, as {@code 36.61 GB}: the unit of model repositories and of disks. */
+    /**
+     * Writes bytes in decimal units with two decimals, as {@code 36.61 GB}: the unit of model repositories and of
+     * disks.
+     */
     public static String bytes(long bytes) {
         if (bytes < 1000) {
             return bytes + " B";
@@ -23,7 +26,7 @@ public final class Figures {
         return String.format(Locale.ROOT, "%.2f %s", value, unit);
     }
 
-    /** Seconds as {@code 0.42 s}, {@code 42 s}, {@code 7 min 05 s} or {@code 3 h 20 min}. */
+    /** Writes seconds as {@code 0.42 s}, {@code 42 s}, {@code 7 min 05 s} or {@code 3 h 20 min}. */
     public static String duration(double seconds) {
         if (seconds < 10) {
             return String.format(Locale.ROOT, "%.2f s", seconds);

@@ -1,9 +1,9 @@
 package nibble.cli.terminal;
 
 /**
- * Ctrl-C and other requests to end. The JVM ends by itself with 128 and the signal's number, and shutdown hooks remove
- * unfinished output, while the command's own threads still run; here they can see it. A command that ends itself when
- * it is safe gives the same exit code ({@link StopOnSignal}).
+ * Handles Ctrl-C and other requests to end. The JVM ends by itself with 128 and the signal's number, and shutdown hooks
+ * remove unfinished output, while the command's own threads still run; here they can see it. A command that ends itself
+ * when it is safe gives the same exit code ({@link StopOnSignal}).
  */
 public final class Interruption {
     private static volatile boolean finished;
@@ -12,7 +12,7 @@ public final class Interruption {
 
     private Interruption() {}
 
-    /** Whether the JVM is ending before the command came to its end. */
+    /** Returns whether the JVM is ending before the command came to its end. */
     public static boolean underway() {
         return underway;
     }
@@ -30,7 +30,7 @@ public final class Interruption {
                         "say that the command was interrupted"));
     }
 
-    /** The exit code of a command that {@link StopOnSignal} stopped. */
+    /** Returns the exit code of a command that {@link StopOnSignal} stopped. */
     public static int exitCode() {
         return exitCode;
     }

@@ -5,14 +5,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
-/** Memory of this process as the system counts it. */
+/** Reads the memory of this process as the system counts it. */
 public final class ProcessMemory {
     private static final Path STATUS = Path.of("/proc/self/status");
 
     private ProcessMemory() {}
 
     /**
-     * Most bytes that were in memory at a time, mapped files included; null where the system does not say (Linux does).
+     * Returns the most bytes that were in memory at a time, mapped files included; null where the system does not say
+     * (Linux does).
      */
     public static @Nullable Long peakBytes() {
         if (!Files.isReadable(STATUS)) {

@@ -7,8 +7,9 @@ import me.tongfei.progressbar.ProgressBarStyle;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Progress of one long step: a redrawn bar with the time left on a terminal, elsewhere a plain line at each tenth and
- * at least every half minute. Work is counted in thousandths of the step, so stages of unequal length share one bar.
+ * Shows the progress of one long step: a redrawn bar with the time left on a terminal, elsewhere a plain line at each
+ * tenth and at least every half minute. Work is counted in thousandths of the step, so stages of unequal length share
+ * one bar.
  */
 public final class Progress implements AutoCloseable {
     private static final int STEPS = 1000;

@@ -10,13 +10,13 @@ import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizationReport.Linear;
 import org.jspecify.annotations.Nullable;
 
-/** What a person wants to know of a quantization at its end: where the error is, where the time went. */
+/** Shows what a person wants to know of a quantization at its end: where the error is, where the time went. */
 public final class QuantizationSummary {
     private static final int WORST = 5;
 
     private QuantizationSummary() {}
 
-    /** All that there is to say. */
+    /** Returns all that there is to say. */
     public static List<String> lines(QuantizationReport report) {
         List<String> lines = new ArrayList<>();
         if (report.meanRelativeError() != null) {
@@ -66,7 +66,7 @@ public final class QuantizationSummary {
         return lines;
     }
 
-    /** What each stage took. */
+    /** Returns the time of each stage. */
     public static List<String> stages(QuantizationReport.Times times) {
         List<List<String>> rows = new ArrayList<>();
         Map<Stage, Double> seconds = times.stageSeconds();

@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A table of text in aligned columns: the first column to the left, the others to the right.
+ * Shows a table of text in aligned columns: the first column to the left, the others to the right.
  *
  * @param head column titles
  * @param rows cells, as many in each row as there are titles
@@ -21,7 +21,7 @@ public record Table(List<String> head, List<List<String>> rows) {
         }
     }
 
-    /** The table's lines: titles, a rule, rows. */
+    /** Returns the table's lines: titles, a rule, rows. */
     public List<String> lines() {
         int[] width = new int[head.size()];
         List<List<String>> all = new ArrayList<>(rows);

@@ -11,8 +11,8 @@ import nibble.eval.tasks.Throughput;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The figures of a run of tasks for people: a line a figure, fractions in percent; subjects of mmlu as their averages
- * alone.
+ * Shows the figures of a run of tasks for people: a line a figure, fractions in percent; subjects of mmlu as their
+ * averages alone.
  */
 public record TaskTable(EvaluationResult result) {
 

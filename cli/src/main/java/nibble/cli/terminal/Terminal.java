@@ -9,7 +9,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * What a command has around it: results go to {@code out}, progress and errors to {@code err}.
+ * Holds what a command has around it: results go to {@code out}, progress and errors to {@code err}.
  *
  * @param interactive whether {@code err} is a terminal that can redraw a line
  * @param in what a person types
@@ -34,7 +34,10 @@ public record Terminal(
         err.flush();
     }
 
-    /** Why results were lost, once some were: the disk behind standard output is full, or nobody reads it any more. */
+    /**
+     * Returns the reason why results were lost, once some were: the disk behind standard output is full, or nobody
+     * reads it any more.
+     */
     public Optional<IOException> lostOutput() {
         if (out instanceof StandardOutput standard) {
             return standard.refusal();
@@ -42,7 +45,7 @@ public record Terminal(
         return out.checkError() ? Optional.of(new IOException("writing failed")) : Optional.empty();
     }
 
-    /** Whether the reader of standard output has gone, as {@code head} does once it has its lines. */
+    /** Returns whether the reader of standard output has gone, as {@code head} does once it has its lines. */
     public static boolean isClosedPipe(IOException refusal) {
         return String.valueOf(refusal.getMessage()).contains("Broken pipe");
     }

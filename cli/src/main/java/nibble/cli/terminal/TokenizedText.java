@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What a model is given.
+ * Holds the input of a model.
  *
  * @param text after the template, if there was one
  * @param ids its tokens
@@ -21,7 +21,7 @@ public record TokenizedText(String text, List<Integer> ids, List<String> pieces)
         return new TokenizedText(text, Arrays.stream(ids).boxed().toList(), pieces);
     }
 
-    /** The text, an empty line, then an id and its piece a line. */
+    /** Returns the text, an empty line, then an id and its piece a line. */
     public String shown() {
         StringBuilder out = new StringBuilder(text);
         out.append(text.endsWith("\n") ? "\n" : "\n\n");

@@ -13,13 +13,13 @@ import org.jspecify.annotations.Nullable;
 public final class BlockEncoder {
     private BlockEncoder() {}
 
-    /** As {@link #encode(GgufType, float[], float[], byte[])}, all elements as important as their size. */
+    /** Does what {@link #encode(GgufType, float[], float[], byte[])} does, all elements as important as their size. */
     public static void encode(GgufType type, float[] row, byte[] out) {
         encode(type, row, null, out);
     }
 
     /**
-     * Rows, one after the other, into {@code out}, from its start.
+     * Encodes rows, one after the other, into {@code out}, from its start.
      *
      * @param rows finite weights; each row a whole number of blocks
      * @param importance a positive number for each column of a row; none where it is unknown. Plain numbers and Q8_0 do

@@ -5,8 +5,8 @@ import java.nio.ByteOrder;
 import nibble.pack.QuantizedLinear;
 
 /**
- * A 4-bit linear as Q4_1 blocks with the codes and scales it has: {@code (q − z)·s = s·q + m} with {@code m = −z·s}.
- * Only m is rounded, to fp16; a group of 128 becomes four blocks.
+ * Writes a 4-bit linear as Q4_1 blocks with the codes and scales it has: {@code (q − z)·s = s·q + m} with {@code m =
+ * −z·s}. Only m is rounded, to fp16; a group of 128 becomes four blocks.
  */
 public final class ExactQ4 {
     private static final int BLOCK = 32;

@@ -12,8 +12,8 @@ import nibble.files.digest.Crc32c;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How much each input feature of a linear counts when its weights are rounded: the sum over calibration tokens of the
- * squared activation that meets it, the diagonal of the second moment {@code Σ x xᵀ}. Llama.cpp calls this an
+ * Says how much each input feature of a linear counts when its weights are rounded: the sum over calibration tokens of
+ * the squared activation that meets it, the diagonal of the second moment {@code Σ x xᵀ}. Llama.cpp calls this an
  * importance matrix.
  *
  * <p>It belongs to columns, so the order of a linear's rows, which differs between formats for q and k, does not touch
@@ -67,7 +67,7 @@ public record Importance(
     }
 
     /**
-     * Weights of the columns of a linear: positive, of mean about 1.
+     * Returns the weights of the columns of a linear: positive, of mean about 1.
      *
      * @throws BadCheckpointException if the linear is not covered or has another number of features
      */

@@ -31,8 +31,8 @@ import nibble.files.output.OutputException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Importance on disk, as llama.cpp has it. Written: a GGUF file with two F32 tensors for each linear, {@code
- * NAME.in_sum2} (Σx² of each input feature) and {@code NAME.counts} (tokens). Read: that, and the older {@code
+ * Reads and writes importance on disk, as llama.cpp has it. Written: a GGUF file with two F32 tensors for each linear,
+ * {@code NAME.in_sum2} (Σx² of each input feature) and {@code NAME.counts} (tokens). Read: that, and the older {@code
  * .dat} files:
  *
  * <pre>
@@ -51,7 +51,11 @@ public final class ImportanceFile {
 
     private ImportanceFile() {}
 
-    /** @throws BadCheckpointException if the file is absent, damaged or no importance matrix */
+    /**
+     * Reads a file.
+     *
+     * @throws BadCheckpointException if the file is absent, damaged or no importance matrix
+     */
     public static Importance read(Path file) {
         SourceFile.require(file, Content.GGUF);
         try (var in = Files.newInputStream(file)) {

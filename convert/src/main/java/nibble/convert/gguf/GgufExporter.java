@@ -200,7 +200,7 @@ public final class GgufExporter {
         return items;
     }
 
-    /** GGUF's name of a linear's weight, as {@code blk.0.attn_q.weight}. */
+    /** Returns GGUF's name of a linear's weight, as {@code blk.0.attn_q.weight}. */
     public static String tensorName(LinearModule module, int layer) {
         return "blk." + layer + "." + GgufNames.linear(module) + ".weight";
     }

@@ -5,7 +5,7 @@ import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 
-/** llama.cpp's named mixes: a base type, and more bits where they help most. Norms are F32 in all of them. */
+/** Lists llama.cpp's named mixes: a base type, and more bits where they help most. Norms are F32 in all of them. */
 public enum GgufMix {
     F32(0, GgufType.F32),
     F16(1, GgufType.F16),
@@ -33,7 +33,7 @@ public enum GgufMix {
         this.base = base;
     }
 
-    /** {@code general.file_type} of the metadata. */
+    /** Returns {@code general.file_type} of the metadata. */
     public int fileType() {
         return fileType;
     }

@@ -9,7 +9,7 @@ import nibble.pack.WeightReader;
 interface StoredRows {
     void read(long row, float[] into);
 
-    /** Rows of an F16, BF16 or F32 tensor, a vector being one row. */
+    /** Returns the rows of an F16, BF16 or F32 tensor, a vector being one row. */
     static StoredRows of(StoredTensor tensor) {
         return (row, into) ->
                 WeightReader.floats(tensor.rows().read(row, 1), tensor.spec().dtype(), 0, into);
@@ -19,7 +19,7 @@ interface StoredRows {
         return (row, into) -> linear.dequantize((int) row, into, 0);
     }
 
-    /** The same rows with each head's pairs side by side, as GGUF has query and key projections. */
+    /** Returns the same rows with each head's pairs side by side, as GGUF has query and key projections. */
     default StoredRows interleaved(int headDim) {
         return (row, into) -> read(HeadRows.halves(row, headDim), into);
     }

@@ -51,7 +51,11 @@ final class VocabularyReader {
         this.tokenizer = described.json();
     }
 
-    /** @throws BadCheckpointException if there is no tokenizer or it is of a kind that GGUF is not written with */
+    /**
+     * Reads a tokenizer.
+     *
+     * @throws BadCheckpointException if there is no tokenizer or it is of a kind that GGUF is not written with
+     */
     public static Vocabulary read(Checkpoint checkpoint) {
         return new VocabularyReader(checkpoint).vocabulary();
     }

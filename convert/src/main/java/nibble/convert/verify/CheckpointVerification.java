@@ -20,7 +20,7 @@ import nibble.checkpoint.source.Finding;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Every check a loader would make of a checkpoint, made before anyone else makes it.
+ * Makes every check a loader would make of a checkpoint, before anyone else makes it.
  *
  * @param findings what is wrong, errors first; empty if nothing
  * @param files every file with its SHA-256, sorted by path

@@ -94,8 +94,8 @@ final class GgufChecks {
             findings.accept(Finding.warning(
                     FILE,
                     file.path() + ": " + file.trailingBytes()
-                            + " bytes stand behind the last tensor, which no loader reads: the"
-                            + " header does not belong to the data, or something was added; get the file again"));
+                            + " bytes follow the last tensor, and no loader reads them: the header is another file's,"
+                            + " or something was added; get the file again"));
         }
     }
 

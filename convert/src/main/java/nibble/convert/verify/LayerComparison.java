@@ -15,7 +15,7 @@ import nibble.pack.WeightReader;
 import nibble.pack.layout.PackedLinears;
 
 /**
- * One decoder layer dequantized and compared with the model it was made from.
+ * Compares one dequantized decoder layer with the model it was made from.
  *
  * <p>AWQ moves scales between neighbours, so weights cannot be compared one by one. What can: of q, k, v, gate and up,
  * each weight times the norm's gain of its input (the gain took the inverse scale), up to a factor a row (v and up also
@@ -31,7 +31,7 @@ public record LayerComparison(int layer, List<LinearError> linears) {
     private static final double MOST_ERROR = 0.15;
 
     /**
-     * One linear.
+     * Holds the error of one linear.
      *
      * @param relativeError {@code ‖Ŵ − W‖² / ‖W‖²} with the best factor for every row or column
      */

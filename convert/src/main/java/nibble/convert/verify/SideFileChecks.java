@@ -51,8 +51,7 @@ final class SideFileChecks {
         for (String name : names) {
             if (UNFINISHED.matcher(name).matches()) {
                 findings.accept(Finding.warning(
-                        "files",
-                        folder.resolve(name) + ": looks like what a stopped program leaves behind; remove it"));
+                        "files", folder.resolve(name) + ": looks like the leftover of a stopped program; remove it"));
             }
         }
     }

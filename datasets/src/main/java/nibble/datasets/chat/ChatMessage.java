@@ -3,13 +3,13 @@ package nibble.datasets.chat;
 import java.util.Locale;
 
 /**
- * One turn of a conversation.
+ * Holds one turn of a conversation.
  *
  * @param role who speaks
  * @param content what is said, as it is
  */
 public record ChatMessage(Role role, String content) {
-    /** Who speaks. */
+    /** Says who speaks. */
     public enum Role {
         SYSTEM,
         USER,

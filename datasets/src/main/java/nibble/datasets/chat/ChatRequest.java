@@ -8,7 +8,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a template is rendered with, in the form of OpenAI's API: texts, numbers, booleans, lists, maps and null.
+ * Holds the values that a template is rendered with, in the form of OpenAI's API: texts, numbers, booleans, lists, maps
+ * and null.
  *
  * @param messages the conversation
  * @param tools functions that the model may call; null for none

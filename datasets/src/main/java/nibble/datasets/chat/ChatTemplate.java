@@ -16,8 +16,8 @@ import nibble.jinja.syntax.JinjaException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A format of conversations. The text that {@link #render} makes holds the special tokens, BOS included, literally:
- * encode it without adding a BOS.
+ * Formats conversations. The text that {@link #render} makes holds the special tokens, BOS included, literally: encode
+ * it without adding a BOS.
  */
 public final class ChatTemplate {
     /** The built-in formats' names, each with the texts that end the assistant's turn where the model writes no EOS. */
@@ -47,7 +47,11 @@ public final class ChatTemplate {
         return List.copyOf(BUILT_IN.sequencedKeySet());
     }
 
-    /** @throws IllegalArgumentException if there is no built-in format of this name */
+    /**
+     * Returns a built-in format.
+     *
+     * @throws IllegalArgumentException if there is no built-in format of this name
+     */
     public static ChatTemplate named(String name) {
         List<String> stops = BUILT_IN.get(name);
         if (stops == null) {
@@ -69,7 +73,7 @@ public final class ChatTemplate {
         return new ChatTemplate(name, source, List.of());
     }
 
-    /** What it is called: a built-in format's name, or {@code model}. */
+    /** Returns its name: a built-in format's name, or {@code model}. */
     public String name() {
         return name;
     }

@@ -5,7 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.SequencedMap;
 
 /**
- * The literal tokens that templates put around turns, by the names that templates know them by.
+ * Holds the literal tokens that templates put around turns, by the names that templates know them by.
  *
  * @param names as {@code bos_token} and {@code eos_token}; a name that the model has no token for is not among them
  */
@@ -17,7 +17,11 @@ public record SpecialTokens(SequencedMap<String, String> names) {
         names = Collections.unmodifiableSequencedMap(new LinkedHashMap<>(names));
     }
 
-    /** @param bos begins a text, {@code eos} ends one; empty if the model has none */
+    /**
+     * Names the tokens.
+     *
+     * @param bos begins a text, {@code eos} ends one; empty if the model has none
+     */
     public SpecialTokens(String bos, String eos) {
         this(present(bos, eos));
     }

@@ -9,11 +9,11 @@ import nibble.checkpoint.GenerationConfig;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.datasets.Tokenizer;
 
-/** The ids that end a text. */
+/** Finds the ids that end a text. */
 public final class StopIds {
     private StopIds() {}
 
-    /** The ids that config.json, generation_config.json and the model's tokenizer name. */
+    /** Returns the ids that config.json, generation_config.json and the model's tokenizer name. */
     public static Set<Integer> of(Checkpoint checkpoint) {
         return Checkpoint.tokenizer(checkpoint.folder())
                 .map(described -> of(checkpoint, described))
@@ -21,8 +21,8 @@ public final class StopIds {
     }
 
     /**
-     * Those of either config file, the tokenizer's own, and stop texts that are one token, which decoding would not
-     * show.
+     * Returns the ids of either config file, the tokenizer's own, and stop texts that are one token, which decoding
+     * would not show.
      */
     public static Set<Integer> of(
             Checkpoint checkpoint,
@@ -39,7 +39,7 @@ public final class StopIds {
         return ids;
     }
 
-    /** Those of either config file and the tokenizer's own. */
+    /** Returns the ids of either config file and the tokenizer's own. */
     public static Set<Integer> of(Checkpoint checkpoint, TokenizerDescription described) {
         Set<Integer> ids = ofConfigs(checkpoint);
         ids.addAll(described.stopIds());

@@ -14,8 +14,8 @@ import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Where the documents of benchmarks come from. For each set the first that has it: the user's folder; the bundled data
- * if it is the whole set; the hub's cache; the bundled part of the set.
+ * Says where the documents of benchmarks come from. For each set the first that has it: the user's folder; the bundled
+ * data if it is the whole set; the hub's cache; the bundled part of the set.
  *
  * @param folder of files named {@code hellaswag.train.jsonl} or {@code .parquet}, see {@link EvaluationSet#fileName()}
  * @param hubCache the folder that the hub's tools share, in which data sets are {@code datasets--OWNER--NAME}

@@ -2,12 +2,12 @@ package nibble.datasets.evaluation;
 
 import java.util.List;
 
-/** One item of a benchmark. */
+/** Holds one item of a benchmark. */
 public sealed interface EvaluationDocument {
 
     /**
-     * A question with answers to choose from: ARC, HellaSwag (the question is the text to go on with, preprocessed as
-     * the harness has it), MMLU, PIQA, OpenBookQA.
+     * Holds a question with answers to choose from: ARC, HellaSwag (the question is the text to go on with,
+     * preprocessed as the harness has it), MMLU, PIQA, OpenBookQA.
      *
      * @param subject of MMLU's, as {@code high_school_physics}; empty elsewhere
      * @param gold number of the right choice
@@ -20,7 +20,7 @@ public sealed interface EvaluationDocument {
     }
 
     /**
-     * A question of TruthfulQA.
+     * Holds a question of TruthfulQA.
      *
      * @param single answers of which the first is the true one
      * @param many answers of which some are true
@@ -36,23 +36,23 @@ public sealed interface EvaluationDocument {
     }
 
     /**
-     * A sentence of WinoGrande.
+     * Holds a sentence of WinoGrande.
      *
      * @param sentence with an underscore where one of the options belongs
      * @param gold 0 for the first option, 1 for the second
      */
     record BlankSentence(String sentence, String option1, String option2, int gold) implements EvaluationDocument {}
 
-    /** A passage of LAMBADA and its last word. */
+    /** Holds a passage of LAMBADA and its last word. */
     record LastWord(String context, String word) implements EvaluationDocument {}
 
     /**
-     * A problem of GSM8K.
+     * Holds a problem of GSM8K.
      *
      * @param answer the way to the solution, ending in {@code #### NUMBER}
      */
     record MathProblem(String question, String answer) implements EvaluationDocument {}
 
-    /** An article of wikitext-2 as the raw file has it. */
+    /** Holds an article of wikitext-2 as the raw file has it. */
     record Page(String text) implements EvaluationDocument {}
 }

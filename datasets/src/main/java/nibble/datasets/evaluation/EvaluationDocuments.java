@@ -3,7 +3,7 @@ package nibble.datasets.evaluation;
 import java.util.List;
 
 /**
- * The documents of a set, in its order.
+ * Holds the documents of a set, in its order.
  *
  * @param source {@code bundled}, or the file they were read from
  * @param sha256 of the source's bytes (uncompressed where they are bundled), lower-case hex

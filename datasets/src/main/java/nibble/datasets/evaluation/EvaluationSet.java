@@ -3,7 +3,7 @@ package nibble.datasets.evaluation;
 import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
 
-/** Parts of data sets that tasks are made of: documents to measure on and examples to show before them. */
+/** Lists the parts of data sets that tasks are made of: documents to measure on and examples to show before them. */
 public enum EvaluationSet {
     ARC_CHALLENGE_TEST(
             "arc_challenge.test",
@@ -104,12 +104,12 @@ public enum EvaluationSet {
         this.hub = hub;
     }
 
-    /** What a file of it is called, without extension: {@code hellaswag.train}. */
+    /** Returns the name of a file of it, without extension: {@code hellaswag.train}. */
     public String fileName() {
         return fileName;
     }
 
-    /** What people call it. */
+    /** Returns the name that people use. */
     public String title() {
         return title;
     }

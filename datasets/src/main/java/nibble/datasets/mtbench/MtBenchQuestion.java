@@ -3,7 +3,7 @@ package nibble.datasets.mtbench;
 import java.util.List;
 
 /**
- * One question of MT-bench.
+ * Holds one question of MT-bench.
  *
  * @param id FastChat's {@code question_id}; 81 to 160 for the published ones
  * @param category as {@code writing} or {@code math}

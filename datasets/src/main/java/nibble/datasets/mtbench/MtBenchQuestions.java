@@ -15,7 +15,7 @@ import nibble.datasets.BadDatasetException;
 import nibble.datasets.Utf8File;
 import nibble.files.Reasons;
 
-/** Questions in FastChat's {@code question.jsonl}: one JSON object a line. */
+/** Reads questions in FastChat's {@code question.jsonl}: one JSON object a line. */
 public final class MtBenchQuestions {
     /** SHA-256 of the bundled file. */
     static final String SHA256 = "f724c8a3c19afee8fff0a9dd5273919ebfee3209b395680fde63c1e0b73771be";
@@ -40,7 +40,7 @@ public final class MtBenchQuestions {
     }
 
     /**
-     * Questions of one's own in the same layout.
+     * Reads questions of one's own in the same layout.
      *
      * @throws BadDatasetException naming file and line, if the file cannot be read or a line is no question
      */
@@ -60,7 +60,7 @@ public final class MtBenchQuestions {
             MtBenchQuestion question = question(name + ": line " + number, line);
             if (!ids.add(question.id())) {
                 throw new BadDatasetException(
-                        name + ": line " + number + ": question_id " + question.id() + " is there twice");
+                        name + ": line " + number + ": question_id " + question.id() + " occurs twice");
             }
             questions.add(question);
         }

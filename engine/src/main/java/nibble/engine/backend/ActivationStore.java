@@ -3,14 +3,17 @@ package nibble.engine.backend;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Activations of many batches between their uses: where the backend computes, or, where that has no room for them, on
- * the host. Owns them.
+ * Keeps activations of many batches between their uses: where the backend computes, or, where that has no room for
+ * them, on the host. Owns them.
  */
 public interface ActivationStore extends AutoCloseable {
     /** Takes a batch over. */
     void add(Matrix batch);
 
-    /** A batch where the backend computes, to be read or changed until {@link #giveBack}; best asked for in order. */
+    /**
+     * Returns a batch where the backend computes, to be read or changed until {@link #giveBack}; best asked for in
+     * order.
+     */
     Matrix borrow(int index);
 
     /** Ends the use of the batch that was borrowed last. */

@@ -3,7 +3,7 @@ package nibble.engine.backend;
 import nibble.checkpoint.model.ModelConfig;
 
 /**
- * The heads of grouped-query attention: query head h reads key/value head {@code h / (heads / kvHeads)}.
+ * Describes the heads of grouped-query attention: query head h reads key/value head {@code h / (heads / kvHeads)}.
  *
  * @param heads query heads, a multiple of {@code kvHeads}
  * @param headDim values a head
@@ -20,7 +20,7 @@ public record AttentionShape(int heads, int kvHeads, int headDim, int window) {
         }
     }
 
-    /** Heads whose queries see all positions up to their own. */
+    /** Describes heads whose queries see all positions up to their own. */
     public AttentionShape(int heads, int kvHeads, int headDim) {
         this(heads, kvHeads, headDim, ModelConfig.NO_WINDOW);
     }
@@ -29,17 +29,17 @@ public record AttentionShape(int heads, int kvHeads, int headDim, int window) {
         return new AttentionShape(config.heads(), config.kvHeads(), config.headDim(), config.window());
     }
 
-    /** The first position that a query at this one sees. */
+    /** Returns the first position that a query at this one sees. */
     public int firstSeen(int position) {
         return Math.max(0, position - window + 1);
     }
 
-    /** Columns of the query and of the attention output. */
+    /** Returns the columns of the query and of the attention output. */
     public int queryColumns() {
         return heads * headDim;
     }
 
-    /** Columns of keys and of values. */
+    /** Returns the columns of keys and of values. */
     public int keyColumns() {
         return kvHeads * headDim;
     }

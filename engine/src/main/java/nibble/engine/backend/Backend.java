@@ -12,15 +12,15 @@ import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.Weight;
 
 /**
- * One device: it brings a model's weights to where it computes, and offers the operations of a forward pass and of
- * quantizing. Results never depend on the number of threads. {@link nibble.engine.host.ReferenceBackend} is the
+ * Computes on one device: it brings a model's weights to where it computes, and offers the operations of a forward pass
+ * and of quantizing. Results never depend on the number of threads. {@link nibble.engine.host.ReferenceBackend} is the
  * specification.
  */
 public interface Backend extends LayerOperations, QuantizationOperations, AutoCloseable {
-    /** What rounding of activations results have, and how {@code --device} names it. */
+    /** Returns the kind of device, which tells how results are rounded and how {@code --device} names it. */
     DeviceKind kind();
 
-    /** Device and instruction set, for the reader of a report. */
+    /** Describes device and instruction set, for the reader of a report. */
     String description();
 
     /**
@@ -44,30 +44,31 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
     LayerFeed feed(IntFunction<DecoderLayer> read, int layers);
 
     /**
-     * What runs single tokens faster than {@link nibble.engine.Forward}, if this backend has it for a model of this
-     * kind.
+     * Returns the decoder that runs single tokens faster than {@link nibble.engine.Forward}, if this backend has it for
+     * a model of this kind.
      */
     default Optional<Decoder> decoder(PlacedModel model, KeyValueCache cache) {
         return Optional.empty();
     }
 
     /**
-     * {@code log softmax(x[t] headᵀ)[next[t]]} for each row: logits are made a tile at a time, never all of them.
+     * Computes {@code log softmax(x[t] headᵀ)[next[t]]} for each row: logits are made a tile at a time, never all of
+     * them.
      *
      * @param x after the final norm, [tokens, hidden]
      * @param next one id a row
      */
     float[] logProbabilities(Weight head, Matrix x, int[] next);
 
-    /** {@link #logProbabilities}, and with each the likeliest id of its row. */
+    /** Computes {@link #logProbabilities}, and with each the likeliest id of its row. */
     TokenScores score(Weight head, Matrix x, int[] next);
 
-    /** The operations of a backward pass, if this backend has them. */
+    /** Returns the operations of a backward pass, if this backend has them. */
     default Optional<GradientOperations> gradients() {
         return Optional.empty();
     }
 
-    /** Sequences of this many tokens that fill the device when they run as one batch; at least 1. */
+    /** Returns how many sequences of this many tokens fill the device when they run as one batch; at least 1. */
     default int sequencesPerBatch(ModelConfig config, int tokens) {
         return 1;
     }
@@ -75,17 +76,19 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
     /** Says that the calling thread is about to use this backend, where it used another one before. */
     default void makeCurrent() {}
 
-    /** The most memory of a device that was ever taken; 0 where memory is the host's. */
+    /** Returns the most memory of a device that was ever taken; 0 where memory is the host's. */
     default long peakDeviceBytes() {
         return 0;
     }
 
-    /** Bytes a second that reading the device's memory reaches at most; empty where memory is the host's. */
+    /**
+     * Returns the bytes a second that reading the device's memory reaches at most; empty where memory is the host's.
+     */
     default OptionalDouble readBytesPerSecond() {
         return OptionalDouble.empty();
     }
 
-    /** Floating-point operations a second of the products that quantizing makes, measured now. */
+    /** Measures the floating-point operations a second of the products that quantizing makes. */
     double productFlopsPerSecond();
 
     /**

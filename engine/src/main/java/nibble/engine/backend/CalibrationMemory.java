@@ -1,7 +1,7 @@
 package nibble.engine.backend;
 
 /**
- * The most memory that a quantization takes of a device.
+ * Counts the most memory that a quantization takes of a device.
  *
  * @param device bytes of the device
  * @param pinned bytes of the host, for the calibration stream where the device has no room for it

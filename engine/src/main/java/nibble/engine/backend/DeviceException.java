@@ -1,6 +1,6 @@
 package nibble.engine.backend;
 
-/** A device that was asked for and is not there, or that failed. */
+/** Reports a device that was asked for and is not there, or that failed. */
 public final class DeviceException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 

@@ -1,6 +1,6 @@
 package nibble.engine.backend;
 
-/** Kinds of devices; the same kind has the same rounding of activations. */
+/** Lists the kinds of devices; the same kind has the same rounding of activations. */
 public enum DeviceKind {
     /** Plain loops on the host, the specification. */
     REFERENCE("reference"),
@@ -15,7 +15,7 @@ public enum DeviceKind {
         this.label = label;
     }
 
-    /** As {@code --device} names it. */
+    /** Returns the name that {@code --device} has for it. */
     public String label() {
         return label;
     }

@@ -87,12 +87,12 @@ public final class Extents {
         ids(head, next);
     }
 
-    /** Every id must be a row of {@code table}. */
+    /** Checks that every id is a row of {@code table}. */
     public static void ids(Weight table, int[] ids) {
         MissingRowException.check(ids, ids.length, table.outFeatures());
     }
 
-    /** Of gate, up and out of a gated linear unit. */
+    /** Checks gate, up and out of a gated linear unit. */
     public static void glu(Matrix gate, Matrix up, Matrix out) {
         require("glu", "up", up, gate.rows(), gate.columns());
         require("glu", "out", out, gate.rows(), gate.columns());

@@ -5,7 +5,7 @@ import java.util.List;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.tensor.Matrix;
 
-/** Rotated keys, and values, of all layers: matrices of [capacity, kv_heads * head_dim]. Owns them. */
+/** Holds rotated keys, and values, of all layers: matrices of [capacity, kv_heads * head_dim]. Owns them. */
 public final class KeyValueCache implements AutoCloseable {
     private final List<Matrix> keys = new ArrayList<>();
     private final List<Matrix> values = new ArrayList<>();
@@ -21,12 +21,12 @@ public final class KeyValueCache implements AutoCloseable {
         }
     }
 
-    /** The most tokens it can hold. */
+    /** Returns the most tokens it can hold. */
     public int capacity() {
         return capacity;
     }
 
-    /** Tokens held. */
+    /** Returns the tokens held. */
     public int length() {
         return length;
     }

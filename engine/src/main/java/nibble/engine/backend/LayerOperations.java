@@ -6,40 +6,41 @@ import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 
 /**
- * The operations of a forward pass on one device. A matrix of the wrong extents is an {@link IllegalArgumentException}
- * that names the operation, found and expected.
+ * Computes the operations of a forward pass on one device. A matrix of the wrong extents is an {@link
+ * IllegalArgumentException} that names the operation, found and expected.
  */
 public interface LayerOperations extends Matrices {
-    /** {@code out[t] = embedding[ids[t]]}. */
+    /** Computes {@code out[t] = embedding[ids[t]]}. */
     void embed(Weight embedding, int[] ids, Matrix out);
 
-    /** {@code out[t] = x[t] / sqrt(mean(x[t]²) + epsilon) * weight}; out may be x. */
+    /** Computes {@code out[t] = x[t] / sqrt(mean(x[t]²) + epsilon) * weight}; out may be x. */
     void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out);
 
     /**
-     * {@link #rmsNorm} of each head by itself, in place: x is read as {@code rows * columns / head_dim} rows.
+     * Computes the {@link #rmsNorm} of each head by itself, in place: x is read as {@code rows * columns / head_dim}
+     * rows.
      *
      * @param weight [head_dim], which divides x's columns
      */
     void rmsNormHeads(Matrix x, float[] weight, double epsilon);
 
-    /** {@code into[t, n] += bias[n]}. */
+    /** Computes {@code into[t, n] += bias[n]}. */
     void addBias(float[] bias, Matrix into);
 
-    /** {@code x *= factor}. */
+    /** Computes {@code x *= factor}. */
     void scale(Matrix x, float factor);
 
-    /** {@code out[t, n] = Σ_k x[t, k] weight[n, k]}; out may be single precision, as for logits. */
+    /** Computes {@code out[t, n] = Σ_k x[t, k] weight[n, k]}; out may be single precision, as for logits. */
     void linear(Weight weight, Matrix x, Matrix out);
 
-    /** {@link #linear} of several weights that share their input. */
+    /** Computes {@link #linear} of several weights that share their input. */
     default void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
         for (int i = 0; i < weights.size(); i++) {
             linear(weights.get(i), x, outs.get(i));
         }
     }
 
-    /** {@code into[t, n] += Σ_k x[t, k] weight[n, k]}. */
+    /** Computes {@code into[t, n] += Σ_k x[t, k] weight[n, k]}. */
     default void addLinear(Weight weight, Matrix x, Matrix into) {
         try (Matrix product = allocate(x.rows(), weight.outFeatures())) {
             linear(weight, x, product);
@@ -48,17 +49,17 @@ public interface LayerOperations extends Matrices {
     }
 
     /**
-     * Rotary embedding in place, by halves as Hugging Face has it: elements i and i + head_dim/2 of each head turn by
-     * the angle of the row's position. Row t of a sequence stands at {@code firstPosition + t}.
+     * Applies the rotary embedding in place, by halves as Hugging Face has it: elements i and i + head_dim/2 of each
+     * head turn by the angle of the row's position. Row t of a sequence stands at {@code firstPosition + t}.
      *
      * @param x {@code sequences} sequences of equal length, one after another
      */
     void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition);
 
     /**
-     * Causal softmax attention, scores scaled by 1/sqrt(head_dim): query row t of a sequence stands at position
-     * {@code firstPosition + t} and sees that sequence's key rows 0 to that position, or the last
-     * {@code shape.window()} of them.
+     * Computes causal softmax attention, scores scaled by 1/sqrt(head_dim): query row t of a sequence stands at
+     * position {@code firstPosition + t} and sees that sequence's key rows 0 to that position, or the last {@code
+     * shape.window()} of them.
      *
      * @param sequences sequences of equal length that lie one after another in each of the matrices
      * @param query [sequences * tokens, heads * head_dim], rotated
@@ -96,9 +97,9 @@ public interface LayerOperations extends Matrices {
         }
     }
 
-    /** {@code out = activation(gate) * up}, element by element; out may be gate or up. */
+    /** Computes {@code out = activation(gate) * up}, element by element; out may be gate or up. */
     void glu(Activation activation, Matrix gate, Matrix up, Matrix out);
 
-    /** {@code into += x}. */
+    /** Computes {@code into += x}. */
     void add(Matrix x, Matrix into);
 }

@@ -2,11 +2,11 @@ package nibble.engine.backend;
 
 import nibble.checkpoint.model.ModelConfig;
 
-/** The matrices that {@link nibble.engine.Forward} allocates inside a decoder layer. */
+/** Holds the matrices that {@link nibble.engine.Forward} allocates inside a decoder layer. */
 public final class LayerScratch {
     private LayerScratch() {}
 
-    /** Their columns together: normed input, query and attended, key and value, gate and up. */
+    /** Returns their columns together: normed input, query and attended, key and value, gate and up. */
     public static long columns(ModelConfig config) {
         return config.hiddenSize()
                 + 2L * config.heads() * config.headDim()

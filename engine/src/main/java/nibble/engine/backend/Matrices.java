@@ -11,24 +11,24 @@ import nibble.engine.tensor.Matrix;
  * everywhere.
  */
 public interface Matrices {
-    /** Activations, all zero. */
+    /** Allocates activations, all zero. */
     Matrix allocate(int rows, int columns);
 
-    /** Activations with these row-major values, rounded to the backend's precision. */
+    /** Uploads activations with these row-major values, rounded to the backend's precision. */
     Matrix upload(float[] values, int rows, int columns);
 
-    /** An fp32 matrix of zeros. */
+    /** Returns an fp32 matrix of zeros. */
     Matrix allocateSingle(int rows, int columns);
 
-    /** An fp32 copy of row-major values. */
+    /** Returns an fp32 copy of row-major values. */
     Matrix uploadSingle(float[] values, int rows, int columns);
 
-    /** A copy of all values, row-major. */
+    /** Returns a copy of all values, row-major. */
     float[] download(Matrix matrix);
 
-    /** Rows {@code from .. from + count}, row-major. */
+    /** Downloads rows {@code from .. from + count}, row-major. */
     float[] download(Matrix matrix, int from, int count);
 
-    /** Rows {@code from .. from + count} of {@code source} into rows {@code firstRow ..} of {@code target}. */
+    /** Copies rows {@code from .. from + count} of {@code source} into rows {@code firstRow ..} of {@code target}. */
     void copyRows(Matrix source, int from, int count, Matrix target, int firstRow);
 }

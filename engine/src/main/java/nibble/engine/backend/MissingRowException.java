@@ -1,6 +1,6 @@
 package nibble.engine.backend;
 
-/** A text has a token for which the model's embedding has no row. */
+/** Reports that a text has a token for which the model's embedding has no row. */
 public final class MissingRowException extends IllegalArgumentException {
     private static final long serialVersionUID = 1L;
 
@@ -9,7 +9,7 @@ public final class MissingRowException extends IllegalArgumentException {
     }
 
     /**
-     * The one check of ids that are given to a model, whatever for.
+     * Checks ids that are given to a model, whatever for.
      *
      * @param rows of the embedding
      * @param count how many of {@code ids} are to be looked at

@@ -3,7 +3,7 @@ package nibble.engine.backend;
 import nibble.engine.tensor.Weight;
 
 /**
- * A weight where a backend computes. Owns what was taken for it there.
+ * Holds a weight where a backend computes. Owns what was taken for it there.
  *
  * @param memory given back when this is closed
  */

@@ -10,20 +10,20 @@ import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 
 /**
- * One device, or several of one kind that share the work of a quantization and produce bit-identical results. Used by
- * one thread at a time.
+ * Holds one device, or several of one kind that share the work of a quantization and produce bit-identical results.
+ * Used by one thread at a time.
  */
 public interface QuantizationDevices extends AutoCloseable {
-    /** The devices, the one that sums things up first. */
+    /** Returns the devices, the one that sums things up first. */
     List<Backend> members();
 
-    /** Statistics of inputs with so many features, all zero; rows to add may lie on any member. */
+    /** Makes statistics of inputs with so many features, all zero; rows to add may lie on any member. */
     InputStatistics statistics(int columns);
 
-    /** As {@link Backend#pairedMoments}; rows to add may lie on any member. */
+    /** Does what {@link Backend#pairedMoments} does; rows to add may lie on any member. */
     PairedMoments pairedMoments(int columns, int residual);
 
-    /** As {@link Backend#quantizer} with the weight placed on each member. */
+    /** Does what {@link Backend#quantizer} does, with the weight placed on each member. */
     LinearQuantizer quantizer(List<? extends Weight> placed, DenseWeight original, Path file, QuantizationSpec spec);
 
     /** Waits until all that was asked of any member is done. */
@@ -32,7 +32,7 @@ public interface QuantizationDevices extends AutoCloseable {
     @Override
     void close();
 
-    /** One backend, which is closed with the devices. */
+    /** Makes devices of one backend, which is closed with them. */
     static QuantizationDevices of(Backend backend) {
         return new QuantizationDevices() {
             @Override

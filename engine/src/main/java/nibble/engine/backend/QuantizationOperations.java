@@ -11,11 +11,12 @@ import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 
 /**
- * What quantizing asks of a device: statistics of inputs, trial rounding, and products of whole second moments.
+ * Computes what quantizing asks of a device: statistics of inputs, trial rounding, and products of whole second
+ * moments.
  */
 public interface QuantizationOperations extends Matrices {
     /**
-     * A store for the activations of a model that is being calibrated.
+     * Returns a store for the activations of a model that is being calibrated.
      *
      * @param elements of all batches together
      * @param streams of which this is one; the others ask for stores of their own
@@ -24,16 +25,16 @@ public interface QuantizationOperations extends Matrices {
         return new ResidentActivations();
     }
 
-    /** A store whose batches take memory of the host alone while they are not used. */
+    /** Makes a store whose batches take memory of the host alone while they are not used. */
     default ActivationStore hostStore() {
         return new ResidentActivations();
     }
 
-    /** Statistics of inputs with so many features, all zero. */
+    /** Makes statistics of inputs with so many features, all zero. */
     InputStatistics statistics(int columns);
 
     /**
-     * What quantizes a linear.
+     * Makes the quantizer of a linear.
      *
      * @param placed the weight where this backend computes, not needed after this is closed
      * @param original the same weight on the host
@@ -43,7 +44,7 @@ public interface QuantizationOperations extends Matrices {
     LinearQuantizer quantizer(Weight placed, DenseWeight original, Path file, QuantizationSpec spec);
 
     /**
-     * Moments of an input on two streams, all zero.
+     * Makes moments of an input on two streams, all zero.
      *
      * @param columns features of the input
      * @param residual features of the residual stream that the linear adds to, for o_proj and down_proj; else 0
@@ -59,22 +60,22 @@ public interface QuantizationOperations extends Matrices {
         return new PlacedWeight(weight, () -> {});
     }
 
-    /** {@code out[m, n] = a[m, k] b[n, k]ᵀ}; all three single precision. */
+    /** Computes {@code out[m, n] = a[m, k] b[n, k]ᵀ}; all three single precision. */
     void multiplyTransposed(Matrix a, Matrix b, Matrix out);
 
     /**
-     * {@code moment[k, k] += x[t, k]ᵀ x[t, k]}; moment must be symmetric and stays exactly so.
+     * Computes {@code moment[k, k] += x[t, k]ᵀ x[t, k]}; moment must be symmetric and stays exactly so.
      *
      * @param x activations
      * @param moment single precision
      */
     void addSecondMoment(Matrix x, Matrix moment);
 
-    /** {@code out = a − b}, element by element; out may be a or b. */
+    /** Computes {@code out = a − b}, element by element; out may be a or b. */
     void subtract(Matrix a, Matrix b, Matrix out);
 
     /**
-     * {@code moment[m, k] += y[t, m]ᵀ x[t, k]}.
+     * Computes {@code moment[m, k] += y[t, m]ᵀ x[t, k]}.
      *
      * @param y activations of as many tokens as x
      * @param x activations

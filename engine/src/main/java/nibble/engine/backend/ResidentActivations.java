@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import nibble.engine.tensor.Matrix;
 
-/** Batches that stay where the backend computes. */
+/** Keeps batches where the backend computes. */
 public final class ResidentActivations implements ActivationStore {
     private final List<Matrix> batches = new ArrayList<>();
 

@@ -4,19 +4,19 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.Rope;
 
 /**
- * Cosines and sines of the rotary embedding, [positions, head_dim / 2], computed in double and rounded once.
+ * Holds cosines and sines of the rotary embedding, [positions, head_dim / 2], computed in double and rounded once.
  *
  * @param positions rows of the table
  * @param half head_dim / 2
  */
 public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
 
-    /** The unscaled table of positions 0 to {@code positions - 1}. */
+    /** Returns the unscaled table of positions 0 to {@code positions - 1}. */
     public static RotaryTable of(double theta, int headDim, int positions) {
         return of(plain(theta, headDim), positions);
     }
 
-    /** The table of positions 0 to {@code positions - 1} for a sequence of {@code sequenceLength} tokens. */
+    /** Returns the table of positions 0 to {@code positions - 1} for a sequence of {@code sequenceLength} tokens. */
     public static RotaryTable of(ModelConfig config, int positions, int sequenceLength) {
         return of(frequencies(config.rope(), config.headDim(), config.maxPositions(), sequenceLength), positions);
     }
@@ -35,7 +35,7 @@ public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
         return new RotaryTable(positions, half, cos, sin);
     }
 
-    /** A table whose row i is this one's row {@code rows[i]}: for rows that stand at any positions. */
+    /** Returns a table whose row i is this one's row {@code rows[i]}: for rows that stand at any positions. */
     public RotaryTable at(int[] rows) {
         float[] rowCos = new float[Math.multiplyExact(rows.length, half)];
         float[] rowSin = new float[rowCos.length];
@@ -46,7 +46,7 @@ public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
         return new RotaryTable(rows.length, half, rowCos, rowSin);
     }
 
-    /** The table that turns back what this one turns. */
+    /** Returns the table that turns back what this one turns. */
     public RotaryTable inverse() {
         float[] back = new float[sin.length];
         for (int i = 0; i < back.length; i++) {
@@ -55,7 +55,7 @@ public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
         return new RotaryTable(positions, half, cos, back);
     }
 
-    /** Whether the frequencies of this model depend on the length of the sequence. */
+    /** Returns whether the frequencies of this model depend on the length of the sequence. */
     public static boolean growsWithSequence(Rope rope) {
         return rope.scaling() instanceof Rope.DynamicNtk;
     }

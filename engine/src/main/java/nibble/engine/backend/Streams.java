@@ -1,6 +1,6 @@
 package nibble.engine.backend;
 
-/** What a calibration takes through the layers. */
+/** Lists what a calibration can take through the layers. */
 public enum Streams {
     /** The activations of the original model, in which the inputs of each layer are searched for scales. */
     ONE,

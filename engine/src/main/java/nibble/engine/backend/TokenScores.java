@@ -1,7 +1,7 @@
 package nibble.engine.backend;
 
 /**
- * What a model says of the next id, a row each.
+ * Holds what a model says of the next id, a row each.
  *
  * @param logProbabilities of the id asked for, natural logarithm
  * @param likeliest the id with the greatest logit, the smallest of several

@@ -8,7 +8,7 @@ import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A fixed number of threads, the caller among them. Owns its threads.
+ * Runs tasks on a fixed number of threads, the caller among them. Owns its threads.
  *
  * <p>Tasks are handed out in order of index to whoever is free; so a task must write only what no other task of the
  * call writes, and nothing then depends on the number of threads.
@@ -33,7 +33,11 @@ public final class Workers implements AutoCloseable {
     private final Member[] helpers;
     private volatile boolean closed;
 
-    /** @param threads at least 1 */
+    /**
+     * Starts the threads.
+     *
+     * @param threads at least 1
+     */
     public Workers(int threads) {
         if (threads < 1) {
             throw new IllegalArgumentException(threads + " threads asked, at least 1 needed");
@@ -48,7 +52,7 @@ public final class Workers implements AutoCloseable {
         }
     }
 
-    /** As many workers as the machine has processors. */
+    /** Starts as many workers as the machine has processors. */
     public static Workers ofMachine() {
         return new Workers(Runtime.getRuntime().availableProcessors());
     }

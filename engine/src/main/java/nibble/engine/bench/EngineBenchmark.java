@@ -37,7 +37,7 @@ public final class EngineBenchmark {
     private static final int MOST_REPEATS = 400;
 
     /**
-     * What to time.
+     * Says what to time.
      *
      * @param config of the model, with as many layers as shall lie in memory
      * @param shapeLayers layers of the whole model, for tokens/s
@@ -65,7 +65,11 @@ public final class EngineBenchmark {
         this.backend = backend;
     }
 
-    /** @throws nibble.engine.backend.DeviceException if the device has not enough memory */
+    /**
+     * Times the backend.
+     *
+     * @throws nibble.engine.backend.DeviceException if the device has not enough memory
+     */
     public static EngineTimings run(Settings settings, Backend backend, int threads) {
         try (Arena arena = Arena.ofShared();
                 Workers workers = new Workers(threads)) {

@@ -4,7 +4,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What {@link EngineBenchmark} measured.
+ * Holds what {@link EngineBenchmark} measured.
  *
  * @param device as the backend describes itself
  * @param weights {@code fp16}, or {@code awq} with the group size
@@ -23,7 +23,7 @@ public record EngineTimings(
         @Nullable Long peakDeviceBytes) {
 
     /**
-     * A batch of whole sequences through the decoder layers, without embedding and head.
+     * Times a batch of whole sequences through the decoder layers, without embedding and head.
      *
      * @param secondsPerLayer median over repetitions
      * @param linearFlopsPerSecond two operations for each weight of the linears and token
@@ -37,7 +37,7 @@ public record EngineTimings(
             double tokensPerSecond) {}
 
     /**
-     * One token after another, embedding, head and the way of the logits to the host included.
+     * Times one token after another, embedding, head and the way of the logits to the host included.
      *
      * @param context tokens in the cache before
      * @param secondsPerToken median over tokens
@@ -54,7 +54,7 @@ public record EngineTimings(
     }
 
     /**
-     * One operation by itself.
+     * Times one operation by itself.
      *
      * @param rows tokens
      * @param flops of a call, 0 where bytes are the point

@@ -22,7 +22,7 @@ public final class ModelBenchmark {
     private ModelBenchmark() {}
 
     /**
-     * What to time.
+     * Says what to time.
      *
      * @param prefill tokens of the text that is read, at least 2
      * @param context tokens before the first generated one

@@ -3,7 +3,7 @@ package nibble.engine.bench;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What {@link ModelBenchmark} measured of one checkpoint.
+ * Holds what {@link ModelBenchmark} measured of one checkpoint.
  *
  * @param device as the backend describes itself
  * @param prefillTokens of one sequence, read at once

@@ -44,9 +44,9 @@ import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 
 /**
- * The operations on one NVIDIA card: activations and weights in fp16, sums in fp32. All work goes into one stream, so
- * operations return before they are done; {@code download} waits. Used by one thread at a time. Owns all it takes of
- * the card.
+ * Computes the operations on one NVIDIA card: activations and weights in fp16, sums in fp32. All work goes into one
+ * stream, so operations return before they are done; {@code download} waits. Used by one thread at a time. Owns all it
+ * takes of the card.
  */
 public final class CudaBackend implements Backend {
     /** Tokens of a batch: products of this many rows run at the card's full rate. */
@@ -83,6 +83,8 @@ public final class CudaBackend implements Backend {
     }
 
     /**
+     * Opens a card.
+     *
      * @param ordinal as in {@code cuda:0}
      * @param memoryLimit most bytes to take of the card
      * @param threads of the host, for copies
@@ -93,7 +95,7 @@ public final class CudaBackend implements Backend {
         return new CudaBackend(CudaResources.open(ordinal, memoryLimit), new Workers(threads));
     }
 
-    /** Why no card can be used on this machine, or an empty text if one can. */
+    /** Says why no card can be used on this machine, in an empty text if one can. */
     public static String missing() {
         return CudaDevice.missing();
     }
@@ -160,7 +162,7 @@ public final class CudaBackend implements Backend {
         return card.memory().peak();
     }
 
-    /** What operations on this card share. */
+    /** Returns what operations on this card share. */
     public CudaResources resources() {
         return card;
     }

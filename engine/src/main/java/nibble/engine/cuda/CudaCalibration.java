@@ -12,7 +12,7 @@ import nibble.engine.cuda.quantize.CudaLinearQuantizer;
 import nibble.engine.cuda.quantize.CudaPairedMoments;
 import nibble.engine.cuda.quantize.QuantizationScratch;
 
-/** What a quantization takes of a card and asks of it, from the config alone. */
+/** Counts what a quantization takes of a card and asks of it, from the config alone. */
 public final class CudaCalibration {
     /** Workspace of cuBLAS, vectors, losses and codes of one linear, the driver's context. */
     private static final long SMALL_THINGS = 1L << 30;
@@ -119,8 +119,8 @@ public final class CudaCalibration {
     }
 
     /**
-     * The share of the products with {@code C} [columns, columns], or for it, that is made: strips from the diagonal
-     * on.
+     * Returns the share of the products with {@code C} [columns, columns], or for it, that is made: strips from the
+     * diagonal on.
      */
     public static double productShare(int columns) {
         double made = 0;

@@ -173,7 +173,7 @@ final class CudaDecoder implements Decoder {
             int slots = (device.sharedBytesPerBlock() - 256 - fixed) / perSlot;
             if (slots < 1) {
                 throw new IllegalStateException("the decode step needs " + (fixed + perSlot)
-                        + " bytes of shared memory, " + device.sharedBytesPerBlock() + " are there");
+                        + " bytes of shared memory, the device has " + device.sharedBytesPerBlock());
             }
             return new Launch(of[0], fixed + slots * perSlot, slots);
         }

@@ -82,7 +82,7 @@ final class WeightUpload implements AutoCloseable {
         int found = count.segment().get(ForeignFunctions.INT, 0);
         if (found > 0) {
             throw new DeviceException("tensor " + tensor.name() + ": " + found + " of " + elements + " "
-                    + tensor.dtype() + " values lie beyond fp16's 65504, which CUDA computes with; use --device cpu");
+                    + tensor.dtype() + " values exceed fp16's 65504, and CUDA computes in fp16; use --device cpu");
         }
     }
 

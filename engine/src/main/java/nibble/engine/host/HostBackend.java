@@ -92,7 +92,9 @@ abstract class HostBackend implements Backend {
         HostMatrix.copyRows(source, from, count, target, firstRow);
     }
 
-    /** The best of what fits two seconds, and of enough calls that the compiler is warm even on a busy machine. */
+    /**
+     * Returns the best of what fits two seconds, and of enough calls that the compiler is warm even on a busy machine.
+     */
     @Override
     public double productFlopsPerSecond() {
         int size = 256;

@@ -24,7 +24,7 @@ import nibble.pack.Rounding;
 import nibble.pack.WeightReader;
 import org.jspecify.annotations.Nullable;
 
-/** The arithmetic in fp32 on the heap, products with C by the backend. Borrows the backend and the workers. */
+/** Computes in fp32 on the heap, with products with C by the backend. Borrows the backend and the workers. */
 public final class HostLinearQuantizer implements LinearQuantizer {
     private final String name;
     private final Path file;
@@ -51,7 +51,7 @@ public final class HostLinearQuantizer implements LinearQuantizer {
         this.error = new OutputError(backend, workers, spec);
     }
 
-    /** The weights in a basis. */
+    /** Returns the weights in a basis. */
     public ScaledLinear in(Basis basis) {
         return new ScaledLinear(original.weights(), outFeatures(), inFeatures(), basis);
     }

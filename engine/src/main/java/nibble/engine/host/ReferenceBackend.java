@@ -14,8 +14,8 @@ import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
 
 /**
- * The operations as plain loops with sums in double: the specification that other backends are held to. One thread,
- * slow.
+ * Computes the operations as plain loops with sums in double: the specification that other backends are held to. One
+ * thread, slow.
  */
 public final class ReferenceBackend extends HostBackend {
 

@@ -3,7 +3,7 @@ package nibble.engine.quantize;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The basis a linear is rounded in: {@code W' = diag(1/rows) W diag(columns)}. Its input is then divided by
+ * Describes the basis a linear is rounded in: {@code W' = diag(1/rows) W diag(columns)}. Its input is then divided by
  * {@code columns} and its output multiplied by {@code rows}, both by whatever stands before and behind it.
  *
  * @param rows divisor of each output row, or null for ones

@@ -1,7 +1,7 @@
 package nibble.engine.quantize;
 
 /**
- * How far groups of weights are clipped before they are rounded.
+ * Says how far groups of weights are clipped before they are rounded.
  *
  * @param limits magnitudes to clip to [outFeatures, groups], in the basis they were searched in; infinite means no clip
  * @param shares the clip as a share of the group's largest weight, 1 for none
@@ -13,7 +13,7 @@ public record Clip(float[] limits, float[] shares) {
     /** What a step takes of the largest weight. */
     public static final float SHRINK = 1f / 20;
 
-    /** The share of the largest weight that step {@code step} clips to. */
+    /** Returns the share of the largest weight that step {@code step} clips to. */
     public static float share(int step) {
         return 1 - step * SHRINK;
     }

@@ -1,7 +1,7 @@
 package nibble.engine.quantize;
 
 /**
- * Which steps a fit takes; each can be left out.
+ * Says which steps a fit takes; each can be left out.
  *
  * @param propagate whether weights are first moved to undo the error of what was quantized before
  * @param ranges ends of the range tried on either side, {@link #LEAST_SHARE} to 1 of the largest weight; 1 takes it all
@@ -14,7 +14,7 @@ public record FitSteps(boolean propagate, int ranges, boolean compensate, int sw
     public static final FitSteps ALL = new FitSteps(true, 9, true, 2, 4);
 
     /**
-     * The shares of a range's end that are tried, 1 first.
+     * Returns the shares of a range's end that are tried, 1 first.
      *
      * @param symmetric whether there is one end instead of two, which is searched in smaller steps
      */

@@ -3,7 +3,7 @@ package nibble.engine.quantize;
 import nibble.pack.QuantizedLinear;
 
 /**
- * A fitted linear.
+ * Holds a fitted linear.
  *
  * @param linear in the basis of the fit
  * @param loss {@code Σ e C eᵀ} over its rows, a mean over tokens, against the weights it was fitted to

@@ -5,8 +5,8 @@ import nibble.pack.QuantizedLinear;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The weights W [outFeatures, inFeatures] of a linear where a backend computes, to be rounded on trial and then for
- * good. Rounding takes them into a {@link Basis} and back, so that all errors are those of the original weights:
+ * Holds the weights W [outFeatures, inFeatures] of a linear where a backend computes, to be rounded on trial and then
+ * for good. Rounding takes them into a {@link Basis} and back, so that all errors are those of the original weights:
  * {@code E = Ŵ − W}. {@link nibble.engine.host.HostLinearQuantizer} is the specification.
  *
  * <p>Output errors are by the second moments of the input: {@code ‖E X‖² = tr(E C Eᵀ)} with {@code C = X Xᵀ}. That
@@ -17,31 +17,31 @@ public interface LinearQuantizer extends AutoCloseable {
 
     int inFeatures();
 
-    /** Σ over all rows of |w| / (largest |w| of its group + 1e-6), for each column. */
+    /** Returns the sum over all rows of |w| / (largest |w| of its group + 1e-6), for each column. */
     double[] relativeMagnitudes();
 
     /**
-     * {@code e C eᵀ} of each row e of E; NaN where a scale does not fit fp16.
+     * Returns {@code e C eᵀ} of each row e of E; NaN where a scale does not fit fp16.
      *
      * @param limits [outFeatures, groups] magnitudes to clip W' to, or null for none
      */
     double[] errors(Basis basis, float @Nullable [] limits, InputStatistics input);
 
     /**
-     * {@code tr(E C Eᵀ)} without clipping, for each of several column scales.
+     * Returns {@code tr(E C Eᵀ)} without clipping, for each of several column scales.
      *
      * @param columns factors of the columns, null for ones
      * @param onEach run for each that is done
      */
     double[] losses(List<float @Nullable []> columns, InputStatistics input, Runnable onEach);
 
-    /** {@code tr(W C Wᵀ)}: the size of the output that errors are relative to. */
+    /** Returns {@code tr(W C Wᵀ)}: the size of the output that errors are relative to. */
     double outputSize(InputStatistics input);
 
-    /** {@code ‖E‖² / ‖W‖²}. */
+    /** Returns {@code ‖E‖² / ‖W‖²}. */
     double weightError(Basis basis, float @Nullable [] limits);
 
-    /** The clip of each group of W' with the least output error of that group alone, {@code e C_gg eᵀ}. */
+    /** Returns the clip of each group of W' with the least output error of that group alone, {@code e C_gg eᵀ}. */
     Clip clip(Basis basis, InputStatistics input);
 
     /**

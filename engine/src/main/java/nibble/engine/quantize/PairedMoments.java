@@ -3,9 +3,8 @@ package nibble.engine.quantize;
 import nibble.engine.tensor.Matrix;
 
 /**
- * What a linear's input looked like on two streams over the same tokens: {@code x_f} of the original model and
- * {@code x_q} of the model whose earlier linears are quantized. Sums over tokens, the second for two halves of the text
- * each:
+ * Holds moments of a linear's input on two streams over the same tokens: {@code x_f} of the original model and {@code
+ * x_q} of the model whose earlier linears are quantized. Sums over tokens, the second for two halves of the text each:
  *
  * <pre>
  * C = Σ x_q x_qᵀ                 [columns, columns], of both halves together
@@ -17,7 +16,7 @@ import nibble.engine.tensor.Matrix;
  * where W has fewer rows than columns. Owns its memory.
  */
 public interface PairedMoments extends AutoCloseable {
-    /** Statistics of {@code x_q}: C and mean |x|. Owned by this. */
+    /** Returns statistics of {@code x_q}: C and mean |x|. Owned by this. */
     InputStatistics input();
 
     /**

@@ -1,7 +1,7 @@
 package nibble.engine.selftest;
 
 /**
- * One operation on all its sizes.
+ * Checks one operation on all its sizes.
  *
  * @param cases sizes tried
  * @param values results compared

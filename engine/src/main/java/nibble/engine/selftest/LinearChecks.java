@@ -94,14 +94,14 @@ final class LinearChecks {
                 }
             }
         }
-        Comparison awq = new Comparison("linear, AWQ as it lies");
+        Comparison awq = new Comparison("linear, AWQ as stored");
         for (int[] s : new int[][] {{8, 32, 32}, {136, 256, 64}, {40, 384, -1}, {1160, 128, 128}, {4104, 256, 128}}) {
             Weight weight = operands.awq(s[0], s[1], s[2]);
             for (int rows : new int[] {1, 3, 8}) {
                 linear(awq, weight, rows, false);
             }
         }
-        Comparison codes = new Comparison("linear, GPTQ and compressed-tensors as they lie");
+        Comparison codes = new Comparison("linear, GPTQ and compressed-tensors");
         for (int[] s : new int[][] {{8, 32, 32}, {136, 256, 64}, {40, 384, -1}, {24, 40, -1}, {264, 256, 128}}) {
             for (boolean byRows : new boolean[] {true, false}) {
                 Weight weight = operands.stored(s[0], s[1], s[2], byRows);

@@ -18,7 +18,7 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Every operation of a backend against {@link ReferenceBackend} on awkward sizes. A sum of n products in fp32 may
+ * Compares every operation of a backend with {@link ReferenceBackend} on awkward sizes. A sum of n products in fp32 may
  * differ by (n + 2) u Σ|a||b|, u = 2^-24 (Higham, Accuracy and Stability, 3.1), and a result is rounded once more to
  * the precision of activations; the other bounds are made of these.
  */

@@ -3,8 +3,8 @@ package nibble.engine.tensor;
 import nibble.pack.layout.AwqLayout;
 
 /**
- * A 4-bit weight as an AWQ checkpoint holds it, in the mapped files;
- * {@linkplain nibble.engine.backend.Backend#place placing} it brings it into a form to compute with.
+ * Holds a 4-bit weight as an AWQ checkpoint stores it, in the mapped files; {@linkplain
+ * nibble.engine.backend.Backend#place placing} it brings it into a form to compute with.
  */
 public record AwqWeight(AwqLayout.AwqLinear linear) implements Weight {
     @Override

@@ -2,7 +2,7 @@ package nibble.engine.tensor;
 
 import nibble.checkpoint.gguf.GgufBlocks;
 
-/** A weight as a GGUF file holds it, in the mapped file; its values are those that ggml decodes. */
+/** Holds a weight as a GGUF file stores it, in the mapped file; its values are those that ggml decodes. */
 public record BlockWeight(String name, GgufBlocks blocks) implements Weight {
     @Override
     public int outFeatures() {

@@ -20,7 +20,7 @@ import nibble.pack.layout.PackedLinears;
 import nibble.pack.layout.StoredCodes;
 
 /**
- * The weights of one decoder layer.
+ * Holds the weights of one decoder layer.
  *
  * @param inputNorm RMSNorm gain before attention, [hidden]
  * @param postAttentionNorm RMSNorm gain before the MLP, [hidden]
@@ -38,7 +38,7 @@ public record DecoderLayer(
         Weight down,
         LayerExtras extras) {
 
-    /** A layer of Llama's: norms and linears. */
+    /** Makes a layer of Llama's: norms and linears. */
     public DecoderLayer(
             float[] inputNorm,
             Weight q,
@@ -52,7 +52,7 @@ public record DecoderLayer(
         this(inputNorm, q, k, v, o, postAttentionNorm, gate, up, down, LayerExtras.NONE);
     }
 
-    /** The weight of one of the seven linears. */
+    /** Returns the weight of one of the seven linears. */
     public Weight weight(Linear linear) {
         return switch (linear) {
             case Q -> q;
@@ -65,7 +65,7 @@ public record DecoderLayer(
         };
     }
 
-    /** The layer with each of its weights replaced. */
+    /** Returns the layer with each of its weights replaced. */
     public DecoderLayer map(UnaryOperator<Weight> replacement) {
         return new DecoderLayer(
                 inputNorm,
@@ -80,12 +80,12 @@ public record DecoderLayer(
                 extras);
     }
 
-    /** The layer in the forms that a card takes, as {@link StoredWeights#expanded}. */
+    /** Returns the layer in the forms that a card takes, as {@link StoredWeights#expanded}. */
     public DecoderLayer expanded() {
         return map(StoredWeights::expanded);
     }
 
-    /** The layer with 4-bit weights unpacked to codes by rows. */
+    /** Returns the layer with 4-bit weights unpacked to codes by rows. */
     public DecoderLayer unpacked() {
         return map(weight -> switch (weight) {
             case AwqWeight(AwqLayout.AwqLinear linear) -> new QuantizedWeight(linear.unpack());
@@ -94,7 +94,7 @@ public record DecoderLayer(
         });
     }
 
-    /** A layer of these norms and these seven weights. */
+    /** Returns a layer of these norms and these seven weights. */
     public static DecoderLayer of(float[] inputNorm, Map<Linear, ? extends Weight> w, float[] postAttentionNorm) {
         return of(inputNorm, w, postAttentionNorm, LayerExtras.NONE);
     }
@@ -123,7 +123,7 @@ public record DecoderLayer(
     }
 
     /**
-     * Layer {@code layer} of a checkpoint. Dense and AWQ weights and those of GGUF files stay views of the mapped
+     * Reads layer {@code layer} of a checkpoint. Dense and AWQ weights and those of GGUF files stay views of the mapped
      * files, so the checkpoint must stay open while the layer is used.
      */
     public static DecoderLayer read(Checkpoint checkpoint, int layer) {

@@ -9,7 +9,7 @@ import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
 
 /**
- * An unquantized weight. Borrows the tensor's memory.
+ * Holds an unquantized weight. Borrows the tensor's memory.
  *
  * @param tensor F16, BF16 or F32, [out_features, in_features], each extent at most 2^31 - 1
  */
@@ -26,14 +26,14 @@ public record DenseWeight(TensorView tensor) implements Weight {
         Math.toIntExact(tensor.shape().dim(1));
     }
 
-    /** A weight of F32 values held on the heap; {@code values} is row-major and is copied. */
+    /** Returns a weight of F32 values held on the heap; {@code values} is row-major and is copied. */
     public static DenseWeight of(String name, float[] values, int outFeatures, int inFeatures) {
         MemorySegment data = Arena.ofAuto().allocate(4L * values.length, 64);
         MemorySegment.copy(values, 0, data, FLOAT, 0, values.length);
         return new DenseWeight(new TensorView(name, DType.F32, Shape.of(outFeatures, inFeatures), data));
     }
 
-    /** A weight of F32 values that stay where they are, on the heap. */
+    /** Returns a weight of F32 values that stay where they are, on the heap. */
     public static DenseWeight onHeap(String name, float[] values, int outFeatures, int inFeatures) {
         return new DenseWeight(
                 new TensorView(name, DType.F32, Shape.of(outFeatures, inFeatures), MemorySegment.ofArray(values)));

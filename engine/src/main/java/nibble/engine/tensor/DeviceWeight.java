@@ -1,7 +1,6 @@
 package nibble.engine.tensor;
 
 /**
- * A weight that lies in the memory of a device, in whatever layout its backend reads best; only that backend can use
- * it.
+ * Holds a weight in the memory of a device, in whatever layout its backend reads best; only that backend can use it.
  */
 public non-sealed interface DeviceWeight extends Weight {}

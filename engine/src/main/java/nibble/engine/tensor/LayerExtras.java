@@ -9,8 +9,8 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
 
 /**
- * What some architectures have in a decoder layer beside its two norms and seven linears. Small vectors on the host; a
- * device keeps its own copies.
+ * Holds what some architectures have in a decoder layer beside its two norms and seven linears. Small vectors on the
+ * host; a device keeps its own copies.
  *
  * @param biases [out] of the linears that have one
  * @param headNorms where query and key heads pass a norm before rope
@@ -19,7 +19,7 @@ public record LayerExtras(Map<Linear, float[]> biases, Optional<HeadNorms> headN
     public static final LayerExtras NONE = new LayerExtras(Map.of(), Optional.empty());
 
     /**
-     * RMSNorm gains of all query heads and of all key heads of a layer.
+     * Holds RMSNorm gains of all query heads and of all key heads of a layer.
      *
      * @param query [head_dim]
      * @param key [head_dim]

@@ -1,6 +1,8 @@
 package nibble.engine.tensor;
 
-/** Activations [rows, columns], row-major, owned by the backend that allocated them; free with {@link #close()}. */
+/**
+ * Holds activations [rows, columns], row-major, owned by the backend that allocated them; free with {@link #close()}.
+ */
 public interface Matrix extends AutoCloseable {
     int rows();
 

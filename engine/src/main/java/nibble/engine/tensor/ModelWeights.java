@@ -7,7 +7,7 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
 
 /**
- * All weights of a model.
+ * Holds all weights of a model.
  *
  * @param embedding [vocabulary, hidden]
  * @param finalNorm RMSNorm gain before the head, [hidden]
@@ -19,7 +19,10 @@ public record ModelWeights(
         layers = List.copyOf(layers);
     }
 
-    /** The weights of a checkpoint, which must stay open while they are used: they are views of its mapped files. */
+    /**
+     * Returns the weights of a checkpoint, which must stay open while they are used: they are views of its mapped
+     * files.
+     */
     public static ModelWeights read(Checkpoint checkpoint) {
         ModelConfig config = checkpoint.config();
         Weight embedding = embedding(checkpoint);
@@ -35,7 +38,10 @@ public record ModelWeights(
                 config.tiedEmbeddings() ? embedding : StoredWeights.matrix(checkpoint, TensorNames.HEAD));
     }
 
-    /** The same weights in the forms that a card takes: dense and AWQ as they are, others as {@link StoredWeights}. */
+    /**
+     * Returns the same weights in the forms that a card takes: dense and AWQ as they are, others as {@link
+     * StoredWeights}.
+     */
     public ModelWeights expanded() {
         Weight shared = StoredWeights.expanded(embedding);
         return new ModelWeights(
@@ -46,18 +52,18 @@ public record ModelWeights(
                 head == embedding ? shared : StoredWeights.expanded(head));
     }
 
-    /** Only the embedding. */
+    /** Reads only the embedding. */
     public static Weight embedding(Checkpoint checkpoint) {
         return StoredWeights.matrix(checkpoint, TensorNames.EMBEDDING);
     }
 
-    /** Only the head, which may be the embedding. */
+    /** Reads only the head, which may be the embedding. */
     public static Weight head(Checkpoint checkpoint) {
         return StoredWeights.matrix(
                 checkpoint, checkpoint.config().tiedEmbeddings() ? TensorNames.EMBEDDING : TensorNames.HEAD);
     }
 
-    /** Only the gain of the norm before the head. */
+    /** Reads only the gain of the norm before the head. */
     public static float[] finalNorm(Checkpoint checkpoint) {
         return DecoderLayer.norm(checkpoint, TensorNames.FINAL_NORM);
     }

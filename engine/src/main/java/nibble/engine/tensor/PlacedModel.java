@@ -2,20 +2,20 @@ package nibble.engine.tensor;
 
 import nibble.checkpoint.model.ModelConfig;
 
-/** A model whose weights lie where a backend computes. Owns what it takes there. */
+/** Holds a model whose weights lie where a backend computes. Owns what it takes there. */
 public interface PlacedModel extends LayerFeed {
     ModelConfig config();
 
-    /** [vocabulary, hidden] */
+    /** Returns the embedding, [vocabulary, hidden]. */
     Weight embedding();
 
-    /** RMSNorm weight before the head, [hidden]. */
+    /** Returns the RMSNorm weight before the head, [hidden]. */
     float[] finalNorm();
 
-    /** [vocabulary, hidden] */
+    /** Returns the head, [vocabulary, hidden]. */
     Weight head();
 
-    /** A model that is used where it already lies, on the host. */
+    /** Returns a model that is used where it already lies, on the host. */
     static PlacedModel onHost(ModelWeights weights) {
         return new PlacedModel() {
             @Override

@@ -3,7 +3,8 @@ package nibble.engine.tensor;
 import nibble.pack.QuantizedLinear;
 
 /**
- * A 4-bit weight; its value is what {@link QuantizedLinear#dequantize} gives: (code - zero) * scale rounded to fp16.
+ * Holds a 4-bit weight; its value is what {@link QuantizedLinear#dequantize} gives: (code - zero) * scale rounded to
+ * fp16.
  */
 public record QuantizedWeight(QuantizedLinear linear) implements Weight {
     @Override

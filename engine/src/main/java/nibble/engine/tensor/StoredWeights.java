@@ -13,7 +13,7 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.StoredCodes;
 
-/** Weights as files hold them, and the forms that a device without kernels for them takes. */
+/** Reads weights as files hold them, and makes the forms that a device without kernels for them takes. */
 public final class StoredWeights {
     private StoredWeights() {}
 
@@ -39,7 +39,7 @@ public final class StoredWeights {
         };
     }
 
-    /** Bytes of a weight as it is stored, on the host. */
+    /** Returns the bytes of a weight as it is stored, on the host. */
     public static long bytes(Weight weight) {
         return switch (weight) {
             case DenseWeight(TensorView tensor) -> tensor.data().byteSize();
@@ -61,7 +61,7 @@ public final class StoredWeights {
     }
 
     /**
-     * Rows of a GGUF file as plain numbers in Hugging Face's order, F32 where the file has blocks; GPTQ's and
+     * Returns rows of a GGUF file as plain numbers in Hugging Face's order, F32 where the file has blocks; GPTQ's and
      * compressed-tensors' codes by rows on the heap; others as they are.
      */
     public static Weight expanded(Weight weight) {

@@ -1,12 +1,14 @@
 package nibble.engine.tensor;
 
-/** The matrix of a linear layer, [out_features, in_features]: as its checkpoint holds it, or placed on a device. */
+/**
+ * Names the matrix of a linear layer, [out_features, in_features]: as its checkpoint holds it, or placed on a device.
+ */
 public sealed interface Weight
         permits DenseWeight, QuantizedWeight, AwqWeight, StoredWeight, BlockWeight, DeviceWeight {
     int outFeatures();
 
     int inFeatures();
 
-    /** The tensor's or module's name where known, for messages. */
+    /** Returns the tensor's or module's name where known, for messages. */
     String name();
 }

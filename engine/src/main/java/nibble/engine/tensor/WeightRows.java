@@ -14,8 +14,8 @@ import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.StoredCodes;
 
 /**
- * Weights to floats, a piece of a row at a time. Every conversion is exact: fp16 and bf16 are subsets of fp32, and a
- * 4-bit weight's value is defined as a number rounded to fp16.
+ * Reads weights as floats, a piece of a row at a time. Every conversion is exact: fp16 and bf16 are subsets of fp32,
+ * and a 4-bit weight's value is defined as a number rounded to fp16.
  */
 public final class WeightRows {
     private static final ValueLayout.OfShort SHORT =
@@ -28,7 +28,7 @@ public final class WeightRows {
 
     private WeightRows() {}
 
-    /** Columns {@code column .. column + count} of row {@code row} into {@code into[offset..]}. */
+    /** Reads columns {@code column .. column + count} of row {@code row} into {@code into[offset..]}. */
     public static void read(Weight weight, int row, int column, int count, float[] into, int offset) {
         switch (weight) {
             case DenseWeight(TensorView tensor) ->
@@ -61,7 +61,7 @@ public final class WeightRows {
         System.arraycopy(values, column - first * type.blockElements(), into, offset, count);
     }
 
-    /** Elements {@code first .. first + count} of a tensor, taken as flat. */
+    /** Reads elements {@code first .. first + count} of a tensor, taken as flat. */
     public static void read(TensorView tensor, long first, float[] into, int offset, int count) {
         MemorySegment data = tensor.data();
         switch (tensor.dtype()) {

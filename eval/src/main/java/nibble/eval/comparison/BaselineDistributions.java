@@ -18,7 +18,7 @@ import nibble.datasets.Tokenizer;
 import nibble.files.Reasons;
 
 /**
- * A baseline's next-token log-probabilities over the first windows of a text, kept in a temporary file, so that two
+ * Keeps a baseline's next-token log-probabilities over the first windows of a text in a temporary file, so that two
  * models need not be in memory at once: {@code windows * (context - 1) * vocabulary * 4} bytes.
  *
  * <p>Both models must have the baseline's tokenizer: one compares distributions over the same tokens.

@@ -3,7 +3,7 @@ package nibble.eval.comparison;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How far a model's next-token distributions lie from a baseline's, on a text both are given.
+ * Says how far a model's next-token distributions lie from a baseline's, on a text both are given.
  *
  * @param dataset name of the text
  * @param datasetSha256 of its source

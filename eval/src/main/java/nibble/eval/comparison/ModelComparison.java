@@ -7,7 +7,7 @@ import nibble.eval.tasks.EvaluationResult;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Two models measured on the same requests: what {@code nibble eval tasks --baseline} writes.
+ * Compares two models measured on the same requests: what {@code nibble eval tasks --baseline} writes.
  *
  * @param schema {@link #SCHEMA}
  * @param baseline the original model's result, whole

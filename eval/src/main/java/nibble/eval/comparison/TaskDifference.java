@@ -3,7 +3,7 @@ package nibble.eval.comparison;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One figure of a task, or of a group of tasks, for two models.
+ * Compares one figure of a task, or of a group of tasks, for two models.
  *
  * @param task its name, as {@code arc_challenge}, or the group's, as {@code mmlu}
  * @param group the group that the task belongs to; null for a task by itself and for a group

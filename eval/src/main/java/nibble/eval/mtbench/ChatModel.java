@@ -13,7 +13,7 @@ import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
 
 /**
- * A model that answers conversations.
+ * Answers conversations with a model.
  *
  * @param template the format it was tuned on
  * @param tokens the literal tokens that the format puts around turns
@@ -33,8 +33,9 @@ public record ChatModel(
     public String answer(List<ChatMessage> conversation, SamplingOptions sampling, int maxNewTokens) {
         int[] prompt = tokenizer.encode(template.render(conversation, tokens), false);
         if (prompt.length >= model.contextTokens()) {
-            throw new PromptTooLongException("the conversation has " + prompt.length
-                    + " tokens, the model was made for " + model.contextTokens() + " with what it adds");
+            throw new PromptTooLongException(
+                    "the conversation has " + prompt.length + " tokens, and the model's context of "
+                            + model.contextTokens() + " must hold them and the answer");
         }
         int[] ids = Generator.generateWhile(model, prompt, sampling, maxNewTokens, stopIds, new NoStopYet());
         String text = tokenizer.decode(ids);

@@ -16,7 +16,7 @@ import nibble.engine.SamplingOptions;
 public final class MtBench {
     private MtBench() {}
 
-    /** FastChat's temperature for a category; 0 takes the likeliest token each time. */
+    /** Returns FastChat's temperature for a category; 0 takes the likeliest token each time. */
     public static double temperature(String category) {
         return switch (category) {
             case "extraction", "math", "coding", "reasoning" -> 0;
@@ -26,7 +26,7 @@ public final class MtBench {
     }
 
     /**
-     * One conversation.
+     * Answers one conversation.
      *
      * @param choice number of this answer among several to the same question
      * @return the model's turns, as many as the question has

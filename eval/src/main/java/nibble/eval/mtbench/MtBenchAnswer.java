@@ -4,7 +4,7 @@ import java.util.List;
 import nibble.files.digest.Sha256;
 
 /**
- * One line of FastChat's {@code model_answer/MODEL.jsonl}.
+ * Holds one line of FastChat's {@code model_answer/MODEL.jsonl}.
  *
  * @param questionId the question's
  * @param answerId a name of this answer, 22 characters
@@ -24,7 +24,7 @@ public record MtBenchAnswer(
     private static final int ID_LENGTH = 22;
 
     /**
-     * An answer to a whole conversation.
+     * Holds an answer to a whole conversation.
      *
      * @param index from 0
      * @param turns what the model said, one text for each of the user's

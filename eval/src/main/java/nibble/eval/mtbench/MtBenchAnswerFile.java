@@ -18,8 +18,9 @@ import nibble.files.Reasons;
 import nibble.files.output.DurableLines;
 
 /**
- * FastChat's {@code model_answer/MODEL.jsonl} while it grows: each answer is on the disk before the next question is
- * asked. What a killed run left of an answer, a last line without its end, is cut off when the file is opened again.
+ * Writes FastChat's {@code model_answer/MODEL.jsonl} while it grows: each answer is on the disk before the next
+ * question is asked. What a killed run left of an answer, a last line without its end, is cut off when the file is
+ * opened again.
  */
 public final class MtBenchAnswerFile implements AutoCloseable {
     private static final ObjectMapper JSON = JsonMapper.builder()

@@ -1,7 +1,7 @@
 package nibble.eval.mtbench;
 
 /**
- * How answers were made; kept with each answer, so that a resumed run cannot mix two ways.
+ * Says how answers were made; kept with each answer, so that a resumed run cannot mix two ways.
  *
  * @param template the prompt format's name
  * @param system what the model is told before each question; empty for nothing

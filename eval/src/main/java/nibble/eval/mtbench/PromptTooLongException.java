@@ -1,6 +1,6 @@
 package nibble.eval.mtbench;
 
-/** A conversation that does not fit the model's context. */
+/** Rejects a conversation that does not fit the model's context. */
 public final class PromptTooLongException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 

@@ -5,7 +5,7 @@ import java.util.Map;
 import nibble.eval.tasks.TaskResult;
 import org.jspecify.annotations.Nullable;
 
-/** A report as one HTML page: plots are inline SVG, styles are inline, nothing is loaded and nothing runs. */
+/** Writes a report as one HTML page: plots are inline SVG, styles are inline, nothing is loaded and nothing runs. */
 public final class HtmlReport {
     private static final String STYLE = """
         body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #ffffff; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }

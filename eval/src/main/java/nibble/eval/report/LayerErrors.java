@@ -7,8 +7,8 @@ import java.util.List;
 import nibble.datasets.BadDatasetException;
 
 /**
- * What quantization did to each layer: relative squared errors of the linears' outputs on the calibration text,
- * averaged over a layer's linears.
+ * Summarizes what quantization did to each layer: relative squared errors of the linears' outputs on the calibration
+ * text, averaged over a layer's linears.
  *
  * @param method as {@code awq}
  * @param quantized by layer

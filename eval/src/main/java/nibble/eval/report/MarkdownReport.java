@@ -10,7 +10,7 @@ import java.util.TreeSet;
 import nibble.eval.comparison.Divergence;
 import nibble.eval.tasks.TaskResult;
 
-/** A report as Markdown for a model card. */
+/** Writes a report as Markdown for a model card. */
 public final class MarkdownReport {
     private MarkdownReport() {}
 

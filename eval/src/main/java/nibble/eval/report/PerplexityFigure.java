@@ -5,7 +5,7 @@ import java.nio.file.Path;
 import nibble.datasets.BadDatasetException;
 
 /**
- * A perplexity with what it is of.
+ * Holds a perplexity with what it is of.
  *
  * @param label whose it is
  * @param text the text, recipe, context and windows; figures of one text can be compared
@@ -22,8 +22,8 @@ public record PerplexityFigure(String label, String text, double perplexity) {
                 || !json.path("recipe").isTextual()
                 || !json.path("context_tokens").isInt()) {
             throw new BadDatasetException(file
-                    + ": holds no perplexity with its recipe and context_tokens; give what 'nibble eval perplexity"
-                    + " MODEL --json FILE' writes");
+                    + ": holds no perplexity with its recipe and context_tokens; give the FILE of 'nibble eval"
+                    + " perplexity MODEL --json FILE'");
         }
         String text = "%s, %s, %d windows of %d"
                 .formatted(

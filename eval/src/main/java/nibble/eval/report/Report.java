@@ -9,7 +9,7 @@ import nibble.eval.tasks.EvaluationJson;
 import nibble.eval.tasks.EvaluationResult;
 
 /**
- * What a report is made of. Nothing is in it that was not measured.
+ * Holds the material of a report. Nothing is in it that was not measured.
  *
  * @param model the model's tasks
  * @param comparison with a baseline, if there is one

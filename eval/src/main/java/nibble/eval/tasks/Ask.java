@@ -5,21 +5,21 @@ import java.util.List;
 /** What is asked of a model about one document. */
 sealed interface Ask {
 
-    /** How likely {@code continuation} is after {@code context}. */
+    /** Asks how likely {@code continuation} is after {@code context}. */
     record Request(String context, String continuation) {}
 
-    /** Log-likelihoods of some continuations. */
+    /** Asks for log-likelihoods of some continuations. */
     record Choices(List<Request> requests) implements Ask {
         public Choices {
             requests = List.copyOf(requests);
         }
     }
 
-    /** The log-likelihood of a whole text, in windows if it is longer than the context. */
+    /** Asks for the log-likelihood of a whole text, in windows if it is longer than the context. */
     record Rolling(String text) implements Ask {}
 
     /**
-     * Text written after a prompt, the likeliest id each time.
+     * Asks for text written after a prompt, the likeliest id each time.
      *
      * @param stops the text ends before the first of these
      */

@@ -3,7 +3,7 @@ package nibble.eval.tasks;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The documents of a task.
+ * Names the documents of a task.
  *
  * @param name the data set and its part, as {@code ARC-Challenge test}
  * @param source {@code bundled}, or the file it was read from

@@ -5,7 +5,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What came of one document.
+ * Holds what came of one document.
  *
  * @param document its number in the data set, from 0
  * @param requests the log-likelihoods asked for, in the order of the choices; for truthfulqa those of mc1, then of mc2;

@@ -5,7 +5,7 @@ import nibble.datasets.Tokenizer;
 import nibble.engine.LanguageModel;
 
 /**
- * A model to be measured, with what its evaluation needs beside it. Borrows model and tokenizer.
+ * Holds a model to be measured, with what its evaluation needs beside it. Borrows model and tokenizer.
  *
  * @param name as results name it
  * @param device as the backend describes itself

@@ -18,7 +18,10 @@ import nibble.datasets.BadDatasetException;
 import nibble.datasets.Utf8File;
 import nibble.files.Reasons;
 
-/** {@link EvaluationResult} as JSON and back: snake_case, null values left out, a document on a line of its own. */
+/**
+ * Writes {@link EvaluationResult} as JSON and reads it back: snake_case, null values left out, a document on a line of
+ * its own.
+ */
 public final class EvaluationJson {
     /** Results of all documents of all tasks are a tenth of it. */
     private static final long MAX_BYTES = 1L << 30;
@@ -83,7 +86,7 @@ public final class EvaluationJson {
     public static <T extends Record> T read(Path file, Class<T> type, String schema) {
         String found = schema(file);
         if (found.isEmpty()) {
-            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: it names no schema");
+            throw new BadDatasetException(file + ": not a file of 'nibble eval tasks --json': it names no schema");
         }
         if (!schema.equals(found)) {
             throw new BadDatasetException("%s: schema \"%s\", expected \"%s\"; measure again with this version"
@@ -92,16 +95,16 @@ public final class EvaluationJson {
         try {
             return COMPACT.readValue(text(file), type);
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + Reasons.of(e), e);
+            throw new BadDatasetException(file + ": not a file of 'nibble eval tasks --json': " + Reasons.of(e), e);
         }
     }
 
-    /** Name and version of a file's form; empty if it names none. */
+    /** Names a file's form and its version; empty if it names none. */
     public static String schema(Path file) {
         try {
             return COMPACT.readTree(text(file)).path("schema").asText("");
         } catch (JsonProcessingException e) {
-            throw new BadDatasetException(file + ": not what 'nibble eval tasks --json' writes: " + Reasons.of(e), e);
+            throw new BadDatasetException(file + ": not a file of 'nibble eval tasks --json': " + Reasons.of(e), e);
         }
     }
 

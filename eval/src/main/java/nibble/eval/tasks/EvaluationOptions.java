@@ -3,7 +3,7 @@ package nibble.eval.tasks;
 import java.util.OptionalInt;
 
 /**
- * How tasks are measured where it is not as the preset says.
+ * Says how tasks are measured where it is not as the preset says.
  *
  * @param preset whose rules
  * @param shots examples before each question; empty for the preset's number
@@ -19,7 +19,7 @@ public record EvaluationOptions(
         boolean bos,
         boolean fewShotFromMeasured,
         boolean shareBeginnings) {
-    /** What the preset says. */
+    /** Takes what the preset says. */
     public static EvaluationOptions of(Preset preset) {
         return new EvaluationOptions(preset, OptionalInt.empty(), OptionalInt.empty(), false, false, true);
     }

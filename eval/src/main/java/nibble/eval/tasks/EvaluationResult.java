@@ -5,8 +5,8 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What {@code nibble eval tasks} measured, with all that is needed to measure it again: the document that
- * {@code --json} writes (docs/evaluation.md describes every field).
+ * Holds what {@code nibble eval tasks} measured, with all that is needed to measure it again: the document that {@code
+ * --json} writes (docs/evaluation.md describes every field).
  *
  * @param schema {@link #SCHEMA}
  * @param nibbleVersion of the program that measured

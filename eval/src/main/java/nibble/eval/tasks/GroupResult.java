@@ -3,7 +3,7 @@ package nibble.eval.tasks;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An average over the tasks of a group.
+ * Holds an average over the tasks of a group.
  *
  * @param group as {@code mmlu}
  * @param metric as {@code acc}

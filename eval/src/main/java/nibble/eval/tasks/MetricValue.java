@@ -3,7 +3,7 @@ package nibble.eval.tasks;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One figure.
+ * Holds one figure.
  *
  * @param metric {@code acc}, {@code acc_norm}, {@code mc1}, {@code mc2}, {@code exact_match_strict},
  *     {@code exact_match_flexible}, {@code perplexity}, {@code word_perplexity}, {@code byte_perplexity},

@@ -4,7 +4,7 @@ import java.util.Arrays;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
-/** Versions of EleutherAI's lm-evaluation-harness whose figures are compared with. */
+/** Lists versions of EleutherAI's lm-evaluation-harness whose figures are compared with. */
 public enum Preset {
     /**
      * The Open LLM Leaderboard of 2023: commit b281b0921b636bc36ad05c0b0b0763bd6dd43463. Documents are shuffled, then
@@ -22,12 +22,12 @@ public enum Preset {
         this.seed = seed;
     }
 
-    /** As options and results name it. */
+    /** Returns the name in options and results. */
     public String id() {
         return id;
     }
 
-    /** Of Python's generator. */
+    /** Returns the seed of Python's generator. */
     public int seed() {
         return seed;
     }

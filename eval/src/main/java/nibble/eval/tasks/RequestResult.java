@@ -1,7 +1,7 @@
 package nibble.eval.tasks;
 
 /**
- * One log-likelihood.
+ * Holds one log-likelihood.
  *
  * @param contextTokens ids given, after truncation
  * @param continuationTokens ids scored

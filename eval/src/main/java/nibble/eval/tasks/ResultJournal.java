@@ -16,7 +16,7 @@ import nibble.files.output.DurableLines;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Results of finished documents on disk, so that a run that was killed goes on where it stood: JSON lines, the first of
+ * Keeps results of finished documents on disk, so that a run that was killed can be resumed: JSON lines, the first of
  * which says what is measured and how. Lines are durable before the next pass begins; one torn by a crash is cut off.
  * Held by one process at a time.
  */
@@ -112,7 +112,7 @@ public final class ResultJournal implements AutoCloseable {
         }
     }
 
-    /** Documents kept from an earlier run. */
+    /** Counts the documents kept from an earlier run. */
     public int entries() {
         return entries;
     }

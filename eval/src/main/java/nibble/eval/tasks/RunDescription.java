@@ -16,11 +16,13 @@ import nibble.datasets.evaluation.EvaluationSet;
 import nibble.files.Reasons;
 import nibble.files.Version;
 
-/** Everything that determines the results of a run, by name. A journal must match the run that resumes it. */
+/** Describes everything that determines the results of a run, by name. A journal must match the run that resumes it. */
 public final class RunDescription {
     private RunDescription() {}
 
     /**
+     * Describes a run.
+     *
      * @param model folder or file
      * @param device its kind, as {@code cpu} or {@code cuda}: results differ in their last digits
      */

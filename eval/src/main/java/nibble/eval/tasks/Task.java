@@ -7,7 +7,7 @@ import java.util.Optional;
 import nibble.datasets.evaluation.EvaluationSet;
 import org.jspecify.annotations.Nullable;
 
-/** The tasks there are. What they ask is {@link Prompts}', what their answers are worth {@link Judgement}'s. */
+/** Lists the tasks there are. What they ask is {@link Prompts}', what their answers are worth {@link Judgement}'s. */
 public enum Task {
     ARC_CHALLENGE("arc_challenge", EvaluationSet.ARC_CHALLENGE_TEST, EvaluationSet.ARC_CHALLENGE_TRAIN, 25, 0),
     ARC_EASY("arc_easy", EvaluationSet.ARC_EASY_TEST, EvaluationSet.ARC_EASY_TRAIN, 0, 0),
@@ -37,22 +37,22 @@ public enum Task {
         this.harnessShots = harnessShots;
     }
 
-    /** As options and results name it. */
+    /** Returns the name in options and results. */
     public String id() {
         return id;
     }
 
-    /** What is measured on. */
+    /** Returns the documents to measure on. */
     public EvaluationSet documents() {
         return documents;
     }
 
-    /** What examples are drawn from; none where the harness has only the measured documents. */
+    /** Returns the documents that examples are drawn from; none where the harness has only the measured documents. */
     public Optional<EvaluationSet> examples() {
         return Optional.ofNullable(examples);
     }
 
-    /** Examples before each question if nothing else is said. */
+    /** Returns the examples before each question if nothing else is said. */
     public int shots(Preset preset) {
         return switch (preset) {
             case LEADERBOARD_V1 -> leaderboardShots;

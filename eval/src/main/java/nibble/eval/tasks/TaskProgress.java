@@ -1,12 +1,12 @@
 package nibble.eval.tasks;
 
-/** Told after each pass; called on the thread that measures. */
+/** Is told after each pass; called on the thread that measures. */
 @FunctionalInterface
 public interface TaskProgress {
     TaskProgress NONE = (_, _, _) -> {};
 
     /**
-     * More documents are done.
+     * Hears that more documents are done.
      *
      * @param fraction of the run's work, by ids that go through the model
      * @param documents done, those of an earlier run included

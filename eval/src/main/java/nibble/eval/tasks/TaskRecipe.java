@@ -3,7 +3,7 @@ package nibble.eval.tasks;
 import java.util.List;
 
 /**
- * How a task was measured.
+ * Says how a task was measured.
  *
  * @param preset whose rules: prompts, few-shot choice, splitting, metrics
  * @param dataset the documents

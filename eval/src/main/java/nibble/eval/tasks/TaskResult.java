@@ -5,7 +5,7 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One task's figures.
+ * Holds one task's figures.
  *
  * @param task its name, as {@code arc_challenge} or {@code mmlu_anatomy}
  * @param group the task it is a part of, as {@code mmlu}; null for a task by itself

@@ -1,7 +1,8 @@
 package nibble.eval.tasks;
 
 /**
- * What the run cost. Documents taken over from an earlier, interrupted run count in {@code resumedDocuments} alone.
+ * Holds what the run cost. Documents taken over from an earlier, interrupted run count in {@code resumedDocuments}
+ * alone.
  *
  * @param requests log-likelihoods and texts computed
  * @param tokensComputed ids that went through the model

@@ -44,7 +44,7 @@ class EvaluationJsonTest {
 
         assertThatThrownBy(() -> EvaluationJson.read(perplexity))
                 .isInstanceOf(BadDatasetException.class)
-                .hasMessageContaining("not what 'nibble eval tasks --json' writes");
+                .hasMessageContaining("not a file of 'nibble eval tasks --json'");
         assertThatThrownBy(() -> EvaluationJson.read(other))
                 .isInstanceOf(BadDatasetException.class)
                 .hasMessageContaining("nibble-eval-tasks-0");

@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.zip.CRC32C;
 
-/** CRC-32C of what is too large for one array: tells damage and change, not forgery, at the memory's speed. */
+/** Computes CRC-32C of what is too large for one array: tells damage and change, not forgery, at the memory's speed. */
 public final class Crc32c {
     private static final long SLICE_BYTES = 1L << 20;
 

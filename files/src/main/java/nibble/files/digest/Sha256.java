@@ -13,7 +13,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.function.LongConsumer;
 
-/** SHA-256 as 64 hexadecimal digits in lower case, of bytes that come in parts. */
+/** Computes SHA-256, as 64 hexadecimal digits in lower case, of bytes that come in parts. */
 public final class Sha256 {
     /** Native memory is hashed where it lies, the heap's by way of a buffer: not every array can be seen as bytes. */
     private static final int SLICE_BYTES = 1 << 20;
@@ -52,18 +52,18 @@ public final class Sha256 {
         return add(text.getBytes(StandardCharsets.UTF_8));
     }
 
-    /** The hash of all that was added; afterwards this is as new. */
+    /** Returns the hash of all that was added; afterwards this is as new. */
     public String hex() {
         return HexFormat.of().formatHex(digest.digest());
     }
 
-    /** The hash of a file's content. */
+    /** Returns the hash of a file's content. */
     public static String of(Path file) throws IOException {
         return of(file, _ -> {});
     }
 
     /**
-     * The hash of a file's content. Stops early, with an exception, if its thread is interrupted.
+     * Returns the hash of a file's content. Stops early, with an exception, if its thread is interrupted.
      *
      * @param progress told the bytes read since it was last called
      */

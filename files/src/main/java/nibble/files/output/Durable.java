@@ -11,7 +11,7 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import org.jspecify.annotations.Nullable;
 
-/** What makes files survive a loss of power: a rename is durable only when file and folder have been synced. */
+/** Makes files survive a loss of power: a rename is durable only when file and folder have been synced. */
 public final class Durable {
     private static final boolean WINDOWS = System.getProperty("os.name", "").startsWith("Windows");
 

@@ -15,8 +15,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Lines of a UTF-8 file that are only ever added, each durable before the next. A last line without its end, as a crash
- * leaves it, is cut off by the first line that is added; until then the file is not touched.
+ * Adds lines to a UTF-8 file, each durable before the next. A last line without its end, as a crash leaves it, is cut
+ * off by the first line that is added; until then the file is not touched.
  *
  * <p>Owns the file's channel. Lines may be added from several threads.
  */
@@ -89,12 +89,12 @@ public final class DurableLines implements AutoCloseable {
         return channel;
     }
 
-    /** The whole lines that the file held when it was opened. */
+    /** Returns the whole lines that the file held when it was opened. */
     public List<String> found() {
         return found;
     }
 
-    /** What stood behind the last whole line; empty where the file ended with a line. */
+    /** Returns the text behind the last whole line; empty where the file ended with a line. */
     public String rest() {
         return rest;
     }

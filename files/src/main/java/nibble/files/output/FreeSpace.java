@@ -4,7 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Free space of disks, asked for before work starts rather than found out by a full disk. */
+/** Asks for the free space of disks before work starts, rather than finding a full disk out. */
 public final class FreeSpace {
     private FreeSpace() {}
 
@@ -24,7 +24,11 @@ public final class FreeSpace {
         }
     }
 
-    /** @throws OutputException with both figures, if less than {@code bytes} are free */
+    /**
+     * Checks that a disk has room.
+     *
+     * @throws OutputException with both figures, if less than {@code bytes} are free
+     */
     public static void require(Path path, long bytes) {
         long free = of(path);
         if (free < bytes) {

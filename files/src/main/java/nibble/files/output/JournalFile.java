@@ -16,7 +16,7 @@ import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Lines that are only ever added, each durable before the next:
+ * Adds lines to a journal, each durable before the next:
  *
  * <pre>
  *  {"crc32c":"6f0d3a91","entry":{"layer":{"layer":3,"sha256":"…","source_sha256":"…","report":{…}}}}

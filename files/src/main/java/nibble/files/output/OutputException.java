@@ -7,7 +7,10 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import nibble.files.Reasons;
 
-/** Output that could not be written: disk full, no permission, folder in use. The message says where and what to do. */
+/**
+ * Reports output that could not be written: disk full, no permission, folder in use. The message says where and what to
+ * do.
+ */
 public final class OutputException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
@@ -19,12 +22,12 @@ public final class OutputException extends RuntimeException {
         super(where + ": " + message, cause);
     }
 
-    /** The same refusal with more to say on it. */
+    /** Repeats a refusal with more to say on it. */
     public OutputException(OutputException cause, String more) {
         super(cause.getMessage() + "; " + more, cause);
     }
 
-    /** What the operating system refused while {@code doing} (as "writing"), with advice that fits the refusal. */
+    /** Says what the operating system refused while {@code doing} (as "writing"), with advice that fits the refusal. */
     public static OutputException of(Path where, String doing, IOException cause) {
         String reason = Reasons.of(cause);
         String advice = switch (cause) {

@@ -13,9 +13,9 @@ import java.util.UUID;
 import nibble.files.Reasons;
 
 /**
- * An output folder that appears whole or not at all: files are written to a hidden folder ({@link OutputPlace}), which
- * takes the folder's name on {@link #commit}. Closing without commit, or an end of the JVM that runs shutdown hooks
- * (Ctrl-C), deletes all that was made.
+ * Makes an output folder that appears whole or not at all: files are written to a hidden folder ({@link OutputPlace}),
+ * which takes the folder's name on {@link #commit}. Closing without commit, or an end of the JVM that runs shutdown
+ * hooks (Ctrl-C), deletes all that was made.
  */
 public final class OutputFolder implements AutoCloseable {
     private final OutputPlace place;

@@ -3,19 +3,29 @@ package nibble.files.output;
 import java.nio.file.Path;
 import java.util.List;
 
-/** An unfinished run that cannot be resumed, because something that determines the output's bytes has changed. */
+/**
+ * Rejects an unfinished run that cannot be resumed, because something that determines the output's bytes has changed.
+ */
 public final class ResumeException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
     private final List<String> differences;
 
-    /** @param differences each with what was found and what was expected */
+    /**
+     * Names the differences.
+     *
+     * @param differences each with what was found and what was expected
+     */
     public ResumeException(List<String> differences) {
         super("cannot resume: " + String.join("; ", differences));
         this.differences = List.copyOf(differences);
     }
 
-    /** @param state the unfinished run's folder */
+    /**
+     * Names the state that cannot be resumed.
+     *
+     * @param state the unfinished run's folder
+     */
     public ResumeException(Path state, List<String> differences) {
         super("cannot resume the unfinished run in " + state
                 + ", because something has changed since it began:\n  "

@@ -19,8 +19,8 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An output folder that appears whole or not at all, as {@link OutputFolder}, but whose unfinished state outlives the
- * process:
+ * Makes an output folder that appears whole or not at all, as {@link OutputFolder}, but whose unfinished state outlives
+ * the process:
  *
  * <pre>
  *  parent/OUT                      absent or empty until {@link #commit}
@@ -188,7 +188,7 @@ public final class UnfinishedOutput implements AutoCloseable {
         }
     }
 
-    /** Where the unfinished state of {@code out} lies. */
+    /** Returns the folder of the unfinished state of {@code out}. */
     public static Path stateOf(Path out) {
         try {
             return OutputPlace.of(out).hidden(UNFINISHED);
@@ -197,7 +197,7 @@ public final class UnfinishedOutput implements AutoCloseable {
         }
     }
 
-    /** The journal of {@code out}'s unfinished run, whether there is one or not. */
+    /** Returns the journal of {@code out}'s unfinished run, whether there is one or not. */
     public static Path journalOf(Path out) {
         return stateOf(out).resolve(JOURNAL);
     }
@@ -312,7 +312,7 @@ public final class UnfinishedOutput implements AutoCloseable {
         return state;
     }
 
-    /** Where its writer notes what is durable; gone after {@link #commit}. */
+    /** Returns the file where its writer notes what is durable; gone after {@link #commit}. */
     public Path journal() {
         return state.resolve(JOURNAL);
     }

@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What a card is to be made of, beside the checkpoint itself.
+ * Describes what a card is to be made of, beside the checkpoint itself.
  *
  * @param folder the checkpoint
  * @param repo organization/name it will have
@@ -33,7 +33,7 @@ public record CardRequest(
         List<Path> baselineEvaluations,
         Optional<Path> originalCard,
         Optional<Path> template) {
-    /** A card of what the checkpoint itself says, without measurements. */
+    /** Returns a card of what the checkpoint itself says, without measurements. */
     public static CardRequest of(Path folder, String repo, String branch) {
         return new CardRequest(
                 folder,

@@ -84,8 +84,8 @@ record CardSubject(
         if (quantization.isEmpty() && conversion.isMissingNode()) {
             throw new BadCheckpointException(
                     folder,
-                    "is not quantized and Nibble did not convert it, so its card is its makers' to write; a card is for"
-                            + " what 'nibble quantize' and 'nibble convert' write");
+                    "is not quantized and Nibble did not convert it, so its makers write its card; Nibble writes cards"
+                            + " for the output of 'nibble quantize' and 'nibble convert'");
         }
         Format format = quantization
                 .map(found -> switch (found.format()) {

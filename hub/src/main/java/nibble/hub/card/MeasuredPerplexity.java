@@ -34,8 +34,8 @@ record MeasuredPerplexity(
                 || !json.path("context_tokens").isInt()) {
             throw new BadCheckpointException(
                     file,
-                    "holds no perplexity with its recipe and context_tokens; give what 'nibble eval perplexity MODEL"
-                            + " --json FILE' writes");
+                    "holds no perplexity with its recipe and context_tokens; give the FILE of 'nibble eval perplexity"
+                            + " MODEL --json FILE'");
         }
         String text = json.path("dataset_sha256").asText(json.path("dataset").asText(""));
         return new MeasuredPerplexity(

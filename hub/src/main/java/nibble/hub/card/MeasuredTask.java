@@ -32,7 +32,7 @@ record MeasuredTask(
     static List<MeasuredTask> read(Path file, JsonNode json) {
         if (!json.path("tasks").isArray() || !json.path("preset").isTextual()) {
             throw new BadCheckpointException(
-                    file, "holds no tasks with their preset; give what 'nibble eval tasks MODEL --json FILE' writes");
+                    file, "holds no tasks with their preset; give the FILE of 'nibble eval tasks MODEL --json FILE'");
         }
         List<MeasuredTask> found = new ArrayList<>();
         for (JsonNode task : json.path("tasks")) {

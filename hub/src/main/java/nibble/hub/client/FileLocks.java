@@ -17,7 +17,7 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Steps that one thread of one process does at a time, by a lock on a file. The lock is asked for again and again
+ * Takes steps that one thread of one process does at a time, by a lock on a file. The lock is asked for again and again
  * rather than waited for: to the operating system, two processes whose threads each hold one lock and wait for
  * another's are deadlocked ("Resource deadlock avoided") although their threads are not. Where there can be no lock,
  * the step is done without: it costs double work at most.
@@ -29,7 +29,7 @@ public final class FileLocks {
 
     private FileLocks() {}
 
-    /** A step that is done under a lock. */
+    /** Does a step under a lock. */
     public interface Step {
         void run() throws IOException;
     }

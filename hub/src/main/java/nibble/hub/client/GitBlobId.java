@@ -12,12 +12,17 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 
 /**
- * The name that git gives a file's content: SHA-1 of "blob", its length, NUL and the bytes, as 40 hexadecimal digits.
+ * Computes the name that git gives a file's content: SHA-1 of "blob", its length, NUL and the bytes, as 40 hexadecimal
+ * digits.
  */
 public final class GitBlobId {
     private GitBlobId() {}
 
-    /** @param bytes the file's length */
+    /**
+     * Computes the name.
+     *
+     * @param bytes the file's length
+     */
     public static String of(Path file, long bytes) throws IOException {
         MessageDigest sha1;
         try {

@@ -18,8 +18,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The hub's requests about one model repository, each a method; what goes over the wire is here and in
- * {@link LfsStore}.
+ * Sends the hub's requests about one model repository, each by a method; what goes over the wire is here and in {@link
+ * LfsStore}.
  */
 public final class HubApi {
     /** Most files that one preupload or LFS batch request may name. */
@@ -40,11 +40,11 @@ public final class HubApi {
         this.repo = repo;
     }
 
-    /** How a file is to be sent, and what the repository holds under its name now. */
+    /** Says how a file is to be sent, and what the repository holds under its name now. */
     public record Preupload(String path, boolean lfs, boolean ignored, String remoteOid) {}
 
     /**
-     * A file of a revision.
+     * Describes a file of a revision.
      *
      * @param etag what its content is known by: SHA-256 of a large file, git's SHA-1 of a small one
      * @param gitId git's SHA-1 of a small file's content, or of what stands for a large one
@@ -74,14 +74,14 @@ public final class HubApi {
     }
 
     /**
-     * What the hub says of the repository.
+     * Holds what the hub says of the repository.
      *
      * @param isPrivate whether only its owners see it; empty if it does not say
      */
     public record Info(Optional<Boolean> isPrivate) {}
 
     /**
-     * Who the token is.
+     * Says whose the token is.
      *
      * @param name the account
      * @param readOnly whether the token may not write anything
@@ -89,7 +89,7 @@ public final class HubApi {
     public record Account(String name, boolean readOnly) {}
 
     /**
-     * The result of a commit.
+     * Holds the result of a commit.
      *
      * @param made whether there is a new one; else all was there already
      */
@@ -147,7 +147,7 @@ public final class HubApi {
         }
     }
 
-    /** What the hub says of the repository; empty if there is none, or none that may be seen. */
+    /** Asks the hub about the repository; empty if there is none, or none that may be seen. */
     public Optional<Info> info() {
         HubCall call = HubCall.get(http.uri("/api/models/" + repo));
         try {

@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * One request, to be sent as often as needed.
+ * Holds one request, to be sent as often as needed.
  *
  * @param body makes the body anew for each try
  * @param repeatable whether sending it twice does no more than sending it once

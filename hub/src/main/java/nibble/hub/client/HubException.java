@@ -3,8 +3,8 @@ package nibble.hub.client;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The network or the hub refused. The message says which request, what the hub answered (its error code, text and
- * request id) and what to do; it never holds a token or a signed address.
+ * Reports that the network or the hub refused. The message says which request, what the hub answered (its error code,
+ * text and request id) and what to do; it never holds a token or a signed address.
  */
 public final class HubException extends RuntimeException {
     private static final long serialVersionUID = 1L;
@@ -24,7 +24,11 @@ public final class HubException extends RuntimeException {
         this(message, status, errorCode, false, cause);
     }
 
-    /** @param elsewhere whether not the hub refused but what it had sent us to: an object store */
+    /**
+     * Makes the report of an answer.
+     *
+     * @param elsewhere whether not the hub refused but what it had sent us to: an object store
+     */
     public HubException(String message, int status, String errorCode, boolean elsewhere, @Nullable Throwable cause) {
         super(message, cause);
         this.status = status;
@@ -42,7 +46,7 @@ public final class HubException extends RuntimeException {
         return new HubException(message, status, errorCode, elsewhere, this);
     }
 
-    /** HTTP status, 0 if no answer came, -1 if the request is not to blame. */
+    /** Returns the HTTP status, 0 if no answer came, -1 if the request is not to blame. */
     public int status() {
         return status;
     }

@@ -58,7 +58,11 @@ public final class HubHttp implements AutoCloseable {
 
     private boolean loginLooked;
 
-    /** @param listener told when the hub is waited for */
+    /**
+     * Opens a client.
+     *
+     * @param listener told when the hub is waited for
+     */
     public HubHttp(HubSettings settings, Retries retries, TransferListener listener) {
         this.settings = settings;
         this.retries = retries;

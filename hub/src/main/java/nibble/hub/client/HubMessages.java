@@ -22,8 +22,8 @@ import java.util.regex.Pattern;
 import nibble.files.Reasons;
 
 /**
- * What is said of requests that failed: which request, what the answer was, what to do; never a token, a signature, a
- * password.
+ * Words what is said of requests that failed: which request, what the answer was, what to do; never a token, a
+ * signature, a password.
  */
 public final class HubMessages {
     private static final int SHOWN_CHARACTERS = 400;
@@ -88,7 +88,7 @@ public final class HubMessages {
                 null);
     }
 
-    /** Why there is no connection, in words. */
+    /** Says why there is no connection. */
     public static String reason(IOException e) {
         for (Throwable cause = e; cause != null; cause = cause.getCause()) {
             if (cause instanceof UnresolvedAddressException) {

@@ -21,9 +21,9 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Which proxy a request takes: {@code HTTP_PROXY} and {@code HTTPS_PROXY} by the address's scheme, {@code ALL_PROXY}
- * for what these leave open, and none for hosts that {@code NO_PROXY} names. A name in lower case goes before one in
- * upper case, and an empty value means none.
+ * Says which proxy a request takes: {@code HTTP_PROXY} and {@code HTTPS_PROXY} by the address's scheme, {@code
+ * ALL_PROXY} for what these leave open, and none for hosts that {@code NO_PROXY} names. A name in lower case goes
+ * before one in upper case, and an empty value means none.
  *
  * @param proxies address of the proxy by the scheme it serves, {@code all} for any
  * @param exceptions entries of {@code NO_PROXY}, in lower case: {@code *}, a host with its subdomains, {@code
@@ -191,7 +191,7 @@ public record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
         };
     }
 
-    /** Without the proxies' passwords. */
+    /** Shows the proxies without their passwords. */
     @Override
     public String toString() {
         return "HubProxies" + proxies.keySet();

@@ -15,7 +15,7 @@ import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Where the hub is, who asks, and where its files are kept.
+ * Says where the hub is, who asks, and where its files are kept.
  *
  * @param endpoint base address without a trailing slash
  * @param cache folder of downloaded repositories, shared with the hub's other tools
@@ -29,7 +29,7 @@ public record HubSettings(
     static final String DEFAULT_ENDPOINT = "https://huggingface.co";
 
     /**
-     * How the network is reached and files are kept.
+     * Says how the network is reached and files are kept.
      *
      * @param proxies what stands between
      * @param login where the token was read, if it was a file: it may be one that expires
@@ -52,7 +52,7 @@ public record HubSettings(
         }
     }
 
-    /** Settings without proxies, logins that expire, or other surroundings. */
+    /** Makes settings without proxies, logins that expire, or other surroundings. */
     public HubSettings(URI endpoint, Path cache, Path state, Optional<HubToken> token, boolean offline) {
         this(endpoint, cache, state, token, offline, Surroundings.PLAIN);
     }
@@ -115,7 +115,7 @@ public record HubSettings(
         }
     }
 
-    /** These settings with another endpoint. */
+    /** Returns these settings with another endpoint. */
     public HubSettings withEndpoint(String address) {
         return new HubSettings(endpoint(address), cache, state, token, offline, surroundings);
     }

@@ -3,7 +3,7 @@ package nibble.hub.client;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 
-/** An access token. Prints as nothing, so that no log or message can hold it. */
+/** Holds an access token. Prints as nothing, so that no log or message can hold it. */
 public final class HubToken {
     private final String secret;
 
@@ -12,6 +12,8 @@ public final class HubToken {
     }
 
     /**
+     * Makes a token of a text.
+     *
      * @param text the token; white space around it, as files end with, is dropped
      * @throws IllegalArgumentException if it is empty or holds what no header may
      */

@@ -18,8 +18,8 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 
 /**
- * Large files by the Git LFS protocol: the hub says what it lacks and where to put it; an object store takes it in one
- * piece or in numbered parts; the hub is told the parts' ETags and checks the whole.
+ * Sends large files by the Git LFS protocol: the hub says what it lacks and where to put it; an object store takes it
+ * in one piece or in numbered parts; the hub is told the parts' ETags and checks the whole.
  */
 public final class LfsStore {
     private static final String LFS_JSON = "application/vnd.git-lfs+json";
@@ -46,6 +46,8 @@ public final class LfsStore {
             URI href, Map<String, String> headers, List<URI> parts, long partBytes, Optional<JsonNode> verify) {}
 
     /**
+     * Opens the store of a repository.
+     *
      * @param branch what it is for; empty for a pull request, which may be one of somebody who may not write to any
      *     branch
      */
@@ -224,8 +226,7 @@ public final class LfsStore {
                 // It does not know us; the commit fails if the object is not there.
                 return;
             }
-            throw e.told(
-                    file.path() + ": the hub does not confirm what it received: " + e.getMessage() + "; run again");
+            throw e.told(file.path() + ": the hub does not confirm the upload: " + e.getMessage() + "; run again");
         }
     }
 }

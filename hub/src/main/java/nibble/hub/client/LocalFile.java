@@ -8,7 +8,7 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.files.Reasons;
 
 /**
- * A file to publish, hashed.
+ * Holds a file to publish, hashed.
  *
  * @param path path in the repository
  * @param file where it lies
@@ -60,7 +60,11 @@ public record LocalFile(String path, Path file, long bytes, long modifiedMillis,
                 file, "cannot be read: " + Reasons.of(e) + "; check the file and its permissions", e);
     }
 
-    /** @throws BadCheckpointException if the file is not what was hashed */
+    /**
+     * Checks that the file is what was hashed.
+     *
+     * @throws BadCheckpointException if the file is not what was hashed
+     */
     public void requireUnchanged() {
         try {
             if (Files.size(file) != bytes || Files.getLastModifiedTime(file).toMillis() != modifiedMillis) {

@@ -3,7 +3,7 @@ package nibble.hub.client;
 import java.util.regex.Pattern;
 
 /**
- * The name of a model repository, {@code organization/name}.
+ * Holds the name of a model repository, {@code organization/name}.
  *
  * @param owner a user or an organization
  * @param name the repository's own name
@@ -19,7 +19,11 @@ public record RepoName(String owner, String name) {
         }
     }
 
-    /** @throws IllegalArgumentException if it is not of the form ORG/NAME */
+    /**
+     * Parses a name.
+     *
+     * @throws IllegalArgumentException if it is not of the form ORG/NAME
+     */
     public static RepoName parse(String text) {
         int slash = text.indexOf('/');
         if (slash < 0) {

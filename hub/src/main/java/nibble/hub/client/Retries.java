@@ -11,7 +11,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * How often a request is tried and how long between: what the hub asks for, else doubling pauses.
+ * Says how often a request is tried and how long between: what the hub asks for, else doubling pauses.
  *
  * @param attempts tries in all
  * @param firstPause pause after the first failure; doubled each time

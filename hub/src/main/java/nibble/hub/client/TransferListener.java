@@ -1,6 +1,6 @@
 package nibble.hub.client;
 
-/** Is told how a transfer goes; from several threads. */
+/** Hears how a transfer goes; from several threads. */
 public interface TransferListener {
     /** Says what is being done now, as "hashing" or "sending 3 files". */
     void stage(String what);

@@ -15,7 +15,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import nibble.files.Reasons;
 
-/** A bound on transfers at a time, over all files and their parts; the first failure stops its siblings. */
+/** Bounds transfers at a time, over all files and their parts; the first failure stops its siblings. */
 public final class TransferSlots {
     private final Semaphore free;
 

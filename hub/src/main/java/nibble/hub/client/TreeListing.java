@@ -12,15 +12,15 @@ import java.util.Optional;
 import nibble.hub.client.HubApi.RemoteFile;
 
 /**
- * The files of a commit as the hub's own tools keep them in the cache: {@code {"format_version": 1, "files": {"PATH":
- * {"size": …, "blob_id": "git's SHA-1", "lfs_sha256": "of large files", "lfs_size": …}}}}.
+ * Lists the files of a commit as the hub's own tools keep them in the cache: {@code {"format_version": 1, "files":
+ * {"PATH": {"size": …, "blob_id": "git's SHA-1", "lfs_sha256": "of large files", "lfs_size": …}}}}.
  */
 public final class TreeListing {
     private static final int FORMAT = 1;
 
     private TreeListing() {}
 
-    /** Empty if there is none, or it is not of this form: then the hub is asked. */
+    /** Reads the list, empty if there is none, or it is not of this form: then the hub is asked. */
     public static Optional<List<RemoteFile>> read(Path path) {
         JsonNode json;
         try {

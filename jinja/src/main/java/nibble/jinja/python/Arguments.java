@@ -7,7 +7,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The arguments of a call.
+ * Holds the arguments of a call.
  *
  * @param positional in order
  * @param named by keyword, in order
@@ -63,7 +63,7 @@ public record Arguments(List<Object> positional, Map<String, Object> named) {
         return new Bound(function, values);
     }
 
-    /** Arguments by the names of a signature. */
+    /** Holds arguments by the names of a signature. */
     public record Bound(String function, Map<String, Object> values) {
         /** Returns the value, or null where it was left out. */
         public @Nullable Object get(String name) {

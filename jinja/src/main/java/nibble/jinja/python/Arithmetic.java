@@ -7,7 +7,7 @@ import java.math.RoundingMode;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Python's operators on numbers, texts and lists. */
+/** Computes Python's operators on numbers, texts and lists. */
 public final class Arithmetic {
     /** Largest int that is computed, in bits; no template prints one of this size. */
     private static final int MAX_BITS = 1 << 17;

@@ -7,8 +7,8 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What templates reach by a dot, and what the sandbox keeps from them. No attribute is found by looking into Java's
- * objects.
+ * Finds what templates reach by a dot, and keeps from them what the sandbox forbids. No attribute is found by looking
+ * into Java's objects.
  */
 public final class Attributes {
     private static final Set<String> CHANGES_LIST =

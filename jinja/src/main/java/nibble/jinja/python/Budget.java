@@ -2,7 +2,7 @@ package nibble.jinja.python;
 
 import java.util.function.Supplier;
 
-/** What one rendering may use. A template is as hostile as the checkpoint that it comes with. */
+/** Bounds what one rendering may use. A template is as hostile as the checkpoint that it comes with. */
 public final class Budget {
     /** Evaluated nodes, items gone through, comparisons; and 16 characters of text looked at each. */
     private static final long MAX_STEPS = 4_000_000;
@@ -24,12 +24,20 @@ public final class Budget {
         return ScopedValue.where(CURRENT, new Budget()).call(task::get);
     }
 
-    /** @throws PythonException of kind LIMIT when all steps are used */
+    /**
+     * Takes a step.
+     *
+     * @throws PythonException of kind LIMIT when all steps are used
+     */
     public static void step() {
         steps(1);
     }
 
-    /** @throws PythonException of kind LIMIT when all steps are used */
+    /**
+     * Takes several steps.
+     *
+     * @throws PythonException of kind LIMIT when all steps are used
+     */
     public static void steps(long count) {
         if (CURRENT.isBound()) {
             Budget budget = CURRENT.get();
@@ -45,7 +53,11 @@ public final class Budget {
         steps(1 + count / 16);
     }
 
-    /** @throws PythonException of kind LIMIT when a text of this size would be too much */
+    /**
+     * Takes characters.
+     *
+     * @throws PythonException of kind LIMIT when a text of this size would be too much
+     */
     public static void characters(long count) {
         if (CURRENT.isBound()) {
             Budget budget = CURRENT.get();
@@ -59,7 +71,7 @@ public final class Budget {
         }
     }
 
-    /** The same for a list of this many items. */
+    /** Takes a list of this many items. */
     public static void items(long count) {
         characters(count > Long.MAX_VALUE / 8 ? Long.MAX_VALUE : 8 * count);
     }

@@ -2,7 +2,7 @@ package nibble.jinja.python;
 
 import java.util.Locale;
 
-/** Upper, lower and title case, and kinds of digits, as Python tells them apart. */
+/** Computes upper, lower and title case, and kinds of digits, as Python tells them apart. */
 public final class CharacterCases {
     private CharacterCases() {}
 

@@ -4,13 +4,13 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What {@code keys()}, {@code values()} and {@code items()} of a dict return.
+ * Holds what {@code keys()}, {@code values()} and {@code items()} of a dict return.
  *
  * @param dict whose
  * @param part which
  */
 public record DictView(PyDict dict, Part part) {
-    /** Which of the three. */
+    /** Lists the three. */
     public enum Part {
         KEYS,
         VALUES,

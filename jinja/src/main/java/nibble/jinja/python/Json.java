@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Python's {@code json.dumps}, which transformers takes for the filter {@code tojson}. */
+/** Computes Python's {@code json.dumps}, which transformers takes for the filter {@code tojson}. */
 public final class Json {
     private final StringBuilder out = new StringBuilder();
     private final boolean ascii;
@@ -38,7 +38,11 @@ public final class Json {
         }
     }
 
-    /** @param options those of transformers' filter: ensure_ascii, indent, separators, sort_keys */
+    /**
+     * Writes a value as JSON.
+     *
+     * @param options those of transformers' filter: ensure_ascii, indent, separators, sort_keys
+     */
     public static String dumps(Object value, Arguments options) {
         Json json = new Json(options.bind("tojson", "ensure_ascii?", "indent?", "separators?", "sort_keys?"));
         json.append(value, 0);

@@ -1,8 +1,8 @@
 package nibble.jinja.python;
 
 /**
- * A text that the {@code safe} filter marked: it stays one through Python's string methods, and what is joined to it is
- * escaped for HTML.
+ * Holds a text that the {@code safe} filter marked: it stays one through Python's string methods, and what is joined to
+ * it is escaped for HTML.
  *
  * @param text the text itself
  */

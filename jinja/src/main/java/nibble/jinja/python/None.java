@@ -1,6 +1,6 @@
 package nibble.jinja.python;
 
-/** Python's {@code None}. */
+/** Stands for Python's {@code None}. */
 public enum None {
     NONE
 }

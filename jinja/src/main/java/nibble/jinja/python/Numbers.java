@@ -5,7 +5,7 @@ import java.math.BigInteger;
 import java.math.RoundingMode;
 import java.util.Optional;
 
-/** Python's numbers: conversions, comparison, rounding and reading them from text. */
+/** Computes with Python's numbers: conversions, comparison, rounding and reading them from text. */
 public final class Numbers {
     /** Python refuses to write or read an int of more decimal digits. */
     private static final int MAX_DIGITS = 4300;

@@ -4,7 +4,7 @@ import java.math.BigInteger;
 import java.util.List;
 import java.util.Locale;
 
-/** Python's {@code text % values}. */
+/** Computes Python's {@code text % values}. */
 public final class PercentFormat {
     private final String format;
     private final Object values;
@@ -21,7 +21,11 @@ public final class PercentFormat {
         this.items = values instanceof PyTuple tuple ? tuple.items() : List.of(values);
     }
 
-    /** @param marked whether values are escaped for HTML, because the format is marked as safe */
+    /**
+     * Formats a text.
+     *
+     * @param marked whether values are escaped for HTML, because the format is marked as safe
+     */
     public static String format(String format, Object values, boolean marked) {
         return new PercentFormat(format, values, marked).run();
     }

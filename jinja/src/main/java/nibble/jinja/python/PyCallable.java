@@ -1,12 +1,16 @@
 package nibble.jinja.python;
 
-/** Something that templates can call. */
+/** Runs something that templates can call. */
 public interface PyCallable {
-    /** @throws PythonException as Python would raise it */
+    /**
+     * Calls it.
+     *
+     * @throws PythonException as Python would raise it
+     */
     Object call(Arguments arguments);
 
     /**
-     * A function or method with a name.
+     * Holds a function or method with a name.
      *
      * @param name for messages
      * @param body what it does

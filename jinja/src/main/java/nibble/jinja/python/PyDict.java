@@ -7,11 +7,11 @@ import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
-/** Python's {@code dict}: in order of insertion; keys that are equal in Python, as 1 and True, are one key. */
+/** Holds Python's {@code dict}: in order of insertion; keys that are equal in Python, as 1 and True, are one key. */
 public final class PyDict {
     private final Map<Object, Entry> entries = new LinkedHashMap<>();
 
-    /** A key as it was first given, and its value. */
+    /** Holds a key as it was first given, and its value. */
     public record Entry(Object key, Object value) {
         /** Python's tuple of both. */
         PyTuple tuple() {
@@ -19,13 +19,21 @@ public final class PyDict {
         }
     }
 
-    /** @throws PythonException if the key is a list or a dict */
+    /**
+     * Returns the value of a key.
+     *
+     * @throws PythonException if the key is a list or a dict
+     */
     public @Nullable Object get(Object key) {
         Entry entry = entries.get(Values.key(key));
         return entry == null ? null : entry.value();
     }
 
-    /** @throws PythonException if the key is a list or a dict */
+    /**
+     * Puts a value under a key.
+     *
+     * @throws PythonException if the key is a list or a dict
+     */
     public void put(Object key, Object value) {
         Budget.items(2);
         Object canonical = Values.key(key);

@@ -3,7 +3,7 @@ package nibble.jinja.python;
 import java.util.Iterator;
 
 /**
- * A generator: it can be gone through once, has no length and is true.
+ * Holds a generator: it can be gone through once, has no length and is true.
  *
  * @param items what is left of it
  */

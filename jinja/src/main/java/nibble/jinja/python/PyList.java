@@ -3,7 +3,9 @@ package nibble.jinja.python;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Python's {@code list}. The sandbox lets no template change one, so its items are never changed once it is made. */
+/**
+ * Holds Python's {@code list}. The sandbox lets no template change one, so its items are never changed once it is made.
+ */
 public record PyList(List<Object> items) {
     /** Takes over a list that nobody else changes. */
     public PyList {

@@ -4,24 +4,24 @@ import java.util.Iterator;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
-/** An object of Jinja's own, as a namespace or {@code loop}: it says itself which attributes it has. */
+/** Stands for an object of Jinja's own, as a namespace or {@code loop}: it says itself which attributes it has. */
 public interface PyObject {
-    /** An attribute's value; null if there is none. */
+    /** Returns an attribute's value; null if there is none. */
     @Nullable
     Object attribute(String name);
 
-    /** As {@code str} shows it. */
+    /** Shows it as {@code str} does. */
     String text();
 
-    /** The name of its type. */
+    /** Returns the name of its type. */
     String typeName();
 
-    /** What {@code len} gives; empty if it has no length. */
+    /** Returns what {@code len} gives; empty if it has no length. */
     default Optional<Integer> length() {
         return Optional.empty();
     }
 
-    /** What a loop over it goes through; empty if it cannot be iterated. */
+    /** Returns an iterator over what a loop goes through; empty if it cannot be iterated. */
     default Optional<Iterator<Object>> iterator() {
         return Optional.empty();
     }

@@ -1,7 +1,7 @@
 package nibble.jinja.python;
 
 /**
- * Python's {@code range}.
+ * Holds Python's {@code range}.
  *
  * @param start its first number
  * @param stop the first number that it does not reach

@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Python's {@code tuple}.
+ * Holds Python's {@code tuple}.
  *
  * @param items what it holds
  * @param names names by which items are also attributes, as those of groupby's tuples; mostly none

@@ -1,10 +1,10 @@
 package nibble.jinja.python;
 
-/** An error as Python or Jinja2 raises it. Its kind decides who catches it, as the class does there. */
+/** Reports an error as Python or Jinja2 raises it. Its kind decides who catches it, as the class does there. */
 public final class PythonException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
-    /** The classes of errors that are told apart. */
+    /** Lists the classes of errors that are told apart. */
     public enum Kind {
         TYPE("TypeError"),
         VALUE("ValueError"),

@@ -9,7 +9,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.function.Consumer;
 
-/** Python's {@code str} and {@code repr}. */
+/** Computes Python's {@code str} and {@code repr}. */
 public final class Repr {
     private final StringBuilder out = new StringBuilder();
 
@@ -103,7 +103,7 @@ public final class Repr {
         }
         if (around.size() > Values.MAX_DEPTH) {
             throw new PythonException(
-                    PythonException.Kind.LIMIT, "prints what is nested more than " + Values.MAX_DEPTH + " deep");
+                    PythonException.Kind.LIMIT, "prints a value nested more than " + Values.MAX_DEPTH + " deep");
         }
         around.push(value);
         print.accept(value);

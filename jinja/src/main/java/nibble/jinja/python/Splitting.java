@@ -5,7 +5,7 @@ import java.util.Collections;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** The methods of {@code str} that take a text apart. */
+/** Computes the methods of {@code str} that take a text apart. */
 public final class Splitting {
     private Splitting() {}
 

@@ -4,11 +4,15 @@ import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Python's {@code value[key]} and {@code value[start:stop:step]}. */
+/** Computes Python's {@code value[key]} and {@code value[start:stop:step]}. */
 public final class Subscript {
     private Subscript() {}
 
-    /** @throws PythonException of kind TYPE, INDEX or KEY as Python raises them */
+    /**
+     * Returns an item.
+     *
+     * @throws PythonException of kind TYPE, INDEX or KEY as Python raises them
+     */
     public static Object item(Object value, Object key) {
         Budget.step();
         Values.requireDefined(value);

@@ -2,7 +2,7 @@ package nibble.jinja.python;
 
 import java.util.List;
 
-/** Texts as Python sees them: rows of code points. */
+/** Handles texts as Python sees them: rows of code points. */
 public final class Text {
     private Text() {}
 
@@ -75,7 +75,7 @@ public final class Text {
         return String.join(between, texts);
     }
 
-    /** What {@code str.isspace} and {@code str.strip} call a space. */
+    /** Returns whether {@code str.isspace} and {@code str.strip} call it a space. */
     public static boolean isSpace(int point) {
         return point >= 0x09 && point <= 0x0d
                 || point >= 0x1c && point <= 0x20

@@ -2,7 +2,7 @@ package nibble.jinja.python;
 
 import org.jspecify.annotations.Nullable;
 
-/** A name without a value. It prints as nothing and is false and empty; most other uses are errors. */
+/** Stands for a name without a value. It prints as nothing and is false and empty; most other uses are errors. */
 public final class Undefined {
     private final String message;
     private final PythonException.Kind kind;
@@ -23,7 +23,7 @@ public final class Undefined {
         return because("'" + Values.typeName(owner) + " object' has no " + what);
     }
 
-    /** Something that is not there for a reason of its own. */
+    /** Makes something that is not there for a reason of its own. */
     public static Undefined because(String message) {
         return new Undefined(message, PythonException.Kind.UNDEFINED);
     }

@@ -10,7 +10,7 @@ import java.util.NoSuchElementException;
 import java.util.Optional;
 import java.util.function.IntFunction;
 
-/** What all values have in Python: truth, length, equality, order, and being gone through. */
+/** Computes what all values have in Python: truth, length, equality, order, and being gone through. */
 public final class Values {
     private static final Object NOT_A_NUMBER = new Object();
 
@@ -81,7 +81,11 @@ public final class Values {
         };
     }
 
-    /** @throws PythonException of kind TYPE for what has no length */
+    /**
+     * Returns the length.
+     *
+     * @throws PythonException of kind TYPE for what has no length
+     */
     public static int length(Object value) {
         return lengthOf(value)
                 .orElseThrow(() -> PythonException.type("object of type '" + typeName(value) + "' has no len()"));
@@ -215,7 +219,7 @@ public final class Values {
         Budget.step();
         if (depth > MAX_DEPTH) {
             throw new PythonException(
-                    PythonException.Kind.LIMIT, "compares what is nested more than " + MAX_DEPTH + " deep");
+                    PythonException.Kind.LIMIT, "compares values nested more than " + MAX_DEPTH + " deep");
         }
         if (isNumber(left) && isNumber(right)) {
             return Numbers.compare(left, right) == 0 && !Numbers.isNaN(left) && !Numbers.isNaN(right);

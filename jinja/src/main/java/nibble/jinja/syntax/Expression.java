@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
-/** What has a value. */
+/** Computes a value. */
 public sealed interface Expression {
     /** Shows each expression within this one, in the order in which they stand. */
     default void children(Consumer<Expression> visitor) {}
@@ -66,7 +66,7 @@ public sealed interface Expression {
         }
     }
 
-    /** The arguments of a call, a filter or a test; {@code *star} and {@code **stars} may be absent. */
+    /** Holds the arguments of a call, a filter or a test; {@code *star} and {@code **stars} may be absent. */
     record CallArguments(
             List<Expression> positional,
             List<Keyword> keywords,
@@ -82,7 +82,7 @@ public sealed interface Expression {
         }
     }
 
-    /** One argument by name. */
+    /** Holds one argument by name. */
     record Keyword(String name, Expression value) {}
 
     record Call(Expression of, CallArguments arguments) implements Expression {
@@ -93,7 +93,7 @@ public sealed interface Expression {
         }
     }
 
-    /** A filter of a value; of none where a block's text is filtered. */
+    /** Applies a filter to a value; of none where a block's text is filtered. */
     record Filter(@Nullable Expression of, String name, CallArguments arguments) implements Expression {
         @Override
         public void children(Consumer<Expression> visitor) {
@@ -110,7 +110,7 @@ public sealed interface Expression {
         }
     }
 
-    /** {@code -}, {@code +} or {@code not}. */
+    /** Computes {@code -}, {@code +} or {@code not}. */
     record Unary(String operator, Expression of) implements Expression {
         @Override
         public void children(Consumer<Expression> visitor) {
@@ -118,7 +118,7 @@ public sealed interface Expression {
         }
     }
 
-    /** Arithmetic, {@code and} and {@code or}. */
+    /** Computes arithmetic, {@code and} and {@code or}. */
     record Binary(String operator, Expression left, Expression right) implements Expression {
         @Override
         public void children(Consumer<Expression> visitor) {
@@ -134,7 +134,7 @@ public sealed interface Expression {
         }
     }
 
-    /** A chain of comparisons: an operator stands before each operand but the first. */
+    /** Computes a chain of comparisons: an operator stands before each operand but the first. */
     record Compare(List<Expression> operands, List<String> operators) implements Expression {
         @Override
         public void children(Consumer<Expression> visitor) {

@@ -1,10 +1,10 @@
 package nibble.jinja.syntax;
 
-/** A template cannot be read or rendered. The message begins with the line, where one is known. */
+/** Reports that a template cannot be read or rendered. The message begins with the line, where one is known. */
 public final class JinjaException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
-    /** Why. */
+    /** Says why. */
     public enum Reason {
         /** The text is no template. */
         SYNTAX,

@@ -38,7 +38,11 @@ public final class Lexer {
         this.source = source;
     }
 
-    /** @throws JinjaException if the text is no template */
+    /**
+     * Reads the tokens.
+     *
+     * @throws JinjaException if the text is no template
+     */
     public static List<Token> tokens(String template) {
         String text = template.replace("\r\n", "\n").replace('\r', '\n');
         return new Lexer(text.endsWith("\n") ? text.substring(0, text.length() - 1) : text).run();

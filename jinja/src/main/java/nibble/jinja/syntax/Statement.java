@@ -5,12 +5,12 @@ import java.util.List;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/** What a template does. */
+/** Does a step of a template. */
 public sealed interface Statement {
-    /** Its line, from 1; of text, 0. */
+    /** Returns its line, from 1; of text, 0. */
     int line();
 
-    /** Statements that have names of their own. */
+    /** Holds statements that have names of their own. */
     public final class Body {
         private final List<Statement> statements;
 
@@ -33,7 +33,7 @@ public sealed interface Statement {
         }
     }
 
-    /** What is assigned to. */
+    /** Names what is assigned to. */
     sealed interface Target {
         record Variable(String name) implements Target {}
 
@@ -42,14 +42,14 @@ public sealed interface Statement {
         record Several(List<Target> targets) implements Target {}
     }
 
-    /** A parameter of a macro. */
+    /** Describes a parameter of a macro. */
     record Parameter(String name, @Nullable Expression value) {}
 
     record Data(String text, int line) implements Statement {}
 
     record Print(Expression value, int line) implements Statement {}
 
-    /** A loop. {@code filter} is a scope of its own for the condition that may stand behind {@code if}. */
+    /** Runs a loop. {@code filter} is a scope of its own for the condition that may stand behind {@code if}. */
     record For(
             Target target,
             Expression items,
@@ -69,7 +69,7 @@ public sealed interface Statement {
 
     record SetBlock(Target target, Expression.@Nullable Filter filter, Body body, int line) implements Statement {}
 
-    /** {@code special} holds those of caller, kwargs and varargs that the body uses. */
+    /** Defines a macro; {@code special} holds those of caller, kwargs and varargs that the body uses. */
     record MacroDefinition(String name, List<Parameter> parameters, Body body, Set<String> special, int line)
             implements Statement {}
 
@@ -79,10 +79,10 @@ public sealed interface Statement {
 
     record With(List<Target> targets, List<Expression> values, Body body, int line) implements Statement {}
 
-    /** What the assistant says, by transformers' tag: it prints its body as a macro without parameters would. */
+    /** Marks what the assistant says, by transformers' tag: it prints its body as a macro without parameters would. */
     record Generation(MacroDefinition body, int line) implements Statement {}
 
-    /** The tag {@code autoescape}. */
+    /** Renders the tag {@code autoescape}. */
     record Autoescape(Expression value, Body body, int line) implements Statement {}
 
     record Block(String name, boolean scoped, Body body, int line) implements Statement {}
@@ -93,6 +93,6 @@ public sealed interface Statement {
 
     record Continue(int line) implements Statement {}
 
-    /** Something of another template, of which there is none. */
+    /** Loads something of another template, of which there is none. */
     record Load(String tag, Expression template, int line) implements Statement {}
 }

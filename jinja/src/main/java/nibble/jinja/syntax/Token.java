@@ -1,7 +1,7 @@
 package nibble.jinja.syntax;
 
 /**
- * A piece of a template.
+ * Holds a piece of a template.
  *
  * @param kind what it is
  * @param text as it stands there; of strings, what they mean
@@ -9,7 +9,7 @@ package nibble.jinja.syntax;
  * @param line its line, from 1
  */
 public record Token(Kind kind, String text, Object value, int line) {
-    /** Kinds of tokens. */
+    /** Lists kinds of tokens. */
     public enum Kind {
         DATA,
         VARIABLE_BEGIN,
@@ -32,7 +32,7 @@ public record Token(Kind kind, String text, Object value, int line) {
         return kind == Kind.OPERATOR && text.equals(operator);
     }
 
-    /** For messages. */
+    /** Shows it, for messages. */
     public String shown() {
         return switch (kind) {
             case DATA -> "text";

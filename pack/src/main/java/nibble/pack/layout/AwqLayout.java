@@ -18,7 +18,8 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.Words;
 
 /**
- * AutoAWQ's GEMM layout, the one that vLLM, TGI and transformers load as {@code quant_method: awq, version: gemm}.
+ * Holds AutoAWQ's GEMM layout, the one that vLLM, TGI and transformers load as {@code quant_method: awq, version:
+ * gemm}.
  *
  * <pre>
  * qweight I32 [in, out/8]    word [k, c] holds the codes of input k for outputs 8c … 8c+7
@@ -41,7 +42,7 @@ public final class AwqLayout implements Layout {
     private static final int TILE_COLUMNS = 128;
 
     /**
-     * The three tensors of a linear, little-endian.
+     * Holds the three tensors of a linear, little-endian.
      *
      * @param qweight I32 [in, out/8]
      * @param qzeros I32 [in/g, out/8]
@@ -51,12 +52,14 @@ public final class AwqLayout implements Layout {
 
     private AwqLayout() {}
 
-    /** Where in a word, in bits, the code of output {@code i} of its eight stands. */
+    /** Returns the bit of a word at which the code of output {@code i} of its eight begins. */
     public static int shift(int i) {
         return i % 2 == 0 ? 2 * i : 2 * i + 14;
     }
 
-    /** The output, of the eight that share a word, whose number is nibble {@code i} of it (bits 4i to 4i + 3). */
+    /**
+     * Returns the output, of the eight that share a word, whose number is nibble {@code i} of it (bits 4i to 4i + 3).
+     */
     public static int output(int i) {
         return ORDER[i];
     }

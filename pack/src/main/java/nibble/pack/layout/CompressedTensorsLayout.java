@@ -17,8 +17,8 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.Words;
 
 /**
- * The layout of compressed-tensors' pack-quantized format. It counts codes and zeros from -8 and stores them plus 8,
- * which are the codes and zeros of {@link QuantizedLinear}.
+ * Holds the layout of compressed-tensors' pack-quantized format. It counts codes and zeros from -8 and stores them plus
+ * 8, which are the codes and zeros of {@link QuantizedLinear}.
  *
  * <pre>
  * weight_packed      I32 [out, in/8]     nibble i of word [n, c] is the code of input 8c+i for output n
@@ -70,7 +70,11 @@ public final class CompressedTensorsLayout implements Layout {
                 : Optional.empty();
     }
 
-    /** @throws BadCheckpointException if the shape that the checkpoint states is not its config's */
+    /**
+     * Checks the shape.
+     *
+     * @throws BadCheckpointException if the shape that the checkpoint states is not its config's
+     */
     public static void requireShape(Tensors tensors) {
         if (!tensors.has(Role.SHAPE)) {
             return;
@@ -96,7 +100,7 @@ public final class CompressedTensorsLayout implements Layout {
         return symmetric ? List.of(codes, scales, shape) : List.of(codes, scales, zeroPoints(linear), shape);
     }
 
-    /** Only keys that every release knows: loaders refuse unknown ones below {@code weights}. */
+    /** Returns only keys that every release knows: loaders refuse unknown ones below {@code weights}. */
     @Override
     public ObjectNode config(QuantizationSpec spec) {
         ObjectNode json = QuantizationJson.object()

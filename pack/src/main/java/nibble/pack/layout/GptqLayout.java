@@ -13,7 +13,8 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.Words;
 
 /**
- * AutoGPTQ's layout, {@code quant_method: gptq}: eight inputs in a word of codes, eight outputs in a word of zeros.
+ * Holds AutoGPTQ's layout, {@code quant_method: gptq}: eight inputs in a word of codes, eight outputs in a word of
+ * zeros.
  *
  * <pre>
  * qweight I32 [in/8, out]    nibble i of word [r, n] is the code of input 8r+i for output n
@@ -102,7 +103,7 @@ public final class GptqLayout implements Layout {
         return List.of(pack(linear, format == QuantizedFormat.GPTQ));
     }
 
-    /** qweight, qzeros, scales and g_idx. */
+    /** Returns qweight, qzeros, scales and g_idx. */
     public static MemorySegment[] pack(QuantizedLinear linear, boolean lessOne) {
         int out = linear.outFeatures();
         int in = linear.inFeatures();

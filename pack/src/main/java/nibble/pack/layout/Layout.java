@@ -21,11 +21,11 @@ import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 
 /**
- * A way in which checkpoints lay out 4-bit linears: which tensors they have, where the codes, zeros and scales of a
- * {@link QuantizedLinear} lie in them, and what config.json says of it.
+ * Describes a way in which checkpoints lay out 4-bit linears: which tensors they have, where the codes, zeros and
+ * scales of a {@link QuantizedLinear} lie in them, and what config.json says of it.
  */
 public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsLayout {
-    /** The one that a format names. */
+    /** Returns the one that a format names. */
     static Layout of(QuantizedFormat format) {
         return switch (format) {
             case AWQ_GEMM -> AwqLayout.INSTANCE;
@@ -38,7 +38,7 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
     QuantizedFormat format();
 
     /**
-     * The linear that the tensors of a module hold.
+     * Returns the linear that the tensors of a module hold.
      *
      * @throws BadCheckpointException if a tensor is absent, contradicts the others, or has scales that fp16 cannot hold
      */
@@ -52,20 +52,20 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
     Optional<? extends LinearInPlace> inPlace(Tensors tensors);
 
     /**
-     * The data of the tensors of a linear, in the order of {@link #tensors}.
+     * Returns the data of the tensors of a linear, in the order of {@link #tensors}.
      *
      * @throws IllegalArgumentException if the layout cannot hold the linear exactly, saying why
      */
     List<MemorySegment> data(QuantizedLinear linear, boolean symmetric);
 
-    /** {@code quantization_config} of config.json. */
+    /** Returns {@code quantization_config} of config.json. */
     ObjectNode config(QuantizationSpec spec);
 
-    /** Name and content of the files that older loaders read beside config.json. */
+    /** Returns name and content of the files that older loaders read beside config.json. */
     Map<String, ObjectNode> beside(QuantizationSpec spec);
 
     /**
-     * Name, type and shape of the tensors of a linear.
+     * Returns name, type and shape of the tensors of a linear.
      *
      * @param module the linear's full name
      * @throws IllegalArgumentException if the layout cannot hold the shape, naming the tensor
@@ -80,7 +80,7 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
     }
 
     /**
-     * The tensors of a linear.
+     * Returns the tensors of a linear.
      *
      * @param module its full name
      * @throws IllegalArgumentException if the layout cannot hold the linear exactly, saying why
@@ -100,7 +100,7 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
     }
 
     /**
-     * The tensors of one module of a checkpoint.
+     * Finds the tensors of one module of a checkpoint.
      *
      * @param module its full name
      */
@@ -112,7 +112,11 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
             int inFeatures,
             QuantizationSpec spec) {
 
-        /** @throws BadCheckpointException if the checkpoint is not quantized */
+        /**
+         * Finds the tensors of a module.
+         *
+         * @throws BadCheckpointException if the checkpoint is not quantized
+         */
         public static Tensors of(Checkpoint checkpoint, LinearModule module, int layer) {
             ModelConfig config = checkpoint.config();
             QuantizationConfig quantization = config.quantization()

@@ -3,7 +3,7 @@ package nibble.pack.layout;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A tensor of the output, ready to be written.
+ * Holds a tensor of the output, ready to be written.
  *
  * @param name as the checkpoint names it
  * @param data little-endian elements, exactly as many bytes as planned

@@ -11,7 +11,7 @@ import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.tensor.DType;
 import nibble.pack.QuantizationSpec;
 
-/** The config.json of an output: the source's, with what the output's types and layout change. */
+/** Writes the config.json of an output: the source's, with what the output's types and layout change. */
 public final class QuantizationJson {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final DefaultPrettyPrinter PRETTY = new DefaultPrettyPrinter()
@@ -57,7 +57,7 @@ public final class QuantizationJson {
         return JSON.createObjectNode();
     }
 
-    /** As it is written in files: indented, with a line's end. */
+    /** Returns the text that is written in files: indented, with a line's end. */
     public static String pretty(ObjectNode json) {
         try {
             return JSON.writer(PRETTY).writeValueAsString(json) + "\n";

@@ -6,8 +6,8 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.Words;
 
 /**
- * A 4-bit linear as a GPTQ or compressed-tensors checkpoint holds it, with columns in their plain groups. A word holds
- * the codes of eight consecutive inputs for one output, the first in its lowest bits.
+ * Holds a 4-bit linear as a GPTQ or compressed-tensors checkpoint stores it, with columns in their plain groups. A word
+ * holds the codes of eight consecutive inputs for one output, the first in its lowest bits.
  *
  * @param byRows whether words, zeros and scales of an output stand side by side (compressed-tensors), or those of an
  *     input (GPTQ)
@@ -29,7 +29,7 @@ public record StoredCodes(
         implements LinearInPlace {
     private static final int ONES = 0x11111111;
 
-    /** Groups in a row. */
+    /** Returns the groups in a row. */
     public int groups() {
         return spec.groups(inFeatures);
     }

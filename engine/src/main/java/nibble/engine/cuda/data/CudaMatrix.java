@@ -4,7 +4,7 @@ import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.tensor.Matrix;
 
-/** A row-major matrix in device memory: fp16 activations, or fp32. Owns its buffer. */
+/** Holds a row-major matrix in device memory: fp16 activations, or fp32. Owns its buffer. */
 public final class CudaMatrix implements Matrix {
     private final CudaResources owner;
     private final DeviceMemory.Buffer buffer;
@@ -20,7 +20,11 @@ public final class CudaMatrix implements Matrix {
         this.single = single;
     }
 
-    /** @throws IllegalArgumentException if the matrix is another backend's, or of the other precision */
+    /**
+     * Returns the matrix as one of this card's.
+     *
+     * @throws IllegalArgumentException if the matrix is another backend's, or of the other precision
+     */
     public static CudaMatrix of(CudaResources owner, Matrix matrix, boolean single) {
         CudaMatrix found = of(owner, matrix);
         if (found.single != single) {
@@ -63,7 +67,7 @@ public final class CudaMatrix implements Matrix {
         return buffer.address();
     }
 
-    /** Address of a row. */
+    /** Returns the address of a row. */
     public long address(int row) {
         return buffer.address() + byteOffset(row);
     }

@@ -3,10 +3,10 @@ package nibble.engine.cuda.data;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.tensor.DeviceWeight;
 
-/** A weight in device memory. Borrows the buffer of the layer or model it belongs to. */
+/** Holds a weight in device memory. Borrows the buffer of the layer or model it belongs to. */
 public sealed interface CudaWeight extends DeviceWeight {
 
-    /** fp16, row-major [outFeatures, inFeatures], from byte {@code offset} of the buffer on. */
+    /** Holds fp16, row-major [outFeatures, inFeatures], from byte {@code offset} of the buffer on. */
     record Dense(String name, int outFeatures, int inFeatures, DeviceMemory.Buffer buffer, long offset)
             implements CudaWeight {
         public long address() {
@@ -15,7 +15,7 @@ public sealed interface CudaWeight extends DeviceWeight {
     }
 
     /**
-     * 4-bit rows of a {@link NibbleMatrix}: row i lies at {@code offset + i / 8 * spread + i % 8}.
+     * Holds 4-bit rows of a {@link NibbleMatrix}: row i lies at {@code offset + i / 8 * spread + i % 8}.
      *
      * @param offset a multiple of 8
      * @param spread 8, or 16 where two parts are interleaved

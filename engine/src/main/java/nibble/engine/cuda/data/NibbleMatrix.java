@@ -5,8 +5,8 @@ import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.pack.QuantizationSpec;
 
 /**
- * One or several 4-bit linears of a common input as one matrix in the layout of {@code w4.cuh}: tiles of 16 rows, cut
- * into units of 256 columns.
+ * Holds one or several 4-bit linears of a common input as one matrix in the layout of {@code w4.cuh}: tiles of 16 rows,
+ * cut into units of 256 columns.
  *
  * @param rows of all parts together
  * @param groupSize columns of a group, 0 for whole rows
@@ -16,7 +16,11 @@ public record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory
     private static final int UNIT_COLUMNS = 256;
     private static final int CODE_BYTES = TILE_ROWS * UNIT_COLUMNS / 2;
 
-    /** @throws IllegalArgumentException if the input cannot be laid out so */
+    /**
+     * Checks that an input can be laid out.
+     *
+     * @throws IllegalArgumentException if the input cannot be laid out so
+     */
     public static int requireFits(String name, int inFeatures) {
         if (inFeatures % 32 != 0) {
             throw new IllegalArgumentException(name + ": " + inFeatures
@@ -29,7 +33,7 @@ public record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory
         return spec.groupSize() == QuantizationSpec.WHOLE_ROW ? 0 : spec.groupSize();
     }
 
-    /** Bytes of a matrix. */
+    /** Returns the bytes of a matrix. */
     public static long bytes(int rows, int inFeatures, int groupSize) {
         return (long) tiles(rows) * units(inFeatures) * unitBytes(groupSize);
     }
@@ -55,7 +59,7 @@ public record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory
         return units(inFeatures);
     }
 
-    /** What its kernels are compiled with. */
+    /** Returns the constants that its kernels are compiled with. */
     public Map<String, Integer> constants() {
         return Map.of("GROUP_SIZE", groupSize);
     }

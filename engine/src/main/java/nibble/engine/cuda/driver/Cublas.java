@@ -12,12 +12,12 @@ import java.lang.invoke.MethodHandle;
 import java.util.List;
 import nibble.engine.backend.DeviceException;
 
-/** NVIDIA's matrix products on one stream. Owns its handle; borrows stream and workspace. */
+/** Runs NVIDIA's matrix products on one stream. Owns its handle; borrows stream and workspace. */
 public final class Cublas implements AutoCloseable {
     /** Rows of a second moment that are summed at a time, from the diagonal on. */
     public static final int STRIP = 2048;
 
-    /** Element types by their number in {@code cudaDataType_t}. */
+    /** Lists element types by their number in {@code cudaDataType_t}. */
     public enum Type {
         F32(0),
         F16(2);
@@ -47,6 +47,8 @@ public final class Cublas implements AutoCloseable {
     private final MemorySegment zero = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 0f);
 
     /**
+     * Makes a handle of the library.
+     *
      * @param stream handle of the stream that products run on
      * @param workspace device memory the library may use, 256-byte aligned
      * @throws DeviceException if the library is not there or refuses
@@ -118,7 +120,7 @@ public final class Cublas implements AutoCloseable {
         }
     }
 
-    /** As 130002 for 13.0.2: another one may sum in another order. */
+    /** Returns the version, as 130002 for 13.0.2: another one may sum in another order. */
     public int version() {
         try (Arena call = Arena.ofConfined()) {
             MemorySegment version = call.allocate(INT);
@@ -130,7 +132,8 @@ public final class Cublas implements AutoCloseable {
     }
 
     /**
-     * {@code out[m, n] = (accumulate ? out : 0) + Σ_k a[m, k] b[n, k]}, all row-major, addresses of device memory.
+     * Computes {@code out[m, n] = (accumulate ? out : 0) + Σ_k a[m, k] b[n, k]}, all row-major, addresses of device
+     * memory.
      *
      * @param aStride elements from a row of a to the next; the other strides likewise
      */
@@ -164,7 +167,7 @@ public final class Cublas implements AutoCloseable {
     }
 
     /**
-     * As {@link #multiplyTransposed} for {@code batch} products of fp16 with fp32 results.
+     * Does what {@link #multiplyTransposed} does, for {@code batch} products of fp16 with fp32 results.
      *
      * @param aStep elements from one a to the next; the other steps likewise
      */
@@ -269,7 +272,7 @@ public final class Cublas implements AutoCloseable {
         }
     }
 
-    /** {@code out[m, n] (+)= Σ_t y[t, m]ᵀ x[t, n]}: fp16 with fp32 results. */
+    /** Computes {@code out[m, n] (+)= Σ_t y[t, m]ᵀ x[t, n]}: fp16 with fp32 results. */
     public void crossMoment(int m, int n, int tokens, long y, long x, long out, boolean accumulate) {
         Into into = Into.adding(accumulate);
         gemm(
@@ -288,8 +291,8 @@ public final class Cublas implements AutoCloseable {
     }
 
     /**
-     * {@code out[n, n] (+)= Σ_t x[t, n]ᵀ x[t, n]}, from the diagonal on only: strips of {@link #STRIP} rows, each
-     * from its first column on.
+     * Computes {@code out[n, n] (+)= Σ_t x[t, n]ᵀ x[t, n]}, from the diagonal on only: strips of {@link #STRIP} rows,
+     * each from its first column on.
      */
     public void addSecondMoment(int tokens, int columns, long x, long out, boolean accumulate) {
         for (int first = 0; first < columns; first += STRIP) {

@@ -23,7 +23,7 @@ import jcuda.driver.CUresult;
 import nibble.engine.backend.DeviceException;
 import nibble.files.Reasons;
 
-/** One card: its primary context and what it can do. Owns a share of the context. */
+/** Describes one card: its primary context and what it can do. Owns a share of the context. */
 public final class CudaDevice implements AutoCloseable {
     static final String DRIVER = "libcuda.so.1";
 
@@ -56,7 +56,7 @@ public final class CudaDevice implements AutoCloseable {
         bind();
     }
 
-    /** Why no card can be used, or an empty text if one can. */
+    /** Says why no card can be used, in an empty text if one can. */
     public static String missing() {
         try {
             CudaLibraries.open(DRIVER);
@@ -82,7 +82,11 @@ public final class CudaDevice implements AutoCloseable {
         return count[0] == 0 ? "the NVIDIA driver sees no card" : "";
     }
 
-    /** @throws DeviceException if there is no such card, or it is too old */
+    /**
+     * Opens a card.
+     *
+     * @throws DeviceException if there is no such card, or it is too old
+     */
     public static CudaDevice open(int ordinal) {
         String missing = missing();
         if (!missing.isEmpty()) {
@@ -140,12 +144,12 @@ public final class CudaDevice implements AutoCloseable {
         return multiprocessors;
     }
 
-    /** Compute capability times ten, as 90. */
+    /** Returns the compute capability times ten, as 90. */
     public int capability() {
         return capability;
     }
 
-    /** Most shared memory a block can have, in bytes. */
+    /** Returns the most shared memory a block can have, in bytes. */
     public int sharedBytesPerBlock() {
         return sharedBytesPerBlock;
     }

@@ -1,8 +1,8 @@
 package nibble.engine.cuda.driver;
 
 /**
- * What every operation on a card uses: the device, its memory, one stream that all work goes into, compiled kernels,
- * cuBLAS and copies between host and card. Used by one thread at a time. Owns all of it.
+ * Holds what every operation on a card uses: the device, its memory, one stream that all work goes into, compiled
+ * kernels, cuBLAS and copies between host and card. Used by one thread at a time. Owns all of it.
  */
 public final class CudaResources implements AutoCloseable {
     private static final long WORKSPACE_BYTES = 64L << 20;

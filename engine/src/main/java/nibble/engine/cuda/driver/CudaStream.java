@@ -15,7 +15,7 @@ import jcuda.driver.CUevent_flags;
 import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
 
-/** A queue of work on a card: what is put into it runs in order. */
+/** Holds a queue of work on a card: what is put into it runs in order. */
 public final class CudaStream implements AutoCloseable {
     /** JCuda keeps the native handle to itself; functions called through java.lang.foreign need it. */
     private static final class Handle extends CUstream {
@@ -24,7 +24,7 @@ public final class CudaStream implements AutoCloseable {
         }
     }
 
-    /** A point in a stream that another stream, or the host, can wait for. */
+    /** Marks a point in a stream that another stream, or the host, can wait for. */
     public static final class Event implements AutoCloseable {
         private final CUevent event = new CUevent();
 
@@ -36,7 +36,7 @@ public final class CudaStream implements AutoCloseable {
             CudaDevice.check(cuEventSynchronize(event), "waiting for an event");
         }
 
-        /** Milliseconds from {@code start} to this; both have been reached. */
+        /** Returns the milliseconds from {@code start} to this; both have been reached. */
         public float millisecondsSince(Event start) {
             float[] elapsed = new float[1];
             CudaDevice.check(cuEventElapsedTime(elapsed, start.event, event), "time between events");

@@ -15,7 +15,7 @@ import jcuda.driver.CUresult;
 import nibble.engine.backend.DeviceException;
 
 /**
- * Memory of a card, counted and limited. Buffers given back are kept for the next of their size, because the driver
+ * Counts and limits the memory of a card. Buffers given back are kept for the next of their size, because the driver
  * takes its time: so a buffer may only be closed where all work that uses it was put into the one stream that its next
  * user is put into, or is done. Owns all of it.
  */
@@ -36,7 +36,7 @@ public final class DeviceMemory implements AutoCloseable {
         }
     }
 
-    /** A piece of device memory. Owned by whoever asked for it. */
+    /** Holds a piece of device memory. Owned by whoever asked for it. */
     public final class Buffer implements AutoCloseable {
         private final Address pointer;
         private final long bytes;
@@ -59,7 +59,7 @@ public final class DeviceMemory implements AutoCloseable {
             return new Address(pointer, offset);
         }
 
-        /** Bytes, rounded up as allocated. */
+        /** Returns the bytes, rounded up as allocated. */
         public long bytes() {
             return bytes;
         }
@@ -82,6 +82,8 @@ public final class DeviceMemory implements AutoCloseable {
     private long peak;
 
     /**
+     * Starts to count the memory of a card.
+     *
      * @param device name for messages
      * @param limit most bytes to take of the card
      */
@@ -91,6 +93,8 @@ public final class DeviceMemory implements AutoCloseable {
     }
 
     /**
+     * Allocates memory.
+     *
      * @param purpose for the message when there is not enough
      * @throws DeviceException if neither the card nor the limit has room
      */
@@ -153,17 +157,17 @@ public final class DeviceMemory implements AutoCloseable {
         spareBytes = 0;
     }
 
-    /** Bytes that can still be taken: what is free on the card within the limit, and what is kept. */
+    /** Returns the bytes that can still be taken: what is free on the card within the limit, and what is kept. */
     public synchronized long available() {
         return Math.min(limit - taken, free()) + spareBytes;
     }
 
-    /** Bytes in use, those kept for reuse left out. */
+    /** Returns the bytes in use, those kept for reuse left out. */
     public synchronized long used() {
         return taken - spareBytes;
     }
 
-    /** The most bytes that were ever taken. */
+    /** Returns the most bytes that were ever taken. */
     public synchronized long peak() {
         return peak;
     }
@@ -175,7 +179,7 @@ public final class DeviceMemory implements AutoCloseable {
         return free[0];
     }
 
-    /** Bytes that {@code bytes} take. */
+    /** Returns the bytes that {@code bytes} take. */
     public static long rounded(long bytes) {
         long unit = bytes < COARSE / 2 ? FINE : COARSE;
         return (bytes + unit - 1) / unit * unit;

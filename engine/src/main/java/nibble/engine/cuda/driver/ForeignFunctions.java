@@ -9,8 +9,8 @@ import java.lang.invoke.MethodHandle;
 import nibble.engine.backend.DeviceException;
 
 /**
- * C functions of a library; all of them return an int status unless said otherwise. Handles and device addresses are
- * longs.
+ * Finds C functions of a library; all of them return an int status unless said otherwise. Handles and device addresses
+ * are longs.
  */
 public final class ForeignFunctions {
     public static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;

@@ -20,7 +20,11 @@ public final class HostTransfers implements AutoCloseable {
         bring(values, to, 0);
     }
 
-    /** @param offset bytes into {@code to} */
+    /**
+     * Copies from the host to the card.
+     *
+     * @param offset bytes into {@code to}
+     */
     public void bring(MemorySegment values, DeviceMemory.Buffer to, long offset) {
         for (long done = 0; done < values.byteSize(); done += STAGING_BYTES) {
             long bytes = Math.min(STAGING_BYTES, values.byteSize() - done);
@@ -30,7 +34,11 @@ public final class HostTransfers implements AutoCloseable {
         }
     }
 
-    /** @param offset bytes into {@code from} */
+    /**
+     * Copies from the card to the host.
+     *
+     * @param offset bytes into {@code from}
+     */
     public void fetch(DeviceMemory.Buffer from, long offset, MemorySegment values) {
         for (long done = 0; done < values.byteSize(); done += STAGING_BYTES) {
             long bytes = Math.min(STAGING_BYTES, values.byteSize() - done);

@@ -4,7 +4,7 @@ import static jcuda.driver.JCudaDriver.cuFuncSetAttribute;
 
 import jcuda.driver.CUfunction;
 
-/** A compiled kernel. */
+/** Holds a compiled kernel. */
 public final class Kernel {
     /** JCuda keeps the native handle to itself; launching needs it. */
     static final class Function extends CUfunction {
@@ -13,7 +13,7 @@ public final class Kernel {
         }
     }
 
-    /** Blocks of a launch. */
+    /** Counts the blocks of a launch. */
     public record Grid(int x, int y, int z) {
         public static Grid of(long blocks) {
             return new Grid(Math.toIntExact(blocks), 1, 1);

@@ -27,9 +27,9 @@ import nibble.files.digest.Sha256;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The kernels of the {@code .cu} resources, compiled for one card on first use. Machine code is cached in
- * {@code $NIBBLE_CACHE/kernels}, else {@code ~/.cache/nibble/kernels}, under a hash of source, headers and options.
- * Owns its modules.
+ * Compiles the kernels of the {@code .cu} resources for one card on first use. Machine code is cached in {@code
+ * $NIBBLE_CACHE/kernels}, else {@code ~/.cache/nibble/kernels}, under a hash of source, headers and options. Owns its
+ * modules.
  */
 public final class KernelCache implements AutoCloseable {
     /** Headers that kernels may include. */
@@ -58,7 +58,7 @@ public final class KernelCache implements AutoCloseable {
     }
 
     /**
-     * A kernel of a resource.
+     * Returns a kernel of a resource.
      *
      * @param file as {@code attention.cu}
      * @param name its {@code extern "C"} name

@@ -8,12 +8,16 @@ import static jcuda.driver.JCudaDriver.cuMemcpyHtoDAsync;
 import java.lang.foreign.MemorySegment;
 import jcuda.Pointer;
 
-/** Host memory that the card reads and writes by itself. Owns it. */
+/** Holds host memory that the card reads and writes by itself. Owns it. */
 public final class PinnedMemory implements AutoCloseable {
     private final Pointer pointer = new Pointer();
     private final MemorySegment segment;
 
-    /** @param bytes at most 1 GiB */
+    /**
+     * Allocates the memory.
+     *
+     * @param bytes at most 1 GiB
+     */
     public PinnedMemory(int bytes) {
         CudaDevice.check(cuMemHostAlloc(pointer, bytes, 0), "pinning " + bytes + " bytes of host memory");
         segment = MemorySegment.ofBuffer(pointer.getByteBuffer(0, bytes).order(java.nio.ByteOrder.nativeOrder()));

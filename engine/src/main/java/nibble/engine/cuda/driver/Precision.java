@@ -1,6 +1,6 @@
 package nibble.engine.cuda.driver;
 
-/** What becomes of fp32 operands, by {@code cublasComputeType_t}; sums are fp32 always. */
+/** Lists what may become of fp32 operands, by {@code cublasComputeType_t}; sums are fp32 always. */
 public enum Precision {
     /** Exact products. */
     SINGLE(68),

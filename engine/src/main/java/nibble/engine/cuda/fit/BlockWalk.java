@@ -19,6 +19,8 @@ final class BlockWalk {
     @FunctionalInterface
     interface Step {
         /**
+         * Changes the codes or scales of a block of columns.
+         *
          * @param changes where the changes of the block go, rows of {@link #STRETCH} floats
          */
         void block(int first, int count, long changes);

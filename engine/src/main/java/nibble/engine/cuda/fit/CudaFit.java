@@ -24,7 +24,7 @@ public final class CudaFit implements AutoCloseable {
     private final @Nullable Propagation propagation;
 
     /**
-     * What a fit leaves of a piece of rows.
+     * Holds what a fit leaves of a piece of rows.
      *
      * @param loss {@code Σ e C eᵀ} over the rows, a mean over tokens
      * @param error {@code ‖Ŵ−W‖²} in the basis
@@ -64,7 +64,7 @@ public final class CudaFit implements AutoCloseable {
         this.propagation = steps.propagate() && rows > 0 ? new Propagation(input, lacks, rows, atATime) : null;
     }
 
-    /** Device memory that fitting such a linear takes beside C and its factor. */
+    /** Returns the device memory that fitting such a linear takes beside C and its factor. */
     public static long bytes(int rows, int columns, int groups, int atATime) {
         int piece = Math.min(rows, atATime);
         return 3 * DeviceMemory.rounded((long) Float.BYTES * rows * columns)
@@ -79,7 +79,7 @@ public final class CudaFit implements AutoCloseable {
     }
 
     /**
-     * The share of the moves that is taken.
+     * Returns the share of the moves that is taken.
      *
      * @param solved of {@link #solve}, of all rows of a linear in their order
      */

@@ -7,8 +7,8 @@ import nibble.engine.quantize.FitSteps;
 import org.jspecify.annotations.Nullable;
 
 /**
- * C of an input on the card, a mean over tokens in the basis that its linears are rounded in, with all that the steps
- * of a fit need of it. Borrows C and the correlations; owns the rest.
+ * Holds C of an input on the card, a mean over tokens in the basis that its linears are rounded in, with all that the
+ * steps of a fit need of it. Borrows C and the correlations; owns the rest.
  *
  * <p>Here columns stand in the reversed order of their activation, the most active one last, since the factor of C
  * itself serves that order: see {@link MomentFactor}.

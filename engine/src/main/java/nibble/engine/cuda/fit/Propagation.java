@@ -6,20 +6,23 @@ import nibble.engine.cuda.driver.DeviceMemory;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The move of the weights that undoes the error of what was quantized before, {@code R (C + λ diag C)⁻¹}, and the share
- * of it that also holds on text it was not fitted to: see the host's propagation. With {@code y = R L⁻ᵀ} the move d has
- * {@code d H dᵀ = ‖y‖²}, so {@code d C dᵀ} needs no product with C: it is that without what damping added.
+ * Moves the weights to undo the error of what was quantized before, {@code R (C + λ diag C)⁻¹}, by the share that also
+ * holds on text it was not fitted to: see the host's propagation. With {@code y = R L⁻ᵀ} the move d has {@code d H dᵀ =
+ * ‖y‖²}, so {@code d C dᵀ} needs no product with C: it is that without what damping added.
  */
 public final class Propagation implements AutoCloseable {
     /** Numbers that are kept of a row: {@code d H dᵀ} and what damping has in it, of both halves; {@code d₀ R₁ᵀ}. */
     private static final int SUMS = 5;
 
-    /** {@code R} as sums over tokens, in the original basis. */
+    /** Holds {@code R} as sums over tokens, in the original basis. */
     public interface Lacks {
-        /** Address of rows {@code first … first + count} of a half's R [count, n] fp32, valid until the next call. */
+        /**
+         * Returns the address of rows {@code first … first + count} of a half's R [count, n] fp32, valid until the next
+         * call.
+         */
         long rows(int half, int first, int count);
 
-        /** Tokens of a half. */
+        /** Returns the tokens of a half. */
         long tokens(int half);
     }
 

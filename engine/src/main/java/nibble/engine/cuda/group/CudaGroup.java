@@ -20,7 +20,10 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 
-/** Several cards of one host and of one kind. Owns the backends, and a thread for each of them but the first. */
+/**
+ * Shares work over several cards of one host and of one kind. Owns the backends, and a thread for each of them but the
+ * first.
+ */
 public final class CudaGroup implements QuantizationDevices {
     private final List<CudaBackend> members;
     private final List<ExecutorService> threads = new ArrayList<>();
@@ -36,6 +39,8 @@ public final class CudaGroup implements QuantizationDevices {
     }
 
     /**
+     * Opens several cards.
+     *
      * @param ordinals of the cards, the one that sums up first
      * @param memoryLimit most bytes to take of each
      * @param threads of the host, for copies

@@ -15,9 +15,9 @@ import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Second moments by cuBLAS from fp16 with fp32 sums, from the diagonal on only; {@code Σ |x|} in double. When all parts
- * are added, the part's memory takes the correlations that quantizing needs. Memory is taken when it is first needed,
- * so a sum of one part takes half. Owns its buffers.
+ * Sums second moments by cuBLAS from fp16 with fp32 sums, from the diagonal on only; {@code Σ |x|} in double. When all
+ * parts are added, the part's memory takes the correlations that quantizing needs. Memory is taken when it is first
+ * needed, so a sum of one part takes half. Owns its buffers.
  */
 public final class CudaInputStatistics implements InputStatistics {
     /** Rows of C that are summed at a time, from the diagonal on. */
@@ -51,7 +51,7 @@ public final class CudaInputStatistics implements InputStatistics {
     private @Nullable Correlations correlations;
 
     /**
-     * C as what is multiplied with.
+     * Holds C as what is multiplied with.
      *
      * @param matrix [columns, columns] fp16, as {@code moments.cu} makes it
      * @param deviations d [columns] fp32
@@ -85,7 +85,7 @@ public final class CudaInputStatistics implements InputStatistics {
         return sum;
     }
 
-    /** C [columns, columns] fp32 from the diagonal on, for the caller to change and close; correlations stay. */
+    /** Takes C [columns, columns] fp32 from the diagonal on, for the caller to change and close; correlations stay. */
     public DeviceMemory.Buffer takeMoment() {
         endPart();
         if (part != null && correlations == null) {
@@ -99,7 +99,7 @@ public final class CudaInputStatistics implements InputStatistics {
         return taken;
     }
 
-    /** Device memory that statistics of so many features take. */
+    /** Returns the device memory that statistics of so many features take. */
     public static long bytes(int columns) {
         return 2 * DeviceMemory.rounded(4L * columns * columns);
     }
@@ -243,7 +243,7 @@ public final class CudaInputStatistics implements InputStatistics {
         return meanAbsolute(rows);
     }
 
-    /** Where {@code rows} were added in all. */
+    /** Returns the means where {@code rows} were added in all. */
     public double[] meanAbsolute(long rows) {
         endPart();
         double[] mean = owner.transfers().doubles(absolute, columns);
@@ -253,7 +253,7 @@ public final class CudaInputStatistics implements InputStatistics {
         return mean;
     }
 
-    /** Made at the first call, after which nothing can be added; owned by this. */
+    /** Returns the correlations, made at the first call, after which nothing can be added; owned by this. */
     public Correlations correlations() {
         if (correlations == null) {
             endPart();
@@ -299,7 +299,7 @@ public final class CudaInputStatistics implements InputStatistics {
         return correlationMatrix;
     }
 
-    /** A copy of another card's correlations in this one's memory; nothing can be added here after. */
+    /** Returns a copy of another card's correlations in this one's memory; nothing can be added here after. */
     public Correlations copyOf(CudaInputStatistics other, Correlations original) {
         CudaResources there = other.owner;
         there.makeCurrent();

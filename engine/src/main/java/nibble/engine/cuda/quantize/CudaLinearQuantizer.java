@@ -33,7 +33,11 @@ import org.jspecify.annotations.Nullable;
  * differ by the fp16 of the products. Borrows the weights; owns its buffers.
  */
 public final class CudaLinearQuantizer extends TrialErrors implements LinearQuantizer {
-    /** @throws nibble.checkpoint.source.BadCheckpointException if a weight is not finite */
+    /**
+     * Places a linear on the card.
+     *
+     * @throws nibble.checkpoint.source.BadCheckpointException if a weight is not finite
+     */
     public CudaLinearQuantizer(
             CudaResources owner,
             QuantizationScratch scratch,
@@ -48,7 +52,7 @@ public final class CudaLinearQuantizer extends TrialErrors implements LinearQuan
         super(whole, firstRow, rows);
     }
 
-    /** Device memory that fitting a linear takes at most beside its moments. */
+    /** Returns the device memory that fitting a linear takes at most beside its moments. */
     public static long fitBytes(int rows, int columns) {
         int piece = QuantizationScratch.rows(rows);
         // As many groups as there can be; and the weights of a piece and what they lack, in fp32.
@@ -57,7 +61,7 @@ public final class CudaLinearQuantizer extends TrialErrors implements LinearQuan
     }
 
     /**
-     * Some rows alone, judged and rounded as in the whole to the bit. Needs no closing.
+     * Returns a quantizer of some rows alone, judged and rounded as in the whole to the bit. Needs no closing.
      *
      * @param first a multiple of {@link QuantizationScratch#rows}
      */

@@ -15,7 +15,7 @@ import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Moments on one card, by cuBLAS from fp16 with fp32 sums. Owns its memory.
+ * Sums moments on one card, by cuBLAS from fp16 with fp32 sums. Owns its memory.
  *
  * <p>What is lacking is small, but fp16 holds it without a factor: the difference of two fp16 numbers is a multiple of
  * 2⁻²⁴, as all of them are, so it is exact up to 2⁻¹³ and beyond that rounded to 11 bits of itself.
@@ -33,7 +33,11 @@ public final class CudaPairedMoments implements PairedMoments {
     private @Nullable FitMoment prepared;
     private float @Nullable [] preparedColumns;
 
-    /** @param residual as of {@link nibble.engine.backend.QuantizationOperations#pairedMoments} */
+    /**
+     * Makes moments, all zero.
+     *
+     * @param residual as of {@link nibble.engine.backend.QuantizationOperations#pairedMoments}
+     */
     public CudaPairedMoments(CudaResources owner, QuantizationScratch scratch, int columns, int residual) {
         this.owner = owner;
         this.columns = columns;
@@ -45,7 +49,7 @@ public final class CudaPairedMoments implements PairedMoments {
         }
     }
 
-    /** Memory for N, all zero. */
+    /** Allocates memory for N, all zero. */
     public static DeviceMemory.Buffer zeros(CudaResources owner, int rows, int columns) {
         DeviceMemory.Buffer lack = owner.memory()
                 .allocate((long) Float.BYTES * rows * columns, "moments of what " + columns + " features lack");
@@ -54,7 +58,7 @@ public final class CudaPairedMoments implements PairedMoments {
         return lack;
     }
 
-    /** Device memory that moments of such an input take while tokens are added. */
+    /** Returns the device memory that moments of such an input take while tokens are added. */
     public static long bytes(int columns, int residual) {
         long rows = residual > 0 ? residual : columns;
         return CudaInputStatistics.bytes(columns) + 2 * DeviceMemory.rounded(Float.BYTES * rows * columns);

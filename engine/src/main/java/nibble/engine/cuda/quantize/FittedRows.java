@@ -10,6 +10,8 @@ public final class FittedRows {
     private FittedRows() {}
 
     /**
+     * Makes a fitted linear of its rounded rows.
+     *
      * @param plain scales of plain rounding
      * @param rounded {@code e C eᵀ} of plain rounding of each row, as a sum over tokens
      */

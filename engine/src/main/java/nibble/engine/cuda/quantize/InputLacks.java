@@ -3,7 +3,7 @@ package nibble.engine.cuda.quantize;
 import nibble.engine.cuda.fit.FitMoment;
 
 /**
- * Moments of an input on one card, ready for fits.
+ * Holds the moments of an input on one card, ready for fits.
  *
  * @param moment C in a basis, with its factor
  * @param behind whether N is of what outputs lack, not inputs

@@ -6,7 +6,7 @@ import nibble.engine.quantize.Basis;
 import nibble.engine.quantize.FitSteps;
 import nibble.pack.QuantizedLinear;
 
-/** The fit of a linear, or of those of its rows that are one card's. Owns what the fit needs. */
+/** Fits a linear, or those of its rows that are one card's. Owns what the fit needs. */
 public final class PieceFit implements AutoCloseable {
     private final CudaLinearQuantizer linear;
     private final OutputLacks lacks;
@@ -27,12 +27,12 @@ public final class PieceFit implements AutoCloseable {
                 input.moment(), lacks, steps, linear.spec, linear.weight, linear.rows, basis.columns(), linear.chunk);
     }
 
-    /** As {@link CudaFit#solve}. */
+    /** Does what {@link CudaFit#solve} does. */
     public List<double[]> solve() {
         return fit.solve();
     }
 
-    /** As {@link CudaFit#run}, into all rows of the linear. */
+    /** Does what {@link CudaFit#run} does, into all rows of the linear. */
     public List<CudaFit.Piece> run(double share, QuantizedLinear whole) {
         return fit.run(share, whole, linear.firstRow);
     }

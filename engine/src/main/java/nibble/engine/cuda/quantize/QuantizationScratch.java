@@ -6,8 +6,8 @@ import nibble.engine.cuda.driver.DeviceMemory;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Memory for errors and their products with C, for one linear after another: what follows in the stream may overwrite
- * it. Owns it.
+ * Holds memory for errors and their products with C, for one linear after another: what follows in the stream may
+ * overwrite it. Owns it.
  */
 public final class QuantizationScratch implements AutoCloseable {
     /** Rows at a time: enough for the card, and few enough for their products to stay in its cache. */
@@ -26,7 +26,7 @@ public final class QuantizationScratch implements AutoCloseable {
         this.stream = stream;
     }
 
-    /** Rows of a linear that are worked on at a time: equal pieces of whole words of eight. */
+    /** Returns how many rows of a linear are worked on at a time: equal pieces of whole words of eight. */
     public static int rows(int rows) {
         int pieces = (rows + ROWS - 1) / ROWS;
         int each = (rows + pieces - 1) / pieces;
@@ -38,7 +38,7 @@ public final class QuantizationScratch implements AutoCloseable {
         return (int) Math.clamp(PRODUCT_BYTES / (4L * columns), 1, ROWS);
     }
 
-    /** Device memory for linears with so many features. */
+    /** Returns the device memory for linears with so many features. */
     public static long bytes(int largestRows, int largestColumns) {
         return DeviceMemory.rounded(2L * rows(largestRows) * largestColumns)
                 + DeviceMemory.rounded(Math.max(PRODUCT_BYTES, 4L * largestColumns));

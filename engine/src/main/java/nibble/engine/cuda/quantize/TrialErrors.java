@@ -83,7 +83,7 @@ abstract class TrialErrors extends LinearOnCard {
         return losses;
     }
 
-    /** {@code w C wᵀ} of each row w. */
+    /** Returns {@code w C wᵀ} of each row w. */
     public double[] outputSizes(Correlations c) {
         float sigma = powerOfTwo(0x1p14, (double) largest * c.largest());
         try (DeviceMemory.Buffer sums = owner.memory().allocate(8L * rows, "errors of rows")) {
@@ -182,7 +182,7 @@ abstract class TrialErrors extends LinearOnCard {
                         to);
     }
 
-    /** Of pieces in the order of their rows. */
+    /** Sums the error of pieces in the order of their rows. */
     public static double weightError(List<double[]> pieces) {
         double error = 0;
         double size = 0;
@@ -196,7 +196,7 @@ abstract class TrialErrors extends LinearOnCard {
         return size == 0 ? 0 : error / size;
     }
 
-    /** {@code ‖e‖²} of each row, then {@code ‖w‖²} of each row. */
+    /** Returns {@code ‖e‖²} of each row, then {@code ‖w‖²} of each row. */
     public double[] weightErrors(Basis basis, float @Nullable [] limits) {
         try (Vector columns = bring(basis.columns());
                 Vector divisors = bring(basis.rows());

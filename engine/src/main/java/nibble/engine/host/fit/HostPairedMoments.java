@@ -11,7 +11,7 @@ import nibble.engine.tensor.Matrix;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
-/** Moments summed by a backend of the host. Borrows backend and workers. */
+/** Sums moments by a backend of the host. Borrows backend and workers. */
 public final class HostPairedMoments implements PairedMoments {
     private final Backend backend;
     private final Workers workers;

@@ -8,8 +8,8 @@ import nibble.pack.QuantizationSpec;
 import nibble.pack.Rounding;
 
 /**
- * How far to clip each group of weights before rounding: values beyond the clip get worse, all others get a finer grid.
- * Judged by the group's own output error {@code e C_gg eᵀ}.
+ * Searches how far to clip each group of weights before rounding: values beyond the clip get worse, all others get a
+ * finer grid. Judged by the group's own output error {@code e C_gg eᵀ}.
  */
 public final class ClipSearch {
     private final Workers workers;
@@ -21,6 +21,8 @@ public final class ClipSearch {
     }
 
     /**
+     * Searches the clips of a linear.
+     *
      * @param moment C of the linear's input [inFeatures, inFeatures], in the original basis
      */
     public Clip search(ScaledLinear linear, float[] moment) {

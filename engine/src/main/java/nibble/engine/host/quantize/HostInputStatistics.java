@@ -4,7 +4,7 @@ import nibble.engine.backend.Backend;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.tensor.Matrix;
 
-/** Statistics with sums of |x| in double on the heap and second moments by the backend. */
+/** Holds statistics with sums of |x| in double on the heap and second moments by the backend. */
 public final class HostInputStatistics implements InputStatistics {
     private final Backend backend;
     private final Matrix moment;
@@ -34,7 +34,7 @@ public final class HostInputStatistics implements InputStatistics {
         rows += x.rows();
     }
 
-    /** Nothing to do: the backends of the host have no parts. */
+    /** Does nothing: the backends of the host have no parts. */
     @Override
     public void endPart() {}
 
@@ -52,7 +52,7 @@ public final class HostInputStatistics implements InputStatistics {
         return mean;
     }
 
-    /** {@code C}; owned by this. */
+    /** Returns {@code C}; owned by this. */
     public Matrix moment() {
         return moment;
     }

@@ -7,8 +7,8 @@ import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Output error of a linear by the second moments of its input: {@code ‖E X‖² = tr(E C Eᵀ)} with {@code C = X Xᵀ}. Costs
- * one product with C, however many tokens C was made of.
+ * Computes the output error of a linear by the second moments of its input: {@code ‖E X‖² = tr(E C Eᵀ)} with {@code C =
+ * X Xᵀ}. Costs one product with C, however many tokens C was made of.
  */
 public final class OutputError {
     /** Elements of E made and multiplied at a time: 64 MiB, so that the largest linear needs little memory. */
@@ -28,7 +28,7 @@ public final class OutputError {
         void write(int row, float[] into, int offset);
     }
 
-    /** {@code e C eᵀ} of each row e of {@code Ŵ − W}. NaN where a scale does not fit fp16. */
+    /** Returns {@code e C eᵀ} of each row e of {@code Ŵ − W}. NaN where a scale does not fit fp16. */
     public double[] rows(ScaledLinear linear, float @Nullable [] limits, Matrix moment) {
         return quadratic(
                 linear.outFeatures(),
@@ -37,12 +37,12 @@ public final class OutputError {
                 (row, into, offset) -> linear.errorRow(row, spec, limits, into, offset));
     }
 
-    /** {@code tr(E C Eᵀ)}. */
+    /** Returns {@code tr(E C Eᵀ)}. */
     public double total(ScaledLinear linear, float @Nullable [] limits, Matrix moment) {
         return sum(rows(linear, limits, moment));
     }
 
-    /** {@code tr(W C Wᵀ)}: the size of the output that errors are relative to. */
+    /** Returns {@code tr(W C Wᵀ)}: the size of the output that errors are relative to. */
     public double outputSize(ScaledLinear linear, Matrix moment) {
         int columns = linear.inFeatures();
         return sum(quadratic(
@@ -52,7 +52,7 @@ public final class OutputError {
                 (row, into, offset) -> System.arraycopy(linear.weights(), row * columns, into, offset, columns)));
     }
 
-    /** {@code ‖Ŵ−W‖² / ‖W‖²}. */
+    /** Returns {@code ‖Ŵ−W‖² / ‖W‖²}. */
     public double weightError(ScaledLinear linear, float @Nullable [] limits) {
         int columns = linear.inFeatures();
         double[] errors = new double[linear.outFeatures()];

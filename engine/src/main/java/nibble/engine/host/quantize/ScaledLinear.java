@@ -6,7 +6,7 @@ import nibble.pack.Rounding;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A linear on the heap in the basis it will be rounded in.
+ * Holds a linear on the heap in the basis it will be rounded in.
  *
  * @param weights W [outFeatures, inFeatures], row-major, original
  */
