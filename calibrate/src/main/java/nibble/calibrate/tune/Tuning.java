@@ -12,10 +12,9 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.datasets.TokenBlocks;
-import nibble.engine.backend.AdamStep;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.GradientOperations;
-import nibble.engine.backend.TuningRoom;
+import nibble.engine.backend.Parameter;
 import nibble.engine.gradient.DivergencePass;
 import nibble.engine.gradient.TunedModel;
 import nibble.engine.tensor.DecoderLayer;
@@ -57,7 +56,7 @@ public final class Tuning {
     public Tuning(QuantizationJob job, Backend backend, Path stateFolder, WorkProgress progress) {
         this.job = job;
         this.backend = backend;
-        this.operations = backend.gradients().orElseThrow();
+        this.operations = backend.gradients();
         this.stateFolder = stateFolder;
         this.progress = progress;
     }
@@ -168,7 +167,7 @@ public final class Tuning {
 
     private TunedNumbers steps(Checkpoint made, TuningText text, int sequences, OriginalStates original) {
         ModelConfig config = made.config();
-        TuningRoom room = operations.room(
+        GradientOperations.Room room = operations.room(
                 config, job.options().spec(), sequences, text.length(), DivergencePass.tapeColumns(config));
         // The head is the written one for both models: it is not quantized, and differs by its rounding to fp16 at
         // most.
@@ -206,7 +205,7 @@ public final class Tuning {
         for (int step = done; step < steps; step++) {
             int[] batch = text.batch(step, sequences);
             original.copy(batch, states);
-            AdamStep move = Adam.step(step, steps);
+            Parameter.AdamStep move = Adam.step(step, steps);
             double divergence = pass.add(text.ids(batch), states, 1, parameter -> parameter.move(move)) / states.rows();
             progress.stepFinished(step + 1, steps, divergence, work);
             if (progress.stopRaised() || System.nanoTime() > next) {

@@ -81,7 +81,7 @@ final class QuantizeBenchCommand implements Callable<Integer> {
         ModelShape model = shape.shape();
         // Layers only: random weights have nothing that could be tuned.
         QuantizeOptions options = quantization
-                .options(model.config(), device.threads, false, true, terminal)
+                .options(model.config(), device.threads, false, terminal)
                 .withoutSteps();
         Quantizer.requireFits(model.config(), Path.of(model.name()), options.spec());
         if (samples < 1 || sequenceLength < 2) {

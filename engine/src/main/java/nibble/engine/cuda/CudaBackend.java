@@ -107,26 +107,17 @@ public final class CudaBackend implements Backend {
 
     @Override
     public String arithmetic() {
-        return String.format(
-                Locale.ROOT,
-                "cuda: %s, compute capability %d.%d, %d multiprocessors, cuBLAS %d",
-                card.device().name(),
-                card.device().capability() / 10,
-                card.device().capability() % 10,
-                card.device().multiprocessors(),
-                card.cublas().version());
+        return "cuda: " + card.device().description() + ", cuBLAS "
+                + card.cublas().version();
     }
 
     @Override
     public String description() {
         return String.format(
                 Locale.ROOT,
-                "cuda:%d: %s, compute capability %d.%d, %d multiprocessors, %.1f GB free",
+                "cuda:%d: %s, %.1f GB free",
                 card.device().ordinal(),
-                card.device().name(),
-                card.device().capability() / 10,
-                card.device().capability() % 10,
-                card.device().multiprocessors(),
+                card.device().description(),
                 card.memory().available() / 1e9);
     }
 
@@ -266,8 +257,8 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
-    public Optional<GradientOperations> gradients() {
-        return Optional.of(gradients);
+    public GradientOperations gradients() {
+        return gradients;
     }
 
     @Override

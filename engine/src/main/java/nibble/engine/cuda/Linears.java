@@ -44,7 +44,7 @@ final class Linears {
         }
     }
 
-    /** A weight of the host in fp16 on the card: no product has to bring or expand it again. */
+    /** Brings a weight of the host to the card in fp16: no product has to bring or expand it again. */
     PlacedWeight bring(Weight host) {
         if (host instanceof DenseWeight dense) {
             WeightInUse<CudaWeight.Dense> placed = WeightInUse.dense(dense, card, upload);

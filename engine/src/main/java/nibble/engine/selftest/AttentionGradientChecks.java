@@ -2,13 +2,16 @@ package nibble.engine.selftest;
 
 import java.util.Arrays;
 import java.util.List;
+import nibble.engine.backend.AttentionPass;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.LayerOperations;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.tensor.Matrix;
 
-/** Attention of a forward pass whose gradient is asked for, that gradient, and the small operations around it. */
+/**
+ * Checks attention in a forward pass whose gradient is asked for, that gradient, and the small operations around it.
+ */
 final class AttentionGradientChecks {
     private static final double U = GradientChecks.U;
     private static final int NO_WINDOW = Integer.MAX_VALUE;
@@ -26,7 +29,7 @@ final class AttentionGradientChecks {
         return List.of(attention(), gradients(), around());
     }
 
-    /** What goes into attention, and the shares that its queries give. */
+    /** Holds what goes into attention, and the shares that its queries give. */
     private final class Case {
         final AttentionShape shape;
         final int sequences;
@@ -36,6 +39,9 @@ final class AttentionGradientChecks {
         final float[] k;
         final float[] v;
         final float[] dOut;
+        final double largestQuery;
+        final double largestKey;
+        final double largestGradient;
         /** Of a query head's rows for each key row: Σ over the queries. */
         final double[] shares;
 
@@ -48,6 +54,9 @@ final class AttentionGradientChecks {
             k = operands.values(rows * shape.keyColumns());
             v = operands.values(k.length);
             dOut = operands.values(q.length);
+            largestQuery = largest(q);
+            largestKey = largest(k);
+            largestGradient = largest(dOut);
             shares = new double[rows * shape.kvHeads()];
             findShares();
         }
@@ -76,16 +85,16 @@ final class AttentionGradientChecks {
             }
         }
 
-        /** Relative error of a share: of its score, of exp, of the sum, and of the rounding for products. */
+        /** Bounds the relative error of a share: of its score, of exp, of the sum, and of the rounding for products. */
         double shareError() {
             int d = shape.headDim();
-            double score = (d + 4) * U * largest(q) * largest(k) * Math.sqrt(d);
+            double score = (d + 4) * U * largestQuery * largestKey * Math.sqrt(d);
             return 2 * score + 4 * GradientChecks.EXP_ERROR + (length + 4) * U + written;
         }
 
-        /** Most that a gradient of a share can be. */
+        /** Bounds the gradient of a share. */
         double dShare() {
-            return shape.headDim() * 0.8 * largest(dOut) * largest(v);
+            return shape.headDim() * 0.8 * largestGradient * largest(v);
         }
     }
 
@@ -164,7 +173,10 @@ final class AttentionGradientChecks {
                         Matrix dKey = GradientChecks.poisoned(operations, c.rows, keyColumns);
                         Matrix dValue = GradientChecks.poisoned(operations, c.rows, keyColumns)) {
                     layers.attention(c.shape, c.sequences, query, 0, key, value, out);
-                    operations.attention(c.shape, c.sequences, query, key, value, out, dOut, dQuery, dKey, dValue);
+                    operations.attention(
+                            c.shape,
+                            c.sequences,
+                            new AttentionPass(query, key, value, out, dOut, dQuery, dKey, dValue));
                     return GradientChecks.joined(
                             layers.download(dQuery), layers.download(dKey), layers.download(dValue));
                 }
@@ -175,19 +187,19 @@ final class AttentionGradientChecks {
             double score = 2 * c.dShare() / Math.sqrt(c.shape.headDim()) * (2 * error + 2 * written + sums);
             comparison.compare(Arrays.toString(sizes), results[1], results[0], i -> {
                 if (i < c.q.length) {
-                    return score * largest(c.k);
+                    return score * c.largestKey;
                 }
                 int at = (i - c.q.length) % c.k.length;
                 double share = c.shares[at / c.shape.headDim()];
                 return i < c.q.length + c.k.length
-                        ? share * score * largest(c.q)
-                        : share * (error + sums) * largest(c.dOut);
+                        ? share * score * c.largestQuery
+                        : share * (error + sums) * c.largestGradient;
             });
         }
         return comparison.result();
     }
 
-    /** Rope there and back, biases, sums, factors. */
+    /** Checks rope there and back, biases, sums, factors. */
     private Check around() {
         Comparison comparison = new Comparison("rope, biases, sums in fp32");
         for (int headDim : new int[] {2, 14, 64, 70, 128}) {

@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.function.Function;
 import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.tensor.DType;
-import nibble.engine.backend.AdamStep;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.Parameter;
@@ -16,8 +15,8 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 
 /**
- * The operations of a backward pass. Operands are exact in the 11 bits that tensor cores use of them, so that products
- * differ by the order of their sums alone; what a card itself makes for a product is rounded to these bits.
+ * Checks the operations of a backward pass. Operands are exact in the 11 bits that tensor cores use of them, so that
+ * products differ by the order of their sums alone; what a card itself makes for a product is rounded to these bits.
  */
 final class GradientChecks {
     /** Unit roundoff of fp32. */
@@ -36,8 +35,7 @@ final class GradientChecks {
     /** @param written unit roundoff of what operations write for products */
     GradientChecks(Backend backend, double written) {
         this.backend = backend;
-        this.both =
-                List.of(reference.gradients().orElseThrow(), backend.gradients().orElseThrow());
+        this.both = List.of(reference.gradients(), backend.gradients());
         this.written = written;
     }
 
@@ -48,7 +46,7 @@ final class GradientChecks {
         return checks;
     }
 
-    /** Results of the reference, then of the backend. */
+    /** Returns results of the reference, then of the backend. */
     static float[][] results(List<GradientOperations> both, Function<GradientOperations, float[]> work) {
         return both.stream().map(work).toArray(float[][]::new);
     }
@@ -57,7 +55,7 @@ final class GradientChecks {
         return results(both, work);
     }
 
-    /** A matrix in which nothing may be read. */
+    /** Makes a matrix in which nothing may be read. */
     static Matrix poisoned(GradientOperations operations, int rows, int columns) {
         float[] values = new float[rows * columns];
         Arrays.fill(values, Float.NaN);
@@ -75,14 +73,14 @@ final class GradientChecks {
         return all;
     }
 
-    /** A parameter that is tuned already. */
+    /** Makes a parameter that is tuned already. */
     static Parameter moved(GradientOperations operations, float[] start, float[] change) {
         Parameter parameter = operations.parameter(start);
         parameter.restore(new Parameter.State(change, new float[start.length], new float[start.length]));
         return parameter;
     }
 
-    /** Of a few parts in a hundred. */
+    /** Draws changes of a few parts in a hundred. */
     static float[] changes(Operands operands, int n) {
         float[] changes = operands.values(n);
         for (int i = 0; i < n; i++) {
@@ -123,11 +121,11 @@ final class GradientChecks {
             NormCase norm = new NormCase(s[0], s[1], 1e-5, operands);
             float[] before = operands.values(s[0] * s[1]);
             float[][] results = results(operations -> {
-                try (Parameter tuned = moved(operations, norm.gain(), norm.changes());
-                        Matrix in = operations.layers().upload(norm.x(), s[0], s[1]);
-                        Matrix dy = operations.layers().upload(norm.dy(), s[0], s[1]);
+                try (Parameter tuned = moved(operations, norm.gain, norm.changes);
+                        Matrix in = operations.layers().upload(norm.x, s[0], s[1]);
+                        Matrix dy = operations.layers().upload(norm.dy, s[0], s[1]);
                         Matrix dx = operations.layers().upload(before, s[0], s[1])) {
-                    tuned.addGradient(norm.gain());
+                    tuned.addGradient(norm.gain);
                     operations.addRmsNorm(in, tuned, 1e-5, dy, dx);
                     return joined(operations.layers().download(dx), tuned.gradient());
                 }
@@ -147,9 +145,9 @@ final class GradientChecks {
         for (int[] s : new int[][] {{1, 1, 2}, {3, 5, 18}, {101, 4, 64}, {7, 8, 128}, {2, 3, 300}}) {
             NormCase norm = new NormCase(s[0] * s[1], s[2], 1e-6, operands);
             float[][] results = results(operations -> {
-                try (Parameter tuned = moved(operations, norm.gain(), norm.changes());
-                        Matrix in = operations.layers().upload(norm.x(), s[0], s[1] * s[2]);
-                        Matrix gradient = operations.layers().upload(norm.dy(), s[0], s[1] * s[2])) {
+                try (Parameter tuned = moved(operations, norm.gain, norm.changes);
+                        Matrix in = operations.layers().upload(norm.x, s[0], s[1] * s[2]);
+                        Matrix gradient = operations.layers().upload(norm.dy, s[0], s[1] * s[2])) {
                     operations.rmsNormHeadsBack(in, tuned, 1e-6, gradient);
                     return joined(operations.layers().download(gradient), tuned.gradient());
                 }
@@ -210,7 +208,7 @@ final class GradientChecks {
 
     private Check divergences() {
         Comparison comparison = new Comparison("divergence and its gradient");
-        for (int[] s : new int[][] {{1, 3, 8}, {70, 131, 304}, {3, 1009, 64}, {130, 4096, 256}}) {
+        for (int[] s : new int[][] {{1, 3, 8}, {70, 131, 304}, {3, 1009, 64}, {70, 2048, 128}}) {
             DenseWeight head = operands.dense(DType.F16, s[1], s[2]);
             float[] f = operands.values(s[0] * s[2]);
             float[] x = operands.values(s[0] * s[2]);
@@ -244,7 +242,7 @@ final class GradientChecks {
         return comparison.result();
     }
 
-    /** Three steps, with gradients of all sizes. */
+    /** Takes three steps, with gradients of all sizes. */
     private Check steps() {
         Comparison comparison = new Comparison("steps of Adam");
         int n = 1031;
@@ -261,7 +259,8 @@ final class GradientChecks {
             try (Parameter parameter = operations.parameter(start)) {
                 for (int step = 0; step < 3; step++) {
                     parameter.addGradient(gradients.get(step));
-                    parameter.move(new AdamStep(0.01, 1 - Math.pow(0.99, step + 1.0), 0.9, 0.99, 1e-12, -0.01f));
+                    parameter.move(
+                            new Parameter.AdamStep(0.01, 1 - Math.pow(0.99, step + 1.0), 0.9, 0.99, 1e-12, -0.01f));
                 }
                 Parameter.State state = parameter.state();
                 return joined(state.change(), state.first(), state.second(), parameter.values(), parameter.gradient());

@@ -1,55 +1,59 @@
 package nibble.engine.selftest;
 
-/**
- * Operands of a norm's gradient, and what rounding may make of it.
- *
- * @param x [rows, columns]
- * @param dy [rows, columns]
- * @param changes of the gains
- */
-record NormCase(int rows, int columns, double epsilon, float[] x, float[] dy, float[] gain, float[] changes) {
-    NormCase(int rows, int columns, double epsilon, Operands operands) {
-        this(
-                rows,
-                columns,
-                epsilon,
-                operands.values(rows * columns),
-                operands.values(rows * columns),
-                operands.norm(columns),
-                GradientChecks.changes(operands, columns));
-    }
+/** Holds operands of a norm's gradient, and knows what rounding may make of it. */
+final class NormCase {
+    private final int rows;
+    private final int columns;
+    /** [rows, columns]. */
+    final float[] x;
 
-    /** {@code r = 1 / √(mean x² + ε)} of a row. */
-    private double factor(int row) {
-        double squares = 0;
-        for (int i = 0; i < columns; i++) {
-            squares += (double) x[row * columns + i] * x[row * columns + i];
+    final float[] dy;
+    final float[] gain;
+    /** Of the gains. */
+    final float[] changes;
+    /** {@code r = 1 / √(mean x² + ε)} of each row. */
+    private final double[] factors;
+    /** {@code r² Σ |dy gain x| / columns} of each row. */
+    private final double[] products;
+
+    NormCase(int rows, int columns, double epsilon, Operands operands) {
+        this.rows = rows;
+        this.columns = columns;
+        this.x = operands.values(rows * columns);
+        this.dy = operands.values(rows * columns);
+        this.gain = operands.norm(columns);
+        this.changes = GradientChecks.changes(operands, columns);
+        this.factors = new double[rows];
+        this.products = new double[rows];
+        for (int row = 0; row < rows; row++) {
+            double squares = 0;
+            double product = 0;
+            for (int i = 0; i < columns; i++) {
+                int at = row * columns + i;
+                squares += (double) x[at] * x[at];
+                product += Math.abs(dy[at] * gainAt(i) * x[at]);
+            }
+            factors[row] = 1 / Math.sqrt(squares / columns + epsilon);
+            products[row] = factors[row] * factors[row] * product / columns;
         }
-        return 1 / Math.sqrt(squares / columns + epsilon);
     }
 
     private double gainAt(int i) {
         return Math.abs((double) gain[i] * (1 + changes[i]));
     }
 
-    /** Of an element of dx, and after those of the gains' gradient. */
+    /** Returns the largest error of an element of dx, or, after those, of the gains' gradient. */
     double bound(int i) {
         double share = (columns + 20) * GradientChecks.U;
-        if (i >= x.length) {
-            double size = 0;
-            for (int row = 0; row < rows; row++) {
-                int at = row * columns + i - x.length;
-                size += Math.abs(dy[at] * factor(row) * x[at]);
-            }
-            return (share + rows * GradientChecks.U) * size;
+        if (i < x.length) {
+            double size = Math.abs(dy[i] * gainAt(i % columns)) + Math.abs(x[i]) * products[i / columns];
+            return share * factors[i / columns] * size;
         }
-        int row = i / columns;
-        double r = factor(row);
-        double product = 0;
-        for (int k = 0; k < columns; k++) {
-            product += Math.abs(dy[row * columns + k] * gainAt(k) * x[row * columns + k]);
+        double size = 0;
+        for (int row = 0; row < rows; row++) {
+            int at = row * columns + i - x.length;
+            size += Math.abs(dy[at] * factors[row] * x[at]);
         }
-        double size = Math.abs(dy[i] * gainAt(i % columns)) + Math.abs(x[i]) * r * r * product / columns;
-        return share * r * size;
+        return (share + rows * GradientChecks.U) * size;
     }
 }

@@ -13,7 +13,7 @@ import nibble.engine.backend.PlacedWeight;
 import nibble.engine.tensor.Matrix;
 import nibble.pack.QuantizedLinear;
 
-/** Weights of codes and tuned scales: their values, products with them forwards and backwards, gradients of scales. */
+/** Checks weights of codes and tuned scales: their values, products with them both ways, gradients of scales. */
 final class WeightGradientChecks {
     private static final double U = GradientChecks.U;
     /** rows, out, in, group size */
@@ -49,7 +49,7 @@ final class WeightGradientChecks {
         return store.layer(0, 0).values().iterator().next();
     }
 
-    /** The weight of codes and changed scales, read by a product with the identity. */
+    /** Checks the weight of codes and changed scales, read by a product with the identity. */
     private Check weights() {
         Comparison comparison = new Comparison("weights with tuned scales");
         for (int[] s : LINEARS) {
@@ -75,7 +75,7 @@ final class WeightGradientChecks {
         return comparison.result();
     }
 
-    /** Forwards and backwards through two linears of one input. */
+    /** Goes forwards and backwards through two linears of one input. */
     private Check products() {
         Comparison comparison = new Comparison("linears and their gradient");
         for (int[] s : LINEARS) {
@@ -163,7 +163,7 @@ final class WeightGradientChecks {
         return comparison.result();
     }
 
-    /** Layers of which most come from the host, up and down again. */
+    /** Uses layers of which most come from the host, up and down again. */
     private Check streamedCodes() {
         Comparison comparison = new Comparison("codes that come when they are used");
         List<QuantizedLinear> layers = new ArrayList<>();

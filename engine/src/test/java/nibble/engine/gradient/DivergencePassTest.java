@@ -151,7 +151,7 @@ class DivergencePassTest {
         try (Forward forward = new Forward(config, backend);
                 Matrix states = forward.embed(original.embedding(), ids);
                 DivergencePass pass = new DivergencePass(
-                        tuned, backend.gradients().orElseThrow(), SEQUENCES, LENGTH, Math.min(kept, config.layers()))) {
+                        tuned, backend.gradients(), SEQUENCES, LENGTH, Math.min(kept, config.layers()))) {
             for (DecoderLayer layer : original.layers()) {
                 forward.layer(layer, states, SEQUENCES, Taps.NONE);
             }
@@ -186,7 +186,7 @@ class DivergencePassTest {
                 quantized.layers()::get,
                 quantized.finalNorm(),
                 quantized.head(),
-                backend.gradients().orElseThrow(),
+                backend.gradients(),
                 residentCodes);
     }
 

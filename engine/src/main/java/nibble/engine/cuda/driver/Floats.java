@@ -17,12 +17,12 @@ public record Floats(long address, int stride, long step, boolean transposed) {
         this(address, stride, step, false);
     }
 
-    /** The same, as its transpose. */
+    /** Returns the same, as its transpose. */
     public Floats turned() {
         return new Floats(address, stride, step, !transposed);
     }
 
-    /** The same from a row and a column on. */
+    /** Returns the same from a row and a column on. */
     public Floats from(long row, long column) {
         return new Floats(address + Float.BYTES * (row * stride + column), stride, step, transposed);
     }

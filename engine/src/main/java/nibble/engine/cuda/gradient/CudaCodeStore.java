@@ -15,11 +15,11 @@ import nibble.pack.QuantizedLinear;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Codes of some layers in device memory, those of the others in pinned memory of the host, from where they share two
- * places on the card: one in use, the next on its way. Owns all of it.
+ * Keeps codes of some layers in device memory, those of the others in pinned memory of the host, from where they share
+ * two places on the card: one in use, the next on its way. Owns all of it.
  */
 final class CudaCodeStore implements CodeStore {
-    /** A place on the card. */
+    /** Holds one layer on the card after another. */
     private static final class Place {
         final CudaStream.Event filled = new CudaStream.Event();
         final CudaStream.Event used = new CudaStream.Event();
@@ -27,7 +27,7 @@ final class CudaCodeStore implements CodeStore {
         int index = -1;
     }
 
-    /** A linear of a layer: what gives its shape, where it begins, and its bytes where they do not stay on the card. */
+    /** Describes a linear of a layer: its shape, where it begins, and its bytes if they do not stay on the card. */
     private record Part(
             CudaCodes shape, long offset, @Nullable PinnedMemory pinned) {}
 

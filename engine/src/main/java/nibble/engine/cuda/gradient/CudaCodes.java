@@ -5,7 +5,7 @@ import nibble.engine.cuda.data.NibbleMatrix;
 import nibble.pack.QuantizedLinear;
 
 /**
- * Codes and zeros in device memory, as {@link QuantizedLinear} has them. Borrows the buffer.
+ * Names codes and zeros in device memory, as {@link QuantizedLinear} has them. Borrows the buffer.
  *
  * @param codes address of [outFeatures, inFeatures / 2] bytes
  * @param zeros address of [outFeatures, groups] bytes
@@ -23,7 +23,7 @@ record CudaCodes(TuneCard card, int outFeatures, int inFeatures, int groups, lon
                 "codes of another backend: " + codes.getClass().getSimpleName());
     }
 
-    /** Those of a linear whose codes lie at an address, followed by its zeros. */
+    /** Returns those of a linear whose codes lie at an address, followed by its zeros. */
     static CudaCodes at(TuneCard card, QuantizedLinear linear, long address) {
         NibbleMatrix.requireFits("4-bit weight", linear.inFeatures());
         return new CudaCodes(
@@ -35,12 +35,12 @@ record CudaCodes(TuneCard card, int outFeatures, int inFeatures, int groups, lon
                 address + codeBytes(linear.outFeatures(), linear.inFeatures()));
     }
 
-    /** Bytes of the codes, up to where the zeros begin. */
+    /** Returns the bytes of the codes, up to where the zeros begin. */
     static long codeBytes(long outFeatures, int inFeatures) {
         return aligned(outFeatures * inFeatures / 2);
     }
 
-    /** Bytes of codes and zeros. */
+    /** Returns the bytes of codes and zeros. */
     static long bytes(long outFeatures, int inFeatures, int groups) {
         return codeBytes(outFeatures, inFeatures) + aligned(outFeatures * groups);
     }

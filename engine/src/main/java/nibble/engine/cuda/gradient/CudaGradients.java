@@ -5,6 +5,7 @@ import java.util.function.Function;
 import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.AttentionPass;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.CodeStore;
 import nibble.engine.backend.GradientExtents;
@@ -14,7 +15,6 @@ import nibble.engine.backend.Matrices;
 import nibble.engine.backend.Parameter;
 import nibble.engine.backend.PlacedCodes;
 import nibble.engine.backend.PlacedWeight;
-import nibble.engine.backend.TuningRoom;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.KeptVectors;
@@ -28,8 +28,8 @@ import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The operations of a backward pass on a card: matrices in fp32, products of the 11 bits that tensor cores use of them.
- * All sums have one order. Borrows the card.
+ * Has the operations of a backward pass on a card: matrices in fp32, products of the 11 bits that tensor cores use of
+ * them. All sums have one order. Borrows the card.
  */
 public final class CudaGradients implements GradientOperations {
     /** Most bytes of the gradient of a weight, of which some rows are made at a time. */
@@ -63,7 +63,7 @@ public final class CudaGradients implements GradientOperations {
     }
 
     @Override
-    public TuningRoom room(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
+    public Room room(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
         return new TuningMemory(config, spec, sequences, length, tapeColumns)
                 .room(card.card.memory().available());
     }
@@ -142,7 +142,7 @@ public final class CudaGradients implements GradientOperations {
         }
     }
 
-    /** Device memory that the gradient of a weight takes. */
+    /** Returns the device memory that the gradient of a weight takes. */
     static long pieceBytes(ModelConfig config) {
         long most = 0;
         for (Linear linear : Linear.values()) {
@@ -246,36 +246,16 @@ public final class CudaGradients implements GradientOperations {
     }
 
     @Override
-    public void attention(
-            AttentionShape shape,
-            int sequences,
-            Matrix query,
-            Matrix keys,
-            Matrix values,
-            Matrix out,
-            Matrix dOut,
-            Matrix dQuery,
-            Matrix dKeys,
-            Matrix dValues) {
-        GradientExtents.attention(shape, sequences, query, keys, values, out, dOut, dQuery, dKeys, dValues);
-        layers.attention()
-                .backward(
-                        shape,
-                        sequences,
-                        layers.single(query),
-                        layers.single(keys),
-                        layers.single(values),
-                        layers.single(dOut),
-                        layers.single(dQuery),
-                        layers.single(dKeys),
-                        layers.single(dValues));
+    public void attention(AttentionShape shape, int sequences, AttentionPass pass) {
+        pass.check(shape, sequences);
+        layers.attention().backward(shape, sequences, pass);
     }
 
     @Override
     public void glu(Activation activation, Matrix gate, Matrix up, Matrix dOut, Matrix dGate, Matrix dUp) {
         GradientExtents.glu(gate, up, dOut, dGate, dUp);
         SingleLayers.Gate form = SingleLayers.Gate.of(activation);
-        long n = layers.single(gate).elements();
+        long n = card.single(gate).elements();
         card.each(
                 LAYER_FILE,
                 "glu_back",
@@ -296,7 +276,7 @@ public final class CudaGradients implements GradientOperations {
         if (head instanceof CudaWeight.Dense placed) {
             CudaMatrix first = CudaMatrix.of(card.card, original);
             CudaMatrix second = CudaMatrix.of(card.card, x);
-            return divergence.run(placed, first, second, factor, dx == null ? null : layers.single(dx));
+            return divergence.run(placed, first, second, factor, dx == null ? null : card.single(dx));
         }
         try (PlacedWeight placed = place(head)) {
             return divergence(placed.weight(), original, x, factor, dx);

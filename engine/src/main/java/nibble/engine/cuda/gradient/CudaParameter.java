@@ -1,11 +1,10 @@
 package nibble.engine.cuda.gradient;
 
-import nibble.engine.backend.AdamStep;
 import nibble.engine.backend.Parameter;
 import nibble.engine.cuda.driver.DeviceMemory;
 import org.jspecify.annotations.Nullable;
 
-/** A parameter in device memory: start, change and Adam's two means, one after another, and a gradient while it has one. */
+/** Holds a parameter in device memory: start, change and Adam's two means, and a gradient while it has one. */
 final class CudaParameter implements Parameter {
     /** Parts of the buffer. */
     private static final int PARTS = 4;
@@ -22,7 +21,7 @@ final class CudaParameter implements Parameter {
         card.bring(start, numbers, 0);
     }
 
-    /** Device memory of a parameter without its gradient. */
+    /** Returns the device memory of a parameter without its gradient. */
     static long bytes(long size) {
         return DeviceMemory.rounded(PARTS * Float.BYTES * size);
     }
@@ -47,7 +46,7 @@ final class CudaParameter implements Parameter {
         return address(1);
     }
 
-    /** Where backward passes add the gradient. */
+    /** Returns the address at which backward passes add the gradient. */
     long sums() {
         DeviceMemory.Buffer there = gradient;
         if (there == null) {

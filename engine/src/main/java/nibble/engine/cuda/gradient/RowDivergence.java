@@ -8,8 +8,8 @@ import nibble.engine.cuda.driver.Into;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The divergence of next-token distributions and its gradient, for some rows at a time; the head is expanded to fp32 a
- * piece of its rows at a time.
+ * Computes the divergence of next-token distributions and its gradient, for some rows at a time; the head is expanded
+ * to fp32 a piece of its rows at a time.
  */
 final class RowDivergence {
     /** Most bytes of the logits of one model. */
@@ -23,7 +23,7 @@ final class RowDivergence {
         this.card = card;
     }
 
-    /** Device memory that so many rows take beside the head. */
+    /** Returns the device memory that so many rows take beside the head. */
     static long bytes(int rows, int vocabulary, int columns) {
         int atATime = rowsAtATime(rows, vocabulary);
         return 2 * DeviceMemory.rounded((long) Float.BYTES * atATime * vocabulary)
@@ -35,7 +35,7 @@ final class RowDivergence {
         return (int) Math.clamp(LOGIT_BYTES / Float.BYTES / vocabulary, 1, Math.max(1, rows));
     }
 
-    /** Rows of the head in a piece. */
+    /** Returns how many rows of the head a piece has. */
     private static int piece(int vocabulary, int columns) {
         return (int) Math.clamp(PIECE_BYTES / Float.BYTES / columns, 1, vocabulary);
     }
@@ -90,7 +90,7 @@ final class RowDivergence {
         return divergence;
     }
 
-    /** Rows in fp32, where they lie or in a buffer. */
+    /** Finds rows in fp32, where they lie or in a buffer. */
     private Floats single(CudaMatrix matrix, int row, int rows, DeviceMemory.Buffer into) {
         if (matrix.single()) {
             return new Floats(matrix.address(row), matrix.columns());

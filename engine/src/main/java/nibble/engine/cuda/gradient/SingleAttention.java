@@ -1,15 +1,18 @@
 package nibble.engine.cuda.gradient;
 
+import nibble.engine.backend.AttentionPass;
 import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.Extents;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Floats;
 import nibble.engine.cuda.driver.Into;
+import nibble.engine.tensor.Matrix;
 
 /**
- * Attention in fp32, forwards and backwards: plain products, with the scores of one sequence in memory at a time. The
- * query heads that read one key head take turns, so that a product is a batch over key heads and its sums over query
- * heads have one order.
+ * Computes attention in fp32, forwards and backwards: plain products, with the scores of one sequence in memory at a
+ * time. The query heads that read one key head take turns, so that a product is a batch over key heads and its sums
+ * over query heads have one order.
  */
 final class SingleAttention {
     private static final String FILE = "tune_rows.cu";
@@ -20,18 +23,18 @@ final class SingleAttention {
         this.card = card;
     }
 
-    /** Device memory that scores of one sequence take on the way back. */
+    /** Returns the device memory that scores of one sequence take on the way back. */
     static long bytes(AttentionShape shape, int length) {
         return 2 * DeviceMemory.rounded((long) Float.BYTES * shape.heads() * length * length);
     }
 
-    /** One sequence: where its rows begin, and how many there are. */
+    /** Describes one sequence: where its rows begin, and how many there are. */
     private record Rows(AttentionShape shape, int query, int tokens, int key, int keys) {
         int shared() {
             return shape.heads() / shape.kvHeads();
         }
 
-        /** Query rows of the heads that are the {@code head}th of their key head. */
+        /** Returns the query rows of the heads that are the {@code head}th of their key head. */
         Floats queries(CudaMatrix of, int head) {
             int d = shape.headDim();
             return new Floats(of.address(query), of.columns(), (long) shared() * d).from(0, (long) head * d);
@@ -47,14 +50,13 @@ final class SingleAttention {
         }
     }
 
-    void forward(
-            AttentionShape shape,
-            int sequences,
-            CudaMatrix query,
-            int firstPosition,
-            CudaMatrix keys,
-            CudaMatrix values,
-            CudaMatrix out) {
+    /** Does what {@link nibble.engine.backend.LayerOperations#attention} does. */
+    void forward(AttentionShape shape, int sequences, Matrix q, int firstPosition, Matrix k, Matrix v, Matrix o) {
+        Extents.attention(shape, sequences, q, firstPosition, k, v, o);
+        CudaMatrix query = card.single(q);
+        CudaMatrix keys = card.single(k);
+        CudaMatrix values = card.single(v);
+        CudaMatrix out = card.single(o);
         int tokens = query.rows() / sequences;
         int seen = firstPosition + tokens;
         try (DeviceMemory.Buffer scores = scores(shape, tokens, seen)) {
@@ -80,7 +82,7 @@ final class SingleAttention {
         return card.floats((long) shape.heads() * tokens * keys, "scores of attention");
     }
 
-    /** The shares that queries give to keys, [heads, tokens, keys]. */
+    /** Computes the shares that queries give to keys, [heads, tokens, keys]. */
     private void shares(Rows rows, CudaMatrix query, CudaMatrix keys, int first, DeviceMemory.Buffer scores) {
         AttentionShape shape = rows.shape;
         for (int head = 0; head < rows.shared(); head++) {
@@ -110,17 +112,15 @@ final class SingleAttention {
         return (float) (1 / Math.sqrt(shape.headDim()));
     }
 
-    /** Of whole sequences; see {@link nibble.engine.backend.GradientOperations#attention}. */
-    void backward(
-            AttentionShape shape,
-            int sequences,
-            CudaMatrix query,
-            CudaMatrix keys,
-            CudaMatrix values,
-            CudaMatrix dOut,
-            CudaMatrix dQuery,
-            CudaMatrix dKeys,
-            CudaMatrix dValues) {
+    /** Takes the gradient: {@link nibble.engine.backend.GradientOperations#attention}. */
+    void backward(AttentionShape shape, int sequences, AttentionPass pass) {
+        CudaMatrix query = card.single(pass.query());
+        CudaMatrix keys = card.single(pass.keys());
+        CudaMatrix values = card.single(pass.values());
+        CudaMatrix dOut = card.single(pass.dOut());
+        CudaMatrix dQuery = card.single(pass.dQuery());
+        CudaMatrix dKeys = card.single(pass.dKeys());
+        CudaMatrix dValues = card.single(pass.dValues());
         int tokens = query.rows() / sequences;
         int batch = shape.kvHeads();
         int d = shape.headDim();

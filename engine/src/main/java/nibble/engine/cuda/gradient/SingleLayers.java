@@ -6,7 +6,6 @@ import nibble.engine.backend.Extents;
 import nibble.engine.backend.LayerOperations;
 import nibble.engine.backend.Matrices;
 import nibble.engine.backend.RotaryTable;
-import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.KeptVectors;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Floats;
@@ -15,7 +14,7 @@ import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
 
-/** The operations of a forward pass in fp32, with products of 11 bits. */
+/** Has the operations of a forward pass in fp32, with products of 11 bits. */
 final class SingleLayers implements LayerOperations {
     private static final String FILE = "tune_layer.cu";
 
@@ -33,12 +32,8 @@ final class SingleLayers implements LayerOperations {
         this.attention = new SingleAttention(card);
     }
 
-    CudaMatrix single(Matrix matrix) {
-        return CudaMatrix.of(card.card, matrix, true);
-    }
-
     long address(Matrix matrix) {
-        return single(matrix).address();
+        return card.single(matrix).address();
     }
 
     Floats floats(Matrix matrix) {
@@ -80,7 +75,7 @@ final class SingleLayers implements LayerOperations {
         matrices.copyRows(source, from, count, target, firstRow);
     }
 
-    /** The rows are read on the host: a step needs few of them. */
+    /** Reads the rows on the host: a step needs few of them. */
     @Override
     public void embed(Weight embedding, int[] ids, Matrix out) {
         Extents.require("embed", "out", out, ids.length, embedding.inFeatures());
@@ -90,7 +85,7 @@ final class SingleLayers implements LayerOperations {
         for (int t = 0; t < ids.length; t++) {
             WeightRows.read(embedding, ids[t], 0, columns, rows, t * columns);
         }
-        card.bring(rows, single(out).buffer(), 0);
+        card.bring(rows, card.single(out).buffer(), 0);
     }
 
     @Override
@@ -136,14 +131,14 @@ final class SingleLayers implements LayerOperations {
 
     @Override
     public void scale(Matrix x, float factor) {
-        long n = single(x).elements();
+        long n = card.single(x).elements();
         card.each(FILE, "scale", n, address(x), factor, n);
     }
 
     @Override
     public void add(Matrix x, Matrix into) {
         Extents.require("add", "x", x, into.rows(), into.columns());
-        long n = single(into).elements();
+        long n = card.single(into).elements();
         card.each(FILE, "add", n, address(x), address(into), n);
     }
 
@@ -213,8 +208,7 @@ final class SingleLayers implements LayerOperations {
             Matrix keys,
             Matrix values,
             Matrix out) {
-        Extents.attention(shape, sequences, query, firstPosition, keys, values, out);
-        attention.forward(shape, sequences, single(query), firstPosition, single(keys), single(values), single(out));
+        attention.forward(shape, sequences, query, firstPosition, keys, values, out);
     }
 
     SingleAttention attention() {
@@ -225,12 +219,12 @@ final class SingleLayers implements LayerOperations {
     public void glu(Activation activation, Matrix gate, Matrix up, Matrix out) {
         Extents.glu(gate, up, out);
         Gate form = Gate.of(activation);
-        long n = single(out).elements();
+        long n = card.single(out).elements();
         card.each(FILE, "glu", n, address(gate), address(up), form.linear(), form.cubic(), address(out), n);
     }
 
     /**
-     * An activation as x times the sigmoid of {@code linear x + cubic x³}.
+     * Describes an activation as x times the sigmoid of {@code linear x + cubic x³}.
      *
      * @param linear 1 for SiLU
      * @param cubic 0 for SiLU

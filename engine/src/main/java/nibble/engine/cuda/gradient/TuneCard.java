@@ -4,6 +4,7 @@ import static jcuda.driver.JCudaDriver.cuMemsetD32Async;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
+import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
@@ -11,8 +12,9 @@ import nibble.engine.cuda.driver.Floats;
 import nibble.engine.cuda.driver.Into;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.Precision;
+import nibble.engine.tensor.Matrix;
 
-/** What backward passes use of a card: the kernels of the files {@code tune_….cu}, and products. Borrows the card. */
+/** Offers what backward passes use of a card: the kernels of the files {@code tune_….cu}, and products. Borrows it. */
 final class TuneCard {
     private static final int THREADS = 256;
     private static final int WARPS = THREADS / 32;
@@ -23,6 +25,11 @@ final class TuneCard {
 
     TuneCard(CudaResources card) {
         this.card = card;
+    }
+
+    /** Returns an fp32 matrix of this card as what it is. */
+    CudaMatrix single(Matrix matrix) {
+        return CudaMatrix.of(card, matrix, true);
     }
 
     DeviceMemory.Buffer allocate(long bytes, String purpose) {
@@ -49,7 +56,7 @@ final class TuneCard {
         return values;
     }
 
-    /** Products with the bits that tensor cores use of fp32, and fp32 sums. */
+    /** Multiplies with the bits that tensor cores use of fp32, and fp32 sums. */
     void product(Into into, int m, int n, int k, Floats a, Floats b, Floats out) {
         products(into, 1, m, n, k, a, b, out);
     }
@@ -58,12 +65,12 @@ final class TuneCard {
         card.cublas().single(Precision.TENSOR, into, batch, m, n, k, a, b, out);
     }
 
-    /** A thread for each of n elements. */
+    /** Launches a thread for each of n elements. */
     void each(String file, String kernel, long n, Object... arguments) {
         run(file, kernel, Kernel.Grid.of((n + THREADS - 1) / THREADS), arguments);
     }
 
-    /** A thread for each element of [rows, columns]. */
+    /** Launches a thread for each element of [rows, columns]. */
     void elements(String file, String kernel, int rows, int columns, Object... arguments) {
         // Rows beyond the most of one dimension go into the third.
         int layers = (rows + MOST_ROWS - 1) / MOST_ROWS;
@@ -71,17 +78,17 @@ final class TuneCard {
         run(file, kernel, new Kernel.Grid((columns + THREADS - 1) / THREADS, perLayer, layers), arguments);
     }
 
-    /** A block of threads for each row. */
+    /** Launches a block of threads for each row. */
     void rows(String file, String kernel, int rows, Object... arguments) {
         run(file, kernel, Kernel.Grid.of(rows), arguments);
     }
 
-    /** A block of threads for each cell of [y, x]. */
+    /** Launches a block of threads for each cell of [y, x]. */
     void blocks(String file, String kernel, int x, int y, Object... arguments) {
         run(file, kernel, new Kernel.Grid(x, y, 1), arguments);
     }
 
-    /** A warp for each group of each row. */
+    /** Launches a warp for each group of each row. */
     void groups(String file, String kernel, int rows, int groups, Object... arguments) {
         run(file, kernel, new Kernel.Grid((groups + WARPS - 1) / WARPS, rows, 1), arguments);
     }

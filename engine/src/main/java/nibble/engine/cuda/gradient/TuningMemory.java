@@ -3,11 +3,11 @@ package nibble.engine.cuda.gradient;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.AttentionShape;
-import nibble.engine.backend.TuningRoom;
+import nibble.engine.backend.GradientOperations;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.pack.QuantizationSpec;
 
-/** What a tuning takes of a card, from the config alone, and what of it stays there. */
+/** Predicts what a tuning takes of a card, from the config alone, and says what of it stays there. */
 public final class TuningMemory {
     /** Workspace of cuBLAS, pieces that were expanded for the fit, the states of a step, small vectors. */
     private static final long SMALL_THINGS = 1L << 30;
@@ -34,11 +34,11 @@ public final class TuningMemory {
     }
 
     /**
-     * What there is room for.
+     * Says what there is room for.
      *
      * @param limit bytes that may be taken of the card
      */
-    public TuningRoom room(long limit) {
+    public GradientOperations.Room room(long limit) {
         long layerCodes = DeviceMemory.rounded(layerCodes());
         int layers = config.layers();
         long fixed = fixed();
@@ -51,10 +51,11 @@ public final class TuningMemory {
         long taken = fixed + streamed + resident * layerCodes;
         long more = tape - matrix(config.hiddenSize());
         int tapes = (int) Math.clamp(1 + Math.max(0, limit - taken) / TAPE_SHARE / more, 1, layers);
-        return new TuningRoom(resident, tapes, taken + (tapes - 1) * more, (layers - resident) * layerCodes());
+        return new GradientOperations.Room(
+                resident, tapes, taken + (tapes - 1) * more, (layers - resident) * layerCodes());
     }
 
-    /** All but codes and the tapes after the first. */
+    /** Counts all but codes and the tapes after the first. */
     private long fixed() {
         AttentionShape heads = AttentionShape.of(config);
         int hidden = config.hiddenSize();
@@ -89,7 +90,7 @@ public final class TuningMemory {
         return bytes;
     }
 
-    /** Numbers that are tuned, and the gradients of one layer's. */
+    /** Counts the numbers that are tuned, and the gradients of one layer's. */
     private long parameters() {
         long bytes = 4 * CudaParameter.bytes(config.hiddenSize());
         long gradients = 0;
@@ -101,7 +102,7 @@ public final class TuningMemory {
         return config.layers() * bytes + gradients;
     }
 
-    /** A layer's weights in fp32. */
+    /** Counts a layer's weights in fp32. */
     private long expanded() {
         long bytes = 0;
         for (Linear linear : Linear.values()) {

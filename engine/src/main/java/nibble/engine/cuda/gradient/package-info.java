@@ -1,4 +1,4 @@
-/** Backward passes on a card, in fp32: the operations of {@link nibble.engine.backend.GradientOperations}. */
+/** Computes backward passes on a card, in fp32: {@link nibble.engine.backend.GradientOperations}. */
 @NullMarked
 package nibble.engine.cuda.gradient;
 
