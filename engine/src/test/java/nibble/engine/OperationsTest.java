@@ -5,28 +5,42 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Random;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceException;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.VectorBackend;
+import nibble.engine.host.natives.Kernels;
 import nibble.engine.selftest.SelfTest;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class OperationsTest {
-    @Test
-    void every_vector_operation_agrees_with_the_reference() {
-        try (Backend backend = new VectorBackend(2)) {
+    /** The kernels of the native library for every instruction set that this machine has, and none of them. */
+    @ParameterizedTest
+    @MethodSource
+    void every_operation_agrees_with_the_reference(@Nullable Kernels kernels) {
+        try (Backend backend = new VectorBackend(2, kernels)) {
             assertThat(SelfTest.run(backend, _ -> {}))
+                    .as(backend.description())
                     .hasSizeGreaterThan(12)
                     .allSatisfy(check ->
                             assertThat(check.passed()).as(check.toString()).isTrue());
         }
+    }
+
+    static List<@Nullable Kernels> every_operation_agrees_with_the_reference() {
+        List<@Nullable Kernels> sets = new ArrayList<>(Kernels.all());
+        sets.add(null);
+        return sets;
     }
 
     @ParameterizedTest

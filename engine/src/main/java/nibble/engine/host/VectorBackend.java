@@ -1,7 +1,6 @@
 package nibble.engine.host;
 
 import java.util.List;
-import java.util.Optional;
 import java.util.function.IntConsumer;
 import nibble.checkpoint.model.Activation;
 import nibble.engine.backend.AttentionShape;
@@ -11,6 +10,7 @@ import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
+import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.host.vector.Addition;
 import nibble.engine.host.vector.CausalAttention;
@@ -28,6 +28,7 @@ import nibble.engine.host.vector.TokenLogProbabilities;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Computes the operations through the Vector API on all cores, in fp32; weights of any type are unpacked panel by
@@ -38,9 +39,16 @@ public final class VectorBackend extends HostBackend {
     private static final int ELEMENTS_PER_TASK = 1 << 14;
 
     private final Workers workers;
+    private final @Nullable Kernels kernels;
 
     public VectorBackend(int threads) {
+        this(threads, Kernels.ofMachine());
+    }
+
+    /** @param kernels of the native library, or null for the Vector API alone */
+    public VectorBackend(int threads, @Nullable Kernels kernels) {
         this.workers = new Workers(threads);
+        this.kernels = kernels;
     }
 
     @Override
@@ -50,7 +58,8 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public String arithmetic() {
-        return "cpu: Vector API, " + Lanes.bits() + "-bit vectors";
+        String vectors = "cpu: Vector API, " + Lanes.bits() + "-bit vectors";
+        return kernels == null ? vectors : vectors + ", native kernels for " + kernels.name();
     }
 
     @Override
@@ -60,7 +69,8 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public String description() {
-        return arithmetic() + ", " + workers.threads() + (workers.threads() == 1 ? " thread" : " threads");
+        String none = kernels == null ? ", no native kernels: " + Kernels.whyNone() : "";
+        return arithmetic() + ", " + workers.threads() + (workers.threads() == 1 ? " thread" : " threads") + none;
     }
 
     @Override
@@ -133,16 +143,16 @@ public final class VectorBackend extends HostBackend {
     }
 
     private void fewRows(List<Weight> weights, Matrix x, List<Matrix> outs) {
-        List<FewRows> kernels = weights.stream()
-                .map(weight -> FewRows.of(weight, workers.threads()))
+        List<FewRows> products = weights.stream()
+                .map(weight -> FewRows.of(weight, workers.threads(), kernels))
                 .toList();
         List<float[]> targets = outs.stream().map(HostMatrix::values).toList();
-        int[] at = new int[kernels.size()];
+        int[] at = new int[products.size()];
         for (int row = 0; row < x.rows(); row++) {
             for (int i = 0; i < at.length; i++) {
                 at[i] = row * outs.get(i).columns();
             }
-            FewRows.multiply(workers, kernels, HostMatrix.values(x), row * x.columns(), targets, at);
+            FewRows.multiply(workers, products, HostMatrix.values(x), row * x.columns(), targets, at);
         }
     }
 
@@ -283,8 +293,8 @@ public final class VectorBackend extends HostBackend {
     }
 
     @Override
-    public Optional<GradientOperations> gradients() {
-        return Optional.of(new VectorGradients(this, workers));
+    public GradientOperations gradients() {
+        return new VectorGradients(this, workers);
     }
 
     private void forEachRow(int rows, int columns, IntConsumer row) {

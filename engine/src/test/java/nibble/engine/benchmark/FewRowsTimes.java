@@ -9,6 +9,7 @@ import java.util.Locale;
 import java.util.Random;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
+import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.BlockWeight;
@@ -70,7 +71,7 @@ final class FewRowsTimes {
             x[i] = (float) random.nextGaussian();
         }
         float[] out = new float[ROWS];
-        FewRows kernel = FewRows.of(weight, 2);
+        FewRows kernel = FewRows.of(weight, 2, Kernels.ofMachine());
         double best = Double.POSITIVE_INFINITY;
         long begin = System.nanoTime();
         while (System.nanoTime() - begin < SECONDS * 1e9) {

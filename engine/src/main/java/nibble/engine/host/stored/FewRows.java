@@ -5,6 +5,7 @@ import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.backend.Workers;
+import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.vector.Lanes;
 import nibble.engine.host.vector.RowSource;
 import nibble.engine.tensor.AwqWeight;
@@ -14,6 +15,7 @@ import nibble.engine.tensor.StoredWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.StoredCodes;
+import org.jspecify.annotations.Nullable;
 
 /**
  * {@code out[n] = Σ_k x[k] weight[n, k]} for one row x and weights as their files hold them: decoding.
@@ -38,11 +40,17 @@ public interface FewRows {
     void run(int piece, float[] prepared, float[] out, int offset);
 
     /**
-     * The kernel for a weight: one of its form, if this machine's vectors have room for it.
+     * The kernel for a weight: the library's, or one of the Vector API for its form, if this machine's vectors have
+     * room for it.
      *
      * @param threads that its pieces are made for; results do not depend on it
+     * @param kernels of the library, or null for those of the Vector API
      */
-    static FewRows of(Weight weight, int threads) {
+    static FewRows of(Weight weight, int threads, @Nullable Kernels kernels) {
+        FewRows compiled = kernels == null ? null : NativeRows.of(weight, threads, kernels);
+        if (compiled != null) {
+            return compiled;
+        }
         if (Lanes.COUNT < 8) {
             return new FloatRows(weight);
         }
@@ -57,18 +65,7 @@ public interface FewRows {
                     case Q6_K -> new BlockRows(blocks, new Q6K());
                     default -> new FloatRows(weight);
                 };
-            case DenseWeight(TensorView tensor)
-            when tensor.data().isNative() ->
-                new PlainRows(new GgufBlocks(
-                        switch (tensor.dtype()) {
-                            case F16 -> GgufType.F16;
-                            case BF16 -> GgufType.BF16;
-                            default -> GgufType.F32;
-                        },
-                        tensor.data(),
-                        weight.outFeatures(),
-                        weight.inFeatures(),
-                        0));
+            case DenseWeight(TensorView tensor) when tensor.data().isNative() -> new PlainRows(plain(tensor));
             case StoredWeight(StoredCodes codes)
             when codes.codes().isNative() && codes.byRows() ->
                 weight.inFeatures() / codes.groups() % 32 == 0 ? new CodeRows(codes) : new FloatRows(weight);
@@ -79,6 +76,17 @@ public interface FewRows {
             when linear.tensors().qweight().isNative() -> new AwqColumns(linear, threads);
             default -> new FloatRows(weight);
         };
+    }
+
+    /** A matrix of plain numbers in any file, as GGUF has them. */
+    static GgufBlocks plain(TensorView tensor) {
+        GgufType type = switch (tensor.dtype()) {
+            case F16 -> GgufType.F16;
+            case BF16 -> GgufType.BF16;
+            default -> GgufType.F32;
+        };
+        int rows = (int) tensor.shape().dim(0);
+        return new GgufBlocks(type, tensor.data(), rows, (int) tensor.shape().dim(1), 0);
     }
 
     /** The rows of a weight as floats, for products of many rows. */

@@ -1,0 +1,96 @@
+package nibble.engine.host.stored;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
+import java.util.Arrays;
+import nibble.engine.host.natives.Kernels;
+import nibble.engine.host.natives.Kernels.CodeMatrix;
+import nibble.engine.host.natives.Kernels.Layout;
+import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.StoredCodes;
+
+/** Codes with scales and zeros of their own, multiplied by the native library. */
+final class NativeCodes implements FewRows {
+    /** Outputs that one step of a kernel makes at most: 16 lanes, of eight outputs each for AWQ. */
+    private static final int AWQ_STEP = 128;
+
+    private static final int GPTQ_STEP = 16;
+
+    /** Pieces a thread should have, so that none waits long for the last. */
+    private static final int PIECES_PER_THREAD = 4;
+
+    private final Object keeper;
+    private final CodeMatrix matrix;
+    private final int inputs;
+    private final Kernels kernels;
+    private final int outputsPerPiece;
+
+    private NativeCodes(Object keeper, CodeMatrix matrix, int outputsPerPiece, Kernels kernels) {
+        this.keeper = keeper;
+        this.matrix = matrix;
+        this.inputs = matrix.groups() * matrix.groupSize();
+        this.kernels = kernels;
+        this.outputsPerPiece = outputsPerPiece;
+    }
+
+    static FewRows awq(AwqLayout.AwqLinear linear, int threads, Kernels kernels) {
+        int outputs = linear.outFeatures();
+        int groups = linear.spec().groups(linear.inFeatures());
+        long scales = 2L * groups * outputs;
+        CodeMatrix matrix = new CodeMatrix(
+                Layout.AWQ,
+                Stored.require(linear.tensors().qweight(), (long) linear.inFeatures() * outputs / 2),
+                Stored.require(linear.tensors().qzeros(), scales / 4),
+                Stored.require(linear.tensors().scales(), scales),
+                false,
+                outputs,
+                groups,
+                linear.inFeatures() / groups);
+        return new NativeCodes(linear, matrix, columnsPerPiece(outputs, AWQ_STEP, threads), kernels);
+    }
+
+    static FewRows stored(StoredCodes codes, int threads, Kernels kernels) {
+        int outputs = codes.outFeatures();
+        int groups = codes.groups();
+        long scales = 2L * groups * outputs;
+        MemorySegment zeros = codes.zeros();
+        CodeMatrix matrix = new CodeMatrix(
+                codes.byRows() ? Layout.BY_ROWS : Layout.GPTQ,
+                Stored.require(codes.codes(), (long) codes.inFeatures() * outputs / 2),
+                zeros.byteSize() == 0 ? 0 : Stored.require(zeros, scales / 4),
+                Stored.require(codes.scales(), scales),
+                codes.lessOne(),
+                outputs,
+                groups,
+                codes.inFeatures() / groups);
+        int perPiece = codes.byRows()
+                ? Math.max(1, PIECE_WEIGHTS / codes.inFeatures())
+                : columnsPerPiece(outputs, GPTQ_STEP, threads);
+        return new NativeCodes(codes, matrix, perPiece, kernels);
+    }
+
+    /** The fewer the pieces, the longer the runs of a row of words that one reads. */
+    private static int columnsPerPiece(int outputs, int step, int threads) {
+        return step * Math.max(1, outputs / step / (PIECES_PER_THREAD * threads));
+    }
+
+    @Override
+    public int pieces() {
+        return (matrix.outputs() + outputsPerPiece - 1) / outputsPerPiece;
+    }
+
+    @Override
+    public float[] prepare(float[] x, int offset) {
+        return matrix.layout() == Layout.BY_ROWS
+                ? kernels.prepare(true, x, offset, inputs)
+                : Arrays.copyOfRange(x, offset, offset + inputs);
+    }
+
+    @Override
+    public void run(int piece, float[] x, float[] out, int offset) {
+        int first = piece * outputsPerPiece;
+        int end = Math.min(matrix.outputs(), first + outputsPerPiece);
+        kernels.codes(matrix, first, end, x, out, offset);
+        Reference.reachabilityFence(keeper);
+    }
+}

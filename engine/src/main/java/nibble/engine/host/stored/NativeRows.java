@@ -1,0 +1,66 @@
+package nibble.engine.host.stored;
+
+import java.lang.ref.Reference;
+import java.util.Arrays;
+import nibble.checkpoint.gguf.GgufBlocks;
+import nibble.checkpoint.tensor.TensorView;
+import nibble.engine.host.natives.Kernels;
+import nibble.engine.tensor.AwqWeight;
+import nibble.engine.tensor.BlockWeight;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.StoredWeight;
+import nibble.engine.tensor.Weight;
+import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.StoredCodes;
+import org.jspecify.annotations.Nullable;
+
+/** Rows of plain numbers or blocks, multiplied by the native library. */
+final class NativeRows implements FewRows {
+    private final GgufBlocks rows;
+    private final Kernels kernels;
+    private final int rowsPerPiece;
+
+    private NativeRows(GgufBlocks rows, Kernels kernels) {
+        this.rows = rows;
+        this.kernels = kernels;
+        this.rowsPerPiece = Math.max(1, PIECE_WEIGHTS / Math.max(1, rows.columns()));
+    }
+
+    /** Returns the library's kernel for a weight, or null where it has none. */
+    static @Nullable FewRows of(Weight weight, int threads, Kernels kernels) {
+        return switch (weight) {
+            case BlockWeight(String _, GgufBlocks blocks)
+            when blocks.data().isNative() && blocks.columns() % blocks.type().blockElements() == 0 ->
+                new NativeRows(blocks, kernels);
+            case DenseWeight(TensorView tensor)
+            when tensor.data().isNative() -> new NativeRows(FewRows.plain(tensor), kernels);
+            case AwqWeight(AwqLayout.AwqLinear linear)
+            when linear.tensors().qweight().isNative() -> NativeCodes.awq(linear, threads, kernels);
+            case StoredWeight(StoredCodes codes)
+            when codes.codes().isNative() && codes.inFeatures() / codes.groups() % (codes.byRows() ? 32 : 8) == 0 ->
+                NativeCodes.stored(codes, threads, kernels);
+            default -> null;
+        };
+    }
+
+    @Override
+    public int pieces() {
+        return (rows.rows() + rowsPerPiece - 1) / rowsPerPiece;
+    }
+
+    @Override
+    public float[] prepare(float[] x, int offset) {
+        return rows.type().isPlain()
+                ? Arrays.copyOfRange(x, offset, offset + rows.columns())
+                : kernels.prepare(false, x, offset, rows.columns());
+    }
+
+    @Override
+    public void run(int piece, float[] x, float[] out, int offset) {
+        long address = Stored.require(rows.data(), rows.rows() * rows.rowBytes());
+        int first = piece * rowsPerPiece;
+        int end = Math.min(rows.rows(), first + rowsPerPiece);
+        kernels.rows(rows.type(), address, rows.headDim(), first, end, rows.columns(), x, out, offset);
+        Reference.reachabilityFence(rows);
+    }
+}

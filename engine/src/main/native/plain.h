@@ -1,0 +1,39 @@
+/* The products of some rows of plain numbers with one row of activations. */
+#include "vectors.h"
+
+#define PLAIN_ROWS(type, bytes, vector, scalar)                                                               \
+    static void rows_##type(                                                                                           \
+            const u8 *weights, i64 head, i64 first, i64 end, i64 columns, const float *x, float *out) {                \
+        for (i64 row = first; row < end; row++) {                                                                      \
+            const u8 *w = weights + stored_row(row, head) * columns * bytes;                                           \
+            f32x16 s[4] = {};                                                                                          \
+            i64 k = 0;                                                                                                 \
+            for (; k + 64 <= columns; k += 64) {                                                                       \
+                for (int i = 0; i < 4; i++) {                                                                          \
+                    FETCH(w + bytes * (k + 16 * i) + AHEAD);                                             \
+                    s[i] = FMA(vector(w + bytes * (k + 16 * i)), LOAD(f32x16, x + k + 16 * i), s[i]);                  \
+                }                                                                                                      \
+            }                                                                                                          \
+            for (; k + 16 <= columns; k += 16) {                                                                       \
+                s[0] = FMA(vector(w + bytes * k), LOAD(f32x16, x + k), s[0]);                                          \
+            }                                                                                                          \
+            float sum = sum16((s[0] + s[1]) + (s[2] + s[3]));                                                          \
+            for (; k < columns; k++) {                                                                                 \
+                sum = __builtin_fmaf(scalar(w + bytes * k), x[k], sum);                                                \
+            }                                                                                                          \
+            out[row] = sum;                                                                                            \
+        }                                                                                                              \
+    }
+
+INLINE f32x16 halves(const u8 *at) { return CONVERT(f32x16, LOAD(f16x16, at)); }
+INLINE f32x16 brains(const u8 *at) { return (f32x16)(CONVERT(u32x16, LOAD(u16x16, at)) << 16); }
+INLINE float brain(const u8 *at) {
+    u32 bits = (u32)LOAD(u16, at) << 16;
+    return LOAD(float, &bits);
+}
+INLINE f32x16 singles(const u8 *at) { return LOAD(f32x16, at); }
+INLINE float single(const u8 *at) { return LOAD(float, at); }
+
+PLAIN_ROWS(F16, 2, halves, half)
+PLAIN_ROWS(BF16, 2, brains, brain)
+PLAIN_ROWS(F32, 4, singles, single)

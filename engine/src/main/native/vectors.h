@@ -1,0 +1,110 @@
+/*
+ * Vectors by clang's extensions, which it compiles for any instruction set, and the few operations that each set has
+ * of its own. Every function here is inlined into one kernel of one instruction set.
+ */
+#ifndef NIBBLE_VECTORS_H
+#define NIBBLE_VECTORS_H
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define VECTOR(type, bytes) type __attribute__((vector_size(bytes)))
+
+typedef unsigned char u8;
+typedef signed char i8;
+typedef unsigned short u16;
+typedef short i16;
+typedef unsigned int u32;
+typedef int i32;
+typedef unsigned long long u64;
+typedef long long i64;
+typedef _Float16 f16;
+
+typedef VECTOR(u8, 8) u8x8;
+typedef VECTOR(u8, 16) u8x16;
+typedef VECTOR(i8, 16) i8x16;
+typedef VECTOR(u8, 32) u8x32;
+typedef VECTOR(i8, 32) i8x32;
+typedef VECTOR(u16, 32) u16x16;
+typedef VECTOR(f16, 32) f16x16;
+typedef VECTOR(i32, 32) i32x8;
+typedef VECTOR(float, 32) f32x8;
+typedef VECTOR(i32, 64) i32x16;
+typedef VECTOR(u32, 64) u32x16;
+typedef VECTOR(float, 64) f32x16;
+
+#define LOAD(type, at)                                                                                                 \
+    ({                                                                                                                 \
+        type loaded;                                                                                                   \
+        __builtin_memcpy(&loaded, (at), sizeof(type));                                                                 \
+        loaded;                                                                                                        \
+    })
+#define STORE(at, value)                                                                                               \
+    do {                                                                                                               \
+        __typeof__(value) stored = (value);                                                                            \
+        __builtin_memcpy((at), &stored, sizeof(stored));                                                               \
+    } while (0)
+#define CONVERT(type, value) __builtin_convertvector((value), type)
+#define FMA(a, b, c) __builtin_elementwise_fma((a), (b), (c))
+
+/* Keeps what was stored in memory, so that a scale is broadcast by the load that needs it. */
+#define KEEP(array) __asm__("" : "+m"(array))
+
+/* Brings a line to the second-level cache: not every machine, and no page's end, is left to the processor's guess. */
+#define FETCH(at) __builtin_prefetch((at), 0, 2)
+
+INLINE float half(const u8 *at) { return (float)LOAD(f16, at); }
+INLINE f32x16 splat(float value) { return (f32x16){} + value; }
+INLINE u8x16 low16(u8x32 v) {
+    return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+INLINE u8x16 high16(u8x32 v) {
+    return __builtin_shufflevector(v, v, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+INLINE u8x32 join(u8x16 a, u8x16 b) {
+    return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+            22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+
+/* The sum of all lanes, halves first: one order for every instruction set. */
+INLINE float sum8(f32x8 v) {
+    f32x8 a = v + __builtin_shufflevector(v, v, 4, 5, 6, 7, 4, 5, 6, 7);
+    a += __builtin_shufflevector(a, a, 2, 3, 2, 3, 2, 3, 2, 3);
+    return a[0] + a[1];
+}
+INLINE f32x8 low8(f32x16 v) { return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7); }
+INLINE f32x8 high8(f32x16 v) { return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15); }
+INLINE float sum16(f32x16 v) { return sum8(low8(v) + high8(v)); }
+
+/* Sixteen values that a nibble stands for. */
+typedef struct {
+    i8x16 bytes;
+    f32x16 floats;
+} table;
+INLINE table tabled(i8x16 bytes) { return (table){bytes, CONVERT(f32x16, bytes)}; }
+
+/* The table's bytes at indices below 16. */
+INLINE i8x16 looked_up(i8x16 values, u8x16 at) {
+#if defined(__x86_64__)
+    return (i8x16)_mm_shuffle_epi8((__m128i)values, (__m128i)at);
+#else
+    return (i8x16)vqtbl1q_u8((uint8x16_t)values, (uint8x16_t)at);
+#endif
+}
+
+/* The values of sixteen bytes' low nibbles, and of their high ones. */
+INLINE void nibbles(const table *t, u8x16 q, f32x16 *low, f32x16 *high) {
+#if defined(__AVX512F__)
+    i32x16 wide = CONVERT(i32x16, q);
+    *low = (f32x16)_mm512_permutexvar_ps((__m512i)wide, (__m512)t->floats);
+    *high = (f32x16)_mm512_permutexvar_ps(_mm512_srli_epi32((__m512i)wide, 4), (__m512)t->floats);
+#else
+    *low = CONVERT(f32x16, looked_up(t->bytes, q & 15));
+    *high = CONVERT(f32x16, looked_up(t->bytes, q >> 4));
+#endif
+}
+#endif
