@@ -72,9 +72,7 @@ final class RequestDump {
         for (String key : List.of("training_split", "validation_split", "test_split", "fewshot_split")) {
             config.text(key).ifPresent(split -> {
                 try {
-                    splits.put(
-                            split,
-                            new DataSplits(data).require(config.source(), split).rows());
+                    splits.put(split, data.require(config.source(), split).rows());
                 } catch (BadDatasetException e) {
                     // Not every part is at hand, nor needed.
                 }
