@@ -22,7 +22,6 @@ import nibble.convert.CheckpointPlan;
 import nibble.convert.CheckpointWriter;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
-import nibble.engine.host.VectorBackend;
 import nibble.files.output.UnfinishedOutput;
 import nibble.pack.layout.PackedTensor;
 import org.jspecify.annotations.Nullable;
@@ -76,19 +75,9 @@ final class TuningWork {
     }
 
     private void tune() {
-        Backend device = devices.members().getFirst();
-        device.makeCurrent();
-        if (device.gradients().isPresent()) {
-            tune(device);
-            return;
-        }
-        progress.note("tuning runs on the CPU: " + device.description() + " has no backward pass");
-        try (Backend host = new VectorBackend(job.options().threads())) {
-            tune(host);
-        }
-    }
-
-    private void tune(Backend backend) {
+        // One of several: steps are too short to share.
+        Backend backend = devices.members().getFirst();
+        backend.makeCurrent();
         try (Checkpoint made = Checkpoint.open(output.path())) {
             Optional<Tuning.Result> result = new Tuning(job, backend, output.state(), progress).run(made);
             List<PackedTensor> changed = result.filter(there -> there.report().kept())

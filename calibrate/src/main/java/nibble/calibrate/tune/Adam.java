@@ -6,7 +6,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
-import nibble.engine.backend.AdamStep;
 import nibble.engine.backend.Parameter;
 
 /**
@@ -36,9 +35,9 @@ final class Adam {
         return RATE * Math.min(1, (step + 1.0) / WARM_UP) * (1 + Math.cos(Math.PI * step / steps)) / 2;
     }
 
-    /** What moves parameters at a step, counted from 0. */
-    static AdamStep step(int step, int steps) {
-        return new AdamStep(
+    /** Returns what moves parameters at a step, counted from 0. */
+    static Parameter.AdamStep step(int step, int steps) {
+        return new Parameter.AdamStep(
                 rate(step, steps) / (1 - Math.pow(FIRST_DECAY, step + 1.0)),
                 1 - Math.pow(SECOND_DECAY, step + 1.0),
                 FIRST_DECAY,

@@ -35,7 +35,7 @@ final class HeldOut {
         this.text = text;
         this.original = original;
         this.backend = backend;
-        this.operations = backend.gradients().orElseThrow();
+        this.operations = backend.gradients();
         this.config = made.config();
         this.embedding = ModelWeights.embedding(made);
         this.head = ModelWeights.head(made);
@@ -46,7 +46,7 @@ final class HeldOut {
         return (long) text.heldBack().length * text.length();
     }
 
-    /** The mean divergence from the original model, in nats. */
+    /** Returns the mean divergence from the original model, in nats. */
     double divergence(IntFunction<DecoderLayer> read, float[] finalNorm) {
         int[] numbers = text.heldBack();
         List<int[]> batches = new ArrayList<>();

@@ -13,7 +13,7 @@ import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.Weight;
 
-/** What the original model has of sequences after its final norm. Owns it. */
+/** Holds what the original model has of sequences after its final norm. Owns it. */
 final class OriginalStates implements AutoCloseable {
     /** Sequences that go through a layer at once, at least. */
     private static final int LEAST_BATCH = 8;

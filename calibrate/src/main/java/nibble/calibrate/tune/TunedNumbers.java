@@ -14,14 +14,14 @@ import nibble.pack.Half;
 import nibble.pack.QuantizedLinear;
 
 /**
- * What tuning made of a model's scales and norms, as a checkpoint holds them: in fp16.
+ * Holds what tuning made of a model's scales and norms, as a checkpoint holds them: in fp16.
  *
  * @param layers in order
  * @param finalNorm its gain less the offset
  * @param normOffset what norms lack of their gains
  */
 record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
-    /** Those of a layer; norms less the offset, those of heads empty where there are none. */
+    /** Holds those of a layer; norms less the offset, those of heads empty where there are none. */
     record OfLayer(
             Map<Linear, short[]> scales,
             short[] inputNorm,
@@ -55,7 +55,7 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
                 layer.headNorms().map(norms -> norm(norms.key(), offset)).orElse(new short[0]));
     }
 
-    /** A layer of the checkpoint as fitted with these numbers. */
+    /** Returns a layer of the checkpoint as fitted with these numbers. */
     QuantizedLayer layer(Checkpoint made, int index) {
         OfLayer numbers = layers.get(index);
         DecoderLayer fitted = DecoderLayer.read(made, index);
@@ -79,7 +79,7 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
                 numbers.keyNorm);
     }
 
-    /** The gain of the final norm as a reader of the checkpoint gets it. */
+    /** Returns the gain of the final norm as a reader of the checkpoint gets it. */
     float[] finalGain() {
         float[] floats = new float[finalNorm.length];
         for (int i = 0; i < floats.length; i++) {

@@ -78,7 +78,7 @@ record TuningText(int length, List<int[]> sequences, int forSteps) {
         return Arrays.copyOfRange(order, at, at + size);
     }
 
-    /** Numbers of the sequences that so many steps take, and of those held back, in ascending order. */
+    /** Returns the numbers of the sequences that so many steps take, and of those held back, in ascending order. */
     int[] used(int steps, int size) {
         BitSet used = new BitSet();
         for (int step = 0; step < steps; step++) {

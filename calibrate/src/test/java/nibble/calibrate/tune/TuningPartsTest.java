@@ -89,7 +89,7 @@ class TuningPartsTest {
     /** torch.optim.Adam(lr=1e-3, betas=(0.9, 0.99)) with the rates above: three steps of gradients g·w0 for w0 = 2. */
     @Test
     void three_steps_are_those_of_pytorch() {
-        GradientOperations operations = backend.gradients().orElseThrow();
+        GradientOperations operations = backend.gradients();
         Parameter parameter = operations.parameter(new float[] {2, 2});
         float[][] gradients = {{0.5f, -1e-6f}, {0.25f, 2e-6f}, {-1f, 2e-6f}};
         for (int step = 0; step < 3; step++) {
@@ -105,7 +105,7 @@ class TuningPartsTest {
 
     @Test
     void a_saved_state_is_taken_up_exactly_and_a_damaged_one_not_at_all() throws IOException {
-        GradientOperations operations = backend.gradients().orElseThrow();
+        GradientOperations operations = backend.gradients();
         Parameter parameter = operations.parameter(new float[] {1, 2, 3});
         parameter.addGradient(new float[] {0, 0.3f, 0});
         parameter.move(Adam.step(0, 5));

@@ -107,12 +107,7 @@ final class QuantizeCommand implements Callable<Integer> {
         long peakDeviceBytes;
         try (Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
-            QuantizeOptions options = quantization.options(
-                    checkpoint.config(),
-                    device.threads,
-                    strict,
-                    devices.members().getFirst().gradients().isPresent(),
-                    terminal);
+            QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, strict, terminal);
             options.format().loaderNote(options.spec().symmetric()).ifPresent(terminal::note);
             requireQuantizable(checkpoint, options);
             if (options.method() != Method.RTN) {

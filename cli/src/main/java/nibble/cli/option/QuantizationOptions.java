@@ -107,14 +107,9 @@ public final class QuantizationOptions {
         return alias.or(format).orElse("awq").toLowerCase(Locale.ROOT);
     }
 
-    /** Steps of tuning: as many as are asked for, or the usual number where the device takes them fast. */
-    private int steps(boolean tunes, Terminal terminal) {
+    /** Steps of tuning: as many as are asked for, or the usual number. */
+    private int steps() {
         if (method != Method.BEST) {
-            return 0;
-        }
-        if (steps == null && !tunes) {
-            terminal.note("no steps of tuning: they run on the CPU only so far; --steps " + Tuning.STEPS
-                    + " takes them there");
             return 0;
         }
         return steps == null ? Tuning.STEPS : steps;
@@ -146,13 +141,8 @@ public final class QuantizationOptions {
         };
     }
 
-    /**
-     * Returns the options of the run.
-     *
-     * @param tunes whether the device has a backward pass
-     */
-    public QuantizeOptions options(ModelConfig config, int threads, boolean strict, boolean tunes, Terminal terminal) {
-        return new QuantizeOptions(
-                method, spec(config, terminal), format(), maxShardBytes(), threads, strict, steps(tunes, terminal));
+    /** Returns what a quantization of this model is asked to do. */
+    public QuantizeOptions options(ModelConfig config, int threads, boolean strict, Terminal terminal) {
+        return new QuantizeOptions(method, spec(config, terminal), format(), maxShardBytes(), threads, strict, steps());
     }
 }

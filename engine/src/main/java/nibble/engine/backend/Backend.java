@@ -68,10 +68,8 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
     /** Computes {@link #logProbabilities}, and with each the likeliest id of its row. */
     TokenScores score(Weight head, Matrix x, int[] next);
 
-    /** Returns the operations of a backward pass, if this backend has them. */
-    default Optional<GradientOperations> gradients() {
-        return Optional.empty();
-    }
+    /** Returns the operations of a backward pass. */
+    GradientOperations gradients();
 
     /** Returns how many sequences of this many tokens fill the device when they run as one batch; at least 1. */
     default int sequencesPerBatch(ModelConfig config, int tokens) {

@@ -5,15 +5,15 @@ import nibble.checkpoint.model.Linear;
 import nibble.pack.QuantizedLinear;
 
 /**
- * Codes and zeros of the linears of many layers: where a device computes, or, where that has no room for all of them,
- * on the host until they are asked for. Owns them.
+ * Keeps codes and zeros of the linears of many layers: where a device computes, or, if that has no room for all of
+ * them, on the host until they are asked for. Owns them.
  */
 public interface CodeStore extends AutoCloseable {
     /** Takes the codes and zeros of the next layer; its scales are not looked at. */
     void add(Map<Linear, QuantizedLinear> layer);
 
     /**
-     * The codes of a layer, to be used until the next call.
+     * Returns the codes of a layer, to be used until the next call.
      *
      * @param next the layer that is asked for next, which may be brought meanwhile
      */

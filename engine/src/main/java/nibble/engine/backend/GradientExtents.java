@@ -5,11 +5,11 @@ import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
-/** Checks of the operands of {@link GradientOperations} that every backend makes alike. */
+/** Checks the operands of {@link GradientOperations} as every backend does. */
 public final class GradientExtents {
     private GradientExtents() {}
 
-    /** There is a scale for each group. */
+    /** Requires a scale for each group. */
     public static void scales(String operation, PlacedCodes codes, Parameter scales) {
         int expected = codes.outFeatures() * codes.groups();
         if (scales.size() != expected) {
@@ -41,24 +41,6 @@ public final class GradientExtents {
     public static void heads(Matrix x, Parameter gain, Matrix gradient) {
         Extents.rmsNormHeads(x, gain.size());
         Extents.require("gradient of rmsNormHeads", "gradient", gradient, x.rows(), x.columns());
-    }
-
-    public static void attention(
-            AttentionShape shape,
-            int sequences,
-            Matrix query,
-            Matrix keys,
-            Matrix values,
-            Matrix out,
-            Matrix dOut,
-            Matrix dQuery,
-            Matrix dKeys,
-            Matrix dValues) {
-        Extents.attention(shape, sequences, query, 0, keys, values, out);
-        Extents.attention(shape, sequences, dQuery, 0, dKeys, dValues, dOut);
-        Extents.require("gradient of attention", "keys", keys, query.rows(), shape.keyColumns());
-        Extents.require("gradient of attention", "dKeys", dKeys, query.rows(), shape.keyColumns());
-        Extents.require("gradient of attention", "dQuery", dQuery, query.rows(), shape.queryColumns());
     }
 
     public static void glu(Matrix gate, Matrix up, Matrix dOut, Matrix dGate, Matrix dUp) {

@@ -9,7 +9,7 @@ import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The operations of a backward pass on one device: each turns the gradient of what an operation of
+ * Has the operations of a backward pass on one device: each turns the gradient of what an operation of
  * {@link LayerOperations} gave into that of what it was given. A gradient of a matrix is a matrix of its extents. The
  * gradient of {@link LayerOperations#rope} is the same with {@link RotaryTable#inverse}.
  *
@@ -21,18 +21,18 @@ public interface GradientOperations {
     LayerOperations layers();
 
     /**
-     * What of a tuning there is room for now.
+     * Says what of a tuning there is room for now.
      *
      * @param sequences of a step, each of {@code length} tokens
      * @param tapeColumns floats a token that a layer's forward pass leaves for its backward pass
      */
-    TuningRoom room(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns);
+    Room room(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns);
 
-    /** A parameter that begins with these numbers. */
+    /** Makes a parameter that begins with these numbers. */
     Parameter parameter(float[] start);
 
     /**
-     * An empty store.
+     * Makes an empty store.
      *
      * @param resident layers, the first ones added, that stay where the device computes
      */
@@ -41,16 +41,16 @@ public interface GradientOperations {
     /** Brings an unquantized weight of the host to where the device computes, for many operations. */
     PlacedWeight place(Weight weight);
 
-    /** The weight {@code (code − zero) · scale}, not rounded to fp16, until it is closed. */
+    /** Makes the weight {@code (code − zero) · scale}, not rounded to fp16, until it is closed. */
     PlacedWeight weight(PlacedCodes codes, Parameter scales);
 
-    /** {@link LayerOperations#rmsNorm} with a gain that is tuned. */
+    /** Does what {@link LayerOperations#rmsNorm} does, with a gain that is tuned. */
     void rmsNorm(Matrix x, Parameter gain, double epsilon, Matrix out);
 
-    /** {@link LayerOperations#rmsNormHeads} with a gain that is tuned. */
+    /** Does what {@link LayerOperations#rmsNormHeads} does, with a gain that is tuned. */
     void rmsNormHeads(Matrix x, Parameter gain, double epsilon);
 
-    /** {@code dx[t, k] = Σ_i Σ_n dy_i[t, n] weight_i[n, k]}, for linears that share their input. */
+    /** Computes {@code dx[t, k] = Σ_i Σ_n dy_i[t, n] weight_i[n, k]}, for linears that share their input. */
     void linears(List<Weight> weights, List<Matrix> dys, Matrix dx);
 
     /**
@@ -60,14 +60,14 @@ public interface GradientOperations {
     void addScales(PlacedCodes codes, Matrix dy, Matrix x, Parameter scales);
 
     /**
-     * Of {@link #rmsNorm}; adds to the gradient of the gain.
+     * Takes the gradient of {@link #rmsNorm}, and adds to the gradient of the gain.
      *
      * @param dx is added to
      */
     void addRmsNorm(Matrix x, Parameter gain, double epsilon, Matrix dy, Matrix dx);
 
     /**
-     * Of {@link #rmsNormHeads}; adds to the gradient of the gain.
+     * Takes the gradient of {@link #rmsNormHeads}, and adds to the gradient of the gain.
      *
      * @param x before the norm
      * @param gradient of the result, becomes that of x
@@ -75,33 +75,32 @@ public interface GradientOperations {
     void rmsNormHeadsBack(Matrix x, Parameter gain, double epsilon, Matrix gradient);
 
     /**
-     * Of {@link LayerOperations#attention} over whole sequences, each with its first token at position 0.
-     *
-     * @param out what it gave
-     * @param dOut the gradient of that
+     * Takes the gradient of {@link LayerOperations#attention} over whole sequences, each with its first token at
+     * position 0.
      */
-    void attention(
-            AttentionShape shape,
-            int sequences,
-            Matrix query,
-            Matrix keys,
-            Matrix values,
-            Matrix out,
-            Matrix dOut,
-            Matrix dQuery,
-            Matrix dKeys,
-            Matrix dValues);
+    void attention(AttentionShape shape, int sequences, AttentionPass pass);
 
-    /** Of {@link LayerOperations#glu}; {@code dGate} may be {@code dOut}. */
+    /** Takes the gradient of {@link LayerOperations#glu}; {@code dGate} may be {@code dOut}. */
     void glu(Activation activation, Matrix gate, Matrix up, Matrix dOut, Matrix dGate, Matrix dUp);
 
     /**
-     * The divergence of next-token distributions, {@code Σ_t KL(softmax(f[t] headᵀ) ‖ softmax(x[t] headᵀ))} in nats.
-     * Logits are made for some rows at a time, never for all.
+     * Computes the divergence of next-token distributions, {@code Σ_t KL(softmax(f[t] headᵀ) ‖ softmax(x[t] headᵀ))}
+     * in nats. Logits are made for some rows at a time, never for all.
      *
      * @param original f, after the original model's final norm; a matrix of the backend's own
      * @param x after the final norm; a matrix of the backend's own or of {@link #layers}
      * @param dx becomes {@code factor} times the gradient of x; null where it is not asked for
      */
     double divergence(Weight head, Matrix original, Matrix x, float factor, @Nullable Matrix dx);
+
+    /**
+     * Says what of a tuning a device has room for.
+     *
+     * @param codes layers whose codes stay where the device computes; those of the others are brought when they are
+     * used
+     * @param tapes layers whose activations are kept for the backward pass, at least 1; the others run forward again
+     * @param device bytes of the device that the tuning takes; 0 where memory is the host's
+     * @param pinned bytes of the host that codes take which do not stay on the device
+     */
+    record Room(int codes, int tapes, long device, long pinned) {}
 }

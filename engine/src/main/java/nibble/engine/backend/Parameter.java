@@ -1,16 +1,16 @@
 package nibble.engine.backend;
 
 /**
- * Numbers that are tuned, where a device computes: each is {@code start · (1 + change)}, and {@code change} is what
- * steps move. So one rate fits all, whatever their size. Owns its memory.
+ * Holds numbers that are tuned, where a device computes: each is {@code start · (1 + change)}, and {@code change} is
+ * what steps move. So one rate fits all, whatever their size. Owns its memory.
  */
 public interface Parameter extends AutoCloseable {
     int size();
 
-    /** A copy of the numbers as they are now. */
+    /** Returns a copy of the numbers as they are now. */
     float[] values();
 
-    /** A copy of the gradient of the numbers, which backward passes sum until the next {@link #move}. */
+    /** Returns a copy of the gradient of the numbers, which backward passes sum until the next {@link #move}. */
     float[] gradient();
 
     /** Adds to the gradient, as a backward pass does. */
@@ -19,7 +19,7 @@ public interface Parameter extends AutoCloseable {
     /** Moves the changes by a step of Adam along the gradient of the changes, and forgets the gradient. */
     void move(AdamStep step);
 
-    /** A copy of what steps have made of it. */
+    /** Returns a copy of what steps have made of it. */
     State state();
 
     /** Takes up a state, and forgets the gradient. */
@@ -29,11 +29,26 @@ public interface Parameter extends AutoCloseable {
     void close();
 
     /**
-     * What steps move.
+     * Holds what steps move.
      *
      * @param change relative to the start
      * @param first Adam's mean of slopes
      * @param second Adam's mean of squared slopes
      */
     record State(float[] change, float[] first, float[] second) {}
+
+    /**
+     * Describes one step of Adam on a {@link Parameter} (Kingma and Ba, arXiv 1412.6980): with the slope g of a change,
+     * {@code m = β₁ m + (1 − β₁) g}, {@code v = β₂ v + (1 − β₂) g²},
+     * {@code change −= rate · m / (√(v / correction) + ε)}.
+     *
+     * @param rate divided by the first moment's correction
+     * @param correction of the second moment: {@code 1 − β₂^steps}
+     * @param firstDecay β₁
+     * @param secondDecay β₂
+     * @param epsilon ε
+     * @param leastChange changes stay at or above it
+     */
+    record AdamStep(
+            double rate, double correction, double firstDecay, double secondDecay, double epsilon, float leastChange) {}
 }

@@ -1,6 +1,6 @@
 package nibble.engine.backend;
 
-/** Codes and zeros of a quantized linear where a device computes; only that device can use them. */
+/** Holds codes and zeros of a quantized linear where a device computes; only that device can use them. */
 public interface PlacedCodes {
     int outFeatures();
 

@@ -15,6 +15,7 @@ import nibble.engine.backend.CalibrationMemory;
 import nibble.engine.backend.Decoder;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
+import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.KeyValueCache;
 import nibble.engine.backend.PlacedWeight;
 import nibble.engine.backend.ResidentActivations;
@@ -24,8 +25,10 @@ import nibble.engine.backend.Streams;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.data.KeptVectors;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaResources;
+import nibble.engine.cuda.gradient.CudaGradients;
 import nibble.engine.cuda.quantize.CudaInputStatistics;
 import nibble.engine.cuda.quantize.CudaLinearQuantizer;
 import nibble.engine.cuda.quantize.CudaPairedMoments;
@@ -61,6 +64,7 @@ public final class CudaBackend implements Backend {
     private final Linears linears;
     private final TokenScoring scoring;
     private final WholeMoments moments;
+    private final CudaGradients gradients;
 
     private CudaBackend(CudaResources card, Workers workers) {
         this.card = card;
@@ -75,6 +79,7 @@ public final class CudaBackend implements Backend {
         this.linears = new Linears(card, products, upload);
         this.scoring = new TokenScoring(card, matrices, upload);
         this.moments = new WholeMoments(card);
+        this.gradients = new CudaGradients(card, this, vectors, linears::bring);
     }
 
     /**
@@ -102,26 +107,17 @@ public final class CudaBackend implements Backend {
 
     @Override
     public String arithmetic() {
-        return String.format(
-                Locale.ROOT,
-                "cuda: %s, compute capability %d.%d, %d multiprocessors, cuBLAS %d",
-                card.device().name(),
-                card.device().capability() / 10,
-                card.device().capability() % 10,
-                card.device().multiprocessors(),
-                card.cublas().version());
+        return "cuda: " + card.device().description() + ", cuBLAS "
+                + card.cublas().version();
     }
 
     @Override
     public String description() {
         return String.format(
                 Locale.ROOT,
-                "cuda:%d: %s, compute capability %d.%d, %d multiprocessors, %.1f GB free",
+                "cuda:%d: %s, %.1f GB free",
                 card.device().ordinal(),
-                card.device().name(),
-                card.device().capability() / 10,
-                card.device().capability() % 10,
-                card.device().multiprocessors(),
+                card.device().description(),
                 card.memory().available() / 1e9);
     }
 
@@ -258,6 +254,11 @@ public final class CudaBackend implements Backend {
             return new CudaLinearQuantizer(card, scratch, here, original, file, spec);
         }
         throw new IllegalArgumentException(placed.name() + ": an unquantized weight on this card is expected");
+    }
+
+    @Override
+    public GradientOperations gradients() {
+        return gradients;
     }
 
     @Override

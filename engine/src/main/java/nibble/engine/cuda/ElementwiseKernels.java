@@ -7,6 +7,7 @@ import nibble.engine.backend.Extents;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.data.KeptVectors;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;

@@ -44,8 +44,12 @@ final class Linears {
         }
     }
 
-    /** A quantized weight of the host in fp16 on the card: no product has to expand it again. */
+    /** Brings a weight of the host to the card in fp16: no product has to bring or expand it again. */
     PlacedWeight bring(Weight host) {
+        if (host instanceof DenseWeight dense) {
+            WeightInUse<CudaWeight.Dense> placed = WeightInUse.dense(dense, card, upload);
+            return new PlacedWeight(placed.weight(), placed::close);
+        }
         long bytes = 2L * host.outFeatures() * host.inFeatures();
         DeviceMemory.Buffer buffer = card.memory().allocate(bytes, host.name());
         try (WeightInUse<CudaWeight.Nibbles> codes = WeightInUse.nibbles(host, card, upload)) {

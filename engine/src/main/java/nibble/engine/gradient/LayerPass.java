@@ -3,6 +3,7 @@ package nibble.engine.gradient;
 import java.util.List;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.AttentionPass;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.LayerOperations;
@@ -110,7 +111,9 @@ final class LayerPass implements AutoCloseable {
         addScales(layer, Linear.O, gradient, tape.attended);
         operations.linears(List.of(layer.weight(Linear.O)), List.of(gradient), dAttended);
         operations.attention(
-                heads, sequences, tape.query, tape.key, tape.value, tape.attended, dAttended, dQuery, dKey, dValue);
+                heads,
+                sequences,
+                new AttentionPass(tape.query, tape.key, tape.value, tape.attended, dAttended, dQuery, dKey, dValue));
         forward.rope(dQuery, heads.headDim(), back, sequences, 0);
         forward.rope(dKey, heads.headDim(), back, sequences, 0);
         tuned.headNorms().ifPresent(norms -> {

@@ -8,7 +8,7 @@ import nibble.engine.backend.PlacedCodes;
 import nibble.engine.backend.PlacedWeight;
 import nibble.engine.tensor.Weight;
 
-/** A tuned layer with its weights as its scales are now, for forward and backward passes. Owns the weights. */
+/** Holds a tuned layer with its weights as its scales are now, for forward and backward passes. Owns the weights. */
 final class LayerWeights implements AutoCloseable {
     private final TunedLayer tuned;
     private final Map<Linear, PlacedCodes> codes;

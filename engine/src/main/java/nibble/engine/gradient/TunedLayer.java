@@ -14,7 +14,8 @@ import nibble.engine.tensor.QuantizedWeight;
 import nibble.pack.QuantizedLinear;
 
 /**
- * What is tuned of a quantized decoder layer, and its biases, which stay like its codes and zeros. Owns the parameters.
+ * Holds what is tuned of a quantized decoder layer, and its biases, which stay like its codes and zeros. Owns the
+ * parameters.
  *
  * @param scales of each linear, [out, groups]
  * @param inputNorm gain
@@ -29,7 +30,7 @@ public record TunedLayer(
         Optional<HeadGains> headNorms)
         implements AutoCloseable {
     /**
-     * Gains of the norms of heads.
+     * Holds the gains of the norms of heads.
      *
      * @param query [head_dim]
      * @param key [head_dim]
@@ -66,7 +67,7 @@ public record TunedLayer(
     }
 
     /**
-     * Codes, zeros and scales of a layer.
+     * Returns codes, zeros and scales of a layer.
      *
      * @throws IllegalArgumentException if one of its weights is not of codes and scales
      */

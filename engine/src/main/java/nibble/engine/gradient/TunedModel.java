@@ -15,8 +15,8 @@ import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizedLinear;
 
 /**
- * A quantized model whose scales and norms are tuned, where a device computes; codes, embedding and head stay as they
- * are. Owns what it takes there.
+ * Holds a quantized model whose scales and norms are tuned, where a device computes; codes, embedding and head stay as
+ * they are. Owns what it takes there.
  */
 public final class TunedModel implements AutoCloseable {
     private final ModelConfig config;

@@ -9,7 +9,7 @@ import nibble.engine.backend.CodeStore;
 import nibble.engine.backend.PlacedCodes;
 import nibble.pack.QuantizedLinear;
 
-/** Codes and zeros where the host's operations read them: on the Java heap. */
+/** Holds codes and zeros where the host's operations read them: on the Java heap. */
 record HostCodes(QuantizedLinear linear) implements PlacedCodes {
     static QuantizedLinear of(PlacedCodes codes) {
         if (codes instanceof HostCodes(QuantizedLinear linear)) {

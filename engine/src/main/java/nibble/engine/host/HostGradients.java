@@ -8,14 +8,15 @@ import nibble.engine.backend.LayerOperations;
 import nibble.engine.backend.Parameter;
 import nibble.engine.backend.PlacedCodes;
 import nibble.engine.backend.PlacedWeight;
-import nibble.engine.backend.TuningRoom;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 
-/** What the backward operations of the host share: its forward pass, parameters, and weights of codes and scales. */
+/**
+ * Has what the backward operations of the host share: its forward pass, parameters, and weights of codes and scales.
+ */
 abstract class HostGradients implements GradientOperations {
     /** The share of the heap that may hold what forward passes leave for backward passes. */
     private static final int TAPE_SHARE = 4;
@@ -32,10 +33,10 @@ abstract class HostGradients implements GradientOperations {
     }
 
     @Override
-    public TuningRoom room(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
+    public Room room(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
         long tape = Float.BYTES * tapeColumns * sequences * length;
         long memory = Runtime.getRuntime().maxMemory() / TAPE_SHARE;
-        return new TuningRoom(config.layers(), (int) Math.clamp(memory / tape, 1, config.layers()), 0, 0);
+        return new Room(config.layers(), (int) Math.clamp(memory / tape, 1, config.layers()), 0, 0);
     }
 
     @Override

@@ -1,10 +1,9 @@
 package nibble.engine.host;
 
 import java.util.Arrays;
-import nibble.engine.backend.AdamStep;
 import nibble.engine.backend.Parameter;
 
-/** A parameter on the Java heap. */
+/** Holds a parameter on the Java heap. */
 final class HostParameter implements Parameter {
     private final float[] start;
     private final float[] change;
@@ -30,12 +29,12 @@ final class HostParameter implements Parameter {
                 "parameter of another backend: " + parameter.getClass().getSimpleName());
     }
 
-    /** The numbers now; not a copy. */
+    /** Returns the numbers as they are now, not a copy. */
     static float[] numbers(Parameter parameter) {
         return of(parameter).numbers;
     }
 
-    /** The gradient of the numbers; not a copy. */
+    /** Returns the gradient of the numbers, not a copy. */
     static float[] sums(Parameter parameter) {
         return of(parameter).sums;
     }

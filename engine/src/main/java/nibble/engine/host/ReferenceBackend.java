@@ -1,6 +1,5 @@
 package nibble.engine.host;
 
-import java.util.Optional;
 import nibble.checkpoint.model.Activation;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.DeviceKind;
@@ -299,8 +298,8 @@ public final class ReferenceBackend extends HostBackend {
     }
 
     @Override
-    public Optional<GradientOperations> gradients() {
-        return Optional.of(new ReferenceGradients(this));
+    public GradientOperations gradients() {
+        return new ReferenceGradients(this);
     }
 
     @Override

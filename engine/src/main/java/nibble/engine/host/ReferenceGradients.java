@@ -2,6 +2,7 @@ package nibble.engine.host;
 
 import java.util.List;
 import nibble.checkpoint.model.Activation;
+import nibble.engine.backend.AttentionPass;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.GradientExtents;
 import nibble.engine.backend.LayerOperations;
@@ -114,31 +115,21 @@ final class ReferenceGradients extends HostGradients {
     }
 
     @Override
-    public void attention(
-            AttentionShape shape,
-            int sequences,
-            Matrix query,
-            Matrix keys,
-            Matrix values,
-            Matrix out,
-            Matrix dOut,
-            Matrix dQuery,
-            Matrix dKeys,
-            Matrix dValues) {
-        GradientExtents.attention(shape, sequences, query, keys, values, out, dOut, dQuery, dKeys, dValues);
-        int length = query.rows() / sequences;
-        double[] dk = new double[keys.rows() * keys.columns()];
+    public void attention(AttentionShape shape, int sequences, AttentionPass pass) {
+        pass.check(shape, sequences);
+        int length = pass.query().rows() / sequences;
+        double[] dk = new double[pass.keys().rows() * pass.keys().columns()];
         double[] dv = new double[dk.length];
-        float[] q = HostMatrix.values(query);
-        float[] k = HostMatrix.values(keys);
-        float[] v = HostMatrix.values(values);
-        float[] o = HostMatrix.values(out);
-        float[] dO = HostMatrix.values(dOut);
-        float[] dq = HostMatrix.values(dQuery);
+        float[] q = HostMatrix.values(pass.query());
+        float[] k = HostMatrix.values(pass.keys());
+        float[] v = HostMatrix.values(pass.values());
+        float[] o = HostMatrix.values(pass.out());
+        float[] dO = HostMatrix.values(pass.dOut());
+        float[] dq = HostMatrix.values(pass.dQuery());
         int d = shape.headDim();
         double scale = 1 / Math.sqrt(d);
         double[] p = new double[length];
-        for (int t = 0; t < query.rows(); t++) {
+        for (int t = 0; t < pass.query().rows(); t++) {
             int position = t % length;
             for (int h = 0; h < shape.heads(); h++) {
                 int row = t * shape.queryColumns() + h * d;
@@ -171,8 +162,8 @@ final class ReferenceGradients extends HostGradients {
                 }
             }
         }
-        float[] toKeys = HostMatrix.values(dKeys);
-        float[] toValues = HostMatrix.values(dValues);
+        float[] toKeys = HostMatrix.values(pass.dKeys());
+        float[] toValues = HostMatrix.values(pass.dValues());
         for (int i = 0; i < dk.length; i++) {
             toKeys[i] = (float) dk[i];
             toValues[i] = (float) dv[i];

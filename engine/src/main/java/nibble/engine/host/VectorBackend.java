@@ -1,7 +1,6 @@
 package nibble.engine.host;
 
 import java.util.List;
-import java.util.Optional;
 import java.util.function.IntConsumer;
 import nibble.checkpoint.model.Activation;
 import nibble.engine.backend.Activations;
@@ -311,8 +310,8 @@ public final class VectorBackend extends HostBackend {
     }
 
     @Override
-    public Optional<GradientOperations> gradients() {
-        return Optional.of(new VectorGradients(this, workers));
+    public GradientOperations gradients() {
+        return new VectorGradients(this, workers);
     }
 
     private void forEachRow(int rows, int columns, IntConsumer row) {

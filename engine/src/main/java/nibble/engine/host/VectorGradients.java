@@ -4,6 +4,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntConsumer;
 import nibble.checkpoint.model.Activation;
+import nibble.engine.backend.AttentionPass;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.GradientExtents;
 import nibble.engine.backend.LayerOperations;
@@ -131,32 +132,22 @@ final class VectorGradients extends HostGradients {
     }
 
     @Override
-    public void attention(
-            AttentionShape shape,
-            int sequences,
-            Matrix query,
-            Matrix keys,
-            Matrix values,
-            Matrix out,
-            Matrix dOut,
-            Matrix dQuery,
-            Matrix dKeys,
-            Matrix dValues) {
-        GradientExtents.attention(shape, sequences, query, keys, values, out, dOut, dQuery, dKeys, dValues);
+    public void attention(AttentionShape shape, int sequences, AttentionPass pass) {
+        pass.check(shape, sequences);
         workers.forEach(
                 sequences * shape.kvHeads(),
                 task -> AttentionGradient.run(
                         shape,
-                        query.rows() / sequences,
+                        pass.query().rows() / sequences,
                         task,
-                        HostMatrix.values(query),
-                        HostMatrix.values(keys),
-                        HostMatrix.values(values),
-                        HostMatrix.values(out),
-                        HostMatrix.values(dOut),
-                        HostMatrix.values(dQuery),
-                        HostMatrix.values(dKeys),
-                        HostMatrix.values(dValues)));
+                        HostMatrix.values(pass.query()),
+                        HostMatrix.values(pass.keys()),
+                        HostMatrix.values(pass.values()),
+                        HostMatrix.values(pass.out()),
+                        HostMatrix.values(pass.dOut()),
+                        HostMatrix.values(pass.dQuery()),
+                        HostMatrix.values(pass.dKeys()),
+                        HostMatrix.values(pass.dValues())));
     }
 
     @Override

@@ -65,6 +65,7 @@ public final class SelfTest {
         test.secondMoments();
         new FitChecks(backend, test.activation).run().forEach(test::done);
         new ArchitectureChecks(backend, test.activation).run().forEach(test::done);
+        new GradientChecks(backend, test.activation).run().forEach(test::done);
         return test.checks;
     }
 

@@ -60,7 +60,7 @@ class DivergencePassTest {
                 Backend backend = Backends.open(device, 2)) {
             ModelWeights original = ModelWeights.read(checkpoint);
             int[] ids = ArchitecturesTest.Expected.of(model).ids();
-            TunedModel tuned = tuned(original, backend);
+            TunedModel tuned = tuned(original, backend, ALL);
 
             double divergence = divergence(tuned, original, backend, ids, ALL);
 
@@ -90,7 +90,7 @@ class DivergencePassTest {
                 Backend backend = Backends.open(device, 2)) {
             ModelWeights original = ModelWeights.read(checkpoint);
             int[] ids = ArchitecturesTest.Expected.of(model).ids();
-            TunedModel tuned = tuned(original, backend);
+            TunedModel tuned = tuned(original, backend, ALL);
             divergence(tuned, original, backend, ids, ALL);
             List<float[]> directions = new ArrayList<>();
             Random random = new Random(7);
@@ -132,8 +132,8 @@ class DivergencePassTest {
                 Backend backend = Backends.open("cpu", 2)) {
             ModelWeights original = ModelWeights.read(checkpoint);
             int[] ids = ArchitecturesTest.Expected.of("qwen3").ids();
-            TunedModel kept = tuned(original, backend);
-            TunedModel repeated = tuned(original, backend);
+            TunedModel kept = tuned(original, backend, ALL);
+            TunedModel repeated = tuned(original, backend, ALL);
 
             double first = divergence(kept, original, backend, ids, ALL);
             double second = divergence(repeated, original, backend, ids, 1);
@@ -151,7 +151,7 @@ class DivergencePassTest {
         try (Forward forward = new Forward(config, backend);
                 Matrix states = forward.embed(original.embedding(), ids);
                 DivergencePass pass = new DivergencePass(
-                        tuned, backend.gradients().orElseThrow(), SEQUENCES, LENGTH, Math.min(kept, config.layers()))) {
+                        tuned, backend.gradients(), SEQUENCES, LENGTH, Math.min(kept, config.layers()))) {
             for (DecoderLayer layer : original.layers()) {
                 forward.layer(layer, states, SEQUENCES, Taps.NONE);
             }
@@ -178,7 +178,7 @@ class DivergencePassTest {
         return named;
     }
 
-    static TunedModel tuned(ModelWeights original, Backend backend) {
+    static TunedModel tuned(ModelWeights original, Backend backend, int residentCodes) {
         ModelWeights quantized = quantized(original);
         return new TunedModel(
                 quantized.config(),
@@ -186,8 +186,8 @@ class DivergencePassTest {
                 quantized.layers()::get,
                 quantized.finalNorm(),
                 quantized.head(),
-                backend.gradients().orElseThrow(),
-                quantized.config().layers());
+                backend.gradients(),
+                residentCodes);
     }
 
     /** The model with its linears replaced by codes, zeros and scales of the script's formulas. */

@@ -29,17 +29,6 @@ public final class Cublas implements AutoCloseable {
         }
     }
 
-    /**
-     * Names a row-major fp32 matrix in device memory, or a part of one.
-     *
-     * @param address of its first element
-     * @param stride elements from a row to the next
-     */
-    public record Floats(long address, int stride) {}
-
-    /** Exact products and fp32 sums. */
-    private static final int COMPUTE_FP32 = Precision.SINGLE.code();
-
     private static final int NOT_TRANSPOSED = 0;
     private static final int TRANSPOSED = 1;
     private static final int DEFAULT_ALGORITHM = -1;
@@ -168,14 +157,11 @@ public final class Cublas implements AutoCloseable {
                 n,
                 m,
                 k,
-                b,
-                bStride,
-                a,
-                aStride,
+                new Floats(b, bStride),
+                new Floats(a, aStride),
                 aType,
-                out,
+                new Floats(out, outStride),
                 outType,
-                outStride,
                 Precision.SINGLE,
                 Into.adding(accumulate));
     }
@@ -199,30 +185,58 @@ public final class Cublas implements AutoCloseable {
             long out,
             int outStride,
             long outStep) {
+        batched(
+                TRANSPOSED,
+                NOT_TRANSPOSED,
+                n,
+                m,
+                k,
+                new Floats(b, bStride, bStep),
+                new Floats(a, aStride, aStep),
+                Type.F16,
+                new Floats(out, outStride, outStep),
+                Precision.SINGLE,
+                Into.SET,
+                batch);
+    }
+
+    private void batched(
+            int transA,
+            int transB,
+            int m,
+            int n,
+            int k,
+            Floats a,
+            Floats b,
+            Type type,
+            Floats c,
+            Precision precision,
+            Into into,
+            int batch) {
         try {
             check(batch + " products of " + m + " x " + n + " x " + k, (int) batchedGemm.invokeExact(
                     handle,
-                    TRANSPOSED,
-                    NOT_TRANSPOSED,
-                    n,
+                    transA,
+                    transB,
                     m,
+                    n,
                     k,
-                    one,
-                    b,
-                    Type.F16.code,
-                    bStride,
-                    bStep,
-                    a,
-                    Type.F16.code,
-                    aStride,
-                    aStep,
-                    zero,
-                    out,
+                    alpha(into),
+                    a.address(),
+                    type.code,
+                    a.stride(),
+                    a.step(),
+                    b.address(),
+                    type.code,
+                    b.stride(),
+                    b.step(),
+                    beta(into),
+                    c.address(),
                     Type.F32.code,
-                    outStride,
-                    outStep,
+                    c.stride(),
+                    c.step(),
                     batch,
-                    COMPUTE_FP32,
+                    precision.code(),
                     DEFAULT_ALGORITHM));
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);
@@ -235,37 +249,45 @@ public final class Cublas implements AutoCloseable {
      * @param into what becomes of the product
      */
     public void singleTransposed(Precision precision, Into into, int m, int n, int k, Floats a, Floats b, Floats out) {
-        single(TRANSPOSED, precision, into, m, n, k, a, b, out);
+        single(precision, into, 1, m, n, k, a, b.turned(), out);
     }
 
     /** Does what {@link #singleTransposed} does with {@code b[k, n]}: {@code out[m, n] = Σ_k a[m, k] b[k, n]}. */
     public void single(Precision precision, Into into, int m, int n, int k, Floats a, Floats b, Floats out) {
-        single(NOT_TRANSPOSED, precision, into, m, n, k, a, b, out);
+        single(precision, into, 1, m, n, k, a, b, out);
     }
 
-    private void single(int ofB, Precision precision, Into into, int m, int n, int k, Floats a, Floats b, Floats out) {
-        gemm(
-                ofB,
-                NOT_TRANSPOSED,
-                n,
-                m,
-                k,
-                b.address,
-                b.stride,
-                a.address,
-                a.stride,
-                Type.F32,
-                out.address,
-                Type.F32,
-                out.stride,
-                precision,
-                into);
+    /**
+     * Does what {@link #single} does for a batch of products of one shape.
+     *
+     * @param a as it lies [m, k], or [k, m] where its transpose is meant
+     * @param b as it lies [k, n], or [n, k] where its transpose is meant
+     */
+    public void single(Precision precision, Into into, int batch, int m, int n, int k, Floats a, Floats b, Floats out) {
+        // Row-major is column-major transposed: outᵀ[n, m] = bᵀ[n, k] aᵀ[k, m].
+        if (batch == 1) {
+            gemm(b.operation(), a.operation(), n, m, k, b, a, Type.F32, out, Type.F32, precision, into);
+        } else {
+            batched(b.operation(), a.operation(), n, m, k, b, a, Type.F32, out, precision, into, batch);
+        }
     }
 
     /** Computes {@code out[m, n] (+)= Σ_t y[t, m]ᵀ x[t, n]}: fp16 with fp32 results. */
     public void crossMoment(int m, int n, int tokens, long y, long x, long out, boolean accumulate) {
         Into into = Into.adding(accumulate);
-        gemm(NOT_TRANSPOSED, TRANSPOSED, n, m, tokens, x, n, y, m, Type.F16, out, Type.F32, n, Precision.SINGLE, into);
+        gemm(
+                NOT_TRANSPOSED,
+                TRANSPOSED,
+                n,
+                m,
+                tokens,
+                new Floats(x, n),
+                new Floats(y, m),
+                Type.F16,
+                new Floats(out, n),
+                Type.F32,
+                Precision.SINGLE,
+                into);
     }
 
     /**
@@ -282,20 +304,18 @@ public final class Cublas implements AutoCloseable {
     private void addStrip(int tokens, int columns, long x, int first, int count, long out, boolean accumulate) {
         long left = x + 2L * first;
         // Column-major view: outᵀ[columns - first, count] += xᵀ[.., t] x[t, ..]; out is symmetric.
+        Floats rows = new Floats(left, columns);
         gemm(
                 NOT_TRANSPOSED,
                 TRANSPOSED,
                 columns - first,
                 count,
                 tokens,
-                left,
-                columns,
-                left,
-                columns,
+                rows,
+                rows,
                 Type.F16,
-                out + 4L * ((long) first * columns + first),
+                new Floats(out + 4L * ((long) first * columns + first), columns),
                 Type.F32,
-                columns,
                 Precision.SINGLE,
                 Into.adding(accumulate));
     }
@@ -306,21 +326,16 @@ public final class Cublas implements AutoCloseable {
             int m,
             int n,
             int k,
-            long a,
-            int lda,
-            long b,
-            int ldb,
+            Floats a,
+            Floats b,
             Type type,
-            long c,
+            Floats c,
             Type cType,
-            int ldc,
             Precision precision,
             Into into) {
         if (m == 0 || n == 0) {
             return;
         }
-        MemorySegment alpha = into == Into.SUBTRACT ? minusOne : one;
-        MemorySegment beta = into == Into.SET ? zero : one;
         try {
             check("product of " + m + " x " + n + " x " + k, (int) gemm.invokeExact(
                     handle,
@@ -329,22 +344,30 @@ public final class Cublas implements AutoCloseable {
                     m,
                     n,
                     k,
-                    alpha,
-                    a,
+                    alpha(into),
+                    a.address(),
                     type.code,
-                    lda,
-                    b,
+                    a.stride(),
+                    b.address(),
                     type.code,
-                    ldb,
-                    beta,
-                    c,
+                    b.stride(),
+                    beta(into),
+                    c.address(),
                     cType.code,
-                    ldc,
+                    c.stride(),
                     precision.code(),
                     DEFAULT_ALGORITHM));
         } catch (Throwable e) {
             throw ForeignFunctions.unexpected(e);
         }
+    }
+
+    private MemorySegment alpha(Into into) {
+        return into == Into.SUBTRACT ? minusOne : one;
+    }
+
+    private MemorySegment beta(Into into) {
+        return into == Into.SET ? zero : one;
     }
 
     private void check(String what, int status) {

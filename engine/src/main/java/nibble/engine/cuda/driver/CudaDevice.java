@@ -15,6 +15,7 @@ import static jcuda.driver.JCudaDriver.cuInit;
 import static jcuda.driver.JCudaDriver.cuMemcpyPeerAsync;
 
 import java.nio.charset.StandardCharsets;
+import java.util.Locale;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
@@ -130,6 +131,17 @@ public final class CudaDevice implements AutoCloseable {
     /** Waits for all that was asked of the card. */
     public void synchronize() {
         check(cuCtxSynchronize(), "waiting for cuda:" + ordinal);
+    }
+
+    /** Describes the card: its name, compute capability and multiprocessors. */
+    public String description() {
+        return String.format(
+                Locale.ROOT,
+                "%s, compute capability %d.%d, %d multiprocessors",
+                name,
+                capability / 10,
+                capability % 10,
+                multiprocessors);
     }
 
     public int ordinal() {

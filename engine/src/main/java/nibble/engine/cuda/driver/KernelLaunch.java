@@ -87,6 +87,7 @@ final class KernelLaunch implements AutoCloseable {
                 case Long value -> values.set(LONG, 8L * i, value);
                 case Integer value -> values.set(INT, 8L * i, value);
                 case Float value -> values.set(ValueLayout.JAVA_FLOAT, 8L * i, value);
+                case Double value -> values.set(ValueLayout.JAVA_DOUBLE, 8L * i, value);
                 default ->
                     throw new IllegalArgumentException(
                             "kernel " + name + ", argument " + i + ": " + arguments[i].getClass() + " is no argument");

@@ -2,8 +2,8 @@ package nibble.engine.cuda.fit;
 
 import static nibble.engine.cuda.fit.FitCard.BLOCK;
 
-import nibble.engine.cuda.driver.Cublas.Floats;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Floats;
 import nibble.engine.cuda.driver.Into;
 import nibble.engine.cuda.driver.Precision;
 

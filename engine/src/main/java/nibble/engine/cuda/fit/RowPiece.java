@@ -1,7 +1,7 @@
 package nibble.engine.cuda.fit;
 
-import nibble.engine.cuda.driver.Cublas.Floats;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Floats;
 import nibble.engine.cuda.driver.Into;
 import nibble.engine.cuda.driver.Precision;
 

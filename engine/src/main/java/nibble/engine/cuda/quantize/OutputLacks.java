@@ -1,9 +1,9 @@
 package nibble.engine.cuda.quantize;
 
 import java.util.Map;
-import nibble.engine.cuda.driver.Cublas.Floats;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Floats;
 import nibble.engine.cuda.driver.Into;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.Precision;

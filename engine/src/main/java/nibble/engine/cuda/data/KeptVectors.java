@@ -1,4 +1,4 @@
-package nibble.engine.cuda;
+package nibble.engine.cuda.data;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -14,8 +14,10 @@ import nibble.engine.cuda.driver.HostTransfers;
  * the card, as long as there are not absurdly many. Owns their buffers, but for those that it brings for a caller: a
  * graph that holds their addresses outlives what is kept here.
  */
-final class KeptVectors {
+public final class KeptVectors {
     private static final int MOST = 1024;
+    /** Tables; a backward pass turns by one and back by another. */
+    private static final int MOST_TABLES = 2;
 
     private final DeviceMemory memory;
     private final HostTransfers transfers;
@@ -23,19 +25,19 @@ final class KeptVectors {
     private final Map<float[], DeviceMemory.Buffer> singles = new IdentityHashMap<>();
     private final Map<RotaryTable, DeviceMemory.Buffer> angles = new IdentityHashMap<>();
 
-    KeptVectors(DeviceMemory memory, HostTransfers transfers, CudaStream stream) {
+    public KeptVectors(DeviceMemory memory, HostTransfers transfers, CudaStream stream) {
         this.memory = memory;
         this.transfers = transfers;
         this.stream = stream;
     }
 
     /** In fp32. */
-    DeviceMemory.Buffer single(float[] vector) {
+    public DeviceMemory.Buffer single(float[] vector) {
         return kept(singles, vector, MemorySegment.ofArray(vector));
     }
 
     /** Rounded to fp16, as the decode step reads norms; the caller's. */
-    DeviceMemory.Buffer bringHalf(float[] vector) {
+    public DeviceMemory.Buffer bringHalf(float[] vector) {
         short[] bits = new short[vector.length];
         for (int i = 0; i < bits.length; i++) {
             bits[i] = Float.floatToFloat16(vector[i]);
@@ -56,11 +58,13 @@ final class KeptVectors {
         });
     }
 
-    /** Cosines, then sines. The newest table stays. */
-    DeviceMemory.Buffer angles(RotaryTable table) {
+    /** Cosines, then sines. The newest tables stay. */
+    public DeviceMemory.Buffer angles(RotaryTable table) {
         DeviceMemory.Buffer kept = angles.get(table);
         if (kept == null) {
-            forget(angles);
+            if (angles.size() >= MOST_TABLES) {
+                forget(angles);
+            }
             kept = bringAngles(table);
             angles.put(table, kept);
         }
@@ -68,7 +72,7 @@ final class KeptVectors {
     }
 
     /** Cosines, then sines; the caller's. */
-    DeviceMemory.Buffer bringAngles(RotaryTable table) {
+    public DeviceMemory.Buffer bringAngles(RotaryTable table) {
         int n = table.cos().length;
         float[] both = Arrays.copyOf(table.cos(), 2 * n);
         System.arraycopy(table.sin(), 0, both, n, n);

@@ -1,0 +1,113 @@
+package nibble.engine.cuda.gradient;
+
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.GradientOperations;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.pack.QuantizationSpec;
+
+/** Predicts what a tuning takes of a card, from the config alone, and says what of it stays there. */
+public final class TuningMemory {
+    /** Workspace of cuBLAS, pieces that were expanded for the fit, the states of a step, small vectors. */
+    private static final long SMALL_THINGS = 1L << 30;
+    /** Matrices on a layer's tape, each of whose bytes are rounded up. */
+    private static final int TAPE_MATRICES = 13;
+    /** The share of what is left that keeps forward passes for backward passes. */
+    private static final int TAPE_SHARE = 8;
+
+    private final ModelConfig config;
+    private final QuantizationSpec spec;
+    private final int sequences;
+    private final int length;
+    private final int rows;
+    private final long tape;
+
+    /** @param tapeColumns floats a token that a layer's forward pass leaves for its backward pass */
+    public TuningMemory(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
+        this.config = config;
+        this.spec = spec;
+        this.sequences = sequences;
+        this.length = length;
+        this.rows = sequences * length;
+        this.tape = Float.BYTES * tapeColumns * rows + TAPE_MATRICES * DeviceMemory.rounded(1L << 20);
+    }
+
+    /**
+     * Says what there is room for.
+     *
+     * @param limit bytes that may be taken of the card
+     */
+    public GradientOperations.Room room(long limit) {
+        long layerCodes = DeviceMemory.rounded(layerCodes());
+        int layers = config.layers();
+        long fixed = fixed();
+        int resident = layers;
+        long streamed = 0;
+        if (fixed + layers * layerCodes > limit) {
+            streamed = 2 * layerCodes;
+            resident = (int) Math.clamp((limit - fixed - streamed) / layerCodes, 0, layers);
+        }
+        long taken = fixed + streamed + resident * layerCodes;
+        long more = tape - matrix(config.hiddenSize());
+        int tapes = (int) Math.clamp(1 + Math.max(0, limit - taken) / TAPE_SHARE / more, 1, layers);
+        return new GradientOperations.Room(
+                resident, tapes, taken + (tapes - 1) * more, (layers - resident) * layerCodes());
+    }
+
+    /** Counts all but codes and the tapes after the first. */
+    private long fixed() {
+        AttentionShape heads = AttentionShape.of(config);
+        int hidden = config.hiddenSize();
+        long gradients = 3 * matrix(hidden)
+                + 2 * matrix(heads.queryColumns())
+                + 2 * matrix(heads.keyColumns())
+                + 2 * matrix(config.intermediateSize());
+        long inputs = (config.layers() + 3L) * matrix(hidden);
+        long head = DeviceMemory.rounded((long) Short.BYTES * config.vocabularySize() * hidden);
+        return parameters()
+                + gradients
+                + inputs
+                + tape
+                + expanded()
+                + CudaGradients.pieceBytes(config)
+                + SingleAttention.bytes(heads, length)
+                + head
+                + RowDivergence.bytes(rows, config.vocabularySize(), hidden)
+                + SMALL_THINGS;
+    }
+
+    private long matrix(int columns) {
+        return DeviceMemory.rounded((long) Float.BYTES * rows * columns);
+    }
+
+    private long layerCodes() {
+        long bytes = 0;
+        for (Linear linear : Linear.values()) {
+            int in = config.inFeatures(linear);
+            bytes += CudaCodes.bytes(config.outFeatures(linear), in, spec.groups(in));
+        }
+        return bytes;
+    }
+
+    /** Counts the numbers that are tuned, and the gradients of one layer's. */
+    private long parameters() {
+        long bytes = 4 * CudaParameter.bytes(config.hiddenSize());
+        long gradients = 0;
+        for (Linear linear : Linear.values()) {
+            long scales = (long) config.outFeatures(linear) * spec.groups(config.inFeatures(linear));
+            bytes += CudaParameter.bytes(scales);
+            gradients += DeviceMemory.rounded(Float.BYTES * scales);
+        }
+        return config.layers() * bytes + gradients;
+    }
+
+    /** Counts a layer's weights in fp32. */
+    private long expanded() {
+        long bytes = 0;
+        for (Linear linear : Linear.values()) {
+            bytes += DeviceMemory.rounded((long) Float.BYTES * config.outFeatures(linear) * config.inFeatures(linear));
+        }
+        return bytes;
+    }
+}

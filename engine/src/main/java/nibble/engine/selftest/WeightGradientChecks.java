@@ -1,0 +1,207 @@
+package nibble.engine.selftest;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import nibble.checkpoint.model.Linear;
+import nibble.engine.backend.CodeStore;
+import nibble.engine.backend.GradientOperations;
+import nibble.engine.backend.Parameter;
+import nibble.engine.backend.PlacedCodes;
+import nibble.engine.backend.PlacedWeight;
+import nibble.engine.tensor.Matrix;
+import nibble.pack.QuantizedLinear;
+
+/** Checks weights of codes and tuned scales: their values, products with them both ways, gradients of scales. */
+final class WeightGradientChecks {
+    private static final double U = GradientChecks.U;
+    /** rows, out, in, group size */
+    private static final int[][] LINEARS = {
+        {1, 8, 32, 32}, {37, 40, 96, 32}, {130, 264, 320, 64}, {19, 24, 352, -1}, {300, 72, 640, 128}
+    };
+
+    private final List<GradientOperations> both;
+    /** Relative error of what is written for products. */
+    private final double written;
+
+    private final Operands operands = new Operands(19);
+
+    WeightGradientChecks(List<GradientOperations> both, double written) {
+        this.both = both;
+        this.written = written;
+    }
+
+    List<Check> run() {
+        return List.of(weights(), products(), scales(), streamedCodes());
+    }
+
+    private static float[] scales(QuantizedLinear linear) {
+        float[] scales = new float[linear.scales().length];
+        for (int i = 0; i < scales.length; i++) {
+            scales[i] = Float.float16ToFloat(linear.scales()[i]);
+        }
+        return scales;
+    }
+
+    private static PlacedCodes only(CodeStore store, QuantizedLinear linear) {
+        store.add(Map.of(Linear.Q, linear));
+        return store.layer(0, 0).values().iterator().next();
+    }
+
+    /** Checks the weight of codes and changed scales, read by a product with the identity. */
+    private Check weights() {
+        Comparison comparison = new Comparison("weights with tuned scales");
+        for (int[] s : LINEARS) {
+            QuantizedLinear linear = operands.quantized(s[1], s[2], s[3]).linear();
+            float[] changes = GradientChecks.changes(operands, linear.scales().length);
+            float[] unit = new float[s[2] * s[2]];
+            for (int i = 0; i < s[2]; i++) {
+                unit[i * (s[2] + 1)] = 1;
+            }
+            float[][] results = GradientChecks.results(both, operations -> {
+                try (CodeStore store = operations.codes(1);
+                        Parameter tuned = GradientChecks.moved(operations, scales(linear), changes);
+                        PlacedWeight weight = operations.weight(only(store, linear), tuned);
+                        Matrix x = operations.layers().upload(unit, s[2], s[2]);
+                        Matrix out = GradientChecks.poisoned(operations, s[2], s[1])) {
+                    operations.layers().linear(weight.weight(), x, out);
+                    return operations.layers().download(out);
+                }
+            });
+            comparison.compare(
+                    Arrays.toString(s), results[1], results[0], i -> (written + 2 * U) * Math.abs(results[0][i]));
+        }
+        return comparison.result();
+    }
+
+    /** Goes forwards and backwards through two linears of one input. */
+    private Check products() {
+        Comparison comparison = new Comparison("linears and their gradient");
+        for (int[] s : LINEARS) {
+            QuantizedLinear first = operands.quantized(s[1], s[2], s[3]).linear();
+            QuantizedLinear second = operands.quantized(24, s[2], s[3]).linear();
+            float[] x = operands.values(s[0] * s[2]);
+            float[] into = operands.values(s[0] * s[1]);
+            float[] dy1 = operands.values(s[0] * s[1]);
+            float[] dy2 = operands.values(s[0] * 24);
+            float[][] results = GradientChecks.results(both, operations -> {
+                try (CodeStore store = operations.codes(1);
+                        CodeStore other = operations.codes(1);
+                        Parameter scales1 = operations.parameter(scales(first));
+                        Parameter scales2 = operations.parameter(scales(second));
+                        PlacedWeight w1 = operations.weight(only(store, first), scales1);
+                        PlacedWeight w2 = operations.weight(only(other, second), scales2);
+                        Matrix in = operations.layers().upload(x, s[0], s[2]);
+                        Matrix out = operations.layers().upload(into, s[0], s[1]);
+                        Matrix d1 = operations.layers().upload(dy1, s[0], s[1]);
+                        Matrix d2 = operations.layers().upload(dy2, s[0], 24);
+                        Matrix dx = GradientChecks.poisoned(operations, s[0], s[2])) {
+                    operations.layers().addLinear(w1.weight(), in, out);
+                    operations.linears(List.of(w1.weight(), w2.weight()), List.of(d1, d2), dx);
+                    return GradientChecks.joined(
+                            operations.layers().download(out),
+                            operations.layers().download(dx));
+                }
+            });
+            float[] w1 = first.dequantize();
+            float[] t1 = transposed(w1, s[1], s[2]);
+            float[] t2 = transposed(second.dequantize(), 24, s[2]);
+            // fp16 weights stand for sizes only: the true ones differ by 2^-11.
+            comparison.compare(Arrays.toString(s), results[1], results[0], i -> {
+                int at = i - into.length;
+                double size = at < 0
+                        ? Math.abs(into[i]) + Comparison.sizeOfProduct(x, i / s[1] * s[2], w1, i % s[1] * s[2], s[2])
+                        : Comparison.sizeOfProduct(dy1, at / s[2] * s[1], t1, at % s[2] * s[1], s[1])
+                                + Comparison.sizeOfProduct(dy2, at / s[2] * 24, t2, at % s[2] * 24, 24);
+                return 1.01 * (written + (Math.max(s[1] + 24, s[2]) + 3) * U) * size;
+            });
+        }
+        return comparison.result();
+    }
+
+    private static float[] transposed(float[] matrix, int rows, int columns) {
+        float[] turned = new float[matrix.length];
+        for (int row = 0; row < rows; row++) {
+            for (int column = 0; column < columns; column++) {
+                turned[column * rows + row] = matrix[row * columns + column];
+            }
+        }
+        return turned;
+    }
+
+    private Check scales() {
+        Comparison comparison = new Comparison("gradient of scales");
+        for (int[] s : LINEARS) {
+            QuantizedLinear linear = operands.quantized(s[1], s[2], s[3]).linear();
+            int groups = linear.groups();
+            float[] dy = operands.values(s[0] * s[1]);
+            float[] x = operands.values(s[0] * s[2]);
+            float[] before = operands.values(linear.scales().length);
+            float[][] results = GradientChecks.results(both, operations -> {
+                try (CodeStore store = operations.codes(1);
+                        Parameter tuned = operations.parameter(scales(linear));
+                        Matrix left = operations.layers().upload(dy, s[0], s[1]);
+                        Matrix right = operations.layers().upload(x, s[0], s[2])) {
+                    tuned.addGradient(before);
+                    operations.addScales(only(store, linear), left, right, tuned);
+                    return tuned.gradient();
+                }
+            });
+            comparison.compare(Arrays.toString(s), results[1], results[0], i -> {
+                int row = i / groups;
+                double size = Math.abs(before[i]);
+                for (int k = i % groups * linear.groupSize(); k < (i % groups + 1) * linear.groupSize(); k++) {
+                    int code = Math.abs(linear.code(row, k) - linear.zeros()[i]);
+                    for (int t = 0; t < s[0]; t++) {
+                        size += Math.abs((double) dy[t * s[1] + row] * x[t * s[2] + k] * code);
+                    }
+                }
+                return (s[0] + linear.groupSize() + 4) * U * size;
+            });
+        }
+        return comparison.result();
+    }
+
+    /** Uses layers of which most come from the host, up and down again. */
+    private Check streamedCodes() {
+        Comparison comparison = new Comparison("codes that come when they are used");
+        List<QuantizedLinear> layers = new ArrayList<>();
+        for (int i = 0; i < 5; i++) {
+            layers.add(operands.quantized(40, 96, 32).linear());
+        }
+        int[] order = {0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 0, 1, 2};
+        float[] x = operands.values(7 * 96);
+        float[][] results = GradientChecks.results(both, operations -> {
+            List<float[]> parts = new ArrayList<>();
+            try (CodeStore store = operations.codes(2);
+                    Parameter scales = operations.parameter(scales(layers.getFirst()));
+                    Matrix in = operations.layers().upload(x, 7, 96);
+                    Matrix out = GradientChecks.poisoned(operations, 7, 40)) {
+                layers.forEach(layer -> store.add(Map.of(Linear.Q, layer)));
+                for (int i = 0; i < order.length; i++) {
+                    int next = order[Math.min(i + 1, order.length - 1)];
+                    PlacedCodes codes =
+                            store.layer(order[i], next).values().iterator().next();
+                    try (PlacedWeight weight = operations.weight(codes, scales)) {
+                        operations.layers().linear(weight.weight(), in, out);
+                        parts.add(operations.layers().download(out));
+                    }
+                }
+            }
+            return GradientChecks.joined(parts.toArray(float[][]::new));
+        });
+        // A scale is below 0.13 and a code within 15 of zero.
+        comparison.compare(
+                "5 layers", results[1], results[0], i -> (written + 99 * U) * 15 * 0.13 * sum(x, i / 40 % 7 * 96, 96));
+        return comparison.result();
+    }
+
+    private static double sum(float[] x, int from, int count) {
+        double sum = 0;
+        for (int i = from; i < from + count; i++) {
+            sum += Math.abs(x[i]);
+        }
+        return sum;
+    }
+}
