@@ -15,9 +15,8 @@ public final class ActivationOption {
             names = "--activations",
             paramLabel = "fp32|int8",
             defaultValue = "fp32",
-            description = "How the CPU multiplies activations with weights of GGUF and compressed-tensors: int8 rounds"
-                    + " them to 8 bits in blocks of 32, as llama.cpp does, and generates faster. Default:"
-                    + " ${DEFAULT-VALUE}.")
+            description = "How the CPU multiplies activations with 4-bit and GGUF weights: fp32, or int8 in blocks of"
+                    + " 32, which is faster and less exact. Default: ${DEFAULT-VALUE}.")
     String activations = "fp32";
 
     /** Opens the device and says which it is. */

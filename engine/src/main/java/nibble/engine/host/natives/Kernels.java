@@ -178,7 +178,7 @@ public final class Kernels {
         BY_ROWS
     }
 
-    /** Returns whether codes of a layout are multiplied by prepared activations: in bytes, and where they lie by rows. */
+    /** Returns whether codes of a layout take prepared activations: those by rows do, and all do in int8. */
     public boolean isPrepared(Layout layout) {
         return layout == Layout.BY_ROWS || activations == Activations.INT8;
     }

@@ -18,7 +18,7 @@ final class NativeCodes implements FewRows {
     private static final int GPTQ_STEP = 16;
 
     /** Pieces a thread should have, so that none waits long for the last. */
-    private static final int PIECES_PER_THREAD = 4;
+    private static final int PIECES_PER_THREAD = 2;
 
     private final Object keeper;
     private final CodeMatrix matrix;
