@@ -1,6 +1,7 @@
 package nibble.engine.cuda.gradient;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.ModelShape;
@@ -25,7 +26,7 @@ class TuningMemoryTest {
     void all_codes_of_70b_stay_on_a_card_of_80_gigabytes() {
         Room room = room(LLAMA_2_70B, 84_300_000_000L);
         assertThat(room.codes()).isEqualTo(80);
-        assertThat(room.device()).isLessThan(60_000_000_000L);
+        assertThat((double) room.device()).isCloseTo(57.33e9, within(0.05 * 57.33e9));
         assertThat(room.pinned()).isZero();
         assertThat(room.tapes()).isBetween(2, 20);
     }
@@ -33,8 +34,8 @@ class TuningMemoryTest {
     @Test
     void within_24_gigabytes_most_of_the_codes_come_from_the_host() {
         Room room = room(LLAMA_2_70B, 24_000_000_000L);
-        assertThat(room.codes()).isBetween(1, 20);
-        assertThat(room.device()).isLessThanOrEqualTo(24_000_000_000L);
+        assertThat(room.codes()).isBetween(8, 10);
+        assertThat((double) room.device()).isCloseTo(23.62e9, within(0.05 * 23.62e9));
         assertThat(room.pinned()).isEqualTo((80 - room.codes()) * LAYER_CODES);
     }
 
