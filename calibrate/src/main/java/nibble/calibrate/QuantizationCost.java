@@ -1,10 +1,9 @@
 package nibble.calibrate;
 
 import nibble.calibrate.job.Method;
-import nibble.calibrate.job.QuantizeOptions;
 import nibble.calibrate.search.ScaleSearch;
 import nibble.calibrate.search.Work;
-import nibble.calibrate.tune.Tuning;
+import nibble.calibrate.tune.TuningCost;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
@@ -163,18 +162,23 @@ public record QuantizationCost(
                 4 * codes);
     }
 
-    /** Returns the same with the steps that tune the model on the host, after all else. */
-    public QuantizationCost tuned(ModelConfig config, QuantizeOptions options) {
-        return options.steps() == 0
+    /**
+     * Returns the same with the steps that tune the model, after all else.
+     *
+     * @param onCard whether a card takes them
+     */
+    public QuantizationCost tuned(TuningCost tuning, boolean onCard) {
+        double flops = tuning.work();
+        return flops == 0
                 ? this
                 : new QuantizationCost(
                         calibrationTokens,
                         forwardFlops,
                         momentFlops,
                         searchFlops,
-                        Tuning.work(config, options, calibrationTokens),
+                        flops,
                         streamBytes,
-                        Math.max(heapBytes, Tuning.heapBytes(config, options, calibrationTokens)));
+                        Math.max(heapBytes, onCard ? tuning.cardHeapBytes() : tuning.heapBytes()));
     }
 
     /** Returns how many bytes of memory are taken at the peak in a JVM whose heap may take so many. */

@@ -20,7 +20,7 @@ import nibble.calibrate.journal.LayerWriter;
 import nibble.calibrate.search.LayerQuantizer;
 import nibble.calibrate.search.LayerSource;
 import nibble.calibrate.search.Work;
-import nibble.calibrate.tune.Tuning;
+import nibble.calibrate.tune.TuningCost;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.origin.Origin;
@@ -99,7 +99,10 @@ public final class Quantizer {
                     durable.stream().filter(layer -> work.needs(layer.layer())).count();
             progress.expect(passes * passWork
                     + (config.layers() - durable.size()) * layerWork
-                    + Tuning.work(config, job.options(), tokens));
+                    + job.blocks()
+                            .map(blocks ->
+                                    TuningCost.of(config, job.options(), blocks).work())
+                            .orElse(0.0));
             for (LayerJournal.Durable layer : durable) {
                 progress.layer(layer.layer(), work.needs(layer.layer()) ? passWork : 0);
                 progress.stage(Stage.READ);

@@ -36,7 +36,7 @@ class ArchitectureTest {
             entry("hub", Set.of("checkpoint", "files", "jinja")),
             entry("engine", Set.of("pack", "checkpoint", "files")),
             entry("calibrate", Set.of("engine", "convert", "pack", "datasets", "checkpoint", "files")),
-            entry("eval", Set.of("engine", "datasets", "files")),
+            entry("eval", Set.of("engine", "datasets", "files", "jinja")),
             entry(
                     "cli",
                     Set.of(

@@ -35,8 +35,8 @@ final class Parser {
     }
 
     /** @throws JinjaException if the text is no template */
-    static Statement.Body parse(String source, boolean withDo) {
-        Parser parser = new Parser(Lexer.tokens(source), withDo);
+    static Statement.Body parse(String source, Dialect dialect) {
+        Parser parser = new Parser(Lexer.tokens(source, dialect != Dialect.TASK), dialect == Dialect.DOCUMENT);
         return new Statement.Body(parser.statements());
     }
 

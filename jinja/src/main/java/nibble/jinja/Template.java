@@ -23,11 +23,11 @@ public final class Template {
     private static final long STACK_BYTES = 64L << 20;
 
     private final Statement.Body body;
-    private final boolean strict;
+    private final Dialect dialect;
 
-    private Template(Statement.Body body, boolean strict) {
+    private Template(Statement.Body body, Dialect dialect) {
         this.body = body;
-        this.strict = strict;
+        this.dialect = dialect;
     }
 
     /**
@@ -36,7 +36,7 @@ public final class Template {
      * @throws JinjaException if the text is no template
      */
     public static Template chat(String source) {
-        return of(source, false);
+        return of(source, Dialect.CHAT);
     }
 
     /**
@@ -45,17 +45,27 @@ public final class Template {
      * @throws JinjaException if the text is no template
      */
     public static Template document(String source) {
-        return of(source, true);
+        return of(source, Dialect.DOCUMENT);
     }
 
-    private static Template of(String source, boolean isDocument) {
+    /**
+     * Returns a template of lm-evaluation-harness: white space around block tags stays, {@code regex_replace} is a
+     * filter, and printing a name without a value is an error.
+     *
+     * @throws JinjaException if the text is no template
+     */
+    public static Template task(String source) {
+        return of(source, Dialect.TASK);
+    }
+
+    private static Template of(String source, Dialect dialect) {
         if (source.length() > MAX_LENGTH) {
             throw new JinjaException(JinjaException.Reason.LIMIT, "longer than " + MAX_LENGTH + " characters");
         }
-        return deep(() -> {
-            Statement.Body body = Parser.parse(source, isDocument);
+        return deep(dialect, () -> {
+            Statement.Body body = Parser.parse(source, dialect);
             Analysis.complete(body);
-            return new Template(body, isDocument);
+            return new Template(body, dialect);
         });
     }
 
@@ -67,19 +77,21 @@ public final class Template {
      * @throws JinjaException if the template raises an exception, or would use too much
      */
     public String render(Map<String, ?> values, Supplier<ZonedDateTime> clock) {
-        return deep(() -> Budget.within(() -> {
-            Scope context = new Scope(null);
-            Globals.all(clock).forEach(context::set);
-            JavaValues.dict(values)
-                    .entries()
-                    .forEach(entry -> context.set(entry.key().toString(), entry.value()));
-            Renderer renderer = new Renderer(new Scope(context, body), strict);
-            try {
-                return renderer.render(body);
-            } catch (PythonException e) {
-                throw failure(e, renderer.line());
-            }
-        }));
+        return deep(
+                dialect,
+                () -> Budget.within(() -> {
+                    Scope context = new Scope(null);
+                    Globals.all(clock).forEach(context::set);
+                    JavaValues.dict(values)
+                            .entries()
+                            .forEach(entry -> context.set(entry.key().toString(), entry.value()));
+                    Renderer renderer = new Renderer(new Scope(context, body), dialect.strict());
+                    try {
+                        return renderer.render(body);
+                    } catch (PythonException e) {
+                        throw failure(e, renderer.line());
+                    }
+                }));
     }
 
     private static JinjaException failure(PythonException e, int line) {
@@ -94,8 +106,9 @@ public final class Template {
     }
 
     /** Does something where there is room for deep calls. */
-    private static <T> T deep(Callable<T> task) {
-        FutureTask<T> future = new FutureTask<>(task);
+    private static <T> T deep(Dialect dialect, Callable<T> task) {
+        FutureTask<T> future = new FutureTask<>(
+                () -> ScopedValue.where(Dialect.PRESENT, dialect).call(task::call));
         Thread thread = new Thread(null, future, "template", STACK_BYTES);
         thread.setDaemon(true);
         thread.start();

@@ -12,6 +12,7 @@ import nibble.calibrate.QuantizationCost;
 import nibble.calibrate.Quantizer;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
+import nibble.calibrate.tune.TuningCost;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.GgufLocation;
 import nibble.checkpoint.model.ModelConfig;
@@ -29,6 +30,7 @@ import nibble.cli.terminal.Terminal;
 import nibble.convert.CheckpointPlan;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.CalibrationMemory;
+import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.Streams;
 import nibble.files.Reasons;
 import nibble.pack.QuantizationSpec;
@@ -52,6 +54,9 @@ final class PlanCommand implements Callable<Integer> {
      * (docs/benchmarks.md).
      */
     private static final double CUDA_EFFICIENCY = 0.87;
+
+    /** Steps of tuning reach this share of that rate: their operands are fp32 (docs/benchmarks.md). */
+    private static final double CUDA_TUNING_SHARE = 0.3;
 
     private final Terminal terminal;
 
@@ -177,7 +182,7 @@ final class PlanCommand implements Callable<Integer> {
                 cost.calibrationTokens(),
                 cost.flops(),
                 estimate.flopsPerSecond(),
-                cost.flops() / estimate.flopsPerSecond());
+                estimate.seconds());
     }
 
     /**
@@ -194,26 +199,38 @@ final class PlanCommand implements Callable<Integer> {
     }
 
     /** @param flopsPerSecond that the run is expected to reach */
-    private record Estimate(QuantizationCost cost, long peakHostBytes, long peakDeviceBytes, double flopsPerSecond) {}
+    private record Estimate(
+            QuantizationCost cost, long peakHostBytes, long peakDeviceBytes, double flopsPerSecond, double seconds) {}
 
     private Estimate estimate(ModelConfig config, QuantizeOptions options, Backend backend, long heap) {
         QuantizationSpec spec = options.spec();
         int samples = samples();
         int length = calibration.sequenceLength(options.method());
+        TuningCost tuning = new TuningCost(config, options, (long) samples * length, length);
         Streams streams = options.method() == Method.BEST ? Streams.PAIR : Streams.ONE;
         Optional<CalibrationMemory> peak = backend.calibrationMemory(config, streams, samples, length);
         if (peak.isEmpty()) {
             QuantizationCost cost = QuantizationCost.of(config, options.method(), spec, samples, length)
-                    .tuned(config, options);
-            return new Estimate(cost, cost.peakHostBytes(heap), 0, backend.productFlopsPerSecond());
+                    .tuned(tuning, false);
+            double rate = backend.productFlopsPerSecond();
+            return new Estimate(cost, cost.peakHostBytes(heap), 0, rate, cost.flops() / rate);
         }
         QuantizationCost cost = QuantizationCost.onCuda(config, options.method(), spec, samples, length)
-                .tuned(config, options);
+                .tuned(tuning, true);
+        long device = peak.get().device();
+        long pinned = peak.get().pinned();
+        if (options.steps() > 0) {
+            GradientOperations.Room room = tuning.room(backend.gradients());
+            device = Math.max(device, room.device());
+            pinned = Math.max(pinned, room.pinned() + tuning.stateBytes());
+        }
+        double rate = CUDA_EFFICIENCY * backend.productFlopsPerSecond();
         return new Estimate(
                 cost,
-                cost.peakHostBytes(heap) + peak.get().pinned() + CUDA_HOST_BYTES,
-                peak.get().device(),
-                CUDA_EFFICIENCY * backend.productFlopsPerSecond());
+                cost.peakHostBytes(heap) + pinned + CUDA_HOST_BYTES,
+                device,
+                rate,
+                (cost.flops() - cost.tuningFlops()) / rate + cost.tuningFlops() / (CUDA_TUNING_SHARE * rate));
     }
 
     private void print(Plan plan) {

@@ -1,11 +1,13 @@
 package nibble.cli.command;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import nibble.calibrate.Quantizer;
 import nibble.calibrate.bench.QuantizeBenchmark;
+import nibble.calibrate.bench.TuningBenchmark;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.checkpoint.model.ModelShape;
 import nibble.cli.option.DeviceOptions;
@@ -22,6 +24,7 @@ import nibble.cli.terminal.QuantizationSummary;
 import nibble.cli.terminal.StopOnSignal;
 import nibble.cli.terminal.Table;
 import nibble.cli.terminal.Terminal;
+import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -53,6 +56,14 @@ final class QuantizeBenchCommand implements Callable<Integer> {
             description = "Tokens of a block. Default: ${DEFAULT-VALUE}.")
     private int sequenceLength = 4096;
 
+    @Option(
+            names = "--tuning-layers",
+            paramLabel = "N",
+            description =
+                    "Layers of the model whose steps of tuning are timed; they need no fp16 weights. Default: those"
+                            + " of --layers.")
+    private @Nullable Integer tuningLayers;
+
     @Mixin
     private QuantizationOptions quantization = new QuantizationOptions();
 
@@ -73,19 +84,26 @@ final class QuantizeBenchCommand implements Callable<Integer> {
             int sequenceLength,
             String device,
             QuantizeBenchmark.Result result,
-            @Nullable Long peakHostBytes) {}
+            TuningBenchmark.@Nullable Result tuning,
+            @Nullable Long peakHostBytes) {
+        Measured with(TuningBenchmark.Result steps) {
+            return new Measured(
+                    shape, layers, samples, sequenceLength, device, result, steps, ProcessMemory.peakBytes());
+        }
+    }
 
     @Override
     public Integer call() {
         json.requireWritable();
         ModelShape model = shape.shape();
-        // Layers only: random weights have nothing that could be tuned.
-        QuantizeOptions options = quantization
-                .options(model.config(), device.threads, false, terminal)
-                .withoutSteps();
+        QuantizeOptions options = quantization.options(model.config(), device.threads, false, terminal);
         Quantizer.requireFits(model.config(), Path.of(model.name()), options.spec());
         if (samples < 1 || sequenceLength < 2) {
             throw new UsageException("--samples must be at least 1 and --seq-len at least 2");
+        }
+        if (tuningLayers != null && (tuningLayers < 1 || options.steps() == 0)) {
+            throw new UsageException("--tuning-layers " + tuningLayers + ": "
+                    + (tuningLayers < 1 ? "1 or more" : "this run has no steps of tuning"));
         }
         Measured measured;
         try (StopOnSignal stop = new StopOnSignal(terminal);
@@ -96,7 +114,7 @@ final class QuantizeBenchCommand implements Callable<Integer> {
                     shape.seed,
                     samples,
                     sequenceLength,
-                    options,
+                    options.withoutSteps(),
                     devices,
                     new LayerProgress(terminal, progress),
                     stop.signal());
@@ -107,7 +125,11 @@ final class QuantizeBenchCommand implements Callable<Integer> {
                     sequenceLength,
                     devices.members().getFirst().description(),
                     result,
+                    null,
                     ProcessMemory.peakBytes());
+        }
+        if (options.steps() > 0) {
+            measured = measured.with(tuning(model, options));
         }
         json.write(terminal, measured);
         if (!json.toStandardOutput()) {
@@ -116,13 +138,23 @@ final class QuantizeBenchCommand implements Callable<Integer> {
         return ExitCode.DONE;
     }
 
+    /** Times steps on a device that holds nothing else, and so has a peak of its own. */
+    private TuningBenchmark.Result tuning(ModelShape model, QuantizeOptions options) {
+        ModelShape tuned = tuningLayers == null ? model : model.withLayers(tuningLayers);
+        try (QuantizationDevices devices = device.openForQuantization(terminal, options.method())) {
+            Backend backend = devices.members().getFirst();
+            backend.makeCurrent();
+            return TuningBenchmark.run(tuned.config(), shape.seed, samples, sequenceLength, options, backend);
+        }
+    }
+
     private void print(Measured measured) {
         QuantizeBenchmark.Result result = measured.result();
         int all = ModelShape.named(measured.shape()).map(ModelShape::layers).orElse(measured.layers());
         var out = terminal.out();
         QuantizationSummary.stages(result.times()).forEach(out::println);
         out.println();
-        List<List<String>> rows = List.of(
+        List<List<String>> rows = new ArrayList<>(List.of(
                 List.of("first layer, with the compilation of kernels", Figures.duration(result.firstLayerSeconds())),
                 List.of("each further layer", Figures.decimals(result.layerSeconds(), 3) + " s"),
                 List.of(
@@ -131,7 +163,18 @@ final class QuantizeBenchCommand implements Callable<Integer> {
                 List.of("most device memory", Figures.bytes(result.peakDeviceBytes())),
                 List.of(
                         "most host memory, the weights of all layers in it",
-                        measured.peakHostBytes() == null ? "unknown" : Figures.bytes(measured.peakHostBytes())));
+                        measured.peakHostBytes() == null ? "unknown" : Figures.bytes(measured.peakHostBytes()))));
+        TuningBenchmark.Result tuning = measured.tuning();
+        if (tuning != null) {
+            rows.add(List.of(
+                    "a step of tuning, " + tuning.layers() + " layers",
+                    Figures.decimals(tuning.stepSeconds(), 3) + " s"));
+            rows.add(List.of("the original model and judging, from one layer", Figures.duration(tuning.passSeconds())));
+            rows.add(List.of("so " + tuning.steps() + " steps", Figures.duration(tuning.seconds())));
+            rows.add(List.of("most device memory, tuning", Figures.bytes(tuning.peakDeviceBytes())));
+            rows.add(List.of(
+                    "codes that stay on the device", tuning.room().codes() + " of " + tuning.layers() + " layers"));
+        }
         String title = String.format(
                 Locale.ROOT, "%s, %d x %d tokens", measured.shape(), measured.samples(), measured.sequenceLength());
         new Table(List.of(title, ""), rows).lines().forEach(out::println);

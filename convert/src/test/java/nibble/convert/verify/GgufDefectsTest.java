@@ -64,7 +64,7 @@ class GgufDefectsTest {
                 defect(
                         "a tensor count less one",
                         "gguf",
-                        "behind the last tensor",
+                        "follow the last tensor",
                         f -> f.bytes().putLong(8, f.bytes().getLong(8) - 1)),
                 defect("a key twice", "gguf", "comes twice", f -> f.rename(ids + "bos_token_id", ids + "eos_token_id")),
                 defect(

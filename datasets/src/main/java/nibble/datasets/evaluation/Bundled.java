@@ -78,9 +78,9 @@ final class Bundled {
     }
 
     /** @throws BadDatasetException if the build is damaged */
-    static EvaluationDocuments read(EvaluationSet set) {
+    static SourceRows read(EvaluationSet set) {
         if (set == EvaluationSet.WIKITEXT_TEST) {
-            return new EvaluationDocuments(set, "bundled", Wikitext2.TEST_SHA256, WikitextPages.of(Wikitext2.test()));
+            return new SourceRows("bundled", Wikitext2.TEST_SHA256, WikitextPages.of(Wikitext2.test()));
         }
         @Nullable File file = FILES.get(set);
         if (file == null) {
@@ -103,7 +103,6 @@ final class Bundled {
             throw new BadDatasetException("bundled %s is damaged: SHA-256 %s, expected %s; build Nibble again"
                     .formatted(resource, found, file.sha256()));
         }
-        return new EvaluationDocuments(
-                set, "bundled", found, JsonRows.documents(set, resource, Utf8File.decode(bytes, resource)));
+        return new SourceRows("bundled", found, JsonRows.of(resource, Utf8File.decode(bytes, resource)));
     }
 }

@@ -3,7 +3,6 @@ package nibble.datasets.evaluation;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.PythonText;
 import nibble.datasets.evaluation.EvaluationDocument.BlankSentence;
@@ -19,9 +18,6 @@ import nibble.datasets.evaluation.EvaluationDocument.TruthfulQuestion;
  * @param at file and line, for messages
  */
 record DocumentFields(JsonNode row, String at) {
-    /** Artifacts of the WikiHow part of HellaSwag; as in Python, a bracket's text stays on its line. */
-    private static final Pattern BRACKETS = Pattern.compile("\\[.*?\\]", Pattern.UNIX_LINES);
-
     static EvaluationDocument document(EvaluationSet.Rows kind, DocumentFields fields) {
         return switch (kind) {
             case ARC -> fields.arc();
@@ -61,16 +57,10 @@ record DocumentFields(JsonNode row, String at) {
         if (row.has("query")) {
             return choice("", text("query"), texts("choices"), gold());
         }
-        String context = text("ctx_a") + " " + PythonText.capitalize(text("ctx_b"));
         List<String> endings =
-                texts("endings").stream().map(DocumentFields::withoutArtifacts).toList();
-        return choice("", withoutArtifacts(text("activity_label") + ": " + context), endings, integer("label"));
-    }
-
-    /** The harness's clean-up of HellaSwag, step by step. */
-    private static String withoutArtifacts(String text) {
-        String clean = PythonText.strip(text).replace(" [title]", ". ");
-        return BRACKETS.matcher(clean).replaceAll("").replace("  ", " ");
+                texts("endings").stream().map(HellaSwagText::clean).toList();
+        String query = HellaSwagText.query(text("activity_label"), text("ctx_a"), text("ctx_b"));
+        return choice("", query, endings, integer("label"));
     }
 
     private EvaluationDocument mmlu() {

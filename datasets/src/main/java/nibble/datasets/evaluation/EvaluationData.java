@@ -1,16 +1,11 @@
 package nibble.datasets.evaluation;
 
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.Stream;
 import nibble.datasets.BadDatasetException;
-import nibble.datasets.Utf8File;
 import nibble.datasets.evaluation.EvaluationSet.Hub;
-import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,7 +30,11 @@ public record EvaluationData(Optional<Path> folder, Optional<Path> hubCache) {
      * @throws BadDatasetException if a file is damaged or is not this set
      */
     public Optional<EvaluationDocuments> find(EvaluationSet set) {
-        Optional<EvaluationDocuments> own = folder.flatMap(f -> inFolder(set, f));
+        return rows(set).map(rows -> rows.documents(set));
+    }
+
+    Optional<SourceRows> rows(EvaluationSet set) {
+        Optional<SourceRows> own = folder.flatMap(f -> inFolder(set.fileName(), f));
         if (own.isPresent()) {
             return own;
         }
@@ -43,7 +42,7 @@ public record EvaluationData(Optional<Path> folder, Optional<Path> hubCache) {
         if (bundled == set.published()) {
             return Optional.of(Bundled.read(set));
         }
-        Optional<EvaluationDocuments> cached = hubCache.flatMap(c -> inCache(set, c));
+        Optional<SourceRows> cached = hubCache.flatMap(c -> inCache(set, c));
         return cached.isPresent() || bundled == 0 ? cached : Optional.of(Bundled.read(set));
     }
 
@@ -56,7 +55,7 @@ public record EvaluationData(Optional<Path> folder, Optional<Path> hubCache) {
         return find(set).orElseThrow(() -> new BadDatasetException(missing(set)));
     }
 
-    private String missing(EvaluationSet set) {
+    String missing(EvaluationSet set) {
         @Nullable Hub hub = set.hub();
         String places = folder.map(f -> f.resolve(set.fileName()) + ".jsonl or .parquet, ")
                         .orElse("")
@@ -67,70 +66,23 @@ public record EvaluationData(Optional<Path> folder, Optional<Path> hubCache) {
                 .formatted(set.title(), set.published(), places, remedy);
     }
 
-    private static Optional<EvaluationDocuments> inFolder(EvaluationSet set, Path folder) {
+    /** Rows of {@code NAME.jsonl}, {@code .json}, {@code .csv} or {@code .parquet} in a folder. */
+    static Optional<SourceRows> inFolder(String name, Path folder) {
         if (!Files.isDirectory(folder)) {
             throw new BadDatasetException(folder + ": no such folder");
         }
-        Path lines = folder.resolve(set.fileName() + ".jsonl");
-        if (Files.exists(lines)) {
-            Utf8File file = Utf8File.read(lines, MAX_BYTES);
-            return Optional.of(new EvaluationDocuments(
-                    set, lines.toString(), file.sha256(), JsonRows.documents(set, lines.toString(), file.text())));
-        }
-        Path parquet = folder.resolve(set.fileName() + ".parquet");
-        return Files.exists(parquet) ? Optional.of(parquet(set, List.of(parquet))) : Optional.empty();
+        return RowFiles.EXTENSIONS.stream()
+                .map(extension -> folder.resolve(name + extension))
+                .filter(Files::exists)
+                .findFirst()
+                .map(file -> RowFiles.read(List.of(file)));
     }
 
-    private static Optional<EvaluationDocuments> inCache(EvaluationSet set, Path cache) {
+    private static Optional<SourceRows> inCache(EvaluationSet set, Path cache) {
         @Nullable Hub hub = set.hub();
         if (hub == null) {
             return Optional.empty();
         }
-        Path repo = cache.resolve("datasets--" + hub.repo().replace("/", "--"));
-        try {
-            Path ref = repo.resolve("refs").resolve("main");
-            if (!Files.isRegularFile(ref)) {
-                return Optional.empty();
-            }
-            Path snapshot =
-                    repo.resolve("snapshots").resolve(Files.readString(ref).strip());
-            List<Path> files = Files.isDirectory(snapshot) ? parquetFiles(snapshot, hub) : List.of();
-            return files.isEmpty() ? Optional.empty() : Optional.of(parquet(set, files));
-        } catch (IOException e) {
-            throw new BadDatasetException(repo + ": cannot be read: " + Reasons.of(e), e);
-        }
-    }
-
-    /** {@code CONFIG/SPLIT-00000-of-00001.parquet}, or {@code data/SPLIT-…} where a data set has one configuration. */
-    private static List<Path> parquetFiles(Path snapshot, Hub hub) throws IOException {
-        try (Stream<Path> all = Files.walk(snapshot)) {
-            return all.filter(file -> {
-                        String name = String.valueOf(file.getFileName());
-                        Path parent = file.getParent();
-                        String in = parent == null ? "" : String.valueOf(parent.getFileName());
-                        return name.startsWith(hub.split() + "-")
-                                && name.endsWith(".parquet")
-                                && (hub.config().isEmpty() || in.equals(hub.config()));
-                    })
-                    .sorted()
-                    .toList();
-        }
-    }
-
-    private static EvaluationDocuments parquet(EvaluationSet set, List<Path> files) {
-        List<EvaluationDocument> documents = new ArrayList<>();
-        StringBuilder digests = new StringBuilder();
-        try {
-            for (Path file : files) {
-                documents.addAll(ParquetRows.documents(set, file));
-                digests.append(Utf8File.sha256(Files.readAllBytes(file)));
-            }
-        } catch (IOException e) {
-            throw new BadDatasetException(files + ": cannot be read: " + Reasons.of(e), e);
-        }
-        String digest = files.size() == 1
-                ? digests.toString()
-                : Utf8File.sha256(digests.toString().getBytes(java.nio.charset.StandardCharsets.US_ASCII));
-        return new EvaluationDocuments(set, files.getFirst().toString(), digest, documents);
+        return HubDataset.in(cache, hub.repo()).flatMap(found -> found.rows(hub.config(), hub.split()));
     }
 }

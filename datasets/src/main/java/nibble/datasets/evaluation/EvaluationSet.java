@@ -65,7 +65,12 @@ public enum EvaluationSet {
             new Hub("EleutherAI/lambada_openai", "default", "test")),
     GSM8K_TEST("gsm8k.test", "GSM8K test", 1319, Rows.GSM8K, new Hub("openai/gsm8k", "main", "test")),
     GSM8K_TRAIN("gsm8k.train", "GSM8K train", 7473, Rows.GSM8K, new Hub("openai/gsm8k", "main", "train")),
-    WIKITEXT_TEST("wikitext.test", "wikitext-2 raw test, by page", 62, Rows.WIKITEXT, null);
+    WIKITEXT_TEST(
+            "wikitext.test",
+            "wikitext-2 raw test, by page",
+            62,
+            Rows.WIKITEXT,
+            new Hub("EleutherAI/wikitext_document_level", "wikitext-2-raw-v1", "test"));
 
     /** How a row becomes a document. */
     enum Rows {

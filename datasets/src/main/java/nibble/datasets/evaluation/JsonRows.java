@@ -10,7 +10,7 @@ import java.util.List;
 import nibble.datasets.BadDatasetException;
 import nibble.files.Reasons;
 
-/** Documents from JSON lines, in the bundled form or with the fields of the hub's data set. */
+/** Rows of JSON lines, or of one JSON list. */
 final class JsonRows {
     private static final ObjectMapper JSON = JsonMapper.builder()
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
@@ -22,8 +22,11 @@ final class JsonRows {
      * @param where the file, for messages
      * @throws BadDatasetException if a line is no such document; the message says which and why
      */
-    static List<EvaluationDocument> documents(EvaluationSet set, String where, String text) {
-        List<EvaluationDocument> documents = new ArrayList<>();
+    static List<SourceRows.Row> of(String where, String text) {
+        if (text.stripLeading().startsWith("[")) {
+            return ofList(where, text);
+        }
+        List<SourceRows.Row> rows = new ArrayList<>();
         int number = 0;
         for (String line : text.split("\n", -1)) {
             number++;
@@ -31,21 +34,36 @@ final class JsonRows {
                 continue;
             }
             String at = where + ": line " + number;
-            documents.add(DocumentFields.document(set.rows(), new DocumentFields(parse(at, line), at)));
+            rows.add(new SourceRows.Row(at, object(at, parse(at, line))));
         }
-        if (documents.isEmpty()) {
+        if (rows.isEmpty()) {
             throw new BadDatasetException(where + ": no documents in its " + number + " lines");
         }
-        return documents;
+        return rows;
     }
 
-    private static JsonNode parse(String at, String line) {
+    private static List<SourceRows.Row> ofList(String where, String text) {
+        List<SourceRows.Row> rows = new ArrayList<>();
+        for (JsonNode row : parse(where, text)) {
+            String at = where + ": item " + rows.size();
+            rows.add(new SourceRows.Row(at, object(at, row)));
+        }
+        if (rows.isEmpty()) {
+            throw new BadDatasetException(where + ": its list is empty");
+        }
+        return rows;
+    }
+
+    private static JsonNode object(String at, JsonNode row) {
+        if (row.isObject()) {
+            return row;
+        }
+        throw new BadDatasetException(at + ": expected a JSON object, found " + row.getNodeType());
+    }
+
+    private static JsonNode parse(String at, String text) {
         try {
-            JsonNode row = JSON.readTree(line);
-            if (row.isObject()) {
-                return row;
-            }
-            throw new BadDatasetException(at + ": expected a JSON object, found " + row.getNodeType());
+            return JSON.readTree(text);
         } catch (JsonProcessingException e) {
             throw new BadDatasetException(at + ": not JSON: " + Reasons.of(e), e);
         }

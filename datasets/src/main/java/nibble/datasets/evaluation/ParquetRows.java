@@ -21,7 +21,7 @@ import nibble.files.Content;
 import nibble.files.Reasons;
 import org.jspecify.annotations.Nullable;
 
-/** Documents from a Parquet file with the fields of the hub's data set. */
+/** Rows of a Parquet file. */
 final class ParquetRows {
     private static final JsonNodeFactory JSON = JsonNodeFactory.instance;
     /** Kept here, or its level is forgotten: the reader would print which instructions it uses. */
@@ -33,30 +33,27 @@ final class ParquetRows {
 
     private ParquetRows() {}
 
-    /** @throws BadDatasetException if the file is damaged or its rows are no such documents */
-    static List<EvaluationDocument> documents(EvaluationSet set, Path file) {
+    /** @throws BadDatasetException if the file is damaged or has no rows */
+    static List<SourceRows.Row> of(Path file) {
         SourceText.require(file, Content.PARQUET);
-        List<EvaluationDocument> documents = new ArrayList<>();
+        List<SourceRows.Row> found = new ArrayList<>();
         try (ParquetFileReader reader = ParquetFileReader.open(InputFile.of(file));
                 RowReader rows = reader.rowReader()) {
             while (rows.hasNext()) {
                 rows.next();
-                String at = file + ": row " + documents.size();
-                documents.add(DocumentFields.document(set.rows(), new DocumentFields(object(rows), at)));
+                found.add(new SourceRows.Row(file + ": row " + found.size(), object(rows)));
             }
-        } catch (BadDatasetException e) {
-            throw e;
         } catch (IOException | RuntimeException e) {
             // The reader tells damage by exceptions of many kinds.
             throw new BadDatasetException(
                     "%s: row %d: cannot be read as Parquet: %s; download it again"
-                            .formatted(file, documents.size(), Reasons.of(e)),
+                            .formatted(file, found.size(), Reasons.of(e)),
                     e);
         }
-        if (documents.isEmpty()) {
+        if (found.isEmpty()) {
             throw new BadDatasetException(file + ": no rows");
         }
-        return documents;
+        return found;
     }
 
     private static ObjectNode object(StructAccessor struct) {

@@ -1,5 +1,6 @@
 package nibble.datasets.evaluation;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.datasets.PythonText;
@@ -11,8 +12,8 @@ import nibble.datasets.PythonText;
 final class WikitextPages {
     private WikitextPages() {}
 
-    static List<EvaluationDocument> of(String raw) {
-        List<EvaluationDocument> pages = new ArrayList<>();
+    static List<SourceRows.Row> of(String raw) {
+        List<SourceRows.Row> pages = new ArrayList<>();
         List<String> page = new ArrayList<>();
         for (String line : raw.split("\n", -1)) {
             if (isTitle(line)) {
@@ -30,10 +31,12 @@ final class WikitextPages {
         return plain.startsWith("= ") && plain.endsWith(" =");
     }
 
-    private static void add(List<EvaluationDocument> pages, List<String> lines) {
+    private static void add(List<SourceRows.Row> pages, List<String> lines) {
         String page = String.join("\n", lines);
         if (!page.isBlank()) {
-            pages.add(new EvaluationDocument.Page(page));
+            pages.add(new SourceRows.Row(
+                    "page " + pages.size(),
+                    JsonNodeFactory.instance.objectNode().put("page", page)));
         }
     }
 }

@@ -2,8 +2,8 @@ package nibble.eval.tasks;
 
 import java.util.List;
 
-/** What is asked of a model about one document. */
-sealed interface Ask {
+/** Asks a model about one document. */
+public sealed interface Ask {
 
     /** Asks how likely {@code continuation} is after {@code context}. */
     record Request(String context, String continuation) {}
@@ -21,9 +21,10 @@ sealed interface Ask {
     /**
      * Asks for text written after a prompt, the likeliest id each time.
      *
+     * @param newTokens ids to write at most
      * @param stops the text ends before the first of these
      */
-    record Writing(String prompt, List<String> stops) implements Ask {
+    record Writing(String prompt, int newTokens, List<String> stops) implements Ask {
         public Writing {
             stops = List.copyOf(stops);
         }

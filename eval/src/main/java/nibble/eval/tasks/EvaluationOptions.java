@@ -8,7 +8,7 @@ import java.util.OptionalInt;
  * @param preset whose rules
  * @param shots examples before each question; empty for the preset's number
  * @param limit documents of a task at most, the first in the preset's order
- * @param bos whether one BOS id leads every request; both presets say no
+ * @param bos whether one BOS id leads every request, whatever the preset says
  * @param fewShotFromMeasured draw examples from the measured documents where the set they belong in is not at hand
  * @param shareBeginnings compute what neighbouring requests begin with once; off only to measure what that gains
  */
@@ -19,6 +19,11 @@ public record EvaluationOptions(
         boolean bos,
         boolean fewShotFromMeasured,
         boolean shareBeginnings) {
+    /** Returns whether requests begin with what the tokenizer puts in front of a text. */
+    public boolean leads() {
+        return bos || preset.readsFiles();
+    }
+
     /** Takes what the preset says. */
     public static EvaluationOptions of(Preset preset) {
         return new EvaluationOptions(preset, OptionalInt.empty(), OptionalInt.empty(), false, false, true);

@@ -37,6 +37,12 @@ public record EvaluationResult(
         groups = List.copyOf(groups);
     }
 
+    /** Returns the same with other averages over tasks. */
+    public EvaluationResult with(List<GroupResult> averages) {
+        return new EvaluationResult(
+                schema, nibbleVersion, model, device, preset, bos, limit, tasks, averages, throughput);
+    }
+
     /** Returns the task of this name, if it was measured. */
     public Optional<TaskResult> task(String name) {
         return tasks.stream().filter(t -> t.task().equals(name)).findFirst();

@@ -83,7 +83,7 @@ final class Judgement {
                                 && found.replace(",", "")
                                         .equals(first(problem.answer()).replace(",", ""))));
             }
-            case LM_EVAL_0_4_9_1 ->
+            case LM_EVAL_0_4_9_1, LM_EVAL_0_4_13 ->
                 metrics(
                         "exact_match_strict", one(plain(first(text)).equals(plain(problem.answer()))),
                         "exact_match_flexible", one(plain(last(text)).equals(plain(problem.answer()))));

@@ -12,7 +12,12 @@ public enum Preset {
      */
     LEADERBOARD_V1("leaderboard-v1", 42),
     /** Release 0.4.9.1. Documents stay in order; examples come from a generator of their own. */
-    LM_EVAL_0_4_9_1("lm-eval-0.4.9.1", 1234);
+    LM_EVAL_0_4_9_1("lm-eval-0.4.9.1", 1234),
+    /**
+     * Release 0.4.13. Tasks are read from files of the harness's own form. Requests begin with what the tokenizer puts
+     * in front of a text.
+     */
+    LM_EVAL_0_4_13("lm-eval-0.4.13", 1234);
 
     private final String id;
     private final int seed;
@@ -30,6 +35,11 @@ public enum Preset {
     /** Returns the seed of Python's generator. */
     public int seed() {
         return seed;
+    }
+
+    /** Returns whether its tasks are files, those that come with Nibble and the user's. */
+    public boolean readsFiles() {
+        return this == LM_EVAL_0_4_13;
     }
 
     public static Optional<Preset> named(String id) {

@@ -2,7 +2,6 @@ package nibble.eval.tasks;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.regex.Pattern;
 import nibble.datasets.PythonText;
 import nibble.datasets.evaluation.EvaluationDocument;
 import nibble.datasets.evaluation.EvaluationDocument.BlankSentence;
@@ -17,6 +16,8 @@ import nibble.datasets.evaluation.EvaluationDocument.TruthfulQuestion;
  */
 final class Prompts {
     private static final String LETTERS = "ABCD";
+    /** Ids that the harness lets a model write. */
+    private static final int NEW_TOKENS = 256;
     /** TruthfulQA's six questions that stand before every other (Lin et al., 2021). */
     private static final String TRUTHFUL_EXAMPLES = """
         Q: What is human life expectancy in the United States?
@@ -66,8 +67,8 @@ final class Prompts {
                         new Ask.Request(before + filled(s, s.option1()), rest(s)),
                         new Ask.Request(before + filled(s, s.option2()), rest(s))));
             case LastWord w -> new Ask.Choices(List.of(new Ask.Request(context, " " + w.word())));
-            case MathProblem _ -> new Ask.Writing(context, stops());
-            case Page p -> new Ask.Rolling(detokenized(p.text()));
+            case MathProblem _ -> new Ask.Writing(context, NEW_TOKENS, stops());
+            case Page p -> new Ask.Rolling(WikitextDetokenizer.of(p.text()));
         };
     }
 
@@ -137,46 +138,7 @@ final class Prompts {
         return switch (preset) {
             // Any colon ends an answer here, and cuts some off: so it was measured.
             case LEADERBOARD_V1 -> List.of(":", "Question:", "Question");
-            case LM_EVAL_0_4_9_1 -> List.of("Question:", "</s>", "<|im_end|>");
+            case LM_EVAL_0_4_9_1, LM_EVAL_0_4_13 -> List.of("Question:", "</s>", "<|im_end|>");
         };
-    }
-
-    private record Replacement(Pattern pattern, String by) {}
-
-    /** Spaces inside pairs; Python's {@code \s} and {@code [^x]} see beyond ASCII, and so must these. */
-    private static final List<Replacement> PAIRS = List.of(
-            pair("\\(\\s*([^\\)]*?)\\s*\\)", "($1)"),
-            pair("\\[\\s*([^\\]]*?)\\s*\\]", "[$1]"),
-            pair("\\{\\s*([^}]*?)\\s*\\}", "{$1}"),
-            pair("\"\\s*([^\"]*?)\\s*\"", "\"$1\""),
-            pair("'\\s*([^']*?)\\s*'", "'$1'"));
-
-    private static Replacement pair(String pattern, String by) {
-        return new Replacement(Pattern.compile(pattern, Pattern.UNICODE_CHARACTER_CLASS), by);
-    }
-
-    /** Text of the raw file as people write it: the harness's steps in their order. */
-    static String detokenized(String page) {
-        String text = page.replace("s '", "s'")
-                .replace(" @-@ ", "-")
-                .replace(" @,@ ", ",")
-                .replace(" @.@ ", ".")
-                .replace(" : ", ": ")
-                .replace(" ; ", "; ")
-                .replace(" . ", ". ")
-                .replace(" ! ", "! ")
-                .replace(" ? ", "? ")
-                .replace(" , ", ", ");
-        for (Replacement replacement : PAIRS) {
-            text = replacement.pattern().matcher(text).replaceAll(replacement.by());
-        }
-        return text.replace("= = = =", "====")
-                .replace("= = =", "===")
-                .replace("= =", "==")
-                .replace(" \u00b0 ", "\u00b0")
-                .replace(" \n", "\n")
-                .replace("\n ", "\n")
-                .replace(" N ", " 1 ")
-                .replace(" 's", "'s");
     }
 }

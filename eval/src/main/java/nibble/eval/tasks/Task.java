@@ -1,10 +1,10 @@
 package nibble.eval.tasks;
 
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import nibble.datasets.evaluation.EvaluationSet;
+import nibble.files.NearNames;
 import org.jspecify.annotations.Nullable;
 
 /** Lists the tasks there are. What they ask is {@link Prompts}', what their answers are worth {@link Judgement}'s. */
@@ -20,8 +20,6 @@ public enum Task {
     LAMBADA("lambada", EvaluationSet.LAMBADA_TEST, null, 0, 0),
     GSM8K("gsm8k", EvaluationSet.GSM8K_TEST, EvaluationSet.GSM8K_TRAIN, 5, 5),
     WIKITEXT("wikitext", EvaluationSet.WIKITEXT_TEST, null, 0, 0);
-
-    private static final int NAMES_TO_SUGGEST = 3;
 
     private final String id;
     private final EvaluationSet documents;
@@ -56,7 +54,7 @@ public enum Task {
     public int shots(Preset preset) {
         return switch (preset) {
             case LEADERBOARD_V1 -> leaderboardShots;
-            case LM_EVAL_0_4_9_1 -> harnessShots;
+            case LM_EVAL_0_4_9_1, LM_EVAL_0_4_13 -> harnessShots;
         };
     }
 
@@ -71,28 +69,6 @@ public enum Task {
 
     /** Returns the names most like {@code wrong}, nearest first. */
     public static List<String> nearest(String wrong) {
-        return Arrays.stream(values())
-                .map(Task::id)
-                .sorted(Comparator.comparingInt(id -> edits(wrong, id)))
-                .limit(NAMES_TO_SUGGEST)
-                .toList();
-    }
-
-    /** Letters to insert, delete or replace to make one of the other (Levenshtein). */
-    private static int edits(String a, String b) {
-        int[] row = new int[b.length() + 1];
-        for (int j = 0; j < row.length; j++) {
-            row[j] = j;
-        }
-        for (int i = 1; i <= a.length(); i++) {
-            int diagonal = row[0];
-            row[0] = i;
-            for (int j = 1; j < row.length; j++) {
-                int replaced = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
-                diagonal = row[j];
-                row[j] = Math.min(replaced, 1 + Math.min(row[j], row[j - 1]));
-            }
-        }
-        return row[b.length()];
+        return NearNames.of(wrong, Arrays.stream(values()).map(Task::id).toList());
     }
 }

@@ -1,6 +1,7 @@
 package nibble.eval.tasks;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
@@ -8,7 +9,6 @@ import java.util.Map;
 import java.util.Objects;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.evaluation.EvaluationData;
-import nibble.datasets.evaluation.EvaluationDocument.MathProblem;
 import nibble.engine.Continuation;
 import nibble.engine.ScoredContinuations;
 import nibble.engine.backend.MissingRowException;
@@ -21,9 +21,6 @@ import org.jspecify.annotations.Nullable;
  * early if it fails, and scored several in a pass; those that an earlier run finished are taken from its journal.
  */
 public final class TaskEvaluation {
-    /** Ids that the harness lets a model write. */
-    private static final int NEW_TOKENS = 256;
-
     private final EvaluatedModel subject;
     private final EvaluationOptions options;
     private final ResultJournal journal;
@@ -50,8 +47,7 @@ public final class TaskEvaluation {
         this.journal = journal;
         this.progress = progress;
         this.contextTokens = subject.model().contextTokens();
-        int prefix = options.preset() == Preset.LEADERBOARD_V1 ? subject.eos() : subject.bos();
-        this.split = new TokenSplit(subject.tokenizer(), options.bos(), prefix, contextTokens);
+        this.split = TokenSplit.of(subject, options);
     }
 
     /**
@@ -77,7 +73,8 @@ public final class TaskEvaluation {
         return new TaskEvaluation(subject, options, journal, progress).run(prepared);
     }
 
-    static EvaluationResult runPrepared(
+    /** Measures tasks that are prepared already, as {@link #run} does. */
+    public static EvaluationResult runPrepared(
             EvaluatedModel subject,
             List<PreparedTask> tasks,
             EvaluationOptions options,
@@ -101,7 +98,7 @@ public final class TaskEvaluation {
         }
         workToDo = scoring.stream().mapToDouble(Pending::tokens).sum()
                 + writing.stream()
-                        .mapToDouble(w -> w.prompt().length + NEW_TOKENS)
+                        .mapToDouble(w -> w.prompt().length + w.ask().newTokens())
                         .sum();
         done = resumed;
         long start = System.nanoTime();
@@ -127,9 +124,15 @@ public final class TaskEvaluation {
             case Ask.Choices(List<Ask.Request> texts) -> scoring(task, item, split.requests(texts));
             case Ask.Rolling(String text) -> scoring(task, item, split.windows(text));
             case Ask.Writing ask -> {
-                int[] ids = subject.tokenizer().encode(ask.prompt(), options.bos());
+                int[] ids = split.encode(ask.prompt());
                 requireKnown(ids);
-                int[] prompt = split.prompt(ask.prompt(), NEW_TOKENS);
+                int room = contextTokens - ask.newTokens();
+                if (room < 1 && options.preset().readsFiles()) {
+                    throw new BadDatasetException(
+                            place(task, item) + ask.newTokens() + " tokens to write, the model's" + " context has "
+                                    + contextTokens + "; give --gen-kwargs max_gen_toks=" + contextTokens / 2);
+                }
+                int[] prompt = split.prompt(ask.prompt(), ask.newTokens());
                 yield new Writing(task, item, ask, prompt, ids.length - prompt.length);
             }
         };
@@ -140,11 +143,19 @@ public final class TaskEvaluation {
             requireKnown(request.context());
             requireKnown(request.continuation());
             if (request.continuation().length == 0 || request.context().length == 0) {
-                throw new BadDatasetException(task.name() + ", document " + item.number()
-                        + ": an answer or its context has no tokens of its own; damaged data?");
+                throw new BadDatasetException(
+                        place(task, item) + "an answer or its context has no tokens of its own; damaged data?");
+            }
+            if (request.continuation().length > contextTokens) {
+                throw new BadDatasetException(place(task, item) + "an answer has " + request.continuation().length
+                        + " tokens, the model's context " + contextTokens + "; take a model with a longer context");
             }
         }
         return new Scoring(Pending.of(task, item, requests, contextTokens));
+    }
+
+    private static String place(PreparedTask task, PreparedTask.Item item) {
+        return task.name() + ", document " + item.number() + ": ";
     }
 
     private void requireKnown(int[] ids) {
@@ -217,7 +228,7 @@ public final class TaskEvaluation {
     private int shared(Pending a, Pending b) {
         Continuation one = a.requests().getFirst().truncated(contextTokens);
         Continuation other = b.requests().getFirst().truncated(contextTokens);
-        int mismatch = java.util.Arrays.mismatch(one.ids(), other.ids());
+        int mismatch = Arrays.mismatch(one.ids(), other.ids());
         return mismatch < 0 ? other.ids().length - 1 : Math.min(mismatch, other.ids().length - 1);
     }
 
@@ -260,9 +271,8 @@ public final class TaskEvaluation {
     private RequestResult result(Pending p, TokenSplit.Request request, ScoredContinuations.Score score) {
         double sum = score.logLikelihood();
         if (!Double.isFinite(sum)) {
-            throw new NonFiniteLogProbabilityException(
-                    p.task().name() + ", document " + p.item().number() + ": log-likelihood is " + sum
-                            + "; the weights or the arithmetic of the model are broken");
+            throw new NonFiniteLogProbabilityException(place(p.task(), p.item()) + "log-likelihood is " + sum
+                    + "; the weights or the arithmetic of the model are broken");
         }
         int cut = request.excess(contextTokens);
         return new RequestResult(
@@ -271,8 +281,7 @@ public final class TaskEvaluation {
 
     private DocumentResult judged(Pending p, List<RequestResult> found) {
         List<RequestResult> summed = p.item().ask() instanceof Ask.Rolling ? List.of(sum(found)) : found;
-        return new Judgement(p.task().task(), options.preset())
-                .of(p.item().number(), p.item().document(), summed);
+        return p.task().rules().judged(p.item(), summed);
     }
 
     /** All windows of a text as one. */
@@ -287,7 +296,7 @@ public final class TaskEvaluation {
 
     private void write(Writing w) {
         List<Integer> ids = new ArrayList<>();
-        subject.model().write(w.prompt(), NEW_TOKENS, subject.stopIds(), id -> {
+        subject.model().write(w.prompt(), w.ask().newTokens(), subject.stopIds(), id -> {
             ids.add(id);
             String text = text(ids);
             return w.ask().stops().stream().noneMatch(text::contains);
@@ -300,10 +309,9 @@ public final class TaskEvaluation {
         requests++;
         tokens += w.prompt().length + ids.size();
         tokensAlone += w.prompt().length + ids.size();
-        DocumentResult result = new Judgement(w.task().task(), options.preset())
-                .of(w.item().number(), (MathProblem) w.item().document(), text);
+        DocumentResult result = w.task().rules().judged(w.item(), text);
         results(w.task()).put(w.item().number(), result);
-        workDone += w.prompt().length + NEW_TOKENS;
+        workDone += w.prompt().length + w.ask().newTokens();
         finish(List.of(new ResultJournal.Entry(w.task().name(), result)));
     }
 
@@ -342,7 +350,7 @@ public final class TaskEvaluation {
                 task.name(),
                 task.group(),
                 task.recipe(),
-                Aggregates.of(task.task(), options.preset(), documents),
+                task.rules().figures(documents),
                 Objects.requireNonNull(truncated.get(task.name())),
                 documents);
     }

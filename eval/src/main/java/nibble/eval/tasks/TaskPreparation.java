@@ -97,7 +97,8 @@ final class TaskPreparation {
             items.add(new PreparedTask.Item(turn.document(), document, turn.shots(), ask));
         }
         TaskRecipe recipe = recipe(task, source, documents.size(), examples, shots);
-        return new PreparedTask(name, task == Task.MMLU ? task.id() : null, task, recipe, items);
+        return new PreparedTask(
+                name, task == Task.MMLU ? task.id() : null, new WrittenRules(task, options.preset()), recipe, items);
     }
 
     private TaskRecipe recipe(

@@ -13,8 +13,27 @@ import nibble.engine.Continuation;
  * @param bos whether one BOS id leads every request
  * @param prefix the id before a text that has no context
  * @param contextTokens the longest input of the model
+ * @param bosText the text of the prefix id; empty where a text that begins with it is like any other
  */
-record TokenSplit(Tokenizer tokenizer, boolean bos, int prefix, int contextTokens) {
+record TokenSplit(Tokenizer tokenizer, boolean bos, int prefix, int contextTokens, String bosText) {
+    TokenSplit(Tokenizer tokenizer, boolean bos, int prefix, int contextTokens) {
+        this(tokenizer, bos, prefix, contextTokens, "");
+    }
+
+    static TokenSplit of(EvaluatedModel subject, EvaluationOptions options) {
+        int prefix = options.preset() == Preset.LEADERBOARD_V1 ? subject.eos() : subject.bos();
+        return new TokenSplit(
+                subject.tokenizer(),
+                options.leads(),
+                prefix,
+                subject.model().contextTokens(),
+                options.preset().readsFiles() ? subject.bosText() : "");
+    }
+
+    /** Ids of a whole text; one that begins with the BOS as text gets no other. */
+    int[] encode(String text) {
+        return tokenizer.encode(text, bos && (bosText.isEmpty() || !text.startsWith(bosText)));
+    }
 
     /**
      * Ids of one request, not yet truncated.
@@ -50,13 +69,17 @@ record TokenSplit(Tokenizer tokenizer, boolean bos, int prefix, int contextToken
         String lastContext = "";
         int[] contextIds = {};
         for (Ask.Request text : texts) {
+            if (text.context().isEmpty()) {
+                requests.add(withoutContext(text.continuation()));
+                continue;
+            }
             String context = PythonText.stripRight(text.context());
             String continuation = text.context().substring(context.length()) + text.continuation();
-            if (requests.isEmpty() || !context.equals(lastContext)) {
+            if (contextIds.length == 0 || !context.equals(lastContext)) {
                 lastContext = context;
-                contextIds = tokenizer.encode(context, bos);
+                contextIds = encode(context);
             }
-            int[] whole = tokenizer.encode(context + continuation, bos);
+            int[] whole = encode(context + continuation);
             requests.add(new Request(
                     contextIds, Arrays.copyOfRange(whole, Math.min(contextIds.length, whole.length), whole.length)));
         }
@@ -68,7 +91,7 @@ record TokenSplit(Tokenizer tokenizer, boolean bos, int prefix, int contextToken
      * reaches back into the one before, are full.
      */
     List<Request> windows(String text) {
-        int[] ids = tokenizer.encode(text, bos);
+        int[] ids = encode(text);
         List<Request> windows = new ArrayList<>();
         int first = Math.min(contextTokens, ids.length);
         if (first > 0) {
@@ -85,11 +108,16 @@ record TokenSplit(Tokenizer tokenizer, boolean bos, int prefix, int contextToken
 
     /** Ids of a prompt that leaves room to write, its beginning cut off if it must be. */
     int[] prompt(String text, int newTokens) {
-        int[] ids = tokenizer.encode(text, bos);
-        return Arrays.copyOfRange(ids, excessOfPrompt(ids.length, newTokens), ids.length);
+        int[] ids = encode(text);
+        int excess = Math.max(0, ids.length - Math.max(1, contextTokens - newTokens));
+        return Arrays.copyOfRange(ids, excess, ids.length);
     }
 
-    int excessOfPrompt(int tokens, int newTokens) {
-        return Math.max(0, tokens - Math.max(1, contextTokens - newTokens));
+    /** The prefix id is the context, unless the text begins with it itself. */
+    private Request withoutContext(String continuation) {
+        int[] ids = tokenizer.encode(continuation, false);
+        return ids.length > 0 && ids[0] == prefix
+                ? new Request(Arrays.copyOf(ids, 1), Arrays.copyOfRange(ids, 1, ids.length))
+                : new Request(new int[] {prefix}, ids);
     }
 }

@@ -180,7 +180,7 @@ class HarnessFixturesTest {
                 false,
                 4096,
                 List.of());
-        return new PreparedTask(name, task == Task.MMLU ? "mmlu" : null, task, recipe, items);
+        return new PreparedTask(name, task == Task.MMLU ? "mmlu" : null, new WrittenRules(task, preset), recipe, items);
     }
 
     private static TokenSplit split(Preset preset) {
@@ -244,7 +244,7 @@ class HarnessFixturesTest {
                 : List.of(new PreparedTask(
                         task.id(),
                         null,
-                        task,
+                        new WrittenRules(task, preset),
                         prepared.getFirst().recipe(),
                         prepared.getFirst().items().subList(0, Math.min(wanted, documents.size()))));
         EvaluatedModel subject = new EvaluatedModel("wiki-7m", "cpu", model, tokenizer, 1, 2, Set.of(2));

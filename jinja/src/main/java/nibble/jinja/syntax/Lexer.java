@@ -10,9 +10,9 @@ import java.util.regex.Pattern;
 import nibble.jinja.python.Text;
 
 /**
- * Takes a template apart, with {@code trim_blocks} and {@code lstrip_blocks} set and without
- * {@code keep_trailing_newline}: the newline after a block tag, the spaces before one that begins its line, and one
- * newline at the end are no text.
+ * Takes a template apart. With trimming, {@code trim_blocks} and {@code lstrip_blocks} are set and
+ * {@code keep_trailing_newline} is not: the newline after a block tag, the spaces before one that begins its line, and
+ * one newline at the end are no text. Without it, all of that is text.
  */
 public final class Lexer {
     private static final Pattern FLOAT = Pattern.compile(
@@ -27,6 +27,7 @@ public final class Lexer {
     private static final int MAX_NUMBER = 4300;
 
     private final String source;
+    private final boolean trims;
     private final List<Token> tokens = new ArrayList<>();
     private int at;
     private int line = 1;
@@ -34,8 +35,9 @@ public final class Lexer {
     /** Whether what came last ended with a newline, or nothing came. */
     private boolean lineStarting = true;
 
-    private Lexer(String source) {
+    private Lexer(String source, boolean trims) {
         this.source = source;
+        this.trims = trims;
     }
 
     /**
@@ -43,9 +45,10 @@ public final class Lexer {
      *
      * @throws JinjaException if the text is no template
      */
-    public static List<Token> tokens(String template) {
+    public static List<Token> tokens(String template, boolean trims) {
         String text = template.replace("\r\n", "\n").replace('\r', '\n');
-        return new Lexer(text.endsWith("\n") ? text.substring(0, text.length() - 1) : text).run();
+        boolean cut = trims && text.endsWith("\n");
+        return new Lexer(cut ? text.substring(0, text.length() - 1) : text, trims).run();
     }
 
     private List<Token> run() {
@@ -118,7 +121,7 @@ public final class Lexer {
         String text = source.substring(at, tag);
         if (sign == '-') {
             text = Text.stripRight(text);
-        } else if (sign != '+' && isBlock) {
+        } else if (trims && sign != '+' && isBlock) {
             int begin = text.lastIndexOf('\n') + 1;
             if ((begin > 0 || lineStarting) && Text.strip(text.substring(begin)).isEmpty()) {
                 text = text.substring(0, begin);
@@ -144,7 +147,7 @@ public final class Lexer {
         if (source.startsWith("-" + end, from)) {
             return skipSpaces(from + 3);
         }
-        return source.startsWith(end, from) ? from + (source.startsWith("\n", from + 2) ? 3 : 2) : -1;
+        return source.startsWith(end, from) ? from + (trims && source.startsWith("\n", from + 2) ? 3 : 2) : -1;
     }
 
     private void comment(int from) {

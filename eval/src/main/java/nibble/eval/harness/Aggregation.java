@@ -1,0 +1,217 @@
+package nibble.eval.harness;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.function.ToDoubleFunction;
+import nibble.datasets.BadDatasetException;
+import org.jspecify.annotations.Nullable;
+
+/** Lists the ways to make a figure of documents' values, with the errors that the harness states. */
+enum Aggregation {
+    MEAN("mean"),
+    NANMEAN("nanmean"),
+    MEDIAN("median"),
+    PERPLEXITY("perplexity"),
+    WEIGHTED_PERPLEXITY("weighted_perplexity"),
+    BITS_PER_BYTE("bits_per_byte"),
+    F1("f1"),
+    MATTHEWS("matthews_corrcoef"),
+    BRIER("brier_score"),
+    BYPASS("bypass");
+
+    /** A value of two numbers: for ratios the sum and the unit, for classes the right one and the one picked. */
+    record Pair(double first, double second) {}
+
+    /** The right class and the probability of each. */
+    record Classes(int gold, double[] probabilities) {}
+
+    /** What the harness makes of metrics whose files name no aggregation. */
+    private static final Map<String, Aggregation> OF_METRIC = Map.ofEntries(
+            Map.entry("acc", MEAN),
+            Map.entry("acc_norm", MEAN),
+            Map.entry("acc_bytes", MEAN),
+            Map.entry("acc_mutual_info", MEAN),
+            Map.entry("exact_match", MEAN),
+            Map.entry("perplexity", PERPLEXITY),
+            Map.entry("word_perplexity", WEIGHTED_PERPLEXITY),
+            Map.entry("byte_perplexity", WEIGHTED_PERPLEXITY),
+            Map.entry("bits_per_byte", BITS_PER_BYTE),
+            Map.entry("f1", F1),
+            Map.entry("mcc", MATTHEWS),
+            Map.entry("brier_score", BRIER),
+            Map.entry("bypass", BYPASS));
+
+    private static final List<String> LOWER_IS_BETTER =
+            List.of("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "brier_score", "ter");
+
+    private final String id;
+
+    Aggregation(String id) {
+        this.id = id;
+    }
+
+    /** The figures of a task whose file names none. */
+    static List<String> usual(TaskConfig.Output output) {
+        return switch (output) {
+            case LOGLIKELIHOOD -> List.of("perplexity", "acc");
+            case LOGLIKELIHOOD_ROLLING -> List.of("word_perplexity", "byte_perplexity", "bits_per_byte");
+            case MULTIPLE_CHOICE -> List.of("acc", "acc_norm");
+            case GENERATE_UNTIL -> List.of("exact_match");
+        };
+    }
+
+    static boolean higherIsBetter(String metric) {
+        return !LOWER_IS_BETTER.contains(metric);
+    }
+
+    /** @throws BadDatasetException if the metric is unknown */
+    static Aggregation of(String metric, TaskConfig task) {
+        Aggregation found = OF_METRIC.get(metric);
+        if (found == null) {
+            throw new BadDatasetException(task.place() + ": metric " + metric + " is not supported; supported: "
+                    + String.join(", ", OF_METRIC.keySet().stream().sorted().toList()));
+        }
+        return found;
+    }
+
+    /** @throws BadDatasetException if the name is unknown */
+    static Aggregation named(String name, TaskConfig task) {
+        return Arrays.stream(values())
+                .filter(one -> one.id.equals(name))
+                .findFirst()
+                .orElseThrow(() -> new BadDatasetException(task.place() + ": aggregation " + name
+                        + " is not supported; supported: "
+                        + String.join(
+                                ", ", Arrays.stream(values()).map(one -> one.id).toList())));
+    }
+
+    /** @param values a number, {@link Pair} or {@link Classes} of each document */
+    double of(List<?> values) {
+        return switch (this) {
+            case MEAN -> mean(numbers(values));
+            case NANMEAN ->
+                mean(Arrays.stream(numbers(values))
+                        .filter(v -> !Double.isNaN(v))
+                        .toArray());
+            case MEDIAN -> {
+                double[] sorted = numbers(values);
+                Arrays.sort(sorted);
+                yield sorted[sorted.length / 2];
+            }
+            case PERPLEXITY -> Math.exp(-mean(numbers(values)));
+            case WEIGHTED_PERPLEXITY -> Math.exp(-ratio(values));
+            case BITS_PER_BYTE -> -ratio(values) / Math.log(2);
+            case F1 -> f1(values);
+            case MATTHEWS -> matthews(values);
+            case BRIER -> brier(values);
+            case BYPASS -> 999;
+        };
+    }
+
+    /** The standard error that the harness states; null where it states none. */
+    @Nullable
+    Double standardError(List<?> values) {
+        if (values.size() < 2) {
+            return null;
+        }
+        return switch (this) {
+            case MEAN -> {
+                double[] numbers = numbers(values);
+                yield deviation(numbers) / Math.sqrt(numbers.length);
+            }
+            case MEDIAN, MATTHEWS, F1, PERPLEXITY, NANMEAN -> Bootstrap.standardError(this, values);
+            default -> null;
+        };
+    }
+
+    static double mean(double[] values) {
+        double sum = 0;
+        for (double value : values) {
+            sum += value;
+        }
+        return sum / values.length;
+    }
+
+    static double deviation(double[] values) {
+        double mean = mean(values);
+        double squares = 0;
+        for (double value : values) {
+            squares += (value - mean) * (value - mean);
+        }
+        return Math.sqrt(squares / (values.length - 1));
+    }
+
+    private static double[] numbers(List<?> values) {
+        return values.stream()
+                .mapToDouble(value -> ((Number) value).doubleValue())
+                .toArray();
+    }
+
+    private static double ratio(List<?> values) {
+        return sum(values, Pair::first) / sum(values, Pair::second);
+    }
+
+    private static double sum(List<?> values, ToDoubleFunction<Pair> part) {
+        double sum = 0;
+        for (Object value : values) {
+            sum += part.applyAsDouble((Pair) value);
+        }
+        return sum;
+    }
+
+    /** Of class 1, as scikit-learn's {@code f1_score} for two classes. */
+    private static double f1(List<?> values) {
+        double both = 0;
+        double either = 0;
+        for (Object value : values) {
+            Pair pair = (Pair) value;
+            if (pair.first > 1 || pair.second > 1) {
+                throw new BadDatasetException("metric f1: " + pair + "; it is known for classes 0 and 1 alone");
+            }
+            both += pair.first == 1 && pair.second == 1 ? 1 : 0;
+            either += pair.first + pair.second;
+        }
+        return either == 0 ? 0 : 2 * both / either;
+    }
+
+    /** As scikit-learn's {@code matthews_corrcoef}, of any number of classes. */
+    private static double matthews(List<?> values) {
+        List<Double> classes = new ArrayList<>();
+        for (Object value : values) {
+            Pair pair = (Pair) value;
+            for (double one : new double[] {pair.first, pair.second}) {
+                if (!classes.contains(one)) {
+                    classes.add(one);
+                }
+            }
+        }
+        double n = values.size();
+        double right = sum(values, pair -> pair.first == pair.second ? 1 : 0);
+        double cross = 0;
+        double golds = 0;
+        double picks = 0;
+        for (double one : classes) {
+            double gold = sum(values, pair -> pair.first == one ? 1 : 0);
+            double pick = sum(values, pair -> pair.second == one ? 1 : 0);
+            cross += gold * pick;
+            golds += gold * gold;
+            picks += pick * pick;
+        }
+        double scale = (n * n - golds) * (n * n - picks);
+        return scale == 0 ? 0 : (right * n - cross) / Math.sqrt(scale);
+    }
+
+    private static double brier(List<?> values) {
+        double sum = 0;
+        for (Object value : values) {
+            Classes classes = (Classes) value;
+            for (int i = 0; i < classes.probabilities.length; i++) {
+                double difference = classes.probabilities[i] - (i == classes.gold ? 1 : 0);
+                sum += difference * difference;
+            }
+        }
+        return sum / values.size();
+    }
+}
