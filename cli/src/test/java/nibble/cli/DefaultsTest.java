@@ -204,7 +204,7 @@ class DefaultsTest {
         assertThat(config.run("plan", model.resolve("config.json").toString(), "--json", "-"))
                 .isEqualTo(ExitCode.DONE);
         assertThat(JSON.readTree(config.out()).get("calibration_tokens").asLong())
-                .isEqualTo(128 * 4096);
+                .isEqualTo(64 * 2048);
     }
 
     private static Path wikiTokens(Path model) throws IOException {
