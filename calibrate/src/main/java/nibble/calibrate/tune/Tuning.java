@@ -80,8 +80,7 @@ public final class Tuning {
         try (OriginalStates original =
                 OriginalStates.of(text, used, job.source(), backend, () -> progress.add(layer))) {
             HeldOut heldOut = new HeldOut(text, original, backend, made);
-            double before = heldOut.divergence(
-                    index -> DecoderLayer.read(made, index).unpacked(), ModelWeights.finalNorm(made));
+            double before = heldOut.divergence(index -> DecoderLayer.read(made, index), ModelWeights.finalNorm(made));
             double judging = TuningCost.layerWork(config) * config.layers() * heldOut.tokens();
             progress.add(judging);
             TunedNumbers tuned = steps(made, text, sequences, original);

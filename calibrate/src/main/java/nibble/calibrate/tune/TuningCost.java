@@ -63,11 +63,16 @@ public final class TuningCost {
 
     /** Returns the floating-point operations of all steps and of what comes before and after them. */
     public double work() {
-        return options.steps() == 0 ? 0 : stepWork(config, sequences() * length) * options.steps() + passWork();
+        return options.steps() == 0 ? 0 : stepsWork() + passWork();
+    }
+
+    /** Returns those of the steps alone. */
+    public double stepsWork() {
+        return stepWork(config, sequences() * length) * options.steps();
     }
 
     /** Returns those of the original model, and of judging the model as fitted and as tuned. */
-    public double passWork() {
+    private double passWork() {
         return layerWork(config) * config.layers() * (usedTokens() + 2 * heldBack());
     }
 

@@ -55,8 +55,8 @@ final class PlanCommand implements Callable<Integer> {
      */
     private static final double CUDA_EFFICIENCY = 0.87;
 
-    /** Steps of tuning reach this share of that rate: their operands are fp32 (docs/benchmarks.md). */
-    private static final double CUDA_TUNING_SHARE = 0.3;
+    /** The share of that rate that steps of tuning reached there: their products are TF32. */
+    private static final double CUDA_STEP_SHARE = 0.42;
 
     private final Terminal terminal;
 
@@ -230,7 +230,7 @@ final class PlanCommand implements Callable<Integer> {
                 cost.peakHostBytes(heap) + pinned + CUDA_HOST_BYTES,
                 device,
                 rate,
-                (cost.flops() - cost.tuningFlops()) / rate + cost.tuningFlops() / (CUDA_TUNING_SHARE * rate));
+                (cost.flops() - tuning.stepsWork()) / rate + tuning.stepsWork() / (CUDA_STEP_SHARE * rate));
     }
 
     private void print(Plan plan) {

@@ -8,7 +8,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
-import nibble.cli.option.DeviceOptions;
+import nibble.cli.option.ActivationOption;
 import nibble.cli.option.HubOptions;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
@@ -144,7 +144,7 @@ final class TasksCommand implements Callable<Integer> {
     private boolean alone;
 
     @Mixin
-    private DeviceOptions device = new DeviceOptions();
+    private ActivationOption device = new ActivationOption();
 
     @Mixin
     private JsonOption json = new JsonOption();

@@ -154,6 +154,29 @@ public final class AwqLayout implements Layout {
                 | (int) Long.compress(rows, 0xff00ff00ff00ff00L & EVERY_OTHER_NIBBLE) << 16;
     }
 
+    /** Undoes {@link #packColumns}. */
+    private static void unpackColumns(MemorySegment qweight, int first, int count, QuantizedLinear linear) {
+        int words = linear.outFeatures() / 8;
+        byte[] codes = linear.codes();
+        int rowBytes = linear.inFeatures() / 2;
+        for (int word = 0; word < words; word++) {
+            int to = 8 * word * rowBytes + first / 2;
+            for (int pair = 0; pair < count / 2; pair++) {
+                long from = 4L * ((long) (first + 2 * pair) * words + word);
+                long rows = rows(qweight.get(Words.INT, from)) | rows(qweight.get(Words.INT, from + 4L * words)) << 4;
+                for (int row = 0; row < 8; row++) {
+                    codes[to + pair + row * rowBytes] = (byte) (rows >>> 8 * row);
+                }
+            }
+        }
+    }
+
+    /** Undoes {@link #word}. */
+    private static long rows(int word) {
+        return Long.expand(word & 0xffffL, 0x00ff00ff00ff00ffL & EVERY_OTHER_NIBBLE)
+                | Long.expand(word >>> 16, 0xff00ff00ff00ff00L & EVERY_OTHER_NIBBLE);
+    }
+
     public static MemorySegment littleEndian(short[] values) {
         if (ByteOrder.nativeOrder() == ByteOrder.BIG_ENDIAN) {
             for (int i = 0; i < values.length; i++) {
@@ -176,16 +199,8 @@ public final class AwqLayout implements Layout {
         QuantizedLinear linear = QuantizedLinear.blank(outFeatures, inFeatures, spec);
         int groups = linear.groups();
         int words = outFeatures / 8;
-        byte[] codes = linear.codes();
-        for (int column = 0; column < inFeatures; column++) {
-            int high = (column & 1) * 4;
-            for (int word = 0; word < words; word++) {
-                int packed = tensors.qweight().get(Words.INT, 4L * ((long) column * words + word));
-                for (int nibble = 0; nibble < 8; nibble++) {
-                    long row = 8 * word + ORDER[nibble];
-                    codes[(int) ((row * inFeatures + column) >> 1)] |= (byte) (((packed >>> 4 * nibble) & 15) << high);
-                }
-            }
+        for (int first = 0; first < inFeatures; first += TILE_COLUMNS) {
+            unpackColumns(tensors.qweight(), first, Math.min(TILE_COLUMNS, inFeatures - first), linear);
         }
         for (int group = 0; group < groups; group++) {
             for (int word = 0; word < words; word++) {

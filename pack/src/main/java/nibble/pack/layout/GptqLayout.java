@@ -28,6 +28,8 @@ import nibble.pack.Words;
  * word wrong, so it is never written: zeros of 0 need the second version, which stores zeros as they are.
  */
 public final class GptqLayout implements Layout {
+    private static final int TILE_WORDS = 16;
+
     static final GptqLayout FIRST = new GptqLayout(QuantizedFormat.GPTQ);
     static final GptqLayout SECOND = new GptqLayout(QuantizedFormat.GPTQ_V2);
 
@@ -164,10 +166,14 @@ public final class GptqLayout implements Layout {
             boolean lessOne) {
         QuantizedLinear linear = QuantizedLinear.blank(out, in, spec);
         int groups = linear.groups();
-        for (int word = 0; word < in / 8; word++) {
+        for (int first = 0; first < in / 8; first += TILE_WORDS) {
+            // A few words of a row at a time: their lines stay in the cache while the rows go by.
+            int end = Math.min(in / 8, first + TILE_WORDS);
             for (int row = 0; row < out; row++) {
-                Words.putEightCodes(qweight.get(Words.INT, 4L * ((long) word * out + row)), linear.codes(), (int)
-                        (((long) row * in >> 1) + 4L * word));
+                for (int word = first; word < end; word++) {
+                    int packed = qweight.get(Words.INT, 4L * ((long) word * out + row));
+                    Words.putEightCodes(packed, linear.codes(), (int) (((long) row * in >> 1) + 4L * word));
+                }
             }
         }
         for (int group = 0; group < groups; group++) {

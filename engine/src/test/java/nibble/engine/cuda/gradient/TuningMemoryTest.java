@@ -1,0 +1,57 @@
+package nibble.engine.cuda.gradient;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.ModelShape;
+import nibble.engine.backend.GradientOperations.Room;
+import nibble.engine.gradient.DivergencePass;
+import nibble.pack.QuantizationSpec;
+import org.junit.jupiter.api.Test;
+
+/** Predictions against what was measured on an H100 (docs/benchmarks.md); no card is needed. */
+class TuningMemoryTest {
+    private static final ModelConfig LLAMA_2_70B =
+            ModelShape.named("llama-2-70b").orElseThrow().config();
+    /** Codes of 855 million weights, and 6.7 million zeros. */
+    private static final long LAYER_CODES = 434_503_680L;
+
+    private static Room room(ModelConfig config, long limit) {
+        return new TuningMemory(config, new QuantizationSpec(4, 128), 2, 512, DivergencePass.tapeColumns(config))
+                .room(limit);
+    }
+
+    @Test
+    void all_codes_of_70b_stay_on_a_card_of_80_gigabytes() {
+        Room room = room(LLAMA_2_70B, 84_300_000_000L);
+        assertThat(room.codes()).isEqualTo(80);
+        assertThat((double) room.device()).isCloseTo(57.33e9, within(0.05 * 57.33e9));
+        assertThat(room.pinned()).isZero();
+        assertThat(room.tapes()).isBetween(2, 20);
+    }
+
+    @Test
+    void within_24_gigabytes_most_of_the_codes_come_from_the_host() {
+        Room room = room(LLAMA_2_70B, 24_000_000_000L);
+        assertThat(room.codes()).isBetween(8, 10);
+        assertThat((double) room.device()).isCloseTo(23.62e9, within(0.05 * 23.62e9));
+        assertThat(room.pinned()).isEqualTo((80 - room.codes()) * LAYER_CODES);
+    }
+
+    /** Then the first step says what it lacks. */
+    @Test
+    void a_card_that_is_too_small_for_all_else_keeps_no_codes() {
+        Room room = room(LLAMA_2_70B, 1_000_000_000L);
+        assertThat(room.codes()).isZero();
+        assertThat(room.tapes()).isEqualTo(1);
+    }
+
+    @Test
+    void a_small_model_keeps_all() {
+        ModelConfig small = ModelShape.named("tiny").orElseThrow().config();
+        Room room = room(small, 8_000_000_000L);
+        assertThat(room.codes()).isEqualTo(small.layers());
+        assertThat(room.tapes()).isEqualTo(small.layers());
+    }
+}
