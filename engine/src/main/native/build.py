@@ -19,6 +19,7 @@ RESOURCES = HERE.parent / "resources/nibble/engine/host/natives"
 
 # The processors that each instruction set is compiled for.
 X86 = {"avx2": "x86_64_v3", "avx512": "x86_64_v4+avx512vnni+avx512vbmi"}
+AMX = "x86_64_v4+avx512bf16+amx_tile+amx_bf16"
 ARM = {"neon": "generic", "dotprod": "generic+dotprod"}
 PLATFORMS = {
     "linux-x86_64": ("x86_64-linux-musl", X86, "libnibble.so", ["-Wl,-z,undefs"]),
@@ -46,14 +47,20 @@ def build(platform, out, scratch):
 
     def zig(processor, *arguments):
         compiler = [sys.executable, "-m", "ziglang", "cc", "-target", target, f"-mcpu={processor}"]
-        subprocess.run([*compiler, *arguments], cwd=scratch, check=True)
+        # HotSpot has touched the next 80 KiB of the stack before a call, so that no kernel need probe its few KiB.
+        probes = ["-mno-stack-arg-probe"] if name.endswith(".dll") and "-c" in arguments else []
+        subprocess.run([*compiler, *probes, *arguments], cwd=scratch, check=True)
 
     baseline = "x86_64" if sets is X86 else "generic"
     objects = ["library.o"]
     zig(baseline, *FLAGS, f'-DSOURCES="{sources()}"', "-c", str(HERE / "library.c"), "-o", objects[0])
     for kernel_set, processor in sets.items():
-        objects.append(f"{kernel_set}.o")
-        zig(processor, *FLAGS, f"-DSET={kernel_set}", "-c", str(HERE / "kernels.c"), "-o", objects[-1])
+        for way in "fp32", "int8":
+            objects.append(f"{way}_{kernel_set}.o")
+            zig(processor, *FLAGS, f"-DSET={kernel_set}", "-c", str(HERE / f"{way}.c"), "-o", objects[-1])
+    if platform == "linux-x86_64":
+        objects.append("amx.o")
+        zig(AMX, *FLAGS, "-c", str(HERE / "amx.c"), "-o", objects[-1])
     zig(baseline, "-shared", "-nostdlib", "-s", *link, *objects, "-o", name)
     file = out / platform / name
     file.parent.mkdir(parents=True, exist_ok=True)

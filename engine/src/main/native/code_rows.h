@@ -1,25 +1,39 @@
-/* compressed-tensors: the low nibble of byte j of a row is the code of column 2j, groups are whole 32 columns. */
+/*
+ * compressed-tensors: the low nibble of byte j of a row is the code of column 2j, and groups are whole 32 columns.
+ * Activations are prepared with the even ones of each 32 before the odd ones.
+ */
+#include "matrix.h"
 
-/* Activations are prepared with the even ones of each 32 before the odd ones. */
-static void codes_ROWS(const matrix *m, i64 first, i64 end, const float *x, float *out) {
-    const table t = tabled(PLAIN);
+INLINE float code_row(const matrix *m, i64 row, const float *x) {
+    const table t = tabled(PLAIN, 0);
     i64 columns = m->groups * m->size;
     activations a = prepared(x, columns);
-    for (i64 row = first; row < end; row++) {
-        const u8 *w = m->codes + row * (columns / 2);
-        sums s = {};
-        for (i64 g = 0; g < m->groups; g++) {
-            float scale = half(m->scales + 2 * (row * m->groups + g));
-            u32 zero = 8;
-            if (m->zeros) {
-                zero = LOAD(u32, m->zeros + 4 * (row / 8 * m->groups + g)) >> 4 * (row % 8) & 15;
-            }
-            for (i64 k = g * m->size; k < (g + 1) * m->size; k += 32) {
-                FETCH(w + k / 2 + AHEAD);
-                add_nibbles(&s, &a, k, LOAD(u8x16, w + k / 2), &t, scale);
-                subtract_minimum(&s, &a, k, (float)zero * scale);
-            }
+    const u8 *w = m->codes + row * (columns / 2);
+    sums s = {};
+    for (i64 g = 0; g < m->groups; g++) {
+        f32x8 scale = (f32x8){} + half(m->scales + 2 * (row * m->groups + g));
+        u32 zero = 8;
+        if (m->zeros) {
+            zero = LOAD(u32, m->zeros + 4 * (row / 8 * m->groups + g)) >> 4 * (row % 8) & 15;
         }
-        out[row] = total(&s);
+        i64 end = (g + 1) * m->size;
+        for (i64 k = g * m->size; k < end; k += 256) {
+            i64 count = end - k < 256 ? (end - k) / 32 : 8;
+            const i32x8 at = {0, 1, 2, 3, 4, 5, 6, 7};
+            f32x8 used = (f32x8)((i32x8)scale & (at < (i32)count));
+            FETCH(w + k / 2 + AHEAD);
+            FETCH(w + k / 2 + AHEAD + 64);
+            subtract_minima32(&s, &a, k, used * (float)zero);
+            nibble_blocks(&s, &a, k, w + k / 2, &t, count, 16, 0, used);
+        }
+    }
+    return total(&s);
+}
+
+static void codes_by_rows(const matrix *m, const range *r, const float *x, float *out) {
+    for (i64 row = r->first; row < r->end; row++) {
+        for (i64 i = 0; i < r->rows; i++) {
+            out[i * r->outputs + row] = code_row(m, row, x + i * r->stride);
+        }
     }
 }

@@ -1,105 +1,38 @@
 /*
- * The products of 4-bit codes with scales and zeros of their own:
+ * The products of 4-bit codes that lie by columns:
  *
  *   out[n] = sum over groups of scale * (sum of x * code - zero * sum of x)
  *
  * (code - zero) * scale is not rounded to fp16; each weight differs from that of loaders by at most 2^-11 of itself.
+ *
+ *   a tile: up to TILE words of every row of words, whose sums over a group stay in the first-level cache
+ *   a step: up to 32 inputs of LANES of these words, whose sums stay in registers; add_awq and add_gptq make it
  */
-#include "vectors.h"
 
-/* A matrix of codes; the layouts are those that AwqLayout and StoredCodes state. */
-typedef struct {
-    const u8 *codes;
-    const u8 *zeros; /* none: all are 8 */
-    const u8 *scales;
-    i64 outputs;
-    i64 groups;
-    i64 size;     /* inputs of a group */
-    u32 less_one; /* what is added to a word of zeros */
-} matrix;
+#define TILE 256
 
-#if defined(__AVX512F__)
-#define LANES 16
-typedef u32x16 words;
-typedef i32x16 signed_words;
-typedef f32x16 floats;
-#else
-#define LANES 8
-typedef VECTOR(u32, 32) words;
-typedef i32x8 signed_words;
-typedef f32x8 floats;
-#endif
-
-/* How many rows of words ahead a strip is fetched. */
-#define ROWS_AHEAD 24
-
-INLINE words load_words(const u8 *at, i64 count) {
-    words w = {};
+INLINE floats load_floats(const float *at, i64 count) {
+    return (floats)load_words((const u8 *)at, count);
+}
+INLINE void store_floats(float *at, floats v, i64 count) {
     if (__builtin_expect(count >= LANES, 1)) {
-        return LOAD(words, at);
+        STORE(at, v);
+        return;
     }
     for (i64 i = 0; i < count; i++) {
-        w[i] = LOAD(u32, at + 4 * i);
+        at[i] = v[i];
     }
-    return w;
 }
-
-INLINE float sum_of(const float *x, i64 count) {
-    f32x8 s = {};
-    i64 i = 0;
-    for (; i + 8 <= count; i += 8) {
-        s += LOAD(f32x8, x + i);
+INLINE floats load_halves(const u8 *at, i64 count) {
+    typedef VECTOR(f16, 2 * LANES) halves_vector;
+    if (__builtin_expect(count >= LANES, 1)) {
+        return CONVERT(floats, LOAD(halves_vector, at));
     }
-    float sum = sum8(s);
-    for (; i < count; i++) {
-        sum += x[i];
+    floats v = {};
+    for (i64 i = 0; i < count; i++) {
+        v[i] = half(at + 2 * i);
     }
-    return sum;
-}
-
-/* Nibble i of each word, where it stands: times 16^i, or 16^6 for the last. */
-INLINE floats nibble_of(words w, int i) {
-    return CONVERT(floats, (signed_words)(i < 7 ? w & 15u << 4 * i : w >> 4 & 15u << 24));
-}
-
-static const float POWERS[8] = {1, 0x1p-4, 0x1p-8, 0x1p-12, 0x1p-16, 0x1p-20, 0x1p-24, 0x1p-24};
-
-/* GPTQ: word [r, n] holds inputs 8r to 8r + 7 of output n, so lanes are outputs. */
-static void codes_GPTQ(const matrix *m, i64 first, i64 end, const float *x, float *out) {
-    i64 row = 4 * m->outputs;
-    for (i64 n = first; n < end; n += LANES) {
-        i64 count = end - n < LANES ? end - n : LANES;
-        floats sum = {};
-        for (i64 g = 0; g < m->groups; g++) {
-            const float *xs = x + g * m->size;
-            const u8 *at = m->codes + g * (m->size / 8) * row + 4 * n;
-            floats s[8] = {};
-            for (i64 r = 0; r < m->size / 8; r++, at += row) {
-                FETCH(at + ROWS_AHEAD * row);
-                words w = load_words(at, count);
-                for (int i = 0; i < 8; i++) {
-                    s[i] = FMA(nibble_of(w, i), (floats){} + xs[8 * r + i], s[i]);
-                }
-            }
-            floats t = {};
-            for (int i = 7; i >= 0; i--) {
-                t = FMA(s[i], (floats){} + POWERS[i], t);
-            }
-            float sum_x = sum_of(xs, m->size);
-            for (i64 l = 0; l < count; l++) {
-                u32 zero = 8;
-                if (m->zeros) {
-                    u32 word = LOAD(u32, m->zeros + g * (m->outputs / 8) * 4 + (n + l) / 8 * 4) + m->less_one;
-                    zero = word >> 4 * ((n + l) % 8) & 15;
-                }
-                float scale = half(m->scales + 2 * (g * m->outputs + n + l));
-                sum[l] = __builtin_fmaf(scale, __builtin_fmaf(-(float)zero, sum_x, t[l]), sum[l]);
-            }
-        }
-        for (i64 l = 0; l < count; l++) {
-            out[n + l] = sum[l];
-        }
-    }
+    return v;
 }
 
 /* a0 b0 a1 b1 ... */
@@ -129,47 +62,101 @@ INLINE void in_order(floats v[8]) {
 /* Where in a word, in bits, the code of output o of its eight stands. */
 INLINE int awq_nibble(int o) { return o % 2 == 0 ? o / 2 : o / 2 + 4; }
 
-/* AWQ: word [k, c] holds outputs 8c to 8c + 7 of input k, so lanes are words. First and end count words. */
-static void codes_AWQ(const matrix *m, i64 first, i64 end, const float *x, float *out) {
+/* AWQ: word [k, c] holds outputs 8c to 8c + 7 of input k, so lanes are words. A group's end for LANES words. */
+INLINE void finish_awq(const matrix *m, i64 g, i64 c, i64 count, float sum_x, const float *group, float *out) {
+    words zeros = load_words(m->zeros + (g * m->outputs / 8 + c) * 4, count);
+    floats v[8];
+    for (int o = 0; o < 8; o++) {
+        int i = awq_nibble(o);
+        floats zero = CONVERT(floats, (signed_words)(zeros >> 4 * i & 15));
+        v[o] = FMA(zero, (floats){} - sum_x, LOAD(floats, group + i * LANES));
+    }
+    in_order(v);
+    const u8 *scales = m->scales + 2 * (g * m->outputs + 8 * c);
+    for (int i = 0; i < 8 && i * LANES < 8 * count; i++) {
+        i64 now = 8 * count - i * LANES < LANES ? 8 * count - i * LANES : LANES;
+        float *to = out + 8 * c + i * LANES;
+        store_floats(to, FMA(v[i], load_halves(scales + 2 * i * LANES, now), load_floats(to, now)), now);
+    }
+}
+
+/* First and end count outputs, eight to a word. */
+static void codes_AWQ(const matrix *m, const range *r, const float *prepared_x, float *out) {
+    activations x = prepared_codes(prepared_x, r->columns);
     i64 row = m->outputs / 2;
-    for (i64 n = 8 * first; n < 8 * end; n++) {
+    for (i64 n = r->first; n < r->end; n++) {
         out[n] = 0;
     }
-    for (i64 g = 0; g < m->groups; g++) {
-        const float *xs = x + g * m->size;
-        float sum_x = sum_of(xs, m->size);
-        for (i64 c = first; c < end; c += LANES) {
-            i64 count = end - c < LANES ? end - c : LANES;
-            const u8 *at = m->codes + g * m->size * row + 4 * c;
-            floats s[8] = {};
-            for (i64 k = 0; k < m->size; k++, at += row) {
-                FETCH(at + ROWS_AHEAD * row);
-                words w = load_words(at, count);
-                for (int i = 0; i < 8; i++) {
-                    s[i] = FMA(nibble_of(w, i), (floats){} + xs[k], s[i]);
+    for (i64 first = r->first / 8; first < r->end / 8; first += TILE) {
+        i64 end = first + TILE < r->end / 8 ? first + TILE : r->end / 8;
+        for (i64 g = 0; g < m->groups; g++) {
+            float group[TILE / LANES][8 * LANES];
+            for (i64 k = g * m->size, depth; k < (g + 1) * m->size; k += depth) {
+                depth = (g + 1) * m->size - k < 32 ? (g + 1) * m->size - k : 32;
+                for (i64 c = first; c < end; c += LANES) {
+                    floats s[8];
+                    float *kept = group[(c - first) / LANES];
+                    for (int i = 0; i < 8; i++) {
+                        s[i] = k > g * m->size ? LOAD(floats, kept + i * LANES) : (floats){};
+                    }
+                    const u8 *at = m->codes + k * row + 4 * c;
+                    add_awq(s, &x, k, depth, at, row, end - c);
+                    for (int i = 0; i < 8; i++) {
+                        STORE(kept + i * LANES, s[i]);
+                    }
                 }
             }
-            words zeros = load_words(m->zeros + g * row + 4 * c, count);
-            floats v[8];
-            for (int o = 0; o < 8; o++) {
-                int i = awq_nibble(o);
-                floats zero = nibble_of(zeros, i) * POWERS[i];
-                v[o] = FMA(zero, (floats){} - sum_x, s[i] * POWERS[i]);
+            float sum_x = sum_of_group(&x, g * m->size, m->size);
+            for (i64 c = first; c < end; c += LANES) {
+                finish_awq(m, g, c, end - c < LANES ? end - c : LANES, sum_x, group[(c - first) / LANES], out);
             }
-            in_order(v);
-            const u8 *scales = m->scales + 2 * (g * m->outputs + 8 * c);
-            if (__builtin_expect(count == LANES, 1)) {
-                typedef VECTOR(f16, 2 * LANES) scale_vector;
-                for (int i = 0; i < 8; i++) {
-                    floats scale = CONVERT(floats, LOAD(scale_vector, scales + 2 * LANES * i));
-                    float *to = out + 8 * c + LANES * i;
-                    STORE(to, FMA(v[i], scale, LOAD(floats, to)));
+        }
+    }
+}
+
+/* GPTQ: word [r, n] holds inputs 8r to 8r + 7 of output n, so lanes are outputs. A group's end for LANES outputs. */
+INLINE void finish_gptq(const matrix *m, i64 g, i64 n, i64 count, float sum_x, const float *group, float *out) {
+    floats zero = (floats){} + 8;
+    if (m->zeros) {
+        const u8 *at = m->zeros + (g * m->outputs + n) / 8 * 4;
+        words w = {}, shift = {};
+        for (int l = 0; l < LANES; l++) {
+            shift[l] = 4 * (l % 8);
+        }
+        for (int i = 0; i < LANES / 8 && 8 * i < count; i++) {
+            for (int l = 0; l < 8; l++) {
+                w[8 * i + l] = LOAD(u32, at + 4 * i) + m->less_one;
+            }
+        }
+        zero = CONVERT(floats, (signed_words)(w >> shift & 15));
+    }
+    floats v = FMA(zero, (floats){} - sum_x, LOAD(floats, group));
+    floats scale = load_halves(m->scales + 2 * (g * m->outputs + n), count);
+    store_floats(out + n, FMA(v, scale, load_floats(out + n, count)), count);
+}
+
+static void codes_GPTQ(const matrix *m, const range *r, const float *prepared_x, float *out) {
+    activations x = prepared_codes(prepared_x, r->columns);
+    i64 row = 4 * m->outputs;
+    for (i64 n = r->first; n < r->end; n++) {
+        out[n] = 0;
+    }
+    for (i64 first = r->first; first < r->end; first += TILE) {
+        i64 end = first + TILE < r->end ? first + TILE : r->end;
+        for (i64 g = 0; g < m->groups; g++) {
+            float group[TILE];
+            for (i64 k = g * m->size, depth; k < (g + 1) * m->size; k += depth) {
+                depth = (g + 1) * m->size - k < 32 ? (g + 1) * m->size - k : 32;
+                for (i64 n = first; n < end; n += LANES) {
+                    float *kept = group + (n - first);
+                    const u8 *at = m->codes + k / 8 * row + 4 * n;
+                    floats s = k > g * m->size ? LOAD(floats, kept) : (floats){};
+                    STORE(kept, add_gptq(s, &x, k, depth, at, row, end - n));
                 }
-            } else {
-                float *values = (float *)v;
-                for (i64 i = 0; i < 8 * count; i++) {
-                    out[8 * c + i] = __builtin_fmaf(values[i], half(scales + 2 * i), out[8 * c + i]);
-                }
+            }
+            float sum_x = sum_of_group(&x, g * m->size, m->size);
+            for (i64 n = first; n < end; n += LANES) {
+                finish_gptq(m, g, n, end - n < LANES ? end - n : LANES, sum_x, group + (n - first), out);
             }
         }
     }

@@ -1,9 +1,7 @@
-/* Activations as fp32 numbers: what a group of weights adds to the sum of its row. */
-#ifndef NIBBLE_FP32_H
-#define NIBBLE_FP32_H
+/* Activations as fp32 numbers: what a group of weights adds to the sum of its row. int8.h has the same functions. */
 #include "vectors.h"
 
-/* A prepared row: the numbers, then their sums by 32, then by 16. */
+/* A prepared row: the numbers, then their sums by 32, then by 16, then room that loads may touch. */
 typedef struct {
     const float *values;
     const float *sums32;
@@ -15,46 +13,62 @@ INLINE activations prepared(const float *x, i64 columns) {
 }
 
 typedef struct {
-    f32x16 products;
-    f32x16 more;
+    f32x16 products[2]; /* by turns, so that one addition need not wait for the one before */
     f32x8 minima;
 } sums;
 
-INLINE float total(const sums *s) { return sum16(s->products + s->more) - sum8(s->minima); }
+INLINE float total(const sums *s) { return sum16(s->products[0] + s->products[1]) - sum8(s->minima); }
+
+/* The factors of eight groups of 32 weights, or of sixteen of 16, from input k on. */
+INLINE void factors32(const activations *x, i64 k, f32x8 scales, float to[8]) { KEPT(to, scales, 8) }
+INLINE void factors16(const activations *x, i64 k, f32x16 scales, float to[16]) { KEPT(to, scales, 16) }
 
 /* 32 weights of one scale. */
-INLINE void add_floats(sums *s, const activations *x, i64 k, f32x16 first, f32x16 second, float scale) {
+INLINE void add_floats(
+        sums *s, const activations *x, i64 k, f32x16 first, f32x16 second, float factor, int turn) {
     f32x16 t = first * LOAD(f32x16, x->values + k);
     t = FMA(second, LOAD(f32x16, x->values + k + 16), t);
-    s->products = FMA(t, splat(scale), s->products);
+    s->products[turn] = FMA(t, splat(factor), s->products[turn]);
 }
 
 /* Nibbles of 16 bytes: the low ones are weights k to k + 15, the high ones the next 16. */
-INLINE void add_nibbles(sums *s, const activations *x, i64 k, u8x16 q, const table *t, float scale) {
+INLINE void add_nibbles(sums *s, const activations *x, i64 k, u8x16 q, const table *t, const float *factors) {
     f32x16 low, high;
     nibbles(t, q, &low, &high);
-    add_floats(s, x, k, low, high, scale);
+    add_floats(s, x, k, low, high, factors[0], 0);
+}
+
+/* Two such blocks, one after another. */
+INLINE void add_two_nibbles(
+        sums *s, const activations *x, i64 k, u8x16 q, u8x16 next, const table *t, const float *factors, int turn) {
+    f32x16 low, high;
+    add_nibbles(s, x, k, q, t, factors);
+    nibbles(t, next, &low, &high);
+    add_floats(s, x, k + 32, low, high, factors[1], 1);
 }
 
 /* Nibbles of 32 bytes: the low ones are weights k to k + 31, the high ones the next 32, of another scale. */
-INLINE void add_nibbles64(sums *s, const activations *x, i64 k, u8x32 q, const table *t, const float *scales) {
+INLINE void add_nibbles64(sums *s, const activations *x, i64 k, u8x32 q, const table *t, const float *factors) {
     f32x16 a, b, c, d;
     nibbles(t, low16(q), &a, &c);
     nibbles(t, high16(q), &b, &d);
-    add_floats(s, x, k, a, b, scales[0]);
-    add_floats(s, x, k + 32, c, d, scales[1]);
+    add_floats(s, x, k, a, b, factors[0], 0);
+    add_floats(s, x, k + 32, c, d, factors[1], 1);
 }
 
-/* 32 signed bytes of one scale. */
-INLINE void add_bytes(sums *s, const activations *x, i64 k, i8x32 v, float scale) {
-    add_floats(s, x, k, CONVERT(f32x16, (i8x16)low16((u8x32)v)), CONVERT(f32x16, (i8x16)high16((u8x32)v)), scale);
+/* 32 bytes of one scale. */
+INLINE void add_bytes(sums *s, const activations *x, i64 k, u8x32 v, float factor, int turn) {
+    add_floats(s, x, k, CONVERT(f32x16, low16(v)), CONVERT(f32x16, high16(v)), factor, turn);
+}
+INLINE void add_signed(sums *s, const activations *x, i64 k, i8x32 v, float factor, int turn) {
+    f32x16 first = CONVERT(f32x16, (i8x16)low16((u8x32)v));
+    add_floats(s, x, k, first, CONVERT(f32x16, (i8x16)high16((u8x32)v)), factor, turn);
 }
 
-/* 32 signed bytes, 16 of each of two scales. */
-INLINE void add_bytes16(sums *s, const activations *x, i64 k, i8x32 v, const float *scales) {
-    f32x16 first = CONVERT(f32x16, (i8x16)low16((u8x32)v)) * LOAD(f32x16, x->values + k);
-    f32x16 second = CONVERT(f32x16, (i8x16)high16((u8x32)v)) * LOAD(f32x16, x->values + k + 16);
-    s->products = FMA(first, splat(scales[0]), s->products);
-    s->more = FMA(second, splat(scales[1]), s->more);
+/* 32 bytes, 16 of each of two scales. */
+INLINE void add_bytes16(sums *s, const activations *x, i64 k, u8x32 v, const float *factors, int turn) {
+    f32x16 first = CONVERT(f32x16, low16(v)) * LOAD(f32x16, x->values + k);
+    f32x16 second = CONVERT(f32x16, high16(v)) * LOAD(f32x16, x->values + k + 16);
+    s->products[0] = FMA(first, splat(factors[0]), s->products[0]);
+    s->products[1] = FMA(second, splat(factors[1]), s->products[1]);
 }
-#endif

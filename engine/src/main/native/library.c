@@ -2,7 +2,7 @@
  * What the library exports: the kernels of each instruction set by its number, and the highest number that this
  * processor has. Needs no other library, so that one file serves every C library of a system.
  */
-#include "vectors.h"
+#include "matrix.h"
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -19,52 +19,96 @@ EXPORT const char nibble_sources[] = "nibble-sources:" SOURCES;
 #define SETS(set) set(0, neon) set(1, dotprod)
 #endif
 
+#define DECLARE_WAY(way, set)                                                                                          \
+    void prepare_##way##_##set(i64, i64, const float *, float *);                                                      \
+    void rows_##way##_##set(i64, const range *, const float *, float *);                                               \
+    void codes_##way##_##set(i64, const matrix *, const range *, const float *, float *);
 #define DECLARE(number, set)                                                                                           \
-    void prepare_##set(i64, i64, const float *, float *);                                                              \
-    void rows_##set(i64, const u8 *, i64, i64, i64, i64, const float *, float *);                                      \
-    void codes_##set(i64, const u8 *, const u8 *, const u8 *, i64, i64, i64, i64, i64, i64, const float *, float *);
+    DECLARE_WAY(fp32, set)                                                                                             \
+    DECLARE_WAY(int8, set)                                                                                             \
+    void plain_fp32_##set(i64, const range *, const float *, float *);
 SETS(DECLARE)
 
-EXPORT void nibble_prepare(i64 set, i64 pairs, i64 columns, const float *x, float *to) {
+/* A function of both forms of activations: `way` is 0 for fp32, 1 for bytes. */
+#define EITHER(name, way, set, ...)                                                                                    \
+    do {                                                                                                               \
+        if (way) {                                                                                                     \
+            name##_int8_##set(__VA_ARGS__);                                                                            \
+        } else {                                                                                                       \
+            name##_fp32_##set(__VA_ARGS__);                                                                            \
+        }                                                                                                              \
+    } while (0)
+
+EXPORT void nibble_prepare(i64 set, i64 way, i64 pairs, i64 columns, const float *x, float *to) {
 #define PREPARE(number, set)                                                                                           \
-    case number: prepare_##set(pairs, columns, x, to); break;
+    case number: EITHER(prepare, way, set, pairs, columns, x, to); break;
     switch (set) { SETS(PREPARE) }
 }
 
-EXPORT void nibble_rows(i64 set, i64 type, const u8 *weights, i64 head, i64 first, i64 end, i64 columns,
-        const float *x, float *out) {
+EXPORT void nibble_rows(i64 set, i64 way, i64 type, const u8 *weights, i64 head, i64 first, i64 end, i64 columns,
+        i64 rows, i64 stride, i64 outputs, const float *x, float *out) {
+    range r = {weights, head, first, end, columns, rows, stride, outputs};
+    int is_plain = type <= 1 || type == 30;
 #define ROWS(number, set)                                                                                              \
-    case number: rows_##set(type, weights, head, first, end, columns, x, out); break;
+    case number:                                                                                                       \
+        if (is_plain) {                                                                                                \
+            plain_fp32_##set(type, &r, x, out);                                                                        \
+        } else {                                                                                                       \
+            EITHER(rows, way, set, type, &r, x, out);                                                                  \
+        }                                                                                                              \
+        break;
     switch (set) { SETS(ROWS) }
 }
 
-EXPORT void nibble_codes(i64 set, i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales, i64 less_one,
-        i64 outputs, i64 groups, i64 size, i64 first, i64 end, const float *x, float *out) {
+EXPORT void nibble_codes(i64 set, i64 way, i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales,
+        i64 less_one, i64 outputs, i64 groups, i64 size, i64 first, i64 end, i64 rows, i64 stride, const float *x,
+        float *out) {
+    range r = {0, 0, first, end, groups * size, rows, stride, outputs};
+    matrix m = {codes, zeros, scales, outputs, groups, size, less_one ? 0x11111111u : 0};
 #define CODES(number, set)                                                                                             \
-    case number: codes_##set(layout, codes, zeros, scales, less_one, outputs, groups, size, first, end, x, out); break;
+    case number: EITHER(codes, way, set, layout, &m, &r, x, out); break;
     switch (set) { SETS(CODES) }
 }
 
+#if defined(__x86_64__) && defined(__linux__)
+void amx_split(const float *, i64, i64, u8 *);
+void amx_product(const u8 *, i64, i64, i64, i64, const float *, float *, i64, i64, i64, u8 *);
+#define HAS_AMX 1
+#endif
+
+EXPORT void nibble_split(i64 rows, i64 columns, const float *a, u8 *tiles) {
+#if HAS_AMX
+    amx_split(a, rows, columns, tiles);
+#endif
+}
+
+EXPORT void nibble_product(i64 rows, i64 columns_of_a, i64 from, i64 depth, i64 stride, i64 columns, i64 add,
+        const u8 *tiles, const float *panel, float *c, u8 *scratch) {
+#if HAS_AMX
+    amx_product(tiles, rows, columns_of_a, from, depth, panel, c, stride, columns, add, scratch);
+#endif
+}
+
 #if defined(__x86_64__)
-static void cpuid(u32 leaf, u32 r[4]) {
-    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(0));
+static void cpuid(u32 leaf, u32 part, u32 r[4]) {
+    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(part));
 }
 static int has(u32 word, u32 bits) { return (word & bits) == bits; }
 
 /* The highest set of this processor and its system; -1 if it has not even AVX2, FMA and F16C. */
 EXPORT i64 nibble_set(void) {
     u32 r[4];
-    cpuid(0, r);
+    cpuid(0, 0, r);
     if (r[0] < 7) {
         return -1;
     }
-    cpuid(1, r);
+    cpuid(1, 0, r);
     if (!has(r[2], 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29)) {
         return -1;
     }
     u32 saved, upper;
     __asm__ volatile("xgetbv" : "=a"(saved), "=d"(upper) : "c"(0));
-    cpuid(7, r);
+    cpuid(7, 0, r);
     if (!has(saved, 6) || !has(r[1], 1u << 5 | 1u << 3 | 1u << 8)) {
         return -1;
     }
@@ -72,6 +116,24 @@ EXPORT i64 nibble_set(void) {
             && has(r[2], 1u << 1 | 1u << 11);
     return avx512 ? 1 : 0;
 }
+
+#if HAS_AMX
+/* Whether there are tiles of bf16, and the system lets this process use them: it is asked for their state's room. */
+EXPORT i64 nibble_tiles(void) {
+    u32 r[4], one[4];
+    cpuid(7, 0, r);
+    cpuid(7, 1, one);
+    u32 saved, upper;
+    __asm__ volatile("xgetbv" : "=a"(saved), "=d"(upper) : "c"(0));
+    if (!has(saved, 3u << 17) || !has(r[3], 1u << 22 | 1u << 24) || !has(one[0], 1u << 5)) {
+        return 0;
+    }
+    long result;
+    /* arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) */
+    __asm__ volatile("syscall" : "=a"(result) : "a"(158L), "D"(0x1023L), "S"(18L) : "rcx", "r11", "memory");
+    return result == 0;
+}
+#endif
 #elif defined(__linux__)
 /* From whichever C library the process has. */
 unsigned long getauxval(unsigned long type);
@@ -80,6 +142,10 @@ EXPORT i64 nibble_set(void) { return getauxval(16) >> 20 & 1; }
 #else
 /* All of Apple's 64-bit processors since the first of a Mac have dot products. */
 EXPORT i64 nibble_set(void) { return 1; }
+#endif
+
+#if !HAS_AMX
+EXPORT i64 nibble_tiles(void) { return 0; }
 #endif
 
 #if defined(_WIN32)

@@ -1,10 +1,5 @@
 /* Minima of groups, which multiply sums of activations only; the same for each form of the activations. */
 
-/* One group of 32. */
-INLINE void subtract_minimum(sums *s, const activations *x, i64 k, float minimum) {
-    s->minima[0] = __builtin_fmaf(minimum, x->sums32[k / 32], s->minima[0]);
-}
-
 /* Eight groups of 32. */
 INLINE void subtract_minima32(sums *s, const activations *x, i64 k, f32x8 minima) {
     s->minima = FMA(minima, LOAD(f32x8, x->sums32 + k / 32), s->minima);

@@ -1,27 +1,29 @@
-/* The products of some rows of plain numbers with one row of activations. */
-#include "vectors.h"
+/* The products of some rows of plain numbers with some rows of activations. */
+#include "matrix.h"
 
-#define PLAIN_ROWS(type, bytes, vector, scalar)                                                               \
-    static void rows_##type(                                                                                           \
-            const u8 *weights, i64 head, i64 first, i64 end, i64 columns, const float *x, float *out) {                \
-        for (i64 row = first; row < end; row++) {                                                                      \
-            const u8 *w = weights + stored_row(row, head) * columns * bytes;                                           \
-            f32x16 s[4] = {};                                                                                          \
-            i64 k = 0;                                                                                                 \
-            for (; k + 64 <= columns; k += 64) {                                                                       \
-                for (int i = 0; i < 4; i++) {                                                                          \
-                    FETCH(w + bytes * (k + 16 * i) + AHEAD);                                             \
-                    s[i] = FMA(vector(w + bytes * (k + 16 * i)), LOAD(f32x16, x + k + 16 * i), s[i]);                  \
+#define PLAIN_ROWS(type, bytes, vector, scalar)                                                                        \
+    static void rows_##type(const range *r, const float *activations, float *out) {                                    \
+        for (i64 row = r->first; row < r->end; row++) {                                                                \
+            const u8 *w = r->weights + stored_row(row, r->head) * r->columns * bytes;                                  \
+            for (i64 m = 0; m < r->rows; m++) {                                                                        \
+                const float *x = activations + m * r->stride;                                                          \
+                f32x16 s[4] = {};                                                                                      \
+                i64 k = 0;                                                                                             \
+                for (; k + 64 <= r->columns; k += 64) {                                                                \
+                    for (int i = 0; i < 4; i++) {                                                                      \
+                        FETCH(w + bytes * (k + 16 * i) + AHEAD);                                                       \
+                        s[i] = FMA(vector(w + bytes * (k + 16 * i)), LOAD(f32x16, x + k + 16 * i), s[i]);              \
+                    }                                                                                                  \
                 }                                                                                                      \
+                for (; k + 16 <= r->columns; k += 16) {                                                                \
+                    s[0] = FMA(vector(w + bytes * k), LOAD(f32x16, x + k), s[0]);                                      \
+                }                                                                                                      \
+                float sum = sum16((s[0] + s[1]) + (s[2] + s[3]));                                                      \
+                for (; k < r->columns; k++) {                                                                          \
+                    sum = __builtin_fmaf(scalar(w + bytes * k), x[k], sum);                                            \
+                }                                                                                                      \
+                out[m * r->outputs + row] = sum;                                                                       \
             }                                                                                                          \
-            for (; k + 16 <= columns; k += 16) {                                                                       \
-                s[0] = FMA(vector(w + bytes * k), LOAD(f32x16, x + k), s[0]);                                          \
-            }                                                                                                          \
-            float sum = sum16((s[0] + s[1]) + (s[2] + s[3]));                                                          \
-            for (; k < columns; k++) {                                                                                 \
-                sum = __builtin_fmaf(scalar(w + bytes * k), x[k], sum);                                                \
-            }                                                                                                          \
-            out[row] = sum;                                                                                            \
         }                                                                                                              \
     }
 

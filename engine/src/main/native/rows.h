@@ -1,5 +1,6 @@
-/* The products of some rows of a GGUF matrix with one row of activations. */
+/* The products of some rows of a GGUF matrix with some rows of activations. */
 #include "blocks.h"
+#include "matrix.h"
 
 /* Where the row of Hugging Face's order stands whose file interleaves the rows of heads. */
 INLINE i64 stored_row(i64 row, i64 head) {
@@ -10,33 +11,40 @@ INLINE i64 stored_row(i64 row, i64 head) {
 /* How far ahead of its loads a row is fetched, in bytes. */
 #define AHEAD 4096
 
-#define ROWS(type, elements, bytes, values)                                                                            \
-    static void rows_##type(                                                                                           \
-            const u8 *weights, i64 head, i64 first, i64 end, i64 columns, const float *x, float *out) {                \
-        const table t = tabled(values);                                                                                \
-        activations a = prepared(x, columns);                                                                          \
-        for (i64 row = first; row < end; row++) {                                                                      \
-            const u8 *b = weights + stored_row(row, head) * (columns / elements * bytes);                              \
-            sums s = {};                                                                                               \
-            for (i64 k = 0; k < columns; k += elements, b += bytes) {                                                  \
-                for (int line = 0; line < bytes; line += 64) {                                                         \
-                    FETCH(b + AHEAD + line);                                                             \
+#define ROWS(type, elements, bytes, values, is_signed)                                                                 \
+    static void rows_##type(const range *r, const float *x, float *out) {                                              \
+        const table t = tabled(values, is_signed);                                                                     \
+        i64 columns = r->columns;                                                                                      \
+        for (i64 row = r->first; row < r->end; row++) {                                                                \
+            const u8 *begin = r->weights + stored_row(row, r->head) * (columns / elements * bytes);                    \
+            for (i64 i = 0; i < r->rows; i++) {                                                                        \
+                const u8 *b = begin;                                                                                   \
+                activations a = prepared(x + i * r->stride, columns);                                                  \
+                sums s = {};                                                                                           \
+                i64 k = 0;                                                                                             \
+                for (; k + 256 <= columns; k += 256, b += 256 / elements * bytes) {                                    \
+                    for (int line = 0; line < 256 / elements * bytes; line += 64) {                                    \
+                        FETCH(b + AHEAD + line);                                                                       \
+                    }                                                                                                  \
+                    block_##type(&s, &a, k, b, &t, 256 / elements);                                                    \
                 }                                                                                                      \
-                block_##type(&s, &a, k, b, &t);                                                                        \
+                if (k < columns) {                                                                                     \
+                    block_##type(&s, &a, k, b, &t, (columns - k) / elements);                                          \
+                }                                                                                                      \
+                out[i * r->outputs + row] = total(&s);                                                                 \
             }                                                                                                          \
-            out[row] = total(&s);                                                                                      \
         }                                                                                                              \
     }
 
-ROWS(Q4_0, 32, 18, LESS_8)
-ROWS(Q4_1, 32, 20, PLAIN)
-ROWS(Q5_0, 32, 22, PLAIN)
-ROWS(Q5_1, 32, 24, PLAIN)
-ROWS(Q8_0, 32, 34, PLAIN)
-ROWS(IQ4_NL, 32, 18, IQ4)
-ROWS(IQ4_XS, 256, 136, IQ4)
-ROWS(Q2_K, 256, 84, PLAIN)
-ROWS(Q3_K, 256, 110, PLAIN)
-ROWS(Q4_K, 256, 144, PLAIN)
-ROWS(Q5_K, 256, 176, PLAIN)
-ROWS(Q6_K, 256, 210, PLAIN)
+ROWS(Q4_0, 32, 18, PLAIN, 0)
+ROWS(Q4_1, 32, 20, PLAIN, 0)
+ROWS(Q5_0, 32, 22, PLAIN, 0)
+ROWS(Q5_1, 32, 24, PLAIN, 0)
+ROWS(Q8_0, 32, 34, PLAIN, 0)
+ROWS(IQ4_NL, 32, 18, IQ4, 1)
+ROWS(IQ4_XS, 256, 136, IQ4, 1)
+ROWS(Q2_K, 256, 84, PLAIN, 0)
+ROWS(Q3_K, 256, 110, PLAIN, 0)
+ROWS(Q4_K, 256, 144, PLAIN, 0)
+ROWS(Q5_K, 256, 176, PLAIN, 0)
+ROWS(Q6_K, 256, 210, PLAIN, 0)

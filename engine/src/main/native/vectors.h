@@ -51,8 +51,10 @@ typedef VECTOR(float, 64) f32x16;
 #define CONVERT(type, value) __builtin_convertvector((value), type)
 #define FMA(a, b, c) __builtin_elementwise_fma((a), (b), (c))
 
-/* Keeps what was stored in memory, so that a scale is broadcast by the load that needs it. */
-#define KEEP(array) __asm__("" : "+m"(array))
+/* Stores factors and keeps them in memory, so that each is broadcast by the load that needs it. */
+#define KEPT(to, values, count)                                                                                        \
+    STORE(to, values);                                                                                                 \
+    __asm__("" : "+m"(*(float(*)[count])(to)));
 
 /* Brings a line to the second-level cache: not every machine, and no page's end, is left to the processor's guess. */
 #define FETCH(at) __builtin_prefetch((at), 0, 2)
@@ -79,13 +81,20 @@ INLINE float sum8(f32x8 v) {
 INLINE f32x8 low8(f32x16 v) { return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7); }
 INLINE f32x8 high8(f32x16 v) { return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15); }
 INLINE float sum16(f32x16 v) { return sum8(low8(v) + high8(v)); }
+INLINE float largest16(f32x16 v) {
+    f32x8 a = __builtin_elementwise_max(low8(v), high8(v));
+    a = __builtin_elementwise_max(a, __builtin_shufflevector(a, a, 4, 5, 6, 7, 4, 5, 6, 7));
+    a = __builtin_elementwise_max(a, __builtin_shufflevector(a, a, 2, 3, 2, 3, 2, 3, 2, 3));
+    return a[0] > a[1] ? a[0] : a[1];
+}
 
-/* Sixteen values that a nibble stands for. */
+/* Sixteen values that a nibble stands for: its own number, or signed ones. */
 typedef struct {
     i8x16 bytes;
     f32x16 floats;
+    int is_signed;
 } table;
-INLINE table tabled(i8x16 bytes) { return (table){bytes, CONVERT(f32x16, bytes)}; }
+INLINE table tabled(i8x16 bytes, int is_signed) { return (table){bytes, CONVERT(f32x16, bytes), is_signed}; }
 
 /* The table's bytes at indices below 16. */
 INLINE i8x16 looked_up(i8x16 values, u8x16 at) {
@@ -103,8 +112,41 @@ INLINE void nibbles(const table *t, u8x16 q, f32x16 *low, f32x16 *high) {
     *low = (f32x16)_mm512_permutexvar_ps((__m512i)wide, (__m512)t->floats);
     *high = (f32x16)_mm512_permutexvar_ps(_mm512_srli_epi32((__m512i)wide, 4), (__m512)t->floats);
 #else
-    *low = CONVERT(f32x16, looked_up(t->bytes, q & 15));
-    *high = CONVERT(f32x16, looked_up(t->bytes, q >> 4));
+    u8x16 first = q & 15, second = q >> 4;
+    *low = t->is_signed ? CONVERT(f32x16, looked_up(t->bytes, first)) : CONVERT(f32x16, first);
+    *high = t->is_signed ? CONVERT(f32x16, looked_up(t->bytes, second)) : CONVERT(f32x16, second);
+#endif
+}
+
+/* To each lane, four products of bytes in order; those of `u` are below 128. */
+INLINE i32x8 dot(i32x8 sum, u8x32 u, i8x32 x) {
+#if defined(__AVX512VNNI__)
+    return (i32x8)_mm256_dpbusd_epi32((__m256i)sum, (__m256i)u, (__m256i)x);
+#elif defined(__x86_64__)
+    __m256i pairs = _mm256_maddubs_epi16((__m256i)u, (__m256i)x);
+    return sum + (i32x8)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+#else
+    int8x16_t a = (int8x16_t)low16(u), b = (int8x16_t)high16(u);
+    int8x16_t c = (int8x16_t)low16((u8x32)x), d = (int8x16_t)high16((u8x32)x);
+#if defined(__ARM_FEATURE_DOTPROD)
+    int32x4_t first = vdotq_s32(vdupq_n_s32(0), a, c), second = vdotq_s32(vdupq_n_s32(0), b, d);
+#else
+    int32x4_t first = vpaddq_s32(vpaddlq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(c))),
+            vpaddlq_s16(vmull_high_s8(a, c)));
+    int32x4_t second = vpaddq_s32(vpaddlq_s16(vmull_s8(vget_low_s8(b), vget_low_s8(d))),
+            vpaddlq_s16(vmull_high_s8(b, d)));
+#endif
+    typedef VECTOR(i32, 16) i32x4;
+    return sum + __builtin_shufflevector((i32x4)first, (i32x4)second, 0, 1, 2, 3, 4, 5, 6, 7);
+#endif
+}
+
+/* The same for signed bytes. */
+INLINE i32x8 signed_dot(i32x8 sum, i8x32 v, i8x32 x) {
+#if defined(__x86_64__)
+    return dot(sum, (u8x32)_mm256_abs_epi8((__m256i)v), (i8x32)_mm256_sign_epi8((__m256i)x, (__m256i)v));
+#else
+    return dot(sum, (u8x32)v, x);
 #endif
 }
 #endif

@@ -2,6 +2,7 @@ package nibble.engine;
 
 import java.util.ArrayList;
 import java.util.List;
+import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceException;
 import nibble.engine.backend.QuantizationDevices;
@@ -9,6 +10,7 @@ import nibble.engine.cuda.CudaBackend;
 import nibble.engine.cuda.group.CudaGroup;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.host.VectorBackend;
+import nibble.engine.host.natives.Kernels;
 
 /** Opens a backend by the name of its device. */
 public final class Backends {
@@ -19,6 +21,11 @@ public final class Backends {
         return open(device, threads, Long.MAX_VALUE);
     }
 
+    /** Opens a device for activations in fp32, or fp16 on a card. */
+    public static Backend open(String device, int threads, long deviceMemory) {
+        return open(device, threads, deviceMemory, Activations.FP32);
+    }
+
     /**
      * Opens a device.
      *
@@ -26,11 +33,15 @@ public final class Backends {
      *     {@code auto}: {@code cuda:0} where a card can be used, else {@code cpu}
      * @param threads of the host, at least 1
      * @param deviceMemory most bytes to take of a card
-     * @throws DeviceException for a device that is not there or not known
+     * @param activations how linear layers take them; int8 only on the CPU, with the native kernels
+     * @throws DeviceException for a device that is not there or not known, or does not take such activations
      */
-    public static Backend open(String device, int threads, long deviceMemory) {
+    public static Backend open(String device, int threads, long deviceMemory, Activations activations) {
         if (threads < 1) {
             throw new DeviceException("device " + device + ": " + threads + " threads asked, at least 1 needed");
+        }
+        if (activations == Activations.INT8) {
+            return bytes(device, threads);
         }
         if (device.startsWith("cuda:") && device.indexOf(',') >= 0) {
             throw new DeviceException(
@@ -50,6 +61,18 @@ public final class Backends {
                 throw new DeviceException(
                         "device " + device + ": unknown; auto, cpu, reference, cuda:0, cuda:1 and so on are known");
         };
+    }
+
+    private static Backend bytes(String device, int threads) {
+        if (!device.equals("cpu")
+                && !(device.equals("auto") && !CudaBackend.missing().isEmpty())) {
+            throw new DeviceException("device " + device + " does not take activations in int8: give --device cpu");
+        }
+        Kernels kernels = Kernels.ofMachine();
+        if (kernels == null) {
+            throw new DeviceException("activations in int8 need the native kernels: " + Kernels.whyNone());
+        }
+        return new VectorBackend(threads, kernels.with(Activations.INT8));
     }
 
     /**

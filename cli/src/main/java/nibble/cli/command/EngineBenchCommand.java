@@ -7,7 +7,7 @@ import java.util.concurrent.Callable;
 import nibble.calibrate.Quantizer;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelShape;
-import nibble.cli.option.DeviceOptions;
+import nibble.cli.option.ActivationOption;
 import nibble.cli.option.GroupSize;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
@@ -82,7 +82,7 @@ final class EngineBenchCommand implements Callable<Integer> {
     private int decodeTokens = 128;
 
     @Mixin
-    private DeviceOptions device = new DeviceOptions();
+    private ActivationOption device = new ActivationOption();
 
     @Mixin
     private JsonOption json = new JsonOption();
@@ -117,7 +117,7 @@ final class EngineBenchCommand implements Callable<Integer> {
                 new EngineBenchmark.Settings(model.config(), all, spec, sequences, tokens, decodeContext, decodeTokens);
         EngineTimings timings;
         try (Backend backend = device.open(terminal)) {
-            timings = EngineBenchmark.run(settings, backend, device.threads);
+            timings = EngineBenchmark.run(settings, backend, device.device.threads);
         }
         json.write(terminal, timings);
         if (!json.toStandardOutput()) {
@@ -133,7 +133,7 @@ final class EngineBenchCommand implements Callable<Integer> {
         ModelTimings timings;
         try (Checkpoint checkpoint = OpenedModel.open(terminal, source.folder(terminal));
                 Backend backend = device.open(terminal)) {
-            timings = ModelBenchmark.run(checkpoint, settings, backend, device.threads);
+            timings = ModelBenchmark.run(checkpoint, settings, backend, device.device.threads);
         } catch (IllegalArgumentException e) {
             throw new UsageException(e.getMessage());
         }

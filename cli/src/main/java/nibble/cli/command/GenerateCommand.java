@@ -8,8 +8,8 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
+import nibble.cli.option.ActivationOption;
 import nibble.cli.option.ChatOptions;
-import nibble.cli.option.DeviceOptions;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelChat;
 import nibble.cli.option.ModelTokenizer;
@@ -107,7 +107,7 @@ final class GenerateCommand implements Callable<Integer> {
     private ChatOptions chat = new ChatOptions();
 
     @Mixin
-    private DeviceOptions device = new DeviceOptions();
+    private ActivationOption device = new ActivationOption();
 
     GenerateCommand(Terminal terminal) {
         this.terminal = terminal;

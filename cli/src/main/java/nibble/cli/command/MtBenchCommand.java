@@ -8,7 +8,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
-import nibble.cli.option.DeviceOptions;
+import nibble.cli.option.ActivationOption;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelChat;
@@ -133,7 +133,7 @@ final class MtBenchCommand implements Callable<Integer> {
     private long seed;
 
     @Mixin
-    private DeviceOptions device = new DeviceOptions();
+    private ActivationOption device = new ActivationOption();
 
     MtBenchCommand(Terminal terminal) {
         this.terminal = terminal;

@@ -4,7 +4,7 @@ import java.nio.file.Path;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import nibble.checkpoint.Checkpoint;
-import nibble.cli.option.DeviceOptions;
+import nibble.cli.option.ActivationOption;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
@@ -63,7 +63,7 @@ final class PerplexityCommand implements Callable<Integer> {
     private @Nullable Integer windows;
 
     @Mixin
-    private DeviceOptions device = new DeviceOptions();
+    private ActivationOption device = new ActivationOption();
 
     @Mixin
     private JsonOption json = new JsonOption();

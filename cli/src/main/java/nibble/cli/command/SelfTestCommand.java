@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
-import nibble.cli.option.DeviceOptions;
+import nibble.cli.option.ActivationOption;
 import nibble.cli.option.JsonOption;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Terminal;
@@ -24,7 +24,7 @@ final class SelfTestCommand implements Callable<Integer> {
     private final Terminal terminal;
 
     @Mixin
-    private DeviceOptions device = new DeviceOptions();
+    private ActivationOption device = new ActivationOption();
 
     @Mixin
     private JsonOption json = new JsonOption();

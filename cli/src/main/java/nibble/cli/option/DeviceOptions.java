@@ -3,6 +3,7 @@ package nibble.cli.option;
 import nibble.calibrate.job.Method;
 import nibble.cli.terminal.Terminal;
 import nibble.engine.Backends;
+import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.QuantizationDevices;
@@ -36,8 +37,13 @@ public final class DeviceOptions {
 
     /** Opens the device and says which it is. */
     public Backend open(Terminal terminal) {
+        return open(terminal, Activations.FP32);
+    }
+
+    /** As {@link #open(Terminal)}, for a form of activations. */
+    Backend open(Terminal terminal, Activations activations) {
         requireThreads();
-        Backend backend = Backends.open(device, threads, deviceMemory());
+        Backend backend = Backends.open(device, threads, deviceMemory(), activations);
         String reason =
                 device.equals("auto") && backend.kind() == DeviceKind.CPU ? " (" + Backends.whyNoCard() + ")" : "";
         terminal.note("device: " + backend.description() + reason);

@@ -28,6 +28,11 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
      */
     String arithmetic();
 
+    /** The form in which linear layers take activations. */
+    default Activations activations() {
+        return Activations.FP32;
+    }
+
     /**
      * Brings a model's weights to where this backend computes, or as many of them as fit: the others follow layer by
      * layer when they are asked for. On the CPU the weights stay where they are.

@@ -3,6 +3,7 @@ package nibble.engine.host;
 import java.util.List;
 import java.util.function.IntConsumer;
 import nibble.checkpoint.model.Activation;
+import nibble.engine.backend.Activations;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
@@ -11,6 +12,7 @@ import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Kernels;
+import nibble.engine.host.natives.TileGemm;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.host.vector.Addition;
 import nibble.engine.host.vector.CausalAttention;
@@ -40,6 +42,7 @@ public final class VectorBackend extends HostBackend {
 
     private final Workers workers;
     private final @Nullable Kernels kernels;
+    private final TileGemm tiles = new TileGemm();
 
     public VectorBackend(int threads) {
         this(threads, Kernels.ofMachine());
@@ -59,7 +62,11 @@ public final class VectorBackend extends HostBackend {
     @Override
     public String arithmetic() {
         String vectors = "cpu: Vector API, " + Lanes.bits() + "-bit vectors";
-        return kernels == null ? vectors : vectors + ", native kernels for " + kernels.name();
+        return kernels == null
+                ? vectors
+                : vectors + ", native kernels for " + kernels.name()
+                        + (kernels.hasTiles() ? " and AMX" : "")
+                        + (activations() == Activations.INT8 ? ", activations in int8" : "");
     }
 
     @Override
@@ -120,7 +127,7 @@ public final class VectorBackend extends HostBackend {
     @Override
     public void linear(Weight weight, Matrix x, Matrix out) {
         Extents.linear(weight, x, out);
-        if (x.rows() <= FewRows.MOST_ROWS) {
+        if (few(List.of(weight), x.rows())) {
             fewRows(List.of(weight), x, List.of(out));
             return;
         }
@@ -132,7 +139,7 @@ public final class VectorBackend extends HostBackend {
      */
     @Override
     public void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
-        if (x.rows() > FewRows.MOST_ROWS) {
+        if (!few(weights, x.rows())) {
             super.linears(weights, x, outs);
             return;
         }
@@ -143,17 +150,25 @@ public final class VectorBackend extends HostBackend {
     }
 
     private void fewRows(List<Weight> weights, Matrix x, List<Matrix> outs) {
+        if (x.rows() == 0) {
+            return;
+        }
         List<FewRows> products = weights.stream()
                 .map(weight -> FewRows.of(weight, workers.threads(), kernels))
                 .toList();
         List<float[]> targets = outs.stream().map(HostMatrix::values).toList();
-        int[] at = new int[products.size()];
-        for (int row = 0; row < x.rows(); row++) {
-            for (int i = 0; i < at.length; i++) {
-                at[i] = row * outs.get(i).columns();
-            }
-            FewRows.multiply(workers, products, HostMatrix.values(x), row * x.columns(), targets, at);
-        }
+        FewRows.multiply(workers, products, HostMatrix.values(x), x.rows(), targets);
+    }
+
+    /** Whether a product of so many rows is made from the weights as they are stored. */
+    private boolean few(List<Weight> weights, int rows) {
+        return rows <= FewRows.MOST_ROWS
+                || activations() == Activations.INT8 && weights.stream().allMatch(FewRows::takesBytes);
+    }
+
+    @Override
+    public Activations activations() {
+        return kernels == null ? Activations.FP32 : kernels.activations();
     }
 
     @Override
@@ -168,6 +183,8 @@ public final class VectorBackend extends HostBackend {
         float[] to = HostMatrix.values(out);
         if (a.rows() <= Gemv.MOST_ROWS) {
             Gemv.multiply(workers, from, a.rows(), a.columns(), b, n, to);
+        } else if (kernels != null && kernels.hasTiles() && a.columns() > 0) {
+            tiles.multiply(workers, from, a.rows(), a.columns(), b, n, to);
         } else {
             Gemm.multiply(workers, from, a.rows(), a.columns(), b, n, to);
         }

@@ -4,9 +4,11 @@ import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.tensor.DType;
+import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.host.ReferenceBackend;
+import nibble.engine.host.stored.FewRows;
 import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
@@ -152,10 +154,12 @@ final class LinearChecks {
             WeightRows.read(weight, row, 0, k, w, row * k);
         }
         float[] expected = results[0];
+        boolean bytes = backend.activations() == Activations.INT8;
         // Few rows: both multiply by (code - zero), then by the scale, without rounding their product to fp16.
         boolean rounded = cuda
                 ? weight instanceof QuantizedWeight && rows <= 8
-                : (weight instanceof AwqWeight || weight instanceof StoredWeight) && rows <= 3;
+                : (weight instanceof AwqWeight || weight instanceof StoredWeight)
+                        && (rows <= 3 || bytes && FewRows.takesBytes(weight));
         double weightRounding = rounded ? 0x1p-11 : 0;
         comparison.compare(weight.name() + " rows " + rows, results[1], expected, i -> {
             double size = Comparison.sizeOfProduct(x, i / n * k, w, i % n * k, k);
@@ -163,7 +167,12 @@ final class LinearChecks {
                     ? 0
                     : (k + 3) * U * sizeOfOffsets(x, i / n * k, w, i % n * k, k);
             double rounding = activation * (Math.abs(expected[i]) + Math.abs(before[i]));
-            return (k + 3) * U * (size + Math.abs(before[i])) + weightRounding * size + 2 * rounding + 1e-7 + offsets;
+            return (k + 3) * U * (size + Math.abs(before[i]))
+                    + weightRounding * size
+                    + 2 * rounding
+                    + 1e-7
+                    + offsets
+                    + (bytes && FewRows.takesBytes(weight) ? sizeOfSteps(x, i / n * k, w, i % n * k, k) : 0);
         });
     }
 
@@ -181,6 +190,21 @@ final class LinearChecks {
                 sum += Math.abs(x[xOffset + i]);
             }
             size += 2 * largest * sum;
+        }
+        return size;
+    }
+
+    /** {@code Σ |w| step / 2} where x is rounded to whole steps, 1/127 of the largest of its 32. */
+    private static double sizeOfSteps(float[] x, int xOffset, float[] w, int wOffset, int k) {
+        double size = 0;
+        for (int from = 0; from < k; from += 32) {
+            double largest = 0;
+            double sum = 0;
+            for (int i = from; i < Math.min(k, from + 32); i++) {
+                largest = Math.max(largest, Math.abs(x[xOffset + i]));
+                sum += Math.abs(w[wOffset + i]);
+            }
+            size += sum * largest / 254 * (1 + 4 * 127 * U);
         }
         return size;
     }

@@ -76,9 +76,9 @@ final class FewRowsTimes {
         long begin = System.nanoTime();
         while (System.nanoTime() - begin < SECONDS * 1e9) {
             long start = clock.getCurrentThreadCpuTime();
-            float[] prepared = kernel.prepare(x, 0);
+            FewRows.Product product = kernel.prepare(x, 1, ROWS);
             for (int piece = 0; piece < kernel.pieces(); piece++) {
-                kernel.run(piece, prepared, out, 0);
+                product.run(piece, out);
             }
             best = Math.min(best, (clock.getCurrentThreadCpuTime() - start) / 1e9);
         }

@@ -1,21 +1,17 @@
 package nibble.engine.host.natives;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static nibble.engine.host.natives.NativeFunctions.floats;
+import static nibble.engine.host.natives.NativeFunctions.function;
+import static nibble.engine.host.natives.NativeFunctions.number;
 
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
-import java.lang.foreign.MemoryLayout;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.MethodType;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
+import nibble.engine.backend.Activations;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,41 +21,55 @@ import org.jspecify.annotations.Nullable;
  * must be short, and a garbage collection waits for it.
  */
 public final class Kernels {
-    private static final NativeLibrary.Loaded LIBRARY = NativeLibrary.load();
-    private static final Linker LINKER = Linker.nativeLinker();
-
-    private static final MethodHandle PREPARE = function("nibble_prepare", 3, 2);
-    private static final MethodHandle ROWS = function("nibble_rows", 7, 2);
-    private static final MethodHandle CODES = function("nibble_codes", 11, 2);
+    private static final MethodHandle PREPARE = function("nibble_prepare", 4, 2);
+    private static final MethodHandle ROWS = function("nibble_rows", 11, 2);
+    private static final MethodHandle CODES = function("nibble_codes", 14, 2);
 
     /** Names of the sets, by the library's numbers. */
     private static final List<String> NAMES = System.getProperty("os.arch", "").matches("amd64|x86_64")
             ? List.of("AVX2", "AVX-512")
             : List.of("NEON", "NEON with dot products");
 
-    private static final int BEST = best();
+    private static final int BEST = (int) number("nibble_set", -1);
+
+    /** Floats behind a prepared row that a kernel may load. */
+    private static final int ROOM = 16;
 
     private final int set;
+    private final Activations activations;
 
-    private Kernels(int set) {
+    private Kernels(int set, Activations activations) {
         this.set = set;
+        this.activations = activations;
     }
 
     /** Returns those of the machine's best instruction set, or none where {@link #whyNone} says why. */
     public static @Nullable Kernels ofMachine() {
-        return BEST < 0 ? null : new Kernels(BEST);
+        return BEST < 0 ? null : new Kernels(BEST, Activations.FP32);
     }
 
-    /** Returns those of every instruction set that the machine has, the best first. */
+    /** Returns those of every instruction set that the machine has, the best first, for both forms of activations. */
     public static List<Kernels> all() {
         return IntStream.rangeClosed(0, BEST)
-                .mapToObj(set -> new Kernels(BEST - set))
+                .boxed()
+                .flatMap(set -> Stream.of(Activations.values()).map(form -> new Kernels(BEST - set, form)))
                 .toList();
+    }
+
+    /** Returns those of the same instruction set for a form of activations. */
+    public Kernels with(Activations form) {
+        return new Kernels(set, form);
+    }
+
+    public Activations activations() {
+        return activations;
     }
 
     /** Returns why there are none, or an empty text. */
     public static String whyNone() {
-        return BEST < 0 && LIBRARY.reason().isEmpty() ? "the processor lacks " + NAMES.getFirst() : LIBRARY.reason();
+        return BEST < 0 && NativeFunctions.whyNone().isEmpty()
+                ? "the processor lacks " + NAMES.getFirst()
+                : NativeFunctions.whyNone();
     }
 
     /** Returns the name of the instruction set. */
@@ -67,65 +77,86 @@ public final class Kernels {
         return NAMES.get(set);
     }
 
-    /** Room of a row of activations prepared for rows of blocks. */
-    public static int preparedFloats(int columns) {
-        return columns + columns / 32 + columns / 16;
+    /** Returns the floats of a row of activations prepared for rows of blocks. */
+    public int preparedFloats(int columns) {
+        return (activations == Activations.FP32 ? columns : columns / 4 + columns / 32)
+                + columns / 32
+                + columns / 16
+                + ROOM;
     }
 
     /**
-     * Prepares activations for rows of blocks.
+     * Prepares rows of activations for rows of blocks.
      *
+     * @param x rows of {@code columns} from its beginning
      * @param columns a multiple of 32
      * @param pairs whether a block of 32 has its even columns before its odd ones
      */
-    public float[] prepare(boolean pairs, float[] x, int offset, int columns) {
-        Objects.checkFromIndexSize(offset, columns, x.length);
+    public float[] prepare(boolean pairs, float[] x, int rows, int columns) {
+        Objects.checkFromIndexSize(0, Math.multiplyExact(rows, columns), x.length);
         if (columns % 32 != 0) {
             throw new IllegalArgumentException(columns + " columns, a multiple of 32 expected");
         }
-        float[] prepared = new float[preparedFloats(columns)];
-        try {
-            PREPARE.invokeExact(
-                    (long) set, pairs ? 1L : 0L, (long) columns, floats(x, offset), MemorySegment.ofArray(prepared));
-        } catch (Throwable e) {
-            throw failure(e);
+        int stride = preparedFloats(columns);
+        float[] prepared = new float[Math.multiplyExact(rows, stride)];
+        for (int row = 0; row < rows; row++) {
+            try {
+                PREPARE.invokeExact(
+                        (long) set,
+                        way(),
+                        pairs ? 1L : 0L,
+                        (long) columns,
+                        floats(x, row * columns),
+                        floats(prepared, row * stride));
+            } catch (Throwable e) {
+                throw NativeFunctions.failure(e);
+            }
         }
         return prepared;
     }
 
+    private long way() {
+        return activations.ordinal();
+    }
+
     /**
-     * Makes outputs {@code first} to {@code end - 1} of a matrix of plain numbers or blocks.
+     * Some outputs for some rows of activations.
+     *
+     * @param first the first output; for AWQ's codes a multiple of 8
+     * @param end the one behind the last; for AWQ's codes a multiple of 8
+     * @param from the first row of activations
+     * @param rows of activations
+     */
+    public record Range(int first, int end, int from, int rows) {}
+
+    /**
+     * Makes outputs of a matrix of plain numbers or blocks.
      *
      * @param weights address of all rows, which the caller has checked and keeps reachable
      * @param x prepared where the type has blocks
-     * @param out output n goes to {@code out[offset + n]}
+     * @param out [rows, outputs]
      */
-    public void rows(
-            GgufType type,
-            long weights,
-            int headDim,
-            int first,
-            int end,
-            int columns,
-            float[] x,
-            float[] out,
-            int offset) {
-        requireRoom(first, end, out, offset);
-        Objects.checkFromIndexSize(0, type.isPlain() ? columns : preparedFloats(columns), x.length);
-        type.bytes(columns);
+    public void rows(GgufBlocks matrix, long weights, Range range, float[] x, float[] out) {
+        GgufType type = matrix.type();
+        int stride = type.isPlain() ? matrix.columns() : preparedFloats(matrix.columns());
+        require(range, matrix.rows(), stride, x, out);
         try {
             ROWS.invokeExact(
                     (long) set,
+                    way(),
                     (long) type.id(),
                     weights,
-                    (long) headDim,
-                    (long) first,
-                    (long) end,
-                    (long) columns,
-                    MemorySegment.ofArray(x),
-                    floats(out, offset));
+                    (long) matrix.headDim(),
+                    (long) range.first,
+                    (long) range.end,
+                    (long) matrix.columns(),
+                    (long) range.rows,
+                    (long) stride,
+                    (long) matrix.rows(),
+                    floats(x, range.from * stride),
+                    floats(out, range.from * matrix.rows()));
         } catch (Throwable e) {
-            throw failure(e);
+            throw NativeFunctions.failure(e);
         }
     }
 
@@ -147,23 +178,25 @@ public final class Kernels {
         BY_ROWS
     }
 
+    /** Returns whether codes of a layout take prepared activations: those by rows do, and all do in int8. */
+    public boolean isPrepared(Layout layout) {
+        return layout == Layout.BY_ROWS || activations == Activations.INT8;
+    }
+
     /**
-     * Makes some outputs of a matrix of codes.
+     * Makes outputs of a matrix of codes.
      *
-     * @param first the first output
-     * @param end the one behind the last; for AWQ both are multiples of 8
-     * @param x prepared, in pairs, where codes lie by rows
+     * @param x prepared where {@link #isPrepared} says so, in pairs unless it is AWQ's layout
+     * @param out [rows, outputs]
      */
-    public void codes(CodeMatrix matrix, int first, int end, float[] x, float[] out, int offset) {
-        requireRoom(first, end, out, offset);
-        Objects.checkFromToIndex(first, end, matrix.outputs);
+    public void codes(CodeMatrix matrix, Range range, float[] x, float[] out) {
         int columns = matrix.groups * matrix.groupSize;
-        boolean byRows = matrix.layout == Layout.BY_ROWS;
-        Objects.checkFromIndexSize(0, byRows ? preparedFloats(columns) : columns, x.length);
-        int unit = matrix.layout == Layout.AWQ ? 8 : 1;
+        int stride = isPrepared(matrix.layout) ? preparedFloats(columns) : columns;
+        require(range, matrix.outputs, stride, x, out);
         try {
             CODES.invokeExact(
                     (long) set,
+                    way(),
                     (long) matrix.layout.ordinal(),
                     matrix.codes,
                     matrix.zeros,
@@ -172,62 +205,27 @@ public final class Kernels {
                     (long) matrix.outputs,
                     (long) matrix.groups,
                     (long) matrix.groupSize,
-                    (long) (first / unit),
-                    (long) (end / unit),
-                    MemorySegment.ofArray(x),
-                    floats(out, offset));
+                    (long) range.first,
+                    (long) range.end,
+                    (long) range.rows,
+                    (long) stride,
+                    floats(x, range.from * stride),
+                    floats(out, range.from * matrix.outputs));
         } catch (Throwable e) {
-            throw failure(e);
+            throw NativeFunctions.failure(e);
         }
     }
 
-    private static void requireRoom(int first, int end, float[] out, int offset) {
-        Objects.checkFromToIndex(first, end, Integer.MAX_VALUE);
-        Objects.checkFromIndexSize(offset + first, end - first, out.length);
+    /** Returns whether products of many rows use AMX's tiles: with the best instruction set only. */
+    public boolean hasTiles() {
+        return Tiles.EXIST && set == BEST;
     }
 
-    private static MemorySegment floats(float[] array, int offset) {
-        MemorySegment all = MemorySegment.ofArray(array);
-        return offset == 0 ? all : all.asSlice(4L * offset);
-    }
-
-    private static int best() {
-        SymbolLookup symbols = LIBRARY.symbols();
-        if (symbols == null) {
-            return -1;
-        }
-        try {
-            MethodHandle set = LINKER.downcallHandle(
-                    symbols.findOrThrow("nibble_set"), FunctionDescriptor.of(JAVA_LONG), Linker.Option.critical(false));
-            return (int) (long) set.invokeExact();
-        } catch (Throwable e) {
-            throw failure(e);
-        }
-    }
-
-    /** A function of numbers, then of arrays; without the library, one that is never called. */
-    private static MethodHandle function(String name, int numbers, int arrays) {
-        SymbolLookup symbols = LIBRARY.symbols();
-        if (symbols == null) {
-            return MethodHandles.empty(MethodType.methodType(void.class));
-        }
-        List<MemoryLayout> arguments = new ArrayList<>();
-        for (int i = 0; i < numbers + arrays; i++) {
-            arguments.add(i < numbers ? JAVA_LONG : ADDRESS);
-        }
-        return LINKER.downcallHandle(
-                symbols.findOrThrow(name),
-                FunctionDescriptor.ofVoid(arguments.toArray(MemoryLayout[]::new)),
-                Linker.Option.critical(true));
-    }
-
-    private static RuntimeException failure(Throwable e) {
-        if (e instanceof RuntimeException runtime) {
-            return runtime;
-        }
-        if (e instanceof Error error) {
-            throw error;
-        }
-        return new IllegalStateException(e);
+    private static void require(Range range, int outputs, int stride, float[] x, float[] out) {
+        Objects.checkFromToIndex(range.first, range.end, outputs);
+        int rows = Math.addExact(range.from, range.rows);
+        Objects.checkFromToIndex(range.from, rows, rows);
+        Objects.checkFromIndexSize(0, Math.multiplyExact(rows, stride), x.length);
+        Objects.checkFromIndexSize(0, Math.multiplyExact(rows, outputs), out.length);
     }
 }

@@ -25,7 +25,7 @@ import nibble.pack.layout.AwqLayout;
  * weights that loaders rebuild, {@code (code − zero) · scale} is not rounded to fp16: each weight differs by at most
  * 2^-11 of itself.
  */
-final class AwqColumns implements FewRows {
+final class AwqColumns implements RowKernel {
     /** Pieces a thread should have, so that none waits long for the last. */
     private static final int PIECES_PER_THREAD = 4;
 
@@ -43,6 +43,11 @@ final class AwqColumns implements FewRows {
         this.groupSize = linear.inFeatures() / groups;
         int vectors = words / COUNT / (PIECES_PER_THREAD * threads);
         this.wordsPerPiece = COUNT * Math.max(1, vectors);
+    }
+
+    @Override
+    public int inputs() {
+        return linear.inFeatures();
     }
 
     @Override

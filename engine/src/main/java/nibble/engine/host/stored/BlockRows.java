@@ -4,7 +4,7 @@ import java.lang.ref.Reference;
 import nibble.checkpoint.gguf.GgufBlocks;
 
 /** The rows of a matrix in a GGUF file, multiplied two by two where two share what they load of x. */
-final class BlockRows implements FewRows {
+final class BlockRows implements RowKernel {
     private final GgufBlocks blocks;
     private final RowDot dot;
     private final int rowsPerPiece;
@@ -25,6 +25,11 @@ final class BlockRows implements FewRows {
         this.blocks = blocks;
         this.dot = dot;
         this.rowsPerPiece = Math.max(2, PIECE_WEIGHTS / Math.max(1, blocks.columns()) / 2 * 2);
+    }
+
+    @Override
+    public int inputs() {
+        return blocks.columns();
     }
 
     @Override

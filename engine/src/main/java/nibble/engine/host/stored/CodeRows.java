@@ -18,7 +18,7 @@ import nibble.pack.layout.StoredCodes;
  *
  * <p>{@code (code − zero) · scale} is not rounded to fp16, as in {@link AwqColumns}.
  */
-final class CodeRows implements FewRows {
+final class CodeRows implements RowKernel {
     private final StoredCodes codes;
     private final int groups;
     private final int groupSize;
@@ -30,6 +30,11 @@ final class CodeRows implements FewRows {
         this.groups = codes.groups();
         this.groupSize = codes.inFeatures() / groups;
         this.rowsPerPiece = Math.max(1, PIECE_WEIGHTS / codes.inFeatures());
+    }
+
+    @Override
+    public int inputs() {
+        return codes.inFeatures();
     }
 
     @Override

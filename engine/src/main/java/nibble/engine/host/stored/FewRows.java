@@ -33,11 +33,19 @@ public interface FewRows {
     /** Pieces of the outputs. */
     int pieces();
 
-    /** The form of {@code x[offset ..]} that {@link #run} takes. */
-    float[] prepare(float[] x, int offset);
+    /**
+     * Prepares rows of activations in the form that the inner loop takes.
+     *
+     * @param x [rows, inputs]
+     * @param outputs in a row of what {@link Product#run} makes
+     */
+    Product prepare(float[] x, int rows, int outputs);
 
-    /** Makes the outputs of a piece; output n goes to {@code out[offset + n]}. */
-    void run(int piece, float[] prepared, float[] out, int offset);
+    /** The products of prepared rows. */
+    interface Product {
+        /** Makes the outputs of a piece for all rows; output n of row r goes to {@code out[r * outputs + n]}. */
+        void run(int piece, float[] out);
+    }
 
     /**
      * The kernel for a weight: the library's, or one of the Vector API for its form, if this machine's vectors have
@@ -78,6 +86,20 @@ public interface FewRows {
         };
     }
 
+    /** Whether the library multiplies a weight by activations in bytes, if they are. */
+    static boolean takesBytes(Weight weight) {
+        return switch (weight) {
+            case BlockWeight(String _, GgufBlocks blocks) ->
+                blocks.data().isNative() && !blocks.type().isPlain();
+            case StoredWeight(StoredCodes codes) ->
+                codes.codes().isNative() && codes.inFeatures() / codes.groups() % 32 == 0;
+            case AwqWeight(AwqLayout.AwqLinear linear) ->
+                linear.tensors().qweight().isNative()
+                        && linear.inFeatures() / linear.spec().groups(linear.inFeatures()) % 32 == 0;
+            default -> false;
+        };
+    }
+
     /** A matrix of plain numbers in any file, as GGUF has them. */
     static GgufBlocks plain(TensorView tensor) {
         GgufType type = switch (tensor.dtype()) {
@@ -94,20 +116,24 @@ public interface FewRows {
         return BlockFloats.rows(weight);
     }
 
-    /** The products of one row with several weights, which share the threads. */
-    static void multiply(Workers workers, List<FewRows> kernels, float[] x, int offset, List<float[]> outs, int[] at) {
+    /**
+     * The products of some rows with several weights, which share the threads.
+     *
+     * @param outs [rows, outputs] of each weight
+     */
+    static void multiply(Workers workers, List<FewRows> kernels, float[] x, int rows, List<float[]> outs) {
         int[] first = new int[kernels.size() + 1];
-        float[][] prepared = new float[kernels.size()][];
-        for (int i = 0; i < kernels.size(); i++) {
+        Product[] products = new Product[kernels.size()];
+        for (int i = 0; i < products.length; i++) {
             first[i + 1] = first[i] + kernels.get(i).pieces();
-            prepared[i] = kernels.get(i).prepare(x, offset);
+            products[i] = kernels.get(i).prepare(x, rows, outs.get(i).length / rows);
         }
-        workers.forEach(first[kernels.size()], task -> {
+        workers.forEach(first[products.length], task -> {
             int i = 0;
             while (task >= first[i + 1]) {
                 i++;
             }
-            kernels.get(i).run(task - first[i], prepared[i], outs.get(i), at[i]);
+            products[i].run(task - first[i], outs.get(i));
         });
     }
 }

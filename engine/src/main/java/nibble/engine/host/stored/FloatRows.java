@@ -6,7 +6,7 @@ import nibble.engine.host.vector.RowSource;
 import nibble.engine.tensor.Weight;
 
 /** Any weight: a row at a time becomes floats, which stay in the cache until they are multiplied. */
-final class FloatRows implements FewRows {
+final class FloatRows implements RowKernel {
     private static final ThreadLocal<float[]> ROW = ThreadLocal.withInitial(() -> new float[0]);
 
     private final Weight weight;
@@ -17,6 +17,11 @@ final class FloatRows implements FewRows {
         this.weight = weight;
         this.rows = FewRows.floats(weight);
         this.rowsPerPiece = Math.max(1, PIECE_WEIGHTS / Math.max(1, weight.inFeatures()));
+    }
+
+    @Override
+    public int inputs() {
+        return weight.inFeatures();
     }
 
     @Override

@@ -21,7 +21,7 @@ import nibble.pack.layout.StoredCodes;
  * <p>Nibbles are not shifted down: x is divided by 16^(i % 4) beforehand, and the upper half of a word is shifted once.
  * {@code (code − zero) · scale} is not rounded to fp16, as in {@link AwqColumns}.
  */
-final class GptqColumns implements FewRows {
+final class GptqColumns implements RowKernel {
     /** Pieces a thread should have, so that none waits long for the last. */
     private static final int PIECES_PER_THREAD = 4;
 
@@ -38,6 +38,11 @@ final class GptqColumns implements FewRows {
         this.groups = codes.groups();
         this.groupSize = codes.inFeatures() / groups;
         this.outputsPerPiece = COUNT * Math.max(1, outputs / COUNT / (PIECES_PER_THREAD * threads));
+    }
+
+    @Override
+    public int inputs() {
+        return codes.inFeatures();
     }
 
     @Override

@@ -2,10 +2,11 @@ package nibble.engine.host.stored;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
-import java.util.Arrays;
+import nibble.engine.backend.Activations;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.natives.Kernels.CodeMatrix;
 import nibble.engine.host.natives.Kernels.Layout;
+import nibble.engine.host.natives.Kernels.Range;
 import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.StoredCodes;
 
@@ -17,7 +18,7 @@ final class NativeCodes implements FewRows {
     private static final int GPTQ_STEP = 16;
 
     /** Pieces a thread should have, so that none waits long for the last. */
-    private static final int PIECES_PER_THREAD = 4;
+    private static final int PIECES_PER_THREAD = 2;
 
     private final Object keeper;
     private final CodeMatrix matrix;
@@ -29,7 +30,7 @@ final class NativeCodes implements FewRows {
         this.keeper = keeper;
         this.matrix = matrix;
         this.inputs = matrix.groups() * matrix.groupSize();
-        this.kernels = kernels;
+        this.kernels = matrix.groupSize() % 32 == 0 ? kernels : kernels.with(Activations.FP32);
         this.outputsPerPiece = outputsPerPiece;
     }
 
@@ -80,17 +81,18 @@ final class NativeCodes implements FewRows {
     }
 
     @Override
-    public float[] prepare(float[] x, int offset) {
-        return matrix.layout() == Layout.BY_ROWS
-                ? kernels.prepare(true, x, offset, inputs)
-                : Arrays.copyOfRange(x, offset, offset + inputs);
-    }
-
-    @Override
-    public void run(int piece, float[] x, float[] out, int offset) {
-        int first = piece * outputsPerPiece;
-        int end = Math.min(matrix.outputs(), first + outputsPerPiece);
-        kernels.codes(matrix, first, end, x, out, offset);
-        Reference.reachabilityFence(keeper);
+    public Product prepare(float[] x, int count, int outputs) {
+        float[] prepared = kernels.isPrepared(matrix.layout())
+                ? kernels.prepare(matrix.layout() != Layout.AWQ, x, count, inputs)
+                : x;
+        return (piece, out) -> {
+            int first = piece * outputsPerPiece;
+            int end = Math.min(matrix.outputs(), first + outputsPerPiece);
+            for (int from = 0; from < count; from += NativeRows.BATCH) {
+                Range range = new Range(first, end, from, Math.min(NativeRows.BATCH, count - from));
+                kernels.codes(matrix, range, prepared, out);
+            }
+            Reference.reachabilityFence(keeper);
+        };
     }
 }

@@ -1,10 +1,10 @@
 package nibble.engine.host.stored;
 
 import java.lang.ref.Reference;
-import java.util.Arrays;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.host.natives.Kernels;
+import nibble.engine.host.natives.Kernels.Range;
 import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DenseWeight;
@@ -16,6 +16,9 @@ import org.jspecify.annotations.Nullable;
 
 /** Rows of plain numbers or blocks, multiplied by the native library. */
 final class NativeRows implements FewRows {
+    /** Rows of activations that pass by a piece of weights at a time: both stay in the second-level cache. */
+    static final int BATCH = 64;
+
     private final GgufBlocks rows;
     private final Kernels kernels;
     private final int rowsPerPiece;
@@ -49,18 +52,17 @@ final class NativeRows implements FewRows {
     }
 
     @Override
-    public float[] prepare(float[] x, int offset) {
-        return rows.type().isPlain()
-                ? Arrays.copyOfRange(x, offset, offset + rows.columns())
-                : kernels.prepare(false, x, offset, rows.columns());
-    }
-
-    @Override
-    public void run(int piece, float[] x, float[] out, int offset) {
-        long address = Stored.require(rows.data(), rows.rows() * rows.rowBytes());
-        int first = piece * rowsPerPiece;
-        int end = Math.min(rows.rows(), first + rowsPerPiece);
-        kernels.rows(rows.type(), address, rows.headDim(), first, end, rows.columns(), x, out, offset);
-        Reference.reachabilityFence(rows);
+    public Product prepare(float[] x, int count, int outputs) {
+        float[] prepared = rows.type().isPlain() ? x : kernels.prepare(false, x, count, rows.columns());
+        return (piece, out) -> {
+            long address = Stored.require(rows.data(), rows.rows() * rows.rowBytes());
+            int first = piece * rowsPerPiece;
+            int end = Math.min(rows.rows(), first + rowsPerPiece);
+            for (int from = 0; from < count; from += BATCH) {
+                Range range = new Range(first, end, from, Math.min(BATCH, count - from));
+                kernels.rows(rows, address, range, prepared, out);
+            }
+            Reference.reachabilityFence(rows);
+        };
     }
 }

@@ -6,7 +6,7 @@ import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.engine.host.vector.Gemv;
 
 /** Rows of plain numbers: a row becomes floats, which stay in the cache until they are multiplied. */
-final class PlainRows implements FewRows {
+final class PlainRows implements RowKernel {
     private final GgufBlocks rows;
     private final int rowsPerPiece;
 
@@ -14,6 +14,11 @@ final class PlainRows implements FewRows {
     PlainRows(GgufBlocks rows) {
         this.rows = rows;
         this.rowsPerPiece = Math.max(1, PIECE_WEIGHTS / Math.max(1, rows.columns()));
+    }
+
+    @Override
+    public int inputs() {
+        return rows.columns();
     }
 
     @Override

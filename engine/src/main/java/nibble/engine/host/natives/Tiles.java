@@ -1,0 +1,107 @@
+package nibble.engine.host.natives;
+
+import static nibble.engine.host.natives.NativeFunctions.floats;
+import static nibble.engine.host.natives.NativeFunctions.function;
+import static nibble.engine.host.natives.NativeFunctions.number;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+import java.util.Objects;
+
+/** Products of fp32 matrices by AMX's tiles; {@code amx.c} says how. Arguments are checked here. */
+public final class Tiles {
+    /** Whether this machine and its system have them. */
+    static final boolean EXIST = number("nibble_tiles", 0) != 0;
+
+    /** Columns of b that a product takes at a time, and their depth: whole tiles. */
+    public static final int PANEL = 32;
+
+    public static final int DEPTH = 256;
+
+    /** Tiles of three parts of 16 rows of 32 columns. */
+    private static final int TILE_BYTES = 3 * 1024;
+
+    private static final MethodHandle SPLIT = function("nibble_split", 2, 2);
+    private static final MethodHandle PRODUCT = function("nibble_product", 7, 4);
+
+    private Tiles() {}
+
+    /** Returns the bytes of sixteen rows as tiles. */
+    public static long tileBytes(int columns) {
+        return (columns + 31L) / 32 * TILE_BYTES;
+    }
+
+    /**
+     * Splits up to sixteen rows of a matrix into tiles.
+     *
+     * @param tiles room at a multiple of 64
+     */
+    public static void split(float[] a, int row, int rows, int columns, MemorySegment tiles) {
+        Objects.checkFromIndexSize(row * (long) columns, rows * (long) columns, a.length);
+        requireTiles(tiles, tileBytes(columns));
+        try {
+            SPLIT.invokeExact((long) rows, (long) columns, floats(a, row * columns), tiles);
+        } catch (Throwable e) {
+            throw NativeFunctions.failure(e);
+        }
+    }
+
+    /**
+     * Where a product's columns are.
+     *
+     * @param from the first column of a, a multiple of 32
+     * @param depth columns of a, at most {@link #DEPTH}
+     * @param stride of c
+     * @param offset of the first result in c
+     * @param columns of c, at most {@link #PANEL}
+     * @param add whether to add to c
+     */
+    public record Place(int from, int depth, int stride, int offset, int columns, boolean add) {}
+
+    /**
+     * Multiplies a by some columns of b.
+     *
+     * @param tiles of a
+     * @param panel columns of b as rows, [columns, depth]
+     * @param scratch {@link #scratchFloats} floats
+     */
+    public static void product(
+            MemorySegment tiles, int rows, int columns, float[] panel, Place place, float[] c, float[] scratch) {
+        requireTiles(tiles, (rows + 15L) / 16 * tileBytes(columns));
+        Objects.checkFromIndexSize(place.from, place.depth, columns);
+        Objects.checkFromIndexSize(0, place.depth * place.columns, panel.length);
+        Objects.checkFromIndexSize(place.offset, (rows - 1L) * place.stride + place.columns, c.length);
+        Objects.checkFromIndexSize(0, scratchFloats(), scratch.length);
+        if (place.from % 32 != 0 || place.depth > DEPTH || place.columns > PANEL || place.stride < place.columns) {
+            throw new IllegalArgumentException(place + " is no place of a product");
+        }
+        try {
+            PRODUCT.invokeExact(
+                    (long) rows,
+                    (long) columns,
+                    (long) place.from,
+                    (long) place.depth,
+                    (long) place.stride,
+                    (long) place.columns,
+                    place.add ? 1L : 0L,
+                    tiles,
+                    MemorySegment.ofArray(panel),
+                    floats(c, place.offset),
+                    MemorySegment.ofArray(scratch));
+        } catch (Throwable e) {
+            throw NativeFunctions.failure(e);
+        }
+    }
+
+    /** Returns the floats of scratch that {@link #product} takes. */
+    public static int scratchFloats() {
+        return (2 * TILE_BYTES * (DEPTH / 32) + 64) / Float.BYTES;
+    }
+
+    private static void requireTiles(MemorySegment tiles, long bytes) {
+        if (!tiles.isNative() || tiles.address() % 64 != 0 || tiles.byteSize() < bytes) {
+            throw new IllegalArgumentException("tiles of " + tiles.byteSize() + " bytes, " + bytes
+                    + " expected, outside the heap and at a multiple of 64");
+        }
+    }
+}

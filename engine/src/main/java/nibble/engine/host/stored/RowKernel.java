@@ -1,0 +1,27 @@
+package nibble.engine.host.stored;
+
+import java.util.stream.IntStream;
+
+/** A kernel that multiplies one row of activations at a time. */
+interface RowKernel extends FewRows {
+    /** The form of {@code x[offset ..]} that {@link #run} takes. */
+    float[] prepare(float[] x, int offset);
+
+    /** Makes the outputs of a piece; output n goes to {@code out[offset + n]}. */
+    void run(int piece, float[] prepared, float[] out, int offset);
+
+    /** The inputs of a row. */
+    int inputs();
+
+    @Override
+    default Product prepare(float[] x, int rows, int outputs) {
+        float[][] prepared = IntStream.range(0, rows)
+                .mapToObj(row -> prepare(x, row * inputs()))
+                .toArray(float[][]::new);
+        return (piece, out) -> {
+            for (int row = 0; row < rows; row++) {
+                run(piece, prepared[row], out, row * outputs);
+            }
+        };
+    }
+}

@@ -1,0 +1,71 @@
+/* Words of codes times activations in bytes: groups are whole 32 inputs. */
+#include "words.h"
+
+INLINE activations prepared_codes(const float *x, i64 columns) { return prepared(x, columns); }
+
+INLINE float sum_of_group(const activations *x, i64 k, i64 count) {
+    float sum = 0;
+    for (i64 i = 0; i < count; i += 32) {
+        sum += x->sums32[(k + i) / 32];
+    }
+    return sum;
+}
+
+/* To each word, the products of its four bytes, all below 16, with four activations. */
+INLINE signed_words word_dot(signed_words sum, words w, const i8 *x) {
+    words four = (words){} + LOAD(u32, x);
+#if LANES == 16
+    return (signed_words)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, (__m512i)four);
+#else
+    return dot(sum, (u8x32)w, (i8x32)four);
+#endif
+}
+
+#define EVEN_BYTES 0x00ff00ffu
+#define LOW_NIBBLES 0x0f0f0f0fu
+
+/* Words of inputs k to k + 3 to words of byte b of each. */
+INLINE void by_byte(words w[4]) {
+    words even[2], odd[2];
+    for (int i = 0; i < 2; i++) {
+        words a = w[2 * i], b = w[2 * i + 1];
+        even[i] = (a & EVEN_BYTES) | (b << 8 & ~EVEN_BYTES);
+        odd[i] = (a >> 8 & EVEN_BYTES) | (b & ~EVEN_BYTES);
+    }
+    w[0] = (even[0] & 0xffff) | even[1] << 16;
+    w[1] = (odd[0] & 0xffff) | odd[1] << 16;
+    w[2] = even[0] >> 16 | (even[1] & ~0xffffu);
+    w[3] = odd[0] >> 16 | (odd[1] & ~0xffffu);
+}
+
+/* To each nibble's sum, the products of 32 inputs k. */
+INLINE void add_awq(floats sums[8], const activations *x, i64 k, i64 depth, const u8 *at, i64 row, i64 count) {
+    signed_words s[8] = {};
+    for (i64 i = 0; i < 32; i += 4) {
+        words w[4];
+        for (int j = 0; j < 4; j++, at += row) {
+            w[j] = load_words(at, count);
+            FETCH(at + AWQ_AHEAD * row);
+        }
+        by_byte(w);
+        for (int j = 0; j < 4; j++) {
+            s[2 * j] = word_dot(s[2 * j], w[j] & LOW_NIBBLES, x->values + k + i);
+            s[2 * j + 1] = word_dot(s[2 * j + 1], w[j] >> 4 & LOW_NIBBLES, x->values + k + i);
+        }
+    }
+    for (int n = 0; n < 8; n++) {
+        sums[n] = FMA(CONVERT(floats, s[n]), (floats){} + x->scales[k / 32], sums[n]);
+    }
+}
+
+/* To each word's sum, the products of 32 inputs: activations are prepared with even ones before odd ones. */
+INLINE floats add_gptq(floats sum, const activations *x, i64 k, i64 depth, const u8 *at, i64 row, i64 count) {
+    signed_words s = {};
+    for (i64 i = 0; i < 4; i++, at += row) {
+        words w = load_words(at, count);
+        FETCH(at + GPTQ_AHEAD * row);
+        s = word_dot(s, w & LOW_NIBBLES, x->values + k + 4 * i);
+        s = word_dot(s, w >> 4 & LOW_NIBBLES, x->values + k + 16 + 4 * i);
+    }
+    return FMA(CONVERT(floats, s), (floats){} + x->scales[k / 32], sum);
+}

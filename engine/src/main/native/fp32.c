@@ -1,0 +1,33 @@
+/* The kernels of one instruction set for activations in fp32. */
+#include "fp32.h"
+
+#include "codes_fp32.h"
+
+#define WAY fp32
+#include "kernels.h"
+
+#include "plain.h"
+
+
+/* Prepares activations for rows of blocks. */
+void NAME(prepare)(i64 pairs, i64 columns, const float *x, float *to) {
+    for (i64 k = 0; k < columns; k += 32) {
+        f32x16 v[2];
+        load_block(x + k, pairs, v);
+        STORE(to + k, v[0]);
+        STORE(to + k + 16, v[1]);
+        float first = sum16(v[0]), second = sum16(v[1]);
+        to[columns + k / 32] = first + second;
+        to[columns + columns / 32 + k / 16] = first;
+        to[columns + columns / 32 + k / 16 + 1] = second;
+    }
+}
+
+/* Rows of plain numbers, by GGUF's number of their type. */
+void NAME(plain)(i64 type, const range *r, const float *x, float *out) {
+    switch (type) {
+        case 0: rows_F32(r, x, out); break;
+        case 1: rows_F16(r, x, out); break;
+        default: rows_BF16(r, x, out); break;
+    }
+}

@@ -1,0 +1,27 @@
+/* A matrix of 4-bit codes with scales and zeros of their own; the layouts are those of AwqLayout and StoredCodes. */
+#ifndef NIBBLE_MATRIX_H
+#define NIBBLE_MATRIX_H
+#include "vectors.h"
+
+typedef struct {
+    const u8 *codes;
+    const u8 *zeros; /* none: all are 8 */
+    const u8 *scales;
+    i64 outputs;
+    i64 groups;
+    i64 size;     /* inputs of a group */
+    u32 less_one; /* what is added to a word of zeros */
+} matrix;
+
+/* What a call computes: outputs first to end - 1 for some rows of activations. */
+typedef struct {
+    const u8 *weights; /* of a matrix of GGUF's type */
+    i64 head;          /* rows of a head whose rows are interleaved, or 0 */
+    i64 first;
+    i64 end;
+    i64 columns;
+    i64 rows;    /* of activations */
+    i64 stride;  /* from one of them to the next */
+    i64 outputs; /* from one row of outputs to the next */
+} range;
+#endif

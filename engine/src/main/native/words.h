@@ -1,0 +1,33 @@
+/* Words of eight codes, as many at a time as a vector has floats. */
+#ifndef NIBBLE_WORDS_H
+#define NIBBLE_WORDS_H
+#include "matrix.h"
+
+#if defined(__AVX512F__)
+#define LANES 16
+typedef u32x16 words;
+typedef i32x16 signed_words;
+typedef f32x16 floats;
+#else
+#define LANES 8
+typedef VECTOR(u32, 32) words;
+typedef i32x8 signed_words;
+typedef f32x8 floats;
+#endif
+
+/* How many rows of words ahead the same words are fetched: those of the next step of their tile. */
+#define AWQ_AHEAD 32
+#define GPTQ_AHEAD 4
+
+INLINE words load_words(const u8 *at, i64 count) {
+    words w = {};
+    if (__builtin_expect(count >= LANES, 1)) {
+        return LOAD(words, at);
+    }
+    for (i64 i = 0; i < count; i++) {
+        w[i] = LOAD(u32, at + 4 * i);
+    }
+    return w;
+}
+
+#endif
