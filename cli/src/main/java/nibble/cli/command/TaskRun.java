@@ -1,7 +1,6 @@
 package nibble.cli.command;
 
 import java.nio.file.Path;
-import java.util.List;
 import java.util.function.BiConsumer;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
@@ -14,7 +13,6 @@ import nibble.cli.terminal.Terminal;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.StopIds;
-import nibble.datasets.evaluation.EvaluationData;
 import nibble.engine.Llama;
 import nibble.engine.backend.Backend;
 import nibble.eval.comparison.BaselineDistributions;
@@ -24,13 +22,10 @@ import nibble.eval.tasks.EvaluatedModel;
 import nibble.eval.tasks.EvaluationOptions;
 import nibble.eval.tasks.EvaluationResult;
 import nibble.eval.tasks.ResultJournal;
-import nibble.eval.tasks.Task;
-import nibble.eval.tasks.TaskEvaluation;
 import org.jspecify.annotations.Nullable;
 
 /** Asks models the same questions, one after the other: only one is loaded at a time. */
-record TaskRun(
-        Terminal terminal, Backend backend, List<Task> tasks, EvaluationOptions options, EvaluationData documents) {
+record TaskRun(Terminal terminal, Backend backend, AskedTasks tasks, EvaluationOptions options) {
     /**
      * Windows of this many tokens, or of the model's context where that is shorter, are what papers quote perplexity
      * at.
@@ -60,11 +55,8 @@ record TaskRun(
             }
             EvaluationResult result;
             try (Progress progress = new Progress(terminal, "tasks of " + subject.folder())) {
-                result = TaskEvaluation.run(
+                result = tasks.measure(
                         evaluated(subject, checkpoint, described, tokenizer, llama),
-                        tasks,
-                        options,
-                        documents,
                         subject.journal(),
                         (fraction, done, all) -> progress.at(fraction, done + "/" + all + " documents"));
             }
@@ -137,7 +129,19 @@ record TaskRun(
         int eos = inModel(llama, described.id("eos_token"), ofConfig);
         int bos = inModel(llama, described.id("bos_token"), first >= 0 ? first : eos);
         return new EvaluatedModel(
-                subject.name(), backend.description(), llama, tokenizer, bos, eos, StopIds.of(checkpoint, described));
+                subject.name(),
+                backend.description(),
+                llama,
+                tokenizer,
+                bos,
+                eos,
+                StopIds.of(checkpoint, described),
+                text(described, bos),
+                text(described, eos));
+    }
+
+    private static String text(TokenizerDescription described, int id) {
+        return described.texts().getOrDefault(id, "");
     }
 
     private static int inModel(Llama llama, int id, int otherwise) {

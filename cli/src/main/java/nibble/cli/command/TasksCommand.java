@@ -3,6 +3,7 @@ package nibble.cli.command;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -22,13 +23,14 @@ import nibble.cli.terminal.Terminal;
 import nibble.datasets.evaluation.EvaluationData;
 import nibble.engine.backend.Backend;
 import nibble.eval.comparison.ModelComparison;
+import nibble.eval.harness.HarnessTasks;
+import nibble.eval.harness.UnknownTaskException;
 import nibble.eval.report.Report;
 import nibble.eval.tasks.EvaluationJson;
 import nibble.eval.tasks.EvaluationOptions;
 import nibble.eval.tasks.EvaluationResult;
 import nibble.eval.tasks.Preset;
 import nibble.eval.tasks.ResultJournal;
-import nibble.eval.tasks.RunDescription;
 import nibble.eval.tasks.Task;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -40,7 +42,7 @@ import picocli.CommandLine.Parameters;
         name = "tasks",
         description = "Measures tasks with questions, by the definitions of lm-evaluation-harness:"
                 + " arc_challenge, arc_easy, hellaswag, mmlu, truthfulqa, winogrande, piqa, openbookqa, lambada,"
-                + " gsm8k, wikitext.",
+                + " gsm8k, wikitext, and tasks of your own.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class TasksCommand implements Callable<Integer> {
@@ -57,17 +59,18 @@ final class TasksCommand implements Callable<Integer> {
             paramLabel = "TASK,…",
             split = ",",
             required = true,
-            description = "The tasks to measure.")
+            description = "The tasks to measure: names of tasks, groups and tags, which may have * and ?.")
     private List<String> tasks = new ArrayList<>();
 
     @Option(
             names = "--preset",
             paramLabel = "NAME",
-            defaultValue = "leaderboard-v1",
-            description = "The rules: leaderboard-v1 (the Open LLM Leaderboard of 2023: 25, 10, 5, 0, 5, 5 examples for"
-                    + " arc_challenge, hellaswag, mmlu, truthfulqa, winogrande, gsm8k) or lm-eval-0.4.9.1."
-                    + " Default: ${DEFAULT-VALUE}.")
-    private String preset = "leaderboard-v1";
+            defaultValue = "lm-eval-0.4.13",
+            description =
+                    "The rules: lm-eval-0.4.13 (tasks from files), lm-eval-0.4.9.1, or leaderboard-v1 (the Open LLM"
+                            + " Leaderboard of 2023: 25, 10, 5, 0, 5, 5 examples for arc_challenge, hellaswag, mmlu,"
+                            + " truthfulqa, winogrande, gsm8k). Default: ${DEFAULT-VALUE}.")
+    private String preset = "lm-eval-0.4.13";
 
     @Option(
             names = "--num-fewshot",
@@ -78,10 +81,19 @@ final class TasksCommand implements Callable<Integer> {
     @Option(
             names = "--limit",
             paramLabel = "N",
-            description = "Measure only the first N documents of each task, in the preset's order.")
-    private @Nullable Integer limit;
+            description =
+                    "Measure only the first N documents of each task, in the preset's order; below 1, that share of"
+                            + " them.")
+    private @Nullable Double limit;
 
-    @Option(names = "--bos", description = "Begin every request with the BOS id; neither preset does.")
+    @Mixin
+    private HarnessChoices harness = new HarnessChoices();
+
+    @Option(
+            names = "--bos",
+            description =
+                    "Begin every request with the BOS id. lm-eval-0.4.13 does so if the tokenizer does, the others"
+                            + " never.")
     private boolean bos;
 
     @Option(
@@ -146,13 +158,13 @@ final class TasksCommand implements Callable<Integer> {
         source.require();
         ModelArgument.require(baseline);
         InputFile.requireFolder("--data", data);
+        harness.requireInputs();
         report.requireInputs();
-        List<Task> asked = tasks.stream()
-                .map(String::strip)
-                .map(TasksCommand::task)
-                .distinct()
-                .toList();
         EvaluationOptions options = options();
+        List<String> names = tasks.stream().map(String::strip).distinct().toList();
+        List<Task> written = options.preset().readsFiles()
+                ? List.of()
+                : names.stream().map(TasksCommand::task).toList();
         json.requireWritable();
         if (journal != null) {
             OutputFile.require("--journal", journal);
@@ -161,29 +173,52 @@ final class TasksCommand implements Callable<Integer> {
         EvaluationData documents = new EvaluationData(
                 Optional.ofNullable(data),
                 Optional.of(HubOptions.settings(terminal, Optional.empty()).cache()));
+        AskedTasks asked = options.preset().readsFiles()
+                ? new AskedTasks.OfFiles(ofFiles(names, options, documents), options, documents)
+                : new AskedTasks.Written(written, options, documents);
         Path model = source.folder(terminal);
         @Nullable Path original = baseline == null ? null : baseline.folder(terminal);
         try (Backend backend = device.open(terminal);
-                ResultJournal kept = journal(model, "", backend, asked, options, documents);
-                ResultJournal keptOfBaseline = original == null
-                        ? ResultJournal.none()
-                        : journal(original, ".baseline", backend, asked, options, documents)) {
-            TaskRun run = new TaskRun(terminal, backend, asked, options, documents);
+                ResultJournal kept = journal(model, "", backend, asked);
+                ResultJournal keptOfBaseline =
+                        original == null ? ResultJournal.none() : journal(original, ".baseline", backend, asked)) {
+            TaskRun run = new TaskRun(terminal, backend, asked, options);
             TaskRun.Subject subject = new TaskRun.Subject(source.text(), model, kept);
             if (baseline == null || original == null) {
                 EvaluationResult result = run.measure(subject);
                 json.writeText(terminal, EvaluationJson.text(result));
+                write(asked, result, model);
                 print(new Report(result, Optional.empty(), report.figures(), report.layers()));
             } else {
                 TaskRun.Subject other = new TaskRun.Subject(baseline.text(), original, keptOfBaseline);
                 ModelComparison comparison = run.compare(other, subject, divergenceWindows, temporaryFolder());
                 json.writeText(terminal, comparison.toJson());
+                write(asked, comparison.baseline(), original);
+                write(asked, comparison.model(), model);
                 print(new Report(comparison.model(), Optional.of(comparison), report.figures(), report.layers()));
             }
             kept.delete();
             keptOfBaseline.delete();
         }
         return ExitCode.DONE;
+    }
+
+    private HarnessTasks ofFiles(List<String> names, EvaluationOptions options, EvaluationData documents) {
+        try {
+            return new HarnessTasks(names, harness.options(limit()), options, documents);
+        } catch (UnknownTaskException e) {
+            throw new UsageException("--tasks " + e.getMessage());
+        }
+    }
+
+    private double limit() {
+        return limit == null ? Double.POSITIVE_INFINITY : limit;
+    }
+
+    private void write(AskedTasks asked, EvaluationResult result, Path model) {
+        if (asked instanceof AskedTasks.OfFiles files) {
+            harness.write(terminal, files.tasks(), result, Map.of("pretrained", model.toString()));
+        }
     }
 
     private void checkReports() {
@@ -220,28 +255,25 @@ final class TasksCommand implements Callable<Integer> {
     private EvaluationOptions options() {
         Preset rules = Preset.named(preset)
                 .orElseThrow(() -> new UsageException("--preset " + preset + ": unknown; known are " + Preset.known()));
-        if (limit != null && limit < 1 || shots != null && shots < 0) {
-            throw new UsageException("--limit must be at least 1 and --num-fewshot at least 0");
+        if (limit != null && (limit <= 0 || limit > 1 && limit != Math.rint(limit)) || shots != null && shots < 0) {
+            throw new UsageException("--limit must be at least 1, or a share below 1, and --num-fewshot at least 0");
         }
+        harness.check(rules, limit());
         if (!fewShotFrom.equals("train") && !fewShotFrom.equals("measured")) {
             throw new UsageException("--fewshot-from " + fewShotFrom + ": train or measured expected");
         }
         return new EvaluationOptions(
                 rules,
                 shots == null ? OptionalInt.empty() : OptionalInt.of(shots),
-                limit == null ? OptionalInt.empty() : OptionalInt.of(limit),
+                limit == null || limit < 1
+                        ? OptionalInt.empty()
+                        : OptionalInt.of((int) Math.min(limit, Integer.MAX_VALUE)),
                 bos,
                 fewShotFrom.equals("measured"),
                 !alone);
     }
 
-    private ResultJournal journal(
-            Path model,
-            String suffix,
-            Backend backend,
-            List<Task> asked,
-            EvaluationOptions options,
-            EvaluationData documents) {
+    private ResultJournal journal(Path model, String suffix, Backend backend, AskedTasks asked) {
         Path file = journal;
         if (file == null) {
             if (json.file == null || json.toStandardOutput()) {
@@ -250,6 +282,6 @@ final class TasksCommand implements Callable<Integer> {
             file = Path.of(json.file + ".journal");
         }
         file = file.resolveSibling(file.getFileName() + suffix);
-        return ResultJournal.open(file, RunDescription.of(model, backend.kind().label(), asked, options, documents));
+        return ResultJournal.open(file, asked.job(model, backend.kind().label()));
     }
 }

@@ -63,7 +63,7 @@ public record TaskTable(EvaluationResult result) {
         }
         for (GroupResult group : result.groups()) {
             int shots = result.tasks().stream()
-                    .filter(t -> group.group().equals(t.group()))
+                    .filter(t -> group.holds(t.task(), t.group()))
                     .mapToInt(t -> t.recipe().fewshot())
                     .findFirst()
                     .orElse(0);

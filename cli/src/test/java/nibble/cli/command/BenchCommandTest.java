@@ -100,6 +100,32 @@ class BenchCommandTest {
     }
 
     @Test
+    void the_steps_of_method_best_are_timed_at_a_depth_of_their_own() throws IOException {
+        String[] arguments =
+                "bench quantize --shape tiny --layers 1 --method best --samples 8 --seq-len 32 --device cpu --threads 2"
+                        .concat(" --steps 7 --tuning-layers 2 --json -")
+                        .split(" ");
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run(arguments)).as(terminal.err()).isEqualTo(ExitCode.DONE);
+        JsonNode json = new ObjectMapper().readTree(terminal.out());
+        assertThat(json.path("layers").intValue()).isEqualTo(1);
+        JsonNode tuning = json.path("tuning");
+        assertThat(tuning.path("layers").intValue()).isEqualTo(2);
+        assertThat(tuning.path("steps").intValue()).isEqualTo(7);
+        assertThat(tuning.path("step_seconds").doubleValue()).isPositive();
+        assertThat(tuning.path("pass_seconds").doubleValue()).isPositive();
+        assertThat(tuning.path("room").path("codes").intValue()).isEqualTo(2);
+    }
+
+    @Test
+    void layers_to_tune_need_steps() {
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run("bench", "quantize", "--shape", "tiny", "--method", "awq", "--tuning-layers", "2"))
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("--tuning-layers 2: this run has no steps of tuning");
+    }
+
+    @Test
     void what_to_time_must_be_said() {
         TerminalCapture terminal = new TerminalCapture();
         assertThat(terminal.run("bench", "engine")).isEqualTo(ExitCode.WRONG_USAGE);

@@ -49,9 +49,9 @@ class TasksCommandTest {
                 .contains(
                         "piqa",
                         "acc_norm",
-                        "lambada",
+                        "lambada_openai",
                         "perplexity",
-                        "piqa: at most 3 documents",
+                        "piqa: only the first 3 of 1838 documents",
                         "requests in",
                         "TFLOP/s");
         JsonNode result = new ObjectMapper().readTree(json.toFile());
@@ -111,6 +111,10 @@ class TasksCommandTest {
                 "--tasks helaswag|--tasks helaswag: no such task; the nearest are hellaswag",
                 "--tasks piqa --preset v1|--preset v1: unknown; known are leaderboard-v1, lm-eval-0.4.9.1",
                 "--tasks piqa --limit 0|--limit must be at least 1",
+                "--tasks piqa --limit 1.5|--limit must be at least 1, or a share below 1",
+                "--tasks piqa --seed 3 --preset leaderboard-v1|need --preset lm-eval-0.4.13, not leaderboard-v1",
+                "--tasks piqa --log-samples|--log-samples: give --output-path DIR too",
+                "--tasks gsm8k --gen-kwargs max|--gen-kwargs: \"max\" is no KEY=VALUE",
                 "--tasks piqa --fewshot-from test|train or measured expected",
                 "--limit 3|Missing required option: '--tasks",
             })
@@ -130,7 +134,16 @@ class TasksCommandTest {
         assertThat(damaged.err()).contains("piqa.validation.jsonl: line 1: no field \"choices\", found [goal]");
 
         TerminalCapture missing = terminal();
-        assertThat(missing.run("eval", "tasks", MODEL, "--tasks", "winogrande", "--device", "cpu"))
+        assertThat(missing.run(
+                        "eval",
+                        "tasks",
+                        MODEL,
+                        "--preset",
+                        "leaderboard-v1",
+                        "--tasks",
+                        "winogrande",
+                        "--device",
+                        "cpu"))
                 .isEqualTo(ExitCode.BAD_INPUT);
         assertThat(missing.err())
                 .contains("WinoGrande XL train (40398 documents) is not bundled", "--fewshot-from measured");

@@ -48,10 +48,10 @@ public final class DataSplits {
         if (FILE_KINDS.contains(source.path)) {
             return RowFiles.read(files(source, split)).plain(null);
         }
-        Optional<DataRows> own = data.folder()
-                .flatMap(folder -> EvaluationData.inFolder(fileName(source, split), folder))
-                .map(rows -> rows.plain(null));
-        return own.or(() -> known(source, split))
+        return known(source, split)
+                .or(() -> data.folder()
+                        .flatMap(folder -> EvaluationData.inFolder(fileName(source, split), folder))
+                        .map(rows -> rows.plain(null)))
                 .or(() -> folder(source, split))
                 .or(() -> data.hubCache()
                         .flatMap(cache -> HubDataset.in(cache, source.path))

@@ -24,8 +24,13 @@ record SourceRows(String source, String sha256, List<Row> rows) {
                         .toList());
     }
 
-    /** The rows in the columns that the hub's data set has. */
+    /**
+     * The rows in the columns that the hub's data set has.
+     *
+     * @throws nibble.datasets.BadDatasetException if a row is no document of the set
+     */
     DataRows ofHub(EvaluationSet set) {
+        rows.forEach(row -> DocumentFields.document(set.rows(), new DocumentFields(row.value, row.at)));
         return DataRows.of(
                 source,
                 sha256,

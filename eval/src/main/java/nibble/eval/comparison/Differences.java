@@ -155,7 +155,7 @@ final class Differences {
     private static TaskDifference difference(
             GroupResult baseline, GroupResult group, EvaluationResult result, List<TaskDifference> tasks) {
         List<TaskDifference> parts = tasks.stream()
-                .filter(t -> group.group().equals(t.group()) && t.metric().equals(group.metric()))
+                .filter(t -> group.holds(t.task(), t.group()) && t.metric().equals(group.metric()))
                 .toList();
         double variance = 0;
         boolean known = true;
@@ -171,7 +171,7 @@ final class Differences {
             gained += part.flips() == null ? 0 : part.flips().gained();
         }
         int fewshot = result.tasks().stream()
-                .filter(t -> group.group().equals(t.group()))
+                .filter(t -> group.holds(t.task(), t.group()))
                 .mapToInt(t -> t.recipe().fewshot())
                 .findFirst()
                 .orElse(0);

@@ -9,6 +9,8 @@ import nibble.datasets.PythonRandom;
 final class Bootstrap {
     private static final int CHUNKS = 100;
     private static final int DRAWS = 1000;
+    /** Figures drawn in all. */
+    static final int DRAWN = CHUNKS * DRAWS;
 
     private Bootstrap() {}
 

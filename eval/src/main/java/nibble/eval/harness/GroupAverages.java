@@ -23,7 +23,7 @@ final class GroupAverages {
                         .flatMap(task -> result.task(task).flatMap(found -> found.metric(name)).stream())
                         .toList();
                 if (!values.isEmpty()) {
-                    averages.add(average(group.name(), name, values, average.bySize()));
+                    averages.add(average(group, name, values, average.bySize()));
                 }
             }
         }
@@ -48,7 +48,7 @@ final class GroupAverages {
         return names;
     }
 
-    private static GroupResult average(String group, String metric, List<MetricValue> values, boolean bySize) {
+    private static GroupResult average(TaskGroup group, String metric, List<MetricValue> values, boolean bySize) {
         double sizes = 0;
         double sum = 0;
         double squares = 0;
@@ -64,12 +64,13 @@ final class GroupAverages {
         double error =
                 bySize ? Math.sqrt(squares / (sizes - values.size()) / sizes) : Math.sqrt(squares) / values.size();
         return new GroupResult(
-                group,
+                group.name(),
                 metric,
                 bySize ? "weighted_by_documents" : "mean_of_tasks",
                 sum / sizes,
                 known ? error : null,
                 values.size(),
-                values.stream().mapToInt(MetricValue::documents).sum());
+                values.stream().mapToInt(MetricValue::documents).sum(),
+                group.tasks());
     }
 }

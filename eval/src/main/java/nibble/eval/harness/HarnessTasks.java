@@ -26,6 +26,7 @@ public final class HarnessTasks {
     private final EvaluationOptions options;
     private final Map<String, TaskGroup> groups;
     private final Map<String, FileTask> tasks = new LinkedHashMap<>();
+    private final Map<String, PreparedTask> prepared = new LinkedHashMap<>();
 
     /**
      * Reads the files and the data of tasks.
@@ -63,10 +64,11 @@ public final class HarnessTasks {
     public EvaluationResult run(EvaluatedModel subject, ResultJournal journal, TaskProgress progress) {
         boolean leads = subject.tokenizer().encode("", true).length > 0;
         List<String> stops = subject.eosText().isEmpty() ? List.of() : List.of(subject.eosText());
-        List<PreparedTask> prepared = new ArrayList<>();
+        prepared.clear();
         tasks.forEach((name, task) ->
-                prepared.add(task.prepare(group(name), subject.model().contextTokens(), leads, stops)));
-        EvaluationResult result = TaskEvaluation.runPrepared(subject, prepared, options, journal, progress);
+                prepared.put(name, task.prepare(group(name), subject.model().contextTokens(), leads, stops)));
+        EvaluationResult result =
+                TaskEvaluation.runPrepared(subject, List.copyOf(prepared.values()), options, journal, progress);
         return result.with(averages(result));
     }
 
@@ -94,6 +96,15 @@ public final class HarnessTasks {
         job.put("seed", String.valueOf(asked.seed()));
         job.put("generation", asked.generation().toString());
         return job;
+    }
+
+    /** The requests of the latest run. */
+    PreparedTask prepared(String task) {
+        PreparedTask found = prepared.get(task);
+        if (found == null) {
+            throw new IllegalStateException(task + " was not run");
+        }
+        return found;
     }
 
     HarnessOptions asked() {

@@ -103,13 +103,13 @@ final class TaskIndex {
         return selection;
     }
 
-    private BadDatasetException unknown(String name) {
+    private UnknownTaskException unknown(String name) {
         List<String> nearest = NearNames.of(name, entries.keySet());
         String damaged = unreadable.isEmpty()
                 ? ""
                 : "; " + unreadable.size() + " files could not be read: " + unreadable.getFirst();
-        return new BadDatasetException(
-                "--tasks " + name + ": no such task; the nearest are " + String.join(", ", nearest) + damaged);
+        return new UnknownTaskException(
+                name + ": no such task; the nearest are " + String.join(", ", nearest) + damaged);
     }
 
     /** Adds what a name stands for; returns the names of tasks and groups that it is. */

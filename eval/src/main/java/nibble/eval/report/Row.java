@@ -84,7 +84,7 @@ record Row(
                         .findFirst()
                         .orElse(null);
         int fewshot = report.model().tasks().stream()
-                .filter(t -> group.group().equals(t.group()))
+                .filter(t -> group.holds(t.task(), t.group()))
                 .mapToInt(t -> t.recipe().fewshot())
                 .findFirst()
                 .orElse(0);

@@ -1,5 +1,6 @@
 package nibble.eval.tasks;
 
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -10,6 +11,7 @@ import org.jspecify.annotations.Nullable;
  * @param average {@code mean_of_tasks}: every task counts the same (the Open LLM Leaderboard's MMLU);
  *     {@code weighted_by_documents}: every document counts the same (lm-evaluation-harness from 0.4 on)
  * @param stderr of the average
+ * @param members names of the tasks, where they need not name the group themselves
  */
 public record GroupResult(
         String group,
@@ -18,4 +20,22 @@ public record GroupResult(
         double value,
         @Nullable Double stderr,
         int tasks,
-        int documents) {}
+        int documents,
+        @Nullable List<String> members) {
+    /** Averages the tasks that name the group themselves. */
+    public GroupResult(
+            String group,
+            String metric,
+            String average,
+            double value,
+            @Nullable Double stderr,
+            int tasks,
+            int documents) {
+        this(group, metric, average, value, stderr, tasks, documents, null);
+    }
+
+    /** Returns whether a task is one of those averaged. */
+    public boolean holds(String task, @Nullable String groupOfTask) {
+        return members == null ? group.equals(groupOfTask) : members.contains(task);
+    }
+}

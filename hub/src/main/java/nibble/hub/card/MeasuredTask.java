@@ -45,7 +45,7 @@ record MeasuredTask(
         for (JsonNode group : json.path("groups")) {
             JsonNode recipe = json.path("no such field");
             for (JsonNode task : json.path("tasks")) {
-                if (task.path("group").asText("").equals(group.path("group").asText())) {
+                if (holds(group, task)) {
                     recipe = task.path("recipe");
                     break;
                 }
@@ -56,6 +56,15 @@ record MeasuredTask(
             found.add(of(file, json, group.path("group").asText(), average, recipe, group));
         }
         return found;
+    }
+
+    private static boolean holds(JsonNode group, JsonNode task) {
+        for (JsonNode member : group.path("members")) {
+            if (member.equals(task.path("task"))) {
+                return true;
+            }
+        }
+        return task.path("group").asText("").equals(group.path("group").asText());
     }
 
     private static MeasuredTask of(

@@ -1,0 +1,51 @@
+package nibble.cli.command;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import nibble.datasets.evaluation.EvaluationData;
+import nibble.eval.harness.HarnessTasks;
+import nibble.eval.tasks.EvaluatedModel;
+import nibble.eval.tasks.EvaluationOptions;
+import nibble.eval.tasks.EvaluationResult;
+import nibble.eval.tasks.ResultJournal;
+import nibble.eval.tasks.RunDescription;
+import nibble.eval.tasks.Task;
+import nibble.eval.tasks.TaskEvaluation;
+import nibble.eval.tasks.TaskProgress;
+
+/** The tasks of a run, by whichever preset. */
+sealed interface AskedTasks {
+    EvaluationResult measure(EvaluatedModel subject, ResultJournal journal, TaskProgress progress);
+
+    /** Everything that determines the results, by name. */
+    Map<String, String> job(Path model, String device);
+
+    /** Tasks whose rules are written in Java. */
+    record Written(List<Task> tasks, EvaluationOptions options, EvaluationData documents) implements AskedTasks {
+        @Override
+        public EvaluationResult measure(EvaluatedModel subject, ResultJournal journal, TaskProgress progress) {
+            return TaskEvaluation.run(subject, tasks, options, documents, journal, progress);
+        }
+
+        @Override
+        public Map<String, String> job(Path model, String device) {
+            return RunDescription.of(model, device, tasks, options, documents);
+        }
+    }
+
+    /** Tasks whose rules stand in files. */
+    record OfFiles(HarnessTasks tasks, EvaluationOptions options, EvaluationData documents) implements AskedTasks {
+        @Override
+        public EvaluationResult measure(EvaluatedModel subject, ResultJournal journal, TaskProgress progress) {
+            return tasks.run(subject, journal, progress);
+        }
+
+        @Override
+        public Map<String, String> job(Path model, String device) {
+            Map<String, String> job = RunDescription.of(model, device, List.of(), options, documents);
+            job.putAll(tasks.description());
+            return job;
+        }
+    }
+}
