@@ -19,7 +19,8 @@ GGUF, NIBBLE, PEER = "#0b6bb0", "#b3500b", "#666666"
 # The offset of a label from its point, and its anchor, where the usual place would cover another label.
 ABOVE, BELOW, LEFT_OF = (0, -11, "middle"), (2, 21, "middle"), (-10, 4, "end")
 PLACES = {"Q4_0": ABOVE, "Q4_K_S": LEFT_OF, "Q4_K_M": BELOW, "Q4_1": ABOVE, "Q5_0": ABOVE, "Q5_K_S": LEFT_OF, "Q5_K_M": BELOW,
-          "Q5_1": ABOVE, "Q6_K": ABOVE, "Q8_0": ABOVE}
+          "Q5_1": ABOVE, "Q6_K": ABOVE, "Q8_0": ABOVE, "auto-round": (-10, 13, "end"),
+          "method best": (-10, -3, "end")}
 
 
 def rows(document, heading):
@@ -48,9 +49,13 @@ def points():
     awq = table["wiki-7m", "2048", "AWQ"]
     found.append((NIBBLE, "plain rounding", size, number(table["wiki-7m", "2048", "plain rounding"][3])))
     found.append((PEER, "AutoAWQ", size, number(awq[4])))
-    found.append((NIBBLE, "AWQ (the default)", size, number(awq[3])))
-    best = next(cells for cells in rows("method-best.md", "Figures") if "--method best --samples 64" in cells[0])
-    found.append((NIBBLE, "method best", size, number(best[1])))
+    found.append((NIBBLE, "AWQ", size, number(awq[3])))
+    beside = rows("method-best.md", "Beside other quantizers")
+    start = next(i for i, cells in enumerate(beside) if cells[0].startswith("wiki-7m"))
+    same = {cells[1]: cells for cells in beside[start:start + 4]}
+    for label, steps in (("auto-round", "200 steps"), ("auto-round, 1000 steps", "1000 steps")):
+        found.append((PEER, label, size, number(same["auto-round, " + steps][2])))
+    found.append((NIBBLE, "method best", size, number(same["method best"][2])))
     return found, (sizes["wiki-7m, fp16"], number(table["wiki-7m", "2048", "fp16"][3]))
 
 
@@ -101,11 +106,11 @@ def draw():
         dx, dy, anchor = PLACES.get(label, (10, 5, "start"))
         shown = label if colour == GGUF else f"{label}: {rounded(perplexity)}"
         out.append(text(at_x + dx, at_y + dy, shown, anchor, colour, 12))
-    right = WIDTH - RIGHT - 180
+    right = WIDTH - RIGHT - 205
     out.append(f'<path d="M{right - 14} {TOP + 8}l6 6-6 6-6-6z" fill="{NIBBLE}"/>')
     out.append(text(right, TOP + 18, "4-bit safetensors by Nibble", colour=NIBBLE, size=12))
     out.append(f'<path d="M{right - 14} {TOP + 28}l6 6-6 6-6-6z" fill="{PEER}"/>')
-    out.append(text(right, TOP + 38, "AutoAWQ, the same layout", colour=PEER, size=12))
+    out.append(text(right, TOP + 38, "AutoAWQ, auto-round: the same layout", colour=PEER, size=12))
     out.append(f'<circle cx="{right - 14}" cy="{TOP + 54}" r="5" fill="{GGUF}"/>')
     out.append(text(right, TOP + 58, "GGUF by Nibble, with importance", colour=GGUF, size=12))
     out.append("</svg>\n")

@@ -27,13 +27,29 @@ class DefaultsTest {
 
     private final TerminalCapture terminal = new TerminalCapture();
 
+    @Test
+    void quantize_with_the_defaults_is_method_best_on_64_blocks_of_2048() throws IOException {
+        Path model = SmallModel.ofLayers(folder.resolve("model"), 1);
+        String[] quantize = {
+            "quantize", model.toString(), folder.resolve("out").toString(), "--device", "cpu", "--json", "-"
+        };
+        assertThat(terminal.run(with(quantize, "--steps", "2")))
+                .as(terminal.err())
+                .isEqualTo(ExitCode.DONE);
+        JsonNode report = JSON.readTree(terminal.out());
+        assertThat(report.get("method").asText()).isEqualTo("best");
+        assertThat(report.get("calibration").get("blocks").asInt()).isEqualTo(64);
+        assertThat(report.get("calibration").get("tokens").asInt()).isEqualTo(64 * 2048);
+        assertThat(report.get("tuning").get("steps").asInt()).isEqualTo(2);
+    }
+
     /**
      * tokenizers 0.23.3 makes 549,744, 474,572 and 491,159 ids of the bundled text: 134, 115 and 119 blocks of 4096.
      */
     @ParameterizedTest
     @CsvSource({"llama2, 32000, 128", "llama3, 128256, 115", "qwen3, 151936, 119"})
-    void quantize_with_the_defaults_takes_what_the_text_gives_of_any_vocabulary(
-            String family, int vocabulary, int blocks) throws IOException {
+    void method_awq_takes_what_the_text_gives_of_any_vocabulary(String family, int vocabulary, int blocks)
+            throws IOException {
         Path model = SmallModel.write(folder.resolve(family), 128, 128, vocabulary, config -> {
             config.put("num_attention_heads", 1).put("head_dim", 128);
         });
@@ -45,6 +61,8 @@ class DefaultsTest {
                         "quantize",
                         model.toString(),
                         folder.resolve("out").toString(),
+                        "--method",
+                        "awq",
                         "--device",
                         "cpu",
                         "--json",
@@ -74,7 +92,9 @@ class DefaultsTest {
             "--seq-len",
             "64",
             "--group-size",
-            "32"
+            "32",
+            "--steps",
+            "0"
         };
         TerminalCapture asked = new TerminalCapture();
         assertThat(asked.run(with(few, "--samples", "128"))).isEqualTo(ExitCode.BAD_INPUT);
@@ -184,7 +204,7 @@ class DefaultsTest {
         assertThat(config.run("plan", model.resolve("config.json").toString(), "--json", "-"))
                 .isEqualTo(ExitCode.DONE);
         assertThat(JSON.readTree(config.out()).get("calibration_tokens").asLong())
-                .isEqualTo(128 * 4096);
+                .isEqualTo(64 * 2048);
     }
 
     private static Path wikiTokens(Path model) throws IOException {

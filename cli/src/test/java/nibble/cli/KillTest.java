@@ -45,14 +45,34 @@ class KillTest {
             "--max-shard-size",
             "200KB",
             "--threads",
-            "1"
+            "1",
+            "--method",
+            "awq"
         };
-        Path out = folder.resolve("undisturbed");
+        undisturbed = quantized(folder.resolve("undisturbed"), options);
+        assertThat(undisturbed).containsKeys("model-00001-of-00003.safetensors", "quantization_report.json");
+    }
+
+    private static Map<String, String> quantized(Path out, String[] options) throws IOException {
         String[] arguments = Stream.concat(Stream.of("quantize", model.toString(), out.toString()), Stream.of(options))
                 .toArray(String[]::new);
-        assertThat(new TerminalCapture().run(arguments)).isEqualTo(ExitCode.DONE);
-        undisturbed = KilledCommand.hashes(out);
-        assertThat(undisturbed).containsKeys("model-00001-of-00003.safetensors", "quantization_report.json");
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run(arguments)).as(terminal.err()).isEqualTo(ExitCode.DONE);
+        return KilledCommand.hashes(out);
+    }
+
+    @Test
+    void method_best_killed_ends_in_the_bytes_of_an_undisturbed_run() throws IOException, InterruptedException {
+        String[] best = Stream.concat(
+                        Stream.of(options).limit(options.length - 2), Stream.of("--method", "best", "--steps", "3"))
+                .toArray(String[]::new);
+        Path out = folder.resolve("best");
+        KilledCommand quantize = new KilledCommand("quantize", model, out, folder.resolve("best.log"), best);
+        Process process = quantize.startHeld(3, "--resume");
+        quantize.awaitHeld(process);
+        process.destroyForcibly().waitFor();
+        assertThat(end(quantize.start("--resume"))).as(quantize.log()).isEqualTo(ExitCode.DONE);
+        assertThat(KilledCommand.hashes(out)).isEqualTo(quantized(folder.resolve("best-undisturbed"), best));
     }
 
     @Test

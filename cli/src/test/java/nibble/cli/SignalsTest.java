@@ -64,7 +64,7 @@ class SignalsTest {
     void a_signal_while_layers_are_made_keeps_them(String signal, int code) throws Exception {
         Shell.Ended ended = stopped(
                 signal,
-                "quantize $T $F/out --calibration $M/../../LICENSE --samples 4 --seq-len 128 --group-size 64"
+                "quantize $T $F/out --calibration $M/../../LICENSE --samples 4 --seq-len 128 --group-size 64 --steps 3"
                         + " --threads 1",
                 "grep -qs entry..{.layer $F/.out.unfinished/journal.jsonl");
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(code);

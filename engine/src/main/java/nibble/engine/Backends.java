@@ -40,8 +40,8 @@ public final class Backends {
         if (threads < 1) {
             throw new DeviceException("device " + device + ": " + threads + " threads asked, at least 1 needed");
         }
-        if (activations == Activations.INT8) {
-            return bytes(device, threads);
+        if (activations.bytes()) {
+            return bytes(device, threads, activations);
         }
         if (device.startsWith("cuda:") && device.indexOf(',') >= 0) {
             throw new DeviceException(
@@ -63,7 +63,7 @@ public final class Backends {
         };
     }
 
-    private static Backend bytes(String device, int threads) {
+    private static Backend bytes(String device, int threads, Activations activations) {
         if (!device.equals("cpu")
                 && !(device.equals("auto") && !CudaBackend.missing().isEmpty())) {
             throw new DeviceException("device " + device + " does not take activations in int8: give --device cpu");
@@ -72,7 +72,7 @@ public final class Backends {
         if (kernels == null) {
             throw new DeviceException("activations in int8 need the native kernels: " + Kernels.whyNone());
         }
-        return new VectorBackend(threads, kernels.with(Activations.INT8));
+        return new VectorBackend(threads, kernels.with(activations));
     }
 
     /**

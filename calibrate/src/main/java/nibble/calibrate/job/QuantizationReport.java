@@ -124,8 +124,7 @@ public record QuantizationReport(
      * @param weightRelativeError {@code ‖Ŵ−W‖² / ‖W‖²}
      * @param clippedGroups share of groups with a clip below their largest weight
      * @param meanClip mean over all groups of the clip as a share of the largest weight; 1 means none
-     * @param propagatedShare of method best: how much of the move that undoes earlier errors was made, 0 … 1; else
-     *     absent
+     * @param fit what method best did; null for the others
      */
     @JsonInclude(JsonInclude.Include.ALWAYS)
     public record Linear(
@@ -139,7 +138,17 @@ public record QuantizationReport(
             double meanClip,
 
             @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
-            Double propagatedShare) {}
+            Fit fit) {}
+
+    /**
+     * Describes a fit of method best. Its errors compare with those of plain rounding and AWQ on the inputs that the
+     * quantized model has there.
+     *
+     * @param awqRelativeError of plain rounding under AWQ's scales, without clips
+     * @param propagatedShare how much of the move that undoes earlier errors was made, 0 … 1
+     * @param sweeps of coordinate descent, a mean over the rows
+     */
+    public record Fit(double awqRelativeError, double propagatedShare, double sweeps) {}
 
     /**
      * Describes one scale shared by a producer of channels and the linears that read them.

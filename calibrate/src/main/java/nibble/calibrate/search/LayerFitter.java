@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.WorkProgress;
@@ -93,27 +94,28 @@ public final class LayerFitter {
         }
         progress.stage(Stage.ROUNDING);
         double loss = 0;
-        double rounded = 0;
         long tokens = moments.input().rows();
         for (Linear name : pair.readers()) {
             LinearQuantizer linear = source.linear(name);
             Fitted fitted = linear.fit(scales.basis(name), moments, steps);
             made.put(name, fitted.linear());
-            double size = linear.outputSize(moments.input()) / tokens;
+            double size = linear.outputSize(moments.input());
+            ScaleSearch.ReaderLoss searched =
+                    Objects.requireNonNull(choice.readers().get(name));
             reports.put(
                     name,
                     new QuantizationReport.Linear(
                             source.label(name),
                             linear.outFeatures(),
                             linear.inFeatures(),
-                            size == 0 ? 0 : fitted.loss() / size,
-                            size == 0 ? 0 : fitted.roundedLoss() / size,
+                            relative(fitted.loss() * tokens, size),
+                            relative(searched.identityLoss(), size),
                             fitted.weightError(),
                             fitted.narrowedGroups(),
                             fitted.meanRange(),
-                            fitted.share()));
+                            new QuantizationReport.Fit(
+                                    relative(searched.loss(), size), fitted.share(), fitted.sweeps())));
             loss += fitted.loss() * tokens;
-            rounded += fitted.roundedLoss() * tokens;
             progress.add(Work.fit(linear, spec, steps));
         }
         return new QuantizationReport.Pair(
@@ -122,8 +124,12 @@ public final class LayerFitter {
                 choice.candidate().ratio(),
                 choice.loss(),
                 loss,
-                rounded,
+                choice.identityLoss(),
                 false);
+    }
+
+    private static double relative(double loss, double size) {
+        return size == 0 ? 0 : loss / size;
     }
 
     private static void divideRows(Map<Linear, QuantizedLinear> made, Linear linear, float[] divisors) {

@@ -1,7 +1,9 @@
 package nibble.calibrate.search;
 
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -29,8 +31,18 @@ public final class ScaleSearch {
      *
      * @param scales of each producing channel
      * @param loss output error of the readers under the scale, without clipping
+     * @param readers each reader's part of both losses
      */
-    record Choice(Candidate candidate, float[] scales, double loss, double identityLoss) {}
+    record Choice(
+            Candidate candidate, float[] scales, double loss, double identityLoss, Map<Linear, ReaderLoss> readers) {}
+
+    /**
+     * The output error of one reader without clipping.
+     *
+     * @param loss under the chosen scale
+     * @param identityLoss of plain rounding
+     */
+    record ReaderLoss(double loss, double identityLoss) {}
 
     ScaleSearch(HeadTie tie, Workers workers) {
         this.tie = tie;
@@ -54,9 +66,11 @@ public final class ScaleSearch {
         List<float @Nullable []> columns =
                 tried.stream().map(s -> scales.columns(pair, s)).collect(Collectors.toCollection(ArrayList::new));
         double[] losses = new double[tried.size()];
+        Map<Linear, double[]> ofReaders = new EnumMap<>(Linear.class);
         for (Linear reader : pair.readers()) {
             LinearQuantizer linear = source.linear(reader);
             double[] ofLinear = linear.losses(columns, input, () -> onCandidate.accept(linear));
+            ofReaders.put(reader, ofLinear);
             for (int i = 0; i < losses.length; i++) {
                 losses[i] += ofLinear[i];
             }
@@ -67,7 +81,9 @@ public final class ScaleSearch {
             }
         }
         int best = best(losses);
-        return new Choice(CANDIDATES.get(best), tried.get(best), losses[best], losses[0]);
+        Map<Linear, ReaderLoss> readers = new EnumMap<>(Linear.class);
+        ofReaders.forEach((reader, all) -> readers.put(reader, new ReaderLoss(all[best], all[0])));
+        return new Choice(CANDIDATES.get(best), tried.get(best), losses[best], losses[0], readers);
     }
 
     private List<float[]> scales(double[] x, double[] w) {

@@ -11,6 +11,8 @@ import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
+import nibble.calibrate.tune.Tuning;
+import nibble.checkpoint.model.QuantizedFormat;
 import nibble.cli.option.DeviceOptions;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelTokenizer;
@@ -35,8 +37,8 @@ import picocli.CommandLine.Option;
 
 @Command(
         name = "demo",
-        description = "Runs the main job offline: quantizes the bundled model by plain rounding and by AWQ, loads both"
-                + " results, and measures all three.",
+        description = "Runs the main job offline: quantizes the bundled model by plain rounding, by AWQ and by method"
+                + " best, loads the results, and measures all four.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class DemoCommand implements Callable<Integer> {
@@ -45,8 +47,8 @@ final class DemoCommand implements Callable<Integer> {
     private static final int CALIBRATION_BLOCKS = 32;
     private static final int CALIBRATION_TOKENS = 1024;
     private static final int CONTEXT = 2048;
-    private static final String ROUNDED = "wiki-7m-rtn";
-    private static final String SEARCHED = "wiki-7m-awq";
+    private static final List<Step> STEPS = List.of(
+            new Step(Method.RTN, "plain rounding"), new Step(Method.AWQ, "AWQ"), new Step(Method.BEST, "method best"));
 
     private final Terminal terminal;
 
@@ -61,7 +63,7 @@ final class DemoCommand implements Callable<Integer> {
     @Option(
             names = "--keep",
             paramLabel = "FOLDER",
-            description = "Keep the two quantized checkpoints in FOLDER. Default: delete them at the end.")
+            description = "Keep the quantized checkpoints in FOLDER. Default: delete them at the end.")
     private @Nullable Path keep;
 
     @Mixin
@@ -72,6 +74,19 @@ final class DemoCommand implements Callable<Integer> {
 
     DemoCommand(Terminal terminal) {
         this.terminal = terminal;
+    }
+
+    /** One way to quantize the model. */
+    private record Step(Method method, String name) {
+        String folder() {
+            return "wiki-7m-" + method.label();
+        }
+
+        QuantizeOptions options(int threads) {
+            QuantizationSpec spec = new QuantizationSpec(4, GROUP_SIZE);
+            int tuning = method == Method.BEST ? Tuning.STEPS : 0;
+            return new QuantizeOptions(method, spec, QuantizedFormat.AWQ_GEMM, ONE_SHARD_BYTES, threads, false, tuning);
+        }
     }
 
     record Row(String weights, double perplexity, double perplexityGap, long outputBytes) {}
@@ -108,39 +123,26 @@ final class DemoCommand implements Callable<Integer> {
     }
 
     private Demo run(Backend backend, Path model, Path work, long start) {
-        QuantizationSpec spec = new QuantizationSpec(4, GROUP_SIZE);
         TokenBlocks blocks;
         try (Tokenizer tokenizer = ModelTokenizer.open(model)) {
             blocks = TokenBlocks.cut(tokenizer, CalibrationText.wikitext2(), CALIBRATION_BLOCKS, CALIBRATION_TOKENS);
         }
         PerplexityResult fp16 = measure(backend, model, "perplexity, fp16");
-
-        Path rounded = work.resolve(ROUNDED);
-        QuantizeCommand.quantize(
-                terminal,
-                backend,
-                model,
-                rounded,
-                new QuantizeOptions(Method.RTN, spec, ONE_SHARD_BYTES, device.threads),
-                Optional.empty(),
-                "quantizing, plain rounding");
-        PerplexityResult rtn = measure(backend, rounded, "perplexity, plain rounding");
-
-        Path searched = work.resolve(SEARCHED);
-        QuantizeCommand.quantize(
-                terminal,
-                backend,
-                model,
-                searched,
-                new QuantizeOptions(Method.AWQ, spec, ONE_SHARD_BYTES, device.threads),
-                Optional.of(blocks),
-                "quantizing, AWQ");
-        PerplexityResult awq = measure(backend, searched, "perplexity, AWQ");
-
         List<Row> rows = new ArrayList<>();
         rows.add(row("fp16", fp16, fp16, model));
-        rows.add(row("4-bit, plain rounding", rtn, fp16, rounded));
-        rows.add(row("4-bit, AWQ", awq, fp16, searched));
+        for (Step step : STEPS) {
+            Path folder = work.resolve(step.folder());
+            QuantizeCommand.quantize(
+                    terminal,
+                    backend,
+                    model,
+                    folder,
+                    step.options(device.threads),
+                    step.method() == Method.RTN ? Optional.empty() : Optional.of(blocks),
+                    "quantizing, " + step.name());
+            PerplexityResult result = measure(backend, folder, "perplexity, " + step.name());
+            rows.add(row("4-bit, " + step.name(), result, fp16, folder));
+        }
         return new Demo(
                 String.valueOf(model.getFileName()),
                 String.valueOf(fp16.dataset()),
@@ -205,9 +207,10 @@ final class DemoCommand implements Callable<Integer> {
                 "nibble-demo-" + ProcessHandle.current().pid());
     }
 
-    /** Before the minute that the first figure takes: neither checkpoint's folder may be in use. */
+    /** Before the minute that the first figure takes: no checkpoint's folder may be in use. */
     private static void requireFree(@Nullable Path keep) {
-        for (String name : List.of(ROUNDED, SEARCHED)) {
+        for (Step step : STEPS) {
+            String name = step.folder();
             if (keep != null && Files.exists(keep.resolve(name))) {
                 throw new UsageException(
                         "--keep " + keep + ": " + name + " exists already; remove it or name another folder");

@@ -116,7 +116,7 @@ final class EngineBenchCommand implements Callable<Integer> {
         EngineBenchmark.Settings settings =
                 new EngineBenchmark.Settings(model.config(), all, spec, sequences, tokens, decodeContext, decodeTokens);
         EngineTimings timings;
-        try (Backend backend = device.open(terminal)) {
+        try (Backend backend = device.openForGenerating(terminal)) {
             timings = EngineBenchmark.run(settings, backend, device.device.threads);
         }
         json.write(terminal, timings);
@@ -132,7 +132,7 @@ final class EngineBenchCommand implements Callable<Integer> {
                 new ModelBenchmark.Settings(tokens, decodeContext, Math.max(1, decodeTokens));
         ModelTimings timings;
         try (Checkpoint checkpoint = OpenedModel.open(terminal, source.folder(terminal));
-                Backend backend = device.open(terminal)) {
+                Backend backend = device.openForGenerating(terminal)) {
             timings = ModelBenchmark.run(checkpoint, settings, backend, device.device.threads);
         } catch (IllegalArgumentException e) {
             throw new UsageException(e.getMessage());

@@ -138,7 +138,7 @@ final class GenerateCommand implements Callable<Integer> {
     private void speak(Path model, Checkpoint checkpoint, SamplingOptions options) {
         Optional<ChatTemplate> template = chat.template(model);
         TokenizerDescription described = ModelTokenizer.describe(model);
-        try (Backend backend = device.open(terminal);
+        try (Backend backend = device.openForGenerating(terminal);
                 Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend)) {
             Speaker speaker = new Speaker(

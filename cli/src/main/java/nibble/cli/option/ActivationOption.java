@@ -19,11 +19,20 @@ public final class ActivationOption {
                     + " 32, which is faster and less exact. Default: ${DEFAULT-VALUE}.")
     String activations = "fp32";
 
-    /** Opens the device and says which it is. */
+    /** Opens the device and says which it is; int8 concerns every product, since it is what is measured. */
     public Backend open(Terminal terminal) {
+        return open(terminal, Activations.INT8);
+    }
+
+    /** Opens the device and says which it is; int8 concerns generated tokens, not prompts, which it does not help. */
+    public Backend openForGenerating(Terminal terminal) {
+        return open(terminal, Activations.INT8_OF_FEW_ROWS);
+    }
+
+    private Backend open(Terminal terminal, Activations bytes) {
         return switch (activations) {
             case "fp32" -> device.open(terminal, Activations.FP32);
-            case "int8" -> device.open(terminal, Activations.INT8);
+            case "int8" -> device.open(terminal, bytes);
             default -> throw new UsageException("--activations " + activations + ": fp32 or int8");
         };
     }

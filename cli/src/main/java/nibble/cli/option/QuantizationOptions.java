@@ -18,12 +18,12 @@ public final class QuantizationOptions {
     @Option(
             names = "--method",
             paramLabel = "METHOD",
-            defaultValue = "awq",
+            defaultValue = "best",
             description =
                     "awq: activation-aware search of scales and clips. best: codes and scales fitted to the quantized"
                             + " model's own activations; about half of awq's loss, on the CPU or one or two cards. rtn:"
                             + " plain rounding. Default: ${DEFAULT-VALUE}.")
-    private Method method = Method.AWQ;
+    private Method method = Method.BEST;
 
     @Option(
             names = "--steps",

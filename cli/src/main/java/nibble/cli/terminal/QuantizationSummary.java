@@ -5,6 +5,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizationReport.Linear;
@@ -42,16 +43,49 @@ public final class QuantizationSummary {
     }
 
     private static List<String> errors(QuantizationReport report) {
+        boolean fitted = report.layers().stream()
+                .flatMap(layer -> layer.linears().stream())
+                .anyMatch(linear -> linear.fit() != null);
         List<List<String>> rows = new ArrayList<>();
         report.layers().stream()
                 .flatMap(layer -> layer.linears().stream())
                 .sorted(Comparator.comparingDouble(QuantizationSummary::error).reversed())
                 .limit(WORST)
-                .forEach(linear -> rows.add(
-                        List.of(linear.name(), percent(linear.relativeError()), percent(linear.rtnRelativeError()))));
-        rows.add(List.of(
-                "mean of all linears", percent(report.meanRelativeError()), percent(report.meanRtnRelativeError())));
-        return new Table(List.of("worst linears", "output error", "plain rounding's"), rows).lines();
+                .forEach(linear -> rows.add(cells(
+                        linear.name(),
+                        linear.relativeError(),
+                        fitted ? Optional.of(awqError(linear)) : Optional.empty(),
+                        linear.rtnRelativeError())));
+        rows.add(cells(
+                "mean of all linears",
+                report.meanRelativeError(),
+                fitted ? Optional.of(meanAwqError(report)) : Optional.empty(),
+                report.meanRtnRelativeError()));
+        List<String> head = fitted
+                ? List.of("worst linears", "output error", "AWQ's", "plain rounding's")
+                : List.of("worst linears", "output error", "plain rounding's");
+        return new Table(head, rows).lines();
+    }
+
+    private static List<String> cells(
+            String name, @Nullable Double error, Optional<Double> awqError, @Nullable Double rounding) {
+        List<String> cells = new ArrayList<>(List.of(name, percent(error)));
+        awqError.ifPresent(awq -> cells.add(percent(awq)));
+        cells.add(percent(rounding));
+        return cells;
+    }
+
+    private static double meanAwqError(QuantizationReport report) {
+        return report.layers().stream()
+                .flatMap(layer -> layer.linears().stream())
+                .mapToDouble(QuantizationSummary::awqError)
+                .average()
+                .orElse(0);
+    }
+
+    private static double awqError(Linear linear) {
+        QuantizationReport.@Nullable Fit fit = linear.fit();
+        return fit == null ? 0 : fit.awqRelativeError();
     }
 
     private static double error(Linear linear) {

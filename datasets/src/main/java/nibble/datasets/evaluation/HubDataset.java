@@ -13,6 +13,7 @@ import java.util.stream.Stream;
 import nibble.checkpoint.origin.FrontMatter;
 import nibble.datasets.BadDatasetException;
 import nibble.files.Reasons;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A data set of a hub as a folder: a snapshot in the hub's cache, or any folder of the same form.
@@ -76,7 +77,7 @@ record HubDataset(Path folder) {
         return found;
     }
 
-    private List<Path> matching(Object patterns, List<Path> files) {
+    private List<Path> matching(@Nullable Object patterns, List<Path> files) {
         List<?> all = patterns instanceof List<?> list ? list : List.of(String.valueOf(patterns));
         List<Path> found = new ArrayList<>();
         for (Object pattern : all) {

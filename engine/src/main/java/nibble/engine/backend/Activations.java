@@ -4,5 +4,12 @@ package nibble.engine.backend;
 public enum Activations {
     FP32,
     /** Signed bytes with a scale for each 32; products of a block are exact sums of integers. */
-    INT8
+    INT8,
+    /** As INT8 for few rows, which wait for memory; FP32 for many rows, which do not. */
+    INT8_OF_FEW_ROWS;
+
+    /** Returns whether few rows are multiplied as bytes. */
+    public boolean bytes() {
+        return this != FP32;
+    }
 }

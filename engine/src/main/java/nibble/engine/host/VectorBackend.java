@@ -66,7 +66,11 @@ public final class VectorBackend extends HostBackend {
                 ? vectors
                 : vectors + ", native kernels for " + kernels.name()
                         + (kernels.hasTiles() ? " and AMX" : "")
-                        + (activations() == Activations.INT8 ? ", activations in int8" : "");
+                        + switch (activations()) {
+                            case FP32 -> "";
+                            case INT8 -> ", activations in int8";
+                            case INT8_OF_FEW_ROWS -> ", activations of few rows in int8";
+                        };
     }
 
     @Override

@@ -154,7 +154,8 @@ final class LinearChecks {
             WeightRows.read(weight, row, 0, k, w, row * k);
         }
         float[] expected = results[0];
-        boolean bytes = backend.activations() == Activations.INT8;
+        Activations form = backend.activations();
+        boolean bytes = form == Activations.INT8 || form.bytes() && rows <= FewRows.MOST_ROWS;
         // Few rows: both multiply by (code - zero), then by the scale, without rounding their product to fp16.
         boolean rounded = cuda
                 ? weight instanceof QuantizedWeight && rows <= 8

@@ -62,6 +62,7 @@ public final class HtmlReport {
                         Charts.layers(layers),
                         "Relative squared error of the linears' outputs on the calibration text, mean over the"
                                 + " layer's linears."));
+        report.layers().ifPresent(layers -> section(html, "Error by linear", LinearTable.html(layers)));
         List<PerplexityFigure> perplexities = Charts.figures(report);
         if (!perplexities.isEmpty()) {
             figure(
@@ -146,7 +147,7 @@ public final class HtmlReport {
         return html.append("</tbody>\n</table>\n").toString();
     }
 
-    private static void head(StringBuilder html, String style, String... titles) {
+    static void head(StringBuilder html, String style, String... titles) {
         for (String title : titles) {
             html.append("<th")
                     .append(styled(style))
@@ -156,7 +157,7 @@ public final class HtmlReport {
         }
     }
 
-    private static void cells(StringBuilder html, String style, String... values) {
+    static void cells(StringBuilder html, String style, String... values) {
         for (String value : values) {
             html.append("<td")
                     .append(styled(style))

@@ -33,7 +33,8 @@ class ReportTest {
             {"method": "awq", "layers": [
               {"layer": 0, "linears": [{"name": "q", "relative_error": 0.01, "rtn_relative_error": 0.02},
                                        {"name": "k", "relative_error": 0.03, "rtn_relative_error": 0.04}]},
-              {"layer": 1, "linears": [{"name": "q", "relative_error": 0.05, "rtn_relative_error": 0.08}]}]}
+              {"layer": 1, "linears": [{"name": "q", "relative_error": 0.05, "rtn_relative_error": 0.08,
+                 "fit": {"awq_relative_error": 0.06, "propagated_share": 0.75, "sweeps": 3.5}}]}]}
             """);
         Path perplexity = file(
                 "awq.json",
@@ -122,8 +123,18 @@ class ReportTest {
 
     @Test
     void a_layers_error_is_the_mean_of_its_linears() throws IOException {
-        assertThat(report().layers().orElseThrow())
-                .isEqualTo(new LayerErrors("awq", List.of(0.02, 0.05), List.of(0.03, 0.08)));
+        LayerErrors errors = report().layers().orElseThrow();
+        assertThat(errors.method()).isEqualTo("awq");
+        assertThat(errors.quantized()).containsExactly(0.02, 0.05);
+        assertThat(errors.rounding()).containsExactly(0.03, 0.08);
+    }
+
+    @Test
+    void a_table_has_the_errors_of_each_linear_and_what_a_fit_says_of_it() throws IOException {
+        assertThat(HtmlReport.render(report()))
+                .contains("<summary>3 linears", "<td class=\"name\">k</td><td>3.000 %</td>")
+                .contains("<td class=\"name\">q</td><td>5.000 %</td><td>6.000 %</td><td>8.000 %</td><td>0.75</td>"
+                        + "<td>3.50</td>");
     }
 
     @Test

@@ -79,10 +79,7 @@ public final class Kernels {
 
     /** Returns the floats of a row of activations prepared for rows of blocks. */
     public int preparedFloats(int columns) {
-        return (activations == Activations.FP32 ? columns : columns / 4 + columns / 32)
-                + columns / 32
-                + columns / 16
-                + ROOM;
+        return (activations.bytes() ? columns / 4 + columns / 32 : columns) + columns / 32 + columns / 16 + ROOM;
     }
 
     /**
@@ -116,7 +113,7 @@ public final class Kernels {
     }
 
     private long way() {
-        return activations.ordinal();
+        return activations.bytes() ? 1 : 0;
     }
 
     /**
@@ -180,7 +177,7 @@ public final class Kernels {
 
     /** Returns whether codes of a layout take prepared activations: those by rows do, and all do in int8. */
     public boolean isPrepared(Layout layout) {
-        return layout == Layout.BY_ROWS || activations == Activations.INT8;
+        return layout == Layout.BY_ROWS || activations.bytes();
     }
 
     /**

@@ -74,7 +74,7 @@ final class NativeLibrary {
                 Files.delete(folder);
             }
         } catch (IOException e) {
-            return missing(Reasons.of(e));
+            return missing(System.getProperty("java.io.tmpdir") + ": " + Reasons.of(e));
         }
     }
 
@@ -98,7 +98,7 @@ final class NativeLibrary {
                 }
             }
         } catch (IOException e) {
-            return missing(before + Reasons.of(e));
+            return missing(before + folder + ": " + Reasons.of(e));
         }
         Loaded loaded = open(file);
         return loaded.symbols == null ? missing(before + loaded.reason) : loaded;
