@@ -18,7 +18,7 @@ import nibble.eval.tasks.TaskProgress;
 sealed interface AskedTasks {
     EvaluationResult measure(EvaluatedModel subject, ResultJournal journal, TaskProgress progress);
 
-    /** Everything that determines the results, by name. */
+    /** Returns everything that determines the results, by name. */
     Map<String, String> job(Path model, String device);
 
     /** Tasks whose rules are written in Java. */
