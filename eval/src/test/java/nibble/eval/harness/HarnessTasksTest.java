@@ -51,7 +51,7 @@ class HarnessTasksTest {
             include: base
             task: other
             tag: mine
-            doc_to_choice: [yes, no]
+            doc_to_choice: ["yes", "no"]
             fewshot_config: {sampler: first_n, samples: [{q: s, options: [a, b], right: 0}]}
             """);
         write("group.yaml", """
@@ -102,16 +102,19 @@ class HarnessTasksTest {
     }
 
     @Test
-    void words_that_YAML_1_1_takes_for_truth_values_are_choices_as_PyYAML_reads_them() {
-        assertThat(requests(tasks(-1, 10, "other"), "other", 0))
-                .extracting(Ask.Request::continuation)
-                .containsExactly(" True", " False");
+    void choices_that_YAML_1_1_takes_for_truth_values_need_quotes() throws Exception {
+        write("bare.yaml", "include: base\ntask: bare\ndoc_to_choice: [yes, no]\n");
+        HarnessTasks tasks = tasks(-1, 10, "bare");
+
+        assertThatThrownBy(() -> requests(tasks, "bare", 0))
+                .isInstanceOf(BadDatasetException.class)
+                .hasMessage("bare: doc_to_choice: true is no text; put it in quotes in the file");
     }
 
     @Test
     void examples_may_stand_in_the_file() {
         assertThat(requests(tasks(1, 10, "other"), "other", 0).getFirst().context())
-                .isEqualTo("Q: s\nA: True\n\nQ: one\nA:");
+                .isEqualTo("Q: s\nA: yes\n\nQ: one\nA:");
     }
 
     @Test
@@ -181,8 +184,8 @@ class HarnessTasksTest {
         assertThat(results.getFirst().metrics()).containsEntry("acc", 0.0).containsEntry("acc_norm", 1.0);
         assertThat(task.rules().figures(results))
                 .containsExactly(
-                        new MetricValue("acc", 1 / 3.0, 1 / 3.0, 3, true),
-                        new MetricValue("acc_norm", 2 / 3.0, 1 / 3.0, 3, true));
+                        new MetricValue("acc", 1 / 3.0, 0.33333333333333337, 3, true),
+                        new MetricValue("acc_norm", 2 / 3.0, 0.33333333333333337, 3, true));
     }
 
     @Test
@@ -196,7 +199,7 @@ class HarnessTasksTest {
             filter_list:
               - name: last
                 filter:
-                  - {function: regex, regex_pattern: '(\\\\d+)', group_select: -1}
+                  - {function: regex, regex_pattern: '(\\d+)', group_select: -1}
                   - {function: take_first}
             """);
         FileTask task = tasks(-1, 1, "sum").tasks().get("sum");
