@@ -41,7 +41,7 @@ public interface FewRows {
      */
     Product prepare(float[] x, int rows, int outputs);
 
-    /** The products of prepared rows. */
+    /** Computes the products of prepared rows. */
     interface Product {
         /** Makes the outputs of a piece for all rows; output n of row r goes to {@code out[r * outputs + n]}. */
         void run(int piece, float[] out);
