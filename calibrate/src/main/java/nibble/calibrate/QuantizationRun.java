@@ -68,6 +68,7 @@ record QuantizationRun(
                                 ? "nothing to resume; starting from the beginning"
                                 : "resuming after layer " + done + " of " + layers());
             }
+            TuningWork.requireRoom(job, devices);
             WorkProgress progress = Quantizer.progress(job, devices, listener, stop);
             QuantizationReport report = Quantizer.run(
                     job, devices, CheckpointQuantizer.packer(job.source().config(), job.options()), journal, progress);

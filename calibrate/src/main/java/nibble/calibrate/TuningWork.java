@@ -14,6 +14,7 @@ import nibble.calibrate.journal.CheckpointJournal;
 import nibble.calibrate.journal.JournalEntry;
 import nibble.calibrate.tune.TunedTensors;
 import nibble.calibrate.tune.Tuning;
+import nibble.calibrate.tune.TuningCost;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.QuantizedFormat;
@@ -51,6 +52,18 @@ final class TuningWork {
         this.output = output;
         this.devices = devices;
         this.progress = progress;
+    }
+
+    /**
+     * Asks before the first layer whether there is room for the tuning after the last one.
+     *
+     * @throws nibble.engine.backend.DeviceException if there is none
+     */
+    static void requireRoom(QuantizationJob job, QuantizationDevices devices) {
+        if (job.options().steps() > 0) {
+            TuningCost.of(job.source().config(), job.options(), job.blocks().orElseThrow())
+                    .room(devices.members().getFirst().gradients());
+        }
     }
 
     /**

@@ -25,6 +25,7 @@ public interface GradientOperations {
      *
      * @param sequences of a step, each of {@code length} tokens
      * @param tapeColumns floats a token that a layer's forward pass leaves for its backward pass
+     * @throws DeviceException if there is too little for any tuning
      */
     Room room(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns);
 

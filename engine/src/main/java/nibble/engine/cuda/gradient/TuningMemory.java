@@ -1,8 +1,10 @@
 package nibble.engine.cuda.gradient;
 
+import java.util.Locale;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.DeviceException;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.pack.QuantizationSpec;
@@ -37,11 +39,21 @@ public final class TuningMemory {
      * Says what there is room for.
      *
      * @param limit bytes that may be taken of the card
+     * @throws DeviceException if they are too few even when all codes come from the host
      */
     public GradientOperations.Room room(long limit) {
         long layerCodes = DeviceMemory.rounded(layerCodes());
         int layers = config.layers();
         long fixed = fixed();
+        long least = fixed - SMALL_THINGS + Math.min(2, layers) * layerCodes;
+        if (least > limit) {
+            throw new DeviceException(String.format(
+                    Locale.ROOT,
+                    "the steps of tuning take at least %.1f GB of the card, %.1f GB are left;"
+                            + " allow more with --max-device-memory, or leave them out with --steps 0",
+                    least / 1e9,
+                    limit / 1e9));
+        }
         int resident = layers;
         long streamed = 0;
         if (fixed + layers * layerCodes > limit) {

@@ -1,10 +1,12 @@
 package nibble.engine.cuda.gradient;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.ModelShape;
+import nibble.engine.backend.DeviceException;
 import nibble.engine.backend.GradientOperations.Room;
 import nibble.engine.gradient.DivergencePass;
 import nibble.pack.QuantizationSpec;
@@ -39,12 +41,13 @@ class TuningMemoryTest {
         assertThat(room.pinned()).isEqualTo((80 - room.codes()) * LAYER_CODES);
     }
 
-    /** Then the first step says what it lacks. */
     @Test
-    void a_card_that_is_too_small_for_all_else_keeps_no_codes() {
-        Room room = room(LLAMA_2_70B, 1_000_000_000L);
-        assertThat(room.codes()).isZero();
-        assertThat(room.tapes()).isEqualTo(1);
+    void a_card_that_is_too_small_for_all_else_is_refused_with_what_helps() {
+        assertThatThrownBy(() -> room(LLAMA_2_70B, 16_000_000_000L))
+                .isInstanceOf(DeviceException.class)
+                .hasMessageContaining("at least 18.4 GB of the card, 16.0 GB are left")
+                .hasMessageContaining("--max-device-memory")
+                .hasMessageContaining("--steps 0");
     }
 
     @Test
