@@ -44,7 +44,7 @@ class TuningTest {
     Path temp;
 
     /** Told of each step. */
-    private interface OnStep {
+    interface OnStep {
         void at(int step, StopSignal stop) throws IOException;
     }
 
@@ -54,6 +54,17 @@ class TuningTest {
 
     private static QuantizationReport run(
             Path out, String model, QuantizeOptions options, TokenBlocks blocks, boolean resume, OnStep onStep) {
+        return run("cpu", out, model, options, blocks, resume, onStep);
+    }
+
+    static QuantizationReport run(
+            String device,
+            Path out,
+            String model,
+            QuantizeOptions options,
+            TokenBlocks blocks,
+            boolean resume,
+            OnStep onStep) {
         StopSignal stop = new StopSignal();
         ProgressListener listener = new ProgressListener() {
             @Override
@@ -66,7 +77,7 @@ class TuningTest {
             }
         };
         try (Checkpoint source = Checkpoint.open(MODELS.resolve(model));
-                Backend backend = Backends.open("cpu", 2)) {
+                Backend backend = Backends.open(device, 2)) {
             return CheckpointQuantizer.quantize(
                     new QuantizationJob(source, Optional.of(blocks), options),
                     out,
@@ -81,11 +92,11 @@ class TuningTest {
         return new QuantizeOptions(Method.BEST, new QuantizationSpec(4, 32), format, maxShardBytes, 2, false, steps);
     }
 
-    private static QuantizeOptions options(int steps) {
+    static QuantizeOptions options(int steps) {
         return options(QuantizedFormat.AWQ_GEMM, steps, 1 << 20);
     }
 
-    private static TokenBlocks blocks(int count) {
+    static TokenBlocks blocks(int count) {
         Random random = new Random(4);
         int[][] blocks = new int[count][LENGTH];
         for (int[] block : blocks) {
@@ -116,7 +127,7 @@ class TuningTest {
                 .isCloseTo(written, within(1e-4 * written + 1e-5));
     }
 
-    private static double divergence(Path made, String model, int[] ids) {
+    static double divergence(Path made, String model, int[] ids) {
         float[][] logits = new float[2][];
         int vocabulary;
         try (Backend backend = Backends.open("cpu", 2);
@@ -264,7 +275,7 @@ class TuningTest {
     }
 
     /** SHA-256 of each file. */
-    private static Map<String, String> contents(Path folder) throws IOException {
+    static Map<String, String> contents(Path folder) throws IOException {
         Map<String, String> contents = new TreeMap<>();
         try (var files = Files.list(folder)) {
             for (Path file : files.toList()) {
