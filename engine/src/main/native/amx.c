@@ -11,6 +11,9 @@
 #define PARTS 3
 #define PANEL 32
 
+/* Columns of a at a time: the tiles of a panel take 24 KiB. */
+#define DEPTH 128
+
 typedef struct {
     u8 palette, start, reserved[14];
     u16 columns[16];
@@ -101,11 +104,11 @@ static int split_columns(const float *rows, i64 count, i64 stride, i64 depth, u8
 }
 
 /* A panel of b, up to 32 columns that lie by rows, as tiles [depth / 32][part][2]. */
-static int split_panel(const float *panel, i64 columns, i64 depth, u8 *tiles) {
+static int split_panel(const float *panel, i64 columns, i64 stride, i64 depth, u8 *tiles) {
     int found = 0;
     for (i64 k = 0; k < depth; k += 32, tiles += 2 * PARTS * TILE_BYTES) {
-        found |= split_columns(panel + k, columns, depth, depth - k, tiles);
-        found |= split_columns(panel + 16 * depth + k, columns - 16, depth, depth - k, tiles + TILE_BYTES);
+        found |= split_columns(panel + k, columns, stride, depth - k, tiles);
+        found |= split_columns(panel + 16 * stride + k, columns - 16, stride, depth - k, tiles + TILE_BYTES);
     }
     return found;
 }
@@ -122,13 +125,23 @@ static int split_panel(const float *panel, i64 columns, i64 depth, u8 *tiles) {
     _tile_dpbf16ps(2, 5, 6);                                                                                           \
     _tile_dpbf16ps(3, 5, 7);
 
-/* 32 rows by 32 columns into sums; the smallest products first. */
-static void square(const u8 *a, i64 a_rows, const u8 *b, i64 steps, int parts, float *sums) {
+#define EACH_SUM(operation)                                                                                            \
+    operation(0, sums, 4 * PANEL);                                                                                     \
+    operation(1, sums + 16, 4 * PANEL);                                                                                \
+    operation(2, sums + 16 * PANEL, 4 * PANEL);                                                                        \
+    operation(3, sums + 16 * PANEL + 16, 4 * PANEL);
+
+/* Adds to the sums of 32 rows by 32 columns, or begins them; the smallest products first. */
+static void square(const u8 *a, i64 a_rows, const u8 *b, i64 steps, int parts, int begin, float *sums) {
     const u8 *next_a = a + a_rows;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    if (begin) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    } else {
+        EACH_SUM(_tile_loadd)
+    }
     for (i64 k = 0; k < steps; k++) {
         if (parts & 4) {
             LOAD_A(0)
@@ -153,42 +166,36 @@ static void square(const u8 *a, i64 a_rows, const u8 *b, i64 steps, int parts, f
         next_a += PARTS * TILE_BYTES;
         b += 2 * PARTS * TILE_BYTES;
     }
-    _tile_stored(0, sums, 4 * PANEL);
-    _tile_stored(1, sums + 16, 4 * PANEL);
-    _tile_stored(2, sums + 16 * PANEL, 4 * PANEL);
-    _tile_stored(3, sums + 16 * PANEL + 16, 4 * PANEL);
+    EACH_SUM(_tile_stored)
 }
 
 /*
- * c[row, column ..] (+)= a[row, from ..] b[from .., column ..] for a panel of up to 32 columns.
+ * c[row, column ..] = sum over calls of a[row, from ..] b[from .., column ..] for a panel of up to 32 columns. Calls go
+ * through `from` in order; the one that reaches a's end writes c.
  *
  *   tiles    of a, as amx_split makes them, of rows that are multiples of 16
  *   panel    the columns of b as rows, [columns][depth], from a multiple of 32 on
- *   scratch  room for the panel's tiles, 64 bytes more than they take
+ *   scratch  room for a panel's tiles
+ *   sums     room for [rows / 32][32][32] from call to call: rows of c would all fall to the same part of the cache
  */
 void amx_product(const u8 *tiles, i64 rows, i64 columns_of_a, i64 from, i64 depth, const float *panel, float *c,
-        i64 stride, i64 columns, i64 add, u8 *scratch) {
-    u8 *b = (u8 *)(((u64)scratch + 63) & ~63ull);
-    float sums[PANEL * PANEL] __attribute__((aligned(64)));
-    i64 steps_of_a = (columns_of_a + 31) / 32;
-    i64 a_rows = steps_of_a * PARTS * TILE_BYTES;
-    int parts = split_panel(panel, columns, depth, b);
+        i64 stride, i64 columns, u8 *scratch, float *sums) {
+    i64 a_rows = (columns_of_a + 31) / 32 * PARTS * TILE_BYTES;
     configure();
-    for (i64 row = 0; row < rows; row += 32) {
-        const u8 *a = tiles + row / 16 * a_rows + from / 32 * PARTS * TILE_BYTES;
-        square(a, row + 16 < rows ? a_rows : 0, b, (depth + 31) / 32, parts, sums);
-        for (i64 r = row; r < row + 32 && r < rows; r++) {
-            float *to = c + r * stride;
-            const float *s = sums + (r - row) * PANEL;
-            for (i64 i = 0; i < columns; i += 16) {
-                __mmask16 mask = columns - i >= 16 ? 0xffff : (1u << (columns - i)) - 1;
-                __m512 v = _mm512_load_ps(s + i);
-                if (add) {
-                    v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, to + i));
-                }
-                _mm512_mask_storeu_ps(to + i, mask, v);
-            }
+    for (i64 k = 0; k < depth; k += DEPTH) {
+        i64 some = depth - k < DEPTH ? depth - k : DEPTH;
+        int parts = split_panel(panel + k, columns, depth, some, scratch);
+        for (i64 row = 0; row < rows; row += 32) {
+            const u8 *a = tiles + row / 16 * a_rows + (from + k) / 32 * PARTS * TILE_BYTES;
+            i64 next = row + 16 < rows ? a_rows : 0;
+            square(a, next, scratch, (some + 31) / 32, parts, from + k == 0, sums + row * PANEL);
         }
     }
     _tile_release();
+    for (i64 row = 0; row < rows && from + depth == columns_of_a; row++) {
+        for (i64 i = 0; i < columns; i += 16) {
+            __mmask16 mask = columns - i >= 16 ? 0xffff : (1u << (columns - i)) - 1;
+            _mm512_mask_storeu_ps(c + row * stride + i, mask, _mm512_load_ps(sums + row * PANEL + i));
+        }
+    }
 }

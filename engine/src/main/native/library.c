@@ -72,7 +72,7 @@ EXPORT void nibble_codes(i64 set, i64 way, i64 layout, const u8 *codes, const u8
 
 #if defined(__x86_64__) && defined(__linux__)
 void amx_split(const float *, i64, i64, u8 *);
-void amx_product(const u8 *, i64, i64, i64, i64, const float *, float *, i64, i64, i64, u8 *);
+void amx_product(const u8 *, i64, i64, i64, i64, const float *, float *, i64, i64, u8 *, float *);
 #define HAS_AMX 1
 #endif
 
@@ -82,10 +82,10 @@ EXPORT void nibble_split(i64 rows, i64 columns, const float *a, u8 *tiles) {
 #endif
 }
 
-EXPORT void nibble_product(i64 rows, i64 columns_of_a, i64 from, i64 depth, i64 stride, i64 columns, i64 add,
-        const u8 *tiles, const float *panel, float *c, u8 *scratch) {
+EXPORT void nibble_product(i64 rows, i64 columns_of_a, i64 from, i64 depth, i64 stride, i64 columns, const u8 *tiles,
+        const float *panel, float *c, u8 *scratch, float *sums) {
 #if HAS_AMX
-    amx_product(tiles, rows, columns_of_a, from, depth, panel, c, stride, columns, add, scratch);
+    amx_product(tiles, rows, columns_of_a, from, depth, panel, c, stride, columns, scratch, sums);
 #endif
 }
 

@@ -27,6 +27,10 @@ public final class TileGemm {
     /** Rows of a tile. */
     private static final int TILE = 16;
 
+    /** A thread's room for the tiles of a panel, and for the sums of a task. */
+    private static final ThreadLocal<MemorySegment> WORK = ThreadLocal.withInitial(
+            () -> Arena.ofAuto().allocate(Tiles.scratchBytes() + COLUMNS / PANEL * Tiles.sumBytes(ROWS), 64));
+
     /** Room for tiles of a, kept from one product to the next. */
     private final AtomicReference<@Nullable MemorySegment> room = new AtomicReference<>();
 
@@ -58,7 +62,8 @@ public final class TileGemm {
     private static void group(
             MemorySegment tiles, int rows, int k, RowSource b, int first, int columns, int n, float[] c, int offset) {
         float[] panel = new float[PANEL * DEPTH];
-        float[] scratch = new float[Tiles.scratchFloats()];
+        MemorySegment work = WORK.get();
+        MemorySegment scratch = work.asSlice(0, Tiles.scratchBytes());
         for (int from = 0; from < k; from += DEPTH) {
             int depth = Math.min(DEPTH, k - from);
             for (int column = first; column < first + columns; column += PANEL) {
@@ -66,8 +71,9 @@ public final class TileGemm {
                 for (int i = 0; i < count; i++) {
                     b.read(column + i, from, depth, panel, i * depth);
                 }
-                Place place = new Place(from, depth, n, offset + column, count, from > 0);
-                Tiles.product(tiles, rows, k, panel, place, c, scratch);
+                Place place = new Place(from, depth, n, offset + column, count);
+                long sums = Tiles.scratchBytes() + (column - first) / PANEL * Tiles.sumBytes(ROWS);
+                Tiles.product(tiles, rows, k, panel, place, c, scratch, work.asSlice(sums));
             }
         }
     }

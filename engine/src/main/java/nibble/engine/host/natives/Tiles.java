@@ -22,7 +22,7 @@ public final class Tiles {
     private static final int TILE_BYTES = 3 * 1024;
 
     private static final MethodHandle SPLIT = function("nibble_split", 2, 2);
-    private static final MethodHandle PRODUCT = function("nibble_product", 7, 4);
+    private static final MethodHandle PRODUCT = function("nibble_product", 6, 5);
 
     private Tiles() {}
 
@@ -54,24 +54,41 @@ public final class Tiles {
      * @param stride of c
      * @param offset of the first result in c
      * @param columns of c, at most {@link #PANEL}
-     * @param add whether to add to c
      */
-    public record Place(int from, int depth, int stride, int offset, int columns, boolean add) {}
+    public record Place(int from, int depth, int stride, int offset, int columns) {}
+
+    /** Returns the bytes of room that {@link #product} takes for the tiles of a panel. */
+    public static long scratchBytes() {
+        return 2L * TILE_BYTES * (DEPTH / 32);
+    }
+
+    /** Returns the bytes of room for the sums of a panel. */
+    public static long sumBytes(int rows) {
+        return (rows + 31L) / 32 * 32 * PANEL * Float.BYTES;
+    }
 
     /**
-     * Multiplies a by some columns of b.
+     * Multiplies a by some columns of b. Calls for the same columns go through a's columns in order with the same sums;
+     * the one that reaches their end writes c.
      *
      * @param tiles of a
      * @param panel columns of b as rows, [columns, depth]
-     * @param scratch {@link #scratchFloats} floats
      */
     public static void product(
-            MemorySegment tiles, int rows, int columns, float[] panel, Place place, float[] c, float[] scratch) {
+            MemorySegment tiles,
+            int rows,
+            int columns,
+            float[] panel,
+            Place place,
+            float[] c,
+            MemorySegment scratch,
+            MemorySegment sums) {
         requireTiles(tiles, (rows + 15L) / 16 * tileBytes(columns));
+        requireTiles(scratch, scratchBytes());
+        requireTiles(sums, sumBytes(rows));
         Objects.checkFromIndexSize(place.from, place.depth, columns);
         Objects.checkFromIndexSize(0, place.depth * place.columns, panel.length);
         Objects.checkFromIndexSize(place.offset, (rows - 1L) * place.stride + place.columns, c.length);
-        Objects.checkFromIndexSize(0, scratchFloats(), scratch.length);
         if (place.from % 32 != 0 || place.depth > DEPTH || place.columns > PANEL || place.stride < place.columns) {
             throw new IllegalArgumentException(place + " is no place of a product");
         }
@@ -83,24 +100,19 @@ public final class Tiles {
                     (long) place.depth,
                     (long) place.stride,
                     (long) place.columns,
-                    place.add ? 1L : 0L,
                     tiles,
                     MemorySegment.ofArray(panel),
                     floats(c, place.offset),
-                    MemorySegment.ofArray(scratch));
+                    scratch,
+                    sums);
         } catch (Throwable e) {
             throw NativeFunctions.failure(e);
         }
     }
 
-    /** Returns the floats of scratch that {@link #product} takes. */
-    public static int scratchFloats() {
-        return (2 * TILE_BYTES * (DEPTH / 32) + 64) / Float.BYTES;
-    }
-
-    private static void requireTiles(MemorySegment tiles, long bytes) {
-        if (!tiles.isNative() || tiles.address() % 64 != 0 || tiles.byteSize() < bytes) {
-            throw new IllegalArgumentException("tiles of " + tiles.byteSize() + " bytes, " + bytes
+    private static void requireTiles(MemorySegment room, long bytes) {
+        if (!room.isNative() || room.address() % 64 != 0 || room.byteSize() < bytes) {
+            throw new IllegalArgumentException("room of " + room.byteSize() + " bytes, " + bytes
                     + " expected, outside the heap and at a multiple of 64");
         }
     }
