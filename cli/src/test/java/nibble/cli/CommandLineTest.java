@@ -187,7 +187,7 @@ class CommandLineTest {
                         "--samples",
                         "128"))
                 .isEqualTo(ExitCode.BAD_INPUT);
-        assertThat(terminal.err()).contains("0 blocks of 4096 tokens", "128 asked", "--calibration");
+        assertThat(terminal.err()).contains("0 blocks of 2048 tokens", "128 asked", "--calibration");
         assertThat(names(folder)).containsExactly("short.txt");
     }
 
@@ -251,7 +251,7 @@ class CommandLineTest {
         assertThat(terminal.run("generate", MODEL.toString(), "--prompt", "The ".repeat(5000)))
                 .isEqualTo(ExitCode.WRONG_USAGE);
         assertThat(terminal.err())
-                .contains("tokens, the model was made for 4096")
+                .contains("tokens, and the model's context of 4096 must hold them")
                 .doesNotContain("\tat ");
     }
 

@@ -80,6 +80,8 @@ class EveryArchitectureTest {
                 "quantize",
                 model,
                 awq,
+                "--method",
+                "awq",
                 "--group-size",
                 "32",
                 "--samples",

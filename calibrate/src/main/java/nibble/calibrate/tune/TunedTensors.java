@@ -29,7 +29,7 @@ public final class TunedTensors {
         return names;
     }
 
-    /** All of them. */
+    /** Returns all of them. */
     public static Set<String> all(ModelConfig config, QuantizedFormat format) {
         Set<String> names = new HashSet<>(Set.of(TensorNames.FINAL_NORM));
         for (int layer = 0; layer < config.layers(); layer++) {

@@ -39,6 +39,8 @@ public final class Tuning {
     private final WorkProgress progress;
 
     /**
+     * Prepares the tuning of a model.
+     *
      * @param backend which has gradients
      * @param stateFolder where an unfinished tuning is kept
      */
@@ -51,7 +53,7 @@ public final class Tuning {
     }
 
     /**
-     * A tuned model.
+     * Holds a tuned model.
      *
      * @param layer made when it is asked for, while the checkpoint as fitted is open
      * @param finalNorm as stored, fp16 bits

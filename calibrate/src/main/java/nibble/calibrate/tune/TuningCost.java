@@ -22,6 +22,8 @@ public final class TuningCost {
     private final int length;
 
     /**
+     * Counts a tuning.
+     *
      * @param tokens of the calibration text
      * @param blockLength tokens of a block of it
      */

@@ -18,10 +18,10 @@ import nibble.eval.tasks.TaskProgress;
 sealed interface AskedTasks {
     EvaluationResult measure(EvaluatedModel subject, ResultJournal journal, TaskProgress progress);
 
-    /** Everything that determines the results, by name. */
+    /** Returns everything that determines the results, by name. */
     Map<String, String> job(Path model, String device);
 
-    /** Tasks whose rules are written in Java. */
+    /** Measures tasks whose rules are written in Java. */
     record Written(List<Task> tasks, EvaluationOptions options, EvaluationData documents) implements AskedTasks {
         @Override
         public EvaluationResult measure(EvaluatedModel subject, ResultJournal journal, TaskProgress progress) {
@@ -34,7 +34,7 @@ sealed interface AskedTasks {
         }
     }
 
-    /** Tasks whose rules stand in files. */
+    /** Measures tasks whose rules stand in files. */
     record OfFiles(HarnessTasks tasks, EvaluationOptions options, EvaluationData documents) implements AskedTasks {
         @Override
         public EvaluationResult measure(EvaluatedModel subject, ResultJournal journal, TaskProgress progress) {

@@ -6,7 +6,7 @@ import nibble.engine.backend.Backend;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Where to compute, and with what activations. */
+/** Holds the options for where to compute, and with what activations. */
 public final class ActivationOption {
     @Mixin
     public DeviceOptions device = new DeviceOptions();

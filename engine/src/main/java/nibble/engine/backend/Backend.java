@@ -28,7 +28,7 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
      */
     String arithmetic();
 
-    /** The form in which linear layers take activations. */
+    /** Returns the form in which linear layers take activations. */
     default Activations activations() {
         return Activations.FP32;
     }

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 public final class GradientExtents {
     private GradientExtents() {}
 
-    /** Requires a scale for each group. */
+    /** Checks that there is a scale for each group. */
     public static void scales(String operation, PlacedCodes codes, Parameter scales) {
         int expected = codes.outFeatures() * codes.groups();
         if (scales.size() != expected) {

@@ -6,6 +6,6 @@ public interface PlacedCodes {
 
     int inFeatures();
 
-    /** Groups in a row. */
+    /** Returns the groups in a row. */
     int groups();
 }

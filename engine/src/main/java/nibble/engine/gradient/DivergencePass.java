@@ -10,9 +10,9 @@ import nibble.engine.backend.Parameter;
 import nibble.engine.tensor.Matrix;
 
 /**
- * The divergence of a tuned model's next-token distributions from the original model's, and its gradient, over batches
- * of so many sequences of one length. What a layer's backward pass needs is kept for some layers; the others run
- * forward again.
+ * Computes the divergence of a tuned model's next-token distributions from the original model's, and its gradient, over
+ * batches of so many sequences of one length. What a layer's backward pass needs is kept for some layers; the others
+ * run forward again.
  */
 public final class DivergencePass implements AutoCloseable {
     private final TunedModel model;
@@ -29,7 +29,11 @@ public final class DivergencePass implements AutoCloseable {
     private final Matrix normed;
     private final Matrix dNormed;
 
-    /** @param kept layers whose forward passes are kept, at least 1 */
+    /**
+     * Prepares passes over a model.
+     *
+     * @param kept layers whose forward passes are kept, at least 1
+     */
     public DivergencePass(TunedModel model, GradientOperations operations, int sequences, int length, int kept) {
         this.model = model;
         this.config = model.config();
@@ -47,7 +51,7 @@ public final class DivergencePass implements AutoCloseable {
         this.dNormed = forward.allocate(rows, config.hiddenSize());
     }
 
-    /** Floats that a token takes on a layer's tape. */
+    /** Returns the floats that a token takes on a layer's tape. */
     public static long tapeColumns(ModelConfig config) {
         return LayerTape.columns(config);
     }

@@ -92,7 +92,7 @@ public record TunedLayer(
         return found;
     }
 
-    /** Everything that is tuned, in a fixed order. */
+    /** Returns everything that is tuned, in a fixed order. */
     public List<Parameter> parameters() {
         List<Parameter> all = new ArrayList<>();
         for (Linear linear : Linear.values()) {

@@ -83,7 +83,7 @@ public final class TunedModel implements AutoCloseable {
         return codes;
     }
 
-    /** Everything that is tuned, in a fixed order. */
+    /** Returns everything that is tuned, in a fixed order. */
     public List<Parameter> parameters() {
         List<Parameter> all = new ArrayList<>();
         layers.forEach(layer -> all.addAll(layer.parameters()));

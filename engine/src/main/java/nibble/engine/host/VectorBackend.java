@@ -48,7 +48,11 @@ public final class VectorBackend extends HostBackend {
         this(threads, Kernels.ofMachine());
     }
 
-    /** @param kernels of the native library, or null for the Vector API alone */
+    /**
+     * Starts the threads.
+     *
+     * @param kernels of the native library, or null for the Vector API alone
+     */
     public VectorBackend(int threads, @Nullable Kernels kernels) {
         this.workers = new Workers(threads);
         this.kernels = kernels;

@@ -118,18 +118,17 @@ final class FileRules implements TaskRules {
                         .forEach((metric, value) -> byMetric.computeIfAbsent(metric, _ -> new ArrayList<>())
                                 .add(value));
             }
-            byMetric.forEach((name, values) -> {
-                TaskConfig.Metric metric = metrics.stream()
-                        .filter(one -> one.name().equals(name))
-                        .findFirst()
-                        .orElse(new TaskConfig.Metric(name, Aggregation.MEAN, true, Map.of()));
-                figures.add(new MetricValue(
-                        named(name, filter.name()),
-                        metric.aggregation().of(values),
-                        metric.aggregation().standardError(values),
-                        values.size(),
-                        metric.higherIsBetter()));
-            });
+            for (TaskConfig.Metric metric : metrics) {
+                List<Object> values = byMetric.getOrDefault(metric.name(), List.of());
+                if (!values.isEmpty()) {
+                    figures.add(new MetricValue(
+                            named(metric.name(), filter.name()),
+                            metric.aggregation().of(values),
+                            metric.aggregation().standardError(values),
+                            values.size(),
+                            metric.higherIsBetter()));
+                }
+            }
         }
         return figures;
     }
@@ -156,13 +155,8 @@ final class FileRules implements TaskRules {
                 yield written(document, filter.apply(java.util.Collections.nCopies(task.repeats(), text), document));
             }
         };
-        Map<String, Object> asked = new LinkedHashMap<>();
-        for (TaskConfig.Metric metric : metrics) {
-            if (all.get(metric.name()) != null) {
-                asked.put(metric.name(), all.get(metric.name()));
-            }
-        }
-        return asked;
+        all.keySet().retainAll(metrics.stream().map(TaskConfig.Metric::name).toList());
+        return all;
     }
 
     private String target(Map<String, @Nullable Object> document) {
@@ -179,7 +173,10 @@ final class FileRules implements TaskRules {
         double[] sums = sums(results, n);
         List<Integer> golds = golds(document);
         Map<String, Object> values = new LinkedHashMap<>();
+        int gold = golds.getFirst();
         values.put("acc", one(golds.contains(greatest(sums))));
+        values.put("f1", new Pair(gold, greatest(sums)));
+        values.put("mcc", new Pair(gold, greatest(sums)));
         values.put("acc_norm", one(golds.contains(greatest(per(sums, choices, PythonText::length)))));
         values.put(
                 "acc_bytes",
@@ -188,10 +185,7 @@ final class FileRules implements TaskRules {
         values.put(
                 "exact_match",
                 one(golds.stream()
-                        .anyMatch(gold -> gold >= 0 && results.get(gold).greedy())));
-        int gold = golds.getFirst();
-        values.put("f1", new Pair(gold, greatest(sums)));
-        values.put("mcc", new Pair(gold, greatest(sums)));
+                        .anyMatch(right -> right >= 0 && results.get(right).greedy())));
         values.put("brier_score", new Classes(gold, softmax(sums)));
         if (results.size() == 2 * n) {
             double[] gains = IntStream.range(0, n)

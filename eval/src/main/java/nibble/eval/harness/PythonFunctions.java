@@ -13,9 +13,9 @@ import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.PythonText;
 import nibble.datasets.evaluation.HellaSwagText;
+import nibble.datasets.evaluation.WikitextDetokenizer;
 import nibble.eval.harness.Aggregation.Pair;
 import nibble.eval.tasks.RequestResult;
-import nibble.eval.tasks.WikitextDetokenizer;
 import nibble.files.digest.Sha256;
 import org.jspecify.annotations.Nullable;
 

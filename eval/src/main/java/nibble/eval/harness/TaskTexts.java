@@ -82,7 +82,15 @@ record TaskTexts(TaskConfig task, List<String> columns) {
         if (!(found instanceof List<?> list)) {
             throw new BadDatasetException(task.name() + ": doc_to_choice: " + found + " is no list");
         }
-        return list.stream().map(String::valueOf).toList();
+        List<String> choices = new ArrayList<>();
+        for (Object one : list) {
+            if (!(one instanceof String choice)) {
+                throw new BadDatasetException(
+                        task.name() + ": doc_to_choice: " + one + " is no text; put it in quotes in the file");
+            }
+            choices.add(choice);
+        }
+        return choices;
     }
 
     private @Nullable Object literal(String source, Map<String, @Nullable Object> document) {

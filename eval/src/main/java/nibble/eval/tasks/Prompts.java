@@ -10,6 +10,7 @@ import nibble.datasets.evaluation.EvaluationDocument.MathProblem;
 import nibble.datasets.evaluation.EvaluationDocument.MultipleChoice;
 import nibble.datasets.evaluation.EvaluationDocument.Page;
 import nibble.datasets.evaluation.EvaluationDocument.TruthfulQuestion;
+import nibble.datasets.evaluation.WikitextDetokenizer;
 
 /**
  * What a model is shown of a document: the harness's texts. Both presets ask alike but for where generated text ends.

@@ -10,9 +10,9 @@ import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.HostTransfers;
 
 /**
- * Small vectors that are used again and again, by the array they came from: norms, biases, rotary tables. They stay on
- * the card, as long as there are not absurdly many. Owns their buffers, but for those that it brings for a caller: a
- * graph that holds their addresses outlives what is kept here.
+ * Keeps small vectors that are used again and again, by the array they came from: norms, biases, rotary tables. They
+ * stay on the card, as long as there are not absurdly many. Owns their buffers, but for those that it brings for a
+ * caller: a graph that holds their addresses outlives what is kept here.
  */
 public final class KeptVectors {
     private static final int MOST = 1024;
@@ -31,12 +31,12 @@ public final class KeptVectors {
         this.stream = stream;
     }
 
-    /** In fp32. */
+    /** Returns a vector in fp32. */
     public DeviceMemory.Buffer single(float[] vector) {
         return kept(singles, vector, MemorySegment.ofArray(vector));
     }
 
-    /** Rounded to fp16, as the decode step reads norms; the caller's. */
+    /** Uploads a vector rounded to fp16, as the decode step reads norms; the caller's. */
     public DeviceMemory.Buffer bringHalf(float[] vector) {
         short[] bits = new short[vector.length];
         for (int i = 0; i < bits.length; i++) {
@@ -58,7 +58,7 @@ public final class KeptVectors {
         });
     }
 
-    /** Cosines, then sines. The newest tables stay. */
+    /** Returns cosines, then sines. The newest tables stay. */
     public DeviceMemory.Buffer angles(RotaryTable table) {
         DeviceMemory.Buffer kept = angles.get(table);
         if (kept == null) {
@@ -71,7 +71,7 @@ public final class KeptVectors {
         return kept;
     }
 
-    /** Cosines, then sines; the caller's. */
+    /** Uploads cosines, then sines; the caller's. */
     public DeviceMemory.Buffer bringAngles(RotaryTable table) {
         int n = table.cos().length;
         float[] both = Arrays.copyOf(table.cos(), 2 * n);

@@ -46,6 +46,8 @@ public final class CudaGradients implements GradientOperations {
     private final Function<Weight, PlacedWeight> bring;
 
     /**
+     * Makes the operations of a card.
+     *
      * @param matrices of the backend
      * @param bring places an unquantized weight of the host in fp16
      */

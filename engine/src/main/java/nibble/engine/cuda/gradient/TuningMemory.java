@@ -25,7 +25,11 @@ public final class TuningMemory {
     private final int rows;
     private final long tape;
 
-    /** @param tapeColumns floats a token that a layer's forward pass leaves for its backward pass */
+    /**
+     * Counts the memory of a tuning.
+     *
+     * @param tapeColumns floats a token that a layer's forward pass leaves for its backward pass
+     */
     public TuningMemory(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
         this.config = config;
         this.spec = spec;

@@ -15,7 +15,8 @@ import nibble.engine.backend.Activations;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The library's functions for one instruction set. Arguments are checked here: the functions themselves check nothing.
+ * Calls the library's functions for one instruction set. Arguments are checked here: the functions themselves check
+ * nothing.
  *
  * <p>A call takes some nanoseconds, since it passes arrays of the heap and leaves the thread in Java's state. So it
  * must be short, and a garbage collection waits for it.
@@ -117,7 +118,7 @@ public final class Kernels {
     }
 
     /**
-     * Some outputs for some rows of activations.
+     * Names some outputs for some rows of activations.
      *
      * @param first the first output; for AWQ's codes a multiple of 8
      * @param end the one behind the last; for AWQ's codes a multiple of 8
@@ -157,7 +158,7 @@ public final class Kernels {
         }
     }
 
-    /** Addresses and extents of a matrix of codes, which the caller has checked; {@code zeros} 0: all are 8. */
+    /** Holds addresses and extents of a matrix of codes, which the caller has checked; {@code zeros} 0: all are 8. */
     public record CodeMatrix(
             Layout layout,
             long codes,
@@ -168,7 +169,7 @@ public final class Kernels {
             int groups,
             int groupSize) {}
 
-    /** How codes lie, in the library's order. */
+    /** Lists the ways in which codes lie, in the library's order. */
     public enum Layout {
         AWQ,
         GPTQ,

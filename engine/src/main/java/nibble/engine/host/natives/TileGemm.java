@@ -13,9 +13,9 @@ import nibble.engine.host.vector.RowSource;
 import org.jspecify.annotations.Nullable;
 
 /**
- * {@code c[m, n] = Σ_k a[m, k] b[n, k]} by AMX's tiles: a linear layer of many tokens. All of a becomes tiles first. A
- * task is some rows of a and some columns of c; a part of these rows 256 deep stays in the second-level cache while
- * the columns pass by.
+ * Computes {@code c[m, n] = Σ_k a[m, k] b[n, k]} by AMX's tiles: a linear layer of many tokens. All of a becomes tiles
+ * first. A task is some rows of a and some columns of c; a part of these rows 256 deep stays in the second-level cache
+ * while the columns pass by.
  */
 public final class TileGemm {
     /** Columns of a task: enough that fetching its part of a costs little. */

@@ -8,7 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.util.Objects;
 
-/** Products of fp32 matrices by AMX's tiles; {@code amx.c} says how. Arguments are checked here. */
+/** Computes products of fp32 matrices by AMX's tiles; {@code amx.c} says how. Arguments are checked here. */
 public final class Tiles {
     /** Whether this machine and its system have them. */
     static final boolean EXIST = number("nibble_tiles", 0) != 0;
@@ -47,7 +47,7 @@ public final class Tiles {
     }
 
     /**
-     * Where a product's columns are.
+     * Says where a product's columns are.
      *
      * @param from the first column of a, a multiple of 32
      * @param depth columns of a, at most {@link #DEPTH}

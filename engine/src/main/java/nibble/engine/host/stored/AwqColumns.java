@@ -55,7 +55,7 @@ final class AwqColumns implements RowKernel {
         return (words + wordsPerPiece - 1) / wordsPerPiece;
     }
 
-    /** x, then the sum of each group. */
+    /** Returns x, then the sum of each group. */
     @Override
     public float[] prepare(float[] x, int offset) {
         int columns = linear.inFeatures();

@@ -15,7 +15,7 @@ interface BlockFloats {
     /** Makes the floats of {@code count} blocks that lie one after another. */
     void decode(long at, int count, float[] into, int offset);
 
-    /** What does it for a type, or null where nothing does for this machine's vectors. */
+    /** Returns the decoder of a type, or null where nothing does for this machine's vectors. */
     static @Nullable BlockFloats of(GgufType type) {
         if (Lanes.COUNT < 8) {
             return null;
@@ -37,7 +37,7 @@ interface BlockFloats {
         };
     }
 
-    /** The rows of a weight, by vectors where its form allows that. */
+    /** Returns the rows of a weight, by vectors where its form allows that. */
     static RowSource rows(Weight weight) {
         if (weight instanceof BlockWeight(String _, GgufBlocks blocks)
                 && blocks.data().isNative()) {

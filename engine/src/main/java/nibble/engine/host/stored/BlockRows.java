@@ -11,13 +11,13 @@ final class BlockRows implements RowKernel {
 
     /** How one type of block is multiplied. */
     interface RowDot {
-        /** The form of {@code x[offset .. offset + columns]} that the products take. */
+        /** Returns the form of {@code x[offset .. offset + columns]} that the products take. */
         float[] prepare(float[] x, int offset, int columns);
 
-        /** {@code Σ_k x[k] row[k]} for the row at an address. */
+        /** Computes {@code Σ_k x[k] row[k]} for the row at an address. */
         float one(long row, int columns, float[] prepared);
 
-        /** As {@link #one} for two rows, each with the bits that it has alone. */
+        /** Computes {@link #one} for two rows, each with the bits that it has alone. */
         void two(long first, long second, int columns, float[] prepared, float[] out, int to, int secondTo);
     }
 

@@ -42,7 +42,7 @@ final class CodeRows implements RowKernel {
         return (codes.outFeatures() + rowsPerPiece - 1) / rowsPerPiece;
     }
 
-    /** Of each 32 of x the even ones, then the odd ones divided by 16; then the sum of each group. */
+    /** Returns of each 32 of x the even ones, then the odd ones divided by 16; then the sum of each group. */
     @Override
     public float[] prepare(float[] x, int offset) {
         int columns = codes.inFeatures();

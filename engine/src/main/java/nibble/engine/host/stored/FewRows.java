@@ -18,7 +18,7 @@ import nibble.pack.layout.StoredCodes;
 import org.jspecify.annotations.Nullable;
 
 /**
- * {@code out[n] = Σ_k x[k] weight[n, k]} for one row x and weights as their files hold them: decoding.
+ * Computes {@code out[n] = Σ_k x[k] weight[n, k]} for one row x and weights as their files hold them: decoding.
  *
  * <p>A kernel first prepares x in the form that its inner loop wants, once for all outputs. It then makes the outputs
  * in pieces, which threads take in turn; each output is summed in one fixed order.
@@ -30,7 +30,7 @@ public interface FewRows {
     /** Weights of a piece: enough that handing it out costs little. */
     int PIECE_WEIGHTS = 1 << 16;
 
-    /** Pieces of the outputs. */
+    /** Returns how many pieces the outputs have. */
     int pieces();
 
     /**
@@ -41,15 +41,15 @@ public interface FewRows {
      */
     Product prepare(float[] x, int rows, int outputs);
 
-    /** The products of prepared rows. */
+    /** Computes the products of prepared rows. */
     interface Product {
         /** Makes the outputs of a piece for all rows; output n of row r goes to {@code out[r * outputs + n]}. */
         void run(int piece, float[] out);
     }
 
     /**
-     * The kernel for a weight: the library's, or one of the Vector API for its form, if this machine's vectors have
-     * room for it.
+     * Returns the kernel for a weight: the library's, or one of the Vector API for its form, if this machine's vectors
+     * have room for it.
      *
      * @param threads that its pieces are made for; results do not depend on it
      * @param kernels of the library, or null for those of the Vector API
@@ -86,7 +86,7 @@ public interface FewRows {
         };
     }
 
-    /** Whether the library multiplies a weight by activations in bytes, if they are. */
+    /** Returns whether the library multiplies a weight by activations in bytes, if they are. */
     static boolean takesBytes(Weight weight) {
         return switch (weight) {
             case BlockWeight(String _, GgufBlocks blocks) ->
@@ -100,7 +100,7 @@ public interface FewRows {
         };
     }
 
-    /** A matrix of plain numbers in any file, as GGUF has them. */
+    /** Returns a matrix of plain numbers in any file, as GGUF has them. */
     static GgufBlocks plain(TensorView tensor) {
         GgufType type = switch (tensor.dtype()) {
             case F16 -> GgufType.F16;
@@ -111,13 +111,13 @@ public interface FewRows {
         return new GgufBlocks(type, tensor.data(), rows, (int) tensor.shape().dim(1), 0);
     }
 
-    /** The rows of a weight as floats, for products of many rows. */
+    /** Returns the rows of a weight as floats, for products of many rows. */
     static RowSource floats(Weight weight) {
         return BlockFloats.rows(weight);
     }
 
     /**
-     * The products of some rows with several weights, which share the threads.
+     * Computes the products of some rows with several weights, which share the threads.
      *
      * @param outs [rows, outputs] of each weight
      */

@@ -50,7 +50,7 @@ final class GptqColumns implements RowKernel {
         return (outputs + outputsPerPiece - 1) / outputsPerPiece;
     }
 
-    /** x[8r + i] divided by 16^(i % 4), then the sum of each group. */
+    /** Returns x[8r + i] divided by 16^(i % 4), then the sum of each group. */
     @Override
     public float[] prepare(float[] x, int offset) {
         int columns = codes.inFeatures();

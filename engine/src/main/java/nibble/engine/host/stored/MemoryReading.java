@@ -7,12 +7,12 @@ import java.lang.ref.Reference;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 
-/** A loop that reads memory as the kernels do, and does next to nothing with it: what they can reach at most. */
+/** Reads memory as the kernels do, and does next to nothing with it: what they can reach at most. */
 public final class MemoryReading {
     private MemoryReading() {}
 
     /**
-     * The sum of some 32-bit words.
+     * Returns the sum of some 32-bit words.
      *
      * @param bytes a multiple of 256
      */

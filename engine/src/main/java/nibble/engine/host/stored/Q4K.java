@@ -19,7 +19,7 @@ import nibble.engine.host.vector.Lanes;
 final class Q4K implements BlockRows.RowDot {
     private static final int BYTES = 144;
 
-    /** x with every second group divided by 16, then the sum of each group. */
+    /** Returns x with every second group divided by 16, then the sum of each group. */
     @Override
     public float[] prepare(float[] x, int offset, int columns) {
         float[] prepared = Stored.copy(x, offset, columns, columns / 32);

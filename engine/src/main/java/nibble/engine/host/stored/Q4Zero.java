@@ -21,7 +21,7 @@ import nibble.engine.host.vector.Lanes;
 final class Q4Zero implements BlockRows.RowDot {
     private static final int BYTES = 18;
 
-    /** x with the second half of each block divided by 16, then eight times the sum of each block. */
+    /** Returns x with the second half of each block divided by 16, then eight times the sum of each block. */
     @Override
     public float[] prepare(float[] x, int offset, int columns) {
         float[] prepared = Stored.copy(x, offset, columns, columns / 32);

@@ -27,7 +27,7 @@ import nibble.engine.host.vector.Lanes;
 final class Q6K implements BlockRows.RowDot {
     static final int BYTES = 210;
 
-    /** x, then 32 times the sum of each group. */
+    /** Returns x, then 32 times the sum of each group. */
     @Override
     public float[] prepare(float[] x, int offset, int columns) {
         float[] prepared = Stored.copy(x, offset, columns, columns / 16);

@@ -13,21 +13,25 @@ final class Q6KFloats implements BlockFloats {
         for (int block = 0; block < count; block++) {
             long from = at + Q6K.BYTES * (long) block;
             Q6K.scales(from, scales);
-            for (int i = 0; i < 128; i += COUNT) {
-                int l = i & 31;
-                int second = i >> 5 & 1;
-                int element = (i >> 6) * 128 + second * 32 + l;
-                IntVector low = Stored.unsigned(from + i);
-                IntVector high = Stored.unsigned(from + 128 + (i >> 6) * 32 + l);
-                IntVector q = low.and(15)
-                        .or(high.lanewise(VectorOperators.LSHL, 4 - 2 * second).and(48));
-                IntVector p = low.lanewise(VectorOperators.LSHR, 4)
-                        .or(high.lanewise(VectorOperators.LSHR, 2 * second).and(48));
-                Stored.floats(q.sub(32)).mul(scales[element >> 4]).intoArray(into, to + 256 * block + element);
-                Stored.floats(p.sub(32))
-                        .mul(scales[(element >> 4) + 4])
-                        .intoArray(into, to + 256 * block + element + 64);
+            for (int half = 0; half < 2; half++) {
+                for (int quarter = 0; quarter < 4; quarter++) {
+                    quarter(from, half, quarter, scales, into, to + 256 * block);
+                }
             }
+        }
+    }
+
+    private static void quarter(long block, int half, int quarter, float[] scales, float[] into, int to) {
+        for (int l = 0; l < 32; l += COUNT) {
+            IntVector low = Stored.unsigned(block + 64 * half + 32 * (quarter % 2) + l)
+                    .lanewise(VectorOperators.LSHR, 4 * (quarter / 2))
+                    .and(15);
+            IntVector high = Stored.unsigned(block + 128 + 32 * half + l)
+                    .lanewise(VectorOperators.LSHR, 2 * quarter)
+                    .and(3)
+                    .lanewise(VectorOperators.LSHL, 4);
+            int element = 128 * half + 32 * quarter + l;
+            Stored.floats(low.or(high).sub(32)).mul(scales[element >> 4]).intoArray(into, to + element);
         }
     }
 }

@@ -4,13 +4,13 @@ import java.util.stream.IntStream;
 
 /** A kernel that multiplies one row of activations at a time. */
 interface RowKernel extends FewRows {
-    /** The form of {@code x[offset ..]} that {@link #run} takes. */
+    /** Returns the form of {@code x[offset ..]} that {@link #run} takes. */
     float[] prepare(float[] x, int offset);
 
     /** Makes the outputs of a piece; output n goes to {@code out[offset + n]}. */
     void run(int piece, float[] prepared, float[] out, int offset);
 
-    /** The inputs of a row. */
+    /** Returns the inputs of a row. */
     int inputs();
 
     @Override

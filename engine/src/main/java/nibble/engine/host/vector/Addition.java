@@ -5,7 +5,7 @@ import static nibble.engine.host.vector.Lanes.FLOATS;
 
 import jdk.incubator.vector.FloatVector;
 
-/** {@code into += x}. */
+/** Computes {@code into += x}. */
 public final class Addition {
     private Addition() {}
 
@@ -13,7 +13,7 @@ public final class Addition {
         run(x, from, into, from, to - from);
     }
 
-    /** {@code n} elements from each offset on. */
+    /** Computes {@code n} elements from each offset on. */
     public static void run(float[] x, int offset, float[] into, int at, int n) {
         int i = 0;
         for (; i <= n - COUNT; i += COUNT) {

@@ -10,7 +10,7 @@ import jdk.incubator.vector.FloatVector;
 import nibble.engine.backend.AttentionShape;
 
 /**
- * The gradient of causal attention for one key/value head of one sequence. It makes the scores P anew, for
+ * Computes the gradient of causal attention for one key/value head of one sequence. It makes the scores P anew, for
  * {@value #QUERIES} queries at a time:
  *
  * <pre>
@@ -62,6 +62,8 @@ public final class AttentionGradient {
     }
 
     /**
+     * Computes one task.
+     *
      * @param task {@code sequence * kvHeads + kvHead}
      * @param length tokens of a sequence
      */

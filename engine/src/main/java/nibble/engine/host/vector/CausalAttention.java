@@ -8,11 +8,11 @@ import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Workers;
 
 /**
- * Causal grouped-query attention over blocks: {@code out[t] = Σ_j softmax_j(q[t]·k[j] / √d) v[j]}, j up to the position
- * of t, from the first of its window on. A task is one head and {@value #QUERIES} queries. It walks the keys it may see
- * in chunks; the softmax is kept as a running maximum m, sum l and unnormalised output, rescaled when the maximum grows
- * (Milakov and Gimelshein 2018; Dao et al. 2022). So no task ever holds more than {@value #QUERIES} x {@value #KEYS}
- * scores.
+ * Computes causal grouped-query attention over blocks: {@code out[t] = Σ_j softmax_j(q[t]·k[j] / √d) v[j]}, j up to the
+ * position of t, from the first of its window on. A task is one head and {@value #QUERIES} queries. It walks the keys
+ * it may see in chunks; the softmax is kept as a running maximum m, sum l and unnormalised output, rescaled when the
+ * maximum grows (Milakov and Gimelshein 2018; Dao et al. 2022). So no task ever holds more than {@value #QUERIES} x
+ * {@value #KEYS} scores.
  */
 public final class CausalAttention {
     /** Queries of a task. */
@@ -44,7 +44,7 @@ public final class CausalAttention {
         this.valuePanelsOfHead = new float[shape.kvHeads()][];
     }
 
-    /** Matrices row-major, as {@link nibble.engine.backend.Backend#attention} has them. */
+    /** Computes attention of row-major matrices, as {@link nibble.engine.backend.Backend#attention} has them. */
     public static void run(
             Workers workers,
             AttentionShape shape,

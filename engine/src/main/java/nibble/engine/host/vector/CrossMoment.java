@@ -6,8 +6,8 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 import nibble.engine.backend.Workers;
 
 /**
- * {@code moment[m, k] += y[t, m]ᵀ x[t, k]}. Tokens go by 256 at a time, each a sum of its own, as in
- * {@link SecondMoment}.
+ * Computes {@code moment[m, k] += y[t, m]ᵀ x[t, k]}. Tokens go by 256 at a time, each a sum of its own, as in {@link
+ * SecondMoment}.
  */
 public final class CrossMoment {
     private CrossMoment() {}

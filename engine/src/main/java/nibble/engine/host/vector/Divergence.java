@@ -7,7 +7,8 @@ import jdk.incubator.vector.FloatVector;
 import nibble.engine.backend.Workers;
 
 /**
- * {@code Σ_t KL(softmax(f[t] headᵀ) ‖ softmax(x[t] headᵀ))} and its gradient. Logits of some rows are made at a time.
+ * Computes {@code Σ_t KL(softmax(f[t] headᵀ) ‖ softmax(x[t] headᵀ))} and its gradient. Logits of some rows are made at
+ * a time.
  */
 public final class Divergence {
     /** Logits of each of the two models at a time: 64 MB. */
@@ -18,6 +19,8 @@ public final class Divergence {
     private Divergence() {}
 
     /**
+     * Computes the divergence and its gradient.
+     *
      * @param original f, [rows, k]
      * @param x [rows, k]
      * @param head [vocabulary, k]

@@ -7,9 +7,8 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * {@code out = gelu(gate) * up}, element by element, with GELU's tanh form:
- * {@code x/2 (1 + tanh z) = x / (1 + exp(-2z))},
- * {@code z = √(2/π) (x + 0.044715 x³)}.
+ * Computes {@code out = gelu(gate) * up}, element by element, with GELU's tanh form: {@code x/2 (1 + tanh z) = x / (1 +
+ * exp(-2z))}, {@code z = √(2/π) (x + 0.044715 x³)}.
  */
 public final class Geglu {
     /** Beyond it exp(-2z) would overflow; gate / exp(88) is already nothing. */

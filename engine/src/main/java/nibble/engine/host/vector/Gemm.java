@@ -6,8 +6,8 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 import nibble.engine.backend.Workers;
 
 /**
- * {@code c[m, n] = Σ_k a[m, k] b[n, k]}: a linear layer of many tokens. A task is 32 columns of c, or some rows of
- * them; it unpacks those 32 rows of b, 256 deep at a time, and runs all its rows of a past them.
+ * Computes {@code c[m, n] = Σ_k a[m, k] b[n, k]}: a linear layer of many tokens. A task is 32 columns of c, or some
+ * rows of them; it unpacks those 32 rows of b, 256 deep at a time, and runs all its rows of a past them.
  */
 public final class Gemm {
     /** Rows of c a task has at least where columns alone are too few tasks: unpacking then costs a few percent. */
@@ -18,7 +18,11 @@ public final class Gemm {
 
     private Gemm() {}
 
-    /** @param b n rows of k columns */
+    /**
+     * Computes the product.
+     *
+     * @param b n rows of k columns
+     */
     public static void multiply(Workers workers, float[] a, int m, int k, RowSource b, int n, float[] c) {
         int panels = (n + PANEL - 1) / PANEL;
         int wantedSplits = (TASKS_PER_WORKER * workers.threads() + panels - 1) / Math.max(1, panels);

@@ -7,8 +7,8 @@ import jdk.incubator.vector.FloatVector;
 import nibble.engine.backend.Workers;
 
 /**
- * {@code c[m, n] = Σ_k a[m, k] b[n, k]} for very few rows m: decoding. Each row of b is unpacked once, as it is, and
- * multiplied in dot form; putting rows side by side would cost more than it saves.
+ * Computes {@code c[m, n] = Σ_k a[m, k] b[n, k]} for very few rows m: decoding. Each row of b is unpacked once, as it
+ * is, and multiplied in dot form; putting rows side by side would cost more than it saves.
  */
 public final class Gemv {
     /** Rows of a for which this is the better form. */
@@ -32,7 +32,7 @@ public final class Gemv {
         });
     }
 
-    /** {@code Σ_i a[aOffset + i] b[bOffset + i]} by four vectors of sums. */
+    /** Computes {@code Σ_i a[aOffset + i] b[bOffset + i]} by four vectors of sums. */
     public static float dot(float[] a, int aOffset, float[] b, int bOffset, int n) {
         FloatVector s0 = FloatVector.zero(FLOATS);
         FloatVector s1 = s0;

@@ -7,8 +7,8 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * The gradient of {@link Swiglu} and {@link Geglu}, element by element. Both are {@code x s(x) up} with
- * {@code s(x) = 1 / (1 + exp(−(a x + b x³)))}; a = 1 and b = 0 for SiLU.
+ * Computes the gradient of {@link Swiglu} and {@link Geglu}, element by element. Both are {@code x s(x) up} with {@code
+ * s(x) = 1 / (1 + exp(−(a x + b x³)))}; a = 1 and b = 0 for SiLU.
  */
 public final class GluGradient {
     private static final float MOST_EXPONENT = 88;
@@ -16,6 +16,8 @@ public final class GluGradient {
     private GluGradient() {}
 
     /**
+     * Computes some elements.
+     *
      * @param linear a
      * @param cubic b
      * @param dGate may be dOut

@@ -7,7 +7,7 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
-/** The vector width of all kernels, and exp, which the Vector API would leave to a library that may be absent. */
+/** Holds the vector width of all kernels, and exp, which the Vector API would leave to a library that may be absent. */
 public final class Lanes {
     /** The machine's widest floats; the property {@code nibble.vector.bits} (128, 256, 512) narrows them, for tests. */
     public static final VectorSpecies<Float> FLOATS = species();
@@ -48,7 +48,7 @@ public final class Lanes {
         };
     }
 
-    /** Bits of a vector. */
+    /** Returns the bits of a vector. */
     public static int bits() {
         return FLOATS.vectorBitSize();
     }
@@ -76,8 +76,8 @@ public final class Lanes {
     }
 
     /**
-     * The sum of all lanes, halves added to halves. {@code reduceLanes} may add in any order and does: interpreted and
-     * compiled code differ, so that results would depend on when the compiler gets to them.
+     * Returns the sum of all lanes, halves added to halves. {@code reduceLanes} may add in any order and does:
+     * interpreted and compiled code differ, so that results would depend on when the compiler gets to them.
      */
     public static float sum(FloatVector v) {
         // Lanes beyond the half take part too, which changes nothing in the first one.

@@ -27,6 +27,9 @@ final class MicroKernel {
     /** Rows of a panel kept at a time: 256 x 32 floats are 32 kB, which leaves L1 some room for the rows of a. */
     static final int DEPTH = 256;
 
+    /** Rows that are multiplied one by one where no eight are left. */
+    private static final int FEW = 3;
+
     private MicroKernel() {}
 
     /** @param accumulate whether to add to c or to overwrite it */
@@ -44,21 +47,9 @@ final class MicroKernel {
             boolean accumulate) {
         for (int j = 0; j < PANEL; j += 2 * COUNT) {
             int r = 0;
-            for (; r + 8 <= rows; r += 8) {
+            for (; r + FEW < rows; r += 8) {
                 eight(
-                        a,
-                        aOffset + r * aStride,
-                        aStride,
-                        b,
-                        bOffset + j,
-                        k,
-                        c,
-                        cOffset + r * cStride + j,
-                        cStride,
-                        accumulate);
-            }
-            for (; r + 4 <= rows; r += 4) {
-                four(
+                        Math.min(8, rows - r) - 1,
                         a,
                         aOffset + r * aStride,
                         aStride,
@@ -76,7 +67,9 @@ final class MicroKernel {
         }
     }
 
+    /** Fewer than eight rows repeat the last one: its sums are made and written more than once, always the same. */
     private static void eight(
+            int last,
             float[] a,
             int a0,
             int aStride,
@@ -87,13 +80,20 @@ final class MicroKernel {
             int c0,
             int cStride,
             boolean accumulate) {
-        int a1 = a0 + aStride;
-        int a2 = a1 + aStride;
-        int a3 = a2 + aStride;
-        int a4 = a3 + aStride;
-        int a5 = a4 + aStride;
-        int a6 = a5 + aStride;
-        int a7 = a6 + aStride;
+        int a1 = a0 + Math.min(1, last) * aStride;
+        int a2 = a0 + Math.min(2, last) * aStride;
+        int a3 = a0 + Math.min(3, last) * aStride;
+        int a4 = a0 + Math.min(4, last) * aStride;
+        int a5 = a0 + Math.min(5, last) * aStride;
+        int a6 = a0 + Math.min(6, last) * aStride;
+        int a7 = a0 + Math.min(7, last) * aStride;
+        int c1 = c0 + Math.min(1, last) * cStride;
+        int c2 = c0 + Math.min(2, last) * cStride;
+        int c3 = c0 + Math.min(3, last) * cStride;
+        int c4 = c0 + Math.min(4, last) * cStride;
+        int c5 = c0 + Math.min(5, last) * cStride;
+        int c6 = c0 + Math.min(6, last) * cStride;
+        int c7 = c0 + Math.min(7, last) * cStride;
         FloatVector s00 = FloatVector.zero(FLOATS), s01 = s00, s10 = s00, s11 = s00, s20 = s00, s21 = s00, s30 = s00;
         FloatVector s31 = s00, s40 = s00, s41 = s00, s50 = s00, s51 = s00, s60 = s00, s61 = s00, s70 = s00, s71 = s00;
         for (int i = 0; i < k; i++) {
@@ -127,89 +127,37 @@ final class MicroKernel {
         if (accumulate) {
             s00 = s00.add(FloatVector.fromArray(FLOATS, c, c0));
             s01 = s01.add(FloatVector.fromArray(FLOATS, c, c0 + COUNT));
-            s10 = s10.add(FloatVector.fromArray(FLOATS, c, c0 + cStride));
-            s11 = s11.add(FloatVector.fromArray(FLOATS, c, c0 + cStride + COUNT));
-            s20 = s20.add(FloatVector.fromArray(FLOATS, c, c0 + 2 * cStride));
-            s21 = s21.add(FloatVector.fromArray(FLOATS, c, c0 + 2 * cStride + COUNT));
-            s30 = s30.add(FloatVector.fromArray(FLOATS, c, c0 + 3 * cStride));
-            s31 = s31.add(FloatVector.fromArray(FLOATS, c, c0 + 3 * cStride + COUNT));
-            s40 = s40.add(FloatVector.fromArray(FLOATS, c, c0 + 4 * cStride));
-            s41 = s41.add(FloatVector.fromArray(FLOATS, c, c0 + 4 * cStride + COUNT));
-            s50 = s50.add(FloatVector.fromArray(FLOATS, c, c0 + 5 * cStride));
-            s51 = s51.add(FloatVector.fromArray(FLOATS, c, c0 + 5 * cStride + COUNT));
-            s60 = s60.add(FloatVector.fromArray(FLOATS, c, c0 + 6 * cStride));
-            s61 = s61.add(FloatVector.fromArray(FLOATS, c, c0 + 6 * cStride + COUNT));
-            s70 = s70.add(FloatVector.fromArray(FLOATS, c, c0 + 7 * cStride));
-            s71 = s71.add(FloatVector.fromArray(FLOATS, c, c0 + 7 * cStride + COUNT));
+            s10 = s10.add(FloatVector.fromArray(FLOATS, c, c1));
+            s11 = s11.add(FloatVector.fromArray(FLOATS, c, c1 + COUNT));
+            s20 = s20.add(FloatVector.fromArray(FLOATS, c, c2));
+            s21 = s21.add(FloatVector.fromArray(FLOATS, c, c2 + COUNT));
+            s30 = s30.add(FloatVector.fromArray(FLOATS, c, c3));
+            s31 = s31.add(FloatVector.fromArray(FLOATS, c, c3 + COUNT));
+            s40 = s40.add(FloatVector.fromArray(FLOATS, c, c4));
+            s41 = s41.add(FloatVector.fromArray(FLOATS, c, c4 + COUNT));
+            s50 = s50.add(FloatVector.fromArray(FLOATS, c, c5));
+            s51 = s51.add(FloatVector.fromArray(FLOATS, c, c5 + COUNT));
+            s60 = s60.add(FloatVector.fromArray(FLOATS, c, c6));
+            s61 = s61.add(FloatVector.fromArray(FLOATS, c, c6 + COUNT));
+            s70 = s70.add(FloatVector.fromArray(FLOATS, c, c7));
+            s71 = s71.add(FloatVector.fromArray(FLOATS, c, c7 + COUNT));
         }
         s00.intoArray(c, c0);
         s01.intoArray(c, c0 + COUNT);
-        s10.intoArray(c, c0 + cStride);
-        s11.intoArray(c, c0 + cStride + COUNT);
-        s20.intoArray(c, c0 + 2 * cStride);
-        s21.intoArray(c, c0 + 2 * cStride + COUNT);
-        s30.intoArray(c, c0 + 3 * cStride);
-        s31.intoArray(c, c0 + 3 * cStride + COUNT);
-        s40.intoArray(c, c0 + 4 * cStride);
-        s41.intoArray(c, c0 + 4 * cStride + COUNT);
-        s50.intoArray(c, c0 + 5 * cStride);
-        s51.intoArray(c, c0 + 5 * cStride + COUNT);
-        s60.intoArray(c, c0 + 6 * cStride);
-        s61.intoArray(c, c0 + 6 * cStride + COUNT);
-        s70.intoArray(c, c0 + 7 * cStride);
-        s71.intoArray(c, c0 + 7 * cStride + COUNT);
-    }
-
-    private static void four(
-            float[] a,
-            int a0,
-            int aStride,
-            float[] b,
-            int b0,
-            int k,
-            float[] c,
-            int c0,
-            int cStride,
-            boolean accumulate) {
-        int a1 = a0 + aStride;
-        int a2 = a1 + aStride;
-        int a3 = a2 + aStride;
-        FloatVector s00 = FloatVector.zero(FLOATS), s01 = s00, s10 = s00, s11 = s00;
-        FloatVector s20 = s00, s21 = s00, s30 = s00, s31 = s00;
-        for (int i = 0; i < k; i++) {
-            FloatVector left = FloatVector.fromArray(FLOATS, b, b0 + i * PANEL);
-            FloatVector right = FloatVector.fromArray(FLOATS, b, b0 + i * PANEL + COUNT);
-            FloatVector x0 = FloatVector.broadcast(FLOATS, a[a0 + i]);
-            s00 = x0.fma(left, s00);
-            s01 = x0.fma(right, s01);
-            FloatVector x1 = FloatVector.broadcast(FLOATS, a[a1 + i]);
-            s10 = x1.fma(left, s10);
-            s11 = x1.fma(right, s11);
-            FloatVector x2 = FloatVector.broadcast(FLOATS, a[a2 + i]);
-            s20 = x2.fma(left, s20);
-            s21 = x2.fma(right, s21);
-            FloatVector x3 = FloatVector.broadcast(FLOATS, a[a3 + i]);
-            s30 = x3.fma(left, s30);
-            s31 = x3.fma(right, s31);
-        }
-        if (accumulate) {
-            s00 = s00.add(FloatVector.fromArray(FLOATS, c, c0));
-            s01 = s01.add(FloatVector.fromArray(FLOATS, c, c0 + COUNT));
-            s10 = s10.add(FloatVector.fromArray(FLOATS, c, c0 + cStride));
-            s11 = s11.add(FloatVector.fromArray(FLOATS, c, c0 + cStride + COUNT));
-            s20 = s20.add(FloatVector.fromArray(FLOATS, c, c0 + 2 * cStride));
-            s21 = s21.add(FloatVector.fromArray(FLOATS, c, c0 + 2 * cStride + COUNT));
-            s30 = s30.add(FloatVector.fromArray(FLOATS, c, c0 + 3 * cStride));
-            s31 = s31.add(FloatVector.fromArray(FLOATS, c, c0 + 3 * cStride + COUNT));
-        }
-        s00.intoArray(c, c0);
-        s01.intoArray(c, c0 + COUNT);
-        s10.intoArray(c, c0 + cStride);
-        s11.intoArray(c, c0 + cStride + COUNT);
-        s20.intoArray(c, c0 + 2 * cStride);
-        s21.intoArray(c, c0 + 2 * cStride + COUNT);
-        s30.intoArray(c, c0 + 3 * cStride);
-        s31.intoArray(c, c0 + 3 * cStride + COUNT);
+        s10.intoArray(c, c1);
+        s11.intoArray(c, c1 + COUNT);
+        s20.intoArray(c, c2);
+        s21.intoArray(c, c2 + COUNT);
+        s30.intoArray(c, c3);
+        s31.intoArray(c, c3 + COUNT);
+        s40.intoArray(c, c4);
+        s41.intoArray(c, c4 + COUNT);
+        s50.intoArray(c, c5);
+        s51.intoArray(c, c5 + COUNT);
+        s60.intoArray(c, c6);
+        s61.intoArray(c, c6 + COUNT);
+        s70.intoArray(c, c7);
+        s71.intoArray(c, c7 + COUNT);
     }
 
     private static void one(float[] a, int a0, float[] b, int b0, int k, float[] c, int c0, boolean accumulate) {

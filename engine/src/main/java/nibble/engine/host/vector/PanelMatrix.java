@@ -6,7 +6,7 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 import nibble.engine.backend.Workers;
 
 /**
- * A matrix [rows, columns] that many products are taken with, kept as {@link MicroKernel} wants it: panels of 32
+ * Holds a matrix [rows, columns] that many products are taken with, kept as {@link MicroKernel} wants it: panels of 32
  * columns, each row after row. Columns beyond the last are zeros.
  */
 public final class PanelMatrix {
@@ -20,7 +20,7 @@ public final class PanelMatrix {
         this.columns = columns;
     }
 
-    /** One element of a matrix that is being laid out; safe for several threads. */
+    /** Returns one element of a matrix that is being laid out; safe for several threads. */
     @FunctionalInterface
     public interface Elements {
         float at(int row, int column);
@@ -51,7 +51,7 @@ public final class PanelMatrix {
         return new PanelMatrix(values, rows, columns);
     }
 
-    /** The stride of a row that {@link #multiply} can write whole: columns rounded up to whole panels. */
+    /** Returns the stride of a row that {@link #multiply} can write whole: columns rounded up to whole panels. */
     public int stride() {
         return (columns + PANEL - 1) / PANEL * PANEL;
     }
@@ -60,7 +60,7 @@ public final class PanelMatrix {
         return values[(column / PANEL * rows + row) * PANEL + column % PANEL];
     }
 
-    /** The rows, for a product with the transposed matrix. */
+    /** Returns the rows, for a product with the transposed matrix. */
     public RowSource rows() {
         return (row, column, count, into, offset) -> {
             for (int i = 0; i < count; i++) {
@@ -70,7 +70,7 @@ public final class PanelMatrix {
     }
 
     /**
-     * {@code c[r, j] (+)= Σ_k a[r, k] m[first + k, j]} for k in 0 … count and the columns j of some panels.
+     * Computes {@code c[r, j] (+)= Σ_k a[r, k] m[first + k, j]} for k in 0 … count and the columns j of some panels.
      *
      * @param count rows of this matrix that take part
      * @param from the first column, a multiple of 32

@@ -5,7 +5,7 @@ import static nibble.engine.host.vector.Lanes.FLOATS;
 
 import jdk.incubator.vector.FloatVector;
 
-/** {@code out = x / sqrt(mean(x²) + epsilon) * weight} of one row. */
+/** Computes {@code out = x / sqrt(mean(x²) + epsilon) * weight} of one row. */
 public final class RmsNorm {
     private RmsNorm() {}
 

@@ -6,13 +6,15 @@ import static nibble.engine.host.vector.Lanes.FLOATS;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * The gradient of {@link RmsNorm} for one row: {@code dx = r (g − x r² ⟨g, x⟩ / n)} with {@code g = dy · weight} and
- * {@code r = 1 / √(mean x² + ε)}.
+ * Computes the gradient of {@link RmsNorm} for one row: {@code dx = r (g − x r² ⟨g, x⟩ / n)} with {@code g = dy ·
+ * weight} and {@code r = 1 / √(mean x² + ε)}.
  */
 public final class RmsNormGradient {
     private RmsNormGradient() {}
 
     /**
+     * Computes one row.
+     *
      * @param product scratch of n floats
      * @param dx may be dy where it is not added to
      * @param accumulate whether dx is added to

@@ -5,11 +5,13 @@ import static nibble.engine.host.vector.Lanes.FLOATS;
 
 import jdk.incubator.vector.FloatVector;
 
-/** The rotary embedding of one head at one position: element i turns with element i + half. */
+/** Computes the rotary embedding of one head at one position: element i turns with element i + half. */
 public final class Rotation {
     private Rotation() {}
 
     /**
+     * Rotates a head.
+     *
      * @param x the head's 2 * half values from {@code offset}
      * @param angle where the position's cosines and sines begin
      */

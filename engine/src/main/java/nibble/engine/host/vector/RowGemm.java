@@ -7,8 +7,8 @@ import java.util.Arrays;
 import nibble.engine.backend.Workers;
 
 /**
- * {@code c[m, n] = Σ_k a[m, k] b[k, n]}, with b by rows: what {@link Gemm} is to a linear layer, this is to its
- * gradient. A task is 32 columns of c, or some rows of them.
+ * Computes {@code c[m, n] = Σ_k a[m, k] b[k, n]}, with b by rows: what {@link Gemm} is to a linear layer, this is to
+ * its gradient. A task is 32 columns of c, or some rows of them.
  */
 public final class RowGemm {
     /** Rows of c a task has at least where columns alone are too few tasks. */
@@ -19,6 +19,8 @@ public final class RowGemm {
     private RowGemm() {}
 
     /**
+     * Computes the product.
+     *
      * @param a [m, k]
      * @param b k rows of n columns
      * @param accumulate whether to add to c or to overwrite it

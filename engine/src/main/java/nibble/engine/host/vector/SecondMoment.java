@@ -6,9 +6,9 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 import nibble.engine.backend.Workers;
 
 /**
- * {@code moment[k, k] += x[t, k]ᵀ x[t, k]}: the part above and on the panels of the diagonal is summed, the rest
- * mirrored. Tokens go by 256 at a time, each a sum of its own, so that rounding grows with the number of such sums and
- * not of tokens.
+ * Computes {@code moment[k, k] += x[t, k]ᵀ x[t, k]}: the part above and on the panels of the diagonal is summed, the
+ * rest mirrored. Tokens go by 256 at a time, each a sum of its own, so that rounding grows with the number of such sums
+ * and not of tokens.
  */
 public final class SecondMoment {
     /** Tokens that are turned at a time: a cache line of what is written, and as many lines of what is read. */

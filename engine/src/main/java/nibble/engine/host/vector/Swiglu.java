@@ -6,7 +6,7 @@ import static nibble.engine.host.vector.Lanes.FLOATS;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
-/** {@code out = gate / (1 + exp(-gate)) * up}, element by element. */
+/** Computes {@code out = gate / (1 + exp(-gate)) * up}, element by element. */
 public final class Swiglu {
     /** Beyond it exp(-gate) would overflow; gate / exp(88) is already nothing. */
     private static final float MOST_EXPONENT = 88;

@@ -8,10 +8,9 @@ import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 
 /**
- * {@code log softmax(x[t] headᵀ)[next[t]]} without the logits: a task makes those of {@value #COLUMNS} vocabulary
- * entries,
- * {@value #ROWS} tokens at a time, and keeps of each token only their maximum and where it stands, the sum of their
- * exponentials, and the logit asked for. These are joined over the vocabulary in order.
+ * Computes {@code log softmax(x[t] headᵀ)[next[t]]} without the logits: a task makes those of {@value #COLUMNS}
+ * vocabulary entries, {@value #ROWS} tokens at a time, and keeps of each token only their maximum and where it stands,
+ * the sum of their exponentials, and the logit asked for. These are joined over the vocabulary in order.
  */
 public final class TokenLogProbabilities {
     private static final int COLUMNS = 4 * PANEL;
@@ -22,6 +21,8 @@ public final class TokenLogProbabilities {
     private TokenLogProbabilities() {}
 
     /**
+     * Computes all rows.
+     *
      * @param x [next.length, k]
      * @param head [vocabulary, k]
      */

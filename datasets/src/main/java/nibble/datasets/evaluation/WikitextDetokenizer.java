@@ -1,4 +1,4 @@
-package nibble.eval.tasks;
+package nibble.datasets.evaluation;
 
 import java.util.List;
 import java.util.regex.Pattern;
