@@ -68,8 +68,8 @@ final class TasksCommand implements Callable<Integer> {
             defaultValue = "lm-eval-0.4.13",
             description =
                     "The rules: lm-eval-0.4.13 (tasks from files), lm-eval-0.4.9.1, or leaderboard-v1 (the Open LLM"
-                            + " Leaderboard of 2023: 25, 10, 5, 0, 5, 5 examples for arc_challenge, hellaswag, mmlu,"
-                            + " truthfulqa, winogrande, gsm8k). Default: ${DEFAULT-VALUE}.")
+                        + " Leaderboard of 2023). leaderboard-v1 gives 25, 10, 5, 0, 5, 5 examples for arc_challenge,"
+                        + " hellaswag, mmlu, truthfulqa, winogrande, gsm8k. Default: ${DEFAULT-VALUE}.")
     private String preset = "lm-eval-0.4.13";
 
     @Option(
