@@ -40,7 +40,7 @@ public record HarnessFiles(HarnessTasks tasks, EvaluationResult result, Map<Stri
     public Path write(Path out, boolean samples) throws IOException {
         String time = LocalDateTime.now().toString().replace(':', '-');
         boolean isFile = out.toString().endsWith(".json");
-        Path folder = isFile ? out.toAbsolutePath().getParent() : out.resolve(sanitized(result.model()));
+        Path folder = isFile ? out.toAbsolutePath().resolveSibling("") : out.resolve(sanitized(result.model()));
         Files.createDirectories(folder);
         String stem = String.valueOf(out.getFileName()).replaceAll("\\.json$", "");
         Path file = folder.resolve((isFile ? stem : "results") + "_" + time + ".json");
