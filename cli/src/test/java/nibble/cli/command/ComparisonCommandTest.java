@@ -87,7 +87,7 @@ class ComparisonCommandTest {
         assertThat(run(ExitCode.DONE, "card", path("rtn"), "--repo", "me/rtn", "--eval", path("c.json"), "--print")
                         .out())
                 .contains(
-                        "| openbookqa | acc | leaderboard-v1 | 0 | 12 (a first part) |",
+                        "| openbookqa | acc | lm-eval-0.4.13 | 0 | 12 (a first part) |",
                         "mean KL divergence from the original");
         run(
                 ExitCode.BAD_INPUT,
