@@ -71,6 +71,19 @@ DEVICE float warp_sum(float v) {
     return v;
 }
 
+// Sum over the block in a fixed order; every thread gets it. Block: 256.
+DEVICE float block_sum(float v) {
+    __shared__ float parts[8];
+    v = warp_sum(v);
+    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = v;
+    __syncthreads();
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < 8; i++) sum += parts[i];
+    __syncthreads();
+    return sum;
+}
+
 DEVICE float warp_max(float v) {
 #pragma unroll
     for (int d = 16; d > 0; d >>= 1) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, d));

@@ -16,19 +16,6 @@ extern "C" __global__ void embed(const half_t* table, const int* ids, int column
     }
 }
 
-// Sum over the block, in an order that depends on the block size alone; every thread gets it. Block: 256.
-DEVICE float block_sum(float v) {
-    __shared__ float parts[8];
-    v = warp_sum(v);
-    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = v;
-    __syncthreads();
-    float sum = 0;
-#pragma unroll
-    for (int i = 0; i < 8; i++) sum += parts[i];
-    __syncthreads();
-    return sum;
-}
-
 // out[t] = x[t] / sqrt(mean(x[t]^2) + epsilon) * weight; out may be x.  Grid: rows.  Block: 256.
 extern "C" __global__ void rms_norm(const half_t* x, const float* weight, float epsilon, int columns, half_t* out) {
     const half_t* from = x + (long long)blockIdx.x * columns;

@@ -11,19 +11,6 @@ DEVICE float number(const float* start, const float* change, int i) {
     return change == nullptr ? start[i] : __fmul_rn(start[i], __fadd_rn(1.0f, change[i]));
 }
 
-// Sum over the block in a fixed order; every thread gets it. Block: 256.
-DEVICE float block_sum(float v) {
-    __shared__ float parts[8];
-    v = warp_sum(v);
-    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = v;
-    __syncthreads();
-    float sum = 0;
-#pragma unroll
-    for (int i = 0; i < 8; i++) sum += parts[i];
-    __syncthreads();
-    return sum;
-}
-
 // --- RMSNorm ------------------------------------------------------------------------------------------------------------
 
 // out[t] = x[t] / sqrt(mean(x[t]^2) + epsilon) gain; out may be x.  Grid: rows.  Block: 256.
