@@ -35,6 +35,7 @@ public final class KernelStruct {
         this.name = name;
         ByteBuffer from = ByteBuffer.wrap(exported).order(ByteOrder.nativeOrder());
         int end = 0;
+        int widest = 1;
         for (int at = 0; at + FIELD_BYTES <= exported.length; at += FIELD_BYTES) {
             String field = new String(exported, at, NAME_BYTES, StandardCharsets.US_ASCII);
             int bytes = from.getInt(at + NAME_BYTES);
@@ -42,9 +43,11 @@ public final class KernelStruct {
             int offset = (end + bytes - 1) / bytes * bytes;
             fields.put(field.substring(0, field.indexOf('\0')), new Field(offset, bytes));
             end = offset + bytes;
+            widest = Math.max(widest, bytes);
         }
         missing = new LinkedHashSet<>(fields.keySet());
-        values = ByteBuffer.allocate(end).order(ByteOrder.nativeOrder());
+        // The driver reads the whole struct, whose size is a multiple of its alignment.
+        values = ByteBuffer.allocate((end + widest - 1) / widest * widest).order(ByteOrder.nativeOrder());
     }
 
     /**

@@ -39,6 +39,19 @@ class KernelStructTest {
     }
 
     @Test
+    void a_struct_that_ends_in_an_int_is_as_long_as_its_alignment_asks() {
+        ByteBuffer fields = ByteBuffer.allocate(2 * 28).order(ByteOrder.nativeOrder());
+        field(fields, "data", 8);
+        field(fields, "count", 4);
+
+        assertThat(new KernelStruct("fields", fields.array())
+                        .set("data", 1L)
+                        .set("count", 2)
+                        .bytes())
+                .hasSize(16);
+    }
+
+    @Test
     void a_field_that_was_not_set_is_named() {
         KernelStruct struct = struct().set("data", 1L).set("last", 0);
 
