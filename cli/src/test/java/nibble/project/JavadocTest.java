@@ -28,7 +28,8 @@ import org.junit.jupiter.api.Test;
 class JavadocTest {
     /** What types and methods of this project do. A new verb is added here by the one who needs it. */
     private static final Set<String> VERBS = Set.of("""
-        Accepts Adds Averages Cleans Judges Rotates Allocates Answers Appends Applies Asks Begins Binds Bounds Brings Calls Changes Checks
+        Accepts Adds Averages Cleans Judges Rotates Allocates Answers Appends Applies Asks Begins Binds Bounds
+        Brings Calls Changes Checks
         Chooses Compares Compiles Completes Computes Continues Converts Copies Counts Creates Cuts Decodes
         Defines Deletes Describes Divides Does Downloads Encodes Ends Escapes Estimates Exports Fills Filters Finds
         Fits Formats Frees Generates Gives Goes Handles Hands Has Hashes Hears Holds Is Joins Keeps Lays

@@ -89,7 +89,7 @@ final class NativeLibrary {
         try {
             if (!Files.isRegularFile(file) || !Arrays.equals(Files.readAllBytes(file), library)) {
                 Files.createDirectories(folder);
-                Path partial = Files.createTempFile(folder, ".library", ".partial");
+                Path partial = Files.createTempFile(folder, ".kernels", ".partial");
                 try {
                     Files.write(partial, library);
                     Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
