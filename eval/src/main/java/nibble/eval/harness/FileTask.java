@@ -35,7 +35,7 @@ final class FileTask {
     private final FileRules rules;
 
     /** @throws BadDatasetException if data cannot be had, or the file asks for what Nibble does not do */
-    FileTask(TaskConfig task, HarnessOptions asked, EvaluationOptions options, DataSplits data) {
+    FileTask(TaskConfig task, HarnessOptions asked, EvaluationOptions options, DataSplits.Parts data) {
         this.task = task;
         this.asked = asked;
         this.options = options;
@@ -98,7 +98,7 @@ final class FileTask {
         return wanted;
     }
 
-    private DataRows pool(DataSplits data) {
+    private DataRows pool(DataSplits.Parts data) {
         Optional<String> split = task.fewshotSplit();
         if (split.isPresent()) {
             return split.get().equals(task.measuredSplit())
@@ -127,7 +127,7 @@ final class FileTask {
         return part(data, training.get(), task.values().get("process_docs"));
     }
 
-    private DataRows part(DataSplits data, String split, @Nullable Object rule) {
+    private DataRows part(DataSplits.Parts data, String split, @Nullable Object rule) {
         try {
             return processed(data.require(task.source(), split), rule);
         } catch (BadDatasetException e) {

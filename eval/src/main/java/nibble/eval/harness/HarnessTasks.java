@@ -40,7 +40,7 @@ public final class HarnessTasks {
         TaskIndex.Selection selection = index(asked).select(names);
         this.groups = selection.groups();
         DataSplits splits = new DataSplits(data);
-        selection.tasks().forEach((name, task) -> tasks.put(name, new FileTask(task, asked, options, splits)));
+        selection.tasks().forEach((name, task) -> tasks.put(name, new FileTask(task, asked, options, splits::require)));
     }
 
     private static TaskIndex index(HarnessOptions asked) {
