@@ -158,8 +158,7 @@ final class FileTask {
     }
 
     /** @param form how contexts become texts */
-    PreparedTask prepare(
-            @Nullable String group, int contextTokens, boolean leads, List<String> stops, ChatForm form) {
+    PreparedTask prepare(@Nullable String group, int contextTokens, boolean leads, List<String> stops, ChatForm form) {
         List<Map<String, @Nullable Object>> examples = pool.map(DataRows::rows).orElse(List.of());
         Examples drawing = new Examples(task, examples, withoutItself(), asked.seed());
         Contexts contexts = new Contexts(task, texts, textsAreChoices, form.system());
@@ -199,16 +198,14 @@ final class FileTask {
         return String.valueOf(texts.target(document, task.values().get("doc_to_target")));
     }
 
-    private List<Ask.Request> choices(
-            Map<String, @Nullable Object> document, List<String> contexts, String delimiter) {
+    private List<Ask.Request> choices(Map<String, @Nullable Object> document, List<String> contexts, String delimiter) {
         List<Ask.Request> requests = new ArrayList<>();
         List<String> choices = texts.choices(document, task.values().get("doc_to_choice"));
         if (textsAreChoices) {
             String end = delimiter + target(document);
             contexts.forEach(context -> requests.add(new Ask.Request(context, end)));
         } else {
-            choices.forEach(
-                    choice -> requests.add(new Ask.Request(contexts.getFirst(), delimiter + choice)));
+            choices.forEach(choice -> requests.add(new Ask.Request(contexts.getFirst(), delimiter + choice)));
         }
         if (rules.metrics().stream().anyMatch(metric -> metric.name().equals("acc_mutual_info"))) {
             choices.forEach(choice -> requests.add(new Ask.Request("", delimiter + choice)));
@@ -295,8 +292,10 @@ final class FileTask {
             deviations.add(
                     "seed " + asked.seed() + " instead of " + options.preset().seed());
         }
-        form.chat().ifPresent(chat -> deviations.add("chat template " + chat.template().name()
-                + (shots == 0 ? "" : form.multiturn() ? ", examples as turns" : ", examples in one turn")));
+        form.chat()
+                .ifPresent(chat -> deviations.add("chat template "
+                        + chat.template().name()
+                        + (shots == 0 ? "" : form.multiturn() ? ", examples as turns" : ", examples in one turn")));
         if (!form.system().isEmpty()) {
             deviations.add("a system instruction of " + PythonText.length(form.system()) + " characters");
         }

@@ -18,8 +18,7 @@ import org.jspecify.annotations.Nullable;
  */
 public record HarnessOptions(
         Optional<Path> folder, Limit limit, long seed, Map<String, @Nullable Object> generation, Chat chat) {
-    public HarnessOptions(
-            Optional<Path> folder, Limit limit, long seed, Map<String, @Nullable Object> generation) {
+    public HarnessOptions(Optional<Path> folder, Limit limit, long seed, Map<String, @Nullable Object> generation) {
         this(folder, limit, seed, generation, Chat.NONE);
     }
 
@@ -32,7 +31,10 @@ public record HarnessOptions(
      * @param multiturn whether each example is a question and an answer
      */
     public record Chat(
-            boolean applied, @Nullable String template, @Nullable String system, boolean multiturn) {
+            boolean applied,
+            @Nullable String template,
+            @Nullable String system,
+            boolean multiturn) {
         /** Takes plain texts. */
         public static final Chat NONE = new Chat(false, null, null, false);
     }

@@ -49,9 +49,7 @@ record HarnessCase(JsonNode recorded) {
     FileTask task(TaskConfig config) {
         EvaluationOptions options = new EvaluationOptions(
                 Preset.LM_EVAL_0_4_13,
-                recorded.has("shots")
-                        ? OptionalInt.of(recorded.path("shots").asInt())
-                        : OptionalInt.empty(),
+                recorded.has("shots") ? OptionalInt.of(recorded.path("shots").asInt()) : OptionalInt.empty(),
                 OptionalInt.empty(),
                 false,
                 false,
@@ -136,9 +134,7 @@ record HarnessCase(JsonNode recorded) {
             case Ask.Choices(List<Ask.Request> all) ->
                 all.forEach(one -> own.add(List.of(one.context(), one.continuation())));
             case Ask.Rolling(String text) -> own.add(List.of(text));
-            case Ask.Writing writing ->
-                own.add(List.of(
-                        writing.prompt(), writing.newTokens() + " " + writing.stops()));
+            case Ask.Writing writing -> own.add(List.of(writing.prompt(), writing.newTokens() + " " + writing.stops()));
         }
         for (JsonNode request : recorded) {
             List<String> texts = new ArrayList<>();
@@ -184,7 +180,12 @@ record HarnessCase(JsonNode recorded) {
             JsonNode response = recorded.path("responses").get(item.number());
             results.add(
                     item.ask() instanceof Ask.Writing
-                            ? task.rules().judged(item, response.isTextual() ? response.textValue() : response.get(0).textValue())
+                            ? task.rules()
+                                    .judged(
+                                            item,
+                                            response.isTextual()
+                                                    ? response.textValue()
+                                                    : response.get(0).textValue())
                             : task.rules().judged(item, sums(response)));
         }
         for (JsonNode filter : recorded.path("values")) {
@@ -194,10 +195,7 @@ record HarnessCase(JsonNode recorded) {
                     .orElseThrow();
             for (int i = 0; i < results.size(); i++) {
                 Map<String, Object> values = task.rules()
-                        .values(
-                                Objects.requireNonNull(task.documents().get(i)),
-                                results.get(i),
-                                own);
+                        .values(Objects.requireNonNull(task.documents().get(i)), results.get(i), own);
                 JsonNode expected = filter.path("documents").get(i);
                 String place = "document " + i + ", filter " + own.name();
                 Map<String, @Nullable Object> wanted = new LinkedHashMap<>();
@@ -210,8 +208,8 @@ record HarnessCase(JsonNode recorded) {
 
     private static List<RequestResult> sums(JsonNode response) {
         List<RequestResult> sums = new ArrayList<>();
-        response.forEach(pair -> sums.add(new RequestResult(
-                3, 1, 0, pair.get(0).asDouble(), pair.get(1).asBoolean())));
+        response.forEach(pair -> sums.add(
+                new RequestResult(3, 1, 0, pair.get(0).asDouble(), pair.get(1).asBoolean())));
         return sums;
     }
 
