@@ -144,7 +144,8 @@ enum Aggregation {
             case BLEU, CHRF, CHRF_WORDS, TER -> {
                 CorpusMetric metric = ofSentences();
                 yield Bootstrap.standardError(
-                        this, values.stream().map(value -> counts(metric, value)).toList());
+                        this,
+                        values.stream().map(value -> counts(metric, value)).toList());
             }
             default -> null;
         };

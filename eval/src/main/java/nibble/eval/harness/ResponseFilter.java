@@ -67,9 +67,10 @@ final class ResponseFilter {
             case "uppercase" -> each(text -> text.toUpperCase(Locale.ROOT));
             case "map" -> mapped(keys);
             case "format_span" -> each(SpanFormat::of);
-            case "regex_pos" -> (value, _) -> items(value).stream()
-                    .map(one -> tags(text(one), keys.get("fallback")))
-                    .toList();
+            case "regex_pos" ->
+                (value, _) -> items(value).stream()
+                        .map(one -> tags(text(one), keys.get("fallback")))
+                        .toList();
             case "regex" -> regex(keys);
             case "multi_choice_regex" -> ofChoices(keys);
             default ->
@@ -112,8 +113,7 @@ final class ResponseFilter {
 
     /** The second of each pair of texts in brackets. */
     private static Object tags(String text, @Nullable Object fallback) {
-        List<String> tags =
-                TAGGED.findAll(text).stream().map(List::getLast).toList();
+        List<String> tags = TAGGED.findAll(text).stream().map(List::getLast).toList();
         return !tags.isEmpty() ? tags : fallback == null ? List.of("invalid") : fallback;
     }
 

@@ -40,7 +40,11 @@ final class HarnessSurvey {
                 counts.merge("tasks that need no Python", 1, Integer::sum);
                 TaskConfig config;
                 try {
-                    config = index.select(List.of(one.name())).tasks().values().iterator().next();
+                    config = index.select(List.of(one.name()))
+                            .tasks()
+                            .values()
+                            .iterator()
+                            .next();
                     config.metrics();
                     config.filters().forEach(filter -> new ResponseFilter(config, filter));
                 } catch (RuntimeException e) {
@@ -74,7 +78,8 @@ final class HarnessSurvey {
                 .sorted((a, b) -> b.getValue().size() - a.getValue().size())
                 .limit(SHOWN)
                 .forEach(entry -> System.out.println(entry.getValue().size() + " " + entry.getKey() + "  "
-                        + entry.getValue().subList(0, Math.min(3, entry.getValue().size()))));
+                        + entry.getValue()
+                                .subList(0, Math.min(3, entry.getValue().size()))));
     }
 
     private static void reason(Map<String, List<String>> reasons, String reason, String task) {
