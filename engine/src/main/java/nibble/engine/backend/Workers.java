@@ -67,27 +67,38 @@ public final class Workers implements AutoCloseable {
      * thrown. A call from inside a task runs on its own thread.
      */
     public void forEach(int n, IntConsumer task) {
-        run(n, 1, task);
+        call(n, 1, (from, to) -> {
+            for (int i = from; i < to; i++) {
+                task.accept(i);
+            }
+        });
     }
 
     /**
-     * Does what {@link #forEach} does, but each thread begins with tasks of its own that follow one another: memory that
-     * they read in order is read in long runs. A thread that is through takes over others' tasks.
+     * Does what {@link #forEach} does, but hands out runs of tasks: each thread begins with tasks of its own, so that
+     * memory that follows one another is read in order, and by few calls. A thread that is through takes over others'
+     * tasks. Runs become shorter towards the end.
      */
-    public void forEachInRuns(int n, IntConsumer task) {
-        run(n, threads, task);
+    public void forEachRun(int n, Run run) {
+        call(n, threads, run);
     }
 
-    private void run(int n, int parts, IntConsumer task) {
+    /** Does the tasks of a run. */
+    public interface Run {
+        /** Does tasks {@code from} to {@code to - 1}. */
+        void accept(int from, int to);
+    }
+
+    private void call(int n, int parts, Run run) {
         if (helpers.length == 0 || n <= 1 || INSIDE.get()) {
-            alone(n, task);
+            run.accept(0, n);
             return;
         }
-        Call call = new Call(n, parts, task);
+        Call call = new Call(n, parts, run);
         int slot = 0;
         while (!calls.compareAndSet(slot, null, call)) {
             if (++slot == CALLS) {
-                alone(n, task);
+                run.accept(0, n);
                 return;
             }
         }
@@ -101,12 +112,6 @@ public final class Workers implements AutoCloseable {
             call.awaitHelpers();
         }
         call.rethrow();
-    }
-
-    private static void alone(int n, IntConsumer task) {
-        for (int i = 0; i < n; i++) {
-            task.accept(i);
-        }
     }
 
     @Override
@@ -126,7 +131,7 @@ public final class Workers implements AutoCloseable {
 
         private final int n;
         private final int parts;
-        private final IntConsumer task;
+        private final Run run;
         private final Thread caller = Thread.currentThread();
         /** The next task of each part. */
         private final AtomicIntegerArray next;
@@ -138,10 +143,10 @@ public final class Workers implements AutoCloseable {
         private final AtomicInteger gone = new AtomicInteger();
         private volatile boolean waits;
 
-        Call(int n, int parts, IntConsumer task) {
+        Call(int n, int parts, Run run) {
             this.n = n;
             this.parts = parts;
-            this.task = task;
+            this.run = run;
             this.next = new AtomicIntegerArray(parts * APART);
             for (int part = 0; part < parts; part++) {
                 next.setPlain(part * APART, begin(part));
@@ -194,11 +199,19 @@ public final class Workers implements AutoCloseable {
             }
         }
 
+        /** One part's tasks come singly; a thread's own part in runs of a third of what is left. */
         private void drainPart(int part) {
             int end = begin(part + 1);
             int at = part * APART;
-            for (int i = next.getAndIncrement(at); i < end && failure.get() == null; i = next.getAndIncrement(at)) {
-                task.accept(i);
+            while (failure.get() == null) {
+                int first = next.get(at);
+                int count = parts == 1 ? 1 : Math.max(1, (end - first) / 3);
+                if (first >= end) {
+                    return;
+                }
+                if (next.compareAndSet(at, first, first + count)) {
+                    run.accept(first, first + count);
+                }
             }
         }
 

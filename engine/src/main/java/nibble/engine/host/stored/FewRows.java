@@ -53,8 +53,11 @@ public interface FewRows {
 
     /** Computes the products of prepared rows. */
     interface Product {
-        /** Makes the outputs of a piece for all rows; output n of row r goes to {@code out[r * outputs + n]}. */
-        void run(int piece, float[] out);
+        /**
+         * Makes the outputs of pieces {@code from} to {@code to - 1} for all rows; output n of row r goes to {@code
+         * out[r * outputs + n]}.
+         */
+        void run(int from, int to, float[] out);
     }
 
     /**
@@ -139,12 +142,14 @@ public interface FewRows {
                 first[i + 1] = first[i] + kernels.get(i).pieces();
                 products[i] = kernels.get(i).prepare(inputs, outs.get(i).length / rows);
             }
-            workers.forEachInRuns(first[products.length], task -> {
-                int i = 0;
-                while (task >= first[i + 1]) {
-                    i++;
+            workers.forEachRun(first[products.length], (from, to) -> {
+                for (int i = 0; i < products.length; i++) {
+                    int begin = Math.max(from, first[i]);
+                    int end = Math.min(to, first[i + 1]);
+                    if (begin < end) {
+                        products[i].run(begin - first[i], end - first[i], outs.get(i));
+                    }
                 }
-                products[i].run(task - first[i], outs.get(i));
             });
         }
     }

@@ -84,9 +84,9 @@ final class NativeCodes implements FewRows {
     public Product prepare(Inputs x, int outputs) {
         int count = x.rows();
         Prepared prepared = kernels.prepare(matrix, x);
-        return (piece, out) -> {
-            int first = piece * outputsPerPiece;
-            int end = Math.min(matrix.outputs(), first + outputsPerPiece);
+        return (fromPiece, toPiece, out) -> {
+            int first = fromPiece * outputsPerPiece;
+            int end = Math.min(matrix.outputs(), toPiece * outputsPerPiece);
             for (int from = 0; from < count; from += NativeRows.BATCH) {
                 Range range = new Range(first, end, from, Math.min(NativeRows.BATCH, count - from));
                 kernels.codes(matrix, range, prepared, out);

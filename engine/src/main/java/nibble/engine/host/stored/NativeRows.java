@@ -57,10 +57,10 @@ final class NativeRows implements FewRows {
     public Product prepare(Inputs x, int outputs) {
         int count = x.rows();
         Prepared prepared = kernels.prepare(rows, x);
-        return (piece, out) -> {
+        return (fromPiece, toPiece, out) -> {
             long address = Stored.require(rows.data(), rows.rows() * rows.rowBytes());
-            int first = piece * rowsPerPiece;
-            int end = Math.min(rows.rows(), first + rowsPerPiece);
+            int first = fromPiece * rowsPerPiece;
+            int end = Math.min(rows.rows(), toPiece * rowsPerPiece);
             for (int from = 0; from < count; from += BATCH) {
                 Range range = new Range(first, end, from, Math.min(BATCH, count - from));
                 kernels.rows(rows, address, range, prepared, out);

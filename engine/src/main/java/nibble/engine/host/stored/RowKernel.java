@@ -20,9 +20,11 @@ interface RowKernel extends FewRows {
         float[][] prepared = IntStream.range(0, rows)
                 .mapToObj(row -> prepare(x.values(), row * inputs()))
                 .toArray(float[][]::new);
-        return (piece, out) -> {
-            for (int row = 0; row < rows; row++) {
-                run(piece, prepared[row], out, row * outputs);
+        return (from, to, out) -> {
+            for (int piece = from; piece < to; piece++) {
+                for (int row = 0; row < rows; row++) {
+                    run(piece, prepared[row], out, row * outputs);
+                }
             }
         };
     }
