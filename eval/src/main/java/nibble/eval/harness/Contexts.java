@@ -3,7 +3,6 @@ package nibble.eval.harness;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Collectors;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.PythonText;
 import org.jspecify.annotations.Nullable;
@@ -121,17 +120,17 @@ final class Contexts {
     }
 
     private String choice(List<String> choices, long number) {
-        long index = number < 0 ? number + choices.size() : number;
-        if (index < 0 || index >= choices.size()) {
-            throw new BadDatasetException(
-                    task.name() + ": choice " + number + " of " + choices.size() + " in an example; damaged data?");
+        try {
+            return TaskTexts.choice(choices, number);
+        } catch (BadDatasetException e) {
+            throw new BadDatasetException(task.name() + ", an example: " + e.getMessage(), e);
         }
-        return choices.get((int) index);
     }
 
-    /** The text of a context, without a chat template. */
-    static String plain(List<Message> context) {
-        return context.stream().map(m -> m.content() + m.delimiter()).collect(Collectors.joining());
+    /** Whether the answer to a document has begun already. */
+    boolean goesOn(Map<String, @Nullable Object> document) {
+        return !texts.field("gen_prefix", document, task.values().get("gen_prefix"))
+                .isEmpty();
     }
 
     /** Whether neither side brings white space to the place where they meet. */
