@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -84,29 +85,36 @@ class SourceFilesTest {
 
     @Test
     void ten_lines_in_a_row_stand_in_one_place_only() throws Exception {
-        List<Path> files = new ArrayList<>(sources());
-        assertThat(RepeatedLines.of(files, 10)).isEmpty();
-    }
-
-    private static boolean isOfEngine(Path file) {
-        return ROOT.relativize(file).startsWith("engine");
+        assertThat(RepeatedLines.of(sources(), 10)).isEmpty();
+        List<Path> kernels = sources(Set.of("cu", "cuh", "c", "h"));
+        assertThat(kernels).as("kernels").hasSizeGreaterThan(30);
+        assertThat(RepeatedLines.of(kernels, 10)).isEmpty();
     }
 
     /** All Java files of all modules. */
     static List<Path> sources() throws IOException {
+        return sources(Set.of("java"));
+    }
+
+    /** All files of all modules that end in one of these, sorted. */
+    private static List<Path> sources(Set<String> extensions) throws IOException {
         try (Stream<Path> modules = Files.list(ROOT)) {
             List<Path> roots = modules.map(module -> module.resolve("src"))
                     .filter(Files::isDirectory)
                     .sorted()
                     .toList();
             assertThat(roots).as("modules below %s", ROOT).hasSizeGreaterThanOrEqualTo(9);
-            return roots.stream().flatMap(SourceFilesTest::javaFiles).toList();
+            return roots.stream().flatMap(root -> files(root, extensions)).toList();
         }
     }
 
-    private static Stream<Path> javaFiles(Path root) {
+    private static Stream<Path> files(Path root, Set<String> extensions) {
         try (Stream<Path> files = Files.walk(root)) {
-            return files.filter(file -> file.toString().endsWith(".java")).sorted().toList().stream();
+            return files
+                    .filter(file -> extensions.contains(file.toString().replaceAll(".*[.]", "")))
+                    .sorted()
+                    .toList()
+                    .stream();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

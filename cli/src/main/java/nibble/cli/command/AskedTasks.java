@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import nibble.datasets.evaluation.EvaluationData;
+import nibble.eval.harness.HarnessOptions;
 import nibble.eval.harness.HarnessTasks;
 import nibble.eval.tasks.EvaluatedModel;
 import nibble.eval.tasks.EvaluationOptions;
@@ -17,6 +18,11 @@ import nibble.eval.tasks.TaskProgress;
 /** The tasks of a run, by whichever preset. */
 sealed interface AskedTasks {
     EvaluationResult measure(EvaluatedModel subject, ResultJournal journal, TaskProgress progress);
+
+    /** Returns how requests become conversations. */
+    default HarnessOptions.Chat chat() {
+        return HarnessOptions.Chat.NONE;
+    }
 
     /** Returns everything that determines the results, by name. */
     Map<String, String> job(Path model, String device);
@@ -39,6 +45,11 @@ sealed interface AskedTasks {
         @Override
         public EvaluationResult measure(EvaluatedModel subject, ResultJournal journal, TaskProgress progress) {
             return tasks.run(subject, journal, progress);
+        }
+
+        @Override
+        public HarnessOptions.Chat chat() {
+            return tasks.asked().chat();
         }
 
         @Override

@@ -21,6 +21,8 @@ import picocli.CommandLine.Option;
 
 /** The options of tasks whose rules stand in files. */
 final class HarnessChoices {
+    private static final String OWN_TEMPLATE = "model";
+
     @Option(
             names = "--include-path",
             paramLabel = "DIR",
@@ -40,6 +42,29 @@ final class HarnessChoices {
             split = ",",
             description = "Values for writing instead of the tasks' own, such as max_gen_toks=64.")
     private List<String> generation = new ArrayList<>();
+
+    @Option(
+            names = "--apply-chat-template",
+            paramLabel = "NAME",
+            arity = "0..1",
+            fallbackValue = OWN_TEMPLATE,
+            description = "Ask in the model's chat format: its own template, or the one called NAME.")
+    private @Nullable String template;
+
+    @Option(
+            names = "--system-instruction",
+            paramLabel = "TEXT",
+            description = "Begin every request with TEXT; with --apply-chat-template, as the system's message.")
+    private @Nullable String system;
+
+    @Option(
+            names = "--fewshot-as-multiturn",
+            paramLabel = "true|false",
+            arity = "0..1",
+            fallbackValue = "true",
+            description = "With --apply-chat-template: make each example a question and an answer of the conversation,"
+                    + " not a part of the question. Default: true with --apply-chat-template.")
+    private @Nullable Boolean multiturn;
 
     @Option(
             names = "--output-path",
@@ -62,9 +87,14 @@ final class HarnessChoices {
         if (logSamples && outputPath == null) {
             throw new UsageException("--log-samples: give --output-path DIR too");
         }
+        if (Boolean.TRUE.equals(multiturn) && template == null) {
+            throw new UsageException("--fewshot-as-multiturn: give --apply-chat-template too");
+        }
         boolean asked = includePath != null || seed != null || !generation.isEmpty() || outputPath != null;
-        if (!preset.readsFiles() && (asked || limit < 1)) {
-            throw new UsageException("--include-path, --seed, --gen-kwargs, --output-path and a --limit below 1 need"
+        boolean talks = template != null || system != null || multiturn != null;
+        if (!preset.readsFiles() && (asked || talks || limit < 1)) {
+            throw new UsageException("--include-path, --seed, --gen-kwargs, --apply-chat-template,"
+                    + " --system-instruction, --fewshot-as-multiturn, --output-path and a --limit below 1 need"
                     + " --preset lm-eval-0.4.13, not " + preset.id());
         }
     }
@@ -75,19 +105,38 @@ final class HarnessChoices {
                     Optional.ofNullable(includePath),
                     new HarnessOptions.Limit(limit),
                     seed == null ? HarnessOptions.SEED : seed,
-                    HarnessOptions.generation(generation));
+                    HarnessOptions.generation(generation),
+                    chat());
         } catch (IllegalArgumentException e) {
             throw new UsageException("--gen-kwargs: " + e.getMessage());
         }
     }
 
-    /** Writes what was asked for beside Nibble's own results. */
-    void write(Terminal terminal, HarnessTasks tasks, EvaluationResult result, Map<String, String> modelFacts) {
+    private HarnessOptions.Chat chat() {
+        boolean applied = template != null;
+        return new HarnessOptions.Chat(
+                applied,
+                OWN_TEMPLATE.equals(template) ? null : template,
+                system,
+                multiturn == null ? applied : multiturn);
+    }
+
+    /**
+     * Writes what was asked for beside Nibble's own results.
+     *
+     * @param chatTemplate the source of the template that was applied; null for none
+     */
+    void write(
+            Terminal terminal,
+            HarnessTasks tasks,
+            EvaluationResult result,
+            Map<String, String> modelFacts,
+            @Nullable String chatTemplate) {
         if (outputPath == null) {
             return;
         }
         try {
-            Path written = new HarnessFiles(tasks, result, modelFacts).write(outputPath, logSamples);
+            Path written = new HarnessFiles(tasks, result, modelFacts, chatTemplate).write(outputPath, logSamples);
             terminal.note("written: " + written);
         } catch (IOException e) {
             throw new UncheckedIOException(outputPath + ": cannot be written: " + Reasons.of(e), e);

@@ -1,10 +1,12 @@
 package nibble.cli.command;
 
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.function.BiConsumer;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
+import nibble.cli.option.ModelChat;
 import nibble.cli.option.ModelTokenizer;
 import nibble.cli.option.OpenedModel;
 import nibble.cli.option.UsageException;
@@ -18,6 +20,7 @@ import nibble.engine.backend.Backend;
 import nibble.eval.comparison.BaselineDistributions;
 import nibble.eval.comparison.Divergence;
 import nibble.eval.comparison.ModelComparison;
+import nibble.eval.harness.HarnessOptions;
 import nibble.eval.tasks.EvaluatedModel;
 import nibble.eval.tasks.EvaluationOptions;
 import nibble.eval.tasks.EvaluationResult;
@@ -137,7 +140,16 @@ record TaskRun(Terminal terminal, Backend backend, AskedTasks tasks, EvaluationO
                 eos,
                 StopIds.of(checkpoint, described),
                 text(described, bos),
-                text(described, eos));
+                text(described, eos),
+                chat(subject.folder(), described));
+    }
+
+    private Optional<EvaluatedModel.Chat> chat(Path model, TokenizerDescription described) {
+        HarnessOptions.Chat asked = tasks.chat();
+        return asked.applied()
+                ? Optional.of(new EvaluatedModel.Chat(
+                        ModelChat.format(model, asked.template(), false), ModelChat.tokens(described)))
+                : Optional.empty();
     }
 
     private static String text(TokenizerDescription described, int id) {

@@ -13,6 +13,7 @@ import nibble.cli.option.HubOptions;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
+import nibble.cli.option.ModelChat;
 import nibble.cli.option.OutputFile;
 import nibble.cli.option.ReportOptions;
 import nibble.cli.option.UsageException;
@@ -23,6 +24,7 @@ import nibble.cli.terminal.Terminal;
 import nibble.datasets.evaluation.EvaluationData;
 import nibble.engine.backend.Backend;
 import nibble.eval.comparison.ModelComparison;
+import nibble.eval.harness.HarnessOptions;
 import nibble.eval.harness.HarnessTasks;
 import nibble.eval.harness.UnknownTaskException;
 import nibble.eval.report.Report;
@@ -178,6 +180,10 @@ final class TasksCommand implements Callable<Integer> {
                 : new AskedTasks.Written(written, options, documents);
         Path model = source.folder(terminal);
         @Nullable Path original = baseline == null ? null : baseline.folder(terminal);
+        if (asked.chat().applied()) {
+            // A model without a template is told before it is loaded.
+            ModelChat.format(model, asked.chat().template(), false);
+        }
         try (Backend backend = device.open(terminal);
                 ResultJournal kept = journal(model, "", backend, asked);
                 ResultJournal keptOfBaseline =
@@ -217,7 +223,11 @@ final class TasksCommand implements Callable<Integer> {
 
     private void write(AskedTasks asked, EvaluationResult result, Path model) {
         if (asked instanceof AskedTasks.OfFiles files) {
-            harness.write(terminal, files.tasks(), result, Map.of("pretrained", model.toString()));
+            HarnessOptions.Chat chat = files.chat();
+            String template = chat.applied()
+                    ? ModelChat.format(model, chat.template(), false).source()
+                    : null;
+            harness.write(terminal, files.tasks(), result, Map.of("pretrained", model.toString()), template);
         }
     }
 

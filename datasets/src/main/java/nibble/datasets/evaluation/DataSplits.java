@@ -39,11 +39,17 @@ public final class DataSplits {
      */
     public record Source(String path, String name, Map<String, ?> options, Optional<Path> base) {}
 
-    /**
-     * Returns the rows of a part.
-     *
-     * @throws BadDatasetException if no place has them, or a file is damaged
-     */
+    /** Finds rows. */
+    public interface Parts {
+        /**
+         * Returns the rows of a part.
+         *
+         * @throws BadDatasetException if no place has them, or a file is damaged
+         */
+        DataRows require(Source source, String split);
+    }
+
+    /** Returns the rows of a part, as {@link Parts} has it. */
     public synchronized DataRows require(Source source, String split) {
         if (FILE_KINDS.contains(source.path)) {
             return RowFiles.read(files(source, split)).plain(null);

@@ -3,7 +3,6 @@ package nibble.eval.harness;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Collectors;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.PythonText;
 import org.jspecify.annotations.Nullable;
@@ -129,9 +128,10 @@ final class Contexts {
         return choices.get((int) index);
     }
 
-    /** The text of a context, without a chat template. */
-    static String plain(List<Message> context) {
-        return context.stream().map(m -> m.content() + m.delimiter()).collect(Collectors.joining());
+    /** Whether the answer to a document has begun already. */
+    boolean goesOn(Map<String, @Nullable Object> document) {
+        return !texts.field("gen_prefix", document, task.values().get("gen_prefix"))
+                .isEmpty();
     }
 
     /** Whether neither side brings white space to the place where they meet. */

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.PythonText;
 import nibble.datasets.Utf8File;
 import nibble.datasets.evaluation.DataRows;
 import nibble.datasets.evaluation.DataSplits;
@@ -34,7 +35,7 @@ final class FileTask {
     private final FileRules rules;
 
     /** @throws BadDatasetException if data cannot be had, or the file asks for what Nibble does not do */
-    FileTask(TaskConfig task, HarnessOptions asked, EvaluationOptions options, DataSplits data) {
+    FileTask(TaskConfig task, HarnessOptions asked, EvaluationOptions options, DataSplits.Parts data) {
         this.task = task;
         this.asked = asked;
         this.options = options;
@@ -97,7 +98,7 @@ final class FileTask {
         return wanted;
     }
 
-    private DataRows pool(DataSplits data) {
+    private DataRows pool(DataSplits.Parts data) {
         Optional<String> split = task.fewshotSplit();
         if (split.isPresent()) {
             return split.get().equals(task.measuredSplit())
@@ -126,7 +127,7 @@ final class FileTask {
         return part(data, training.get(), task.values().get("process_docs"));
     }
 
-    private DataRows part(DataSplits data, String split, @Nullable Object rule) {
+    private DataRows part(DataSplits.Parts data, String split, @Nullable Object rule) {
         try {
             return processed(data.require(task.source(), split), rule);
         } catch (BadDatasetException e) {
@@ -153,28 +154,42 @@ final class FileTask {
     }
 
     PreparedTask prepare(@Nullable String group, int contextTokens, boolean leads, List<String> stops) {
+        return prepare(group, contextTokens, leads, stops, ChatForm.PLAIN);
+    }
+
+    /** @param form how contexts become texts */
+    PreparedTask prepare(@Nullable String group, int contextTokens, boolean leads, List<String> stops, ChatForm form) {
         List<Map<String, @Nullable Object>> examples = pool.map(DataRows::rows).orElse(List.of());
         Examples drawing = new Examples(task, examples, withoutItself(), asked.seed());
-        Contexts contexts = new Contexts(task, texts, textsAreChoices, "");
+        Contexts contexts = new Contexts(task, texts, textsAreChoices, form.system());
         List<PreparedTask.Item> items = new ArrayList<>();
         documents.forEach((number, document) -> {
             List<Integer> drawn = drawing.draw(document, shots);
+            boolean goesOn = contexts.goesOn(document);
             List<String> before = contexts
                     .of(document, drawn.stream().map(examples::get).toList())
                     .stream()
-                    .map(Contexts::plain)
+                    .map(context -> form.text(context, goesOn))
                     .toList();
-            items.add(new PreparedTask.Item(number, document, drawn, ask(document, before, stops)));
+            String delimiter = form.chat().isPresent() ? delimiterOfChat() : task.targetDelimiter();
+            items.add(new PreparedTask.Item(number, document, drawn, ask(document, before, delimiter, stops)));
         });
-        return new PreparedTask(task.name(), group, rules, recipe(contextTokens, leads), items);
+        return new PreparedTask(task.name(), group, rules, recipe(contextTokens, leads, form), items);
     }
 
-    private Ask ask(Map<String, @Nullable Object> document, List<String> contexts, List<String> stops) {
+    /** A template sets the answer apart by itself, unless the answer has begun without white space at its end. */
+    private String delimiterOfChat() {
+        String prefix = task.text("gen_prefix").orElse("");
+        return prefix.isEmpty() || PythonText.isSpace(prefix.charAt(prefix.length() - 1)) ? "" : task.targetDelimiter();
+    }
+
+    private Ask ask(
+            Map<String, @Nullable Object> document, List<String> contexts, String delimiter, List<String> stops) {
         String context = contexts.getFirst();
         return switch (task.output()) {
             case LOGLIKELIHOOD -> new Ask.Choices(List.of(new Ask.Request(context, target(document))));
             case LOGLIKELIHOOD_ROLLING -> new Ask.Rolling(target(document));
-            case MULTIPLE_CHOICE -> new Ask.Choices(choices(document, contexts));
+            case MULTIPLE_CHOICE -> new Ask.Choices(choices(document, contexts, delimiter));
             case GENERATE_UNTIL -> writing(context, stops);
         };
     }
@@ -183,18 +198,17 @@ final class FileTask {
         return String.valueOf(texts.target(document, task.values().get("doc_to_target")));
     }
 
-    private List<Ask.Request> choices(Map<String, @Nullable Object> document, List<String> contexts) {
+    private List<Ask.Request> choices(Map<String, @Nullable Object> document, List<String> contexts, String delimiter) {
         List<Ask.Request> requests = new ArrayList<>();
         List<String> choices = texts.choices(document, task.values().get("doc_to_choice"));
         if (textsAreChoices) {
-            String end = task.targetDelimiter() + target(document);
+            String end = delimiter + target(document);
             contexts.forEach(context -> requests.add(new Ask.Request(context, end)));
         } else {
-            choices.forEach(
-                    choice -> requests.add(new Ask.Request(contexts.getFirst(), task.targetDelimiter() + choice)));
+            choices.forEach(choice -> requests.add(new Ask.Request(contexts.getFirst(), delimiter + choice)));
         }
         if (rules.metrics().stream().anyMatch(metric -> metric.name().equals("acc_mutual_info"))) {
-            choices.forEach(choice -> requests.add(new Ask.Request("", task.targetDelimiter() + choice)));
+            choices.forEach(choice -> requests.add(new Ask.Request("", delimiter + choice)));
         }
         return requests;
     }
@@ -233,7 +247,7 @@ final class FileTask {
         return new Ask.Writing(context, (int) Math.min(most, 1 << 20), stops);
     }
 
-    private TaskRecipe recipe(int contextTokens, boolean leads) {
+    private TaskRecipe recipe(int contextTokens, boolean leads, ChatForm form) {
         DatasetPart part = new DatasetPart(
                 task.source().path()
                         + (task.source().name().isEmpty()
@@ -250,10 +264,10 @@ final class FileTask {
                                 .orElse("given"))
                 .orElse("none");
         return new TaskRecipe(
-                options.preset().id(), part, shots, from, (int) asked.seed(), leads, contextTokens, deviations());
+                options.preset().id(), part, shots, from, (int) asked.seed(), leads, contextTokens, deviations(form));
     }
 
-    private List<String> deviations() {
+    private List<String> deviations(ChatForm form) {
         List<String> deviations = new ArrayList<>();
         int usual = task.shots().orElse(0);
         if (shots != usual) {
@@ -277,6 +291,13 @@ final class FileTask {
         if (asked.seed() != options.preset().seed()) {
             deviations.add(
                     "seed " + asked.seed() + " instead of " + options.preset().seed());
+        }
+        form.chat()
+                .ifPresent(chat -> deviations.add("chat template "
+                        + chat.template().name()
+                        + (shots == 0 ? "" : form.multiturn() ? ", examples as turns" : ", examples in one turn")));
+        if (!form.system().isEmpty()) {
+            deviations.add("a system instruction of " + PythonText.length(form.system()) + " characters");
         }
         asked.generation().forEach((key, value) -> deviations.add("--gen-kwargs " + key + "=" + value));
         return deviations;

@@ -3,6 +3,7 @@ package nibble.eval.harness;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -13,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import nibble.datasets.Utf8File;
 import nibble.eval.tasks.EvaluationResult;
 import nibble.eval.tasks.GroupResult;
 import nibble.eval.tasks.MetricValue;
@@ -25,8 +27,13 @@ import org.jspecify.annotations.Nullable;
  * Writes results as lm-evaluation-harness does, so that its table maker and people's scripts read them.
  *
  * @param modelFacts what {@code model_args} says of the model
+ * @param template the source of the chat template that was applied; null for none
  */
-public record HarnessFiles(HarnessTasks tasks, EvaluationResult result, Map<String, String> modelFacts) {
+public record HarnessFiles(
+        HarnessTasks tasks,
+        EvaluationResult result,
+        Map<String, String> modelFacts,
+        @Nullable String template) {
     private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
     private static final String UNKNOWN = "N/A";
 
@@ -110,15 +117,20 @@ public record HarnessFiles(HarnessTasks tasks, EvaluationResult result, Map<Stri
         content.put("model_source", "nibble");
         content.put("model_name", result.model());
         content.put("model_name_sanitized", sanitized(result.model()));
-        content.put("system_instruction", null);
-        content.put("system_instruction_sha", null);
-        content.put("fewshot_as_multiturn", false);
-        content.put("chat_template", null);
-        content.put("chat_template_sha", null);
+        HarnessOptions.Chat chat = tasks.asked().chat();
+        content.put("system_instruction", chat.system());
+        content.put("system_instruction_sha", hash(chat.system()));
+        content.put("fewshot_as_multiturn", chat.multiturn());
+        content.put("chat_template", template);
+        content.put("chat_template_sha", hash(template));
         content.put(
                 "total_evaluation_time_seconds",
                 String.valueOf(result.throughput().wallSeconds()));
         return content;
+    }
+
+    private static @Nullable String hash(@Nullable String text) {
+        return text == null || text.isEmpty() ? null : Utf8File.sha256(text.getBytes(StandardCharsets.UTF_8));
     }
 
     private FileTask file(TaskResult task) {

@@ -14,8 +14,31 @@ import org.jspecify.annotations.Nullable;
  * @param limit documents of a task at most
  * @param seed of the generator that draws examples
  * @param generation keys of {@code generation_kwargs} to use instead of the files'
+ * @param chat how requests become conversations
  */
-public record HarnessOptions(Optional<Path> folder, Limit limit, long seed, Map<String, @Nullable Object> generation) {
+public record HarnessOptions(
+        Optional<Path> folder, Limit limit, long seed, Map<String, @Nullable Object> generation, Chat chat) {
+    public HarnessOptions(Optional<Path> folder, Limit limit, long seed, Map<String, @Nullable Object> generation) {
+        this(folder, limit, seed, generation, Chat.NONE);
+    }
+
+    /**
+     * Says how requests become conversations.
+     *
+     * @param applied whether a chat template makes the texts
+     * @param template its name; null for the model's usual one
+     * @param system an instruction to begin with; null for none
+     * @param multiturn whether each example is a question and an answer
+     */
+    public record Chat(
+            boolean applied,
+            @Nullable String template,
+            @Nullable String system,
+            boolean multiturn) {
+        /** Takes plain texts. */
+        public static final Chat NONE = new Chat(false, null, null, false);
+    }
+
     /** The harness's seed. */
     public static final long SEED = 1234;
 

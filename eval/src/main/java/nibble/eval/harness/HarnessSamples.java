@@ -88,10 +88,11 @@ final class HarnessSamples {
         return Template.chat("{{ value }}").render(Map.of("value", value), ZonedDateTime::now);
     }
 
-    private static Object value(Object value) {
+    static @Nullable Object value(@Nullable Object value) {
         return switch (value) {
             case Aggregation.Pair(double first, double second) -> List.of(first, second);
             case Aggregation.Classes(int gold, double[] probabilities) -> List.of(gold, probabilities);
+            case null -> null;
             default -> value;
         };
     }

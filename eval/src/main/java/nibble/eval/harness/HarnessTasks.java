@@ -40,7 +40,7 @@ public final class HarnessTasks {
         TaskIndex.Selection selection = index(asked).select(names);
         this.groups = selection.groups();
         DataSplits splits = new DataSplits(data);
-        selection.tasks().forEach((name, task) -> tasks.put(name, new FileTask(task, asked, options, splits)));
+        selection.tasks().forEach((name, task) -> tasks.put(name, new FileTask(task, asked, options, splits::require)));
     }
 
     private static TaskIndex index(HarnessOptions asked) {
@@ -65,11 +65,20 @@ public final class HarnessTasks {
         boolean leads = subject.tokenizer().encode("", true).length > 0;
         List<String> stops = subject.eosText().isEmpty() ? List.of() : List.of(subject.eosText());
         prepared.clear();
+        ChatForm form = form(subject);
         tasks.forEach((name, task) ->
-                prepared.put(name, task.prepare(group(name), subject.model().contextTokens(), leads, stops)));
+                prepared.put(name, task.prepare(group(name), subject.model().contextTokens(), leads, stops, form)));
         EvaluationResult result =
                 TaskEvaluation.runPrepared(subject, List.copyOf(prepared.values()), options, journal, progress);
         return result.with(averages(result));
+    }
+
+    private ChatForm form(EvaluatedModel subject) {
+        String system = asked.chat().system();
+        return new ChatForm(
+                asked.chat().applied() ? subject.chat() : Optional.empty(),
+                system == null ? "" : system,
+                asked.chat().multiturn());
     }
 
     /** The widest group of a task. */
@@ -95,6 +104,7 @@ public final class HarnessTasks {
         job.put("limit", String.valueOf(asked.limit().value()));
         job.put("seed", String.valueOf(asked.seed()));
         job.put("generation", asked.generation().toString());
+        job.put("chat", asked.chat().toString());
         return job;
     }
 
@@ -107,7 +117,8 @@ public final class HarnessTasks {
         return found;
     }
 
-    HarnessOptions asked() {
+    /** Returns how the tasks are measured where it is not as their files say. */
+    public HarnessOptions asked() {
         return asked;
     }
 

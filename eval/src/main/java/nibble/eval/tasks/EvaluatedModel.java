@@ -1,7 +1,10 @@
 package nibble.eval.tasks;
 
+import java.util.Optional;
 import java.util.Set;
 import nibble.datasets.Tokenizer;
+import nibble.datasets.chat.ChatTemplate;
+import nibble.datasets.chat.SpecialTokens;
 import nibble.engine.LanguageModel;
 
 /**
@@ -14,6 +17,7 @@ import nibble.engine.LanguageModel;
  * @param stopIds ids that end what the model writes
  * @param bosText the text of {@code bos}; empty where no text can hold it
  * @param eosText the text of {@code eos}
+ * @param chat its chat template; empty where none is asked for
  */
 public record EvaluatedModel(
         String name,
@@ -24,7 +28,15 @@ public record EvaluatedModel(
         int eos,
         Set<Integer> stopIds,
         String bosText,
-        String eosText) {
+        String eosText,
+        Optional<Chat> chat) {
+    /**
+     * Holds what makes a conversation a text.
+     *
+     * @param tokens the literal tokens that the template names
+     */
+    public record Chat(ChatTemplate template, SpecialTokens tokens) {}
+
     public EvaluatedModel(
             String name,
             String device,
@@ -33,7 +45,7 @@ public record EvaluatedModel(
             int bos,
             int eos,
             Set<Integer> stopIds) {
-        this(name, device, model, tokenizer, bos, eos, stopIds, "", "");
+        this(name, device, model, tokenizer, bos, eos, stopIds, "", "", Optional.empty());
     }
 
     public EvaluatedModel {
