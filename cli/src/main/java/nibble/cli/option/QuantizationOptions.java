@@ -29,9 +29,8 @@ public final class QuantizationOptions {
     @Option(
             names = "--steps",
             paramLabel = "N",
-            description = "Steps of method best that tune codes, scales and norms after all layers are made, by the"
-                    + " divergence of the whole model; 0 leaves them out. Default: 256 on a CPU, 512 on a card; 128"
-                    + " where codes stay.")
+            description = "Steps of method best that tune codes, scales and norms by the divergence of the whole model; 0"
+                    + " leaves them out. Default: 256 on a CPU, 512 on a card; 128 where codes stay.")
     private @Nullable Integer steps;
 
     @Option(
