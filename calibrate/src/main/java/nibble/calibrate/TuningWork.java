@@ -1,11 +1,9 @@
 package nibble.calibrate;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.Collectors;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
@@ -17,14 +15,12 @@ import nibble.calibrate.tune.Tuning;
 import nibble.calibrate.tune.TuningCost;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.model.TensorNames;
 import nibble.convert.CheckpointPlan;
 import nibble.convert.CheckpointWriter;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.files.output.UnfinishedOutput;
-import nibble.pack.layout.PackedTensor;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -89,7 +89,8 @@ class TuningTest {
     }
 
     private static QuantizeOptions options(QuantizedFormat format, int steps, boolean codes, long maxShardBytes) {
-        return new QuantizeOptions(Method.BEST, new QuantizationSpec(4, 32), format, maxShardBytes, 2, false, steps, codes);
+        return new QuantizeOptions(
+                Method.BEST, new QuantizationSpec(4, 32), format, maxShardBytes, 2, false, steps, codes);
     }
 
     /** Options of steps that move scales and norms alone. */
@@ -191,7 +192,12 @@ class TuningTest {
         TokenBlocks blocks = new TokenBlocks(same, 1000, "random ids");
         run(temp.resolve("fitted"), "smollm", options(format, 0, false, 1 << 20), blocks, false, (step, stop) -> {});
         QuantizationReport report = run(
-                temp.resolve("tuned"), "smollm", options(format, 300, true, 1 << 20), blocks, false, (step, stop) -> {});
+                temp.resolve("tuned"),
+                "smollm",
+                options(format, 300, true, 1 << 20),
+                blocks,
+                false,
+                (step, stop) -> {});
 
         QuantizationReport.Tuning tuning = java.util.Objects.requireNonNull(report.tuning());
         assertThat(tuning.kept()).isTrue();
@@ -202,7 +208,9 @@ class TuningTest {
             tuned.names().forEach(name -> {
                 boolean unchanged =
                         tuned.tensor(name).data().mismatch(fitted.tensor(name).data()) == -1;
-                boolean moves = name.contains("scale") || name.contains("norm") || name.endsWith("qweight")
+                boolean moves = name.contains("scale")
+                        || name.contains("norm")
+                        || name.endsWith("qweight")
                         || name.endsWith("weight_packed");
                 assertThat(unchanged).as(name).isNotEqualTo(moves);
             });
@@ -283,7 +291,8 @@ class TuningTest {
     void a_tuned_model_that_diverges_more_on_held_out_text_is_not_written() throws IOException {
         TokenBlocks few = blocks(3);
         run(temp.resolve("fitted"), "smollm", options(0), few, false, (step, stop) -> {});
-        QuantizationReport report = run(temp.resolve("tuned"), "smollm", movingCodes(400), few, false, (step, stop) -> {});
+        QuantizationReport report =
+                run(temp.resolve("tuned"), "smollm", movingCodes(400), few, false, (step, stop) -> {});
 
         QuantizationReport.Tuning tuning = java.util.Objects.requireNonNull(report.tuning());
         assertThat(tuning.divergenceAfter()).isGreaterThan(tuning.divergenceBefore());

@@ -133,7 +133,8 @@ public final class Tuning {
                 if (progress.stopRaised() || System.nanoTime() > next) {
                     long start = System.nanoTime();
                     if (!saved.save(step + 1, steps.adam())) {
-                        progress.note("the disk has no room for the state of tuning; a resumed run begins its steps again");
+                        progress.note(
+                                "the disk has no room for the state of tuning; a resumed run begins its steps again");
                     }
                     long end = System.nanoTime();
                     next = end + Math.max(NANOS_BETWEEN_SAVES, SAVING_SHARE * (end - start));

@@ -31,8 +31,7 @@ public record TuningChoice(boolean movesCodes, int steps) {
     public static TuningChoice of(ModelConfig config, QuantizationSpec spec, int blockLength, Backend backend) {
         int length = Math.min(blockLength, TuningText.MOST_TOKENS);
         boolean codes = backend.gradients()
-                .fitsCodes(
-                        config, spec, TuningCost.sequences(length), length, DivergencePass.tapeColumns(config));
+                .fitsCodes(config, spec, TuningCost.sequences(length), length, DivergencePass.tapeColumns(config));
         if (!codes) {
             return FIXED_CODES;
         }

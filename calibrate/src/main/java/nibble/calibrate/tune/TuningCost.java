@@ -148,12 +148,7 @@ public final class TuningCost {
     /** Says what of the tuning a device has room for now. */
     public GradientOperations.Room room(GradientOperations operations) {
         return operations.room(
-                config,
-                options.spec(),
-                sequences(),
-                length,
-                DivergencePass.tapeColumns(config),
-                options.movesCodes());
+                config, options.spec(), sequences(), length, DivergencePass.tapeColumns(config), options.movesCodes());
     }
 
     /** Returns what the original's states take of the host while a card takes steps, in fp16. */

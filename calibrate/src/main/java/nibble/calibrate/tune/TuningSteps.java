@@ -42,8 +42,7 @@ public final class TuningSteps implements AutoCloseable {
             int length,
             boolean movesCodes) {
         this.room = operations.room(config, spec, sequences, length, DivergencePass.tapeColumns(config), movesCodes);
-        this.model =
-                new TunedModel(config, embedding, read, finalNorm, head, operations, room.codes(), movesCodes);
+        this.model = new TunedModel(config, embedding, read, finalNorm, head, operations, room.codes(), movesCodes);
         this.pass = new DivergencePass(model, operations, sequences, length, room.tapes());
         this.adam = new Adam(model.parameters());
         model.layers().forEach(layer -> positions.addAll(layer.positions().values()));

@@ -29,8 +29,9 @@ public final class QuantizationOptions {
     @Option(
             names = "--steps",
             paramLabel = "N",
-            description = "Steps of method best that tune codes, scales and norms by the divergence of the whole model; 0"
-                    + " leaves them out. Default: 256 on a CPU, 512 on a card; 128 where codes stay.")
+            description =
+                    "Steps of method best that tune codes, scales and norms by the divergence of the whole model; 0"
+                            + " leaves them out. Default: 256 on a CPU, 512 on a card; 128 where codes stay.")
     private @Nullable Integer steps;
 
     @Option(
@@ -159,9 +160,7 @@ public final class QuantizationOptions {
         QuantizationSpec spec = spec(config, terminal);
         TuningChoice tuning = new TuningChoice(false, 0);
         if (method == Method.BEST && (steps == null || steps > 0)) {
-            tuning = fixedCodes
-                    ? TuningChoice.FIXED_CODES
-                    : TuningChoice.of(config, spec, blockLength, backend);
+            tuning = fixedCodes ? TuningChoice.FIXED_CODES : TuningChoice.of(config, spec, blockLength, backend);
         }
         int number = steps == null ? tuning.steps() : steps;
         return new QuantizeOptions(

@@ -26,8 +26,7 @@ public final class GradientExtents {
         }
     }
 
-    public static void scales(
-            PlacedCodes codes, Matrix dy, Matrix x, Parameter scales, @Nullable Parameter positions) {
+    public static void scales(PlacedCodes codes, Matrix dy, Matrix x, Parameter scales, @Nullable Parameter positions) {
         Extents.require("gradient of scales", "dy", dy, x.rows(), codes.outFeatures());
         Extents.require("gradient of scales", "x", x, x.rows(), codes.inFeatures());
         scales("gradient of scales", codes, scales);

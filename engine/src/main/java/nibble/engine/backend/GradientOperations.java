@@ -29,12 +29,7 @@ public interface GradientOperations {
      * @throws DeviceException if there is too little for any tuning
      */
     Room room(
-            ModelConfig config,
-            QuantizationSpec spec,
-            int sequences,
-            int length,
-            long tapeColumns,
-            boolean movesCodes);
+            ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns, boolean movesCodes);
 
     /** Returns whether there is room for the positions of all codes; parameters are those of {@link #room}. */
     boolean fitsCodes(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns);

@@ -53,8 +53,7 @@ public final class TunedModel implements AutoCloseable {
                 DecoderLayer layer = read.apply(i);
                 Map<Linear, QuantizedLinear> quantized = TunedLayer.codes(layer);
                 codes.add(quantized);
-                layers.add(
-                        TunedLayer.of(layer, quantized, movesCodes ? codes.layer(i, i) : Map.of(), operations));
+                layers.add(TunedLayer.of(layer, quantized, movesCodes ? codes.layer(i, i) : Map.of(), operations));
             }
         } catch (RuntimeException | Error e) {
             close();

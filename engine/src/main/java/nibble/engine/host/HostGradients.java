@@ -61,8 +61,7 @@ abstract class HostGradients implements GradientOperations {
     }
 
     @Override
-    public boolean fitsCodes(
-            ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
+    public boolean fitsCodes(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
         return positionBytes(config) <= Runtime.getRuntime().maxMemory() / POSITIONS_SHARE;
     }
 

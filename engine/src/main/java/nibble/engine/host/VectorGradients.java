@@ -64,8 +64,7 @@ final class VectorGradients extends HostGradients {
     }
 
     @Override
-    public void addScales(
-            PlacedCodes placed, Matrix dy, Matrix x, Parameter scales, @Nullable Parameter positions) {
+    public void addScales(PlacedCodes placed, Matrix dy, Matrix x, Parameter scales, @Nullable Parameter positions) {
         GradientExtents.scales(placed, dy, x, scales, positions);
         QuantizedLinear codes = HostCodes.of(placed);
         float[] into = HostParameter.sums(scales);

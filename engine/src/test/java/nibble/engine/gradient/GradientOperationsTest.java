@@ -85,7 +85,8 @@ class GradientOperationsTest {
                 Matrix dy = backend.upload(values(20 + step, 130 * 40), 130, 40);
                 operations.addScales(placed, dy, backend.upload(values(8, 130 * 96), 130, 96), scales, positions);
                 seen[step] = positions.gradient();
-                positions.move(new Parameter.AdamStep(0.7, 1 - Math.pow(0.99, step + 1), 0.9, 0.99, 1e-20, -0.49f, 15.49f));
+                positions.move(
+                        new Parameter.AdamStep(0.7, 1 - Math.pow(0.99, step + 1), 0.9, 0.99, 1e-20, -0.49f, 15.49f));
             }
             seen[3] = positions.values();
             assertThat(seen[3]).satisfies(values -> {
@@ -112,7 +113,13 @@ class GradientOperationsTest {
                 System.arraycopy(gradients[step], 0, all, 0, 2);
                 positions.addGradient(all);
                 positions.move(new Parameter.AdamStep(
-                        0.02 / (1 - Math.pow(0.9, step + 1)), 1 - Math.pow(0.99, step + 1), 0.9, 0.99, 1e-20, -0.49f, 15.49f));
+                        0.02 / (1 - Math.pow(0.9, step + 1)),
+                        1 - Math.pow(0.99, step + 1),
+                        0.9,
+                        0.99,
+                        1e-20,
+                        -0.49f,
+                        15.49f));
                 assertThat(positions.values()[0]).isCloseTo(expected[step][0], within(1e-6f));
                 assertThat(positions.values()[1]).isCloseTo(expected[step][1], within(1e-6f));
             }

@@ -77,8 +77,7 @@ public final class CudaGradients implements GradientOperations {
     }
 
     @Override
-    public boolean fitsCodes(
-            ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
+    public boolean fitsCodes(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
         return new TuningMemory(config, spec, sequences, length, tapeColumns)
                 .fitsCodes(card.card.memory().available());
     }
@@ -178,13 +177,13 @@ public final class CudaGradients implements GradientOperations {
     }
 
     @Override
-    public void addScales(
-            PlacedCodes placed, Matrix dy, Matrix x, Parameter scales, @Nullable Parameter positions) {
+    public void addScales(PlacedCodes placed, Matrix dy, Matrix x, Parameter scales, @Nullable Parameter positions) {
         GradientExtents.scales(placed, dy, x, scales, positions);
         CudaCodes codes = CudaCodes.of(card, placed);
         CudaParameter numbers = CudaParameter.of(card, scales);
         long sums = numbers.sums();
-        long toPositions = positions == null ? 0 : CudaPositions.of(card, positions).sums();
+        long toPositions =
+                positions == null ? 0 : CudaPositions.of(card, positions).sums();
         int out = codes.outFeatures();
         int in = codes.inFeatures();
         int atATime = pieceRows(out, in);
