@@ -51,7 +51,9 @@ public final class Inputs implements AutoCloseable {
     /** Returns the rows in a form. */
     Prepared prepared(Kernels kernels, int form, int columns) {
         for (Prepared prepared : made) {
-            if (prepared.form() == form && prepared.columns() == columns && prepared.activations() == kernels.activations()) {
+            if (prepared.form() == form
+                    && prepared.columns() == columns
+                    && prepared.activations() == kernels.activations()) {
                 return prepared;
             }
         }
@@ -62,9 +64,8 @@ public final class Inputs implements AutoCloseable {
 
     private MemorySegment room(long bytes) {
         MemorySegment kept = ROOM.poll();
-        MemorySegment room = kept != null && kept.byteSize() >= bytes
-                ? kept
-                : Arena.ofAuto().allocate(Math.max(bytes, 1 << 16), 64);
+        MemorySegment room =
+                kept != null && kept.byteSize() >= bytes ? kept : Arena.ofAuto().allocate(Math.max(bytes, 1 << 16), 64);
         lent.add(room);
         return room;
     }

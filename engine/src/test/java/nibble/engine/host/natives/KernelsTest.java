@@ -75,7 +75,11 @@ class KernelsTest {
             float[] out = new float[ROWS];
 
             kernels.rows(
-                    ONES, ONES.data().address(), new Range(0, ROWS, 0, 1), kernels.prepare(ONES, new Inputs(x, 1)), out);
+                    ONES,
+                    ONES.data().address(),
+                    new Range(0, ROWS, 0, 1),
+                    kernels.prepare(ONES, new Inputs(x, 1)),
+                    out);
 
             for (float value : out) {
                 assertThat(Float.isFinite(value)).isFalse();
