@@ -15,6 +15,7 @@ import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.natives.TileGemm;
 import nibble.engine.host.stored.FewRows;
+import nibble.engine.host.stored.LargePages;
 import nibble.engine.host.vector.Addition;
 import nibble.engine.host.vector.CausalAttention;
 import nibble.engine.host.vector.CrossMoment;
@@ -29,6 +30,8 @@ import nibble.engine.host.vector.SecondMoment;
 import nibble.engine.host.vector.Swiglu;
 import nibble.engine.host.vector.TokenLogProbabilities;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
 import org.jspecify.annotations.Nullable;
@@ -76,6 +79,14 @@ public final class VectorBackend extends HostBackend {
                             case INT8 -> ", activations in int8";
                             case INT8_OF_FEW_ROWS -> ", activations of few rows in int8";
                         };
+    }
+
+    @Override
+    public PlacedModel place(ModelWeights weights) {
+        if (kernels != null) {
+            LargePages.request(weights);
+        }
+        return super.place(weights);
     }
 
     @Override

@@ -92,6 +92,7 @@ final class HarnessSamples {
         return switch (value) {
             case Aggregation.Pair(double first, double second) -> List.of(first, second);
             case Aggregation.Classes(int gold, double[] probabilities) -> List.of(gold, probabilities);
+            case Aggregation.Written(Object references, Object text) -> List.of(references, text);
             case null -> null;
             default -> value;
         };
