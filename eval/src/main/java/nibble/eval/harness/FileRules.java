@@ -288,7 +288,8 @@ final class FileRules implements TaskRules {
         List<?> golds = isList ? (List<?>) gold : List.of(PythonStr.of(gold));
         if (severalTargets) {
             return one(written.stream()
-                    .anyMatch(one -> golds.stream().anyMatch(right -> equal(metric, PythonStr.of(one), PythonStr.of(right)))));
+                    .anyMatch(one ->
+                            golds.stream().anyMatch(right -> equal(metric, PythonStr.of(one), PythonStr.of(right)))));
         }
         long equal = written.stream()
                 .filter(one -> golds.stream().anyMatch(right -> equal(metric, PythonStr.of(one), PythonStr.of(right))))
