@@ -21,12 +21,13 @@ final class CoqaTurns {
     }
 
     static Object text(Map<String, @Nullable Object> document) {
-        StringBuilder text =
-                new StringBuilder(QuestionFunctions.text(document, "story")).append("\n\n");
+        StringBuilder text = new StringBuilder(QuestionFunctions.text(document, "story")).append("\n\n");
         List<String> questions = turns(document.get("questions"), "questions");
         List<String> answers = turns(document.get("answers"), "answers");
         for (int i = 0; i < Math.max(questions.size(), answers.size() - 1); i++) {
-            text.append("Q: ").append(i < questions.size() ? questions.get(i) : "None").append("\n\n");
+            text.append("Q: ")
+                    .append(i < questions.size() ? questions.get(i) : "None")
+                    .append("\n\n");
             text.append(i < answers.size() - 1 ? "A: " + answers.get(i) + "\n\n" : "A:");
         }
         return text.toString();
@@ -68,7 +69,10 @@ final class CoqaTurns {
             if (golds.size() > 1) {
                 others.remove(i);
             }
-            same += others.stream().mapToDouble(gold -> AnswerWords.same(gold, text)).max().orElse(0);
+            same += others.stream()
+                    .mapToDouble(gold -> AnswerWords.same(gold, text))
+                    .max()
+                    .orElse(0);
             overlap += others.stream()
                     .mapToDouble(gold -> AnswerWords.overlap(gold, text))
                     .max()

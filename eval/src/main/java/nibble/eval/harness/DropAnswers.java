@@ -62,7 +62,8 @@ final class DropAnswers {
         double overlap = 0;
         for (Object gold : QuestionFunctions.list(document, "answers")) {
             List<?> spans = gold instanceof List<?> list ? list : List.of(gold);
-            if (spans.isEmpty() || PythonText.strip(String.valueOf(spans.getFirst())).isEmpty()) {
+            if (spans.isEmpty()
+                    || PythonText.strip(String.valueOf(spans.getFirst())).isEmpty()) {
                 continue;
             }
             List<String> right =

@@ -176,8 +176,7 @@ final class FileRules implements TaskRules {
 
     private @Nullable Object response(
             DocumentResult result, ResponseFilter filter, Map<String, @Nullable Object> document) {
-        return filter.apply(
-                java.util.Collections.nCopies(task.repeats(), String.valueOf(result.text())), document);
+        return filter.apply(java.util.Collections.nCopies(task.repeats(), String.valueOf(result.text())), document);
     }
 
     private String target(Map<String, @Nullable Object> document) {

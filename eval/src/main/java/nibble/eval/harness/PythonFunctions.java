@@ -57,8 +57,8 @@ final class PythonFunctions {
             "truthfulqa/utils.process_results_mc2",
             (d, results, _) -> mc2(d, results),
             "wikitext/preprocess_wikitext.process_results",
-            (d, results, _) -> rolled(
-                    QuestionFunctions.text(d, "page"), results.getFirst().logLikelihood()),
+            (d, results, _) ->
+                    rolled(QuestionFunctions.text(d, "page"), results.getFirst().logLikelihood()),
             "drop/utils.process_results",
             (d, _, response) -> DropAnswers.scores(d, response),
             "coqa/utils.process_results",

@@ -32,8 +32,9 @@ final class QuestionFunctions {
             Map.entry(
                     "leaderboard/mmlu_pro/utils.doc_to_text",
                     d -> text(d, "question") + "\n" + lettered(list(d, "options"), LETTERS.size()) + "Answer:"),
-            Map.entry("leaderboard/mmlu_pro/utils.doc_to_choice", d -> LETTERS.subList(
-                    0, list(d, "options").size())),
+            Map.entry(
+                    "leaderboard/mmlu_pro/utils.doc_to_choice",
+                    d -> LETTERS.subList(0, list(d, "options").size())),
             Map.entry("mmlu_pro/utils.doc_to_text", QuestionFunctions::stepByStep),
             Map.entry("mmlu_pro/utils.fewshot_to_text", QuestionFunctions::stepByStep),
             Map.entry(
@@ -46,9 +47,8 @@ final class QuestionFunctions {
                     "logiqa/utils_logiqa.doc_to_text",
                     d -> "Passage: " + text(d, "context") + "\nQuestion: " + text(d, "question") + "\nChoices:\n"
                             + lettered(list(d, "options"), 4) + "Answer:"),
-            Map.entry(
-                    "logiqa/utils_logiqa.doc_to_target",
-                    d -> (long) List.of("a", "b", "c", "d").indexOf(PythonText.strip(text(d, "label")))),
+            Map.entry("logiqa/utils_logiqa.doc_to_target", d ->
+                    (long) List.of("a", "b", "c", "d").indexOf(PythonText.strip(text(d, "label")))),
             Map.entry("super_glue/copa/utils.doc_to_text", QuestionFunctions::premise),
             Map.entry(
                     "super_glue/copa/utils.doc_to_target",
@@ -79,8 +79,9 @@ final class QuestionFunctions {
             Map.entry("medqa/preprocess_medqa.doc_to_target", d -> value(d, "label")),
             Map.entry("mathqa/utils.doc_to_choice", QuestionFunctions::options),
             Map.entry("webqs/utils.doc_to_choice", d -> withoutLonger(list(d, "answers"))),
-            Map.entry("webqs/utils.doc_to_target", d -> numbers(withoutLonger(list(d, "answers"))
-                    .size())),
+            Map.entry(
+                    "webqs/utils.doc_to_target",
+                    d -> numbers(withoutLonger(list(d, "answers")).size())),
             Map.entry("coqa/utils.doc_to_text", CoqaTurns::text),
             Map.entry("coqa/utils.doc_to_target", CoqaTurns::answers),
             Map.entry("minerva_math/utils.doc_to_text", QuestionFunctions::problem),

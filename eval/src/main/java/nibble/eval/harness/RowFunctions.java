@@ -49,14 +49,18 @@ final class RowFunctions {
         known.put("leaderboard/gpqa/utils.process_docs", RowFunctions::shuffledChoices);
         known.put("hendrycks_math/utils.process_docs", each(row -> solved(row, false)));
         known.put("minerva_math/utils.process_docs", each(row -> solved(row, true)));
-        known.put("leaderboard/math/utils.process_docs", (rows, _) -> rows.stream()
-                .filter(row -> "Level 5".equals(row.get("level")))
-                .map(row -> solved(row, true))
-                .toList());
+        known.put(
+                "leaderboard/math/utils.process_docs",
+                (rows, _) -> rows.stream()
+                        .filter(row -> "Level 5".equals(row.get("level")))
+                        .map(row -> solved(row, true))
+                        .toList());
         for (String subject : SUBJECTS) {
-            known.put("mmlu_pro/utils.process_" + subject.replace(' ', '_'), (rows, _) -> rows.stream()
-                    .filter(row -> subject.equals(row.get("category")))
-                    .toList());
+            known.put(
+                    "mmlu_pro/utils.process_" + subject.replace(' ', '_'),
+                    (rows, _) -> rows.stream()
+                            .filter(row -> subject.equals(row.get("category")))
+                            .toList());
         }
         return Map.copyOf(known);
     }
