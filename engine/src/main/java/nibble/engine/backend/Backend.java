@@ -39,6 +39,11 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
      */
     PlacedModel place(ModelWeights weights);
 
+    /** Returns what of a model this backend leaves to the host, if it does not compute all of it. */
+    default Optional<HostShare> hostShare(ModelWeights weights) {
+        return Optional.empty();
+    }
+
     /**
      * Brings decoder layers to where this backend computes, one after another as they are asked for, the next one while
      * one is used.
@@ -78,6 +83,11 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
 
     /** Says that the calling thread is about to use this backend, where it used another one before. */
     default void makeCurrent() {}
+
+    /** Returns the memory of a device that is taken now; 0 where memory is the host's. */
+    default long deviceBytes() {
+        return 0;
+    }
 
     /** Returns the most memory of a device that was ever taken; 0 where memory is the host's. */
     default long peakDeviceBytes() {
