@@ -19,7 +19,6 @@ import nibble.eval.tasks.PreparedTask;
 import nibble.eval.tasks.RequestResult;
 import nibble.eval.tasks.TaskRules;
 import nibble.jinja.PythonRegex;
-import nibble.jinja.python.Repr;
 import org.jspecify.annotations.Nullable;
 
 /** Judges answers as a task's file says. */
@@ -46,7 +45,8 @@ final class FileRules implements TaskRules {
         Map<String, @Nullable Object> first = documents.get(0);
         this.severalTargets = first != null
                 && task.output() == TaskConfig.Output.GENERATE_UNTIL
-                && texts.target(first, task.values().get("doc_to_target")) instanceof List<?>;
+                && texts.target(first, task.values().get("doc_to_target")) instanceof List<?> several
+                && !several.isEmpty();
         this.metrics = task.metrics();
         this.filters = task.filters().stream()
                 .map(filter -> new ResponseFilter(task, filter))
@@ -166,7 +166,7 @@ final class FileRules implements TaskRules {
     }
 
     private String target(Map<String, @Nullable Object> document) {
-        return String.valueOf(texts.target(document, task.values().get("doc_to_target")));
+        return PythonStr.of(texts.target(document, task.values().get("doc_to_target")));
     }
 
     private static double one(boolean yes) {
@@ -269,7 +269,7 @@ final class FileRules implements TaskRules {
                         throw new BadDatasetException(task.place() + ": metric " + metric.name()
                                 + " of several right texts; the harness cannot compute it either");
                     }
-                    Object right = response instanceof String ? text(gold) : gold;
+                    Object right = response instanceof String ? PythonStr.of(gold) : gold;
                     values.put(metric.name(), new Aggregation.Written(right, response == null ? "" : response));
                 }
                 default ->
@@ -281,20 +281,18 @@ final class FileRules implements TaskRules {
         return values;
     }
 
-    private static String text(@Nullable Object value) {
-        return value == null ? "None" : value instanceof String text ? text : Repr.str(value);
-    }
-
     /** The share of equal texts; of several right ones, whether any is equal. */
     private double equal(TaskConfig.Metric metric, @Nullable Object response, Object gold) {
         List<?> written = response instanceof List<?> several ? several : Arrays.asList(response);
-        List<?> golds = gold instanceof List<?> several ? several : List.of(gold);
+        boolean isList = gold instanceof List<?> && (severalTargets || response instanceof List<?>);
+        List<?> golds = isList ? (List<?>) gold : List.of(PythonStr.of(gold));
         if (severalTargets) {
             return one(written.stream()
-                    .anyMatch(one -> golds.stream().anyMatch(right -> equal(metric, text(one), text(right)))));
+                    .anyMatch(one ->
+                            golds.stream().anyMatch(right -> equal(metric, PythonStr.of(one), PythonStr.of(right)))));
         }
         long equal = written.stream()
-                .filter(one -> golds.stream().anyMatch(right -> equal(metric, text(one), text(right))))
+                .filter(one -> golds.stream().anyMatch(right -> equal(metric, PythonStr.of(one), PythonStr.of(right))))
                 .count();
         return written.isEmpty() ? Double.NaN : (double) equal / written.size();
     }
