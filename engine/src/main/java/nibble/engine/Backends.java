@@ -5,7 +5,7 @@ import java.util.List;
 import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceException;
-import nibble.engine.backend.DeviceLayers;
+import nibble.engine.tensor.DeviceLayers;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.cuda.CudaBackend;
 import nibble.engine.cuda.group.CudaGroup;

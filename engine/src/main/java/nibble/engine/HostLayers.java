@@ -2,7 +2,6 @@ package nibble.engine;
 
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.HostShare;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
@@ -14,7 +13,7 @@ final class HostLayers implements AutoCloseable {
     private final PlacedModel placed;
     private final Forward forward;
 
-    HostLayers(ModelWeights weights, HostShare share) {
+    HostLayers(ModelWeights weights, Backend.HostShare share) {
         this.backend = share.backend();
         this.placed = backend.place(weights.part(0, share.layers()));
         this.forward = new Forward(weights.config(), backend);

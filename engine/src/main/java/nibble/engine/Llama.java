@@ -10,7 +10,6 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.Rope;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.HostShare;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.tensor.Matrix;
@@ -44,7 +43,7 @@ public final class Llama implements LanguageModel {
     }
 
     public static Llama of(ModelWeights weights, Backend backend) {
-        Optional<HostShare> share = backend.hostShare(weights);
+        Optional<Backend.HostShare> share = backend.hostShare(weights);
         if (share.isEmpty()) {
             return of(weights, backend, backend.place(weights));
         }

@@ -9,7 +9,6 @@ import java.util.Optional;
 import java.util.Set;
 import nibble.checkpoint.model.Rope;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.HostShare;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.tensor.ModelWeights;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,7 +27,7 @@ class HostLayersTest {
         return (Backend) Proxy.newProxyInstance(
                 Backend.class.getClassLoader(), new Class<?>[] {Backend.class}, (_, method, arguments) -> {
                     if (method.getName().equals("hostShare")) {
-                        return layers == 0 ? Optional.empty() : Optional.of(new HostShare(host, layers));
+                        return layers == 0 ? Optional.empty() : Optional.of(new Backend.HostShare(host, layers));
                     }
                     try {
                         return method.invoke(device, arguments);
@@ -51,8 +50,8 @@ class HostLayersTest {
             for (int[] piece : List.of(new int[] {5, 9, 2, 77}, new int[] {8}, new int[] {100}, new int[] {1, 2})) {
                 assertThat(two.append(piece)).isEqualTo(one.append(piece));
             }
-            List<Continuation> texts = List.of(new Continuation(new int[] {3, 4, 5, 6, 7}, 2), new Continuation(
-                    new int[] {3, 4, 5, 9, 8, 1}, 3));
+            List<Continuation> texts = List.of(
+                    new Continuation(new int[] {3, 4, 5, 6, 7}, 2), new Continuation(new int[] {3, 4, 5, 9, 8, 1}, 3));
             assertThat(shared.score(texts).scores().getFirst().logProbabilities())
                     .isEqualTo(whole.score(texts).scores().getFirst().logProbabilities());
             int[] prompt = {11, 12, 13};

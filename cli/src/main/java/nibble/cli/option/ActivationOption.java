@@ -3,7 +3,7 @@ package nibble.cli.option;
 import nibble.cli.terminal.Terminal;
 import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.DeviceLayers;
+import nibble.engine.tensor.DeviceLayers;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 

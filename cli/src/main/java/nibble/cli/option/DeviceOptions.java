@@ -6,7 +6,7 @@ import nibble.engine.Backends;
 import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceKind;
-import nibble.engine.backend.DeviceLayers;
+import nibble.engine.tensor.DeviceLayers;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.files.FileSize;
 import org.jspecify.annotations.Nullable;

@@ -1,7 +1,7 @@
 package nibble.cli.option;
 
 import nibble.engine.Backends;
-import nibble.engine.backend.DeviceLayers;
+import nibble.engine.tensor.DeviceLayers;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 

@@ -67,12 +67,12 @@ public enum GgufMix {
         };
     }
 
-    /** Type of the embedding; the head's where it is the head too. */
+    /** Returns the type of the embedding; the head's where it is the head too. */
     public GgufType embedding(ModelConfig config) {
         return config.tiedEmbeddings() ? head(config) : fitting(base, config.hiddenSize());
     }
 
-    /** Type of the head. */
+    /** Returns the type of the head. */
     public GgufType head(ModelConfig config) {
         boolean plain = base == GgufType.F32 || base == GgufType.F16 || base == GgufType.BF16 || base == GgufType.Q8_0;
         return fitting(plain ? base : GgufType.Q6_K, config.hiddenSize());

@@ -39,6 +39,14 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
      */
     PlacedModel place(ModelWeights weights);
 
+    /**
+     * Names what a device leaves to the host: a model's first layers and its embedding.
+     *
+     * @param backend of the host; the device's, which closes it
+     * @param layers from the first on, at least 1
+     */
+    record HostShare(Backend backend, int layers) {}
+
     /** Returns what of a model this backend leaves to the host, if it does not compute all of it. */
     default Optional<HostShare> hostShare(ModelWeights weights) {
         return Optional.empty();

@@ -77,7 +77,7 @@ final class RandomLayer {
             // Codes are even over 0..15, with a deviation of 4.6 around 7.5. Scales vary, so that the weights' bits do.
             SplittableRandom random = new SplittableRandom(out);
             for (int i = 0; i < scales.length; i++) {
-                zeros[i] = (byte) random.nextInt(6, 11);
+                zeros[i] = (byte) random.nextInt(6, 10);
                 scales[i] = Float.floatToFloat16((float) (DEVIATION / 4.6 * random.nextDouble(0.5, 1.5)));
             }
             weights.put(linear, new QuantizedWeight(new QuantizedLinear(out, in, spec, codes, zeros, scales)));
@@ -109,7 +109,6 @@ final class RandomLayer {
         if (type.isPlain()) {
             return dense(name, out, in);
         }
-        byte[] scale = new byte[2];
         // Of weights whose codes and small scales are random: about the deviation of the others.
         double d = DEVIATION
                 / switch (type) {
@@ -122,7 +121,7 @@ final class RandomLayer {
                     case Q5_K -> 540;
                     default -> 1300;
                 };
-        ByteBuffer.wrap(scale).order(ByteOrder.LITTLE_ENDIAN).putShort(Float.floatToFloat16((float) d));
+        short scale = Float.floatToFloat16((float) d);
         int[] at = scalesOf(type);
         MemorySegment data = arena.allocate(type.bytes((long) out * in), 64);
         long blocks = data.byteSize() / type.blockBytes();
@@ -130,11 +129,14 @@ final class RandomLayer {
         workers.forEach(Math.toIntExact((blocks + each - 1) / each), chunk -> {
             long from = (long) chunk * each;
             byte[] part = new byte[(int) Math.min(each, blocks - from) * type.blockBytes()];
-            new SplittableRandom(chunk).nextBytes(part);
+            SplittableRandom random = new SplittableRandom(chunk);
+            random.nextBytes(part);
+            ByteBuffer stored = ByteBuffer.wrap(part).order(ByteOrder.LITTLE_ENDIAN);
             for (int block = 0; block < part.length; block += type.blockBytes()) {
+                // Codes need not be even around zero, so blocks have either sign.
+                int sign = random.nextInt(2) << 15;
                 for (int offset : at) {
-                    part[block + offset] = scale[0];
-                    part[block + offset + 1] = scale[1];
+                    stored.putShort(block + offset, (short) (scale | sign));
                 }
             }
             MemorySegment.copy(part, 0, data, ValueLayout.JAVA_BYTE, from * type.blockBytes(), part.length);

@@ -15,9 +15,9 @@ import nibble.engine.cuda.driver.KernelCache;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Products of activations with weights: cuBLAS on fp16 weights; quantized weights are read as they are for {@link FewRows},
- * and for more expanded into fp16 a piece at a time, on a stream of its own, so that the next piece expands while
- * cuBLAS multiplies by this one. Owns the pieces' memory.
+ * Products of activations with weights: cuBLAS on fp16 weights; quantized weights are read as they are for {@link
+ * FewRows}, and for more expanded into fp16 a piece at a time, on a stream of its own, so that the next piece expands
+ * while cuBLAS multiplies by this one. Owns the pieces' memory.
  */
 final class Products implements AutoCloseable {
     /** Most bytes of a piece, unless 256 rows are more. */

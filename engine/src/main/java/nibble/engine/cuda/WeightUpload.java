@@ -30,8 +30,8 @@ import nibble.pack.layout.AwqLayout;
 
 /**
  * Brings weights to the card on a stream of its own: fp16 as it is, bf16 and fp32 rounded to fp16, 4-bit codes repacked
- * into the layout of {@code w4.cuh}, blocks of GGUF into that of {@code blocks.cuh}. Owns the stream, the pinned ring and the scratch memory; used by one thread at a
- * time.
+ * into the layout of {@code w4.cuh}, blocks of GGUF into that of {@code blocks.cuh}. Owns the stream, the pinned ring
+ * and the scratch memory; used by one thread at a time.
  */
 final class WeightUpload implements AutoCloseable {
     private static final int THREADS = 256;

@@ -45,6 +45,7 @@ final class LinearChecks {
         checks.add(addedLinears());
         checks.add(blockLinears());
         checks.add(blockEmbeddings());
+        checks.add(expandedBlocks());
         checks.addAll(storedLinears());
         checks.add(fusedLinears());
         return checks;
@@ -80,7 +81,7 @@ final class LinearChecks {
         return List.of(dense.result(), nibbles.result());
     }
 
-    /** Blocks of GGUF, of rows that are no multiple of a tile, in and out of order; odd widths only where blocks allow. */
+    /** Blocks of GGUF: rows that are no multiple of a tile, in order and interleaved. */
     private Check blockLinears() {
         Comparison blocks = new Comparison("linear, blocks of GGUF");
         for (GgufType type : GgufType.values()) {
@@ -130,6 +131,42 @@ final class LinearChecks {
         return comparison.result();
     }
 
+    /** Products with the identity, which are the weights themselves: all that many rows are multiplied by. */
+    private Check expandedBlocks() {
+        Comparison comparison = new Comparison("weights of blocks of GGUF");
+        for (GgufType type : GgufType.values()) {
+            if (!type.isRead() || type.isPlain()) {
+                continue;
+            }
+            for (int headDim : new int[] {0, 8}) {
+                int k = type.blockElements() == 32 ? 288 : 512;
+                Weight weight = operands.blocks(type, headDim == 0 ? 37 : 24, k, headDim);
+                float[] identity = new float[k * k];
+                for (int i = 0; i < k; i++) {
+                    identity[i * k + i] = 1;
+                }
+                float[][] results = new float[2][];
+                for (int b = 0; b < 2; b++) {
+                    int n = weight.outFeatures();
+                    try (Matrix x = side(b).upload(identity, k, k);
+                            Matrix out = side(b).upload(operands.values(k * n), k, n)) {
+                        side(b).linear(weight, x, out);
+                        results[b] = side(b).download(out);
+                    }
+                }
+                float[] expected = results[0];
+                comparison.compare(
+                        weight.name() + (headDim == 0 ? "" : ", interleaved"),
+                        results[1],
+                        expected,
+                        i -> cuda
+                                ? Math.max(activation * Math.abs(expected[i]), 0x1p-25)
+                                : 2 * U * Math.abs(expected[i]));
+            }
+        }
+        return comparison.result();
+    }
+
     /** 4-bit weights as their files hold them. */
     private List<Check> storedLinears() {
         Comparison awq = new Comparison("linear, AWQ as stored");
@@ -141,6 +178,9 @@ final class LinearChecks {
         }
         Comparison codes = new Comparison("linear, GPTQ and compressed-tensors");
         for (int[] s : new int[][] {{8, 32, 32}, {136, 256, 64}, {40, 384, -1}, {24, 40, -1}, {264, 256, 128}}) {
+            if (cuda && s[1] % 32 != 0) {
+                continue;
+            }
             for (boolean byRows : new boolean[] {true, false}) {
                 Weight weight = operands.stored(s[0], s[1], s[2], byRows);
                 for (int rows : new int[] {1, 3, 8}) {

@@ -10,7 +10,7 @@
 //
 // in is a multiple of BLOCK_COLUMNS; rows is any number, and a multiple of 8 where a part follows.
 
-#include "blocks.cuh"
+#include "block_units.cuh"
 
 typedef BlockType<BLOCK_TYPE> T;
 
@@ -109,21 +109,69 @@ block_repack(unsigned char* matrix, const unsigned char* blocks, int in, int row
     if (beyond > 0) atomicAdd(overflow, beyond);
 }
 
+// What a lane writes of a unit: rows r and r + 8 of the tile, 4 t columns of every 16.
+struct Output {
+    half_t* low;  // null where there is no such row
+    half_t* high;
+    int columns;  // of the unit that there are
+};
+
+DEVICE void store_four(half_t* to, u32 first, u32 second, float scale, float minimum) {
+    float v[4] = {low_half(first), high_half(first), low_half(second), high_half(second)};
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        v[i] = __fmul_rn(scale, v[i]);
+        if (T::MINIMA) v[i] = __fadd_rn(v[i], minimum);
+    }
+    *(uint2*)to = make_uint2(pack_half2(v[0], v[1]), pack_half2(v[2], v[3]));
+}
+
+// The columns of mma M of a unit.
+template <int M>
+DEVICE void store_mma(const Output& to, const BlockScales<BLOCK_TYPE>& scales, const BlockCodes<BLOCK_TYPE>& codes) {
+    constexpr int GROUP = M * 16 / T::GROUP;
+    if (M * 16 >= to.columns) return;
+    u32 a[4], pair = scales.template scale<GROUP>();
+    codes.template expand<M % 4>(a);
+    float low = low_half(pair), high = high_half(pair), low_minimum = 0, high_minimum = 0;
+    if constexpr (T::MINIMA) {
+        u32 minima = scales.template minimum<GROUP>();
+        low_minimum = low_half(minima), high_minimum = high_half(minima);
+    }
+    if constexpr (T::SCALES != HALVES && T::SCALES != HALVES_AND_MINIMA) {
+        low = __fmul_rn(low_half(scales.d), low), high = __fmul_rn(high_half(scales.d), high);
+        if constexpr (T::MINIMA) {
+            low_minimum = -__fmul_rn(low_half(scales.least), low_minimum);
+            high_minimum = -__fmul_rn(high_half(scales.least), high_minimum);
+        }
+    }
+    if (to.low) store_four(to.low + M * 16, a[0], a[2], low, low_minimum);
+    if (to.high) store_four(to.high + M * 16, a[1], a[3], high, high_minimum);
+}
+
+template <int CHUNK>
+DEVICE void store_chunk(const Output& to, const BlockScales<BLOCK_TYPE>& scales, const unsigned char* unit, int lane) {
+    BlockCodes<BLOCK_TYPE> codes;
+    codes.load(unit, CHUNK, lane);
+    store_mma<4 * CHUNK>(to, scales, codes), store_mma<4 * CHUNK + 1>(to, scales, codes);
+    store_mma<4 * CHUNK + 2>(to, scales, codes), store_mma<4 * CHUNK + 3>(to, scales, codes);
+}
+
 extern "C" __global__ void __launch_bounds__(256)
 block_dequantize(half_t* __restrict__ to, const unsigned char* __restrict__ matrix, int in, int first_tile, int tiles,
                  int tile_stride, int half_stride, int rows) {
-    int units = (in + BLOCK_UNIT_COLUMNS - 1) / BLOCK_UNIT_COLUMNS;
+    int lane = threadIdx.x % 32, units = (in + BLOCK_UNIT_COLUMNS - 1) / BLOCK_UNIT_COLUMNS;
     int index = blockIdx.x * 8 + threadIdx.x / 32, tile = index / units, first_column = index % units * BLOCK_UNIT_COLUMNS;
     if (tile >= tiles) return;
-    const u32* unit = (const u32*)(matrix + ((long long)(first_tile + tile) * units + index % units) * T::UNIT_BYTES);
-    for (int i = threadIdx.x % 32; i < 16 * BLOCK_UNIT_COLUMNS / 4; i += 32) {
-        int row = i / 64, column = i % 64 * 4;
-        long long to_row = (long long)tile * tile_stride + row / 8 * half_stride + row % 8;
-        if (to_row >= rows || first_column + column >= in) continue;
-        float v[4];
-        block_values<BLOCK_TYPE>(v, unit, row, column);
-        *(uint2*)(to + to_row * in + first_column + column) = make_uint2(pack_half2(v[0], v[1]), pack_half2(v[2], v[3]));
-    }
+    const unsigned char* unit = matrix + ((long long)(first_tile + tile) * units + index % units) * T::UNIT_BYTES;
+    long long low_row = (long long)tile * tile_stride + lane / 4, high_row = low_row + half_stride;
+    half_t* from_column = to + first_column + lane % 4 * 4;
+    Output out = {low_row < rows ? from_column + low_row * in : nullptr, high_row < rows ? from_column + high_row * in : nullptr,
+                  in - first_column};
+    BlockScales<BLOCK_TYPE> scales;
+    scales.load(unit, lane / 4);
+    store_chunk<0>(out, scales, unit, lane), store_chunk<1>(out, scales, unit, lane);
+    store_chunk<2>(out, scales, unit, lane), store_chunk<3>(out, scales, unit, lane);
 }
 
 extern "C" __global__ void __launch_bounds__(256)

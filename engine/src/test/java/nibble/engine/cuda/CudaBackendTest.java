@@ -21,7 +21,7 @@ import nibble.engine.Session;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.Decoder;
 import nibble.engine.backend.DeviceException;
-import nibble.engine.backend.DeviceLayers;
+import nibble.engine.tensor.DeviceLayers;
 import nibble.engine.backend.KeyValueCache;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.host.VectorBackend;
@@ -144,8 +144,7 @@ class CudaBackendTest {
 
     private static void shared(ModelWeights weights, int onCard) {
         int[] ids = RandomModel.ids(4, 20, weights.config().vocabularySize());
-        try (Backend backend = CudaBackend.open(
-                        0, Long.MAX_VALUE, 2, new VectorBackend(2), new DeviceLayers(onCard));
+        try (Backend backend = CudaBackend.open(0, Long.MAX_VALUE, 2, new VectorBackend(2), new DeviceLayers(onCard));
                 Backend reference = new ReferenceBackend();
                 Llama model = Llama.of(weights, backend);
                 Llama expected = Llama.of(weights, reference);

@@ -1,4 +1,4 @@
-package nibble.engine.backend;
+package nibble.engine.tensor;
 
 /**
  * Says which decoder layers a card computes: the last ones of a model. The host computes those before them.
