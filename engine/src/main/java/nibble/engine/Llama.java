@@ -72,6 +72,11 @@ public final class Llama implements LanguageModel {
         return placed;
     }
 
+    /** Returns whether the host computes the first layers of the model. */
+    public boolean sharesWithHost() {
+        return host != null;
+    }
+
     @Nullable
     HostLayers host() {
         return host;
