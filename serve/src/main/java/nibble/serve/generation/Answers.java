@@ -13,6 +13,7 @@ import nibble.engine.batch.GenerationListener;
 import nibble.engine.batch.GenerationRequest;
 import nibble.engine.batch.QueueFullException;
 import nibble.engine.batch.ScoredToken;
+import nibble.files.Reasons;
 import nibble.serve.api.ApiException;
 import nibble.serve.api.TextOptions;
 import org.jspecify.annotations.Nullable;
@@ -69,7 +70,6 @@ public final class Answers implements AutoCloseable {
                     int index = answers.size();
                     answers.add(new Answer(
                             index, one.prompt(), prompts.tokenizer(options.skipSpecialTokens()), options));
-                    clocks.add(metrics.begin(one.prompt().length, one.maxTokens(), options.choices()));
                     open++;
                     generations.add(model.service()
                             .submit(
@@ -81,12 +81,13 @@ public final class Answers implements AutoCloseable {
                                             one.alternatives(),
                                             one.scorePrompt() && choice == 0),
                                     new Listener(index)));
+                    clocks.add(metrics.begin(one.prompt().length, one.maxTokens(), options.choices()));
                 }
             }
         } catch (QueueFullException e) {
-            throw ApiException.busy(e.getMessage());
+            throw ApiException.busy(Reasons.of(e));
         } catch (IllegalArgumentException e) {
-            throw ApiException.invalid(null, e.getMessage());
+            throw ApiException.invalid(null, Reasons.of(e));
         } catch (IllegalStateException e) {
             throw ApiException.ending();
         }
@@ -164,11 +165,9 @@ public final class Answers implements AutoCloseable {
     @Override
     public void close() {
         for (int i = 0; i < answers.size(); i++) {
-            if (answers.get(i).finish().isEmpty()) {
+            if (i < generations.size() && answers.get(i).finish().isEmpty()) {
+                generations.get(i).cancel();
                 clocks.get(i).ended("abort", answers.get(i).tokens(), System.nanoTime());
-                if (i < generations.size()) {
-                    generations.get(i).cancel();
-                }
             }
         }
     }

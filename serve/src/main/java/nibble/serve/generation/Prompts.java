@@ -9,6 +9,7 @@ import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatRequest;
 import nibble.datasets.chat.ChatTemplate;
 import nibble.datasets.chat.SpecialTokens;
+import nibble.files.Reasons;
 import nibble.serve.api.ApiException;
 import nibble.serve.api.ChatCall;
 import nibble.serve.api.Prompt;
@@ -73,7 +74,7 @@ public final class Prompts {
         try {
             return model.tokenizer().encode(text, special);
         } catch (BadDatasetException e) {
-            throw ApiException.invalid(where, where + ": " + e.getMessage());
+            throw ApiException.invalid(where, where + ": " + Reasons.of(e));
         }
     }
 
@@ -103,7 +104,7 @@ public final class Prompts {
         try {
             text = template.render(request, new SpecialTokens(model.described().names()));
         } catch (BadDatasetException e) {
-            throw ApiException.invalid("messages", e.getMessage());
+            throw ApiException.invalid("messages", Reasons.of(e));
         }
         return conversation.continueFinal() ? upToFinal(text, conversation.messages()) : text;
     }

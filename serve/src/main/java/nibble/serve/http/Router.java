@@ -23,6 +23,9 @@ final class Router extends Handler.Abstract {
     /** An endpoint, whether it needs the key, and whether it is closed once the server ends. */
     private record Route(String method, Endpoint endpoint, boolean guarded, boolean generates) {}
 
+    /** How access logs write that nobody waited for the answer. */
+    private static final int CLIENT_GONE = 499;
+
     private final Map<String, Route> routes = new LinkedHashMap<>();
     private final ServerOptions options;
     private final Access access;
@@ -72,22 +75,26 @@ final class Router extends Handler.Abstract {
         inFlight.incrementAndGet();
         Exchange exchange = new Exchange(request, response, options);
         Route route = route(exchange);
+        int failure = 0;
         try {
             // While a text is generated neither side sends anything for as long as it takes.
             request.addIdleTimeoutListener(_ -> false);
             answer(exchange, route);
             callback.succeeded();
         } catch (ClientGoneException e) {
+            failure = CLIENT_GONE;
             callback.failed(e);
         } catch (InterruptedException e) {
+            failure = 500;
             callback.failed(e);
             Thread.currentThread().interrupt();
         } catch (RuntimeException e) {
+            failure = 500;
             log.accept("request " + exchange.id() + " failed: " + e);
             callback.failed(e);
         } finally {
             inFlight.decrementAndGet();
-            count(route, exchange, response.getStatus());
+            count(route, exchange, failure == 0 ? response.getStatus() : failure);
         }
         return true;
     }

@@ -83,6 +83,8 @@ final class OneByOneService implements GenerationService {
                     text.listener.ended(generate(text));
                 } catch (RuntimeException e) {
                     text.listener.failed(e);
+                } catch (InterruptedException e) {
+                    text.listener.ended(Ending.CANCELLED);
                 } finally {
                     running.decrementAndGet();
                 }
