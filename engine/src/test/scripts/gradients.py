@@ -7,7 +7,8 @@ Run once, by hand, outside the build, from the repository's root, with PyTorch (
 The committed file was made with torch 2.15.0 and transformers 5.17.0, in fp64 (norms and rope are fp32 in transformers). The original
 is the model of each folder, with its expected.safetensors' ids as two sequences of 12. The quantized model has the same norms, biases,
 embedding and head, and linears of codes, zeros and scales by the formulas of `linear`. The loss is the mean over tokens of
-KL(original || quantized). For each parameter there are the norm of its gradient and its product with cos(0), cos(1), cos(2), ...
+KL(original || quantized). Codes have gradients as if they were real numbers. For each parameter there are the norm of its gradient
+and its product with cos(0), cos(1), cos(2), ...
 """
 
 import json
@@ -51,9 +52,9 @@ def gradients(folder):
         made = {}
         for index, name in enumerate(LINEARS):
             values, scale = linear(layer, index, rows[name], columns[name])
-            scale = scale.requires_grad_(True)
+            values, scale = values.requires_grad_(True), scale.requires_grad_(True)
             made[name] = (values.reshape(*scale.shape, GROUP) * scale[..., None]).reshape(values.shape)
-            scales[f"{layer}.{name}"] = scale
+            scales[f"{layer}.{name}"], scales[f"{layer}.{name}.codes"] = scale, values
         for full in list(weights):
             if not full.startswith(f"model.layers.{layer}.") or not full.endswith("_proj.weight"):
                 continue

@@ -1,11 +1,9 @@
 package nibble.calibrate;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.Collectors;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
@@ -17,14 +15,12 @@ import nibble.calibrate.tune.Tuning;
 import nibble.calibrate.tune.TuningCost;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.model.TensorNames;
 import nibble.convert.CheckpointPlan;
 import nibble.convert.CheckpointWriter;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.files.output.UnfinishedOutput;
-import nibble.pack.layout.PackedTensor;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -93,34 +89,31 @@ final class TuningWork {
         backend.makeCurrent();
         try (Checkpoint made = Checkpoint.open(output.path())) {
             Optional<Tuning.Result> result = new Tuning(job, backend, output.state(), progress).run(made);
-            List<PackedTensor> changed = result.filter(there -> there.report().kept())
-                    .map(this::changed)
-                    .orElse(List.of());
-            if (!changed.isEmpty()) {
-                journal.patch().save(plan, changed);
+            Set<String> changed = Set.of();
+            if (result.isPresent() && result.get().report().kept()) {
+                changed = TunedTensors.all(
+                        job.source().config(),
+                        job.options().format(),
+                        job.options().movesCodes());
+                save(result.get(), changed);
             }
-            journal.tuned(
-                    made,
-                    changed.stream().map(PackedTensor::name).collect(Collectors.toSet()),
-                    result.map(Tuning.Result::report).orElse(null));
+            journal.tuned(made, changed, result.map(Tuning.Result::report).orElse(null));
         }
     }
 
-    /** The tensors that differ from those of the layers as fitted. */
-    private List<PackedTensor> changed(Tuning.Result result) {
+    /** Writes the tensors that differ from those of the layers as fitted, packing a layer at a time. */
+    private void save(Tuning.Result result, Set<String> names) {
         ModelConfig config = job.source().config();
-        QuantizedFormat format = job.options().format();
-        Set<String> names = TunedTensors.all(config, format);
-        List<PackedTensor> tensors = new ArrayList<>();
-        for (int layer = 0; layer < config.layers(); layer++) {
-            CheckpointQuantizer.packer(config, job.options())
-                    .pack(layer, result.layer().apply(layer))
-                    .stream()
-                    .filter(tensor -> names.contains(tensor.name()))
-                    .forEach(tensors::add);
-        }
-        tensors.add(CheckpointWriter.pack(TensorNames.FINAL_NORM, result.finalNorm()));
-        return tensors;
+        journal.patch().save(plan, names, write -> {
+            for (int layer = 0; layer < config.layers(); layer++) {
+                CheckpointQuantizer.packer(config, job.options())
+                        .pack(layer, result.layer().apply(layer))
+                        .stream()
+                        .filter(tensor -> names.contains(tensor.name()))
+                        .forEach(write);
+            }
+            write.accept(CheckpointWriter.pack(TensorNames.FINAL_NORM, result.finalNorm()));
+        });
     }
 
     private static List<String> warnings(QuantizationReport.@Nullable Tuning tuning) {

@@ -33,7 +33,7 @@ class CudaTuningTest {
 
     private QuantizationReport run(String out, int steps, boolean resume, TuningTest.OnStep onStep) {
         return TuningTest.run(
-                CARD, temp.resolve(out), "qwen3", TuningTest.options(steps), TuningTest.blocks(11), resume, onStep);
+                CARD, temp.resolve(out), "qwen3", TuningTest.movingCodes(steps), TuningTest.blocks(11), resume, onStep);
     }
 
     /** The card judges with fp16 activations, the host with fp32. */

@@ -88,12 +88,19 @@ class TuningTest {
         }
     }
 
-    private static QuantizeOptions options(QuantizedFormat format, int steps, long maxShardBytes) {
-        return new QuantizeOptions(Method.BEST, new QuantizationSpec(4, 32), format, maxShardBytes, 2, false, steps);
+    private static QuantizeOptions options(QuantizedFormat format, int steps, boolean codes, long maxShardBytes) {
+        return new QuantizeOptions(
+                Method.BEST, new QuantizationSpec(4, 32), format, maxShardBytes, 2, false, steps, codes);
     }
 
+    /** Options of steps that move scales and norms alone. */
     static QuantizeOptions options(int steps) {
-        return options(QuantizedFormat.AWQ_GEMM, steps, 1 << 20);
+        return options(QuantizedFormat.AWQ_GEMM, steps, false, 1 << 20);
+    }
+
+    /** Options of steps that move codes too. */
+    static QuantizeOptions movingCodes(int steps) {
+        return options(QuantizedFormat.AWQ_GEMM, steps, true, 1 << 20);
     }
 
     static TokenBlocks blocks(int count) {
@@ -112,7 +119,7 @@ class TuningTest {
     @ValueSource(strings = {"smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"})
     void the_reported_divergence_is_that_of_the_written_model(String model) throws IOException {
         QuantizationReport fitted = run(temp.resolve("fitted"), model, options(0), false, (step, stop) -> {});
-        QuantizationReport report = run(temp.resolve("tuned"), model, options(STEPS), false, (step, stop) -> {});
+        QuantizationReport report = run(temp.resolve("tuned"), model, movingCodes(STEPS), false, (step, stop) -> {});
 
         assertThat(fitted.tuning()).isNull();
         QuantizationReport.Tuning tuning = java.util.Objects.requireNonNull(report.tuning());
@@ -159,29 +166,75 @@ class TuningTest {
     @ParameterizedTest
     @EnumSource(QuantizedFormat.class)
     void only_scales_and_norms_change_in_every_layout(QuantizedFormat format) throws IOException {
-        run(temp.resolve("fitted"), "smollm", options(format, 0, 1 << 20), false, (step, stop) -> {});
+        run(temp.resolve("fitted"), "smollm", options(format, 0, false, 1 << 20), false, (step, stop) -> {});
         QuantizationReport report =
-                run(temp.resolve("tuned"), "smollm", options(format, STEPS, 1 << 20), false, (step, stop) -> {});
+                run(temp.resolve("tuned"), "smollm", options(format, STEPS, false, 1 << 20), false, (step, stop) -> {});
 
         assertThat(java.util.Objects.requireNonNull(report.tuning()).kept()).isTrue();
         try (Checkpoint fitted = Checkpoint.open(temp.resolve("fitted"));
                 Checkpoint tuned = Checkpoint.open(temp.resolve("tuned"))) {
             assertThat(tuned.names()).isEqualTo(fitted.names());
             tuned.names().forEach(name -> {
-                boolean same =
+                boolean unchanged =
                         tuned.tensor(name).data().mismatch(fitted.tensor(name).data()) == -1;
                 boolean moves = name.contains("scale") || name.contains("norm");
-                assertThat(same).as(name).isNotEqualTo(moves);
+                assertThat(unchanged).as(name).isNotEqualTo(moves);
             });
         }
     }
 
+    @ParameterizedTest
+    @EnumSource(QuantizedFormat.class)
+    void codes_change_too_in_every_layout_and_zeros_stay(QuantizedFormat format) throws IOException {
+        // The held-back block is one that steps are taken on, so what they learn counts.
+        int[][] same = blocks(11).blocks();
+        same[7] = same[0];
+        TokenBlocks blocks = new TokenBlocks(same, 1000, "random ids");
+        run(temp.resolve("fitted"), "smollm", options(format, 0, false, 1 << 20), blocks, false, (step, stop) -> {});
+        QuantizationReport report = run(
+                temp.resolve("tuned"),
+                "smollm",
+                options(format, 300, true, 1 << 20),
+                blocks,
+                false,
+                (step, stop) -> {});
+
+        QuantizationReport.Tuning tuning = java.util.Objects.requireNonNull(report.tuning());
+        assertThat(tuning.kept()).isTrue();
+        assertThat(tuning.codes()).isTrue();
+        assertThat(tuning.movedCodes()).isBetween(0.001, 0.5);
+        try (Checkpoint fitted = Checkpoint.open(temp.resolve("fitted"));
+                Checkpoint tuned = Checkpoint.open(temp.resolve("tuned"))) {
+            tuned.names().forEach(name -> {
+                boolean unchanged =
+                        tuned.tensor(name).data().mismatch(fitted.tensor(name).data()) == -1;
+                boolean moves = name.contains("scale")
+                        || name.contains("norm")
+                        || name.endsWith("qweight")
+                        || name.endsWith("weight_packed");
+                assertThat(unchanged).as(name).isNotEqualTo(moves);
+            });
+        }
+    }
+
+    /** Whatever decides whether codes move must not have changed. */
     @Test
-    void a_run_stopped_at_any_step_ends_in_the_same_bytes() throws IOException {
-        run(temp.resolve("whole"), "qwen3", options(STEPS), false, (step, stop) -> {});
+    void a_run_that_moved_codes_is_not_resumed_without() {
+        Path out = temp.resolve("out");
+        assertThatThrownBy(() -> run(out, "smollm", movingCodes(STEPS), false, (step, stop) -> stop.raise()))
+                .isInstanceOf(StoppedException.class);
+        assertThatThrownBy(() -> run(out, "smollm", options(STEPS), true, (step, stop) -> {}))
+                .hasMessageContaining("codes in these steps");
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void a_run_stopped_at_any_step_ends_in_the_same_bytes(boolean codes) throws IOException {
+        QuantizeOptions options = codes ? movingCodes(STEPS) : options(STEPS);
+        run(temp.resolve("whole"), "qwen3", options, false, (step, stop) -> {});
         for (int last : new int[] {1, 3, STEPS}) {
             Path out = temp.resolve("out" + last);
-            assertThatThrownBy(() -> run(out, "qwen3", options(STEPS), false, (step, stop) -> {
+            assertThatThrownBy(() -> run(out, "qwen3", options, false, (step, stop) -> {
                         if (step == last) {
                             stop.raise();
                         }
@@ -190,7 +243,7 @@ class TuningTest {
                     .hasMessageContaining("--resume");
             assertThat(out).doesNotExist();
             int[] steps = new int[1];
-            QuantizationReport resumed = run(out, "qwen3", options(STEPS), true, (step, stop) -> steps[0]++);
+            QuantizationReport resumed = run(out, "qwen3", options, true, (step, stop) -> steps[0]++);
             assertThat(steps[0]).isEqualTo(STEPS - last);
             assertThat(resumed.times().resumedLayers()).isEqualTo(2);
             assertThat(contents(out)).isEqualTo(contents(temp.resolve("whole")));
@@ -209,7 +262,7 @@ class TuningTest {
     /** A shard goes away when all steps are done: some shards have the tuned scales by then, others not. */
     @Test
     void a_run_that_ends_while_shards_are_changed_goes_on() throws IOException {
-        QuantizeOptions manyShards = options(QuantizedFormat.AWQ_GEMM, STEPS, 1);
+        QuantizeOptions manyShards = options(QuantizedFormat.AWQ_GEMM, STEPS, true, 1);
         run(temp.resolve("whole"), "smollm", manyShards, false, (step, stop) -> {});
         Path out = temp.resolve("out");
         Path output = temp.resolve(".out.unfinished").resolve("output");
@@ -238,7 +291,8 @@ class TuningTest {
     void a_tuned_model_that_diverges_more_on_held_out_text_is_not_written() throws IOException {
         TokenBlocks few = blocks(3);
         run(temp.resolve("fitted"), "smollm", options(0), few, false, (step, stop) -> {});
-        QuantizationReport report = run(temp.resolve("tuned"), "smollm", options(400), few, false, (step, stop) -> {});
+        QuantizationReport report =
+                run(temp.resolve("tuned"), "smollm", movingCodes(400), few, false, (step, stop) -> {});
 
         QuantizationReport.Tuning tuning = java.util.Objects.requireNonNull(report.tuning());
         assertThat(tuning.divergenceAfter()).isGreaterThan(tuning.divergenceBefore());

@@ -84,6 +84,8 @@ class CommandLineTest {
                         "256",
                         "--max-shard-size",
                         "3MB",
+                        "--steps",
+                        "8",
                         "--json",
                         report.toString()))
                 .as(terminal.err())

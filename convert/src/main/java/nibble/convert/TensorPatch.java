@@ -10,6 +10,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import nibble.checkpoint.safetensors.PlannedFile;
 import nibble.checkpoint.safetensors.SafetensorsFile;
@@ -40,24 +42,27 @@ public final class TensorPatch {
      * Writes the values down, durably, in place of what was there.
      *
      * @param plan of the checkpoint
+     * @param names of all tensors of the patch
+     * @param values hands over each of them, in any order
      * @return the file
      */
-    public Path save(CheckpointPlan plan, List<PackedTensor> tensors) {
+    public Path save(CheckpointPlan plan, Set<String> names, Consumer<Consumer<PackedTensor>> values) {
         remove();
-        List<TensorSpec> specs = tensors.stream()
-                .map(tensor -> plan.tensors().stream()
-                        .filter(spec -> spec.name().equals(tensor.name()))
-                        .findFirst()
-                        .orElseThrow(() -> new IllegalArgumentException(
-                                "tensor " + tensor.name() + " is not part of the checkpoint")))
+        List<TensorSpec> specs = plan.tensors().stream()
+                .filter(spec -> names.contains(spec.name()))
                 .toList();
+        if (specs.size() != names.size()) {
+            Set<String> others = new TreeSet<>(names);
+            specs.forEach(spec -> others.remove(spec.name()));
+            throw new IllegalArgumentException("tensors " + others + " are not part of the checkpoint");
+        }
         try {
             Files.createDirectories(folder);
         } catch (IOException e) {
             throw OutputException.of(folder, "creating", e);
         }
         try (ShardedWriter writer = new ShardedWriter(folder, ShardPlan.of(specs, Long.MAX_VALUE))) {
-            tensors.forEach(tensor -> writer.write(tensor.name(), tensor.data()));
+            values.accept(tensor -> writer.write(tensor.name(), tensor.data()));
             writer.finish();
         }
         return file();

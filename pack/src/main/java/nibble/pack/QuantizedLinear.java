@@ -157,6 +157,20 @@ public final class QuantizedLinear implements PackedLinear {
         return new QuantizedLinear(outFeatures, inFeatures, spec(), codes, zeros, others);
     }
 
+    /**
+     * Returns the linear with other codes: the same zeros and scales.
+     *
+     * @param others [outFeatures, inFeatures / 2], as {@link #codes}
+     */
+    public QuantizedLinear withCodes(byte[] others) {
+        return new QuantizedLinear(outFeatures, inFeatures, spec(), others, zeros, scales);
+    }
+
+    /** Returns the linear with a copy of its codes, which may be changed. */
+    public QuantizedLinear withOwnCodes() {
+        return withCodes(codes.clone());
+    }
+
     private QuantizationSpec spec() {
         return new QuantizationSpec(4, groups == 1 ? QuantizationSpec.WHOLE_ROW : groupSize);
     }

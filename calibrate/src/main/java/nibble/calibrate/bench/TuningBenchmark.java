@@ -92,7 +92,8 @@ public final class TuningBenchmark {
                             table,
                             backend.gradients(),
                             cost.sequences(),
-                            cost.length());
+                            cost.length(),
+                            options.movesCodes());
                     Matrix states = backend.upload(original, rows, config.hiddenSize())) {
                 long start = 0;
                 for (int step = 0; step <= TIMED_STEPS; step++) {

@@ -85,6 +85,8 @@ public record QuantizationReport(
      * @param divergenceBefore of the layers as fitted
      * @param divergenceAfter of the tuned model
      * @param kept whether the tuned model was written, as it diverges less; else the layers as fitted were
+     * @param codes whether codes were tuned too: the device had room for their positions
+     * @param movedCodes share of all codes that differ from those of the fit; 0 if the tuned model was not written
      */
     public record Tuning(
             int steps,
@@ -92,7 +94,9 @@ public record QuantizationReport(
             long heldOutTokens,
             double divergenceBefore,
             double divergenceAfter,
-            boolean kept) {}
+            boolean kept,
+            boolean codes,
+            double movedCodes) {}
 
     /** Returns the same with its tuning and times. */
     public QuantizationReport tuned(@Nullable Tuning result, List<String> moreWarnings, Times newTimes) {

@@ -24,6 +24,7 @@ public final class JobFingerprint {
         values.put("--method", job.options().method().label());
         if (job.options().method() == Method.BEST) {
             values.put("--steps", String.valueOf(job.options().steps()));
+            values.put("codes in these steps", job.options().movesCodes() ? "move" : "stay");
         }
         values.put("--bits", String.valueOf(job.options().spec().bits()));
         values.put("--group-size", String.valueOf(job.options().spec().groupSize()));

@@ -3,6 +3,7 @@ package nibble.calibrate.tune;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import nibble.calibrate.search.QuantizedLayer;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Linear;
@@ -10,20 +11,22 @@ import nibble.engine.backend.Parameter;
 import nibble.engine.gradient.TunedLayer;
 import nibble.engine.gradient.TunedModel;
 import nibble.engine.tensor.DecoderLayer;
+import nibble.pack.CodePositions;
 import nibble.pack.Half;
 import nibble.pack.QuantizedLinear;
 
 /**
- * Holds what tuning made of a model's scales and norms, as a checkpoint holds them: in fp16.
+ * Holds what tuning made of a model, as a checkpoint holds it: scales and norms in fp16, and codes if they moved.
  *
  * @param layers in order
  * @param finalNorm its gain less the offset
  * @param normOffset what norms lack of their gains
  */
 record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
-    /** Holds those of a layer; norms less the offset, those of heads empty where there are none. */
+    /** Holds those of a layer; norms less the offset, those of heads empty where there are none; codes likewise. */
     record OfLayer(
             Map<Linear, short[]> scales,
+            Map<Linear, byte[]> codes,
             short[] inputNorm,
             short[] postAttentionNorm,
             short[] queryNorm,
@@ -47,8 +50,11 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
             }
             scales.put(linear, halves);
         });
+        Map<Linear, byte[]> codes = new EnumMap<>(Linear.class);
+        layer.positions().forEach((linear, positions) -> codes.put(linear, CodePositions.round(positions.values())));
         return new OfLayer(
                 scales,
+                codes,
                 norm(layer.inputNorm(), offset),
                 norm(layer.postAttentionNorm(), offset),
                 layer.headNorms().map(norms -> norm(norms.query(), offset)).orElse(new short[0]),
@@ -65,7 +71,8 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
             if (scales == null) {
                 throw new IllegalStateException("no tuned scales of " + linear.path());
             }
-            linears.put(linear, codes.withScales(scales));
+            byte[] moved = numbers.codes.get(linear);
+            linears.put(linear, (moved == null ? codes : codes.withCodes(moved)).withScales(scales));
         });
         Map<Linear, short[]> biases = new EnumMap<>(Linear.class);
         fitted.extras().biases().forEach((linear, bias) -> biases.put(linear, halves(bias, 0)));
@@ -77,6 +84,29 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
                 biases,
                 numbers.queryNorm,
                 numbers.keyNorm);
+    }
+
+    /** Returns the share of codes that differ from those of the checkpoint as fitted. */
+    double movedShare(Checkpoint made) {
+        long moved = 0;
+        long all = 0;
+        for (int index = 0; index < layers.size(); index++) {
+            Map<Linear, byte[]> tuned = layers.get(index).codes;
+            if (tuned.isEmpty()) {
+                continue;
+            }
+            for (Map.Entry<Linear, QuantizedLinear> fitted :
+                    TunedLayer.codes(DecoderLayer.read(made, index)).entrySet()) {
+                byte[] before = fitted.getValue().codes();
+                byte[] after = Objects.requireNonNull(tuned.get(fitted.getKey()));
+                for (int i = 0; i < before.length; i++) {
+                    int differ = before[i] ^ after[i];
+                    moved += ((differ & 15) == 0 ? 0 : 1) + ((differ & 240) == 0 ? 0 : 1);
+                }
+                all += 2L * before.length;
+            }
+        }
+        return all == 0 ? 0 : (double) moved / all;
     }
 
     /** Returns the gain of the final norm as a reader of the checkpoint gets it. */

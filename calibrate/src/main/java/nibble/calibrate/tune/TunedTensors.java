@@ -14,11 +14,18 @@ import nibble.checkpoint.model.TensorNames;
 public final class TunedTensors {
     private TunedTensors() {}
 
-    /** Names of a layer's tensors that tuning changes: scales and norms. */
-    public static List<String> ofLayer(ModelConfig config, QuantizedFormat format, int layer) {
+    /**
+     * Names of a layer's tensors that tuning changes: scales and norms, and codes if they move.
+     *
+     * @param codes whether they do
+     */
+    public static List<String> ofLayer(ModelConfig config, QuantizedFormat format, boolean codes, int layer) {
         List<String> names = new ArrayList<>();
         for (LinearModule module : config.modules()) {
             names.add(format.name(module.name(layer), Role.SCALES));
+            if (codes) {
+                names.add(format.name(module.name(layer), Role.CODES));
+            }
         }
         names.add(TensorNames.inputNorm(layer));
         names.add(TensorNames.postAttentionNorm(layer));
@@ -30,10 +37,10 @@ public final class TunedTensors {
     }
 
     /** Returns all of them. */
-    public static Set<String> all(ModelConfig config, QuantizedFormat format) {
+    public static Set<String> all(ModelConfig config, QuantizedFormat format, boolean codes) {
         Set<String> names = new HashSet<>(Set.of(TensorNames.FINAL_NORM));
         for (int layer = 0; layer < config.layers(); layer++) {
-            names.addAll(ofLayer(config, format, layer));
+            names.addAll(ofLayer(config, format, codes, layer));
         }
         return names;
     }

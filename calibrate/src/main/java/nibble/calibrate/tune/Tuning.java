@@ -17,14 +17,12 @@ import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 
 /**
- * Tunes a quantized model: the scales of its groups and the gains of its norms move, so that its next-token
- * distributions come near those of the original model. Codes and zeros stay. Every step is a step of {@link Adam} on
- * the mean divergence over some sequences of the calibration text; some of that text is held back, to judge by.
+ * Tunes a quantized model: the scales of its groups and the gains of its norms move, and its codes if there is room, so
+ * that its next-token distributions come near those of the original model. Zeros stay. Every step is a step of
+ * {@link Adam} on the mean divergence over some sequences of the calibration text; some of that text is held back, to
+ * judge by.
  */
 public final class Tuning {
-    /** Steps where no number is asked for. */
-    public static final int STEPS = 128;
-
     /** Tokens of a step: more of them cost more and gained nothing (docs/method-best.md). */
     static final int TOKENS_PER_STEP = 1024;
 
@@ -97,7 +95,9 @@ public final class Tuning {
                             heldOut.tokens(),
                             before,
                             after,
-                            after < before)));
+                            after < before,
+                            job.options().movesCodes(),
+                            after < before ? tuned.movedShare(made) : 0)));
         }
     }
 
@@ -115,7 +115,8 @@ public final class Tuning {
                         ModelWeights.head(made),
                         operations,
                         sequences,
-                        text.length());
+                        text.length(),
+                        job.options().movesCodes());
                 Matrix states = backend.allocate(sequences * text.length(), config.hiddenSize())) {
             TuningState saved = new TuningState(stateFolder);
             int done = saved.read(steps.adam()).orElse(0);
@@ -131,7 +132,10 @@ public final class Tuning {
                 progress.stepFinished(step + 1, wanted, divergence, work);
                 if (progress.stopRaised() || System.nanoTime() > next) {
                     long start = System.nanoTime();
-                    saved.save(step + 1, steps.adam());
+                    if (!saved.save(step + 1, steps.adam())) {
+                        progress.note(
+                                "the disk has no room for the state of tuning; a resumed run begins its steps again");
+                    }
                     long end = System.nanoTime();
                     next = end + Math.max(NANOS_BETWEEN_SAVES, SAVING_SHARE * (end - start));
                     progress.add(0);

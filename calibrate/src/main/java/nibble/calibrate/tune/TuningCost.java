@@ -13,6 +13,8 @@ import nibble.pack.QuantizationSpec;
 public final class TuningCost {
     /** A scale in fp16 with its zero; its start, change, value and gradient; Adam's two moments. */
     private static final long FLOATS_PER_SCALE = 7;
+    /** A code's position and Adam's two moments. */
+    private static final long FLOATS_PER_POSITION = 3;
     /** Logits of a model that are on the heap at a time. */
     private static final long LOGITS = 1 << 24;
 
@@ -45,6 +47,10 @@ public final class TuningCost {
 
     /** Returns how many sequences a step takes. */
     public int sequences() {
+        return sequences(length);
+    }
+
+    static int sequences(int length) {
         return Math.max(1, Tuning.TOKENS_PER_STEP / length);
     }
 
@@ -117,10 +123,12 @@ public final class TuningCost {
         }
         long rows = (long) sequences() * length;
         long codes = weights(config) / 2 * config.layers();
+        long positions = options.movesCodes() ? (FLOATS_PER_POSITION * config.layers() + 1) * weights(config) : 0;
         long activations =
                 rows * (2 * DivergencePass.tapeColumns(config) + (long) config.layers() * config.hiddenSize());
         long floats = usedTokens() * config.hiddenSize()
                 + FLOATS_PER_SCALE * scales() * config.layers()
+                + positions
                 + 2 * weights(config)
                 + largest
                 + activations
@@ -133,12 +141,14 @@ public final class TuningCost {
      * what was tuned, in fp16 and as it goes into the files.
      */
     public long cardHeapBytes() {
-        return 2 * weights(config) + Short.BYTES * 2 * scales() * config.layers() + Float.BYTES * 4 * scales();
+        long moved = options.movesCodes() ? weights(config) / 2 * config.layers() : 0;
+        return moved + 2 * weights(config) + Short.BYTES * 2 * scales() * config.layers() + Float.BYTES * 4 * scales();
     }
 
     /** Says what of the tuning a device has room for now. */
     public GradientOperations.Room room(GradientOperations operations) {
-        return operations.room(config, options.spec(), sequences(), length, DivergencePass.tapeColumns(config));
+        return operations.room(
+                config, options.spec(), sequences(), length, DivergencePass.tapeColumns(config), options.movesCodes());
     }
 
     /** Returns what the original's states take of the host while a card takes steps, in fp16. */

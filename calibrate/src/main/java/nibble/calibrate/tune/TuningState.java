@@ -13,12 +13,15 @@ import java.util.zip.CRC32C;
 import java.util.zip.CheckedInputStream;
 import java.util.zip.CheckedOutputStream;
 import nibble.files.output.Durable;
+import nibble.files.output.FreeSpace;
 import nibble.files.output.OutputException;
 
 /** The file that a tuning continues from: the number of steps done, what {@link Adam} writes, and a checksum. */
 final class TuningState {
     private static final String NAME = "tuning.state";
     private static final int BUFFER = 1 << 16;
+    /** One part in so many stays free: the tensors that tuning changes are smaller than that. */
+    private static final int SPARE = 8;
 
     private final Path file;
 
@@ -26,8 +29,15 @@ final class TuningState {
         this.file = folder.resolve(NAME);
     }
 
-    /** Saves, durably; the one before stays until this one is whole. */
-    void save(int steps, Adam adam) {
+    /**
+     * Saves, durably; the one before stays until this one is whole.
+     *
+     * @return whether it did; not on a disk that would be full after it, which the output needs first
+     */
+    boolean save(int steps, Adam adam) {
+        if (FreeSpace.of(file) < adam.bytes() + adam.bytes() / SPARE) {
+            return false;
+        }
         Path partial = file.resolveSibling(NAME + ".partial");
         CRC32C checksum = new CRC32C();
         try {
@@ -40,6 +50,7 @@ final class TuningState {
             Durable.sync(partial);
             Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE);
             Durable.sync(file.resolveSibling("."));
+            return true;
         } catch (IOException e) {
             throw OutputException.of(file, "saving the state of tuning", e);
         }

@@ -1,5 +1,8 @@
 package nibble.calibrate.tune;
 
+import java.util.Collections;
+import java.util.IdentityHashMap;
+import java.util.Set;
 import java.util.function.IntFunction;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.GradientOperations;
@@ -17,6 +20,7 @@ public final class TuningSteps implements AutoCloseable {
     private final TunedModel model;
     private final DivergencePass pass;
     private final Adam adam;
+    private final Set<Parameter> positions = Collections.newSetFromMap(new IdentityHashMap<>());
 
     /**
      * Brings a model to the device.
@@ -24,6 +28,7 @@ public final class TuningSteps implements AutoCloseable {
      * @param read a layer of codes and scales on the host; not kept
      * @param finalNorm gain
      * @param sequences of a step, each of {@code length} tokens
+     * @param movesCodes whether codes are tuned too
      */
     public TuningSteps(
             ModelConfig config,
@@ -34,11 +39,13 @@ public final class TuningSteps implements AutoCloseable {
             Weight head,
             GradientOperations operations,
             int sequences,
-            int length) {
-        this.room = operations.room(config, spec, sequences, length, DivergencePass.tapeColumns(config));
-        this.model = new TunedModel(config, embedding, read, finalNorm, head, operations, room.codes());
+            int length,
+            boolean movesCodes) {
+        this.room = operations.room(config, spec, sequences, length, DivergencePass.tapeColumns(config), movesCodes);
+        this.model = new TunedModel(config, embedding, read, finalNorm, head, operations, room.codes(), movesCodes);
         this.pass = new DivergencePass(model, operations, sequences, length, room.tapes());
         this.adam = new Adam(model.parameters());
+        model.layers().forEach(layer -> positions.addAll(layer.positions().values()));
     }
 
     /**
@@ -52,7 +59,9 @@ public final class TuningSteps implements AutoCloseable {
      */
     public double take(int step, int steps, int[] ids, Matrix original) {
         Parameter.AdamStep move = Adam.step(step, steps);
-        return pass.add(ids, original, 1, parameter -> parameter.move(move)) / ids.length;
+        Parameter.AdamStep codes = Adam.codeStep(step, steps);
+        return pass.add(ids, original, 1, parameter -> parameter.move(positions.contains(parameter) ? codes : move))
+                / ids.length;
     }
 
     /** Returns what of the model stays where the device computes. */

@@ -80,10 +80,10 @@ class TuningPartsTest {
 
     @Test
     void the_rate_rises_over_ten_steps_and_falls_along_a_cosine() {
-        assertThat(Adam.rate(0, 100)).isCloseTo(1e-4, within(1e-12));
-        assertThat(Adam.rate(10, 100)).isCloseTo(1e-3 * (1 + Math.cos(Math.PI / 10)) / 2, within(1e-12));
-        assertThat(Adam.rate(50, 100)).isCloseTo(5e-4, within(1e-12));
-        assertThat(Adam.rate(99, 100)).isBetween(0.0, 1e-6);
+        assertThat(Adam.share(0, 100)).isCloseTo(0.1, within(1e-9));
+        assertThat(Adam.share(10, 100)).isCloseTo((1 + Math.cos(Math.PI / 10)) / 2, within(1e-9));
+        assertThat(Adam.share(50, 100)).isCloseTo(0.5, within(1e-9));
+        assertThat(Adam.share(99, 100)).isBetween(0.0, 1e-3);
     }
 
     /** torch.optim.Adam(lr=1e-3, betas=(0.9, 0.99)) with the rates above: three steps of gradients g·w0 for w0 = 2. */
@@ -96,7 +96,7 @@ class TuningPartsTest {
             parameter.addGradient(gradients[step]);
             parameter.move(Adam.step(step, 8));
         }
-        float[] change = parameter.state().change();
+        float[] change = parameter.state().moved();
         assertThat(change[0]).isCloseTo(-2.268795244e-4f, within(1e-9f));
         assertThat(change[1]).isCloseTo(-1.331811619e-4f, within(1e-9f));
         assertThat(parameter.values()[0]).isEqualTo(2 * (1 + change[0]));
@@ -123,6 +123,6 @@ class TuningPartsTest {
         }
         Parameter fresh = operations.parameter(new float[] {1, 2, 3});
         assertThat(new TuningState(temp).read(new Adam(List.of(fresh)))).isEmpty();
-        assertThat(fresh.state().change()).containsOnly(0f);
+        assertThat(fresh.state().moved()).containsOnly(0f);
     }
 }

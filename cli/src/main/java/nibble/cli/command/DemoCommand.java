@@ -11,7 +11,6 @@ import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
-import nibble.calibrate.tune.Tuning;
 import nibble.checkpoint.model.QuantizedFormat;
 import nibble.cli.option.DeviceOptions;
 import nibble.cli.option.JsonOption;
@@ -42,6 +41,9 @@ import picocli.CommandLine.Option;
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class DemoCommand implements Callable<Integer> {
+    /** Fewer than usual, so that the demo takes less than three minutes on two cores. */
+    private static final int TUNING_STEPS = 128;
+
     private static final int GROUP_SIZE = 128;
     private static final long ONE_SHARD_BYTES = 10_000_000_000L;
     private static final int CALIBRATION_BLOCKS = 32;
@@ -84,8 +86,16 @@ final class DemoCommand implements Callable<Integer> {
 
         QuantizeOptions options(int threads) {
             QuantizationSpec spec = new QuantizationSpec(4, GROUP_SIZE);
-            int tuning = method == Method.BEST ? Tuning.STEPS : 0;
-            return new QuantizeOptions(method, spec, QuantizedFormat.AWQ_GEMM, ONE_SHARD_BYTES, threads, false, tuning);
+            boolean best = method == Method.BEST;
+            return new QuantizeOptions(
+                    method,
+                    spec,
+                    QuantizedFormat.AWQ_GEMM,
+                    ONE_SHARD_BYTES,
+                    threads,
+                    false,
+                    best ? TUNING_STEPS : 0,
+                    best);
         }
     }
 

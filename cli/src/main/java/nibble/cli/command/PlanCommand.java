@@ -158,7 +158,8 @@ final class PlanCommand implements Callable<Integer> {
                     Files.exists(model) ? Optional.empty() : ModelShape.named(String.valueOf(model));
             config = shape.map(ModelShape::config).orElseGet(() -> ModelConfig.read(model));
         }
-        QuantizeOptions options = quantization.options(config, device.threads, false, terminal);
+        QuantizeOptions options = quantization.options(
+                config, calibration.sequenceLength(quantization.method()), backend, device.threads, false, terminal);
         QuantizationSpec spec = options.spec();
         Quantizer.requireFits(config, Files.isDirectory(model) ? model.resolve("config.json") : model, spec);
         CheckpointPlan output = CheckpointPlan.of(config, quantization.format(), spec, quantization.maxShardBytes());

@@ -96,7 +96,7 @@ final class QuantizeBenchCommand implements Callable<Integer> {
     public Integer call() {
         json.requireWritable();
         ModelShape model = shape.shape();
-        QuantizeOptions options = quantization.options(model.config(), device.threads, false, terminal);
+        QuantizeOptions options = options(model);
         Quantizer.requireFits(model.config(), Path.of(model.name()), options.spec());
         if (samples < 1 || sequenceLength < 2) {
             throw new UsageException("--samples must be at least 1 and --seq-len at least 2");
@@ -136,6 +136,15 @@ final class QuantizeBenchCommand implements Callable<Integer> {
             print(measured);
         }
         return ExitCode.DONE;
+    }
+
+    /** The options, with the tuning that the whole model would have, of which some layers are timed. */
+    private QuantizeOptions options(ModelShape model) {
+        ModelShape whole = ModelShape.named(model.name()).orElse(model);
+        try (QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
+            return quantization.options(
+                    whole.config(), sequenceLength, devices.members().getFirst(), device.threads, false, terminal);
+        }
     }
 
     /** Times steps on a device that holds nothing else, and so has a peak of its own. */

@@ -107,7 +107,14 @@ final class QuantizeCommand implements Callable<Integer> {
         long peakDeviceBytes;
         try (Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
-            QuantizeOptions options = quantization.options(checkpoint.config(), device.threads, strict, terminal);
+            QuantizeOptions options = quantization.options(
+                    checkpoint.config(),
+                    calibration.sequenceLength(quantization.method()),
+                    devices.members().getFirst(),
+                    device.threads,
+                    strict,
+                    terminal);
+            tuningNote(options);
             options.format().loaderNote(options.spec().symmetric()).ifPresent(terminal::note);
             requireQuantizable(checkpoint, options);
             if (options.method() != Method.RTN) {
@@ -140,6 +147,14 @@ final class QuantizeCommand implements Callable<Integer> {
             terminal.out().flush();
         }
         return ExitCode.DONE;
+    }
+
+    /** Says so where codes stay though nobody asked for it: the device has no room for their positions. */
+    private void tuningNote(QuantizeOptions options) {
+        if (options.steps() > 0 && !options.movesCodes() && !quantization.fixedCodes()) {
+            terminal.note("tuning moves scales and norms alone: the device has no room for positions of all codes,"
+                    + " 12 bytes a weight");
+        }
     }
 
     /** Before the calibration text is read: what will be refused is refused at once, and by its own fault. */

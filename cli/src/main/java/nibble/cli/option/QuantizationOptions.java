@@ -3,10 +3,11 @@ package nibble.cli.option;
 import java.util.Locale;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
-import nibble.calibrate.tune.Tuning;
+import nibble.calibrate.tune.TuningChoice;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.QuantizedFormat;
 import nibble.cli.terminal.Terminal;
+import nibble.engine.backend.Backend;
 import nibble.files.FileSize;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
@@ -28,9 +29,16 @@ public final class QuantizationOptions {
     @Option(
             names = "--steps",
             paramLabel = "N",
-            description = "Steps of method best that tune scales and norms after all layers are made, by the divergence"
-                    + " of the whole model; 0 leaves them out. Default: " + Tuning.STEPS + ".")
+            description =
+                    "Steps of method best that tune codes, scales and norms by the divergence of the whole model; 0"
+                            + " leaves them out. Default: 256 on a CPU, 512 on a card; 128 where codes stay.")
     private @Nullable Integer steps;
+
+    @Option(
+            names = "--fixed-codes",
+            description = "Let these steps move scales and norms alone. The default where the device has no room for"
+                    + " positions of codes, 12 bytes a weight.")
+    private boolean fixedCodes;
 
     @Option(names = "--bits", paramLabel = "N", defaultValue = "4", description = "Bits of a weight: 4.")
     private int bits = 4;
@@ -92,6 +100,9 @@ public final class QuantizationOptions {
             throw new UsageException("--steps " + steps + ": "
                     + (steps < 0 ? "give 0 or more" : "only --method best has steps of tuning"));
         }
+        if (fixedCodes && method != Method.BEST) {
+            throw new UsageException("--fixed-codes: only --method best moves codes");
+        }
         if (symmetric && asymmetric) {
             throw new UsageException("--symmetric and --asymmetric: give one of them");
         }
@@ -107,20 +118,17 @@ public final class QuantizationOptions {
         return alias.or(format).orElse("awq").toLowerCase(Locale.ROOT);
     }
 
-    /** Steps of tuning: as many as are asked for, or the usual number. */
-    private int steps() {
-        if (method != Method.BEST) {
-            return 0;
-        }
-        return steps == null ? Tuning.STEPS : steps;
-    }
-
     public long maxShardBytes() {
         try {
             return FileSize.parse(maxShardSize);
         } catch (IllegalArgumentException e) {
             throw new UsageException("--max-shard-size " + maxShardSize + ": " + e.getMessage());
         }
+    }
+
+    /** Returns whether codes were asked to stay as fitted. */
+    public boolean fixedCodes() {
+        return fixedCodes;
     }
 
     public Method method() {
@@ -141,8 +149,21 @@ public final class QuantizationOptions {
         };
     }
 
-    /** Returns what a quantization of this model is asked to do. */
-    public QuantizeOptions options(ModelConfig config, int threads, boolean strict, Terminal terminal) {
-        return new QuantizeOptions(method, spec(config, terminal), format(), maxShardBytes(), threads, strict, steps());
+    /**
+     * Returns what a quantization of this model is asked to do.
+     *
+     * @param blockLength tokens of a block of the calibration text
+     * @param backend which will take the steps of tuning
+     */
+    public QuantizeOptions options(
+            ModelConfig config, int blockLength, Backend backend, int threads, boolean strict, Terminal terminal) {
+        QuantizationSpec spec = spec(config, terminal);
+        TuningChoice tuning = new TuningChoice(false, 0);
+        if (method == Method.BEST && (steps == null || steps > 0)) {
+            tuning = fixedCodes ? TuningChoice.FIXED_CODES : TuningChoice.of(config, spec, blockLength, backend);
+        }
+        int number = steps == null ? tuning.steps() : steps;
+        return new QuantizeOptions(
+                method, spec, format(), maxShardBytes(), threads, strict, number, tuning.movesCodes());
     }
 }

@@ -26,10 +26,14 @@ public final class GradientExtents {
         }
     }
 
-    public static void scales(PlacedCodes codes, Matrix dy, Matrix x, Parameter scales) {
+    public static void scales(PlacedCodes codes, Matrix dy, Matrix x, Parameter scales, @Nullable Parameter positions) {
         Extents.require("gradient of scales", "dy", dy, x.rows(), codes.outFeatures());
         Extents.require("gradient of scales", "x", x, x.rows(), codes.inFeatures());
         scales("gradient of scales", codes, scales);
+        if (positions != null && positions.size() != codes.outFeatures() * codes.inFeatures()) {
+            throw new IllegalArgumentException("gradient of scales: " + positions.size() + " positions given, "
+                    + codes.outFeatures() * codes.inFeatures() + " expected");
+        }
     }
 
     public static void norm(Matrix x, Parameter gain, Matrix dy, Matrix dx) {

@@ -25,12 +25,26 @@ public interface GradientOperations {
      *
      * @param sequences of a step, each of {@code length} tokens
      * @param tapeColumns floats a token that a layer's forward pass leaves for its backward pass
+     * @param movesCodes whether codes are tuned, which takes room for all of them and for their positions
      * @throws DeviceException if there is too little for any tuning
      */
-    Room room(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns);
+    Room room(
+            ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns, boolean movesCodes);
+
+    /** Returns whether there is room for the positions of all codes; parameters are those of {@link #room}. */
+    boolean fitsCodes(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns);
 
     /** Makes a parameter that begins with these numbers. */
     Parameter parameter(float[] start);
+
+    /**
+     * Makes the positions of codes, [out, in], each at its code. What steps move is a position; the code is the integer
+     * {@code floor(position + 1/2)}, and the codes change with every move. The gradient is that of a weight times its
+     * scale, as if codes were not rounded.
+     *
+     * @param codes of a layer that stays where the device computes; borrowed
+     */
+    Parameter positions(PlacedCodes codes);
 
     /**
      * Makes an empty store.
@@ -56,9 +70,11 @@ public interface GradientOperations {
 
     /**
      * Adds {@code Σ_t dy[t, n] Σ_k (code − zero)[n, k] x[t, k]}, k over the columns of group g, to the gradient of
-     * scale [n, g].
+     * scale [n, g], and {@code scale[n, g] Σ_t dy[t, n] x[t, k]} to that of position [n, k].
+     *
+     * @param positions of the codes; null where they stay
      */
-    void addScales(PlacedCodes codes, Matrix dy, Matrix x, Parameter scales);
+    void addScales(PlacedCodes codes, Matrix dy, Matrix x, Parameter scales, @Nullable Parameter positions);
 
     /**
      * Takes the gradient of {@link #rmsNorm}, and adds to the gradient of the gain.
@@ -100,8 +116,9 @@ public interface GradientOperations {
      * @param codes layers whose codes stay where the device computes; those of the others are brought when they are
      * used
      * @param tapes layers whose activations are kept for the backward pass, at least 1; the others run forward again
+     * @param movesCodes whether codes are tuned too
      * @param device bytes of the device that the tuning takes; 0 where memory is the host's
      * @param pinned bytes of the host that codes take which do not stay on the device
      */
-    record Room(int codes, int tapes, long device, long pinned) {}
+    record Room(int codes, int tapes, boolean movesCodes, long device, long pinned) {}
 }

@@ -1,8 +1,9 @@
 package nibble.engine.backend;
 
 /**
- * Holds numbers that are tuned, where a device computes: each is {@code start · (1 + change)}, and {@code change} is
- * what steps move. So one rate fits all, whatever their size. Owns its memory.
+ * Holds numbers that are tuned, where a device computes. Each is {@code start · (1 + change)}, and {@code change} is
+ * what steps move, so one rate fits all, whatever their size; or it is the position of a code, and moves as it is
+ * ({@link GradientOperations#positions}). Owns its memory.
  */
 public interface Parameter extends AutoCloseable {
     int size();
@@ -16,7 +17,7 @@ public interface Parameter extends AutoCloseable {
     /** Adds to the gradient, as a backward pass does. */
     void addGradient(float[] more);
 
-    /** Moves the changes by a step of Adam along the gradient of the changes, and forgets the gradient. */
+    /** Moves what steps move by a step of Adam along its gradient, and forgets the gradient. */
     void move(AdamStep step);
 
     /** Returns a copy of what steps have made of it. */
@@ -31,24 +32,31 @@ public interface Parameter extends AutoCloseable {
     /**
      * Holds what steps move.
      *
-     * @param change relative to the start
+     * @param moved the changes relative to the start, or the positions of codes
      * @param first Adam's mean of slopes
      * @param second Adam's mean of squared slopes
      */
-    record State(float[] change, float[] first, float[] second) {}
+    record State(float[] moved, float[] first, float[] second) {}
 
     /**
-     * Describes one step of Adam on a {@link Parameter} (Kingma and Ba, arXiv 1412.6980): with the slope g of a change,
-     * {@code m = β₁ m + (1 − β₁) g}, {@code v = β₂ v + (1 − β₂) g²},
-     * {@code change −= rate · m / (√(v / correction) + ε)}.
+     * Describes one step of Adam on a {@link Parameter} (Kingma and Ba, arXiv 1412.6980): with the slope g of what
+     * moves, {@code m = β₁ m + (1 − β₁) g}, {@code v = β₂ v + (1 − β₂) g²},
+     * {@code moved −= rate · m / (√(v / correction) + ε)}.
      *
      * @param rate divided by the first moment's correction
      * @param correction of the second moment: {@code 1 − β₂^steps}
      * @param firstDecay β₁
      * @param secondDecay β₂
      * @param epsilon ε
-     * @param leastChange changes stay at or above it
+     * @param least what moves stays at or above it
+     * @param most and at or below it
      */
     record AdamStep(
-            double rate, double correction, double firstDecay, double secondDecay, double epsilon, float leastChange) {}
+            double rate,
+            double correction,
+            double firstDecay,
+            double secondDecay,
+            double epsilon,
+            float least,
+            float most) {}
 }

@@ -62,7 +62,7 @@ public final class DivergencePass implements AutoCloseable {
      * @param ids of the sequences, one after another
      * @param original the original model's states after its final norm
      * @param share of the mean that this batch is
-     * @param whole told of each parameter once its gradient is whole; may move it
+     * @param whole told of each parameter once its gradient is whole and its layer no longer used; may move it
      * @return Σ of the divergence over the batch's tokens, in nats
      */
     public double add(int[] ids, Matrix original, double share, Consumer<Parameter> whole) {

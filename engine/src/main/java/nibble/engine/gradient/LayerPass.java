@@ -131,7 +131,13 @@ final class LayerPass implements AutoCloseable {
     }
 
     private void addScales(LayerWeights layer, Linear linear, Matrix dy, Matrix x) {
-        operations.addScales(layer.codes(linear), dy, x, layer.tuned().scales(linear));
+        TunedLayer tuned = layer.tuned();
+        operations.addScales(
+                layer.codes(linear),
+                dy,
+                x,
+                tuned.scales(linear),
+                tuned.positions().get(linear));
     }
 
     /** Of {@code dHidden}, the gradient of what the norm gave. */

@@ -9,21 +9,23 @@ import java.util.Optional;
 import nibble.checkpoint.model.Linear;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.Parameter;
+import nibble.engine.backend.PlacedCodes;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.pack.QuantizedLinear;
 
 /**
- * Holds what is tuned of a quantized decoder layer, and its biases, which stay like its codes and zeros. Owns the
- * parameters.
+ * Holds what is tuned of a quantized decoder layer, and its biases, which stay like its zeros. Owns the parameters.
  *
  * @param scales of each linear, [out, groups]
+ * @param positions of each linear's codes, [out, in]; empty where codes stay
  * @param inputNorm gain
  * @param postAttentionNorm gain
  * @param headNorms gains of query and key heads, where there are such norms
  */
 public record TunedLayer(
         Map<Linear, Parameter> scales,
+        Map<Linear, Parameter> positions,
         Parameter inputNorm,
         Parameter postAttentionNorm,
         Map<Linear, float[]> biases,
@@ -39,14 +41,22 @@ public record TunedLayer(
 
     public TunedLayer {
         scales = Collections.unmodifiableMap(new EnumMap<>(scales));
+        positions = Collections.unmodifiableMap(positions);
     }
 
     /**
      * Begins with a layer.
      *
      * @param codes of the layer
+     * @param moving the codes that are tuned, where the device computes; empty where they stay
      */
-    static TunedLayer of(DecoderLayer layer, Map<Linear, QuantizedLinear> codes, GradientOperations operations) {
+    static TunedLayer of(
+            DecoderLayer layer,
+            Map<Linear, QuantizedLinear> codes,
+            Map<Linear, PlacedCodes> moving,
+            GradientOperations operations) {
+        Map<Linear, Parameter> positions = new EnumMap<>(Linear.class);
+        moving.forEach((linear, placed) -> positions.put(linear, operations.positions(placed)));
         Map<Linear, Parameter> scales = new EnumMap<>(Linear.class);
         codes.forEach((linear, quantized) -> {
             float[] values = new float[quantized.scales().length];
@@ -57,6 +67,7 @@ public record TunedLayer(
         });
         return new TunedLayer(
                 scales,
+                positions,
                 operations.parameter(layer.inputNorm()),
                 operations.parameter(layer.postAttentionNorm()),
                 layer.extras().biases(),
@@ -94,6 +105,13 @@ public record TunedLayer(
 
     /** Returns everything that is tuned, in a fixed order. */
     public List<Parameter> parameters() {
+        List<Parameter> all = new ArrayList<>(numbers());
+        all.addAll(positions.values());
+        return all;
+    }
+
+    /** Returns what is tuned relative to its start, in a fixed order: all but the positions of codes. */
+    public List<Parameter> numbers() {
         List<Parameter> all = new ArrayList<>();
         for (Linear linear : Linear.values()) {
             all.add(scales(linear));

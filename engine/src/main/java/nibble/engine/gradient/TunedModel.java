@@ -15,8 +15,8 @@ import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizedLinear;
 
 /**
- * Holds a quantized model whose scales and norms are tuned, where a device computes; codes, embedding and head stay as
- * they are. Owns what it takes there.
+ * Holds a quantized model whose scales and norms are tuned, and its codes where there is room, where a device computes;
+ * zeros, embedding and head stay as they are. Owns what it takes there.
  */
 public final class TunedModel implements AutoCloseable {
     private final ModelConfig config;
@@ -32,6 +32,7 @@ public final class TunedModel implements AutoCloseable {
      * @param read a layer on the host; not kept
      * @param finalNorm gain
      * @param residentCodes layers whose codes stay where the device computes
+     * @param movesCodes whether codes are tuned; all of them must stay there then
      */
     public TunedModel(
             ModelConfig config,
@@ -40,7 +41,8 @@ public final class TunedModel implements AutoCloseable {
             float[] finalNorm,
             Weight head,
             GradientOperations operations,
-            int residentCodes) {
+            int residentCodes,
+            boolean movesCodes) {
         this.config = config;
         this.embedding = embedding;
         this.head = operations.place(head);
@@ -50,8 +52,8 @@ public final class TunedModel implements AutoCloseable {
             for (int i = 0; i < config.layers(); i++) {
                 DecoderLayer layer = read.apply(i);
                 Map<Linear, QuantizedLinear> quantized = TunedLayer.codes(layer);
-                layers.add(TunedLayer.of(layer, quantized, operations));
                 codes.add(quantized);
+                layers.add(TunedLayer.of(layer, quantized, movesCodes ? codes.layer(i, i) : Map.of(), operations));
             }
         } catch (RuntimeException | Error e) {
             close();

@@ -1,4 +1,4 @@
-/** Backward passes of a quantized model whose codes stay fixed. */
+/** Backward passes of a quantized model. */
 @NullMarked
 package nibble.engine.gradient;
 

@@ -34,14 +34,14 @@ record HostCodes(QuantizedLinear linear) implements PlacedCodes {
         return linear.groups();
     }
 
-    /** Keeps all layers. */
+    /** Keeps all layers, with codes of its own, since these may move. */
     static final class Store implements CodeStore {
         private final List<Map<Linear, PlacedCodes>> layers = new ArrayList<>();
 
         @Override
         public void add(Map<Linear, QuantizedLinear> layer) {
             Map<Linear, PlacedCodes> codes = new EnumMap<>(Linear.class);
-            layer.forEach((linear, quantized) -> codes.put(linear, new HostCodes(quantized)));
+            layer.forEach((linear, quantized) -> codes.put(linear, new HostCodes(quantized.withOwnCodes())));
             layers.add(codes);
         }
 

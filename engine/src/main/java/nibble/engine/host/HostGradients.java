@@ -1,7 +1,10 @@
 package nibble.engine.host;
 
+import java.util.Locale;
+import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.CodeStore;
+import nibble.engine.backend.DeviceException;
 import nibble.engine.backend.GradientExtents;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.LayerOperations;
@@ -20,6 +23,10 @@ import nibble.pack.QuantizedLinear;
 abstract class HostGradients implements GradientOperations {
     /** The share of the heap that may hold what forward passes leave for backward passes. */
     private static final int TAPE_SHARE = 4;
+    /** The share of the heap that may hold positions of codes. */
+    private static final int POSITIONS_SHARE = 3;
+    /** A position, and Adam's two moments. */
+    private static final int BYTES_PER_POSITION = 3 * Float.BYTES;
 
     private final LayerOperations layers;
 
@@ -33,15 +40,47 @@ abstract class HostGradients implements GradientOperations {
     }
 
     @Override
-    public Room room(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
+    public Room room(
+            ModelConfig config,
+            QuantizationSpec spec,
+            int sequences,
+            int length,
+            long tapeColumns,
+            boolean movesCodes) {
+        if (movesCodes && !fitsCodes(config, spec, sequences, length, tapeColumns)) {
+            throw new DeviceException(String.format(
+                    Locale.ROOT,
+                    "positions of codes take %.1f GB of the heap, which may be a third of it; allow more with"
+                            + " NIBBLE_JAVA_OPTS=-Xmx%dm, or let codes stay with --fixed-codes",
+                    positionBytes(config) / 1e9,
+                    POSITIONS_SHARE * positionBytes(config) / (1 << 20) + 1));
+        }
         long tape = Float.BYTES * tapeColumns * sequences * length;
         long memory = Runtime.getRuntime().maxMemory() / TAPE_SHARE;
-        return new Room(config.layers(), (int) Math.clamp(memory / tape, 1, config.layers()), 0, 0);
+        return new Room(config.layers(), (int) Math.clamp(memory / tape, 1, config.layers()), movesCodes, 0, 0);
+    }
+
+    @Override
+    public boolean fitsCodes(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
+        return positionBytes(config) <= Runtime.getRuntime().maxMemory() / POSITIONS_SHARE;
+    }
+
+    private static long positionBytes(ModelConfig config) {
+        long weights = 0;
+        for (Linear linear : Linear.values()) {
+            weights += (long) config.outFeatures(linear) * config.inFeatures(linear);
+        }
+        return BYTES_PER_POSITION * weights * config.layers();
     }
 
     @Override
     public Parameter parameter(float[] start) {
         return new HostParameter(start);
+    }
+
+    @Override
+    public Parameter positions(PlacedCodes codes) {
+        return new HostPositions(HostCodes.of(codes), this);
     }
 
     @Override

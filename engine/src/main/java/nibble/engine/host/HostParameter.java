@@ -68,7 +68,7 @@ final class HostParameter implements Parameter {
             first[i] = (float) (step.firstDecay() * first[i] + (1 - step.firstDecay()) * slope);
             second[i] = (float) (step.secondDecay() * second[i] + (1 - step.secondDecay()) * slope * slope);
             double move = step.rate() * first[i] / (Math.sqrt(second[i] / step.correction()) + step.epsilon());
-            change[i] = Math.max(step.leastChange(), (float) (change[i] - move));
+            change[i] = Math.clamp((float) (change[i] - move), step.least(), step.most());
         }
         moved();
     }
@@ -87,7 +87,7 @@ final class HostParameter implements Parameter {
 
     @Override
     public void restore(State state) {
-        System.arraycopy(state.change(), 0, change, 0, change.length);
+        System.arraycopy(state.moved(), 0, change, 0, change.length);
         System.arraycopy(state.first(), 0, first, 0, first.length);
         System.arraycopy(state.second(), 0, second, 0, second.length);
         moved();

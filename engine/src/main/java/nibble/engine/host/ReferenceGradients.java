@@ -45,25 +45,31 @@ final class ReferenceGradients extends HostGradients {
     }
 
     @Override
-    public void addScales(PlacedCodes placed, Matrix dy, Matrix x, Parameter scales) {
-        GradientExtents.scales(placed, dy, x, scales);
+    public void addScales(PlacedCodes placed, Matrix dy, Matrix x, Parameter scales, @Nullable Parameter positions) {
+        GradientExtents.scales(placed, dy, x, scales, positions);
         QuantizedLinear codes = HostCodes.of(placed);
         float[] into = HostParameter.sums(scales);
+        float[] numbers = HostParameter.numbers(scales);
+        float[] toPositions = positions == null ? new float[0] : HostPositions.sums(positions);
         float[] left = HostMatrix.values(dy);
         float[] right = HostMatrix.values(x);
         int out = codes.outFeatures();
         int in = codes.inFeatures();
         for (int n = 0; n < out; n++) {
             for (int group = 0; group < codes.groups(); group++) {
+                int cell = n * codes.groups() + group;
                 double sum = 0;
                 for (int k = group * codes.groupSize(); k < (group + 1) * codes.groupSize(); k++) {
                     double weight = 0;
                     for (int t = 0; t < x.rows(); t++) {
                         weight += (double) left[t * out + n] * right[t * in + k];
                     }
-                    sum += weight * (codes.code(n, k) - codes.zeros()[n * codes.groups() + group]);
+                    sum += weight * (codes.code(n, k) - codes.zeros()[cell]);
+                    if (positions != null) {
+                        toPositions[n * in + k] += (float) (weight * numbers[cell]);
+                    }
                 }
-                into[n * codes.groups() + group] += (float) sum;
+                into[cell] += (float) sum;
             }
         }
     }

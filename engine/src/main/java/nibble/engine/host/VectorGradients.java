@@ -64,10 +64,12 @@ final class VectorGradients extends HostGradients {
     }
 
     @Override
-    public void addScales(PlacedCodes placed, Matrix dy, Matrix x, Parameter scales) {
-        GradientExtents.scales(placed, dy, x, scales);
+    public void addScales(PlacedCodes placed, Matrix dy, Matrix x, Parameter scales, @Nullable Parameter positions) {
+        GradientExtents.scales(placed, dy, x, scales, positions);
         QuantizedLinear codes = HostCodes.of(placed);
         float[] into = HostParameter.sums(scales);
+        float[] numbers = HostParameter.numbers(scales);
+        float[] toPositions = positions == null ? new float[0] : HostPositions.sums(positions);
         int out = codes.outFeatures();
         int in = codes.inFeatures();
         int size = Math.multiplyExact(out, in);
@@ -77,7 +79,12 @@ final class VectorGradients extends HostGradients {
             Arrays.fill(whole, 0, size, 0f);
         }
         CrossMoment.add(workers, HostMatrix.values(dy), out, HostMatrix.values(x), in, x.rows(), whole);
-        workers.forEach(out, row -> addGroups(codes, row, into));
+        workers.forEach(out, row -> {
+            addGroups(codes, row, into);
+            if (positions != null) {
+                addScaled(codes, row, numbers, toPositions);
+            }
+        });
     }
 
     private void addGroups(QuantizedLinear codes, int row, float[] into) {
@@ -92,6 +99,17 @@ final class VectorGradients extends HostGradients {
                 sum += whole[at] * ((pair & 15) - zero) + whole[at + 1] * ((pair >> 4 & 15) - zero);
             }
             into[cell] += sum;
+        }
+    }
+
+    /** Adds a row of the weight's gradient, times its scales. */
+    private void addScaled(QuantizedLinear codes, int row, float[] scales, float[] into) {
+        int at = row * codes.inFeatures();
+        for (int group = 0; group < codes.groups(); group++) {
+            float scale = scales[row * codes.groups() + group];
+            for (int i = 0; i < codes.groupSize(); i++, at++) {
+                into[at] += scale * whole[at];
+            }
         }
     }
 

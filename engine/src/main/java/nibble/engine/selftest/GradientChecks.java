@@ -260,10 +260,10 @@ final class GradientChecks {
                 for (int step = 0; step < 3; step++) {
                     parameter.addGradient(gradients.get(step));
                     parameter.move(
-                            new Parameter.AdamStep(0.01, 1 - Math.pow(0.99, step + 1.0), 0.9, 0.99, 1e-12, -0.01f));
+                            new Parameter.AdamStep(0.01, 1 - Math.pow(0.99, step + 1.0), 0.9, 0.99, 1e-12, -0.01f, 1f));
                 }
                 Parameter.State state = parameter.state();
-                return joined(state.change(), state.first(), state.second(), parameter.values(), parameter.gradient());
+                return joined(state.moved(), state.first(), state.second(), parameter.values(), parameter.gradient());
             }
         });
         // An order of doubles apart that fp32 rounds to its neighbour, three times.

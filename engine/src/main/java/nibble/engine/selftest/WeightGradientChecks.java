@@ -33,7 +33,7 @@ final class WeightGradientChecks {
     }
 
     List<Check> run() {
-        return List.of(weights(), products(), scales(), streamedCodes());
+        return List.of(weights(), products(), scales(), positions(), moves(), streamedCodes());
     }
 
     private static float[] scales(QuantizedLinear linear) {
@@ -144,7 +144,7 @@ final class WeightGradientChecks {
                         Matrix left = operations.layers().upload(dy, s[0], s[1]);
                         Matrix right = operations.layers().upload(x, s[0], s[2])) {
                     tuned.addGradient(before);
-                    operations.addScales(only(store, linear), left, right, tuned);
+                    operations.addScales(only(store, linear), left, right, tuned, null);
                     return tuned.gradient();
                 }
             });
@@ -161,6 +161,92 @@ final class WeightGradientChecks {
             });
         }
         return comparison.result();
+    }
+
+    private Check positions() {
+        Comparison comparison = new Comparison("gradient of codes");
+        for (int[] s : LINEARS) {
+            QuantizedLinear linear = operands.quantized(s[1], s[2], s[3]).linear();
+            float[] dy = operands.values(s[0] * s[1]);
+            float[] x = operands.values(s[0] * s[2]);
+            float[] before = operands.values(s[1] * s[2]);
+            float[] changes = GradientChecks.changes(operands, linear.scales().length);
+            float[][] results = GradientChecks.results(both, operations -> {
+                try (CodeStore store = operations.codes(1);
+                        Parameter tuned = GradientChecks.moved(operations, scales(linear), changes);
+                        Matrix left = operations.layers().upload(dy, s[0], s[1]);
+                        Matrix right = operations.layers().upload(x, s[0], s[2])) {
+                    PlacedCodes codes = only(store, linear);
+                    try (Parameter positions = operations.positions(codes)) {
+                        positions.addGradient(before);
+                        operations.addScales(codes, left, right, tuned, positions);
+                        return positions.gradient();
+                    }
+                }
+            });
+            comparison.compare(Arrays.toString(s), results[1], results[0], i -> {
+                int row = i / s[2];
+                double size = 0;
+                for (int t = 0; t < s[0]; t++) {
+                    size += Math.abs((double) dy[t * s[1] + row] * x[t * s[2] + i % s[2]]);
+                }
+                // Scales are below 0.13, and a change is a small part of one.
+                return (s[0] + 6) * U * 0.15 * size + 3 * U * Math.abs(before[i]);
+            });
+        }
+        return comparison.result();
+    }
+
+    /** Moves codes by whole steps and checks the weights that they then give; positions must agree to the bit. */
+    private Check moves() {
+        Comparison comparison = new Comparison("codes that move");
+        QuantizedLinear linear = operands.quantized(40, 96, 32).linear();
+        float[][] gradients = {operands.values(40 * 96), operands.values(40 * 96), operands.values(40 * 96)};
+        float[][] results = GradientChecks.results(both, operations -> {
+            List<float[]> parts = new ArrayList<>();
+            try (CodeStore store = operations.codes(1);
+                    Parameter scales = operations.parameter(scales(linear))) {
+                PlacedCodes codes = only(store, linear);
+                try (Parameter positions = operations.positions(codes)) {
+                    parts.add(positions.values());
+                    for (int step = 0; step < 3; step++) {
+                        positions.addGradient(gradients[step]);
+                        positions.move(new Parameter.AdamStep(
+                                4, 1 - Math.pow(0.99, step + 1.0), 0.9, 0.99, 1e-20, -0.49f, 15.49f));
+                        parts.add(weights(operations, codes, scales));
+                    }
+                    Parameter.State state = positions.state();
+                    positions.restore(new Parameter.State(parts.getFirst(), state.first(), state.second()));
+                    parts.add(weights(operations, codes, scales));
+                    parts.add(state.moved());
+                    parts.add(state.first());
+                    parts.add(state.second());
+                }
+            }
+            return GradientChecks.joined(parts.toArray(float[][]::new));
+        });
+        int weights = 40 * 96;
+        comparison.compare(
+                "[40, 96]",
+                results[1],
+                results[0],
+                i -> i >= weights && i < 5 * weights ? (written + 2 * U) * Math.abs(results[0][i]) : 0);
+        return comparison.result();
+    }
+
+    /** The weight, by a product with the identity; a code more or less is far more than an error. */
+    private static float[] weights(GradientOperations operations, PlacedCodes codes, Parameter scales) {
+        int in = codes.inFeatures();
+        float[] unit = new float[in * in];
+        for (int i = 0; i < in; i++) {
+            unit[i * (in + 1)] = 1;
+        }
+        try (PlacedWeight weight = operations.weight(codes, scales);
+                Matrix x = operations.layers().upload(unit, in, in);
+                Matrix out = GradientChecks.poisoned(operations, in, codes.outFeatures())) {
+            operations.layers().linear(weight.weight(), x, out);
+            return operations.layers().download(out);
+        }
     }
 
     /** Uses layers of which most come from the host, up and down again. */

@@ -1,4 +1,4 @@
-// 4-bit weights whose scales are tuned: see nibble.engine.cuda.gradient; the reference backend is the specification.
+// 4-bit weights whose scales are tuned, and codes if there is room for their positions: see nibble.engine.cuda.gradient; the reference backend is the specification.
 // Codes are as nibble.pack.QuantizedLinear has them: [rows, in / 2], the even column in the low half of a byte; zeros are bytes and
 // scales fp32, both [rows, groups]. A scale is start (1 + change).
 
@@ -29,20 +29,28 @@ extern "C" __global__ void expand_codes(
 }
 
 // gradient[row, group] += sum over the group of dw[row, k] (code - zero), for rows of which dw is the weights' gradient; a warp a
-// group.  Grid: (ceil(groups, 8), rows).  Block: 256.
+// group. Where there are positions, their gradient positions[row, k] += dw[row, k] scale.
+// Grid: (ceil(groups, 8), rows).  Block: 256.
 extern "C" __global__ void add_groups(
-    const float* dw, const unsigned char* codes, const unsigned char* zeros, int in, int groups, float* gradient) {
+    const float* dw, const unsigned char* codes, const unsigned char* zeros, const float* start, const float* change, int in,
+    int groups, float* gradient, float* positions) {
     int lane = threadIdx.x % 32, group = blockIdx.x * 8 + threadIdx.x / 32;
     if (group >= groups) return;
     int length = in / groups;
     long long slot = (long long)blockIdx.y * groups + group;
     long long first = (long long)blockIdx.y * in + (long long)group * length;
     int zero = zeros[slot];
-    float sum = 0;
+    float sum = 0, scale = positions == nullptr ? 0.0f : scale_of(start, change, slot);
     for (int pair = lane; pair < length / 2; pair += 32) {
         int byte = codes[first / 2 + pair];
         float2 d = *(const float2*)(dw + first + 2 * pair);
         sum += d.x * (float)((byte & 15) - zero) + d.y * (float)((byte >> 4) - zero);
+        if (positions != nullptr) {
+            float2* into = (float2*)(positions + first + 2 * pair);
+            float2 there = *into;
+            *into = make_float2(
+                __fadd_rn(there.x, __fmul_rn(d.x, scale)), __fadd_rn(there.y, __fmul_rn(d.y, scale)));
+        }
     }
     sum = warp_sum(sum);
     if (lane == 0) gradient[slot] += sum;
@@ -52,7 +60,8 @@ extern "C" __global__ void add_groups(
 // fused.  Grid: ceil(n, 256).  Block: 256.
 extern "C" __global__ void adam(
     const float* start, float* change, float* first, float* second, const float* gradient, long long n, double rate,
-    double correction, double first_decay, double second_decay, double epsilon, float least) {
+    double correction, double first_decay, double second_decay, double epsilon, float least,
+    float most) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i >= n) return;
     double slope = __fmul_rn(gradient[i], start[i]);
@@ -61,5 +70,48 @@ extern "C" __global__ void adam(
     double move = __dmul_rn(rate, m) / (sqrt(v / correction) + epsilon);
     first[i] = m;
     second[i] = v;
-    change[i] = fmaxf(least, (float)(change[i] - move));
+    change[i] = fminf(fmaxf(least, (float)(change[i] - move)), most);
+}
+
+// positions[i] = code, eight a thread.  Grid: ceil(words, 256).  Block: 256.
+extern "C" __global__ void start_positions(const u32* codes, float* positions, long long words) {
+    long long at = (long long)blockIdx.x * 256 + threadIdx.x;
+    if (at >= words) return;
+    u32 word = codes[at];
+#pragma unroll
+    for (int i = 0; i < 8; i++) positions[8 * at + i] = (float)(word >> 4 * i & 15);
+}
+
+// codes = floor(positions + 1/2), eight a thread.  Grid: ceil(words, 256).  Block: 256.
+extern "C" __global__ void round_positions(const float* positions, u32* codes, long long words) {
+    long long at = (long long)blockIdx.x * 256 + threadIdx.x;
+    if (at >= words) return;
+    u32 word = 0;
+#pragma unroll
+    for (int i = 0; i < 8; i++) word |= (u32)(int)__fadd_rn(positions[8 * at + i], 0.5f) << 4 * i;
+    codes[at] = word;
+}
+
+// A step of Adam on positions, and the codes that follow, eight a thread: nibble.engine.host.HostPositions, in the same order of
+// fp32 operations.  Grid: ceil(words, 256).  Block: 256.
+extern "C" __global__ void move_positions(
+    float* positions, float* first, float* second, const float* gradient, u32* codes, long long words, float rate,
+    float correction, float first_decay, float first_share, float second_decay, float second_share, float epsilon, float least,
+    float most) {
+    long long at = (long long)blockIdx.x * 256 + threadIdx.x;
+    if (at >= words) return;
+    u32 word = 0;
+    for (int i = 0; i < 8; i++) {
+        long long k = 8 * at + i;
+        float slope = gradient[k];
+        float m = __fadd_rn(__fmul_rn(first_decay, first[k]), __fmul_rn(first_share, slope));
+        float v = __fadd_rn(__fmul_rn(second_decay, second[k]), __fmul_rn(__fmul_rn(second_share, slope), slope));
+        first[k] = m;
+        second[k] = v;
+        float move = __fdiv_rn(__fmul_rn(rate, m), __fadd_rn(__fsqrt_rn(__fmul_rn(v, correction)), epsilon));
+        float position = fminf(fmaxf(__fsub_rn(positions[k], move), least), most);
+        positions[k] = position;
+        word |= (u32)(int)__fadd_rn(position, 0.5f) << 4 * i;
+    }
+    codes[at] = word;
 }

@@ -46,7 +46,7 @@ class CudaDivergencePassTest {
                 Backend backend = CudaBackend.open(0, MEMORY, 2)) {
             ModelWeights original = ModelWeights.read(checkpoint);
             int[] ids = ArchitecturesTest.Expected.of(model).ids();
-            try (TunedModel tuned = DivergencePassTest.tuned(original, backend, 100)) {
+            try (TunedModel tuned = DivergencePassTest.tuned(original, backend, 100, true)) {
                 double divergence = DivergencePassTest.divergence(tuned, original, backend, ids, 100);
 
                 assertThat(divergence).isCloseTo(expected.get("divergence").asDouble(), within(0.003 * divergence));

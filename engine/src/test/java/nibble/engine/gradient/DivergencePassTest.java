@@ -34,6 +34,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * The divergence of a tiny quantized model of each architecture and its gradient, against PyTorch's autograd in fp64;
@@ -60,7 +61,7 @@ class DivergencePassTest {
                 Backend backend = Backends.open(device, 2)) {
             ModelWeights original = ModelWeights.read(checkpoint);
             int[] ids = ArchitecturesTest.Expected.of(model).ids();
-            TunedModel tuned = tuned(original, backend, ALL);
+            TunedModel tuned = tuned(original, backend, ALL, true);
 
             double divergence = divergence(tuned, original, backend, ids, ALL);
 
@@ -125,6 +126,44 @@ class DivergencePassTest {
         }
     }
 
+    /** Positions move by whole codes here, so the weights of the moved model are known. */
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "cpu"})
+    void a_model_with_moved_codes_diverges_as_one_that_was_made_so(String device) {
+        try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder("smollm"));
+                Backend backend = Backends.open(device, 2)) {
+            ModelWeights original = ModelWeights.read(checkpoint);
+            int[] ids = ArchitecturesTest.Expected.of("smollm").ids();
+            TunedModel moved = tuned(original, backend, ALL, true);
+            TunedModel scaled = tuned(original, backend, ALL, true);
+            double before = divergence(moved, original, backend, ids, ALL);
+            Parameter positions = java.util.Objects.requireNonNull(
+                    moved.layers().getFirst().positions().get(Linear.DOWN));
+            float[] values = positions.values();
+            for (int i = 0; i < values.length; i++) {
+                values[i] = Math.clamp(values[i] + 3.4f * (i % 3 - 1), -0.49f, 15.49f);
+            }
+            float[] none = new float[values.length];
+            positions.restore(new Parameter.State(values, none, none));
+            // A move by a slope of 1 and a rate of 0 writes the codes anew.
+            positions.addGradient(values);
+            positions.move(new Parameter.AdamStep(0, 1, 0.9, 0.99, 1e-20, -0.49f, 15.49f));
+            assertThat(positions.gradient()).containsOnly(0f);
+
+            double after = divergence(moved, original, backend, ids, ALL);
+
+            assertThat(after).isNotEqualTo(before);
+            assertThat(divergence(scaled, original, backend, ids, ALL)).isEqualTo(before);
+            for (int i = 0; i < values.length; i++) {
+                values[i] = (float) Math.floor(values[i] + 0.5f);
+            }
+            Parameter whole = java.util.Objects.requireNonNull(
+                    scaled.layers().getFirst().positions().get(Linear.DOWN));
+            whole.restore(new Parameter.State(values, none, none));
+            assertThat(divergence(scaled, original, backend, ids, ALL)).isEqualTo(after);
+        }
+    }
+
     /** With one tape for all layers each layer runs forward twice. */
     @Test
     void memory_for_one_layer_gives_the_same_gradient() {
@@ -165,7 +204,11 @@ class DivergencePassTest {
         for (int i = 0; i < model.layers().size(); i++) {
             TunedLayer layer = model.layers().get(i);
             for (Linear linear : Linear.values()) {
-                named.put(i + "." + linear.name().toLowerCase(java.util.Locale.ROOT), layer.scales(linear));
+                String name = i + "." + linear.name().toLowerCase(java.util.Locale.ROOT);
+                named.put(name, layer.scales(linear));
+                if (!layer.positions().isEmpty()) {
+                    named.put(name + ".codes", layer.positions().get(linear));
+                }
             }
             named.put(i + ".input_layernorm", layer.inputNorm());
             named.put(i + ".post_attention_layernorm", layer.postAttentionNorm());
@@ -179,6 +222,10 @@ class DivergencePassTest {
     }
 
     static TunedModel tuned(ModelWeights original, Backend backend, int residentCodes) {
+        return tuned(original, backend, residentCodes, false);
+    }
+
+    static TunedModel tuned(ModelWeights original, Backend backend, int residentCodes, boolean movesCodes) {
         ModelWeights quantized = quantized(original);
         return new TunedModel(
                 quantized.config(),
@@ -187,7 +234,8 @@ class DivergencePassTest {
                 quantized.finalNorm(),
                 quantized.head(),
                 backend.gradients(),
-                residentCodes);
+                residentCodes,
+                movesCodes);
     }
 
     /** The model with its linears replaced by codes, zeros and scales of the script's formulas. */

@@ -1,6 +1,7 @@
 package nibble.engine.gradient;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import java.util.List;
 import java.util.Map;
@@ -59,15 +60,71 @@ class GradientOperationsTest {
                     placed,
                     backend.upload(values(7, 530 * 40), 530, 40),
                     backend.upload(values(8, 530 * 96), 530, 96),
-                    into);
+                    into,
+                    null);
             // A second one, smaller: nothing of the first may be left.
             operations.addScales(
                     placed,
                     backend.upload(values(7, 30 * 40), 30, 40),
                     backend.upload(values(8, 30 * 96), 30, 96),
-                    into);
+                    into,
+                    null);
             return into.gradient();
         });
+    }
+
+    @Test
+    void positions_of_codes_and_three_moves_of_them() {
+        QuantizedLinear codes = codes(40, 96);
+        assertSame(1e-5, (backend, operations) -> {
+            Parameter scales = operations.parameter(values(9, 40 * 3));
+            PlacedCodes placed = placed(codes, operations);
+            Parameter positions = operations.positions(placed);
+            float[][] seen = new float[4][];
+            for (int step = 0; step < 3; step++) {
+                Matrix dy = backend.upload(values(20 + step, 130 * 40), 130, 40);
+                operations.addScales(placed, dy, backend.upload(values(8, 130 * 96), 130, 96), scales, positions);
+                seen[step] = positions.gradient();
+                positions.move(
+                        new Parameter.AdamStep(0.7, 1 - Math.pow(0.99, step + 1), 0.9, 0.99, 1e-20, -0.49f, 15.49f));
+            }
+            seen[3] = positions.values();
+            assertThat(seen[3]).satisfies(values -> {
+                for (float value : values) {
+                    assertThat(value).isBetween(-0.49f, 15.49f);
+                }
+            });
+            return joined(joined(seen[0], seen[1]), joined(seen[2], seen[3]));
+        });
+    }
+
+    /** torch.optim.Adam(lr=0.02, betas=(0.9, 0.99), eps=1e-20), begun at 3 and 15. */
+    @Test
+    void moves_of_positions_are_those_of_pytorch() {
+        try (Backend backend = new VectorBackend(1)) {
+            GradientOperations operations = backend.gradients();
+            QuantizedLinear linear = QuantizedLinear.blank(8, 32, new QuantizationSpec(4, 32));
+            linear.codes()[0] = (byte) (3 | 15 << 4);
+            Parameter positions = operations.positions(placed(linear, operations));
+            float[][] gradients = {{1e-7f, -1e-9f}, {2e-7f, -1e-9f}, {-4e-7f, 3e-9f}};
+            float[][] expected = {{2.98f, 15.02f}, {2.9607224f, 15.040001f}, {2.9645858f, 15.0350475f}};
+            for (int step = 0; step < 3; step++) {
+                float[] all = new float[positions.size()];
+                System.arraycopy(gradients[step], 0, all, 0, 2);
+                positions.addGradient(all);
+                positions.move(new Parameter.AdamStep(
+                        0.02 / (1 - Math.pow(0.9, step + 1)),
+                        1 - Math.pow(0.99, step + 1),
+                        0.9,
+                        0.99,
+                        1e-20,
+                        -0.49f,
+                        15.49f));
+                assertThat(positions.values()[0]).isCloseTo(expected[step][0], within(1e-6f));
+                assertThat(positions.values()[1]).isCloseTo(expected[step][1], within(1e-6f));
+            }
+            assertThat(linear.codes()[0]).as("the linear that was given").isEqualTo((byte) (3 | 15 << 4));
+        }
     }
 
     @Test
@@ -195,7 +252,7 @@ class GradientOperationsTest {
                 PlacedCodes placed = placed(codes, operations);
                 Matrix dx = backend.allocate(700, 96);
                 Matrix dy = backend.upload(values(7, 700 * 40), 700, 40);
-                operations.addScales(placed, dy, backend.upload(values(8, 700 * 96), 700, 96), into);
+                operations.addScales(placed, dy, backend.upload(values(8, 700 * 96), 700, 96), into, null);
                 PlacedWeight weight = operations.weight(placed, operations.parameter(values(9, 120)));
                 operations.linears(List.of(weight.weight()), List.of(dy), dx);
                 results[threads - 1] = joined(into.gradient(), backend.download(dx));

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import nibble.datasets.BadDatasetException;
+import nibble.eval.translation.CorpusMetric;
 import org.jspecify.annotations.Nullable;
 
 /** Lists the ways to make a figure of documents' values, with the errors that the harness states. */
@@ -19,6 +20,10 @@ enum Aggregation {
     F1("f1"),
     MATTHEWS("matthews_corrcoef"),
     BRIER("brier_score"),
+    BLEU("bleu"),
+    CHRF("chrf"),
+    CHRF_WORDS("chrf++"),
+    TER("ter"),
     BYPASS("bypass");
 
     /** A value of two numbers: for ratios the sum and the unit, for classes the right one and the one picked. */
@@ -26,6 +31,13 @@ enum Aggregation {
 
     /** The right class and the probability of each. */
     record Classes(int gold, double[] probabilities) {}
+
+    /**
+     * A text to be compared with right ones over the whole set.
+     *
+     * @param references right texts
+     */
+    record Written(Object references, Object text) {}
 
     /** What the harness makes of metrics whose files name no aggregation. */
     private static final Map<String, Aggregation> OF_METRIC = Map.ofEntries(
@@ -41,6 +53,10 @@ enum Aggregation {
             Map.entry("f1", F1),
             Map.entry("mcc", MATTHEWS),
             Map.entry("brier_score", BRIER),
+            Map.entry("bleu", BLEU),
+            Map.entry("chrf", CHRF),
+            Map.entry("chrf++", CHRF_WORDS),
+            Map.entry("ter", TER),
             Map.entry("bypass", BYPASS));
 
     private static final List<String> LOWER_IS_BETTER =
@@ -91,10 +107,12 @@ enum Aggregation {
     double of(List<?> values) {
         return switch (this) {
             case MEAN -> mean(numbers(values));
-            case NANMEAN ->
-                mean(Arrays.stream(numbers(values))
+            case NANMEAN -> {
+                double[] known = Arrays.stream(numbers(values))
                         .filter(v -> !Double.isNaN(v))
-                        .toArray());
+                        .toArray();
+                yield known.length == 0 ? Double.NaN : mean(known);
+            }
             case MEDIAN -> {
                 double[] sorted = numbers(values);
                 Arrays.sort(sorted);
@@ -107,6 +125,7 @@ enum Aggregation {
             case MATTHEWS -> matthews(values);
             case BRIER -> brier(values);
             case BYPASS -> 999;
+            case BLEU, CHRF, CHRF_WORDS, TER -> ofSentences(values);
         };
     }
 
@@ -122,8 +141,51 @@ enum Aggregation {
                 yield deviation(numbers) / Math.sqrt(numbers.length);
             }
             case MEDIAN, MATTHEWS, F1, PERPLEXITY, NANMEAN -> Bootstrap.standardError(this, values);
+            case BLEU, CHRF, CHRF_WORDS, TER -> {
+                CorpusMetric metric = ofSentences();
+                yield Bootstrap.standardError(
+                        this,
+                        values.stream().map(value -> counts(metric, value)).toList());
+            }
             default -> null;
         };
+    }
+
+    /** Whether a figure of many sentences is so dear that the harness draws a hundred times alone. */
+    boolean isOfSentences() {
+        return this == BLEU || this == CHRF || this == CHRF_WORDS || this == TER;
+    }
+
+    private CorpusMetric ofSentences() {
+        return switch (this) {
+            case BLEU -> CorpusMetric.bleu();
+            case CHRF -> CorpusMetric.chrf(0);
+            case CHRF_WORDS -> CorpusMetric.chrf(2);
+            case TER -> CorpusMetric.ter();
+            default -> throw new IllegalStateException(id + " is no figure of sentences");
+        };
+    }
+
+    private double ofSentences(List<?> values) {
+        CorpusMetric metric = ofSentences();
+        return metric.score(CorpusMetric.sum(
+                values.stream().map(value -> counts(metric, value)).toList()));
+    }
+
+    private double[] counts(CorpusMetric metric, Object value) {
+        if (value instanceof double[] counted) {
+            return counted;
+        }
+        if (value instanceof Written(Object references, Object text)) {
+            Object one = text instanceof List<?> list && list.size() == 1 ? list.getFirst() : text;
+            List<String> right = references instanceof List<?> list
+                    ? list.stream().map(String::valueOf).toList()
+                    : List.of(references.toString());
+            if (one instanceof String written && !right.isEmpty()) {
+                return metric.counts(written, right);
+            }
+        }
+        throw new BadDatasetException("metric " + id + ": " + value + " is no text with right texts");
     }
 
     static double mean(double[] values) {

@@ -120,12 +120,11 @@ final class Contexts {
     }
 
     private String choice(List<String> choices, long number) {
-        long index = number < 0 ? number + choices.size() : number;
-        if (index < 0 || index >= choices.size()) {
-            throw new BadDatasetException(
-                    task.name() + ": choice " + number + " of " + choices.size() + " in an example; damaged data?");
+        try {
+            return TaskTexts.choice(choices, number);
+        } catch (BadDatasetException e) {
+            throw new BadDatasetException(task.name() + ", an example: " + e.getMessage(), e);
         }
-        return choices.get((int) index);
     }
 
     /** Whether the answer to a document has begun already. */

@@ -28,6 +28,7 @@ final class FileRules implements TaskRules {
     private final TaskConfig task;
     private final TaskTexts texts;
     private final boolean textsAreChoices;
+    private final boolean severalTargets;
     private final List<TaskConfig.Metric> metrics;
     private final List<ResponseFilter> filters;
     private final Map<Integer, Map<String, @Nullable Object>> documents;
@@ -41,6 +42,11 @@ final class FileRules implements TaskRules {
         this.task = task;
         this.texts = texts;
         this.textsAreChoices = textsAreChoices;
+        Map<String, @Nullable Object> first = documents.get(0);
+        this.severalTargets = first != null
+                && task.output() == TaskConfig.Output.GENERATE_UNTIL
+                && texts.target(first, task.values().get("doc_to_target")) instanceof List<?> several
+                && !several.isEmpty();
         this.metrics = task.metrics();
         this.filters = task.filters().stream()
                 .map(filter -> new ResponseFilter(task, filter))
@@ -160,7 +166,7 @@ final class FileRules implements TaskRules {
     }
 
     private String target(Map<String, @Nullable Object> document) {
-        return String.valueOf(texts.target(document, task.values().get("doc_to_target")));
+        return PythonStr.of(texts.target(document, task.values().get("doc_to_target")));
     }
 
     private static double one(boolean yes) {
@@ -243,28 +249,52 @@ final class FileRules implements TaskRules {
         return Arrays.stream(powers).map(power -> power / total).toArray();
     }
 
+    /** Judges what filters left of a text, or of several: a text or a list. */
     private Map<String, Object> written(Map<String, @Nullable Object> document, @Nullable Object response) {
         Object gold = texts.target(document, task.values().get("doc_to_target"));
         Object choices = task.values().get("doc_to_choice");
         if (choices != null && gold instanceof Long number) {
-            gold = texts.choices(document, choices).get(number.intValue());
+            gold = TaskTexts.choice(texts.choices(document, choices), number);
+        } else if (severalTargets && gold instanceof String text) {
+            // As Python's list(text): the harness takes the kind of the first document's answer for that of all.
+            gold = text.codePoints().mapToObj(Character::toString).toList();
         }
-        List<?> golds = gold instanceof List<?> several ? several : List.of(gold);
-        String text = String.valueOf(response instanceof List<?> list && !list.isEmpty() ? list.getFirst() : response);
         Map<String, Object> values = new LinkedHashMap<>();
         for (TaskConfig.Metric metric : metrics) {
             switch (metric.name()) {
-                case "exact_match" ->
-                    values.put(
-                            metric.name(),
-                            one(golds.stream().anyMatch(right -> equal(metric, text, String.valueOf(right)))));
+                case "exact_match" -> values.put(metric.name(), equal(metric, response, gold));
                 case "bypass" -> values.put(metric.name(), 999.0);
+                case "bleu", "chrf", "chrf++", "ter" -> {
+                    if (severalTargets) {
+                        throw new BadDatasetException(task.place() + ": metric " + metric.name()
+                                + " of several right texts; the harness cannot compute it either");
+                    }
+                    Object right = response instanceof String ? PythonStr.of(gold) : gold;
+                    values.put(metric.name(), new Aggregation.Written(right, response == null ? "" : response));
+                }
                 default ->
                     throw new BadDatasetException(task.place() + ": metric " + metric.name()
-                            + " of written text is not supported; supported: exact_match, bypass");
+                            + " of written text is not supported; supported: exact_match, bleu, chrf, chrf++, ter,"
+                            + " bypass");
             }
         }
         return values;
+    }
+
+    /** The share of equal texts; of several right ones, whether any is equal. */
+    private double equal(TaskConfig.Metric metric, @Nullable Object response, Object gold) {
+        List<?> written = response instanceof List<?> several ? several : Arrays.asList(response);
+        boolean isList = gold instanceof List<?> && (severalTargets || response instanceof List<?>);
+        List<?> golds = isList ? (List<?>) gold : List.of(PythonStr.of(gold));
+        if (severalTargets) {
+            return one(written.stream()
+                    .anyMatch(one ->
+                            golds.stream().anyMatch(right -> equal(metric, PythonStr.of(one), PythonStr.of(right)))));
+        }
+        long equal = written.stream()
+                .filter(one -> golds.stream().anyMatch(right -> equal(metric, PythonStr.of(one), PythonStr.of(right))))
+                .count();
+        return written.isEmpty() ? Double.NaN : (double) equal / written.size();
     }
 
     private static boolean equal(TaskConfig.Metric metric, String text, String right) {

@@ -195,7 +195,7 @@ final class FileTask {
     }
 
     private String target(Map<String, @Nullable Object> document) {
-        return String.valueOf(texts.target(document, task.values().get("doc_to_target")));
+        return PythonStr.of(texts.target(document, task.values().get("doc_to_target")));
     }
 
     private List<Ask.Request> choices(Map<String, @Nullable Object> document, List<String> contexts, String delimiter) {

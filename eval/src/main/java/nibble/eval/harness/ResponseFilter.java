@@ -66,6 +66,11 @@ final class ResponseFilter {
             case "lowercase" -> each(text -> text.toLowerCase(Locale.ROOT));
             case "uppercase" -> each(text -> text.toUpperCase(Locale.ROOT));
             case "map" -> mapped(keys);
+            case "format_span" -> each(SpanFormat::of);
+            case "regex_pos" ->
+                (value, _) -> items(value).stream()
+                        .map(one -> tags(text(one), keys.get("fallback")))
+                        .toList();
             case "regex" -> regex(keys);
             case "multi_choice_regex" -> ofChoices(keys);
             default ->
@@ -74,7 +79,7 @@ final class ResponseFilter {
                         + " majority_vote,"
                         + " remove_whitespace, lowercase,"
                         + " uppercase, map, regex,"
-                        + " multi_choice_regex");
+                        + " multi_choice_regex, regex_pos, format_span");
         };
     }
 
@@ -102,6 +107,14 @@ final class ResponseFilter {
 
     private static String text(@Nullable Object one) {
         return one instanceof String text ? text : "";
+    }
+
+    private static final PythonRegex TAGGED = PythonRegex.of("\\('([^']*)', '([^']*)'\\)");
+
+    /** The second of each pair of texts in brackets. */
+    private static Object tags(String text, @Nullable Object fallback) {
+        List<String> tags = TAGGED.findAll(text).stream().map(List::getLast).toList();
+        return !tags.isEmpty() ? tags : fallback == null ? List.of("invalid") : fallback;
     }
 
     private static Step firstOnes(TaskConfig task, Map<String, @Nullable Object> keys) {

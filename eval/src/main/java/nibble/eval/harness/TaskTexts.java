@@ -93,6 +93,15 @@ record TaskTexts(TaskConfig task, List<String> columns) {
         return choices;
     }
 
+    /** A choice by its number, which counts from the end below 0, as in Python. */
+    static String choice(List<String> choices, long number) {
+        long index = number < 0 ? number + choices.size() : number;
+        if (index < 0 || index >= choices.size()) {
+            throw new BadDatasetException("choice " + number + " of " + choices.size() + "; damaged data?");
+        }
+        return choices.get((int) index);
+    }
+
     private @Nullable Object literal(String source, Map<String, @Nullable Object> document) {
         String made = render("doc_to_choice", source, document);
         try {

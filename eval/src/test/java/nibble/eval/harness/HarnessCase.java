@@ -54,7 +54,15 @@ record HarnessCase(JsonNode recorded) {
                 false,
                 false,
                 true);
-        return new FileTask(config, HarnessOptions.usual(), options, this::rows);
+        Map<String, @Nullable Object> greedy = Map.of("do_sample", false);
+        HarnessOptions asked = new HarnessOptions(
+                Optional.empty(), HarnessOptions.Limit.NONE, HarnessOptions.SEED, samples(config) ? greedy : Map.of());
+        return new FileTask(config, asked, options, this::rows);
+    }
+
+    /** Whether the file samples, which Nibble does only greedily. */
+    static boolean samples(TaskConfig config) {
+        return Boolean.TRUE.equals(config.map("generation_kwargs").get("do_sample"));
     }
 
     private DataRows rows(DataSplits.Source source, String split) {

@@ -65,14 +65,31 @@ public final class CudaGradients implements GradientOperations {
     }
 
     @Override
-    public Room room(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
+    public Room room(
+            ModelConfig config,
+            QuantizationSpec spec,
+            int sequences,
+            int length,
+            long tapeColumns,
+            boolean movesCodes) {
         return new TuningMemory(config, spec, sequences, length, tapeColumns)
-                .room(card.card.memory().available());
+                .room(card.card.memory().available(), movesCodes);
+    }
+
+    @Override
+    public boolean fitsCodes(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
+        return new TuningMemory(config, spec, sequences, length, tapeColumns)
+                .fitsCodes(card.card.memory().available());
     }
 
     @Override
     public Parameter parameter(float[] start) {
         return new CudaParameter(card, start);
+    }
+
+    @Override
+    public Parameter positions(PlacedCodes codes) {
+        return new CudaPositions(card, CudaCodes.of(card, codes));
     }
 
     @Override
@@ -160,10 +177,13 @@ public final class CudaGradients implements GradientOperations {
     }
 
     @Override
-    public void addScales(PlacedCodes placed, Matrix dy, Matrix x, Parameter scales) {
-        GradientExtents.scales(placed, dy, x, scales);
+    public void addScales(PlacedCodes placed, Matrix dy, Matrix x, Parameter scales, @Nullable Parameter positions) {
+        GradientExtents.scales(placed, dy, x, scales, positions);
         CudaCodes codes = CudaCodes.of(card, placed);
-        long sums = CudaParameter.of(card, scales).sums();
+        CudaParameter numbers = CudaParameter.of(card, scales);
+        long sums = numbers.sums();
+        long toPositions =
+                positions == null ? 0 : CudaPositions.of(card, positions).sums();
         int out = codes.outFeatures();
         int in = codes.inFeatures();
         int atATime = pieceRows(out, in);
@@ -181,9 +201,12 @@ public final class CudaGradients implements GradientOperations {
                         whole.address(),
                         codes.codes() + (long) row * in / 2,
                         codes.zeros() + slot,
+                        numbers.start() + Float.BYTES * slot,
+                        numbers.change() + Float.BYTES * slot,
                         in,
                         codes.groups(),
-                        sums + Float.BYTES * slot);
+                        sums + Float.BYTES * slot,
+                        positions == null ? 0L : toPositions + (long) Float.BYTES * row * in);
             }
         }
     }

@@ -103,7 +103,8 @@ final class CudaParameter implements Parameter {
                 step.firstDecay(),
                 step.secondDecay(),
                 step.epsilon(),
-                step.leastChange());
+                step.least(),
+                step.most());
         forgetGradient();
     }
 
@@ -125,7 +126,7 @@ final class CudaParameter implements Parameter {
 
     @Override
     public void restore(State state) {
-        card.bring(state.change(), numbers, size);
+        card.bring(state.moved(), numbers, size);
         card.bring(state.first(), numbers, 2L * size);
         card.bring(state.second(), numbers, 3L * size);
         forgetGradient();

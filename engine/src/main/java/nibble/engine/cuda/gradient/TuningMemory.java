@@ -43,24 +43,26 @@ public final class TuningMemory {
      * Says what there is room for.
      *
      * @param limit bytes that may be taken of the card
-     * @throws DeviceException if they are too few even when all codes come from the host
+     * @param movesCodes whether codes are tuned
+     * @throws DeviceException if they are too few: even when all codes come from the host, or for all positions
      */
-    public GradientOperations.Room room(long limit) {
+    public GradientOperations.Room room(long limit, boolean movesCodes) {
         long layerCodes = DeviceMemory.rounded(layerCodes());
         int layers = config.layers();
-        long fixed = fixed();
-        long least = fixed - SMALL_THINGS + Math.min(2, layers) * layerCodes;
+        long fixed = fixed() + (movesCodes ? positions() : 0);
+        long least = fixed - SMALL_THINGS + (movesCodes ? layers : Math.min(2, layers)) * layerCodes;
         if (least > limit) {
             throw new DeviceException(String.format(
                     Locale.ROOT,
                     "the steps of tuning take at least %.1f GB of the card, %.1f GB are left;"
-                            + " allow more with --max-device-memory, or leave them out with --steps 0",
+                            + " allow more with --max-device-memory, or %s",
                     least / 1e9,
-                    limit / 1e9));
+                    limit / 1e9,
+                    movesCodes ? "let codes stay with --fixed-codes" : "leave them out with --steps 0"));
         }
         int resident = layers;
         long streamed = 0;
-        if (fixed + layers * layerCodes > limit) {
+        if (!movesCodes && fixed + layers * layerCodes > limit) {
             streamed = 2 * layerCodes;
             resident = (int) Math.clamp((limit - fixed - streamed) / layerCodes, 0, layers);
         }
@@ -68,7 +70,22 @@ public final class TuningMemory {
         long more = tape - matrix(config.hiddenSize());
         int tapes = (int) Math.clamp(1 + Math.max(0, limit - taken) / TAPE_SHARE / more, 1, layers);
         return new GradientOperations.Room(
-                resident, tapes, taken + (tapes - 1) * more, (layers - resident) * layerCodes());
+                resident, tapes, movesCodes, taken + (tapes - 1) * more, (layers - resident) * layerCodes());
+    }
+
+    /** Returns whether all codes and their positions fit, with nothing to spare for more. */
+    public boolean fitsCodes(long limit) {
+        return fixed() + positions() + config.layers() * DeviceMemory.rounded(layerCodes()) <= limit;
+    }
+
+    /** Counts the positions of all codes with Adam's means, and the gradients of one layer's. */
+    private long positions() {
+        long bytes = 0;
+        for (Linear linear : Linear.values()) {
+            long size = (long) config.outFeatures(linear) * config.inFeatures(linear);
+            bytes += config.layers() * CudaPositions.bytes(size) + DeviceMemory.rounded(Float.BYTES * size);
+        }
+        return bytes;
     }
 
     /** Counts all but codes and the tapes after the first. */

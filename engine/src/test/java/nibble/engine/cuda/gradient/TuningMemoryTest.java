@@ -20,8 +20,29 @@ class TuningMemoryTest {
     private static final long LAYER_CODES = 434_503_680L;
 
     private static Room room(ModelConfig config, long limit) {
-        return new TuningMemory(config, new QuantizationSpec(4, 128), 2, 512, DivergencePass.tapeColumns(config))
-                .room(limit);
+        return memory(config).room(limit, false);
+    }
+
+    private static TuningMemory memory(ModelConfig config) {
+        return new TuningMemory(config, new QuantizationSpec(4, 128), 2, 512, DivergencePass.tapeColumns(config));
+    }
+
+    /** 12 bytes for the position of a code and its moments: 78 GB for the 6.48 billion of llama-2-7b. */
+    @Test
+    void positions_of_codes_fit_or_codes_stay() {
+        ModelConfig small = ModelShape.named("tiny").orElseThrow().config();
+        ModelConfig large = ModelShape.named("llama-2-7b").orElseThrow().config();
+        assertThat(memory(small).fitsCodes(8_000_000_000L)).isTrue();
+        assertThat(memory(large).fitsCodes(84_300_000_000L)).isFalse();
+        assertThat(memory(large).fitsCodes(150_000_000_000L)).isTrue();
+        assertThat(memory(LLAMA_2_70B).fitsCodes(150_000_000_000L)).isFalse();
+        Room room = memory(large).room(150_000_000_000L, true);
+        assertThat(room.movesCodes()).isTrue();
+        assertThat(room.codes()).isEqualTo(32);
+        assertThat(room.device()).isBetween(12 * 6_476_005_376L, 150_000_000_000L);
+        assertThatThrownBy(() -> memory(large).room(60_000_000_000L, true))
+                .isInstanceOf(DeviceException.class)
+                .hasMessageContaining("--fixed-codes");
     }
 
     @Test
