@@ -17,12 +17,7 @@ public final class ApiException extends RuntimeException {
     private final int retrySeconds;
 
     private ApiException(
-            int status,
-            String type,
-            @Nullable String code,
-            @Nullable String param,
-            int retrySeconds,
-            String message) {
+            int status, String type, @Nullable String code, @Nullable String param, int retrySeconds, String message) {
         super(message);
         this.status = status;
         this.type = type;

@@ -45,7 +45,9 @@ public record ChatCall(TextOptions options, Conversation conversation, int alter
     public static ChatCall read(ObjectNode body, int vocabulary) {
         Fields fields = new Fields(body);
         TextOptions options = TextOptions.read(fields, vocabulary, 1);
-        boolean none = fields.node("tool_choice").map(node -> node.asText().equals("none")).orElse(false);
+        boolean none = fields.node("tool_choice")
+                .map(node -> node.asText().equals("none"))
+                .orElse(false);
         if (!none) {
             fields.refuse("tools", "the model calls no tools; leave them out, or give \"tool_choice\": \"none\"");
             fields.refuse("functions", "the model calls no functions; leave them out");
@@ -58,8 +60,8 @@ public record ChatCall(TextOptions options, Conversation conversation, int alter
             }
         });
         boolean logprobs = fields.flag("logprobs", false);
-        int alternatives = fields.integer("top_logprobs", 0, TextOptions.MOST_ALTERNATIVES)
-                .orElse(-1);
+        int alternatives =
+                fields.integer("top_logprobs", 0, TextOptions.MOST_ALTERNATIVES).orElse(-1);
         if (alternatives > 0 && !logprobs) {
             throw ApiException.invalid("top_logprobs", "top_logprobs needs \"logprobs\": true");
         }
@@ -83,8 +85,7 @@ public record ChatCall(TextOptions options, Conversation conversation, int alter
             }
             values.putAll(JSON.convertValue(node, new TypeReference<Map<String, @Nullable Object>>() {}));
         });
-        return new Conversation(
-                messages(fields), prompt, continued, fields.flag("add_special_tokens", false), values);
+        return new Conversation(messages(fields), prompt, continued, fields.flag("add_special_tokens", false), values);
     }
 
     private static List<Map<String, @Nullable Object>> messages(Fields fields) {
@@ -134,7 +135,8 @@ public record ChatCall(TextOptions options, Conversation conversation, int alter
         if (content.isArray() && !content.isEmpty()) {
             List<String> parts = new ArrayList<>();
             for (JsonNode part : content) {
-                if (!part.path("type").asText().equals("text") || !part.path("text").isTextual()) {
+                if (!part.path("type").asText().equals("text")
+                        || !part.path("text").isTextual()) {
                     throw ApiException.invalid(
                             where, where + ": the model reads text alone; expected parts of {\"type\": \"text\"}");
                 }

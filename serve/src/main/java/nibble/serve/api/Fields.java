@@ -79,7 +79,8 @@ public final class Fields {
 
     private long whole(String name, JsonNode node, long least, long most) {
         boolean integral = node.isIntegralNumber()
-                || node.isDouble() && node.doubleValue() == Math.rint(node.doubleValue())
+                || node.isDouble()
+                        && node.doubleValue() == Math.rint(node.doubleValue())
                         && Math.abs(node.doubleValue()) < 1L << 53;
         if (!integral) {
             throw wrong(name, "an integer", node);
@@ -107,9 +108,7 @@ public final class Fields {
                         throw ApiException.invalid(
                                 path + name,
                                 path + name + " is " + shown(node) + "; expected "
-                                        + (most == Double.MAX_VALUE
-                                                ? least + " or more"
-                                                : least + " to " + most));
+                                        + (most == Double.MAX_VALUE ? least + " or more" : least + " to " + most));
                     }
                     return value;
                 })

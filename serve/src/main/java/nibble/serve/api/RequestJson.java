@@ -41,7 +41,10 @@ public final class RequestJson {
     public static ObjectNode parse(byte[] body) {
         String text;
         try {
-            text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(body)).toString();
+            text = StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(ByteBuffer.wrap(body))
+                    .toString();
         } catch (CharacterCodingException e) {
             throw ApiException.invalid(null, "the body is not valid UTF-8");
         }

@@ -119,7 +119,8 @@ public abstract sealed class AnswerFormat permits CompletionFormat, ChatFormat {
     }
 
     /** The form of {@code prompt_logprobs}: null for the first id, then the id itself and the likeliest ones. */
-    @Nullable ArrayNode promptLogProbabilities(Answer answer) {
+    @Nullable
+    ArrayNode promptLogProbabilities(Answer answer) {
         if (options.promptAlternatives() < 0 || answer.promptTokens().isEmpty()) {
             return null;
         }
@@ -131,7 +132,12 @@ public abstract sealed class AnswerFormat permits CompletionFormat, ChatFormat {
             }
             ObjectNode place = list.addObject();
             addRanked(place, token.id(), token.logProbability(), token.rank());
-            for (int i = 0; i < Math.min(options.promptAlternatives(), token.alternatives().size()); i++) {
+            for (int i = 0;
+                    i
+                            < Math.min(
+                                    options.promptAlternatives(),
+                                    token.alternatives().size());
+                    i++) {
                 ScoredToken.Alternative other = token.alternatives().get(i);
                 if (other.id() != token.id()) {
                     addRanked(place, other.id(), other.logProbability(), i + 1);

@@ -43,7 +43,8 @@ public final class CompletionFormat extends AnswerFormat {
             ObjectNode choice = choices.addObject()
                     .put("index", answer.index())
                     .put("text", (call.echo() ? promptText(answer) : "") + answer.takeText());
-            addLogProbabilities(choice, answer, call.echo() ? first(answer, answers).promptTokens() : List.of(), tokens);
+            addLogProbabilities(
+                    choice, answer, call.echo() ? first(answer, answers).promptTokens() : List.of(), tokens);
             addFinish(choice, answer);
             if (options.tokenIds()) {
                 choice.set("token_ids", ids(tokens));

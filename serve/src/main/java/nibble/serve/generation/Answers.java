@@ -68,8 +68,8 @@ public final class Answers implements AutoCloseable {
             for (Wanted one : wanted) {
                 for (int choice = 0; choice < options.choices(); choice++) {
                     int index = answers.size();
-                    answers.add(new Answer(
-                            index, one.prompt(), prompts.tokenizer(options.skipSpecialTokens()), options));
+                    answers.add(
+                            new Answer(index, one.prompt(), prompts.tokenizer(options.skipSpecialTokens()), options));
                     open++;
                     generations.add(model.service()
                             .submit(

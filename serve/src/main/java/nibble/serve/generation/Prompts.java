@@ -38,11 +38,10 @@ public final class Prompts {
      * @throws ApiException if it has none, or surely more than the context
      */
     public int[] ids(Prompt prompt, boolean special) {
-        int[] ids =
-                switch (prompt) {
-                    case Prompt.Ids given -> given.ids();
-                    case Prompt.Text given -> encode(given.text(), special, "prompt");
-                };
+        int[] ids = switch (prompt) {
+            case Prompt.Ids given -> given.ids();
+            case Prompt.Text given -> encode(given.text(), special, "prompt");
+        };
         if (ids.length == 0) {
             throw ApiException.invalid("prompt", "prompt is empty; give at least one token");
         }
@@ -63,7 +62,7 @@ public final class Prompts {
      * @param where the field that it comes from
      */
     public int[] encode(String text, boolean special, String where) {
-        int context = model.service().contextTokens();
+        int context = model.contextTokens();
         // Encoding takes time; no tokenizer makes fewer ids of a text than its longest token allows.
         if (text.length() > (long) texts.longest() * (context + 1)) {
             throw ApiException.tooLong(
@@ -127,7 +126,7 @@ public final class Prompts {
      * @throws ApiException if the context does not hold both
      */
     public int room(int promptTokens, OptionalInt asked, String where) {
-        int context = model.service().contextTokens();
+        int context = model.contextTokens();
         int rest = context - promptTokens;
         if (rest < 1 && asked.orElse(1) > 0 || rest < 0) {
             throw ApiException.tooLong(

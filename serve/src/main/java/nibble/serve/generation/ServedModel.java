@@ -17,6 +17,7 @@ import nibble.engine.batch.GenerationService;
  * @param template how a conversation becomes a text; empty if the model has none and the user named none
  * @param stopIds ids that end a text
  * @param vocabularySize ids that the model has a row for
+ * @param contextTokens most ids of a text, its prompt included; no more than the service's
  * @param service generates; whoever made it closes it
  */
 public record ServedModel(
@@ -27,6 +28,7 @@ public record ServedModel(
         Optional<ChatTemplate> template,
         Set<Integer> stopIds,
         int vocabularySize,
+        int contextTokens,
         GenerationService service) {
     public ServedModel {
         names = List.copyOf(names);

@@ -97,8 +97,8 @@ public final class ServiceMetrics {
         counter(out, "vllm:generation_tokens", "New ids.", state.generatedTokens());
         counter(out, "nibble:steps", "Passes through the model.", state.steps());
         head(out, "vllm:request_success_total", "Texts that ended, by reason.", "counter");
-        endings.forEach((reason, count) -> out.append("vllm:request_success_total{%s,finished_reason=\"%s\"} %d.0\n"
-                .formatted(labels, reason, count.sum())));
+        endings.forEach((reason, count) -> out.append(
+                "vllm:request_success_total{%s,finished_reason=\"%s\"} %d.0\n".formatted(labels, reason, count.sum())));
         histogram(out, "vllm:time_to_first_token_seconds", "Time to the first token.", firstToken);
         histogram(out, "vllm:inter_token_latency_seconds", "Time from one token to the next.", betweenTokens);
         histogram(

@@ -53,7 +53,9 @@ final class Exchange {
         this.response = response;
         this.options = options;
         String given = request.getHeaders().get("X-Request-Id");
-        id = given != null && ID.matcher(given).matches() ? given : UUID.randomUUID().toString().replace("-", "");
+        id = given != null && ID.matcher(given).matches()
+                ? given
+                : UUID.randomUUID().toString().replace("-", "");
         response.getHeaders().put("X-Request-Id", id);
     }
 
@@ -70,7 +72,8 @@ final class Exchange {
         return id;
     }
 
-    @Nullable String header(String name) {
+    @Nullable
+    String header(String name) {
         return request.getHeaders().get(name);
     }
 
@@ -245,7 +248,8 @@ final class Exchange {
         if (!endPoint.isOpen()) {
             throw new ClientGoneException();
         }
-        if (!(endPoint instanceof SocketChannelEndPoint socket && socket.getChannel() instanceof SocketChannel channel)) {
+        if (!(endPoint instanceof SocketChannelEndPoint socket
+                && socket.getChannel() instanceof SocketChannel channel)) {
             return;
         }
         ByteBuffer next = ByteBuffer.allocate(1);

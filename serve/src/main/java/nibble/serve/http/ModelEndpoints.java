@@ -52,7 +52,7 @@ final class ModelEndpoints {
                 .put("owned_by", "nibble")
                 .put("root", model.root())
                 .putNull("parent")
-                .put("max_model_len", model.service().contextTokens());
+                .put("max_model_len", model.contextTokens());
     }
 
     void tokenize(Exchange exchange) {
@@ -68,7 +68,7 @@ final class ModelEndpoints {
             ids = prompts.encode(text, fields.flag("add_special_tokens", true), "prompt");
         }
         ObjectNode answer = JsonNodeFactory.instance.objectNode().put("count", ids.length);
-        answer.put("max_model_len", model.service().contextTokens());
+        answer.put("max_model_len", model.contextTokens());
         ArrayNode tokens = answer.putArray("tokens");
         for (int id : ids) {
             tokens.add(id);

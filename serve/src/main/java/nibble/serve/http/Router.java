@@ -162,8 +162,7 @@ final class Router extends Handler.Abstract {
         metrics.write(out, model.service().state());
         out.append("# HELP http_requests_total Requests by path, method and status.\n")
                 .append("# TYPE http_requests_total counter\n");
-        counts.forEach((labels, count) ->
-                out.append("http_requests_total{%s} %d.0\n".formatted(labels, count.sum())));
+        counts.forEach((labels, count) -> out.append("http_requests_total{%s} %d.0\n".formatted(labels, count.sum())));
         exchange.send(
                 200, "text/plain; version=0.0.4; charset=utf-8", out.toString().getBytes(StandardCharsets.UTF_8));
     }

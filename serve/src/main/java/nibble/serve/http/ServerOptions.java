@@ -35,8 +35,7 @@ public record ServerOptions(
 
     /** Returns options for a server that only this machine reaches. */
     public static ServerOptions local(int port) {
-        return new ServerOptions(
-                LOOPBACK, port, Optional.empty(), Set.of(), 8 << 20, Duration.ofSeconds(30), 1000);
+        return new ServerOptions(LOOPBACK, port, Optional.empty(), Set.of(), 8 << 20, Duration.ofSeconds(30), 1000);
     }
 
     /** Returns whether only this machine reaches the server. */

@@ -146,7 +146,9 @@ class ChatCompletionsTest {
     @Test
     void tools_that_must_not_be_called_are_no_reason_to_refuse() throws Exception {
         String tools = ", 'tools': [{'type': 'function', 'function': {'name': 'f', 'parameters': {}}}]";
-        assertThat(answer(tools + ", 'tool_choice': 'none'").at("/choices/0/message/content").asText())
+        assertThat(answer(tools + ", 'tool_choice': 'none'")
+                        .at("/choices/0/message/content")
+                        .asText())
                 .isNotEmpty();
         JsonNode error = server.refusal(PATH, "{" + ASKED + tools + "}");
         assertThat(error.get("status").asInt()).isEqualTo(400);
@@ -166,23 +168,29 @@ class ChatCompletionsTest {
                 "{'messages': [{'role': 'user'}]}|400|messages[0].content",
                 "{'messages': [{'role': 'user', 'content': null}]}|400|messages[0].content",
                 "{'messages': [{'role': 'user', 'content': 5}]}|400|messages[0].content",
-                "{'messages': [{'role': 'user', 'content': [{'type': 'image_url', 'image_url': {'url': 'x'}}]}]}|400|messages[0].content",
+                "{'messages': [{'role': 'user', 'content': [{'type': 'image_url', 'image_url': {'url':"
+                        + " 'x'}}]}]}|400|messages[0].content",
                 "{'messages': [{'role': 'user', 'content': [{'type': 'text'}]}]}|400|messages[0].content",
                 "{'messages': [{'role': 'user', 'content': '\\ud800'}]}|400|messages[0].content",
                 "{'messages': [{'role': 'user', 'content': 'x'}], 'max_tokens': 5000}|400|max_tokens",
                 "{'messages': [{'role': 'user', 'content': 'x'}], 'max_tokens': 0}|400|max_tokens",
                 "{'messages': [{'role': 'user', 'content': 'x'}], 'top_logprobs': 2}|400|top_logprobs",
-                "{'messages': [{'role': 'user', 'content': 'x'}], 'logprobs': true, 'top_logprobs': 21}|400|top_logprobs",
+                "{'messages': [{'role': 'user', 'content': 'x'}], 'logprobs': true, 'top_logprobs':"
+                        + " 21}|400|top_logprobs",
                 "{'messages': [{'role': 'user', 'content': 'x'}], 'logprobs': 5}|400|logprobs",
-                "{'messages': [{'role': 'user', 'content': 'x'}], 'response_format': {'type': 'json_object'}}|400|response_format",
+                "{'messages': [{'role': 'user', 'content': 'x'}], 'response_format': {'type':"
+                        + " 'json_object'}}|400|response_format",
                 "{'messages': [{'role': 'user', 'content': 'x'}], 'response_format': 'json'}|400|response_format",
                 "{'messages': [{'role': 'user', 'content': 'x'}], 'chat_template': '{{ 1 }}'}|400|chat_template",
                 "{'messages': [{'role': 'user', 'content': 'x'}], 'chat_template_kwargs': []}|400|chat_template_kwargs",
                 "{'messages': [{'role': 'user', 'content': 'x'}], 'modalities': ['text', 'audio']}|400|modalities",
                 "{'messages': [{'role': 'user', 'content': 'x'}], 'functions': [{'name': 'f'}]}|400|functions",
-                "{'messages': [{'role': 'user', 'content': 'x'}], 'continue_final_message': true, 'add_generation_prompt': true}|400|continue_final_message",
-                "{'messages': [{'role': 'developer', 'content': 'x'}, {'role': 'user', 'content': 'x'}], 'max_tokens': 1}|200|",
-                "{'messages': [{'role': 'user', 'content': 'x'}], 'response_format': {'type': 'text'}, 'tools': [], 'modalities': ['text'], 'max_tokens': 1}|200|",
+                "{'messages': [{'role': 'user', 'content': 'x'}], 'continue_final_message': true,"
+                        + " 'add_generation_prompt': true}|400|continue_final_message",
+                "{'messages': [{'role': 'developer', 'content': 'x'}, {'role': 'user', 'content': 'x'}], 'max_tokens':"
+                        + " 1}|200|",
+                "{'messages': [{'role': 'user', 'content': 'x'}], 'response_format': {'type': 'text'}, 'tools': [],"
+                        + " 'modalities': ['text'], 'max_tokens': 1}|200|",
             })
     void wrong_values_are_refused_by_name(String body, int status, String param) throws Exception {
         HttpResponse<String> response = server.post(PATH, body.replace('\'', '"'));

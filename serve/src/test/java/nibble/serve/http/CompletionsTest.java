@@ -33,7 +33,8 @@ class CompletionsTest {
 
     @Test
     void an_answer_has_the_fields_that_clients_read() throws Exception {
-        JsonNode body = server.answer(PATH, "{'model': 'wiki', 'prompt': 'The city of', 'max_tokens': 8, 'temperature': 0}");
+        JsonNode body =
+                server.answer(PATH, "{'model': 'wiki', 'prompt': 'The city of', 'max_tokens': 8, 'temperature': 0}");
         assertThat(body.get("id").asText()).startsWith("cmpl-");
         assertThat(body.get("object").asText()).isEqualTo("text_completion");
         assertThat(body.get("created").asLong()).isGreaterThan(1_700_000_000);
@@ -78,7 +79,8 @@ class CompletionsTest {
             double own = logprobs.get("token_logprobs").get(i).asDouble();
             JsonNode top = logprobs.get("top_logprobs").get(i);
             assertThat(own).isNegative();
-            assertThat(top.get(logprobs.get("tokens").get(i).asText()).asDouble()).isEqualTo(own);
+            assertThat(top.get(logprobs.get("tokens").get(i).asText()).asDouble())
+                    .isEqualTo(own);
             // The token itself, and the likeliest one where that is another.
             assertThat(top.size()).isBetween(1, 2);
         }
@@ -121,7 +123,8 @@ class CompletionsTest {
 
     @Test
     void log_probabilities_of_new_tokens_begin_at_offset_zero() throws Exception {
-        JsonNode choice = server.answer(PATH, "{'prompt': 'The city of', 'max_tokens': 6, 'temperature': 0, 'logprobs': 2}")
+        JsonNode choice = server.answer(
+                        PATH, "{'prompt': 'The city of', 'max_tokens': 6, 'temperature': 0, 'logprobs': 2}")
                 .at("/choices/0");
         JsonNode logprobs = choice.get("logprobs");
         int offset = 0;
@@ -170,11 +173,13 @@ class CompletionsTest {
     void the_usage_of_a_stream_comes_last_only_when_asked_and_is_null_before() throws Exception {
         List<JsonNode> pieces = server.pieces(
                 PATH,
-                "{'prompt': 'The city of', 'max_tokens': 3, 'stream': true, 'stream_options': {'include_usage': true}}");
+                "{'prompt': 'The city of', 'max_tokens': 3, 'stream': true, 'stream_options': {'include_usage':"
+                        + " true}}");
         JsonNode last = pieces.removeLast();
         assertThat(last.get("choices")).isEmpty();
         assertThat(last.at("/usage/total_tokens").asInt()).isEqualTo(7);
-        assertThat(pieces).allSatisfy(piece -> assertThat(piece.get("usage").isNull()).isTrue());
+        assertThat(pieces)
+                .allSatisfy(piece -> assertThat(piece.get("usage").isNull()).isTrue());
     }
 
     @Test
@@ -208,7 +213,8 @@ class CompletionsTest {
                 .asText();
         String stop = text.substring(9, 13);
         String before = text.substring(0, text.indexOf(stop));
-        String request = "{'prompt': 'The city of', 'max_tokens': 24, 'temperature': 0, 'logprobs': 0, 'stop': ['QQQ', %s]%s}";
+        String request =
+                "{'prompt': 'The city of', 'max_tokens': 24, 'temperature': 0, 'logprobs': 0, 'stop': ['QQQ', %s]%s}";
         String quoted = TestServer.JSON.writeValueAsString(stop);
         JsonNode choice = server.answer(PATH, request.formatted(quoted, "")).at("/choices/0");
         assertThat(choice.get("text").asText()).isEqualTo(before);
@@ -269,7 +275,8 @@ class CompletionsTest {
         StringBuilder[] texts = {new StringBuilder(), new StringBuilder()};
         String request = "{'prompt': 'The city of', 'max_tokens': 6, 'temperature': 0.9, 'n': 2, 'seed': 5%s}";
         for (JsonNode piece : server.pieces(PATH, request.formatted(", 'stream': true"))) {
-            texts[piece.at("/choices/0/index").asInt()].append(piece.at("/choices/0/text").asText());
+            texts[piece.at("/choices/0/index").asInt()].append(
+                    piece.at("/choices/0/text").asText());
         }
         JsonNode whole = server.answer(PATH, request.formatted(""));
         assertThat(texts[0].toString()).isEqualTo(whole.at("/choices/0/text").asText());
@@ -290,7 +297,8 @@ class CompletionsTest {
     @Test
     void a_prompt_that_fills_the_context_can_be_scored_but_not_continued() throws Exception {
         String ids = "1" + ", 320".repeat(TestServer.CONTEXT - 1);
-        JsonNode scored = server.answer(PATH, "{'prompt': [" + ids + "], 'max_tokens': 0, 'echo': true, 'logprobs': 1}");
+        JsonNode scored =
+                server.answer(PATH, "{'prompt': [" + ids + "], 'max_tokens': 0, 'echo': true, 'logprobs': 1}");
         assertThat(scored.at("/choices/0/logprobs/tokens")).hasSize(TestServer.CONTEXT);
         JsonNode error = server.refusal(PATH, "{'prompt': [" + ids + "], 'max_tokens': 1}");
         assertThat(error.get("status").asInt()).isEqualTo(400);
@@ -370,7 +378,8 @@ class CompletionsTest {
 
     @Test
     void probabilities_of_a_place_sum_to_one_over_what_is_reported() throws Exception {
-        JsonNode top = server.answer(PATH, "{'prompt': 'The city of', 'max_tokens': 1, 'temperature': 0, 'logprobs': 20}")
+        JsonNode top = server.answer(
+                        PATH, "{'prompt': 'The city of', 'max_tokens': 1, 'temperature': 0, 'logprobs': 20}")
                 .at("/choices/0/logprobs/top_logprobs/0");
         assertThat(top).hasSize(20);
         double sum = 0;

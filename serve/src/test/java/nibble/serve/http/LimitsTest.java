@@ -73,9 +73,8 @@ class LimitsTest {
     @Test
     void a_key_is_needed_where_something_is_computed() throws Exception {
         for (String header : List.of("", "Bearer wrong", "Bearer", "Basic secret", "secret", "Bearer secret2")) {
-            HttpResponse<String> response = header.isEmpty()
-                    ? server.post(PATH, "{}")
-                    : server.post(PATH, "{}", "Authorization", header);
+            HttpResponse<String> response =
+                    header.isEmpty() ? server.post(PATH, "{}") : server.post(PATH, "{}", "Authorization", header);
             assertThat(response.statusCode()).as(header).isEqualTo(401);
             assertThat(response.headers().firstValue("WWW-Authenticate")).hasValue("Bearer");
             JsonNode error = TestServer.JSON.readTree(response.body()).get("error");
@@ -84,7 +83,8 @@ class LimitsTest {
         }
         for (String path : List.of("/v1/models", "/v1/models/wiki")) {
             assertThat(server.get(path).statusCode()).isEqualTo(401);
-            assertThat(server.get(path, "Authorization", "bearer secret").statusCode()).isEqualTo(200);
+            assertThat(server.get(path, "Authorization", "bearer secret").statusCode())
+                    .isEqualTo(200);
         }
         for (String path : List.of("/health", "/ping", "/version", "/metrics", "/")) {
             assertThat(server.get(path).statusCode()).as(path).isEqualTo(200);
@@ -96,7 +96,10 @@ class LimitsTest {
     @Test
     void paths_methods_and_types_that_there_are_not_are_refused_in_the_same_form() throws Exception {
         assertThat(server.get("/nope").statusCode()).isEqualTo(404);
-        assertThat(TestServer.JSON.readTree(server.get("/nope").body()).at("/error/message").asText())
+        assertThat(TestServer.JSON
+                        .readTree(server.get("/nope").body())
+                        .at("/error/message")
+                        .asText())
                 .contains("/nope");
         HttpResponse<String> get = server.get(PATH);
         assertThat(get.statusCode()).isEqualTo(405);
@@ -177,7 +180,8 @@ class LimitsTest {
 
     @Test
     void a_head_beyond_the_limit_is_431_in_the_same_form() throws Exception {
-        try (Socket socket = raw("GET /health HTTP/1.1\r\nHost: localhost\r\nX-A: " + "a".repeat(20_000) + "\r\n\r\n")) {
+        try (Socket socket =
+                raw("GET /health HTTP/1.1\r\nHost: localhost\r\nX-A: " + "a".repeat(20_000) + "\r\n\r\n")) {
             assertThat(answer(socket)).startsWith("HTTP/1.1 431").contains("invalid_request_error");
         }
         try (Socket socket = raw("GET /health HTTP/1.1\r\nNo colon here\r\n\r\n")) {
@@ -204,7 +208,8 @@ class LimitsTest {
             client.close();
         }
         // Both those that wait and the one that runs are cancelled, so that the queue empties long before 200 tokens.
-        eventually(() -> server.service.state().running() == 0 && server.service.state().waiting() == 0);
+        eventually(() ->
+                server.service.state().running() == 0 && server.service.state().waiting() == 0);
         assertThat(server.service.state().generatedTokens()).isLessThan(150);
         assertThat(server.get("/metrics").body()).contains("finished_reason=\"abort\"} 3.0");
     }
@@ -296,7 +301,9 @@ class LimitsTest {
         });
         eventually(() -> server.service.state().generatedTokens() > 2);
         server.service.close();
-        assertThat(running.get(20, TimeUnit.SECONDS).body()).contains("\"error\":").endsWith("data: [DONE]\n\n");
+        assertThat(running.get(20, TimeUnit.SECONDS).body())
+                .contains("\"error\":")
+                .endsWith("data: [DONE]\n\n");
     }
 
     @Test
@@ -305,7 +312,8 @@ class LimitsTest {
             for (String[] host : new String[][] {
                 {"evil.example", "403"}, {"localhost:1", "200"}, {"127.0.0.1", "200"}, {"[::1]:80", "200"}
             }) {
-                try (Socket socket = new Socket("127.0.0.1", open.server.address().getPort())) {
+                try (Socket socket =
+                        new Socket("127.0.0.1", open.server.address().getPort())) {
                     socket.getOutputStream()
                             .write(("GET /version HTTP/1.1\r\nHost: " + host[0] + "\r\nConnection: close\r\n\r\n")
                                     .getBytes(StandardCharsets.ISO_8859_1));

@@ -66,6 +66,7 @@ final class TestServer implements AutoCloseable {
                 template,
                 StopIds.of(checkpoint, described, tokenizer, template),
                 llama.vocabularySize(),
+                CONTEXT,
                 service);
         try {
             server = ApiServer.start(model, options.apply(ServerOptions.local(0)), log::add);
