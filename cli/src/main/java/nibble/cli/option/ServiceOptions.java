@@ -33,7 +33,7 @@ public final class ServiceOptions {
             names = "--max-queue",
             paramLabel = "N",
             defaultValue = "256",
-            description = "Most texts that wait; further requests are refused with 429. Default: ${DEFAULT-VALUE}.")
+            description = "Most texts that wait; further requests get status 429. Default: ${DEFAULT-VALUE}.")
     private int maxQueue = 256;
 
     @Option(

@@ -12,7 +12,7 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A request to {@code /v1/chat/completions}.
+ * Holds a request to {@code /v1/chat/completions}.
  *
  * @param conversation the messages
  * @param alternatives likeliest tokens to report with each token; -1 reports no log-probabilities

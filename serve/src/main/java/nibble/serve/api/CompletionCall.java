@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.OptionalInt;
 
 /**
- * A request to {@code /v1/completions}.
+ * Holds a request to {@code /v1/completions}.
  *
  * @param echo whether the prompt leads its text
  * @param alternatives likeliest tokens to report with each token; -1 reports no log-probabilities

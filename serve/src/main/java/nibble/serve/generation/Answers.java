@@ -57,7 +57,7 @@ public final class Answers implements AutoCloseable {
     public record Wanted(int[] prompt, int maxTokens, int alternatives, boolean scorePrompt) {}
 
     /**
-     * Queues the texts of all prompts: all choices of the first one come first.
+     * Sends the texts of all prompts to the service: all choices of the first one come first.
      *
      * @throws ApiException if the service has no room for all of them; none is generated then
      */

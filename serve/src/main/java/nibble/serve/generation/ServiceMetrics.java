@@ -29,7 +29,7 @@ public final class ServiceMetrics {
     private final Histogram choices = new Histogram(1, 2, 5, 10, 20);
     private final Map<String, LongAdder> endings = new LinkedHashMap<>();
 
-    /** @param model its name in labels */
+    /** Starts at zero; {@code model} is its name in labels. */
     public ServiceMetrics(String model) {
         labels = "engine=\"0\",model_name=\""
                 + model.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", "\\n") + "\"";

@@ -14,7 +14,7 @@ import org.eclipse.jetty.server.ServerConnector;
 import org.eclipse.jetty.util.thread.QueuedThreadPool;
 import org.eclipse.jetty.util.thread.ScheduledExecutorScheduler;
 
-/** Serves a model by OpenAI's API over HTTP/1.1. A virtual thread waits for each request's texts. */
+/** Answers OpenAI's API for a model over HTTP/1.1. A virtual thread waits for each request's texts. */
 public final class ApiServer implements AutoCloseable {
     private static final int MAX_HEAD_BYTES = 16 << 10;
     private static final long LOOK_MILLIS = 20;
@@ -94,7 +94,7 @@ public final class ApiServer implements AutoCloseable {
         return true;
     }
 
-    /** Closes all connections. */
+    /** Ends all connections. */
     @Override
     public void close() {
         stop(server);
