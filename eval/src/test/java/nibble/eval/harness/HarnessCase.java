@@ -10,6 +10,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.PythonRandom;
 import nibble.datasets.chat.ChatTemplate;
 import nibble.datasets.chat.SpecialTokens;
 import nibble.datasets.evaluation.DataRows;
@@ -57,7 +58,7 @@ record HarnessCase(JsonNode recorded) {
         Map<String, @Nullable Object> greedy = Map.of("do_sample", false);
         HarnessOptions asked = new HarnessOptions(
                 Optional.empty(), HarnessOptions.Limit.NONE, HarnessOptions.SEED, samples(config) ? greedy : Map.of());
-        return new FileTask(config, asked, options, this::rows);
+        return new FileTask(config, asked, options, this::rows, new PythonRandom(0));
     }
 
     /** Whether the file samples, which Nibble does only greedily. */
