@@ -5,13 +5,13 @@ import java.util.List;
 import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceException;
-import nibble.engine.tensor.DeviceLayers;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.cuda.CudaBackend;
 import nibble.engine.cuda.group.CudaGroup;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.host.VectorBackend;
 import nibble.engine.host.natives.Kernels;
+import nibble.engine.tensor.DeviceLayers;
 
 /** Opens a backend by the name of its device. */
 public final class Backends {
