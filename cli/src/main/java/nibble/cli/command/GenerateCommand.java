@@ -8,10 +8,10 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
-import nibble.cli.option.ActivationOption;
 import nibble.cli.option.ChatOptions;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelChat;
+import nibble.cli.option.ModelDevice;
 import nibble.cli.option.ModelTokenizer;
 import nibble.cli.option.OpenedModel;
 import nibble.cli.option.UsageException;
@@ -113,7 +113,7 @@ final class GenerateCommand implements Callable<Integer> {
     private ChatOptions chat = new ChatOptions();
 
     @Mixin
-    private ActivationOption device = new ActivationOption();
+    private ModelDevice device = new ModelDevice();
 
     GenerateCommand(Terminal terminal) {
         this.terminal = terminal;
