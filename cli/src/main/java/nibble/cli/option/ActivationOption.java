@@ -3,11 +3,12 @@ package nibble.cli.option;
 import nibble.cli.terminal.Terminal;
 import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
+import nibble.engine.tensor.DeviceLayers;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Holds the options for where to compute, and with what activations. */
-public final class ActivationOption {
+public class ActivationOption {
     @Mixin
     public DeviceOptions device = new DeviceOptions();
 
@@ -21,18 +22,23 @@ public final class ActivationOption {
 
     /** Opens the device and says which it is; int8 concerns every product, since it is what is measured. */
     public Backend open(Terminal terminal) {
-        return open(terminal, Activations.INT8);
+        return open(terminal, Activations.INT8, layers(false));
     }
 
     /** Opens the device and says which it is; int8 concerns generated tokens, not prompts, which it does not help. */
     public Backend openForGenerating(Terminal terminal) {
-        return open(terminal, Activations.INT8_OF_FEW_ROWS);
+        return open(terminal, Activations.INT8_OF_FEW_ROWS, layers(true));
     }
 
-    private Backend open(Terminal terminal, Activations bytes) {
+    /** Returns the layers of a model that a card computes. */
+    DeviceLayers layers(boolean generating) {
+        return DeviceLayers.ALL;
+    }
+
+    private Backend open(Terminal terminal, Activations bytes, DeviceLayers layers) {
         return switch (activations) {
-            case "fp32" -> device.open(terminal, Activations.FP32);
-            case "int8" -> device.open(terminal, bytes);
+            case "fp32" -> device.open(terminal, Activations.FP32, layers);
+            case "int8" -> device.open(terminal, bytes, layers);
             default -> throw new UsageException("--activations " + activations + ": fp32 or int8");
         };
     }

@@ -182,7 +182,11 @@ public final class VectorBackend extends HostBackend {
 
     /** Whether a product of so many rows is made from the weights as they are stored. */
     private boolean few(List<Weight> weights, int rows) {
-        return rows <= FewRows.MOST_ROWS
+        if (rows <= FewRows.MOST_ROWS || kernels == null) {
+            return rows <= FewRows.MOST_ROWS;
+        }
+        return rows <= FewRows.MOST_COMPILED_ROWS
+                        && weights.stream().allMatch(weight -> FewRows.isCompiled(weight, kernels))
                 || activations() == Activations.INT8 && weights.stream().allMatch(FewRows::takesBytes);
     }
 
