@@ -77,11 +77,11 @@ final class InstructionChecks {
                 case "language:response_language" -> LanguageGuess.is(text, string("language"));
                 case "length_constraints:number_sentences" ->
                     compares(ResponseText.sentences(text), "relation", "num_sentences");
-                case "length_constraints:number_paragraphs" -> ResponseText.paragraphs(text) == number("num_paragraphs");
+                case "length_constraints:number_paragraphs" ->
+                    ResponseText.paragraphs(text) == number("num_paragraphs");
                 case "length_constraints:number_words" -> compares(ResponseText.words(text), "relation", "num_words");
                 case "length_constraints:nth_paragraph_first_word" ->
-                    ResponseText.begins(
-                            text, number("num_paragraphs"), number("nth_paragraph"), string("first_word"));
+                    ResponseText.begins(text, number("num_paragraphs"), number("nth_paragraph"), string("first_word"));
                 case "detectable_content:number_placeholders" ->
                     ResponseText.count("\\[.*?\\]", text) >= number("num_placeholders");
                 case "detectable_content:postscript" ->
@@ -94,8 +94,7 @@ final class InstructionChecks {
                 case "detectable_format:number_highlighted_sections" ->
                     ResponseText.highlights(text) >= number("num_highlights");
                 case "detectable_format:multiple_sections" ->
-                    ResponseText.count(
-                                    "\\s?" + PythonText.strip(string("section_spliter")) + "\\s?\\d+\\s?", text)
+                    ResponseText.count("\\s?" + PythonText.strip(string("section_spliter")) + "\\s?\\d+\\s?", text)
                             >= number("num_sections");
                 case "detectable_format:json_format" -> ResponseText.isJson(text);
                 case "detectable_format:title" -> ResponseText.hasTitle(text);
@@ -103,14 +102,11 @@ final class InstructionChecks {
                 case "combination:repeat_prompt" ->
                     ResponseText.lower(PythonText.strip(text))
                             .startsWith(ResponseText.lower(PythonText.strip(string("prompt_to_repeat"))));
-                case "startend:end_checker" ->
-                    ResponseText.endsWith(text, PythonText.strip(string("end_phrase")));
+                case "startend:end_checker" -> ResponseText.endsWith(text, PythonText.strip(string("end_phrase")));
                 case "change_case:capital_word_frequency" ->
                     compares(ResponseText.capitalWords(text), "capital_relation", "capital_frequency");
-                case "change_case:english_capital" ->
-                    ResponseText.isUpper(text) && LanguageGuess.is(text, "en");
-                case "change_case:english_lowercase" ->
-                    ResponseText.isLower(text) && LanguageGuess.is(text, "en");
+                case "change_case:english_capital" -> ResponseText.isUpper(text) && LanguageGuess.is(text, "en");
+                case "change_case:english_lowercase" -> ResponseText.isLower(text) && LanguageGuess.is(text, "en");
                 case "punctuation:no_comma" -> !text.contains(",");
                 case "startend:quotation" -> {
                     String plain = PythonText.strip(text);

@@ -12,23 +12,42 @@ import java.util.Map;
 final class LanguageGuess {
     /** Frequent words of languages in Latin letters, most of them in no other of these. */
     private static final Map<String, List<String>> WORDS = Map.ofEntries(
-            words("en", "the of and to in is that it for was with as his on be at by this had not are but from or have an"
-                    + " they which one you were all her she there would their we him been has when who will no more if"
-                    + " out so what up said about into than them can only your my i do a"),
-            words("es", "el la de que y en los se del las por un con una su para es al lo como más o pero sus le ya este"
-                    + " sí porque esta entre cuando muy sin sobre también me hasta hay donde quien desde todo nos"),
-            words("pt", "o a de que e do da em um para com não uma os no se na por mais as dos como mas ao ele das à seu"
-                    + " sua ou quando muito nos já eu também só pelo pela até isso ela entre são você"),
-            words("fr", "le la les de des et à un une en du dans que qui est pour pas sur au plus par je avec tout faire son"
-                    + " mais nous comme ou si leur y il elle ce cette vous sont être ne se"),
-            words("de", "der die und in den von zu das mit sich des auf für ist im dem nicht ein eine als auch es an werden"
-                    + " aus er hat dass sie nach wird bei einer um am sind noch wie einem über ich wir"),
-            words("it", "il di che e la in a per un è non una sono con si da come dei le lo nel alla più del della gli ma"
-                    + " anche i questo ha delle al suo o se ci quando molto essere"),
-            words("vi", "và của là có cho được trong một không với các người những để này khi đã từ như đến tôi bạn về"),
-            words("fi", "ja on ei se että oli hän en mutta ovat joka kun niin myös tai kuin sen mitä ole olla minä sinä"
-                    + " hänen tämä ne jos vain nyt"),
-            words("sw", "na ya wa kwa ni katika za la cha kuwa kama hii yake watu au hiyo pia sana lakini wao mimi wewe"),
+            words(
+                    "en",
+                    "the of and to in is that it for was with as his on be at by this had not are but from or have an"
+                            + " they which one you were all her she there would their we him been has when who will no"
+                            + " more if out so what up said about into than them can only your my i do a"),
+            words(
+                    "es",
+                    "el la de que y en los se del las por un con una su para es al lo como más o pero sus le ya este"
+                            + " sí porque esta entre cuando muy sin sobre también me hasta hay donde quien desde todo"
+                            + " nos"),
+            words(
+                    "pt",
+                    "o a de que e do da em um para com não uma os no se na por mais as dos como mas ao ele das à seu"
+                            + " sua ou quando muito nos já eu também só pelo pela até isso ela entre são você"),
+            words(
+                    "fr",
+                    "le la les de des et à un une en du dans que qui est pour pas sur au plus par je avec tout faire"
+                            + " son mais nous comme ou si leur y il elle ce cette vous sont être ne se"),
+            words(
+                    "de",
+                    "der die und in den von zu das mit sich des auf für ist im dem nicht ein eine als auch es an werden"
+                            + " aus er hat dass sie nach wird bei einer um am sind noch wie einem über ich wir"),
+            words(
+                    "it",
+                    "il di che e la in a per un è non una sono con si da come dei le lo nel alla più del della gli ma"
+                            + " anche i questo ha delle al suo o se ci quando molto essere"),
+            words(
+                    "vi",
+                    "và của là có cho được trong một không với các người những để này khi đã từ như đến tôi bạn về"),
+            words(
+                    "fi",
+                    "ja on ei se että oli hän en mutta ovat joka kun niin myös tai kuin sen mitä ole olla minä sinä"
+                            + " hänen tämä ne jos vain nyt"),
+            words(
+                    "sw",
+                    "na ya wa kwa ni katika za la cha kuwa kama hii yake watu au hiyo pia sana lakini wao mimi wewe"),
             words("pl", "i w z na do nie się że to jest o jak po co ale za od tak przez dla są być może oraz ich jego"),
             words("nl", "de het een van en in is dat op te zijn met voor niet aan er om ook als dan maar bij"),
             words("tr", "ve bir bu da de için ile çok ne daha gibi olarak kadar var sonra ben sen"),
@@ -103,7 +122,10 @@ final class LanguageGuess {
         }
         Map<String, List<String>> frequent = Map.of(
                 "ru", List.of("и", "в", "не", "на", "что", "как", "это", "но", "из", "он", "она", "мы", "чтобы", "для"),
-                "bg", List.of("и", "на", "е", "да", "се", "за", "от", "това", "са", "ще", "които", "много", "си", "като"));
+                "bg",
+                        List.of(
+                                "и", "на", "е", "да", "се", "за", "от", "това", "са", "ще", "които", "много", "си",
+                                "като"));
         return has(lower, "ыэё") ? "ru" : best(lower, frequent, "ru");
     }
 
@@ -114,7 +136,9 @@ final class LanguageGuess {
     private static String best(String text, Map<String, List<String>> frequent, String otherwise) {
         List<String> words = AnswerWords.split(text.replaceAll("[^\\p{L}\\p{M}]+", " "));
         String best = otherwise;
-        long most = words.stream().filter(frequent.getOrDefault(otherwise, List.of())::contains).count();
+        long most = words.stream()
+                .filter(frequent.getOrDefault(otherwise, List.of())::contains)
+                .count();
         for (Map.Entry<String, List<String>> one : frequent.entrySet()) {
             long count = words.stream().filter(one.getValue()::contains).count();
             if (count > most) {

@@ -21,8 +21,8 @@ final class ResponseText {
             .build();
     private static final Pattern SENTENCE_END = Pattern.compile("(\\S*?)([.?!]+)[\"')\\]}”’]*(\\s+|$)");
     /** Words that are followed by a point within a sentence. */
-    private static final List<String> ABBREVIATIONS =
-            List.of(("mr mrs ms dr prof st jr sr gen col capt lt sgt rev hon gov sen rep inc ltd co corp bros vs etc no vol"
+    private static final List<String> ABBREVIATIONS = List.of(
+            ("mr mrs ms dr prof st jr sr gen col capt lt sgt rev hon gov sen rep inc ltd co corp bros vs etc no vol"
                             + " p pp fig ave blvd mt jan feb mar apr jun jul aug sep sept oct nov dec")
                     .split(" "));
 
@@ -55,7 +55,9 @@ final class ResponseText {
 
     private static boolean isAlphanumeric(int point) {
         int type = Character.getType(point);
-        return Character.isLetter(point) || type == Character.LETTER_NUMBER || type == Character.OTHER_NUMBER
+        return Character.isLetter(point)
+                || type == Character.LETTER_NUMBER
+                || type == Character.OTHER_NUMBER
                 || Character.isDigit(point);
     }
 
@@ -183,7 +185,8 @@ final class ResponseText {
     }
 
     static int capitalWords(String text) {
-        return (int) TreebankWords.of(text).stream().filter(ResponseText::isUpper).count();
+        return (int)
+                TreebankWords.of(text).stream().filter(ResponseText::isUpper).count();
     }
 
     /** Whether there are letters with case, and all are capitals. */
