@@ -75,8 +75,7 @@ final class Evaluator {
                 }
                 yield condition.otherwise() != null
                         ? value(condition.otherwise(), scope)
-                        : Undefined.because(
-                                "the inline if-expression evaluated to false and no else section was defined");
+                        : Undefined.ofCondition();
             }
         };
     }
