@@ -3,6 +3,7 @@ package nibble.cli.option;
 import nibble.cli.terminal.Terminal;
 import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
@@ -14,23 +15,31 @@ public final class ActivationOption {
     @Option(
             names = "--activations",
             paramLabel = "fp32|int8",
-            defaultValue = "fp32",
             description = "How the CPU multiplies activations with 4-bit and GGUF weights: fp32, or int8 in blocks of"
-                    + " 32, which is faster and less exact. Default: ${DEFAULT-VALUE}.")
-    String activations = "fp32";
+                    + " 32, which is faster and less exact. Default: int8 for 'generate' and 'bench engine' on a CPU"
+                    + " with native kernels, else fp32.")
+    @Nullable
+    String activations;
 
     /** Opens the device and says which it is; int8 concerns every product, since it is what is measured. */
     public Backend open(Terminal terminal) {
-        return open(terminal, Activations.INT8);
+        return open(terminal, Activations.FP32, Activations.INT8);
     }
 
-    /** Opens the device and says which it is; int8 concerns generated tokens, not prompts, which it does not help. */
+    /** Opens the device for text that is only read: in int8 where that is faster, unless fp32 is asked for. */
     public Backend openForGenerating(Terminal terminal) {
-        return open(terminal, Activations.INT8_WHERE_FASTER);
+        Activations fastest = device.multipliesBytes() ? Activations.INT8_WHERE_FASTER : Activations.FP32;
+        return open(terminal, fastest, Activations.INT8_WHERE_FASTER);
     }
 
-    private Backend open(Terminal terminal, Activations bytes) {
+    /** Opens the device for text that is judged: in fp32, unless int8 is asked for. */
+    public Backend openForAnswers(Terminal terminal) {
+        return open(terminal, Activations.FP32, Activations.INT8_WHERE_FASTER);
+    }
+
+    private Backend open(Terminal terminal, Activations unasked, Activations bytes) {
         return switch (activations) {
+            case null -> device.open(terminal, unasked);
             case "fp32" -> device.open(terminal, Activations.FP32);
             case "int8" -> device.open(terminal, bytes);
             default -> throw new UsageException("--activations " + activations + ": fp32 or int8");

@@ -8,6 +8,7 @@ import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.GradientOperations;
+import nibble.engine.backend.PagedPart;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
@@ -198,7 +199,11 @@ public final class VectorBackend extends HostBackend {
 
     /** Whether a product of so many rows is made from the weights as they are stored. */
     private boolean few(List<Weight> weights, int rows) {
-        return rows <= FewRows.MOST_ROWS
+        if (rows <= FewRows.MOST_ROWS || kernels == null) {
+            return rows <= FewRows.MOST_ROWS;
+        }
+        return rows <= FewRows.MOST_COMPILED_ROWS
+                        && weights.stream().allMatch(weight -> FewRows.isCompiled(weight, kernels))
                 || activations() == Activations.INT8
                         && !inByteTiles(weights)
                         && weights.stream().allMatch(FewRows::takesBytes);
@@ -284,6 +289,28 @@ public final class VectorBackend extends HostBackend {
                 copyRows(o, 0, length, out, s * length);
             }
         }
+    }
+
+    /** Parts of few queries see the keys in their blocks, all of them in one call of the threads. */
+    @Override
+    public void attention(
+            AttentionShape shape, List<PagedPart> parts, Matrix query, Matrix keys, Matrix values, Matrix out) {
+        parts.forEach(part -> Extents.attention(shape, part, query, keys, values, out));
+        List<PagedPart> few = parts.stream()
+                .filter(part -> CausalAttention.isFew(part.rows()))
+                .toList();
+        CausalAttention.run(
+                workers,
+                shape,
+                few,
+                HostMatrix.values(query),
+                HostMatrix.values(keys),
+                HostMatrix.values(values),
+                HostMatrix.values(out));
+        List<PagedPart> many = parts.stream()
+                .filter(part -> !CausalAttention.isFew(part.rows()))
+                .toList();
+        super.attention(shape, many, query, keys, values, out);
     }
 
     @Override

@@ -28,6 +28,9 @@ public interface FewRows {
     /** Rows for which this is faster than unpacking the weight for a product of many rows. */
     int MOST_ROWS = 3;
 
+    /** The same for kernels of the library, which read a row of weights once for all rows. */
+    int MOST_COMPILED_ROWS = 16;
+
     /** Weights of a piece: enough that handing it out costs little. */
     int PIECE_WEIGHTS = 1 << 16;
 
@@ -97,6 +100,11 @@ public interface FewRows {
             when linear.tensors().qweight().isNative() -> new AwqColumns(linear, threads);
             default -> new FloatRows(weight);
         };
+    }
+
+    /** Returns whether the library has a kernel for a weight. */
+    static boolean isCompiled(Weight weight, Kernels kernels) {
+        return NativeRows.of(weight, 1, kernels) != null;
     }
 
     /** Returns whether the library multiplies a weight by activations in bytes, if they are. */
