@@ -154,7 +154,8 @@ public final class VectorBackend extends HostBackend {
             return;
         }
         if (inByteTiles(List.of(weight))) {
-            byteTiles.multiply(workers, List.of(weight), HostMatrix.values(x), x.rows(), List.of(HostMatrix.values(out)));
+            byteTiles.multiply(
+                    workers, List.of(weight), HostMatrix.values(x), x.rows(), List.of(HostMatrix.values(out)));
             return;
         }
         product(x, FewRows.floats(weight), weight.outFeatures(), out);

@@ -55,14 +55,16 @@ public final class ByteGemm {
         for (Product product : products) {
             GgufBlocks matrix = product.matrix;
             if (matrix.columns() != k || k % 32 != 0 || matrix.type().isPlain()) {
-                throw new IllegalArgumentException(matrix.type() + " of " + matrix.columns() + " columns for rows of " + k);
+                throw new IllegalArgumentException(
+                        matrix.type() + " of " + matrix.columns() + " columns for rows of " + k);
             }
             Objects.checkFromIndexSize(0, Math.multiplyExact(m, matrix.rows()), product.c.length);
         }
         long tileRow = rowBytes(k);
         int tileRows = (m + TILE - 1) / TILE;
         MemorySegment tiles = take(tileRows * tileRow);
-        workers.forEach(tileRows, i -> prepare(a, i * TILE, Math.min(TILE, m - i * TILE), k, tiles.asSlice(i * tileRow)));
+        workers.forEach(
+                tileRows, i -> prepare(a, i * TILE, Math.min(TILE, m - i * TILE), k, tiles.asSlice(i * tileRow)));
         // Few rows of a short matrix: a task's columns are fewer then, so that every thread has some.
         int columns = m <= 4 * TILE ? COLUMNS / 4 : COLUMNS;
         int[] first = new int[products.size() + 1];
