@@ -73,9 +73,7 @@ final class Evaluator {
                 if (Values.truth(value(condition.test(), scope))) {
                     yield value(condition.then(), scope);
                 }
-                yield condition.otherwise() != null
-                        ? value(condition.otherwise(), scope)
-                        : Undefined.ofCondition();
+                yield condition.otherwise() != null ? value(condition.otherwise(), scope) : Undefined.ofCondition();
             }
         };
     }

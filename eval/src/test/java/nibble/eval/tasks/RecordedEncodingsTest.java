@@ -65,7 +65,8 @@ class RecordedEncodingsTest {
         for (JsonNode one : all.path("pairs")) {
             List<TokenSplit.Request> requests = split(all)
                     .requests(List.of(new Ask.Request(
-                            one.path("context").asText(), one.path("continuation").asText())));
+                            one.path("context").asText(),
+                            one.path("continuation").asText())));
             if (one.has("error")) {
                 TokenSplit.Request only = requests.getFirst();
                 assertThat(only.context().length == 0 || only.continuation().length > context)
@@ -89,7 +90,8 @@ class RecordedEncodingsTest {
         }
         for (JsonNode one : all.path("prompts")) {
             if (!one.has("error")) {
-                int[] ids = split(all).prompt(one.path("prompt").asText(), one.path("tokens").asInt());
+                int[] ids = split(all)
+                        .prompt(one.path("prompt").asText(), one.path("tokens").asInt());
                 assertThat(List.of(Arrays.stream(ids).boxed().toList()))
                         .as(one.toString())
                         .isEqualTo(inputs(one));
