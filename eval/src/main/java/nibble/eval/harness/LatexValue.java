@@ -239,7 +239,8 @@ final class LatexValue {
                 end++;
             }
             String name = text.substring(at + 1, end);
-            if (java.util.List.of("alpha", "beta", "theta", "phi", "omega", "lambda", "mu", "varphi").contains(name)) {
+            if (java.util.List.of("alpha", "beta", "theta", "phi", "omega", "lambda", "mu", "varphi")
+                    .contains(name)) {
                 at = end;
                 return letter((char) ('a' + Math.floorMod(name.hashCode(), 97)));
             }
@@ -249,8 +250,7 @@ final class LatexValue {
 
     private double number() {
         int begin = at;
-        while (at < text.length()
-                && (Character.isDigit(text.charAt(at)) || text.charAt(at) == '.' || isGroup())) {
+        while (at < text.length() && (Character.isDigit(text.charAt(at)) || text.charAt(at) == '.' || isGroup())) {
             at++;
         }
         try {

@@ -93,7 +93,8 @@ final class PythonFunctions {
     static List<Map<String, @Nullable Object>> samples(FunctionName function) {
         if (!function.place().startsWith("bundled:") && known(SAMPLES, function)) {
             int dot = function.name().lastIndexOf('.');
-            Path python = Path.of(function.place()).resolveSibling(function.name().substring(0, dot) + ".py");
+            Path python =
+                    Path.of(function.place()).resolveSibling(function.name().substring(0, dot) + ".py");
             return PythonSource.list(python, function.name().substring(dot + 1));
         }
         throw function.unknown("as the source of examples");

@@ -27,7 +27,8 @@ final class PythonSource {
 
     static List<Map<String, @Nullable Object>> list(String source, String place) {
         String name = place.substring(place.lastIndexOf(' ') + 1);
-        Matcher matcher = Pattern.compile("(?m)^def " + Pattern.quote(name) + "\\([^)]*\\)[^:]*:\\s+return (\\[[\\s\\S]*?\\n    \\])")
+        Matcher matcher = Pattern.compile(
+                        "(?m)^def " + Pattern.quote(name) + "\\([^)]*\\)[^:]*:\\s+return (\\[[\\s\\S]*?\\n    \\])")
                 .matcher(source);
         if (!matcher.find()) {
             throw new BadDatasetException(place + ": no function that returns a list");
