@@ -69,6 +69,16 @@ public final class Backends {
         };
     }
 
+    /** Returns whether a device can take activations in int8: the CPU with the native kernels. */
+    public static boolean multipliesBytes(String device) {
+        return isProcessor(device) && Kernels.ofMachine() != null;
+    }
+
+    private static boolean isProcessor(String device) {
+        return device.equals("cpu")
+                || device.equals("auto") && !CudaBackend.missing().isEmpty();
+    }
+
     private static Backend card(int ordinal, long deviceMemory, int threads, DeviceLayers layers) {
         return layers.equals(DeviceLayers.ALL)
                 ? CudaBackend.open(ordinal, deviceMemory, threads)
@@ -76,8 +86,7 @@ public final class Backends {
     }
 
     private static Backend bytes(String device, int threads, Activations activations) {
-        if (!device.equals("cpu")
-                && !(device.equals("auto") && !CudaBackend.missing().isEmpty())) {
+        if (!isProcessor(device)) {
             throw new DeviceException("device " + device + " does not take activations in int8: give --device cpu");
         }
         Kernels kernels = Kernels.ofMachine();

@@ -162,7 +162,7 @@ final class MtBenchCommand implements Callable<Integer> {
         TokenizerDescription described = ModelTokenizer.describe(model);
         // A file that is not this run's is refused before the model is loaded.
         try (MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings);
-                Backend backend = device.openForGenerating(terminal);
+                Backend backend = device.openForAnswers(terminal);
                 Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend)) {
             ChatModel chat = new ChatModel(

@@ -64,6 +64,11 @@ public final class DeviceOptions {
         return backend;
     }
 
+    /** Returns whether the device can take activations in int8. */
+    boolean multipliesBytes() {
+        return Backends.multipliesBytes(device);
+    }
+
     /** Opens one device or several, as {@code cuda:0,1}, and says which. */
     public QuantizationDevices openForQuantization(Terminal terminal) {
         if (device.indexOf(',') < 0) {

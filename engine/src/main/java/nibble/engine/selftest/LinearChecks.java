@@ -8,6 +8,7 @@ import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.host.ReferenceBackend;
+import nibble.engine.host.stored.ByteTiles;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.BlockWeight;
@@ -231,7 +232,8 @@ final class LinearChecks {
         }
         float[] expected = results[0];
         Activations form = backend.activations();
-        boolean bytes = form == Activations.INT8 || form.bytes() && rows <= FewRows.MOST_COMPILED_ROWS;
+        boolean bytes = form == Activations.INT8
+                || form.bytes() && (rows <= FewRows.MOST_COMPILED_ROWS || ByteTiles.takes(weight));
         // Few rows: both multiply by (code - zero), then by the scale, without rounding their product to fp16.
         // Many rows: a card rounds blocks' weights to fp16.
         boolean rounded = cuda
