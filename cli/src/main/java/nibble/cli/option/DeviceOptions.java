@@ -42,11 +42,9 @@ public final class DeviceOptions {
         return open(terminal, Activations.FP32);
     }
 
-    /** Opens the device if it is a card. */
+    /** Opens the device if a card is named. */
     Optional<Backend> card(Terminal terminal) {
-        boolean card = device.startsWith("cuda:")
-                || device.equals("auto") && Backends.whyNoCard().isEmpty();
-        return card ? Optional.of(open(terminal)) : Optional.empty();
+        return device.startsWith("cuda:") ? Optional.of(open(terminal)) : Optional.empty();
     }
 
     /** As {@link #open(Terminal)}, for a form of activations. */
