@@ -49,8 +49,9 @@ class ChatPageTest {
             browser.open(server.uri("/"));
             browser.waitFor("document.getElementById('model').textContent === 'wiki'");
 
-            browser.run("at('temperature').value = 0; at('most').value = 6; at('system').value = 'Be short.';"
-                    + "at('input').value = '<img src=x onerror=document.title=1> & film'; at('form').requestSubmit(); 1");
+            browser.run("at('temperature').value = 0; at('most').value = 6; at('system').value = 'Be"
+                    + " short.';at('input').value = '<img src=x onerror=document.title=1> & film';"
+                    + " at('form').requestSubmit(); 1");
             browser.waitFor("document.body.dataset.answers === '1'");
             String answer = server.answer(
                             "/v1/chat/completions",
@@ -59,11 +60,14 @@ class ChatPageTest {
                                     + " 'temperature': 0}")
                     .at("/choices/0/message/content")
                     .asText();
-            assertThat(browser.run("document.querySelector('.assistant p').textContent").asText())
+            assertThat(browser.run("document.querySelector('.assistant p').textContent")
+                            .asText())
                     .isEqualTo(answer);
-            assertThat(browser.run("document.querySelector('.user p').textContent").asText())
+            assertThat(browser.run("document.querySelector('.user p').textContent")
+                            .asText())
                     .startsWith("<img");
-            assertThat(browser.run("document.querySelectorAll('#messages img').length").asInt())
+            assertThat(browser.run("document.querySelectorAll('#messages img').length")
+                            .asInt())
                     .isZero();
 
             server.slow().pause = 30;
@@ -76,7 +80,8 @@ class ChatPageTest {
                 Thread.sleep(10);
             }
             assertThat(server.generation.state().generatedTokens() - before).isLessThan(150);
-            assertThat(browser.run("document.querySelectorAll('.error').length").asInt()).isZero();
+            assertThat(browser.run("document.querySelectorAll('.error').length").asInt())
+                    .isZero();
             assertThat(browser.run("turns.length").asInt()).isEqualTo(4);
             assertThat(server.log).isEmpty();
         }
@@ -92,7 +97,9 @@ class ChatPageTest {
 
         private Browser(Process process, URI page) {
             this.process = process;
-            socket = client.newWebSocketBuilder().buildAsync(page, new Receiver(messages)).join();
+            socket = client.newWebSocketBuilder()
+                    .buildAsync(page, new Receiver(messages))
+                    .join();
         }
 
         static Browser start(Path folder) throws Exception {
@@ -177,9 +184,11 @@ class ChatPageTest {
 
         /** Returns the value of an expression. */
         JsonNode run(String expression) throws Exception {
-            JsonNode result = call(
-                    "Runtime.evaluate", java.util.Map.of("expression", expression, "returnByValue", true));
-            assertThat(result.has("exceptionDetails")).as("%s: %s", expression, result).isFalse();
+            JsonNode result =
+                    call("Runtime.evaluate", java.util.Map.of("expression", expression, "returnByValue", true));
+            assertThat(result.has("exceptionDetails"))
+                    .as("%s: %s", expression, result)
+                    .isFalse();
             return result.at("/result/value");
         }
 

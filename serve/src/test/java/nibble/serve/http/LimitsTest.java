@@ -206,8 +206,8 @@ class LimitsTest {
             client.close();
         }
         // Both those that wait and the one that runs are cancelled, so that the queue empties long before 200 tokens.
-        eventually(() ->
-                server.generation.state().running() == 0 && server.generation.state().waiting() == 0);
+        eventually(() -> server.generation.state().running() == 0
+                && server.generation.state().waiting() == 0);
         assertThat(server.generation.state().generatedTokens()).isLessThan(150);
         assertThat(server.get("/metrics").body()).contains("finished_reason=\"abort\"} 3.0");
     }

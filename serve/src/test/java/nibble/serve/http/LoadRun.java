@@ -64,7 +64,8 @@ final class LoadRun {
     }
 
     private static void print(String what, ConcurrentLinkedQueue<Double> seconds) {
-        double[] sorted = seconds.stream().mapToDouble(Double::doubleValue).sorted().toArray();
+        double[] sorted =
+                seconds.stream().mapToDouble(Double::doubleValue).sorted().toArray();
         if (sorted.length > 0) {
             System.out.printf(
                     "%s: p50 %.0f ms, p99 %.0f ms, max %.0f ms, mean %.0f ms%n",

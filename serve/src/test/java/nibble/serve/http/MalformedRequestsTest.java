@@ -74,7 +74,8 @@ class MalformedRequestsTest {
             System.out.println(COUNT + " malformed requests, answers by status: " + statuses);
             assertThat(wrong).isEmpty();
             assertThat(server.log).isEmpty();
-            assertThat(server.answer(COMPLETIONS, "{'prompt': 'a', 'max_tokens': 1}").get("choices"))
+            assertThat(server.answer(COMPLETIONS, "{'prompt': 'a', 'max_tokens': 1}")
+                            .get("choices"))
                     .hasSize(1);
             assertThat(server.server.address()).isNotNull();
         }
@@ -106,8 +107,9 @@ class MalformedRequestsTest {
     }
 
     private static String head(String path, String headers) {
-        return "POST " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
-                + headers + "\r\n";
+        return "POST " + path
+                + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n" + headers
+                + "\r\n";
     }
 
     private static String post(String path, String body) {
@@ -115,7 +117,8 @@ class MalformedRequestsTest {
     }
 
     private static String cut(Random random) {
-        String whole = "{\"model\": \"wiki\", \"prompt\": \"a\", \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}";
+        String whole =
+                "{\"model\": \"wiki\", \"prompt\": \"a\", \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}";
         return whole.substring(0, random.nextInt(whole.length()));
     }
 
@@ -156,11 +159,23 @@ class MalformedRequestsTest {
 
     private static String wrongMessages(Random random) {
         String[] messages = {
-            "null", "5", "\"a\"", "{}", "[]", "[5]", "[null]", "[[]]", "[{}]", "[{\"role\": 5}]",
-            "[{\"role\": \"user\"}]", "[{\"role\": \"user\", \"content\": 5}]",
-            "[{\"role\": \"user\", \"content\": []}]", "[{\"role\": \"user\", \"content\": [5]}]",
+            "null",
+            "5",
+            "\"a\"",
+            "{}",
+            "[]",
+            "[5]",
+            "[null]",
+            "[[]]",
+            "[{}]",
+            "[{\"role\": 5}]",
+            "[{\"role\": \"user\"}]",
+            "[{\"role\": \"user\", \"content\": 5}]",
+            "[{\"role\": \"user\", \"content\": []}]",
+            "[{\"role\": \"user\", \"content\": [5]}]",
             "[{\"role\": \"user\", \"content\": [{\"type\": \"image_url\"}]}]",
-            "[{\"role\": \"root\", \"content\": \"a\"}]", "[{\"role\": \"user\", \"content\": \"\\ud83d\"}]"
+            "[{\"role\": \"root\", \"content\": \"a\"}]",
+            "[{\"role\": \"user\", \"content\": \"\\ud83d\"}]"
         };
         return post(CHAT, "{\"messages\": " + messages[random.nextInt(messages.length)] + "}");
     }

@@ -46,7 +46,9 @@ class ManyClientsTest {
         String request = ("{'prompt': 'In %d the city of', 'max_tokens': 12, 'temperature': %s, 'seed': %d%s}")
                 .formatted(1900 + client, client % 2 == 0 ? "0" : "0.8", client, stream ? ", 'stream': true" : "");
         if (!stream) {
-            return server.answer("/v1/completions", request).at("/choices/0/text").asText();
+            return server.answer("/v1/completions", request)
+                    .at("/choices/0/text")
+                    .asText();
         }
         StringBuilder text = new StringBuilder();
         for (JsonNode piece : server.pieces("/v1/completions", request)) {

@@ -45,8 +45,8 @@ class RealClientsTest {
         server = new TestServer();
         expected = server.answer(
                         "/v1/chat/completions",
-                        "{'messages': [{'role': 'system', 'content': 'Be short.'}, {'role': 'user', 'content': '" + ASKED
-                                + "'}], 'max_tokens': 10, 'temperature': 0}")
+                        "{'messages': [{'role': 'system', 'content': 'Be short.'}, {'role': 'user', 'content': '"
+                                + ASKED + "'}], 'max_tokens': 10, 'temperature': 0}")
                 .at("/choices/0/message/content")
                 .asText();
     }
