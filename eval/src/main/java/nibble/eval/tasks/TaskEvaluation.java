@@ -284,8 +284,11 @@ public final class TaskEvaluation {
         return p.task().rules().judged(p.item(), summed);
     }
 
-    /** All windows of a text as one. */
+    /** All windows of a text as one; an empty text has none, and costs nothing. */
     private static RequestResult sum(List<RequestResult> windows) {
+        if (windows.isEmpty()) {
+            return new RequestResult(0, 0, 0, 0, true);
+        }
         return new RequestResult(
                 windows.getFirst().contextTokens(),
                 windows.stream().mapToInt(RequestResult::continuationTokens).sum(),
