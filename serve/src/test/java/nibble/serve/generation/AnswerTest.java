@@ -66,7 +66,9 @@ class AnswerTest {
             answer.ended(Ending.LENGTH);
             joined.append(answer.takeText());
             answer.takeTokens().forEach(token -> taken.add(token.id()));
-            assertThat(joined.toString()).isEqualTo(decoded(tokenizer, prompt, ids)).endsWith(text);
+            assertThat(joined.toString())
+                    .isEqualTo(decoded(tokenizer, prompt, ids))
+                    .endsWith(text);
             assertThat(taken).isEqualTo(Arrays.stream(ids).boxed().toList());
         }
     }
