@@ -198,6 +198,16 @@ public final class VectorBackend extends HostBackend {
         FewRows.multiply(workers, products, HostMatrix.values(x), x.rows(), targets);
     }
 
+    @Override
+    public int textsTogether() {
+        return kernels == null ? FewRows.MOST_ROWS : FewRows.MOST_COMPILED_ROWS;
+    }
+
+    @Override
+    public boolean gainsByBatching() {
+        return kernels != null;
+    }
+
     /** Whether a product of so many rows is made from the weights as they are stored. */
     private boolean few(List<Weight> weights, int rows) {
         if (rows <= FewRows.MOST_ROWS || kernels == null) {
