@@ -15,7 +15,8 @@ import org.jspecify.annotations.Nullable;
  * intervals as inequalities, matrices) counts as equal only where it is written alike.
  */
 final class FinalAnswers {
-    private static final Pattern FINAL = Pattern.compile("Final Answer: The final answer is(.*?). I hope it is correct.");
+    private static final Pattern FINAL =
+            Pattern.compile("Final Answer: The final answer is(.*?). I hope it is correct.");
     private static final Pattern DOLLARS = Pattern.compile("\\$\\$?([^$]+)\\$\\$?");
     private static final Pattern NUMBER = Pattern.compile("-?\\d[\\d,]*(\\.\\d+)?(/\\d+)?%?");
 
@@ -33,13 +34,26 @@ final class FinalAnswers {
             List.of("\\text{m}", "\\text{}"));
 
     /** The same: what is left out, in turn. */
-    private static final List<String> LEFT_OUT = List.of(("square,ways,integers,dollars,mph,inches,ft,hours,km,units,\\ldots,"
-                    + "sue,points,feet,minutes,digits,cents,degrees,cm,gm,pounds,meters,meals,edges,students,"
-                    + "childrentickets,multiples,\\text{s},\\text{.},\\text{\ns},\\text{}^2,\\text{}^3,\\text{\n},\\text{},"
-                    + "\\mathrm{th},^\\circ,^{\\circ},\\;")
-            .split(","));
+    private static final List<String> WORDS =
+            List.of(("square ways integers dollars mph inches ft hours km units \\ldots"
+                            + " sue points feet minutes digits cents degrees cm gm pounds meters meals edges students"
+                            + " childrentickets multiples \\text{s} \\text{.}")
+                    .split(" "));
 
-    private static final List<String> LEFT_OUT_LAST = List.of(",\\!", "{,}", "\"", "\\dots");
+    private static final List<String> SIGNS = List.of(
+            "\\text{\ns}",
+            "\\text{}^2",
+            "\\text{}^3",
+            "\\text{\n}",
+            "\\text{}",
+            "\\mathrm{th}",
+            "^\\circ",
+            "^{\\circ}",
+            "\\;",
+            ",\\!",
+            "{,}",
+            "\"",
+            "\\dots");
 
     private FinalAnswers() {}
 
@@ -128,10 +142,10 @@ final class FinalAnswers {
         for (List<String> pair : REPLACED) {
             plain = plain.replace(pair.getFirst(), pair.getLast());
         }
-        for (String one : LEFT_OUT) {
+        for (String one : WORDS) {
             plain = plain.replace(one, "");
         }
-        for (String one : LEFT_OUT_LAST) {
+        for (String one : SIGNS) {
             plain = plain.replace(one, "");
         }
         plain = plain.replaceAll("(.*?)(\\$)(.*?)(\\$)(.*)", "\\$$3\\$")
