@@ -40,6 +40,10 @@ SETS(DECLARE)
         }                                                                                                              \
     } while (0)
 
+/* The number of what the functions here take: NativeLibrary has the same. Whoever changes one changes both. */
+#define INTERFACE 2
+EXPORT i64 nibble_interface(void) { return INTERFACE; }
+
 /* The form of activations that rows of a GGUF type take. */
 EXPORT i64 nibble_form(i64 set, i64 way, i64 type) {
 #if defined(__x86_64__)
