@@ -89,6 +89,19 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
         return 1;
     }
 
+    /**
+     * Returns the most texts whose next tokens go through a model together. On the CPU each then has the bits that it
+     * has alone; more are taken in several passes.
+     */
+    default int textsTogether() {
+        return Integer.MAX_VALUE;
+    }
+
+    /** Returns whether texts written together take less time than one after another. */
+    default boolean gainsByBatching() {
+        return false;
+    }
+
     /** Says that the calling thread is about to use this backend, where it used another one before. */
     default void makeCurrent() {}
 

@@ -161,6 +161,16 @@ public final class VectorBackend extends HostBackend {
     }
 
     @Override
+    public int textsTogether() {
+        return kernels == null ? FewRows.MOST_ROWS : FewRows.MOST_COMPILED_ROWS;
+    }
+
+    @Override
+    public boolean gainsByBatching() {
+        return kernels != null;
+    }
+
+    @Override
     public Activations activations() {
         return kernels == null ? Activations.FP32 : kernels.activations();
     }
