@@ -28,9 +28,9 @@ public final class Session implements AutoCloseable {
         this.model = model;
         this.forward = new Forward(model.weights().config(), model.backend());
         this.cache = new KeyValueCache(model.placed().config(), model.backend(), capacity);
-        this.host = model.host() == null
-                ? null
-                : new HostSession(model.host(), model.weights().config(), capacity);
+        HostLayers first = model.host();
+        this.host =
+                first == null ? null : new HostSession(first, model.weights().config(), capacity);
     }
 
     /** Returns the tokens so far. */
