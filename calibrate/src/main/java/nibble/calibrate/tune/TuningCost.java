@@ -2,6 +2,7 @@ package nibble.calibrate.tune;
 
 import java.util.Arrays;
 import nibble.calibrate.job.QuantizeOptions;
+import nibble.calibrate.stream.HeldBack;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.datasets.TokenBlocks;
@@ -61,7 +62,7 @@ public final class TuningCost {
 
     /** Returns how many tokens are held back from the steps. */
     public long heldBack() {
-        return tokens / TuningText.HELD_BACK;
+        return tokens / HeldBack.EVERY;
     }
 
     /** Returns how many tokens the original model goes through: those of the steps and those that are held back. */

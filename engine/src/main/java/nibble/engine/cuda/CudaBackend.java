@@ -356,6 +356,11 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
+    public double squares(Matrix x) {
+        return elementwise.squares(x);
+    }
+
+    @Override
     public float[] logProbabilities(Weight head, Matrix x, int[] next) {
         return score(head, x, next).logProbabilities();
     }
