@@ -10,10 +10,10 @@
 
 
 /* Prepares activations for rows of blocks. */
-void NAME(prepare)(i64 pairs, i64 columns, const float *x, float *to) {
+void NAME(prepare)(i64 form, i64 columns, const float *x, float *to) {
     for (i64 k = 0; k < columns; k += 32) {
         f32x16 v[2];
-        load_block(x + k, pairs, v);
+        load_block(x + k, form == IN_PAIRS, v);
         STORE(to + k, v[0]);
         STORE(to + k + 16, v[1]);
         float first = sum16(v[0]), second = sum16(v[1]);
@@ -21,6 +21,7 @@ void NAME(prepare)(i64 pairs, i64 columns, const float *x, float *to) {
         to[columns + columns / 32 + k / 16] = first;
         to[columns + columns / 32 + k / 16 + 1] = second;
     }
+    clear16(to + columns + columns / 32 + columns / 16);
 }
 
 /* Rows of plain numbers, by GGUF's number of their type. */

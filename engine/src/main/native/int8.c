@@ -4,27 +4,27 @@
 #include "codes_int8.h"
 
 #define WAY int8
+#define BYTES 1
 #include "kernels.h"
 
 /* Prepares activations for rows of blocks. A number that is not finite makes its block's scale NaN. */
-void NAME(prepare)(i64 pairs, i64 columns, const float *x, float *to) {
+void NAME(prepare)(i64 form, i64 columns, const float *x, float *to) {
+#if WIDE
+    if (form >= BY_HALVES) {
+        wide_prepare(form, columns, x, to);
+        return;
+    }
+#endif
     float *scales = to + columns / 4, *sums32 = scales + columns / 32, *sums16 = scales + columns / 16;
     i8 *bytes = (i8 *)to;
     for (i64 k = 0; k < columns; k += 32) {
-        f32x16 v[2];
-        load_block(x + k, pairs, v);
-        f32x16 largest = __builtin_elementwise_max(__builtin_elementwise_abs(v[0]), __builtin_elementwise_abs(v[1]));
-        float most = largest16(largest);
-        float inverse = most > 0 ? 127 / most : 0;
-        i32x16 first = CONVERT(i32x16, __builtin_elementwise_roundeven(v[0] * inverse));
-        i32x16 second = CONVERT(i32x16, __builtin_elementwise_roundeven(v[1] * inverse));
-        STORE(bytes + k, CONVERT(i8x16, first));
-        STORE(bytes + k + 16, CONVERT(i8x16, second));
-        float scale = most / 127 + sum16((v[0] + v[1]) * 0);
-        float a = sum16(CONVERT(f32x16, first)) * scale, b = sum16(CONVERT(f32x16, second)) * scale;
-        scales[k / 32] = scale;
-        sums32[k / 32] = a + b;
-        sums16[k / 16] = a;
-        sums16[k / 16 + 1] = b;
+        quantized q = quantize(x + k, form == IN_PAIRS);
+        STORE(bytes + k, q.first);
+        STORE(bytes + k + 16, q.second);
+        scales[k / 32] = q.scale;
+        sums32[k / 32] = q.first_sum + q.second_sum;
+        sums16[k / 16] = q.first_sum;
+        sums16[k / 16 + 1] = q.second_sum;
     }
+    clear16(sums16 + columns / 16);
 }

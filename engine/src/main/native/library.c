@@ -2,6 +2,7 @@
  * What the library exports: the kernels of each instruction set by its number, and the highest number that this
  * processor has. Needs no other library, so that one file serves every C library of a system.
  */
+#include "forms.h"
 #include "matrix.h"
 
 #if defined(_WIN32)
@@ -39,9 +40,20 @@ SETS(DECLARE)
         }                                                                                                              \
     } while (0)
 
-EXPORT void nibble_prepare(i64 set, i64 way, i64 pairs, i64 columns, const float *x, float *to) {
+/* The form of activations that rows of a GGUF type take. */
+EXPORT i64 nibble_form(i64 set, i64 way, i64 type) {
+#if defined(__x86_64__)
+    return set == 1 && way ? wide_form(type) : IN_ORDER;
+#else
+    return IN_ORDER;
+#endif
+}
+
+EXPORT i64 nibble_prepared_floats(i64 way, i64 form, i64 columns) { return prepared_floats(way, form, columns); }
+
+EXPORT void nibble_prepare(i64 set, i64 way, i64 form, i64 columns, const float *x, float *to) {
 #define PREPARE(number, set)                                                                                           \
-    case number: EITHER(prepare, way, set, pairs, columns, x, to); break;
+    case number: EITHER(prepare, way, set, form, columns, x, to); break;
     switch (set) { SETS(PREPARE) }
 }
 
@@ -86,6 +98,32 @@ EXPORT void nibble_product(i64 rows, i64 columns_of_a, i64 from, i64 depth, i64 
         const float *panel, float *c, u8 *scratch, float *sums) {
 #if HAS_AMX
     amx_product(tiles, rows, columns_of_a, from, depth, panel, c, stride, columns, scratch, sums);
+#endif
+}
+
+/*
+ * Asks for large pages where the system has not yet read a mapped file: a kernel then waits less for where its next
+ * page lies. A system that does not know the request refuses it, which changes nothing.
+ */
+EXPORT void nibble_advise(i64 bytes, const u8 *from) {
+#if defined(__linux__)
+    u64 first = ((u64)from + 4095) & ~4095ull, end = ((u64)from + (u64)bytes) & ~4095ull;
+    long result = 0;
+    if (first >= end) {
+        return;
+    }
+    /* madvise(first, end - first, MADV_HUGEPAGE) */
+#if defined(__x86_64__)
+    __asm__ volatile("syscall" : "=a"(result) : "a"(28L), "D"(first), "S"(end - first), "d"(14L)
+                     : "rcx", "r11", "memory");
+#else
+    register u64 x0 __asm__("x0") = first;
+    register u64 x1 __asm__("x1") = end - first;
+    register u64 x2 __asm__("x2") = 14;
+    register u64 x8 __asm__("x8") = 233;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x1), "r"(x2), "r"(x8) : "memory");
+#endif
+    (void)result;
 #endif
 }
 

@@ -10,8 +10,8 @@
                 f32x16 s[4] = {};                                                                                      \
                 i64 k = 0;                                                                                             \
                 for (; k + 64 <= r->columns; k += 64) {                                                                \
+                    STREAM(w + bytes * k, 64 * bytes);                                                                 \
                     for (int i = 0; i < 4; i++) {                                                                      \
-                        FETCH(w + bytes * (k + 16 * i) + AHEAD);                                                       \
                         s[i] = FMA(vector(w + bytes * (k + 16 * i)), LOAD(f32x16, x + k + 16 * i), s[i]);              \
                     }                                                                                                  \
                 }                                                                                                      \

@@ -1,5 +1,6 @@
 package nibble.engine;
 
+import java.util.Arrays;
 import java.util.List;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
@@ -127,10 +128,10 @@ public final class Forward implements AutoCloseable {
         backend.addLinear(layer.down(), s.gate, hidden);
     }
 
-    /** As {@link #layer} for sequences with shared beginnings, in the order of the tree's rows. */
-    void layer(DecoderLayer layer, Matrix hidden, PrefixAttention tree) {
+    /** Computes {@link #layer} with an attention of its own. */
+    public void layer(DecoderLayer layer, Matrix hidden, RowAttention attention) {
         Scratch s = scratch(hidden.rows());
-        attend(layer, hidden, Taps.NONE, s, () -> tree.run(s.query, s.key, s.value, s.attended));
+        attend(layer, hidden, Taps.NONE, s, () -> attention.run(s.query, s.key, s.value, s.attended));
         addAttended(layer, hidden, s);
         feedForward(layer, hidden, Taps.NONE, s);
         backend.addLinear(layer.down(), s.gate, hidden);
@@ -138,7 +139,12 @@ public final class Forward implements AutoCloseable {
 
     /** Attention over a tree of sequences; the caller closes it after the last layer. */
     PrefixAttention attention(PrefixTree tree) {
-        return new PrefixAttention(backend, heads, tree, rotary(tree.longest()).at(tree.positions()));
+        return new PrefixAttention(backend, heads, tree, rotary(tree.positions()));
+    }
+
+    /** Returns the table of rows that stand at any positions, none of them beyond the trained context. */
+    public RotaryTable rotary(int[] positions) {
+        return rotary(Arrays.stream(positions).max().orElse(0) + 1).at(positions);
     }
 
     /**

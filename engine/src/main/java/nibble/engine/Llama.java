@@ -50,11 +50,11 @@ public final class Llama implements LanguageModel {
         return weights;
     }
 
-    Backend backend() {
+    public Backend backend() {
         return backend;
     }
 
-    PlacedModel placed() {
+    public PlacedModel placed() {
         return placed;
     }
 

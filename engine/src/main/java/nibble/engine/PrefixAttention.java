@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
  * own. Keys and values must lie together, so where the segments of a sequence do not, they are brought together in a
  * copy; siblings one after another share the copy of what stands before them. Owns that copy.
  */
-final class PrefixAttention implements AutoCloseable {
+final class PrefixAttention implements RowAttention, AutoCloseable {
     private final Backend backend;
     private final AttentionShape heads;
     private final PrefixTree tree;
@@ -32,7 +32,8 @@ final class PrefixAttention implements AutoCloseable {
     }
 
     /** Rotates queries and keys, [rows of the tree, heads], then attends. */
-    void run(Matrix query, Matrix key, Matrix value, Matrix out) {
+    @Override
+    public void run(Matrix query, Matrix key, Matrix value, Matrix out) {
         backend.rope(query, heads.headDim(), rotary, 1, 0);
         backend.rope(key, heads.headDim(), rotary, 1, 0);
         @Nullable Segment copied = null;

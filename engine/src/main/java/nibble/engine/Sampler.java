@@ -2,17 +2,20 @@ package nibble.engine;
 
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.SplittableRandom;
 
 /**
- * Chooses tokens by {@link SamplingOptions}: repetition penalty, temperature, top-k, top-p, in the order of
- * transformers'
+ * Chooses tokens by {@link SamplingOptions}: penalties, temperature, min-p, top-k, top-p, in the order of transformers'
  * {@code generate}. Remembers the tokens it was shown; used by one thread at a time.
  */
 public final class Sampler {
     private final SamplingOptions options;
     private final SplittableRandom random;
     private final BitSet seen = new BitSet();
+    /** How often each token was generated; what the prompt holds does not count. */
+    private final Map<Integer, Integer> generated = new HashMap<>();
 
     public Sampler(SamplingOptions options) {
         this.options = options;
@@ -36,6 +39,7 @@ public final class Sampler {
         double[] scores = penalized(logits);
         int id = options.temperature() == 0 ? likeliest(scores) : draw(scores);
         observe(id);
+        generated.merge(id, 1, Integer::sum);
         return id;
     }
 
@@ -49,6 +53,7 @@ public final class Sampler {
             double penalty = seen.get(i) ? options.repetitionPenalty() : 1;
             scores[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
         }
+        generated.forEach((id, times) -> scores[id] -= times * options.frequencyPenalty() + options.presencePenalty());
         return scores;
     }
 
@@ -70,6 +75,10 @@ public final class Sampler {
         double sum = 0;
         for (int i = 0; i < kept; i++) {
             p[i] = Math.exp((scores[order[i]] - scores[order[0]]) / options.temperature());
+            if (p[i] < options.minP()) {
+                kept = i;
+                break;
+            }
             sum += p[i];
         }
         double mass = 0;

@@ -25,11 +25,11 @@ import nibble.pack.QuantizedLinear;
 public final class RandomModel {
     private RandomModel() {}
 
-    static ModelConfig config(Rope.Scaling scaling, int maxPositions) {
+    public static ModelConfig config(Rope.Scaling scaling, int maxPositions) {
         return config(scaling, maxPositions, ModelConfig.NO_WINDOW);
     }
 
-    static ModelConfig config(Rope.Scaling scaling, int maxPositions, int window) {
+    public static ModelConfig config(Rope.Scaling scaling, int maxPositions, int window) {
         return new ModelConfig(
                 Architecture.LLAMA,
                 48,
@@ -52,7 +52,7 @@ public final class RandomModel {
                 JsonNodeFactory.instance.objectNode());
     }
 
-    static ModelWeights weights(ModelConfig c, long seed) {
+    public static ModelWeights weights(ModelConfig c, long seed) {
         Random random = new Random(seed);
         List<DecoderLayer> layers = new ArrayList<>();
         for (int layer = 0; layer < c.layers(); layer++) {

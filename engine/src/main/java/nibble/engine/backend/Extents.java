@@ -31,19 +31,39 @@ public final class Extents {
 
     public static void attention(
             AttentionShape s, SequencePart part, Matrix q, Matrix keys, Matrix values, Matrix out) {
-        require("attention", "query", q, q.rows(), s.queryColumns());
-        require("attention", "keys", keys, keys.rows(), s.keyColumns());
-        require("attention", "values", values, keys.rows(), s.keyColumns());
-        require("attention", "out", out, q.rows(), s.queryColumns());
-        int end = part.firstRow() + part.rows();
-        if (part.firstRow() < 0 || part.rows() < 0 || end > q.rows()) {
-            throw new IllegalArgumentException(
-                    "attention: query rows " + part.firstRow() + " to " + end + " asked of " + q.rows());
-        }
+        part(s, part.firstRow(), part.rows(), q, keys, values, out);
         int lastKey = part.firstKey() + part.seen();
         if (part.firstPosition() < 0 || part.firstKey() < 0 || lastKey > keys.rows()) {
             throw new IllegalArgumentException(
                     "attention: key rows " + part.firstKey() + " to " + lastKey + " needed, there are " + keys.rows());
+        }
+    }
+
+    /** Checks attention of a part of a sequence whose keys lie in blocks. */
+    public static void attention(AttentionShape s, PagedPart part, Matrix q, Matrix keys, Matrix values, Matrix out) {
+        part(s, part.firstRow(), part.rows(), q, keys, values, out);
+        int there = keys.rows() / part.blockTokens();
+        if (part.firstPosition() < 0 || (long) part.blocks().length * part.blockTokens() < part.seen()) {
+            throw new IllegalArgumentException("attention: " + part.seen() + " keys needed, the sequence has "
+                    + part.blocks().length + " blocks of " + part.blockTokens());
+        }
+        for (int block : part.blocks()) {
+            if (block < 0 || block >= there) {
+                throw new IllegalArgumentException("attention: block " + block + " asked of " + there);
+            }
+        }
+    }
+
+    private static void part(
+            AttentionShape s, int firstRow, int rows, Matrix q, Matrix keys, Matrix values, Matrix out) {
+        require("attention", "query", q, q.rows(), s.queryColumns());
+        require("attention", "keys", keys, keys.rows(), s.keyColumns());
+        require("attention", "values", values, keys.rows(), s.keyColumns());
+        require("attention", "out", out, q.rows(), s.queryColumns());
+        int end = firstRow + rows;
+        if (firstRow < 0 || rows < 0 || end > q.rows()) {
+            throw new IllegalArgumentException(
+                    "attention: query rows " + firstRow + " to " + end + " asked of " + q.rows());
         }
     }
 

@@ -97,6 +97,41 @@ public interface LayerOperations extends Matrices {
         }
     }
 
+    /**
+     * Computes causal attention of parts of several sequences, whose keys and values lie in blocks. The rows of {@code
+     * out} of all parts are written, and no others.
+     *
+     * @param keys [blocks * rows of a block, kv_heads * head_dim], rotated; values likewise
+     */
+    default void attention(
+            AttentionShape shape, List<PagedPart> parts, Matrix query, Matrix keys, Matrix values, Matrix out) {
+        for (PagedPart part : parts) {
+            Extents.attention(shape, part, query, keys, values, out);
+            try (Matrix k = allocate(part.seen(), keys.columns());
+                    Matrix v = allocate(part.seen(), values.columns())) {
+                for (int position = 0; position < part.seen(); position += part.blockTokens()) {
+                    int rows = Math.min(part.blockTokens(), part.seen() - position);
+                    copyRows(keys, part.keyRow(position), rows, k, position);
+                    copyRows(values, part.keyRow(position), rows, v, position);
+                }
+                SequencePart contiguous = new SequencePart(part.firstRow(), part.rows(), part.firstPosition(), 0);
+                attention(shape, contiguous, query, k, v, out);
+            }
+        }
+    }
+
+    /** Copies row i of {@code source} into row {@code rows[i]} of {@code target}. */
+    default void scatterRows(Matrix source, int[] rows, Matrix target) {
+        for (int from = 0; from < rows.length; ) {
+            int count = 1;
+            while (from + count < rows.length && rows[from + count] == rows[from] + count) {
+                count++;
+            }
+            copyRows(source, from, count, target, rows[from]);
+            from += count;
+        }
+    }
+
     /** Computes {@code out = activation(gate) * up}, element by element; out may be gate or up. */
     void glu(Activation activation, Matrix gate, Matrix up, Matrix out);
 

@@ -1,6 +1,7 @@
 package nibble.engine.backend;
 
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.concurrent.locks.LockSupport;
@@ -20,7 +21,7 @@ public final class Workers implements AutoCloseable {
     private static final ThreadLocal<Boolean> INSIDE = ThreadLocal.withInitial(() -> false);
 
     /** How long a helper looks for work before it sleeps: the serial work between two calls of a token takes less. */
-    private static final long AWAKE_NANOS = 50_000;
+    private static final long AWAKE_NANOS = 200_000;
 
     /** Looks between two readings of the clock. */
     private static final int LOOKS = 64;
@@ -66,15 +67,38 @@ public final class Workers implements AutoCloseable {
      * thrown. A call from inside a task runs on its own thread.
      */
     public void forEach(int n, IntConsumer task) {
+        call(n, 1, (from, to) -> {
+            for (int i = from; i < to; i++) {
+                task.accept(i);
+            }
+        });
+    }
+
+    /**
+     * Does what {@link #forEach} does, but hands out runs of tasks: each thread begins with tasks of its own, so that
+     * memory that follows one another is read in order, and by few calls. A thread that is through takes over others'
+     * tasks. Runs become shorter towards the end.
+     */
+    public void forEachRun(int n, Run run) {
+        call(n, threads, run);
+    }
+
+    /** Does the tasks of a run. */
+    public interface Run {
+        /** Does tasks {@code from} to {@code to - 1}. */
+        void accept(int from, int to);
+    }
+
+    private void call(int n, int parts, Run run) {
         if (helpers.length == 0 || n <= 1 || INSIDE.get()) {
-            alone(n, task);
+            run.accept(0, n);
             return;
         }
-        Call call = new Call(n, task);
+        Call call = new Call(n, parts, run);
         int slot = 0;
         while (!calls.compareAndSet(slot, null, call)) {
             if (++slot == CALLS) {
-                alone(n, task);
+                run.accept(0, n);
                 return;
             }
         }
@@ -82,18 +106,12 @@ public final class Workers implements AutoCloseable {
             helpers[i].wake();
         }
         try {
-            call.drain();
+            call.drain(0);
         } finally {
             calls.set(slot, null);
             call.awaitHelpers();
         }
         call.rethrow();
-    }
-
-    private static void alone(int n, IntConsumer task) {
-        for (int i = 0; i < n; i++) {
-            task.accept(i);
-        }
     }
 
     @Override
@@ -108,10 +126,16 @@ public final class Workers implements AutoCloseable {
     private static final class Call {
         private static final int CLOSED = 1 << 30;
 
+        /** Longs between two counters that different threads count: they share no line of the cache. */
+        private static final int APART = 16;
+
         private final int n;
-        private final IntConsumer task;
+        private final int parts;
+        private final Run run;
         private final Thread caller = Thread.currentThread();
-        private final AtomicInteger next = new AtomicInteger();
+        /** The next task of each part. */
+        private final AtomicIntegerArray next;
+
         private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
         /** Helpers that have come, and {@link #CLOSED} once none may come any more. */
         private final AtomicInteger come = new AtomicInteger();
@@ -119,20 +143,38 @@ public final class Workers implements AutoCloseable {
         private final AtomicInteger gone = new AtomicInteger();
         private volatile boolean waits;
 
-        Call(int n, IntConsumer task) {
+        Call(int n, int parts, Run run) {
             this.n = n;
-            this.task = task;
+            this.parts = parts;
+            this.run = run;
+            this.next = new AtomicIntegerArray(parts * APART);
+            for (int part = 0; part < parts; part++) {
+                next.setPlain(part * APART, begin(part));
+            }
         }
 
-        /** A helper's part; nothing where all tasks are handed out. */
-        boolean help() {
-            if (next.get() >= n || failure.get() != null) {
+        private int begin(int part) {
+            return (int) ((long) n * part / parts);
+        }
+
+        private boolean isHandedOut() {
+            for (int part = 0; part < parts; part++) {
+                if (next.get(part * APART) < begin(part + 1)) {
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        /** A helper's share; nothing where all tasks are handed out. */
+        boolean help(int helper) {
+            if (failure.get() != null || isHandedOut()) {
                 return false;
             }
             int found = come.get();
             while ((found & CLOSED) == 0) {
                 if (come.compareAndSet(found, found + 1)) {
-                    drain();
+                    drain(helper);
                     gone.incrementAndGet();
                     if (waits) {
                         LockSupport.unpark(caller);
@@ -144,16 +186,32 @@ public final class Workers implements AutoCloseable {
             return false;
         }
 
-        void drain() {
+        void drain(int thread) {
             INSIDE.set(true);
             try {
-                for (int i = next.getAndIncrement(); i < n && failure.get() == null; i = next.getAndIncrement()) {
-                    task.accept(i);
+                for (int part = 0; part < parts; part++) {
+                    drainPart((thread + part) % parts);
                 }
             } catch (RuntimeException | Error e) {
                 failure.compareAndSet(null, e);
             } finally {
                 INSIDE.set(false);
+            }
+        }
+
+        /** One part's tasks come singly; a thread's own part in runs of a third of what is left. */
+        private void drainPart(int part) {
+            int end = begin(part + 1);
+            int at = part * APART;
+            while (failure.get() == null) {
+                int first = next.get(at);
+                int count = parts == 1 ? 1 : Math.max(1, (end - first) / 3);
+                if (first >= end) {
+                    return;
+                }
+                if (next.compareAndSet(at, first, first + count)) {
+                    run.accept(first, first + count);
+                }
             }
         }
 
@@ -192,9 +250,11 @@ public final class Workers implements AutoCloseable {
 
     private final class Member implements Runnable {
         final Thread thread;
+        private final int number;
         private volatile boolean asleep;
 
         Member(int number) {
+            this.number = number;
             thread = Thread.ofPlatform().daemon().name("nibble-" + number).unstarted(this);
         }
 
@@ -235,7 +295,7 @@ public final class Workers implements AutoCloseable {
         private boolean helpAny() {
             for (int slot = 0; slot < CALLS; slot++) {
                 Call call = calls.get(slot);
-                if (call != null && call.help()) {
+                if (call != null && call.help(number)) {
                     return true;
                 }
             }

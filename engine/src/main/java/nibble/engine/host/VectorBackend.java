@@ -8,12 +8,14 @@ import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.GradientOperations;
+import nibble.engine.backend.PagedPart;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.natives.TileGemm;
 import nibble.engine.host.stored.FewRows;
+import nibble.engine.host.stored.LargePages;
 import nibble.engine.host.vector.Addition;
 import nibble.engine.host.vector.CausalAttention;
 import nibble.engine.host.vector.CrossMoment;
@@ -28,6 +30,8 @@ import nibble.engine.host.vector.SecondMoment;
 import nibble.engine.host.vector.Swiglu;
 import nibble.engine.host.vector.TokenLogProbabilities;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
 import org.jspecify.annotations.Nullable;
@@ -75,6 +79,14 @@ public final class VectorBackend extends HostBackend {
                             case INT8 -> ", activations in int8";
                             case INT8_OF_FEW_ROWS -> ", activations of few rows in int8";
                         };
+    }
+
+    @Override
+    public PlacedModel place(ModelWeights weights) {
+        if (kernels != null) {
+            LargePages.request(weights);
+        }
+        return super.place(weights);
     }
 
     @Override
@@ -170,7 +182,11 @@ public final class VectorBackend extends HostBackend {
 
     /** Whether a product of so many rows is made from the weights as they are stored. */
     private boolean few(List<Weight> weights, int rows) {
-        return rows <= FewRows.MOST_ROWS
+        if (rows <= FewRows.MOST_ROWS || kernels == null) {
+            return rows <= FewRows.MOST_ROWS;
+        }
+        return rows <= FewRows.MOST_COMPILED_ROWS
+                        && weights.stream().allMatch(weight -> FewRows.isCompiled(weight, kernels))
                 || activations() == Activations.INT8 && weights.stream().allMatch(FewRows::takesBytes);
     }
 
@@ -246,6 +262,28 @@ public final class VectorBackend extends HostBackend {
                 copyRows(o, 0, length, out, s * length);
             }
         }
+    }
+
+    /** Parts of few queries see the keys in their blocks, all of them in one call of the threads. */
+    @Override
+    public void attention(
+            AttentionShape shape, List<PagedPart> parts, Matrix query, Matrix keys, Matrix values, Matrix out) {
+        parts.forEach(part -> Extents.attention(shape, part, query, keys, values, out));
+        List<PagedPart> few = parts.stream()
+                .filter(part -> CausalAttention.isFew(part.rows()))
+                .toList();
+        CausalAttention.run(
+                workers,
+                shape,
+                few,
+                HostMatrix.values(query),
+                HostMatrix.values(keys),
+                HostMatrix.values(values),
+                HostMatrix.values(out));
+        List<PagedPart> many = parts.stream()
+                .filter(part -> !CausalAttention.isFew(part.rows()))
+                .toList();
+        super.attention(shape, many, query, keys, values, out);
     }
 
     @Override

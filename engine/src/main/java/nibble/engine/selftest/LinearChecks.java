@@ -91,7 +91,7 @@ final class LinearChecks {
                     : new int[][] {{1, 256, 0}, {24, 768, 8}, {37, 1536, 0}};
             for (int[] s : shapes) {
                 Weight weight = operands.blocks(type, s[0], s[1], s[2]);
-                for (int rows : new int[] {1, 2, 3, 8}) {
+                for (int rows : new int[] {1, 2, 3, 16}) {
                     linear(blocks, weight, rows, false);
                 }
             }
@@ -99,7 +99,7 @@ final class LinearChecks {
         Comparison awq = new Comparison("linear, AWQ as stored");
         for (int[] s : new int[][] {{8, 32, 32}, {136, 256, 64}, {40, 384, -1}, {1160, 128, 128}, {4104, 256, 128}}) {
             Weight weight = operands.awq(s[0], s[1], s[2]);
-            for (int rows : new int[] {1, 3, 8}) {
+            for (int rows : new int[] {1, 3, 16}) {
                 linear(awq, weight, rows, false);
             }
         }
@@ -107,7 +107,7 @@ final class LinearChecks {
         for (int[] s : new int[][] {{8, 32, 32}, {136, 256, 64}, {40, 384, -1}, {24, 40, -1}, {264, 256, 128}}) {
             for (boolean byRows : new boolean[] {true, false}) {
                 Weight weight = operands.stored(s[0], s[1], s[2], byRows);
-                for (int rows : new int[] {1, 3, 8}) {
+                for (int rows : new int[] {1, 3, 16}) {
                     linear(codes, weight, rows, false);
                 }
             }
@@ -155,12 +155,12 @@ final class LinearChecks {
         }
         float[] expected = results[0];
         Activations form = backend.activations();
-        boolean bytes = form == Activations.INT8 || form.bytes() && rows <= FewRows.MOST_ROWS;
+        boolean bytes = form == Activations.INT8 || form.bytes() && rows <= FewRows.MOST_COMPILED_ROWS;
         // Few rows: both multiply by (code - zero), then by the scale, without rounding their product to fp16.
         boolean rounded = cuda
                 ? weight instanceof QuantizedWeight && rows <= 8
                 : (weight instanceof AwqWeight || weight instanceof StoredWeight)
-                        && (rows <= 3 || bytes && FewRows.takesBytes(weight));
+                        && (rows <= FewRows.MOST_COMPILED_ROWS || bytes && FewRows.takesBytes(weight));
         double weightRounding = rounded ? 0x1p-11 : 0;
         comparison.compare(weight.name() + " rows " + rows, results[1], expected, i -> {
             double size = Comparison.sizeOfProduct(x, i / n * k, w, i % n * k, k);

@@ -2,6 +2,7 @@ package nibble.engine.tensor;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.Optional;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.gguf.BlockDecoder;
@@ -58,6 +59,24 @@ public final class StoredWeights {
             case DeviceWeight device ->
                 throw new IllegalArgumentException(device.name() + " lies in the memory of a device, not of the host");
         };
+    }
+
+    /** Returns the parts of mapped files that hold a weight; none for what lies on the heap. */
+    public static List<MemorySegment> mapped(Weight weight) {
+        List<MemorySegment> parts = switch (weight) {
+            case DenseWeight(TensorView tensor) -> List.of(tensor.data());
+            case BlockWeight(String _, GgufBlocks b) -> List.of(b.data());
+            case StoredWeight(StoredCodes codes) -> List.of(codes.codes(), codes.zeros(), codes.scales());
+            case AwqWeight(AwqLayout.AwqLinear linear) ->
+                List.of(
+                        linear.tensors().qweight(),
+                        linear.tensors().qzeros(),
+                        linear.tensors().scales());
+            case QuantizedWeight _, DeviceWeight _ -> List.of();
+        };
+        return parts.stream()
+                .filter(part -> part.isMapped() && part.byteSize() > 0)
+                .toList();
     }
 
     /**

@@ -9,6 +9,7 @@ import java.util.Locale;
 import java.util.Random;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
+import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.tensor.AwqWeight;
@@ -76,9 +77,9 @@ final class FewRowsTimes {
         long begin = System.nanoTime();
         while (System.nanoTime() - begin < SECONDS * 1e9) {
             long start = clock.getCurrentThreadCpuTime();
-            FewRows.Product product = kernel.prepare(x, 1, ROWS);
-            for (int piece = 0; piece < kernel.pieces(); piece++) {
-                product.run(piece, out);
+            try (Inputs inputs = new Inputs(x, 1)) {
+                FewRows.Product product = kernel.prepare(inputs, ROWS);
+                product.run(0, kernel.pieces(), out);
             }
             best = Math.min(best, (clock.getCurrentThreadCpuTime() - start) / 1e9);
         }

@@ -7,7 +7,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.PythonText;
@@ -19,13 +21,10 @@ import nibble.eval.tasks.PreparedTask;
 import nibble.eval.tasks.RequestResult;
 import nibble.eval.tasks.TaskRules;
 import nibble.jinja.PythonRegex;
-import nibble.jinja.python.Repr;
 import org.jspecify.annotations.Nullable;
 
 /** Judges answers as a task's file says. */
 final class FileRules implements TaskRules {
-    private static final String ASCII_PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
-
     private final TaskConfig task;
     private final TaskTexts texts;
     private final boolean textsAreChoices;
@@ -46,7 +45,8 @@ final class FileRules implements TaskRules {
         Map<String, @Nullable Object> first = documents.get(0);
         this.severalTargets = first != null
                 && task.output() == TaskConfig.Output.GENERATE_UNTIL
-                && texts.target(first, task.values().get("doc_to_target")) instanceof List<?>;
+                && texts.target(first, task.values().get("doc_to_target")) instanceof List<?> several
+                && !several.isEmpty();
         this.metrics = task.metrics();
         this.filters = task.filters().stream()
                 .map(filter -> new ResponseFilter(task, filter))
@@ -124,7 +124,7 @@ final class FileRules implements TaskRules {
                         .forEach((metric, value) -> byMetric.computeIfAbsent(metric, _ -> new ArrayList<>())
                                 .add(value));
             }
-            for (TaskConfig.Metric metric : metrics) {
+            for (TaskConfig.Metric metric : withOthers(byMetric.keySet())) {
                 List<Object> values = byMetric.getOrDefault(metric.name(), List.of());
                 if (!values.isEmpty()) {
                     figures.add(new MetricValue(
@@ -139,10 +139,22 @@ final class FileRules implements TaskRules {
         return figures;
     }
 
+    /** The file's metrics, and means of those that a function adds to them. */
+    private List<TaskConfig.Metric> withOthers(Set<String> found) {
+        List<TaskConfig.Metric> all = new ArrayList<>(metrics);
+        Set<String> known = metrics.stream().map(TaskConfig.Metric::name).collect(Collectors.toSet());
+        found.stream()
+                .filter(name -> !known.contains(name))
+                .forEach(name -> all.add(
+                        new TaskConfig.Metric(name, Aggregation.MEAN, Aggregation.higherIsBetter(name), Map.of())));
+        return all;
+    }
+
     /** The values of a document's figures: numbers, or what an {@link Aggregation} takes. */
     Map<String, Object> values(Map<String, @Nullable Object> document, DocumentResult result, ResponseFilter filter) {
         if (task.values().get("process_results") instanceof FunctionName function) {
-            return PythonFunctions.ofResults(function).apply(document, result.requests());
+            Object response = result.text() == null ? null : response(result, filter, document);
+            return PythonFunctions.ofResults(function).apply(document, result.requests(), response);
         }
         Map<String, Object> all = switch (task.output()) {
             case LOGLIKELIHOOD -> {
@@ -156,17 +168,19 @@ final class FileRules implements TaskRules {
                 PythonFunctions.rolled(
                         target(document), result.requests().getFirst().logLikelihood());
             case MULTIPLE_CHOICE -> chosen(document, result.requests());
-            case GENERATE_UNTIL -> {
-                String text = String.valueOf(result.text());
-                yield written(document, filter.apply(java.util.Collections.nCopies(task.repeats(), text), document));
-            }
+            case GENERATE_UNTIL -> written(document, response(result, filter, document));
         };
         all.keySet().retainAll(metrics.stream().map(TaskConfig.Metric::name).toList());
         return all;
     }
 
+    private @Nullable Object response(
+            DocumentResult result, ResponseFilter filter, Map<String, @Nullable Object> document) {
+        return filter.apply(java.util.Collections.nCopies(task.repeats(), String.valueOf(result.text())), document);
+    }
+
     private String target(Map<String, @Nullable Object> document) {
-        return String.valueOf(texts.target(document, task.values().get("doc_to_target")));
+        return PythonStr.of(texts.target(document, task.values().get("doc_to_target")));
     }
 
     private static double one(boolean yes) {
@@ -269,7 +283,7 @@ final class FileRules implements TaskRules {
                         throw new BadDatasetException(task.place() + ": metric " + metric.name()
                                 + " of several right texts; the harness cannot compute it either");
                     }
-                    Object right = response instanceof String ? text(gold) : gold;
+                    Object right = response instanceof String ? PythonStr.of(gold) : gold;
                     values.put(metric.name(), new Aggregation.Written(right, response == null ? "" : response));
                 }
                 default ->
@@ -281,20 +295,18 @@ final class FileRules implements TaskRules {
         return values;
     }
 
-    private static String text(@Nullable Object value) {
-        return value == null ? "None" : value instanceof String text ? text : Repr.str(value);
-    }
-
     /** The share of equal texts; of several right ones, whether any is equal. */
     private double equal(TaskConfig.Metric metric, @Nullable Object response, Object gold) {
         List<?> written = response instanceof List<?> several ? several : Arrays.asList(response);
-        List<?> golds = gold instanceof List<?> several ? several : List.of(gold);
+        boolean isList = gold instanceof List<?> && (severalTargets || response instanceof List<?>);
+        List<?> golds = isList ? (List<?>) gold : List.of(PythonStr.of(gold));
         if (severalTargets) {
             return one(written.stream()
-                    .anyMatch(one -> golds.stream().anyMatch(right -> equal(metric, text(one), text(right)))));
+                    .anyMatch(one ->
+                            golds.stream().anyMatch(right -> equal(metric, PythonStr.of(one), PythonStr.of(right)))));
         }
         long equal = written.stream()
-                .filter(one -> golds.stream().anyMatch(right -> equal(metric, text(one), text(right))))
+                .filter(one -> golds.stream().anyMatch(right -> equal(metric, PythonStr.of(one), PythonStr.of(right))))
                 .count();
         return written.isEmpty() ? Double.NaN : (double) equal / written.size();
     }
@@ -312,7 +324,7 @@ final class FileRules implements TaskRules {
             plain = plain.toLowerCase(Locale.ROOT);
         }
         if (Boolean.TRUE.equals(options.get("ignore_punctuation"))) {
-            plain = without(plain, ASCII_PUNCTUATION);
+            plain = AnswerWords.withoutPunctuation(plain);
         }
         return Boolean.TRUE.equals(options.get("ignore_numbers")) ? without(plain, "0123456789") : plain;
     }

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.PythonRandom;
 import nibble.datasets.PythonText;
 import nibble.datasets.Utf8File;
 import nibble.datasets.evaluation.DataRows;
@@ -33,10 +34,20 @@ final class FileTask {
     private final boolean textsAreChoices;
     private final Map<Integer, Map<String, @Nullable Object>> documents = new LinkedHashMap<>();
     private final FileRules rules;
+    private final PythonRandom random;
 
-    /** @throws BadDatasetException if data cannot be had, or the file asks for what Nibble does not do */
-    FileTask(TaskConfig task, HarnessOptions asked, EvaluationOptions options, DataSplits.Parts data) {
+    /**
+     * @param random what functions of the tasks draw from
+     * @throws BadDatasetException if data cannot be had, or the file asks for what Nibble does not do
+     */
+    FileTask(
+            TaskConfig task,
+            HarnessOptions asked,
+            EvaluationOptions options,
+            DataSplits.Parts data,
+            PythonRandom random) {
         this.task = task;
+        this.random = random;
         this.asked = asked;
         this.options = options;
         this.rows = processed(
@@ -139,12 +150,11 @@ final class FileTask {
         }
     }
 
-    private static DataRows processed(DataRows rows, @Nullable Object rule) {
+    private DataRows processed(DataRows rows, @Nullable Object rule) {
         if (!(rule instanceof FunctionName function)) {
             return rows;
         }
-        var change = PythonFunctions.ofRow(function);
-        return rows.with(rows.rows().stream().map(change).toList());
+        return rows.with(PythonFunctions.ofRows(function).apply(rows.rows(), random));
     }
 
     /** Whether a document may not be an example of its own: the harness's rule, or where examples are measured ones. */
@@ -195,7 +205,7 @@ final class FileTask {
     }
 
     private String target(Map<String, @Nullable Object> document) {
-        return String.valueOf(texts.target(document, task.values().get("doc_to_target")));
+        return PythonStr.of(texts.target(document, task.values().get("doc_to_target")));
     }
 
     private List<Ask.Request> choices(Map<String, @Nullable Object> document, List<String> contexts, String delimiter) {

@@ -58,7 +58,7 @@ final class HarnessSamples {
         Map<String, @Nullable Object> document =
                 Objects.requireNonNull(task.documents().get(item.number()));
         Object target = task.texts().target(document, task.config().values().get("doc_to_target"));
-        String targetText = target instanceof List<?> ? literal(target) : String.valueOf(target);
+        String targetText = PythonStr.of(target);
         List<List<@Nullable Object>> arguments = arguments(item.ask());
         Map<String, Object> values = task.rules().values(document, result, filter);
         Map<String, @Nullable Object> sample = new LinkedHashMap<>();
@@ -82,10 +82,6 @@ final class HarnessSamples {
         } catch (JsonProcessingException e) {
             throw new IllegalStateException("a sample cannot be written as JSON", e);
         }
-    }
-
-    private static String literal(Object value) {
-        return Template.chat("{{ value }}").render(Map.of("value", value), ZonedDateTime::now);
     }
 
     static @Nullable Object value(@Nullable Object value) {

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.PythonRandom;
 import nibble.datasets.evaluation.DataSplits;
 import nibble.datasets.evaluation.EvaluationData;
 import nibble.eval.NonFiniteLogProbabilityException;
@@ -40,7 +41,10 @@ public final class HarnessTasks {
         TaskIndex.Selection selection = index(asked).select(names);
         this.groups = selection.groups();
         DataSplits splits = new DataSplits(data);
-        selection.tasks().forEach((name, task) -> tasks.put(name, new FileTask(task, asked, options, splits::require)));
+        PythonRandom random = new PythonRandom(0);
+        selection
+                .tasks()
+                .forEach((name, task) -> tasks.put(name, new FileTask(task, asked, options, splits::require, random)));
     }
 
     private static TaskIndex index(HarnessOptions asked) {

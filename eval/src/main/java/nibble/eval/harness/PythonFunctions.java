@@ -1,68 +1,81 @@
 package nibble.eval.harness;
 
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
-import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
-import nibble.datasets.PythonText;
-import nibble.datasets.evaluation.HellaSwagText;
-import nibble.datasets.evaluation.WikitextDetokenizer;
 import nibble.eval.harness.Aggregation.Pair;
 import nibble.eval.tasks.RequestResult;
+import nibble.files.Reasons;
 import nibble.files.digest.Sha256;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Holds what some functions of the harness's own tasks do, written again. A file of a task may name them if its Python
+ * Finds what some functions of the harness's own tasks do, written again. A file of a task may name them if its Python
  * file is the one of release 0.4.13.
  */
 final class PythonFunctions {
     /** Values of a document's figures from the results of its requests. */
     interface OfResults {
-        Map<String, Object> apply(Map<String, @Nullable Object> document, List<RequestResult> results);
+        /** @param response what filters left of a written text; null where none was written */
+        Map<String, Object> apply(
+                Map<String, @Nullable Object> document, List<RequestResult> results, @Nullable Object response);
     }
 
-    /** SHA-256 of the Python files whose functions are known, by folder and module. */
-    private static final Map<String, String> FILES = Map.of(
-            "hellaswag/utils", "07d23b60b28f2a4f658dcf8440623a63fe6644854ce9b846a114dde980dc1214",
-            "truthfulqa/utils", "d3c827d1e2cd442a1e4738b527a18effd48cbb2aed478c12a652311b5ea4dbc8",
-            "winogrande/preprocess_winogrande", "e55327629264a98f1d383fda24645b6779afb53fa0bce2150042b9416b1ae006",
-            "wikitext/preprocess_wikitext", "a44020374b172159bf5be80a64d2c4194c9d5c77284f696ac666361338c8da7d");
-
-    private static final Map<String, UnaryOperator<Map<String, @Nullable Object>>> OF_ROWS =
-            Map.of("hellaswag/utils.process_docs", PythonFunctions::hellaswag);
-
-    private static final Map<String, Function<Map<String, @Nullable Object>, Object>> OF_DOCUMENTS = Map.of(
-            "winogrande/preprocess_winogrande.doc_to_text",
-                    d -> text(d, "answer").equals("1") ? 0L : 1L,
-            "winogrande/preprocess_winogrande.doc_to_target",
-                    d -> PythonText.strip(text(d, "sentence").substring(blank(d) + 1)),
-            "winogrande/preprocess_winogrande.doc_to_choice", PythonFunctions::filled,
-            "wikitext/preprocess_wikitext.wikitext_detokenizer", d -> WikitextDetokenizer.of(text(d, "page")));
+    /** SHA-256 of the Python files whose functions are known, and their names. */
+    private static final Map<String, String> FILES = Map.ofEntries(
+            Map.entry("07d23b60b28f2a4f658dcf8440623a63fe6644854ce9b846a114dde980dc1214", "hellaswag/utils"),
+            Map.entry("d3c827d1e2cd442a1e4738b527a18effd48cbb2aed478c12a652311b5ea4dbc8", "truthfulqa/utils"),
+            Map.entry(
+                    "e55327629264a98f1d383fda24645b6779afb53fa0bce2150042b9416b1ae006",
+                    "winogrande/preprocess_winogrande"),
+            Map.entry(
+                    "a44020374b172159bf5be80a64d2c4194c9d5c77284f696ac666361338c8da7d", "wikitext/preprocess_wikitext"),
+            Map.entry("9da42ec170310d8eaac3964994eb02d150e52e0f4514553e395c2a3174c25dd4", "leaderboard/musr/utils"),
+            Map.entry("21901ae19d06c75c1490026f98be390e8b522b1d0d7cdce4f77740b344072883", "leaderboard/gpqa/utils"),
+            Map.entry("49a014c4dc39902071760182858e6b4d42aaaa917a440e71a165bdff75085487", "leaderboard/mmlu_pro/utils"),
+            Map.entry("d47eae06ecf1e9535b033394de62185327a1dca977cb29049003699adeb92801", "mmlu_pro/utils"),
+            Map.entry("15778ab69ca3b96c3d82618500ad59702ff7ea9dbf09e90e4505abc16ac53ad0", "race/preprocess_race"),
+            Map.entry("46399f40065469d234c0c9e1ef3de9b67e50d5fe1c2c4130607eda2dda268260", "logiqa/utils_logiqa"),
+            Map.entry("0be98a907db647a518c42c916a61385b64f394cf9d0171b5cb86b7a036282de7", "super_glue/copa/utils"),
+            Map.entry(
+                    "43528eee61666d94ae9ac3d58bcd3a0c38182a8898f996f536be9de1d3655740", "pubmedqa/preprocess_pubmedqa"),
+            Map.entry("06adc6ef5bda3259fe547355e6b064ca57c674b502fac749d0a0ccc8fee91787", "medqa/preprocess_medqa"),
+            Map.entry("345aa27870efd145f970456632622efc617b299a4d00abc9459242d2c696d342", "mathqa/utils"),
+            Map.entry("b34d53926d40410fc18c9b5455acb0d5f27906cc5a1a3b424eb9099c5fdfcbf8", "webqs/utils"),
+            Map.entry("a5782ee7d2e537968a5b83976195ae2b9b6e2a565a0bfb5c24d221b4d61a04f5", "drop/utils"),
+            Map.entry("62ac82e8027162d134709355a00526ff5497deb5987beebb18b439b320e860ca", "coqa/utils"),
+            Map.entry("8332e42f23c62043b23d74ee6d3934f997b209cd60a1ad45b7882d6b00929d5c", "hendrycks_math/utils"));
 
     private static final Map<String, OfResults> OF_RESULTS = Map.of(
             "truthfulqa/utils.process_results_mc2",
-            PythonFunctions::mc2,
+            (d, results, _) -> mc2(d, results),
             "wikitext/preprocess_wikitext.process_results",
-            (d, results) -> rolled(text(d, "page"), results.getFirst().logLikelihood()));
+            (d, results, _) ->
+                    rolled(QuestionFunctions.text(d, "page"), results.getFirst().logLikelihood()),
+            "drop/utils.process_results",
+            (d, _, response) -> DropAnswers.scores(d, response),
+            "coqa/utils.process_results",
+            (d, _, response) -> CoqaTurns.scores(d, response),
+            "hendrycks_math/utils.process_results",
+            (d, _, response) -> MathAnswers.scores(d, response));
 
     private static final Pattern SPACES = Pattern.compile("\\s+", Pattern.UNICODE_CHARACTER_CLASS);
 
     private PythonFunctions() {}
 
-    static UnaryOperator<Map<String, @Nullable Object>> ofRow(FunctionName function) {
-        return known(OF_ROWS, function);
+    static RowFunctions.OfRows ofRows(FunctionName function) {
+        return known(RowFunctions.KNOWN, function);
     }
 
     static Function<Map<String, @Nullable Object>, Object> ofDocument(FunctionName function) {
-        return known(OF_DOCUMENTS, function);
+        return known(QuestionFunctions.KNOWN, function);
     }
 
     static OfResults ofResults(FunctionName function) {
@@ -70,19 +83,21 @@ final class PythonFunctions {
     }
 
     private static <T> T known(Map<String, T> functions, FunctionName function) {
-        T found = functions.get(function.family() + "/" + function.name());
-        if (found == null) {
-            throw function.unknown("which Nibble does not run");
-        }
         int dot = function.name().lastIndexOf('.');
         String module = function.name().substring(0, dot);
+        String file = function.family() + "/" + module;
         if (!function.place().startsWith("bundled:")) {
-            Path file = Path.of(function.place()).resolveSibling(module + ".py");
-            String expected = FILES.get(function.family() + "/" + module);
-            if (!Files.isRegularFile(file) || !sha256(file).equals(expected)) {
+            Path python = Path.of(function.place()).resolveSibling(module.replace('.', '/') + ".py");
+            String found = Files.isRegularFile(python) ? FILES.get(sha256(python)) : null;
+            if (found == null && FILES.containsValue(file)) {
                 throw function.unknown(
-                        "and " + file + " is not the file of lm-eval 0.4.13 whose function Nibble knows");
+                        "and " + python + " is not the file of lm-eval 0.4.13 whose function Nibble knows");
             }
+            file = found == null ? file : found;
+        }
+        T found = functions.get(file + function.name().substring(dot));
+        if (found == null) {
+            throw function.unknown("which Nibble does not run");
         }
         return found;
     }
@@ -90,45 +105,9 @@ final class PythonFunctions {
     private static String sha256(Path file) {
         try {
             return Sha256.of(file);
-        } catch (java.io.IOException e) {
-            throw new BadDatasetException(file + ": cannot be read: " + nibble.files.Reasons.of(e), e);
+        } catch (IOException e) {
+            throw new BadDatasetException(file + ": cannot be read: " + Reasons.of(e), e);
         }
-    }
-
-    private static String text(Map<String, @Nullable Object> document, String column) {
-        if (document.get(column) instanceof String text) {
-            return text;
-        }
-        throw new BadDatasetException(
-                "a document has " + document.get(column) + " in its column " + column + ", a text is expected");
-    }
-
-    private static Map<String, @Nullable Object> hellaswag(Map<String, @Nullable Object> row) {
-        if (row.containsKey("query")) {
-            return row;
-        }
-        Map<String, @Nullable Object> made = new LinkedHashMap<>(row);
-        made.put("query", HellaSwagText.query(text(row, "activity_label"), text(row, "ctx_a"), text(row, "ctx_b")));
-        List<String> choices = new ArrayList<>();
-        for (Object ending : row.get("endings") instanceof List<?> list ? list : List.of()) {
-            choices.add(HellaSwagText.clean(String.valueOf(ending)));
-        }
-        made.put("choices", choices);
-        made.put("gold", Long.parseLong(String.valueOf(row.get("label")).strip()));
-        return made;
-    }
-
-    private static int blank(Map<String, @Nullable Object> document) {
-        int blank = text(document, "sentence").indexOf('_');
-        if (blank < 0) {
-            throw new BadDatasetException("no underscore in the sentence: " + document.get("sentence"));
-        }
-        return blank;
-    }
-
-    private static List<String> filled(Map<String, @Nullable Object> document) {
-        String before = text(document, "sentence").substring(0, blank(document));
-        return List.of(before + text(document, "option1"), before + text(document, "option2"));
     }
 
     /** The share of the true answers in the probability of all. */

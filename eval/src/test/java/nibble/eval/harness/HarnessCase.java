@@ -10,6 +10,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import nibble.datasets.BadDatasetException;
+import nibble.datasets.PythonRandom;
 import nibble.datasets.chat.ChatTemplate;
 import nibble.datasets.chat.SpecialTokens;
 import nibble.datasets.evaluation.DataRows;
@@ -54,7 +55,15 @@ record HarnessCase(JsonNode recorded) {
                 false,
                 false,
                 true);
-        return new FileTask(config, HarnessOptions.usual(), options, this::rows);
+        Map<String, @Nullable Object> greedy = Map.of("do_sample", false);
+        HarnessOptions asked = new HarnessOptions(
+                Optional.empty(), HarnessOptions.Limit.NONE, HarnessOptions.SEED, samples(config) ? greedy : Map.of());
+        return new FileTask(config, asked, options, this::rows, new PythonRandom(0));
+    }
+
+    /** Whether the file samples, which Nibble does only greedily. */
+    static boolean samples(TaskConfig config) {
+        return Boolean.TRUE.equals(config.map("generation_kwargs").get("do_sample"));
     }
 
     private DataRows rows(DataSplits.Source source, String split) {

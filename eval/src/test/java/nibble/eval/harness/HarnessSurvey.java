@@ -66,6 +66,8 @@ final class HarnessSurvey {
                     continue;
                 }
                 counts.merge("run", 1, Integer::sum);
+                counts.merge(
+                        "of them with --gen-kwargs do_sample=false", HarnessCase.samples(config) ? 1 : 0, Integer::sum);
                 if (differences.isEmpty()) {
                     counts.merge("equal", 1, Integer::sum);
                 } else {
@@ -83,7 +85,8 @@ final class HarnessSurvey {
     }
 
     private static void reason(Map<String, List<String>> reasons, String reason, String task) {
-        String key = reason.replaceAll("/\\S*/", "").replaceAll("[0-9]+", "#");
+        String key = reason.replaceAll("/\\S*/", "").replaceAll("[0-9]+", "#")
+                + (System.getenv("EXACT") == null ? "" : reason);
         reasons.computeIfAbsent(key.length() > 700 ? key.substring(0, 700) : key, _ -> new ArrayList<>())
                 .add(task);
     }

@@ -144,7 +144,7 @@ class HarnessTasksTest {
                 "process_docs: !function utils.shape|bad.yaml, line 3: !function utils.shape is Python",
                 "process_results: !function utils.judge|bad.yaml, line 3: !function utils.judge is Python",
                 "doc_to_txt: q|bad.yaml: the key doc_to_txt is unknown",
-                "metric_list: [{metric: bleu}]|bad.yaml: metric bleu is not supported",
+                "metric_list: [{metric: rouge}]|bad.yaml: metric rouge is not supported",
                 "output_type: guess|bad.yaml: output_type is guess, expected multiple_choice",
                 "doc_to_text: '{{q'|bad.yaml: doc_to_text: ",
             })

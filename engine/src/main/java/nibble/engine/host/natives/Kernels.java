@@ -1,12 +1,15 @@
 package nibble.engine.host.natives;
 
+import static nibble.engine.host.natives.NativeFunctions.count;
 import static nibble.engine.host.natives.NativeFunctions.floats;
 import static nibble.engine.host.natives.NativeFunctions.function;
 import static nibble.engine.host.natives.NativeFunctions.number;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.LongFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import nibble.checkpoint.gguf.GgufBlocks;
@@ -22,6 +25,9 @@ import org.jspecify.annotations.Nullable;
  * must be short, and a garbage collection waits for it.
  */
 public final class Kernels {
+    private static final MethodHandle FORM = count("nibble_form", 3);
+    private static final MethodHandle PREPARED_FLOATS = count("nibble_prepared_floats", 3);
+    private static final MethodHandle ADVISE = function("nibble_advise", 1, 1);
     private static final MethodHandle PREPARE = function("nibble_prepare", 4, 2);
     private static final MethodHandle ROWS = function("nibble_rows", 11, 2);
     private static final MethodHandle CODES = function("nibble_codes", 14, 2);
@@ -33,8 +39,13 @@ public final class Kernels {
 
     private static final int BEST = (int) number("nibble_set", -1);
 
-    /** Floats behind a prepared row that a kernel may load. */
-    private static final int ROOM = 16;
+    /** Forms of activations that every instruction set has, by the library's numbers. */
+    private static final int IN_ORDER = 0;
+
+    private static final int IN_PAIRS = 1;
+
+    /** Activations as they are. */
+    static final int PLAIN = -1;
 
     private final int set;
     private final Activations activations;
@@ -78,9 +89,58 @@ public final class Kernels {
         return NAMES.get(set);
     }
 
-    /** Returns the floats of a row of activations prepared for rows of blocks. */
-    public int preparedFloats(int columns) {
-        return (activations.bytes() ? columns / 4 + columns / 32 : columns) + columns / 32 + columns / 16 + ROOM;
+    private int form(GgufType type) {
+        return type.isPlain() ? PLAIN : (int) call(FORM, set, way(), type.id());
+    }
+
+    private int form(Layout layout) {
+        boolean prepared = layout == Layout.BY_ROWS || activations.bytes();
+        return prepared ? layout == Layout.AWQ ? IN_ORDER : IN_PAIRS : PLAIN;
+    }
+
+    /** Returns rows of activations in the form that {@link #rows} takes for a matrix. */
+    public Prepared prepare(GgufBlocks matrix, Inputs inputs) {
+        return prepare(form(matrix.type()), matrix.columns(), inputs);
+    }
+
+    /** Returns rows of activations in the form that {@link #codes} takes for a matrix. */
+    public Prepared prepare(CodeMatrix matrix, Inputs inputs) {
+        return prepare(form(matrix.layout), matrix.groups * matrix.groupSize, inputs);
+    }
+
+    private Prepared prepare(int form, int columns, Inputs inputs) {
+        return form == PLAIN ? inputs.plain(columns) : inputs.prepared(this, form, columns);
+    }
+
+    /** Returns the floats of a prepared row. */
+    private int preparedFloats(int form, int columns) {
+        return (int) call(PREPARED_FLOATS, way(), form, columns);
+    }
+
+    private static long call(MethodHandle function, long a, long b, long c) {
+        try {
+            return (long) function.invokeExact(a, b, c);
+        } catch (Throwable e) {
+            throw NativeFunctions.failure(e);
+        }
+    }
+
+    /**
+     * Holds rows of activations in a form that a kernel takes.
+     *
+     * @param memory that {@link Inputs} lend
+     * @param form by the library's numbers
+     * @param stride floats from one row to the next
+     */
+    public record Prepared(MemorySegment memory, Activations activations, int form, int columns, int rows, int stride) {
+        MemorySegment from(int row) {
+            return memory.asSlice((long) Float.BYTES * row * stride);
+        }
+
+        /** The bytes that so many rows take. */
+        static long bytes(int rows, int stride) {
+            return (long) Float.BYTES * rows * stride;
+        }
     }
 
     /**
@@ -88,29 +148,24 @@ public final class Kernels {
      *
      * @param x rows of {@code columns} from its beginning
      * @param columns a multiple of 32
-     * @param pairs whether a block of 32 has its even columns before its odd ones
+     * @param room lends memory of so many bytes, at a multiple of 64
      */
-    public float[] prepare(boolean pairs, float[] x, int rows, int columns) {
+    Prepared prepare(int form, float[] x, int rows, int columns, LongFunction<MemorySegment> room) {
         Objects.checkFromIndexSize(0, Math.multiplyExact(rows, columns), x.length);
         if (columns % 32 != 0) {
             throw new IllegalArgumentException(columns + " columns, a multiple of 32 expected");
         }
-        int stride = preparedFloats(columns);
-        float[] prepared = new float[Math.multiplyExact(rows, stride)];
+        int stride = preparedFloats(form, columns);
+        MemorySegment memory = room.apply(Prepared.bytes(rows, stride));
         for (int row = 0; row < rows; row++) {
+            MemorySegment to = memory.asSlice(Prepared.bytes(row, stride), Prepared.bytes(1, stride));
             try {
-                PREPARE.invokeExact(
-                        (long) set,
-                        way(),
-                        pairs ? 1L : 0L,
-                        (long) columns,
-                        floats(x, row * columns),
-                        floats(prepared, row * stride));
+                PREPARE.invokeExact((long) set, way(), (long) form, (long) columns, floats(x, row * columns), to);
             } catch (Throwable e) {
                 throw NativeFunctions.failure(e);
             }
         }
-        return prepared;
+        return new Prepared(memory, activations, form, columns, rows, stride);
     }
 
     private long way() {
@@ -131,13 +186,12 @@ public final class Kernels {
      * Makes outputs of a matrix of plain numbers or blocks.
      *
      * @param weights address of all rows, which the caller has checked and keeps reachable
-     * @param x prepared where the type has blocks
+     * @param x prepared for this matrix
      * @param out [rows, outputs]
      */
-    public void rows(GgufBlocks matrix, long weights, Range range, float[] x, float[] out) {
+    public void rows(GgufBlocks matrix, long weights, Range range, Prepared x, float[] out) {
         GgufType type = matrix.type();
-        int stride = type.isPlain() ? matrix.columns() : preparedFloats(matrix.columns());
-        require(range, matrix.rows(), stride, x, out);
+        require(form(type), range, matrix.columns(), matrix.rows(), x, out);
         try {
             ROWS.invokeExact(
                     (long) set,
@@ -149,9 +203,9 @@ public final class Kernels {
                     (long) range.end,
                     (long) matrix.columns(),
                     (long) range.rows,
-                    (long) stride,
+                    (long) x.stride,
                     (long) matrix.rows(),
-                    floats(x, range.from * stride),
+                    x.from(range.from),
                     floats(out, range.from * matrix.rows()));
         } catch (Throwable e) {
             throw NativeFunctions.failure(e);
@@ -176,21 +230,14 @@ public final class Kernels {
         BY_ROWS
     }
 
-    /** Returns whether codes of a layout take prepared activations: those by rows do, and all do in int8. */
-    public boolean isPrepared(Layout layout) {
-        return layout == Layout.BY_ROWS || activations.bytes();
-    }
-
     /**
      * Makes outputs of a matrix of codes.
      *
-     * @param x prepared where {@link #isPrepared} says so, in pairs unless it is AWQ's layout
+     * @param x prepared for this matrix
      * @param out [rows, outputs]
      */
-    public void codes(CodeMatrix matrix, Range range, float[] x, float[] out) {
-        int columns = matrix.groups * matrix.groupSize;
-        int stride = isPrepared(matrix.layout) ? preparedFloats(columns) : columns;
-        require(range, matrix.outputs, stride, x, out);
+    public void codes(CodeMatrix matrix, Range range, Prepared x, float[] out) {
+        require(form(matrix.layout), range, matrix.groups * matrix.groupSize, matrix.outputs, x, out);
         try {
             CODES.invokeExact(
                     (long) set,
@@ -206,9 +253,18 @@ public final class Kernels {
                     (long) range.first,
                     (long) range.end,
                     (long) range.rows,
-                    (long) stride,
-                    floats(x, range.from * stride),
+                    (long) x.stride,
+                    x.from(range.from),
                     floats(out, range.from * matrix.outputs));
+        } catch (Throwable e) {
+            throw NativeFunctions.failure(e);
+        }
+    }
+
+    /** Asks the system for large pages where it has not yet read a mapped file; does nothing where it has none. */
+    public static void readInLargePages(MemorySegment mapped) {
+        try {
+            ADVISE.invokeExact(mapped.byteSize(), mapped);
         } catch (Throwable e) {
             throw NativeFunctions.failure(e);
         }
@@ -219,11 +275,14 @@ public final class Kernels {
         return Tiles.EXIST && set == BEST;
     }
 
-    private static void require(Range range, int outputs, int stride, float[] x, float[] out) {
+    private void require(int form, Range range, int columns, int outputs, Prepared x, float[] out) {
+        if (x.form != form || x.columns != columns || (form != PLAIN && x.activations != activations)) {
+            throw new IllegalArgumentException("activations prepared for other kernels: " + x);
+        }
         Objects.checkFromToIndex(range.first, range.end, outputs);
         int rows = Math.addExact(range.from, range.rows);
-        Objects.checkFromToIndex(range.from, rows, rows);
-        Objects.checkFromIndexSize(0, Math.multiplyExact(rows, stride), x.length);
+        Objects.checkFromToIndex(range.from, rows, x.rows);
+        Objects.checkFromIndexSize(0L, Prepared.bytes(rows, x.stride), x.memory.byteSize());
         Objects.checkFromIndexSize(0, Math.multiplyExact(rows, outputs), out.length);
     }
 }

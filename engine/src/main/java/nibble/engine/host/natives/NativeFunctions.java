@@ -12,6 +12,7 @@ import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /** The library's functions as method handles. */
@@ -37,6 +38,17 @@ final class NativeFunctions {
         } catch (Throwable e) {
             throw failure(e);
         }
+    }
+
+    /** A function of numbers that returns one; without the library, one that is never called. */
+    static MethodHandle count(String name, int numbers) {
+        SymbolLookup symbols = LIBRARY.symbols();
+        MemoryLayout[] arguments = new MemoryLayout[numbers];
+        Arrays.fill(arguments, JAVA_LONG);
+        FunctionDescriptor descriptor = FunctionDescriptor.of(JAVA_LONG, arguments);
+        return symbols == null
+                ? MethodHandles.empty(descriptor.toMethodType())
+                : LINKER.downcallHandle(symbols.findOrThrow(name), descriptor, Linker.Option.critical(false));
     }
 
     /** A function of numbers, then of memory; without the library, one that is never called. */

@@ -5,6 +5,7 @@ import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.backend.Workers;
+import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.vector.Lanes;
 import nibble.engine.host.vector.RowSource;
@@ -27,8 +28,20 @@ public interface FewRows {
     /** Rows for which this is faster than unpacking the weight for a product of many rows. */
     int MOST_ROWS = 3;
 
+    /** The same for kernels of the library, which read a row of weights once for all rows. */
+    int MOST_COMPILED_ROWS = 16;
+
     /** Weights of a piece: enough that handing it out costs little. */
     int PIECE_WEIGHTS = 1 << 16;
+
+    /** Pieces that a thread has where they are large enough: the last one it waits for is then short. */
+    int PIECES_PER_THREAD = 16;
+
+    /** Returns the rows of a piece of a matrix of so many weights. */
+    static int rowsPerPiece(int rows, int columns, int threads) {
+        long weights = (long) rows * columns / (PIECES_PER_THREAD * threads);
+        return (int) Math.max(1, Math.clamp(weights, PIECE_WEIGHTS / 4, PIECE_WEIGHTS * 4) / Math.max(1, columns));
+    }
 
     /** Returns how many pieces the outputs have. */
     int pieces();
@@ -36,15 +49,18 @@ public interface FewRows {
     /**
      * Prepares rows of activations in the form that the inner loop takes.
      *
-     * @param x [rows, inputs]
+     * @param x of the weight's inputs
      * @param outputs in a row of what {@link Product#run} makes
      */
-    Product prepare(float[] x, int rows, int outputs);
+    Product prepare(Inputs x, int outputs);
 
     /** Computes the products of prepared rows. */
     interface Product {
-        /** Makes the outputs of a piece for all rows; output n of row r goes to {@code out[r * outputs + n]}. */
-        void run(int piece, float[] out);
+        /**
+         * Makes the outputs of pieces {@code from} to {@code to - 1} for all rows; output n of row r goes to {@code
+         * out[r * outputs + n]}.
+         */
+        void run(int from, int to, float[] out);
     }
 
     /**
@@ -86,6 +102,11 @@ public interface FewRows {
         };
     }
 
+    /** Returns whether the library has a kernel for a weight. */
+    static boolean isCompiled(Weight weight, Kernels kernels) {
+        return NativeRows.of(weight, 1, kernels) != null;
+    }
+
     /** Returns whether the library multiplies a weight by activations in bytes, if they are. */
     static boolean takesBytes(Weight weight) {
         return switch (weight) {
@@ -124,16 +145,20 @@ public interface FewRows {
     static void multiply(Workers workers, List<FewRows> kernels, float[] x, int rows, List<float[]> outs) {
         int[] first = new int[kernels.size() + 1];
         Product[] products = new Product[kernels.size()];
-        for (int i = 0; i < products.length; i++) {
-            first[i + 1] = first[i] + kernels.get(i).pieces();
-            products[i] = kernels.get(i).prepare(x, rows, outs.get(i).length / rows);
-        }
-        workers.forEach(first[products.length], task -> {
-            int i = 0;
-            while (task >= first[i + 1]) {
-                i++;
+        try (Inputs inputs = new Inputs(x, rows)) {
+            for (int i = 0; i < products.length; i++) {
+                first[i + 1] = first[i] + kernels.get(i).pieces();
+                products[i] = kernels.get(i).prepare(inputs, outs.get(i).length / rows);
             }
-            products[i].run(task - first[i], outs.get(i));
-        });
+            workers.forEachRun(first[products.length], (from, to) -> {
+                for (int i = 0; i < products.length; i++) {
+                    int begin = Math.max(from, first[i]);
+                    int end = Math.min(to, first[i + 1]);
+                    if (begin < end) {
+                        products[i].run(begin - first[i], end - first[i], outs.get(i));
+                    }
+                }
+            });
+        }
     }
 }

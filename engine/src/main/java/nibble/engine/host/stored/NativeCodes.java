@@ -3,9 +3,11 @@ package nibble.engine.host.stored;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import nibble.engine.backend.Activations;
+import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.natives.Kernels.CodeMatrix;
 import nibble.engine.host.natives.Kernels.Layout;
+import nibble.engine.host.natives.Kernels.Prepared;
 import nibble.engine.host.natives.Kernels.Range;
 import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.StoredCodes;
@@ -17,19 +19,17 @@ final class NativeCodes implements FewRows {
 
     private static final int GPTQ_STEP = 16;
 
-    /** Pieces a thread should have, so that none waits long for the last. */
-    private static final int PIECES_PER_THREAD = 2;
+    /** Pieces of columns that a thread should have, so that none waits long for the last. */
+    private static final int COLUMN_PIECES_PER_THREAD = 2;
 
     private final Object keeper;
     private final CodeMatrix matrix;
-    private final int inputs;
     private final Kernels kernels;
     private final int outputsPerPiece;
 
     private NativeCodes(Object keeper, CodeMatrix matrix, int outputsPerPiece, Kernels kernels) {
         this.keeper = keeper;
         this.matrix = matrix;
-        this.inputs = matrix.groups() * matrix.groupSize();
         this.kernels = matrix.groupSize() % 32 == 0 ? kernels : kernels.with(Activations.FP32);
         this.outputsPerPiece = outputsPerPiece;
     }
@@ -65,14 +65,14 @@ final class NativeCodes implements FewRows {
                 groups,
                 codes.inFeatures() / groups);
         int perPiece = codes.byRows()
-                ? Math.max(1, PIECE_WEIGHTS / codes.inFeatures())
+                ? FewRows.rowsPerPiece(outputs, codes.inFeatures(), threads)
                 : columnsPerPiece(outputs, GPTQ_STEP, threads);
         return new NativeCodes(codes, matrix, perPiece, kernels);
     }
 
     /** The fewer the pieces, the longer the runs of a row of words that one reads. */
     private static int columnsPerPiece(int outputs, int step, int threads) {
-        return step * Math.max(1, outputs / step / (PIECES_PER_THREAD * threads));
+        return step * Math.max(1, outputs / step / (COLUMN_PIECES_PER_THREAD * threads));
     }
 
     @Override
@@ -81,13 +81,12 @@ final class NativeCodes implements FewRows {
     }
 
     @Override
-    public Product prepare(float[] x, int count, int outputs) {
-        float[] prepared = kernels.isPrepared(matrix.layout())
-                ? kernels.prepare(matrix.layout() != Layout.AWQ, x, count, inputs)
-                : x;
-        return (piece, out) -> {
-            int first = piece * outputsPerPiece;
-            int end = Math.min(matrix.outputs(), first + outputsPerPiece);
+    public Product prepare(Inputs x, int outputs) {
+        int count = x.rows();
+        Prepared prepared = kernels.prepare(matrix, x);
+        return (fromPiece, toPiece, out) -> {
+            int first = fromPiece * outputsPerPiece;
+            int end = Math.min(matrix.outputs(), toPiece * outputsPerPiece);
             for (int from = 0; from < count; from += NativeRows.BATCH) {
                 Range range = new Range(first, end, from, Math.min(NativeRows.BATCH, count - from));
                 kernels.codes(matrix, range, prepared, out);

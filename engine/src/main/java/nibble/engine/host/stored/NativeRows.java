@@ -3,7 +3,9 @@ package nibble.engine.host.stored;
 import java.lang.ref.Reference;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.tensor.TensorView;
+import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
+import nibble.engine.host.natives.Kernels.Prepared;
 import nibble.engine.host.natives.Kernels.Range;
 import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.BlockWeight;
@@ -23,10 +25,10 @@ final class NativeRows implements FewRows {
     private final Kernels kernels;
     private final int rowsPerPiece;
 
-    private NativeRows(GgufBlocks rows, Kernels kernels) {
+    private NativeRows(GgufBlocks rows, int threads, Kernels kernels) {
         this.rows = rows;
         this.kernels = kernels;
-        this.rowsPerPiece = Math.max(1, PIECE_WEIGHTS / Math.max(1, rows.columns()));
+        this.rowsPerPiece = FewRows.rowsPerPiece(rows.rows(), rows.columns(), threads);
     }
 
     /** Returns the library's kernel for a weight, or null where it has none. */
@@ -34,9 +36,9 @@ final class NativeRows implements FewRows {
         return switch (weight) {
             case BlockWeight(String _, GgufBlocks blocks)
             when blocks.data().isNative() && blocks.columns() % blocks.type().blockElements() == 0 ->
-                new NativeRows(blocks, kernels);
+                new NativeRows(blocks, threads, kernels);
             case DenseWeight(TensorView tensor)
-            when tensor.data().isNative() -> new NativeRows(FewRows.plain(tensor), kernels);
+            when tensor.data().isNative() -> new NativeRows(FewRows.plain(tensor), threads, kernels);
             case AwqWeight(AwqLayout.AwqLinear linear)
             when linear.tensors().qweight().isNative() -> NativeCodes.awq(linear, threads, kernels);
             case StoredWeight(StoredCodes codes)
@@ -52,12 +54,13 @@ final class NativeRows implements FewRows {
     }
 
     @Override
-    public Product prepare(float[] x, int count, int outputs) {
-        float[] prepared = rows.type().isPlain() ? x : kernels.prepare(false, x, count, rows.columns());
-        return (piece, out) -> {
+    public Product prepare(Inputs x, int outputs) {
+        int count = x.rows();
+        Prepared prepared = kernels.prepare(rows, x);
+        return (fromPiece, toPiece, out) -> {
             long address = Stored.require(rows.data(), rows.rows() * rows.rowBytes());
-            int first = piece * rowsPerPiece;
-            int end = Math.min(rows.rows(), first + rowsPerPiece);
+            int first = fromPiece * rowsPerPiece;
+            int end = Math.min(rows.rows(), toPiece * rowsPerPiece);
             for (int from = 0; from < count; from += BATCH) {
                 Range range = new Range(first, end, from, Math.min(BATCH, count - from));
                 kernels.rows(rows, address, range, prepared, out);

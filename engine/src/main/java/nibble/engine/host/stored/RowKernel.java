@@ -1,6 +1,7 @@
 package nibble.engine.host.stored;
 
 import java.util.stream.IntStream;
+import nibble.engine.host.natives.Inputs;
 
 /** A kernel that multiplies one row of activations at a time. */
 interface RowKernel extends FewRows {
@@ -14,13 +15,16 @@ interface RowKernel extends FewRows {
     int inputs();
 
     @Override
-    default Product prepare(float[] x, int rows, int outputs) {
+    default Product prepare(Inputs x, int outputs) {
+        int rows = x.rows();
         float[][] prepared = IntStream.range(0, rows)
-                .mapToObj(row -> prepare(x, row * inputs()))
+                .mapToObj(row -> prepare(x.values(), row * inputs()))
                 .toArray(float[][]::new);
-        return (piece, out) -> {
-            for (int row = 0; row < rows; row++) {
-                run(piece, prepared[row], out, row * outputs);
+        return (from, to, out) -> {
+            for (int piece = from; piece < to; piece++) {
+                for (int row = 0; row < rows; row++) {
+                    run(piece, prepared[row], out, row * outputs);
+                }
             }
         };
     }

@@ -4,7 +4,9 @@ import static nibble.engine.host.vector.Lanes.COUNT;
 import static nibble.engine.host.vector.MicroKernel.PANEL;
 
 import java.util.Arrays;
+import java.util.List;
 import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.PagedPart;
 import nibble.engine.backend.Workers;
 
 /**
@@ -55,9 +57,10 @@ public final class CausalAttention {
             float[] values,
             float[] out) {
         if (queries < FEWEST_QUERIES) {
+            int seen = Math.max(1, firstPosition + queries);
+            PagedPart part = new PagedPart(0, queries, firstPosition, new int[1], seen);
             workers.forEach(
-                    queries * shape.heads(),
-                    task -> FewQueries.run(shape, query, task, firstPosition, keys, values, out));
+                    queries * shape.heads(), task -> FewQueries.run(shape, part, task, query, keys, values, out));
             return;
         }
         CausalAttention attention = new CausalAttention(shape, query, queries, firstPosition);
@@ -73,6 +76,31 @@ public final class CausalAttention {
         workers.forEach(
                 blocks * shape.heads(),
                 task -> attention.block(task % shape.heads(), (blocks - 1 - task / shape.heads()) * QUERIES, out));
+    }
+
+    /** Returns whether so few queries see the keys where they lie, and so in blocks too. */
+    public static boolean isFew(int queries) {
+        return queries < FEWEST_QUERIES;
+    }
+
+    /** Computes attention of parts with {@linkplain #isFew few} queries, as the backend has it for parts in blocks. */
+    public static void run(
+            Workers workers,
+            AttentionShape shape,
+            List<PagedPart> parts,
+            float[] query,
+            float[] keys,
+            float[] values,
+            float[] out) {
+        int[] firstTask = new int[parts.size() + 1];
+        for (int i = 0; i < parts.size(); i++) {
+            firstTask[i + 1] = firstTask[i] + parts.get(i).rows() * shape.heads();
+        }
+        workers.forEach(firstTask[parts.size()], task -> {
+            int found = Arrays.binarySearch(firstTask, task);
+            int i = found < 0 ? -found - 2 : found;
+            FewQueries.run(shape, parts.get(i), task - firstTask[i], query, keys, values, out);
+        });
     }
 
     /** Keys of a head as panels [head_dim][32 keys], one after another. */

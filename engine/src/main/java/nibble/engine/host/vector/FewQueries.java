@@ -6,39 +6,40 @@ import static nibble.engine.host.vector.Lanes.FLOATS;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.PagedPart;
 
 /** Attention of one query and one head, on keys and values where they lie in the cache: decoding. */
 final class FewQueries {
     private FewQueries() {}
 
-    /** @param task query * heads + head */
+    /** @param part whose rows the tasks are: task = row of the part * heads + head */
     static void run(
-            AttentionShape shape,
-            float[] query,
-            int task,
-            int firstPosition,
-            float[] keys,
-            float[] values,
-            float[] out) {
+            AttentionShape shape, PagedPart part, int task, float[] query, float[] keys, float[] values, float[] out) {
         int d = shape.headDim();
         int t = task / shape.heads();
         int head = task % shape.heads();
         int stride = shape.keyColumns();
         int kvOffset = head / (shape.heads() / shape.kvHeads()) * d;
-        int at = t * shape.queryColumns() + head * d;
-        int first = shape.firstSeen(firstPosition + t);
-        int visible = firstPosition + t + 1 - first;
+        int at = (part.firstRow() + t) * shape.queryColumns() + head * d;
+        int first = shape.firstSeen(part.firstPosition() + t);
+        int visible = part.firstPosition() + t + 1 - first;
         float scale = (float) (1 / Math.sqrt(d));
         int whole = (visible + COUNT - 1) / COUNT * COUNT;
         float[] p = new float[whole];
-        for (int j = 0; j < visible; j++) {
-            p[j] = Gemv.dot(query, at, keys, (first + j) * stride + kvOffset, d) * scale;
+        for (int j = 0; j < visible; ) {
+            int end = Math.min(visible, j + part.blockTokens() - (first + j) % part.blockTokens());
+            for (int row = part.keyRow(first + j); j < end; j++, row++) {
+                p[j] = Gemv.dot(query, at, keys, row * stride + kvOffset, d) * scale;
+            }
         }
         Arrays.fill(p, visible, whole, Float.NEGATIVE_INFINITY);
         float total = Softmax.exponentials(p, 0, whole, Softmax.max(p, 0, whole));
         float[] sums = new float[d];
-        for (int j = 0; j < visible; j++) {
-            addScaled(values, (first + j) * stride + kvOffset, p[j], sums, d);
+        for (int j = 0; j < visible; ) {
+            int end = Math.min(visible, j + part.blockTokens() - (first + j) % part.blockTokens());
+            for (int row = part.keyRow(first + j); j < end; j++, row++) {
+                addScaled(values, row * stride + kvOffset, p[j], sums, d);
+            }
         }
         for (int i = 0; i < d; i++) {
             out[at + i] = sums[i] / total;

@@ -20,6 +20,7 @@ import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.VectorBackend;
+import nibble.engine.host.natives.Kernels.Prepared;
 import nibble.engine.host.natives.Kernels.Range;
 import nibble.engine.host.vector.RowSource;
 import org.junit.jupiter.api.Test;
@@ -57,7 +58,7 @@ class KernelsTest {
         float[] out = new float[2 * ROWS];
         Arrays.fill(out, Float.NaN);
 
-        kernels.rows(ONES, ONES.data().address(), new Range(1, 3, 1, 1), kernels.prepare(false, x, 2, COLUMNS), out);
+        kernels.rows(ONES, ONES.data().address(), new Range(1, 3, 1, 1), kernels.prepare(ONES, new Inputs(x, 2)), out);
 
         assertThat(out[6]).isEqualTo(2f * COLUMNS);
         assertThat(out[7]).isEqualTo(2f * COLUMNS);
@@ -74,7 +75,11 @@ class KernelsTest {
             float[] out = new float[ROWS];
 
             kernels.rows(
-                    ONES, ONES.data().address(), new Range(0, ROWS, 0, 1), kernels.prepare(false, x, 1, COLUMNS), out);
+                    ONES,
+                    ONES.data().address(),
+                    new Range(0, ROWS, 0, 1),
+                    kernels.prepare(ONES, new Inputs(x, 1)),
+                    out);
 
             for (float value : out) {
                 assertThat(Float.isFinite(value)).isFalse();
@@ -86,7 +91,7 @@ class KernelsTest {
     @MethodSource("kernels")
     void what_does_not_fit_is_refused_before_the_call(Kernels kernels) {
         long address = ONES.data().address();
-        float[] x = kernels.prepare(false, new float[COLUMNS], 1, COLUMNS);
+        Prepared x = kernels.prepare(ONES, new Inputs(new float[COLUMNS], 1));
         float[] out = new float[ROWS];
         for (Range range : List.of(
                 new Range(0, ROWS + 1, 0, 1),
@@ -102,13 +107,42 @@ class KernelsTest {
         }
         assertThatThrownBy(() -> kernels.rows(ONES, address, new Range(0, ROWS, 0, 1), x, new float[ROWS - 1]))
                 .isInstanceOf(IndexOutOfBoundsException.class);
-        assertThatThrownBy(() -> kernels.rows(ONES, address, new Range(0, ROWS, 0, 1), new float[9], out))
+        for (Kernels other : kernels()) {
+            if (other.activations() != kernels.activations()) {
+                Prepared another = other.prepare(ONES, new Inputs(new float[COLUMNS], 1));
+                assertThatThrownBy(() -> kernels.rows(ONES, address, new Range(0, ROWS, 0, 1), another, out))
+                        .isInstanceOf(IllegalArgumentException.class)
+                        .hasMessageContaining("prepared for other kernels");
+            }
+        }
+        assertThatThrownBy(() -> kernels.prepare(ONES, new Inputs(new float[COLUMNS - 1], 1)))
                 .isInstanceOf(IndexOutOfBoundsException.class);
-        assertThatThrownBy(() -> kernels.prepare(false, new float[COLUMNS - 1], 1, COLUMNS))
-                .isInstanceOf(IndexOutOfBoundsException.class);
-        assertThatThrownBy(() -> kernels.prepare(false, new float[33], 1, 33))
+        GgufBlocks odd = new GgufBlocks(GgufType.Q8_0, ONES.data(), 1, 33, 0);
+        assertThatThrownBy(() -> kernels.prepare(odd, new Inputs(new float[33], 1)))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("33 columns");
+    }
+
+    /** The memory of prepared rows goes to the next inputs, whatever it held. */
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void products_do_not_depend_on_what_their_memory_held_before(Kernels kernels) {
+        float[] x = new float[COLUMNS];
+        Arrays.fill(x, 2f);
+        for (float before : new float[] {Float.NaN, 1f}) {
+            float[] poison = new float[3 * 2048];
+            Arrays.fill(poison, before);
+            GgufBlocks wide = new GgufBlocks(GgufType.Q8_0, ONES.data(), 0, 2048, 0);
+            try (Inputs inputs = new Inputs(poison, 3)) {
+                kernels.prepare(wide, inputs);
+            }
+            float[] out = new float[ROWS];
+            try (Inputs inputs = new Inputs(x, 1)) {
+                Prepared prepared = kernels.prepare(ONES, inputs);
+                kernels.rows(ONES, ONES.data().address(), new Range(0, ROWS, 0, 1), prepared, out);
+            }
+            assertThat(out).containsOnly(2f * COLUMNS);
+        }
     }
 
     /** Sizes around those of a tile, a panel, and a part of the depth; the sum of exact products is exact here. */

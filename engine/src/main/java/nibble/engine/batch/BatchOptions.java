@@ -1,0 +1,40 @@
+package nibble.engine.batch;
+
+/**
+ * Bounds a batch.
+ *
+ * @param maxSequences most texts that run together
+ * @param maxWaiting most texts that wait; further ones are rejected
+ * @param cacheTokens tokens of the KV cache, shared by all texts; rounded up to whole blocks
+ * @param tokensPerStep most tokens of one pass: a long prompt is read in pieces between other texts' tokens
+ */
+public record BatchOptions(int maxSequences, int maxWaiting, int cacheTokens, int tokensPerStep) {
+    /** Tokens of a block of the KV cache. */
+    public static final int BLOCK_TOKENS = 16;
+
+    public BatchOptions {
+        atLeastOne(maxSequences, "sequences");
+        atLeastOne(maxWaiting, "waiting texts");
+        atLeastOne(cacheTokens, "tokens of KV cache");
+        if (tokensPerStep < maxSequences) {
+            throw new IllegalArgumentException(tokensPerStep + " tokens in a step for " + maxSequences
+                    + " sequences; each running sequence needs one");
+        }
+    }
+
+    private static void atLeastOne(int value, String what) {
+        if (value < 1) {
+            throw new IllegalArgumentException(value + " " + what + " asked, at least 1 needed");
+        }
+    }
+
+    /** Returns the most texts that run and wait. */
+    public int maxTexts() {
+        return (int) Math.min(Integer.MAX_VALUE, (long) maxSequences + maxWaiting);
+    }
+
+    /** Returns the blocks of the KV cache. */
+    public int blocks() {
+        return Math.ceilDiv(cacheTokens, BLOCK_TOKENS);
+    }
+}

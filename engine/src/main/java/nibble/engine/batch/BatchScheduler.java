@@ -1,0 +1,288 @@
+package nibble.engine.batch;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.Llama;
+import nibble.engine.backend.Extents;
+import nibble.engine.backend.RotaryTable;
+
+/**
+ * Runs many texts step by step: continuous batching. A step gives each running text its next token and reads pieces of
+ * prompts with the tokens that are left; then waiting texts join in the order of their coming. If blocks run out, the
+ * text that came last gives up its blocks and is computed again later. What a step does depends on the order of
+ * requests alone. Borrows the model; used by one thread at a time.
+ */
+public final class BatchScheduler implements AutoCloseable {
+    private final BatchOptions options;
+    private final Llama model;
+    private final BatchPass pass;
+    private final BlockPool pool;
+    private final ArrayDeque<RunningText> waiting = new ArrayDeque<>();
+    /** In the order of their coming. */
+    private final List<RunningText> running = new ArrayList<>();
+
+    private long promptTokens;
+    private long cachedPromptTokens;
+    private long generatedTokens;
+    private long preemptions;
+    private long steps;
+
+    /** A text's share of a step. */
+    private record Share(RunningText text, int count) {}
+
+    public BatchScheduler(Llama model, BatchOptions options) {
+        this.options = options;
+        this.model = model;
+        this.pass = new BatchPass(model, options.blocks());
+        this.pool = new BlockPool(options.blocks());
+    }
+
+    /** Returns the most ids of a text: what the model was made for, as far as the cache holds it. */
+    public int contextTokens() {
+        ModelConfig config = model.weights().config();
+        // Keys of a sequence that outgrows dynamic-NTK rope have the rotation of their own time.
+        int context = RotaryTable.growsWithSequence(config.rope()) ? config.maxPositions() : model.contextTokens();
+        return Math.min(context, pool.blocks() * BatchOptions.BLOCK_TOKENS);
+    }
+
+    /** Queues a text; the arguments and errors are those of {@link GenerationService#submit}. */
+    public Generation add(GenerationRequest request, GenerationListener listener) {
+        RunningText text = new RunningText(request, listener, () -> {});
+        add(text);
+        return text;
+    }
+
+    void add(RunningText text) {
+        check(text.request);
+        int texts = running.size() + waiting.size();
+        if (texts >= options.maxTexts()) {
+            throw new QueueFullException(
+                    texts + " texts run or wait already, at most " + options.maxTexts() + " may; try again later");
+        }
+        waiting.add(text);
+    }
+
+    /** Checks a request before it is queued. */
+    void check(GenerationRequest request) {
+        int most = contextTokens();
+        int least = request.prompt().length + Math.min(1, request.maxNewTokens());
+        if (least > most) {
+            throw new IllegalArgumentException(
+                    "context overflow: prompt of " + request.prompt().length + " tokens, at most "
+                            + (most - Math.min(1, request.maxNewTokens())) + " fit the context of " + most);
+        }
+        Extents.ids(model.placed().embedding(), request.prompt());
+    }
+
+    /** Returns what runs and waits now, and what was done. */
+    public ServiceState state() {
+        return new ServiceState(
+                running.size(),
+                waiting.size(),
+                pool.used(),
+                pool.blocks(),
+                promptTokens,
+                cachedPromptTokens,
+                generatedTokens,
+                preemptions,
+                steps);
+    }
+
+    /** Runs texts until none is left. */
+    public void run() {
+        while (step()) {}
+    }
+
+    /**
+     * Runs one pass through the model.
+     *
+     * @return false if there was nothing to do
+     */
+    public boolean step() {
+        dropCancelled();
+        List<Share> shares = shares();
+        if (shares.isEmpty()) {
+            return false;
+        }
+        List<BatchPass.Piece> pieces = new ArrayList<>();
+        for (Share share : shares) {
+            pieces.add(piece(share));
+        }
+        steps++;
+        float[][] logits = new float[shares.size()][];
+        try {
+            pass.run(pieces, (piece, id, row) -> {
+                RunningText text = shares.get(piece).text();
+                int position = text.computed() + id;
+                if (position + 1 < text.length()) {
+                    scorePrompt(text, position, row);
+                } else {
+                    logits[piece] = row;
+                }
+            });
+        } catch (RuntimeException e) {
+            shares.forEach(share -> fail(share.text(), e));
+            return true;
+        }
+        for (int i = 0; i < shares.size(); i++) {
+            shares.get(i).text().advance(pool, shares.get(i).count());
+        }
+        for (int i = 0; i < shares.size(); i++) {
+            float[] row = logits[i];
+            if (row != null) {
+                goOn(shares.get(i).text(), row);
+            }
+        }
+        return true;
+    }
+
+    /** Distributes the tokens of a step: first a token for each text that generates, then pieces of prompts. */
+    private List<Share> shares() {
+        int budget = options.tokensPerStep();
+        List<Share> shares = new ArrayList<>();
+        for (boolean prompts : new boolean[] {false, true}) {
+            for (int i = 0; i < running.size() && budget > 0; i++) {
+                RunningText text = running.get(i);
+                if (text.pending() > 1 != prompts) {
+                    continue;
+                }
+                int count = Math.min(budget, text.pending());
+                if (reserve(text, count, shares)) {
+                    shares.add(new Share(text, count));
+                    budget -= count;
+                }
+            }
+        }
+        while (budget > 0 && running.size() < options.maxSequences() && !waiting.isEmpty()) {
+            RunningText text = waiting.getFirst();
+            text.begin(pool);
+            int count = Math.min(budget, text.pending());
+            if (!text.reserve(pool, count)) {
+                text.release(pool);
+                break;
+            }
+            waiting.removeFirst();
+            running.add(text);
+            if (text.generated() == 0) {
+                promptTokens += text.length();
+                cachedPromptTokens += text.cachedPromptTokens();
+            }
+            shares.add(new Share(text, count));
+            budget -= count;
+        }
+        return shares;
+    }
+
+    /** Takes blocks for a text, if need be from those that came later and have no share yet. */
+    private boolean reserve(RunningText text, int count, List<Share> shares) {
+        while (!text.reserve(pool, count)) {
+            RunningText last = running.getLast();
+            preempt(last);
+            shares.removeIf(share -> share.text() == last);
+            if (last == text) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private void preempt(RunningText text) {
+        running.remove(text);
+        text.release(pool);
+        waiting.addFirst(text);
+        preemptions++;
+    }
+
+    private static BatchPass.Piece piece(Share share) {
+        RunningText text = share.text();
+        int end = text.computed() + share.count();
+        int prompt = text.request.prompt().length;
+        boolean scores = text.request.scorePrompt() && text.promptScores.size() < prompt;
+        int firstLogits = share.count();
+        if (scores) {
+            firstLogits = Math.max(0, text.promptScores.size() - 1 - text.computed());
+        } else if (end == text.length()) {
+            firstLogits = share.count() - 1;
+        }
+        return new BatchPass.Piece(
+                text.ids(text.computed(), share.count()), text.computed(), text.blocks(), firstLogits);
+    }
+
+    private static void scorePrompt(RunningText text, int position, float[] logits) {
+        if (text.request.scorePrompt() && text.promptScores.size() == position + 1) {
+            text.promptScores.add(
+                    TokenScoring.score(text.id(position + 1), logits, Math.max(0, text.request.alternatives())));
+        }
+    }
+
+    /** Hands out what the logits after a text's last id give, and ends it where it is to end. */
+    private void goOn(RunningText text, float[] logits) {
+        GenerationRequest request = text.request;
+        try {
+            if (request.scorePrompt() && text.generated() == 0) {
+                text.listener.promptScored(List.copyOf(text.promptScores));
+            }
+            if (text.generated() >= request.maxNewTokens() || text.length() >= contextTokens()) {
+                end(text, Ending.LENGTH);
+                return;
+            }
+            int id = text.sampler.next(logits);
+            if (request.stopIds().contains(id)) {
+                end(text, Ending.STOP);
+                return;
+            }
+            text.append(id);
+            generatedTokens++;
+            ScoredToken token = request.withLogProbabilities()
+                    ? TokenScoring.score(id, logits, request.alternatives())
+                    : ScoredToken.unscored(id);
+            if (!text.listener.token(token)) {
+                end(text, Ending.STOP);
+            } else if (text.generated() >= request.maxNewTokens() || text.length() >= contextTokens()) {
+                end(text, Ending.LENGTH);
+            }
+        } catch (RuntimeException e) {
+            fail(text, e);
+        }
+    }
+
+    private void dropCancelled() {
+        for (RunningText text : List.copyOf(running)) {
+            if (text.cancelled()) {
+                end(text, Ending.CANCELLED);
+            }
+        }
+        for (RunningText text : List.copyOf(waiting)) {
+            if (text.cancelled()) {
+                end(text, Ending.CANCELLED);
+            }
+        }
+    }
+
+    private void end(RunningText text, Ending ending) {
+        remove(text);
+        text.listener.ended(ending);
+    }
+
+    private void fail(RunningText text, RuntimeException cause) {
+        remove(text);
+        text.listener.failed(cause);
+    }
+
+    private void remove(RunningText text) {
+        running.remove(text);
+        waiting.remove(text);
+        text.release(pool);
+    }
+
+    /** Cancels all texts and frees the cache. */
+    @Override
+    public void close() {
+        List<RunningText> left = new ArrayList<>(running);
+        left.addAll(waiting);
+        left.forEach(text -> end(text, Ending.CANCELLED));
+        pass.close();
+    }
+}

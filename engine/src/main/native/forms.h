@@ -1,0 +1,31 @@
+/* The forms of a row of activations that the kernels take. */
+#ifndef NIBBLE_FORMS_H
+#define NIBBLE_FORMS_H
+#include "vectors.h"
+
+/*
+ *   IN_ORDER   as fp32.h and int8.h have it
+ *   IN_PAIRS   the same, but each 32 has its even columns before its odd ones
+ *   BY_HALVES  and the others are those of wide.h
+ */
+enum { IN_ORDER, IN_PAIRS, BY_HALVES, NATURAL, BY_PAIRS };
+
+/* Columns of a row in wide.h's forms, of which those behind the last are zeros. */
+INLINE i64 whole256(i64 columns) { return (columns + 255) / 256 * 256; }
+
+/* Floats of a prepared row; a kernel may load the last sixteen, which mean nothing. */
+INLINE i64 prepared_floats(i64 way, i64 form, i64 columns) {
+    i64 values = way ? columns / 4 + columns / 32 : columns;
+    return 16 + (form >= BY_HALVES ? whole256(columns) : values + columns / 32 + columns / 16);
+}
+
+/* The form that rows of a GGUF type take of activations in bytes where there is wide.h. */
+INLINE i64 wide_form(i64 type) {
+    switch (type) {
+        case 2: case 3: case 20: return BY_HALVES; /* Q4_0, Q4_1, IQ4_NL */
+        case 8: case 14: return NATURAL;           /* Q8_0, Q6_K */
+        case 12: case 13: return BY_PAIRS;         /* Q4_K, Q5_K */
+        default: return IN_ORDER;
+    }
+}
+#endif

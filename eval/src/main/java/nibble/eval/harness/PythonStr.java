@@ -1,0 +1,25 @@
+package nibble.eval.harness;
+
+import java.time.ZonedDateTime;
+import java.util.Map;
+import nibble.jinja.Template;
+import nibble.jinja.python.Repr;
+import org.jspecify.annotations.Nullable;
+
+/** Writes values of documents as Python's {@code str} does. */
+final class PythonStr {
+    private static final Template VALUE = Template.chat("{{ value }}");
+
+    private PythonStr() {}
+
+    static String of(@Nullable Object value) {
+        return switch (value) {
+            case null -> "None";
+            case String text -> text;
+            case Boolean yes -> yes ? "True" : "False";
+            case Long number -> number.toString();
+            case Double number -> Repr.str(number);
+            default -> VALUE.render(Map.of("value", value), ZonedDateTime::now);
+        };
+    }
+}
