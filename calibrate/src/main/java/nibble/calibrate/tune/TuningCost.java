@@ -48,11 +48,11 @@ public final class TuningCost {
 
     /** Returns how many sequences a step takes. */
     public int sequences() {
-        return sequences(length);
+        return sequences(options.best().tokensPerStep(), length);
     }
 
-    static int sequences(int length) {
-        return Math.max(1, Tuning.TOKENS_PER_STEP / length);
+    static int sequences(int tokensPerStep, int length) {
+        return Math.max(1, tokensPerStep / length);
     }
 
     /** Returns how many tokens a sequence has. */

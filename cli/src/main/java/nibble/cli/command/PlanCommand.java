@@ -158,13 +158,14 @@ final class PlanCommand implements Callable<Integer> {
                     Files.exists(model) ? Optional.empty() : ModelShape.named(String.valueOf(model));
             config = shape.map(ModelShape::config).orElseGet(() -> ModelConfig.read(model));
         }
-        QuantizeOptions options = quantization.options(
+        QuantizationOptions.Asked asked = quantization.options(
                 config, calibration.sequenceLength(quantization.method()), backend, device.threads, false, terminal);
+        QuantizeOptions options = asked.options();
         QuantizationSpec spec = options.spec();
         Quantizer.requireFits(config, Files.isDirectory(model) ? model.resolve("config.json") : model, spec);
         CheckpointPlan output = CheckpointPlan.of(config, quantization.format(), spec, quantization.maxShardBytes());
         long heap = Runtime.getRuntime().maxMemory();
-        Estimate estimate = estimate(config, options, backend, heap);
+        Estimate estimate = estimate(config, options, samples(asked.samples()), backend, heap);
         QuantizationCost cost = estimate.cost();
         long outputBytes = output.fileBytes() + sideBytes;
         List<Shard> shards = new ArrayList<>();
@@ -190,33 +191,34 @@ final class PlanCommand implements Callable<Integer> {
      * Blocks that the model's tokenizer makes of the text; the number asked for, or the most, where it has none at
      * hand.
      */
-    private int samples() {
+    private int samples(int usual) {
         boolean calibrates = quantization.method() != Method.RTN
                 && Files.exists(model)
                 && !model.toString().endsWith(".json");
         return calibrates
-                ? calibration.read(terminal, model, quantization.method()).blocks().length
-                : calibration.samples(quantization.method());
+                ? calibration.read(terminal, model, quantization.method(), usual).blocks().length
+                : calibration.samples(usual);
     }
 
     /** @param flopsPerSecond that the run is expected to reach */
     private record Estimate(
             QuantizationCost cost, long peakHostBytes, long peakDeviceBytes, double flopsPerSecond, double seconds) {}
 
-    private Estimate estimate(ModelConfig config, QuantizeOptions options, Backend backend, long heap) {
+    private Estimate estimate(
+            ModelConfig config, QuantizeOptions options, int samples, Backend backend, long heap) {
         QuantizationSpec spec = options.spec();
-        int samples = samples();
+        int fitted = Math.min(samples, options.best().fitBlocks());
         int length = calibration.sequenceLength(options.method());
         TuningCost tuning = new TuningCost(config, options, (long) samples * length, length);
         Streams streams = options.method() == Method.BEST ? Streams.PAIR : Streams.ONE;
-        Optional<CalibrationMemory> peak = backend.calibrationMemory(config, streams, samples, length);
+        Optional<CalibrationMemory> peak = backend.calibrationMemory(config, streams, fitted, length);
         if (peak.isEmpty()) {
-            QuantizationCost cost = QuantizationCost.of(config, options.method(), spec, samples, length)
+            QuantizationCost cost = QuantizationCost.of(config, options.method(), spec, fitted, length)
                     .tuned(tuning, false);
             double rate = backend.productFlopsPerSecond();
             return new Estimate(cost, cost.peakHostBytes(heap), 0, rate, cost.flops() / rate);
         }
-        QuantizationCost cost = QuantizationCost.onCuda(config, options.method(), spec, samples, length)
+        QuantizationCost cost = QuantizationCost.onCuda(config, options.method(), spec, fitted, length)
                 .tuned(tuning, true);
         long device = peak.get().device();
         long pinned = peak.get().pinned();
