@@ -5,7 +5,7 @@
  *   a tile of a: 16 rows of 32 columns           a tile of b: 16 pairs of rows of 16 columns
  *   x = h + m + l                                x y = h h + (h m + m h) + (m m + h l + l h)
  */
-#include "vectors.h"
+#include "tiles.h"
 
 #define TILE_BYTES 1024
 #define PARTS 3
@@ -13,12 +13,6 @@
 
 /* Columns of a at a time: the tiles of a panel take 24 KiB. */
 #define DEPTH 128
-
-typedef struct {
-    u8 palette, start, reserved[14];
-    u16 columns[16];
-    u8 rows[16];
-} configuration;
 
 /* Eight tiles of 16 rows of 64 bytes. */
 static void configure(void) {
@@ -57,21 +51,6 @@ void amx_split(const float *a, i64 rows, i64 columns, u8 *tiles) {
             for (int part = 0; part < PARTS; part++) {
                 _mm512_store_si512(tiles + part * TILE_BYTES + row * 64, (__m512i)take(&low, &high));
             }
-        }
-    }
-}
-
-/* Columns of 16 vectors as rows. */
-INLINE void transpose(i32x16 v[16]) {
-    for (int step = 0; step < 4; step++) {
-        i32x16 z[16];
-        for (int i = 0; i < 8; i++) {
-            i32x16 a = v[i], b = v[i + 8];
-            z[2 * i] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            z[2 * i + 1] = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-        }
-        for (int i = 0; i < 16; i++) {
-            v[i] = z[i];
         }
     }
 }

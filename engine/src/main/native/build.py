@@ -19,7 +19,7 @@ RESOURCES = HERE.parent / "resources/nibble/engine/host/natives"
 
 # The processors that each instruction set is compiled for.
 X86 = {"avx2": "x86_64_v3", "avx512": "x86_64_v4+avx512vnni+avx512vbmi"}
-AMX = "x86_64_v4+avx512bf16+amx_tile+amx_bf16"
+AMX = "x86_64_v4+avx512vnni+avx512bf16+amx_tile+amx_bf16+amx_int8"
 ARM = {"neon": "generic", "dotprod": "generic+dotprod"}
 PLATFORMS = {
     "linux-x86_64": ("x86_64-linux-musl", X86, "libnibble.so", ["-Wl,-z,undefs"]),
@@ -59,8 +59,9 @@ def build(platform, out, scratch):
             objects.append(f"{way}_{kernel_set}.o")
             zig(processor, *FLAGS, f"-DSET={kernel_set}", "-c", str(HERE / f"{way}.c"), "-o", objects[-1])
     if platform == "linux-x86_64":
-        objects.append("amx.o")
-        zig(AMX, *FLAGS, "-c", str(HERE / "amx.c"), "-o", objects[-1])
+        for source in "amx", "amx_bytes":
+            objects.append(f"{source}.o")
+            zig(AMX, *FLAGS, "-c", str(HERE / f"{source}.c"), "-o", objects[-1])
     zig(baseline, "-shared", "-nostdlib", "-s", *link, *objects, "-o", name)
     file = out / platform / name
     file.parent.mkdir(parents=True, exist_ok=True)

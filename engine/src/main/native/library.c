@@ -85,6 +85,10 @@ EXPORT void nibble_codes(i64 set, i64 way, i64 layout, const u8 *codes, const u8
 #if defined(__x86_64__) && defined(__linux__)
 void amx_split(const float *, i64, i64, u8 *);
 void amx_product(const u8 *, i64, i64, i64, i64, const float *, float *, i64, i64, u8 *, float *);
+void amx_rows(const float *, i64, i64, u8 *);
+void amx_bytes(i64, const u8 *, i64, i64, i64, i64, i64, const u8 *, i64, float *, u8 *);
+i64 amx_bytes_room(i64, i64);
+i64 amx_row_bytes(i64);
 #define HAS_AMX 1
 #endif
 
@@ -127,6 +131,35 @@ EXPORT void nibble_advise(i64 bytes, const u8 *from) {
 #endif
 }
 
+EXPORT void nibble_byte_rows(i64 rows, i64 columns, const float *x, u8 *to) {
+#if HAS_AMX
+    amx_rows(x, rows, columns, to);
+#endif
+}
+
+EXPORT void nibble_byte_product(i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 columns, i64 rows,
+        i64 stride, const u8 *a, float *out, u8 *scratch) {
+#if HAS_AMX
+    amx_bytes(type, weights, head, first, count, columns, rows, a, stride, out, scratch);
+#endif
+}
+
+/* The bytes that nibble_byte_product takes as scratch, and nibble_byte_rows for sixteen rows. */
+EXPORT i64 nibble_byte_room(i64 outputs, i64 rows) {
+#if HAS_AMX
+    return amx_bytes_room(outputs, rows);
+#else
+    return 0;
+#endif
+}
+EXPORT i64 nibble_byte_row_bytes(i64 columns) {
+#if HAS_AMX
+    return amx_row_bytes(columns);
+#else
+    return 0;
+#endif
+}
+
 #if defined(__x86_64__)
 static void cpuid(u32 leaf, u32 part, u32 r[4]) {
     __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(part));
@@ -156,14 +189,14 @@ EXPORT i64 nibble_set(void) {
 }
 
 #if HAS_AMX
-/* Whether there are tiles of bf16, and the system lets this process use them: it is asked for their state's room. */
+/* Whether there are tiles of both kinds, and the system lets this process use them: it is asked for their state. */
 EXPORT i64 nibble_tiles(void) {
     u32 r[4], one[4];
     cpuid(7, 0, r);
     cpuid(7, 1, one);
     u32 saved, upper;
     __asm__ volatile("xgetbv" : "=a"(saved), "=d"(upper) : "c"(0));
-    if (!has(saved, 3u << 17) || !has(r[3], 1u << 22 | 1u << 24) || !has(one[0], 1u << 5)) {
+    if (!has(saved, 3u << 17) || !has(r[3], 1u << 22 | 1u << 24 | 1u << 25) || !has(one[0], 1u << 5)) {
         return 0;
     }
     long result;

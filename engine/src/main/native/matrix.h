@@ -24,4 +24,11 @@ typedef struct {
     i64 stride;  /* from one of them to the next */
     i64 outputs; /* from one row of outputs to the next */
 } range;
+
+/* Where the row of Hugging Face's order stands whose file interleaves the rows of heads. */
+INLINE i64 stored_row(i64 row, i64 head) {
+    i64 within = head ? row % head : 0;
+    return head ? row - within + 2 * (within % (head / 2)) + within / (head / 2) : row;
+}
+
 #endif

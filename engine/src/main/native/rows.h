@@ -2,12 +2,6 @@
 #include "blocks.h"
 #include "matrix.h"
 
-/* Where the row of Hugging Face's order stands whose file interleaves the rows of heads. */
-INLINE i64 stored_row(i64 row, i64 head) {
-    i64 within = head ? row % head : 0;
-    return head ? row - within + 2 * (within % (head / 2)) + within / (head / 2) : row;
-}
-
 /* How far ahead of its loads a row is fetched, in bytes. */
 #define AHEAD 4096
 

@@ -48,6 +48,7 @@ class MissingInputTest {
             Map.entry("quantize", "%s/out --device cuda:99 --samples 0 --bits 3 --json %s/none/x.json"),
             Map.entry("convert", "%s/out --format onnx --json %s/none/x.json"),
             Map.entry("generate", "--template model --chat --prompt x --temperature -1"),
+            Map.entry("serve", "--device cuda:99 --port 99999 --chat-template nonsense"),
             Map.entry("tokenize", "--prompt x --set a=1 --template nonsense --json %s/none/x.json"),
             Map.entry("inspect", "--json %s/none/x.json"),
             Map.entry("plan", "--device cuda:99 --bits 3 --seq-len 0"),

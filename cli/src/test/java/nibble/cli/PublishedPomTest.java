@@ -42,7 +42,7 @@ class PublishedPomTest {
                     .hasSize(1)
                     .allMatch(text -> !text.isBlank());
         }
-        assertThat(modules()).hasSize(11);
+        assertThat(modules()).hasSize(12);
     }
 
     @ParameterizedTest

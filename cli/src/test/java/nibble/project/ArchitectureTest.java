@@ -37,6 +37,7 @@ class ArchitectureTest {
             entry("engine", Set.of("pack", "checkpoint", "files")),
             entry("calibrate", Set.of("engine", "convert", "pack", "datasets", "checkpoint", "files")),
             entry("eval", Set.of("engine", "datasets", "files", "jinja")),
+            entry("serve", Set.of("engine", "datasets", "checkpoint", "files")),
             entry(
                     "cli",
                     Set.of(
@@ -48,7 +49,8 @@ class ArchitectureTest {
                             "pack",
                             "engine",
                             "calibrate",
-                            "eval")));
+                            "eval",
+                            "serve")));
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOption(new ImportOption.DoNotIncludeTests())

@@ -89,10 +89,19 @@ final class HuggingFaceTokenizerFile implements Tokenizer {
 
     @Override
     public String decode(int[] ids) {
+        return decode(ids, true);
+    }
+
+    @Override
+    public String decodeWithSpecial(int[] ids) {
+        return decode(ids, false);
+    }
+
+    private String decode(int[] ids, boolean withoutSpecial) {
         long[] wide = Arrays.stream(ids).asLongStream().toArray();
         lock.readLock().lock();
         try {
-            return tokenizer.decode(wide, true);
+            return tokenizer.decode(wide, withoutSpecial);
         } finally {
             lock.readLock().unlock();
         }

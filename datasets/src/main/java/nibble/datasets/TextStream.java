@@ -2,7 +2,9 @@ package nibble.datasets;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Hands out the text of tokens as they come. A token's text may depend on the token before it, so each step decodes
@@ -27,7 +29,7 @@ public final class TextStream {
 
     private int printed;
     private final int given;
-    private boolean stopped;
+    private @Nullable String stoppedBy;
 
     /**
      * Starts a stream of text.
@@ -55,6 +57,16 @@ public final class TextStream {
         return shown.toString();
     }
 
+    /** Returns the UTF-16 units of all that was handed out or is held back as whole characters. */
+    public int length() {
+        return shown.length() + held.length();
+    }
+
+    /** Returns the stop text that came, if one did. */
+    public Optional<String> stoppedBy() {
+        return Optional.ofNullable(stoppedBy);
+    }
+
     /**
      * Takes the next token.
      *
@@ -72,7 +84,7 @@ public final class TextStream {
             printed = count;
             printWhatIsSure();
         }
-        return !stopped;
+        return stoppedBy == null;
     }
 
     /** What the tokens since the last printed one mean behind those before them. */
@@ -86,12 +98,12 @@ public final class TextStream {
         int sure = held.length();
         for (String stop : stops) {
             int at = held.indexOf(stop);
-            if (at >= 0) {
-                stopped = true;
-                sure = Math.min(sure, at);
+            if (at >= 0 && (stoppedBy == null || at < sure)) {
+                stoppedBy = stop;
+                sure = at;
             }
         }
-        if (stopped) {
+        if (stoppedBy != null) {
             print(held.substring(0, sure));
             held.setLength(0);
             return;
@@ -112,7 +124,7 @@ public final class TextStream {
      * Hands out the rest, which no stop text ended. Bytes of an unfinished character become the replacement character.
      */
     public void end() {
-        if (!stopped) {
+        if (stoppedBy == null) {
             held.append(unprinted());
         }
         print(held.toString());

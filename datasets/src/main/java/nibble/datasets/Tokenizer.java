@@ -16,6 +16,11 @@ public interface Tokenizer extends AutoCloseable {
     /** Returns the text of these ids, special tokens left out. */
     String decode(int[] ids);
 
+    /** Returns the text of these ids with the texts of special tokens; that of {@link #decode} where there are none. */
+    default String decodeWithSpecial(int[] ids) {
+        return decode(ids);
+    }
+
     /** Returns the number of ids, added tokens included. */
     int vocabularySize();
 

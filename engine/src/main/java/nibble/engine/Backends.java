@@ -11,6 +11,7 @@ import nibble.engine.cuda.group.CudaGroup;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.host.VectorBackend;
 import nibble.engine.host.natives.Kernels;
+import nibble.engine.tensor.DeviceLayers;
 
 /** Opens a backend by the name of its device. */
 public final class Backends {
@@ -26,6 +27,11 @@ public final class Backends {
         return open(device, threads, deviceMemory, Activations.FP32);
     }
 
+    /** Does what the other does, for all layers of a model. */
+    public static Backend open(String device, int threads, long deviceMemory, Activations activations) {
+        return open(device, threads, deviceMemory, activations, DeviceLayers.ALL);
+    }
+
     /**
      * Opens a device.
      *
@@ -34,9 +40,11 @@ public final class Backends {
      * @param threads of the host, at least 1
      * @param deviceMemory most bytes to take of a card
      * @param activations how linear layers take them; int8 only on the CPU, with the native kernels
+     * @param layers of a model that a card computes; the host computes the others
      * @throws DeviceException for a device that is not there or not known, or does not take such activations
      */
-    public static Backend open(String device, int threads, long deviceMemory, Activations activations) {
+    public static Backend open(
+            String device, int threads, long deviceMemory, Activations activations, DeviceLayers layers) {
         if (threads < 1) {
             throw new DeviceException("device " + device + ": " + threads + " threads asked, at least 1 needed");
         }
@@ -48,13 +56,11 @@ public final class Backends {
                     "device " + device + ": only quantizing is shared by several cards; give one, as cuda:0");
         }
         if (device.startsWith("cuda:")) {
-            return CudaBackend.open(ordinal(device), deviceMemory, threads);
+            return card(ordinal(device), deviceMemory, threads, layers);
         }
         return switch (device) {
             case "auto" ->
-                CudaBackend.missing().isEmpty()
-                        ? CudaBackend.open(0, deviceMemory, threads)
-                        : new VectorBackend(threads);
+                CudaBackend.missing().isEmpty() ? card(0, deviceMemory, threads, layers) : new VectorBackend(threads);
             case "cpu" -> new VectorBackend(threads);
             case "reference" -> new ReferenceBackend();
             default ->
@@ -63,9 +69,24 @@ public final class Backends {
         };
     }
 
+    /** Returns whether a device can take activations in int8: the CPU with the native kernels. */
+    public static boolean multipliesBytes(String device) {
+        return isProcessor(device) && Kernels.ofMachine() != null;
+    }
+
+    private static boolean isProcessor(String device) {
+        return device.equals("cpu")
+                || device.equals("auto") && !CudaBackend.missing().isEmpty();
+    }
+
+    private static Backend card(int ordinal, long deviceMemory, int threads, DeviceLayers layers) {
+        return layers.equals(DeviceLayers.ALL)
+                ? CudaBackend.open(ordinal, deviceMemory, threads)
+                : CudaBackend.open(ordinal, deviceMemory, threads, new VectorBackend(threads), layers);
+    }
+
     private static Backend bytes(String device, int threads, Activations activations) {
-        if (!device.equals("cpu")
-                && !(device.equals("auto") && !CudaBackend.missing().isEmpty())) {
+        if (!isProcessor(device)) {
             throw new DeviceException("device " + device + " does not take activations in int8: give --device cpu");
         }
         Kernels kernels = Kernels.ofMachine();

@@ -3,6 +3,7 @@ package nibble.engine;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.IntPredicate;
 import nibble.checkpoint.Checkpoint;
@@ -14,6 +15,7 @@ import nibble.engine.backend.TokenScores;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Runs a Llama model on a backend. Borrows both the weights (so the checkpoint stays open) and the backend, owns the
@@ -24,11 +26,14 @@ public final class Llama implements LanguageModel {
     private final Backend backend;
     private final PlacedModel placed;
     private final Forward forward;
+    /** What the host computes before the backend; null where the backend computes all. */
+    private final @Nullable HostLayers host;
 
-    private Llama(ModelWeights weights, Backend backend, PlacedModel placed) {
+    private Llama(ModelWeights weights, Backend backend, PlacedModel placed, @Nullable HostLayers host) {
         this.weights = weights;
         this.backend = backend;
         this.placed = placed;
+        this.host = host;
         this.forward = new Forward(weights.config(), backend);
     }
 
@@ -38,12 +43,21 @@ public final class Llama implements LanguageModel {
     }
 
     public static Llama of(ModelWeights weights, Backend backend) {
-        return of(weights, backend, backend.place(weights));
+        Optional<Backend.HostShare> share = backend.hostShare(weights);
+        if (share.isEmpty()) {
+            return of(weights, backend, backend.place(weights));
+        }
+        int layers = share.get().layers();
+        Backend host = share.get().backend();
+        return layers == weights.layers().size()
+                ? of(weights, host, host.place(weights))
+                : new Llama(
+                        weights, backend, backend.place(weights.last(layers)), new HostLayers(weights, share.get()));
     }
 
     /** Returns a model whose weights the backend has placed already; they are this model's from now on. */
     public static Llama of(ModelWeights weights, Backend backend, PlacedModel placed) {
-        return new Llama(weights, backend, placed);
+        return new Llama(weights, backend, placed, null);
     }
 
     public ModelWeights weights() {
@@ -58,6 +72,16 @@ public final class Llama implements LanguageModel {
         return placed;
     }
 
+    /** Returns whether the host computes the first layers of the model. */
+    public boolean sharesWithHost() {
+        return host != null;
+    }
+
+    @Nullable
+    HostLayers host() {
+        return host;
+    }
+
     @Override
     public float[] logProbabilities(int[] ids) {
         return logProbabilities(List.of(ids)).getFirst();
@@ -65,7 +89,7 @@ public final class Llama implements LanguageModel {
 
     @Override
     public int sequencesPerBatch(int tokens) {
-        return backend.sequencesPerBatch(weights.config(), tokens);
+        return (host == null ? backend : host.backend()).sequencesPerBatch(weights.config(), tokens);
     }
 
     @Override
@@ -104,7 +128,7 @@ public final class Llama implements LanguageModel {
 
     @Override
     public int tokensPerPass() {
-        return Math.max(LanguageModel.super.tokensPerPass(), backend.sequencesPerBatch(weights.config(), 1));
+        return Math.max(LanguageModel.super.tokensPerPass(), sequencesPerBatch(1));
     }
 
     @Override
@@ -136,10 +160,10 @@ public final class Llama implements LanguageModel {
     private List<ScoredContinuations.Score> score(List<Continuation> continuations, PrefixTree tree) {
         ModelConfig config = weights.config();
         int predictions = continuations.stream().mapToInt(Continuation::scored).sum();
-        try (Matrix hidden = forward.embed(placed.embedding(), tree.ids());
+        try (Matrix hidden = entering(tree);
                 Matrix rows = backend.allocate(predictions, config.hiddenSize());
                 PrefixAttention attention = forward.attention(tree)) {
-            for (int layer = 0; layer < config.layers(); layer++) {
+            for (int layer = 0; layer < placed.config().layers(); layer++) {
                 forward.layer(placed.layer(layer), hidden, attention);
             }
             int[] next = scoredRows(continuations, tree, hidden, rows);
@@ -213,12 +237,33 @@ public final class Llama implements LanguageModel {
     }
 
     private Matrix finalHidden(int[] ids, int sequences) {
-        Matrix hidden = forward.embed(placed.embedding(), ids);
-        for (int layer = 0; layer < weights.layers().size(); layer++) {
+        HostLayers first = host;
+        Matrix hidden = first == null
+                ? forward.embed(placed.embedding(), ids)
+                : upload(first.run(
+                        ids, (layer, stream, _) -> first.forward().layer(layer, stream, sequences, Taps.NONE)));
+        for (int layer = 0; layer < placed.config().layers(); layer++) {
             forward.layer(placed.layer(layer), hidden, sequences, Taps.NONE);
         }
         backend.rmsNorm(hidden, weights.finalNorm(), weights.config().rmsNormEps(), hidden);
         return hidden;
+    }
+
+    /** The residual stream of a tree's rows in front of the backend's layers. */
+    private Matrix entering(PrefixTree tree) {
+        HostLayers first = host;
+        if (first == null) {
+            return forward.embed(placed.embedding(), tree.ids());
+        }
+        try (PrefixAttention attention = first.forward().attention(tree)) {
+            return upload(
+                    first.run(tree.ids(), (layer, stream, _) -> first.forward().layer(layer, stream, attention)));
+        }
+    }
+
+    private Matrix upload(float[] hidden) {
+        int columns = weights.config().hiddenSize();
+        return backend.upload(hidden, hidden.length / columns, columns);
     }
 
     private void checkLength(int tokens) {
@@ -252,5 +297,8 @@ public final class Llama implements LanguageModel {
     public void close() {
         forward.close();
         placed.close();
+        if (host != null) {
+            host.close();
+        }
     }
 }

@@ -19,12 +19,18 @@ public final class Session implements AutoCloseable {
     private final Llama model;
     private final Forward forward;
     private final KeyValueCache cache;
+    /** What the host computes of a token; null where the backend computes all. */
+    private final @Nullable HostSession host;
+
     private @Nullable Optional<Decoder> decoder;
 
     Session(Llama model, int capacity) {
         this.model = model;
         this.forward = new Forward(model.weights().config(), model.backend());
-        this.cache = new KeyValueCache(model.weights().config(), model.backend(), capacity);
+        this.cache = new KeyValueCache(model.placed().config(), model.backend(), capacity);
+        this.host = model.host() == null
+                ? null
+                : new HostSession(model.host(), model.weights().config(), capacity);
     }
 
     /** Returns the tokens so far. */
@@ -53,14 +59,16 @@ public final class Session implements AutoCloseable {
                     + " to append, the session's capacity is " + cache.capacity());
         }
         if (ids.length == 1 && decoder().isPresent()) {
-            Extents.ids(model.placed().embedding(), ids);
-            float[] logits = decoder().get().next(ids[0]);
+            Extents.ids(model.weights().embedding(), ids);
+            float[] logits = host == null
+                    ? decoder().get().next(ids[0])
+                    : decoder().get().next(host.run(ids));
             cache.advance(1);
             return logits;
         }
         PlacedModel weights = model.placed();
         Backend backend = model.backend();
-        try (Matrix hidden = forward.embed(weights.embedding(), ids)) {
+        try (Matrix hidden = entering(ids)) {
             for (int layer = 0; layer < weights.config().layers(); layer++) {
                 forward.layer(weights.layer(layer), hidden, cache, layer);
             }
@@ -73,6 +81,17 @@ public final class Session implements AutoCloseable {
                 return backend.download(logits);
             }
         }
+    }
+
+    /** The residual stream in front of the backend's layers. */
+    private Matrix entering(int[] ids) {
+        return host == null
+                ? forward.embed(model.placed().embedding(), ids)
+                : model.backend()
+                        .upload(
+                                host.run(ids),
+                                ids.length,
+                                model.weights().config().hiddenSize());
     }
 
     /** Made when first needed: a session that only reads a prompt does without. */
@@ -90,5 +109,8 @@ public final class Session implements AutoCloseable {
         }
         forward.close();
         cache.close();
+        if (host != null) {
+            host.close();
+        }
     }
 }

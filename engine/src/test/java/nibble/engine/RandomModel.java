@@ -1,6 +1,10 @@
 package nibble.engine;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
@@ -8,11 +12,15 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.BiFunction;
+import nibble.checkpoint.gguf.GgufBlocks;
+import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.Rope;
 import nibble.checkpoint.tensor.DType;
+import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.ModelWeights;
@@ -77,26 +85,7 @@ public final class RandomModel {
      * @param groupSize 0 for fp16
      */
     public static ModelWeights forCuda(int groupSize, int layers) {
-        ModelConfig c = new ModelConfig(
-                Architecture.LLAMA,
-                256,
-                384,
-                layers,
-                4,
-                2,
-                64,
-                101,
-                128,
-                1e-5,
-                new Rope(10000, new Rope.None()),
-                ModelConfig.NO_WINDOW,
-                Set.of(),
-                false,
-                DType.F16,
-                1,
-                List.of(2),
-                Optional.empty(),
-                JsonNodeFactory.instance.objectNode());
+        ModelConfig c = configForCuda(384, layers);
         Random random = new Random(layers);
         List<DecoderLayer> made = new ArrayList<>();
         for (int layer = 0; layer < layers; layer++) {
@@ -114,6 +103,122 @@ public final class RandomModel {
                 made,
                 halves(norm(random, c.hiddenSize())),
                 half(random, c.vocabularySize(), c.hiddenSize()));
+    }
+
+    private static ModelConfig configForCuda(int intermediate, int layers) {
+        return new ModelConfig(
+                Architecture.LLAMA,
+                256,
+                intermediate,
+                layers,
+                4,
+                2,
+                64,
+                101,
+                128,
+                1e-5,
+                new Rope(10000, new Rope.None()),
+                ModelConfig.NO_WINDOW,
+                Set.of(),
+                false,
+                DType.F16,
+                1,
+                List.of(2),
+                Optional.empty(),
+                JsonNodeFactory.instance.objectNode());
+    }
+
+    /**
+     * A model of extents that CUDA can compute with, of blocks as a GGUF file has them; rows of query and key are
+     * interleaved.
+     *
+     * @param embedding type of the embedding
+     * @param head type of the head
+     * @param types of a linear of a layer
+     */
+    public static ModelWeights ofBlocks(
+            int layers, GgufType embedding, GgufType head, BiFunction<Linear, Integer, GgufType> types) {
+        ModelConfig c = configForCuda(512, layers);
+        Random random = new Random(layers);
+        List<DecoderLayer> made = new ArrayList<>();
+        for (int layer = 0; layer < layers; layer++) {
+            Map<Linear, Weight> w = new EnumMap<>(Linear.class);
+            for (Linear linear : Linear.values()) {
+                int headDim = linear == Linear.Q || linear == Linear.K ? c.headDim() : 0;
+                w.put(
+                        linear,
+                        blocks(
+                                random,
+                                types.apply(linear, layer),
+                                c.outFeatures(linear),
+                                c.inFeatures(linear),
+                                headDim));
+            }
+            made.add(DecoderLayer.of(halves(norm(random, c.hiddenSize())), w, halves(norm(random, c.hiddenSize()))));
+        }
+        return new ModelWeights(
+                c,
+                blocks(random, embedding, c.vocabularySize(), c.hiddenSize(), 0),
+                made,
+                halves(norm(random, c.hiddenSize())),
+                blocks(random, head, c.vocabularySize(), c.hiddenSize(), 0));
+    }
+
+    /** Random blocks, with scales that give weights of about 1/sqrt(in). */
+    static Weight blocks(Random random, GgufType type, int out, int in, int headDim) {
+        if (type.isPlain()) {
+            return half(random, out, in);
+        }
+        int[] at;
+        double spread;
+        double minimum = 0;
+        switch (type) {
+            case Q4_1, Q5_1 -> {
+                at = new int[] {0, 2};
+                minimum = type == GgufType.Q4_1 ? -7.5 : -15.5;
+                spread = type == GgufType.Q4_1 ? 4.6 : 9.2;
+            }
+            case Q4_K, Q5_K -> {
+                at = new int[] {0, 2};
+                minimum = type == GgufType.Q4_K ? 7.5 : 15.5;
+                spread = type == GgufType.Q4_K ? 270 : 540;
+            }
+            case Q2_K -> {
+                at = new int[] {80, 82};
+                minimum = 1.5;
+                spread = 13;
+            }
+            case Q3_K -> {
+                at = new int[] {108};
+                spread = 43;
+            }
+            case Q6_K -> {
+                at = new int[] {208};
+                spread = 1370;
+            }
+            default -> {
+                at = new int[] {0};
+                spread = switch (type) {
+                    case Q4_0 -> 4.6;
+                    case Q5_0 -> 9.2;
+                    case Q8_0, IQ4_NL -> 72;
+                    default -> 1300;
+                };
+            }
+        }
+        byte[] bytes = new byte[Math.toIntExact(type.bytes((long) out * in))];
+        random.nextBytes(bytes);
+        ByteBuffer data = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+        for (int block = 0; block < bytes.length; block += type.blockBytes()) {
+            double d = (0.5 + random.nextDouble()) / spread / Math.sqrt(in);
+            data.putShort(block + at[0], Float.floatToFloat16((float) d));
+            if (at.length > 1) {
+                data.putShort(block + at[1], Float.floatToFloat16((float) (minimum * d)));
+            }
+        }
+        // Off the heap, where native kernels can read it.
+        MemorySegment stored = Arena.ofAuto().allocate(bytes.length, 64).copyFrom(MemorySegment.ofArray(bytes));
+        return new BlockWeight(type.toString(), new GgufBlocks(type, stored, out, in, headDim));
     }
 
     private static DenseWeight half(Random random, int out, int in) {

@@ -23,14 +23,14 @@ public record BestDefaults(BestSettings settings, int samples) {
     private static final BestDefaults CARD =
             new BestDefaults(new BestSettings(Integer.MAX_VALUE, 512, 8192, true), 256);
 
-    /** On a CPU: a fit to more blocks would take as long as all steps. */
-    private static final BestDefaults CPU = new BestDefaults(new BestSettings(64, 256, 2048, true), 256);
+    /** On a CPU: as much as minutes allow, of which a fit to more blocks would take most. */
+    private static final BestDefaults CPU = new BestDefaults(new BestSettings(64, 256, 1024, true), 128);
 
     /** The same for models that make each step long. */
-    private static final BestDefaults CPU_LARGE = new BestDefaults(new BestSettings(64, 128, 1024, true), 128);
+    private static final BestDefaults CPU_LARGE = new BestDefaults(new BestSettings(64, 96, 1024, true), 64);
 
-    /** Floating-point operations that {@link #CPU}'s steps may take: some twenty minutes of two cores. */
-    private static final double CPU_WORK = 150e12;
+    /** Floating-point operations that {@link #CPU}'s steps may take: a quarter of an hour of two cores. */
+    private static final double CPU_WORK = 60e12;
 
     /**
      * Chooses for a device.

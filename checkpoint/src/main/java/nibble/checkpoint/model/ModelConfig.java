@@ -137,6 +137,30 @@ public record ModelConfig(
                 json);
     }
 
+    /** Returns the config of a part of the model, of so many layers. */
+    public ModelConfig withLayers(int number) {
+        return new ModelConfig(
+                architecture,
+                hiddenSize,
+                intermediateSize,
+                number,
+                heads,
+                kvHeads,
+                headDim,
+                vocabularySize,
+                maxPositions,
+                rmsNormEps,
+                rope,
+                window,
+                biases,
+                tiedEmbeddings,
+                dtype,
+                bosId,
+                eosIds,
+                quantization,
+                json);
+    }
+
     /** Returns a copy of the whole config as found, which the caller may change. */
     @Override
     public ObjectNode json() {

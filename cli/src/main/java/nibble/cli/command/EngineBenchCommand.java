@@ -3,14 +3,18 @@ package nibble.cli.command;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import nibble.calibrate.Quantizer;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.gguf.GgufType;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.ModelShape;
-import nibble.cli.option.ActivationOption;
 import nibble.cli.option.GroupSize;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
+import nibble.cli.option.ModelDevice;
 import nibble.cli.option.OpenedModel;
 import nibble.cli.option.ShapeOptions;
 import nibble.cli.option.UsageException;
@@ -18,6 +22,7 @@ import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
 import nibble.cli.terminal.Table;
 import nibble.cli.terminal.Terminal;
+import nibble.convert.gguf.GgufMix;
 import nibble.engine.backend.Backend;
 import nibble.engine.bench.EngineBenchmark;
 import nibble.engine.bench.EngineTimings;
@@ -50,9 +55,10 @@ final class EngineBenchCommand implements Callable<Integer> {
 
     @Option(
             names = "--weights",
-            paramLabel = "fp16|awq",
+            paramLabel = "fp16|awq|TYPE",
             defaultValue = "awq",
-            description = "Type of the linears' weights. Default: ${DEFAULT-VALUE}.")
+            description = "Type of the linears' weights: fp16, awq, or a mix or type of GGUF, as Q4_K_M or IQ4_XS."
+                    + " Default: ${DEFAULT-VALUE}.")
     private String weights = "awq";
 
     @Mixin
@@ -82,7 +88,7 @@ final class EngineBenchCommand implements Callable<Integer> {
     private int decodeTokens = 128;
 
     @Mixin
-    private ActivationOption device = new ActivationOption();
+    private ModelDevice device = new ModelDevice();
 
     @Mixin
     private JsonOption json = new JsonOption();
@@ -104,17 +110,18 @@ final class EngineBenchCommand implements Callable<Integer> {
             return ExitCode.DONE;
         }
         ModelShape model = shape.shape();
-        QuantizationSpec spec = switch (weights) {
-            case "fp16" -> null;
-            case "awq" -> new QuantizationSpec(4, groupSize.of(model.config(), terminal));
-            default -> throw new UsageException("--weights " + weights + ": fp16 or awq");
+        EngineBenchmark.BlockTypes blocks = switch (weights) {
+            case "fp16", "awq" -> null;
+            default -> blocks(model.config());
         };
+        QuantizationSpec spec =
+                weights.equals("awq") ? new QuantizationSpec(4, groupSize.of(model.config(), terminal)) : null;
         if (spec != null) {
             Quantizer.requireFits(model.config(), Path.of(model.name()), spec);
         }
         int all = ModelShape.named(model.name()).orElse(model).layers();
-        EngineBenchmark.Settings settings =
-                new EngineBenchmark.Settings(model.config(), all, spec, sequences, tokens, decodeContext, decodeTokens);
+        EngineBenchmark.Settings settings = new EngineBenchmark.Settings(
+                model.config(), all, spec, blocks, sequences, tokens, decodeContext, decodeTokens);
         EngineTimings timings;
         try (Backend backend = device.openForGenerating(terminal)) {
             timings = EngineBenchmark.run(settings, backend, device.device.threads);
@@ -124,6 +131,23 @@ final class EngineBenchCommand implements Callable<Integer> {
             print(model, timings);
         }
         return ExitCode.DONE;
+    }
+
+    private EngineBenchmark.BlockTypes blocks(ModelConfig config) {
+        Optional<GgufMix> mix = GgufMix.named(weights).filter(found -> found != GgufMix.F32 && found != GgufMix.BF16);
+        if (mix.isPresent()) {
+            return new EngineBenchmark.BlockTypes(
+                    mix.get().name(),
+                    mix.get().embedding(config),
+                    mix.get().head(config),
+                    (linear, layer) -> mix.get().linear(linear, layer, config));
+        }
+        GgufType type = Stream.of(GgufType.IQ4_NL, GgufType.IQ4_XS, GgufType.Q3_K)
+                .filter(candidate -> candidate.name().equalsIgnoreCase(weights))
+                .findFirst()
+                .orElseThrow(() -> new UsageException(
+                        "--weights " + weights + ": fp16, awq, or a mix or type of GGUF, as Q4_K_M or IQ4_XS"));
+        return new EngineBenchmark.BlockTypes(type.name(), type, GgufType.Q6_K, (_, _) -> type);
     }
 
     private void time(ModelArgument source, int tokens) {
@@ -149,7 +173,12 @@ final class EngineBenchCommand implements Callable<Integer> {
                 timings.decodeTokensPerSecond(),
                 timings.bytesPerSecond() / 1e9,
                 Figures.bytes(timings.weightBytesPerToken()));
-        line("reading memory: %.2f GB/s", timings.readBytesPerSecond() / 1e9);
+        line(
+                "reading memory: %.2f GB/s, of which decoding reaches %.0f %%",
+                timings.readBytesPerSecond() / 1e9, 100 * timings.bytesPerSecond() / timings.readBytesPerSecond());
+        if (timings.deviceBytes() != null) {
+            line("device memory: %s", Figures.bytes(timings.deviceBytes()));
+        }
         if (timings.residentBytes() != null && timings.ownBytes() != null) {
             line(
                     "resident: %s, of which %s are no mapped files",

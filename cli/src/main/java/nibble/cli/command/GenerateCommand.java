@@ -8,13 +8,16 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
-import nibble.cli.option.ActivationOption;
 import nibble.cli.option.ChatOptions;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelChat;
+import nibble.cli.option.ModelDevice;
 import nibble.cli.option.ModelTokenizer;
 import nibble.cli.option.OpenedModel;
 import nibble.cli.option.UsageException;
+import nibble.cli.prompts.PromptLine;
+import nibble.cli.prompts.PromptRun;
+import nibble.cli.prompts.PromptsOptions;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
 import nibble.cli.terminal.Terminal;
@@ -104,10 +107,13 @@ final class GenerateCommand implements Callable<Integer> {
     private boolean showPrompt;
 
     @Mixin
+    private PromptsOptions prompts = new PromptsOptions();
+
+    @Mixin
     private ChatOptions chat = new ChatOptions();
 
     @Mixin
-    private ActivationOption device = new ActivationOption();
+    private ModelDevice device = new ModelDevice();
 
     GenerateCommand(Terminal terminal) {
         this.terminal = terminal;
@@ -125,30 +131,37 @@ final class GenerateCommand implements Callable<Integer> {
         if (maxNewTokens < 1) {
             throw new UsageException("--max-new-tokens " + maxNewTokens + ": at least 1");
         }
-        if (chat.chat == (prompt != null)) {
-            throw new UsageException("give either --prompt TEXT or --chat");
+        if ((chat.chat ? 1 : 0) + (prompt != null ? 1 : 0) + (prompts.given() ? 1 : 0) != 1) {
+            throw new UsageException("give one of --prompt TEXT, --prompts FILE and --chat");
         }
+        List<PromptLine> lines = prompts.lines(options, maxNewTokens);
         Path model = source.folder(terminal);
         try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
-            speak(model, checkpoint, options);
+            speak(model, checkpoint, options, lines);
         }
         return ExitCode.DONE;
     }
 
-    private void speak(Path model, Checkpoint checkpoint, SamplingOptions options) {
+    private void speak(Path model, Checkpoint checkpoint, SamplingOptions options, List<PromptLine> lines) {
         Optional<ChatTemplate> template = chat.template(model);
         TokenizerDescription described = ModelTokenizer.describe(model);
         try (Backend backend = device.openForGenerating(terminal);
                 Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend)) {
-            Speaker speaker = new Speaker(
-                    checkpoint,
-                    llama,
-                    tokenizer,
-                    options,
-                    StopIds.of(checkpoint, described, tokenizer, template),
-                    template.map(ChatTemplate::stops).orElse(List.of()));
+            Set<Integer> stopIds = StopIds.of(checkpoint, described, tokenizer, template);
+            List<String> stops = template.map(ChatTemplate::stops).orElse(List.of());
             SpecialTokens tokens = ModelChat.tokens(described);
+            if (prompts.given()) {
+                PromptRun run = new PromptRun(llama, tokenizer, stopIds, stops, prompts.sequences());
+                try {
+                    prompts.answer(terminal, run, lines, line -> ids(line, tokenizer, template, tokens));
+                } catch (NonFiniteLogitException e) {
+                    WeightReader.requireFinite(checkpoint);
+                    throw e;
+                }
+                return;
+            }
+            Speaker speaker = new Speaker(checkpoint, llama, tokenizer, options, stopIds, stops);
             if (chat.chat) {
                 new Conversation(
                                 terminal,
@@ -164,6 +177,21 @@ final class GenerateCommand implements Callable<Integer> {
                 speaker.say(shown(described, text, tokenizer.encode(text, true)));
             }
         }
+    }
+
+    private int[] ids(PromptLine line, Tokenizer tokenizer, Optional<ChatTemplate> template, SpecialTokens tokens) {
+        if (line.json().has("messages")) {
+            ChatTemplate format =
+                    template.orElseThrow(() -> new UsageException(line.where() + ": \"messages\" need --template"));
+            return tokenizer.encode(format.render(chat.request(line.json(), line.where()), tokens), false);
+        }
+        String text = line.json().get("prompt").asText();
+        if (template.isEmpty()) {
+            return tokenizer.encode(text, true);
+        }
+        List<ChatMessage> turns = chat.beginning();
+        turns.add(ChatMessage.user(text));
+        return tokenizer.encode(template.get().render(chat.request(turns), tokens), false);
     }
 
     /** A template's text holds its special tokens, BOS included. */

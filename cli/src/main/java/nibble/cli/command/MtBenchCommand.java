@@ -8,10 +8,10 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
-import nibble.cli.option.ActivationOption;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelChat;
+import nibble.cli.option.ModelDevice;
 import nibble.cli.option.ModelTokenizer;
 import nibble.cli.option.OpenedModel;
 import nibble.cli.option.OutputFile;
@@ -133,7 +133,7 @@ final class MtBenchCommand implements Callable<Integer> {
     private long seed;
 
     @Mixin
-    private ActivationOption device = new ActivationOption();
+    private ModelDevice device = new ModelDevice();
 
     MtBenchCommand(Terminal terminal) {
         this.terminal = terminal;
@@ -162,7 +162,7 @@ final class MtBenchCommand implements Callable<Integer> {
         TokenizerDescription described = ModelTokenizer.describe(model);
         // A file that is not this run's is refused before the model is loaded.
         try (MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings);
-                Backend backend = device.openForGenerating(terminal);
+                Backend backend = device.openForAnswers(terminal);
                 Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend)) {
             ChatModel chat = new ChatModel(

@@ -15,6 +15,7 @@ import picocli.CommandLine.Spec;
             QuantizeCommand.class,
             EvalCommand.class,
             GenerateCommand.class,
+            ServeCommand.class,
             TokenizeCommand.class,
             InspectCommand.class,
             PlanCommand.class,

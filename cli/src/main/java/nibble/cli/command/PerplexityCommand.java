@@ -4,10 +4,10 @@ import java.nio.file.Path;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import nibble.checkpoint.Checkpoint;
-import nibble.cli.option.ActivationOption;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
+import nibble.cli.option.ModelDevice;
 import nibble.cli.option.ModelTokenizer;
 import nibble.cli.option.OpenedModel;
 import nibble.cli.option.UsageException;
@@ -63,7 +63,7 @@ final class PerplexityCommand implements Callable<Integer> {
     private @Nullable Integer windows;
 
     @Mixin
-    private ActivationOption device = new ActivationOption();
+    private ModelDevice device = new ModelDevice();
 
     @Mixin
     private JsonOption json = new JsonOption();

@@ -8,12 +8,12 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
-import nibble.cli.option.ActivationOption;
 import nibble.cli.option.HubOptions;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelChat;
+import nibble.cli.option.ModelDevice;
 import nibble.cli.option.OutputFile;
 import nibble.cli.option.ReportOptions;
 import nibble.cli.option.UsageException;
@@ -146,7 +146,7 @@ final class TasksCommand implements Callable<Integer> {
     private boolean alone;
 
     @Mixin
-    private ActivationOption device = new ActivationOption();
+    private ModelDevice device = new ModelDevice();
 
     @Mixin
     private JsonOption json = new JsonOption();

@@ -3,36 +3,51 @@ package nibble.cli.option;
 import nibble.cli.terminal.Terminal;
 import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
+import nibble.engine.tensor.DeviceLayers;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Holds the options for where to compute, and with what activations. */
-public final class ActivationOption {
+public class ActivationOption {
     @Mixin
     public DeviceOptions device = new DeviceOptions();
 
     @Option(
             names = "--activations",
             paramLabel = "fp32|int8",
-            defaultValue = "fp32",
             description = "How the CPU multiplies activations with 4-bit and GGUF weights: fp32, or int8 in blocks of"
-                    + " 32, which is faster and less exact. Default: ${DEFAULT-VALUE}.")
-    String activations = "fp32";
+                    + " 32, which is faster and less exact. Default: int8 for 'generate', 'serve' and 'bench engine' on"
+                    + " a CPU with native kernels, else fp32.")
+    @Nullable
+    String activations;
 
     /** Opens the device and says which it is; int8 concerns every product, since it is what is measured. */
     public Backend open(Terminal terminal) {
-        return open(terminal, Activations.INT8);
+        return open(terminal, Activations.FP32, Activations.INT8, layers(false));
     }
 
-    /** Opens the device and says which it is; int8 concerns generated tokens, not prompts, which it does not help. */
+    /** Opens the device for text that is only read: in int8 where that is faster, unless fp32 is asked for. */
     public Backend openForGenerating(Terminal terminal) {
-        return open(terminal, Activations.INT8_OF_FEW_ROWS);
+        Activations fastest = device.multipliesBytes() ? Activations.INT8_WHERE_FASTER : Activations.FP32;
+        return open(terminal, fastest, Activations.INT8_WHERE_FASTER, layers(true));
     }
 
-    private Backend open(Terminal terminal, Activations bytes) {
+    /** Opens the device for text that is judged: in fp32, unless int8 is asked for. */
+    public Backend openForAnswers(Terminal terminal) {
+        return open(terminal, Activations.FP32, Activations.INT8_WHERE_FASTER, layers(true));
+    }
+
+    /** Returns the layers of a model that a card computes. */
+    DeviceLayers layers(boolean generating) {
+        return DeviceLayers.ALL;
+    }
+
+    private Backend open(Terminal terminal, Activations unasked, Activations bytes, DeviceLayers layers) {
         return switch (activations) {
-            case "fp32" -> device.open(terminal, Activations.FP32);
-            case "int8" -> device.open(terminal, bytes);
+            case null -> device.open(terminal, unasked, layers);
+            case "fp32" -> device.open(terminal, Activations.FP32, layers);
+            case "int8" -> device.open(terminal, bytes, layers);
             default -> throw new UsageException("--activations " + activations + ": fp32 or int8");
         };
     }

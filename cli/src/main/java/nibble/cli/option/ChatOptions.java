@@ -1,5 +1,6 @@
 package nibble.cli.option;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -59,6 +60,16 @@ public final class ChatOptions {
         set.forEach((name, value) -> values.put(name, ConversationJson.value(value)));
         ChatRequest plain = ChatRequest.of(turns);
         return new ChatRequest(plain.messages(), null, null, true, values);
+    }
+
+    /** Returns the template's input for a conversation as OpenAI's API has it. */
+    public ChatRequest request(JsonNode conversation, String where) {
+        Map<String, @Nullable Object> values = new LinkedHashMap<>();
+        set.forEach((name, value) -> values.put(name, ConversationJson.value(value)));
+        if (system != null) {
+            throw new UsageException("--system does not go with \"messages\" (" + where + "); put it into them");
+        }
+        return ConversationJson.request(conversation, null, values, where);
     }
 
     /** Returns a conversation's beginning. */

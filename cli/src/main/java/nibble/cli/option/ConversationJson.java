@@ -91,8 +91,9 @@ public final class ConversationJson {
             json.path("chat_template_kwargs")
                     .properties()
                     .forEach(entry -> all.put(entry.getKey(), java(entry.getValue())));
-            List.of("messages", "chat_template_kwargs", "prompt", "template", "model")
+            List.of("messages", "chat_template_kwargs", "prompt", "template", "model", "id")
                     .forEach(all::remove);
+            List.of("max_tokens", "temperature", "top_p", "top_k", "seed").forEach(all::remove);
         }
         if (!messages.isArray()) {
             throw new BadDatasetException(

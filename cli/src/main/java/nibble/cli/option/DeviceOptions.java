@@ -7,6 +7,7 @@ import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.QuantizationDevices;
+import nibble.engine.tensor.DeviceLayers;
 import nibble.files.FileSize;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
@@ -42,12 +43,22 @@ public final class DeviceOptions {
 
     /** As {@link #open(Terminal)}, for a form of activations. */
     Backend open(Terminal terminal, Activations activations) {
+        return open(terminal, activations, DeviceLayers.ALL);
+    }
+
+    /** As {@link #open(Terminal)}, for a form of activations and for some layers of a model. */
+    Backend open(Terminal terminal, Activations activations, DeviceLayers layers) {
         requireThreads();
-        Backend backend = Backends.open(device, threads, deviceMemory(), activations);
+        Backend backend = Backends.open(device, threads, deviceMemory(), activations, layers);
         String reason =
                 device.equals("auto") && backend.kind() == DeviceKind.CPU ? " (" + Backends.whyNoCard() + ")" : "";
         terminal.note("device: " + backend.description() + reason);
         return backend;
+    }
+
+    /** Returns whether the device can take activations in int8. */
+    boolean multipliesBytes() {
+        return Backends.multipliesBytes(device);
     }
 
     /** Opens one device or several, as {@code cuda:0,1}, and says which. */

@@ -62,6 +62,15 @@ public record ModelArgument(String text) {
         }
     }
 
+    /** Returns what to call the model: its name on the hub, or that of the folder or file. */
+    public String defaultName() {
+        if (new ModelName(text).repo().isPresent()) {
+            return text;
+        }
+        Path name = Path.of(text).toAbsolutePath().normalize().getFileName();
+        return name == null ? text : name.toString();
+    }
+
     @Override
     public String toString() {
         return text;

@@ -54,6 +54,25 @@ public final class ModelChat {
                                 + "; give --template one of " + String.join(", ", others));
     }
 
+    /**
+     * Returns the format of a server's conversations: a file's, if the name is that of a file; {@link #format} by any
+     * other name; without a name the checkpoint's own, if it has one.
+     */
+    public static Optional<ChatTemplate> served(Path model, @Nullable String nameOrFile) {
+        if (nameOrFile == null) {
+            return templates(model).choose(null, false).isPresent()
+                    ? Optional.of(format(model, null, false))
+                    : Optional.empty();
+        }
+        boolean named = nameOrFile.equals(OWN)
+                || ChatTemplate.names().contains(nameOrFile)
+                || templates(model).sources().containsKey(nameOrFile);
+        return Optional.of(
+                named || !nameOrFile.matches(".*[/.].*")
+                        ? format(model, nameOrFile, false)
+                        : ChatTemplate.of(nameOrFile, ConversationJson.text(Path.of(nameOrFile))));
+    }
+
     /** Returns the texts that templates name; none where there is no tokenizer that is read. */
     public static SpecialTokens tokens(Path model) {
         return Checkpoint.tokenizer(model)

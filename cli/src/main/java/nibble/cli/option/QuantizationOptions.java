@@ -32,7 +32,7 @@ public final class QuantizationOptions {
             paramLabel = "N",
             description =
                     "Steps of method best that tune codes, scales and norms by the divergence of the whole model; 0"
-                            + " leaves them out. Default: 512 on a card, 256 on a CPU; 128 for large models.")
+                            + " leaves them out. Default: 512 on a card, 256 on a CPU, fewer for large models.")
     private @Nullable Integer steps;
 
     @Option(

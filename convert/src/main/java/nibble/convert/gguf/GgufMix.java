@@ -2,6 +2,7 @@ package nibble.convert.gguf;
 
 import java.util.Optional;
 import nibble.checkpoint.gguf.GgufType;
+import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 
@@ -66,14 +67,24 @@ public enum GgufMix {
         };
     }
 
-    /** Type of the embedding; the head's where it is the head too. */
-    GgufType embedding(ModelConfig config) {
+    /** Returns the type of the embedding; the head's where it is the head too. */
+    public GgufType embedding(ModelConfig config) {
         return config.tiedEmbeddings() ? head(config) : fitting(base, config.hiddenSize());
     }
 
-    GgufType head(ModelConfig config) {
+    /** Returns the type of the head. */
+    public GgufType head(ModelConfig config) {
         boolean plain = base == GgufType.F32 || base == GgufType.F16 || base == GgufType.BF16 || base == GgufType.Q8_0;
         return fitting(plain ? base : GgufType.Q6_K, config.hiddenSize());
+    }
+
+    /** Returns the type of a linear's weight where no importance weighs the search. */
+    public GgufType linear(Linear linear, int layer, ModelConfig config) {
+        return config.modules().stream()
+                .filter(module -> module.parts().contains(linear))
+                .map(module -> linear(module, layer, config, false))
+                .findFirst()
+                .orElseThrow();
     }
 
     /**

@@ -5,8 +5,8 @@ public enum Activations {
     FP32,
     /** Signed bytes with a scale for each 32; products of a block are exact sums of integers. */
     INT8,
-    /** As INT8 for few rows, which wait for memory; FP32 for many rows, which do not. */
-    INT8_OF_FEW_ROWS;
+    /** As INT8 for few rows, and for many where the processor has tiles of bytes for the weight; FP32 for the others. */
+    INT8_WHERE_FASTER;
 
     /** Returns whether few rows are multiplied as bytes. */
     public boolean bytes() {

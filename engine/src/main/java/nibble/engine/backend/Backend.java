@@ -40,6 +40,19 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
     PlacedModel place(ModelWeights weights);
 
     /**
+     * Names what a device leaves to the host: a model's first layers and its embedding.
+     *
+     * @param backend of the host; the device's, which closes it
+     * @param layers from the first on, at least 1
+     */
+    record HostShare(Backend backend, int layers) {}
+
+    /** Returns what of a model this backend leaves to the host, if it does not compute all of it. */
+    default Optional<HostShare> hostShare(ModelWeights weights) {
+        return Optional.empty();
+    }
+
+    /**
      * Brings decoder layers to where this backend computes, one after another as they are asked for, the next one while
      * one is used.
      *
@@ -78,6 +91,11 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
 
     /** Says that the calling thread is about to use this backend, where it used another one before. */
     default void makeCurrent() {}
+
+    /** Returns the memory of a device that is taken now; 0 where memory is the host's. */
+    default long deviceBytes() {
+        return 0;
+    }
 
     /** Returns the most memory of a device that was ever taken; 0 where memory is the host's. */
     default long peakDeviceBytes() {

@@ -10,6 +10,13 @@ public interface Decoder extends AutoCloseable {
      */
     float[] next(int id);
 
+    /**
+     * Does what {@link #next(int)} does, where other layers come before those of the model.
+     *
+     * @param hidden the residual stream in front of its layers, [hidden]
+     */
+    float[] next(float[] hidden);
+
     @Override
     void close();
 }

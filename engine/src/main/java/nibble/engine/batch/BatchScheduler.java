@@ -33,6 +33,10 @@ public final class BatchScheduler implements AutoCloseable {
     private record Share(RunningText text, int count) {}
 
     public BatchScheduler(Llama model, BatchOptions options) {
+        if (model.sharesWithHost()) {
+            throw new IllegalArgumentException(
+                    "a service of many texts computes all layers on one device, and the host has some of this model's");
+        }
         this.options = options;
         this.model = model;
         this.pass = new BatchPass(model, options.blocks());

@@ -4,10 +4,14 @@ import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.Random;
+import java.util.function.BiFunction;
 import java.util.function.IntConsumer;
+import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
@@ -23,6 +27,7 @@ import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
+import nibble.engine.tensor.StoredWeights;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
@@ -41,23 +46,36 @@ public final class EngineBenchmark {
      *
      * @param config of the model, with as many layers as shall lie in memory
      * @param shapeLayers layers of the whole model, for tokens/s
-     * @param quantization null for fp16 weights
+     * @param quantization null for fp16 weights, and for blocks
+     * @param blocks types of a GGUF file's weights, else null
      * @param decodeTokens tokens to generate; 0 for none
      */
     public record Settings(
             ModelConfig config,
             int shapeLayers,
             @Nullable QuantizationSpec quantization,
+            @Nullable BlockTypes blocks,
             int sequences,
             int tokens,
             int decodeContext,
             int decodeTokens) {}
+
+    /**
+     * Names the types of a GGUF file's weights.
+     *
+     * @param name of the mixture
+     * @param linears type of a linear of a layer
+     */
+    public record BlockTypes(
+            String name, GgufType embedding, GgufType head, BiFunction<Linear, Integer, GgufType> linears) {}
 
     private final Settings settings;
     private final ModelConfig config;
     private final Backend backend;
     private final Random random = new Random(3);
     private final List<EngineTimings.Operation> operations = new ArrayList<>();
+    /** Mean over the layers. */
+    private Map<Linear, Double> bytesPerLinear = Map.of();
 
     private EngineBenchmark(Settings settings, Backend backend) {
         this.settings = settings;
@@ -75,22 +93,42 @@ public final class EngineBenchmark {
                 Workers workers = new Workers(threads)) {
             RandomLayer weights = new RandomLayer(workers, arena);
             ModelConfig config = settings.config();
-            DecoderLayer layer = settings.quantization() == null
-                    ? weights.dense(config)
-                    : weights.quantized(config, settings.quantization());
             float[] finalNorm = new float[config.hiddenSize()];
             Arrays.fill(finalNorm, 1f);
+            BlockTypes blocks = settings.blocks();
+            GgufType embedding = blocks == null ? GgufType.F16 : blocks.embedding();
+            GgufType head = blocks == null ? GgufType.F16 : blocks.head();
             ModelWeights model = new ModelWeights(
                     config,
-                    weights.dense("embedding", config.vocabularySize(), config.hiddenSize()),
-                    Collections.nCopies(config.layers(), layer),
+                    weights.of("embedding", embedding, config.vocabularySize(), config.hiddenSize()),
+                    layers(settings, weights),
                     finalNorm,
-                    weights.dense("head", config.vocabularySize(), config.hiddenSize()));
+                    weights.of("head", head, config.vocabularySize(), config.hiddenSize()));
             return new EngineBenchmark(settings, backend).run(model);
         }
     }
 
+    private static List<DecoderLayer> layers(Settings settings, RandomLayer weights) {
+        ModelConfig config = settings.config();
+        if (settings.blocks() != null) {
+            return weights.blocks(config, settings.blocks().linears());
+        }
+        DecoderLayer layer = settings.quantization() == null
+                ? weights.dense(config)
+                : weights.quantized(config, settings.quantization());
+        return Collections.nCopies(config.layers(), layer);
+    }
+
     private EngineTimings run(ModelWeights weights) {
+        this.bytesPerLinear = new EnumMap<>(Linear.class);
+        for (Linear linear : Linear.values()) {
+            bytesPerLinear.put(
+                    linear,
+                    weights.layers().stream()
+                                    .mapToDouble(layer -> bytes(layer.weight(linear)))
+                                    .sum()
+                            / config.layers());
+        }
         EngineTimings.Prefill prefill;
         EngineTimings.Decode decode;
         try (PlacedModel placed = backend.place(weights)) {
@@ -102,7 +140,9 @@ public final class EngineBenchmark {
         OptionalDouble read = backend.readBytesPerSecond();
         return new EngineTimings(
                 backend.description(),
-                spec == null ? "fp16" : "awq, group size " + spec.groupSize(),
+                settings.blocks() != null
+                        ? settings.blocks().name()
+                        : spec == null ? "fp16" : "awq, group size " + spec.groupSize(),
                 config.layers(),
                 prefill,
                 decode,
@@ -245,11 +285,12 @@ public final class EngineBenchmark {
         int in = config.inFeatures(linears[0]);
         List<Matrix> outs = new ArrayList<>();
         long weights = 0;
+        double bytes = 0;
         for (Linear linear : linears) {
+            bytes += bytesPerLinear.getOrDefault(linear, 0.0);
             outs.add(backend.allocate(rows, config.outFeatures(linear)));
             weights += (long) config.outFeatures(linear) * in;
         }
-        double bytes = weights * bytesPerWeight();
         try (Matrix x = activations(rows, in)) {
             operation(name, rows, rows == 1 ? 0 : 2.0 * weights * rows, rows == 1 ? bytes : 0, pass -> {
                 DecoderLayer layer = placed.layer(pass % config.layers());
@@ -261,11 +302,12 @@ public final class EngineBenchmark {
         }
     }
 
-    /** Of a 4-bit weight with its share of scale and zero. */
-    private double bytesPerWeight() {
+    /** Of a weight, of a 4-bit one with its share of scale and zero. */
+    private double bytes(Weight weight) {
         QuantizationSpec spec = settings.quantization();
-        OptionalDouble read = backend.readBytesPerSecond();
-        return spec == null ? 2 : 0.5 + 2.5 / spec.columnsPerGroup(config.hiddenSize());
+        return spec == null
+                ? StoredWeights.bytes(weight)
+                : (0.5 + 2.5 / spec.columnsPerGroup(config.hiddenSize())) * weight.outFeatures() * weight.inFeatures();
     }
 
     private void operation(String name, int rows, double flops, double bytes, IntConsumer call) {
@@ -288,9 +330,10 @@ public final class EngineBenchmark {
                 }
             }
             Arrays.sort(seconds);
-            Weight head = weights.head();
-            long bytes = (long) (linearWeights() * config.layers() * bytesPerWeight())
-                    + 2L * head.outFeatures() * head.inFeatures();
+            double linears = bytesPerLinear.values().stream()
+                    .mapToDouble(Double::doubleValue)
+                    .sum();
+            long bytes = (long) (linears * config.layers()) + StoredWeights.bytes(weights.head());
             return new EngineTimings.Decode(context, tokens, seconds[tokens / 2], bytes);
         }
     }

@@ -8,6 +8,7 @@ import nibble.checkpoint.model.Linear;
 import nibble.engine.Llama;
 import nibble.engine.Session;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.DeviceKind;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.StoredWeights;
@@ -43,6 +44,7 @@ public final class ModelBenchmark {
             double token = decode(model, settings);
             // Before the prefill, whose activations of many rows stay on the heap until it is cleared.
             ProcessMemory memory = ProcessMemory.now();
+            long device = backend.deviceBytes();
             double prefill = prefill(model, settings.prefill());
             double read = backend.readBytesPerSecond().orElseGet(() -> HostMemorySpeed.readBytesPerSecond(threads));
             return new ModelTimings(
@@ -56,7 +58,8 @@ public final class ModelBenchmark {
                     bytes / token,
                     read,
                     memory.resident(),
-                    memory.own());
+                    memory.own(),
+                    backend.kind() == DeviceKind.CUDA ? device : null);
         }
     }
 

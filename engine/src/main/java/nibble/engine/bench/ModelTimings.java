@@ -17,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  * @param residentBytes memory of the process after generating, mapped files included; null where the system does not
  *     tell
  * @param ownBytes the part of it that is no mapped file: heap, cache of keys and values, code; null likewise
+ * @param deviceBytes memory of the card that is taken after generating: weights, cache, activations; null on the CPU
  */
 public record ModelTimings(
         String device,
@@ -29,4 +30,5 @@ public record ModelTimings(
         double bytesPerSecond,
         double readBytesPerSecond,
         @Nullable Long residentBytes,
-        @Nullable Long ownBytes) {}
+        @Nullable Long ownBytes,
+        @Nullable Long deviceBytes) {}

@@ -3,18 +3,26 @@ package nibble.engine.bench;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.SplittableRandom;
+import java.util.function.BiFunction;
+import nibble.checkpoint.gguf.GgufBlocks;
+import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.backend.Workers;
+import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.QuantizedWeight;
@@ -69,12 +77,82 @@ final class RandomLayer {
             // Codes are even over 0..15, with a deviation of 4.6 around 7.5. Scales vary, so that the weights' bits do.
             SplittableRandom random = new SplittableRandom(out);
             for (int i = 0; i < scales.length; i++) {
-                zeros[i] = (byte) random.nextInt(6, 11);
+                zeros[i] = (byte) random.nextInt(6, 10);
                 scales[i] = Float.floatToFloat16((float) (DEVIATION / 4.6 * random.nextDouble(0.5, 1.5)));
             }
             weights.put(linear, new QuantizedWeight(new QuantizedLinear(out, in, spec, codes, zeros, scales)));
         }
         return DecoderLayer.of(ones(config), weights, ones(config));
+    }
+
+    /** Layers of blocks as in a GGUF file; those of the same types share their weights. */
+    List<DecoderLayer> blocks(ModelConfig config, BiFunction<Linear, Integer, GgufType> types) {
+        Map<String, Weight> made = new HashMap<>();
+        List<DecoderLayer> layers = new ArrayList<>();
+        for (int layer = 0; layer < config.layers(); layer++) {
+            Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
+            for (Linear linear : Linear.values()) {
+                GgufType type = types.apply(linear, layer);
+                weights.put(
+                        linear,
+                        made.computeIfAbsent(
+                                linear.path() + " " + type,
+                                name -> of(name, type, config.outFeatures(linear), config.inFeatures(linear))));
+            }
+            layers.add(DecoderLayer.of(ones(config), weights, ones(config)));
+        }
+        return layers;
+    }
+
+    /** A matrix of fp16 numbers, or of random blocks. */
+    Weight of(String name, GgufType type, int out, int in) {
+        if (type.isPlain()) {
+            return dense(name, out, in);
+        }
+        // Of weights whose codes and small scales are random: about the deviation of the others.
+        double d = DEVIATION
+                / switch (type) {
+                    case Q4_0, Q4_1 -> 4.6;
+                    case Q5_0, Q5_1 -> 9.2;
+                    case Q8_0, IQ4_NL -> 72;
+                    case Q2_K -> 13;
+                    case Q3_K -> 43;
+                    case Q4_K -> 270;
+                    case Q5_K -> 540;
+                    default -> 1300;
+                };
+        short scale = Float.floatToFloat16((float) d);
+        int[] at = scalesOf(type);
+        MemorySegment data = arena.allocate(type.bytes((long) out * in), 64);
+        long blocks = data.byteSize() / type.blockBytes();
+        int each = CHUNK / type.blockBytes();
+        workers.forEach(Math.toIntExact((blocks + each - 1) / each), chunk -> {
+            long from = (long) chunk * each;
+            byte[] part = new byte[(int) Math.min(each, blocks - from) * type.blockBytes()];
+            SplittableRandom random = new SplittableRandom(chunk);
+            random.nextBytes(part);
+            ByteBuffer stored = ByteBuffer.wrap(part).order(ByteOrder.LITTLE_ENDIAN);
+            for (int block = 0; block < part.length; block += type.blockBytes()) {
+                // Codes need not be even around zero, so blocks have either sign.
+                int sign = random.nextInt(2) << 15;
+                for (int offset : at) {
+                    stored.putShort(block + offset, (short) (scale | sign));
+                }
+            }
+            MemorySegment.copy(part, 0, data, ValueLayout.JAVA_BYTE, from * type.blockBytes(), part.length);
+        });
+        return new BlockWeight(name, new GgufBlocks(type, data, out, in, 0));
+    }
+
+    /** Where a block has its fp16 scale, and its minimum. */
+    private static int[] scalesOf(GgufType type) {
+        return switch (type) {
+            case Q4_1, Q5_1, Q4_K, Q5_K -> new int[] {0, 2};
+            case Q2_K -> new int[] {80, 82};
+            case Q3_K -> new int[] {108};
+            case Q6_K -> new int[] {208};
+            default -> new int[] {0};
+        };
     }
 
     private static float[] ones(ModelConfig config) {

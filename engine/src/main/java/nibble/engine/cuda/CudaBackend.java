@@ -1,26 +1,20 @@
 package nibble.engine.cuda;
 
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.IntFunction;
-import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.ActivationStore;
-import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.CalibrationMemory;
 import nibble.engine.backend.Decoder;
 import nibble.engine.backend.DeviceKind;
-import nibble.engine.backend.Extents;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.KeyValueCache;
 import nibble.engine.backend.PlacedWeight;
 import nibble.engine.backend.ResidentActivations;
-import nibble.engine.backend.RotaryTable;
-import nibble.engine.backend.SequencePart;
 import nibble.engine.backend.Streams;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
@@ -36,48 +30,39 @@ import nibble.engine.cuda.quantize.QuantizationScratch;
 import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.DeviceLayers;
 import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Computes the operations on one NVIDIA card: activations and weights in fp16, sums in fp32. All work goes into one
  * stream, so operations return before they are done; {@code download} waits. Used by one thread at a time. Owns all it
  * takes of the card.
  */
-public final class CudaBackend implements Backend {
+public final class CudaBackend extends CudaOperations implements Backend {
     /** Tokens of a batch: products of this many rows run at the card's full rate. */
     public static final int BATCH_TOKENS = 16384;
 
-    private final CudaResources card;
-    private final Workers workers;
-    private final Products products;
-    private final AttentionKernel attention;
-    private final WeightUpload upload;
     private final QuantizationScratch scratch;
-    private final KeptVectors vectors;
     private final CudaMatrices matrices;
-    private final ElementwiseKernels elementwise;
-    private final Linears linears;
     private final TokenScoring scoring;
     private final WholeMoments moments;
     private final CudaGradients gradients;
+    private final @Nullable Backend host;
+    private final DeviceLayers layers;
 
-    private CudaBackend(CudaResources card, Workers workers) {
-        this.card = card;
-        this.workers = workers;
-        this.products = new Products(card.device(), card.memory(), card.kernels(), card.cublas(), card.stream());
-        this.attention = new AttentionKernel(card);
-        this.upload = new WeightUpload(card.memory(), card.kernels(), workers);
+    private CudaBackend(CudaResources card, Workers workers, @Nullable Backend host, DeviceLayers layers) {
+        super(card, workers);
+        this.host = host;
+        this.layers = layers;
         this.scratch = new QuantizationScratch(card.memory(), card.stream());
-        this.vectors = new KeptVectors(card.memory(), card.transfers(), card.stream());
         this.matrices = new CudaMatrices(card, workers);
-        this.elementwise = new ElementwiseKernels(card, vectors, upload);
-        this.linears = new Linears(card, products, upload);
-        this.scoring = new TokenScoring(card, matrices, upload);
+        this.scoring = new TokenScoring(card, matrices, upload, linears);
         this.moments = new WholeMoments(card);
         this.gradients = new CudaGradients(card, this, vectors, linears::bring);
     }
@@ -92,7 +77,23 @@ public final class CudaBackend implements Backend {
      *     was looked for
      */
     public static CudaBackend open(int ordinal, long memoryLimit, int threads) {
-        return new CudaBackend(CudaResources.open(ordinal, memoryLimit), new Workers(threads));
+        return new CudaBackend(CudaResources.open(ordinal, memoryLimit), new Workers(threads), null, DeviceLayers.ALL);
+    }
+
+    /**
+     * Opens a card that leaves the first layers of a model to the host.
+     *
+     * @param host this backend's from now on
+     * @param layers of the card
+     * @throws nibble.engine.backend.DeviceException as of {@link #open(int, long, int)}
+     */
+    public static CudaBackend open(int ordinal, long memoryLimit, int threads, Backend host, DeviceLayers layers) {
+        try {
+            return new CudaBackend(CudaResources.open(ordinal, memoryLimit), new Workers(threads), host, layers);
+        } catch (RuntimeException e) {
+            host.close();
+            throw e;
+        }
     }
 
     /** Says why no card can be used on this machine, in an empty text if one can. */
@@ -149,6 +150,11 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
+    public long deviceBytes() {
+        return card.memory().used();
+    }
+
+    @Override
     public long peakDeviceBytes() {
         return card.memory().peak();
     }
@@ -199,12 +205,24 @@ public final class CudaBackend implements Backend {
 
     @Override
     public PlacedModel place(ModelWeights weights) {
-        return new CudaPlacedModel(weights.expanded(), card, upload, CudaPlacedModel.activationBytes(weights.config()));
+        return new CudaPlacedModel(weights, card, upload, CudaPlacedModel.activationBytes(weights.config()));
     }
 
     /** Places a model as if no layer could stay on the card. */
     CudaPlacedModel placeStreaming(ModelWeights weights) {
-        return new CudaPlacedModel(weights.expanded(), card, upload, Long.MAX_VALUE / 2);
+        return new CudaPlacedModel(weights, card, upload, Long.MAX_VALUE / 2);
+    }
+
+    @Override
+    public Optional<HostShare> hostShare(ModelWeights weights) {
+        if (host == null || layers.equals(DeviceLayers.ALL)) {
+            return Optional.empty();
+        }
+        int count = weights.layers().size();
+        int here = layers.isFitting()
+                ? CudaPlacedModel.fitting(weights, card.memory().available())
+                : Math.min(count, layers.number());
+        return here == count ? Optional.empty() : Optional.of(new HostShare(host, count - here));
     }
 
     @Override
@@ -212,7 +230,7 @@ public final class CudaBackend implements Backend {
         IntFunction<DecoderLayer> expanded = index -> read.apply(index).expanded();
         return new CudaLayerFeed(
                 expanded,
-                expanded.apply(0),
+                CudaLayer.groupBytes(expanded.apply(0)),
                 index -> index + 1 < layers ? index + 1 : -1,
                 card.device(),
                 card.stream(),
@@ -272,85 +290,6 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
-    public void embed(Weight embedding, int[] ids, Matrix out) {
-        elementwise.embed(embedding, ids, out);
-    }
-
-    @Override
-    public void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out) {
-        elementwise.rmsNorm(x, weight, epsilon, out);
-    }
-
-    @Override
-    public void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
-        elementwise.rmsNormHeads(x, weight, epsilon);
-    }
-
-    @Override
-    public void addBias(float[] bias, Matrix into) {
-        elementwise.addBias(bias, into);
-    }
-
-    @Override
-    public void scale(Matrix x, float factor) {
-        elementwise.scale(x, factor);
-    }
-
-    @Override
-    public void linear(Weight weight, Matrix x, Matrix out) {
-        Extents.linear(weight, x, out);
-        linears.multiply(weight, x, out, false);
-    }
-
-    @Override
-    public void addLinear(Weight weight, Matrix x, Matrix into) {
-        Extents.linear(weight, x, into);
-        linears.multiply(weight, x, into, true);
-    }
-
-    @Override
-    public void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
-        if (linears.share(weights)) {
-            linears.multiply(weights, x, outs);
-        } else {
-            Backend.super.linears(weights, x, outs);
-        }
-    }
-
-    @Override
-    public void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
-        elementwise.rope(x, headDim, table, sequences, firstPosition);
-    }
-
-    @Override
-    public void attention(
-            AttentionShape shape,
-            int sequences,
-            Matrix query,
-            int firstPosition,
-            Matrix keys,
-            Matrix values,
-            Matrix out) {
-        attention.run(shape, sequences, query, firstPosition, keys, values, out);
-    }
-
-    @Override
-    public void attention(
-            AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
-        attention.run(shape, part, query, keys, values, out);
-    }
-
-    @Override
-    public void glu(Activation activation, Matrix gate, Matrix up, Matrix out) {
-        elementwise.glu(activation, gate, up, out);
-    }
-
-    @Override
-    public void add(Matrix x, Matrix into) {
-        elementwise.add(x, into);
-    }
-
-    @Override
     public void subtract(Matrix a, Matrix b, Matrix out) {
         elementwise.subtract(a, b, out);
     }
@@ -358,16 +297,6 @@ public final class CudaBackend implements Backend {
     @Override
     public double squares(Matrix x) {
         return elementwise.squares(x);
-    }
-
-    @Override
-    public float[] logProbabilities(Weight head, Matrix x, int[] next) {
-        return score(head, x, next).logProbabilities();
-    }
-
-    @Override
-    public TokenScores score(Weight head, Matrix x, int[] next) {
-        return scoring.score(head, x, next);
     }
 
     @Override
@@ -386,6 +315,16 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
+    public float[] logProbabilities(Weight head, Matrix x, int[] next) {
+        return score(head, x, next).logProbabilities();
+    }
+
+    @Override
+    public TokenScores score(Weight head, Matrix x, int[] next) {
+        return scoring.score(head, x, next);
+    }
+
+    @Override
     public void close() {
         card.synchronize();
         upload.close();
@@ -393,5 +332,8 @@ public final class CudaBackend implements Backend {
         scratch.close();
         card.close();
         workers.close();
+        if (host != null) {
+            host.close();
+        }
     }
 }

@@ -23,7 +23,6 @@ import nibble.engine.backend.Decoder;
 import nibble.engine.backend.KeyValueCache;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.cuda.data.CudaMatrix;
-import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.DeviceMemory;
@@ -32,7 +31,6 @@ import nibble.engine.cuda.driver.KernelStruct;
 import nibble.engine.cuda.driver.PinnedMemory;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.PlacedModel;
-import nibble.engine.tensor.Weight;
 
 /**
  * Decodes one token at a time. {@code decode_step.cu} computes a token in one launch. One CUDA graph holds the upload
@@ -41,7 +39,10 @@ import nibble.engine.tensor.Weight;
  */
 final class CudaDecoder implements Decoder {
     private static final String FILE = "decode_step.cu";
-    private static final int LAYER_POINTERS = 8;
+    private static final int LAYER_POINTERS = 10;
+    /** Says that the residual stream is there already. */
+    private static final int NO_TOKEN = -1;
+
     private static final int STEP_BYTES = 2 * Integer.BYTES;
     /** Head sizes and hidden sizes that the kernel is made for. */
     private static final int MOST_HIDDEN = 16384;
@@ -53,6 +54,8 @@ final class CudaDecoder implements Decoder {
     private final List<DeviceMemory.Buffer> buffers = new ArrayList<>();
     private final PinnedMemory step = new PinnedMemory(STEP_BYTES);
     private final PinnedMemory logits;
+    private final PinnedMemory entering;
+    private final DeviceMemory.Buffer hidden;
     private final CUgraph graph = new CUgraph();
     private final CUgraphExec executable = new CUgraphExec();
 
@@ -63,13 +66,12 @@ final class CudaDecoder implements Decoder {
         ModelConfig config = model.config();
         this.vocabulary = config.vocabularySize();
         this.logits = new PinnedMemory(Math.multiplyExact(Float.BYTES, vocabulary));
+        this.entering = new PinnedMemory(Math.multiplyExact(Float.BYTES, config.hiddenSize()));
         int heads = config.heads();
         int headDim = config.headDim();
         int perKv = heads / config.kvHeads();
         Map<String, Integer> constants = new HashMap<>(Map.of("HEAD_DIM", headDim, "QUERIES_PER_KV", perKv));
-        if (model.layer(0).q() instanceof CudaWeight.Nibbles nibbles) {
-            constants.putAll(nibbles.matrix().constants());
-        }
+        constants.putAll(DecodedTypes.of(model).orElseThrow().constants());
         Launch launch = Launch.of(
                 backend.resources().kernels().integers(FILE, "decode_step_launch", constants),
                 config,
@@ -78,7 +80,7 @@ final class CudaDecoder implements Decoder {
         int splits = Math.max(1, backend.resources().device().multiprocessors() / (config.kvHeads() * headBlocks));
         DeviceMemory.Buffer layers = layers(model);
         DeviceMemory.Buffer stepOnCard = buffer(STEP_BYTES);
-        DeviceMemory.Buffer hidden = buffer(4L * config.hiddenSize());
+        this.hidden = buffer(4L * config.hiddenSize());
         DeviceMemory.Buffer qkv = buffer(2L * (heads + 2 * config.kvHeads()) * headDim);
         DeviceMemory.Buffer attended = buffer(2L * heads * headDim);
         DeviceMemory.Buffer gated = buffer(2L * config.intermediateSize());
@@ -93,9 +95,9 @@ final class CudaDecoder implements Decoder {
                 .kernels()
                 .struct(FILE, "decode_step_fields", constants)
                 .set("layers", layers.address())
-                .set("embedding", dense(model.embedding()))
+                .set("embedding", DecodedTypes.address(model.embedding()))
                 .set("final_norm", norm(model.finalNorm()))
-                .set("head", dense(model.head()))
+                .set("head", DecodedTypes.address(model.head()))
                 .set("cos", angles.address())
                 .set("sin", angles.address() + 4L * table.cos().length)
                 .set("step", stepOnCard.address())
@@ -144,6 +146,7 @@ final class CudaDecoder implements Decoder {
             return Optional.empty();
         }
         boolean fits = model.allResident()
+                && DecodedTypes.of(model).isPresent()
                 && model.layer(0).extras().isEmpty()
                 && config.architecture().activation() == Activation.SILU
                 && config.embeddingScale() == 1f
@@ -161,14 +164,14 @@ final class CudaDecoder implements Decoder {
 
     /** Threads, shared memory and ring slots of the kernel. */
     private record Launch(int threads, int sharedBytes, int slots) {
-        /** @param of the kernel file: threads, bytes of a unit, warps that compute, bytes of attention, of sums */
+        /** @param of the kernel file: threads, bytes of a slot, warps that compute, bytes of attention, of sums */
         static Launch of(int[] of, ModelConfig config, CudaDevice device) {
             int unitBytes = of[1];
             int warps = of[2];
             int widest = Math.max(
                     Math.max(config.hiddenSize(), config.intermediateSize()), config.heads() * config.headDim());
             int padded = (widest + 255) / 256 * 256;
-            int fixed = of[4] + 256 + 64 * config.layers() + Math.max(2 * (padded + 32), of[3]);
+            int fixed = of[4] + 256 + 8 * LAYER_POINTERS * config.layers() + Math.max(2 * (padded + 32), of[3]);
             int perSlot = warps * (unitBytes + 32);
             int slots = (device.sharedBytesPerBlock() - 256 - fixed) / perSlot;
             if (slots < 1) {
@@ -179,17 +182,19 @@ final class CudaDecoder implements Decoder {
         }
     }
 
-    /** Eight pointers a layer, as {@code struct Layer} has them. */
+    /** Ten pointers a layer, as {@code struct Layer} has them. */
     private DeviceMemory.Buffer layers(CudaPlacedModel model) {
         int count = model.config().layers();
         long[] pointers = new long[LAYER_POINTERS * count];
         for (int i = 0; i < count; i++) {
             DecoderLayer layer = model.layer(i);
             long[] of = {
-                matrix(layer.q()),
-                matrix(layer.o()),
-                matrix(layer.gate()),
-                matrix(layer.down()),
+                DecodedTypes.typed(layer.q()),
+                DecodedTypes.typed(layer.k(), layer.q()),
+                DecodedTypes.typed(layer.v(), layer.k()),
+                DecodedTypes.typed(layer.o()),
+                DecodedTypes.typed(layer.gate()),
+                DecodedTypes.typed(layer.down()),
                 norm(layer.inputNorm()),
                 norm(layer.postAttentionNorm()),
                 CudaMatrix.of(backend.resources(), cache.keys(i), false).address(),
@@ -200,22 +205,6 @@ final class CudaDecoder implements Decoder {
         DeviceMemory.Buffer buffer = buffer(8L * pointers.length);
         backend.resources().transfers().bring(MemorySegment.ofArray(pointers), buffer);
         return buffer;
-    }
-
-    /** The matrix that begins with this weight: linears of one input lie one after another. */
-    private static long matrix(Weight weight) {
-        return switch (weight) {
-            case CudaWeight.Dense dense -> dense.address();
-            case CudaWeight.Nibbles nibbles -> nibbles.matrix().buffer().address();
-            default -> throw new IllegalArgumentException(weight.name() + " is not on the card");
-        };
-    }
-
-    private static long dense(Weight weight) {
-        if (weight instanceof CudaWeight.Dense dense) {
-            return dense.address();
-        }
-        throw new IllegalArgumentException(weight.name() + ": an unquantized weight on the card is expected");
     }
 
     /** A copy of a norm that lives as long as the graph which reads it. */
@@ -239,6 +228,21 @@ final class CudaDecoder implements Decoder {
 
     @Override
     public float[] next(int id) {
+        return step(id);
+    }
+
+    @Override
+    public float[] next(float[] values) {
+        if (values.length * (long) Float.BYTES != entering.bytes()) {
+            throw new IllegalArgumentException(values.length + " values of the residual stream given, "
+                    + entering.bytes() / Float.BYTES + " expected");
+        }
+        MemorySegment.copy(values, 0, entering.segment(), ValueLayout.JAVA_FLOAT, 0, values.length);
+        entering.toDevice(hidden, 0, entering.bytes(), stream);
+        return step(NO_TOKEN);
+    }
+
+    private float[] step(int id) {
         step.segment().setAtIndex(ValueLayout.JAVA_INT, 0, id);
         step.segment().setAtIndex(ValueLayout.JAVA_INT, 1, cache.length());
         CudaDevice.check(cuGraphLaunch(executable, stream.stream()), "a decode step");
@@ -254,5 +258,6 @@ final class CudaDecoder implements Decoder {
         buffers.forEach(DeviceMemory.Buffer::close);
         step.close();
         logits.close();
+        entering.close();
     }
 }

@@ -3,9 +3,14 @@ package nibble.engine.cuda;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
+import nibble.checkpoint.gguf.GgufBlocks;
+import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.LinearInput;
+import nibble.engine.cuda.data.BlockMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.NibbleMatrix;
+import nibble.engine.cuda.data.TiledMatrix;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.BlockWeight;
@@ -14,34 +19,33 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.DeviceWeight;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.StoredWeight;
+import nibble.engine.tensor.StoredWeights;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
 
 /**
- * A decoder layer in device memory: four matrices, one for each input, which hold the linears that share it. The place
- * can be filled again with a layer of the same shapes. Owns its buffers.
+ * A decoder layer in device memory: four groups, one for each input. Linears of a group that have one type are one
+ * matrix. The place can be filled again with another layer that fits. Owns its buffers.
  */
 final class CudaLayer implements AutoCloseable {
+    /** Matrices begin at multiples of this. */
+    private static final long ALIGNMENT = 256;
+
     private final WeightUpload upload;
     private final List<DeviceMemory.Buffer> buffers = new ArrayList<>();
-    private final List<Group> groups = new ArrayList<>();
-
-    /** The linears of one input and the place of their common matrix. */
-    private record Group(List<Weight> like, DeviceMemory.Buffer buffer) {}
 
     /**
-     * Takes the memory for a layer of these shapes, without its weights.
+     * Takes the memory for a layer, without its weights.
      *
+     * @param groupBytes of each group, as {@link #groupBytes}
      * @throws nibble.engine.backend.DeviceException if there is not enough
      */
-    CudaLayer(WeightUpload upload, DeviceMemory memory, DecoderLayer like) {
+    CudaLayer(WeightUpload upload, DeviceMemory memory, long[] groupBytes) {
         this.upload = upload;
         try {
-            for (List<Weight> group : groups(like)) {
-                DeviceMemory.Buffer buffer = memory.allocate(bytes(group), "weights of a layer");
-                buffers.add(buffer);
-                groups.add(new Group(group, buffer));
+            for (long bytes : groupBytes) {
+                buffers.add(memory.allocate(bytes, "weights of a layer"));
             }
         } catch (RuntimeException e) {
             close();
@@ -55,34 +59,109 @@ final class CudaLayer implements AutoCloseable {
                 .toList();
     }
 
-    /** Device memory that a layer takes. */
-    static long bytes(DecoderLayer layer) {
+    /** Device memory that each group of a layer takes. */
+    static long[] groupBytes(DecoderLayer layer) {
         return groups(layer).stream()
-                .mapToLong(group -> DeviceMemory.rounded(bytes(group)))
-                .sum();
+                .mapToLong(group -> matrices(group).stream()
+                        .mapToLong(CudaLayer::bytes)
+                        .map(CudaLayer::aligned)
+                        .sum())
+                .toArray();
     }
 
-    private static long bytes(List<Weight> group) {
-        int rows = group.stream().mapToInt(Weight::outFeatures).sum();
-        int in = group.getFirst().inFeatures();
-        return switch (group.getFirst()) {
-            case DenseWeight _ -> 2L * rows * in;
-            default -> NibbleMatrix.bytes(rows, in, groupSize(group.getFirst()));
+    /** What each group of the layers takes at most. */
+    static long[] largest(List<long[]> layers) {
+        return layers.stream()
+                .reduce((a, b) -> {
+                    long[] most = a.clone();
+                    Arrays.setAll(most, i -> Math.max(a[i], b[i]));
+                    return most;
+                })
+                .orElseThrow();
+    }
+
+    /** Device memory of a layer of such groups. */
+    static long bytes(long[] groupBytes) {
+        return Arrays.stream(groupBytes).map(DeviceMemory::rounded).sum();
+    }
+
+    /** Device memory of a weight that is a matrix of its own. */
+    static long bytesAlone(Weight weight) {
+        return bytes(List.of(weight));
+    }
+
+    private static long bytes(List<Weight> matrix) {
+        int rows = matrix.stream().mapToInt(Weight::outFeatures).sum();
+        int in = matrix.getFirst().inFeatures();
+        return switch (kind(matrix.getFirst())) {
+            case Kind.Dense _ -> 2L * rows * in;
+            case Kind.Blocks(GgufType type) -> BlockMatrix.bytes(type, rows, in);
+            case Kind.Nibbles(int groupSize) -> NibbleMatrix.bytes(rows, in, groupSize);
         };
+    }
+
+    private static long aligned(long bytes) {
+        return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    }
+
+    /** What a card keeps of a weight of the host. */
+    private sealed interface Kind {
+        record Dense() implements Kind {}
+
+        record Blocks(GgufType type) implements Kind {}
+
+        /** @param groupSize columns of a group, 0 for whole rows */
+        record Nibbles(int groupSize) implements Kind {}
+    }
+
+    private static Kind kind(Weight weight) {
+        return switch (weight) {
+            case DenseWeight _ -> new Kind.Dense();
+            case BlockWeight(String _, GgufBlocks blocks) ->
+                blocks.type().isPlain() ? new Kind.Dense() : new Kind.Blocks(blocks.type());
+            default -> new Kind.Nibbles(groupSize(weight));
+        };
+    }
+
+    /** A weight of the host in a form that can be uploaded, its codes by rows where they lie in no form that can. */
+    static Weight taken(Weight weight) {
+        return kind(weight) instanceof Kind.Blocks ? weight : StoredWeights.expanded(weight);
     }
 
     /** Columns of a group of a 4-bit weight of the host, 0 for whole rows. */
     static int groupSize(Weight weight) {
         return switch (weight) {
-            case QuantizedWeight(QuantizedLinear linear) ->
-                linear.groups() == 1 ? 0 : linear.inFeatures() / linear.groups();
+            case QuantizedWeight(QuantizedLinear linear) -> groupSize(linear.groups(), linear.inFeatures());
+            case StoredWeight stored -> groupSize(stored.codes().groups(), stored.inFeatures());
             case AwqWeight(AwqLayout.AwqLinear linear) -> NibbleMatrix.groupSize(linear.spec());
-            case DenseWeight dense ->
-                throw new IllegalArgumentException(dense.name() + ": linears of one input must all be of one kind");
-            case BlockWeight _, StoredWeight _ ->
-                throw new IllegalArgumentException(weight.name() + " must be expanded before it is placed");
+            case DenseWeight _, BlockWeight _ ->
+                throw new IllegalArgumentException(weight.name() + " has no 4-bit codes");
             case DeviceWeight placed -> throw new IllegalArgumentException(placed.name() + " lies on a device already");
         };
+    }
+
+    private static int groupSize(int groups, int inFeatures) {
+        return groups == 1 ? 0 : inFeatures / groups;
+    }
+
+    /**
+     * The matrices of a group: neighbours of one type together, unless a matrix of tiles cannot go on behind one's
+     * rows.
+     */
+    private static List<List<Weight>> matrices(List<Weight> group) {
+        List<List<Weight>> matrices = new ArrayList<>();
+        for (Weight weight : group) {
+            Weight before = matrices.isEmpty() ? null : matrices.getLast().getLast();
+            if (before != null
+                    && Objects.equals(kind(before), kind(weight))
+                    && (kind(weight) instanceof Kind.Dense
+                            || before.outFeatures() % 8 == 0 && weight.outFeatures() % 8 == 0)) {
+                matrices.getLast().add(weight);
+            } else {
+                matrices.add(new ArrayList<>(List.of(weight)));
+            }
+        }
+        return matrices;
     }
 
     /**
@@ -94,7 +173,17 @@ final class CudaLayer implements AutoCloseable {
         List<List<Weight>> sources = groups(layer);
         List<CudaWeight> placed = new ArrayList<>();
         for (int g = 0; g < sources.size(); g++) {
-            placed.addAll(place(sources.get(g), groups.get(g)));
+            DeviceMemory.Buffer buffer = buffers.get(g);
+            long offset = 0;
+            for (List<Weight> matrix : matrices(sources.get(g))) {
+                long bytes = aligned(bytes(matrix));
+                if (offset + bytes > aligned(buffer.bytes())) {
+                    throw new IllegalArgumentException(
+                            matrix.getFirst().name() + ": another shape than in the layer before");
+                }
+                placed.addAll(place(matrix, buffer, offset, gated(sources.get(g), matrix)));
+                offset += bytes;
+            }
         }
         return new DecoderLayer(
                 layer.inputNorm(),
@@ -109,22 +198,34 @@ final class CudaLayer implements AutoCloseable {
                 layer.extras());
     }
 
-    private List<CudaWeight> place(List<Weight> weights, Group group) {
-        if (bytes(weights) != bytes(group.like)) {
-            throw new IllegalArgumentException(weights.getFirst().name() + ": another shape than in the layer before");
-        }
-        return switch (weights.getFirst()) {
-            case DenseWeight _ -> placeDense(weights, group.buffer);
-            default -> placeNibbles(weights, group.buffer);
+    /** Gate and up are interleaved, so that one block of the decode kernel has both factors of SwiGLU. */
+    private static boolean gated(List<Weight> group, List<Weight> matrix) {
+        return group.size() == 2 && matrix.size() == 2;
+    }
+
+    private List<CudaWeight> place(List<Weight> weights, DeviceMemory.Buffer buffer, long offset, boolean interleaved) {
+        int rows = weights.stream().mapToInt(Weight::outFeatures).sum();
+        Weight first = weights.getFirst();
+        return switch (kind(first)) {
+            case Kind.Dense _ -> placeDense(weights, buffer, offset);
+            case Kind.Blocks(GgufType type) -> {
+                BlockMatrix matrix = new BlockMatrix(type, rows, first.inFeatures(), buffer, offset);
+                upload.clear(matrix);
+                yield placeTiled(weights, matrix, interleaved);
+            }
+            case Kind.Nibbles(int groupSize) -> {
+                int in = NibbleMatrix.requireFits(first.name(), first.inFeatures());
+                yield placeTiled(weights, new NibbleMatrix(rows, in, groupSize, buffer, offset), interleaved);
+            }
         };
     }
 
-    private List<CudaWeight> placeDense(List<Weight> weights, DeviceMemory.Buffer buffer) {
+    private List<CudaWeight> placeDense(List<Weight> weights, DeviceMemory.Buffer buffer, long from) {
         List<CudaWeight> placed = new ArrayList<>();
-        long offset = 0;
+        long offset = from;
         for (Weight weight : weights) {
-            if (!(weight instanceof DenseWeight dense)) {
-                throw new IllegalArgumentException(weight.name() + ": linears of one input must all be of one kind");
+            if (!(taken(weight) instanceof DenseWeight dense)) {
+                throw new IllegalArgumentException(weight.name() + ": plain numbers expected");
             }
             placed.add(upload.dense(dense, buffer, offset));
             offset += 2L * weight.outFeatures() * weight.inFeatures();
@@ -132,24 +233,17 @@ final class CudaLayer implements AutoCloseable {
         return placed;
     }
 
-    private List<CudaWeight> placeNibbles(List<Weight> weights, DeviceMemory.Buffer buffer) {
-        int rows = weights.stream().mapToInt(Weight::outFeatures).sum();
-        // Gate and up are interleaved, so that one block of the decode kernel has both factors of SwiGLU.
-        boolean interleaved = weights.size() == 2;
+    private List<CudaWeight> placeTiled(List<Weight> weights, TiledMatrix matrix, boolean interleaved) {
         List<CudaWeight> placed = new ArrayList<>();
         int offset = 0;
-        NibbleMatrix matrix = null;
         for (Weight weight : weights) {
-            int groupSize = groupSize(weight);
-            if (matrix == null) {
-                matrix = new NibbleMatrix(
-                        rows, NibbleMatrix.requireFits(weight.name(), weight.inFeatures()), groupSize, buffer);
-            } else if (matrix.groupSize() != groupSize) {
-                throw new IllegalArgumentException(weight.name() + ": linears of one input must have one group size");
+            CudaWeight.Tiled part =
+                    new CudaWeight.Tiled(weight.name(), weight.outFeatures(), matrix, offset, interleaved ? 16 : 8);
+            if (weight instanceof BlockWeight(String name, GgufBlocks blocks)) {
+                upload.blocks(name, blocks, part);
+            } else {
+                upload.nibbles(taken(weight), part);
             }
-            CudaWeight.Nibbles part =
-                    new CudaWeight.Nibbles(weight.name(), weight.outFeatures(), matrix, offset, interleaved ? 16 : 8);
-            upload.nibbles(weight, part);
             placed.add(part);
             offset += interleaved ? 8 : weight.outFeatures();
         }

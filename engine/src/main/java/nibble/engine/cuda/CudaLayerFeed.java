@@ -49,13 +49,13 @@ final class CudaLayerFeed implements LayerFeed {
 
     /**
      * @param read a layer on the host; called by the feed's thread
-     * @param like a layer of the shapes that all have
+     * @param groupBytes what each group of a layer takes at most
      * @param following the layer to bring while one is used, or a negative number for none
      * @throws nibble.engine.backend.DeviceException if the places do not fit
      */
     CudaLayerFeed(
             IntFunction<DecoderLayer> read,
-            DecoderLayer like,
+            long[] groupBytes,
             IntUnaryOperator following,
             CudaDevice device,
             CudaStream compute,
@@ -68,7 +68,7 @@ final class CudaLayerFeed implements LayerFeed {
         this.upload = upload;
         try {
             for (int i = 0; i < PLACES; i++) {
-                places.add(new Place(new CudaLayer(upload, memory, like)));
+                places.add(new Place(new CudaLayer(upload, memory, groupBytes)));
             }
         } catch (RuntimeException e) {
             close();
@@ -76,9 +76,9 @@ final class CudaLayerFeed implements LayerFeed {
         }
     }
 
-    /** Device memory of the places for layers like this one. */
-    static long bytes(DecoderLayer like) {
-        return PLACES * CudaLayer.bytes(like);
+    /** Device memory of the places. */
+    static long bytes(long[] groupBytes) {
+        return PLACES * CudaLayer.bytes(groupBytes);
     }
 
     @Override

@@ -2,12 +2,14 @@ package nibble.engine.cuda;
 
 import java.util.ArrayList;
 import java.util.List;
+import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.LayerScratch;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.ModelWeights;
@@ -48,23 +50,22 @@ final class CudaPlacedModel implements PlacedModel {
             embedding = place(weights.embedding());
             head = weights.head() == weights.embedding() ? embedding : place(weights.head());
             int count = weights.layers().size();
-            DecoderLayer like = weights.layers().getFirst();
-            long layerBytes = CudaLayer.bytes(like);
+            List<long[]> bytes =
+                    weights.layers().stream().map(CudaLayer::groupBytes).toList();
+            long[] largest = CudaLayer.largest(bytes);
             long room = memory.available() - reserve;
-            boolean all = room >= count * layerBytes;
-            long stay = all ? count : Math.clamp((room - CudaLayerFeed.bytes(like)) / layerBytes, 0, count - 1);
+            int stay = staying(bytes, room, CudaLayerFeed.bytes(largest));
             for (int i = 0; i < stay; i++) {
-                CudaLayer layer = new CudaLayer(upload, memory, weights.layers().get(i));
+                CudaLayer layer = new CudaLayer(upload, memory, bytes.get(i));
                 resident.add(layer);
                 residentLayers.add(layer.fill(weights.layers().get(i)));
             }
-            int first = resident.size();
-            feed = all
+            feed = stay == count
                     ? null
                     : new CudaLayerFeed(
                             weights.layers()::get,
-                            like,
-                            index -> index + 1 < count ? index + 1 : count - first > 1 ? first : -1,
+                            largest,
+                            index -> index + 1 < count ? index + 1 : count - stay > 1 ? stay : -1,
                             device,
                             card.stream(),
                             memory,
@@ -76,13 +77,50 @@ final class CudaPlacedModel implements PlacedModel {
         }
     }
 
-    private CudaWeight place(Weight of) {
-        if (!(of instanceof DenseWeight weight)) {
-            throw new IllegalArgumentException(of.name() + ": plain numbers expected for embedding and head");
+    /** Counts the last layers that fit on a card with their part of the longest cache, the head and activations. */
+    static int fitting(ModelWeights weights, long available) {
+        ModelConfig config = weights.config();
+        // Keys and values in fp16.
+        long cache = 2L * DeviceMemory.rounded(2L * config.maxPositions() * config.kvHeads() * config.headDim());
+        long outer = CudaLayer.bytesAlone(CudaLayer.taken(weights.head()));
+        if (weights.embedding() != weights.head()) {
+            outer += CudaLayer.bytesAlone(CudaLayer.taken(weights.embedding()));
         }
-        DeviceMemory.Buffer buffer = memory.allocate(2L * weight.outFeatures() * weight.inFeatures(), weight.name());
+        long left = available - activationBytes(config) - outer;
+        int fitting = 0;
+        for (DecoderLayer layer : weights.layers().reversed()) {
+            left -= CudaLayer.bytes(CudaLayer.groupBytes(layer)) + cache;
+            if (left < 0) {
+                break;
+            }
+            fitting++;
+        }
+        return fitting;
+    }
+
+    /** Layers that fit beside the places of those that do not, all if they fit without. */
+    private static int staying(List<long[]> bytes, long room, long places) {
+        if (bytes.stream().mapToLong(CudaLayer::bytes).sum() <= room) {
+            return bytes.size();
+        }
+        int stay = 0;
+        long left = room - places;
+        while (stay < bytes.size() - 1 && CudaLayer.bytes(bytes.get(stay)) <= left) {
+            left -= CudaLayer.bytes(bytes.get(stay++));
+        }
+        return stay;
+    }
+
+    /** The embedding or the head: fp16, or blocks as the file has them. */
+    private CudaWeight place(Weight of) {
+        Weight weight = CudaLayer.taken(of);
+        DeviceMemory.Buffer buffer = memory.allocate(CudaLayer.bytesAlone(weight), weight.name());
         outer.add(buffer);
-        return upload.dense(weight, buffer, 0);
+        return switch (weight) {
+            case DenseWeight dense -> upload.dense(dense, buffer, 0);
+            case BlockWeight(String name, GgufBlocks blocks) -> upload.blocks(name, blocks, buffer);
+            default -> throw new IllegalArgumentException(weight.name() + ": no embedding or head of 4-bit codes");
+        };
     }
 
     /** Layers that stay on the card. */

@@ -5,6 +5,7 @@ import java.util.Map;
 import nibble.checkpoint.model.Activation;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.RotaryTable;
+import nibble.engine.cuda.data.BlockMatrix;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.KeptVectors;
@@ -33,19 +34,37 @@ final class ElementwiseKernels {
         Extents.require("embed", "out", out, ids.length, embedding.inFeatures());
         Extents.ids(embedding, ids);
         CudaMatrix to = CudaMatrix.of(card, out, false);
-        try (WeightInUse<CudaWeight.Dense> table = WeightInUse.dense(embedding, card, upload);
+        try (WeightInUse<? extends CudaWeight> table = WeightInUse.any(embedding, card, upload);
                 DeviceMemory.Buffer list = card.memory().allocate(4L * ids.length, "token ids")) {
             card.transfers().bring(MemorySegment.ofArray(ids), list);
-            kernel("embed")
-                    .launch(
-                            card.stream(),
-                            Kernel.Grid.of(ids.length),
-                            THREADS,
-                            0,
-                            table.weight().address(),
-                            list.address(),
-                            to.columns(),
-                            to.address());
+            Kernel.Grid grid = Kernel.Grid.of(ids.length);
+            switch (table.weight()) {
+                case CudaWeight.Dense dense ->
+                    kernel("embed")
+                            .launch(
+                                    card.stream(),
+                                    grid,
+                                    THREADS,
+                                    0,
+                                    dense.address(),
+                                    list.address(),
+                                    to.columns(),
+                                    to.address());
+                case CudaWeight.Tiled(String _, int _, BlockMatrix matrix, int _, int _) ->
+                    card.kernels()
+                            .kernel("blocks.cu", "block_embed", matrix.constants())
+                            .launch(
+                                    card.stream(),
+                                    grid,
+                                    THREADS,
+                                    0,
+                                    matrix.address(),
+                                    list.address(),
+                                    to.columns(),
+                                    to.address());
+                case CudaWeight.Tiled tiled ->
+                    throw new IllegalArgumentException(tiled.name() + ": an embedding of 4-bit codes");
+            }
         }
     }
 

@@ -2,25 +2,24 @@ package nibble.engine.cuda;
 
 import java.util.HashMap;
 import java.util.Map;
+import nibble.engine.cuda.data.BlockMatrix;
 import nibble.engine.cuda.data.CudaMatrix;
-import nibble.engine.cuda.data.NibbleMatrix;
+import nibble.engine.cuda.data.TiledMatrix;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.KernelCache;
 
 /**
- * Products of 1 to 8 rows of activations with 4-bit weights, by {@code w4_linear.cu}: the weights are read once and
- * never expanded. The file exports what its launch depends on.
+ * Products of 1 to 8 rows of activations with quantized weights, by {@code w4_linear.cu} and {@code block_linear.cu}:
+ * the weights are read once and never expanded. The files export what their launch depends on.
  */
 final class FewRows {
     static final int MOST = 8;
     /** Shared memory that the activations of a panel may take. */
     private static final int PANEL_BYTES = 65536;
 
-    private static final String FILE = "w4_linear.cu";
-
-    /** What {@code w4_linear_launch} says. */
+    /** What {@code w4_linear_launch} and {@code block_linear_launch} say. */
     private record Launch(int threads, int warps, int unitBytes, int unitColumns, int tileRows, int fixedBytes) {
         static Launch of(int[] exported) {
             return new Launch(exported[0], exported[1], exported[2], exported[3], exported[4], exported[5]);
@@ -36,13 +35,23 @@ final class FewRows {
         this.device = device;
     }
 
-    /** {@code out = x wᵀ}, fp16 out of as many columns as the whole matrix has rows. */
-    void multiply(CudaStream stream, CudaMatrix x, NibbleMatrix matrix, long out) {
+    /** Whether there is a kernel with fp32 out. */
+    static boolean single(TiledMatrix matrix) {
+        return matrix instanceof BlockMatrix;
+    }
+
+    /**
+     * {@code out = x wᵀ}, of as many columns as the whole matrix has rows.
+     *
+     * @param single fp32 out instead of fp16, where {@link #single(TiledMatrix)}
+     */
+    void multiply(CudaStream stream, CudaMatrix x, TiledMatrix matrix, long out, boolean single) {
+        TiledMatrix.Kernels names = matrix.kernels();
         int rows = x.rows();
         Map<String, Integer> constants = new HashMap<>(matrix.constants());
         constants.put("ROWS", rows);
         Launch launch = launches.computeIfAbsent(
-                constants, _ -> Launch.of(kernels.integers(FILE, "w4_linear_launch", constants)));
+                constants, _ -> Launch.of(kernels.integers(names.few(), names.fewName() + "_launch", constants)));
         int units = matrix.units();
         int tilesPerBlock = ceil(matrix.tiles(), device.multiprocessors());
         int panelUnits = Math.min(units, Math.max(1, PANEL_BYTES / (2 * rows) / launch.unitColumns));
@@ -56,14 +65,14 @@ final class FewRows {
             slots = (device.sharedBytesPerBlock() - rest) / perSlot;
         }
         slots = Math.min(slots, ceil(tilesPerBlock * units, launch.warps));
-        kernels.kernel(FILE, "w4_linear", constants)
+        kernels.kernel(names.few(), names.fewName() + (single ? "_single" : ""), constants)
                 .launch(
                         stream,
                         Kernel.Grid.of(ceil(matrix.tiles(), tilesPerBlock)),
                         launch.threads,
                         rest + slots * perSlot,
                         out,
-                        matrix.buffer().address(),
+                        matrix.address(),
                         x.address(),
                         0L,
                         0f,

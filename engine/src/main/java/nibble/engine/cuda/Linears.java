@@ -7,7 +7,6 @@ import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
-import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 
@@ -28,45 +27,39 @@ final class Linears {
     void multiply(Weight weight, Matrix x, Matrix out, boolean accumulate) {
         CudaMatrix in = CudaMatrix.of(card, x, false);
         CudaMatrix to = CudaMatrix.of(card, out);
-        switch (weight) {
-            case CudaWeight.Nibbles nibbles -> products.multiply(in, List.of(nibbles), List.of(to), card, accumulate);
-            case CudaWeight.Dense placed -> products.multiply(in, placed, to, accumulate);
-            case DenseWeight host -> {
-                try (WeightInUse<CudaWeight.Dense> placed = WeightInUse.dense(host, card, upload)) {
-                    products.multiply(in, placed.weight(), to, accumulate);
-                }
-            }
-            default -> {
-                try (WeightInUse<CudaWeight.Nibbles> placed = WeightInUse.nibbles(weight, card, upload)) {
-                    products.multiply(in, List.of(placed.weight()), List.of(to), card, accumulate);
-                }
+        try (WeightInUse<? extends CudaWeight> placed = WeightInUse.any(weight, card, upload)) {
+            switch (placed.weight()) {
+                case CudaWeight.Tiled tiled -> products.multiply(in, List.of(tiled), List.of(to), card, accumulate);
+                case CudaWeight.Dense dense -> products.multiply(in, dense, to, accumulate);
             }
         }
     }
 
     /** Brings a weight of the host to the card in fp16: no product has to bring or expand it again. */
     PlacedWeight bring(Weight host) {
-        if (host instanceof DenseWeight dense) {
-            WeightInUse<CudaWeight.Dense> placed = WeightInUse.dense(dense, card, upload);
+        WeightInUse<? extends CudaWeight> placed = WeightInUse.any(host, card, upload);
+        if (!(placed.weight() instanceof CudaWeight.Tiled tiled)) {
             return new PlacedWeight(placed.weight(), placed::close);
         }
-        long bytes = 2L * host.outFeatures() * host.inFeatures();
-        DeviceMemory.Buffer buffer = card.memory().allocate(bytes, host.name());
-        try (WeightInUse<CudaWeight.Nibbles> codes = WeightInUse.nibbles(host, card, upload)) {
-            products.expand(codes.weight().matrix(), buffer);
-        } catch (RuntimeException e) {
-            buffer.close();
-            throw e;
+        DeviceMemory.Buffer buffer;
+        try (placed) {
+            buffer = card.memory().allocate(2L * host.outFeatures() * host.inFeatures(), host.name());
+            try {
+                products.expand(tiled.matrix(), buffer);
+            } catch (RuntimeException e) {
+                buffer.close();
+                throw e;
+            }
         }
         return new PlacedWeight(
                 new CudaWeight.Dense(host.name(), host.outFeatures(), host.inFeatures(), buffer, 0), buffer::close);
     }
 
-    /** Whether these weights are 4-bit parts of one matrix, which one launch can multiply. */
+    /** Whether these weights are quantized parts of one matrix, which one launch can multiply. */
     boolean share(List<Weight> weights) {
-        return weights.getFirst() instanceof CudaWeight.Nibbles first
+        return weights.getFirst() instanceof CudaWeight.Tiled first
                 && weights.stream()
-                        .allMatch(w -> w instanceof CudaWeight.Nibbles part && part.matrix() == first.matrix());
+                        .allMatch(w -> w instanceof CudaWeight.Tiled part && part.matrix() == first.matrix());
     }
 
     /** Products of one input with weights that {@link #share} a matrix. */
@@ -74,8 +67,8 @@ final class Linears {
         for (int i = 0; i < weights.size(); i++) {
             Extents.linear(weights.get(i), x, outs.get(i));
         }
-        List<CudaWeight.Nibbles> parts =
-                weights.stream().map(CudaWeight.Nibbles.class::cast).toList();
+        List<CudaWeight.Tiled> parts =
+                weights.stream().map(CudaWeight.Tiled.class::cast).toList();
         products.multiply(CudaMatrix.of(card, x, false), parts, outs, card, false);
     }
 }

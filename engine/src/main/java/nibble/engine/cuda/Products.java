@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.Map;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
-import nibble.engine.cuda.data.NibbleMatrix;
+import nibble.engine.cuda.data.TiledMatrix;
 import nibble.engine.cuda.driver.Cublas;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaResources;
@@ -15,9 +15,9 @@ import nibble.engine.cuda.driver.KernelCache;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Products of activations with weights: cuBLAS on fp16 weights; 4-bit weights are read as they are for {@link FewRows},
- * and for more expanded into fp16 a piece at a time, on a stream of its own, so that the next piece expands while
- * cuBLAS multiplies by this one. Owns the pieces' memory.
+ * Products of activations with weights: cuBLAS on fp16 weights; quantized weights are read as they are for {@link
+ * FewRows}, and for more expanded into fp16 a piece at a time, on a stream of its own, so that the next piece expands
+ * while cuBLAS multiplies by this one. Owns the pieces' memory.
  */
 final class Products implements AutoCloseable {
     /** Most bytes of a piece, unless 256 rows are more. */
@@ -26,7 +26,7 @@ final class Products implements AutoCloseable {
     private static final int PIECES = 2;
     private static final int THREADS = 256;
     private static final int WARPS = THREADS / 32;
-    private static final int TILE_ROWS = 16;
+    private static final int TILE_ROWS = TiledMatrix.TILE_ROWS;
     /** Pieces are cut at multiples of this many tiles, which suit the tiles of cuBLAS. */
     private static final int TILES_STEP = 16;
 
@@ -76,21 +76,27 @@ final class Products implements AutoCloseable {
     }
 
     /**
-     * Products with parts of one 4-bit matrix.
+     * Products with parts of one quantized matrix.
      *
      * @param parts of the same matrix, in the order of their offsets
      */
     void multiply(
             CudaMatrix x,
-            List<CudaWeight.Nibbles> parts,
+            List<CudaWeight.Tiled> parts,
             List<? extends Matrix> outs,
             CudaResources owner,
             boolean accumulate) {
-        NibbleMatrix matrix = parts.getFirst().matrix();
-        if (x.rows() <= FewRows.MOST
-                && outs.stream().noneMatch(out -> CudaMatrix.of(owner, out).single())) {
-            multiplyFewRows(x, parts, outs, owner, accumulate);
-            return;
+        TiledMatrix matrix = parts.getFirst().matrix();
+        if (x.rows() <= FewRows.MOST) {
+            CudaMatrix first = CudaMatrix.of(owner, outs.getFirst());
+            if (parts.getFirst().whole() && !accumulate && (!first.single() || FewRows.single(matrix))) {
+                fewRows.multiply(compute, x, matrix, first.address(), first.single());
+                return;
+            }
+            if (outs.stream().noneMatch(out -> CudaMatrix.of(owner, out).single())) {
+                multiplyFewRows(x, parts, outs, owner, accumulate);
+                return;
+            }
         }
         // A layer that has just arrived on another stream: the expansion must see it too.
         compute.record(placed);
@@ -109,15 +115,15 @@ final class Products implements AutoCloseable {
 
     private void multiplyFewRows(
             CudaMatrix x,
-            List<CudaWeight.Nibbles> parts,
+            List<CudaWeight.Tiled> parts,
             List<? extends Matrix> outs,
             CudaResources owner,
             boolean accumulate) {
-        NibbleMatrix matrix = parts.getFirst().matrix();
+        TiledMatrix matrix = parts.getFirst().matrix();
         try (DeviceMemory.Buffer all = memory.allocate(2L * x.rows() * matrix.rows(), "outputs of a fused matrix")) {
-            fewRows.multiply(compute, x, matrix, all.address());
+            fewRows.multiply(compute, x, matrix, all.address(), false);
             for (int i = 0; i < parts.size(); i++) {
-                CudaWeight.Nibbles part = parts.get(i);
+                CudaWeight.Tiled part = parts.get(i);
                 kernels.kernel("elementwise.cu", "take_part", Map.of())
                         .launch(
                                 compute,
@@ -138,7 +144,7 @@ final class Products implements AutoCloseable {
     /** The rows of a part that lie in the piece of these tiles. */
     private void part(
             CudaMatrix x,
-            CudaWeight.Nibbles part,
+            CudaWeight.Tiled part,
             CudaMatrix out,
             Piece piece,
             int firstTile,
@@ -171,7 +177,7 @@ final class Products implements AutoCloseable {
         }
     }
 
-    private Piece expand(NibbleMatrix matrix, int first, int tiles, boolean interleaved) {
+    private Piece expand(TiledMatrix matrix, int first, int tiles, boolean interleaved) {
         Piece piece = pieces[next];
         next = (next + 1) % PIECES;
         long bytes = 2L * tiles * TILE_ROWS * matrix.inFeatures();
@@ -181,50 +187,47 @@ final class Products implements AutoCloseable {
                 piece.used.synchronize();
                 buffer.close();
             }
-            buffer = memory.allocate(bytes, "expanded 4-bit weights");
+            buffer = memory.allocate(bytes, "expanded weights");
             piece.buffer = buffer;
         }
         expansion.waitFor(piece.used);
         int rows = interleaved ? tiles * TILE_ROWS : Math.min(tiles * TILE_ROWS, matrix.rows() - first * TILE_ROWS);
-        kernels.kernel("w4_dequantize.cu", "w4_dequantize", matrix.constants())
+        expand(expansion, matrix, buffer, first, tiles, interleaved, rows);
+        expansion.record(piece.expanded);
+        return piece;
+    }
+
+    /** Expands a whole matrix into [rows, inFeatures] fp16, in the order of the stream that computes. */
+    void expand(TiledMatrix matrix, DeviceMemory.Buffer to) {
+        expand(compute, matrix, to, 0, matrix.tiles(), false, matrix.rows());
+    }
+
+    private void expand(
+            CudaStream stream,
+            TiledMatrix matrix,
+            DeviceMemory.Buffer to,
+            int first,
+            int tiles,
+            boolean interleaved,
+            int rows) {
+        kernels.kernel(matrix.kernels().expansion(), matrix.kernels().expansionName(), matrix.constants())
                 .launch(
-                        expansion,
+                        stream,
                         Kernel.Grid.of(((long) tiles * matrix.units() + WARPS - 1) / WARPS),
                         THREADS,
                         0,
-                        buffer.address(),
-                        matrix.buffer().address(),
+                        to.address(),
+                        matrix.address(),
                         matrix.inFeatures(),
                         first,
                         tiles,
                         interleaved ? 8 : TILE_ROWS,
                         interleaved ? 8 * tiles : 8,
                         rows);
-        expansion.record(piece.expanded);
-        return piece;
-    }
-
-    /** Expands a whole matrix into [rows, inFeatures] fp16, in the order of the stream that computes. */
-    void expand(NibbleMatrix matrix, DeviceMemory.Buffer to) {
-        int tiles = matrix.tiles();
-        kernels.kernel("w4_dequantize.cu", "w4_dequantize", matrix.constants())
-                .launch(
-                        compute,
-                        Kernel.Grid.of(((long) tiles * matrix.units() + WARPS - 1) / WARPS),
-                        THREADS,
-                        0,
-                        to.address(),
-                        matrix.buffer().address(),
-                        matrix.inFeatures(),
-                        0,
-                        tiles,
-                        TILE_ROWS,
-                        8,
-                        matrix.rows());
     }
 
     /** Equal pieces rather than a last small one. */
-    private static int tilesPerPiece(NibbleMatrix matrix) {
+    private static int tilesPerPiece(TiledMatrix matrix) {
         long bytes = 2L * matrix.tiles() * TILE_ROWS * matrix.inFeatures();
         int count = (int) ((bytes + PIECE_BYTES - 1) / PIECE_BYTES);
         int tiles = (matrix.tiles() + count - 1) / count;

@@ -6,7 +6,6 @@ import nibble.engine.backend.Extents;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
-import nibble.engine.cuda.driver.Cublas;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
@@ -22,11 +21,13 @@ final class TokenScoring {
     private final CudaResources card;
     private final CudaMatrices matrices;
     private final WeightUpload upload;
+    private final Linears linears;
 
-    TokenScoring(CudaResources card, CudaMatrices matrices, WeightUpload upload) {
+    TokenScoring(CudaResources card, CudaMatrices matrices, WeightUpload upload, Linears linears) {
         this.card = card;
         this.matrices = matrices;
         this.upload = upload;
+        this.linears = linears;
     }
 
     TokenScores score(Weight head, Matrix x, int[] next) {
@@ -34,46 +35,39 @@ final class TokenScoring {
         CudaMatrix rows = CudaMatrix.of(card, x, false);
         int vocabulary = head.outFeatures();
         int chunk = (int) Math.clamp(LOGIT_BYTES / (4L * vocabulary), 1, Math.max(1, rows.rows()));
-        try (WeightInUse<CudaWeight.Dense> weight = WeightInUse.dense(head, card, upload);
+        try (WeightInUse<? extends CudaWeight> weight = WeightInUse.any(head, card, upload);
                 DeviceMemory.Buffer ids = card.memory().allocate(4L * next.length, "token ids");
                 CudaMatrix result = matrices.allocate(next.length, 1, true);
                 // Ids up to 2^24 are exact in fp32, and no vocabulary is larger.
-                CudaMatrix likeliest = matrices.allocate(next.length, 1, true);
-                DeviceMemory.Buffer logits =
-                        card.memory().allocate(4L * chunk * vocabulary, "logits of " + chunk + " tokens")) {
+                CudaMatrix likeliest = matrices.allocate(next.length, 1, true)) {
             card.transfers().bring(MemorySegment.ofArray(next), ids);
             for (int first = 0; first < next.length; first += chunk) {
                 int count = Math.min(chunk, next.length - first);
-                card.cublas()
-                        .multiplyTransposed(
-                                count,
-                                vocabulary,
-                                rows.columns(),
-                                rows.address(first),
-                                Cublas.Type.F16,
-                                rows.columns(),
-                                weight.weight().address(),
-                                rows.columns(),
-                                logits.address(),
-                                Cublas.Type.F32,
-                                vocabulary,
-                                false);
-                card.kernels()
-                        .kernel("log_probabilities.cu", "log_probabilities", Map.of())
-                        .launch(
-                                card.stream(),
-                                Kernel.Grid.of(count),
-                                THREADS,
-                                0,
-                                logits.address(),
-                                vocabulary,
-                                ids.address() + 4L * first,
-                                result.address(first),
-                                likeliest.address(first));
+                try (CudaMatrix piece = matrices.allocate(count, rows.columns(), false);
+                        CudaMatrix logits = matrices.allocate(count, vocabulary, true)) {
+                    matrices.copyRows(rows, first, count, piece, 0);
+                    linears.multiply(weight.weight(), piece, logits, false);
+                    score(logits, ids.address() + 4L * first, result.address(first), likeliest.address(first));
+                }
             }
             return new TokenScores(
                     matrices.download(result, 0, next.length), integers(matrices.download(likeliest, 0, next.length)));
         }
+    }
+
+    private void score(CudaMatrix logits, long ids, long result, long likeliest) {
+        card.kernels()
+                .kernel("log_probabilities.cu", "log_probabilities", Map.of())
+                .launch(
+                        card.stream(),
+                        Kernel.Grid.of(logits.rows()),
+                        THREADS,
+                        0,
+                        logits.address(),
+                        logits.columns(),
+                        ids,
+                        result,
+                        likeliest);
     }
 
     private static int[] integers(float[] values) {

@@ -14,6 +14,7 @@ import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.natives.TileGemm;
+import nibble.engine.host.stored.ByteTiles;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.host.stored.LargePages;
 import nibble.engine.host.vector.Addition;
@@ -47,6 +48,7 @@ public final class VectorBackend extends HostBackend {
     private final Workers workers;
     private final @Nullable Kernels kernels;
     private final TileGemm tiles = new TileGemm();
+    private final ByteTiles byteTiles = new ByteTiles();
 
     public VectorBackend(int threads) {
         this(threads, Kernels.ofMachine());
@@ -77,7 +79,7 @@ public final class VectorBackend extends HostBackend {
                         + switch (activations()) {
                             case FP32 -> "";
                             case INT8 -> ", activations in int8";
-                            case INT8_OF_FEW_ROWS -> ", activations of few rows in int8";
+                            case INT8_WHERE_FASTER -> ", activations in int8 where that is faster";
                         };
     }
 
@@ -151,22 +153,38 @@ public final class VectorBackend extends HostBackend {
             fewRows(List.of(weight), x, List.of(out));
             return;
         }
+        if (inByteTiles(List.of(weight))) {
+            byteTiles.multiply(
+                    workers, List.of(weight), HostMatrix.values(x), x.rows(), List.of(HostMatrix.values(out)));
+            return;
+        }
         product(x, FewRows.floats(weight), weight.outFeatures(), out);
     }
 
     /**
-     * Multiplies a generated token's row by short products: those that share an input share one call of the threads.
+     * Multiplies a generated token's row by short products: those that share an input share one call of the threads,
+     * and its preparation.
      */
     @Override
     public void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
-        if (!few(weights, x.rows())) {
+        boolean few = few(weights, x.rows());
+        if (!few && !inByteTiles(weights)) {
             super.linears(weights, x, outs);
             return;
         }
         for (int i = 0; i < weights.size(); i++) {
             Extents.linear(weights.get(i), x, outs.get(i));
         }
-        fewRows(weights, x, outs);
+        if (few) {
+            fewRows(weights, x, outs);
+        } else {
+            byteTiles.multiply(
+                    workers,
+                    weights,
+                    HostMatrix.values(x),
+                    x.rows(),
+                    outs.stream().map(HostMatrix::values).toList());
+        }
     }
 
     private void fewRows(List<Weight> weights, Matrix x, List<Matrix> outs) {
@@ -187,7 +205,17 @@ public final class VectorBackend extends HostBackend {
         }
         return rows <= FewRows.MOST_COMPILED_ROWS
                         && weights.stream().allMatch(weight -> FewRows.isCompiled(weight, kernels))
-                || activations() == Activations.INT8 && weights.stream().allMatch(FewRows::takesBytes);
+                || activations() == Activations.INT8
+                        && !inByteTiles(weights)
+                        && weights.stream().allMatch(FewRows::takesBytes);
+    }
+
+    /** Whether a product of many rows is one of bytes in tiles. */
+    private boolean inByteTiles(List<Weight> weights) {
+        return kernels != null
+                && activations().bytes()
+                && kernels.hasTiles()
+                && weights.stream().allMatch(ByteTiles::takes);
     }
 
     @Override

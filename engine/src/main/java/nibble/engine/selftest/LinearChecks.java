@@ -8,8 +8,10 @@ import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.host.ReferenceBackend;
+import nibble.engine.host.stored.ByteTiles;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.tensor.AwqWeight;
+import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.LayerFeed;
@@ -42,9 +44,12 @@ final class LinearChecks {
     List<Check> run() {
         List<Check> checks = new ArrayList<>(linears());
         checks.add(addedLinears());
-        if (!cuda) {
-            checks.addAll(storedLinears());
+        checks.add(blockLinears());
+        checks.add(blockEmbeddings());
+        if (cuda) {
+            checks.add(expandedBlocks());
         }
+        checks.addAll(storedLinears());
         checks.add(fusedLinears());
         return checks;
     }
@@ -79,8 +84,8 @@ final class LinearChecks {
         return List.of(dense.result(), nibbles.result());
     }
 
-    /** Weights that a device of the host multiplies as their files hold them. */
-    private List<Check> storedLinears() {
+    /** Blocks of GGUF: rows that are no multiple of a tile, in order and interleaved. */
+    private Check blockLinears() {
         Comparison blocks = new Comparison("linear, blocks of GGUF");
         for (GgufType type : GgufType.values()) {
             if (!type.isRead() || type.isPlain()) {
@@ -91,11 +96,80 @@ final class LinearChecks {
                     : new int[][] {{1, 256, 0}, {24, 768, 8}, {37, 1536, 0}};
             for (int[] s : shapes) {
                 Weight weight = operands.blocks(type, s[0], s[1], s[2]);
-                for (int rows : new int[] {1, 2, 3, 16}) {
+                // A card has a kernel for each number of rows up to 8, which takes a while to compile.
+                int few = 2 + type.ordinal() % 7;
+                for (int rows : cuda ? new int[] {1, few, 19} : new int[] {1, 2, 3, 16}) {
                     linear(blocks, weight, rows, false);
                 }
+                linear(blocks, weight, few, true);
             }
         }
+        return blocks.result();
+    }
+
+    private Check blockEmbeddings() {
+        Comparison comparison = new Comparison("embed, blocks of GGUF");
+        for (GgufType type : GgufType.values()) {
+            if (!type.isRead() || type.isPlain()) {
+                continue;
+            }
+            Weight table = operands.blocks(type, 37, type.blockElements() == 32 ? 352 : 512, 0);
+            int[] ids = {36, 0, 17, 36, 9};
+            float[][] results = new float[2][];
+            for (int b = 0; b < 2; b++) {
+                try (Matrix out = side(b).upload(
+                                operands.values(ids.length * table.inFeatures()), ids.length, table.inFeatures())) {
+                    side(b).embed(table, ids, out);
+                    results[b] = side(b).download(out);
+                }
+            }
+            // Rounded once to the precision of activations; fp16's smallest step is 2^-24.
+            float[] expected = results[0];
+            comparison.compare(
+                    table.name(),
+                    results[1],
+                    expected,
+                    i -> cuda ? Math.max(activation * Math.abs(expected[i]), 0x1p-25) : 0);
+        }
+        return comparison.result();
+    }
+
+    /** Products of a card with the identity, which are the weights that many rows are multiplied by. */
+    private Check expandedBlocks() {
+        Comparison comparison = new Comparison("weights of blocks of GGUF");
+        for (GgufType type : GgufType.values()) {
+            if (!type.isRead() || type.isPlain()) {
+                continue;
+            }
+            for (int headDim : new int[] {0, 8}) {
+                int k = type.blockElements() == 32 ? 288 : 512;
+                Weight weight = operands.blocks(type, headDim == 0 ? 37 : 24, k, headDim);
+                float[] identity = new float[k * k];
+                for (int i = 0; i < k; i++) {
+                    identity[i * k + i] = 1;
+                }
+                float[][] results = new float[2][];
+                for (int b = 0; b < 2; b++) {
+                    int n = weight.outFeatures();
+                    try (Matrix x = side(b).upload(identity, k, k);
+                            Matrix out = side(b).upload(operands.values(k * n), k, n)) {
+                        side(b).linear(weight, x, out);
+                        results[b] = side(b).download(out);
+                    }
+                }
+                float[] expected = results[0];
+                comparison.compare(
+                        weight.name() + (headDim == 0 ? "" : ", interleaved"),
+                        results[1],
+                        expected,
+                        i -> Math.max(activation * Math.abs(expected[i]), 0x1p-25));
+            }
+        }
+        return comparison.result();
+    }
+
+    /** 4-bit weights as their files hold them. */
+    private List<Check> storedLinears() {
         Comparison awq = new Comparison("linear, AWQ as stored");
         for (int[] s : new int[][] {{8, 32, 32}, {136, 256, 64}, {40, 384, -1}, {1160, 128, 128}, {4104, 256, 128}}) {
             Weight weight = operands.awq(s[0], s[1], s[2]);
@@ -105,6 +179,9 @@ final class LinearChecks {
         }
         Comparison codes = new Comparison("linear, GPTQ and compressed-tensors");
         for (int[] s : new int[][] {{8, 32, 32}, {136, 256, 64}, {40, 384, -1}, {24, 40, -1}, {264, 256, 128}}) {
+            if (cuda && s[1] % 32 != 0) {
+                continue;
+            }
             for (boolean byRows : new boolean[] {true, false}) {
                 Weight weight = operands.stored(s[0], s[1], s[2], byRows);
                 for (int rows : new int[] {1, 3, 16}) {
@@ -112,7 +189,7 @@ final class LinearChecks {
                 }
             }
         }
-        return List.of(blocks.result(), awq.result(), codes.result());
+        return List.of(awq.result(), codes.result());
     }
 
     private Check addedLinears() {
@@ -155,10 +232,12 @@ final class LinearChecks {
         }
         float[] expected = results[0];
         Activations form = backend.activations();
-        boolean bytes = form == Activations.INT8 || form.bytes() && rows <= FewRows.MOST_COMPILED_ROWS;
+        boolean bytes = form == Activations.INT8
+                || form.bytes() && (rows <= FewRows.MOST_COMPILED_ROWS || ByteTiles.takes(weight));
         // Few rows: both multiply by (code - zero), then by the scale, without rounding their product to fp16.
+        // Many rows: a card rounds blocks' weights to fp16.
         boolean rounded = cuda
-                ? weight instanceof QuantizedWeight && rows <= 8
+                ? weight instanceof BlockWeight ? rows > 8 : !(weight instanceof DenseWeight) && rows <= 8
                 : (weight instanceof AwqWeight || weight instanceof StoredWeight)
                         && (rows <= FewRows.MOST_COMPILED_ROWS || bytes && FewRows.takesBytes(weight));
         double weightRounding = rounded ? 0x1p-11 : 0;
@@ -173,6 +252,7 @@ final class LinearChecks {
                     + 2 * rounding
                     + 1e-7
                     + offsets
+                    + (rounded && weight instanceof BlockWeight ? 0x1p-25 * sizeOfInputs(x, i / n * k, k) : 0)
                     + (bytes && FewRows.takesBytes(weight) ? sizeOfSteps(x, i / n * k, w, i % n * k, k) : 0);
         });
     }
@@ -191,6 +271,15 @@ final class LinearChecks {
                 sum += Math.abs(x[xOffset + i]);
             }
             size += 2 * largest * sum;
+        }
+        return size;
+    }
+
+    /** {@code Σ |x|}: fp16 weights below its normal numbers are wrong by half its smallest step. */
+    private static double sizeOfInputs(float[] x, int offset, int k) {
+        double size = 0;
+        for (int i = 0; i < k; i++) {
+            size += Math.abs(x[offset + i]);
         }
         return size;
     }

@@ -52,6 +52,17 @@ public record ModelWeights(
                 head == embedding ? shared : StoredWeights.expanded(head));
     }
 
+    /** Returns a model of some of the layers, with the same embedding, norm and head. */
+    public ModelWeights part(int from, int to) {
+        return new ModelWeights(config.withLayers(to - from), embedding, layers.subList(from, to), finalNorm, head);
+    }
+
+    /** Returns the last layers, with the head in the embedding's place: what enters them has passed it. */
+    public ModelWeights last(int from) {
+        ModelWeights part = part(from, layers.size());
+        return new ModelWeights(part.config, head, part.layers, finalNorm, head);
+    }
+
     /** Reads only the embedding. */
     public static Weight embedding(Checkpoint checkpoint) {
         return StoredWeights.matrix(checkpoint, TensorNames.EMBEDDING);

@@ -1,4 +1,4 @@
-// The two kinds of weights that decoding multiplies by, unit by unit. A unit is 16 rows of a matrix by some columns, in one
+// The kinds of weights that decoding multiplies by, unit by unit. A unit is 16 rows of a matrix by some columns, in one
 // slot of a warp's ring (ring.cuh). A kind gives
 //
 //   COLUMNS, BYTES                                       of a unit
@@ -17,6 +17,10 @@
 #include "w4.cuh"
 #endif
 
+#ifndef ROWS
+#define ROWS 1
+#endif
+
 constexpr int TILE_ROWS = 16;
 
 // Row r of half 0 or 1 of a tile is row tile * tile_stride + half * half_stride + r: (16, 8), or (8, out / 2) where fp16 rows of
@@ -29,30 +33,37 @@ struct WeightMatrix {
     int half_stride;
 };
 
+#if __CUDA_ARCH__ >= 900
+constexpr bool BULK_COPIES = true;
+#else
+constexpr bool BULK_COPIES = false;
+#endif
+
+// The copy of a unit of consecutive bytes, by the whole warp.
+template <int COLUMNS, int BYTES>
+DEVICE void fill_unit(u32 slot, u32 barrier, const WeightMatrix& matrix, int tile, int unit, u64 policy) {
+    int units = (matrix.in + COLUMNS - 1) / COLUMNS;
+    const unsigned char* from = matrix.data + ((long long)tile * units + unit) * BYTES;
+    int lane = threadIdx.x % 32;
+#if __CUDA_ARCH__ >= 900
+    if (lane == 0) copy_bulk(slot, from, BYTES, barrier, policy);
+#else
+    for (int at = lane * 16; at < BYTES; at += 512) copy_async16(slot + at, from + at);
+    arrive_when_copied(barrier);
+#endif
+}
+
 #ifdef GROUP_SIZE
 // Codes become the exact integers code - zero in fp16 and enter the tensor cores as such; scales multiply the fp32 sums of a
 // group. Compared with weights rounded to fp16((code - zero) * scale) a weight differs by at most 2^-11 of itself.
 struct W4Units {
     static constexpr int COLUMNS = W4_UNIT_COLUMNS;
     static constexpr int BYTES = W4_UNIT_BYTES;
-#if __CUDA_ARCH__ >= 900
-    static constexpr bool BULK = true;
-    static constexpr int ARRIVALS = 1;
-#else
-    static constexpr bool BULK = false;
-    static constexpr int ARRIVALS = 32;
-#endif
+    static constexpr bool BULK = BULK_COPIES;
+    static constexpr int ARRIVALS = BULK ? 1 : 32;
 
     static __device__ __forceinline__ void fill(u32 slot, u32 barrier, const WeightMatrix& matrix, int tile, int unit, u64 policy) {
-        int units = (matrix.in + COLUMNS - 1) / COLUMNS;
-        const unsigned char* from = matrix.data + ((long long)tile * units + unit) * BYTES;
-        int lane = threadIdx.x % 32;
-#if __CUDA_ARCH__ >= 900
-        if (lane == 0) copy_bulk<BYTES>(slot, from, barrier, policy);
-#else
-        for (int at = lane * 16; at < BYTES; at += 512) copy_async16(slot + at, from + at);
-        arrive_when_copied(barrier);
-#endif
+        fill_unit<COLUMNS, BYTES>(slot, barrier, matrix, tile, unit, policy);
     }
 
     static __device__ __forceinline__ void multiply(float (&sum)[4], const unsigned char* slot, const half_t* x) {

@@ -50,13 +50,12 @@ DEVICE void arrive_when_copied(u32 barrier) {
 }
 
 #if __CUDA_ARCH__ >= 900
-// One lane copies BYTES consecutive bytes, a multiple of 16; the barrier counts 1 arrival.
-template <int BYTES>
-DEVICE void copy_bulk(u32 to, const unsigned char* from, u32 barrier, u64 policy) {
-    asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "n"(BYTES) : "memory");
+// One lane copies consecutive bytes, a multiple of 16; the barrier counts 1 arrival.
+DEVICE void copy_bulk(u32 to, const unsigned char* from, int bytes, u32 barrier, u64 policy) {
+    asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
     asm volatile(
         "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to),
-        "l"(from), "n"(BYTES), "r"(barrier), "l"(policy)
+        "l"(from), "r"(bytes), "r"(barrier), "l"(policy)
         : "memory");
 }
 #endif

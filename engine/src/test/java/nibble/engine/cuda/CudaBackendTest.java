@@ -6,8 +6,12 @@ import static org.assertj.core.api.Assertions.within;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
+import java.util.function.BiFunction;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.gguf.GgufType;
+import nibble.checkpoint.model.Linear;
 import nibble.engine.ArchitecturesTest;
 import nibble.engine.Continuation;
 import nibble.engine.Llama;
@@ -15,16 +19,22 @@ import nibble.engine.RandomModel;
 import nibble.engine.ScoredContinuations;
 import nibble.engine.Session;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.Decoder;
 import nibble.engine.backend.DeviceException;
+import nibble.engine.backend.KeyValueCache;
 import nibble.engine.host.ReferenceBackend;
+import nibble.engine.host.VectorBackend;
 import nibble.engine.selftest.SelfTest;
+import nibble.engine.tensor.DeviceLayers;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.PlacedModel;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What needs a card; skipped, with the reason, where there is none. */
@@ -52,19 +62,99 @@ class CudaBackendTest {
     @ParameterizedTest
     @ValueSource(ints = {0, 32, -1})
     void tokens_one_by_one_give_the_logits_of_the_reference(int groupSize) {
-        ModelWeights weights = RandomModel.forCuda(groupSize, 3);
+        tokensOneByOne(RandomModel.forCuda(groupSize, 3), true);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void tokens_of_a_model_of_gguf_blocks_give_the_logits_of_the_reference(Mix mix) {
+        tokensOneByOne(mix.weights(), mix != Mix.GATE_AND_UP_OF_TWO_TYPES && mix != Mix.FP16_AMONG_BLOCKS);
+    }
+
+    /** Mixtures of types as files have them, and such as the kernel of a decode step has not. */
+    enum Mix {
+        Q4_K_M(GgufType.Q4_K, GgufType.Q6_K, (linear, layer) -> switch (linear) {
+            case V, DOWN -> layer % 2 == 0 ? GgufType.Q6_K : GgufType.Q4_K;
+            default -> GgufType.Q4_K;
+        }),
+        Q8_0(GgufType.Q8_0, GgufType.Q8_0, (_, _) -> GgufType.Q8_0),
+        Q4_0_WITH_FP16_OUTSIDE(GgufType.F16, GgufType.F16, (_, _) -> GgufType.Q4_0),
+        Q_K_AND_V_OF_THREE_TYPES(GgufType.Q3_K, GgufType.Q5_K, (linear, _) -> switch (linear) {
+            case Q -> GgufType.Q2_K;
+            case K -> GgufType.IQ4_XS;
+            case V -> GgufType.Q5_1;
+            case O -> GgufType.Q3_K;
+            case GATE, UP -> GgufType.Q4_1;
+            case DOWN -> GgufType.Q5_0;
+        }),
+        K_AND_V_TOGETHER(GgufType.IQ4_NL, GgufType.IQ4_XS, (linear, _) -> switch (linear) {
+            case K, V -> GgufType.IQ4_NL;
+            default -> GgufType.Q5_K;
+        }),
+        GATE_AND_UP_OF_TWO_TYPES(
+                GgufType.Q4_0, GgufType.Q6_K, (linear, _) -> linear == Linear.UP ? GgufType.Q5_K : GgufType.Q4_K),
+        FP16_AMONG_BLOCKS(
+                GgufType.Q4_0, GgufType.Q6_K, (linear, _) -> linear == Linear.K ? GgufType.F16 : GgufType.Q4_K);
+
+        private final GgufType embedding;
+        private final GgufType head;
+        private final BiFunction<Linear, Integer, GgufType> types;
+
+        Mix(GgufType embedding, GgufType head, BiFunction<Linear, Integer, GgufType> types) {
+            this.embedding = embedding;
+            this.head = head;
+            this.types = types;
+        }
+
+        ModelWeights weights() {
+            return RandomModel.ofBlocks(3, embedding, head, types);
+        }
+    }
+
+    private static void tokensOneByOne(ModelWeights weights, boolean inOneLaunch) {
         int[] ids = RandomModel.ids(4, 40, weights.config().vocabularySize());
         try (Backend backend = open();
                 Backend reference = new ReferenceBackend();
-                Llama model = Llama.of(weights, backend);
+                PlacedModel placed = backend.place(weights);
+                Llama model = Llama.of(weights, backend, placed);
                 Llama expected = Llama.of(weights, reference);
                 Session session = model.session(64);
-                Session other = expected.session(64)) {
+                Session other = expected.session(64);
+                KeyValueCache cache = new KeyValueCache(weights.config(), backend, 64)) {
+            Optional<Decoder> decoder = backend.decoder(placed, cache);
+            assertThat(decoder.isPresent()).isEqualTo(inOneLaunch);
+            decoder.ifPresent(Decoder::close);
             int prompt = 17;
             assertClose(session.append(first(ids, prompt)), other.append(first(ids, prompt)));
             for (int i = prompt; i < ids.length; i++) {
                 assertClose(session.append(new int[] {ids[i]}), other.append(new int[] {ids[i]}));
             }
+        }
+    }
+
+    /** The first layers and their cache on the host: fp32 there, and the residual stream once in fp16 between. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 3, 4})
+    void layers_that_the_host_computes_give_the_logits_of_the_reference(int onCard) {
+        ModelWeights weights = RandomModel.ofBlocks(4, GgufType.Q4_K, GgufType.Q6_K, (_, _) -> GgufType.Q5_K);
+        shared(weights, onCard);
+        shared(RandomModel.forCuda(32, 4), onCard);
+        shared(RandomModel.forCuda(0, 4), onCard);
+    }
+
+    private static void shared(ModelWeights weights, int onCard) {
+        int[] ids = RandomModel.ids(4, 20, weights.config().vocabularySize());
+        try (Backend backend = CudaBackend.open(0, Long.MAX_VALUE, 2, new VectorBackend(2), new DeviceLayers(onCard));
+                Backend reference = new ReferenceBackend();
+                Llama model = Llama.of(weights, backend);
+                Llama expected = Llama.of(weights, reference);
+                Session session = model.session(64);
+                Session other = expected.session(64)) {
+            assertClose(session.append(first(ids, 11)), other.append(first(ids, 11)));
+            for (int i = 11; i < ids.length; i++) {
+                assertClose(session.append(new int[] {ids[i]}), other.append(new int[] {ids[i]}));
+            }
+            assertClose(model.logits(ids), expected.logits(ids));
         }
     }
 
@@ -124,7 +214,20 @@ class CudaBackendTest {
     @ParameterizedTest
     @ValueSource(ints = {0, 128})
     void a_model_that_streams_through_the_card_gives_the_same_bits(int groupSize) {
-        ModelWeights weights = RandomModel.forCuda(groupSize, 7);
+        streamed(RandomModel.forCuda(groupSize, 7));
+    }
+
+    @Test
+    void layers_of_gguf_blocks_of_several_sizes_stream_through_the_card_with_the_same_bits() {
+        streamed(RandomModel.ofBlocks(
+                7,
+                GgufType.Q4_K,
+                GgufType.Q6_K,
+                (linear, layer) ->
+                        linear == Linear.DOWN || linear == Linear.V && layer % 3 == 1 ? GgufType.Q6_K : GgufType.Q4_K));
+    }
+
+    private static void streamed(ModelWeights weights) {
         List<int[]> sequences = List.of(RandomModel.ids(1, 50, 100), RandomModel.ids(2, 50, 100));
         List<float[]> whole;
         List<float[]> streamed;

@@ -43,8 +43,25 @@ class CudaKernelsCompileTest {
         "w4_repack.cu, -DGROUP_SIZE=0",
         "w4_dequantize.cu, -DGROUP_SIZE=64",
         "w4_linear.cu, -DGROUP_SIZE=128 -DROWS=8",
-        "decode_step.cu, -DGROUP_SIZE=128 -DHEAD_DIM=128 -DQUERIES_PER_KV=8",
-        "decode_step.cu, -DHEAD_DIM=64 -DQUERIES_PER_KV=2",
+        "decode_step.cu, -DTYPES=1 -DEMBEDDING=1 -DHEAD=1 -DGROUP_SIZE=128 -DHEAD_DIM=128 -DQUERIES_PER_KV=8",
+        "decode_step.cu, -DTYPES=2 -DEMBEDDING=1 -DHEAD=1 -DHEAD_DIM=64 -DQUERIES_PER_KV=2",
+        // Q4_K and Q6_K, as Q4_K_M has them; then the other types.
+        "decode_step.cu, -DTYPES=20480 -DEMBEDDING=12 -DHEAD=14 -DHEAD_DIM=128 -DQUERIES_PER_KV=1",
+        "decode_step.cu, -DTYPES=9448908 -DEMBEDDING=2 -DHEAD=1 -DHEAD_DIM=128 -DQUERIES_PER_KV=4",
+        "blocks.cu, -DBLOCK_TYPE=2",
+        "blocks.cu, -DBLOCK_TYPE=3",
+        "blocks.cu, -DBLOCK_TYPE=6",
+        "blocks.cu, -DBLOCK_TYPE=7",
+        "blocks.cu, -DBLOCK_TYPE=8",
+        "blocks.cu, -DBLOCK_TYPE=10",
+        "blocks.cu, -DBLOCK_TYPE=11",
+        "blocks.cu, -DBLOCK_TYPE=12",
+        "blocks.cu, -DBLOCK_TYPE=13",
+        "blocks.cu, -DBLOCK_TYPE=14",
+        "blocks.cu, -DBLOCK_TYPE=20",
+        "blocks.cu, -DBLOCK_TYPE=23",
+        "block_linear.cu, -DBLOCK_TYPE=11 -DROWS=1",
+        "block_linear.cu, -DBLOCK_TYPE=8 -DROWS=8",
     })
     void compiles_for_every_architecture_without_a_warning(String file, String constants) throws Exception {
         Path nvcc = nvcc();

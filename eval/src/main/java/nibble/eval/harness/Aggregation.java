@@ -14,6 +14,8 @@ enum Aggregation {
     MEAN("mean"),
     NANMEAN("nanmean"),
     MEDIAN("median"),
+    /** The mean of truth values in lists; no name of the harness's, but a function's work. */
+    MEAN_OF_ALL("agg_inst_level_acc"),
     PERPLEXITY("perplexity"),
     WEIGHTED_PERPLEXITY("weighted_perplexity"),
     BITS_PER_BYTE("bits_per_byte"),
@@ -95,7 +97,7 @@ enum Aggregation {
     /** @throws BadDatasetException if the name is unknown */
     static Aggregation named(String name, TaskConfig task) {
         return Arrays.stream(values())
-                .filter(one -> one.id.equals(name))
+                .filter(one -> one.id.equals(name) && one != MEAN_OF_ALL)
                 .findFirst()
                 .orElseThrow(() -> new BadDatasetException(task.place() + ": aggregation " + name
                         + " is not supported; supported: "
@@ -118,6 +120,12 @@ enum Aggregation {
                 Arrays.sort(sorted);
                 yield sorted[sorted.length / 2];
             }
+            case MEAN_OF_ALL ->
+                values.stream()
+                        .flatMap(value -> ((List<?>) value).stream())
+                        .mapToDouble(one -> Boolean.TRUE.equals(one) ? 1 : 0)
+                        .average()
+                        .orElse(Double.NaN);
             case PERPLEXITY -> Math.exp(-mean(numbers(values)));
             case WEIGHTED_PERPLEXITY -> Math.exp(-ratio(values));
             case BITS_PER_BYTE -> -ratio(values) / Math.log(2);

@@ -51,7 +51,8 @@ final class PythonFunctions {
             Map.entry("b34d53926d40410fc18c9b5455acb0d5f27906cc5a1a3b424eb9099c5fdfcbf8", "webqs/utils"),
             Map.entry("a5782ee7d2e537968a5b83976195ae2b9b6e2a565a0bfb5c24d221b4d61a04f5", "drop/utils"),
             Map.entry("62ac82e8027162d134709355a00526ff5497deb5987beebb18b439b320e860ca", "coqa/utils"),
-            Map.entry("8332e42f23c62043b23d74ee6d3934f997b209cd60a1ad45b7882d6b00929d5c", "hendrycks_math/utils"));
+            Map.entry("8332e42f23c62043b23d74ee6d3934f997b209cd60a1ad45b7882d6b00929d5c", "hendrycks_math/utils"),
+            Map.entry("1ab8f14808c826f93f2364883487ed63cf4267980bf4761fda8053899c013632", "ifeval/utils"));
 
     private static final Map<String, OfResults> OF_RESULTS = Map.of(
             "truthfulqa/utils.process_results_mc2",
@@ -63,8 +64,13 @@ final class PythonFunctions {
             (d, _, response) -> DropAnswers.scores(d, response),
             "coqa/utils.process_results",
             (d, _, response) -> CoqaTurns.scores(d, response),
+            "ifeval/utils.process_results",
+            (d, _, response) -> InstructionChecks.scores(d, response),
             "hendrycks_math/utils.process_results",
             (d, _, response) -> MathAnswers.scores(d, response));
+
+    private static final Map<String, Aggregation> AGGREGATIONS =
+            Map.of("ifeval/utils.agg_inst_level_acc", Aggregation.MEAN_OF_ALL);
 
     private static final Pattern SPACES = Pattern.compile("\\s+", Pattern.UNICODE_CHARACTER_CLASS);
 
@@ -76,6 +82,10 @@ final class PythonFunctions {
 
     static Function<Map<String, @Nullable Object>, Object> ofDocument(FunctionName function) {
         return known(QuestionFunctions.KNOWN, function);
+    }
+
+    static Aggregation ofAggregation(FunctionName function) {
+        return known(AGGREGATIONS, function);
     }
 
     static OfResults ofResults(FunctionName function) {

@@ -207,9 +207,6 @@ record TaskConfig(Map<String, @Nullable Object> values, String place, Optional<j
             }
             String name = String.valueOf(keys.get("metric"));
             Object aggregation = keys.get("aggregation");
-            if (aggregation instanceof FunctionName function) {
-                throw function.unknown("as an aggregation");
-            }
             if (Boolean.TRUE.equals(keys.get("hf_evaluate"))) {
                 throw new BadDatasetException(place + ": metric " + name + " of the library evaluate is not supported");
             }
@@ -219,9 +216,11 @@ record TaskConfig(Map<String, @Nullable Object> values, String place, Optional<j
             List.of("metric", "aggregation", "higher_is_better", "hf_evaluate").forEach(options::remove);
             metrics.add(new Metric(
                     name,
-                    aggregation == null
-                            ? Aggregation.of(name, this)
-                            : Aggregation.named(String.valueOf(aggregation), this),
+                    switch (aggregation) {
+                        case null -> Aggregation.of(name, this);
+                        case FunctionName function -> PythonFunctions.ofAggregation(function);
+                        default -> Aggregation.named(aggregation.toString(), this);
+                    },
                     higher,
                     options));
         }

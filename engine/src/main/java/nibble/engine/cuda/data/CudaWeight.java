@@ -15,15 +15,20 @@ public sealed interface CudaWeight extends DeviceWeight {
     }
 
     /**
-     * Holds 4-bit rows of a {@link NibbleMatrix}: row i lies at {@code offset + i / 8 * spread + i % 8}.
+     * Holds quantized rows of a {@link TiledMatrix}: row i lies at {@code offset + i / 8 * spread + i % 8}.
      *
      * @param offset a multiple of 8
      * @param spread 8, or 16 where two parts are interleaved
      */
-    record Nibbles(String name, int outFeatures, NibbleMatrix matrix, int offset, int spread) implements CudaWeight {
+    record Tiled(String name, int outFeatures, TiledMatrix matrix, int offset, int spread) implements CudaWeight {
         @Override
         public int inFeatures() {
             return matrix.inFeatures();
+        }
+
+        /** Returns whether the matrix has no other part. */
+        public boolean whole() {
+            return outFeatures == matrix.rows();
         }
     }
 }

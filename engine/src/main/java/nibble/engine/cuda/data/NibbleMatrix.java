@@ -10,10 +10,12 @@ import nibble.pack.QuantizationSpec;
  *
  * @param rows of all parts together
  * @param groupSize columns of a group, 0 for whole rows
+ * @param offset of the first byte in the buffer
  */
-public record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory.Buffer buffer) {
-    private static final int TILE_ROWS = 16;
-    private static final int UNIT_COLUMNS = 256;
+public record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory.Buffer buffer, long offset)
+        implements TiledMatrix {
+    private static final Kernels KERNELS =
+            new Kernels("w4_linear.cu", "w4_linear", "w4_dequantize.cu", "w4_dequantize");
     private static final int CODE_BYTES = TILE_ROWS * UNIT_COLUMNS / 2;
 
     /**
@@ -35,7 +37,7 @@ public record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory
 
     /** Returns the bytes of a matrix. */
     public static long bytes(int rows, int inFeatures, int groupSize) {
-        return (long) tiles(rows) * units(inFeatures) * unitBytes(groupSize);
+        return (long) TiledMatrix.tiles(rows) * TiledMatrix.units(inFeatures) * unitBytes(groupSize);
     }
 
     public static int unitBytes(int groupSize) {
@@ -43,23 +45,22 @@ public record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory
         return CODE_BYTES + (40 * groups + 15) / 16 * 16;
     }
 
-    private static int tiles(int rows) {
-        return (rows + TILE_ROWS - 1) / TILE_ROWS;
+    @Override
+    public int unitBytes() {
+        return unitBytes(groupSize);
     }
 
-    private static int units(int inFeatures) {
-        return (inFeatures + UNIT_COLUMNS - 1) / UNIT_COLUMNS;
+    @Override
+    public int type() {
+        return 0;
     }
 
-    public int tiles() {
-        return tiles(rows);
+    @Override
+    public Kernels kernels() {
+        return KERNELS;
     }
 
-    public int units() {
-        return units(inFeatures);
-    }
-
-    /** Returns the constants that its kernels are compiled with. */
+    @Override
     public Map<String, Integer> constants() {
         return Map.of("GROUP_SIZE", groupSize);
     }

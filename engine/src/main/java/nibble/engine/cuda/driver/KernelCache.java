@@ -35,11 +35,14 @@ public final class KernelCache implements AutoCloseable {
     /** Headers that kernels may include. */
     public static final List<String> HEADERS = List.of(
             "common.cuh",
+            "block_units.cuh",
+            "blocks.cuh",
             "attention_tile.cuh",
             "attention_mma.cuh",
             "attention_wgmma.cuh",
             "decode_attention.cuh",
             "decode_linear.cuh",
+            "decode_phases.cuh",
             "linear_parts.cuh",
             "linear_units.cuh",
             "ring.cuh",

@@ -177,6 +177,49 @@ class KernelsTest {
         }
     }
 
+    /** Sizes around those of a tile, a panel, a task and a part of the depth; all numbers here are exact. */
+    @Test
+    void tiles_of_bytes_give_exact_products_and_touch_nothing_else() {
+        assumeTrue(Tiles.EXIST, "no AMX here");
+        Random random = new Random(7);
+        ByteGemm gemm = new ByteGemm();
+        for (int threads : new int[] {1, 3}) {
+            try (Workers workers = new Workers(threads)) {
+                for (int[] s : new int[][] {{1, 32, 1}, {17, 288, 33}, {530, 64, 70}, {16, 512, 300}, {65, 256, 129}}) {
+                    int m = s[0];
+                    int k = s[1];
+                    int n = s[2];
+                    float[] a = integers(random, m * k);
+                    for (int i = 0; i < a.length; i += 32) {
+                        a[i] = 127;
+                    }
+                    MemorySegment data = Arena.global().allocate(GgufType.Q8_0.bytes((long) n * k));
+                    float[] b = integers(random, n * k);
+                    for (int i = 0; i < b.length; i++) {
+                        if (i % 32 == 0) {
+                            data.set(ValueLayout.JAVA_SHORT_UNALIGNED, i / 32 * 34L, (short) 0x3c00);
+                        }
+                        data.set(ValueLayout.JAVA_BYTE, i / 32 * 34L + 2 + i % 32, (byte) b[i]);
+                    }
+                    GgufBlocks matrix = new GgufBlocks(GgufType.Q8_0, data, n, k, 0);
+                    float[] c = new float[m * n + 1];
+                    Arrays.fill(c, Float.NaN);
+
+                    gemm.multiply(workers, a, m, k, List.of(new ByteGemm.Product(matrix, data.address(), c)));
+
+                    for (int i = 0; i < m * n; i++) {
+                        int sum = 0;
+                        for (int l = 0; l < k; l++) {
+                            sum += (int) a[i / n * k + l] * (int) b[i % n * k + l];
+                        }
+                        assertThat(c[i]).as("%d of %s", i, Arrays.toString(s)).isEqualTo(sum);
+                    }
+                    assertThat(c[m * n]).isNaN();
+                }
+            }
+        }
+    }
+
     private static float[] integers(Random random, int count) {
         float[] values = new float[count];
         for (int i = 0; i < count; i++) {

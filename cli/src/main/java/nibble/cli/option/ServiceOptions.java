@@ -1,0 +1,103 @@
+package nibble.cli.option;
+
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.batch.BatchOptions;
+import nibble.files.FileSize;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** Holds the options for how many texts are generated at once. */
+public final class ServiceOptions {
+    /** Tokens of prompts that a step reads beside the running texts' own. */
+    private static final int PROMPT_TOKENS = 512;
+
+    /** Bytes of a number in the KV cache, as the CPU holds it; cards hold half. */
+    private static final long NUMBER_BYTES = Float.BYTES;
+
+    @Option(
+            names = "--max-context",
+            paramLabel = "N",
+            description =
+                    "Most tokens of a text, its prompt included. Default: as many as the model was made for and the"
+                            + " KV cache holds.")
+    private @Nullable Integer maxContext;
+
+    @Option(
+            names = "--max-sequences",
+            paramLabel = "N",
+            defaultValue = "16",
+            description = "Most texts that are generated at once. Default: ${DEFAULT-VALUE}.")
+    private int maxSequences = 16;
+
+    @Option(
+            names = "--max-queue",
+            paramLabel = "N",
+            defaultValue = "256",
+            description = "Most texts that wait; further requests get status 429. Default: ${DEFAULT-VALUE}.")
+    private int maxQueue = 256;
+
+    @Option(
+            names = "--cache-memory",
+            paramLabel = "SIZE",
+            defaultValue = "4GB",
+            description = "Most memory of the KV cache, which all texts share; less is taken if less is enough."
+                    + " Default: ${DEFAULT-VALUE}.")
+    private String cacheMemory = "4GB";
+
+    /** Checks what can be checked without the model. */
+    public void check() {
+        if (maxContext != null) {
+            atLeastOne(maxContext, "--max-context");
+        }
+        atLeastOne(maxSequences, "--max-sequences");
+        atLeastOne(maxQueue, "--max-queue");
+        bytes();
+    }
+
+    private static void atLeastOne(int value, String option) {
+        if (value < 1) {
+            throw new UsageException(option + " " + value + ": at least 1");
+        }
+    }
+
+    private long bytes() {
+        try {
+            return FileSize.parse(cacheMemory);
+        } catch (IllegalArgumentException e) {
+            throw new UsageException("--cache-memory " + cacheMemory + ": " + e.getMessage());
+        }
+    }
+
+    public int maxSequences() {
+        return maxSequences;
+    }
+
+    /** Returns the most tokens of a text, where the service holds {@code most}. */
+    public int context(int most) {
+        if (maxContext == null) {
+            return most;
+        }
+        if (maxContext > most) {
+            throw new UsageException("--max-context " + maxContext + ": the model and --cache-memory " + cacheMemory
+                    + " allow at most " + most);
+        }
+        return maxContext;
+    }
+
+    /**
+     * Returns the bounds of the batch: a KV cache for the full length of all texts, as far as the memory goes.
+     *
+     * @param modelContext the most tokens of a text that the model was made for
+     */
+    public BatchOptions batch(ModelConfig config, int modelContext) {
+        long token = 2L * config.layers() * config.kvHeads() * config.headDim() * NUMBER_BYTES;
+        long held = bytes() / token;
+        long wanted = (long) maxSequences * (maxContext == null ? modelContext : Math.min(maxContext, modelContext));
+        int tokens = (int) Math.min(Integer.MAX_VALUE / 2, Math.min(held, wanted));
+        if (tokens < 1) {
+            throw new UsageException(
+                    "--cache-memory " + cacheMemory + ": a token of this model takes " + token + " bytes");
+        }
+        return new BatchOptions(maxSequences, maxQueue, tokens, maxSequences + PROMPT_TOKENS);
+    }
+}

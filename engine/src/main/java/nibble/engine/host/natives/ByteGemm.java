@@ -1,0 +1,141 @@
+package nibble.engine.host.natives;
+
+import static nibble.engine.host.natives.NativeFunctions.count;
+import static nibble.engine.host.natives.NativeFunctions.floats;
+import static nibble.engine.host.natives.NativeFunctions.function;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+import java.lang.ref.Reference;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.atomic.AtomicReference;
+import nibble.checkpoint.gguf.GgufBlocks;
+import nibble.engine.backend.Workers;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Computes {@code c[m, n] = Σ_k a[m, k] b[n, k]} by AMX's tiles of bytes: a linear layer of many tokens, whose weights
+ * are GGUF's blocks and whose activations are bytes of {@link nibble.engine.backend.Activations#INT8}. All of a is
+ * prepared first. A task is some rows of a and some columns of c; it spreads its blocks once for all these rows.
+ */
+public final class ByteGemm {
+    private static final MethodHandle ROWS = function("nibble_byte_rows", 2, 2);
+    private static final MethodHandle PRODUCT = function("nibble_byte_product", 8, 3);
+    private static final MethodHandle ROOM = count("nibble_byte_room", 2);
+    private static final MethodHandle ROW_BYTES = count("nibble_byte_row_bytes", 1);
+
+    /** Columns of a task: enough that fetching its part of a costs little. */
+    private static final int COLUMNS = 128;
+
+    /** Rows of a task: its sums take 256 KiB of the second-level cache, 256 columns of its rows 192 KiB. */
+    private static final int MOST_ROWS = 512;
+
+    /** Rows of a tile. */
+    private static final int TILE = 16;
+
+    /** A thread's room for the tiles of a panel, and for the sums of a task. */
+    private static final ThreadLocal<MemorySegment> WORK =
+            ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(room(), 64));
+
+    /** Room for a, kept from one product to the next. */
+    private final AtomicReference<@Nullable MemorySegment> room = new AtomicReference<>();
+
+    /** A matrix, the address of its rows, and where its products go, [m, matrix.rows()]. */
+    public record Product(GgufBlocks matrix, long weights, float[] c) {}
+
+    /**
+     * Multiplies by some matrices.
+     *
+     * @param a m rows of k columns, which all the matrices have
+     */
+    public void multiply(Workers workers, float[] a, int m, int k, List<Product> products) {
+        Objects.checkFromIndexSize(0, Math.multiplyExact(m, k), a.length);
+        for (Product product : products) {
+            GgufBlocks matrix = product.matrix;
+            if (matrix.columns() != k || k % 32 != 0 || matrix.type().isPlain()) {
+                throw new IllegalArgumentException(
+                        matrix.type() + " of " + matrix.columns() + " columns for rows of " + k);
+            }
+            Objects.checkFromIndexSize(0, Math.multiplyExact(m, matrix.rows()), product.c.length);
+        }
+        long tileRow = rowBytes(k);
+        int tileRows = (m + TILE - 1) / TILE;
+        MemorySegment tiles = take(tileRows * tileRow);
+        workers.forEach(
+                tileRows, i -> prepare(a, i * TILE, Math.min(TILE, m - i * TILE), k, tiles.asSlice(i * tileRow)));
+        // Few rows of a short matrix: a task's columns are fewer then, so that every thread has some.
+        int columns = m <= 4 * TILE ? COLUMNS / 4 : COLUMNS;
+        int[] first = new int[products.size() + 1];
+        for (int i = 0; i < products.size(); i++) {
+            first[i + 1] = first[i] + (products.get(i).matrix.rows() + columns - 1) / columns;
+        }
+        int panels = first[products.size()];
+        int rowGroups = (m + MOST_ROWS - 1) / MOST_ROWS;
+        workers.forEach(panels * rowGroups, task -> {
+            int row = task / panels * MOST_ROWS;
+            int panel = task % panels;
+            int i = 0;
+            while (panel >= first[i + 1]) {
+                i++;
+            }
+            MemorySegment part = tiles.asSlice(row / TILE * tileRow);
+            Product product = products.get(i);
+            int column = (panel - first[i]) * columns;
+            int count = Math.min(columns, product.matrix.rows() - column);
+            product(product, column, count, part, row, Math.min(MOST_ROWS, m - row));
+        });
+        Reference.reachabilityFence(tiles);
+        room.set(tiles);
+    }
+
+    private static void prepare(float[] a, int row, int rows, int k, MemorySegment to) {
+        try {
+            ROWS.invokeExact((long) rows, (long) k, floats(a, row * k), to);
+        } catch (Throwable e) {
+            throw NativeFunctions.failure(e);
+        }
+    }
+
+    private static void product(Product product, int column, int count, MemorySegment tiles, int row, int rows) {
+        GgufBlocks matrix = product.matrix;
+        try {
+            PRODUCT.invokeExact(
+                    (long) matrix.type().id(),
+                    product.weights,
+                    (long) matrix.headDim(),
+                    (long) column,
+                    (long) count,
+                    (long) matrix.columns(),
+                    (long) rows,
+                    (long) matrix.rows(),
+                    tiles,
+                    floats(product.c, row * matrix.rows() + column),
+                    WORK.get());
+        } catch (Throwable e) {
+            throw NativeFunctions.failure(e);
+        }
+    }
+
+    private static long room() {
+        try {
+            return (long) ROOM.invokeExact((long) COLUMNS, (long) MOST_ROWS);
+        } catch (Throwable e) {
+            throw NativeFunctions.failure(e);
+        }
+    }
+
+    private static long rowBytes(int columns) {
+        try {
+            return (long) ROW_BYTES.invokeExact((long) columns);
+        } catch (Throwable e) {
+            throw NativeFunctions.failure(e);
+        }
+    }
+
+    private MemorySegment take(long bytes) {
+        MemorySegment kept = room.getAndSet(null);
+        return kept != null && kept.byteSize() >= bytes ? kept : Arena.ofAuto().allocate(bytes, 64);
+    }
+}
