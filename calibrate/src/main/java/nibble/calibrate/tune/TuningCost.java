@@ -146,6 +146,20 @@ public final class TuningCost {
         return moved + 2 * weights(config) + Short.BYTES * 2 * scales() * config.layers() + Float.BYTES * 4 * scales();
     }
 
+    /** Returns the bytes of the file that an unfinished tuning is saved in: what moves, and Adam's two moments. */
+    public static long stateBytes(ModelConfig config, QuantizeOptions options) {
+        if (options.steps() == 0) {
+            return 0;
+        }
+        TuningCost cost = new TuningCost(config, options, 1, 1);
+        int heads = config.architecture().normalizesHeads() ? 2 * config.headDim() : 0;
+        long layer = cost.scales()
+                + 2L * config.hiddenSize()
+                + heads
+                + (options.movesCodes() ? weights(config) : 0);
+        return FLOATS_PER_POSITION * Float.BYTES * (layer * config.layers() + config.hiddenSize());
+    }
+
     /** Says what of the tuning a device has room for now. */
     public GradientOperations.Room room(GradientOperations operations) {
         return operations.room(

@@ -58,6 +58,18 @@ final class PlanCommand implements Callable<Integer> {
     /** The share of that rate that steps of tuning reached there: their products are TF32. */
     private static final double CUDA_STEP_SHARE = 0.42;
 
+    /**
+     * The share of the rate of products alone that layers of small models reach on a CPU, whose matrices are small and
+     * whose weights are unpacked again and again (docs/method-best.md).
+     */
+    private static final double CPU_EFFICIENCY = 0.37;
+
+    /** The same of tuning. */
+    private static final double CPU_TUNING_EFFICIENCY = 0.25;
+
+    /** What starting, and reading and encoding the calibration text take there. */
+    private static final double CPU_START_SECONDS = 12;
+
     private final Terminal terminal;
 
     @Parameters(
@@ -92,6 +104,9 @@ final class PlanCommand implements Callable<Integer> {
      *
      * @param weightFileBytes shards and index, exact
      * @param outputBytes with the config files and what is carried over, without the report
+     * @param steps of tuning after all layers are made
+     * @param movesCodes whether they move codes beside scales and norms
+     * @param tuningStateBytes twice these should be free beside the output, so that unfinished tuning can be saved
      * @param calibrationStreamBytes twice these should be free beside the output, so that a long run can save its
      *     stream
      * @param peakHostBytes with the heap that this JVM may take
@@ -111,6 +126,9 @@ final class PlanCommand implements Callable<Integer> {
             long heapBytes,
             long peakDeviceBytes,
             long calibrationTokens,
+            int steps,
+            boolean movesCodes,
+            long tuningStateBytes,
             double flops,
             double measuredFlopsPerSecond,
             double estimatedSeconds) {}
@@ -165,7 +183,8 @@ final class PlanCommand implements Callable<Integer> {
         Quantizer.requireFits(config, Files.isDirectory(model) ? model.resolve("config.json") : model, spec);
         CheckpointPlan output = CheckpointPlan.of(config, quantization.format(), spec, quantization.maxShardBytes());
         long heap = Runtime.getRuntime().maxMemory();
-        Estimate estimate = estimate(config, options, samples(asked.samples()), backend, heap);
+        int samples = samples(asked.samples());
+        Estimate estimate = estimate(config, options, samples, backend, heap);
         QuantizationCost cost = estimate.cost();
         long outputBytes = output.fileBytes() + sideBytes;
         List<Shard> shards = new ArrayList<>();
@@ -181,7 +200,12 @@ final class PlanCommand implements Callable<Integer> {
                 cost.neededHeapBytes(),
                 heap,
                 estimate.peakDeviceBytes(),
-                cost.calibrationTokens(),
+                cost.calibrationTokens() == 0
+                        ? 0
+                        : (long) samples * calibration.sequenceLength(options.method()),
+                options.steps(),
+                options.movesCodes(),
+                TuningCost.stateBytes(config, options),
                 cost.flops(),
                 estimate.flopsPerSecond(),
                 estimate.seconds());
@@ -216,7 +240,10 @@ final class PlanCommand implements Callable<Integer> {
             QuantizationCost cost = QuantizationCost.of(config, options.method(), spec, fitted, length)
                     .tuned(tuning, false);
             double rate = backend.productFlopsPerSecond();
-            return new Estimate(cost, cost.peakHostBytes(heap), 0, rate, cost.flops() / rate);
+            double seconds = (cost.flops() - cost.tuningFlops()) / (CPU_EFFICIENCY * rate)
+                    + cost.tuningFlops() / (CPU_TUNING_EFFICIENCY * rate)
+                    + (cost.calibrationTokens() == 0 ? 0 : CPU_START_SECONDS);
+            return new Estimate(cost, cost.peakHostBytes(heap), 0, rate, seconds);
         }
         QuantizationCost cost = QuantizationCost.onCuda(config, options.method(), spec, fitted, length)
                 .tuned(tuning, true);
@@ -252,6 +279,9 @@ final class PlanCommand implements Callable<Integer> {
             rows.add(List.of(
                     "  and to save the calibration stream, if free", Figures.bytes(2 * plan.calibrationStreamBytes())));
         }
+        if (plan.tuningStateBytes() > 0) {
+            rows.add(List.of("  and to save unfinished tuning, if free", Figures.bytes(2 * plan.tuningStateBytes())));
+        }
         rows.add(List.of("host memory at the peak", Figures.bytes(plan.peakHostBytes())));
         if (plan.peakDeviceBytes() > 0) {
             rows.add(List.of("device memory at the peak", Figures.bytes(plan.peakDeviceBytes())));
@@ -262,6 +292,10 @@ final class PlanCommand implements Callable<Integer> {
                     Figures.bytes(plan.heapBytes()) + " of heap now"));
         }
         rows.add(List.of("calibration tokens", String.format(java.util.Locale.ROOT, "%,d", plan.calibrationTokens())));
+        if (plan.steps() > 0) {
+            rows.add(List.of(
+                    "steps of tuning", plan.steps() + (plan.movesCodes() ? ", codes move" : ", codes stay as fitted")));
+        }
         rows.add(List.of("arithmetic", Figures.decimals(plan.flops() / 1e12, 2) + " TFLOP"));
         rows.add(List.of(
                 "time at this machine's " + Figures.decimals(plan.measuredFlopsPerSecond() / 1e9, 0) + " GFLOP/s",
