@@ -1,6 +1,7 @@
 package nibble.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -71,6 +72,29 @@ class SignalsTest {
         assertThat(ended.err())
                 .contains("stopping as soon as it is safe", "layers are safe in " + folder.resolve(".out.unfinished"));
         assertThat(folder.resolve("out")).doesNotExist();
+        ended.assertNoTrace();
+    }
+
+    /** A text that runs is finished and sent; the next request is refused; then the server ends. */
+    @ParameterizedTest
+    @CsvSource({"INT, 130", "TERM, 143"})
+    void a_signal_lets_a_server_finish_its_texts(String signal, int code) throws Exception {
+        assumeTrue(shell.run("curl --version").exitCode() == 0, "curl is not installed");
+        Shell.Ended ended = shell.run("""
+            set -m; env --default-signal=INT,TERM $N serve $M --port 0 --threads 1 >$F/o 2>$F/e & p=$!
+            for i in $(seq 3000); do grep -qs http $F/o && break; sleep 0.02; done
+            json="Content-Type: application/json" url=$(cat $F/o)/v1/completions
+            curl -sN -H "$json" -d '{"prompt":"The","max_tokens":1500,"ignore_eos":true,"stream":true}' $url >$F/text & c=$!
+            for i in $(seq 3000); do grep -qs data $F/text && break; sleep 0.02; done
+            kill -%s -$p
+            for i in $(seq 3000); do grep -qs stopping $F/e && break; sleep 0.02; done
+            sleep 0.2; curl -s -o /dev/null -w '%%{http_code}\n' -H "$json" -d '{"prompt":"a"}' $url
+            wait $c; echo "curl $?"; tail -n 2 $F/text; grep -c '"length"' $F/text
+            wait $p; code=$?; cat $F/e >&2; rm $F/o $F/e $F/text; exit $code
+            """.formatted(signal));
+        assertThat(ended.out()).isEqualTo("503\ncurl 0\ndata: [DONE]\n\n1\n");
+        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(code);
+        assertThat(ended.err()).contains("stopping as soon as it is safe");
         ended.assertNoTrace();
     }
 }

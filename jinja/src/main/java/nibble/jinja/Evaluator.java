@@ -73,10 +73,7 @@ final class Evaluator {
                 if (Values.truth(value(condition.test(), scope))) {
                     yield value(condition.then(), scope);
                 }
-                yield condition.otherwise() != null
-                        ? value(condition.otherwise(), scope)
-                        : Undefined.because(
-                                "the inline if-expression evaluated to false and no else section was defined");
+                yield condition.otherwise() != null ? value(condition.otherwise(), scope) : Undefined.ofCondition();
             }
         };
     }

@@ -103,7 +103,7 @@ final class Renderer {
             case Statement.Data data -> print(data.text());
             case Statement.Print print -> {
                 Object value = Evaluator.value(print.value(), scope);
-                if (strict && value instanceof Undefined undefined) {
+                if (strict && value instanceof Undefined undefined && !undefined.prints()) {
                     throw undefined.error();
                 }
                 print(Repr.str(value));

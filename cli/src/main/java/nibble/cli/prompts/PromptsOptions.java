@@ -87,6 +87,10 @@ public final class PromptsOptions {
      * @param encode gives the ids of a line
      */
     public void answer(Terminal terminal, PromptRun run, List<PromptLine> lines, Function<PromptLine, int[]> encode) {
+        if (run.model().sharesWithHost()) {
+            throw new UsageException(
+                    "--prompts needs all layers on one device; leave out --gpu-layers, or give" + " --device cpu");
+        }
         List<PromptRun.Asked> asked = asked(run, lines, encode);
         Path out = Objects.requireNonNull(output);
         List<String> digests = asked.stream().map(PromptRun.Asked::digest).toList();

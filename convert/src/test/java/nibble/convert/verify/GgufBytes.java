@@ -19,6 +19,7 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.gguf.GgufFile;
 import nibble.convert.BundledModel;
 import nibble.convert.ConversionOptions;
+import nibble.convert.blocks.BlockRounding;
 import nibble.convert.gguf.GgufExporter;
 import nibble.convert.gguf.GgufMix;
 import nibble.files.output.StopSignal;
@@ -32,7 +33,8 @@ record GgufBytes(ByteBuffer bytes, Path path) {
                     source,
                     mix,
                     Optional.empty(),
-                    new ConversionOptions(out, most, 2, false, new StopSignal(), note -> {}, done -> {}));
+                    new ConversionOptions(out, most, 2, false, new StopSignal(), note -> {}, done -> {}),
+                    BlockRounding.HOST);
         }
         return out;
     }

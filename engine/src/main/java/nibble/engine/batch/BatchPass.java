@@ -40,6 +40,10 @@ final class BatchPass implements AutoCloseable {
     private final List<Matrix> values = new ArrayList<>();
 
     BatchPass(Llama model, int blocks) {
+        if (model.sharesWithHost()) {
+            throw new IllegalArgumentException("the first layers of this model run on the CPU and the others on a card;"
+                    + " many texts at once need all layers on one device");
+        }
         this.model = model;
         this.backend = model.backend();
         this.config = model.weights().config();
@@ -59,6 +63,7 @@ final class BatchPass implements AutoCloseable {
 
     /** Computes keys, values and logits of pieces of different texts. */
     void run(List<Piece> pieces, LogitReader reader) {
+        model.requireFiles();
         int rows = pieces.stream().mapToInt(piece -> piece.ids().length).sum();
         int[] ids = new int[rows];
         int[] positions = new int[rows];

@@ -2,11 +2,14 @@ package nibble.engine.batch;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Llama;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.RotaryTable;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Runs many texts step by step: continuous batching. A step gives each running text its next token and reads pieces of
@@ -110,36 +113,62 @@ public final class BatchScheduler implements AutoCloseable {
         if (shares.isEmpty()) {
             return false;
         }
-        List<BatchPass.Piece> pieces = new ArrayList<>();
-        for (Share share : shares) {
-            pieces.add(piece(share));
-        }
         steps++;
-        float[][] logits = new float[shares.size()][];
-        try {
-            pass.run(pieces, (piece, id, row) -> {
-                RunningText text = shares.get(piece).text();
-                int position = text.computed() + id;
-                if (position + 1 < text.length()) {
-                    scorePrompt(text, position, row);
-                } else {
-                    logits[piece] = row;
-                }
-            });
-        } catch (RuntimeException e) {
-            shares.forEach(share -> fail(share.text(), e));
-            return true;
+        List<float @Nullable []> logits = new ArrayList<>();
+        for (List<Share> together : passes(shares)) {
+            try {
+                logits.addAll(run(together));
+            } catch (RuntimeException e) {
+                shares.forEach(share -> fail(share.text(), e));
+                return true;
+            }
         }
         for (int i = 0; i < shares.size(); i++) {
             shares.get(i).text().advance(pool, shares.get(i).count());
         }
         for (int i = 0; i < shares.size(); i++) {
-            float[] row = logits[i];
+            float[] row = logits.get(i);
             if (row != null) {
                 goOn(shares.get(i).text(), row);
             }
         }
         return true;
+    }
+
+    /** Next tokens as many together as the device takes, then all pieces of prompts. */
+    private List<List<Share>> passes(List<Share> shares) {
+        int most = model.backend().textsTogether();
+        int next = (int) shares.stream().filter(share -> share.count() == 1).count();
+        if (most == Integer.MAX_VALUE) {
+            return List.of(shares);
+        }
+        List<List<Share>> passes = new ArrayList<>();
+        for (int from = 0; from < next; from += most) {
+            passes.add(shares.subList(from, Math.min(next, from + most)));
+        }
+        if (next < shares.size()) {
+            passes.add(shares.subList(next, shares.size()));
+        }
+        return passes;
+    }
+
+    /** Runs shares in one pass; returns the logits after the last id of each text that has no more, or null. */
+    private List<float @Nullable []> run(List<Share> shares) {
+        List<BatchPass.Piece> pieces = new ArrayList<>();
+        for (Share share : shares) {
+            pieces.add(piece(share));
+        }
+        List<float @Nullable []> logits = new ArrayList<>(Collections.nCopies(shares.size(), null));
+        pass.run(pieces, (piece, id, row) -> {
+            RunningText text = shares.get(piece).text();
+            int position = text.computed() + id;
+            if (position + 1 < text.length()) {
+                scorePrompt(text, position, row);
+            } else {
+                logits.set(piece, row);
+            }
+        });
+        return logits;
     }
 
     /** Distributes the tokens of a step: first a token for each text that generates, then pieces of prompts. */
@@ -176,6 +205,8 @@ public final class BatchScheduler implements AutoCloseable {
             shares.add(new Share(text, count));
             budget -= count;
         }
+        // Stable: texts keep their order.
+        shares.sort(Comparator.comparing(share -> share.count() > 1));
         return shares;
     }
 

@@ -12,6 +12,8 @@ import nibble.datasets.evaluation.EvaluationData;
 import nibble.engine.Continuation;
 import nibble.engine.ScoredContinuations;
 import nibble.engine.backend.MissingRowException;
+import nibble.engine.batch.BatchWriter;
+import nibble.engine.batch.WantedText;
 import nibble.eval.NonFiniteLogProbabilityException;
 import nibble.files.Version;
 import org.jspecify.annotations.Nullable;
@@ -105,9 +107,7 @@ public final class TaskEvaluation {
         for (List<Pending> pass : passes(scoring)) {
             score(pass);
         }
-        for (Writing one : writing) {
-            write(one);
-        }
+        BatchWriter.write(subject.model(), writing.stream().map(this::wanted).toList());
         return result(tasks, (System.nanoTime() - start) / 1e9);
     }
 
@@ -284,8 +284,11 @@ public final class TaskEvaluation {
         return p.task().rules().judged(p.item(), summed);
     }
 
-    /** All windows of a text as one. */
+    /** All windows of a text as one; an empty text has none, and costs nothing. */
     private static RequestResult sum(List<RequestResult> windows) {
+        if (windows.isEmpty()) {
+            return new RequestResult(0, 0, 0, 0, true);
+        }
         return new RequestResult(
                 windows.getFirst().contextTokens(),
                 windows.stream().mapToInt(RequestResult::continuationTokens).sum(),
@@ -294,13 +297,21 @@ public final class TaskEvaluation {
                 windows.stream().allMatch(RequestResult::greedy));
     }
 
-    private void write(Writing w) {
+    private WantedText wanted(Writing w) {
         List<Integer> ids = new ArrayList<>();
-        subject.model().write(w.prompt(), w.ask().newTokens(), subject.stopIds(), id -> {
-            ids.add(id);
-            String text = text(ids);
-            return w.ask().stops().stream().noneMatch(text::contains);
-        });
+        return new WantedText(
+                w.prompt(),
+                w.ask().newTokens(),
+                subject.stopIds(),
+                id -> {
+                    ids.add(id);
+                    String text = text(ids);
+                    return w.ask().stops().stream().noneMatch(text::contains);
+                },
+                made -> written(w, ids));
+    }
+
+    private void written(Writing w, List<Integer> ids) {
         String text = text(ids);
         for (String stop : w.ask().stops()) {
             int end = text.indexOf(stop);

@@ -6,10 +6,12 @@ import org.jspecify.annotations.Nullable;
 public final class Undefined {
     private final String message;
     private final PythonException.Kind kind;
+    private final boolean prints;
 
-    private Undefined(String message, PythonException.Kind kind) {
+    private Undefined(String message, PythonException.Kind kind, boolean prints) {
         this.message = message;
         this.kind = kind;
+        this.prints = prints;
     }
 
     /** Returns a variable that was not given. */
@@ -25,14 +27,28 @@ public final class Undefined {
 
     /** Makes something that is not there for a reason of its own. */
     public static Undefined because(String message) {
-        return new Undefined(message, PythonException.Kind.UNDEFINED);
+        return new Undefined(message, PythonException.Kind.UNDEFINED, false);
+    }
+
+    /** Makes what {@code a if b} is where b is false: it prints as nothing, even where nothing else that is undefined does. */
+    public static Undefined ofCondition() {
+        return new Undefined(
+                "the inline if-expression evaluated to false and no else section was defined",
+                PythonException.Kind.UNDEFINED,
+                true);
+    }
+
+    /** Returns whether it prints as nothing in a strict template too. */
+    public boolean prints() {
+        return prints;
     }
 
     /** An attribute that the sandbox keeps away. */
     static Undefined unsafe(Object owner, String name) {
         return new Undefined(
                 "access to attribute " + Repr.quoted(name) + " of '" + Values.typeName(owner) + "' object is unsafe",
-                PythonException.Kind.SECURITY);
+                PythonException.Kind.SECURITY,
+                false);
     }
 
     private static String shortly(@Nullable Object name) {

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.Socket;
 import java.net.http.HttpResponse;
@@ -56,13 +55,12 @@ class LimitsTest {
         }
     }
 
-    /** Sends bytes over a connection of its own. */
     private Socket raw(String text) throws IOException {
-        Socket socket = new Socket("127.0.0.1", server.server.address().getPort());
-        socket.setSoTimeout(20_000);
-        socket.getOutputStream().write(text.getBytes(StandardCharsets.ISO_8859_1));
-        socket.getOutputStream().flush();
-        return socket;
+        return RawClient.send(server.server.address(), text);
+    }
+
+    private static String answer(Socket socket) {
+        return RawClient.answer(socket);
     }
 
     private static String request(String body) {
@@ -191,13 +189,13 @@ class LimitsTest {
 
     @Test
     void a_full_queue_is_429_with_a_time_to_ask_again() throws Exception {
-        server.service.pause = 50;
+        server.slow().pause = 50;
         List<Socket> clients = new ArrayList<>();
         for (int i = 0; i < 3; i++) {
             clients.add(raw(request(LONG.formatted(""))));
             int waiting = i;
-            eventually(() -> server.service.state().running() == 1
-                    && server.service.state().waiting() == waiting);
+            eventually(() -> server.generation.state().running() == 1
+                    && server.generation.state().waiting() == waiting);
         }
         HttpResponse<String> refused = post("{\"prompt\": \"a\", \"max_tokens\": 1}");
         assertThat(refused.statusCode()).isEqualTo(429);
@@ -208,34 +206,34 @@ class LimitsTest {
             client.close();
         }
         // Both those that wait and the one that runs are cancelled, so that the queue empties long before 200 tokens.
-        eventually(() ->
-                server.service.state().running() == 0 && server.service.state().waiting() == 0);
-        assertThat(server.service.state().generatedTokens()).isLessThan(150);
+        eventually(() -> server.generation.state().running() == 0
+                && server.generation.state().waiting() == 0);
+        assertThat(server.generation.state().generatedTokens()).isLessThan(150);
         assertThat(server.get("/metrics").body()).contains("finished_reason=\"abort\"} 3.0");
     }
 
     @Test
     void a_client_that_goes_frees_its_text_streaming_or_not() throws Exception {
-        server.service.pause = 20;
+        server.slow().pause = 20;
         for (String stream : List.of("", ", \"stream\": true")) {
-            long before = server.service.state().generatedTokens();
+            long before = server.generation.state().generatedTokens();
             try (Socket socket = raw(request(LONG.formatted(stream)))) {
-                eventually(() -> server.service.state().generatedTokens() > before + 3);
+                eventually(() -> server.generation.state().generatedTokens() > before + 3);
                 if (!stream.isEmpty()) {
                     assertThat(socket.getInputStream().read()).isEqualTo('H');
                 }
             }
-            eventually(() -> server.service.state().running() == 0);
-            assertThat(server.service.state().generatedTokens()).isLessThan(before + 150);
+            eventually(() -> server.generation.state().running() == 0);
+            assertThat(server.generation.state().generatedTokens()).isLessThan(before + 150);
         }
     }
 
     @Test
     void a_client_that_sends_its_next_request_early_gets_both_answers() throws Exception {
-        server.service.pause = 30;
+        server.slow().pause = 30;
         String first = request("{\"prompt\": \"The city of\", \"max_tokens\": 20, \"ignore_eos\": true}");
         try (Socket socket = raw(first)) {
-            eventually(() -> server.service.state().generatedTokens() > 3);
+            eventually(() -> server.generation.state().generatedTokens() > 3);
             socket.getOutputStream()
                     .write("GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
                             .getBytes(StandardCharsets.ISO_8859_1));
@@ -247,7 +245,7 @@ class LimitsTest {
 
     @Test
     void a_text_that_takes_longer_than_the_time_to_send_a_request_is_answered() throws Exception {
-        server.service.pause = 100;
+        server.slow().pause = 100;
         HttpResponse<String> response = post("{\"prompt\": \"a\", \"max_tokens\": 20, \"ignore_eos\": true}");
         assertThat(response.statusCode()).isEqualTo(200);
         HttpResponse<String> streamed =
@@ -257,7 +255,7 @@ class LimitsTest {
 
     @Test
     void draining_finishes_what_runs_and_refuses_what_comes() throws Exception {
-        server.service.pause = 30;
+        server.slow().pause = 30;
         CompletableFuture<HttpResponse<String>> running = CompletableFuture.supplyAsync(() -> {
             try {
                 return post("{\"prompt\": \"a\", \"max_tokens\": 30, \"ignore_eos\": true, \"stream\": true}");
@@ -265,7 +263,7 @@ class LimitsTest {
                 throw new IllegalStateException(e);
             }
         });
-        eventually(() -> server.service.state().generatedTokens() > 2);
+        eventually(() -> server.generation.state().generatedTokens() > 2);
         CompletableFuture<Boolean> drained = CompletableFuture.supplyAsync(() -> {
             try {
                 return server.server.drain(Duration.ofSeconds(20));
@@ -291,7 +289,7 @@ class LimitsTest {
 
     @Test
     void a_server_that_ends_under_a_text_says_so_in_the_stream() throws Exception {
-        server.service.pause = 30;
+        server.slow().pause = 30;
         CompletableFuture<HttpResponse<String>> running = CompletableFuture.supplyAsync(() -> {
             try {
                 return post(LONG.formatted(", \"stream\": true"));
@@ -299,8 +297,8 @@ class LimitsTest {
                 throw new IllegalStateException(e);
             }
         });
-        eventually(() -> server.service.state().generatedTokens() > 2);
-        server.service.close();
+        eventually(() -> server.generation.state().generatedTokens() > 2);
+        server.generation.close();
         assertThat(running.get(20, TimeUnit.SECONDS).body())
                 .contains("\"error\":")
                 .endsWith("data: [DONE]\n\n");
@@ -321,21 +319,5 @@ class LimitsTest {
                 }
             }
         }
-    }
-
-    /** All that comes until the other side closes, or for the first answer that says so itself. */
-    private static String answer(Socket socket) {
-        StringBuilder text = new StringBuilder();
-        try {
-            InputStream in = socket.getInputStream();
-            byte[] piece = new byte[8192];
-            socket.setSoTimeout(10_000);
-            for (int length = in.read(piece); length >= 0; length = in.read(piece)) {
-                text.append(new String(piece, 0, length, StandardCharsets.UTF_8));
-            }
-        } catch (IOException e) {
-            // What came until then is the answer.
-        }
-        return text.toString();
     }
 }

@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
@@ -24,6 +25,7 @@ import nibble.datasets.chat.StopIds;
 import nibble.engine.Backends;
 import nibble.engine.Llama;
 import nibble.engine.backend.Backend;
+import nibble.engine.batch.GenerationService;
 import nibble.serve.generation.ServedModel;
 import org.jspecify.annotations.Nullable;
 
@@ -36,7 +38,7 @@ final class TestServer implements AutoCloseable {
     private final Backend backend;
     private final Llama llama;
     final Tokenizer tokenizer;
-    final OneByOneService service;
+    final GenerationService generation;
     final ServedModel model;
     final ApiServer server;
     final HttpClient client = HttpClient.newBuilder()
@@ -50,14 +52,22 @@ final class TestServer implements AutoCloseable {
         this(options -> options, Optional.of(ChatTemplate.named("orca-hashes")), 64);
     }
 
+    /** Starts a server that generates one text after another. */
     TestServer(UnaryOperator<ServerOptions> options, Optional<ChatTemplate> template, int waiting) {
+        this(options, template, llama -> new OneByOneService(llama, CONTEXT, waiting));
+    }
+
+    TestServer(
+            UnaryOperator<ServerOptions> options,
+            Optional<ChatTemplate> template,
+            Function<Llama, GenerationService> service) {
         Path folder = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
         checkpoint = Checkpoint.open(folder);
         backend = Backends.open("cpu", 2, Long.MAX_VALUE);
         llama = Llama.load(checkpoint, backend);
         TokenizerDescription described = Checkpoint.tokenizer(folder).orElseThrow();
         tokenizer = Tokenizers.of(described);
-        service = new OneByOneService(llama, CONTEXT, waiting);
+        generation = service.apply(llama);
         model = new ServedModel(
                 List.of("wiki", "wiki-alias"),
                 folder.toString(),
@@ -67,7 +77,7 @@ final class TestServer implements AutoCloseable {
                 StopIds.of(checkpoint, described, tokenizer, template),
                 llama.vocabularySize(),
                 CONTEXT,
-                service);
+                generation);
         try {
             server = ApiServer.start(model, options.apply(ServerOptions.local(0)), log::add);
         } catch (IOException e) {
@@ -85,6 +95,11 @@ final class TestServer implements AutoCloseable {
                 1 << 16,
                 Duration.ofMillis(700),
                 options.maxConnections());
+    }
+
+    /** Returns the service that generates one text after another. */
+    OneByOneService slow() {
+        return (OneByOneService) generation;
     }
 
     URI uri(String path) {
@@ -149,7 +164,7 @@ final class TestServer implements AutoCloseable {
     @Override
     public void close() {
         server.close();
-        service.close();
+        generation.close();
         llama.close();
         tokenizer.close();
         backend.close();
