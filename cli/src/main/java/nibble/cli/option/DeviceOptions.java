@@ -42,9 +42,11 @@ public final class DeviceOptions {
         return open(terminal, Activations.FP32);
     }
 
-    /** Opens the device if a card is named. */
+    /** Opens the device if it is a card. */
     Optional<Backend> card(Terminal terminal) {
-        return device.startsWith("cuda:") ? Optional.of(open(terminal)) : Optional.empty();
+        boolean card = device.startsWith("cuda:")
+                || device.equals("auto") && Backends.whyNoCard().isEmpty();
+        return card ? Optional.of(open(terminal)) : Optional.empty();
     }
 
     /** As {@link #open(Terminal)}, for a form of activations. */

@@ -60,7 +60,7 @@ public final class ImportanceOptions {
     private DeviceOptions device = new DeviceOptions();
 
     /**
-     * Opens the card that rounds weights to blocks, where the options name one.
+     * Opens the card that rounds weights to blocks, where the options or the machine name one.
      *
      * @return empty for the host
      */
