@@ -50,6 +50,7 @@ public final class Session implements AutoCloseable {
      * @throws IllegalArgumentException for no ids, an id outside the vocabulary, or too many
      */
     public float[] append(int[] ids) {
+        model.requireFiles();
         if (ids.length == 0) {
             throw new IllegalArgumentException("no token ids to append");
         }
