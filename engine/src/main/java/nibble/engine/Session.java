@@ -29,7 +29,8 @@ public final class Session implements AutoCloseable {
         this.forward = new Forward(model.weights().config(), model.backend());
         this.cache = new KeyValueCache(model.placed().config(), model.backend(), capacity);
         HostLayers first = model.host();
-        this.host = first == null ? null : new HostSession(first, model.weights().config(), capacity);
+        this.host =
+                first == null ? null : new HostSession(first, model.weights().config(), capacity);
     }
 
     /** Returns the tokens so far. */

@@ -34,7 +34,8 @@ class ModelDeviceTest {
     @ParameterizedTest
     @ValueSource(strings = {"-1", "all", "", "1.5", "99999999999"})
     void another_value_is_refused(String value) {
-        assertThatThrownBy(() -> parsed("--device", "cuda:0", "--gpu-layers", value).layers(true))
+        assertThatThrownBy(() ->
+                        parsed("--device", "cuda:0", "--gpu-layers", value).layers(true))
                 .isInstanceOf(UsageException.class)
                 .hasMessageContaining("--gpu-layers " + value);
     }
