@@ -56,7 +56,8 @@ final class FittingWork implements LayerWork {
         if (stream == null) {
             Checkpoint source = job.source();
             int[][] all = job.blocks().map(TokenBlocks::blocks).orElseThrow();
-            int[][] blocks = Arrays.copyOf(all, Math.min(all.length, job.options().best().fitBlocks()));
+            int[][] blocks =
+                    Arrays.copyOf(all, Math.min(all.length, job.options().best().fitBlocks()));
             Optional<PairedStream> saved = journal.savedStream()
                     .flatMap(
                             there -> PairedStream.read(there.file(), there.sha256(), source.config(), blocks, devices));

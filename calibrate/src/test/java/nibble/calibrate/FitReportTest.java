@@ -18,10 +18,10 @@ import nibble.checkpoint.Checkpoint;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backends;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.WeightRows;
-import nibble.engine.backend.QuantizationDevices;
 import nibble.files.output.StopSignal;
 import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.Test;
@@ -145,13 +145,13 @@ class FitReportTest {
     @Test
     void a_linear_that_is_worse_on_text_it_has_not_seen_is_taken_back() {
         List<QuantizationReport.Linear> linears = linears(Method.BEST, blocks(8, 2));
-        assertThat(linears).anyMatch(linear -> Objects.requireNonNull(linear.fit())
-                .takenBack());
+        assertThat(linears)
+                .anyMatch(linear -> Objects.requireNonNull(linear.fit()).takenBack());
         for (QuantizationReport.Linear linear : linears) {
             QuantizationReport.Fit fit = Objects.requireNonNull(linear.fit());
             assertThat(fit.takenBack())
-                    .isEqualTo(Objects.requireNonNull(fit.heldOutAwqError())
-                            < Objects.requireNonNull(fit.heldOutError()));
+                    .isEqualTo(
+                            Objects.requireNonNull(fit.heldOutAwqError()) < Objects.requireNonNull(fit.heldOutError()));
             if (fit.takenBack()) {
                 assertThat(linear.relativeError()).isEqualTo(fit.awqRelativeError());
                 assertThat(fit.sweeps()).isZero();

@@ -91,7 +91,12 @@ class TuningTest {
 
     private static QuantizeOptions options(QuantizedFormat format, int steps, boolean codes, long maxShardBytes) {
         return new QuantizeOptions(
-                Method.BEST, new QuantizationSpec(4, 32), format, maxShardBytes, 2, false,
+                Method.BEST,
+                new QuantizationSpec(4, 32),
+                format,
+                maxShardBytes,
+                2,
+                false,
                 new BestSettings(Integer.MAX_VALUE, steps, 1024, codes));
     }
 

@@ -70,8 +70,8 @@ public final class LayerFitter {
                 List<DecoderLayer> layers = layers(source, scales, made, original, placed);
                 Set<Linear> takenBack = guard.judge(pair, scales, layers, made, linears);
                 stream.heldBack()
-                        .ifPresent(held -> progress.forwarded(
-                                held.tokens(), Work.pairedPass(config, pair, held.tokens())));
+                        .ifPresent(held ->
+                                progress.forwarded(held.tokens(), Work.pairedPass(config, pair, held.tokens())));
                 pairs.add(fitted.report(takenBack));
                 if (!takenBack.isEmpty()) {
                     layers = layers(source, scales, made, original, placed);

@@ -101,12 +101,7 @@ public final class HeldBackStream {
      * @param before the original's residual stream, if its error counts
      */
     private static Errors errors(
-            Backend backend,
-            List<Weight> forms,
-            Matrix x,
-            Matrix y,
-            @Nullable Matrix before,
-            Matrix after) {
+            Backend backend, List<Weight> forms, Matrix x, Matrix y, @Nullable Matrix before, Matrix after) {
         int out = forms.getFirst().outFeatures();
         try (Matrix wanted = backend.allocate(x.rows(), out);
                 Matrix found = backend.allocate(x.rows(), out)) {

@@ -77,8 +77,7 @@ public final class PairedStream implements AutoCloseable {
         List<Slot> slots = new ArrayList<>();
         for (int stream = 0; stream < parts.size(); stream++) {
             // An empty stream tells how its blocks form batches.
-            try (CalibrationStream shape =
-                    CalibrationStream.empty(config, parts.get(stream), devices, Streams.PAIR)) {
+            try (CalibrationStream shape = CalibrationStream.empty(config, parts.get(stream), devices, Streams.PAIR)) {
                 for (int batch = 0; batch < shape.size(); batch++) {
                     slots.add(new Slot(stream, batch, shape.tokens(batch)));
                 }

@@ -47,8 +47,8 @@ public record BestDefaults(BestSettings settings, int samples) {
         }
         int length = Math.min(blockLength, TuningText.MOST_TOKENS);
         int sequences = TuningCost.sequences(chosen.settings.tokensPerStep(), length);
-        boolean fits = backend.gradients()
-                .fitsCodes(config, spec, sequences, length, DivergencePass.tapeColumns(config));
+        boolean fits =
+                backend.gradients().fitsCodes(config, spec, sequences, length, DivergencePass.tapeColumns(config));
         return fits ? chosen : FIXED_CODES;
     }
 }

@@ -153,10 +153,7 @@ public final class TuningCost {
         }
         TuningCost cost = new TuningCost(config, options, 1, 1);
         int heads = config.architecture().normalizesHeads() ? 2 * config.headDim() : 0;
-        long layer = cost.scales()
-                + 2L * config.hiddenSize()
-                + heads
-                + (options.movesCodes() ? weights(config) : 0);
+        long layer = cost.scales() + 2L * config.hiddenSize() + heads + (options.movesCodes() ? weights(config) : 0);
         return FLOATS_PER_POSITION * Float.BYTES * (layer * config.layers() + config.hiddenSize());
     }
 

@@ -18,6 +18,7 @@ import nibble.calibrate.stream.HeldBack;
 record TuningText(int length, List<int[]> sequences, int forSteps) {
     /** Tokens of a sequence at most. */
     static final int MOST_TOKENS = 512;
+
     private static final long SEED = 2026;
 
     /** Cuts blocks; what is left of a block at its end is left out. */

@@ -200,9 +200,7 @@ final class PlanCommand implements Callable<Integer> {
                 cost.neededHeapBytes(),
                 heap,
                 estimate.peakDeviceBytes(),
-                cost.calibrationTokens() == 0
-                        ? 0
-                        : (long) samples * calibration.sequenceLength(options.method()),
+                cost.calibrationTokens() == 0 ? 0 : (long) samples * calibration.sequenceLength(options.method()),
                 options.steps(),
                 options.movesCodes(),
                 TuningCost.stateBytes(config, options),
@@ -220,7 +218,10 @@ final class PlanCommand implements Callable<Integer> {
                 && Files.exists(model)
                 && !model.toString().endsWith(".json");
         return calibrates
-                ? calibration.read(terminal, model, quantization.method(), usual).blocks().length
+                ? calibration
+                        .read(terminal, model, quantization.method(), usual)
+                        .blocks()
+                        .length
                 : calibration.samples(usual);
     }
 
@@ -228,8 +229,7 @@ final class PlanCommand implements Callable<Integer> {
     private record Estimate(
             QuantizationCost cost, long peakHostBytes, long peakDeviceBytes, double flopsPerSecond, double seconds) {}
 
-    private Estimate estimate(
-            ModelConfig config, QuantizeOptions options, int samples, Backend backend, long heap) {
+    private Estimate estimate(ModelConfig config, QuantizeOptions options, int samples, Backend backend, long heap) {
         QuantizationSpec spec = options.spec();
         int fitted = Math.min(samples, options.best().fitBlocks());
         int length = calibration.sequenceLength(options.method());

@@ -143,7 +143,13 @@ final class QuantizeBenchCommand implements Callable<Integer> {
         ModelShape whole = ModelShape.named(model.name()).orElse(model);
         try (QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
             return quantization
-                    .options(whole.config(), sequenceLength, devices.members().getFirst(), device.threads, false, terminal)
+                    .options(
+                            whole.config(),
+                            sequenceLength,
+                            devices.members().getFirst(),
+                            device.threads,
+                            false,
+                            terminal)
                     .options();
         }
     }

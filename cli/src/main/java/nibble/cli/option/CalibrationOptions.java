@@ -29,7 +29,8 @@ public final class CalibrationOptions {
             paramLabel = "N",
             description =
                     "Blocks of --seq-len tokens to read; an error if the text has fewer. Default: all blocks of the"
-                            + " text, at most " + MOST_SAMPLES + "; with --method best at most 256, or fewer for large models.")
+                            + " text, at most " + MOST_SAMPLES
+                            + "; with --method best at most 256, or fewer for large models.")
     private @Nullable Integer samples;
 
     private static final int LENGTH = 4096;
