@@ -23,7 +23,6 @@ import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorSpec;
 import nibble.convert.ConversionReport.Underflow;
-import nibble.convert.blocks.BlockRounding;
 import nibble.convert.gguf.GgufExporter;
 import nibble.convert.gguf.GgufMix;
 import nibble.files.digest.Sha256;
@@ -66,7 +65,7 @@ class ConversionResumeTest {
 
     private static void export(ConversionOptions options) {
         try (Checkpoint source = Checkpoint.open(WIKI)) {
-            GgufExporter.export(source, GgufMix.Q5_K_M, Optional.empty(), options, BlockRounding.HOST);
+            GgufExporter.export(source, GgufMix.Q5_K_M, Optional.empty(), options);
         }
     }
 

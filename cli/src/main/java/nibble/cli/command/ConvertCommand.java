@@ -24,11 +24,9 @@ import nibble.convert.CheckpointConverter;
 import nibble.convert.CheckpointConverter.Target;
 import nibble.convert.ConversionOptions;
 import nibble.convert.ConversionReport;
-import nibble.convert.blocks.BlockRounding;
 import nibble.convert.blocks.Importance;
 import nibble.convert.gguf.GgufExporter;
 import nibble.convert.gguf.GgufMix;
-import nibble.engine.backend.Backend;
 import nibble.files.FileSize;
 import nibble.files.output.UnfinishedOutput;
 import org.jspecify.annotations.Nullable;
@@ -138,7 +136,7 @@ final class ConvertCommand implements Callable<Integer> {
                         terminal::note,
                         fraction -> progress.at(fraction, ""));
                 report = gguf
-                        ? export(checkpoint, weights, options)
+                        ? GgufExporter.export(checkpoint, mix(), weights, options)
                         : CheckpointConverter.convert(checkpoint, target(isSymmetric(checkpoint)), options);
             }
         }
@@ -147,21 +145,6 @@ final class ConvertCommand implements Callable<Integer> {
             print(report);
         }
         return ExitCode.DONE;
-    }
-
-    private ConversionReport export(Checkpoint checkpoint, Optional<Importance> weights, ConversionOptions options) {
-        Optional<Backend> card = mix().isQuantized() ? importance.card(terminal) : Optional.empty();
-        if (card.isEmpty()) {
-            return GgufExporter.export(checkpoint, mix(), weights, options, BlockRounding.HOST);
-        }
-        try (Backend backend = card.get()) {
-            BlockRounding rounding = (type, rows, columns, into) -> {
-                if (!backend.encodeBlocks(type, rows, columns, into)) {
-                    BlockRounding.HOST.encode(type, rows, columns, into);
-                }
-            };
-            return GgufExporter.export(checkpoint, mix(), weights, options, rounding);
-        }
     }
 
     /** Before anything is read for it. */

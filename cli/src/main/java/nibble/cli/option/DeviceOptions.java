@@ -1,6 +1,5 @@
 package nibble.cli.option;
 
-import java.util.Optional;
 import nibble.calibrate.job.Method;
 import nibble.cli.terminal.Terminal;
 import nibble.engine.Backends;
@@ -40,11 +39,6 @@ public final class DeviceOptions {
     /** Opens the device and says which it is. */
     public Backend open(Terminal terminal) {
         return open(terminal, Activations.FP32);
-    }
-
-    /** Opens the device if a card is named. */
-    Optional<Backend> card(Terminal terminal) {
-        return device.startsWith("cuda:") ? Optional.of(open(terminal)) : Optional.empty();
     }
 
     /** As {@link #open(Terminal)}, for a form of activations. */

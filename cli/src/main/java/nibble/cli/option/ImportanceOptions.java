@@ -59,15 +59,6 @@ public final class ImportanceOptions {
     @Mixin
     private DeviceOptions device = new DeviceOptions();
 
-    /**
-     * Opens the card that rounds weights to blocks, where the options name one.
-     *
-     * @return empty for the host
-     */
-    public Optional<Backend> card(Terminal terminal) {
-        return device.card(terminal);
-    }
-
     public int threads() {
         return device.threads;
     }

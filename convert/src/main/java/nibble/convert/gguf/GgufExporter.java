@@ -39,7 +39,6 @@ import nibble.convert.ConversionOptions;
 import nibble.convert.ConversionReport;
 import nibble.convert.ConversionRun;
 import nibble.convert.blocks.BlockEncoder;
-import nibble.convert.blocks.BlockRounding;
 import nibble.convert.blocks.ExactQ4;
 import nibble.convert.blocks.Importance;
 import nibble.files.output.OutputException;
@@ -73,10 +72,8 @@ public final class GgufExporter {
     private final ModelConfig config;
     private final GgufMix mix;
     private final Optional<Importance> importance;
-    private final BlockRounding rounding;
 
-    private GgufExporter(Checkpoint source, GgufMix mix, Optional<Importance> importance, BlockRounding rounding) {
-        this.rounding = rounding;
+    private GgufExporter(Checkpoint source, GgufMix mix, Optional<Importance> importance) {
         this.source = source;
         this.config = source.config();
         this.mix = mix;
@@ -85,13 +82,13 @@ public final class GgufExporter {
 
     /**
      * Exports from the beginning into one file without importance; otherwise like
-     * {@link #export(Checkpoint, GgufMix, Optional, ConversionOptions, BlockRounding)}.
+     * {@link #export(Checkpoint, GgufMix, Optional, ConversionOptions)}.
      */
     public static ConversionReport export(
             Checkpoint source, Path out, GgufMix mix, int threads, DoubleConsumer progress) {
         ConversionOptions options =
                 new ConversionOptions(out, Long.MAX_VALUE, threads, false, new StopSignal(), note -> {}, progress);
-        return export(source, mix, Optional.empty(), options, BlockRounding.HOST);
+        return export(source, mix, Optional.empty(), options);
     }
 
     /**
@@ -99,17 +96,12 @@ public final class GgufExporter {
      * or not at all. An unfinished run stays beside it and can be resumed ({@link ConversionRun}).
      *
      * @param importance weights the columns of linears in the search for scales, but not embedding and head
-     * @param rounding of rows to blocks
      * @throws BadCheckpointException if a weight is not finite, or the tokenizer or rope scaling has no form in GGUF
      * @throws OutputException if the folder is occupied or the disk is full or refuses
      */
     public static ConversionReport export(
-            Checkpoint source,
-            GgufMix mix,
-            Optional<Importance> importance,
-            ConversionOptions options,
-            BlockRounding rounding) {
-        return new GgufExporter(source, mix, importance, rounding).run(options);
+            Checkpoint source, GgufMix mix, Optional<Importance> importance, ConversionOptions options) {
+        return new GgufExporter(source, mix, importance).run(options);
     }
 
     private ConversionReport run(ConversionOptions options) {
@@ -331,7 +323,7 @@ public final class GgufExporter {
                 rows.read(first + i, row);
                 System.arraycopy(row, 0, values, i * columns, columns);
             }
-            rounding.encode(type, values, importance, into);
+            BlockEncoder.encode(type, values, importance, into);
             requireRange(name, type, values, into);
         };
     }

@@ -51,8 +51,8 @@ public enum GgufMix {
         return Optional.empty();
     }
 
-    /** Returns whether weights lose more than a float type rounds away. */
-    public boolean isQuantized() {
+    /** Whether weights lose more than a float type rounds away. */
+    boolean isQuantized() {
         return switch (this) {
             case F32, F16, BF16 -> false;
             default -> true;

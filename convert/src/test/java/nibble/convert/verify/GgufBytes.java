@@ -19,7 +19,6 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.gguf.GgufFile;
 import nibble.convert.BundledModel;
 import nibble.convert.ConversionOptions;
-import nibble.convert.blocks.BlockRounding;
 import nibble.convert.gguf.GgufExporter;
 import nibble.convert.gguf.GgufMix;
 import nibble.files.output.StopSignal;
@@ -33,8 +32,7 @@ record GgufBytes(ByteBuffer bytes, Path path) {
                     source,
                     mix,
                     Optional.empty(),
-                    new ConversionOptions(out, most, 2, false, new StopSignal(), note -> {}, done -> {}),
-                    BlockRounding.HOST);
+                    new ConversionOptions(out, most, 2, false, new StopSignal(), note -> {}, done -> {}));
         }
         return out;
     }

@@ -3,7 +3,6 @@ package nibble.engine.backend;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.IntFunction;
-import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.LayerFeed;
@@ -11,7 +10,6 @@ import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.Weight;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Computes on one device: it brings a model's weights to where it computes, and offers the operations of a forward pass
@@ -106,17 +104,6 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
 
     /** Says that the calling thread is about to use this backend, where it used another one before. */
     default void makeCurrent() {}
-
-    /**
-     * Rounds rows of weights to GGUF's blocks on a device, to the bit as the host does. Thread-safe.
-     *
-     * @param importance a number for each column of a row; null for none
-     * @param out takes the blocks
-     * @return false where this backend does not do that, and {@code out} is as it was
-     */
-    default boolean encodeBlocks(GgufType type, float[] rows, float @Nullable [] importance, byte[] out) {
-        return false;
-    }
 
     /** Returns the memory of a device that is taken now; 0 where memory is the host's. */
     default long deviceBytes() {

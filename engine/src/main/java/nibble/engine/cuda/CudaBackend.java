@@ -5,7 +5,6 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.IntFunction;
-import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.ActivationStore;
 import nibble.engine.backend.Backend;
@@ -54,7 +53,6 @@ public final class CudaBackend extends CudaOperations implements Backend {
     private final TokenScoring scoring;
     private final WholeMoments moments;
     private final CudaGradients gradients;
-    private final CudaBlockEncoder encoder;
     private final @Nullable Backend host;
     private final DeviceLayers layers;
 
@@ -62,7 +60,6 @@ public final class CudaBackend extends CudaOperations implements Backend {
         super(card, workers);
         this.host = host;
         this.layers = layers;
-        this.encoder = new CudaBlockEncoder(card);
         this.scratch = new QuantizationScratch(card.memory(), card.stream());
         this.matrices = new CudaMatrices(card, workers);
         this.scoring = new TokenScoring(card, matrices, upload, linears);
@@ -150,11 +147,6 @@ public final class CudaBackend extends CudaOperations implements Backend {
             ModelConfig config, Streams streams, int sequences, int sequenceLength) {
         return Optional.of(CudaCalibration.peak(
                 config, streams, sequences, sequenceLength, card.memory().available()));
-    }
-
-    @Override
-    public boolean encodeBlocks(GgufType type, float[] rows, float @Nullable [] importance, byte[] out) {
-        return encoder.encode(type, rows, importance, out);
     }
 
     @Override
@@ -300,6 +292,11 @@ public final class CudaBackend extends CudaOperations implements Backend {
     @Override
     public void subtract(Matrix a, Matrix b, Matrix out) {
         elementwise.subtract(a, b, out);
+    }
+
+    @Override
+    public double squares(Matrix x) {
+        return elementwise.squares(x);
     }
 
     @Override

@@ -319,6 +319,25 @@ public final class VectorBackend extends HostBackend {
     }
 
     @Override
+    public double squares(Matrix x) {
+        float[] values = HostMatrix.values(x);
+        int columns = x.columns();
+        double[] sums = new double[x.rows()];
+        forEachRow(x.rows(), columns, row -> {
+            double sum = 0;
+            for (int i = row * columns; i < (row + 1) * columns; i++) {
+                sum += (double) values[i] * values[i];
+            }
+            sums[row] = sum;
+        });
+        double sum = 0;
+        for (double part : sums) {
+            sum += part;
+        }
+        return sum;
+    }
+
+    @Override
     public void addCrossMoment(Matrix y, Matrix x, Matrix moment) {
         Extents.require("addCrossMoment", "y", y, x.rows(), y.columns());
         Extents.require("addCrossMoment", "moment", moment, y.columns(), x.columns());

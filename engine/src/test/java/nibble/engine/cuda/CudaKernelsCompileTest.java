@@ -54,9 +54,6 @@ class CudaKernelsCompileTest {
         "blocks.cu, -DBLOCK_TYPE=12",
         "blocks.cu, -DBLOCK_TYPE=14",
         "blocks.cu, -DBLOCK_TYPE=23",
-        "block_encode.cu, -DBLOCK_TYPE=6",
-        "block_encode.cu, -DBLOCK_TYPE=11",
-        "block_encode.cu, -DBLOCK_TYPE=12",
         "block_linear.cu, -DBLOCK_TYPE=11 -DROWS=1",
         "block_linear.cu, -DBLOCK_TYPE=8 -DROWS=8",
     })
