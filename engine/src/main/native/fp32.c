@@ -8,6 +8,8 @@
 
 #include "plain.h"
 
+#include "attention.h"
+
 
 /* Prepares activations for rows of blocks. */
 void NAME(prepare)(i64 form, i64 columns, const float *x, float *to) {
@@ -31,4 +33,11 @@ void NAME(plain)(i64 type, const range *r, const float *x, float *out) {
         case 1: rows_F16(r, x, out); break;
         default: rows_BF16(r, x, out); break;
     }
+}
+
+/* Attention of one query, whose scale comes as its bits. */
+void NAME(attend)(i64 d, i64 stride, i64 seen, i64 heads, i64 scale, const float *query, const float *keys,
+        const float *values, float *scores, float *out) {
+    i32 bits = (i32)scale;
+    attend(d, stride, seen, heads, LOAD(float, &bits), query, keys, values, scores, out);
 }

@@ -27,7 +27,9 @@ EXPORT const char nibble_sources[] = "nibble-sources:" SOURCES;
 #define DECLARE(number, set)                                                                                           \
     DECLARE_WAY(fp32, set)                                                                                             \
     DECLARE_WAY(int8, set)                                                                                             \
-    void plain_fp32_##set(i64, const range *, const float *, float *);
+    void plain_fp32_##set(i64, const range *, const float *, float *);                                                 \
+    void attend_fp32_##set(                                                                                            \
+            i64, i64, i64, i64, i64, const float *, const float *, const float *, float *, float *);
 SETS(DECLARE)
 
 /* A function of both forms of activations: `way` is 0 for fp32, 1 for bytes. */
@@ -39,6 +41,10 @@ SETS(DECLARE)
             name##_fp32_##set(__VA_ARGS__);                                                                            \
         }                                                                                                              \
     } while (0)
+
+/* The number of what the functions here take: NativeLibrary has the same. Whoever changes one changes both. */
+#define INTERFACE 3
+EXPORT i64 nibble_interface(void) { return INTERFACE; }
 
 /* The form of activations that rows of a GGUF type take. */
 EXPORT i64 nibble_form(i64 set, i64 way, i64 type) {
@@ -80,6 +86,13 @@ EXPORT void nibble_codes(i64 set, i64 way, i64 layout, const u8 *codes, const u8
 #define CODES(number, set)                                                                                             \
     case number: EITHER(codes, way, set, layout, &m, &r, x, out); break;
     switch (set) { SETS(CODES) }
+}
+
+EXPORT void nibble_attend(i64 set, i64 d, i64 stride, i64 seen, i64 heads, i64 scale, const float *query,
+        const float *keys, const float *values, float *scores, float *out) {
+#define ATTEND(number, set)                                                                                            \
+    case number: attend_fp32_##set(d, stride, seen, heads, scale, query, keys, values, scores, out); break;
+    switch (set) { SETS(ATTEND) }
 }
 
 #if defined(__x86_64__) && defined(__linux__)

@@ -1,6 +1,7 @@
 package nibble.calibrate;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import nibble.calibrate.job.ProgressListener.Stage;
@@ -54,7 +55,9 @@ final class FittingWork implements LayerWork {
     private PairedStream stream() {
         if (stream == null) {
             Checkpoint source = job.source();
-            int[][] blocks = job.blocks().map(TokenBlocks::blocks).orElseThrow();
+            int[][] all = job.blocks().map(TokenBlocks::blocks).orElseThrow();
+            int[][] blocks =
+                    Arrays.copyOf(all, Math.min(all.length, job.options().best().fitBlocks()));
             Optional<PairedStream> saved = journal.savedStream()
                     .flatMap(
                             there -> PairedStream.read(there.file(), there.sha256(), source.config(), blocks, devices));

@@ -2,6 +2,7 @@ package nibble.calibrate;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalDouble;
 import java.util.function.Function;
@@ -87,7 +88,7 @@ public final class Quantizer {
         }
         List<LayerJournal.Durable> durable = journal.durable();
         long tokens = job.blocks().map(TokenBlocks::tokens).orElse(0L);
-        double layerWork = Work.layer(config, job.options(), tokens);
+        double layerWork = Work.layer(config, job.options(), fitTokens(job));
         double passWork = Work.pass(config, tokens);
         List<QuantizationReport.Layer> reports = new ArrayList<>();
         try (Workers workers = new Workers(job.options().threads());
@@ -142,6 +143,16 @@ public final class Quantizer {
             writer.finish();
             return report(job, reports, carried, progress.times(writer.packingSeconds(), writer.writingSeconds()));
         }
+    }
+
+    /** Tokens that layers see. */
+    private static long fitTokens(QuantizationJob job) {
+        return job.blocks()
+                .map(blocks -> Arrays.stream(blocks.blocks())
+                        .limit(job.options().best().fitBlocks())
+                        .mapToLong(block -> block.length)
+                        .sum())
+                .orElse(0L);
     }
 
     private static LayerWork work(

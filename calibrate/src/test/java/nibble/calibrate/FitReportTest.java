@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
+import java.util.stream.IntStream;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.ProgressListener;
 import nibble.calibrate.job.QuantizationJob;
@@ -18,6 +19,9 @@ import nibble.datasets.TokenBlocks;
 import nibble.engine.Backends;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.WeightRows;
 import nibble.files.output.StopSignal;
 import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.Test;
@@ -32,12 +36,16 @@ class FitReportTest {
     @SuppressWarnings("NullAway.Init")
     private Path temp;
 
-    private List<QuantizationReport.Linear> linears(Method method) {
+    private static int[][] blocks(int count, int length) {
         Random random = new Random(4);
-        int[][] blocks = new int[16][20];
+        int[][] blocks = new int[count][length];
         for (int[] block : blocks) {
             java.util.Arrays.setAll(block, i -> random.nextInt(256));
         }
+        return blocks;
+    }
+
+    private List<QuantizationReport.Linear> linears(Method method, int[][] blocks) {
         try (Checkpoint source = Checkpoint.open(MODEL);
                 Backend backend = Backends.open("cpu", 2)) {
             return CheckpointQuantizer.quantize(
@@ -59,8 +67,14 @@ class FitReportTest {
     /** q and k of the first layer: both methods see the same inputs there, and AWQ does not clip them. */
     @Test
     void errors_of_plain_rounding_and_awq_in_a_fits_report_are_those_methods_own() {
-        List<QuantizationReport.Linear> fitted = linears(Method.BEST);
-        List<QuantizationReport.Linear> searched = linears(Method.AWQ);
+        int[][] all = blocks(16, 20);
+        // The eighth and the last block are held back from the fit.
+        int[][] seen = IntStream.range(0, 16)
+                .filter(i -> i % 8 != 7)
+                .mapToObj(i -> all[i])
+                .toArray(int[][]::new);
+        List<QuantizationReport.Linear> fitted = linears(Method.BEST, all);
+        List<QuantizationReport.Linear> searched = linears(Method.AWQ, seen);
         for (int i = 0; i < 2; i++) {
             QuantizationReport.Linear fit = fitted.get(i);
             QuantizationReport.Linear awq = searched.get(i);
@@ -72,5 +86,85 @@ class FitReportTest {
             assertThat(fit.relativeError()).isLessThan(ofAwq);
         }
         assertThat(searched).allMatch(linear -> linear.fit() == null);
+    }
+
+    /** What the fit reports of text that it did not see: of q in layer 0, whose input nothing before has changed. */
+    @Test
+    void held_out_errors_are_those_of_the_written_weights() {
+        int[][] all = blocks(16, 20);
+        QuantizationReport.Linear fitted = linears(Method.BEST, all).getFirst();
+        int[][] held = {all[7], all[15]};
+        QuantizationReport.Fit fit = Objects.requireNonNull(fitted.fit());
+        assertThat(fit.takenBack()).isFalse();
+        try (Checkpoint source = Checkpoint.open(MODEL);
+                Checkpoint made = Checkpoint.open(temp.resolve(Method.BEST.label()))) {
+            double error = 0;
+            double size = 0;
+            for (int[] block : held) {
+                float[][] outputs = {outputs(source, block), outputs(made, block)};
+                for (int i = 0; i < outputs[0].length; i++) {
+                    double lack = (double) outputs[0][i] - outputs[1][i];
+                    error += lack * lack;
+                    size += (double) outputs[0][i] * outputs[0][i];
+                }
+            }
+            assertThat(Objects.requireNonNull(fit.heldOutError())).isCloseTo(error / size, withinPercentage(0.5));
+            assertThat(fit.heldOutError()).isLessThan(Objects.requireNonNull(fit.heldOutAwqError()));
+        }
+    }
+
+    /** What q of layer 0 gives for a block, in plain loops over the checkpoint's own tensors. */
+    private static float[] outputs(Checkpoint checkpoint, int[] block) {
+        ModelWeights weights = ModelWeights.read(checkpoint);
+        DecoderLayer layer = weights.layers().getFirst();
+        int hidden = checkpoint.config().hiddenSize();
+        int out = layer.q().outFeatures();
+        float[] outputs = new float[block.length * out];
+        float[] x = new float[hidden];
+        float[] row = new float[hidden];
+        for (int t = 0; t < block.length; t++) {
+            WeightRows.read(weights.embedding(), block[t], 0, hidden, x, 0);
+            double squares = 0;
+            for (float value : x) {
+                squares += (double) value * value;
+            }
+            double r = 1 / Math.sqrt(squares / hidden + checkpoint.config().rmsNormEps());
+            for (int n = 0; n < out; n++) {
+                WeightRows.read(layer.q(), n, 0, hidden, row, 0);
+                double sum = 0;
+                for (int k = 0; k < hidden; k++) {
+                    sum += x[k] * r * layer.inputNorm()[k] * row[k];
+                }
+                outputs[t * out + n] = (float) sum;
+            }
+        }
+        return outputs;
+    }
+
+    /** Fourteen tokens say nothing of 96 columns: on other text the fit is worse than plain rounding. */
+    @Test
+    void a_linear_that_is_worse_on_text_it_has_not_seen_is_taken_back() {
+        List<QuantizationReport.Linear> linears = linears(Method.BEST, blocks(8, 2));
+        assertThat(linears)
+                .anyMatch(linear -> Objects.requireNonNull(linear.fit()).takenBack());
+        for (QuantizationReport.Linear linear : linears) {
+            QuantizationReport.Fit fit = Objects.requireNonNull(linear.fit());
+            assertThat(fit.takenBack())
+                    .isEqualTo(
+                            Objects.requireNonNull(fit.heldOutAwqError()) < Objects.requireNonNull(fit.heldOutError()));
+            if (fit.takenBack()) {
+                assertThat(linear.relativeError()).isEqualTo(fit.awqRelativeError());
+                assertThat(fit.sweeps()).isZero();
+            }
+        }
+    }
+
+    @Test
+    void a_text_of_fewer_than_eight_blocks_has_none_to_spare() {
+        assertThat(linears(Method.BEST, blocks(7, 20))).allSatisfy(linear -> {
+            QuantizationReport.Fit fit = Objects.requireNonNull(linear.fit());
+            assertThat(fit.heldOutError()).isNull();
+            assertThat(fit.takenBack()).isFalse();
+        });
     }
 }

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.TreeMap;
+import nibble.calibrate.job.BestSettings;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.ProgressListener;
 import nibble.calibrate.job.QuantizationJob;
@@ -90,7 +91,13 @@ class TuningTest {
 
     private static QuantizeOptions options(QuantizedFormat format, int steps, boolean codes, long maxShardBytes) {
         return new QuantizeOptions(
-                Method.BEST, new QuantizationSpec(4, 32), format, maxShardBytes, 2, false, steps, codes);
+                Method.BEST,
+                new QuantizationSpec(4, 32),
+                format,
+                maxShardBytes,
+                2,
+                false,
+                new BestSettings(Integer.MAX_VALUE, steps, 1024, codes));
     }
 
     /** Options of steps that move scales and norms alone. */

@@ -21,6 +21,7 @@ import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.Finding;
 import nibble.checkpoint.source.FolderNames;
+import nibble.checkpoint.source.MappedFiles;
 import nibble.checkpoint.source.SourceFile;
 import nibble.checkpoint.tensor.StoredTensor;
 import nibble.checkpoint.tensor.TensorView;
@@ -59,6 +60,7 @@ public final class Checkpoint implements AutoCloseable {
     private final Map<String, GgufBlocks> blocks;
     private final Supplier<Optional<TokenizerDescription>> tokenizer;
     private final List<Finding> remarks;
+    private final MappedFiles mapped;
     private @Nullable Optional<TokenizerDescription> foundTokenizer;
 
     private Checkpoint(Path folder, Arena arena, Contents contents) {
@@ -69,6 +71,11 @@ public final class Checkpoint implements AutoCloseable {
         this.blocks = contents.blocks();
         this.tokenizer = contents.tokenizer();
         this.remarks = List.copyOf(contents.remarks());
+        this.mapped = new MappedFiles(tensors.values().stream()
+                .map(StoredTensor::file)
+                .distinct()
+                .sorted()
+                .toList());
     }
 
     /**
@@ -275,6 +282,15 @@ public final class Checkpoint implements AutoCloseable {
                 .distinct()
                 .sorted()
                 .toList();
+    }
+
+    /**
+     * Looks whether the files that hold the tensors are as long as they were, which costs some microseconds.
+     *
+     * @throws BadCheckpointException for one that was cut short since
+     */
+    public void requireWhole() {
+        mapped.requireWhole();
     }
 
     /** Returns the bytes of all tensors as they are stored, without headers. */

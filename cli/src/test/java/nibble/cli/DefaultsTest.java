@@ -28,7 +28,7 @@ class DefaultsTest {
     private final TerminalCapture terminal = new TerminalCapture();
 
     @Test
-    void quantize_with_the_defaults_is_method_best_on_64_blocks_of_2048() throws IOException {
+    void quantize_with_the_defaults_is_method_best_on_128_blocks_of_2048() throws IOException {
         Path model = SmallModel.ofLayers(folder.resolve("model"), 1);
         String[] quantize = {
             "quantize", model.toString(), folder.resolve("out").toString(), "--device", "cpu", "--json", "-"
@@ -38,8 +38,8 @@ class DefaultsTest {
                 .isEqualTo(ExitCode.DONE);
         JsonNode report = JSON.readTree(terminal.out());
         assertThat(report.get("method").asText()).isEqualTo("best");
-        assertThat(report.get("calibration").get("blocks").asInt()).isEqualTo(64);
-        assertThat(report.get("calibration").get("tokens").asInt()).isEqualTo(64 * 2048);
+        assertThat(report.get("calibration").get("blocks").asInt()).isEqualTo(128);
+        assertThat(report.get("calibration").get("tokens").asInt()).isEqualTo(128 * 2048);
         assertThat(report.get("tuning").get("steps").asInt()).isEqualTo(2);
     }
 
@@ -204,7 +204,7 @@ class DefaultsTest {
         assertThat(config.run("plan", model.resolve("config.json").toString(), "--json", "-"))
                 .isEqualTo(ExitCode.DONE);
         assertThat(JSON.readTree(config.out()).get("calibration_tokens").asLong())
-                .isEqualTo(64 * 2048);
+                .isEqualTo(128 * 2048);
     }
 
     private static Path wikiTokens(Path model) throws IOException {

@@ -29,35 +29,57 @@ public final class Llama implements LanguageModel {
     /** What the host computes before the backend; null where the backend computes all. */
     private final @Nullable HostLayers host;
 
-    private Llama(ModelWeights weights, Backend backend, PlacedModel placed, @Nullable HostLayers host) {
+    /** Looks at the files of the weights before each pass. */
+    private final Runnable files;
+
+    private Llama(
+            ModelWeights weights, Backend backend, PlacedModel placed, @Nullable HostLayers host, Runnable files) {
         this.weights = weights;
         this.backend = backend;
         this.placed = placed;
         this.host = host;
+        this.files = files;
         this.forward = new Forward(weights.config(), backend);
     }
 
     /** Returns the model of a dense or AWQ checkpoint, which must stay open. */
     public static Llama load(Checkpoint checkpoint, Backend backend) {
-        return of(ModelWeights.read(checkpoint), backend);
+        return of(ModelWeights.read(checkpoint), backend, checkpoint::requireWhole);
     }
 
     public static Llama of(ModelWeights weights, Backend backend) {
+        return of(weights, backend, () -> {});
+    }
+
+    private static Llama of(ModelWeights weights, Backend backend, Runnable files) {
         Optional<Backend.HostShare> share = backend.hostShare(weights);
         if (share.isEmpty()) {
-            return of(weights, backend, backend.place(weights));
+            return new Llama(weights, backend, backend.place(weights), null, files);
         }
         int layers = share.get().layers();
         Backend host = share.get().backend();
         return layers == weights.layers().size()
-                ? of(weights, host, host.place(weights))
+                ? new Llama(weights, host, host.place(weights), null, files)
                 : new Llama(
-                        weights, backend, backend.place(weights.last(layers)), new HostLayers(weights, share.get()));
+                        weights,
+                        backend,
+                        backend.place(weights.last(layers)),
+                        new HostLayers(weights, share.get()),
+                        files);
     }
 
     /** Returns a model whose weights the backend has placed already; they are this model's from now on. */
     public static Llama of(ModelWeights weights, Backend backend, PlacedModel placed) {
-        return new Llama(weights, backend, placed, null);
+        return new Llama(weights, backend, placed, null, () -> {});
+    }
+
+    /**
+     * Looks whether the files of the weights are whole, before a pass reads them.
+     *
+     * @throws nibble.checkpoint.source.BadCheckpointException if one was cut short
+     */
+    public void requireFiles() {
+        files.run();
     }
 
     public ModelWeights weights() {
@@ -158,6 +180,7 @@ public final class Llama implements LanguageModel {
     }
 
     private List<ScoredContinuations.Score> score(List<Continuation> continuations, PrefixTree tree) {
+        requireFiles();
         ModelConfig config = weights.config();
         int predictions = continuations.stream().mapToInt(Continuation::scored).sum();
         try (Matrix hidden = entering(tree);
@@ -237,6 +260,7 @@ public final class Llama implements LanguageModel {
     }
 
     private Matrix finalHidden(int[] ids, int sequences) {
+        requireFiles();
         HostLayers first = host;
         Matrix hidden = first == null
                 ? forward.embed(placed.embedding(), ids)

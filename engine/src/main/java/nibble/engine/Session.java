@@ -28,9 +28,9 @@ public final class Session implements AutoCloseable {
         this.model = model;
         this.forward = new Forward(model.weights().config(), model.backend());
         this.cache = new KeyValueCache(model.placed().config(), model.backend(), capacity);
-        this.host = model.host() == null
-                ? null
-                : new HostSession(model.host(), model.weights().config(), capacity);
+        HostLayers first = model.host();
+        this.host =
+                first == null ? null : new HostSession(first, model.weights().config(), capacity);
     }
 
     /** Returns the tokens so far. */
@@ -51,6 +51,7 @@ public final class Session implements AutoCloseable {
      * @throws IllegalArgumentException for no ids, an id outside the vocabulary, or too many
      */
     public float[] append(int[] ids) {
+        model.requireFiles();
         if (ids.length == 0) {
             throw new IllegalArgumentException("no token ids to append");
         }

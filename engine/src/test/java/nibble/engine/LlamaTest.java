@@ -7,7 +7,11 @@ import static org.assertj.core.api.Assertions.within;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -16,11 +20,14 @@ import java.util.Set;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.source.BadCheckpointException;
 import nibble.engine.backend.Backend;
 import nibble.engine.host.VectorBackend;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -55,6 +62,51 @@ class LlamaTest {
                 worst = Math.max(worst, Math.abs(logits[i] - expected[i]));
             }
             assertThat(worst).isLessThan(1e-4);
+        }
+    }
+
+    @Test
+    void a_file_cut_short_while_it_is_used_is_an_error_and_a_replaced_one_is_none(@TempDir Path folder)
+            throws Exception {
+        Path golden = Path.of(
+                        LlamaTest.class.getResource("/golden-llama/config.json").toURI())
+                .getParent();
+        for (String name : List.of("config.json", "tiny_llama.safetensors")) {
+            Files.copy(golden.resolve(name), folder.resolve(name));
+        }
+        Path file = folder.resolve("tiny_llama.safetensors");
+        try (Checkpoint checkpoint = Checkpoint.open(folder);
+                Backend backend = Backends.open("cpu", 2);
+                Llama model = Llama.load(checkpoint, backend);
+                Session session = model.session(8)) {
+            float[] before = model.logits(new int[] {1, 2, 3});
+            Files.copy(file, folder.resolve("kept"));
+            Files.writeString(folder.resolve("new"), "{}");
+            Files.move(folder.resolve("new"), file, StandardCopyOption.REPLACE_EXISTING);
+
+            assertThat(model.logits(new int[] {1, 2, 3})).isEqualTo(before);
+            assertThat(session.append(new int[] {1, 2, 3})).hasSize(before.length / 3);
+        }
+        Files.move(folder.resolve("kept"), file, StandardCopyOption.REPLACE_EXISTING);
+        try (Checkpoint checkpoint = Checkpoint.open(folder);
+                Backend backend = Backends.open("cpu", 2);
+                Llama model = Llama.load(checkpoint, backend);
+                Session session = model.session(8)) {
+            session.append(new int[] {1});
+            long bytes = Files.size(file);
+            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+                channel.truncate(1000);
+            }
+
+            for (ThrowingCallable pass : List.<ThrowingCallable>of(
+                    () -> session.append(new int[] {2}),
+                    () -> model.logits(new int[] {1, 2, 3}),
+                    () -> model.logProbabilities(new int[] {1, 2, 3}))) {
+                assertThatThrownBy(pass)
+                        .isInstanceOf(BadCheckpointException.class)
+                        .hasMessageContaining("tiny_llama.safetensors")
+                        .hasMessageContaining("was cut to 1000 of " + bytes + " bytes");
+            }
         }
     }
 

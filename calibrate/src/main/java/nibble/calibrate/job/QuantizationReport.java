@@ -142,7 +142,21 @@ public record QuantizationReport(
             double meanClip,
 
             @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
-            Fit fit) {}
+            Fit fit) {
+        /** Returns the same with another fit. */
+        public Linear with(Fit other) {
+            return new Linear(
+                    name,
+                    outFeatures,
+                    inFeatures,
+                    relativeError,
+                    rtnRelativeError,
+                    weightRelativeError,
+                    clippedGroups,
+                    meanClip,
+                    other);
+        }
+    }
 
     /**
      * Describes a fit of method best. Its errors compare with those of plain rounding and AWQ on the inputs that the
@@ -151,8 +165,27 @@ public record QuantizationReport(
      * @param awqRelativeError of plain rounding under AWQ's scales, without clips
      * @param propagatedShare how much of the move that undoes earlier errors was made, 0 … 1
      * @param sweeps of coordinate descent, a mean over the rows
+     * @param heldOutError what the output lacks to the original model's, in squares relative to its size, on
+     *     calibration text that the fit did not see; it holds what the linears before lost. Null for a short text
+     * @param heldOutAwqError the same of plain rounding under AWQ's scales
+     * @param takenBack whether that was less, so that the linear was written so
      */
-    public record Fit(double awqRelativeError, double propagatedShare, double sweeps) {}
+    public record Fit(
+            double awqRelativeError,
+            double propagatedShare,
+            double sweeps,
+            @Nullable Double heldOutError,
+            @Nullable Double heldOutAwqError,
+            boolean takenBack) {}
+
+    /** Returns the names of the linears that were taken back to plain rounding under AWQ's scales. */
+    public List<String> takenBack() {
+        return layers.stream()
+                .flatMap(layer -> layer.linears().stream())
+                .filter(linear -> linear.fit() != null && linear.fit().takenBack())
+                .map(Linear::name)
+                .toList();
+    }
 
     /**
      * Describes one scale shared by a producer of channels and the linears that read them.
@@ -163,7 +196,7 @@ public record QuantizationReport(
      * @param finalLoss the same for what was written
      * @param rtnLoss the same for plain rounding
      * @param fallback true where a better candidate was taken back, since the written weights were worse than plain
-     *     rounding
+     *     rounding; with method best, where a linear was, since it was worse on text that the fit did not see
      */
     public record Pair(
             String pair,

@@ -10,8 +10,7 @@ import nibble.pack.QuantizationSpec;
  * @param maxShardBytes most bytes of an output shard
  * @param threads threads for searching and rounding; results do not depend on it
  * @param strict whether what would be a warning ends the run
- * @param steps of tuning scales and norms after all layers are made; 0 leaves it out
- * @param movesCodes whether these steps move codes too, which takes 12 bytes a weight
+ * @param best how method best works
  */
 public record QuantizeOptions(
         Method method,
@@ -20,14 +19,10 @@ public record QuantizeOptions(
         long maxShardBytes,
         int threads,
         boolean strict,
-        int steps,
-        boolean movesCodes) {
+        BestSettings best) {
     public QuantizeOptions {
-        if (steps < 0 || steps > 0 && method != Method.BEST) {
-            throw new IllegalArgumentException(steps + " steps of tuning asked of method " + method.label());
-        }
-        if (movesCodes && steps == 0) {
-            throw new IllegalArgumentException("codes are to be tuned in no steps");
+        if (best.steps() > 0 && method != Method.BEST) {
+            throw new IllegalArgumentException(best.steps() + " steps of tuning asked of method " + method.label());
         }
         if (threads < 1) {
             throw new IllegalArgumentException(threads + " threads asked, at least 1 needed");
@@ -36,7 +31,7 @@ public record QuantizeOptions(
 
     /** Asks for AutoAWQ's layout, without tuning. */
     public QuantizeOptions(Method method, QuantizationSpec spec, long maxShardBytes, int threads) {
-        this(method, spec, QuantizedFormat.AWQ_GEMM, maxShardBytes, threads, false, 0, false);
+        this(method, spec, QuantizedFormat.AWQ_GEMM, maxShardBytes, threads, false, BestSettings.NO_STEPS);
     }
 
     /** Asks for AutoAWQ's layout, without tuning, with a thread for each processor. */
@@ -44,8 +39,18 @@ public record QuantizeOptions(
         this(method, spec, maxShardBytes, Runtime.getRuntime().availableProcessors());
     }
 
+    /** Returns the steps of tuning after all layers are made. */
+    public int steps() {
+        return best.steps();
+    }
+
+    /** Returns whether these steps move codes too. */
+    public boolean movesCodes() {
+        return best.movesCodes();
+    }
+
     /** Returns the same without tuning. */
     public QuantizeOptions withoutSteps() {
-        return new QuantizeOptions(method, spec, format, maxShardBytes, threads, strict, 0, false);
+        return new QuantizeOptions(method, spec, format, maxShardBytes, threads, strict, best.withSteps(0));
     }
 }

@@ -25,6 +25,8 @@ public final class JobFingerprint {
         if (job.options().method() == Method.BEST) {
             values.put("--steps", String.valueOf(job.options().steps()));
             values.put("codes in these steps", job.options().movesCodes() ? "move" : "stay");
+            values.put("tokens of a step", String.valueOf(job.options().best().tokensPerStep()));
+            values.put("--fit-samples", String.valueOf(job.options().best().fitBlocks()));
         }
         values.put("--bits", String.valueOf(job.options().spec().bits()));
         values.put("--group-size", String.valueOf(job.options().spec().groupSize()));

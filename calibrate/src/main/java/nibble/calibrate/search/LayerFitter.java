@@ -5,6 +5,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.WorkProgress;
@@ -50,23 +51,34 @@ public final class LayerFitter {
         Map<Linear, QuantizedLinear> made = new EnumMap<>(Linear.class);
         Map<Linear, QuantizationReport.Linear> linears = new EnumMap<>(Linear.class);
         List<QuantizationReport.Pair> pairs = new ArrayList<>();
+        HeldOutGuard guard = new HeldOutGuard(source, original, stream);
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
             for (ScalePair pair : ScalePair.values()) {
                 progress.stage(Stage.MOMENTS);
                 List<DecoderLayer> soFar = layers(source, scales, made, original, placed);
                 int columns = source.linear(pair.readers().getFirst()).inFeatures();
+                FittedPair fitted;
                 try (PairedMoments moments = stream.moments(
                         pair.input(),
                         original,
                         soFar,
                         columns,
                         tokens -> progress.forwarded(tokens, Work.pairedPass(config, pair, tokens)))) {
-                    pairs.add(fit(pair, source, scales, moments, made, linears));
+                    fitted = fit(pair, source, scales, moments, made, linears);
                 }
                 progress.stage(Stage.FORWARD);
+                List<DecoderLayer> layers = layers(source, scales, made, original, placed);
+                Set<Linear> takenBack = guard.judge(pair, scales, layers, made, linears);
+                stream.heldBack()
+                        .ifPresent(held ->
+                                progress.forwarded(held.tokens(), Work.pairedPass(config, pair, held.tokens())));
+                pairs.add(fitted.report(takenBack));
+                if (!takenBack.isEmpty()) {
+                    layers = layers(source, scales, made, original, placed);
+                }
                 switch (pair) {
-                    case VALUE_OUTPUT -> stream.attention(layers(source, scales, made, original, placed));
-                    case UP_DOWN -> stream.mlp(layers(source, scales, made, original, placed));
+                    case VALUE_OUTPUT -> stream.attention(original, layers);
+                    case UP_DOWN -> stream.mlp(original, layers);
                     case ATTENTION_NORM, MLP_NORM -> {}
                 }
             }
@@ -76,7 +88,27 @@ public final class LayerFitter {
                 layer, new QuantizationReport.Layer(source.layer(), List.copyOf(linears.values()), pairs));
     }
 
-    private QuantizationReport.Pair fit(
+    /** @param losses of the pair's linears as fitted */
+    private record FittedPair(ScalePair pair, Choice choice, Map<Linear, Double> losses) {
+        QuantizationReport.Pair report(Set<Linear> takenBack) {
+            double loss = 0;
+            for (Linear linear : pair.readers()) {
+                loss += takenBack.contains(linear)
+                        ? Objects.requireNonNull(choice.readers().get(linear)).loss()
+                        : Objects.requireNonNull(losses.get(linear));
+            }
+            return new QuantizationReport.Pair(
+                    pair.label(),
+                    choice.candidate().formula().label(),
+                    choice.candidate().ratio(),
+                    choice.loss(),
+                    loss,
+                    choice.identityLoss(),
+                    !takenBack.isEmpty());
+        }
+    }
+
+    private FittedPair fit(
             ScalePair pair,
             LayerSource source,
             PairScales scales,
@@ -93,7 +125,7 @@ public final class LayerFitter {
             case ATTENTION_NORM, MLP_NORM -> {}
         }
         progress.stage(Stage.ROUNDING);
-        double loss = 0;
+        Map<Linear, Double> losses = new EnumMap<>(Linear.class);
         long tokens = moments.input().rows();
         for (Linear name : pair.readers()) {
             LinearQuantizer linear = source.linear(name);
@@ -114,18 +146,16 @@ public final class LayerFitter {
                             fitted.narrowedGroups(),
                             fitted.meanRange(),
                             new QuantizationReport.Fit(
-                                    relative(searched.loss(), size), fitted.share(), fitted.sweeps())));
-            loss += fitted.loss() * tokens;
+                                    relative(searched.loss(), size),
+                                    fitted.share(),
+                                    fitted.sweeps(),
+                                    null,
+                                    null,
+                                    false)));
+            losses.put(name, fitted.loss() * tokens);
             progress.add(Work.fit(linear, spec, steps));
         }
-        return new QuantizationReport.Pair(
-                pair.label(),
-                choice.candidate().formula().label(),
-                choice.candidate().ratio(),
-                choice.loss(),
-                loss,
-                choice.identityLoss(),
-                false);
+        return new FittedPair(pair, choice, losses);
     }
 
     private static double relative(double loss, double size) {

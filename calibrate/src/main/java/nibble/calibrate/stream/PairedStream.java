@@ -18,30 +18,54 @@ import nibble.engine.tensor.Weight;
 
 /**
  * Takes the calibration blocks through two models: the original, and the one whose layers are quantized so far. Every
- * other part belongs to the second half of the text. Owns both streams.
+ * other part belongs to the second half of the text. Some blocks are held back from the moments, to judge by. Owns the
+ * streams.
  */
 public final class PairedStream implements AutoCloseable {
     private final ModelConfig config;
     private final QuantizationDevices devices;
     private final CalibrationStream original;
     private final CalibrationStream quantized;
+    /** The same two of the blocks that are held back; none of a short text. */
+    private final Optional<HeldBackStream> heldBack;
 
-    private PairedStream(
-            ModelConfig config, QuantizationDevices devices, CalibrationStream original, CalibrationStream quantized) {
+    private PairedStream(ModelConfig config, QuantizationDevices devices, List<CalibrationStream> streams) {
         this.config = config;
         this.devices = devices;
-        this.original = original;
-        this.quantized = quantized;
+        this.original = streams.get(0);
+        this.quantized = streams.get(1);
+        this.heldBack = streams.size() == 2
+                ? Optional.empty()
+                : Optional.of(new HeldBackStream(devices, streams.get(2), streams.get(3)));
+    }
+
+    /** The blocks of each stream, in the order in which they are saved. */
+    private static List<int[][]> blocksOfStreams(int[][] blocks) {
+        HeldBack.Split split = HeldBack.Split.of(blocks);
+        return split.heldBack().length == 0
+                ? List.of(split.fit(), split.fit())
+                : List.of(split.fit(), split.fit(), split.heldBack(), split.heldBack());
+    }
+
+    private List<CalibrationStream> streams() {
+        List<CalibrationStream> all = new ArrayList<>(List.of(original, quantized));
+        heldBack.ifPresent(there -> all.addAll(there.streams()));
+        return all;
+    }
+
+    /** Returns the streams of the blocks that are held back, if the text has any to spare. */
+    public Optional<HeldBackStream> heldBack() {
+        return heldBack;
     }
 
     /** Returns the embeddings of the blocks: what goes into layer 0 of both models. */
     public static PairedStream ofEmbeddings(
             ModelConfig config, DenseWeight embedding, int[][] blocks, QuantizationDevices devices) {
-        return new PairedStream(
-                config,
-                devices,
-                CalibrationStream.ofEmbeddings(config, embedding, blocks, devices, Streams.PAIR),
-                CalibrationStream.ofEmbeddings(config, embedding, blocks, devices, Streams.PAIR));
+        List<CalibrationStream> streams = new ArrayList<>();
+        for (int[][] part : blocksOfStreams(blocks)) {
+            streams.add(CalibrationStream.ofEmbeddings(config, embedding, part, devices, Streams.PAIR));
+        }
+        return new PairedStream(config, devices, streams);
     }
 
     /**
@@ -49,26 +73,35 @@ public final class PairedStream implements AutoCloseable {
      */
     public static Optional<PairedStream> read(
             Path file, String sha256, ModelConfig config, int[][] blocks, QuantizationDevices devices) {
-        CalibrationStream original = CalibrationStream.empty(config, blocks, devices, Streams.PAIR);
-        int size = original.size();
-        int[] rows = new int[2 * size];
-        for (int i = 0; i < rows.length; i++) {
-            rows[i] = original.tokens(i % size);
-        }
-        // Where a device keeps the second stream depends on what the first one takes of it.
-        List<CalibrationStream> streams = new ArrayList<>(List.of(original));
-        boolean whole = StreamFile.read(file, rows, config.hiddenSize(), sha256, (matrix, values) -> {
-            if (matrix / size == streams.size()) {
-                streams.add(CalibrationStream.empty(config, blocks, devices, Streams.PAIR));
+        List<int[][]> parts = blocksOfStreams(blocks);
+        List<Slot> slots = new ArrayList<>();
+        for (int stream = 0; stream < parts.size(); stream++) {
+            // An empty stream tells how its blocks form batches.
+            try (CalibrationStream shape = CalibrationStream.empty(config, parts.get(stream), devices, Streams.PAIR)) {
+                for (int batch = 0; batch < shape.size(); batch++) {
+                    slots.add(new Slot(stream, batch, shape.tokens(batch)));
+                }
             }
-            streams.get(matrix / size).put(matrix % size, values);
+        }
+        int[] rows = slots.stream().mapToInt(Slot::tokens).toArray();
+        // Where a device keeps a stream depends on what those before it take of it.
+        List<CalibrationStream> streams = new ArrayList<>();
+        boolean whole = StreamFile.read(file, rows, config.hiddenSize(), sha256, (matrix, values) -> {
+            Slot slot = slots.get(matrix);
+            if (slot.stream == streams.size()) {
+                streams.add(CalibrationStream.empty(config, parts.get(slot.stream), devices, Streams.PAIR));
+            }
+            streams.get(slot.stream).put(slot.batch, values);
         });
-        if (whole && streams.size() == 2) {
-            return Optional.of(new PairedStream(config, devices, original, streams.getLast()));
+        if (whole && streams.size() == parts.size()) {
+            return Optional.of(new PairedStream(config, devices, streams));
         }
         streams.reversed().forEach(CalibrationStream::close);
         return Optional.empty();
     }
+
+    /** Where a saved matrix belongs. */
+    private record Slot(int stream, int batch, int tokens) {}
 
     /** Returns the backends that hold both streams: the same batches of either on the same device. */
     public List<Backend> backends() {
@@ -77,17 +110,24 @@ public final class PairedStream implements AutoCloseable {
 
     /** Returns how many bytes {@link #save} writes. */
     public long bytes() {
-        return original.bytes() + quantized.bytes();
+        return streams().stream().mapToLong(CalibrationStream::bytes).sum();
     }
 
     /**
-     * Writes both streams down, durably.
+     * Writes the streams down, durably.
      *
      * @return SHA-256 of the file
      */
     public String save(Path file) {
-        int size = original.size();
-        return StreamFile.write(file, 2 * size, matrix -> (matrix < size ? original : quantized).values(matrix % size));
+        List<CalibrationStream> from = new ArrayList<>();
+        List<Integer> batches = new ArrayList<>();
+        for (CalibrationStream stream : streams()) {
+            for (int batch = 0; batch < stream.size(); batch++) {
+                from.add(stream);
+                batches.add(batch);
+            }
+        }
+        return StreamFile.write(file, from.size(), matrix -> from.get(matrix).values(batches.get(matrix)));
     }
 
     /**
@@ -166,16 +206,22 @@ public final class PairedStream implements AutoCloseable {
         }
     }
 
-    /** Moves the quantized model's stream through the attention half of its layer, after the moments of O. */
-    public void attention(List<DecoderLayer> made) {
+    /**
+     * Moves the quantized model's stream through the attention half of its layer, after the moments of O.
+     *
+     * @param fp the original layer, for the blocks that are held back
+     */
+    public void attention(List<DecoderLayer> fp, List<DecoderLayer> made) {
+        heldBack.ifPresent(held -> held.attention(fp, made));
         for (int i = 0; i < quantized.size(); i++) {
             DecoderLayer layer = made.get(quantized.member(i));
             quantized.use(i, true, (forward, hidden, sequences) -> forward.attention(layer, hidden, sequences));
         }
     }
 
-    /** Moves the quantized model's stream through the MLP half of its layer, after the moments of DOWN. */
-    public void mlp(List<DecoderLayer> made) {
+    /** Moves it through the MLP half of its layer, after the moments of DOWN. */
+    public void mlp(List<DecoderLayer> fp, List<DecoderLayer> made) {
+        heldBack.ifPresent(held -> held.mlp(fp, made));
         for (int i = 0; i < quantized.size(); i++) {
             DecoderLayer layer = made.get(quantized.member(i));
             quantized.use(i, true, (forward, hidden, _) -> forward.mlp(layer, hidden));
@@ -184,7 +230,6 @@ public final class PairedStream implements AutoCloseable {
 
     @Override
     public void close() {
-        quantized.close();
-        original.close();
+        streams().reversed().forEach(CalibrationStream::close);
     }
 }

@@ -23,9 +23,6 @@ import nibble.engine.tensor.ModelWeights;
  * judge by.
  */
 public final class Tuning {
-    /** Tokens of a step: more of them cost more and gained nothing (docs/method-best.md). */
-    static final int TOKENS_PER_STEP = 1024;
-
     private static final long NANOS_BETWEEN_SAVES = 60_000_000_000L;
     /** Saving may take one part in so many of the time. */
     private static final int SAVING_SHARE = 20;

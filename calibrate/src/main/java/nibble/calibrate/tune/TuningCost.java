@@ -2,6 +2,7 @@ package nibble.calibrate.tune;
 
 import java.util.Arrays;
 import nibble.calibrate.job.QuantizeOptions;
+import nibble.calibrate.stream.HeldBack;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.datasets.TokenBlocks;
@@ -47,11 +48,11 @@ public final class TuningCost {
 
     /** Returns how many sequences a step takes. */
     public int sequences() {
-        return sequences(length);
+        return sequences(options.best().tokensPerStep(), length);
     }
 
-    static int sequences(int length) {
-        return Math.max(1, Tuning.TOKENS_PER_STEP / length);
+    static int sequences(int tokensPerStep, int length) {
+        return Math.max(1, tokensPerStep / length);
     }
 
     /** Returns how many tokens a sequence has. */
@@ -61,7 +62,7 @@ public final class TuningCost {
 
     /** Returns how many tokens are held back from the steps. */
     public long heldBack() {
-        return tokens / TuningText.HELD_BACK;
+        return tokens / HeldBack.EVERY;
     }
 
     /** Returns how many tokens the original model goes through: those of the steps and those that are held back. */
@@ -143,6 +144,17 @@ public final class TuningCost {
     public long cardHeapBytes() {
         long moved = options.movesCodes() ? weights(config) / 2 * config.layers() : 0;
         return moved + 2 * weights(config) + Short.BYTES * 2 * scales() * config.layers() + Float.BYTES * 4 * scales();
+    }
+
+    /** Returns the bytes of the file that an unfinished tuning is saved in: what moves, and Adam's two moments. */
+    public static long stateBytes(ModelConfig config, QuantizeOptions options) {
+        if (options.steps() == 0) {
+            return 0;
+        }
+        TuningCost cost = new TuningCost(config, options, 1, 1);
+        int heads = config.architecture().normalizesHeads() ? 2 * config.headDim() : 0;
+        long layer = cost.scales() + 2L * config.hiddenSize() + heads + (options.movesCodes() ? weights(config) : 0);
+        return FLOATS_PER_POSITION * Float.BYTES * (layer * config.layers() + config.hiddenSize());
     }
 
     /** Says what of the tuning a device has room for now. */

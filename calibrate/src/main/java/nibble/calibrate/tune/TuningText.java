@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Random;
+import nibble.calibrate.stream.HeldBack;
 
 /**
  * The calibration text as tuning uses it: sequences of one length, those that steps are taken on and those that are
@@ -17,8 +18,6 @@ import java.util.Random;
 record TuningText(int length, List<int[]> sequences, int forSteps) {
     /** Tokens of a sequence at most. */
     static final int MOST_TOKENS = 512;
-    /** One block of so many is held back. */
-    static final int HELD_BACK = 8;
 
     private static final long SEED = 2026;
 
@@ -31,7 +30,7 @@ record TuningText(int length, List<int[]> sequences, int forSteps) {
         List<int[]> steps = new ArrayList<>();
         List<int[]> held = new ArrayList<>();
         for (int i = 0; i < blocks.length; i++) {
-            boolean back = i % HELD_BACK == HELD_BACK - 1 || blocks.length < HELD_BACK && i == blocks.length - 1;
+            boolean back = HeldBack.fromSteps(i) || blocks.length < HeldBack.EVERY && i == blocks.length - 1;
             for (int at = 0; at + length <= blocks[i].length; at += length) {
                 (back ? held : steps).add(Arrays.copyOfRange(blocks[i], at, at + length));
             }

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
+import nibble.calibrate.job.BestSettings;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.checkpoint.model.QuantizedFormat;
@@ -42,7 +43,7 @@ import picocli.CommandLine.Option;
         sortOptions = false)
 final class DemoCommand implements Callable<Integer> {
     /** Fewer than usual, so that the demo takes less than three minutes on two cores. */
-    private static final int TUNING_STEPS = 128;
+    private static final BestSettings BEST = new BestSettings(Integer.MAX_VALUE, 128, 1024, true);
 
     private static final int GROUP_SIZE = 128;
     private static final long ONE_SHARD_BYTES = 10_000_000_000L;
@@ -94,8 +95,7 @@ final class DemoCommand implements Callable<Integer> {
                     ONE_SHARD_BYTES,
                     threads,
                     false,
-                    best ? TUNING_STEPS : 0,
-                    best);
+                    best ? BEST : BestSettings.NO_STEPS);
         }
     }
 

@@ -58,6 +58,18 @@ final class PlanCommand implements Callable<Integer> {
     /** The share of that rate that steps of tuning reached there: their products are TF32. */
     private static final double CUDA_STEP_SHARE = 0.42;
 
+    /**
+     * The share of the rate of products alone that layers of small models reach on a CPU, whose matrices are small and
+     * whose weights are unpacked again and again (docs/method-best.md).
+     */
+    private static final double CPU_EFFICIENCY = 0.37;
+
+    /** The same of tuning. */
+    private static final double CPU_TUNING_EFFICIENCY = 0.25;
+
+    /** What starting, and reading and encoding the calibration text take there. */
+    private static final double CPU_START_SECONDS = 12;
+
     private final Terminal terminal;
 
     @Parameters(
@@ -92,6 +104,9 @@ final class PlanCommand implements Callable<Integer> {
      *
      * @param weightFileBytes shards and index, exact
      * @param outputBytes with the config files and what is carried over, without the report
+     * @param steps of tuning after all layers are made
+     * @param movesCodes whether they move codes beside scales and norms
+     * @param tuningStateBytes twice these should be free beside the output, so that unfinished tuning can be saved
      * @param calibrationStreamBytes twice these should be free beside the output, so that a long run can save its
      *     stream
      * @param peakHostBytes with the heap that this JVM may take
@@ -111,6 +126,9 @@ final class PlanCommand implements Callable<Integer> {
             long heapBytes,
             long peakDeviceBytes,
             long calibrationTokens,
+            int steps,
+            boolean movesCodes,
+            long tuningStateBytes,
             double flops,
             double measuredFlopsPerSecond,
             double estimatedSeconds) {}
@@ -158,13 +176,15 @@ final class PlanCommand implements Callable<Integer> {
                     Files.exists(model) ? Optional.empty() : ModelShape.named(String.valueOf(model));
             config = shape.map(ModelShape::config).orElseGet(() -> ModelConfig.read(model));
         }
-        QuantizeOptions options = quantization.options(
+        QuantizationOptions.Asked asked = quantization.options(
                 config, calibration.sequenceLength(quantization.method()), backend, device.threads, false, terminal);
+        QuantizeOptions options = asked.options();
         QuantizationSpec spec = options.spec();
         Quantizer.requireFits(config, Files.isDirectory(model) ? model.resolve("config.json") : model, spec);
         CheckpointPlan output = CheckpointPlan.of(config, quantization.format(), spec, quantization.maxShardBytes());
         long heap = Runtime.getRuntime().maxMemory();
-        Estimate estimate = estimate(config, options, backend, heap);
+        int samples = samples(asked.samples());
+        Estimate estimate = estimate(config, options, samples, backend, heap);
         QuantizationCost cost = estimate.cost();
         long outputBytes = output.fileBytes() + sideBytes;
         List<Shard> shards = new ArrayList<>();
@@ -180,7 +200,10 @@ final class PlanCommand implements Callable<Integer> {
                 cost.neededHeapBytes(),
                 heap,
                 estimate.peakDeviceBytes(),
-                cost.calibrationTokens(),
+                cost.calibrationTokens() == 0 ? 0 : (long) samples * calibration.sequenceLength(options.method()),
+                options.steps(),
+                options.movesCodes(),
+                TuningCost.stateBytes(config, options),
                 cost.flops(),
                 estimate.flopsPerSecond(),
                 estimate.seconds());
@@ -190,33 +213,39 @@ final class PlanCommand implements Callable<Integer> {
      * Blocks that the model's tokenizer makes of the text; the number asked for, or the most, where it has none at
      * hand.
      */
-    private int samples() {
+    private int samples(int usual) {
         boolean calibrates = quantization.method() != Method.RTN
                 && Files.exists(model)
                 && !model.toString().endsWith(".json");
         return calibrates
-                ? calibration.read(terminal, model, quantization.method()).blocks().length
-                : calibration.samples(quantization.method());
+                ? calibration
+                        .read(terminal, model, quantization.method(), usual)
+                        .blocks()
+                        .length
+                : calibration.samples(usual);
     }
 
     /** @param flopsPerSecond that the run is expected to reach */
     private record Estimate(
             QuantizationCost cost, long peakHostBytes, long peakDeviceBytes, double flopsPerSecond, double seconds) {}
 
-    private Estimate estimate(ModelConfig config, QuantizeOptions options, Backend backend, long heap) {
+    private Estimate estimate(ModelConfig config, QuantizeOptions options, int samples, Backend backend, long heap) {
         QuantizationSpec spec = options.spec();
-        int samples = samples();
+        int fitted = Math.min(samples, options.best().fitBlocks());
         int length = calibration.sequenceLength(options.method());
         TuningCost tuning = new TuningCost(config, options, (long) samples * length, length);
         Streams streams = options.method() == Method.BEST ? Streams.PAIR : Streams.ONE;
-        Optional<CalibrationMemory> peak = backend.calibrationMemory(config, streams, samples, length);
+        Optional<CalibrationMemory> peak = backend.calibrationMemory(config, streams, fitted, length);
         if (peak.isEmpty()) {
-            QuantizationCost cost = QuantizationCost.of(config, options.method(), spec, samples, length)
+            QuantizationCost cost = QuantizationCost.of(config, options.method(), spec, fitted, length)
                     .tuned(tuning, false);
             double rate = backend.productFlopsPerSecond();
-            return new Estimate(cost, cost.peakHostBytes(heap), 0, rate, cost.flops() / rate);
+            double seconds = (cost.flops() - cost.tuningFlops()) / (CPU_EFFICIENCY * rate)
+                    + cost.tuningFlops() / (CPU_TUNING_EFFICIENCY * rate)
+                    + (cost.calibrationTokens() == 0 ? 0 : CPU_START_SECONDS);
+            return new Estimate(cost, cost.peakHostBytes(heap), 0, rate, seconds);
         }
-        QuantizationCost cost = QuantizationCost.onCuda(config, options.method(), spec, samples, length)
+        QuantizationCost cost = QuantizationCost.onCuda(config, options.method(), spec, fitted, length)
                 .tuned(tuning, true);
         long device = peak.get().device();
         long pinned = peak.get().pinned();
@@ -250,6 +279,9 @@ final class PlanCommand implements Callable<Integer> {
             rows.add(List.of(
                     "  and to save the calibration stream, if free", Figures.bytes(2 * plan.calibrationStreamBytes())));
         }
+        if (plan.tuningStateBytes() > 0) {
+            rows.add(List.of("  and to save unfinished tuning, if free", Figures.bytes(2 * plan.tuningStateBytes())));
+        }
         rows.add(List.of("host memory at the peak", Figures.bytes(plan.peakHostBytes())));
         if (plan.peakDeviceBytes() > 0) {
             rows.add(List.of("device memory at the peak", Figures.bytes(plan.peakDeviceBytes())));
@@ -260,6 +292,10 @@ final class PlanCommand implements Callable<Integer> {
                     Figures.bytes(plan.heapBytes()) + " of heap now"));
         }
         rows.add(List.of("calibration tokens", String.format(java.util.Locale.ROOT, "%,d", plan.calibrationTokens())));
+        if (plan.steps() > 0) {
+            rows.add(List.of(
+                    "steps of tuning", plan.steps() + (plan.movesCodes() ? ", codes move" : ", codes stay as fitted")));
+        }
         rows.add(List.of("arithmetic", Figures.decimals(plan.flops() / 1e12, 2) + " TFLOP"));
         rows.add(List.of(
                 "time at this machine's " + Figures.decimals(plan.measuredFlopsPerSecond() / 1e9, 0) + " GFLOP/s",

@@ -142,8 +142,15 @@ final class QuantizeBenchCommand implements Callable<Integer> {
     private QuantizeOptions options(ModelShape model) {
         ModelShape whole = ModelShape.named(model.name()).orElse(model);
         try (QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
-            return quantization.options(
-                    whole.config(), sequenceLength, devices.members().getFirst(), device.threads, false, terminal);
+            return quantization
+                    .options(
+                            whole.config(),
+                            sequenceLength,
+                            devices.members().getFirst(),
+                            device.threads,
+                            false,
+                            terminal)
+                    .options();
         }
     }
 

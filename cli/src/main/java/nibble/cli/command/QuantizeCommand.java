@@ -107,13 +107,14 @@ final class QuantizeCommand implements Callable<Integer> {
         long peakDeviceBytes;
         try (Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
-            QuantizeOptions options = quantization.options(
+            QuantizationOptions.Asked asked = quantization.options(
                     checkpoint.config(),
                     calibration.sequenceLength(quantization.method()),
                     devices.members().getFirst(),
                     device.threads,
                     strict,
                     terminal);
+            QuantizeOptions options = asked.options();
             tuningNote(options);
             options.format().loaderNote(options.spec().symmetric()).ifPresent(terminal::note);
             requireQuantizable(checkpoint, options);
@@ -122,7 +123,7 @@ final class QuantizeCommand implements Callable<Integer> {
             }
             Optional<TokenBlocks> blocks = options.method() == Method.RTN
                     ? Optional.empty()
-                    : Optional.of(calibration.read(terminal, model, options.method()));
+                    : Optional.of(calibration.read(terminal, model, options.method(), asked.samples()));
             try (StopOnSignal stop = new StopOnSignal(terminal)) {
                 report = quantize(
                         terminal,

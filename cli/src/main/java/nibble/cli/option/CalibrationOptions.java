@@ -29,14 +29,11 @@ public final class CalibrationOptions {
             paramLabel = "N",
             description =
                     "Blocks of --seq-len tokens to read; an error if the text has fewer. Default: all blocks of the"
-                            + " text, at most " + MOST_SAMPLES + ", or " + MOST_SAMPLES_OF_BEST
-                            + " with --method best.")
+                            + " text, at most " + MOST_SAMPLES
+                            + "; with --method best at most 256, or fewer for large models.")
     private @Nullable Integer samples;
 
     private static final int LENGTH = 4096;
-    /** Of method best, which goes through the text again and again: more of it gained little (docs/method-best.md). */
-    private static final int MOST_SAMPLES_OF_BEST = 64;
-
     private static final int LENGTH_OF_BEST = 2048;
 
     @Option(
@@ -50,14 +47,13 @@ public final class CalibrationOptions {
         return sequenceLength == null ? method == Method.BEST ? LENGTH_OF_BEST : LENGTH : sequenceLength;
     }
 
-    /** Returns how many blocks are read at most. */
-    public int samples(Method method) {
-        return samples == null ? usual(method) : samples;
-    }
-
-    /** Blocks that are read where no number was asked for and the text gives so many. */
-    private static int usual(Method method) {
-        return method == Method.BEST ? MOST_SAMPLES_OF_BEST : MOST_SAMPLES;
+    /**
+     * Returns how many blocks are read at most.
+     *
+     * @param usual where no number was asked for
+     */
+    public int samples(int usual) {
+        return samples == null ? usual : samples;
     }
 
     /**
@@ -81,9 +77,13 @@ public final class CalibrationOptions {
         terminal.note("warning: " + message);
     }
 
-    /** Returns the blocks, and a word where they are fewer than usual. */
-    public TokenBlocks read(Terminal terminal, Path model, Method method) {
-        return read(terminal, model, calibration, samples, usual(method), sequenceLength(method));
+    /**
+     * Returns the blocks, and a word where they are fewer than usual.
+     *
+     * @param usual blocks where no number was asked for and the text gives so many
+     */
+    public TokenBlocks read(Terminal terminal, Path model, Method method, int usual) {
+        return read(terminal, model, calibration, samples, usual, sequenceLength(method));
     }
 
     /**

@@ -11,10 +11,10 @@ public final class ModelDevice extends ActivationOption {
             names = "--gpu-layers",
             paramLabel = "N|auto",
             description =
-                    "Decoder layers that the card computes, the last ones. The CPU computes those before them, and"
-                        + " keeps their part of the KV cache. auto: as many as fit on the card beside the cache."
-                        + " Default: auto when text is generated; else all, and those that do not fit stream through"
-                        + " the card.")
+                    "Decoder layers that the card computes, the last ones. The CPU computes the others and keeps their"
+                            + " part of the KV cache. auto: as many as fit on the card beside the cache. Default: auto"
+                            + " when text is generated, otherwise all. Layers that exceed the memory then stream"
+                            + " through the card.")
     @Nullable
     String gpuLayers;
 

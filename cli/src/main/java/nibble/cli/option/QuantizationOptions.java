@@ -1,9 +1,10 @@
 package nibble.cli.option;
 
 import java.util.Locale;
+import nibble.calibrate.job.BestSettings;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
-import nibble.calibrate.tune.TuningChoice;
+import nibble.calibrate.tune.BestDefaults;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.QuantizedFormat;
 import nibble.cli.terminal.Terminal;
@@ -31,7 +32,7 @@ public final class QuantizationOptions {
             paramLabel = "N",
             description =
                     "Steps of method best that tune codes, scales and norms by the divergence of the whole model; 0"
-                            + " leaves them out. Default: 256 on a CPU, 512 on a card; 128 where codes stay.")
+                            + " leaves them out. Default: 512 on a card, 256 on a CPU, fewer for large models.")
     private @Nullable Integer steps;
 
     @Option(
@@ -39,6 +40,13 @@ public final class QuantizationOptions {
             description = "Let these steps move scales and norms alone. The default where the device has no room for"
                     + " positions of codes, 12 bytes a weight.")
     private boolean fixedCodes;
+
+    @Option(
+            names = "--fit-samples",
+            paramLabel = "N",
+            description = "Blocks that method best fits layers to; its steps read all --samples. Default: 64 on a CPU,"
+                    + " all on a card.")
+    private @Nullable Integer fitSamples;
 
     @Option(names = "--bits", paramLabel = "N", defaultValue = "4", description = "Bits of a weight: 4.")
     private int bits = 4;
@@ -103,6 +111,10 @@ public final class QuantizationOptions {
         if (fixedCodes && method != Method.BEST) {
             throw new UsageException("--fixed-codes: only --method best moves codes");
         }
+        if (fitSamples != null && (fitSamples < 1 || method != Method.BEST)) {
+            throw new UsageException("--fit-samples " + fitSamples + ": "
+                    + (fitSamples < 1 ? "give 1 or more" : "only --method best fits layers"));
+        }
         if (symmetric && asymmetric) {
             throw new UsageException("--symmetric and --asymmetric: give one of them");
         }
@@ -150,20 +162,31 @@ public final class QuantizationOptions {
     }
 
     /**
+     * Holds what a quantization is asked to do.
+     *
+     * @param samples blocks of the calibration text that are read where no number is asked for
+     */
+    public record Asked(QuantizeOptions options, int samples) {}
+
+    /**
      * Returns what a quantization of this model is asked to do.
      *
      * @param blockLength tokens of a block of the calibration text
      * @param backend which will take the steps of tuning
      */
-    public QuantizeOptions options(
+    public Asked options(
             ModelConfig config, int blockLength, Backend backend, int threads, boolean strict, Terminal terminal) {
         QuantizationSpec spec = spec(config, terminal);
-        TuningChoice tuning = new TuningChoice(false, 0);
-        if (method == Method.BEST && (steps == null || steps > 0)) {
-            tuning = fixedCodes ? TuningChoice.FIXED_CODES : TuningChoice.of(config, spec, blockLength, backend);
+        BestSettings settings = BestSettings.NO_STEPS;
+        int samples = CalibrationOptions.MOST_SAMPLES;
+        if (method == Method.BEST) {
+            BestDefaults defaults =
+                    fixedCodes ? BestDefaults.FIXED_CODES : BestDefaults.of(config, spec, blockLength, backend);
+            settings = steps == null ? defaults.settings() : defaults.settings().withSteps(steps);
+            settings = fitSamples == null ? settings : settings.withFitBlocks(fitSamples);
+            samples = defaults.samples();
         }
-        int number = steps == null ? tuning.steps() : steps;
-        return new QuantizeOptions(
-                method, spec, format(), maxShardBytes(), threads, strict, number, tuning.movesCodes());
+        return new Asked(
+                new QuantizeOptions(method, spec, format(), maxShardBytes(), threads, strict, settings), samples);
     }
 }

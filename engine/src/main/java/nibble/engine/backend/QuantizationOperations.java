@@ -74,6 +74,9 @@ public interface QuantizationOperations extends Matrices {
     /** Computes {@code out = a − b}, element by element; out may be a or b. */
     void subtract(Matrix a, Matrix b, Matrix out);
 
+    /** Returns {@code Σ x²} over all elements of activations. */
+    double squares(Matrix x);
+
     /**
      * Computes {@code moment[m, k] += y[t, m]ᵀ x[t, k]}.
      *

@@ -63,6 +63,7 @@ final class BatchPass implements AutoCloseable {
 
     /** Computes keys, values and logits of pieces of different texts. */
     void run(List<Piece> pieces, LogitReader reader) {
+        model.requireFiles();
         int rows = pieces.stream().mapToInt(piece -> piece.ids().length).sum();
         int[] ids = new int[rows];
         int[] positions = new int[rows];

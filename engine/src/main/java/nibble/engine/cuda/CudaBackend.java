@@ -295,6 +295,11 @@ public final class CudaBackend extends CudaOperations implements Backend {
     }
 
     @Override
+    public double squares(Matrix x) {
+        return elementwise.squares(x);
+    }
+
+    @Override
     public void multiplyTransposed(Matrix a, Matrix b, Matrix out) {
         moments.multiplyTransposed(a, b, out);
     }

@@ -161,6 +161,27 @@ final class ElementwiseKernels {
         elementwise("subtract", CudaMatrix.of(card, out, false).elements(), a, b, out);
     }
 
+    double squares(Matrix x) {
+        CudaMatrix values = CudaMatrix.of(card, x, false);
+        int rows = values.rows();
+        double sum = 0;
+        try (DeviceMemory.Buffer sums = card.memory().allocate((long) Double.BYTES * rows, "sums of squares")) {
+            kernel("squares")
+                    .launch(
+                            card.stream(),
+                            Kernel.Grid.of(rows),
+                            THREADS,
+                            0,
+                            values.address(),
+                            values.columns(),
+                            sums.address());
+            for (double part : card.transfers().doubles(sums, rows)) {
+                sum += part;
+            }
+        }
+        return sum;
+    }
+
     private void elementwise(String name, long elements, Matrix... operands) {
         Object[] arguments = new Object[operands.length + 1];
         for (int i = 0; i < operands.length; i++) {

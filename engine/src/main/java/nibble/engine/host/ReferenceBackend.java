@@ -262,6 +262,15 @@ public final class ReferenceBackend extends HostBackend {
     }
 
     @Override
+    public double squares(Matrix x) {
+        double sum = 0;
+        for (float value : HostMatrix.values(x)) {
+            sum += (double) value * value;
+        }
+        return sum;
+    }
+
+    @Override
     public void addCrossMoment(Matrix y, Matrix x, Matrix moment) {
         Extents.require("addCrossMoment", "y", y, x.rows(), y.columns());
         Extents.require("addCrossMoment", "moment", moment, y.columns(), x.columns());

@@ -13,16 +13,12 @@ import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Kernels;
-import nibble.engine.host.natives.TileGemm;
-import nibble.engine.host.stored.ByteTiles;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.host.stored.LargePages;
 import nibble.engine.host.vector.Addition;
 import nibble.engine.host.vector.CausalAttention;
 import nibble.engine.host.vector.CrossMoment;
 import nibble.engine.host.vector.Geglu;
-import nibble.engine.host.vector.Gemm;
-import nibble.engine.host.vector.Gemv;
 import nibble.engine.host.vector.Lanes;
 import nibble.engine.host.vector.RmsNorm;
 import nibble.engine.host.vector.Rotation;
@@ -47,8 +43,7 @@ public final class VectorBackend extends HostBackend {
 
     private final Workers workers;
     private final @Nullable Kernels kernels;
-    private final TileGemm tiles = new TileGemm();
-    private final ByteTiles byteTiles = new ByteTiles();
+    private final HostProducts products;
 
     public VectorBackend(int threads) {
         this(threads, Kernels.ofMachine());
@@ -62,6 +57,7 @@ public final class VectorBackend extends HostBackend {
     public VectorBackend(int threads, @Nullable Kernels kernels) {
         this.workers = new Workers(threads);
         this.kernels = kernels;
+        this.products = new HostProducts(workers, kernels);
     }
 
     @Override
@@ -149,16 +145,7 @@ public final class VectorBackend extends HostBackend {
     @Override
     public void linear(Weight weight, Matrix x, Matrix out) {
         Extents.linear(weight, x, out);
-        if (few(List.of(weight), x.rows())) {
-            fewRows(List.of(weight), x, List.of(out));
-            return;
-        }
-        if (inByteTiles(List.of(weight))) {
-            byteTiles.multiply(
-                    workers, List.of(weight), HostMatrix.values(x), x.rows(), List.of(HostMatrix.values(out)));
-            return;
-        }
-        product(x, FewRows.floats(weight), weight.outFeatures(), out);
+        products.linears(List.of(weight), x, List.of(out));
     }
 
     /**
@@ -167,35 +154,10 @@ public final class VectorBackend extends HostBackend {
      */
     @Override
     public void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
-        boolean few = few(weights, x.rows());
-        if (!few && !inByteTiles(weights)) {
-            super.linears(weights, x, outs);
-            return;
-        }
         for (int i = 0; i < weights.size(); i++) {
             Extents.linear(weights.get(i), x, outs.get(i));
         }
-        if (few) {
-            fewRows(weights, x, outs);
-        } else {
-            byteTiles.multiply(
-                    workers,
-                    weights,
-                    HostMatrix.values(x),
-                    x.rows(),
-                    outs.stream().map(HostMatrix::values).toList());
-        }
-    }
-
-    private void fewRows(List<Weight> weights, Matrix x, List<Matrix> outs) {
-        if (x.rows() == 0) {
-            return;
-        }
-        List<FewRows> products = weights.stream()
-                .map(weight -> FewRows.of(weight, workers.threads(), kernels))
-                .toList();
-        List<float[]> targets = outs.stream().map(HostMatrix::values).toList();
-        FewRows.multiply(workers, products, HostMatrix.values(x), x.rows(), targets);
+        products.linears(weights, x, outs);
     }
 
     @Override
@@ -208,26 +170,6 @@ public final class VectorBackend extends HostBackend {
         return kernels != null;
     }
 
-    /** Whether a product of so many rows is made from the weights as they are stored. */
-    private boolean few(List<Weight> weights, int rows) {
-        if (rows <= FewRows.MOST_ROWS || kernels == null) {
-            return rows <= FewRows.MOST_ROWS;
-        }
-        return rows <= FewRows.MOST_COMPILED_ROWS
-                        && weights.stream().allMatch(weight -> FewRows.isCompiled(weight, kernels))
-                || activations() == Activations.INT8
-                        && !inByteTiles(weights)
-                        && weights.stream().allMatch(FewRows::takesBytes);
-    }
-
-    /** Whether a product of many rows is one of bytes in tiles. */
-    private boolean inByteTiles(List<Weight> weights) {
-        return kernels != null
-                && activations().bytes()
-                && kernels.hasTiles()
-                && weights.stream().allMatch(ByteTiles::takes);
-    }
-
     @Override
     public Activations activations() {
         return kernels == null ? Activations.FP32 : kernels.activations();
@@ -237,19 +179,7 @@ public final class VectorBackend extends HostBackend {
     public void multiplyTransposed(Matrix a, Matrix b, Matrix out) {
         Extents.require("multiplyTransposed", "b", b, b.rows(), a.columns());
         Extents.require("multiplyTransposed", "out", out, a.rows(), b.rows());
-        product(a, RowSource.of(HostMatrix.values(b), b.columns()), b.rows(), out);
-    }
-
-    private void product(Matrix a, RowSource b, int n, Matrix out) {
-        float[] from = HostMatrix.values(a);
-        float[] to = HostMatrix.values(out);
-        if (a.rows() <= Gemv.MOST_ROWS) {
-            Gemv.multiply(workers, from, a.rows(), a.columns(), b, n, to);
-        } else if (kernels != null && kernels.hasTiles() && a.columns() > 0) {
-            tiles.multiply(workers, from, a.rows(), a.columns(), b, n, to);
-        } else {
-            Gemm.multiply(workers, from, a.rows(), a.columns(), b, n, to);
-        }
+        products.product(a, RowSource.of(HostMatrix.values(b), b.columns()), b.rows(), out);
     }
 
     @Override
@@ -277,6 +207,10 @@ public final class VectorBackend extends HostBackend {
             Matrix values,
             Matrix out) {
         Extents.attention(shape, sequences, query, firstPosition, keys, values, out);
+        if (sequences == 1 && kernels != null && attendsNatively(shape, query.rows())) {
+            products.attend(kernels, shape, query, firstPosition, keys, values, out);
+            return;
+        }
         if (sequences == 1) {
             CausalAttention.run(
                     workers,
@@ -322,6 +256,11 @@ public final class VectorBackend extends HostBackend {
                 .filter(part -> !CausalAttention.isFew(part.rows()))
                 .toList();
         super.attention(shape, many, query, keys, values, out);
+    }
+
+    /** Only with activations in int8: with those in fp32 the Vector API's rounding stays what it was. */
+    private boolean attendsNatively(AttentionShape shape, int queries) {
+        return activations().bytes() && queries <= FewRows.MOST_ROWS && Kernels.attendsTo(shape.headDim());
     }
 
     @Override
@@ -377,6 +316,25 @@ public final class VectorBackend extends HostBackend {
                 to[i] = left[i] - right[i];
             }
         });
+    }
+
+    @Override
+    public double squares(Matrix x) {
+        float[] values = HostMatrix.values(x);
+        int columns = x.columns();
+        double[] sums = new double[x.rows()];
+        forEachRow(x.rows(), columns, row -> {
+            double sum = 0;
+            for (int i = row * columns; i < (row + 1) * columns; i++) {
+                sum += (double) values[i] * values[i];
+            }
+            sums[row] = sum;
+        });
+        double sum = 0;
+        for (double part : sums) {
+            sum += part;
+        }
+        return sum;
     }
 
     @Override

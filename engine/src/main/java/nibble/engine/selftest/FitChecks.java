@@ -47,7 +47,7 @@ final class FitChecks {
     }
 
     List<Check> run() {
-        List<Check> checks = new ArrayList<>(List.of(differences(), crossMoments()));
+        List<Check> checks = new ArrayList<>(List.of(differences(), squares(), crossMoments()));
         if (backend.kind() == DeviceKind.CUDA) {
             checks.addAll(fits());
         }
@@ -73,6 +73,22 @@ final class FitChecks {
             }
             float[] expected = results[0];
             comparison.compare(Arrays.toString(s), results[1], expected, i -> (U + activation) * Math.abs(expected[i]));
+        }
+        return comparison.result();
+    }
+
+    private Check squares() {
+        Comparison comparison = new Comparison("squares");
+        for (int[] s : new int[][] {{1, 1}, {3, 37}, {101, 331}, {2, 20011}}) {
+            float[] x = operands.values(s[0] * s[1]);
+            float[][] results = new float[2][1];
+            for (int b = 0; b < 2; b++) {
+                try (Matrix matrix = side(b).upload(x, s[0], s[1])) {
+                    results[b][0] = (float) side(b).squares(matrix);
+                }
+            }
+            float expected = results[0][0];
+            comparison.compare(Arrays.toString(s), results[1], results[0], i -> (2 * U + 2 * activation) * expected);
         }
         return comparison.result();
     }

@@ -148,6 +148,23 @@ extern "C" __global__ void add(const half_t* x, half_t* into, long long n) {
     }
 }
 
+// sums[t] = sum over the row of x^2, in double.  Grid: rows.  Block: 256.
+extern "C" __global__ void squares(const half_t* x, int columns, double* sums) {
+    __shared__ double parts[256];
+    const half_t* row = x + (long long)blockIdx.x * columns;
+    double sum = 0;
+    for (int i = threadIdx.x; i < columns; i += 256) {
+        float a = to_float(row[i]);
+        sum += (double)a * a;
+    }
+    parts[threadIdx.x] = sum;
+    for (int half = 128; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
+    }
+    if (threadIdx.x == 0) sums[blockIdx.x] = parts[0];
+}
+
 // out = a - b; out may be a or b.  Grid: blocks over n / 8.  Block: 256.
 extern "C" __global__ void subtract(const half_t* a, const half_t* b, half_t* out, long long n) {
     long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;

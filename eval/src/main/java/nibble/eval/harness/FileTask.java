@@ -118,7 +118,7 @@ final class FileTask {
         }
         Object samples = task.map("fewshot_config").get("samples");
         if (samples instanceof FunctionName function) {
-            throw function.unknown("as the source of examples");
+            return rows.with(PythonFunctions.samples(function));
         }
         if (samples instanceof List<?> list) {
             List<Map<String, @Nullable Object>> given = new ArrayList<>();

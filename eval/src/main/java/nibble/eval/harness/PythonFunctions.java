@@ -52,6 +52,7 @@ final class PythonFunctions {
             Map.entry("a5782ee7d2e537968a5b83976195ae2b9b6e2a565a0bfb5c24d221b4d61a04f5", "drop/utils"),
             Map.entry("62ac82e8027162d134709355a00526ff5497deb5987beebb18b439b320e860ca", "coqa/utils"),
             Map.entry("8332e42f23c62043b23d74ee6d3934f997b209cd60a1ad45b7882d6b00929d5c", "hendrycks_math/utils"),
+            Map.entry("07950dcc102f8d3892c6acea62f5b3499a579aee4c5f8e9af6b94c84c43d16b9", "leaderboard/math/utils"),
             Map.entry("1ab8f14808c826f93f2364883487ed63cf4267980bf4761fda8053899c013632", "ifeval/utils"));
 
     private static final Map<String, OfResults> OF_RESULTS = Map.of(
@@ -64,6 +65,8 @@ final class PythonFunctions {
             (d, _, response) -> DropAnswers.scores(d, response),
             "coqa/utils.process_results",
             (d, _, response) -> CoqaTurns.scores(d, response),
+            "leaderboard/math/utils.process_results",
+            (d, _, response) -> FinalAnswers.scores(d, response),
             "ifeval/utils.process_results",
             (d, _, response) -> InstructionChecks.scores(d, response),
             "hendrycks_math/utils.process_results",
@@ -71,6 +74,8 @@ final class PythonFunctions {
 
     private static final Map<String, Aggregation> AGGREGATIONS =
             Map.of("ifeval/utils.agg_inst_level_acc", Aggregation.MEAN_OF_ALL);
+
+    private static final Map<String, Boolean> SAMPLES = Map.of("leaderboard/math/utils.list_fewshot_samples", true);
 
     private static final Pattern SPACES = Pattern.compile("\\s+", Pattern.UNICODE_CHARACTER_CLASS);
 
@@ -82,6 +87,17 @@ final class PythonFunctions {
 
     static Function<Map<String, @Nullable Object>, Object> ofDocument(FunctionName function) {
         return known(QuestionFunctions.KNOWN, function);
+    }
+
+    /** Examples that a function returns, read from its file. */
+    static List<Map<String, @Nullable Object>> samples(FunctionName function) {
+        if (!function.place().startsWith("bundled:") && known(SAMPLES, function)) {
+            int dot = function.name().lastIndexOf('.');
+            Path python =
+                    Path.of(function.place()).resolveSibling(function.name().substring(0, dot) + ".py");
+            return PythonSource.list(python, function.name().substring(dot + 1));
+        }
+        throw function.unknown("as the source of examples");
     }
 
     static Aggregation ofAggregation(FunctionName function) {

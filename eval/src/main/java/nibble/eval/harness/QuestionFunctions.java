@@ -84,7 +84,6 @@ final class QuestionFunctions {
                     d -> numbers(withoutLonger(list(d, "answers")).size())),
             Map.entry("coqa/utils.doc_to_text", CoqaTurns::text),
             Map.entry("coqa/utils.doc_to_target", CoqaTurns::answers),
-            Map.entry("minerva_math/utils.doc_to_text", QuestionFunctions::problem),
             Map.entry("leaderboard/math/utils.doc_to_text", QuestionFunctions::problem));
 
     private QuestionFunctions() {}

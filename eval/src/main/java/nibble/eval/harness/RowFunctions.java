@@ -48,7 +48,6 @@ final class RowFunctions {
         known.put("drop/utils.process_docs", each(DropAnswers::row));
         known.put("leaderboard/gpqa/utils.process_docs", RowFunctions::shuffledChoices);
         known.put("hendrycks_math/utils.process_docs", each(row -> solved(row, false)));
-        known.put("minerva_math/utils.process_docs", each(row -> solved(row, true)));
         known.put(
                 "leaderboard/math/utils.process_docs",
                 (rows, _) -> rows.stream()

@@ -40,8 +40,17 @@ public record LayerErrors(String method, List<Double> quantized, List<Double> ro
      * @param awq relative error under AWQ's scales
      * @param propagatedShare 0 … 1
      * @param sweeps of coordinate descent, a mean over the rows
+     * @param heldOut what the output lacks on text that the fit did not see, relative to its size; null without any
+     * @param heldOutAwq the same under AWQ's scales
+     * @param takenBack whether that was less, so that the linear is AWQ's
      */
-    public record OfFit(double awq, double propagatedShare, double sweeps) {}
+    public record OfFit(
+            double awq,
+            double propagatedShare,
+            double sweeps,
+            @Nullable Double heldOut,
+            @Nullable Double heldOutAwq,
+            boolean takenBack) {}
 
     /**
      * Reads a checkpoint's {@code quantization_report.json}.
@@ -74,8 +83,15 @@ public record LayerErrors(String method, List<Double> quantized, List<Double> ro
                         ? new OfFit(
                                 fit.path("awq_relative_error").doubleValue(),
                                 fit.path("propagated_share").doubleValue(),
-                                fit.path("sweeps").doubleValue())
+                                fit.path("sweeps").doubleValue(),
+                                number(fit.path("held_out_error")),
+                                number(fit.path("held_out_awq_error")),
+                                fit.path("taken_back").booleanValue())
                         : null);
+    }
+
+    private static @Nullable Double number(JsonNode json) {
+        return json.isNumber() ? json.doubleValue() : null;
     }
 
     private static double mean(Path file, JsonNode layer, String field) {

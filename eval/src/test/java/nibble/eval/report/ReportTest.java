@@ -34,7 +34,8 @@ class ReportTest {
               {"layer": 0, "linears": [{"name": "q", "relative_error": 0.01, "rtn_relative_error": 0.02},
                                        {"name": "k", "relative_error": 0.03, "rtn_relative_error": 0.04}]},
               {"layer": 1, "linears": [{"name": "q", "relative_error": 0.05, "rtn_relative_error": 0.08,
-                 "fit": {"awq_relative_error": 0.06, "propagated_share": 0.75, "sweeps": 3.5}}]}]}
+                 "fit": {"awq_relative_error": 0.06, "propagated_share": 0.75, "sweeps": 3.5,
+                         "held_out_error": 0.0712, "held_out_awq_error": 0.0934, "taken_back": false}}]}]}
             """);
         Path perplexity = file(
                 "awq.json",
@@ -97,6 +98,7 @@ class ReportTest {
                         "<h2>Error by layer</h2>",
                         "<h2>Perplexity</h2>")
                 .contains("+25.00 ± 47.87", "awq", "25.1250", "@media print")
+                .contains("Held-out text", "7.120 %", "9.340 %")
                 .doesNotContain("<q>", "<script", "href=", "src=", "url(http", "@import", "NaN");
         assertThat(html.replace("http://www.w3.org/2000/svg", "")).doesNotContain("http");
         // The page keeps to what XML has too, but for its first line and the two empty elements of its head.

@@ -15,6 +15,7 @@ import java.util.stream.Stream;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.engine.backend.Activations;
+import nibble.engine.backend.AttentionShape;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -27,6 +28,7 @@ import org.jspecify.annotations.Nullable;
 public final class Kernels {
     private static final MethodHandle FORM = count("nibble_form", 3);
     private static final MethodHandle PREPARED_FLOATS = count("nibble_prepared_floats", 3);
+    private static final MethodHandle ATTEND = function("nibble_attend", 6, 5);
     private static final MethodHandle ADVISE = function("nibble_advise", 1, 1);
     private static final MethodHandle PREPARE = function("nibble_prepare", 4, 2);
     private static final MethodHandle ROWS = function("nibble_rows", 11, 2);
@@ -256,6 +258,52 @@ public final class Kernels {
                     (long) x.stride,
                     x.from(range.from),
                     floats(out, range.from * matrix.outputs));
+        } catch (Throwable e) {
+            throw NativeFunctions.failure(e);
+        }
+    }
+
+    /** Returns whether {@link #attend} takes heads of this size. */
+    public static boolean attendsTo(int headDim) {
+        return headDim % 16 == 0;
+    }
+
+    /**
+     * Computes attention of one query of the heads that share a head of keys and values.
+     *
+     * @param query where the heads' values begin in {@code queries}, and in {@code out}
+     * @param first where the head's values of the first key begin
+     * @param seen keys that the query sees
+     */
+    public void attend(
+            AttentionShape shape,
+            float[] queries,
+            int query,
+            float[] keys,
+            float[] values,
+            int first,
+            int seen,
+            float[] out) {
+        int heads = shape.heads() / shape.kvHeads();
+        Objects.checkFromIndexSize(query, heads * shape.headDim(), Math.min(queries.length, out.length));
+        long behind = first + (seen - 1L) * shape.keyColumns() + shape.headDim();
+        Objects.checkFromToIndex(first, behind, (long) Math.min(keys.length, values.length));
+        if (!attendsTo(shape.headDim()) || seen < 1) {
+            throw new IllegalArgumentException("attention of heads of " + shape.headDim() + " to " + seen + " keys");
+        }
+        try {
+            ATTEND.invokeExact(
+                    (long) set,
+                    (long) shape.headDim(),
+                    (long) shape.keyColumns(),
+                    (long) seen,
+                    (long) heads,
+                    (long) Float.floatToRawIntBits((float) (1 / Math.sqrt(shape.headDim()))),
+                    floats(queries, query),
+                    floats(keys, first),
+                    floats(values, first),
+                    MemorySegment.ofArray(new float[(seen + 15) / 16 * 16]),
+                    floats(out, query));
         } catch (Throwable e) {
             throw NativeFunctions.failure(e);
         }

@@ -3,7 +3,11 @@ package nibble.engine.host.natives;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -23,6 +27,9 @@ final class NativeLibrary {
     static final String VARIABLE = "NIBBLE_NATIVE";
 
     static final String PROPERTY = "nibble.native";
+
+    /** The number of what the library's functions take, as in library.c. */
+    static final long INTERFACE = 3;
 
     /** The library, or why there is none. */
     record Loaded(@Nullable SymbolLookup symbols, String reason) {}
@@ -106,9 +113,28 @@ final class NativeLibrary {
 
     private static Loaded open(Path file) {
         try {
-            return new Loaded(SymbolLookup.libraryLookup(file, Arena.global()), "");
+            return checked(SymbolLookup.libraryLookup(file, Arena.global()));
         } catch (IllegalArgumentException e) {
             return missing(file + " cannot be loaded: " + Reasons.of(e));
+        }
+    }
+
+    /** A library that was built for other classes than these takes other arguments: nothing of it is called. */
+    static Loaded checked(SymbolLookup symbols) {
+        long found = symbols.find("nibble_interface").map(NativeLibrary::number).orElse(1L);
+        return found == INTERFACE
+                ? new Loaded(symbols, "")
+                : missing("the library has interface " + found + ", these classes need " + INTERFACE
+                        + "; build both from the same sources");
+    }
+
+    private static long number(MemorySegment function) {
+        try {
+            return (long) Linker.nativeLinker()
+                    .downcallHandle(function, FunctionDescriptor.of(ValueLayout.JAVA_LONG))
+                    .invokeExact();
+        } catch (Throwable e) {
+            throw NativeFunctions.failure(e);
         }
     }
 

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 import nibble.files.digest.Sha256;
 import org.junit.jupiter.api.Test;
@@ -55,5 +56,15 @@ class NativeSourcesTest {
                     .sorted(Comparator.comparing(file -> file.getFileName().toString()))
                     .toList();
         }
+    }
+
+    @Test
+    void a_library_for_other_classes_is_not_used() {
+        NativeLibrary.Loaded older = NativeLibrary.checked(_ -> Optional.empty());
+
+        assertThat(older.symbols()).isNull();
+        assertThat(older.reason())
+                .isEqualTo("the library has interface 1, these classes need " + NativeLibrary.INTERFACE
+                        + "; build both from the same sources");
     }
 }

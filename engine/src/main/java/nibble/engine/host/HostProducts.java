@@ -1,0 +1,115 @@
+package nibble.engine.host;
+
+import java.util.List;
+import nibble.engine.backend.Activations;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.Workers;
+import nibble.engine.host.natives.Kernels;
+import nibble.engine.host.natives.TileGemm;
+import nibble.engine.host.stored.ByteTiles;
+import nibble.engine.host.stored.FewRows;
+import nibble.engine.host.vector.Gemm;
+import nibble.engine.host.vector.Gemv;
+import nibble.engine.host.vector.RowSource;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
+import org.jspecify.annotations.Nullable;
+
+/** Chooses the kernels for products, by the form of the weights, the number of rows and the processor. */
+final class HostProducts {
+    private final Workers workers;
+    private final @Nullable Kernels kernels;
+    private final Activations activations;
+    private final TileGemm tiles = new TileGemm();
+    private final ByteTiles byteTiles = new ByteTiles();
+
+    HostProducts(Workers workers, @Nullable Kernels kernels) {
+        this.workers = workers;
+        this.kernels = kernels;
+        this.activations = kernels == null ? Activations.FP32 : kernels.activations();
+    }
+
+    /** Multiplies by weights that share their inputs: in one call of the threads, where one kernel takes all. */
+    void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
+        List<float[]> targets = outs.stream().map(HostMatrix::values).toList();
+        if (few(weights, x.rows())) {
+            fewRows(weights, x, targets);
+        } else if (inByteTiles(weights)) {
+            byteTiles.multiply(workers, weights, HostMatrix.values(x), x.rows(), targets);
+        } else if (weights.size() > 1) {
+            for (int i = 0; i < weights.size(); i++) {
+                linears(weights.subList(i, i + 1), x, outs.subList(i, i + 1));
+            }
+        } else {
+            Weight weight = weights.getFirst();
+            product(x, FewRows.floats(weight), weight.outFeatures(), outs.getFirst());
+        }
+    }
+
+    private void fewRows(List<Weight> weights, Matrix x, List<float[]> outs) {
+        if (x.rows() == 0) {
+            return;
+        }
+        List<FewRows> products = weights.stream()
+                .map(weight -> FewRows.of(weight, workers.threads(), kernels))
+                .toList();
+        FewRows.multiply(workers, products, HostMatrix.values(x), x.rows(), outs);
+    }
+
+    /** Whether a product of so many rows is made from the weights as they are stored. */
+    private boolean few(List<Weight> weights, int rows) {
+        if (rows <= FewRows.MOST_ROWS || kernels == null) {
+            return rows <= FewRows.MOST_ROWS;
+        }
+        return rows <= FewRows.MOST_COMPILED_ROWS
+                        && weights.stream().allMatch(weight -> FewRows.isCompiled(weight, kernels))
+                || activations == Activations.INT8
+                        && !inByteTiles(weights)
+                        && weights.stream().allMatch(FewRows::takesBytes);
+    }
+
+    /** Whether a product of many rows is one of bytes in tiles. */
+    private boolean inByteTiles(List<Weight> weights) {
+        return kernels != null
+                && activations.bytes()
+                && kernels.hasTiles()
+                && weights.stream().allMatch(ByteTiles::takes);
+    }
+
+    /** Computes {@code out[m, n] = Σ_k a[m, k] b[n, k]} in fp32. */
+    void product(Matrix a, RowSource b, int n, Matrix out) {
+        float[] from = HostMatrix.values(a);
+        float[] to = HostMatrix.values(out);
+        if (a.rows() <= Gemv.MOST_ROWS) {
+            Gemv.multiply(workers, from, a.rows(), a.columns(), b, n, to);
+        } else if (kernels != null && kernels.hasTiles() && a.columns() > 0) {
+            tiles.multiply(workers, from, a.rows(), a.columns(), b, n, to);
+        } else {
+            Gemm.multiply(workers, from, a.rows(), a.columns(), b, n, to);
+        }
+    }
+
+    /** Computes attention of few queries of one sequence by the library; a task is a query and a head of keys. */
+    void attend(
+            Kernels library,
+            AttentionShape shape,
+            Matrix query,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            Matrix out) {
+        float[] q = HostMatrix.values(query);
+        float[] k = HostMatrix.values(keys);
+        float[] v = HostMatrix.values(values);
+        float[] o = HostMatrix.values(out);
+        int heads = shape.heads() / shape.kvHeads() * shape.headDim();
+        workers.forEach(query.rows() * shape.kvHeads(), task -> {
+            int row = task / shape.kvHeads();
+            int head = task % shape.kvHeads();
+            int first = shape.firstSeen(firstPosition + row);
+            int at = first * shape.keyColumns() + head * shape.headDim();
+            int seen = firstPosition + row + 1 - first;
+            library.attend(shape, q, row * shape.queryColumns() + head * heads, k, v, at, seen, o);
+        });
+    }
+}
