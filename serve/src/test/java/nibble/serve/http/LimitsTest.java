@@ -306,8 +306,7 @@ class LimitsTest {
 
     @Test
     void a_client_that_reads_nothing_is_given_up() throws Exception {
-        try (TestServer flooding =
-                new TestServer(TestServer::strict, Optional.empty(), llama -> new FloodService())) {
+        try (TestServer flooding = new TestServer(TestServer::strict, Optional.empty(), llama -> new FloodService())) {
             // More than the buffers of a connection hold.
             String body = "{\"prompt\": \"a\", \"max_tokens\": 250, \"n\": 128, \"stream\": true}";
             try (Socket socket = RawClient.send(flooding.server.address(), request(body))) {
