@@ -13,8 +13,11 @@ import org.eclipse.jetty.util.thread.ScheduledExecutorScheduler;
  * byte.
  */
 final class SlowHeads {
-    /** What a connection had received when no request of it was in the works, and when that was seen first. */
-    private record Seen(long messages, long bytes, long nanos) {}
+    /**
+     * What a connection had received when no request of it was in the works, and since when more is there that is no
+     * request yet; 0 for nothing more.
+     */
+    private record Seen(long messages, long bytes, long since) {}
 
     private final ServerConnector connector;
     private final Duration limit;
@@ -43,14 +46,15 @@ final class SlowHeads {
             if (connection == null) {
                 continue;
             }
-            Seen before = seen.get(endPoint);
             long messages = connection.getMessagesIn();
-            if (before == null || before.messages() != messages) {
-                still.put(endPoint, new Seen(messages, connection.getBytesIn(), now));
-            } else if (connection.getBytesIn() == before.bytes() && messages > 0) {
-                // Idle between two requests: Jetty's own limit holds.
-                still.put(endPoint, new Seen(messages, before.bytes(), now));
-            } else if (now - before.nanos() > limit.toNanos() && messages == connection.getMessagesOut()) {
+            long bytes = connection.getBytesIn();
+            Seen before = seen.getOrDefault(endPoint, new Seen(0, 0, 0));
+            if (messages != before.messages() || messages != connection.getMessagesOut()) {
+                still.put(endPoint, new Seen(messages, bytes, 0));
+            } else if (bytes == before.bytes() || before.since() == 0) {
+                // Idle between two requests, where Jetty's own limit holds; or the first bytes of a request.
+                still.put(endPoint, new Seen(messages, before.bytes(), bytes == before.bytes() ? 0 : now));
+            } else if (now - before.since() > limit.toNanos()) {
                 endPoint.close();
             } else {
                 still.put(endPoint, before);

@@ -93,7 +93,7 @@ final class TestServer implements AutoCloseable {
                 Optional.of("secret"),
                 Set.of("http://friend.example"),
                 1 << 16,
-                Duration.ofMillis(700),
+                Duration.ofMillis(1000),
                 options.maxConnections());
     }
 
