@@ -28,16 +28,16 @@ import org.junit.jupiter.api.Test;
 class JavadocTest {
     /** What types and methods of this project do. A new verb is added here by the one who needs it. */
     private static final Set<String> VERBS = Set.of("""
-        Accepts Adds Averages Cleans Judges Rotates Allocates Answers Appends Applies Asks Begins Binds Bounds
-        Brings Calls Changes Checks
-        Chooses Compares Compiles Completes Computes Continues Converts Copies Counts Creates Cuts Decodes
-        Defines Deletes Describes Divides Does Downloads Encodes Ends Escapes Estimates Exports Fills Filters Finds
-        Fits Formats Frees Generates Gives Goes Handles Hands Has Hashes Hears Holds Is Joins Keeps Lays
-        Leaves Lets Lists Loads Locks Looks Makes Maps Marks Measures Moves Multiplies Names Offers Opens Packs
-        Parses Places Plans Predicts Prepares Publishes Puts Quantizes Reads Refuses Rejects Removes Renders
-        Repeats Reports Returns Rounds Runs Saves Says Scales Scores Searches Sees Selects Sends Sets Shares
-        Shows Splits Spreads Stands Starts Summarizes Sums Supplies Syncs Takes Tells Times Translates Tries
-        Tunes Turns Unmaps Uploads Verifies Waits Words Writes
+        Accepts Adds Allocates Answers Appends Applies Asks Averages Begins Binds Bounds Brings Calls Cancels
+        Changes Checks Chooses Cleans Collects Compares Compiles Completes Computes Continues Converts Copies
+        Counts Creates Cuts Decodes Defines Deletes Describes Divides Does Downloads Encodes Ends Escapes
+        Estimates Exports Fills Filters Finds Fits Formats Forms Frees Generates Gives Goes Handles Hands Has
+        Hashes Hears Holds Is Joins Judges Keeps Lays Leaves Lets Lists Loads Locks Looks Makes Maps Marks
+        Measures Moves Multiplies Names Offers Opens Packs Parses Places Plans Predicts Prepares Publishes Puts
+        Quantizes Queues Reads Refuses Rejects Remembers Removes Renders Repeats Reports Returns Rotates Rounds
+        Runs Saves Says Scales Scores Searches Sees Selects Sends Sets Shares Shows Splits Spreads Stands Starts
+        Summarizes Sums Supplies Syncs Takes Tells Times Translates Tries Tunes Turns Unmaps Uploads Verifies
+        Waits Words Writes
         """.split("\\s+"));
 
     private static final Pattern END_OF_WORD = Pattern.compile("[\\s,;:.]");

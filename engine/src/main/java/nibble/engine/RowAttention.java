@@ -2,7 +2,7 @@ package nibble.engine;
 
 import nibble.engine.tensor.Matrix;
 
-/** Mixes the rows of a layer: the part of it in which tokens see one another. */
+/** Computes attention over the rows of a layer. */
 @FunctionalInterface
 public interface RowAttention {
     /**

@@ -16,7 +16,7 @@ public final class HeldBack {
 
     private HeldBack() {}
 
-    /** Whether a block is held back from steps of tuning. */
+    /** Returns whether a block is held back from steps of tuning. */
     public static boolean fromSteps(int block) {
         return block % EVERY == EVERY - 1;
     }

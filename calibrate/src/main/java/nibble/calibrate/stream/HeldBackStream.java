@@ -41,7 +41,7 @@ public final class HeldBackStream {
     public record Errors(double fitted, double rounded, double size) {}
 
     /**
-     * A linear to be judged.
+     * Names a linear to be judged.
      *
      * @param rounded another form of it, on each device
      */

@@ -12,7 +12,7 @@ import nibble.datasets.BadDatasetException;
 import nibble.engine.SamplingOptions;
 
 /**
- * Holds a line of a file of prompts: {@code {"prompt": "…"}} or {@code {"messages": […]}}, and perhaps an {@code id} and
+ * Holds a line of a file of prompts: an object with {@code prompt} or {@code messages}, and perhaps an {@code id} and
  * what differs from the command's options.
  *
  * @param where file and line, for messages

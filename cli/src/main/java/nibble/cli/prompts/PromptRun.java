@@ -39,7 +39,12 @@ public record PromptRun(Llama model, Tokenizer tokenizer, Set<Integer> stopIds, 
 
     /** Is told of progress. */
     public interface Watcher {
-        /** @param tokens generated so far */
+        /**
+         * Hears how far the run is.
+         *
+         * @param answers made so far
+         * @param tokens generated so far
+         */
         void answered(int answers, long tokens);
     }
 

@@ -40,7 +40,8 @@ public final class Extents {
     }
 
     /** Checks attention of a part of a sequence whose keys lie in blocks. */
-    public static void attention(AttentionShape s, PagedPart part, Matrix q, Matrix keys, Matrix values, Matrix out) {
+    public static void attention(
+            AttentionShape s, SequencePart.InBlocks part, Matrix q, Matrix keys, Matrix values, Matrix out) {
         part(s, part.firstRow(), part.rows(), q, keys, values, out);
         int there = keys.rows() / part.blockTokens();
         if (part.firstPosition() < 0 || (long) part.blocks().length * part.blockTokens() < part.seen()) {

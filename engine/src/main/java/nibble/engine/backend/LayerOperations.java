@@ -104,8 +104,13 @@ public interface LayerOperations extends Matrices {
      * @param keys [blocks * rows of a block, kv_heads * head_dim], rotated; values likewise
      */
     default void attention(
-            AttentionShape shape, List<PagedPart> parts, Matrix query, Matrix keys, Matrix values, Matrix out) {
-        for (PagedPart part : parts) {
+            AttentionShape shape,
+            List<SequencePart.InBlocks> parts,
+            Matrix query,
+            Matrix keys,
+            Matrix values,
+            Matrix out) {
+        for (SequencePart.InBlocks part : parts) {
             Extents.attention(shape, part, query, keys, values, out);
             try (Matrix k = allocate(part.seen(), keys.columns());
                     Matrix v = allocate(part.seen(), values.columns())) {

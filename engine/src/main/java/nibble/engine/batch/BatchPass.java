@@ -8,8 +8,8 @@ import nibble.engine.Forward;
 import nibble.engine.Llama;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.PagedPart;
 import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.SequencePart;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.PlacedModel;
 
@@ -68,12 +68,12 @@ final class BatchPass implements AutoCloseable {
         int[] ids = new int[rows];
         int[] positions = new int[rows];
         int[] cacheRows = new int[rows];
-        List<PagedPart> parts = new ArrayList<>();
+        List<SequencePart.InBlocks> parts = new ArrayList<>();
         int row = 0;
         for (Piece piece : pieces) {
             int count = piece.ids().length;
-            PagedPart part =
-                    new PagedPart(row, count, piece.firstPosition(), piece.blocks(), BatchOptions.BLOCK_TOKENS);
+            SequencePart.InBlocks part = new SequencePart.InBlocks(
+                    row, count, piece.firstPosition(), piece.blocks(), BatchOptions.BLOCK_TOKENS);
             parts.add(part);
             System.arraycopy(piece.ids(), 0, ids, row, count);
             for (int i = 0; i < count; i++) {

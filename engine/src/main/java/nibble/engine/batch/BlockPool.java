@@ -71,7 +71,7 @@ final class BlockPool {
         return block;
     }
 
-    /** Returns the block that holds these ids behind the block numbered {@code before}, with one more reference, or -1. */
+    /** Returns the block with these ids behind block number {@code before}, with one more reference; or -1. */
     int find(long before, List<Integer> ids) {
         Registered found = byContent.get(new Content(before, ids));
         if (found == null) {

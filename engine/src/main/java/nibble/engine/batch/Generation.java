@@ -1,6 +1,6 @@
 package nibble.engine.batch;
 
-/** A text in the making. */
+/** Stands for a text in the making. */
 public interface Generation {
     /** Ends the text before the next step and frees its blocks; without effect on one that has ended. Thread-safe. */
     void cancel();

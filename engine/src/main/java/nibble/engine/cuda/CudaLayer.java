@@ -110,7 +110,11 @@ final class CudaLayer implements AutoCloseable {
 
         record Blocks(GgufType type) implements Kind {}
 
-        /** @param groupSize columns of a group, 0 for whole rows */
+        /**
+         * Names 4-bit codes.
+         *
+         * @param groupSize columns of a group, 0 for whole rows
+         */
         record Nibbles(int groupSize) implements Kind {}
     }
 

@@ -35,11 +35,6 @@ abstract class HostGradients implements GradientOperations {
     }
 
     @Override
-    public LayerOperations layers() {
-        return layers;
-    }
-
-    @Override
     public Room room(
             ModelConfig config,
             QuantizationSpec spec,
@@ -63,6 +58,11 @@ abstract class HostGradients implements GradientOperations {
     @Override
     public boolean fitsCodes(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
         return positionBytes(config) <= Runtime.getRuntime().maxMemory() / POSITIONS_SHARE;
+    }
+
+    @Override
+    public LayerOperations layers() {
+        return layers;
     }
 
     private static long positionBytes(ModelConfig config) {

@@ -63,7 +63,7 @@ final class HostPositions implements Parameter {
         }
     }
 
-    /** All in fp32 and in this order, as kernels of cards have it: one gradient moves codes alike everywhere. */
+    /** Moves codes, all in fp32 and in the order of a card's kernels: one gradient moves codes alike everywhere. */
     @Override
     public void move(AdamStep step) {
         float[] gradient = sums();

@@ -8,8 +8,8 @@ import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.GradientOperations;
-import nibble.engine.backend.PagedPart;
 import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.SequencePart;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Kernels;
@@ -236,12 +236,17 @@ public final class VectorBackend extends HostBackend {
         }
     }
 
-    /** Parts of few queries see the keys in their blocks, all of them in one call of the threads. */
+    /** Computes parts of few queries with the keys in their blocks, all in one call of the threads. */
     @Override
     public void attention(
-            AttentionShape shape, List<PagedPart> parts, Matrix query, Matrix keys, Matrix values, Matrix out) {
+            AttentionShape shape,
+            List<SequencePart.InBlocks> parts,
+            Matrix query,
+            Matrix keys,
+            Matrix values,
+            Matrix out) {
         parts.forEach(part -> Extents.attention(shape, part, query, keys, values, out));
-        List<PagedPart> few = parts.stream()
+        List<SequencePart.InBlocks> few = parts.stream()
                 .filter(part -> CausalAttention.isFew(part.rows()))
                 .toList();
         CausalAttention.run(
@@ -252,7 +257,7 @@ public final class VectorBackend extends HostBackend {
                 HostMatrix.values(keys),
                 HostMatrix.values(values),
                 HostMatrix.values(out));
-        List<PagedPart> many = parts.stream()
+        List<SequencePart.InBlocks> many = parts.stream()
                 .filter(part -> !CausalAttention.isFew(part.rows()))
                 .toList();
         super.attention(shape, many, query, keys, values, out);

@@ -15,6 +15,8 @@ import nibble.datasets.BadDatasetException;
 import nibble.datasets.PythonText;
 import nibble.eval.harness.Aggregation.Classes;
 import nibble.eval.harness.Aggregation.Pair;
+import nibble.eval.harness.functions.AnswerWords;
+import nibble.eval.harness.functions.PythonStr;
 import nibble.eval.tasks.DocumentResult;
 import nibble.eval.tasks.MetricValue;
 import nibble.eval.tasks.PreparedTask;

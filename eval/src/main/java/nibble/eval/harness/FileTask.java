@@ -12,6 +12,7 @@ import nibble.datasets.PythonText;
 import nibble.datasets.Utf8File;
 import nibble.datasets.evaluation.DataRows;
 import nibble.datasets.evaluation.DataSplits;
+import nibble.eval.harness.functions.PythonStr;
 import nibble.eval.tasks.Ask;
 import nibble.eval.tasks.DatasetPart;
 import nibble.eval.tasks.EvaluationOptions;

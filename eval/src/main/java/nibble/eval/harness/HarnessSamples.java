@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import nibble.datasets.Utf8File;
+import nibble.eval.harness.functions.PythonStr;
 import nibble.eval.tasks.Ask;
 import nibble.eval.tasks.DocumentResult;
 import nibble.eval.tasks.PreparedTask;

@@ -11,6 +11,14 @@ import java.util.function.Function;
 import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
 import nibble.eval.harness.Aggregation.Pair;
+import nibble.eval.harness.functions.CoqaTurns;
+import nibble.eval.harness.functions.DropAnswers;
+import nibble.eval.harness.functions.FinalAnswers;
+import nibble.eval.harness.functions.InstructionChecks;
+import nibble.eval.harness.functions.MathAnswers;
+import nibble.eval.harness.functions.PythonSource;
+import nibble.eval.harness.functions.QuestionFunctions;
+import nibble.eval.harness.functions.RowFunctions;
 import nibble.eval.tasks.RequestResult;
 import nibble.files.Reasons;
 import nibble.files.digest.Sha256;
@@ -23,7 +31,11 @@ import org.jspecify.annotations.Nullable;
 final class PythonFunctions {
     /** Values of a document's figures from the results of its requests. */
     interface OfResults {
-        /** @param response what filters left of a written text; null where none was written */
+        /**
+         * Returns the figures.
+         *
+         * @param response what filters left of a written text; null where none was written
+         */
         Map<String, Object> apply(
                 Map<String, @Nullable Object> document, List<RequestResult> results, @Nullable Object response);
     }

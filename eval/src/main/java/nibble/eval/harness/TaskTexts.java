@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import nibble.datasets.BadDatasetException;
+import nibble.eval.harness.functions.PythonLiteral;
 import nibble.jinja.Template;
 import nibble.jinja.syntax.JinjaException;
 import org.jspecify.annotations.Nullable;

@@ -15,7 +15,7 @@ record Chrf(int words) implements CorpusMetric {
     private static final int CHARACTERS = 6;
     private static final String PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
-    /** Sequences of the text, of the reference and of both, for each length; of the best reference. */
+    /** Counts sequences of the text, of the reference and of both, for each length; of the best reference. */
     @Override
     public double[] counts(String text, List<String> references) {
         List<Map<?, Integer>> own = sequences(text);

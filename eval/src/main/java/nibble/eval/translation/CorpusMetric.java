@@ -2,7 +2,7 @@ package nibble.eval.translation;
 
 import java.util.List;
 
-/** A figure over all sentences: numbers of each sentence, added up, make a score from 0 to 100 (TER: above too). */
+/** Measures all sentences: numbers of each, added up, make a score from 0 to 100 (TER: above too). */
 public interface CorpusMetric {
     /**
      * Counts what a sentence adds.

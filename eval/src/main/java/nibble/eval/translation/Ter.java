@@ -7,7 +7,7 @@ import nibble.datasets.PythonText;
 
 /** Translation edit rate (Snover et al., 2006) with sacrebleu's defaults: words by spaces, in lower case. */
 final class Ter implements CorpusMetric {
-    /** Edits for the best reference, and the mean length of the references. */
+    /** Counts edits for the best reference, and the mean length of the references. */
     @Override
     public double[] counts(String text, List<String> references) {
         List<String> words = words(text);

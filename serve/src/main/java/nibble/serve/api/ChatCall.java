@@ -22,7 +22,7 @@ public record ChatCall(TextOptions options, Conversation conversation, int alter
     private static final Set<String> ROLES = Set.of("system", "developer", "user", "assistant", "tool", "function");
 
     /**
-     * What a template is given.
+     * Holds what a template is given.
      *
      * @param messages in the form of OpenAI's API; {@code content} is a string wherever it is there
      * @param generationPrompt whether the text ends where the assistant speaks

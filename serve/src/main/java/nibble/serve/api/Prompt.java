@@ -1,6 +1,6 @@
 package nibble.serve.api;
 
-/** A prompt as the client gave it. */
+/** Holds a prompt as the client gave it. */
 public sealed interface Prompt {
     /** Holds a text, to be encoded. */
     record Text(String text) implements Prompt {}

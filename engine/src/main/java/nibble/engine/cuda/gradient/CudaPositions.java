@@ -2,30 +2,23 @@ package nibble.engine.cuda.gradient;
 
 import nibble.engine.backend.Parameter;
 import nibble.engine.cuda.driver.DeviceMemory;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Holds the positions of a linear's codes in device memory with Adam's two means, and a gradient while it has one; the
  * codes, which it borrows, follow them.
  */
-final class CudaPositions implements Parameter {
+final class CudaPositions extends TunedNumbers {
     private static final String FILE = "tune_codes.cu";
     /** Parts of the buffer. */
     private static final int PARTS = 3;
     /** Codes in a word. */
     private static final int PER_WORD = 8;
 
-    private final TuneCard card;
     private final CudaCodes codes;
-    private final int size;
-    private final DeviceMemory.Buffer numbers;
-    private DeviceMemory.@Nullable Buffer gradient;
 
     CudaPositions(TuneCard card, CudaCodes codes) {
-        this.card = card;
+        super(card, Math.multiplyExact(codes.outFeatures(), codes.inFeatures()), PARTS, "positions of codes");
         this.codes = codes;
-        this.size = Math.multiplyExact(codes.outFeatures(), codes.inFeatures());
-        this.numbers = card.zeros((long) PARTS * size, "positions of codes");
         card.each(FILE, "start_positions", words(), codes.codes(), address(0), words());
     }
 
@@ -42,47 +35,13 @@ final class CudaPositions implements Parameter {
                 "positions of another backend: " + parameter.getClass().getSimpleName());
     }
 
-    private long address(int part) {
-        return numbers.address() + (long) part * Float.BYTES * size;
-    }
-
     private long words() {
         return size / PER_WORD;
-    }
-
-    /** Returns the address at which backward passes add the gradient. */
-    long sums() {
-        DeviceMemory.Buffer there = gradient;
-        if (there == null) {
-            there = card.zeros(size, "gradients of positions");
-            gradient = there;
-        }
-        return there.address();
-    }
-
-    @Override
-    public int size() {
-        return size;
     }
 
     @Override
     public float[] values() {
         return part(0);
-    }
-
-    @Override
-    public float[] gradient() {
-        DeviceMemory.Buffer there = gradient;
-        return there == null ? new float[size] : card.fetch(there, 0, size);
-    }
-
-    @Override
-    public void addGradient(float[] more) {
-        long to = sums();
-        try (DeviceMemory.Buffer brought = card.floats(size, "gradients")) {
-            card.bring(more, brought, 0);
-            card.each("tune_layer.cu", "add", size, brought.address(), to, (long) size);
-        }
     }
 
     @Override
@@ -109,17 +68,6 @@ final class CudaPositions implements Parameter {
         forgetGradient();
     }
 
-    private void forgetGradient() {
-        if (gradient != null) {
-            gradient.close();
-            gradient = null;
-        }
-    }
-
-    private float[] part(int part) {
-        return card.fetch(numbers, (long) part * size, size);
-    }
-
     @Override
     public State state() {
         return new State(part(0), part(1), part(2));
@@ -132,11 +80,5 @@ final class CudaPositions implements Parameter {
         card.bring(state.second(), numbers, 2L * size);
         card.each(FILE, "round_positions", words(), address(0), codes.codes(), words());
         forgetGradient();
-    }
-
-    @Override
-    public void close() {
-        forgetGradient();
-        numbers.close();
     }
 }

@@ -42,7 +42,7 @@ public final class ByteGemm {
     /** Room for a, kept from one product to the next. */
     private final AtomicReference<@Nullable MemorySegment> room = new AtomicReference<>();
 
-    /** A matrix, the address of its rows, and where its products go, [m, matrix.rows()]. */
+    /** Names a matrix, the address of its rows, and where its products go, [m, matrix.rows()]. */
     public record Product(GgufBlocks matrix, long weights, float[] c) {}
 
     /**

@@ -6,7 +6,7 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 import java.util.Arrays;
 import java.util.List;
 import nibble.engine.backend.AttentionShape;
-import nibble.engine.backend.PagedPart;
+import nibble.engine.backend.SequencePart;
 import nibble.engine.backend.Workers;
 
 /**
@@ -58,7 +58,7 @@ public final class CausalAttention {
             float[] out) {
         if (queries < FEWEST_QUERIES) {
             int seen = Math.max(1, firstPosition + queries);
-            PagedPart part = new PagedPart(0, queries, firstPosition, new int[1], seen);
+            SequencePart.InBlocks part = new SequencePart.InBlocks(0, queries, firstPosition, new int[1], seen);
             workers.forEach(
                     queries * shape.heads(), task -> FewQueries.run(shape, part, task, query, keys, values, out));
             return;
@@ -87,7 +87,7 @@ public final class CausalAttention {
     public static void run(
             Workers workers,
             AttentionShape shape,
-            List<PagedPart> parts,
+            List<SequencePart.InBlocks> parts,
             float[] query,
             float[] keys,
             float[] values,

@@ -6,7 +6,7 @@ import static nibble.engine.host.vector.Lanes.FLOATS;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import nibble.engine.backend.AttentionShape;
-import nibble.engine.backend.PagedPart;
+import nibble.engine.backend.SequencePart;
 
 /** Attention of one query and one head, on keys and values where they lie in the cache: decoding. */
 final class FewQueries {
@@ -14,7 +14,13 @@ final class FewQueries {
 
     /** @param part whose rows the tasks are: task = row of the part * heads + head */
     static void run(
-            AttentionShape shape, PagedPart part, int task, float[] query, float[] keys, float[] values, float[] out) {
+            AttentionShape shape,
+            SequencePart.InBlocks part,
+            int task,
+            float[] query,
+            float[] keys,
+            float[] values,
+            float[] out) {
         int d = shape.headDim();
         int t = task / shape.heads();
         int head = task % shape.heads();

@@ -1,4 +1,4 @@
-package nibble.eval.harness;
+package nibble.eval.harness.functions;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -7,19 +7,19 @@ import java.util.regex.Pattern;
 import nibble.datasets.PythonText;
 
 /** Compares answers by their words, as SQuAD's measure does: case, punctuation and articles left out. */
-final class AnswerWords {
-    static final String ASCII_PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
-    static final Pattern ARTICLES = Pattern.compile("\\b(a|an|the)\\b", Pattern.UNICODE_CHARACTER_CLASS);
+public final class AnswerWords {
+    public static final String ASCII_PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
+    public static final Pattern ARTICLES = Pattern.compile("\\b(a|an|the)\\b", Pattern.UNICODE_CHARACTER_CLASS);
     private static final Pattern SPACES = Pattern.compile("\\s+", Pattern.UNICODE_CHARACTER_CLASS);
 
     private AnswerWords() {}
 
-    static List<String> split(String text) {
+    public static List<String> split(String text) {
         String plain = PythonText.strip(text);
         return plain.isEmpty() ? List.of() : List.of(SPACES.split(plain));
     }
 
-    static String withoutPunctuation(String text) {
+    public static String withoutPunctuation(String text) {
         StringBuilder left = new StringBuilder();
         text.chars().filter(c -> ASCII_PUNCTUATION.indexOf(c) < 0).forEach(c -> left.append((char) c));
         return left.toString();
@@ -30,12 +30,12 @@ final class AnswerWords {
         return split(ARTICLES.matcher(plain).replaceAll(" "));
     }
 
-    static double same(String gold, String text) {
+    public static double same(String gold, String text) {
         return words(gold).equals(words(text)) ? 1 : 0;
     }
 
-    /** The harmonic mean of the shares of common words in both. */
-    static double overlap(String gold, String text) {
+    /** Returns the harmonic mean of the shares of common words in both. */
+    public static double overlap(String gold, String text) {
         List<String> right = words(gold);
         List<String> written = words(text);
         if (right.isEmpty() || written.isEmpty()) {

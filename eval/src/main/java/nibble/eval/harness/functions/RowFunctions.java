@@ -1,4 +1,4 @@
-package nibble.eval.harness;
+package nibble.eval.harness.functions;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -13,10 +13,14 @@ import nibble.datasets.evaluation.HellaSwagText;
 import org.jspecify.annotations.Nullable;
 
 /** Holds functions of the harness's tasks that choose and change the rows of a data set ({@code process_docs}). */
-final class RowFunctions {
+public final class RowFunctions {
     /** Changes rows. */
-    interface OfRows {
-        /** @param random the generator that the harness's functions share, Python's own with seed 0 */
+    public interface OfRows {
+        /**
+         * Returns the changed rows.
+         *
+         * @param random the generator that the harness's functions share, Python's own with seed 0
+         */
         List<Map<String, @Nullable Object>> apply(List<Map<String, @Nullable Object>> rows, PythonRandom random);
     }
 
@@ -38,7 +42,7 @@ final class RowFunctions {
     private static final Pattern BRACKETS = Pattern.compile("\\[.*?\\]", Pattern.UNIX_LINES);
 
     /** By the file's name and the function's. */
-    static final Map<String, OfRows> KNOWN = known();
+    public static final Map<String, OfRows> KNOWN = known();
 
     private RowFunctions() {}
 

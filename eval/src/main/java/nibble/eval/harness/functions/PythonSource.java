@@ -1,4 +1,4 @@
-package nibble.eval.harness;
+package nibble.eval.harness.functions;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -12,16 +12,18 @@ import nibble.datasets.Utf8File;
 import org.jspecify.annotations.Nullable;
 
 /** Reads a list that a function of a Python file returns as it stands there. */
-final class PythonSource {
+public final class PythonSource {
     private static final long MAX_BYTES = 4L << 20;
 
     private PythonSource() {}
 
     /**
+     * Reads the list that a function returns.
+     *
      * @param file whose digest is known already
      * @throws BadDatasetException if the function does not just return a list of dicts
      */
-    static List<Map<String, @Nullable Object>> list(Path file, String function) {
+    public static List<Map<String, @Nullable Object>> list(Path file, String function) {
         return list(Utf8File.read(file, MAX_BYTES).text(), file + ": " + function);
     }
 

@@ -1,4 +1,4 @@
-package nibble.eval.harness;
+package nibble.eval.harness.functions;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -12,12 +12,12 @@ import nibble.datasets.evaluation.WikitextDetokenizer;
 import org.jspecify.annotations.Nullable;
 
 /** Holds functions of the harness's tasks that make a question, its choices or its answer of a document. */
-final class QuestionFunctions {
+public final class QuestionFunctions {
     private static final List<String> LETTERS = List.of("A", "B", "C", "D", "E", "F", "G", "H", "I", "J");
     private static final Pattern OPTION = Pattern.compile("[abcd] \\) .*?, |e \\) .*?$", Pattern.UNIX_LINES);
 
     /** By the file's name and the function's. */
-    static final Map<String, Function<Map<String, @Nullable Object>, Object>> KNOWN = Map.ofEntries(
+    public static final Map<String, Function<Map<String, @Nullable Object>, Object>> KNOWN = Map.ofEntries(
             Map.entry(
                     "winogrande/preprocess_winogrande.doc_to_text",
                     d -> text(d, "answer").equals("1") ? 0L : 1L),
@@ -88,7 +88,7 @@ final class QuestionFunctions {
 
     private QuestionFunctions() {}
 
-    static String text(Map<String, @Nullable Object> document, String column) {
+    public static String text(Map<String, @Nullable Object> document, String column) {
         if (document.get(column) instanceof String text) {
             return text;
         }

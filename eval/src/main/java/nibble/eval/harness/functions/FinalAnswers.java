@@ -1,4 +1,4 @@
-package nibble.eval.harness;
+package nibble.eval.harness.functions;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  * with SymPy and math-verify; {@link LatexValue} takes their place, so what it cannot compute (sets of another order,
  * intervals as inequalities, matrices) counts as equal only where it is written alike.
  */
-final class FinalAnswers {
+public final class FinalAnswers {
     private static final Pattern FINAL =
             Pattern.compile("Final Answer: The final answer is(.*?). I hope it is correct.");
     private static final Pattern DOLLARS = Pattern.compile("\\$\\$?([^$]+)\\$\\$?");
@@ -57,7 +57,7 @@ final class FinalAnswers {
 
     private FinalAnswers() {}
 
-    static Map<String, Object> scores(Map<String, @Nullable Object> document, @Nullable Object response) {
+    public static Map<String, Object> scores(Map<String, @Nullable Object> document, @Nullable Object response) {
         String text = String.valueOf(response);
         String right = QuestionFunctions.text(document, "answer");
         Map<String, Object> scores = new LinkedHashMap<>();
@@ -113,7 +113,7 @@ final class FinalAnswers {
         return found;
     }
 
-    /** Parts between commas that stand in no brackets of their own; the outer brackets are parts of their neighbours. */
+    /** Splits at commas outside inner brackets; the outer brackets are parts of their neighbours. */
     private static List<String> parts(String answer) {
         boolean bracketed = answer.matches("[(\\[].*[)\\]]");
         String inside = bracketed ? answer.substring(1, answer.length() - 1) : answer;

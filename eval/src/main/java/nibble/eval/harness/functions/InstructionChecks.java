@@ -1,4 +1,4 @@
-package nibble.eval.harness;
+package nibble.eval.harness.functions;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -10,12 +10,12 @@ import nibble.datasets.BadDatasetException;
 import nibble.datasets.PythonText;
 import org.jspecify.annotations.Nullable;
 
-/** Judges a response by the instructions of IFEval (Zhou et al., 2023): as it is, and without its first and last line. */
-final class InstructionChecks {
+/** Judges a response by IFEval's instructions (Zhou et al., 2023): as it is, and without its first and last line. */
+public final class InstructionChecks {
     private InstructionChecks() {}
 
-    /** The figures of a document: whether all instructions are followed, and which; strictly and loosely. */
-    static Map<String, Object> scores(Map<String, @Nullable Object> document, @Nullable Object response) {
+    /** Returns the figures of a document: whether all instructions are followed, and which; strictly and loosely. */
+    public static Map<String, Object> scores(Map<String, @Nullable Object> document, @Nullable Object response) {
         String text = String.valueOf(response);
         List<?> names = QuestionFunctions.list(document, "instruction_id_list");
         List<?> values = QuestionFunctions.list(document, "kwargs");

@@ -1,4 +1,4 @@
-package nibble.eval.harness;
+package nibble.eval.harness.functions;
 
 import java.util.Map;
 import java.util.regex.Pattern;
@@ -6,7 +6,7 @@ import nibble.datasets.BadDatasetException;
 import org.jspecify.annotations.Nullable;
 
 /** Finds the answers of MATH's problems in texts, and compares them after their LaTeX is written alike. */
-final class MathAnswers {
+public final class MathAnswers {
     /** What the harness takes for an answer where there is none. */
     static final String NONE = "[invalidanswer]";
 
@@ -59,7 +59,7 @@ final class MathAnswers {
     }
 
     /** Judges an answer of hendrycks_math: what stands between the first and the last dollar, or all of it. */
-    static Map<String, Object> scores(Map<String, @Nullable Object> document, @Nullable Object response) {
+    public static Map<String, Object> scores(Map<String, @Nullable Object> document, @Nullable Object response) {
         String text = String.valueOf(response);
         int first = text.indexOf('$');
         int last = text.lastIndexOf('$');

@@ -1,4 +1,4 @@
-package nibble.eval.harness;
+package nibble.eval.harness.functions;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.json.JsonReadFeature;
@@ -62,8 +62,9 @@ final class ResponseText {
     }
 
     /**
-     * Sentences: an end is a point, a question mark or an exclamation mark before white space. A point behind an
-     * abbreviation or an initial is none, nor are points before a small letter. The harness asks NLTK's Punkt, whose trained list of abbreviations is longer.
+     * Counts sentences: an end is a point, a question mark or an exclamation mark before white space. A point behind an
+     * abbreviation or an initial is none, nor are points before a small letter. The harness asks NLTK's Punkt, whose
+     * trained list of abbreviations is longer.
      */
     static int sentences(String text) {
         int sentences = 0;

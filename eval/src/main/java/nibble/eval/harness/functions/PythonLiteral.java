@@ -1,4 +1,4 @@
-package nibble.eval.harness;
+package nibble.eval.harness.functions;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -7,7 +7,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** Reads what Python's {@code ast.literal_eval} reads: texts, numbers, truth values, lists, tuples and dicts. */
-final class PythonLiteral {
+public final class PythonLiteral {
     private final String text;
     private int at;
 
@@ -15,8 +15,12 @@ final class PythonLiteral {
         this.text = text;
     }
 
-    /** @throws IllegalArgumentException if the text is no literal */
-    static @Nullable Object of(String text) {
+    /**
+     * Parses a text.
+     *
+     * @throws IllegalArgumentException if it is no literal
+     */
+    public static @Nullable Object of(String text) {
         PythonLiteral reader = new PythonLiteral(text.strip());
         Object value = reader.value(0);
         reader.spaces();

@@ -1,4 +1,4 @@
-package nibble.eval.harness;
+package nibble.eval.harness.functions;
 
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -16,7 +16,7 @@ import nibble.jinja.python.Repr;
 import org.jspecify.annotations.Nullable;
 
 /** Finds drop's right answers in a document, and compares a text with them by their words. */
-final class DropAnswers {
+public final class DropAnswers {
     private static final Pattern NUMBER = Pattern.compile(
             "(?i)[+-]?(\\d+(_\\d+)*\\.?(\\d+(_\\d+)*)?|\\.\\d+(_\\d+)*)(e[+-]?\\d+(_\\d+)*)?|[+-]?(inf|infinity|nan)");
 
@@ -56,7 +56,7 @@ final class DropAnswers {
         throw new BadDatasetException("drop: an answer without a number, spans or a date");
     }
 
-    static Map<String, Object> scores(Map<String, @Nullable Object> document, @Nullable Object response) {
+    public static Map<String, Object> scores(Map<String, @Nullable Object> document, @Nullable Object response) {
         String written = normalized(String.valueOf(response));
         double same = 0;
         double overlap = 0;

@@ -1,4 +1,4 @@
-package nibble.eval.harness;
+package nibble.eval.harness.functions;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -10,7 +10,7 @@ import nibble.datasets.PythonText;
 import org.jspecify.annotations.Nullable;
 
 /** Makes coqa's questions, a conversation about a text, and judges the answer to the last one. */
-final class CoqaTurns {
+public final class CoqaTurns {
     private CoqaTurns() {}
 
     private static List<String> turns(@Nullable Object column, String name) {
@@ -59,7 +59,7 @@ final class CoqaTurns {
         return turns.get(index);
     }
 
-    static Map<String, Object> scores(Map<String, @Nullable Object> document, @Nullable Object response) {
+    public static Map<String, Object> scores(Map<String, @Nullable Object> document, @Nullable Object response) {
         List<String> golds = answers(document);
         String text = PythonText.strip(String.valueOf(response)).split("\n", 2)[0];
         double same = 0;

@@ -1,4 +1,4 @@
-package nibble.eval.harness;
+package nibble.eval.harness.functions;
 
 import java.time.ZonedDateTime;
 import java.util.Map;
@@ -7,12 +7,12 @@ import nibble.jinja.python.Repr;
 import org.jspecify.annotations.Nullable;
 
 /** Writes values of documents as Python's {@code str} does. */
-final class PythonStr {
+public final class PythonStr {
     private static final Template VALUE = Template.chat("{{ value }}");
 
     private PythonStr() {}
 
-    static String of(@Nullable Object value) {
+    public static String of(@Nullable Object value) {
         return switch (value) {
             case null -> "None";
             case String text -> text;
