@@ -39,6 +39,7 @@ class UnexpectedErrorsTest {
             Map.entry("eval mt-bench", "MODEL --output NEW --template vicuna --max-new-tokens 1"),
             Map.entry("eval report", "FILE --markdown -"),
             Map.entry("generate", "MODEL --prompt The --max-new-tokens 1"),
+            Map.entry("serve", "MODEL --port 0 --max-context 64"),
             Map.entry("inspect", "MODEL"),
             Map.entry("tokenize", "MODEL --prompt The"),
             Map.entry("plan", "MODEL"),
