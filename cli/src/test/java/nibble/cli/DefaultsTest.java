@@ -201,7 +201,7 @@ class DefaultsTest {
         long tokens = JSON.readTree(terminal.out()).get("calibration_tokens").asLong();
         assertThat(tokens).isGreaterThan(0).isLessThan(128 * 64).isEqualTo(tokens / 64 * 64);
         TerminalCapture config = new TerminalCapture();
-        assertThat(config.run("plan", model.resolve("config.json").toString(), "--json", "-"))
+        assertThat(config.run("plan", model.resolve("config.json").toString(), "--device", "cpu", "--json", "-"))
                 .isEqualTo(ExitCode.DONE);
         assertThat(JSON.readTree(config.out()).get("calibration_tokens").asLong())
                 .isEqualTo(128 * 2048);

@@ -139,26 +139,7 @@ public record ModelConfig(
 
     /** Returns the config of a part of the model, of so many layers. */
     public ModelConfig withLayers(int number) {
-        return new ModelConfig(
-                architecture,
-                hiddenSize,
-                intermediateSize,
-                number,
-                heads,
-                kvHeads,
-                headDim,
-                vocabularySize,
-                maxPositions,
-                rmsNormEps,
-                rope,
-                window,
-                biases,
-                tiedEmbeddings,
-                dtype,
-                bosId,
-                eosIds,
-                quantization,
-                json);
+        return with(number, tiedEmbeddings, quantization, json);
     }
 
     /** Returns a copy of the whole config as found, which the caller may change. */
@@ -171,20 +152,20 @@ public record ModelConfig(
     public ModelConfig untied() {
         ObjectNode own = json.deepCopy();
         own.put("tie_word_embeddings", false);
-        return with(false, quantization, own);
+        return with(layers, false, quantization, own);
     }
 
     /** Returns this config, with what another file says of its quantization. */
     public ModelConfig withQuantization(QuantizationConfig found) {
-        return with(tiedEmbeddings, Optional.of(found), json);
+        return with(layers, tiedEmbeddings, Optional.of(found), json);
     }
 
-    private ModelConfig with(boolean tied, Optional<QuantizationConfig> found, ObjectNode own) {
+    private ModelConfig with(int number, boolean tied, Optional<QuantizationConfig> found, ObjectNode own) {
         return new ModelConfig(
                 architecture,
                 hiddenSize,
                 intermediateSize,
-                layers,
+                number,
                 heads,
                 kvHeads,
                 headDim,

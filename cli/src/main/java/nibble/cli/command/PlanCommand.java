@@ -9,7 +9,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import nibble.calibrate.QuantizationCost;
-import nibble.calibrate.Quantizer;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.calibrate.tune.TuningCost;
@@ -177,10 +176,15 @@ final class PlanCommand implements Callable<Integer> {
             config = shape.map(ModelShape::config).orElseGet(() -> ModelConfig.read(model));
         }
         QuantizationOptions.Asked asked = quantization.options(
-                config, calibration.sequenceLength(quantization.method()), backend, device.threads, false, terminal);
+                config,
+                Files.isDirectory(model) ? model.resolve("config.json") : model,
+                calibration.sequenceLength(quantization.method()),
+                backend,
+                device.threads,
+                false,
+                terminal);
         QuantizeOptions options = asked.options();
         QuantizationSpec spec = options.spec();
-        Quantizer.requireFits(config, Files.isDirectory(model) ? model.resolve("config.json") : model, spec);
         CheckpointPlan output = CheckpointPlan.of(config, quantization.format(), spec, quantization.maxShardBytes());
         long heap = Runtime.getRuntime().maxMemory();
         int samples = samples(asked.samples());

@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
-import nibble.calibrate.Quantizer;
 import nibble.calibrate.bench.QuantizeBenchmark;
 import nibble.calibrate.bench.TuningBenchmark;
 import nibble.calibrate.job.QuantizeOptions;
@@ -97,7 +96,6 @@ final class QuantizeBenchCommand implements Callable<Integer> {
         json.requireWritable();
         ModelShape model = shape.shape();
         QuantizeOptions options = options(model);
-        Quantizer.requireFits(model.config(), Path.of(model.name()), options.spec());
         if (samples < 1 || sequenceLength < 2) {
             throw new UsageException("--samples must be at least 1 and --seq-len at least 2");
         }
@@ -145,6 +143,7 @@ final class QuantizeBenchCommand implements Callable<Integer> {
             return quantization
                     .options(
                             whole.config(),
+                            Path.of(model.name()),
                             sequenceLength,
                             devices.members().getFirst(),
                             device.threads,

@@ -9,7 +9,6 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import nibble.calibrate.CheckpointQuantizer;
-import nibble.calibrate.Quantizer;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
@@ -109,6 +108,7 @@ final class QuantizeCommand implements Callable<Integer> {
                 QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
             QuantizationOptions.Asked asked = quantization.options(
                     checkpoint.config(),
+                    checkpoint.configFile(),
                     calibration.sequenceLength(quantization.method()),
                     devices.members().getFirst(),
                     device.threads,
@@ -160,7 +160,6 @@ final class QuantizeCommand implements Callable<Integer> {
 
     /** Before the calibration text is read: what will be refused is refused at once, and by its own fault. */
     private void requireQuantizable(Checkpoint source, QuantizeOptions options) {
-        Quantizer.requireFits(source.config(), source.configFile(), options.spec());
         ModelTokenizer.require(source.folder());
         int rows = source.config().vocabularySize();
         source.tokenizer()

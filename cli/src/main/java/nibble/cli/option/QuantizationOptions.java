@@ -1,6 +1,8 @@
 package nibble.cli.option;
 
+import java.nio.file.Path;
 import java.util.Locale;
+import nibble.calibrate.Quantizer;
 import nibble.calibrate.job.BestSettings;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
@@ -169,14 +171,23 @@ public final class QuantizationOptions {
     public record Asked(QuantizeOptions options, int samples) {}
 
     /**
-     * Returns what a quantization of this model is asked to do.
+     * Returns what a quantization of this model is asked to do. A group size that does not divide its rows is rejected
+     * first: a device cannot say what room such codes take.
      *
+     * @param configFile for messages
      * @param blockLength tokens of a block of the calibration text
      * @param backend which will take the steps of tuning
      */
     public Asked options(
-            ModelConfig config, int blockLength, Backend backend, int threads, boolean strict, Terminal terminal) {
+            ModelConfig config,
+            Path configFile,
+            int blockLength,
+            Backend backend,
+            int threads,
+            boolean strict,
+            Terminal terminal) {
         QuantizationSpec spec = spec(config, terminal);
+        Quantizer.requireFits(config, configFile, spec);
         BestSettings settings = BestSettings.NO_STEPS;
         int samples = CalibrationOptions.MOST_SAMPLES;
         if (method == Method.BEST) {

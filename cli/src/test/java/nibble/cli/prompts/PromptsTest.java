@@ -84,12 +84,12 @@ class PromptsTest {
         run();
         byte[] whole = Files.readAllBytes(out);
         Files.delete(out);
-        // A run that was killed while it wrote its fourth answer.
-        List<String> lines = new ArrayList<>();
         TerminalCapture again = run("--max-sequences", "1");
         assertThat(again.err()).doesNotContain("resuming");
         assertThat(Files.readAllBytes(out)).isEqualTo(whole);
         Files.delete(out);
+        // A run that was killed while it wrote its fourth answer.
+        List<String> lines = new ArrayList<>();
         for (int i : new int[] {1, 0, 4}) {
             lines.add(unfinished(i));
         }

@@ -100,7 +100,7 @@ final class BatchPass implements AutoCloseable {
     }
 
     private void readLogits(List<Piece> pieces, Matrix hidden, LogitReader reader) {
-        /** [piece, id, row of hidden] of each row of logits. */
+        // [piece, id, row of hidden] of each row of logits.
         List<int[]> wanted = new ArrayList<>();
         int row = 0;
         for (int p = 0; p < pieces.size(); p++) {
