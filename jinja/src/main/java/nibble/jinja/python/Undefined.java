@@ -30,7 +30,7 @@ public final class Undefined {
         return new Undefined(message, PythonException.Kind.UNDEFINED, false);
     }
 
-    /** Makes what {@code a if b} is where b is false: it prints as nothing, even where other undefined values do not. */
+    /** Makes what {@code a if b} is where b is false: it prints as nothing, even where other undefined ones fail. */
     public static Undefined ofCondition() {
         return new Undefined(
                 "the inline if-expression evaluated to false and no else section was defined",
