@@ -92,11 +92,17 @@ final class VectorGradients extends HostGradients {
         int at = row * codes.inFeatures();
         for (int group = 0; group < codes.groups(); group++) {
             int cell = row * codes.groups() + group;
-            int zero = codes.zeros()[cell];
+            int zero = codes.zero(cell);
             float sum = 0;
-            for (int i = 0; i < codes.groupSize(); i += 2, at += 2) {
-                int pair = pairs[at >> 1];
-                sum += whole[at] * ((pair & 15) - zero) + whole[at + 1] * ((pair >> 4 & 15) - zero);
+            if (codes.codesPerByte() == 1) {
+                for (int i = 0; i < codes.groupSize(); i++, at++) {
+                    sum += whole[at] * ((pairs[at] & 0xff) - zero);
+                }
+            } else {
+                for (int i = 0; i < codes.groupSize(); i += 2, at += 2) {
+                    int pair = pairs[at >> 1];
+                    sum += whole[at] * ((pair & 15) - zero) + whole[at + 1] * ((pair >> 4 & 15) - zero);
+                }
             }
             into[cell] += sum;
         }
