@@ -67,8 +67,7 @@ public record TaskTable(EvaluationResult result) {
                     .mapToInt(t -> t.recipe().fewshot())
                     .findFirst()
                     .orElse(0);
-            rows.add(row(
-                    group.group(), group.shownMetric(), group.value(), group.stderr(), group.documents(), shots));
+            rows.add(row(group.group(), group.shownMetric(), group.value(), group.stderr(), group.documents(), shots));
         }
         return rows;
     }

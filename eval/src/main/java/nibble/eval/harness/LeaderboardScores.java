@@ -83,8 +83,7 @@ final class LeaderboardScores {
             return scores;
         }
         List<GroupResult> all = new ArrayList<>(scores);
-        double mean =
-                scores.stream().mapToDouble(GroupResult::value).average().orElseThrow();
+        double mean = scores.stream().mapToDouble(GroupResult::value).average().orElseThrow();
         List<String> members = scores.stream()
                 .flatMap(score -> Stream.ofNullable(score.members()).flatMap(List::stream))
                 .toList();
@@ -119,8 +118,7 @@ final class LeaderboardScores {
         return figures(result, tasks, "acc_norm").map(figures -> {
             double sum = 0;
             for (int i = 0; i < parts.size(); i++) {
-                sum += normalized(
-                        figures.get(i).value(), 1.0 / Objects.requireNonNull(choices.get(parts.get(i))));
+                sum += normalized(figures.get(i).value(), 1.0 / Objects.requireNonNull(choices.get(parts.get(i))));
             }
             return group(benchmark, "acc_norm", sum / parts.size(), tasks, figures);
         });

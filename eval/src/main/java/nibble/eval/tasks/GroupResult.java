@@ -41,11 +41,12 @@ public record GroupResult(
 
     /** Returns the metric as people read it: with how the figure is made. */
     public String shownMetric() {
-        return metric + switch (average) {
-            case MEAN_OF_TASKS -> ", mean of " + tasks + " subjects";
-            case NORMALIZED -> ", normalized";
-            default -> ", by documents";
-        };
+        return metric
+                + switch (average) {
+                    case MEAN_OF_TASKS -> ", mean of " + tasks + " subjects";
+                    case NORMALIZED -> ", normalized";
+                    default -> ", by documents";
+                };
     }
 
     /** Returns whether a task is one of those averaged. */

@@ -72,16 +72,13 @@ class LeaderboardScoresTest {
         // Of four: (0.4 - 0.25) / 0.75 = 0.2.
         bbh(0.4, "temporal_sequences");
         // Of five: (0.6 - 0.2) / 0.8 = 0.5.
-        bbh(
-                0.6,
-                "logical_deduction_five_objects",
-                "penguins_in_a_table",
-                "tracking_shuffled_objects_five_objects");
+        bbh(0.6, "logical_deduction_five_objects", "penguins_in_a_table", "tracking_shuffled_objects_five_objects");
         // Of six: (0.5 - 1/6) / (5/6) = 0.4.
         bbh(0.5, "date_understanding", "movie_recommendation", "ruin_names", "salient_translation_error_detection");
         // Of seven: (1 - 1/7) / (6/7) = 1.
         bbh(1, "logical_deduction_seven_objects", "tracking_shuffled_objects_seven_objects");
-        // Of eleven: (6/11 - 1/11) / (10/11) = 0.5. Of eighteen: (18/36 - 2/36) / (17/18) = 8/17. Of nineteen: 1/18 of 1/19.
+        // Of eleven: (6/11 - 1/11) / (10/11) = 0.5. Of eighteen: (18/36 - 2/36) / (17/18) = 8/17. Of nineteen: 1/18 of
+        // 1/19.
         bbh(6.0 / 11, "geometric_shapes");
         bbh(0.5, "reasoning_about_colored_objects");
         bbh(2.0 / 19, "object_counting");
@@ -136,8 +133,9 @@ class LeaderboardScoresTest {
         task("leaderboard_gpqa_extended", "acc_norm", 0.6, 546);
         task("leaderboard_gpqa_main", "acc_norm", 0.6, 448);
 
-        assertThat(scores()).singleElement().satisfies(score -> assertThat(100 * score.value())
-                .isCloseTo(46.67, within(0.005)));
+        assertThat(scores())
+                .singleElement()
+                .satisfies(score -> assertThat(100 * score.value()).isCloseTo(46.67, within(0.005)));
     }
 
     @Test

@@ -98,7 +98,9 @@ class ReportTest {
 
         assertThat(MarkdownReport.render(report))
                 .contains("| leaderboard | average, normalized | 5 | 8 | 50.00 | 25.00 | −25.00 |  |");
-        assertThat(HtmlReport.render(report)).contains("average, normalized", "−25.00").doesNotContain("NaN");
+        assertThat(HtmlReport.render(report))
+                .contains("average, normalized", "−25.00")
+                .doesNotContain("NaN");
     }
 
     private static GroupResult score(double value) {
