@@ -95,7 +95,8 @@ final class PythonFunctions {
             Map.entry(
                     "wikitext/preprocess_wikitext.process_results",
                     (d, results, _) -> rolled(
-                            QuestionFunctions.text(d, "page"), results.getFirst().logLikelihood())),
+                            QuestionFunctions.text(d, "page"),
+                            results.getFirst().logLikelihood())),
             written("drop/utils.process_results", DropAnswers::scores),
             written("coqa/utils.process_results", CoqaTurns::scores),
             written("leaderboard/math/utils.process_results", FinalAnswers::scores),
@@ -116,8 +117,8 @@ final class PythonFunctions {
             "super_glue/cb/aggregate.cb_multi_fi",
             Aggregation.F1_OF_THREE);
 
-    private static final Map<String, Boolean> SAMPLES =
-            Map.of("leaderboard/math/utils.list_fewshot_samples", true, "minerva_math/utils.list_fewshot_samples", true);
+    private static final Map<String, Boolean> SAMPLES = Map.of(
+            "leaderboard/math/utils.list_fewshot_samples", true, "minerva_math/utils.list_fewshot_samples", true);
 
     private static final Pattern SPACES = Pattern.compile("\\s+", Pattern.UNICODE_CHARACTER_CLASS);
 

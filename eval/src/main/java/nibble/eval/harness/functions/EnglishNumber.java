@@ -15,8 +15,7 @@ import nibble.datasets.PythonText;
 public final class EnglishNumber {
     private static final String ENDING = "(?:twen|thir|for|fif|six|seven|nine)";
     private static final String SMALL = "zero|one|two|three|four|five|";
-    private static final String GREAT =
-            "|ten|eleven|twelve|fourteen|hundred|thousand|(?:m|b|tr)illion";
+    private static final String GREAT = "|ten|eleven|twelve|fourteen|hundred|thousand|(?:m|b|tr)illion";
     private static final String WHOLE = SMALL + ENDING + "(?:teen|ty)|eight(?:|een|y)" + GREAT;
 
     /** The harness's expression: words of numbers with spaces, commas and "and" between them. */
@@ -32,9 +31,10 @@ public final class EnglishNumber {
 
     private static Map<String, Long> words() {
         Map<String, Long> words = new HashMap<>();
-        String[] small = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
-                        + " sixteen seventeen eighteen nineteen")
-                .split(" ");
+        String[] small =
+                ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+                                + " sixteen seventeen eighteen nineteen")
+                        .split(" ");
         for (int i = 0; i < small.length; i++) {
             words.put(small[i], (long) i);
         }

@@ -64,8 +64,8 @@ public final class FinalAnswers {
 
     /** The words that math-verify leaves out behind a number: not all of the appendix's. */
     private static final List<String> UNITS = REMOVED.stream()
-            .filter(one -> !List.of("integers", "dollars", "points", "childrentickets")
-                    .contains(one))
+            .filter(one ->
+                    !List.of("integers", "dollars", "points", "childrentickets").contains(one))
             .toList();
 
     private FinalAnswers() {}
@@ -90,8 +90,7 @@ public final class FinalAnswers {
         String answer = written(matcher.find() ? PythonText.strip(matcher.group(1)) : MathAnswers.NONE);
         String solution = QuestionFunctions.text(document, "solution");
         Map<String, Object> scores = new LinkedHashMap<>();
-        scores.put(
-                "exact_match", one(!answer.isEmpty() && answer.equals(right) || LatexValue.same(answer, right)));
+        scores.put("exact_match", one(!answer.isEmpty() && answer.equals(right) || LatexValue.same(answer, right)));
         scores.put("math_verify", one(verified(found(solution), text)));
         return scores;
     }
@@ -228,9 +227,7 @@ public final class FinalAnswers {
         for (String one : removed) {
             plain = plain.replace(one, "");
         }
-        plain = unwrapped(plain)
-                .replaceAll("(sqrt)([^{])", "sqrt{$2}")
-                .replace("$", "");
+        plain = unwrapped(plain).replaceAll("(sqrt)([^{])", "sqrt{$2}").replace("$", "");
         String digits = plain.replace(",", "");
         return !digits.isEmpty() && digits.chars().allMatch(Character::isDigit) ? digits : plain;
     }

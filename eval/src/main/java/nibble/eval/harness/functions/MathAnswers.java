@@ -47,7 +47,9 @@ public final class MathAnswers {
 
     private static @Nullable String lastBox(String text) {
         int spaced = text.lastIndexOf("\\boxed ");
-        return spaced < 0 ? lastPlainBox(text) : "\\boxed " + text.substring(spaced + 7).split("\\$", 2)[0];
+        return spaced < 0
+                ? lastPlainBox(text)
+                : "\\boxed " + text.substring(spaced + 7).split("\\$", 2)[0];
     }
 
     private static @Nullable String lastPlainBox(String text) {

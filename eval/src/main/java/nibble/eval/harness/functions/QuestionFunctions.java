@@ -13,7 +13,8 @@ import org.jspecify.annotations.Nullable;
 
 /** Holds functions of the harness's tasks that make a question, its choices or its answer of a document. */
 public final class QuestionFunctions {
-    private static final List<String> LETTERS = List.of("A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P");
+    private static final List<String> LETTERS =
+            List.of("A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P");
     private static final int OF_MMLU_PRO = 10;
     private static final Pattern OPTION = Pattern.compile("[abcd] \\) .*?, |e \\) .*?$", Pattern.UNIX_LINES);
 
@@ -31,25 +32,30 @@ public final class QuestionFunctions {
                     d -> text(d, "question") + "\n" + lettered(list(d, "options"), OF_MMLU_PRO) + "Answer:"),
             Map.entry(
                     "leaderboard/mmlu_pro/utils.doc_to_choice",
-                    d -> LETTERS.subList(0, Math.min(OF_MMLU_PRO, list(d, "options").size()))),
+                    d -> LETTERS.subList(
+                            0, Math.min(OF_MMLU_PRO, list(d, "options").size()))),
             Map.entry("mmlu_pro/utils.doc_to_text", d -> stepByStep(d, OF_MMLU_PRO)),
             Map.entry("mmlu_pro/utils.fewshot_to_text", d -> stepByStep(d, OF_MMLU_PRO)),
             Map.entry("mmlu_pro/utils.fewshot_to_target", QuestionFunctions::thought),
             Map.entry("mmlu-pro-plus/utils.doc_to_text", d -> stepByStep(d, LETTERS.size())),
             Map.entry("mmlu-pro-plus/utils.fewshot_to_text", d -> stepByStep(d, LETTERS.size())),
             Map.entry("mmlu-pro-plus/utils.fewshot_to_target", QuestionFunctions::thought),
-            Map.entry("logiqa2/utils_logiqa2.doc_to_text", d -> "Passage: " + text(d, "text") + "\nQuestion: "
-                    + text(d, "question") + "\n" + lettered(list(d, "options"), 4) + "Answer:"),
-            Map.entry("medmcqa/utils_medmcqa.doc_to_text", d -> "Question: " + text(d, "question") + "\nChoices:\n"
-                    + lettered(List.of(text(d, "opa"), text(d, "opb"), text(d, "opc"), text(d, "opd")), 4)
-                    + "Answer:"),
+            Map.entry(
+                    "logiqa2/utils_logiqa2.doc_to_text",
+                    d -> "Passage: " + text(d, "text") + "\nQuestion: " + text(d, "question") + "\n"
+                            + lettered(list(d, "options"), 4) + "Answer:"),
+            Map.entry(
+                    "medmcqa/utils_medmcqa.doc_to_text",
+                    d -> "Question: " + text(d, "question") + "\nChoices:\n"
+                            + lettered(List.of(text(d, "opa"), text(d, "opb"), text(d, "opc"), text(d, "opd")), 4)
+                            + "Answer:"),
             Map.entry("glue/mnli/utils.doc_to_text", QuestionFunctions::entailment),
             Map.entry("xwinograd/utils.doc_to_text", QuestionFunctions::option),
             Map.entry("xwinograd/utils.doc_to_target", QuestionFunctions::rest),
             Map.entry("xwinograd/utils.doc_to_choice", QuestionFunctions::filled),
-            Map.entry("toxigen/utils.doc_to_target", d -> number(d, "toxicity_ai") + number(d, "toxicity_human") > 5.5
-                    ? 1L
-                    : 0L),
+            Map.entry(
+                    "toxigen/utils.doc_to_target",
+                    d -> number(d, "toxicity_ai") + number(d, "toxicity_human") > 5.5 ? 1L : 0L),
             Map.entry("super_glue/wsc/preprocess_wsc.default_doc_to_text", ReferenceRows::pronoun),
             Map.entry("super_glue/record/util.doc_to_text", ReferenceRows::passage),
             Map.entry("super_glue/record/util.doc_to_target", ReferenceRows::rightChoice),

@@ -57,8 +57,8 @@ public final class ReferenceRows {
     }
 
     static Object passage(Map<String, @Nullable Object> document) {
-        String[] parts = PythonText.strip(QuestionFunctions.text(document, "passage"))
-                .split("\n@highlight\n", -1);
+        String[] parts =
+                PythonText.strip(QuestionFunctions.text(document, "passage")).split("\n@highlight\n", -1);
         StringBuilder text = new StringBuilder(parts[0]).append("\n\n");
         for (int i = 1; i < parts.length; i++) {
             text.append("  - ").append(parts[i]).append(".\n");
@@ -110,8 +110,7 @@ public final class ReferenceRows {
         int words = QuestionFunctions.value(document, "span2_index") instanceof Long number ? number.intValue() : 0;
         List<String> all = AnswerWords.split(text);
         String before = String.join(" ", all.subList(0, Math.min(words, all.size())));
-        int end = Math.min(
-                PythonText.length(text), PythonText.length(before) + PythonText.length(pronoun) + 1);
+        int end = Math.min(PythonText.length(text), PythonText.length(before) + PythonText.length(pronoun) + 1);
         String after = text.substring(text.offsetByCodePoints(0, end));
         String passage = (before + " *" + pronoun + "*" + after)
                 .replace(" n't", "n't")

@@ -80,8 +80,9 @@ public final class RowFunctions {
                         .map(row -> solved(row, true))
                         .toList());
         for (String subject : SUBJECTS) {
-            OfRows own = (rows, _) ->
-                    rows.stream().filter(row -> subject.equals(row.get("category"))).toList();
+            OfRows own = (rows, _) -> rows.stream()
+                    .filter(row -> subject.equals(row.get("category")))
+                    .toList();
             for (String family : List.of("mmlu_pro", "mmlu-pro-plus")) {
                 known.put(family + "/utils.process_" + subject.replace(' ', '_'), own);
             }
@@ -114,9 +115,7 @@ public final class RowFunctions {
     }
 
     private static List<Map<String, @Nullable Object>> shuffledChoices(
-            List<Map<String, @Nullable Object>> rows,
-            PythonRandom random,
-            Function<@Nullable Object, String> plain) {
+            List<Map<String, @Nullable Object>> rows, PythonRandom random, Function<@Nullable Object, String> plain) {
         List<Map<String, @Nullable Object>> made = new ArrayList<>();
         for (Map<String, @Nullable Object> row : rows) {
             String right = plain.apply(row.get("Correct Answer"));
