@@ -43,9 +43,8 @@ public final class CodePositions {
 
     private static void round(float[] positions, int codesPerByte, int from, int to, byte[] codes) {
         for (int i = from; i < to; i++) {
-            codes[i] = (byte) (codesPerByte == 1
-                    ? code(positions[i])
-                    : code(positions[2 * i]) | code(positions[2 * i + 1]) << 4);
+            codes[i] = (byte)
+                    (codesPerByte == 1 ? code(positions[i]) : code(positions[2 * i]) | code(positions[2 * i + 1]) << 4);
         }
     }
 }

@@ -50,7 +50,11 @@ public final class QuantizationOptions {
                     + " all on a card.")
     private @Nullable Integer fitSamples;
 
-    @Option(names = "--bits", paramLabel = "N", defaultValue = "4", description =
+    @Option(
+            names = "--bits",
+            paramLabel = "N",
+            defaultValue = "4",
+            description =
                     "Bits of a weight: 4, or 8 with --format compressed-tensors or gptq. Default: ${DEFAULT-VALUE}.")
     private int bits = 4;
 

@@ -123,9 +123,10 @@ final class CudaLayer implements AutoCloseable {
             case DenseWeight _ -> new Kind.Dense();
             case BlockWeight(String _, GgufBlocks blocks) ->
                 blocks.type().isPlain() ? new Kind.Dense() : new Kind.Blocks(blocks.type());
-            default -> StoredWeights.cardType(weight)
-                    .<Kind>map(type -> type.isPlain() ? new Kind.Dense() : new Kind.Blocks(type))
-                    .orElseGet(() -> new Kind.Nibbles(groupSize(weight)));
+            default ->
+                StoredWeights.cardType(weight)
+                        .<Kind>map(type -> type.isPlain() ? new Kind.Dense() : new Kind.Blocks(type))
+                        .orElseGet(() -> new Kind.Nibbles(groupSize(weight)));
         };
     }
 

@@ -145,8 +145,7 @@ public final class CompressedTensorsLayout implements Layout {
         int[] words = new int[linear.outFeatures() / perWord * groups];
         for (int row = 0; row < linear.outFeatures(); row++) {
             for (int group = 0; group < groups; group++) {
-                words[row / perWord * groups + group] |=
-                        linear.zero(row * groups + group) << bits * (row % perWord);
+                words[row / perWord * groups + group] |= linear.zero(row * groups + group) << bits * (row % perWord);
             }
         }
         return Words.littleEndian(words);

@@ -95,15 +95,8 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
                     + ", although the config says that it is symmetric");
         }
         List<MemorySegment> data = data(linear, symmetric);
-        List<TensorSpec> specs =
-                format()
-                        .tensors(
-                                module,
-                                linear.outFeatures(),
-                                linear.inFeatures(),
-                                linear.groups(),
-                                linear.bits(),
-                                symmetric);
+        List<TensorSpec> specs = format().tensors(
+                        module, linear.outFeatures(), linear.inFeatures(), linear.groups(), linear.bits(), symmetric);
         List<PackedTensor> tensors = new ArrayList<>();
         for (int i = 0; i < data.size(); i++) {
             tensors.add(new PackedTensor(specs.get(i).name(), data.get(i)));

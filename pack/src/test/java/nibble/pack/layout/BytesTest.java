@@ -59,10 +59,12 @@ class BytesTest {
             return new String(stream.readAllBytes(), StandardCharsets.UTF_8)
                     .lines()
                     .map(line -> line.split(" "))
-                    .collect(Collectors.toMap(words -> words[0], words -> Arrays.stream(words)
-                            .skip(1)
-                            .mapToInt(Integer::parseInt)
-                            .toArray()));
+                    .collect(Collectors.toMap(
+                            words -> words[0],
+                            words -> Arrays.stream(words)
+                                    .skip(1)
+                                    .mapToInt(Integer::parseInt)
+                                    .toArray()));
         }
     }
 
@@ -74,7 +76,8 @@ class BytesTest {
 
     @Test
     void compressed_tensors_has_the_words_that_its_own_package_makes() throws IOException {
-        List<PackedTensor> packed = Layout.of(QuantizedFormat.COMPRESSED_TENSORS).pack("m", linear(), false);
+        List<PackedTensor> packed =
+                Layout.of(QuantizedFormat.COMPRESSED_TENSORS).pack("m", linear(), false);
 
         assertThat(words(packed.get(0).data())).isEqualTo(golden().get("weight_packed"));
         assertThat(packed.get(2).name()).isEqualTo("m.weight_zero_point");
@@ -94,13 +97,13 @@ class BytesTest {
         for (boolean lessOne : new boolean[] {false, true}) {
             QuantizedLinear linear = linear();
             MemorySegment[] packed = GptqLayout.pack(linear, lessOne);
-            StoredCodes stored =
-                    new StoredCodes("m", OUT, IN, SPEC, false, packed[0], packed[1], packed[2], lessOne);
+            StoredCodes stored = new StoredCodes("m", OUT, IN, SPEC, false, packed[0], packed[1], packed[2], lessOne);
 
             assertSame(linear, stored);
         }
         QuantizedLinear linear = linear();
-        List<PackedTensor> packed = Layout.of(QuantizedFormat.COMPRESSED_TENSORS).pack("m", linear, false);
+        List<PackedTensor> packed =
+                Layout.of(QuantizedFormat.COMPRESSED_TENSORS).pack("m", linear, false);
         assertSame(
                 linear,
                 new StoredCodes(
@@ -131,7 +134,8 @@ class BytesTest {
 
     @Test
     void a_symmetric_file_has_no_zeros_and_its_zero_is_128() {
-        List<PackedTensor> packed = Layout.of(QuantizedFormat.COMPRESSED_TENSORS).pack("m", symmetric(), true);
+        List<PackedTensor> packed =
+                Layout.of(QuantizedFormat.COMPRESSED_TENSORS).pack("m", symmetric(), true);
 
         assertThat(packed).extracting(PackedTensor::name).doesNotContain("m.weight_zero_point");
         assertThat(GptqLayout.pack(symmetric(), true)[1].get(Words.INT, 0)).isEqualTo(0x7f7f7f7f);

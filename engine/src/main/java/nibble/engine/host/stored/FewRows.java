@@ -94,9 +94,7 @@ public interface FewRows {
             when codes.codes().isNative() && codes.byRows() && codes.bits() == 4 ->
                 weight.inFeatures() / codes.groups() % 32 == 0 ? new CodeRows(codes) : new FloatRows(weight);
             case StoredWeight(StoredCodes codes)
-            when codes.codes().isNative()
-                    && codes.bits() == 4
-                    && weight.inFeatures() / codes.groups() % 8 == 0 ->
+            when codes.codes().isNative() && codes.bits() == 4 && weight.inFeatures() / codes.groups() % 8 == 0 ->
                 new GptqColumns(codes, threads);
             case AwqWeight(AwqLayout.AwqLinear linear)
             when linear.tensors().qweight().isNative() -> new AwqColumns(linear, threads);
