@@ -31,6 +31,7 @@ class CudaKernelsCompileTest {
         "quantize.cu, -DGROUP=0",
         "quantize.cu, -DGROUP=128",
         "quantize.cu, -DGROUP=64 -DSYMMETRIC=1",
+        "quantize.cu, -DGROUP=128 -DSYMMETRIC=1 -DMOST=255",
         "fit_moment.cu, ''",
         "fit.cu, ''",
         "tune_layer.cu, ''",
