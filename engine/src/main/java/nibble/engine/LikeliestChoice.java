@@ -41,7 +41,8 @@ final class LikeliestChoice {
         Arrays.setAll(order, i -> i);
         Arrays.sort(
                 order,
-                Comparator.<Integer>comparingDouble(i -> -all[i]).thenComparingInt(i -> likeliest.ids()[i]));
+                Comparator.<Integer>comparingDouble(i -> -all[i])
+                        .thenComparingInt(i -> likeliest.ids()[i]));
         int certain = 0;
         while (certain < n && (likeliest.whole() || all[order[certain]] > others)) {
             certain++;
@@ -60,9 +61,8 @@ final class LikeliestChoice {
      * @param share where the token stands in the mass of those that are kept, in [0, 1)
      */
     static int of(Likeliest likeliest, SamplingOptions options, Score score, double share) {
-        boolean lowers = options.repetitionPenalty() >= 1
-                && options.frequencyPenalty() >= 0
-                && options.presencePenalty() >= 0;
+        boolean lowers =
+                options.repetitionPenalty() >= 1 && options.frequencyPenalty() >= 0 && options.presencePenalty() >= 0;
         if (!lowers && !likeliest.whole()) {
             return Likeliest.NONE;
         }
@@ -99,9 +99,8 @@ final class LikeliestChoice {
         if (known == kept) {
             return drawKept(p, kept, sum);
         }
-        boolean plain = options.repetitionPenalty() == 1
-                && options.frequencyPenalty() == 0
-                && options.presencePenalty() == 0;
+        boolean plain =
+                options.repetitionPenalty() == 1 && options.frequencyPenalty() == 0 && options.presencePenalty() == 0;
         return plain && kept == all && options.minP() == 0 ? drawOfAll(p) : Likeliest.NONE;
     }
 

@@ -31,8 +31,7 @@ final class BatchPass implements AutoCloseable {
      * @param following the id that is known to follow each, or {@link Likeliest#NONE}
      * @param temperature at which a token is drawn
      */
-    record Piece(
-            int[] ids, int firstPosition, int[] blocks, int firstLogits, int[] following, double temperature) {
+    record Piece(int[] ids, int firstPosition, int[] blocks, int firstLogits, int[] following, double temperature) {
         private BatchDecoder.Wanted wanted(int id) {
             return new BatchDecoder.Wanted(temperature, following[id]);
         }
@@ -128,8 +127,7 @@ final class BatchPass implements AutoCloseable {
     private static void next(BatchDecoder decoder, List<Piece> pieces, LogitReader reader) {
         List<BatchDecoder.Row> rows = new ArrayList<>();
         for (Piece piece : pieces) {
-            rows.add(new BatchDecoder.Row(
-                    piece.ids()[0], piece.firstPosition(), piece.blocks(), piece.wanted(0)));
+            rows.add(new BatchDecoder.Row(piece.ids()[0], piece.firstPosition(), piece.blocks(), piece.wanted(0)));
         }
         List<RowLogits> logits = decoder.next(rows);
         for (int i = 0; i < pieces.size(); i++) {

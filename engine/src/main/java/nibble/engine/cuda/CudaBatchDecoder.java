@@ -147,8 +147,7 @@ final class CudaBatchDecoder implements BatchDecoder {
                 && config.headDim() <= 256
                 && (!RotaryTable.growsWithSequence(config.rope()) || cache.contextTokens() <= config.maxPositions());
         return fits
-                ? Optional.of(
-                        new CudaBatchDecoder(backend, (CudaPlacedModel) placed, cache, Math.min(rows, MOST_ROWS)))
+                ? Optional.of(new CudaBatchDecoder(backend, (CudaPlacedModel) placed, cache, Math.min(rows, MOST_ROWS)))
                 : Optional.empty();
     }
 
@@ -227,7 +226,8 @@ final class CudaBatchDecoder implements BatchDecoder {
     /** Makes logits of the first rows of the residual stream, and finds the greatest. */
     private void findBest(int count) {
         CudaMatrix normed = first(most.normed(), count);
-        backend.rmsNorm(first(most.hidden(), count), model.finalNorm(), model.config().rmsNormEps(), normed);
+        backend.rmsNorm(
+                first(most.hidden(), count), model.finalNorm(), model.config().rmsNormEps(), normed);
         backend.linear(model.head(), normed, first(logits, count));
         best.find(count, inputs);
     }

@@ -88,8 +88,8 @@ final class PagedAttention implements AutoCloseable {
     /** Returns the constants for heads whose sequences have at most this many tokens. */
     static Map<String, Integer> constants(AttentionShape shape, int contextTokens) {
         AttentionKernel.requireHeadSize(shape);
-        Map<String, Integer> constants = new HashMap<>(
-                Map.of("HEAD_DIM", shape.headDim(), "QUERIES_PER_KV", shape.heads() / shape.kvHeads()));
+        Map<String, Integer> constants =
+                new HashMap<>(Map.of("HEAD_DIM", shape.headDim(), "QUERIES_PER_KV", shape.heads() / shape.kvHeads()));
         if (shape.window() < contextTokens) {
             constants.put("SLIDING_WINDOW", shape.window());
         }
@@ -107,10 +107,7 @@ final class PagedAttention implements AutoCloseable {
         long partials = (long) Float.BYTES * rows * shape.heads() * PagedInputs.MOST_ITEMS * (shape.headDim() + 2);
         DeviceMemory.Buffer tickets =
                 card.memory().allocate(4L * rows * shape.kvHeads() * geometry.headBlocks(), "attention's tickets");
-        CudaDevice.check(
-                cuMemsetD32Async(
-                        tickets.pointer(0), 0, tickets.bytes() / 4, card.stream().stream()),
-                "zeros");
+        CudaDevice.check(cuMemsetD32Async(tickets.pointer(0), 0, tickets.bytes() / 4, card.stream().stream()), "zeros");
         return new Workspace(card.memory().allocate(partials, "sums of attention"), tickets);
     }
 
@@ -169,8 +166,8 @@ final class PagedAttention implements AutoCloseable {
         for (SequencePart.InBlocks part : parts) {
             Extents.attention(shape, part, query, keys, values, out);
             if (part.blockTokens() != BLOCK_TOKENS) {
-                throw new IllegalArgumentException("attention: blocks of " + part.blockTokens() + " rows, CUDA has blocks of "
-                        + BLOCK_TOKENS);
+                throw new IllegalArgumentException(
+                        "attention: blocks of " + part.blockTokens() + " rows, CUDA has blocks of " + BLOCK_TOKENS);
             }
         }
         CudaMatrix q = CudaMatrix.of(card, query, false);
@@ -224,8 +221,7 @@ final class PagedAttention implements AutoCloseable {
     }
 
     /** Brings the tables of parts to the card, once for all layers: they are known by the list. */
-    private Prepared prepare(
-            AttentionShape shape, List<SequencePart.InBlocks> parts, int rows, Geometry geometry) {
+    private Prepared prepare(AttentionShape shape, List<SequencePart.InBlocks> parts, int rows, Geometry geometry) {
         Prepared here = prepared;
         if (here != null && here.parts() == parts) {
             return here;
@@ -249,9 +245,9 @@ final class PagedAttention implements AutoCloseable {
         return here;
     }
 
-    private PagedInputs inputs(
-            AttentionShape shape, List<SequencePart.InBlocks> parts, int rows, Geometry geometry) {
-        int columns = parts.stream().mapToInt(part -> part.blocks().length).max().orElse(0);
+    private PagedInputs inputs(AttentionShape shape, List<SequencePart.InBlocks> parts, int rows, Geometry geometry) {
+        int columns =
+                parts.stream().mapToInt(part -> part.blocks().length).max().orElse(0);
         PagedInputs inputs = new PagedInputs(card, rows, columns, geometry.round());
         inputs.begin(columns);
         for (SequencePart.InBlocks part : parts) {

@@ -41,7 +41,8 @@ final class PagedInputs implements AutoCloseable {
         this.rows = rows;
         this.tableColumns = tableColumns;
         this.round = round;
-        int bytes = Math.multiplyExact(Integer.BYTES, Math.addExact(tableInt(), Math.multiplyExact(rows, tableColumns)));
+        int bytes =
+                Math.multiplyExact(Integer.BYTES, Math.addExact(tableInt(), Math.multiplyExact(rows, tableColumns)));
         this.buffer = card.memory().allocate(bytes, "the inputs of a step");
         this.pinned = new PinnedMemory(bytes);
     }

@@ -106,8 +106,7 @@ final class BlockChecks {
                 places.add(i);
             }
             Collections.shuffle(places, operands.random());
-            int[] rows =
-                    places.stream().limit(s[0]).mapToInt(Integer::intValue).toArray();
+            int[] rows = places.stream().limit(s[0]).mapToInt(Integer::intValue).toArray();
             float[][] results = new float[2][];
             for (int b = 0; b < 2; b++) {
                 Backend side = b == 0 ? reference : backend;

@@ -10,7 +10,6 @@ import java.util.Random;
 import java.util.Set;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.gguf.GgufType;
-import nibble.checkpoint.model.Linear;
 import nibble.engine.ArchitecturesTest;
 import nibble.engine.Llama;
 import nibble.engine.RandomModel;
@@ -93,9 +92,8 @@ class CudaBatchTest {
                 Llama model = Llama.of(weights, backend);
                 BatchScheduler scheduler = new BatchScheduler(model, new BatchOptions(12, 100, 4000, tokensPerStep))) {
             for (int i = 0; i < prompts.size(); i++) {
-                SamplingOptions sampling = i % 2 == 0
-                        ? SamplingOptions.GREEDY
-                        : new SamplingOptions(0.9, 0.9, 20, 0.02, 1.1, 0.2, 0.1, i);
+                SamplingOptions sampling =
+                        i % 2 == 0 ? SamplingOptions.GREEDY : new SamplingOptions(0.9, 0.9, 20, 0.02, 1.1, 0.2, 0.1, i);
                 heard.add(new Heard());
                 scheduler.add(
                         new GenerationRequest(prompts.get(i), sampling, 4 + i, Set.of(), 3, true), heard.getLast());
@@ -176,12 +174,15 @@ class CudaBatchTest {
         try (CudaBackend backend = open();
                 Llama model = Llama.of(weights, backend);
                 BlockCache cache = new BlockCache(weights.config(), backend, 2 * rows, 16, 32);
-                BatchDecoder decoder = backend.batchDecoder(model.placed(), cache, rows).orElseThrow()) {
+                BatchDecoder decoder =
+                        backend.batchDecoder(model.placed(), cache, rows).orElseThrow()) {
             for (int step = 0; step < 3; step++) {
                 List<BatchDecoder.Row> next = new ArrayList<>();
                 for (int row = 0; row < rows; row++) {
                     double temperature = row % 3 * 0.7;
-                    int asked = row == 0 ? Likeliest.NONE : random.nextInt(weights.config().vocabularySize());
+                    int asked = row == 0
+                            ? Likeliest.NONE
+                            : random.nextInt(weights.config().vocabularySize());
                     next.add(new BatchDecoder.Row(
                             row + step, step, new int[] {2 * row + 1}, new BatchDecoder.Wanted(temperature, asked)));
                 }
