@@ -39,8 +39,7 @@ class UnexpectedErrorsTest {
             Map.entry("eval perplexity", "MODEL --context 64 --windows 1"),
             Map.entry("eval tasks", "MODEL --tasks arc_easy --limit 1"),
             Map.entry("eval mt-bench", "MODEL --output NEW --template vicuna --max-new-tokens 1"),
-            Map.entry(
-                    "eval mt-bench judge", "ANSWERS --endpoint http://127.0.0.1:1/v1 --model judge --output NEW"),
+            Map.entry("eval mt-bench judge", "ANSWERS --endpoint http://127.0.0.1:1/v1 --model judge --output NEW"),
             Map.entry("eval report", "FILE --markdown -"),
             Map.entry("generate", "MODEL --prompt The --max-new-tokens 1"),
             Map.entry("serve", "MODEL --port 0 --max-context 64"),

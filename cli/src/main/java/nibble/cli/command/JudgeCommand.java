@@ -2,7 +2,6 @@ package nibble.cli.command;
 
 import java.net.ProxySelector;
 import java.net.URI;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -12,7 +11,6 @@ import java.util.concurrent.Callable;
 import nibble.cli.option.HubOptions;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
-import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
@@ -52,8 +50,8 @@ final class JudgeCommand implements Callable<Integer> {
             names = "--endpoint",
             paramLabel = "URL",
             required = true,
-            description = "The judge's server: what stands before /chat/completions, such as"
-                    + " https://api.openai.com/v1.")
+            description =
+                    "The judge's server: what stands before /chat/completions, such as" + " https://api.openai.com/v1.")
     @SuppressWarnings("NullAway.Init")
     private String endpoint;
 
@@ -129,8 +127,7 @@ final class JudgeCommand implements Callable<Integer> {
         json.requireWritable();
         ChatEndpoint.Settings judge = judge();
         JudgedAnswers judged = JudgedAnswers.read(answers);
-        List<MtBenchQuestion> asked =
-                questions == null ? MtBenchQuestions.bundled() : MtBenchQuestions.file(questions);
+        List<MtBenchQuestion> asked = questions == null ? MtBenchQuestions.bundled() : MtBenchQuestions.file(questions);
         Map<Integer, List<String>> right =
                 references == null ? Map.of() : JudgedAnswers.read(references).turns();
         Grading grading =

@@ -58,10 +58,7 @@ final class MtBenchCommand implements Callable<Integer> {
             description = "A checkpoint, dense or quantized, or a GGUF file. " + ModelArgument.DESCRIPTION)
     private @Nullable ModelArgument source;
 
-    @Option(
-            names = "--output",
-            paramLabel = "FILE",
-            description = "The JSONL file to write, such as MODEL.jsonl.")
+    @Option(names = "--output", paramLabel = "FILE", description = "The JSONL file to write, such as MODEL.jsonl.")
     private @Nullable Path output;
 
     @Option(

@@ -43,7 +43,8 @@ class JudgeCommandTest {
             """);
         server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         server.createContext("/", exchange -> {
-            JsonNode body = new ObjectMapper().readTree(exchange.getRequestBody().readAllBytes());
+            JsonNode body =
+                    new ObjectMapper().readTree(exchange.getRequestBody().readAllBytes());
             boolean refused = asked.size() >= refusedFrom;
             byte[] answer = (refused
                             ? "{\"error\": {\"message\": \"no credit\"}}"
@@ -102,7 +103,8 @@ class JudgeCommandTest {
         assertThat(scores.path("categories").path("math").doubleValue()).isEqualTo(5.5);
         assertThat(scores.path("prompt_tokens").intValue()).isEqualTo(40);
         assertThat(terminal.out())
-                .contains("MT-bench, tiny judged by judge-1", "average", "4.50", "the judge read 40 tokens and wrote 8");
+                .contains(
+                        "MT-bench, tiny judged by judge-1", "average", "4.50", "the judge read 40 tokens and wrote 8");
         assertThat(terminal.out() + terminal.err()).doesNotContain("sk-1");
     }
 
@@ -140,7 +142,9 @@ class JudgeCommandTest {
                         "--output",
                         folder.resolve("j.jsonl").toString()))
                 .isEqualTo(ExitCode.WRONG_USAGE);
-        assertThat(terminal.err()).contains("the key in JUDGE would travel unencrypted").doesNotContain("sk-1");
+        assertThat(terminal.err())
+                .contains("the key in JUDGE would travel unencrypted")
+                .doesNotContain("sk-1");
     }
 
     @Test

@@ -147,9 +147,7 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
 
     private HttpRequest request(String system, String user) throws IOException {
         ObjectNode body = JSON.createObjectNode().put("model", settings.model());
-        body.putArray("messages")
-                .add(message("system", system))
-                .add(message("user", user));
+        body.putArray("messages").add(message("system", system)).add(message("user", user));
         body.put("temperature", 0).put(limitName, settings.maxTokens());
         HttpRequest.Builder request = HttpRequest.newBuilder(address)
                 .timeout(TIMEOUT)
@@ -192,9 +190,8 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
 
     /** The beginning of a body on one line. */
     private static String text(byte[] body) {
-        String text = new String(body, StandardCharsets.UTF_8)
-                .replaceAll("\\s+", " ")
-                .replaceAll("\\p{Cntrl}", "?");
+        String text =
+                new String(body, StandardCharsets.UTF_8).replaceAll("\\s+", " ").replaceAll("\\p{Cntrl}", "?");
         return text.length() > SHOWN ? text.substring(0, SHOWN) + " …" : text;
     }
 

@@ -36,8 +36,8 @@ public record Grading(JudgePrompts prompts, List<MtBenchQuestion> questions, Map
             judges.put(turn, List.of(judge.name(), turn.prompt().name()));
         }
         // What an earlier run left is compared before anything is paid for.
-        judges.forEach((turn, names) ->
-                file.of(turn.question().id(), turn.number(), answers.model(), names, turn.text()));
+        judges.forEach(
+                (turn, names) -> file.of(turn.question().id(), turn.number(), answers.model(), names, turn.text()));
         int done = 0;
         for (Turn turn : turns) {
             int id = turn.question().id();
@@ -77,7 +77,9 @@ public record Grading(JudgePrompts prompts, List<MtBenchQuestion> questions, Map
         List<Turn> turns = new ArrayList<>();
         for (MtBenchQuestion question : questions) {
             List<String> said = answers.turns().get(question.id());
-            int count = said == null ? 0 : Math.min(Math.min(said.size(), question.turns().size()), 2);
+            int count = said == null
+                    ? 0
+                    : Math.min(Math.min(said.size(), question.turns().size()), 2);
             for (int number = 1; number <= count; number++) {
                 List<String> right = right(question, number);
                 JudgePrompt prompt = prompts.of(number, !right.isEmpty());
@@ -97,8 +99,7 @@ public record Grading(JudgePrompts prompts, List<MtBenchQuestion> questions, Map
                     + " has no answer in the file of reference answers; give a file that has it");
         }
         List<String> right = references.getOrDefault(question.id(), question.references());
-        boolean whole =
-                right.size() >= turn && right.subList(0, turn).stream().noneMatch(String::isBlank);
+        boolean whole = right.size() >= turn && right.subList(0, turn).stream().noneMatch(String::isBlank);
         return whole ? right.subList(0, turn) : List.of();
     }
 

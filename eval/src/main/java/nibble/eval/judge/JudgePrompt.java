@@ -27,7 +27,8 @@ record JudgePrompt(String name, String system, String template) {
             }
             if (found == null) {
                 throw new BadDatasetException("judge prompt " + this.name + ": nothing to put for " + place.group()
-                        + "; it may name " + String.join(", ", values.keySet().stream().sorted().toList()));
+                        + "; it may name "
+                        + String.join(", ", values.keySet().stream().sorted().toList()));
             }
             place.appendReplacement(text, Matcher.quoteReplacement(found));
         }

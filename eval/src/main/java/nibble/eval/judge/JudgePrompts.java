@@ -86,12 +86,11 @@ public record JudgePrompts(String source, String sha256, Map<String, JudgePrompt
         }
         for (String name : NEEDED) {
             if (!found.containsKey(name)) {
-                throw new BadDatasetException(source + ": no prompt " + name
-                        + "; expected lines as in FastChat's judge_prompts.jsonl");
+                throw new BadDatasetException(
+                        source + ": no prompt " + name + "; expected lines as in FastChat's judge_prompts.jsonl");
             }
         }
-        return new JudgePrompts(
-                source, Utf8File.sha256(text.getBytes(StandardCharsets.UTF_8)), Map.copyOf(found));
+        return new JudgePrompts(source, Utf8File.sha256(text.getBytes(StandardCharsets.UTF_8)), Map.copyOf(found));
     }
 
     static boolean needsReference(MtBenchQuestion question) {

@@ -79,10 +79,8 @@ public record JudgeScores(
     }
 
     private static @Nullable Double mean(List<Judgment> judgments, Predicate<Judgment> counts) {
-        double[] scores = judgments.stream()
-                .filter(counts)
-                .mapToDouble(Judgment::score)
-                .toArray();
+        double[] scores =
+                judgments.stream().filter(counts).mapToDouble(Judgment::score).toArray();
         double sum = 0;
         for (double score : scores) {
             sum += score;

@@ -48,8 +48,8 @@ public record JudgedAnswers(String model, Map<Integer, List<String>> turns) {
             first.forEach(turn -> said.add(turn.asText()));
             if (!json.path("question_id").isInt() || !json.path("model_id").isTextual() || said.isEmpty()) {
                 throw new BadDatasetException(where
-                        + "expected an answer with question_id, model_id and choices[0].turns, as 'nibble eval mt-bench'"
-                        + " writes it");
+                        + "expected an answer with question_id, model_id and choices[0].turns, as 'nibble eval"
+                        + " mt-bench' writes it");
             }
             String own = json.path("model_id").asText();
             if (!model.isEmpty() && !model.equals(own)) {

@@ -26,7 +26,8 @@ import org.junit.jupiter.api.Test;
 class ChatEndpointTest {
     private static final String GOOD = """
         {"choices": [{"message": {"role": "assistant", "content": "Rating: [[7]]"}}],
-         "usage": {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}}""";
+         "usage": {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}}\
+        """;
 
     /** An answer of the server. */
     private record Answer(int status, String body, String... headers) {}
@@ -67,8 +68,7 @@ class ChatEndpointTest {
         answers.addAll(List.of(queued));
         URI base = URI.create("http://127.0.0.1:" + server.getAddress().getPort() + "/v1/");
         ChatEndpoint.Settings settings = new ChatEndpoint.Settings(base, "j-1", Optional.of("sk-secret"), 2048);
-        try (ChatEndpoint endpoint =
-                new ChatEndpoint(settings, ProxySelector.of(null), pauses::add, notes::add)) {
+        try (ChatEndpoint endpoint = new ChatEndpoint(settings, ProxySelector.of(null), pauses::add, notes::add)) {
             return endpoint.ask("be strict", "grade é");
         }
     }
@@ -96,7 +96,9 @@ class ChatEndpointTest {
 
     @Test
     void a_model_that_wants_another_name_for_the_limit_gets_it() {
-        ask(new Answer(400, "{\"error\": {\"message\": \"Use 'max_completion_tokens' instead.\"}}"), new Answer(200, GOOD));
+        ask(
+                new Answer(400, "{\"error\": {\"message\": \"Use 'max_completion_tokens' instead.\"}}"),
+                new Answer(200, GOOD));
         assertThat(bodies.getLast().path("max_completion_tokens").intValue()).isEqualTo(2048);
         assertThat(bodies.getLast().has("max_tokens")).isFalse();
     }

@@ -126,7 +126,9 @@ class GradingTest {
         JudgeScores whole = grade(table());
         Path file = folder.resolve("judgments.jsonl");
         List<String> lines = Files.readAllLines(file);
-        Files.writeString(file, String.join("\n", lines.subList(0, 6)) + "\n" + lines.get(6).substring(0, 50));
+        Files.writeString(
+                file,
+                String.join("\n", lines.subList(0, 6)) + "\n" + lines.get(6).substring(0, 50));
         asked.clear();
 
         assertThat(grade(table())).isEqualTo(whole);
@@ -147,7 +149,9 @@ class GradingTest {
     @Test
     void an_answer_to_no_known_question_and_a_missing_reference_are_named() {
         answers = new JudgedAnswers("m", Map.of(7, List.of("a")));
-        assertThatThrownBy(() -> grade(table())).hasMessageContaining("question 7 is answered").hasMessageContaining("--questions");
+        assertThatThrownBy(() -> grade(table()))
+                .hasMessageContaining("question 7 is answered")
+                .hasMessageContaining("--questions");
 
         answers = new JudgedAnswers("m", Map.of(2, List.of("a")));
         grading = new Grading(grading.prompts(), grading.questions(), Map.of(3, List.of("r", "s")));

@@ -31,9 +31,8 @@ record Measurements(
 
     /** @throws BadCheckpointException if a file is none of these */
     static Measurements read(List<Path> files) {
-        Measurements found =
-                new Measurements(
-                        new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
+        Measurements found = new Measurements(
+                new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
         for (Path file : files) {
             JsonNode json = ModelCard.json(file, ModelCard.text(file));
             switch (json.path("schema").asText("")) {

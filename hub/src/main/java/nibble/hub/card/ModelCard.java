@@ -192,9 +192,7 @@ public final class ModelCard {
         yaml.put("quantized_by", subject.isQuantized() ? values.get("quantized_by") : "");
         yaml.put("tags", subject.tags(!"".equals(values.get("prompt_template"))));
         String repo = String.valueOf(values.get("repo"));
-        yaml.put(
-                "model-index",
-                ModelIndex.of(repo.substring(repo.indexOf('/') + 1), measured));
+        yaml.put("model-index", ModelIndex.of(repo.substring(repo.indexOf('/') + 1), measured));
         return Yaml.block(yaml);
     }
 

@@ -18,7 +18,9 @@ record MtBenchGrade(double score, double first, String second, String judge, Str
 
     /** @throws BadCheckpointException if the JSON has no score */
     static MtBenchGrade read(Path file, JsonNode json) {
-        if (!json.path("score").isNumber() || !json.path("first_turn").isNumber() || !json.path("judge").isTextual()) {
+        if (!json.path("score").isNumber()
+                || !json.path("first_turn").isNumber()
+                || !json.path("judge").isTextual()) {
             throw new BadCheckpointException(
                     file, "its grades have no number score or first_turn, or no judge; grade again");
         }

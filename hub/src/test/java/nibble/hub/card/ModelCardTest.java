@@ -290,8 +290,8 @@ class ModelCardTest {
             """);
         assertThat(ModelCard.render(request(List.of(grades), List.of(), Optional.empty(), Optional.empty())))
                 .contains(
-                        "MT-Bench: 7.24 of 10 (first turn 7.50, second turn 6.97; 160 judgments by gpt-4 with the prompts"
-                                + " of judge_prompts.jsonl).",
+                        "MT-Bench: 7.24 of 10 (first turn 7.50, second turn 6.97; 160 judgments by gpt-4 with the"
+                                + " prompts of judge_prompts.jsonl).",
                         "lmsys/mt_bench")
                 .doesNotContain("Nothing was measured");
     }
