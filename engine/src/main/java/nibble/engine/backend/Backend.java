@@ -70,6 +70,16 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
     }
 
     /**
+     * Returns the decoder that runs the next tokens of several sequences, if this backend has it for a model of this
+     * kind.
+     *
+     * @param rows most tokens of a call; fewer if the backend takes no more at a time
+     */
+    default Optional<BatchDecoder> batchDecoder(PlacedModel model, BlockCache cache, int rows) {
+        return Optional.empty();
+    }
+
+    /**
      * Computes {@code log softmax(x[t] headᵀ)[next[t]]} for each row: logits are made a tile at a time, never all of
      * them.
      *

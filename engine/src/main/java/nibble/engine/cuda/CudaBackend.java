@@ -8,6 +8,8 @@ import java.util.function.IntFunction;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.ActivationStore;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.BatchDecoder;
+import nibble.engine.backend.BlockCache;
 import nibble.engine.backend.CalibrationMemory;
 import nibble.engine.backend.Decoder;
 import nibble.engine.backend.DeviceKind;
@@ -290,6 +292,11 @@ public final class CudaBackend extends CudaOperations implements Backend {
     }
 
     @Override
+    public Optional<BatchDecoder> batchDecoder(PlacedModel model, BlockCache cache, int rows) {
+        return CudaBatchDecoder.of(this, model, cache, rows);
+    }
+
+    @Override
     public void subtract(Matrix a, Matrix b, Matrix out) {
         elementwise.subtract(a, b, out);
     }
@@ -328,6 +335,7 @@ public final class CudaBackend extends CudaOperations implements Backend {
     public void close() {
         card.synchronize();
         upload.close();
+        paged.close();
         products.close();
         scratch.close();
         card.close();

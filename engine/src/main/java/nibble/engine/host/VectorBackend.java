@@ -363,7 +363,7 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public GradientOperations gradients() {
-        return new VectorGradients(this, workers);
+        return new VectorGradients(this, workers, products);
     }
 
     private void forEachRow(int rows, int columns, IntConsumer row) {
