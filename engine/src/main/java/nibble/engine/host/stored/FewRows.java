@@ -126,7 +126,8 @@ public interface FewRows {
      * which the library unpacks once for many rows.
      */
     static boolean bytesAreFaster(Weight weight) {
-        boolean byColumns = weight instanceof AwqWeight || weight instanceof StoredWeight(StoredCodes codes) && !codes.byRows();
+        boolean byColumns =
+                weight instanceof AwqWeight || weight instanceof StoredWeight(StoredCodes codes) && !codes.byRows();
         return byColumns && takesBytes(weight);
     }
 
