@@ -101,7 +101,8 @@ final class EngineBenchCommand implements Callable<Integer> {
             names = "--prompts",
             paramLabel = "N",
             description = "With --together: also time the answers to N prompts, as many at once as the last number of"
-                    + " --together. A prompt has --seq-len tokens, an answer half to one and a half of --decode-tokens.")
+                    + " --together. A prompt has --seq-len tokens, an answer half to one and a half of"
+                    + " --decode-tokens.")
     private int prompts;
 
     @Mixin
@@ -214,9 +215,8 @@ final class EngineBenchCommand implements Callable<Integer> {
     }
 
     private void timeTogether(ModelShape model, EngineBenchmark.Settings settings, int promptTokens) {
-        BatchBenchmark.Load load = prompts == 0
-                ? null
-                : new BatchBenchmark.Load(prompts, together.getLast(), promptTokens, decodeTokens);
+        BatchBenchmark.Load load =
+                prompts == 0 ? null : new BatchBenchmark.Load(prompts, together.getLast(), promptTokens, decodeTokens);
         BatchBenchmark.Settings batch = new BatchBenchmark.Settings(together, decodeContext, decodeTokens, load);
         BatchTimings timings;
         try (Backend backend = device.openForGenerating(terminal)) {
@@ -239,8 +239,8 @@ final class EngineBenchCommand implements Callable<Integer> {
         BatchTimings.Answers answers = timings.answers();
         if (answers != null) {
             line(
-                    "%d prompts, %d together: %,d tokens read and %,d generated in %.1f s; a token waited %d steps at most,"
-                            + " %d preemptions",
+                    "%d prompts, %d together: %,d tokens read and %,d generated in %.1f s; a token waited %d steps at"
+                            + " most, %d preemptions",
                     answers.prompts(),
                     answers.sequences(),
                     answers.promptTokens(),

@@ -235,7 +235,8 @@ final class MtBenchCommand implements Callable<Integer> {
         try {
             MtBenchBatch.answer(chat, left, settings, (question, made) -> {
                 answers.add(question.id(), made);
-                progress.at((double) ++done[0] / asked.size(), "question " + question.id() + ", " + question.category());
+                progress.at(
+                        (double) ++done[0] / asked.size(), "question " + question.id() + ", " + question.category());
             });
         } catch (PromptTooLongException e) {
             throw new UsageException(e.getMessage() + "; lower --max-new-tokens");

@@ -40,8 +40,9 @@ public final class ServiceOptions {
     @Option(
             names = "--cache-memory",
             paramLabel = "SIZE",
-            description = "Most memory of the KV cache, which all texts share; less is taken if less is enough. Default:"
-                    + " 4GB, or on a card what the model leaves free.")
+            description =
+                    "Most memory of the KV cache, which all texts share; less is taken if less is enough. Default:"
+                            + " 4GB, or on a card what the model leaves free.")
     private @Nullable String cacheMemory;
 
     /** Checks what can be checked without the model. */
@@ -87,8 +88,8 @@ public final class ServiceOptions {
             return most;
         }
         if (maxContext > most) {
-            throw new UsageException("--max-context " + maxContext + ": the model and the KV cache (--cache-memory) allow at"
-                    + " most " + most);
+            throw new UsageException("--max-context " + maxContext
+                    + ": the model and the KV cache (--cache-memory) allow at" + " most " + most);
         }
         return maxContext;
     }

@@ -50,7 +50,10 @@ public record PromptRun(Llama model, Tokenizer tokenizer, Set<Integer> stopIds, 
             return;
         }
         BatchOptions options = new BatchOptions(
-                Math.min(sequences, left.size()), left.size(), cacheTokens(left), model.backend().promptTokensTogether() + sequences);
+                Math.min(sequences, left.size()),
+                left.size(),
+                cacheTokens(left),
+                model.backend().promptTokensTogether() + sequences);
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
             Failure failure = new Failure();
             for (Asked asked : left) {

@@ -7,13 +7,13 @@ import java.util.Random;
 import java.util.Set;
 import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
+import nibble.engine.backend.Backend;
 import nibble.engine.batch.BatchOptions;
 import nibble.engine.batch.BatchScheduler;
 import nibble.engine.batch.Ending;
 import nibble.engine.batch.GenerationListener;
 import nibble.engine.batch.GenerationRequest;
 import nibble.engine.batch.ScoredToken;
-import nibble.engine.backend.Backend;
 import org.jspecify.annotations.Nullable;
 
 /** Times many sequences at once on random ids: steps of next tokens, and a load of prompts with their answers. */
@@ -29,7 +29,11 @@ public final class BatchBenchmark {
      * @param tokens next tokens of each that are timed
      * @param load null for none
      */
-    public record Settings(List<Integer> sequences, int context, int tokens, @Nullable Load load) {}
+    public record Settings(
+            List<Integer> sequences,
+            int context,
+            int tokens,
+            @Nullable Load load) {}
 
     /**
      * Names prompts to answer, together as many as {@code sequences}.
@@ -100,8 +104,8 @@ public final class BatchBenchmark {
         // Texts that began first are ahead by the steps in which the others' prompts were read.
         int most = settings.context() + 2 * (settings.tokens() + WARM_STEPS) + sequences + BatchOptions.BLOCK_TOKENS;
         int promptTokens = Math.max(settings.context(), backend.promptTokensTogether());
-        BatchOptions options = new BatchOptions(
-                sequences, sequences, Math.multiplyExact(sequences, most), promptTokens + sequences);
+        BatchOptions options =
+                new BatchOptions(sequences, sequences, Math.multiplyExact(sequences, most), promptTokens + sequences);
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
             List<Counter> counters = new ArrayList<>();
             for (int i = 0; i < sequences; i++) {

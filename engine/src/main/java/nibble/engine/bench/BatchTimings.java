@@ -11,7 +11,8 @@ import org.jspecify.annotations.Nullable;
  * @param answers of a load of prompts; null if none was asked for
  * @param peakDeviceBytes most memory taken of the card; 0 on the host
  */
-public record BatchTimings(String device, List<Step> steps, @Nullable Answers answers, long peakDeviceBytes) {
+public record BatchTimings(
+        String device, List<Step> steps, @Nullable Answers answers, long peakDeviceBytes) {
     /**
      * Times steps in which each sequence gets its next token, scheduling and choice of tokens included.
      *
@@ -31,5 +32,11 @@ public record BatchTimings(String device, List<Step> steps, @Nullable Answers an
      * @param longestWait most steps of the batch from a token of a running sequence to its next
      */
     public record Answers(
-            int prompts, int sequences, long promptTokens, long newTokens, long preemptions, int longestWait, double seconds) {}
+            int prompts,
+            int sequences,
+            long promptTokens,
+            long newTokens,
+            long preemptions,
+            int longestWait,
+            double seconds) {}
 }

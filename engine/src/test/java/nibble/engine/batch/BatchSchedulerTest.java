@@ -105,7 +105,9 @@ class BatchSchedulerTest {
                     seen[i] = now;
                 }
             }
-            assertThat(heard).hasSize(30).allSatisfy(one -> assertThat(one.tokens).hasSize(25));
+            assertThat(heard)
+                    .hasSize(30)
+                    .allSatisfy(one -> assertThat(one.tokens).hasSize(25));
             assertThat(scheduler.state().preemptions()).isZero();
         });
     }

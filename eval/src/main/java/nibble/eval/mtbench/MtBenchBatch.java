@@ -93,8 +93,7 @@ public final class MtBenchBatch {
         try {
             int[] prompt = model.prompt(conversation.said());
             scheduler.add(
-                    new GenerationRequest(
-                            prompt, conversation.sampling(), settings.maxNewTokens(), model.stopIds()),
+                    new GenerationRequest(prompt, conversation.sampling(), settings.maxNewTokens(), model.stopIds()),
                     new Turn(conversation));
         } catch (PromptTooLongException e) {
             throw new PromptTooLongException(place(conversation) + e.getMessage());
@@ -116,7 +115,8 @@ public final class MtBenchBatch {
                 made.computeIfAbsent(conversation.question().id(), _ -> new ArrayList<>());
         choices.add(new MtBenchAnswer.Choice(conversation.choice(), conversation.turns()));
         choices.sort(Comparator.comparingInt(MtBenchAnswer.Choice::index));
-        while (!left.isEmpty() && made.getOrDefault(left.getFirst().id(), List.of()).size() == settings.choices()) {
+        while (!left.isEmpty()
+                && made.getOrDefault(left.getFirst().id(), List.of()).size() == settings.choices()) {
             MtBenchQuestion next = left.removeFirst();
             onAnswer.accept(next, made.getOrDefault(next.id(), List.of()));
         }
