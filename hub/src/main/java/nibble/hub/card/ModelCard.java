@@ -128,6 +128,7 @@ public final class ModelCard {
         values.put("perplexities", MeasuredPerplexity.rows(measured.perplexities(), baseline.perplexities()));
         values.put("tasks", MeasuredTask.rows(measured.tasks(), measured.baselineTasks(baseline)));
         values.put("divergences", measured.divergences());
+        values.put("mt_bench", MtBenchGrade.rows(measured.grades()));
         values.put("original_card", original.body());
         values.put("front_matter", frontMatter(values, subject, measured));
         return values;
@@ -191,9 +192,7 @@ public final class ModelCard {
         yaml.put("quantized_by", subject.isQuantized() ? values.get("quantized_by") : "");
         yaml.put("tags", subject.tags(!"".equals(values.get("prompt_template"))));
         String repo = String.valueOf(values.get("repo"));
-        yaml.put(
-                "model-index",
-                ModelIndex.of(repo.substring(repo.indexOf('/') + 1), measured.perplexities(), measured.tasks()));
+        yaml.put("model-index", ModelIndex.of(repo.substring(repo.indexOf('/') + 1), measured));
         return Yaml.block(yaml);
     }
 

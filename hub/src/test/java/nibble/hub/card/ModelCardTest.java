@@ -283,6 +283,20 @@ class ModelCardTest {
     }
 
     @Test
+    void grades_of_mt_bench_stand_with_their_judge_and_prompts() throws IOException {
+        Path grades = Files.writeString(folder.resolve("grades.json"), """
+            {"schema": "nibble-mt-bench-1", "model": "m", "judge": "gpt-4", "prompts": "data/judge_prompts.jsonl",
+             "score": 7.236, "first_turn": 7.5, "second_turn": 6.972, "judgments": 160}
+            """);
+        assertThat(ModelCard.render(request(List.of(grades), List.of(), Optional.empty(), Optional.empty())))
+                .contains(
+                        "MT-Bench: 7.24 of 10 (first turn 7.50, second turn 6.97; 160 judgments by gpt-4 with the"
+                                + " prompts of judge_prompts.jsonl).",
+                        "lmsys/mt_bench")
+                .doesNotContain("Nothing was measured");
+    }
+
+    @Test
     void a_comparison_holds_both_models_and_their_divergence() throws IOException {
         Path both = Files.writeString(
                 folder.resolve("both.json"),
