@@ -30,6 +30,7 @@ import nibble.convert.CheckpointPlan;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.CalibrationMemory;
 import nibble.engine.backend.GradientOperations;
+import nibble.engine.gradient.DivergencePass;
 import nibble.engine.backend.Streams;
 import nibble.files.Reasons;
 import nibble.pack.QuantizationSpec;
@@ -66,8 +67,11 @@ final class PlanCommand implements Callable<Integer> {
     /** The same in each step of tuning. */
     private static final double CUDA_STEP_LAYER_SECONDS = 1e-3;
 
-    /** The same for each token of a step. */
-    private static final double CUDA_TOKEN_LAYER_SECONDS = 0.26e-6;
+    /** The same for each token of a step and each number that a layer keeps of it. */
+    private static final double CUDA_TAPE_SECONDS = 8.8e-11;
+
+    /** What that comes to at most for a token: wide layers fill the card. */
+    private static final double CUDA_MOST_TOKEN_SECONDS = 1e-6;
 
     /**
      * The share of the rate of products alone that layers of small models reach on a CPU, whose matrices are small and
@@ -283,7 +287,8 @@ final class PlanCommand implements Callable<Integer> {
 
     /** What a card takes however fast it multiplies, which is most of a small model's time. */
     private static double fixedSeconds(ModelConfig config, QuantizeOptions options, TuningCost tuning) {
-        double step = CUDA_STEP_LAYER_SECONDS + CUDA_TOKEN_LAYER_SECONDS * tuning.sequences() * tuning.length();
+        double token = Math.min(CUDA_MOST_TOKEN_SECONDS, CUDA_TAPE_SECONDS * DivergencePass.tapeColumns(config));
+        double step = CUDA_STEP_LAYER_SECONDS + token * tuning.sequences() * tuning.length();
         return CUDA_START_SECONDS + config.layers() * (CUDA_LAYER_SECONDS + options.steps() * step);
     }
 
