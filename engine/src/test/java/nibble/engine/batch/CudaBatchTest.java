@@ -217,7 +217,8 @@ class CudaBatchTest {
         try (CudaBackend small = CudaBackend.open(0, 200 << 20, 2)) {
             long fits = small.cacheMemory(weights.config()) / (2L * numbers);
             assertThat(fits * 2 * numbers).isLessThan(200 << 20);
-            assertThat(small.cacheTokens(weights.config(), Long.MAX_VALUE / 4, 10)).isEqualTo((int) fits);
+            assertThat(small.cacheTokens(weights.config(), Long.MAX_VALUE / 4, 10))
+                    .isEqualTo((int) fits);
         }
     }
 
