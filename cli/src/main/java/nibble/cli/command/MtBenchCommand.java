@@ -32,6 +32,7 @@ import nibble.eval.mtbench.ChatModel;
 import nibble.eval.mtbench.MtBench;
 import nibble.eval.mtbench.MtBenchAnswer;
 import nibble.eval.mtbench.MtBenchAnswerFile;
+import nibble.eval.mtbench.MtBenchBatch;
 import nibble.eval.mtbench.MtBenchSettings;
 import nibble.eval.mtbench.PromptTooLongException;
 import nibble.pack.WeightReader;
@@ -203,8 +204,12 @@ final class MtBenchCommand implements Callable<Integer> {
     }
 
     private void ask(ChatModel chat, List<MtBenchQuestion> asked, MtBenchSettings settings, MtBenchAnswerFile answers) {
-        int done = 0;
         try (Progress progress = new Progress(terminal, "MT-bench")) {
+            if (MtBenchBatch.gains(chat.model())) {
+                askTogether(chat, asked, settings, answers, progress);
+                return;
+            }
+            int done = 0;
             for (MtBenchQuestion question : asked) {
                 if (!answers.has(question.id())) {
                     List<MtBenchAnswer.Choice> made = new ArrayList<>();
@@ -215,6 +220,31 @@ final class MtBenchCommand implements Callable<Integer> {
                 }
                 progress.at((double) ++done / asked.size(), "question " + question.id() + ", " + question.category());
             }
+        }
+    }
+
+    private static void askTogether(
+            ChatModel chat,
+            List<MtBenchQuestion> asked,
+            MtBenchSettings settings,
+            MtBenchAnswerFile answers,
+            Progress progress) {
+        List<MtBenchQuestion> left =
+                asked.stream().filter(question -> !answers.has(question.id())).toList();
+        int[] done = {asked.size() - left.size()};
+        try {
+            MtBenchBatch.answer(chat, left, settings, (question, made) -> {
+                answers.add(question.id(), made);
+                progress.at(
+                        (double) ++done[0] / asked.size(), "question " + question.id() + ", " + question.category());
+            });
+        } catch (PromptTooLongException e) {
+            throw new UsageException(e.getMessage() + "; lower --max-new-tokens");
+        } catch (IllegalArgumentException e) {
+            if (e.getCause() instanceof MissingRowException) {
+                throw new UsageException(e.getMessage());
+            }
+            throw e;
         }
     }
 

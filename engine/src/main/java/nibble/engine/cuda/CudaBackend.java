@@ -50,6 +50,9 @@ public final class CudaBackend extends CudaOperations implements Backend {
     /** Tokens of a batch: products of this many rows run at the card's full rate. */
     public static final int BATCH_TOKENS = 16384;
 
+    /** Tokens of prompts of a pass: expanding 4-bit weights is a tenth of it then. */
+    private static final int PROMPT_TOKENS = 4096;
+
     private final QuantizationScratch scratch;
     private final CudaMatrices matrices;
     private final TokenScoring scoring;
@@ -289,6 +292,33 @@ public final class CudaBackend extends CudaOperations implements Backend {
     @Override
     public Optional<Decoder> decoder(PlacedModel model, KeyValueCache cache) {
         return CudaDecoder.of(this, model, cache);
+    }
+
+    @Override
+    public int textsTogether() {
+        return CudaBatchDecoder.MOST_ROWS;
+    }
+
+    @Override
+    public boolean gainsByBatching() {
+        return true;
+    }
+
+    @Override
+    public int promptTokensTogether() {
+        return PROMPT_TOKENS;
+    }
+
+    @Override
+    public int cacheNumberBytes() {
+        return Short.BYTES;
+    }
+
+    /** All that is free but for a pass of prompts; at least half. */
+    @Override
+    public long cacheMemory(ModelConfig config) {
+        long free = card.memory().available();
+        return Math.max(free / 2, free - CudaPlacedModel.activationBytes(config));
     }
 
     @Override

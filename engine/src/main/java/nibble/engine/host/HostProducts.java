@@ -69,9 +69,17 @@ final class HostProducts implements Divergence.Products {
         }
         return rows <= FewRows.MOST_COMPILED_ROWS
                         && weights.stream().allMatch(weight -> FewRows.isCompiled(weight, kernels))
-                || activations == Activations.INT8
-                        && !inByteTiles(weights)
-                        && weights.stream().allMatch(FewRows::takesBytes);
+                || !inByteTiles(weights)
+                        && (activations == Activations.INT8 && weights.stream().allMatch(FewRows::takesBytes)
+                                || activations == Activations.INT8_WHERE_FASTER
+                                        && kernels.bytesAreFast()
+                                        && weights.stream().allMatch(FewRows::bytesAreFaster));
+    }
+
+    /** Whether a product of so many rows is one of bytes. */
+    boolean multipliesBytes(Weight weight, int rows) {
+        List<Weight> one = List.of(weight);
+        return activations.bytes() && FewRows.takesBytes(weight) && (few(one, rows) || inByteTiles(one));
     }
 
     /** Whether a product of many rows is one of bytes in tiles. */

@@ -121,6 +121,16 @@ public interface FewRows {
         };
     }
 
+    /**
+     * Returns whether many rows in bytes are multiplied faster than in fp32 without tiles of bytes: codes by columns,
+     * which the library unpacks once for many rows.
+     */
+    static boolean bytesAreFaster(Weight weight) {
+        boolean byColumns =
+                weight instanceof AwqWeight || weight instanceof StoredWeight(StoredCodes codes) && !codes.byRows();
+        return byColumns && takesBytes(weight);
+    }
+
     /** Returns a matrix of plain numbers in any file, as GGUF has them. */
     static GgufBlocks plain(TensorView tensor) {
         GgufType type = switch (tensor.dtype()) {
