@@ -228,14 +228,12 @@ class CudaBatchTest {
         ModelWeights sound = RandomModel.forCuda(0, 2);
         float[] norm = sound.finalNorm().clone();
         norm[3] = Float.NaN;
-        ModelWeights weights =
-                new ModelWeights(sound.config(), sound.embedding(), sound.layers(), norm, sound.head());
+        ModelWeights weights = new ModelWeights(sound.config(), sound.embedding(), sound.layers(), norm, sound.head());
         try (CudaBackend backend = open();
                 Llama model = Llama.of(weights, backend);
                 BatchScheduler scheduler = new BatchScheduler(model, new BatchOptions(2, 2, 100, 64))) {
             Heard heard = new Heard();
-            scheduler.add(
-                    new GenerationRequest(new int[] {1, 2, 3}, SamplingOptions.GREEDY, 4, Set.of()), heard);
+            scheduler.add(new GenerationRequest(new int[] {1, 2, 3}, SamplingOptions.GREEDY, 4, Set.of()), heard);
             scheduler.run();
             assertThat(heard.failure).isInstanceOf(NonFiniteLogitException.class);
         }
