@@ -218,8 +218,7 @@ class ConvertCommandTest {
         done("convert", packed.toString(), gguf.toString(), "--format", "gguf", "--type", "Q8_0");
         assertThat(perplexity(gguf)).isCloseTo(expected, within(0.005));
         TerminalCapture refused = new TerminalCapture();
-        assertThat(refused.run(
-                        "convert", packed.toString(), folder.resolve("x").toString(), "--format", "awq"))
+        assertThat(refused.run("convert", packed.toString(), folder.resolve("x").toString(), "--format", "awq"))
                 .isNotEqualTo(ExitCode.DONE);
         assertThat(refused.err()).contains("8 bits").contains("take compressed-tensors or gptq");
         assertThat(folder.resolve("x")).doesNotExist();
