@@ -11,11 +11,12 @@ import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.KernelCache;
 
 /**
- * Products of 1 to 8 rows of activations with quantized weights, by {@code w4_linear.cu} and {@code block_linear.cu}:
- * the weights are read once and never expanded. The files export what their launch depends on.
+ * Products of one row of activations with quantized weights, by {@code w4_linear.cu} and {@code block_linear.cu}: the
+ * weights are read once and never expanded. {@link BatchRows} takes more rows. The files export what their launch depends
+ * on.
  */
 final class FewRows {
-    static final int MOST = 8;
+    static final int MOST = 1;
     /** Shared memory that the activations of a panel may take. */
     private static final int PANEL_BYTES = 65536;
 

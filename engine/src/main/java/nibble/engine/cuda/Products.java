@@ -23,6 +23,9 @@ final class Products implements AutoCloseable {
     /** Most bytes of a piece, unless 256 rows are more. */
     private static final long PIECE_BYTES = 256L << 20;
 
+    /** Most rows that reading weights as they are is faster for than expanding them first. */
+    private static final int MOST_FUSED = 192;
+
     private static final int PIECES = 2;
     private static final int THREADS = 256;
     private static final int WARPS = THREADS / 32;
@@ -41,6 +44,7 @@ final class Products implements AutoCloseable {
     private final Cublas cublas;
     private final CudaStream compute;
     private final FewRows fewRows;
+    private final BatchRows batchRows;
     private final CudaStream expansion = new CudaStream();
     private final Piece[] pieces = {new Piece(), new Piece()};
     private final CudaStream.Event placed = new CudaStream.Event();
@@ -52,6 +56,7 @@ final class Products implements AutoCloseable {
         this.cublas = cublas;
         this.compute = compute;
         this.fewRows = new FewRows(kernels, device);
+        this.batchRows = new BatchRows(device, memory, kernels, compute);
     }
 
     void multiply(CudaMatrix x, CudaWeight.Dense weight, CudaMatrix out, boolean accumulate) {
@@ -93,8 +98,12 @@ final class Products implements AutoCloseable {
                 fewRows.multiply(compute, x, matrix, first.address(), first.single());
                 return;
             }
-            if (outs.stream().noneMatch(out -> CudaMatrix.of(owner, out).single())) {
-                multiplyFewRows(x, parts, outs, owner, accumulate);
+        }
+        if (x.rows() <= MOST_FUSED) {
+            List<CudaMatrix> tos =
+                    outs.stream().map(out -> CudaMatrix.of(owner, out)).toList();
+            if (batchRows.takes(parts, tos)) {
+                batchRows.multiply(x, parts, tos, accumulate);
                 return;
             }
         }
@@ -110,34 +119,6 @@ final class Products implements AutoCloseable {
                 part(x, parts.get(i), CudaMatrix.of(owner, outs.get(i)), piece, first, tiles, accumulate);
             }
             compute.record(piece.used);
-        }
-    }
-
-    private void multiplyFewRows(
-            CudaMatrix x,
-            List<CudaWeight.Tiled> parts,
-            List<? extends Matrix> outs,
-            CudaResources owner,
-            boolean accumulate) {
-        TiledMatrix matrix = parts.getFirst().matrix();
-        try (DeviceMemory.Buffer all = memory.allocate(2L * x.rows() * matrix.rows(), "outputs of a fused matrix")) {
-            fewRows.multiply(compute, x, matrix, all.address(), false);
-            for (int i = 0; i < parts.size(); i++) {
-                CudaWeight.Tiled part = parts.get(i);
-                kernels.kernel("elementwise.cu", "take_part", Map.of())
-                        .launch(
-                                compute,
-                                new Kernel.Grid((part.outFeatures() + THREADS - 1) / THREADS, x.rows(), 1),
-                                THREADS,
-                                0,
-                                all.address(),
-                                matrix.rows(),
-                                CudaMatrix.of(owner, outs.get(i)).address(),
-                                part.outFeatures(),
-                                part.offset(),
-                                part.spread(),
-                                accumulate ? 1 : 0);
-            }
         }
     }
 
@@ -245,6 +226,7 @@ final class Products implements AutoCloseable {
             piece.used.close();
         }
         placed.close();
+        batchRows.close();
         expansion.close();
     }
 }

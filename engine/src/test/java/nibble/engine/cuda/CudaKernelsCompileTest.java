@@ -43,6 +43,9 @@ class CudaKernelsCompileTest {
         "w4_repack.cu, -DGROUP_SIZE=0",
         "w4_dequantize.cu, -DGROUP_SIZE=64",
         "w4_linear.cu, -DGROUP_SIZE=128 -DROWS=8",
+        "w4_batch.cu, -DGROUP_SIZE=128 -DROWS=64",
+        "w4_batch.cu, -DGROUP_SIZE=32 -DROWS=48",
+        "w4_batch.cu, -DGROUP_SIZE=0 -DROWS=8",
         "decode_step.cu, -DTYPES=1 -DEMBEDDING=1 -DHEAD=1 -DGROUP_SIZE=128 -DHEAD_DIM=128 -DQUERIES_PER_KV=8",
         "decode_step.cu, -DTYPES=2 -DEMBEDDING=1 -DHEAD=1 -DHEAD_DIM=64 -DQUERIES_PER_KV=2",
         // Q4_K and Q6_K, as Q4_K_M has them; then the other types.
@@ -56,6 +59,9 @@ class CudaKernelsCompileTest {
         "blocks.cu, -DBLOCK_TYPE=23",
         "block_linear.cu, -DBLOCK_TYPE=11 -DROWS=1",
         "block_linear.cu, -DBLOCK_TYPE=8 -DROWS=8",
+        "block_batch.cu, -DBLOCK_TYPE=12 -DROWS=64",
+        "block_batch.cu, -DBLOCK_TYPE=11 -DROWS=24",
+        "block_batch.cu, -DBLOCK_TYPE=8 -DROWS=16",
     })
     void compiles_for_every_architecture_without_a_warning(String file, String constants) throws Exception {
         Path nvcc = nvcc();
