@@ -174,14 +174,14 @@ INLINE void multiply(work *w, const u8 *a, i64 groups, i64 group) {
 }
 
 /* Four rows at a time keep their sums in registers. */
-#define TOGETHER 4
+#define ROWS_IN_REGISTERS 4
 
 /* Adds the products of groups, times their scales, to the sums of 16 rows, or begins them. */
 INLINE void add(const work *w, const float *scales, const float *activation_sums, i64 groups, i64 group, int has_minima,
         int begin, float (*sums)[PANEL]) {
-    for (i64 row = 0; row < 16; row += TOGETHER) {
-        __m512 s[TOGETHER][2];
-        for (int i = 0; i < TOGETHER; i++) {
+    for (i64 row = 0; row < 16; row += ROWS_IN_REGISTERS) {
+        __m512 s[ROWS_IN_REGISTERS][2];
+        for (int i = 0; i < ROWS_IN_REGISTERS; i++) {
             for (int half = 0; half < 2; half++) {
                 s[i][half] = begin ? _mm512_setzero_ps() : _mm512_loadu_ps(sums[row + i] + 16 * half);
             }
@@ -192,7 +192,7 @@ INLINE void add(const work *w, const float *scales, const float *activation_sums
             for (int half = 0; half < 2; half++) {
                 __m512 factor = _mm512_loadu_ps(w->scales[g] + 16 * half);
                 __m512 minimum = _mm512_loadu_ps(w->minima[g] + 16 * half);
-                for (int i = 0; i < TOGETHER; i++) {
+                for (int i = 0; i < ROWS_IN_REGISTERS; i++) {
                     __m512 dots = _mm512_cvtepi32_ps(_mm512_loadu_si512(w->dots[g][half][row + i]));
                     s[i][half] = _mm512_fmadd_ps(_mm512_mul_ps(dots, factor), _mm512_set1_ps(scale[i]), s[i][half]);
                     if (has_minima) {
@@ -201,7 +201,7 @@ INLINE void add(const work *w, const float *scales, const float *activation_sums
                 }
             }
         }
-        for (int i = 0; i < TOGETHER; i++) {
+        for (int i = 0; i < ROWS_IN_REGISTERS; i++) {
             for (int half = 0; half < 2; half++) {
                 _mm512_storeu_ps(sums[row + i] + 16 * half, s[i][half]);
             }

@@ -1,7 +1,7 @@
 /*
  * The products of GGUF's blocks: each function adds the weights of one block of 256, or of up to eight blocks of 32, to
- * the sums of its row; they begin at input k. The layouts are those that BlockDecoder and KBlocks state. Codes stay
- * above zero: what they are too large by counts as a minimum of their group.
+ * the sums of its row with some rows of activations; they begin at input k. The layouts are those that BlockDecoder and
+ * KBlocks state. Codes stay above zero: what they are too large by counts as a minimum of their group.
  */
 #include "scales.h"
 
@@ -24,7 +24,7 @@ INLINE u8x32 five_bits(u8x16 q, u32 high) {
 /* Blocks of nibbles, which begin at byte `first`. */
 INLINE void nibble_blocks(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count, i64 bytes,
         i64 first, f32x8 scales) {
-    float factors[8];
+    float factors[8 * TOGETHER];
     factors32(x, k, scales, factors);
     i64 i = 0;
     for (; i + 2 <= count; i += 2) {
@@ -39,11 +39,11 @@ INLINE void nibble_blocks(sums *s, const activations *x, i64 k, const u8 *b, con
 /* Blocks of nibbles with fifth bits before them, which begin at byte `first`. */
 INLINE void five_bit_blocks(sums *s, const activations *x, i64 k, const u8 *b, i64 count, i64 bytes, i64 first,
         f32x8 scales) {
-    float factors[8];
+    float factors[8 * TOGETHER];
     factors32(x, k, scales, factors);
     for (i64 i = 0; i < count; i++) {
         const u8 *q = b + i * bytes + first;
-        add_bytes(s, x, k + 32 * i, five_bits(LOAD(u8x16, q + 4), LOAD(u32, q)), factors[i], i & 1);
+        add_bytes(s, x, k + 32 * i, five_bits(LOAD(u8x16, q + 4), LOAD(u32, q)), factors + i, i & 1);
     }
 }
 
@@ -70,10 +70,10 @@ INLINE void block_Q5_1(sums *s, const activations *x, i64 k, const u8 *b, const 
 }
 
 INLINE void block_Q8_0(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count) {
-    float factors[8];
+    float factors[8 * TOGETHER];
     factors32(x, k, halves_of(b, 34, count), factors);
     for (i64 i = 0; i < count; i++) {
-        add_signed(s, x, k + 32 * i, LOAD(i8x32, b + 34 * i + 2), factors[i], i & 1);
+        add_signed(s, x, k + 32 * i, LOAD(i8x32, b + 34 * i + 2), factors + i, i & 1);
     }
 }
 
@@ -86,7 +86,7 @@ INLINE void block_IQ4_XS(sums *s, const activations *x, i64 k, const u8 *b, cons
 }
 
 INLINE void block_Q2_K(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count) {
-    float factors[16];
+    float factors[16 * TOGETHER];
     u8x16 both = LOAD(u8x16, b);
     factors16(x, k, CONVERT(f32x16, both & 15) * half(b + 80), factors);
     subtract_minima16(s, x, k, CONVERT(f32x16, both >> 4) * half(b + 82));
@@ -99,7 +99,7 @@ INLINE void block_Q2_K(sums *s, const activations *x, i64 k, const u8 *b, const 
 }
 
 INLINE void block_Q3_K(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count) {
-    float factors[16];
+    float factors[16 * TOGETHER];
     f32x16 scales = scales_Q3_K(b);
     factors16(x, k, scales, factors);
     subtract_minima16(s, x, k, scales * 4);
@@ -114,7 +114,7 @@ INLINE void block_Q3_K(sums *s, const activations *x, i64 k, const u8 *b, const 
 }
 
 INLINE void block_Q4_K(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count) {
-    float factors[8];
+    float factors[8 * TOGETHER];
     f32x8 scales;
     subtract_minima32(s, x, k, scales_Q45_K(b, &scales));
     factors32(x, k, scales, factors);
@@ -124,7 +124,7 @@ INLINE void block_Q4_K(sums *s, const activations *x, i64 k, const u8 *b, const 
 }
 
 INLINE void block_Q5_K(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count) {
-    float factors[8];
+    float factors[8 * TOGETHER];
     f32x8 scales;
     subtract_minima32(s, x, k, scales_Q45_K(b, &scales));
     factors32(x, k, scales, factors);
@@ -133,13 +133,13 @@ INLINE void block_Q5_K(sums *s, const activations *x, i64 k, const u8 *b, const 
         u8x32 q = LOAD(u8x32, b + 48 + 32 * j);
         u8x32 low = (q & 15) | (high >> (u8)(2 * j) & 1) << 4;
         u8x32 upper = (q >> 4) | (high >> (u8)(2 * j + 1) & 1) << 4;
-        add_bytes(s, x, k + 64 * j, low, factors[2 * j], 0);
-        add_bytes(s, x, k + 64 * j + 32, upper, factors[2 * j + 1], 1);
+        add_bytes(s, x, k + 64 * j, low, factors + 2 * j, 0);
+        add_bytes(s, x, k + 64 * j + 32, upper, factors + 2 * j + 1, 1);
     }
 }
 
 INLINE void block_Q6_K(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count) {
-    float factors[16];
+    float factors[16 * TOGETHER];
     f32x16 scales = CONVERT(f32x16, LOAD(i8x16, b + 192)) * half(b + 208);
     factors16(x, k, scales, factors);
     subtract_minima16(s, x, k, scales * 32);

@@ -4,10 +4,10 @@
  */
 #include "matrix.h"
 
-INLINE float code_row(const matrix *m, i64 row, const float *x) {
+INLINE void code_row(const matrix *m, i64 row, const float *x, i64 stride, int rows, float *out, i64 outputs) {
     const table t = tabled(PLAIN, 0);
     i64 columns = m->groups * m->size;
-    activations a = prepared(x, columns);
+    activations a = prepared(x, columns, stride, rows);
     const u8 *w = m->codes + row * (columns / 2);
     sums s = {};
     for (i64 g = 0; g < m->groups; g++) {
@@ -27,13 +27,26 @@ INLINE float code_row(const matrix *m, i64 row, const float *x) {
             nibble_blocks(&s, &a, k, w + k / 2, &t, count, 16, 0, used);
         }
     }
-    return total(&s);
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        out[i * outputs] = total(s.of + i);
+    }
 }
+
+#if WIDE
+#define CODE_ROW wide_code_row
+#else
+#define CODE_ROW code_row
+#endif
 
 static void codes_by_rows(const matrix *m, const range *r, const float *x, float *out) {
     for (i64 row = r->first; row < r->end; row++) {
-        for (i64 i = 0; i < r->rows; i++) {
-            out[i * r->outputs + row] = code_row(m, row, x + i * r->stride);
+        i64 i = 0;
+        for (; i + TOGETHER <= r->rows; i += TOGETHER) {
+            CODE_ROW(m, row, x + i * r->stride, r->stride, TOGETHER, out + i * r->outputs + row, r->outputs);
+        }
+        for (; i < r->rows; i++) {
+            CODE_ROW(m, row, x + i * r->stride, r->stride, 1, out + i * r->outputs + row, r->outputs);
         }
     }
 }

@@ -1,7 +1,7 @@
 /* Words of codes times fp32 activations. */
 #include "words.h"
 
-INLINE activations prepared_codes(const float *x, i64 columns) { return (activations){x, 0, 0}; }
+INLINE activations prepared_codes(const float *x, i64 columns) { return (activations){x, 0, 0, 0, 1}; }
 
 INLINE float sum_of_group(const activations *x, i64 k, i64 count) {
     const float *values = x->values + k;

@@ -1,7 +1,7 @@
 /* Words of codes times activations in bytes: groups are whole 32 inputs. */
 #include "words.h"
 
-INLINE activations prepared_codes(const float *x, i64 columns) { return prepared(x, columns); }
+INLINE activations prepared_codes(const float *x, i64 columns) { return prepared(x, columns, 0, 1); }
 
 INLINE float sum_of_group(const activations *x, i64 k, i64 count) {
     float sum = 0;

@@ -8,7 +8,10 @@
  *   IN_PAIRS   the same, but each 32 has its even columns before its odd ones
  *   BY_HALVES  and the others are those of wide.h
  */
-enum { IN_ORDER, IN_PAIRS, BY_HALVES, NATURAL, BY_PAIRS };
+enum { IN_ORDER, IN_PAIRS, BY_HALVES, NATURAL, BY_PAIRS, PAIRS_BY_HALVES };
+
+/* Codes by rows, as if they were a GGUF type. */
+#define CODES_BY_ROWS 102
 
 /* Columns of a row in wide.h's forms, of which those behind the last are zeros. */
 INLINE i64 whole256(i64 columns) { return (columns + 255) / 256 * 256; }
@@ -25,6 +28,7 @@ INLINE i64 wide_form(i64 type) {
         case 2: case 3: case 20: return BY_HALVES; /* Q4_0, Q4_1, IQ4_NL */
         case 8: case 14: return NATURAL;           /* Q8_0, Q6_K */
         case 12: case 13: return BY_PAIRS;         /* Q4_K, Q5_K */
+        case CODES_BY_ROWS: return PAIRS_BY_HALVES;
         default: return IN_ORDER;
     }
 }

@@ -29,9 +29,9 @@ void NAME(prepare)(i64 form, i64 columns, const float *x, float *to) {
 /* Rows of plain numbers, by GGUF's number of their type. */
 void NAME(plain)(i64 type, const range *r, const float *x, float *out) {
     switch (type) {
-        case 0: rows_F32(r, x, out); break;
-        case 1: rows_F16(r, x, out); break;
-        default: rows_BF16(r, x, out); break;
+        case F32: plain_rows(F32, r, x, out); break;
+        case F16: plain_rows(F16, r, x, out); break;
+        default: plain_rows(BF16, r, x, out); break;
     }
 }
 

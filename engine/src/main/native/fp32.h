@@ -1,34 +1,41 @@
 /* Activations as fp32 numbers: what a group of weights adds to the sum of its row. int8.h has the same functions. */
 #include "vectors.h"
 
-/* A prepared row: the numbers, then their sums by 32, then by 16, then room that loads may touch. */
+/* Prepared rows: each has the numbers, then their sums by 32, then by 16, then room that loads may touch. */
 typedef struct {
     const float *values;
     const float *sums32;
     const float *sums16;
+    i64 stride; /* bytes from one row to the next */
+    int rows;
 } activations;
 
-INLINE activations prepared(const float *x, i64 columns) {
-    return (activations){x, x + columns, x + columns + columns / 32};
+INLINE activations prepared(const float *x, i64 columns, i64 stride, int rows) {
+    return (activations){x, x + columns, x + columns + columns / 32, 4 * stride, rows};
 }
 
 typedef struct {
     f32x16 products[2]; /* by turns, so that one addition need not wait for the one before */
     f32x8 minima;
-} sums;
+} row_sums;
 
-INLINE float total(const sums *s) { return sum16(s->products[0] + s->products[1]) - sum8(s->minima); }
+INLINE float total(const row_sums *s) { return sum16(s->products[0] + s->products[1]) - sum8(s->minima); }
 
-/* The factors of eight groups of 32 weights, or of sixteen of 16, from input k on. */
+#include "together.h"
+
+/* The factors of eight groups of 32 weights, or of sixteen of 16, from input k on: the same for all rows. */
 INLINE void factors32(const activations *x, i64 k, f32x8 scales, float to[8]) { KEPT(to, scales, 8) }
 INLINE void factors16(const activations *x, i64 k, f32x16 scales, float to[16]) { KEPT(to, scales, 16) }
 
 /* 32 weights of one scale. */
 INLINE void add_floats(
         sums *s, const activations *x, i64 k, f32x16 first, f32x16 second, float factor, int turn) {
-    f32x16 t = first * LOAD(f32x16, x->values + k);
-    t = FMA(second, LOAD(f32x16, x->values + k + 16), t);
-    s->products[turn] = FMA(t, splat(factor), s->products[turn]);
+    UNROLL
+    for (int r = 0; r < x->rows; r++) {
+        const float *values = OF_ROW(r, x->values + k);
+        f32x16 t = FMA(second, LOAD(f32x16, values + 16), first * LOAD(f32x16, values));
+        s->of[r].products[turn] = FMA(t, splat(factor), s->of[r].products[turn]);
+    }
 }
 
 /* Nibbles of 16 bytes: the low ones are weights k to k + 15, the high ones the next 16. */
@@ -57,18 +64,22 @@ INLINE void add_nibbles64(sums *s, const activations *x, i64 k, u8x32 q, const t
 }
 
 /* 32 bytes of one scale. */
-INLINE void add_bytes(sums *s, const activations *x, i64 k, u8x32 v, float factor, int turn) {
-    add_floats(s, x, k, CONVERT(f32x16, low16(v)), CONVERT(f32x16, high16(v)), factor, turn);
+INLINE void add_bytes(sums *s, const activations *x, i64 k, u8x32 v, const float *factor, int turn) {
+    add_floats(s, x, k, CONVERT(f32x16, low16(v)), CONVERT(f32x16, high16(v)), *factor, turn);
 }
-INLINE void add_signed(sums *s, const activations *x, i64 k, i8x32 v, float factor, int turn) {
+INLINE void add_signed(sums *s, const activations *x, i64 k, i8x32 v, const float *factor, int turn) {
     f32x16 first = CONVERT(f32x16, (i8x16)low16((u8x32)v));
-    add_floats(s, x, k, first, CONVERT(f32x16, (i8x16)high16((u8x32)v)), factor, turn);
+    add_floats(s, x, k, first, CONVERT(f32x16, (i8x16)high16((u8x32)v)), *factor, turn);
 }
 
 /* 32 bytes, 16 of each of two scales. */
 INLINE void add_bytes16(sums *s, const activations *x, i64 k, u8x32 v, const float *factors, int turn) {
-    f32x16 first = CONVERT(f32x16, low16(v)) * LOAD(f32x16, x->values + k);
-    f32x16 second = CONVERT(f32x16, high16(v)) * LOAD(f32x16, x->values + k + 16);
-    s->products[0] = FMA(first, splat(factors[0]), s->products[0]);
-    s->products[1] = FMA(second, splat(factors[1]), s->products[1]);
+    f32x16 low = CONVERT(f32x16, low16(v)), high = CONVERT(f32x16, high16(v));
+    UNROLL
+    for (int r = 0; r < x->rows; r++) {
+        const float *values = OF_ROW(r, x->values + k);
+        f32x16 first = low * LOAD(f32x16, values), second = high * LOAD(f32x16, values + 16);
+        s->of[r].products[0] = FMA(first, splat(factors[0]), s->of[r].products[0]);
+        s->of[r].products[1] = FMA(second, splat(factors[1]), s->of[r].products[1]);
+    }
 }

@@ -10,17 +10,21 @@
 
 #include "rows.h"
 
-#include "code_rows.h"
-
-#include "codes.h"
-
-/* What kernels may load behind a row, for groups that it has not: their scales of zero times numbers. */
-INLINE void clear16(float *at) { STORE(at, (f32x16){}); }
-
 #if BYTES && defined(__AVX512VBMI__)
 #define WIDE 1
 #include "wide.h"
 #endif
+
+#include "code_rows.h"
+
+#include "codes.h"
+
+#if BYTES
+#include "many_codes.h"
+#endif
+
+/* What kernels may load behind a row, for groups that it has not: their scales of zero times numbers. */
+INLINE void clear16(float *at) { STORE(at, (f32x16){}); }
 
 #define JOINED(name, way, set) name##_##way##_##set
 #define EXPANDED(name, way, set) JOINED(name, way, set)
@@ -58,7 +62,20 @@ void NAME(codes)(i64 layout, const matrix *m, const range *r, const float *x, fl
         codes_by_rows(m, r, x, out);
         return;
     }
-    for (i64 i = 0; i < r->rows; i++, x += r->stride, out += r->outputs) {
+    i64 i = 0;
+#if BYTES
+    for (i64 some; r->rows - i > 1; i += some, x += some * r->stride, out += some * r->outputs) {
+        some = r->rows - i < MOST_MANY ? r->rows - i : MOST_MANY;
+        range part = *r;
+        part.rows = some;
+        if (layout == 0) {
+            many_AWQ(m, &part, x, out);
+        } else {
+            many_GPTQ(m, &part, x, out);
+        }
+    }
+#endif
+    for (; i < r->rows; i++, x += r->stride, out += r->outputs) {
         if (layout == 0) {
             codes_AWQ(m, r, x, out);
         } else {

@@ -43,16 +43,17 @@ SETS(DECLARE)
     } while (0)
 
 /* The number of what the functions here take: NativeLibrary has the same. Whoever changes one changes both. */
-#define INTERFACE 3
+#define INTERFACE 4
 EXPORT i64 nibble_interface(void) { return INTERFACE; }
 
-/* The form of activations that rows of a GGUF type take. */
+/* The form of activations that rows of a GGUF type take, or codes by rows. */
 EXPORT i64 nibble_form(i64 set, i64 way, i64 type) {
 #if defined(__x86_64__)
-    return set == 1 && way ? wide_form(type) : IN_ORDER;
-#else
-    return IN_ORDER;
+    if (set == 1 && way) {
+        return wide_form(type);
+    }
 #endif
+    return type == CODES_BY_ROWS ? IN_PAIRS : IN_ORDER;
 }
 
 EXPORT i64 nibble_prepared_floats(i64 way, i64 form, i64 columns) { return prepared_floats(way, form, columns); }

@@ -6,26 +6,35 @@
 #define AHEAD 4096
 
 #define ROWS(type, elements, bytes, values, is_signed)                                                                 \
-    static void rows_##type(const range *r, const float *x, float *out) {                                              \
+    INLINE void row_##type(const u8 *b, i64 columns, const float *x, i64 stride, int rows, float *out, i64 outputs) {  \
         const table t = tabled(values, is_signed);                                                                     \
-        i64 columns = r->columns;                                                                                      \
+        activations a = prepared(x, columns, stride, rows);                                                            \
+        sums s = {};                                                                                                   \
+        i64 k = 0;                                                                                                     \
+        for (; k + 256 <= columns; k += 256, b += 256 / elements * bytes) {                                            \
+            for (int line = 0; line < 256 / elements * bytes; line += 64) {                                            \
+                FETCH(b + AHEAD + line);                                                                               \
+            }                                                                                                          \
+            block_##type(&s, &a, k, b, &t, 256 / elements);                                                            \
+        }                                                                                                              \
+        if (k < columns) {                                                                                             \
+            block_##type(&s, &a, k, b, &t, (columns - k) / elements);                                                  \
+        }                                                                                                              \
+        UNROLL                                                                                                         \
+        for (int i = 0; i < rows; i++) {                                                                               \
+            out[i * outputs] = total(s.of + i);                                                                        \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void rows_##type(const range *r, const float *x, float *out) {                                              \
         for (i64 row = r->first; row < r->end; row++) {                                                                \
-            const u8 *begin = r->weights + stored_row(row, r->head) * (columns / elements * bytes);                    \
-            for (i64 i = 0; i < r->rows; i++) {                                                                        \
-                const u8 *b = begin;                                                                                   \
-                activations a = prepared(x + i * r->stride, columns);                                                  \
-                sums s = {};                                                                                           \
-                i64 k = 0;                                                                                             \
-                for (; k + 256 <= columns; k += 256, b += 256 / elements * bytes) {                                    \
-                    for (int line = 0; line < 256 / elements * bytes; line += 64) {                                    \
-                        FETCH(b + AHEAD + line);                                                                       \
-                    }                                                                                                  \
-                    block_##type(&s, &a, k, b, &t, 256 / elements);                                                    \
-                }                                                                                                      \
-                if (k < columns) {                                                                                     \
-                    block_##type(&s, &a, k, b, &t, (columns - k) / elements);                                          \
-                }                                                                                                      \
-                out[i * r->outputs + row] = total(&s);                                                                 \
+            const u8 *b = r->weights + stored_row(row, r->head) * (r->columns / elements * bytes);                     \
+            i64 i = 0;                                                                                                 \
+            for (; i + TOGETHER <= r->rows; i += TOGETHER) {                                                           \
+                row_##type(b, r->columns, x + i * r->stride, r->stride, TOGETHER, out + i * r->outputs + row,          \
+                        r->outputs);                                                                                   \
+            }                                                                                                          \
+            for (; i < r->rows; i++) {                                                                                 \
+                row_##type(b, r->columns, x + i * r->stride, r->stride, 1, out + i * r->outputs + row, r->outputs);    \
             }                                                                                                          \
         }                                                                                                              \
     }

@@ -15,6 +15,8 @@ typedef struct {
     char none;
 } sums;
 
+#define TOGETHER 1
+
 INLINE void factors32(const activations *to, i64 k, f32x8 scales, float factors[8]) {
     STORE(to->scales + k / 32, scales);
 }
@@ -45,10 +47,10 @@ INLINE void add_nibbles64(sums *s, const activations *to, i64 k, u8x32 q, const 
     STORE(to->codes + k, q & 15);
     STORE(to->codes + k + 32, q >> 4);
 }
-INLINE void add_bytes(sums *s, const activations *to, i64 k, u8x32 v, float factor, int turn) {
+INLINE void add_bytes(sums *s, const activations *to, i64 k, u8x32 v, const float *factor, int turn) {
     STORE(to->codes + k, v);
 }
-INLINE void add_signed(sums *s, const activations *to, i64 k, i8x32 v, float factor, int turn) {
+INLINE void add_signed(sums *s, const activations *to, i64 k, i8x32 v, const float *factor, int turn) {
     STORE(to->codes + k, v);
 }
 INLINE void add_bytes16(sums *s, const activations *to, i64 k, u8x32 v, const float *factors, int turn) {

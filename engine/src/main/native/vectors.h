@@ -51,6 +51,9 @@ typedef VECTOR(float, 64) f32x16;
 #define CONVERT(type, value) __builtin_convertvector((value), type)
 #define FMA(a, b, c) __builtin_elementwise_fma((a), (b), (c))
 
+/* A loop over registers: all of its turns are written out, so that what it indexes needs no memory. */
+#define UNROLL _Pragma("clang loop unroll(full)")
+
 /* Stores factors and keeps them in memory, so that each is broadcast by the load that needs it. */
 #define KEPT(to, values, count)                                                                                        \
     STORE(to, values);                                                                                                 \

@@ -140,7 +140,7 @@ public record QuantizationCost(
         for (Linear linear : Linear.values()) {
             int in = config.inFeatures(linear);
             double out = config.outFeatures(linear);
-            codes += (long) (out * in * 5 / 8);
+            codes += (long) (out * in * (1.0 / spec.codesPerByte() + 0.125));
             search += 2.0 * passes * out * in * in * CudaCalibration.productShare(in);
         }
         for (LinearInput input : LinearInput.values()) {

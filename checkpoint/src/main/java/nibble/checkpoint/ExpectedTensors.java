@@ -73,7 +73,8 @@ final class ExpectedTensors {
                             + " needs multiples of 8 and inputs a multiple of the group size " + group
                             + "; take the model's original config.json");
         }
-        for (LinearTensor tensor : format.linear(module, out, in, in / group, quantization.symmetric())) {
+        for (LinearTensor tensor :
+                format.linear(module, out, in, in / group, quantization.bits(), quantization.symmetric())) {
             TensorSpec spec = tensor.spec();
             if (tensor.presence() != Presence.REQUIRED
                     && checkpoint.stored(spec.name()).isEmpty()) {

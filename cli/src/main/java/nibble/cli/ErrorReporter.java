@@ -18,6 +18,7 @@ import nibble.engine.NonFiniteLogitException;
 import nibble.engine.backend.DeviceException;
 import nibble.engine.backend.MissingRowException;
 import nibble.eval.NonFiniteLogProbabilityException;
+import nibble.eval.judge.JudgeException;
 import nibble.files.Reasons;
 import nibble.files.output.OutputException;
 import nibble.files.output.ResumeException;
@@ -97,7 +98,7 @@ final class ErrorReporter implements IExecutionExceptionHandler {
             case NonFiniteLogProbabilityException _, NonFiniteLogitException _, MissingRowException _ ->
                 ExitCode.BAD_INPUT;
             case UncheckedIOException _, IOException _ -> ExitCode.BAD_INPUT;
-            case HubException _ -> ExitCode.NETWORK_OR_HUB;
+            case HubException _, JudgeException _ -> ExitCode.NETWORK_OR_HUB;
             case ResumeException _, UnusualErrorException _ -> ExitCode.BAD_INPUT;
             case StoppedException _ -> Interruption.exitCode();
             case DeviceException _, OutOfMemoryError _ -> ExitCode.DEVICE_OR_MEMORY;

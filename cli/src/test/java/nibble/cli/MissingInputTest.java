@@ -36,6 +36,7 @@ class MissingInputTest {
             "tokenize", "--prompt x",
             "eval tasks", "--tasks arc_easy",
             "eval mt-bench", "--output %s/answers.jsonl --template vicuna",
+            "eval mt-bench judge", "--endpoint http://127.0.0.1:1/v1 --model judge --output %s/judgments.jsonl",
             "eval report", "--html %s/report.html",
             "card", "--repo org/name",
             // Without a token only a dry run gets so far as to look at the folder.
@@ -56,6 +57,7 @@ class MissingInputTest {
             Map.entry("eval perplexity", "--device cuda:99 --context 1"),
             Map.entry("eval tasks", "--tasks nonsense --device cuda:99"),
             Map.entry("eval mt-bench", "--output %s/none/answers.jsonl --choices 0"),
+            Map.entry("eval mt-bench judge", "--endpoint x --model judge --output %s/none/x --max-tokens 0"),
             Map.entry("eval report", ""),
             Map.entry("card", "--repo nonsense --prompt-template nonsense"),
             Map.entry("publish", "--repo nonsense --dry-run --pull-request"));
@@ -142,6 +144,10 @@ class MissingInputTest {
                 "eval tasks MODEL --tasks nonsense --quantization-report NONE",
                 "eval tasks MODEL --tasks nonsense --perplexity NONE",
                 "eval mt-bench MODEL --output %s/none/x --questions NONE",
+                "eval mt-bench judge NONE --endpoint x --model j --output %s/none/x",
+                "eval mt-bench judge CONFIG --endpoint x --model j --output %s/none/x --references NONE",
+                "eval mt-bench judge CONFIG --endpoint x --model j --output %s/none/x --judge-prompts NONE",
+                "eval mt-bench judge CONFIG --endpoint x --model j --output %s/none/x --questions NONE",
                 "eval report CONFIG --baseline NONE",
                 "eval report CONFIG --perplexity NONE",
                 "eval report CONFIG --quantization-report NONE",

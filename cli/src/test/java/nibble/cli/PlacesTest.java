@@ -34,7 +34,7 @@ class PlacesTest {
     void an_output_that_is_a_mount_point_is_written_and_resumed() throws Exception {
         Shell.Ended ended = shell.mounting("""
             mkdir "$F/volume" "$F/out"; mount --bind "$F/volume" "$F/out"; state="$F/out/.nibble.unfinished"
-            options="--calibration $M/../../LICENSE --samples 4 --seq-len 128 --group-size 64 --threads 1 --steps 3"
+            options="--calibration $M/../../LICENSE --samples 4 --seq-len 128 --group-size 64 --threads 1 --method awq"
             $N quantize $T "$F/whole" $options
             $N quantize $T "$F/out" $options & p=$!
             for i in $(seq 3000); do grep -qs "entry..{.layer" $state/journal.jsonl && break; sleep 0.02; done

@@ -8,12 +8,14 @@ import java.io.PrintWriter;
 import java.io.StringReader;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CompletionException;
 import java.util.stream.Stream;
 import nibble.cli.option.UsageException;
@@ -37,6 +39,7 @@ class UnexpectedErrorsTest {
             Map.entry("eval perplexity", "MODEL --context 64 --windows 1"),
             Map.entry("eval tasks", "MODEL --tasks arc_easy --limit 1"),
             Map.entry("eval mt-bench", "MODEL --output NEW --template vicuna --max-new-tokens 1"),
+            Map.entry("eval mt-bench judge", "ANSWERS --endpoint http://127.0.0.1:1/v1 --model judge --output NEW"),
             Map.entry("eval report", "FILE --markdown -"),
             Map.entry("generate", "MODEL --prompt The --max-new-tokens 1"),
             Map.entry("serve", "MODEL --port 0 --max-context 64"),
@@ -63,8 +66,11 @@ class UnexpectedErrorsTest {
     private Path folder;
 
     @BeforeAll
-    static void make() {
+    static void make() throws IOException {
         System.setProperty("nibble.home", System.getProperty("nibble.root"));
+        Files.writeString(
+                shared.resolve("answers.jsonl"),
+                "{\"question_id\": 81, \"model_id\": \"m\", \"choices\": [{\"turns\": [\"a\", \"b\"]}]}\n");
         assertThat(new TerminalCapture()
                         .run(
                                 "quantize",
@@ -121,7 +127,12 @@ class UnexpectedErrorsTest {
     static List<String> leaves(CommandLine line, String name) {
         List<String> found = new ArrayList<>();
         line.getSubcommands().forEach((sub, next) -> found.addAll(leaves(next, (name + " " + sub).strip())));
-        return found.isEmpty() ? List.of(name) : found;
+        // A command that does something by itself may have subcommands too.
+        boolean works = line.getCommandSpec().userObject() instanceof Callable<?>;
+        if (found.isEmpty() || works) {
+            found.add(name);
+        }
+        return found;
     }
 
     @Test
@@ -220,6 +231,7 @@ class UnexpectedErrorsTest {
                     case "MODEL" -> MODEL.toString();
                     case "NEW" -> folder.resolve("new").toString();
                     case "QUANTIZED" -> shared.resolve("quantized").toString();
+                    case "ANSWERS" -> shared.resolve("answers.jsonl").toString();
                     case "FILE" -> shared.resolve("file").toString();
                     default -> word;
                 })

@@ -40,8 +40,8 @@ import nibble.pack.layout.QuantizationJson;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Converts from one checkpoint format to another, a tensor at a time. Between the 4-bit formats codes, zeros and scales
- * stay as they are; to dense safetensors a 4-bit weight becomes the fp16 numbers that loaders reconstruct from it.
+ * Converts from one checkpoint format to another, a tensor at a time. Between quantized formats codes, zeros and scales
+ * stay as they are; to dense safetensors a quantized weight becomes the fp16 numbers that loaders reconstruct from it.
  */
 public final class CheckpointConverter {
     /** Says what to convert to. */
@@ -49,7 +49,7 @@ public final class CheckpointConverter {
         /** Asks for dense safetensors; without a type, F16, BF16 and F32 tensors keep theirs. */
         record Safetensors(Optional<DType> type) implements Target {}
 
-        /** Asks for a 4-bit format, from a 4-bit format. */
+        /** Asks for a quantized format, from a quantized format. */
         record Packed(QuantizedFormat format) implements Target {}
     }
 
@@ -160,7 +160,7 @@ public final class CheckpointConverter {
             throw new BadCheckpointException(
                     source.folder(),
                     "is not quantized, and to " + format.method()
-                            + " only 4-bit checkpoints are converted; quantize it first (nibble quantize)");
+                            + " only quantized checkpoints are converted; quantize it first (nibble quantize)");
         }
         List<Item> items = new ArrayList<>();
         for (TensorSpec tensor : config.tensors()) {

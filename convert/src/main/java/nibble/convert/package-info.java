@@ -1,4 +1,4 @@
-/** The converter: plans and writes 4-bit and dense checkpoints; a stopped run resumes. */
+/** The converter: plans and writes quantized and dense checkpoints; a stopped run resumes. */
 @NullMarked
 package nibble.convert;
 

@@ -306,7 +306,7 @@ class CheckpointConverterTest {
                 linear.scales()[i] = Float.floatToFloat16(0.001f + random.nextFloat());
             }
             String module = tensor.name().replace(".weight", "");
-            specs.addAll(QuantizedFormat.GPTQ.tensors(module, out, in, in / 32, true));
+            specs.addAll(QuantizedFormat.GPTQ.tensors(module, out, in, in / 32, 4, true));
             data.addAll(List.of(GptqLayout.pack(linear, true)));
             // As AutoGPTQ does.
             specs.add(new TensorSpec(module + ".bias", DType.F16, Shape.of(out)));

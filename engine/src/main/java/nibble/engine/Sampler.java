@@ -5,6 +5,8 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
+import nibble.engine.backend.Likeliest;
+import nibble.engine.backend.RowLogits;
 
 /**
  * Chooses tokens by {@link SamplingOptions}: penalties, temperature, min-p, top-k, top-p, in the order of transformers'
@@ -36,11 +38,39 @@ public final class Sampler {
      * @throws NonFiniteLogitException where no logit is a number, or one is NaN
      */
     public int next(float[] logits) {
-        double[] scores = penalized(logits);
-        int id = options.temperature() == 0 ? likeliest(scores) : draw(scores);
+        return next(RowLogits.of(logits));
+    }
+
+    /**
+     * Returns what {@link #next(float[])} returns for all logits; they are asked for where the likeliest do not tell.
+     */
+    public int next(RowLogits logits) {
+        double share = options.temperature() == 0 ? 0 : random.nextDouble();
+        Likeliest best = logits.likeliest().orElse(null);
+        int id = best == null ? Likeliest.NONE : LikeliestChoice.of(best, options, this::penalized, share);
+        if (id == Likeliest.NONE) {
+            double[] scores = penalized(logits.all());
+            id = options.temperature() == 0 ? likeliest(scores) : draw(scores, share);
+        }
         observe(id);
         generated.merge(id, 1, Integer::sum);
         return id;
+    }
+
+    /** The score of an id under the penalties. */
+    private double penalized(int id, float logit) {
+        double score = repeated(id, logit);
+        Integer times = generated.get(id);
+        return times == null ? score : score - penalty(times);
+    }
+
+    private double repeated(int id, float logit) {
+        double penalty = seen.get(id) ? options.repetitionPenalty() : 1;
+        return logit > 0 ? logit / penalty : logit * penalty;
+    }
+
+    private double penalty(int times) {
+        return times * options.frequencyPenalty() + options.presencePenalty();
     }
 
     private double[] penalized(float[] logits) {
@@ -50,10 +80,9 @@ public final class Sampler {
                 throw new NonFiniteLogitException("logit of token " + i + " is " + logits[i]
                         + "; the model's weights are damaged or its activations overflow");
             }
-            double penalty = seen.get(i) ? options.repetitionPenalty() : 1;
-            scores[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
+            scores[i] = repeated(i, logits[i]);
         }
-        generated.forEach((id, times) -> scores[id] -= times * options.frequencyPenalty() + options.presencePenalty());
+        generated.forEach((id, times) -> scores[id] -= penalty(times));
         return scores;
     }
 
@@ -68,7 +97,8 @@ public final class Sampler {
         return best;
     }
 
-    private int draw(double[] scores) {
+    /** @param share in [0, 1), drawn at random: the token stands there in the mass of those that are kept */
+    private int draw(double[] scores, double share) {
         int[] order = byScore(scores);
         int kept = options.topK() == 0 ? order.length : Math.min(options.topK(), order.length);
         double[] p = new double[kept];
@@ -90,7 +120,7 @@ public final class Sampler {
                 break;
             }
         }
-        double point = random.nextDouble() * mass;
+        double point = share * mass;
         for (int i = 0; i < last; i++) {
             point -= p[i];
             if (point < 0) {

@@ -47,7 +47,7 @@ public record ActOrderLinear(QuantizedLinear linear, int[] groupOfColumn) implem
         for (int column = 0; column < groupOfColumn.length; column++) {
             int cell = row * groups + groupOfColumn[column];
             float scale = Float.float16ToFloat(linear.scales()[cell]);
-            into[offset + column] = Half.round((linear.code(row, column) - linear.zeros()[cell]) * scale);
+            into[offset + column] = Half.round((linear.code(row, column) - linear.zero(cell)) * scale);
         }
     }
 }

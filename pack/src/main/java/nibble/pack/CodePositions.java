@@ -10,10 +10,16 @@ public final class CodePositions {
     /** Returns the codes of a linear as numbers, [outFeatures, inFeatures]. */
     public static float[] of(QuantizedLinear linear) {
         float[] positions = new float[Math.multiplyExact(linear.outFeatures(), linear.inFeatures())];
-        byte[] pairs = linear.codes();
-        for (int i = 0; i < pairs.length; i++) {
-            positions[2 * i] = pairs[i] & 15;
-            positions[2 * i + 1] = pairs[i] >> 4 & 15;
+        byte[] codes = linear.codes();
+        if (linear.codesPerByte() == 1) {
+            for (int i = 0; i < codes.length; i++) {
+                positions[i] = codes[i] & 0xff;
+            }
+            return positions;
+        }
+        for (int i = 0; i < codes.length; i++) {
+            positions[2 * i] = codes[i] & 15;
+            positions[2 * i + 1] = codes[i] >> 4 & 15;
         }
         return positions;
     }
@@ -25,19 +31,20 @@ public final class CodePositions {
 
     /** Writes the codes of a row's positions into a linear. */
     public static void round(float[] positions, QuantizedLinear into, int row) {
-        byte[] pairs = into.codes();
-        int at = row * (into.inFeatures() / 2);
-        for (int i = at; i < at + into.inFeatures() / 2; i++) {
-            pairs[i] = (byte) (code(positions[2 * i]) | code(positions[2 * i + 1]) << 4);
-        }
+        round(positions, into.codesPerByte(), row * into.rowBytes(), (row + 1) * into.rowBytes(), into.codes());
     }
 
-    /** Returns the codes of positions, as {@link QuantizedLinear} has them. */
-    public static byte[] round(float[] positions) {
-        byte[] pairs = new byte[positions.length / 2];
-        for (int i = 0; i < pairs.length; i++) {
-            pairs[i] = (byte) (code(positions[2 * i]) | code(positions[2 * i + 1]) << 4);
+    /** Returns the codes of positions, as {@link QuantizedLinear} has them, so many to a byte. */
+    public static byte[] round(float[] positions, int codesPerByte) {
+        byte[] codes = new byte[positions.length / codesPerByte];
+        round(positions, codesPerByte, 0, codes.length, codes);
+        return codes;
+    }
+
+    private static void round(float[] positions, int codesPerByte, int from, int to, byte[] codes) {
+        for (int i = from; i < to; i++) {
+            codes[i] = (byte)
+                    (codesPerByte == 1 ? code(positions[i]) : code(positions[2 * i]) | code(positions[2 * i + 1]) << 4);
         }
-        return pairs;
     }
 }

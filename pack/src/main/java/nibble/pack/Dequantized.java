@@ -6,7 +6,7 @@ import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
 
-/** Computes a 4-bit linear as the fp16 weight that loaders in fp16 reconstruct from it. */
+/** Computes a quantized linear as the fp16 weight that loaders in fp16 reconstruct from it. */
 public final class Dequantized {
     private Dequantized() {}
 

@@ -1,6 +1,6 @@
 package nibble.pack;
 
-/** Holds the 4-bit weight of a linear as some checkpoint has it. */
+/** Holds the 4-bit or 8-bit weight of a linear as some checkpoint has it. */
 public sealed interface PackedLinear permits QuantizedLinear, ActOrderLinear {
     int outFeatures();
 

@@ -6,19 +6,13 @@ import nibble.checkpoint.model.QuantizationConfig;
  * Describes the numbers to quantize to: integer codes with one scale and one zero per group of input columns. It knows
  * no file and no layout; {@link QuantizationConfig} describes what a checkpoint says of itself.
  *
- * @param bits bits of a code; 4
+ * @param bits bits of a code: 4, or 8
  * @param groupSize input columns that share a scale and a zero: 32, 64, 128, or −1 for a whole row
- * @param symmetric whether the zero of every group is {@link #MIDDLE}, as loaders without zero points need
+ * @param symmetric whether the zero of every group is {@link #middle}, as loaders without zero points need
  */
 public record QuantizationSpec(int bits, int groupSize, boolean symmetric) {
     /** Group size that means one group a row. */
     public static final int WHOLE_ROW = QuantizationConfig.WHOLE_ROW;
-
-    /** The largest code: 15. */
-    public static final int MAX_CODE = 15;
-
-    /** The zero of symmetric codes: 8. */
-    public static final int MIDDLE = 8;
 
     /** Gives each group a zero of its own. */
     public QuantizationSpec(int bits, int groupSize) {
@@ -26,8 +20,8 @@ public record QuantizationSpec(int bits, int groupSize, boolean symmetric) {
     }
 
     public QuantizationSpec {
-        if (bits != QuantizationConfig.BITS) {
-            throw new IllegalArgumentException("bits " + bits + " is not supported: give 4");
+        if (!QuantizationConfig.BITS.contains(bits)) {
+            throw new IllegalArgumentException("bits " + bits + " is not supported: give 4 or 8");
         }
         if (groupSize != WHOLE_ROW && !QuantizationConfig.GROUP_SIZES.contains(groupSize)) {
             throw new IllegalArgumentException(
@@ -38,6 +32,29 @@ public record QuantizationSpec(int bits, int groupSize, boolean symmetric) {
     /** Returns the numbers that a quantized checkpoint holds, whatever its layout. */
     public static QuantizationSpec of(QuantizationConfig config) {
         return new QuantizationSpec(config.bits(), config.groupSize(), config.symmetric());
+    }
+
+    /** Returns the largest code: 15 at 4 bits. */
+    public int maxCode() {
+        return maxCode(bits);
+    }
+
+    static int maxCode(int bits) {
+        return (1 << bits) - 1;
+    }
+
+    /** Returns the zero of symmetric codes: 8 at 4 bits. */
+    public int middle() {
+        return 1 << (bits - 1);
+    }
+
+    /** Returns how many codes share a byte in {@link QuantizedLinear}: two where there is room. */
+    public int codesPerByte() {
+        return codesPerByte(bits);
+    }
+
+    static int codesPerByte(int bits) {
+        return bits <= 4 ? 2 : 1;
     }
 
     /** Returns how many input columns a group has in a linear with this many in-features. */
@@ -63,7 +80,7 @@ public record QuantizationSpec(int bits, int groupSize, boolean symmetric) {
      * Checks that a linear of this shape can be quantized and packed so.
      *
      * @throws IllegalArgumentException naming {@code tensor}, if in-features do not split into groups or out-features
-     *     into words of eight codes
+     *     into words of eight 4-bit codes
      */
     public void check(String tensor, int outFeatures, int inFeatures) {
         try {
@@ -73,7 +90,7 @@ public record QuantizationSpec(int bits, int groupSize, boolean symmetric) {
         }
         if (inFeatures % 2 != 0) {
             throw new IllegalArgumentException(
-                    "tensor " + tensor + ": in-features " + inFeatures + " are odd; two codes share a byte");
+                    "tensor " + tensor + ": in-features " + inFeatures + " are odd; two 4-bit codes share a byte");
         }
         if (outFeatures <= 0 || outFeatures % 8 != 0) {
             throw new IllegalArgumentException("tensor " + tensor + ": out-features " + outFeatures

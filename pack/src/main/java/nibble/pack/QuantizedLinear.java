@@ -4,7 +4,7 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Holds a linear layer of 4-bit codes. Weight [row, column] is {@code (code − zero) · scale}, rounded once to fp16,
+ * Holds a linear layer of 4-bit or 8-bit codes. Weight [row, column] is {@code (code − zero) · scale}, rounded once to fp16,
  * with one zero and one fp16 scale per row and group of consecutive input columns: what loaders that compute in fp16
  * reconstruct.
  *
@@ -15,6 +15,7 @@ public final class QuantizedLinear implements PackedLinear {
     private final int inFeatures;
     private final int groupSize;
     private final int groups;
+    private final int bits;
     private final byte[] codes;
     private final byte[] zeros;
     private final short[] scales;
@@ -22,8 +23,9 @@ public final class QuantizedLinear implements PackedLinear {
     /**
      * Makes a linear.
      *
-     * @param codes [outFeatures, inFeatures / 2] two codes a byte, low nibble = even column
-     * @param zeros [outFeatures, groups] values 0…15
+     * @param codes [outFeatures, inFeatures / 2] two codes a byte, low nibble = even column; of more than 4 bits
+     *     [outFeatures, inFeatures], a code a byte
+     * @param zeros [outFeatures, groups], a byte without a sign each
      * @param scales [outFeatures, groups] fp16 bits
      */
     public QuantizedLinear(
@@ -33,10 +35,11 @@ public final class QuantizedLinear implements PackedLinear {
         this.inFeatures = inFeatures;
         this.groups = spec.groups(inFeatures);
         this.groupSize = spec.columnsPerGroup(inFeatures);
+        this.bits = spec.bits();
         this.codes = codes;
         this.zeros = zeros;
         this.scales = scales;
-        require("codes", codes.length, (long) outFeatures * inFeatures / 2);
+        require("codes", codes.length, (long) outFeatures * inFeatures / spec.codesPerByte());
         require("zeros", zeros.length, (long) outFeatures * groups);
         require("scales", scales.length, (long) outFeatures * groups);
     }
@@ -45,7 +48,7 @@ public final class QuantizedLinear implements PackedLinear {
     public static QuantizedLinear blank(int outFeatures, int inFeatures, QuantizationSpec spec) {
         spec.check("of a quantized linear", outFeatures, inFeatures);
         int groups = spec.groups(inFeatures);
-        int codeBytes = Math.toIntExact((long) outFeatures * inFeatures / 2);
+        int codeBytes = Math.toIntExact((long) outFeatures * inFeatures / spec.codesPerByte());
         return new QuantizedLinear(
                 outFeatures,
                 inFeatures,
@@ -66,10 +69,10 @@ public final class QuantizedLinear implements PackedLinear {
         int codesAt = 0;
         int slotsAt = 0;
         for (QuantizedLinear part : parts) {
-            if (part.inFeatures != first.inFeatures || part.groupSize != first.groupSize) {
-                throw new IllegalArgumentException(
-                        "linears of " + part.inFeatures + " and " + first.inFeatures + " in-features, group sizes "
-                                + part.groupSize + " and " + first.groupSize + ", cannot be one");
+            if (part.inFeatures != first.inFeatures || part.groupSize != first.groupSize || part.bits != first.bits) {
+                throw new IllegalArgumentException("linears of " + part.inFeatures + " and " + first.inFeatures
+                        + " in-features, group sizes " + part.groupSize + " and " + first.groupSize + ", " + part.bits
+                        + " and " + first.bits + " bits, cannot be one");
             }
             System.arraycopy(part.codes, 0, whole.codes, codesAt, part.codes.length);
             System.arraycopy(part.zeros, 0, whole.zeros, slotsAt, part.zeros.length);
@@ -106,14 +109,42 @@ public final class QuantizedLinear implements PackedLinear {
         return groups;
     }
 
-    /** Returns packed codes [outFeatures, inFeatures / 2], low nibble = even column; not a copy. */
+    /** Returns the bits of a code. */
+    public int bits() {
+        return bits;
+    }
+
+    /** Returns how many codes share a byte of {@link #codes}: two, or one where they have more than 4 bits. */
+    public int codesPerByte() {
+        return QuantizationSpec.codesPerByte(bits);
+    }
+
+    /** Returns the bytes of a row of {@link #codes}. */
+    public int rowBytes() {
+        return inFeatures / codesPerByte();
+    }
+
+    /** Returns the largest code. */
+    public int maxCode() {
+        return QuantizationSpec.maxCode(bits);
+    }
+
+    /**
+     * Returns packed codes [outFeatures, inFeatures / 2], low nibble = even column; of more than 4 bits [outFeatures,
+     * inFeatures]. Not a copy.
+     */
     public byte[] codes() {
         return codes;
     }
 
-    /** Returns zeros [outFeatures, groups], each 0…15; not a copy. */
+    /** Returns zeros [outFeatures, groups], each a byte without a sign; not a copy. */
     public byte[] zeros() {
         return zeros;
+    }
+
+    /** Returns the zero of element {@code row * groups + group}, 0 to {@link #maxCode}. */
+    public int zero(int cell) {
+        return zeros[cell] & 0xff;
     }
 
     /** Returns scales [outFeatures, groups] as fp16 bits; not a copy. */
@@ -123,7 +154,7 @@ public final class QuantizedLinear implements PackedLinear {
 
     /** Returns a copy of {@code count} rows from {@code first} on: one of the linears that are fused in this one. */
     public QuantizedLinear rows(int first, int count) {
-        int rowBytes = inFeatures / 2;
+        int rowBytes = rowBytes();
         return new QuantizedLinear(
                 count,
                 inFeatures,
@@ -160,7 +191,7 @@ public final class QuantizedLinear implements PackedLinear {
     /**
      * Returns the linear with other codes: the same zeros and scales.
      *
-     * @param others [outFeatures, inFeatures / 2], as {@link #codes}
+     * @param others as {@link #codes}
      */
     public QuantizedLinear withCodes(byte[] others) {
         return new QuantizedLinear(outFeatures, inFeatures, spec(), others, zeros, scales);
@@ -172,22 +203,43 @@ public final class QuantizedLinear implements PackedLinear {
     }
 
     private QuantizationSpec spec() {
-        return new QuantizationSpec(4, groups == 1 ? QuantizationSpec.WHOLE_ROW : groupSize);
+        return new QuantizationSpec(bits, groups == 1 ? QuantizationSpec.WHOLE_ROW : groupSize);
     }
 
-    /** Returns the code 0…15 of one weight. */
+    /** Returns the code of one weight, 0 to {@link #maxCode}. */
     public int code(int row, int column) {
-        int pair = codes[(int) (((long) row * inFeatures + column) >> 1)];
+        long at = (long) row * inFeatures + column;
+        if (codesPerByte() == 1) {
+            return codes[(int) at] & 0xff;
+        }
+        int pair = codes[(int) (at >> 1)];
         return (column & 1) == 0 ? pair & 15 : (pair >> 4) & 15;
+    }
+
+    /** Sets the codes of an even column and of the next one; rows may be written by several threads. */
+    public void setCodes(int row, int column, int even, int odd) {
+        long at = (long) row * inFeatures + column;
+        if (codesPerByte() == 1) {
+            codes[(int) at] = (byte) even;
+            codes[(int) at + 1] = (byte) odd;
+        } else {
+            codes[(int) (at >> 1)] = (byte) (even | odd << 4);
+        }
     }
 
     @Override
     public void dequantize(int row, float[] into, int offset) {
         float[] values = new float[16];
-        int at = (int) ((long) row * inFeatures >> 1);
+        int at = (int) ((long) row * rowBytes());
         for (int group = 0; group < groups; group++) {
             float scale = Float.float16ToFloat(scales[row * groups + group]);
-            int zero = zeros[row * groups + group];
+            int zero = zero(row * groups + group);
+            if (codesPerByte() == 1) {
+                for (int column = 0; column < groupSize; column++) {
+                    into[offset++] = Half.round(((codes[at++] & 0xff) - zero) * scale);
+                }
+                continue;
+            }
             for (int code = 0; code < 16; code++) {
                 values[code] = Half.round((code - zero) * scale);
             }

@@ -82,8 +82,7 @@ public final class Rounding {
             result.scales()[slot] = Float.floatToFloat16(grid.scale());
             result.zeros()[slot] = (byte) grid.zero();
             for (int i = 0; i < length; i += 2) {
-                int pair = grid.code(weights[at + i]) | grid.code(weights[at + i + 1]) << 4;
-                result.codes()[(at + i) >> 1] = (byte) pair;
+                result.setCodes(row, group * length + i, grid.code(weights[at + i]), grid.code(weights[at + i + 1]));
             }
         }
     }

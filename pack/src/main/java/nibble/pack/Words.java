@@ -7,19 +7,19 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
-/** Packs little-endian words of eight nibbles, the first one lowest. */
+/** Packs little-endian words of codes, the first one lowest. */
 public final class Words {
     public static final ValueLayout.OfInt INT = JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     public static final ValueLayout.OfShort SHORT = JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private Words() {}
 
-    /** Returns the word of the eight codes in four bytes. */
-    public static int eightCodes(byte[] codes, int at) {
+    /** Returns the word of the codes in four bytes. */
+    public static int codes(byte[] codes, int at) {
         return codes[at] & 0xff | (codes[at + 1] & 0xff) << 8 | (codes[at + 2] & 0xff) << 16 | codes[at + 3] << 24;
     }
 
-    public static void putEightCodes(int word, byte[] codes, int at) {
+    public static void putCodes(int word, byte[] codes, int at) {
         codes[at] = (byte) word;
         codes[at + 1] = (byte) (word >> 8);
         codes[at + 2] = (byte) (word >> 16);

@@ -106,17 +106,17 @@ class RoundingTest {
     /** As GPTQModel's {@code 2 max / 15} and zero of 8, and compressed-tensors' {@code max / 7.5}. */
     @Test
     void symmetric_codes_have_one_zero_and_a_scale_of_the_largest_magnitude() {
-        assertThat(Grid.symmetric(7.5f)).isEqualTo(new Grid(1f, 8));
-        assertThat(Grid.symmetric(7.5f).code(7.5f)).isEqualTo(15);
-        assertThat(Grid.symmetric(7.5f).code(-7.5f)).isEqualTo(0);
-        assertThat(Grid.symmetric(0f)).isEqualTo(new Grid(Half.MIN_NORMAL, 8));
-        assertThat(Grid.symmetric(1e6f).isFinite()).isFalse();
-        assertThat(Grid.symmetric(65504f).value(0)).isGreaterThanOrEqualTo(-Half.MAX);
+        assertThat(Grid.symmetric(7.5f, 15)).isEqualTo(new Grid(1f, 8, 15));
+        assertThat(Grid.symmetric(7.5f, 15).code(7.5f)).isEqualTo(15);
+        assertThat(Grid.symmetric(7.5f, 15).code(-7.5f)).isEqualTo(0);
+        assertThat(Grid.symmetric(0f, 15)).isEqualTo(new Grid(Half.MIN_NORMAL, 8, 15));
+        assertThat(Grid.symmetric(1e6f, 15).isFinite()).isFalse();
+        assertThat(Grid.symmetric(65504f, 15).value(0)).isGreaterThanOrEqualTo(-Half.MAX);
 
         QuantizationSpec spec = new QuantizationSpec(4, 32, true);
         float[] weights = random(0.05f, 0.02f);
         QuantizedLinear linear = Rounding.round(Path.of("x"), "w", weights, OUT, IN, spec, null);
-        assertThat(linear.zeros()).containsOnly(QuantizationSpec.MIDDLE);
+        assertThat(linear.zeros()).containsOnly(8);
         for (int at = 0; at < weights.length; at += 32) {
             float largest = 0;
             for (int i = at; i < at + 32; i++) {
@@ -128,8 +128,8 @@ class RoundingTest {
 
     @Test
     void halves_go_to_even() {
-        Grid grid = Grid.spanning(0f, 15f);
-        assertThat(grid).isEqualTo(new Grid(1f, 0));
+        Grid grid = Grid.spanning(0f, 15f, 15);
+        assertThat(grid).isEqualTo(new Grid(1f, 0, 15));
         assertThat(grid.code(2.5f)).isEqualTo(2);
         assertThat(grid.code(3.5f)).isEqualTo(4);
     }

@@ -146,8 +146,8 @@ public final class TuningBenchmark {
             int in = config.inFeatures(linear);
             QuantizedLinear made = QuantizedLinear.blank(config.outFeatures(linear), in, spec);
             random.nextBytes(made.codes());
-            Arrays.fill(made.zeros(), (byte) QuantizationSpec.MIDDLE);
-            Arrays.fill(made.scales(), Float.floatToFloat16((float) (0.2 / Math.sqrt(in))));
+            Arrays.fill(made.zeros(), (byte) spec.middle());
+            Arrays.fill(made.scales(), Float.floatToFloat16((float) (3.0 / spec.maxCode() / Math.sqrt(in))));
             weights.put(linear, new QuantizedWeight(made));
         }
         return DecoderLayer.of(gains, weights, gains);

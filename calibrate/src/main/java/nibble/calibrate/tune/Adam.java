@@ -8,7 +8,6 @@ import java.nio.ByteOrder;
 import java.util.List;
 import nibble.engine.backend.Parameter;
 import nibble.pack.CodePositions;
-import nibble.pack.QuantizationSpec;
 
 /**
  * Adam on relative changes and on positions of codes (Kingma and Ba, arXiv 1412.6980), with a rate that rises over the
@@ -47,10 +46,14 @@ final class Adam {
         return step(RATE, step, steps, EPSILON, LEAST_CHANGE, Float.MAX_VALUE);
     }
 
-    /** Returns what moves positions of codes at a step, counted from 0. */
-    static Parameter.AdamStep codeStep(int step, int steps) {
+    /**
+     * Returns what moves positions of codes at a step, counted from 0.
+     *
+     * @param most the largest code
+     */
+    static Parameter.AdamStep codeStep(int step, int steps, int most) {
         float margin = CodePositions.MARGIN;
-        return step(CODE_RATE, step, steps, CODE_EPSILON, -margin, QuantizationSpec.MAX_CODE + margin);
+        return step(CODE_RATE, step, steps, CODE_EPSILON, -margin, most + margin);
     }
 
     private static Parameter.AdamStep step(

@@ -19,6 +19,12 @@ public record BestDefaults(BestSettings settings, int samples) {
     public static final BestDefaults FIXED_CODES =
             new BestDefaults(new BestSettings(Integer.MAX_VALUE, 128, 1024, false), 64);
 
+    /** Where codes are fine enough: no steps. */
+    private static final BestDefaults FITTED = new BestDefaults(BestSettings.NO_STEPS, 64);
+
+    /** The most bits of codes that steps are worth their time for. */
+    private static final int MOST_TUNED_BITS = 4;
+
     /** On a card. */
     private static final BestDefaults CARD =
             new BestDefaults(new BestSettings(Integer.MAX_VALUE, 512, 8192, true), 256);
@@ -39,6 +45,9 @@ public record BestDefaults(BestSettings settings, int samples) {
      * @param backend which will take the steps
      */
     public static BestDefaults of(ModelConfig config, QuantizationSpec spec, int blockLength, Backend backend) {
+        if (spec.bits() > MOST_TUNED_BITS) {
+            return FITTED;
+        }
         BestDefaults chosen = CARD;
         if (backend.kind() != DeviceKind.CUDA) {
             BestSettings settings = CPU.settings;

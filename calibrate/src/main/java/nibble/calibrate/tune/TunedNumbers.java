@@ -13,6 +13,7 @@ import nibble.engine.gradient.TunedModel;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.pack.CodePositions;
 import nibble.pack.Half;
+import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 
 /**
@@ -32,15 +33,15 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
             short[] queryNorm,
             short[] keyNorm) {}
 
-    static TunedNumbers of(TunedModel model) {
+    static TunedNumbers of(TunedModel model, QuantizationSpec spec) {
         float offset = model.config().architecture().normOffset();
         return new TunedNumbers(
-                model.layers().stream().map(layer -> of(layer, offset)).toList(),
+                model.layers().stream().map(layer -> of(layer, spec, offset)).toList(),
                 norm(model.finalNorm(), offset),
                 offset);
     }
 
-    private static OfLayer of(TunedLayer layer, float offset) {
+    private static OfLayer of(TunedLayer layer, QuantizationSpec spec, float offset) {
         Map<Linear, short[]> scales = new EnumMap<>(Linear.class);
         layer.scales().forEach((linear, parameter) -> {
             float[] values = parameter.values();
@@ -51,7 +52,9 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
             scales.put(linear, halves);
         });
         Map<Linear, byte[]> codes = new EnumMap<>(Linear.class);
-        layer.positions().forEach((linear, positions) -> codes.put(linear, CodePositions.round(positions.values())));
+        layer.positions()
+                .forEach((linear, positions) ->
+                        codes.put(linear, CodePositions.round(positions.values(), spec.codesPerByte())));
         return new OfLayer(
                 scales,
                 codes,
@@ -98,12 +101,15 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
             for (Map.Entry<Linear, QuantizedLinear> fitted :
                     TunedLayer.codes(DecoderLayer.read(made, index)).entrySet()) {
                 byte[] before = fitted.getValue().codes();
+                int perByte = fitted.getValue().codesPerByte();
                 byte[] after = Objects.requireNonNull(tuned.get(fitted.getKey()));
                 for (int i = 0; i < before.length; i++) {
                     int differ = before[i] ^ after[i];
-                    moved += ((differ & 15) == 0 ? 0 : 1) + ((differ & 240) == 0 ? 0 : 1);
+                    moved += perByte == 1
+                            ? (differ == 0 ? 0 : 1)
+                            : ((differ & 15) == 0 ? 0 : 1) + ((differ & 240) == 0 ? 0 : 1);
                 }
-                all += 2L * before.length;
+                all += (long) perByte * before.length;
             }
         }
         return all == 0 ? 0 : (double) moved / all;

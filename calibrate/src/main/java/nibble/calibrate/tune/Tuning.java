@@ -138,7 +138,7 @@ public final class Tuning {
                     progress.add(0);
                 }
             }
-            return TunedNumbers.of(steps.model());
+            return TunedNumbers.of(steps.model(), job.options().spec());
         }
     }
 }

@@ -123,7 +123,7 @@ public final class TuningCost {
             largest = Math.max(largest, (long) config.outFeatures(linear) * config.inFeatures(linear));
         }
         long rows = (long) sequences() * length;
-        long codes = weights(config) / 2 * config.layers();
+        long codes = weights(config) / options.spec().codesPerByte() * config.layers();
         long positions = options.movesCodes() ? (FLOATS_PER_POSITION * config.layers() + 1) * weights(config) : 0;
         long activations =
                 rows * (2 * DivergencePass.tapeColumns(config) + (long) config.layers() * config.hiddenSize());
@@ -142,7 +142,7 @@ public final class TuningCost {
      * what was tuned, in fp16 and as it goes into the files.
      */
     public long cardHeapBytes() {
-        long moved = options.movesCodes() ? weights(config) / 2 * config.layers() : 0;
+        long moved = options.movesCodes() ? weights(config) / options.spec().codesPerByte() * config.layers() : 0;
         return moved + 2 * weights(config) + Short.BYTES * 2 * scales() * config.layers() + Float.BYTES * 4 * scales();
     }
 

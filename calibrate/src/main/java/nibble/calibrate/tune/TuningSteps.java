@@ -20,6 +20,7 @@ public final class TuningSteps implements AutoCloseable {
     private final TunedModel model;
     private final DivergencePass pass;
     private final Adam adam;
+    private final int mostCode;
     private final Set<Parameter> positions = Collections.newSetFromMap(new IdentityHashMap<>());
 
     /**
@@ -45,6 +46,7 @@ public final class TuningSteps implements AutoCloseable {
         this.model = new TunedModel(config, embedding, read, finalNorm, head, operations, room.codes(), movesCodes);
         this.pass = new DivergencePass(model, operations, sequences, length, room.tapes());
         this.adam = new Adam(model.parameters());
+        this.mostCode = spec.maxCode();
         model.layers().forEach(layer -> positions.addAll(layer.positions().values()));
     }
 
@@ -59,7 +61,7 @@ public final class TuningSteps implements AutoCloseable {
      */
     public double take(int step, int steps, int[] ids, Matrix original) {
         Parameter.AdamStep move = Adam.step(step, steps);
-        Parameter.AdamStep codes = Adam.codeStep(step, steps);
+        Parameter.AdamStep codes = Adam.codeStep(step, steps, mostCode);
         return pass.add(ids, original, 1, parameter -> parameter.move(positions.contains(parameter) ? codes : move))
                 / ids.length;
     }

@@ -3,7 +3,7 @@ package nibble.checkpoint.model;
 import nibble.checkpoint.tensor.TensorSpec;
 
 /**
- * Describes one of the tensors that hold a 4-bit linear, as its layout has it.
+ * Describes one of the tensors that hold a quantized linear, as its layout has it.
  *
  * @param role what it holds
  * @param spec name, type and shape
@@ -11,13 +11,13 @@ import nibble.checkpoint.tensor.TensorSpec;
  * @param type how strictly the type is meant
  */
 public record LinearTensor(Role role, TensorSpec spec, Presence presence, Type type) {
-    /** Lists what a tensor of a 4-bit linear can hold. */
+    /** Lists what a tensor of a quantized linear can hold. */
     public enum Role {
-        /** The codes, eight in a word. */
+        /** The codes, eight 4-bit ones in a word. */
         CODES,
         /** A scale for each row and group. */
         SCALES,
-        /** A zero for each row and group, eight in a word. */
+        /** A zero for each row and group, packed as codes. */
         ZEROS,
         /** The group of each input. */
         GROUPS,

@@ -12,20 +12,20 @@ import nibble.checkpoint.source.ConfigKeys;
 import nibble.checkpoint.source.StrictJson;
 
 /**
- * Describes how a checkpoint's linears are stored, as its config.json says: 4 bits in one of the layouts of
- * {@link QuantizedFormat}. Its readers reject every other config by the name of what it asks for. What the numbers are,
+ * Describes how a checkpoint's linears are stored, as its config.json says: 4 or 8 bits in one of the layouts
+ * of {@link QuantizedFormat}. Its readers reject every other config by the name of what it asks for. What the numbers are,
  * apart from a file and a layout, is {@code nibble.pack.QuantizationSpec}.
  *
  * @param format the layout
- * @param bits bits of a code: 4
+ * @param bits bits of a code: 4 or 8
  * @param groupSize input features that share a scale: 32, 64, 128, or -1 for a whole row
- * @param symmetric whether the config says that all zeros are 8
+ * @param symmetric whether the config says that all zeros are in the middle: 8 at 4 bits
  * @param ordersColumns whether the config says that columns are in order of activation
  */
 public record QuantizationConfig(
         QuantizedFormat format, int bits, int groupSize, boolean symmetric, boolean ordersColumns) {
-    /** Bits of every code. */
-    public static final int BITS = 4;
+    /** Bits that a code may have. */
+    public static final List<Integer> BITS = List.of(4, 8);
 
     /** Group size that means one group a row. */
     public static final int WHOLE_ROW = -1;
@@ -34,8 +34,8 @@ public record QuantizationConfig(
     public static final List<Integer> GROUP_SIZES = List.of(128, 64, 32);
 
     private static final String SUPPORTED =
-            "; supported: AWQ (version \"gemm\", zero_point true), GPTQ and compressed-tensors"
-                    + " (format \"pack-quantized\"), 4 bits, group size 32, 64, 128 or -1";
+            "; supported: AWQ (version \"gemm\", zero_point true) with 4 bits, GPTQ and compressed-tensors"
+                    + " (format \"pack-quantized\") with 4 or 8 bits, group size 32, 64, 128 or -1";
 
     /** Returns {@code quant_method}, as {@code awq}. */
     public String method() {
@@ -178,7 +178,7 @@ public record QuantizationConfig(
             int groupSize,
             boolean symmetric,
             boolean ordersColumns) {
-        if (bits != BITS) {
+        if (!format.bits().contains(bits)) {
             throw unsupported(file, name + " with " + bits + " bits", "");
         }
         if (groupSize != WHOLE_ROW && !GROUP_SIZES.contains(groupSize)) {

@@ -11,8 +11,9 @@ import nibble.checkpoint.tensor.TensorSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Lists the ways in which checkpoints carry 4-bit linears with a scale and a zero per group of inputs. All hold the
- * same numbers, {@code (code - zero) * scale}; they differ in names, order of nibbles and orientation.
+ * Lists the ways in which checkpoints carry quantized linears with a scale and a zero per group of inputs. All hold the
+ * same numbers, {@code (code - zero) * scale}; they differ in names, order of codes in a word and orientation. Shapes
+ * here are those of 4 bits, eight codes a word; at 8 bits a word holds four.
  */
 public enum QuantizedFormat {
     /** AutoAWQ's GEMM layout: qweight [in, out/8], qzeros [in/g, out/8], scales [in/g, out]. */
@@ -57,6 +58,11 @@ public enum QuantizedFormat {
      */
     public static QuantizedFormat gptq(boolean symmetric) {
         return symmetric ? GPTQ : GPTQ_V2;
+    }
+
+    /** Returns the bits of a code that the layout holds in this program. */
+    public List<Integer> bits() {
+        return this == AWQ_GEMM ? List.of(4) : QuantizationConfig.BITS;
     }
 
     public boolean isGptq() {
@@ -110,27 +116,30 @@ public enum QuantizedFormat {
      * {@code symmetric}.
      *
      * @param groups groups of a row
+     * @param bits of a code
      */
-    public List<LinearTensor> linear(String module, long out, long in, long groups, boolean symmetric) {
+    public List<LinearTensor> linear(String module, long out, long in, long groups, int bits, boolean symmetric) {
+        long inWords = in * bits / Integer.SIZE;
+        long outWords = out * bits / Integer.SIZE;
         List<LinearTensor> tensors = new ArrayList<>();
         switch (this) {
             case AWQ_GEMM -> {
-                tensors.add(LinearTensor.required(Role.CODES, spec(module, Role.CODES, DType.I32, in, out / 8)));
-                tensors.add(LinearTensor.required(Role.ZEROS, spec(module, Role.ZEROS, DType.I32, groups, out / 8)));
+                tensors.add(LinearTensor.required(Role.CODES, spec(module, Role.CODES, DType.I32, in, outWords)));
+                tensors.add(LinearTensor.required(Role.ZEROS, spec(module, Role.ZEROS, DType.I32, groups, outWords)));
                 tensors.add(LinearTensor.required(Role.SCALES, spec(module, Role.SCALES, DType.F16, groups, out)));
             }
             case GPTQ, GPTQ_V2 -> {
-                tensors.add(LinearTensor.required(Role.CODES, spec(module, Role.CODES, DType.I32, in / 8, out)));
-                tensors.add(LinearTensor.required(Role.ZEROS, spec(module, Role.ZEROS, DType.I32, groups, out / 8)));
+                tensors.add(LinearTensor.required(Role.CODES, spec(module, Role.CODES, DType.I32, inWords, out)));
+                tensors.add(LinearTensor.required(Role.ZEROS, spec(module, Role.ZEROS, DType.I32, groups, outWords)));
                 tensors.add(LinearTensor.floats(Role.SCALES, spec(module, Role.SCALES, DType.F16, groups, out)));
                 TensorSpec order = spec(module, Role.GROUPS, DType.I32, in);
                 tensors.add(LinearTensor.optional(Role.GROUPS, order, Presence.WRITTEN));
             }
             case COMPRESSED_TENSORS -> {
-                tensors.add(LinearTensor.required(Role.CODES, spec(module, Role.CODES, DType.I32, out, in / 8)));
+                tensors.add(LinearTensor.required(Role.CODES, spec(module, Role.CODES, DType.I32, out, inWords)));
                 tensors.add(LinearTensor.floats(Role.SCALES, spec(module, Role.SCALES, DType.F16, out, groups)));
                 if (!symmetric) {
-                    TensorSpec zeros = spec(module, Role.ZEROS, DType.I32, out / 8, groups);
+                    TensorSpec zeros = spec(module, Role.ZEROS, DType.I32, outWords, groups);
                     tensors.add(LinearTensor.required(Role.ZEROS, zeros));
                 }
                 TensorSpec order = spec(module, Role.GROUPS, DType.I32, in);
@@ -143,16 +152,16 @@ public enum QuantizedFormat {
     }
 
     /** Returns the tensors of a linear that are written, in their order. */
-    public List<TensorSpec> tensors(String module, long out, long in, long groups, boolean symmetric) {
-        return linear(module, out, in, groups, symmetric).stream()
+    public List<TensorSpec> tensors(String module, long out, long in, long groups, int bits, boolean symmetric) {
+        return linear(module, out, in, groups, bits, symmetric).stream()
                 .filter(tensor -> tensor.presence() != Presence.FOREIGN)
                 .map(LinearTensor::spec)
                 .toList();
     }
 
     /**
-     * Returns whether the layout packs eight inputs in a word of codes, so that in-features are a multiple of 8; AWQ
-     * packs outputs.
+     * Returns whether the layout packs inputs in a word of codes, so that in-features are a multiple of 8; AWQ packs
+     * outputs.
      */
     public boolean packsInputs() {
         return this != AWQ_GEMM;

@@ -38,9 +38,9 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "convert",
         description =
-                "Converts a checkpoint to another format. Between 4-bit formats codes, zeros and scales stay the same."
-                        + " OUT appears complete or not at all. A hidden folder beside OUT keeps an unfinished run for"
-                        + " --resume.",
+                "Converts a checkpoint to another format. Between quantized formats codes, zeros and scales stay the"
+                    + " same. OUT appears complete or not at all. A hidden folder beside OUT keeps an unfinished run"
+                    + " for --resume.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class ConvertCommand implements Callable<Integer> {
@@ -61,9 +61,10 @@ final class ConvertCommand implements Callable<Integer> {
     @Option(
             names = "--format",
             paramLabel = "FORMAT",
-            description = "safetensors: dense weights; 4-bit weights are dequantized. awq, gptq (second version with"
-                    + " unchanged zeros), gptq-v1, compressed-tensors: from another 4-bit format. gguf: one file"
-                    + " for llama.cpp, see --type.")
+            description =
+                    "safetensors: dense weights; quantized weights are dequantized. awq, gptq (second version with"
+                            + " unchanged zeros), gptq-v1, compressed-tensors: from another quantized format. gguf: one"
+                            + " file for llama.cpp, see --type.")
     private @Nullable String format;
 
     @Mixin
@@ -73,9 +74,10 @@ final class ConvertCommand implements Callable<Integer> {
             names = "--type",
             paramLabel = "TYPE",
             description =
-                    "For safetensors: F16, BF16 or F32. Default: each tensor's own type; F16 for 4-bit sources. For"
-                        + " gguf: F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q4_K_M, Q4_K_S, Q3_K_L, Q3_K_M, Q3_K_S, Q2_K,"
-                        + " Q5_1, Q5_0, Q4_1, Q4_0. Q4_1 keeps the codes of a 4-bit source.")
+                    "For safetensors: F16, BF16 or F32. Default: each tensor's own type; F16 for quantized sources."
+                        + " For gguf: F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q4_K_M, Q4_K_S, Q3_K_L, Q3_K_M, Q3_K_S,"
+                        + " Q2_K, Q5_1, Q5_0, Q4_1, Q4_0. Q4_1 keeps the codes of a 4-bit source, Q8_0 those of a"
+                        + " symmetric 8-bit one.")
     private @Nullable String type;
 
     @Option(

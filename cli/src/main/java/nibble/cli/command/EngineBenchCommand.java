@@ -24,6 +24,8 @@ import nibble.cli.terminal.Table;
 import nibble.cli.terminal.Terminal;
 import nibble.convert.gguf.GgufMix;
 import nibble.engine.backend.Backend;
+import nibble.engine.bench.BatchBenchmark;
+import nibble.engine.bench.BatchTimings;
 import nibble.engine.bench.EngineBenchmark;
 import nibble.engine.bench.EngineTimings;
 import nibble.engine.bench.ModelBenchmark;
@@ -87,6 +89,22 @@ final class EngineBenchCommand implements Callable<Integer> {
             description = "Tokens to generate, 0 for none. Default: ${DEFAULT-VALUE}.")
     private int decodeTokens = 128;
 
+    @Option(
+            names = "--together",
+            paramLabel = "N,...",
+            split = ",",
+            description = "Time steps of so many sequences at once instead, as 1,16,64: each gets its next token after"
+                    + " --decode-context tokens, --decode-tokens times.")
+    private List<Integer> together = List.of();
+
+    @Option(
+            names = "--prompts",
+            paramLabel = "N",
+            description = "With --together: also time the answers to N prompts, as many at once as the last number of"
+                    + " --together. A prompt has --seq-len tokens, an answer half to one and a half of"
+                    + " --decode-tokens.")
+    private int prompts;
+
     @Mixin
     private ModelDevice device = new ModelDevice();
 
@@ -103,6 +121,12 @@ final class EngineBenchCommand implements Callable<Integer> {
         if (sequences < 1 || tokens < 2 || decodeContext < 1 || decodeTokens < 0) {
             throw new UsageException(
                     "--sequences, --seq-len and --decode-context must be positive, --decode-tokens 0 or more");
+        }
+        if (prompts < 0 || together.stream().anyMatch(n -> n < 1) || prompts > 0 && together.isEmpty()) {
+            throw new UsageException("--together must name positive numbers, and --prompts needs it");
+        }
+        if (!together.isEmpty() && (source != null || decodeTokens < 1)) {
+            throw new UsageException("--together times random weights, at least 1 of --decode-tokens");
         }
         json.requireWritable();
         if (source != null) {
@@ -122,6 +146,10 @@ final class EngineBenchCommand implements Callable<Integer> {
         int all = ModelShape.named(model.name()).orElse(model).layers();
         EngineBenchmark.Settings settings = new EngineBenchmark.Settings(
                 model.config(), all, spec, blocks, sequences, tokens, decodeContext, decodeTokens);
+        if (!together.isEmpty()) {
+            timeTogether(model, settings, tokens);
+            return ExitCode.DONE;
+        }
         EngineTimings timings;
         try (Backend backend = device.openForGenerating(terminal)) {
             timings = EngineBenchmark.run(settings, backend, device.device.threads);
@@ -184,6 +212,47 @@ final class EngineBenchCommand implements Callable<Integer> {
                     "resident: %s, of which %s are no mapped files",
                     Figures.bytes(timings.residentBytes()), Figures.bytes(timings.ownBytes()));
         }
+    }
+
+    private void timeTogether(ModelShape model, EngineBenchmark.Settings settings, int promptTokens) {
+        BatchBenchmark.Load load =
+                prompts == 0 ? null : new BatchBenchmark.Load(prompts, together.getLast(), promptTokens, decodeTokens);
+        BatchBenchmark.Settings batch = new BatchBenchmark.Settings(together, decodeContext, decodeTokens, load);
+        BatchTimings timings;
+        try (Backend backend = device.openForGenerating(terminal)) {
+            timings = EngineBenchmark.runBatch(settings, batch, backend, device.device.threads);
+        }
+        json.write(terminal, timings);
+        if (json.toStandardOutput()) {
+            return;
+        }
+        line("%s, %s weights, on %s", model.name(), weights, timings.device());
+        for (BatchTimings.Step step : timings.steps()) {
+            line(
+                    "%d together after %d tokens: %.3f ms a step, %,.1f tokens/s; prompts at %,.0f tokens/s",
+                    step.sequences(),
+                    step.context(),
+                    1e3 * step.seconds(),
+                    step.tokensPerSecond(),
+                    step.promptTokensPerSecond());
+        }
+        BatchTimings.Answers answers = timings.answers();
+        if (answers != null) {
+            line(
+                    "%d prompts, %d together: %,d tokens read and %,d generated in %.1f s; a token waited %d steps at"
+                            + " most, %d preemptions",
+                    answers.prompts(),
+                    answers.sequences(),
+                    answers.promptTokens(),
+                    answers.newTokens(),
+                    answers.seconds(),
+                    answers.longestWait(),
+                    answers.preemptions());
+        }
+        if (timings.peakDeviceBytes() > 0) {
+            line("most device memory taken: %s", Figures.bytes(timings.peakDeviceBytes()));
+        }
+        terminal.out().flush();
     }
 
     private void print(ModelShape model, EngineTimings timings) {

@@ -32,6 +32,7 @@ import nibble.eval.mtbench.ChatModel;
 import nibble.eval.mtbench.MtBench;
 import nibble.eval.mtbench.MtBenchAnswer;
 import nibble.eval.mtbench.MtBenchAnswerFile;
+import nibble.eval.mtbench.MtBenchBatch;
 import nibble.eval.mtbench.MtBenchSettings;
 import nibble.eval.mtbench.PromptTooLongException;
 import nibble.pack.WeightReader;
@@ -44,25 +45,22 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "mt-bench",
         description = "Writes a chat model's answers to MT-bench's 80 two-turn questions, in the layout of FastChat's"
-                + " model_answer files. It does not judge the answers.",
+                + " model_answer files. 'eval mt-bench judge' has them graded.",
         mixinStandardHelpOptions = true,
+        subcommands = JudgeCommand.class,
         sortOptions = false)
 final class MtBenchCommand implements Callable<Integer> {
     private final Terminal terminal;
 
+    // Not required as the parser sees it, so that the subcommand need not give what is this command's.
     @Parameters(
             paramLabel = "MODEL",
-            description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
-    @SuppressWarnings("NullAway.Init")
-    private ModelArgument source;
+            arity = "0..1",
+            description = "A checkpoint, dense or quantized, or a GGUF file. " + ModelArgument.DESCRIPTION)
+    private @Nullable ModelArgument source;
 
-    @Option(
-            names = "--output",
-            paramLabel = "FILE",
-            required = true,
-            description = "The JSONL file to write, such as MODEL.jsonl.")
-    @SuppressWarnings("NullAway.Init")
-    private Path output;
+    @Option(names = "--output", paramLabel = "FILE", description = "The JSONL file to write, such as MODEL.jsonl.")
+    private @Nullable Path output;
 
     @Option(
             names = "--resume",
@@ -141,19 +139,23 @@ final class MtBenchCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        if (source == null || output == null) {
+            throw new UsageException("MODEL and --output FILE are needed; see 'nibble eval mt-bench --help'");
+        }
         source.require();
         InputFile.require("--questions", questions);
         checkOptions();
+        requireOutput(output, resume);
         List<MtBenchQuestion> asked = questions == null ? MtBenchQuestions.bundled() : MtBenchQuestions.file(questions);
         asked = limit == null ? asked : asked.subList(0, Math.min(limit, asked.size()));
         Path model = source.folder(terminal);
         try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
-            answer(model, checkpoint, asked);
+            answer(model, checkpoint, asked, output);
         }
         return ExitCode.DONE;
     }
 
-    private void answer(Path model, Checkpoint checkpoint, List<MtBenchQuestion> asked) {
+    private void answer(Path model, Checkpoint checkpoint, List<MtBenchQuestion> asked, Path output) {
         ChatTemplate format = ModelChat.format(model, template, false);
         String name = modelId != null
                 ? modelId
@@ -188,6 +190,10 @@ final class MtBenchCommand implements Callable<Integer> {
                     "--max-new-tokens, --choices and --limit must be at least 1, --top-k at least 0, --top-p above 0"
                             + " and at most 1");
         }
+    }
+
+    /** Checks the file to write: whether it may be there, and whether it can be written. */
+    static void requireOutput(Path output, boolean resume) {
         if (Files.exists(output) && !resume) {
             throw new UsageException("--output " + output + ": exists; --resume resumes it");
         }
@@ -198,8 +204,12 @@ final class MtBenchCommand implements Callable<Integer> {
     }
 
     private void ask(ChatModel chat, List<MtBenchQuestion> asked, MtBenchSettings settings, MtBenchAnswerFile answers) {
-        int done = 0;
         try (Progress progress = new Progress(terminal, "MT-bench")) {
+            if (MtBenchBatch.gains(chat.model())) {
+                askTogether(chat, asked, settings, answers, progress);
+                return;
+            }
+            int done = 0;
             for (MtBenchQuestion question : asked) {
                 if (!answers.has(question.id())) {
                     List<MtBenchAnswer.Choice> made = new ArrayList<>();
@@ -210,6 +220,31 @@ final class MtBenchCommand implements Callable<Integer> {
                 }
                 progress.at((double) ++done / asked.size(), "question " + question.id() + ", " + question.category());
             }
+        }
+    }
+
+    private static void askTogether(
+            ChatModel chat,
+            List<MtBenchQuestion> asked,
+            MtBenchSettings settings,
+            MtBenchAnswerFile answers,
+            Progress progress) {
+        List<MtBenchQuestion> left =
+                asked.stream().filter(question -> !answers.has(question.id())).toList();
+        int[] done = {asked.size() - left.size()};
+        try {
+            MtBenchBatch.answer(chat, left, settings, (question, made) -> {
+                answers.add(question.id(), made);
+                progress.at(
+                        (double) ++done[0] / asked.size(), "question " + question.id() + ", " + question.category());
+            });
+        } catch (PromptTooLongException e) {
+            throw new UsageException(e.getMessage() + "; lower --max-new-tokens");
+        } catch (IllegalArgumentException e) {
+            if (e.getCause() instanceof MissingRowException) {
+                throw new UsageException(e.getMessage());
+            }
+            throw e;
         }
     }
 

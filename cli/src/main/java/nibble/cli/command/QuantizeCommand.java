@@ -44,9 +44,8 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "quantize",
-        description =
-                "Quantizes an fp16 checkpoint to 4 bits. OUT appears complete or not at all. A hidden folder beside"
-                        + " OUT keeps an unfinished run for --resume.",
+        description = "Quantizes an fp16 checkpoint to 4 or 8 bits. OUT appears complete or not at all. A hidden folder"
+                + " beside OUT keeps an unfinished run for --resume.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class QuantizeCommand implements Callable<Integer> {

@@ -57,7 +57,7 @@ final class ServeCommand implements Callable<Integer> {
 
     @Parameters(
             paramLabel = "MODEL",
-            description = "A checkpoint, dense or 4-bit, or a GGUF file. " + ModelArgument.DESCRIPTION)
+            description = "A checkpoint, dense or quantized, or a GGUF file. " + ModelArgument.DESCRIPTION)
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
@@ -190,7 +190,7 @@ final class ServeCommand implements Callable<Integer> {
         try (Backend backend = device.openForGenerating(terminal);
                 Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend)) {
-            BatchOptions batch = service.batch(llama.weights().config(), llama.contextTokens());
+            BatchOptions batch = service.batch(llama.weights().config(), llama.backend(), llama.contextTokens());
             try (GenerationService generation = new ThreadedService(llama, batch)) {
                 ServedModel served = new ServedModel(
                         names.isEmpty() ? List.of(source.defaultName()) : names,

@@ -50,7 +50,12 @@ public final class QuantizationOptions {
                     + " all on a card.")
     private @Nullable Integer fitSamples;
 
-    @Option(names = "--bits", paramLabel = "N", defaultValue = "4", description = "Bits of a weight: 4.")
+    @Option(
+            names = "--bits",
+            paramLabel = "N",
+            defaultValue = "4",
+            description =
+                    "Bits of a weight: 4, or 8 with --format compressed-tensors or gptq. Default: ${DEFAULT-VALUE}.")
     private int bits = 4;
 
     @Mixin
@@ -60,12 +65,12 @@ public final class QuantizationOptions {
             names = "--symmetric",
             description =
                     "Use codes from -8 to 7 without zero points, which GPTQModel and vLLM load in GPTQ's layout. The"
-                            + " error is larger. The default for --format gptq.")
+                            + " error is larger. The default for --format gptq and for --bits 8.")
     private boolean symmetric;
 
     @Option(
             names = "--asymmetric",
-            description = "Give each group a zero point of its own. The default for other formats.")
+            description = "Give each group a zero point of its own. The default for 4 bits in other formats.")
     private boolean asymmetric;
 
     @Option(
@@ -120,12 +125,15 @@ public final class QuantizationOptions {
         if (symmetric && asymmetric) {
             throw new UsageException("--symmetric and --asymmetric: give one of them");
         }
-        format();
+        if (!format().bits().contains(bits)) {
+            throw new UsageException("--bits " + bits + ": the layout " + name()
+                    + " holds 4 bits; give --format compressed-tensors or --format gptq");
+        }
         maxShardBytes();
     }
 
     private boolean symmetric() {
-        return symmetric || !asymmetric && name().equals("gptq");
+        return symmetric || !asymmetric && (name().equals("gptq") || bits == 8);
     }
 
     private String name() {

@@ -1,6 +1,8 @@
 package nibble.cli.option;
 
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.DeviceKind;
 import nibble.engine.batch.BatchOptions;
 import nibble.files.FileSize;
 import org.jspecify.annotations.Nullable;
@@ -11,8 +13,7 @@ public final class ServiceOptions {
     /** Tokens of prompts that a step reads beside the running texts' own. */
     private static final int PROMPT_TOKENS = 512;
 
-    /** Bytes of a number in the KV cache, as the CPU holds it; cards hold half. */
-    private static final long NUMBER_BYTES = Float.BYTES;
+    private static final String HOST_MEMORY = "4GB";
 
     @Option(
             names = "--max-context",
@@ -39,10 +40,10 @@ public final class ServiceOptions {
     @Option(
             names = "--cache-memory",
             paramLabel = "SIZE",
-            defaultValue = "4GB",
-            description = "Most memory of the KV cache, which all texts share; less is taken if less is enough."
-                    + " Default: ${DEFAULT-VALUE}.")
-    private String cacheMemory = "4GB";
+            description =
+                    "Most memory of the KV cache, which all texts share; less is taken if less is enough. Default:"
+                            + " 4GB, or on a card what the model leaves free.")
+    private @Nullable String cacheMemory;
 
     /** Checks what can be checked without the model. */
     public void check() {
@@ -51,7 +52,9 @@ public final class ServiceOptions {
         }
         atLeastOne(maxSequences, "--max-sequences");
         atLeastOne(maxQueue, "--max-queue");
-        bytes();
+        if (cacheMemory != null) {
+            bytes(cacheMemory);
+        }
     }
 
     private static void atLeastOne(int value, String option) {
@@ -60,12 +63,19 @@ public final class ServiceOptions {
         }
     }
 
-    private long bytes() {
+    private static long bytes(String size) {
         try {
-            return FileSize.parse(cacheMemory);
+            return FileSize.parse(size);
         } catch (IllegalArgumentException e) {
-            throw new UsageException("--cache-memory " + cacheMemory + ": " + e.getMessage());
+            throw new UsageException("--cache-memory " + size + ": " + e.getMessage());
         }
+    }
+
+    private long bytes(ModelConfig config, Backend backend) {
+        if (cacheMemory != null) {
+            return bytes(cacheMemory);
+        }
+        return backend.kind() == DeviceKind.CUDA ? backend.cacheMemory(config) : bytes(HOST_MEMORY);
     }
 
     public int maxSequences() {
@@ -78,8 +88,8 @@ public final class ServiceOptions {
             return most;
         }
         if (maxContext > most) {
-            throw new UsageException("--max-context " + maxContext + ": the model and --cache-memory " + cacheMemory
-                    + " allow at most " + most);
+            throw new UsageException("--max-context " + maxContext
+                    + ": the model and the KV cache (--cache-memory) allow at" + " most " + most);
         }
         return maxContext;
     }
@@ -87,16 +97,18 @@ public final class ServiceOptions {
     /**
      * Returns the bounds of the batch: a KV cache for the full length of all texts, as far as the memory goes.
      *
+     * @param backend that holds the cache, with the model
      * @param modelContext the most tokens of a text that the model was made for
      */
-    public BatchOptions batch(ModelConfig config, int modelContext) {
-        long token = 2L * config.layers() * config.kvHeads() * config.headDim() * NUMBER_BYTES;
-        long held = bytes() / token;
+    public BatchOptions batch(ModelConfig config, Backend backend, int modelContext) {
+        long token = backend.cacheTokenBytes(config);
+        long memory = bytes(config, backend);
+        long held = memory / token;
         long wanted = (long) maxSequences * (maxContext == null ? modelContext : Math.min(maxContext, modelContext));
         int tokens = (int) Math.min(Integer.MAX_VALUE / 2, Math.min(held, wanted));
         if (tokens < 1) {
-            throw new UsageException(
-                    "--cache-memory " + cacheMemory + ": a token of this model takes " + token + " bytes");
+            throw new UsageException("--cache-memory " + (cacheMemory == null ? memory + " bytes" : cacheMemory)
+                    + ": a token of this model takes " + token + " bytes");
         }
         return new BatchOptions(maxSequences, maxQueue, tokens, maxSequences + PROMPT_TOKENS);
     }

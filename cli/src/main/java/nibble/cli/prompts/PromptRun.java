@@ -23,12 +23,6 @@ import org.jspecify.annotations.Nullable;
  * @param sequences most answers in the making
  */
 public record PromptRun(Llama model, Tokenizer tokenizer, Set<Integer> stopIds, List<String> stops, int sequences) {
-    /** Tokens of prompts that are read between two tokens of the answers. */
-    private static final int PROMPT_TOKENS = 512;
-
-    /** A share of the Java heap, or of as much device memory, for keys and values. */
-    private static final int CACHE_SHARE = 2;
-
     /**
      * Asks for the answer to one prompt.
      *
@@ -56,7 +50,10 @@ public record PromptRun(Llama model, Tokenizer tokenizer, Set<Integer> stopIds, 
             return;
         }
         BatchOptions options = new BatchOptions(
-                Math.min(sequences, left.size()), left.size(), cacheTokens(left), PROMPT_TOKENS + sequences);
+                Math.min(sequences, left.size()),
+                left.size(),
+                cacheTokens(left),
+                model.backend().promptTokensTogether() + sequences);
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
             Failure failure = new Failure();
             for (Asked asked : left) {
@@ -82,9 +79,7 @@ public record PromptRun(Llama model, Tokenizer tokenizer, Set<Integer> stopIds, 
             longest = Math.max(longest, Math.min(model.contextTokens(), tokens));
         }
         longest += BatchOptions.BLOCK_TOKENS;
-        long tokenBytes = 2L * Float.BYTES * config.layers() * config.kvHeads() * config.headDim();
-        long fits = Runtime.getRuntime().maxMemory() / CACHE_SHARE / tokenBytes;
-        return (int) Math.min(Integer.MAX_VALUE / 2, Math.max(longest, Math.min(fits, longest * sequences)));
+        return model.backend().cacheTokens(config, longest * sequences, (int) longest);
     }
 
     /** The first failure ends the run: what one text meets, damaged weights for one, the others meet too. */

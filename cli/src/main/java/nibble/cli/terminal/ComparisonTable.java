@@ -5,6 +5,7 @@ import java.util.List;
 import nibble.eval.comparison.Divergence;
 import nibble.eval.comparison.ModelComparison;
 import nibble.eval.comparison.TaskDifference;
+import nibble.eval.tasks.GroupResult;
 import org.jspecify.annotations.Nullable;
 
 /** Shows two models' figures side by side, fractions in percent; subjects of mmlu as their averages alone. */
@@ -46,9 +47,12 @@ public record ComparisonTable(ModelComparison comparison) {
         boolean fraction = !d.metric().contains("perplexity") && !d.metric().equals("bits_per_byte");
         double unit = fraction ? 100 : 1;
         int places = fraction ? 2 : 4;
-        String average = d.average() == null
-                ? ""
-                : d.average().equals("mean_of_tasks") ? ", mean of subjects" : ", by documents";
+        String average = switch (d.average()) {
+            case null -> "";
+            case GroupResult.MEAN_OF_TASKS -> ", mean of subjects";
+            case GroupResult.NORMALIZED -> ", normalized";
+            default -> ", by documents";
+        };
         String difference = Figures.decimals(d.difference() * unit, places);
         return List.of(
                 d.task(),

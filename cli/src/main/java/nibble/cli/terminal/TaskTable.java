@@ -67,11 +67,7 @@ public record TaskTable(EvaluationResult result) {
                     .mapToInt(t -> t.recipe().fewshot())
                     .findFirst()
                     .orElse(0);
-            String metric = group.metric()
-                    + (group.average().equals("mean_of_tasks")
-                            ? ", mean of " + group.tasks() + " subjects"
-                            : ", by documents");
-            rows.add(row(group.group(), metric, group.value(), group.stderr(), group.documents(), shots));
+            rows.add(row(group.group(), group.shownMetric(), group.value(), group.stderr(), group.documents(), shots));
         }
         return rows;
     }

@@ -72,6 +72,7 @@ public final class BlockEncoder {
 
     /** What is a formula, block by block. */
     private static void plain(GgufType type, float[] row, ByteBuffer b) {
+        FormulaBlocks blocks = new FormulaBlocks(b.array());
         int elements = type.blockElements();
         for (int i = 0; i < row.length / elements; i++) {
             int at = i * type.blockBytes();
@@ -83,50 +84,14 @@ public final class BlockEncoder {
                     int bits = Float.floatToRawIntBits(row[from]);
                     b.putShort(at, (short) ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16));
                 }
-                case Q4_0 -> symmetric(row, from, 8, b, at);
-                case Q5_0 -> symmetric(row, from, 16, b, at);
-                case Q4_1 -> withMinimum(row, from, 15, b, at);
-                case Q5_1 -> withMinimum(row, from, 31, b, at);
-                case Q8_0 -> eightBits(row, from, b, at);
+                case Q4_0 -> blocks.symmetric(row, from, 8, at);
+                case Q5_0 -> blocks.symmetric(row, from, 16, at);
+                case Q4_1 -> blocks.withMinimum(row, from, 15, at);
+                case Q5_1 -> blocks.withMinimum(row, from, 31, at);
+                case Q8_0 -> blocks.bytes(row, from, at);
                 default -> throw new IllegalArgumentException(type + " is no formula");
             }
         }
-    }
-
-    /** The element of largest magnitude becomes -half; codes from 0, half is the weight 0. */
-    private static void symmetric(float[] row, int from, int half, ByteBuffer b, int at) {
-        float largest = 0;
-        for (int i = from; i < from + 32; i++) {
-            if (Math.abs(row[i]) > Math.abs(largest)) {
-                largest = row[i];
-            }
-        }
-        float d = largest / -half;
-        float inverse = d == 0 ? 0 : 1 / d;
-        b.putShort(at, Float.floatToFloat16(d));
-        int[] codes = new int[32];
-        for (int i = 0; i < 32; i++) {
-            codes[i] = Math.min(2 * half - 1, (int) (row[from + i] * inverse + (half + 0.5f)));
-        }
-        put(codes, half == 16, b, at + 2);
-    }
-
-    private static void withMinimum(float[] row, int from, int most, ByteBuffer b, int at) {
-        float low = Float.POSITIVE_INFINITY;
-        float high = Float.NEGATIVE_INFINITY;
-        for (int i = from; i < from + 32; i++) {
-            low = Math.min(low, row[i]);
-            high = Math.max(high, row[i]);
-        }
-        float d = (high - low) / most;
-        float inverse = d == 0 ? 0 : 1 / d;
-        b.putShort(at, Float.floatToFloat16(d));
-        b.putShort(at + 2, Float.floatToFloat16(low));
-        int[] codes = new int[32];
-        for (int i = 0; i < 32; i++) {
-            codes[i] = Math.min(most, (int) ((row[from + i] - low) * inverse + 0.5f));
-        }
-        put(codes, most == 31, b, at + 4);
     }
 
     /** Pairs of low nibbles, before them 32 fifth bits where there are any. */
@@ -142,21 +107,6 @@ public final class BlockEncoder {
         }
         for (int i = 0; i < 16; i++) {
             b.put(nibbles + i, (byte) (codes[i] & 15 | (codes[i + 16] & 15) << 4));
-        }
-    }
-
-    private static void eightBits(float[] row, int from, ByteBuffer b, int at) {
-        float largest = 0;
-        for (int i = from; i < from + 32; i++) {
-            largest = Math.max(largest, Math.abs(row[i]));
-        }
-        float d = largest / 127;
-        float inverse = d == 0 ? 0 : 1 / d;
-        b.putShort(at, Float.floatToFloat16(d));
-        for (int i = 0; i < 32; i++) {
-            float x = row[from + i] * inverse;
-            // C's roundf: halves away from zero.
-            b.put(at + 2 + i, (byte) (int) Math.copySign(Math.floor(Math.abs(x) + 0.5), x));
         }
     }
 }

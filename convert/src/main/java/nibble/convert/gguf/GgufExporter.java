@@ -1,6 +1,7 @@
 package nibble.convert.gguf;
 
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -43,6 +44,7 @@ import nibble.convert.blocks.ExactQ4;
 import nibble.convert.blocks.Importance;
 import nibble.files.output.OutputException;
 import nibble.files.output.StopSignal;
+import nibble.pack.ByteBlocks;
 import nibble.pack.Half;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.PackedLinears;
@@ -205,9 +207,12 @@ public final class GgufExporter {
         return "blk." + layer + "." + GgufNames.linear(module) + ".weight";
     }
 
-    /** Whether codes and scales are kept, and then the tensors that are not 4-bit too. */
+    /** Whether codes and scales are kept, and then the tensors that are not quantized too. */
     private boolean isExact() {
-        return mix == GgufMix.Q4_1 && config.quantization().isPresent();
+        return config.quantization()
+                .filter(from -> mix == (from.bits() == 4 ? GgufMix.Q4_1 : GgufMix.Q8_0))
+                .filter(from -> from.bits() == 4 || from.symmetric())
+                .isPresent();
     }
 
     /** A norm is its gain in GGUF, whatever the checkpoint stores. */
@@ -279,8 +284,8 @@ public final class GgufExporter {
         boolean heads = !module.isFused() && interleaves(module.parts().getFirst());
         if (config.quantization().isPresent()) {
             var packed = PackedLinears.read(source, module, layer);
-            if (isExact() && type == GgufType.Q4_1 && packed instanceof QuantizedLinear plain) {
-                ExactQ4 exact = new ExactQ4(plain);
+            ExactRows exact = isExact() && packed instanceof QuantizedLinear plain ? exact(plain, type) : null;
+            if (exact != null) {
                 return (first, count, into) -> {
                     byte[] row = new byte[into.length / count];
                     for (int i = 0; i < count; i++) {
@@ -296,6 +301,21 @@ public final class GgufExporter {
                 weight.name(), type, shape, columns, order(checked(StoredRows.of(weight), weight.name()), heads));
     }
 
+    /** Writes rows of blocks with the codes and scales of a linear. */
+    private interface ExactRows {
+        void row(long row, byte[] into);
+    }
+
+    private static @Nullable ExactRows exact(QuantizedLinear linear, GgufType type) {
+        if (type == GgufType.Q4_1 && linear.bits() == 4) {
+            return new ExactQ4(linear)::row;
+        }
+        if (type == GgufType.Q8_0 && ByteBlocks.holds(linear)) {
+            return (row, into) -> ByteBlocks.row(linear, Math.toIntExact(row), ByteBuffer.wrap(into));
+        }
+        return null;
+    }
+
     private StoredRows order(StoredRows rows, boolean heads) {
         return heads ? rows.interleaved(config.headDim()) : rows;
     }
@@ -303,7 +323,7 @@ public final class GgufExporter {
     private StoredRows checked(StoredRows rows, String name) {
         return (row, into) -> {
             rows.read(row, into);
-            for (int i = 0; i < into.length; i++) {
+            for (int i = 0; i < into.length && !Float.isFinite(largest(into)); i++) {
                 if (!Float.isFinite(into[i])) {
                     throw new BadCheckpointException(
                             source.fileOf(name),
@@ -330,10 +350,7 @@ public final class GgufExporter {
 
     /** Numbers of F16, and scales of blocks, are fp16 in GGUF. */
     private void requireRange(String name, GgufType type, float[] values, byte[] encoded) {
-        float largest = 0;
-        for (float value : values) {
-            largest = Math.max(largest, Math.abs(value));
-        }
+        float largest = largest(values);
         // No scale is larger than the largest weight.
         if (largest <= Half.MAX || type == GgufType.F32 || type == GgufType.BF16) {
             return;
@@ -344,6 +361,15 @@ public final class GgufExporter {
                     "tensor " + name + " has weights of magnitude up to " + largest + ", beyond what " + type
                             + " holds; give --type BF16 or F32");
         }
+    }
+
+    /** Returns the largest magnitude: that of an infinity or NaN where there is one. A loop that compilers vectorize. */
+    private static float largest(float[] values) {
+        int bits = 0;
+        for (float value : values) {
+            bits = Math.max(bits, Float.floatToRawIntBits(value) & 0x7fffffff);
+        }
+        return Float.intBitsToFloat(bits);
     }
 
     private static boolean areFinite(GgufType type, int elements, byte[] encoded) {

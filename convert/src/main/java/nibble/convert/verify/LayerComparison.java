@@ -158,8 +158,8 @@ public record LayerComparison(int layer, List<LinearError> linears) {
                         String.format(
                                 Locale.ROOT,
                                 "%s: dequantized weights differ from the source's by %.1f %% of their square, 4 bits"
-                                    + " cost about 1 %%; the source is another model, or codes are packed in another"
-                                    + " order",
+                                        + " cost about 1 %%, more bits less; the source is another model, or codes are"
+                                        + " packed in another order",
                                 linear.name(),
                                 100 * linear.relativeError())));
             }

@@ -18,7 +18,7 @@ import nibble.pack.layout.Layout;
 import nibble.pack.layout.PackedLinears;
 
 /**
- * Checks of what the words of 4-bit linears mean together: shapes they state, order of columns, zeros by the config.
+ * Checks of what the words of quantized linears mean together: shapes they state, order of columns, zeros by the config.
  */
 final class LayoutChecks {
     /**
@@ -27,12 +27,6 @@ final class LayoutChecks {
      * a group.
      */
     private static final double MOST_MEAN_SHIFT = 0.2;
-
-    /** Eight zeros of 8 in a word. */
-    private static final int SYMMETRIC = 0x88888888;
-
-    /** The same, stored less one. */
-    private static final int SYMMETRIC_LESS_ONE = 0x77777777;
 
     private final Checkpoint checkpoint;
     private final QuantizationConfig quantization;
@@ -116,14 +110,21 @@ final class LayoutChecks {
         }
         String name = tensors.name(Role.ZEROS);
         MemorySegment zeros = checkpoint.tensor(name).data();
-        int expected = quantization.format() == QuantizedFormat.GPTQ ? SYMMETRIC_LESS_ONE : SYMMETRIC;
+        int middle = tensors.spec().middle();
+        int bits = tensors.spec().bits();
+        int one = quantization.format() == QuantizedFormat.GPTQ ? middle - 1 : middle;
+        int expected = 0;
+        for (int at = 0; at < Integer.SIZE; at += bits) {
+            expected |= one << at;
+        }
         for (long i = 0; i + 4 <= zeros.byteSize(); i += 4) {
             if (zeros.get(Words.INT, i) != expected) {
                 findings.accept(Finding.error(
                         "zeros",
                         checkpoint.fileOf(name) + ": tensor " + name
-                                + " has zeros other than 8 although config.json says"
-                                + " that the weights are symmetric, and loaders take 8 for all; say symmetric false"));
+                                + " has zeros other than " + middle + " although config.json says"
+                                + " that the weights are symmetric, and loaders take " + middle
+                                + " for all; say symmetric false"));
                 return;
             }
         }

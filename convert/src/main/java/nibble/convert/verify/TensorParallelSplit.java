@@ -10,7 +10,7 @@ import nibble.checkpoint.source.Finding;
 
 /**
  * Says whether the quantized linears can be split over a number of devices, as servers do: q, k, v, gate and up by
- * output features, which come eight to a packed word; o and down by input features, which come a group at a time; heads
+ * output features, which come eight 4-bit codes to a packed word; o and down by input features, which come a group at a time; heads
  * whole.
  *
  * @param devices 1, 2, 4 or 8
@@ -64,9 +64,10 @@ public record TensorParallelSplit(int devices, boolean aligned, String obstacle)
                 return linear.path() + " has one group a row (group size -1), which cannot be split by input features";
             }
             int copies = linear == Linear.K || linear == Linear.V ? Math.min(devices, config.kvHeads()) : devices;
-            if (!byInput && out % (copies * 8) != 0) {
+            int perWord = Integer.SIZE / quantization.bits();
+            if (!byInput && out % (copies * perWord) != 0) {
                 return linear.path() + " has " + out + " output features, a device's share of " + out + "/" + copies
-                        + " is not a multiple of 8, the codes of a packed word";
+                        + " is not a multiple of " + perWord + ", the codes of a packed word";
             }
         }
         return "";

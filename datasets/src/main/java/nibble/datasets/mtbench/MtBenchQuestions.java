@@ -77,12 +77,7 @@ public final class MtBenchQuestions {
         } catch (JsonProcessingException e) {
             throw new BadDatasetException(where + ": not JSON: " + Reasons.of(e), e);
         }
-        List<String> turns = new ArrayList<>();
-        for (JsonNode turn : json.path("turns")) {
-            if (turn.isTextual()) {
-                turns.add(turn.asText());
-            }
-        }
+        List<String> turns = texts(json.path("turns"));
         if (!json.path("question_id").isInt()
                 || !json.path("category").isTextual()
                 || turns.isEmpty()
@@ -91,6 +86,19 @@ public final class MtBenchQuestions {
                     + ": expected an integer question_id, a text category and a list of texts turns, found " + json);
         }
         return new MtBenchQuestion(
-                json.path("question_id").intValue(), json.path("category").asText(), turns);
+                json.path("question_id").intValue(),
+                json.path("category").asText(),
+                turns,
+                texts(json.path("reference")));
+    }
+
+    private static List<String> texts(JsonNode list) {
+        List<String> texts = new ArrayList<>();
+        for (JsonNode one : list) {
+            if (one.isTextual()) {
+                texts.add(one.asText());
+            }
+        }
+        return texts;
     }
 }

@@ -43,7 +43,8 @@ class MtBenchQuestionsTest {
         Path file = folder.resolve("q.jsonl");
         String good = "{\"question_id\": 1, \"category\": \"math\", \"turns\": [\"a\"]}\n";
         Files.writeString(file, good);
-        assertThat(MtBenchQuestions.file(file)).containsExactly(new MtBenchQuestion(1, "math", List.of("a")));
+        assertThat(MtBenchQuestions.file(file))
+                .containsExactly(new MtBenchQuestion(1, "math", List.of("a"), List.of()));
         for (String bad : List.of(
                 "{",
                 "{\"question_id\": 2, \"category\": \"math\", \"turns\": []}",

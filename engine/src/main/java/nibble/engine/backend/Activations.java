@@ -5,7 +5,10 @@ public enum Activations {
     FP32,
     /** Signed bytes with a scale for each 32; products of a block are exact sums of integers. */
     INT8,
-    /** As INT8 for few rows, and for many where the processor has tiles of bytes for the weight; otherwise FP32. */
+    /**
+     * As INT8 for few rows; for many where the processor has tiles of bytes for the weight, or fast products of bytes with
+     * codes of AWQ and GPTQ; otherwise FP32.
+     */
     INT8_WHERE_FASTER;
 
     /** Returns whether few rows are multiplied as bytes. */

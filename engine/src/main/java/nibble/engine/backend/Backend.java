@@ -70,6 +70,16 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
     }
 
     /**
+     * Returns the decoder that runs the next tokens of several sequences, if this backend has it for a model of this
+     * kind.
+     *
+     * @param rows most tokens of a call; fewer if the backend takes no more at a time
+     */
+    default Optional<BatchDecoder> batchDecoder(PlacedModel model, BlockCache cache, int rows) {
+        return Optional.empty();
+    }
+
+    /**
      * Computes {@code log softmax(x[t] headᵀ)[next[t]]} for each row: logits are made a tile at a time, never all of
      * them.
      *
@@ -95,6 +105,36 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
      */
     default int textsTogether() {
         return Integer.MAX_VALUE;
+    }
+
+    /** Returns how many tokens of prompts a pass through a model best reads, where no text waits for it. */
+    default int promptTokensTogether() {
+        return 512;
+    }
+
+    /** Returns the bytes of a number of keys and values. */
+    default int cacheNumberBytes() {
+        return Float.BYTES;
+    }
+
+    /** Returns the most memory that keys and values of a model should take now. */
+    default long cacheMemory(ModelConfig config) {
+        return Runtime.getRuntime().maxMemory() / 2;
+    }
+
+    /** Returns the bytes that keys and values of a token take. */
+    default long cacheTokenBytes(ModelConfig config) {
+        return 2L * config.layers() * config.kvHeads() * config.headDim() * cacheNumberBytes();
+    }
+
+    /**
+     * Returns how many tokens a cache of keys and values shall have: as many as are wanted, if memory allows.
+     *
+     * @param least that it has in any case
+     */
+    default int cacheTokens(ModelConfig config, long wanted, int least) {
+        long fits = cacheMemory(config) / cacheTokenBytes(config);
+        return (int) Math.min(Integer.MAX_VALUE / 2, Math.max(least, Math.min(fits, wanted)));
     }
 
     /** Returns whether texts written together take less time than one after another. */

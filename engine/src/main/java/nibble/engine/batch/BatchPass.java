@@ -3,12 +3,17 @@ package nibble.engine.batch;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Forward;
 import nibble.engine.Llama;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.BatchDecoder;
+import nibble.engine.backend.BlockCache;
+import nibble.engine.backend.Likeliest;
 import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.RowLogits;
 import nibble.engine.backend.SequencePart;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.PlacedModel;
@@ -23,23 +28,37 @@ final class BatchPass implements AutoCloseable {
      *
      * @param blocks of the text, with room for these ids
      * @param firstLogits the first of the ids after which logits are wanted; the number of ids if after none
+     * @param following the id that is known to follow each, or {@link Likeliest#NONE}
+     * @param temperature at which a token is drawn
      */
-    record Piece(int[] ids, int firstPosition, int[] blocks, int firstLogits) {}
-
-    /** Sees the logits after an id of a piece; the array is the reader's. */
-    interface LogitReader {
-        void read(int piece, int id, float[] logits);
+    record Piece(int[] ids, int firstPosition, int[] blocks, int firstLogits, int[] following, double temperature) {
+        private BatchDecoder.Wanted wanted(int id) {
+            return new BatchDecoder.Wanted(temperature, following[id]);
+        }
     }
+
+    /** Sees the logits after an id of a piece, which can be read until it returns. */
+    interface LogitReader {
+        void read(int piece, int id, RowLogits logits);
+    }
+
+    /** A row of logits that is wanted. */
+    private record WantedRow(int piece, int id, int row) {}
 
     private final Llama model;
     private final Backend backend;
     private final ModelConfig config;
     private final AttentionShape heads;
     private final Forward forward;
-    private final List<Matrix> keys = new ArrayList<>();
-    private final List<Matrix> values = new ArrayList<>();
+    private final BlockCache cache;
+    private final Optional<BatchDecoder> decoder;
 
-    BatchPass(Llama model, int blocks) {
+    /**
+     * Allocates the cache.
+     *
+     * @param contextTokens most ids of a text
+     */
+    BatchPass(Llama model, BatchOptions options, int contextTokens) {
         if (model.sharesWithHost()) {
             throw new IllegalArgumentException("the first layers of this model run on the CPU and the others on a card;"
                     + " many texts at once need all layers on one device");
@@ -49,21 +68,27 @@ final class BatchPass implements AutoCloseable {
         this.config = model.weights().config();
         this.heads = AttentionShape.of(config);
         this.forward = new Forward(config, backend);
-        int rows = Math.multiplyExact(blocks, BatchOptions.BLOCK_TOKENS);
+        this.cache = new BlockCache(config, backend, options.blocks(), BatchOptions.BLOCK_TOKENS, contextTokens);
         try {
-            for (int layer = 0; layer < config.layers(); layer++) {
-                keys.add(backend.allocate(rows, heads.keyColumns()));
-                values.add(backend.allocate(rows, heads.keyColumns()));
-            }
+            this.decoder = backend.batchDecoder(model.placed(), cache, options.maxSequences());
         } catch (RuntimeException e) {
-            close();
+            cache.close();
             throw e;
         }
+    }
+
+    /** Returns the most texts whose next tokens go through the model together. */
+    int textsTogether() {
+        return decoder.map(BatchDecoder::mostRows).orElseGet(backend::textsTogether);
     }
 
     /** Computes keys, values and logits of pieces of different texts. */
     void run(List<Piece> pieces, LogitReader reader) {
         model.requireFiles();
+        if (decoder.isPresent() && pieces.stream().allMatch(piece -> piece.ids().length == 1)) {
+            next(decoder.get(), pieces, reader);
+            return;
+        }
         int rows = pieces.stream().mapToInt(piece -> piece.ids().length).sum();
         int[] ids = new int[rows];
         int[] positions = new int[rows];
@@ -90,49 +115,81 @@ final class BatchPass implements AutoCloseable {
                 forward.layer(placed.layer(layer), hidden, (query, key, value, out) -> {
                     backend.rope(query, heads.headDim(), rotary, 1, 0);
                     backend.rope(key, heads.headDim(), rotary, 1, 0);
-                    backend.scatterRows(key, cacheRows, keys.get(layer));
-                    backend.scatterRows(value, cacheRows, values.get(layer));
-                    backend.attention(heads, parts, query, keys.get(layer), values.get(layer), out);
+                    backend.scatterRows(key, cacheRows, cache.keys(layer));
+                    backend.scatterRows(value, cacheRows, cache.values(layer));
+                    backend.attention(heads, parts, query, cache.keys(layer), cache.values(layer), out);
                 });
             }
             readLogits(pieces, hidden, reader);
         }
     }
 
+    private static void next(BatchDecoder decoder, List<Piece> pieces, LogitReader reader) {
+        List<BatchDecoder.Row> rows = new ArrayList<>();
+        for (Piece piece : pieces) {
+            rows.add(new BatchDecoder.Row(piece.ids()[0], piece.firstPosition(), piece.blocks(), piece.wanted(0)));
+        }
+        List<RowLogits> logits = decoder.next(rows);
+        for (int i = 0; i < pieces.size(); i++) {
+            if (pieces.get(i).firstLogits() == 0) {
+                reader.read(i, 0, logits.get(i));
+            }
+        }
+    }
+
     private void readLogits(List<Piece> pieces, Matrix hidden, LogitReader reader) {
-        // [piece, id, row of hidden] of each row of logits.
-        List<int[]> wanted = new ArrayList<>();
+        List<WantedRow> wanted = new ArrayList<>();
         int row = 0;
         for (int p = 0; p < pieces.size(); p++) {
             for (int i = pieces.get(p).firstLogits(); i < pieces.get(p).ids().length; i++) {
-                wanted.add(new int[] {p, i, row + i});
+                wanted.add(new WantedRow(p, i, row + i));
             }
             row += pieces.get(p).ids().length;
         }
+        int together = decoder.map(BatchDecoder::mostRows).orElse(LOGIT_ROWS);
+        for (int from = 0; from < wanted.size(); from += together) {
+            List<WantedRow> some = wanted.subList(from, Math.min(wanted.size(), from + together));
+            List<RowLogits> logits =
+                    decoder.isPresent() ? logits(decoder.get(), some, pieces, hidden) : logits(some, hidden);
+            for (int i = 0; i < some.size(); i++) {
+                reader.read(some.get(i).piece(), some.get(i).id(), logits.get(i));
+            }
+        }
+    }
+
+    private static List<RowLogits> logits(
+            BatchDecoder decoder, List<WantedRow> wanted, List<Piece> pieces, Matrix hidden) {
+        return decoder.logits(
+                hidden,
+                wanted.stream().mapToInt(WantedRow::row).toArray(),
+                wanted.stream()
+                        .map(one -> pieces.get(one.piece()).wanted(one.id()))
+                        .toList());
+    }
+
+    private List<RowLogits> logits(List<WantedRow> wanted, Matrix hidden) {
         PlacedModel placed = model.placed();
         int vocabulary = placed.head().outFeatures();
-        for (int from = 0; from < wanted.size(); from += LOGIT_ROWS) {
-            List<int[]> some = wanted.subList(from, Math.min(wanted.size(), from + LOGIT_ROWS));
-            try (Matrix last = backend.allocate(some.size(), config.hiddenSize());
-                    Matrix logits = backend.allocateSingle(some.size(), vocabulary)) {
-                for (int i = 0; i < some.size(); i++) {
-                    backend.copyRows(hidden, some.get(i)[2], 1, last, i);
-                }
-                backend.rmsNorm(last, placed.finalNorm(), config.rmsNormEps(), last);
-                backend.linear(placed.head(), last, logits);
-                float[] all = backend.download(logits);
-                for (int i = 0; i < some.size(); i++) {
-                    float[] one = Arrays.copyOfRange(all, i * vocabulary, (i + 1) * vocabulary);
-                    reader.read(some.get(i)[0], some.get(i)[1], one);
-                }
+        try (Matrix last = backend.allocate(wanted.size(), config.hiddenSize());
+                Matrix logits = backend.allocateSingle(wanted.size(), vocabulary)) {
+            for (int i = 0; i < wanted.size(); i++) {
+                backend.copyRows(hidden, wanted.get(i).row(), 1, last, i);
             }
+            backend.rmsNorm(last, placed.finalNorm(), config.rmsNormEps(), last);
+            backend.linear(placed.head(), last, logits);
+            float[] all = backend.download(logits);
+            List<RowLogits> rows = new ArrayList<>();
+            for (int i = 0; i < wanted.size(); i++) {
+                rows.add(RowLogits.of(Arrays.copyOfRange(all, i * vocabulary, (i + 1) * vocabulary)));
+            }
+            return rows;
         }
     }
 
     @Override
     public void close() {
+        decoder.ifPresent(BatchDecoder::close);
         forward.close();
-        keys.forEach(Matrix::close);
-        values.forEach(Matrix::close);
+        cache.close();
     }
 }

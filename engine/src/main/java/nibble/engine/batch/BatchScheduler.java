@@ -8,7 +8,9 @@ import java.util.List;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Llama;
 import nibble.engine.backend.Extents;
+import nibble.engine.backend.Likeliest;
 import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.RowLogits;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,8 +44,8 @@ public final class BatchScheduler implements AutoCloseable {
         }
         this.options = options;
         this.model = model;
-        this.pass = new BatchPass(model, options.blocks());
         this.pool = new BlockPool(options.blocks());
+        this.pass = new BatchPass(model, options, contextTokens());
     }
 
     /** Returns the most ids of a text: what the model was made for, as far as the cache holds it. */
@@ -114,22 +116,22 @@ public final class BatchScheduler implements AutoCloseable {
             return false;
         }
         steps++;
-        List<float @Nullable []> logits = new ArrayList<>();
+        List<@Nullable Choice> choices = new ArrayList<>();
         for (List<Share> together : passes(shares)) {
             try {
-                logits.addAll(run(together));
+                choices.addAll(run(together));
             } catch (RuntimeException e) {
                 shares.forEach(share -> fail(share.text(), e));
                 return true;
             }
         }
-        for (int i = 0; i < shares.size(); i++) {
-            shares.get(i).text().advance(pool, shares.get(i).count());
+        for (Share share : shares) {
+            share.text().advance(pool, share.count());
         }
         for (int i = 0; i < shares.size(); i++) {
-            float[] row = logits.get(i);
-            if (row != null) {
-                goOn(shares.get(i).text(), row);
+            Choice choice = choices.get(i);
+            if (choice != null) {
+                goOn(shares.get(i).text(), choice);
             }
         }
         return true;
@@ -137,7 +139,7 @@ public final class BatchScheduler implements AutoCloseable {
 
     /** Next tokens as many together as the device takes, then all pieces of prompts. */
     private List<List<Share>> passes(List<Share> shares) {
-        int most = model.backend().textsTogether();
+        int most = pass.textsTogether();
         int next = (int) shares.stream().filter(share -> share.count() == 1).count();
         if (most == Integer.MAX_VALUE) {
             return List.of(shares);
@@ -152,23 +154,23 @@ public final class BatchScheduler implements AutoCloseable {
         return passes;
     }
 
-    /** Runs shares in one pass; returns the logits after the last id of each text that has no more, or null. */
-    private List<float @Nullable []> run(List<Share> shares) {
+    /** Runs shares in one pass; returns how each text goes on that has no more ids, or null. */
+    private List<@Nullable Choice> run(List<Share> shares) {
         List<BatchPass.Piece> pieces = new ArrayList<>();
         for (Share share : shares) {
             pieces.add(piece(share));
         }
-        List<float @Nullable []> logits = new ArrayList<>(Collections.nCopies(shares.size(), null));
-        pass.run(pieces, (piece, id, row) -> {
+        List<@Nullable Choice> choices = new ArrayList<>(Collections.nCopies(shares.size(), null));
+        pass.run(pieces, (piece, id, logits) -> {
             RunningText text = shares.get(piece).text();
             int position = text.computed() + id;
             if (position + 1 < text.length()) {
-                scorePrompt(text, position, row);
+                scorePrompt(text, position, logits);
             } else {
-                logits.set(piece, row);
+                choices.set(piece, choose(text, logits));
             }
         });
-        return logits;
+        return choices;
     }
 
     /** Distributes the tokens of a step: first a token for each text that generates, then pieces of prompts. */
@@ -241,42 +243,69 @@ public final class BatchScheduler implements AutoCloseable {
         } else if (end == text.length()) {
             firstLogits = share.count() - 1;
         }
+        int[] following = new int[share.count()];
+        for (int i = 0; i < following.length; i++) {
+            int next = text.computed() + i + 1;
+            following[i] = next < text.length() ? text.id(next) : Likeliest.NONE;
+        }
         return new BatchPass.Piece(
-                text.ids(text.computed(), share.count()), text.computed(), text.blocks(), firstLogits);
+                text.ids(text.computed(), share.count()),
+                text.computed(),
+                text.blocks(),
+                firstLogits,
+                following,
+                text.request.sampling().temperature());
     }
 
-    private static void scorePrompt(RunningText text, int position, float[] logits) {
+    private static void scorePrompt(RunningText text, int position, RowLogits logits) {
         if (text.request.scorePrompt() && text.promptScores.size() == position + 1) {
             text.promptScores.add(
                     TokenScoring.score(text.id(position + 1), logits, Math.max(0, text.request.alternatives())));
         }
     }
 
-    /** Hands out what the logits after a text's last id give, and ends it where it is to end. */
-    private void goOn(RunningText text, float[] logits) {
+    /** How a text goes on by the logits after its last id. */
+    private Choice choose(RunningText text, RowLogits logits) {
         GenerationRequest request = text.request;
+        if (isFull(text)) {
+            return new Choice.End(Ending.LENGTH);
+        }
         try {
-            if (request.scorePrompt() && text.generated() == 0) {
-                text.listener.promptScored(List.copyOf(text.promptScores));
-            }
-            if (text.generated() >= request.maxNewTokens() || text.length() >= contextTokens()) {
-                end(text, Ending.LENGTH);
-                return;
-            }
             int id = text.sampler.next(logits);
             if (request.stopIds().contains(id)) {
-                end(text, Ending.STOP);
-                return;
+                return new Choice.End(Ending.STOP);
             }
-            text.append(id);
-            generatedTokens++;
-            ScoredToken token = request.withLogProbabilities()
-                    ? TokenScoring.score(id, logits, request.alternatives())
-                    : ScoredToken.unscored(id);
-            if (!text.listener.token(token)) {
-                end(text, Ending.STOP);
-            } else if (text.generated() >= request.maxNewTokens() || text.length() >= contextTokens()) {
-                end(text, Ending.LENGTH);
+            return new Choice.Next(
+                    request.withLogProbabilities()
+                            ? TokenScoring.score(id, logits, request.alternatives())
+                            : ScoredToken.unscored(id));
+        } catch (RuntimeException e) {
+            return new Choice.Failed(e);
+        }
+    }
+
+    private boolean isFull(RunningText text) {
+        return text.generated() >= text.request.maxNewTokens() || text.length() >= contextTokens();
+    }
+
+    /** Hands out what was chosen, and ends a text where it is to end. */
+    private void goOn(RunningText text, Choice choice) {
+        try {
+            if (text.request.scorePrompt() && text.generated() == 0) {
+                text.listener.promptScored(List.copyOf(text.promptScores));
+            }
+            switch (choice) {
+                case Choice.End(Ending ending) -> end(text, ending);
+                case Choice.Failed(RuntimeException cause) -> fail(text, cause);
+                case Choice.Next(ScoredToken token) -> {
+                    text.append(token.id());
+                    generatedTokens++;
+                    if (!text.listener.token(token)) {
+                        end(text, Ending.STOP);
+                    } else if (isFull(text)) {
+                        end(text, Ending.LENGTH);
+                    }
+                }
             }
         } catch (RuntimeException e) {
             fail(text, e);

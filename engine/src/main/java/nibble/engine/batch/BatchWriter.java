@@ -29,6 +29,7 @@ public final class BatchWriter {
 
     private static boolean gains(Llama model) {
         return model.backend().gainsByBatching()
+                && !model.sharesWithHost()
                 && !RotaryTable.growsWithSequence(model.weights().config().rope());
     }
 
@@ -39,9 +40,10 @@ public final class BatchWriter {
             longest = Math.max(longest, (int) Math.min(model.contextTokens(), wanted));
         }
         int together = Math.min(sequences, texts.size());
-        int cache = Math.multiplyExact(together, longest + BatchOptions.BLOCK_TOKENS);
-        // A prompt in one piece: then its sums are those of a session.
-        BatchOptions options = new BatchOptions(together, texts.size(), cache, longest + together);
+        longest += BatchOptions.BLOCK_TOKENS;
+        int cache = model.backend().cacheTokens(model.weights().config(), (long) together * longest, longest);
+        int prompts = Math.max(longest, model.backend().promptTokensTogether());
+        BatchOptions options = new BatchOptions(together, texts.size(), cache, prompts + together);
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
             List<Listener> listeners = new ArrayList<>();
             for (WantedText text : texts) {

@@ -3,11 +3,40 @@ package nibble.engine.batch;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.engine.NonFiniteLogitException;
+import nibble.engine.backend.Likeliest;
+import nibble.engine.backend.RowLogits;
 import nibble.engine.batch.ScoredToken.Alternative;
 
 /** Log-probabilities of single tokens from logits. */
 final class TokenScoring {
     private TokenScoring() {}
+
+    /** As {@link #score(int, float[], int)}; by the likeliest ids alone, where they tell as much. */
+    static ScoredToken score(int id, RowLogits logits, int alternatives) {
+        Likeliest likeliest = logits.likeliest().orElse(null);
+        if (likeliest == null || alternatives > likeliest.ids().length && !likeliest.whole()) {
+            return score(id, logits.all(), alternatives);
+        }
+        int place = likeliest.place(id);
+        if (place == Likeliest.NONE && id != likeliest.asked()) {
+            return score(id, logits.all(), alternatives);
+        }
+        double total = likeliest.logits()[0] + Math.log(likeliest.sum());
+        int rank = likeliest.askedRank();
+        float logit = likeliest.askedLogit();
+        if (place != Likeliest.NONE) {
+            logit = likeliest.logits()[place];
+            rank = 1;
+            while (likeliest.logits()[rank - 1] > logit) {
+                rank++;
+            }
+        }
+        List<Alternative> best = new ArrayList<>();
+        for (int i = 0; i < Math.min(alternatives, likeliest.ids().length); i++) {
+            best.add(new Alternative(likeliest.ids()[i], (float) (likeliest.logits()[i] - total)));
+        }
+        return new ScoredToken(id, (float) (logit - total), rank, best);
+    }
 
     /**
      * Scores an id.

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.Random;
 import java.util.function.BiFunction;
+import java.util.function.Function;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 import nibble.checkpoint.gguf.GgufType;
@@ -92,6 +93,24 @@ public final class EngineBenchmark {
      * @throws nibble.engine.backend.DeviceException if the device has not enough memory
      */
     public static EngineTimings run(Settings settings, Backend backend, int threads) {
+        return with(settings, threads, model -> new EngineBenchmark(settings, backend).run(model));
+    }
+
+    /**
+     * Times many sequences at once on the same weights.
+     *
+     * @throws nibble.engine.backend.DeviceException if the device has not enough memory
+     */
+    public static BatchTimings runBatch(
+            Settings settings, BatchBenchmark.Settings batch, Backend backend, int threads) {
+        return with(settings, threads, weights -> {
+            try (Llama model = Llama.of(weights, backend)) {
+                return BatchBenchmark.run(model, batch);
+            }
+        });
+    }
+
+    private static <T> T with(Settings settings, int threads, Function<ModelWeights, T> timing) {
         try (Arena arena = Arena.ofShared();
                 Workers workers = new Workers(threads)) {
             RandomLayer weights = new RandomLayer(workers, arena);
@@ -101,13 +120,12 @@ public final class EngineBenchmark {
             BlockTypes blocks = settings.blocks();
             GgufType embedding = blocks == null ? GgufType.F16 : blocks.embedding();
             GgufType head = blocks == null ? GgufType.F16 : blocks.head();
-            ModelWeights model = new ModelWeights(
+            return timing.apply(new ModelWeights(
                     config,
                     weights.of("embedding", embedding, config.vocabularySize(), config.hiddenSize()),
                     layers(settings, weights),
                     finalNorm,
-                    weights.of("head", head, config.vocabularySize(), config.hiddenSize()));
-            return new EngineBenchmark(settings, backend).run(model);
+                    weights.of("head", head, config.vocabularySize(), config.hiddenSize())));
         }
     }
 

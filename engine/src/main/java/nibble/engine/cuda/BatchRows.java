@@ -13,7 +13,6 @@ import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.KernelCache;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Products of 2 to 64 rows of activations with quantized weights on the tensor cores, by {@code w4_batch.cu} and {@code
@@ -55,7 +54,8 @@ final class BatchRows implements AutoCloseable {
     private final DeviceMemory memory;
     private final KernelCache kernels;
     private final CudaStream stream;
-    private DeviceMemory.@Nullable Buffer sums;
+    /** Tickets, then partial sums of two chunks for each block. */
+    private final DeviceMemory.Buffer sums;
 
     /** @param stream that all products go into, one after another */
     BatchRows(CudaDevice device, DeviceMemory memory, KernelCache kernels, CudaStream stream) {
@@ -63,6 +63,10 @@ final class BatchRows implements AutoCloseable {
         this.memory = memory;
         this.kernels = kernels;
         this.stream = stream;
+        long chunk = (long) Float.BYTES * MOST * MOST_CHUNK_TILES * TiledMatrix.TILE_ROWS;
+        this.sums = memory.allocate(
+                Integer.BYTES * (long) TICKETS + 2 * chunk * device.multiprocessors(), "sums of products");
+        CudaDevice.check(cuMemsetD32Async(sums.pointer(0), 0, TICKETS, stream.stream()), "zeros");
     }
 
     /** Whether one launch can compute these parts: their outputs are of one precision. */
@@ -110,7 +114,6 @@ final class BatchRows implements AutoCloseable {
             columns[i] = parts.get(i).outFeatures();
             offsets[i] = parts.get(i).offset();
         }
-        DeviceMemory.Buffer partials = sums();
         TiledMatrix.Kernels names = matrix.kernels();
         kernels.kernel(names.batch(), names.batchName(), launch.constants)
                 .launch(
@@ -132,8 +135,8 @@ final class BatchRows implements AutoCloseable {
                         accumulate ? 1 : 0,
                         matrix.address(),
                         x.address(firstRow),
-                        partials.address() + Integer.BYTES * (long) TICKETS,
-                        partials.address(),
+                        sums.address() + Integer.BYTES * (long) TICKETS,
+                        sums.address(),
                         matrix.inFeatures(),
                         matrix.tiles(),
                         rows,
@@ -179,27 +182,12 @@ final class BatchRows implements AutoCloseable {
         return matrix.units() % each == 0 && 10 * equal >= 9 * most ? equal : most;
     }
 
-    /** Tickets, then partial sums of two chunks for each block. */
-    private DeviceMemory.Buffer sums() {
-        DeviceMemory.Buffer buffer = sums;
-        if (buffer == null) {
-            long chunk = (long) Float.BYTES * MOST * MOST_CHUNK_TILES * TiledMatrix.TILE_ROWS;
-            buffer = memory.allocate(
-                    Integer.BYTES * (long) TICKETS + 2 * chunk * device.multiprocessors(), "sums of products");
-            CudaDevice.check(cuMemsetD32Async(buffer.pointer(0), 0, TICKETS, stream.stream()), "zeros");
-            sums = buffer;
-        }
-        return buffer;
-    }
-
     private static int ceil(int a, int b) {
         return (a + b - 1) / b;
     }
 
     @Override
     public void close() {
-        if (sums != null) {
-            sums.close();
-        }
+        sums.close();
     }
 }

@@ -8,6 +8,8 @@ import java.util.function.IntFunction;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.ActivationStore;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.BatchDecoder;
+import nibble.engine.backend.BlockCache;
 import nibble.engine.backend.CalibrationMemory;
 import nibble.engine.backend.Decoder;
 import nibble.engine.backend.DeviceKind;
@@ -47,6 +49,9 @@ import org.jspecify.annotations.Nullable;
 public final class CudaBackend extends CudaOperations implements Backend {
     /** Tokens of a batch: products of this many rows run at the card's full rate. */
     public static final int BATCH_TOKENS = 16384;
+
+    /** Tokens of prompts of a pass: expanding 4-bit weights is a tenth of it then. */
+    private static final int PROMPT_TOKENS = 4096;
 
     private final QuantizationScratch scratch;
     private final CudaMatrices matrices;
@@ -290,6 +295,38 @@ public final class CudaBackend extends CudaOperations implements Backend {
     }
 
     @Override
+    public int textsTogether() {
+        return CudaBatchDecoder.MOST_ROWS;
+    }
+
+    @Override
+    public boolean gainsByBatching() {
+        return true;
+    }
+
+    @Override
+    public int promptTokensTogether() {
+        return PROMPT_TOKENS;
+    }
+
+    @Override
+    public int cacheNumberBytes() {
+        return Short.BYTES;
+    }
+
+    /** All that is free but for a pass of prompts; at least half. */
+    @Override
+    public long cacheMemory(ModelConfig config) {
+        long free = card.memory().available();
+        return Math.max(free / 2, free - CudaPlacedModel.activationBytes(config));
+    }
+
+    @Override
+    public Optional<BatchDecoder> batchDecoder(PlacedModel model, BlockCache cache, int rows) {
+        return CudaBatchDecoder.of(this, model, cache, rows);
+    }
+
+    @Override
     public void subtract(Matrix a, Matrix b, Matrix out) {
         elementwise.subtract(a, b, out);
     }
@@ -328,6 +365,7 @@ public final class CudaBackend extends CudaOperations implements Backend {
     public void close() {
         card.synchronize();
         upload.close();
+        paged.close();
         products.close();
         scratch.close();
         card.close();

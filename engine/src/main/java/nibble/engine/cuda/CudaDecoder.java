@@ -1,12 +1,5 @@
 package nibble.engine.cuda;
 
-import static jcuda.driver.JCudaDriver.cuGraphDestroy;
-import static jcuda.driver.JCudaDriver.cuGraphExecDestroy;
-import static jcuda.driver.JCudaDriver.cuGraphInstantiate;
-import static jcuda.driver.JCudaDriver.cuGraphLaunch;
-import static jcuda.driver.JCudaDriver.cuStreamBeginCapture;
-import static jcuda.driver.JCudaDriver.cuStreamEndCapture;
-
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -14,9 +7,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import jcuda.driver.CUgraph;
-import jcuda.driver.CUgraphExec;
-import jcuda.driver.CUstreamCaptureMode;
 import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Decoder;
@@ -24,6 +14,7 @@ import nibble.engine.backend.KeyValueCache;
 import nibble.engine.backend.RotaryTable;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.driver.CudaDevice;
+import nibble.engine.cuda.driver.CudaGraph;
 import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
@@ -56,8 +47,7 @@ final class CudaDecoder implements Decoder {
     private final PinnedMemory logits;
     private final PinnedMemory entering;
     private final DeviceMemory.Buffer hidden;
-    private final CUgraph graph = new CUgraph();
-    private final CUgraphExec executable = new CUgraphExec();
+    private final CudaGraph graph;
 
     private CudaDecoder(CudaBackend backend, CudaPlacedModel model, KeyValueCache cache, RotaryTable table) {
         this.backend = backend;
@@ -119,20 +109,12 @@ final class CudaDecoder implements Decoder {
                 .set("epsilon", (float) config.rmsNormEps())
                 .set("scale", (float) (Math.log(Math.E) / Math.log(2) / Math.sqrt(headDim)));
         kernel.allowShared(launch.sharedBytes);
-        stream.synchronize();
-        CudaDevice.check(
-                cuStreamBeginCapture(stream.stream(), CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED),
-                "capturing a decode step");
-        step.toDevice(stepOnCard, 0, STEP_BYTES, stream);
-        kernel.launchTogether(
-                stream,
-                Kernel.Grid.of(backend.resources().device().multiprocessors()),
-                launch.threads,
-                launch.sharedBytes,
-                arguments);
-        logits.fromDevice(logitsOnCard, 0, logits.bytes(), stream);
-        CudaDevice.check(cuStreamEndCapture(stream.stream(), graph), "capturing a decode step");
-        CudaDevice.check(cuGraphInstantiate(executable, graph, 0), "making a graph of a decode step");
+        int blocks = backend.resources().device().multiprocessors();
+        this.graph = CudaGraph.record(stream, "a decode step", () -> {
+            step.toDevice(stepOnCard, 0, STEP_BYTES, stream);
+            kernel.launchTogether(stream, Kernel.Grid.of(blocks), launch.threads, launch.sharedBytes, arguments);
+            logits.fromDevice(logitsOnCard, 0, logits.bytes(), stream);
+        });
     }
 
     /**
@@ -245,7 +227,7 @@ final class CudaDecoder implements Decoder {
     private float[] step(int id) {
         step.segment().setAtIndex(ValueLayout.JAVA_INT, 0, id);
         step.segment().setAtIndex(ValueLayout.JAVA_INT, 1, cache.length());
-        CudaDevice.check(cuGraphLaunch(executable, stream.stream()), "a decode step");
+        graph.launch(stream);
         stream.synchronize();
         return logits.segment().toArray(ValueLayout.JAVA_FLOAT);
     }
@@ -253,8 +235,7 @@ final class CudaDecoder implements Decoder {
     @Override
     public void close() {
         stream.synchronize();
-        CudaDevice.check(cuGraphExecDestroy(executable), "destroying a graph");
-        CudaDevice.check(cuGraphDestroy(graph), "destroying a graph");
+        graph.close();
         buffers.forEach(DeviceMemory.Buffer::close);
         step.close();
         logits.close();

@@ -123,13 +123,18 @@ final class CudaLayer implements AutoCloseable {
             case DenseWeight _ -> new Kind.Dense();
             case BlockWeight(String _, GgufBlocks blocks) ->
                 blocks.type().isPlain() ? new Kind.Dense() : new Kind.Blocks(blocks.type());
-            default -> new Kind.Nibbles(groupSize(weight));
+            default ->
+                StoredWeights.cardType(weight)
+                        .<Kind>map(type -> type.isPlain() ? new Kind.Dense() : new Kind.Blocks(type))
+                        .orElseGet(() -> new Kind.Nibbles(groupSize(weight)));
         };
     }
 
     /** A weight of the host in a form that can be uploaded, its codes by rows where they lie in no form that can. */
     static Weight taken(Weight weight) {
-        return kind(weight) instanceof Kind.Blocks ? weight : StoredWeights.expanded(weight);
+        return weight instanceof BlockWeight && kind(weight) instanceof Kind.Blocks
+                ? weight
+                : StoredWeights.expanded(weight);
     }
 
     /** Columns of a group of a 4-bit weight of the host, 0 for whole rows. */
@@ -243,10 +248,11 @@ final class CudaLayer implements AutoCloseable {
         for (Weight weight : weights) {
             CudaWeight.Tiled part =
                     new CudaWeight.Tiled(weight.name(), weight.outFeatures(), matrix, offset, interleaved ? 16 : 8);
-            if (weight instanceof BlockWeight(String name, GgufBlocks blocks)) {
+            Weight taken = taken(weight);
+            if (taken instanceof BlockWeight(String name, GgufBlocks blocks)) {
                 upload.blocks(name, blocks, part);
             } else {
-                upload.nibbles(taken(weight), part);
+                upload.nibbles(taken, part);
             }
             placed.add(part);
             offset += interleaved ? 8 : weight.outFeatures();

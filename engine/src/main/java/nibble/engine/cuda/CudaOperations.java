@@ -22,6 +22,7 @@ abstract class CudaOperations implements LayerOperations {
     final KeptVectors vectors;
     final Linears linears;
     final ElementwiseKernels elementwise;
+    final PagedAttention paged;
     private final AttentionKernel attention;
 
     CudaOperations(CudaResources card, Workers workers) {
@@ -29,6 +30,7 @@ abstract class CudaOperations implements LayerOperations {
         this.workers = workers;
         this.products = new Products(card.device(), card.memory(), card.kernels(), card.cublas(), card.stream());
         this.attention = new AttentionKernel(card);
+        this.paged = new PagedAttention(card, attention);
         this.upload = new WeightUpload(card.memory(), card.kernels(), workers);
         this.vectors = new KeptVectors(card.memory(), card.transfers(), card.stream());
         this.elementwise = new ElementwiseKernels(card, vectors, upload);
@@ -102,6 +104,22 @@ abstract class CudaOperations implements LayerOperations {
     public void attention(
             AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
         attention.run(shape, part, query, keys, values, out);
+    }
+
+    @Override
+    public void attention(
+            AttentionShape shape,
+            List<SequencePart.InBlocks> parts,
+            Matrix query,
+            Matrix keys,
+            Matrix values,
+            Matrix out) {
+        paged.run(shape, parts, query, keys, values, out);
+    }
+
+    @Override
+    public void scatterRows(Matrix source, int[] rows, Matrix target) {
+        paged.scatter(source, rows, target);
     }
 
     @Override

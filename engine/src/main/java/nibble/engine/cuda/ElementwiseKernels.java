@@ -37,34 +37,23 @@ final class ElementwiseKernels {
         try (WeightInUse<? extends CudaWeight> table = WeightInUse.any(embedding, card, upload);
                 DeviceMemory.Buffer list = card.memory().allocate(4L * ids.length, "token ids")) {
             card.transfers().bring(MemorySegment.ofArray(ids), list);
-            Kernel.Grid grid = Kernel.Grid.of(ids.length);
-            switch (table.weight()) {
-                case CudaWeight.Dense dense ->
-                    kernel("embed")
-                            .launch(
-                                    card.stream(),
-                                    grid,
-                                    THREADS,
-                                    0,
-                                    dense.address(),
-                                    list.address(),
-                                    to.columns(),
-                                    to.address());
-                case CudaWeight.Tiled(String _, int _, BlockMatrix matrix, int _, int _) ->
-                    card.kernels()
-                            .kernel("blocks.cu", "block_embed", matrix.constants())
-                            .launch(
-                                    card.stream(),
-                                    grid,
-                                    THREADS,
-                                    0,
-                                    matrix.address(),
-                                    list.address(),
-                                    to.columns(),
-                                    to.address());
-                case CudaWeight.Tiled tiled ->
-                    throw new IllegalArgumentException(tiled.name() + ": an embedding of 4-bit codes");
-            }
+            embed(table.weight(), list.address(), to);
+        }
+    }
+
+    /** As {@link #embed(Weight, int[], Matrix)}, of ids that are on the card already, one for each row. */
+    void embed(CudaWeight table, long ids, CudaMatrix to) {
+        Kernel.Grid grid = Kernel.Grid.of(to.rows());
+        switch (table) {
+            case CudaWeight.Dense dense ->
+                kernel("embed")
+                        .launch(card.stream(), grid, THREADS, 0, dense.address(), ids, to.columns(), to.address());
+            case CudaWeight.Tiled(String _, int _, BlockMatrix matrix, int _, int _) ->
+                card.kernels()
+                        .kernel("blocks.cu", "block_embed", matrix.constants())
+                        .launch(card.stream(), grid, THREADS, 0, matrix.address(), ids, to.columns(), to.address());
+            case CudaWeight.Tiled tiled ->
+                throw new IllegalArgumentException(tiled.name() + ": an embedding of 4-bit codes");
         }
     }
 

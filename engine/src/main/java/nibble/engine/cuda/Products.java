@@ -1,5 +1,6 @@
 package nibble.engine.cuda;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import nibble.engine.cuda.data.CudaMatrix;
@@ -48,6 +49,8 @@ final class Products implements AutoCloseable {
     private final CudaStream expansion = new CudaStream();
     private final Piece[] pieces = {new Piece(), new Piece()};
     private final CudaStream.Event placed = new CudaStream.Event();
+    private final List<DeviceMemory.Buffer> inGraphs = new ArrayList<>();
+    private boolean recording;
     private int next;
 
     Products(CudaDevice device, DeviceMemory memory, KernelCache kernels, Cublas cublas, CudaStream compute) {
@@ -107,19 +110,33 @@ final class Products implements AutoCloseable {
                 return;
             }
         }
-        // A layer that has just arrived on another stream: the expansion must see it too.
-        compute.record(placed);
-        expansion.waitFor(placed);
+        if (!recording) {
+            // A layer that has just arrived on another stream: the expansion must see it too.
+            compute.record(placed);
+            expansion.waitFor(placed);
+        }
         int perPiece = tilesPerPiece(matrix);
         for (int first = 0; first < matrix.tiles(); first += perPiece) {
             int tiles = Math.min(perPiece, matrix.tiles() - first);
             Piece piece = expand(matrix, first, tiles, parts.getFirst().spread() == TILE_ROWS);
-            compute.waitFor(piece.expanded);
+            if (!recording) {
+                compute.waitFor(piece.expanded);
+            }
             for (int i = 0; i < parts.size(); i++) {
                 part(x, parts.get(i), CudaMatrix.of(owner, outs.get(i)), piece, first, tiles, accumulate);
             }
-            compute.record(piece.used);
+            if (!recording) {
+                compute.record(piece.used);
+            }
         }
+    }
+
+    /**
+     * Says whether work is recorded into a graph now. A graph knows no events from before it, so pieces expand in the
+     * stream that computes; and their memory stays when they need more later.
+     */
+    void recording(boolean now) {
+        recording = now;
     }
 
     /** The rows of a part that lie in the piece of these tiles. */
@@ -164,17 +181,28 @@ final class Products implements AutoCloseable {
         long bytes = 2L * tiles * TILE_ROWS * matrix.inFeatures();
         DeviceMemory.Buffer buffer = piece.buffer;
         if (buffer == null || buffer.bytes() < bytes) {
-            if (buffer != null) {
+            if (buffer != null && inGraphs.contains(buffer)) {
+                piece.buffer = null;
+            } else if (buffer != null) {
                 piece.used.synchronize();
                 buffer.close();
             }
             buffer = memory.allocate(bytes, "expanded weights");
             piece.buffer = buffer;
         }
-        expansion.waitFor(piece.used);
+        CudaStream stream = recording ? compute : expansion;
+        if (recording) {
+            if (!inGraphs.contains(buffer)) {
+                inGraphs.add(buffer);
+            }
+        } else {
+            expansion.waitFor(piece.used);
+        }
         int rows = interleaved ? tiles * TILE_ROWS : Math.min(tiles * TILE_ROWS, matrix.rows() - first * TILE_ROWS);
-        expand(expansion, matrix, buffer, first, tiles, interleaved, rows);
-        expansion.record(piece.expanded);
+        expand(stream, matrix, buffer, first, tiles, interleaved, rows);
+        if (!recording) {
+            expansion.record(piece.expanded);
+        }
         return piece;
     }
 
@@ -225,6 +253,7 @@ final class Products implements AutoCloseable {
             piece.expanded.close();
             piece.used.close();
         }
+        inGraphs.forEach(DeviceMemory.Buffer::close);
         placed.close();
         batchRows.close();
         expansion.close();

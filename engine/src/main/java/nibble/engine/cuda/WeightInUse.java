@@ -14,6 +14,7 @@ import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.StoredWeight;
 import nibble.engine.tensor.StoredWeights;
 import nibble.engine.tensor.Weight;
+import nibble.pack.QuantizedLinear;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -56,6 +57,8 @@ final class WeightInUse<W extends CudaWeight> implements AutoCloseable {
         return switch (weight) {
             case CudaWeight placed -> new WeightInUse<>(placed, null, card);
             case DenseWeight host -> dense(host, card, upload);
+            case QuantizedWeight(QuantizedLinear linear)
+            when linear.bits() != 4 -> any(StoredWeights.expanded(weight), card, upload);
             case QuantizedWeight _, AwqWeight _ -> tiled(weight, card, upload);
             case BlockWeight(String _, GgufBlocks blocks) when !blocks.type().isPlain() -> tiled(weight, card, upload);
             case BlockWeight _, StoredWeight _ -> any(StoredWeights.expanded(weight), card, upload);

@@ -120,8 +120,15 @@ abstract class HostGradients implements GradientOperations {
         float[] table = new float[16];
         for (int group = 0; group < codes.groups(); group++) {
             int cell = row * codes.groups() + group;
+            int zero = codes.zero(cell);
+            if (codes.codesPerByte() == 1) {
+                for (int i = 0; i < codes.groupSize(); i++, at++) {
+                    into[at] = ((pairs[at] & 0xff) - zero) * scales[cell];
+                }
+                continue;
+            }
             for (int code = 0; code < table.length; code++) {
-                table[code] = (code - codes.zeros()[cell]) * scales[cell];
+                table[code] = (code - zero) * scales[cell];
             }
             for (int i = 0; i < codes.groupSize(); i += 2, at += 2) {
                 int pair = pairs[at >> 1];

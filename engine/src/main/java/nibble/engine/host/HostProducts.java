@@ -1,22 +1,28 @@
 package nibble.engine.host;
 
+import java.util.Arrays;
 import java.util.List;
 import nibble.engine.backend.Activations;
 import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Kernels;
+import nibble.engine.host.natives.PanelSource;
 import nibble.engine.host.natives.TileGemm;
 import nibble.engine.host.stored.ByteTiles;
 import nibble.engine.host.stored.FewRows;
+import nibble.engine.host.vector.Addition;
+import nibble.engine.host.vector.CrossMoment;
+import nibble.engine.host.vector.Divergence;
 import nibble.engine.host.vector.Gemm;
 import nibble.engine.host.vector.Gemv;
+import nibble.engine.host.vector.RowGemm;
 import nibble.engine.host.vector.RowSource;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
 /** Chooses the kernels for products, by the form of the weights, the number of rows and the processor. */
-final class HostProducts {
+final class HostProducts implements Divergence.Products {
     private final Workers workers;
     private final @Nullable Kernels kernels;
     private final Activations activations;
@@ -63,9 +69,17 @@ final class HostProducts {
         }
         return rows <= FewRows.MOST_COMPILED_ROWS
                         && weights.stream().allMatch(weight -> FewRows.isCompiled(weight, kernels))
-                || activations == Activations.INT8
-                        && !inByteTiles(weights)
-                        && weights.stream().allMatch(FewRows::takesBytes);
+                || !inByteTiles(weights)
+                        && (activations == Activations.INT8 && weights.stream().allMatch(FewRows::takesBytes)
+                                || activations == Activations.INT8_WHERE_FASTER
+                                        && kernels.bytesAreFast()
+                                        && weights.stream().allMatch(FewRows::bytesAreFaster));
+    }
+
+    /** Whether a product of so many rows is one of bytes. */
+    boolean multipliesBytes(Weight weight, int rows) {
+        List<Weight> one = List.of(weight);
+        return activations.bytes() && FewRows.takesBytes(weight) && (few(one, rows) || inByteTiles(one));
     }
 
     /** Whether a product of many rows is one of bytes in tiles. */
@@ -83,10 +97,53 @@ final class HostProducts {
         if (a.rows() <= Gemv.MOST_ROWS) {
             Gemv.multiply(workers, from, a.rows(), a.columns(), b, n, to);
         } else if (kernels != null && kernels.hasTiles() && a.columns() > 0) {
-            tiles.multiply(workers, from, a.rows(), a.columns(), b, n, to);
+            tiles.multiply(workers, from, a.rows(), a.columns(), PanelSource.rows(b), n, to);
         } else {
             Gemm.multiply(workers, from, a.rows(), a.columns(), b, n, to);
         }
+    }
+
+    @Override
+    public void forward(float[] a, int m, int k, RowSource b, int n, float[] c) {
+        if (kernels != null && kernels.hasTiles() && k > 0) {
+            tiles.multiply(workers, a, m, k, PanelSource.rows(b), n, c);
+        } else {
+            Gemm.multiply(workers, a, m, k, b, n, c);
+        }
+    }
+
+    @Override
+    public void backward(float[] a, int m, int n, RowSource b, int k, float[] c) {
+        byColumns(a, m, n, b, k, c, false);
+    }
+
+    /**
+     * Computes {@code c[m, n] (+)= Σ_k a[m, k] b[k, n]}.
+     *
+     * @param b k rows of n columns
+     */
+    void byColumns(float[] a, int m, int k, RowSource b, int n, float[] c, boolean accumulate) {
+        if (kernels == null || !kernels.hasTiles() || k == 0) {
+            RowGemm.multiply(workers, a, m, k, b, n, c, accumulate);
+            return;
+        }
+        float[] target = accumulate ? new float[m * n] : c;
+        tiles.multiply(workers, a, m, k, PanelSource.columns(b), n, target);
+        if (accumulate) {
+            workers.forEach(m, row -> Addition.run(target, row * n, c, row * n, n));
+        }
+    }
+
+    /** Computes {@code c[m, n] = Σ_t y[t, m] x[t, n]}. */
+    void crossMoment(float[] y, int m, float[] x, int n, int tokens, float[] c) {
+        if (kernels == null || !kernels.hasTiles() || tokens == 0) {
+            Arrays.fill(c, 0, m * n, 0f);
+            CrossMoment.add(workers, y, m, x, n, tokens, c);
+            return;
+        }
+        float[] turned = new float[m * tokens];
+        CrossMoment.transpose(workers, y, tokens, m, turned);
+        tiles.multiply(workers, turned, m, tokens, PanelSource.columns(RowSource.of(x, n)), n, c);
     }
 
     /** Computes attention of few queries of one sequence by the library; a task is a query and a head of keys. */

@@ -64,7 +64,7 @@ final class ReferenceGradients extends HostGradients {
                     for (int t = 0; t < x.rows(); t++) {
                         weight += (double) left[t * out + n] * right[t * in + k];
                     }
-                    sum += weight * (codes.code(n, k) - codes.zeros()[cell]);
+                    sum += weight * (codes.code(n, k) - codes.zero(cell));
                     if (positions != null) {
                         toPositions[n * in + k] += (float) (weight * numbers[cell]);
                     }

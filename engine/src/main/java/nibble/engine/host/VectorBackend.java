@@ -175,6 +175,11 @@ public final class VectorBackend extends HostBackend {
         return kernels == null ? Activations.FP32 : kernels.activations();
     }
 
+    /** Returns whether so many rows are multiplied with a weight as bytes. */
+    public boolean multipliesBytes(Weight weight, int rows) {
+        return products.multipliesBytes(weight, rows);
+    }
+
     @Override
     public void multiplyTransposed(Matrix a, Matrix b, Matrix out) {
         Extents.require("multiplyTransposed", "b", b, b.rows(), a.columns());
@@ -358,7 +363,7 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public GradientOperations gradients() {
-        return new VectorGradients(this, workers);
+        return new VectorGradients(this, workers, products);
     }
 
     private void forEachRow(int rows, int columns, IntConsumer row) {

@@ -1,6 +1,5 @@
 package nibble.engine.host;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntConsumer;
 import nibble.checkpoint.model.Activation;
@@ -12,11 +11,9 @@ import nibble.engine.backend.Parameter;
 import nibble.engine.backend.PlacedCodes;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.vector.AttentionGradient;
-import nibble.engine.host.vector.CrossMoment;
 import nibble.engine.host.vector.Divergence;
 import nibble.engine.host.vector.GluGradient;
 import nibble.engine.host.vector.RmsNormGradient;
-import nibble.engine.host.vector.RowGemm;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
@@ -33,12 +30,14 @@ final class VectorGradients extends HostGradients {
     private static final float GELU_CUBIC = (float) (2 * Math.sqrt(2 / Math.PI) * 0.044715);
 
     private final Workers workers;
+    private final HostProducts products;
     /** The gradient of a whole weight, [out, in], before it is summed over groups. */
     private float[] whole = new float[0];
 
-    VectorGradients(LayerOperations layers, Workers workers) {
+    VectorGradients(LayerOperations layers, Workers workers, HostProducts products) {
         super(layers);
         this.workers = workers;
+        this.products = products;
     }
 
     @Override
@@ -51,8 +50,7 @@ final class VectorGradients extends HostGradients {
         GradientExtents.linears(weights, dys, dx);
         for (int i = 0; i < weights.size(); i++) {
             Weight weight = weights.get(i);
-            RowGemm.multiply(
-                    workers,
+            products.byColumns(
                     HostMatrix.values(dys.get(i)),
                     dx.rows(),
                     weight.outFeatures(),
@@ -75,10 +73,8 @@ final class VectorGradients extends HostGradients {
         int size = Math.multiplyExact(out, in);
         if (whole.length < size) {
             whole = new float[size];
-        } else {
-            Arrays.fill(whole, 0, size, 0f);
         }
-        CrossMoment.add(workers, HostMatrix.values(dy), out, HostMatrix.values(x), in, x.rows(), whole);
+        products.crossMoment(HostMatrix.values(dy), out, HostMatrix.values(x), in, x.rows(), whole);
         workers.forEach(out, row -> {
             addGroups(codes, row, into);
             if (positions != null) {
@@ -92,11 +88,17 @@ final class VectorGradients extends HostGradients {
         int at = row * codes.inFeatures();
         for (int group = 0; group < codes.groups(); group++) {
             int cell = row * codes.groups() + group;
-            int zero = codes.zeros()[cell];
+            int zero = codes.zero(cell);
             float sum = 0;
-            for (int i = 0; i < codes.groupSize(); i += 2, at += 2) {
-                int pair = pairs[at >> 1];
-                sum += whole[at] * ((pair & 15) - zero) + whole[at + 1] * ((pair >> 4 & 15) - zero);
+            if (codes.codesPerByte() == 1) {
+                for (int i = 0; i < codes.groupSize(); i++, at++) {
+                    sum += whole[at] * ((pairs[at] & 0xff) - zero);
+                }
+            } else {
+                for (int i = 0; i < codes.groupSize(); i += 2, at += 2) {
+                    int pair = pairs[at >> 1];
+                    sum += whole[at] * ((pair & 15) - zero) + whole[at + 1] * ((pair >> 4 & 15) - zero);
+                }
             }
             into[cell] += sum;
         }
@@ -191,6 +193,7 @@ final class VectorGradients extends HostGradients {
         GradientExtents.divergence(head, original, x, dx);
         return Divergence.run(
                 workers,
+                products,
                 HostMatrix.values(original),
                 HostMatrix.values(x),
                 x.columns(),

@@ -4,11 +4,10 @@ import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.tensor.DType;
-import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.host.ReferenceBackend;
-import nibble.engine.host.stored.ByteTiles;
+import nibble.engine.host.VectorBackend;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.BlockWeight;
@@ -249,9 +248,7 @@ final class LinearChecks {
             WeightRows.read(weight, row, 0, k, w, row * k);
         }
         float[] expected = results[0];
-        Activations form = backend.activations();
-        boolean bytes = form == Activations.INT8
-                || form.bytes() && (rows <= FewRows.MOST_COMPILED_ROWS || ByteTiles.takes(weight));
+        boolean bytes = backend instanceof VectorBackend host && host.multipliesBytes(weight, rows);
         // One row: both multiply by (code - zero), then by the scale, without rounding their product to fp16.
         // Very many rows: a card rounds blocks' weights to fp16.
         boolean rounded = cuda
@@ -259,7 +256,7 @@ final class LinearChecks {
                         ? rows > MOST_FUSED_ROWS
                         : !(weight instanceof DenseWeight) && rows == 1
                 : (weight instanceof AwqWeight || weight instanceof StoredWeight)
-                        && (rows <= FewRows.MOST_COMPILED_ROWS || bytes && FewRows.takesBytes(weight));
+                        && (rows <= FewRows.MOST_COMPILED_ROWS || bytes);
         double weightRounding = rounded ? 0x1p-11 : 0;
         comparison.compare(weight.name() + " rows " + rows, results[1], expected, i -> {
             double size = Comparison.sizeOfProduct(x, i / n * k, w, i % n * k, k);
@@ -273,7 +270,7 @@ final class LinearChecks {
                     + 1e-7
                     + offsets
                     + (rounded && weight instanceof BlockWeight ? 0x1p-25 * sizeOfInputs(x, i / n * k, k) : 0)
-                    + (bytes && FewRows.takesBytes(weight) ? sizeOfSteps(x, i / n * k, w, i % n * k, k) : 0);
+                    + (bytes ? sizeOfSteps(x, i / n * k, w, i % n * k, k) : 0);
         });
     }
 

@@ -117,16 +117,31 @@ final class Operands {
         QuantizationSpec spec = new QuantizationSpec(4, groupSize);
         String name = (byRows ? "by rows [" : "by inputs [") + out + ", " + in + "]";
         if (byRows) {
-            // The codes of one are the bytes of the other; no zeros stands for eight everywhere.
-            Arrays.fill(linear.zeros(), (byte) 8);
+            // The codes of one are the bytes of the other; no zeros stands for eight everywhere; some have them.
+            if (out % 16 == 0) {
+                Arrays.fill(linear.zeros(), (byte) 8);
+            }
             MemorySegment codes = offHeap(MemorySegment.ofArray(linear.codes()));
             MemorySegment scales = offHeap(MemorySegment.ofArray(linear.scales()));
-            MemorySegment none = MemorySegment.ofArray(new byte[0]);
-            return new StoredWeight(new StoredCodes(name, out, in, spec, true, codes, none, scales, false));
+            MemorySegment zeros = out % 16 == 0 ? MemorySegment.ofArray(new byte[0]) : offHeap(zerosByRows(linear));
+            return new StoredWeight(new StoredCodes(name, out, in, spec, true, codes, zeros, scales, false));
         }
         MemorySegment[] packed = GptqLayout.pack(linear, true);
         return new StoredWeight(new StoredCodes(
                 name, out, in, spec, false, offHeap(packed[0]), offHeap(packed[1]), offHeap(packed[2]), true));
+    }
+
+    /** Eight rows to a word, [out / 8, groups]. */
+    private static MemorySegment zerosByRows(QuantizedLinear linear) {
+        int groups = linear.zeros().length / linear.outFeatures();
+        byte[] packed = new byte[linear.outFeatures() * groups / 2];
+        for (int row = 0; row < linear.outFeatures(); row++) {
+            for (int g = 0; g < groups; g++) {
+                int at = 4 * (row / 8 * groups + g) + row % 8 / 2;
+                packed[at] |= (byte) (linear.zeros()[row * groups + g] << 4 * (row % 2));
+            }
+        }
+        return MemorySegment.ofArray(packed);
     }
 
     private static MemorySegment offHeap(MemorySegment heap) {

@@ -38,6 +38,16 @@ public final class SelfTest {
     private final Consumer<Check> onCheck;
     private final List<Check> checks = new ArrayList<>();
 
+    /** Bounds the error of attention. */
+    interface AttentionBound {
+        /**
+         * Returns the largest error of a result.
+         *
+         * @param keys that a query sees at most
+         */
+        double of(int headDim, int keys, float[] values);
+    }
+
     private SelfTest(Backend backend, Consumer<Check> onCheck) {
         this.backend = backend;
         this.cuda = backend.kind() == DeviceKind.CUDA;
@@ -58,6 +68,7 @@ public final class SelfTest {
         test.rotations();
         test.attention();
         test.attentionOfParts();
+        new BlockChecks(backend, test::attentionBound).run().forEach(test::done);
         test.elementwise();
         test.rowCopies();
         test.logProbabilities();

@@ -3,7 +3,7 @@ package nibble.engine.tensor;
 import nibble.pack.QuantizedLinear;
 
 /**
- * Holds a 4-bit weight; its value is what {@link QuantizedLinear#dequantize} gives: (code - zero) * scale rounded to
+ * Holds a quantized weight; its value is what {@link QuantizedLinear#dequantize} gives: (code - zero) * scale rounded to
  * fp16.
  */
 public record QuantizedWeight(QuantizedLinear linear) implements Weight {
@@ -19,6 +19,6 @@ public record QuantizedWeight(QuantizedLinear linear) implements Weight {
 
     @Override
     public String name() {
-        return "4-bit weight [" + outFeatures() + ", " + inFeatures() + "]";
+        return linear.bits() + "-bit weight [" + outFeatures() + ", " + inFeatures() + "]";
     }
 }

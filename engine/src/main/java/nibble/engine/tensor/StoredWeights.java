@@ -7,9 +7,12 @@ import java.util.Optional;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.gguf.BlockDecoder;
 import nibble.checkpoint.gguf.GgufBlocks;
+import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
+import nibble.pack.ByteBlocks;
+import nibble.pack.Dequantized;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.StoredCodes;
@@ -81,13 +84,36 @@ public final class StoredWeights {
 
     /**
      * Returns rows of a GGUF file as plain numbers in Hugging Face's order, F32 where the file has blocks; GPTQ's and
-     * compressed-tensors' codes by rows on the heap; others as they are.
+     * compressed-tensors' 4-bit codes by rows on the heap, 8-bit ones as {@link #cardType}; others as they are.
      */
     public static Weight expanded(Weight weight) {
         return switch (weight) {
             case BlockWeight(String name, GgufBlocks b) -> new DenseWeight(decoded(name, b));
-            case StoredWeight(StoredCodes codes) -> new QuantizedWeight(codes.unpack());
+            case StoredWeight(StoredCodes codes) -> expanded(new QuantizedWeight(codes.unpack()), codes.module());
+            case QuantizedWeight quantized -> expanded(quantized, weight.name());
             default -> weight;
+        };
+    }
+
+    private static Weight expanded(QuantizedWeight weight, String name) {
+        return cardType(weight)
+                .<Weight>map(type -> type.isPlain()
+                        ? new DenseWeight(Dequantized.half(name, weight.linear()))
+                        : new BlockWeight(name, ByteBlocks.of(weight.linear())))
+                .orElse(weight);
+    }
+
+    /**
+     * Returns the type of a matrix that holds a weight of codes for a device that has no kernels for its bits: blocks of
+     * bytes for symmetric 8-bit codes, fp16 for others; empty for 4 bits and for weights without codes.
+     */
+    public static Optional<GgufType> cardType(Weight weight) {
+        return switch (weight) {
+            case QuantizedWeight(QuantizedLinear q)
+            when q.bits() != 4 -> Optional.of(ByteBlocks.holds(q) ? GgufType.Q8_0 : GgufType.F16);
+            case StoredWeight(StoredCodes codes)
+            when codes.bits() != 4 -> Optional.of(ByteBlocks.holds(codes) ? GgufType.Q8_0 : GgufType.F16);
+            default -> Optional.empty();
         };
     }
 

@@ -15,7 +15,7 @@ import nibble.pack.layout.StoredCodes;
 
 /**
  * Reads weights as floats, a piece of a row at a time. Every conversion is exact: fp16 and bf16 are subsets of fp32,
- * and a 4-bit weight's value is defined as a number rounded to fp16.
+ * and a quantized weight's value is defined as a number rounded to fp16.
  */
 public final class WeightRows {
     private static final ValueLayout.OfShort SHORT =
@@ -124,8 +124,35 @@ public final class WeightRows {
         }
     }
 
-    /** A part of a row whose words hold eight codes each. */
+    /** A part of a row whose words hold several codes each. */
     private static void read(StoredCodes codes, int row, int column, int count, float[] into, int offset) {
+        if (codes.bits() == 4) {
+            readNibbles(codes, row, column, count, into, offset);
+            return;
+        }
+        int groupSize = codes.inFeatures() / codes.groups();
+        int perWord = codes.perWord();
+        int bits = codes.bits();
+        int mask = codes.spec().maxCode();
+        int end = column + count;
+        for (int from = column; from < end; ) {
+            int group = from / groupSize;
+            int to = Math.min(end, (group + 1) * groupSize);
+            float scale = Float.float16ToFloat(codes.scale(row, group));
+            int zero = codes.zero(row, group);
+            int word = codes.word(row, from / perWord);
+            for (int i = from; i < to; i++) {
+                if (i % perWord == 0) {
+                    word = codes.word(row, i / perWord);
+                }
+                int code = word >>> bits * (i % perWord) & mask;
+                into[offset + i - column] = Float.float16ToFloat(Float.floatToFloat16((code - zero) * scale));
+            }
+            from = to;
+        }
+    }
+
+    private static void readNibbles(StoredCodes codes, int row, int column, int count, float[] into, int offset) {
         int groupSize = codes.inFeatures() / codes.groups();
         float[] table = new float[16];
         int end = column + count;
@@ -151,8 +178,24 @@ public final class WeightRows {
         }
     }
 
-    /** As {@link QuantizedLinear#dequantize}, by a table of the group's sixteen values and for a part of a row. */
+    /** As {@link QuantizedLinear#dequantize}, for a part of a row. */
     private static void read(QuantizedLinear linear, int row, int column, int count, float[] into, int offset) {
+        if (linear.codesPerByte() == 2) {
+            readNibbles(linear, row, column, count, into, offset);
+            return;
+        }
+        byte[] codes = linear.codes();
+        int first = row * linear.inFeatures();
+        for (int i = column; i < column + count; i++) {
+            int cell = row * linear.groups() + i / linear.groupSize();
+            float scale = Float.float16ToFloat(linear.scales()[cell]);
+            int steps = (codes[first + i] & 0xff) - linear.zero(cell);
+            into[offset + i - column] = Float.float16ToFloat(Float.floatToFloat16(steps * scale));
+        }
+    }
+
+    /** By a table of the group's sixteen values. */
+    private static void readNibbles(QuantizedLinear linear, int row, int column, int count, float[] into, int offset) {
         byte[] codes = linear.codes();
         byte[] zeros = linear.zeros();
         short[] scales = linear.scales();

@@ -12,7 +12,7 @@
 // The sums of warps, then of items (by the block that comes last), are added in a fixed order.
 //
 // -DHEAD_DIM (a multiple of 8 up to 256), -DQUERIES_PER_KV=G. Whoever includes this defines THREADS: the threads of the block that take
-// part, its first ones.
+// part, its first ones; or ONLY_ATTENTION, where a block has no others.
 
 #pragma once
 #include "common.cuh"
@@ -20,10 +20,17 @@
 #ifndef SPLIT_KEYS
 #define SPLIT_KEYS 256  // fewer keys than this are not worth another block
 #endif
+#ifndef MOST_ATTENTION_WARPS
+#define MOST_ATTENTION_WARPS 8
+#endif
 
 constexpr int HEADS = QUERIES_PER_KV < 16 ? QUERIES_PER_KV : 16;
 constexpr int HEAD_BLOCKS = (QUERIES_PER_KV + 15) / 16;
-constexpr int ATTENTION_WARPS = HEADS * HEAD_DIM <= 1024 ? 8 : HEADS * HEAD_DIM <= 2048 ? 4 : 2;
+constexpr int FITTING_WARPS = HEADS * HEAD_DIM <= 1024 ? 8 : HEADS * HEAD_DIM <= 2048 ? 4 : 2;
+constexpr int ATTENTION_WARPS = FITTING_WARPS < MOST_ATTENTION_WARPS ? FITTING_WARPS : MOST_ATTENTION_WARPS;
+#ifdef ONLY_ATTENTION
+constexpr int THREADS = 32 * ATTENTION_WARPS;
+#endif
 constexpr int HALF = HEAD_DIM / 2;
 constexpr int K_PIECES = (HEAD_DIM + 31) / 32;
 constexpr int V_PIECES = (HEAD_DIM + 63) / 64;
@@ -110,8 +117,11 @@ DEVICE void append(half_t* k_row, half_t* v_row, const half_t* k, const half_t* 
     }
 }
 
-// 16 keys from `base`; those from `end` on count nothing. q: the lane's rows of the queries, at element 8 t.
-DEVICE void attend(Sums& sums, const half_t* q, const half_t* k, const half_t* v, int base, int end, int stride, float scale) {
+// 16 keys from `base`; those from `end` on count nothing, nor with a window those before `first`. q: the lane's rows of the
+// queries, at element 8 t.
+template <bool WINDOW = false>
+DEVICE void attend(Sums& sums, const half_t* q, const half_t* k, const half_t* v, int base, int end, int stride, float scale,
+                   int first = 0) {
     int lane = threadIdx.x % 32, r = lane / 4, t = lane % 4;
     uint4 keys[2][K_PIECES], values[4];
 #pragma unroll
@@ -141,7 +151,10 @@ DEVICE void attend(Sums& sums, const half_t* q, const half_t* k, const half_t* v
 #pragma unroll
     for (int n = 0; n < 2; n++)
 #pragma unroll
-        for (int i = 0; i < 4; i++) s[n][i] = base + n * 8 + 2 * t + (i & 1) < end ? s[n][i] * scale : NEVER;
+        for (int i = 0; i < 4; i++) {
+            int key = base + n * 8 + 2 * t + (i & 1);
+            s[n][i] = key < end && (!WINDOW || key >= first) ? s[n][i] * scale : NEVER;
+        }
 
     float factor[2];
 #pragma unroll

@@ -118,6 +118,30 @@ extern "C" __global__ void geglu(const half_t* gate, const half_t* up, half_t* o
     for (long long j = 8 * i; j < min(8 * i + 8, n); j++) out[j] = to_half(gelu_times(to_float(gate[j]), to_float(up[j])));
 }
 
+// out[t, i] = activation(gate[i]) * up[i] of rows that hold both: gate[i] at i / 8 * spread + i % 8, up[i] `up` behind it. All are
+// multiples of 8.  Grid: (blocks over columns / 8, rows).  Block: 128.
+template <class F>
+DEVICE void glu_of_rows(const half_t* both, int both_columns, int spread, int up, half_t* out, int columns, F activation) {
+    int i = blockIdx.x * 128 + threadIdx.x;
+    if (8 * i >= columns) return;
+    const half_t* from = both + (long long)blockIdx.y * both_columns + (long long)i * spread;
+    uint4 g = *(const uint4*)from, u = *(const uint4*)(from + up);
+    u32 gs[4] = {g.x, g.y, g.z, g.w}, us[4] = {u.x, u.y, u.z, u.w}, r[4];
+#pragma unroll
+    for (int w = 0; w < 4; w++) {
+        r[w] = pack_half2(activation(low_half(gs[w]), low_half(us[w])), activation(high_half(gs[w]), high_half(us[w])));
+    }
+    *(uint4*)(out + (long long)blockIdx.y * columns + 8 * i) = make_uint4(r[0], r[1], r[2], r[3]);
+}
+
+extern "C" __global__ void swiglu_rows(const half_t* both, int both_columns, int spread, int up, half_t* out, int columns) {
+    glu_of_rows(both, both_columns, spread, up, out, columns, [](float gate, float up) { return silu_times(gate, up); });
+}
+
+extern "C" __global__ void geglu_rows(const half_t* both, int both_columns, int spread, int up, half_t* out, int columns) {
+    glu_of_rows(both, both_columns, spread, up, out, columns, [](float gate, float up) { return gelu_times(gate, up); });
+}
+
 // into[t, c] += bias[c].  Grid: (blocks over columns, rows).  Block: 256.
 extern "C" __global__ void add_bias(const float* bias, half_t* into, int columns) {
     int c = blockIdx.x * blockDim.x + threadIdx.x;

@@ -294,12 +294,12 @@ extern "C" __global__ void whole_refit(const double* curvatures, const double* s
 
 // --- the result -------------------------------------------------------------------------------------------------------
 
-// Two codes a byte, low nibble = even column.  Grid: (ceil(n / 2, 256), rows).  Block: 256.
-extern "C" __global__ void pack_codes(const unsigned char* codes, int n, unsigned char* packed) {
+// Two codes a byte, low nibble = even column, or one.  Grid: (ceil(n / per_byte, 256), rows).  Block: 256.
+extern "C" __global__ void pack_codes(const unsigned char* codes, int n, int per_byte, unsigned char* packed) {
     int j = blockIdx.x * 256 + threadIdx.x;
-    if (j >= n / 2) return;
-    const unsigned char* from = codes + (long long)blockIdx.y * n + 2 * j;
-    packed[(long long)blockIdx.y * (n / 2) + j] = (unsigned char)(from[0] | from[1] << 4);
+    if (j >= n / per_byte) return;
+    const unsigned char* from = codes + (long long)blockIdx.y * n + per_byte * j;
+    packed[(long long)blockIdx.y * (n / per_byte) + j] = (unsigned char)(per_byte == 1 ? from[0] : from[0] | from[1] << 4);
 }
 
 // Grid: ceil(slots, 256).  Block: 256.

@@ -183,7 +183,8 @@ extern "C" __global__ void weight_errors(
     }
 }
 
-// The rounding: codes [rows, in / 2] two a byte, low nibble = even column; zeros and fp16 scales [rows, groups].
+// The rounding: codes [rows, in / 2] two a byte, low nibble = even column, or [rows, in] where MOST is above 15; zeros and fp16
+// scales [rows, groups].
 // bad: the first row with a scale that does not fit fp16.
 extern "C" __global__ void round_off(
     const half_t* w, int rows, int in, int groups, const float* columns, const float* row_divisors, const float* limits,
@@ -214,6 +215,12 @@ extern "C" __global__ void round_off(
             for (int i = 0; i < PER_LANE; i++) {
                 code[i] = inside ? grid.code(scaled(x[i], columns, at + i, row_divisors, row)) : 0;
             }
+#if MOST > 15
+#pragma unroll
+            for (int i = 0; i < PER_LANE; i++) {
+                if (inside) codes[(long long)row * in + at + i] = (unsigned char)code[i];
+            }
+#else
             unsigned char* to = codes + ((long long)row * in + at) / 2;
 #if PER_LANE == 4
             *(unsigned short*)to = (unsigned short)(code[0] | code[1] << 4 | code[2] << 8 | code[3] << 12);
@@ -222,6 +229,7 @@ extern "C" __global__ void round_off(
 #else
             u32 next = __shfl_down_sync(0xffffffffu, code[0], 1);
             if (inside && lane % 2 == 0) *to = (unsigned char)(code[0] | next << 4);
+#endif
 #endif
         }
     }

@@ -2,7 +2,7 @@
 // in the same order, nothing contracted.
 //
 // -DGROUP=32, 64 or 128; 0 where a whole row is one group. A lane has PER_LANE neighbouring elements of each tile of a group;
-// a group is one tile, except for whole rows. -DSYMMETRIC=1 for grids whose zero is in the middle.
+// a group is one tile, except for whole rows. -DSYMMETRIC=1 for grids whose zero is in the middle. -DMOST: the largest code.
 
 #pragma once
 
@@ -18,6 +18,10 @@
 #ifndef SYMMETRIC
 #define SYMMETRIC 0
 #endif
+#ifndef MOST
+#define MOST 15
+#endif
+#define MOST_CODE ((float)MOST)
 
 #define LARGEST_HALF 65504.0f
 #define SMALLEST_NORMAL_HALF 6.103515625e-05f
@@ -34,14 +38,15 @@ struct Grid {
 
     // The nearest value of the grid.
     DEVICE_MEMBER float nearest(float w) const {
-        float steps = fminf(fmaxf(__fdiv_rn(w, scale), -zero), 15.0f - zero);
+        float steps = fminf(fmaxf(__fdiv_rn(w, scale), -zero), MOST_CODE - zero);
         return round_half(__fmul_rn(__fsub_rn(__fadd_rn(steps, ROUND_CONSTANT), ROUND_CONSTANT), scale));
     }
 
     DEVICE_MEMBER u32 code(float w) const {
-        float steps = fminf(fmaxf(__fdiv_rn(w, scale), -32.0f), 32.0f);
+        float beyond = 2.0f * (MOST_CODE + 1.0f);
+        float steps = fminf(fmaxf(__fdiv_rn(w, scale), -beyond), beyond);
         steps = __fsub_rn(__fadd_rn(steps, ROUND_CONSTANT), ROUND_CONSTANT);
-        return (u32)fminf(fmaxf(__fadd_rn(steps, zero), 0.0f), 15.0f);
+        return (u32)fminf(fmaxf(__fadd_rn(steps, zero), 0.0f), MOST_CODE);
     }
 };
 
@@ -50,7 +55,7 @@ DEVICE float zero_of(float low, float scale, float most) {
 }
 
 // The grid of codes 0 .. most with its zero in the middle.
-DEVICE Grid symmetric_grid(float largest, float most = 15.0f) {
+DEVICE Grid symmetric_grid(float largest, float most = MOST_CODE) {
     float middle = __fmul_rn(0.5f, most + 1.0f);
     if (largest == 0.0f) return Grid{SMALLEST_NORMAL_HALF, middle};
     float exact = __fdiv_rn(largest, __fmul_rn(0.5f, most));
@@ -61,7 +66,7 @@ DEVICE Grid symmetric_grid(float largest, float most = 15.0f) {
 }
 
 // The grid of codes 0 .. most.
-DEVICE Grid spanning(float least, float greatest, float most = 15.0f) {
+DEVICE Grid spanning(float least, float greatest, float most = MOST_CODE) {
     float low = fminf(least, 0.0f), high = fmaxf(greatest, 0.0f);
     float range = __fsub_rn(high, low);
     if (range == 0.0f) return Grid{SMALLEST_NORMAL_HALF, 0.0f};

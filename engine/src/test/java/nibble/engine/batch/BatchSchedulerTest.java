@@ -62,6 +62,57 @@ class BatchSchedulerTest {
     }
 
     @Test
+    void each_of_64_greedy_texts_together_is_that_text_alone() {
+        try (Backend backend = Backends.open("cpu", 2);
+                Llama model = Llama.of(RandomModel.weights(RandomModel.config(new Rope.None(), 200), 3), backend);
+                BatchScheduler scheduler = new BatchScheduler(model, new BatchOptions(64, 64, 8000, 300))) {
+            List<GenerationRequest> requests = new ArrayList<>();
+            List<Heard> heard = new ArrayList<>();
+            for (int i = 0; i < 64; i++) {
+                requests.add(request(ids(i, 1 + i % 30), 12));
+                heard.add(new Heard());
+                scheduler.add(requests.getLast(), heard.getLast());
+            }
+            scheduler.run();
+
+            for (int i = 0; i < 64; i++) {
+                GenerationRequest r = requests.get(i);
+                assertThat(heard.get(i).ids())
+                        .as("text %d", i)
+                        .isEqualTo(Generator.generate(model, r.prompt(), r.sampling(), 12, Set.of(), id -> {}));
+            }
+        }
+    }
+
+    /** Every step gives each running text a token, however many prompts come meanwhile. */
+    @Test
+    void no_running_text_waits_while_others_come() {
+        with(1000, 40, (model, scheduler) -> {
+            List<Heard> heard = new ArrayList<>();
+            int[] seen = new int[30];
+            for (int step = 0; step < 60 || heard.stream().anyMatch(one -> one.ending == null); step++) {
+                if (step % 2 == 0 && heard.size() < seen.length) {
+                    heard.add(new Heard());
+                    scheduler.add(request(ids(step, 20 + step % 60), 25), heard.getLast());
+                }
+                scheduler.step();
+                for (int i = 0; i < heard.size(); i++) {
+                    Heard one = heard.get(i);
+                    int now = one.tokens.size();
+                    if (seen[i] > 0 && one.ending == null) {
+                        assertThat(now).as("step %d, text %d", step, i).isEqualTo(seen[i] + 1);
+                    }
+                    seen[i] = now;
+                }
+            }
+            assertThat(heard)
+                    .hasSize(30)
+                    .allSatisfy(one -> assertThat(one.tokens).hasSize(25));
+            assertThat(scheduler.state().preemptions()).isZero();
+        });
+    }
+
+    @Test
     void a_beginning_that_was_computed_is_found_again() {
         with(100, 64, (model, scheduler) -> {
             int[] prompt = ids(7, 50);

@@ -16,8 +16,6 @@ import org.jspecify.annotations.Nullable;
  * of some value; the error of a difference is that of the mean of the values' differences.
  */
 final class Differences {
-    private static final String MEAN_OF_TASKS = "mean_of_tasks";
-
     private Differences() {}
 
     static List<TaskDifference> of(EvaluationResult baseline, EvaluationResult model) {
@@ -158,11 +156,13 @@ final class Differences {
                 .filter(t -> group.holds(t.task(), t.group()) && t.metric().equals(group.metric()))
                 .toList();
         double variance = 0;
-        boolean known = true;
+        // The leaderboard publishes no error of a normalized score, which a floor keeps from being a mean.
+        boolean normalized = group.average().equals(GroupResult.NORMALIZED);
+        boolean known = !normalized;
         int lost = 0;
         int gained = 0;
         for (TaskDifference part : parts) {
-            double weight = group.average().equals(MEAN_OF_TASKS)
+            double weight = group.average().equals(GroupResult.MEAN_OF_TASKS)
                     ? 1.0 / parts.size()
                     : (double) part.documents() / group.documents();
             known &= part.stderr() != null;
@@ -187,7 +187,7 @@ final class Differences {
                 group.value() - baseline.value(),
                 known ? Math.sqrt(variance) : null,
                 true,
-                TaskDifference.Flips.of(lost, gained, group.documents()));
+                normalized ? null : TaskDifference.Flips.of(lost, gained, group.documents()));
     }
 
     private static double mean(double[] values) {

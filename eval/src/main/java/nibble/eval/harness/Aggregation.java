@@ -16,6 +16,8 @@ enum Aggregation {
     MEDIAN("median"),
     /** The mean of truth values in lists; no name of the harness's, but a function's work. */
     MEAN_OF_ALL("agg_inst_level_acc"),
+    /** The mean of scikit-learn's f1 of each of three classes; no name of the harness's, but a function's work. */
+    F1_OF_THREE("cb_multi_fi"),
     PERPLEXITY("perplexity"),
     WEIGHTED_PERPLEXITY("weighted_perplexity"),
     BITS_PER_BYTE("bits_per_byte"),
@@ -97,7 +99,7 @@ enum Aggregation {
     /** @throws BadDatasetException if the name is unknown */
     static Aggregation named(String name, TaskConfig task) {
         return Arrays.stream(values())
-                .filter(one -> one.id.equals(name) && one != MEAN_OF_ALL)
+                .filter(one -> one.id.equals(name) && one != MEAN_OF_ALL && one != F1_OF_THREE)
                 .findFirst()
                 .orElseThrow(() -> new BadDatasetException(task.place() + ": aggregation " + name
                         + " is not supported; supported: "
@@ -130,6 +132,7 @@ enum Aggregation {
             case WEIGHTED_PERPLEXITY -> Math.exp(-ratio(values));
             case BITS_PER_BYTE -> -ratio(values) / Math.log(2);
             case F1 -> f1(values);
+            case F1_OF_THREE -> (f1(values, 0) + f1(values, 1) + f1(values, 2)) / 3;
             case MATTHEWS -> matthews(values);
             case BRIER -> brier(values);
             case BYPASS -> 999;
@@ -233,16 +236,18 @@ enum Aggregation {
 
     /** Of class 1, as scikit-learn's {@code f1_score} for two classes. */
     private static double f1(List<?> values) {
-        double both = 0;
-        double either = 0;
         for (Object value : values) {
             Pair pair = (Pair) value;
             if (pair.first > 1 || pair.second > 1) {
                 throw new BadDatasetException("metric f1: " + pair + "; it is known for classes 0 and 1 alone");
             }
-            both += pair.first == 1 && pair.second == 1 ? 1 : 0;
-            either += pair.first + pair.second;
         }
+        return f1(values, 1);
+    }
+
+    private static double f1(List<?> values, int of) {
+        double both = sum(values, pair -> pair.first == of && pair.second == of ? 1 : 0);
+        double either = sum(values, pair -> (pair.first == of ? 1 : 0) + (pair.second == of ? 1 : 0));
         return either == 0 ? 0 : 2 * both / either;
     }
 

@@ -66,7 +66,7 @@ final class GroupAverages {
         return new GroupResult(
                 group.name(),
                 metric,
-                bySize ? "weighted_by_documents" : "mean_of_tasks",
+                bySize ? GroupResult.BY_DOCUMENTS : GroupResult.MEAN_OF_TASKS,
                 sum / sizes,
                 known ? error : null,
                 values.size(),

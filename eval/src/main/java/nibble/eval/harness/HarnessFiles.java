@@ -182,7 +182,7 @@ public record HarnessFiles(
                         .sum());
         Map<String, Object> counts = new LinkedHashMap<>();
         for (GroupResult average : result.groups()) {
-            if (average.group().equals(group.name())) {
+            if (average.group().equals(group.name()) && !average.average().equals(GroupResult.NORMALIZED)) {
                 values.put(key(average.metric(), ""), average.value());
                 values.put(key(average.metric(), "_stderr"), average.stderr() == null ? UNKNOWN : average.stderr());
                 counts.put(key(average.metric(), ""), average.documents());

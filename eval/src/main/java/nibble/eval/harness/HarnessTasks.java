@@ -98,6 +98,7 @@ public final class HarnessTasks {
     private List<GroupResult> averages(EvaluationResult result) {
         List<GroupResult> averages = new ArrayList<>();
         groups.values().forEach(group -> averages.addAll(GroupAverages.of(group, result)));
+        averages.addAll(LeaderboardScores.of(result));
         return averages;
     }
 

@@ -7,17 +7,20 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiFunction;
 import java.util.function.Function;
 import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
 import nibble.eval.harness.Aggregation.Pair;
 import nibble.eval.harness.functions.CoqaTurns;
 import nibble.eval.harness.functions.DropAnswers;
+import nibble.eval.harness.functions.ExamChoices;
 import nibble.eval.harness.functions.FinalAnswers;
 import nibble.eval.harness.functions.InstructionChecks;
 import nibble.eval.harness.functions.MathAnswers;
 import nibble.eval.harness.functions.PythonSource;
 import nibble.eval.harness.functions.QuestionFunctions;
+import nibble.eval.harness.functions.ReferenceRows;
 import nibble.eval.harness.functions.RowFunctions;
 import nibble.eval.tasks.RequestResult;
 import nibble.files.Reasons;
@@ -65,29 +68,57 @@ final class PythonFunctions {
             Map.entry("62ac82e8027162d134709355a00526ff5497deb5987beebb18b439b320e860ca", "coqa/utils"),
             Map.entry("8332e42f23c62043b23d74ee6d3934f997b209cd60a1ad45b7882d6b00929d5c", "hendrycks_math/utils"),
             Map.entry("07950dcc102f8d3892c6acea62f5b3499a579aee4c5f8e9af6b94c84c43d16b9", "leaderboard/math/utils"),
+            Map.entry("ecc017c5c3c0a03757d94072fb74feac74406b63d2f6efa6ec68f73f8db8a9fd", "bbh/zeroshot/utils"),
+            Map.entry("d54929f3cfcae8ee7f1f0171414cb81ec19b4243ea6474d8155956beb18327d3", "agieval/utils"),
+            Map.entry("e6b10f05b1990d3e82a4414bbf8c04a9f6b7e029c00dfe336a040ecf78acdab0", "minerva_math/utils"),
+            Map.entry("2c295d37e8d75f58a5ce948839d20cb9971d1c0d7627878291bebd4584c63507", "wsc273/utils"),
+            Map.entry("55c93da7005300ce496a18bce8251febab8acd36b8c4d8875679ff432c2031f9", "arithmetic/utils"),
+            Map.entry("0ad23be566a13d9bce46421a77fb2b146499e9b5271a565fffab181e400ff743", "logiqa2/utils_logiqa2"),
+            Map.entry("b9cbe33d51b95624b9317cab8ffb917b32c178aaa100fd9ce4aac0a9c467479b", "medmcqa/utils_medmcqa"),
+            Map.entry("db3099bba72b47a29018221bbca9a9d44f043b5bf4fbc9df93b8081687ba895e", "glue/mnli/utils"),
+            Map.entry("ec32f0bfecb45d80220279522ac046ef2ac3f7890444798b56ac29348b27355d", "xwinograd/utils"),
+            Map.entry(
+                    "928f11eec23acc717775f156d8a308cc26dd623f54e91eb6bda3da09ca9e3281", "okapi/arc_multilingual/utils"),
+            Map.entry("ee3555e7e5100a18c63a3b194003af6e2685f87949b98576ba746f6ee3f16e00", "toxigen/utils"),
+            Map.entry("1a65ad044b6b663a7293c84a70a1d1deb1762897272b4de3328f4b9ad57d847a", "super_glue/cb/aggregate"),
+            Map.entry("274e6430411e2d0376ec516ac191a44b81ecacf89151ba4df5f4107e894e2dfc", "super_glue/record/util"),
+            Map.entry(
+                    "af369d50024ef69d607630f79c70669b15d0501f3800be9ee46c98bb605d43fa",
+                    "super_glue/wsc/preprocess_wsc"),
+            Map.entry("7c755f2c3f8f4ac20de96fb68941c43424d2ded0552d5ab81e672e15c410655c", "gpqa/zeroshot/utils"),
+            Map.entry("b603828710f1fb3e1b8fe42726b188544ef8dbd12d25f4ca676e42ca4d1a251b", "gpqa/generative/utils"),
+            Map.entry("b9879cbee0966b35896f4d7f0d374d0c4f720d12d6dc79881496d3a0d68669e3", "mmlu-pro-plus/utils"),
             Map.entry("1ab8f14808c826f93f2364883487ed63cf4267980bf4761fda8053899c013632", "ifeval/utils"));
 
-    private static final Map<String, OfResults> OF_RESULTS = Map.of(
-            "truthfulqa/utils.process_results_mc2",
-            (d, results, _) -> mc2(d, results),
-            "wikitext/preprocess_wikitext.process_results",
-            (d, results, _) ->
-                    rolled(QuestionFunctions.text(d, "page"), results.getFirst().logLikelihood()),
-            "drop/utils.process_results",
-            (d, _, response) -> DropAnswers.scores(d, response),
-            "coqa/utils.process_results",
-            (d, _, response) -> CoqaTurns.scores(d, response),
-            "leaderboard/math/utils.process_results",
-            (d, _, response) -> FinalAnswers.scores(d, response),
-            "ifeval/utils.process_results",
-            (d, _, response) -> InstructionChecks.scores(d, response),
-            "hendrycks_math/utils.process_results",
-            (d, _, response) -> MathAnswers.scores(d, response));
+    private static final Map<String, OfResults> OF_RESULTS = Map.ofEntries(
+            Map.entry("truthfulqa/utils.process_results_mc2", (d, results, _) -> mc2(d, results)),
+            Map.entry(
+                    "wikitext/preprocess_wikitext.process_results",
+                    (d, results, _) -> rolled(
+                            QuestionFunctions.text(d, "page"),
+                            results.getFirst().logLikelihood())),
+            written("drop/utils.process_results", DropAnswers::scores),
+            written("coqa/utils.process_results", CoqaTurns::scores),
+            written("leaderboard/math/utils.process_results", FinalAnswers::scores),
+            written("minerva_math/utils.process_results", FinalAnswers::scoresOfMinerva),
+            written("ifeval/utils.process_results", InstructionChecks::scores),
+            written("agieval/utils.process_results", MathAnswers::scoresOfExams),
+            Map.entry(
+                    "agieval/utils.process_results_mcqa",
+                    (d, results, _) -> ExamChoices.scores(d, likelihoods(results))),
+            Map.entry(
+                    "super_glue/record/util.process_results",
+                    (d, results, _) -> ReferenceRows.scores(d, ExamChoices.greatest(likelihoods(results)))),
+            written("hendrycks_math/utils.process_results", MathAnswers::scores));
 
-    private static final Map<String, Aggregation> AGGREGATIONS =
-            Map.of("ifeval/utils.agg_inst_level_acc", Aggregation.MEAN_OF_ALL);
+    private static final Map<String, Aggregation> AGGREGATIONS = Map.of(
+            "ifeval/utils.agg_inst_level_acc",
+            Aggregation.MEAN_OF_ALL,
+            "super_glue/cb/aggregate.cb_multi_fi",
+            Aggregation.F1_OF_THREE);
 
-    private static final Map<String, Boolean> SAMPLES = Map.of("leaderboard/math/utils.list_fewshot_samples", true);
+    private static final Map<String, Boolean> SAMPLES = Map.of(
+            "leaderboard/math/utils.list_fewshot_samples", true, "minerva_math/utils.list_fewshot_samples", true);
 
     private static final Pattern SPACES = Pattern.compile("\\s+", Pattern.UNICODE_CHARACTER_CLASS);
 
@@ -110,6 +141,19 @@ final class PythonFunctions {
             return PythonSource.list(python, function.name().substring(dot + 1));
         }
         throw function.unknown("as the source of examples");
+    }
+
+    private static Map.Entry<String, OfResults> written(
+            String name, BiFunction<Map<String, @Nullable Object>, @Nullable Object, Map<String, Object>> rule) {
+        return Map.entry(name, (document, _, response) -> rule.apply(document, response));
+    }
+
+    private static double[] likelihoods(List<RequestResult> results) {
+        return results.stream().mapToDouble(RequestResult::logLikelihood).toArray();
+    }
+
+    static Function<Map<String, @Nullable Object>, ResponseFilter.Step> ofFilter(FunctionName function) {
+        return known(BigBenchFilters.KNOWN, function);
     }
 
     static Aggregation ofAggregation(FunctionName function) {

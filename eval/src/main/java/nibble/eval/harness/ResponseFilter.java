@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -20,7 +21,7 @@ final class ResponseFilter {
     private static final String INVALID = "[invalid]";
 
     /** A step: the responses of a document, a list or the one that an earlier step chose. */
-    private interface Step {
+    interface Step {
         @Nullable
         Object apply(@Nullable Object responses, Map<String, @Nullable Object> document);
     }
@@ -56,7 +57,7 @@ final class ResponseFilter {
     private static Step step(TaskConfig task, Map<String, @Nullable Object> keys) {
         Object function = keys.get("function");
         if (function instanceof FunctionName python) {
-            throw python.unknown("as a filter");
+            return PythonFunctions.ofFilter(python).apply(keys);
         }
         return switch (String.valueOf(function)) {
             case "take_first" -> (value, _) -> value instanceof List<?> list ? list.getFirst() : first(value);
@@ -72,7 +73,7 @@ final class ResponseFilter {
                         .map(one -> tags(text(one), keys.get("fallback")))
                         .toList();
             case "regex" -> regex(keys);
-            case "multi_choice_regex" -> ofChoices(keys);
+            case "multi_choice_regex" -> ofChoices(keys, ResponseFilter::choices);
             default ->
                 throw new BadDatasetException(task.place() + ": filter " + function + " is not supported; supported:"
                         + " take_first, take_first_k,"
@@ -84,7 +85,7 @@ final class ResponseFilter {
     }
 
     /** A step over a text goes over its characters, as Python's loops do. */
-    private static List<Object> items(@Nullable Object value) {
+    static List<Object> items(@Nullable Object value) {
         if (value instanceof List<?> list) {
             return new ArrayList<>(list);
         }
@@ -99,13 +100,13 @@ final class ResponseFilter {
         return items.isEmpty() ? "" : items.getFirst();
     }
 
-    private static Step each(UnaryOperator<String> change) {
+    static Step each(UnaryOperator<String> change) {
         return (value, _) -> items(value).stream()
                 .map(one -> (Object) change.apply(text(one)))
                 .toList();
     }
 
-    private static String text(@Nullable Object one) {
+    static String text(@Nullable Object one) {
         return one instanceof String text ? text : "";
     }
 
@@ -150,16 +151,16 @@ final class ResponseFilter {
         };
     }
 
-    private static PythonRegex pattern(Map<String, @Nullable Object> keys) {
+    static PythonRegex pattern(Map<String, @Nullable Object> keys) {
         Object pattern = keys.get("regex_pattern");
         return PythonRegex.of(pattern == null ? "#### (\\-?[0-9\\.\\,]+)" : pattern.toString());
     }
 
-    private static int group(Map<String, @Nullable Object> keys) {
+    static int group(Map<String, @Nullable Object> keys) {
         return keys.get("group_select") instanceof Long number ? number.intValue() : 0;
     }
 
-    private static String fallback(Map<String, @Nullable Object> keys) {
+    static String fallback(Map<String, @Nullable Object> keys) {
         Object fallback = keys.get("fallback");
         return fallback == null ? INVALID : fallback.toString();
     }
@@ -173,7 +174,7 @@ final class ResponseFilter {
     }
 
     /** The first group of a match that is not empty; null where nothing matches. */
-    private static @Nullable String selected(List<List<String>> matches, int number) {
+    static @Nullable String selected(List<List<String>> matches, int number) {
         int index = number < 0 ? matches.size() + number : number;
         if (index < 0 || index >= matches.size()) {
             return null;
@@ -185,15 +186,16 @@ final class ResponseFilter {
     }
 
     /** Finds a letter of a choice: by the expression, then by the choices' own texts, then behind a colon. */
-    private static Step ofChoices(Map<String, @Nullable Object> keys) {
+    static Step ofChoices(
+            Map<String, @Nullable Object> keys, Function<Map<String, @Nullable Object>, List<String>> choices) {
         PythonRegex regex = pattern(keys);
         UnaryOperator<String> plain = plain(keys);
         return (value, document) -> {
             Map<String, String> letters = new LinkedHashMap<>();
             List<String> bare = new ArrayList<>();
-            for (Object choice : document.get("choices") instanceof List<?> list ? list : List.of()) {
+            for (String choice : choices.apply(document)) {
                 String letter = Character.toString('A' + bare.size());
-                letters.put(plain.apply(PythonText.strip(String.valueOf(choice))), "(" + letter + ")");
+                letters.put(plain.apply(PythonText.strip(choice)), "(" + letter + ")");
                 bare.add(letter);
             }
             PythonRegex texts = PythonRegex.of(letters.keySet().stream()
@@ -219,15 +221,21 @@ final class ResponseFilter {
         };
     }
 
+    private static List<String> choices(Map<String, @Nullable Object> document) {
+        return document.get("choices") instanceof List<?> list
+                ? list.stream().map(String::valueOf).toList()
+                : List.of();
+    }
+
     private static String literal(String text) {
         return text.replaceAll("([^\\p{L}\\p{N}\\s])", "\\\\$1");
     }
 
-    private static String stripped(@Nullable String text) {
+    static String stripped(@Nullable String text) {
         return text == null ? "" : PythonText.strip(text);
     }
 
-    private static UnaryOperator<String> plain(Map<String, @Nullable Object> keys) {
+    static UnaryOperator<String> plain(Map<String, @Nullable Object> keys) {
         List<PythonRegex> ignored = TaskFiles.texts(keys.get("regexes_to_ignore")).stream()
                 .map(PythonRegex::of)
                 .toList();

@@ -108,8 +108,9 @@ final class TaskIndex {
         String damaged = unreadable.isEmpty()
                 ? ""
                 : "; " + unreadable.size() + " files could not be read: " + unreadable.getFirst();
-        return new UnknownTaskException(
-                name + ": no such task; the nearest are " + String.join(", ", nearest) + damaged);
+        return new UnknownTaskException(name + ": no such task; the nearest are " + String.join(", ", nearest)
+                + ". Other tasks of lm-evaluation-harness need --include-path with its folder lm_eval/tasks"
+                + damaged);
     }
 
     /** Adds what a name stands for; returns the names of tasks and groups that it is. */

@@ -31,19 +31,38 @@ public record ChatModel(
      * @throws PromptTooLongException if the conversation leaves no room in the model's context
      */
     public String answer(List<ChatMessage> conversation, SamplingOptions sampling, int maxNewTokens) {
+        int[] prompt = prompt(conversation);
+        return text(Generator.generateWhile(model, prompt, sampling, maxNewTokens, stopIds, noStopYet()));
+    }
+
+    /**
+     * Returns a conversation as the model reads it.
+     *
+     * @throws PromptTooLongException if it leaves no room in the model's context
+     */
+    int[] prompt(List<ChatMessage> conversation) {
         int[] prompt = tokenizer.encode(template.render(conversation, tokens), false);
         if (prompt.length >= model.contextTokens()) {
             throw new PromptTooLongException(
                     "the conversation has " + prompt.length + " tokens, and the model's context of "
                             + model.contextTokens() + " must hold them and the answer");
         }
-        int[] ids = Generator.generateWhile(model, prompt, sampling, maxNewTokens, stopIds, new NoStopYet());
+        return prompt;
+    }
+
+    /** Returns the text of a turn's ids, without the text that ends it. */
+    String text(int[] ids) {
         String text = tokenizer.decode(ids);
         for (String stop : template.stops()) {
             int at = text.indexOf(stop);
             text = at < 0 ? text : text.substring(0, at);
         }
         return text;
+    }
+
+    /** Returns what sees the ids of a turn, and says whether it goes on. */
+    IntPredicate noStopYet() {
+        return new NoStopYet();
     }
 
     /** Looks for a stop text in the last tokens: no token of one has less than a character, so that many suffice. */

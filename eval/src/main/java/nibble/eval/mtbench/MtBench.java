@@ -1,11 +1,8 @@
 package nibble.eval.mtbench;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
-import nibble.datasets.chat.ChatMessage;
 import nibble.datasets.mtbench.MtBenchQuestion;
-import nibble.engine.SamplingOptions;
 
 /**
  * Asks a model MT-bench's questions by FastChat's rules (fastchat/llm_judge): both turns in one conversation, the
@@ -32,29 +29,17 @@ public final class MtBench {
      * @return the model's turns, as many as the question has
      */
     public static List<String> answer(ChatModel model, MtBenchQuestion question, MtBenchSettings settings, int choice) {
-        List<ChatMessage> conversation = new ArrayList<>();
-        if (!settings.system().isEmpty()) {
-            conversation.add(ChatMessage.system(settings.system()));
+        Conversation conversation = new Conversation(question, settings, choice);
+        boolean asked = true;
+        while (asked) {
+            asked = conversation.answered(
+                    model.answer(conversation.said(), conversation.sampling(), settings.maxNewTokens()));
         }
-        List<String> turns = new ArrayList<>();
-        for (String said : question.turns()) {
-            conversation.add(ChatMessage.user(said));
-            SamplingOptions sampling = new SamplingOptions(
-                    temperature(question.category()),
-                    settings.topP(),
-                    settings.topK(),
-                    1,
-                    seed(settings.seed(), question, choice, turns.size()));
-            String answer = model.answer(conversation, sampling, settings.maxNewTokens())
-                    .strip();
-            conversation.add(ChatMessage.assistant(answer));
-            turns.add(answer);
-        }
-        return turns;
+        return conversation.turns();
     }
 
     /** One seed for each turn, so that an answer does not depend on what was asked before it or in an earlier run. */
-    private static long seed(long seed, MtBenchQuestion question, int choice, int turn) {
+    static long seed(long seed, MtBenchQuestion question, int choice, int turn) {
         long position = ((long) question.id() << 32) + ((long) choice << 16) + turn;
         return new SplittableRandom(seed).nextLong() ^ new SplittableRandom(position).nextLong();
     }

@@ -88,11 +88,9 @@ record Row(
                 .mapToInt(t -> t.recipe().fewshot())
                 .findFirst()
                 .orElse(0);
-        String how =
-                group.average().equals("mean_of_tasks") ? ", mean of " + group.tasks() + " subjects" : ", by documents";
         return new Row(
                 group.group(),
-                group.metric() + how,
+                group.shownMetric(),
                 group.documents(),
                 fewshot,
                 group.value(),

@@ -72,9 +72,9 @@ final class Aggregates {
         double weighted =
                 subjects.stream().mapToDouble(m -> m.value() * m.documents()).sum() / n;
         return List.of(
-                new GroupResult(Task.MMLU.id(), "acc", "mean_of_tasks", mean, errorOfMean(subjects), k, n),
+                new GroupResult(Task.MMLU.id(), "acc", GroupResult.MEAN_OF_TASKS, mean, errorOfMean(subjects), k, n),
                 new GroupResult(
-                        Task.MMLU.id(), "acc", "weighted_by_documents", weighted, pooledError(subjects, n), k, n));
+                        Task.MMLU.id(), "acc", GroupResult.BY_DOCUMENTS, weighted, pooledError(subjects, n), k, n));
     }
 
     /** Of the mean of independent means. */

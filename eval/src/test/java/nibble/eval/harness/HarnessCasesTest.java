@@ -25,7 +25,7 @@ class HarnessCasesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"chat", "metrics", "functions", "ifeval", "examples", "math"})
+    @ValueSource(strings = {"chat", "metrics", "functions", "ifeval", "examples", "math", "questions", "minerva"})
     void requests_values_and_figures_are_those_of_the_harness(String file) throws IOException {
         List<String> differences = new ArrayList<>();
         for (HarnessCase one : cases(file)) {

@@ -14,6 +14,7 @@ import nibble.datasets.BadDatasetException;
 import nibble.eval.comparison.ModelComparison;
 import nibble.eval.comparison.ModelComparisonTest;
 import nibble.eval.tasks.EvaluationJson;
+import nibble.eval.tasks.GroupResult;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.xml.sax.InputSource;
@@ -85,6 +86,33 @@ class ReportTest {
                         .orElseThrow()
                         .differences())
                 .isEqualTo(example.differences());
+    }
+
+    @Test
+    void a_normalized_score_has_a_difference_but_neither_error_nor_flips() throws IOException {
+        ModelComparison example = ModelComparisonTest.example();
+        Path baseline = file("b.json", EvaluationJson.text(example.baseline().with(List.of(score(0.5)))));
+        Path result = file("r.json", EvaluationJson.text(example.model().with(List.of(score(0.25)))));
+
+        Report report = Report.read(result, Optional.of(baseline), List.of(), Optional.empty());
+
+        assertThat(MarkdownReport.render(report))
+                .contains("| leaderboard | average, normalized | 5 | 8 | 50.00 | 25.00 | −25.00 |  |");
+        assertThat(HtmlReport.render(report))
+                .contains("average, normalized", "−25.00")
+                .doesNotContain("NaN");
+    }
+
+    private static GroupResult score(double value) {
+        return new GroupResult(
+                "leaderboard",
+                "average",
+                GroupResult.NORMALIZED,
+                value,
+                null,
+                2,
+                8,
+                List.of("mmlu_anatomy", "mmlu_virology"));
     }
 
     @Test

@@ -27,7 +27,7 @@ import nibble.checkpoint.source.RepositoryFiles;
  * @param format what its weights are stored as
  * @param version the layout's own name, as gemm or gptq_v2; of dense weights their type
  * @param method how codes were chosen: awq, rtn, or empty where no report says it
- * @param symmetric whether 4-bit codes have no zero points
+ * @param symmetric whether codes have no zero points
  * @param from what a report says that it was converted from; empty if it was not
  * @param architecture its model_type, or GGUF's name of its architecture
  * @param contextTokens positions it was made for
@@ -200,8 +200,8 @@ record CardSubject(
     String title() {
         return switch (format) {
             case AWQ -> method.equals("rtn") ? "4-bit by plain rounding" : "AWQ";
-            case GPTQ -> "4-bit, GPTQ format";
-            case COMPRESSED_TENSORS -> "4-bit, compressed-tensors";
+            case GPTQ -> bits + "-bit, GPTQ format";
+            case COMPRESSED_TENSORS -> bits + "-bit, compressed-tensors";
             case GGUF -> "GGUF";
             case DENSE -> version + " safetensors";
         };

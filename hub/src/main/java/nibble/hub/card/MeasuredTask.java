@@ -50,9 +50,11 @@ record MeasuredTask(
                     break;
                 }
             }
-            String average = group.path("average").asText("").equals("mean_of_tasks")
-                    ? ", mean of " + group.path("tasks").asInt() + " subjects"
-                    : ", by documents";
+            String average = switch (group.path("average").asText("")) {
+                case "mean_of_tasks" -> ", mean of " + group.path("tasks").asInt() + " subjects";
+                case "normalized" -> ", normalized";
+                default -> ", by documents";
+            };
             found.add(of(file, json, group.path("group").asText(), average, recipe, group));
         }
         return found;

@@ -10,25 +10,29 @@ import java.util.Map;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /**
- * What files of {@code nibble eval} hold: a perplexity, a model's tasks, or the tasks of a model beside its baseline's.
+ * What files of {@code nibble eval} hold: a perplexity, a model's tasks, the tasks of a model beside its baseline's, or
+ * grades of MT-bench.
  *
  * @param perplexities of the checkpoint
  * @param tasks of the checkpoint
  * @param baselines tasks of the original, where a file has both
  * @param divergences of the next-token distributions, a row of the card each
+ * @param grades of MT-bench
  */
 record Measurements(
         List<MeasuredPerplexity> perplexities,
         List<MeasuredTask> tasks,
         List<MeasuredTask> baselines,
-        List<Map<String, Object>> divergences) {
+        List<Map<String, Object>> divergences,
+        List<MtBenchGrade> grades) {
     private static final String TASKS = "nibble-eval-tasks-1";
+    private static final String GRADES = "nibble-mt-bench-1";
     private static final String COMPARISON = "nibble-eval-comparison-1";
 
     /** @throws BadCheckpointException if a file is none of these */
     static Measurements read(List<Path> files) {
-        Measurements found =
-                new Measurements(new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
+        Measurements found = new Measurements(
+                new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
         for (Path file : files) {
             JsonNode json = ModelCard.json(file, ModelCard.text(file));
             switch (json.path("schema").asText("")) {
@@ -40,6 +44,7 @@ record Measurements(
                         found.divergences.add(divergence(file, json.path("divergence")));
                     }
                 }
+                case GRADES -> found.grades.add(MtBenchGrade.read(file, json));
                 case "" -> found.perplexities.add(MeasuredPerplexity.read(file, json));
                 default ->
                     throw new BadCheckpointException(

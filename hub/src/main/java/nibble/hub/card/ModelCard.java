@@ -27,7 +27,7 @@ import nibble.jinja.Template;
 import nibble.jinja.syntax.JinjaException;
 
 /**
- * Writes the README.md of what Nibble makes: 4-bit checkpoints of every layout, GGUF files, dense conversions. Values
+ * Writes the README.md of what Nibble makes: quantized checkpoints of every layout, GGUF files, dense conversions. Values
  * come from its config.json or metadata, its reports, its files' sizes, and the JSON of measurements; a value that is
  * not known is left out, never guessed.
  */
@@ -40,7 +40,7 @@ public final class ModelCard {
 
     /** What the name of a repository adds to a model's for what its weights are. */
     private static final String KIND_IN_NAME =
-            "(?i)[-_.](AWQ|GPTQ|GGUF|RTN|W4A16|compressed-tensors|4bit|int4)([-_.]g?\\d+g?)?$";
+            "(?i)[-_.](AWQ|GPTQ|GGUF|RTN|W[48]A16|compressed-tensors|[48]bit|int[48])([-_.]g?\\d+g?)?$";
 
     private ModelCard() {}
 
@@ -128,6 +128,7 @@ public final class ModelCard {
         values.put("perplexities", MeasuredPerplexity.rows(measured.perplexities(), baseline.perplexities()));
         values.put("tasks", MeasuredTask.rows(measured.tasks(), measured.baselineTasks(baseline)));
         values.put("divergences", measured.divergences());
+        values.put("mt_bench", MtBenchGrade.rows(measured.grades()));
         values.put("original_card", original.body());
         values.put("front_matter", frontMatter(values, subject, measured));
         return values;
@@ -191,9 +192,7 @@ public final class ModelCard {
         yaml.put("quantized_by", subject.isQuantized() ? values.get("quantized_by") : "");
         yaml.put("tags", subject.tags(!"".equals(values.get("prompt_template"))));
         String repo = String.valueOf(values.get("repo"));
-        yaml.put(
-                "model-index",
-                ModelIndex.of(repo.substring(repo.indexOf('/') + 1), measured.perplexities(), measured.tasks()));
+        yaml.put("model-index", ModelIndex.of(repo.substring(repo.indexOf('/') + 1), measured));
         return Yaml.block(yaml);
     }
 

@@ -17,10 +17,11 @@ final class ModelIndex {
     private ModelIndex() {}
 
     /** The index of a model; empty if nothing was measured. */
-    static List<Object> of(String model, List<MeasuredPerplexity> perplexities, List<MeasuredTask> tasks) {
+    static List<Object> of(String model, Measurements measured) {
         List<Object> results = new ArrayList<>();
-        perplexities.forEach(figure -> results.add(figure.result()));
-        tasks.forEach(figure -> results.add(figure.result()));
+        measured.perplexities().forEach(figure -> results.add(figure.result()));
+        measured.tasks().forEach(figure -> results.add(figure.result()));
+        measured.grades().forEach(grade -> results.add(grade.result()));
         if (results.isEmpty()) {
             return List.of();
         }
@@ -71,6 +72,7 @@ final class ModelIndex {
             case "piqa" -> new HubDataset("baber/piqa", "PIQA", "", "validation");
             case "openbookqa" -> new HubDataset("allenai/openbookqa", "OpenBookQA", "main", "test");
             case "lambada" -> new HubDataset("EleutherAI/lambada_openai", "LAMBADA", "default", "test");
+            case "mt_bench" -> new HubDataset("lmsys/mt_bench", "MT-Bench", "", "train");
             case "gsm8k" -> new HubDataset("openai/gsm8k", "GSM8K", "main", "test");
             default -> {
                 String text = dataset.substring(Math.max(dataset.lastIndexOf('/'), dataset.lastIndexOf('\\')) + 1);

@@ -168,8 +168,8 @@ public record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
         });
     }
 
-    /** What Java's client asks; without any variable, Java's own settings. */
-    ProxySelector selector() {
+    /** Returns what Java's client asks; without any variable, Java's own settings. */
+    public ProxySelector selector() {
         @Nullable ProxySelector own = ProxySelector.getDefault();
         if (proxies.isEmpty() && own != null) {
             return own;

@@ -258,7 +258,9 @@ class ModelCardTest {
                "recipe": {"fewshot": 10, "bos": false, "dataset": {"sha256": "aa", "part_of": 10042}}},
               {"task": "mmlu_virology", "group": "mmlu", "metrics": [{"metric": "acc", "value": 0.111, "documents": 166}],
                "recipe": {"fewshot": 5, "bos": false, "dataset": {"sha256": "cc"}}}],
-             "groups": [{"group": "mmlu", "metric": "acc", "average": "mean_of_tasks", "value": 0.5, "tasks": 57, "documents": 14042}]}
+             "groups": [{"group": "mmlu", "metric": "acc", "average": "mean_of_tasks", "value": 0.5, "tasks": 57, "documents": 14042},
+                        {"group": "leaderboard_musr", "metric": "acc_norm", "average": "normalized", "value": 0.1234, "tasks": 1,
+                         "documents": 10042, "members": ["hellaswag"]}]}
             """.formatted(acc, sha256);
     }
 
@@ -273,10 +275,25 @@ class ModelCardTest {
                 .contains(TASK_ROW + "71.10 ± 1.25 | 70.25 ± 1.25 | -0.85 |")
                 .contains("| hellaswag | acc | leaderboard-v1 | 10 | 1000 of 10042 | 25.00 | 25.00 | +0.00 |")
                 .contains("| mmlu | acc, mean of 57 subjects | leaderboard-v1 | 5 | 14042 | 50.00 | 50.00 | +0.00 |")
+                .contains("| leaderboard_musr | acc_norm, normalized | leaderboard-v1 | 10 | 10042 of 10042 | 12.34 |")
                 .doesNotContain("virology", "Nothing was measured");
         assertThat(ModelCard.render(request(List.of(awq), List.of(other), Optional.empty(), Optional.empty())))
                 .contains(TASK_ROW + "not measured | 70.25 ± 1.25 |  |")
                 .doesNotContain("71.10");
+    }
+
+    @Test
+    void grades_of_mt_bench_stand_with_their_judge_and_prompts() throws IOException {
+        Path grades = Files.writeString(folder.resolve("grades.json"), """
+            {"schema": "nibble-mt-bench-1", "model": "m", "judge": "gpt-4", "prompts": "data/judge_prompts.jsonl",
+             "score": 7.236, "first_turn": 7.5, "second_turn": 6.972, "judgments": 160}
+            """);
+        assertThat(ModelCard.render(request(List.of(grades), List.of(), Optional.empty(), Optional.empty())))
+                .contains(
+                        "MT-Bench: 7.24 of 10 (first turn 7.50, second turn 6.97; 160 judgments by gpt-4 with the"
+                                + " prompts of judge_prompts.jsonl).",
+                        "lmsys/mt_bench")
+                .doesNotContain("Nothing was measured");
     }
 
     @Test

@@ -17,8 +17,8 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.Words;
 
 /**
- * Holds the layout of compressed-tensors' pack-quantized format. It counts codes and zeros from -8 and stores them plus
- * 8, which are the codes and zeros of {@link QuantizedLinear}.
+ * Holds the layout of compressed-tensors' pack-quantized format. At 4 bits it counts codes and zeros from -8 and stores
+ * them plus 8, at 8 bits from -128 and plus 128: they are the codes and zeros of {@link QuantizedLinear}.
  *
  * <pre>
  * weight_packed      I32 [out, in/8]     nibble i of word [n, c] is the code of input 8c+i for output n
@@ -26,11 +26,12 @@ import nibble.pack.Words;
  * weight_zero_point  I32 [out/8, in/g]   nibble i of word [r, g] is the zero of output 8r+i; absent where all are 8
  * weight_shape       I64 [2]             out, in
  * </pre>
+ *
+ * <p>At 8 bits a word has four bytes where it has eight nibbles here.
  */
 public final class CompressedTensorsLayout implements Layout {
     static final CompressedTensorsLayout INSTANCE = new CompressedTensorsLayout();
 
-    private static final byte SYMMETRIC_ZERO = 8;
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private CompressedTensorsLayout() {}
@@ -139,10 +140,12 @@ public final class CompressedTensorsLayout implements Layout {
 
     static MemorySegment zeroPoints(QuantizedLinear linear) {
         int groups = linear.groups();
-        int[] words = new int[linear.outFeatures() / 8 * groups];
+        int bits = linear.bits();
+        int perWord = Integer.SIZE / bits;
+        int[] words = new int[linear.outFeatures() / perWord * groups];
         for (int row = 0; row < linear.outFeatures(); row++) {
             for (int group = 0; group < groups; group++) {
-                words[row / 8 * groups + group] |= linear.zeros()[row * groups + group] << 4 * (row % 8);
+                words[row / perWord * groups + group] |= linear.zero(row * groups + group) << bits * (row % perWord);
             }
         }
         return Words.littleEndian(words);
@@ -156,7 +159,7 @@ public final class CompressedTensorsLayout implements Layout {
 
     static boolean isSymmetric(QuantizedLinear linear) {
         for (byte zero : linear.zeros()) {
-            if (zero != SYMMETRIC_ZERO) {
+            if ((zero & 0xff) != (linear.maxCode() + 1) / 2) {
                 return false;
             }
         }
@@ -167,7 +170,7 @@ public final class CompressedTensorsLayout implements Layout {
      * The linear that these tensors hold.
      *
      * @param scales F16 [out, in/g]
-     * @param zeroPoints I32 [out/8, in/g], or no bytes where all are 8
+     * @param zeroPoints I32 [out/8, in/g], or no bytes where all are in the middle
      */
     static QuantizedLinear unpack(
             MemorySegment packed,
@@ -179,13 +182,17 @@ public final class CompressedTensorsLayout implements Layout {
         QuantizedLinear linear = QuantizedLinear.blank(out, in, spec);
         MemorySegment.copy(packed, 0, MemorySegment.ofArray(linear.codes()), 0, linear.codes().length);
         int groups = linear.groups();
+        int bits = spec.bits();
+        int perWord = Integer.SIZE / bits;
         for (int row = 0; row < out; row++) {
             for (int group = 0; group < groups; group++) {
                 int cell = row * groups + group;
                 linear.scales()[cell] = scales.get(Words.SHORT, 2L * cell);
-                linear.zeros()[cell] = zeroPoints.byteSize() == 0
-                        ? SYMMETRIC_ZERO
-                        : (byte) ((zeroPoints.get(Words.INT, 4L * (row / 8 * groups + group)) >>> 4 * (row % 8)) & 15);
+                int zero = zeroPoints.byteSize() == 0
+                        ? spec.middle()
+                        : zeroPoints.get(Words.INT, 4L * (row / perWord * groups + group)) >>> bits * (row % perWord)
+                                & spec.maxCode();
+                linear.zeros()[cell] = (byte) zero;
             }
         }
         return linear;

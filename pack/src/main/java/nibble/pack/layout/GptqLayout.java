@@ -23,6 +23,8 @@ import nibble.pack.Words;
  * g_idx   I32 [in]           the group of each input
  * </pre>
  *
+ * <p>At 8 bits a word has four bytes where it has eight nibbles here.
+ *
  * <p>The first version stores zeros less one. What is subtracted is 0x11111111 from the word, so a zero of 0 borrows
  * from its neighbour; it is added back the same way, as GPTQModel does. Readers that add one to each nibble get such a
  * word wrong, so it is never written: zeros of 0 need the second version, which stores zeros as they are.
@@ -32,8 +34,6 @@ public final class GptqLayout implements Layout {
 
     static final GptqLayout FIRST = new GptqLayout(QuantizedFormat.GPTQ);
     static final GptqLayout SECOND = new GptqLayout(QuantizedFormat.GPTQ_V2);
-
-    private static final int ONES = 0x11111111;
 
     private final QuantizedFormat format;
 
@@ -110,24 +110,26 @@ public final class GptqLayout implements Layout {
         int out = linear.outFeatures();
         int in = linear.inFeatures();
         int groups = linear.groups();
-        int[] qweight = new int[Math.multiplyExact(in / 8, out)];
-        int[] qzeros = new int[groups * (out / 8)];
+        int bits = linear.bits();
+        int perWord = Integer.SIZE / bits;
+        int[] qweight = new int[Math.multiplyExact(in / perWord, out)];
+        int[] qzeros = new int[groups * (out / perWord)];
         short[] scales = new short[groups * out];
         int[] groupOfColumn = new int[in];
         for (int row = 0; row < out; row++) {
-            int from = (int) ((long) row * in >> 1);
-            for (int word = 0; word < in / 8; word++) {
-                qweight[word * out + row] = Words.eightCodes(linear.codes(), from + 4 * word);
+            int from = row * linear.rowBytes();
+            for (int word = 0; word < in / perWord; word++) {
+                qweight[word * out + row] = Words.codes(linear.codes(), from + 4 * word);
             }
             for (int group = 0; group < groups; group++) {
-                int zero = linear.zeros()[row * groups + group];
-                qzeros[group * (out / 8) + row / 8] |= zero << 4 * (row % 8);
+                int zero = linear.zero(row * groups + group);
+                qzeros[group * (out / perWord) + row / perWord] |= zero << bits * (row % perWord);
                 scales[group * out + row] = linear.scales()[row * groups + group];
             }
         }
         if (lessOne) {
             for (int i = 0; i < qzeros.length; i++) {
-                qzeros[i] -= ONES;
+                qzeros[i] -= ones(bits);
             }
         }
         for (int column = 0; column < in; column++) {
@@ -139,6 +141,11 @@ public final class GptqLayout implements Layout {
             AwqLayout.littleEndian(scales),
             Words.littleEndian(groupOfColumn)
         };
+    }
+
+    /** Returns a word of codes of 1. */
+    static int ones(int bits) {
+        return bits == 4 ? 0x11111111 : 0x01010101;
     }
 
     /** Whether the first version can hold these zeros: none is 0. */
@@ -166,20 +173,23 @@ public final class GptqLayout implements Layout {
             boolean lessOne) {
         QuantizedLinear linear = QuantizedLinear.blank(out, in, spec);
         int groups = linear.groups();
-        for (int first = 0; first < in / 8; first += TILE_WORDS) {
+        int bits = spec.bits();
+        int perWord = Integer.SIZE / bits;
+        for (int first = 0; first < in / perWord; first += TILE_WORDS) {
             // A few words of a row at a time: their lines stay in the cache while the rows go by.
-            int end = Math.min(in / 8, first + TILE_WORDS);
+            int end = Math.min(in / perWord, first + TILE_WORDS);
             for (int row = 0; row < out; row++) {
                 for (int word = first; word < end; word++) {
                     int packed = qweight.get(Words.INT, 4L * ((long) word * out + row));
-                    Words.putEightCodes(packed, linear.codes(), (int) (((long) row * in >> 1) + 4L * word));
+                    Words.putCodes(packed, linear.codes(), row * linear.rowBytes() + 4 * word);
                 }
             }
         }
         for (int group = 0; group < groups; group++) {
             for (int row = 0; row < out; row++) {
-                int packed = qzeros.get(Words.INT, 4L * ((long) group * (out / 8) + row / 8)) + (lessOne ? ONES : 0);
-                linear.zeros()[row * groups + group] = (byte) ((packed >>> 4 * (row % 8)) & 15);
+                long at = 4L * ((long) group * (out / perWord) + row / perWord);
+                int packed = qzeros.get(Words.INT, at) + (lessOne ? ones(bits) : 0);
+                linear.zeros()[row * groups + group] = (byte) (packed >>> bits * (row % perWord) & spec.maxCode());
                 linear.scales()[row * groups + group] = scales.get(Words.SHORT, 2L * ((long) group * out + row));
             }
         }

@@ -21,7 +21,7 @@ import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 
 /**
- * Describes a way in which checkpoints lay out 4-bit linears: which tensors they have, where the codes, zeros and
+ * Describes a way in which checkpoints lay out quantized linears: which tensors they have, where the codes, zeros and
  * scales of a {@link QuantizedLinear} lie in them, and what config.json says of it.
  */
 public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsLayout {
@@ -72,11 +72,15 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
      */
     default List<TensorSpec> tensors(String module, int out, int in, QuantizationSpec spec) {
         spec.check(module + ".weight", out, in);
+        if (!format().bits().contains(spec.bits())) {
+            throw new IllegalArgumentException("tensor " + module + ".weight: " + spec.bits() + " bits, "
+                    + format().method() + " (" + format().version() + ") holds 4; take compressed-tensors or gptq");
+        }
         if (format().packsInputs() && in % 8 != 0) {
             throw new IllegalArgumentException("tensor " + module + ".weight: in-features " + in
                     + " are not a multiple of 8, as " + format().method() + " needs");
         }
-        return format().tensors(module, out, in, spec.groups(in), spec.symmetric());
+        return format().tensors(module, out, in, spec.groups(in), spec.bits(), spec.symmetric());
     }
 
     /**
@@ -87,11 +91,12 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
      */
     default List<PackedTensor> pack(String module, QuantizedLinear linear, boolean symmetric) {
         if (symmetric && !CompressedTensorsLayout.isSymmetric(linear)) {
-            throw new IllegalArgumentException("its zeros are not all 8 although the config says that it is symmetric");
+            throw new IllegalArgumentException("its zeros are not all in the middle, " + (linear.maxCode() + 1) / 2
+                    + ", although the config says that it is symmetric");
         }
         List<MemorySegment> data = data(linear, symmetric);
-        List<TensorSpec> specs =
-                format().tensors(module, linear.outFeatures(), linear.inFeatures(), linear.groups(), symmetric);
+        List<TensorSpec> specs = format().tensors(
+                        module, linear.outFeatures(), linear.inFeatures(), linear.groups(), linear.bits(), symmetric);
         List<PackedTensor> tensors = new ArrayList<>();
         for (int i = 0; i < data.size(); i++) {
             tensors.add(new PackedTensor(specs.get(i).name(), data.get(i)));
@@ -134,7 +139,14 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
 
         /** What the layout asks for, whether the checkpoint has it or not. */
         List<LinearTensor> expected() {
-            return config.format().linear(module, outFeatures, inFeatures, spec.groups(inFeatures), config.symmetric());
+            return config.format()
+                    .linear(
+                            module,
+                            outFeatures,
+                            inFeatures,
+                            spec.groups(inFeatures),
+                            config.bits(),
+                            config.symmetric());
         }
 
         public String name(Role role) {

@@ -2,7 +2,7 @@ package nibble.pack.layout;
 
 import nibble.pack.QuantizedLinear;
 
-/** Holds a 4-bit linear as its checkpoint stores it: views of the mapped files, which must stay open. */
+/** Holds a quantized linear as its checkpoint stores it: views of the mapped files, which must stay open. */
 public sealed interface LinearInPlace permits AwqLayout.AwqLinear, StoredCodes {
     /** Returns the module's full name. */
     String module();

@@ -6,13 +6,13 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.Words;
 
 /**
- * Holds a 4-bit linear as a GPTQ or compressed-tensors checkpoint stores it, with columns in their plain groups. A word
- * holds the codes of eight consecutive inputs for one output, the first in its lowest bits.
+ * Holds a quantized linear as a GPTQ or compressed-tensors checkpoint stores it, with columns in their plain groups. A
+ * word holds the codes of consecutive inputs for one output, the first in its lowest bits: n = 8 at 4 bits, 4 at 8 bits.
  *
  * @param byRows whether words, zeros and scales of an output stand side by side (compressed-tensors), or those of an
  *     input (GPTQ)
- * @param codes I32 [out, in/8] by rows, else [in/8, out]; a view of the mapped files
- * @param zeros I32 [out/8, in/g] by rows, else [in/g, out/8]; no bytes where all zeros are 8
+ * @param codes I32 [out, in/n] by rows, else [in/n, out]; a view of the mapped files
+ * @param zeros I32 [out/n, in/g] by rows, else [in/g, out/n]; no bytes where all zeros are in the middle
  * @param scales F16 [out, in/g] by rows, else [in/g, out]
  * @param lessOne whether zeros are stored less one
  */
@@ -27,26 +27,37 @@ public record StoredCodes(
         MemorySegment scales,
         boolean lessOne)
         implements LinearInPlace {
-    private static final int ONES = 0x11111111;
-
     /** Returns the groups in a row. */
     public int groups() {
         return spec.groups(inFeatures);
     }
 
-    /** Returns the codes of inputs {@code 8 * eight} to {@code 8 * eight + 7} for an output. */
-    public int word(int row, int eight) {
-        return codes.get(
-                Words.INT, 4 * (byRows ? (long) row * (inFeatures / 8) + eight : (long) eight * outFeatures + row));
+    /** Returns the bits of a code. */
+    public int bits() {
+        return spec.bits();
     }
 
-    /** Returns the zero of a group, 0 to 15. */
+    /** Returns how many codes a word holds. */
+    public int perWord() {
+        return Integer.SIZE / spec.bits();
+    }
+
+    /** Returns the codes of the inputs from {@code index * perWord()} on for an output. */
+    public int word(int row, int index) {
+        return codes.get(
+                Words.INT,
+                4 * (byRows ? (long) row * (inFeatures / perWord()) + index : (long) index * outFeatures + row));
+    }
+
+    /** Returns the zero of a group, 0 to the largest code. */
     public int zero(int row, int group) {
         if (zeros.byteSize() == 0) {
-            return QuantizationSpec.MIDDLE;
+            return spec.middle();
         }
-        long at = byRows ? (long) (row / 8) * groups() + group : (long) group * (outFeatures / 8) + row / 8;
-        return zeros.get(Words.INT, 4 * at) + (lessOne ? ONES : 0) >>> 4 * (row % 8) & 15;
+        int n = perWord();
+        long at = byRows ? (long) (row / n) * groups() + group : (long) group * (outFeatures / n) + row / n;
+        int word = zeros.get(Words.INT, 4 * at) + (lessOne ? GptqLayout.ones(bits()) : 0);
+        return word >>> bits() * (row % n) & spec.maxCode();
     }
 
     /** Returns the scale of a group, fp16 bits. */

@@ -24,11 +24,17 @@ public final class KeptVectors {
     private final CudaStream stream;
     private final Map<float[], DeviceMemory.Buffer> singles = new IdentityHashMap<>();
     private final Map<RotaryTable, DeviceMemory.Buffer> angles = new IdentityHashMap<>();
+    private boolean held;
 
     public KeptVectors(DeviceMemory memory, HostTransfers transfers, CudaStream stream) {
         this.memory = memory;
         this.transfers = transfers;
         this.stream = stream;
+    }
+
+    /** Keeps norms and biases for as long as this lives: a graph reads them. */
+    public void hold() {
+        held = true;
     }
 
     /** Returns a vector in fp32. */
@@ -48,7 +54,7 @@ public final class KeptVectors {
     }
 
     private DeviceMemory.Buffer kept(Map<float[], DeviceMemory.Buffer> buffers, float[] vector, MemorySegment values) {
-        if (buffers.size() >= MOST && !buffers.containsKey(vector)) {
+        if (!held && buffers.size() >= MOST && !buffers.containsKey(vector)) {
             forget(buffers);
         }
         return buffers.computeIfAbsent(vector, _ -> {

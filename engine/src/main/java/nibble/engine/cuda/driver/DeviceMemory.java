@@ -13,6 +13,7 @@ import java.util.Set;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUresult;
 import nibble.engine.backend.DeviceException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Counts and limits the memory of a card. Buffers given back are kept for the next of their size, because the driver
@@ -73,11 +74,50 @@ public final class DeviceMemory implements AutoCloseable {
         }
     }
 
+    /**
+     * Keeps the buffers that are given back while work is recorded into a graph, for nobody but later work of the same
+     * graphs: running a graph writes to them again. Closed after the graphs.
+     */
+    public final class Recording implements AutoCloseable {
+        private final Map<Long, Deque<Address>> kept = new HashMap<>();
+        private final Set<Buffer> made = new HashSet<>();
+
+        private Recording() {}
+
+        /** Makes buffers stay here from now on until {@link #end()}. */
+        public void begin() {
+            synchronized (DeviceMemory.this) {
+                recording = this;
+            }
+        }
+
+        public void end() {
+            synchronized (DeviceMemory.this) {
+                recording = null;
+                made.clear();
+            }
+        }
+
+        private @Nullable Address poll(long size) {
+            Deque<Address> addresses = kept.get(size);
+            return addresses == null ? null : addresses.poll();
+        }
+
+        @Override
+        public void close() {
+            synchronized (DeviceMemory.this) {
+                kept.forEach((size, addresses) -> addresses.forEach(address -> spare(address, size)));
+                kept.clear();
+            }
+        }
+    }
+
     private final String device;
     private final long limit;
     private final Map<Long, Deque<Address>> spare = new HashMap<>();
     private final Set<Buffer> live = new HashSet<>();
     private long taken;
+    private @Nullable Recording recording;
     private long spareBytes;
     private long peak;
 
@@ -100,15 +140,22 @@ public final class DeviceMemory implements AutoCloseable {
      */
     public synchronized Buffer allocate(long bytes, String purpose) {
         long size = rounded(Math.max(1, bytes));
-        Deque<Address> kept = spare.get(size);
-        Address address = kept == null ? null : kept.poll();
-        if (address != null) {
-            spareBytes -= size;
-        } else {
-            address = take(size, purpose);
+        Recording now = recording;
+        Address address = now == null ? null : now.poll(size);
+        if (address == null) {
+            Deque<Address> kept = spare.get(size);
+            address = kept == null ? null : kept.poll();
+            if (address != null) {
+                spareBytes -= size;
+            } else {
+                address = take(size, purpose);
+            }
         }
         Buffer buffer = new Buffer(address, size);
         live.add(buffer);
+        if (now != null) {
+            now.made.add(buffer);
+        }
         return buffer;
     }
 
@@ -140,9 +187,23 @@ public final class DeviceMemory implements AutoCloseable {
 
     private synchronized void free(Buffer buffer) {
         if (live.remove(buffer)) {
-            spare.computeIfAbsent(buffer.bytes, _ -> new ArrayDeque<>()).push(buffer.pointer);
-            spareBytes += buffer.bytes;
+            Recording now = recording;
+            if (now != null && now.made.remove(buffer)) {
+                now.kept.computeIfAbsent(buffer.bytes, _ -> new ArrayDeque<>()).push(buffer.pointer);
+            } else {
+                spare(buffer.pointer, buffer.bytes);
+            }
         }
+    }
+
+    private void spare(Address address, long size) {
+        spare.computeIfAbsent(size, _ -> new ArrayDeque<>()).push(address);
+        spareBytes += size;
+    }
+
+    /** Returns a keeper for the buffers of graphs; the caller's. */
+    public Recording recording() {
+        return new Recording();
     }
 
     /** Gives kept buffers back to the driver; waits for the card. */

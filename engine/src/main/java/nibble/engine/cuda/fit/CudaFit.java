@@ -107,7 +107,7 @@ public final class CudaFit implements AutoCloseable {
             for (int first = 0; first < rows; first += atATime) {
                 int count = Math.min(atATime, rows - first);
                 long from = target.address() + (long) Float.BYTES * first * n;
-                try (RowPiece piece = new RowPiece(input, count, groups, QuantizationSpec.MAX_CODE, from)) {
+                try (RowPiece piece = new RowPiece(input, count, groups, spec.maxCode(), from)) {
                     int swept = fit(piece);
                     double loss = piece.loss();
                     card.rows(
@@ -173,14 +173,15 @@ public final class CudaFit implements AutoCloseable {
 
     private void write(RowPiece piece, int first, QuantizedLinear into) {
         int slots = piece.rows * groups;
-        int codeBytes = Math.toIntExact((long) piece.rows * n / 2);
+        int perByte = spec.codesPerByte();
+        int codeBytes = Math.toIntExact((long) piece.rows * n / perByte);
         try (DeviceMemory.Buffer codes = card.allocate(codeBytes, "codes");
                 DeviceMemory.Buffer zeros = card.allocate(slots, "zeros");
                 DeviceMemory.Buffer scales = card.allocate((long) Short.BYTES * slots, "scales")) {
-            card.elements("pack_codes", piece.rows, n / 2, piece.codes(), n, codes.address());
+            card.elements("pack_codes", piece.rows, n / perByte, piece.codes(), n, perByte, codes.address());
             card.elements(
                     "pack_grids", 1, slots, piece.scales(), piece.zeros(), slots, scales.address(), zeros.address());
-            fetch(codes, MemorySegment.ofArray(into.codes()), (long) first * n / 2, codeBytes);
+            fetch(codes, MemorySegment.ofArray(into.codes()), (long) first * n / perByte, codeBytes);
             fetch(zeros, MemorySegment.ofArray(into.zeros()), (long) first * groups, slots);
             fetch(
                     scales,

@@ -50,7 +50,7 @@ final class CudaCodeStore implements CodeStore {
     public void add(Map<Linear, QuantizedLinear> layer) {
         long bytes = layer.values().stream().mapToLong(CudaCodes::bytes).sum();
         boolean stays = layers.size() < resident;
-        DeviceMemory.Buffer buffer = stays ? card.allocate(bytes, "4-bit codes of a layer") : null;
+        DeviceMemory.Buffer buffer = stays ? card.allocate(bytes, "codes of a layer") : null;
         Map<Linear, Part> parts = new EnumMap<>(Linear.class);
         // In the list first, so that close() finds what follows.
         layers.add(new Layer(parts, bytes, buffer));
@@ -59,7 +59,7 @@ final class CudaCodeStore implements CodeStore {
             QuantizedLinear linear = entry.getValue();
             MemorySegment codes = MemorySegment.ofArray(linear.codes());
             MemorySegment zeros = MemorySegment.ofArray(linear.zeros());
-            long codeBytes = CudaCodes.codeBytes(linear.outFeatures(), linear.inFeatures());
+            long codeBytes = CudaCodes.codeBytes(linear.outFeatures(), linear.inFeatures(), linear.codesPerByte());
             PinnedMemory pinned = null;
             if (buffer == null) {
                 pinned = new PinnedMemory(Math.toIntExact(CudaCodes.bytes(linear)));
@@ -109,6 +109,7 @@ final class CudaCodeStore implements CodeStore {
                             shape.outFeatures(),
                             shape.inFeatures(),
                             shape.groups(),
+                            shape.bits(),
                             at + shape.codes(),
                             at + shape.zeros()));
         });
@@ -132,7 +133,7 @@ final class CudaCodeStore implements CodeStore {
             if (buffer != null) {
                 buffer.close();
             }
-            buffer = card.allocate(layer.bytes, "4-bit codes of a layer");
+            buffer = card.allocate(layer.bytes, "codes of a layer");
             place.buffer = buffer;
         }
         place.index = index;

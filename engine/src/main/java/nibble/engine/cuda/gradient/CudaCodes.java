@@ -7,10 +7,11 @@ import nibble.pack.QuantizedLinear;
 /**
  * Names codes and zeros in device memory, as {@link QuantizedLinear} has them. Borrows the buffer.
  *
- * @param codes address of [outFeatures, inFeatures / 2] bytes
+ * @param bits of a code
+ * @param codes address of {@link QuantizedLinear#codes}
  * @param zeros address of [outFeatures, groups] bytes
  */
-record CudaCodes(TuneCard card, int outFeatures, int inFeatures, int groups, long codes, long zeros)
+record CudaCodes(TuneCard card, int outFeatures, int inFeatures, int groups, int bits, long codes, long zeros)
         implements PlacedCodes {
     /** Each begins at a multiple of so many bytes. */
     private static final long ALIGNMENT = 256;
@@ -25,24 +26,30 @@ record CudaCodes(TuneCard card, int outFeatures, int inFeatures, int groups, lon
 
     /** Returns those of a linear whose codes lie at an address, followed by its zeros. */
     static CudaCodes at(TuneCard card, QuantizedLinear linear, long address) {
-        NibbleMatrix.requireFits("4-bit weight", linear.inFeatures());
+        NibbleMatrix.requireFits(linear.bits() + "-bit weight", linear.inFeatures());
         return new CudaCodes(
                 card,
                 linear.outFeatures(),
                 linear.inFeatures(),
                 linear.groups(),
+                linear.bits(),
                 address,
-                address + codeBytes(linear.outFeatures(), linear.inFeatures()));
+                address + codeBytes(linear.outFeatures(), linear.inFeatures(), linear.codesPerByte()));
     }
 
     /** Returns the bytes of the codes, up to where the zeros begin. */
-    static long codeBytes(long outFeatures, int inFeatures) {
-        return aligned(outFeatures * inFeatures / 2);
+    static long codeBytes(long outFeatures, int inFeatures, int codesPerByte) {
+        return aligned(outFeatures * inFeatures / codesPerByte);
+    }
+
+    /** Returns the bytes of a row of codes. */
+    long rowBytes() {
+        return bits > 4 ? inFeatures : inFeatures / 2;
     }
 
     /** Returns the bytes of codes and zeros. */
-    static long bytes(long outFeatures, int inFeatures, int groups) {
-        return codeBytes(outFeatures, inFeatures) + aligned(outFeatures * groups);
+    static long bytes(long outFeatures, int inFeatures, int groups, int codesPerByte) {
+        return codeBytes(outFeatures, inFeatures, codesPerByte) + aligned(outFeatures * groups);
     }
 
     private static long aligned(long bytes) {
@@ -50,6 +57,6 @@ record CudaCodes(TuneCard card, int outFeatures, int inFeatures, int groups, lon
     }
 
     static long bytes(QuantizedLinear linear) {
-        return bytes(linear.outFeatures(), linear.inFeatures(), linear.groups());
+        return bytes(linear.outFeatures(), linear.inFeatures(), linear.groups(), linear.codesPerByte());
     }
 }

@@ -122,6 +122,7 @@ public final class CudaGradients implements GradientOperations {
                 out,
                 in,
                 codes.groups(),
+                codes.bits(),
                 buffer.address());
         return new PlacedWeight(new SingleWeight("tuned weight", out, in, buffer), buffer::close);
     }
@@ -199,12 +200,13 @@ public final class CudaGradients implements GradientOperations {
                         rows,
                         codes.groups(),
                         whole.address(),
-                        codes.codes() + (long) row * in / 2,
+                        codes.codes() + row * codes.rowBytes(),
                         codes.zeros() + slot,
                         numbers.start() + Float.BYTES * slot,
                         numbers.change() + Float.BYTES * slot,
                         in,
                         codes.groups(),
+                        codes.bits(),
                         sums + Float.BYTES * slot,
                         positions == null ? 0L : toPositions + (long) Float.BYTES * row * in);
             }

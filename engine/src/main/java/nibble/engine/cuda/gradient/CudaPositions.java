@@ -11,7 +11,7 @@ final class CudaPositions extends TunedNumbers {
     private static final String FILE = "tune_codes.cu";
     /** Parts of the buffer. */
     private static final int PARTS = 3;
-    /** Codes in a word. */
+    /** Codes that a thread has. */
     private static final int PER_WORD = 8;
 
     private final CudaCodes codes;
@@ -19,7 +19,7 @@ final class CudaPositions extends TunedNumbers {
     CudaPositions(TuneCard card, CudaCodes codes) {
         super(card, Math.multiplyExact(codes.outFeatures(), codes.inFeatures()), PARTS, "positions of codes");
         this.codes = codes;
-        card.each(FILE, "start_positions", words(), codes.codes(), address(0), words());
+        card.each(FILE, "start_positions", words(), codes.codes(), address(0), codes.bits(), words());
     }
 
     /** Returns the device memory of so many positions without their gradient. */
@@ -55,6 +55,7 @@ final class CudaPositions extends TunedNumbers {
                 address(2),
                 sums(),
                 codes.codes(),
+                codes.bits(),
                 words(),
                 (float) step.rate(),
                 (float) (1 / step.correction()),
@@ -78,7 +79,7 @@ final class CudaPositions extends TunedNumbers {
         card.bring(state.moved(), numbers, 0);
         card.bring(state.first(), numbers, size);
         card.bring(state.second(), numbers, 2L * size);
-        card.each(FILE, "round_positions", words(), address(0), codes.codes(), words());
+        card.each(FILE, "round_positions", words(), address(0), codes.codes(), codes.bits(), words());
         forgetGradient();
     }
 }

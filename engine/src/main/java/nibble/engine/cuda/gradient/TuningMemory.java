@@ -118,7 +118,7 @@ public final class TuningMemory {
         long bytes = 0;
         for (Linear linear : Linear.values()) {
             int in = config.inFeatures(linear);
-            bytes += CudaCodes.bytes(config.outFeatures(linear), in, spec.groups(in));
+            bytes += CudaCodes.bytes(config.outFeatures(linear), in, spec.groups(in), spec.codesPerByte());
         }
         return bytes;
     }

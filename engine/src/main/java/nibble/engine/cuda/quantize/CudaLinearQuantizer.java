@@ -243,7 +243,7 @@ public final class CudaLinearQuantizer extends TrialErrors implements LinearQuan
     /** Rounds these rows and puts them to their place among the rows of the whole. */
     public void quantizeInto(Basis basis, float @Nullable [] limits, QuantizedLinear whole) {
         int slots = rows * groups;
-        long codeBytes = (long) rows * in / 2;
+        long codeBytes = (long) rows * in / spec.codesPerByte();
         try (Vector columns = bring(basis.columns());
                 Vector divisors = bring(basis.rows());
                 Vector clip = bring(limits);
@@ -251,7 +251,7 @@ public final class CudaLinearQuantizer extends TrialErrors implements LinearQuan
                 DeviceMemory.Buffer zeros = owner.memory().allocate(slots, "zeros");
                 DeviceMemory.Buffer scales = owner.memory().allocate(2L * slots, "scales")) {
             roundOff(basis, limits, columns, divisors, clip, codes, zeros, scales);
-            fetch(codes, whole.codes(), (long) firstRow * in / 2, codeBytes);
+            fetch(codes, whole.codes(), (long) firstRow * in / spec.codesPerByte(), codeBytes);
             fetch(zeros, whole.zeros(), (long) firstRow * groups, slots);
             MemorySegment halves = MemorySegment.ofArray(whole.scales()).asSlice(2L * firstRow * groups, 2L * slots);
             owner.transfers().fetch(scales, 0, halves);
@@ -310,7 +310,7 @@ public final class CudaLinearQuantizer extends TrialErrors implements LinearQuan
     void plainScales(Basis basis, short[] whole) {
         int slots = rows * groups;
         try (Vector columns = bring(basis.columns());
-                DeviceMemory.Buffer codes = owner.memory().allocate((long) rows * in / 2, "codes");
+                DeviceMemory.Buffer codes = owner.memory().allocate((long) rows * in / spec.codesPerByte(), "codes");
                 DeviceMemory.Buffer zeros = owner.memory().allocate(slots, "zeros");
                 DeviceMemory.Buffer scales = owner.memory().allocate(2L * slots, "scales")) {
             roundOff(basis, null, columns, bring(null), bring(null), codes, zeros, scales);

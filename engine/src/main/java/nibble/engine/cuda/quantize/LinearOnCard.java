@@ -76,7 +76,9 @@ abstract class LinearOnCard {
                 "GROUP",
                 groups == 1 && spec.groupSize() == QuantizationSpec.WHOLE_ROW ? 0 : in / groups,
                 "SYMMETRIC",
-                spec.symmetric() ? 1 : 0);
+                spec.symmetric() ? 1 : 0,
+                "MOST",
+                spec.maxCode());
         this.maxima = owner.memory().allocate(4L * rows * groups, "largest weights of groups");
         try {
             this.largest = findMaxima();

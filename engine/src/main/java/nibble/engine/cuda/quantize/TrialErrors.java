@@ -222,7 +222,7 @@ abstract class TrialErrors extends LinearOnCard {
 
     /** Brings weighted errors to about 2^10: room for those of 64 times the size, and for those of a millionth. */
     float errorScale(Correlations c) {
-        return powerOfTwo(0x1p10, (double) largest / QuantizationSpec.MAX_CODE * c.largest());
+        return powerOfTwo(0x1p10, (double) largest / spec.maxCode() * c.largest());
     }
 
     /** The power of two that takes {@code size} to between half of {@code target} and it. */

@@ -3,7 +3,6 @@ package nibble.engine.host.fit;
 import static nibble.engine.host.fit.FitInput.BLOCK;
 
 import java.util.Arrays;
-import nibble.pack.QuantizationSpec;
 
 /** Moves one code of a row after another to where the row's loss {@code e C eᵀ} is least, given all the others. */
 final class CoordinateDescent {
@@ -51,7 +50,7 @@ final class CoordinateDescent {
             if (!(curvature > 0) || steps == 0) {
                 continue;
             }
-            float code = Math.clamp(tile.codes[at + i] + steps, 0f, QuantizationSpec.MAX_CODE);
+            float code = Math.clamp(tile.codes[at + i] + steps, 0f, tile.input.most());
             float move = (code - tile.codes[at + i]) * tile.scales[slot];
             if (move == 0) {
                 continue;

@@ -11,11 +11,12 @@ import org.jspecify.annotations.Nullable;
  *
  * @param columns features n of the input
  * @param group columns of a group
+ * @param most the largest code
  * @param moment C [n, n]
  * @param order columns in the order of their activation, the largest first
  * @param factor U [n, n], upper, of the damped C in that order: {@code (C + λ diag C)⁻¹ = Uᵀ U}
  */
-record FitInput(int columns, int group, PanelMatrix moment, int[] order, PanelMatrix factor) {
+record FitInput(int columns, int group, int most, PanelMatrix moment, int[] order, PanelMatrix factor) {
     /** Columns that are rounded, or moved, before the others are told of it. */
     static final int BLOCK = 128;
 
@@ -39,7 +40,7 @@ record FitInput(int columns, int group, PanelMatrix moment, int[] order, PanelMa
                 .mapToInt(i -> i)
                 .toArray();
         PanelMatrix factor = DampedFactor.of(moment, order, workers);
-        return new FitInput(n, spec.columnsPerGroup(n), moment, order, factor);
+        return new FitInput(n, spec.columnsPerGroup(n), spec.maxCode(), moment, order, factor);
     }
 
     /** Floats from one row to the next in the arrays of a fit. */

@@ -132,18 +132,17 @@ public final class HostFit {
             for (int group = 0; group < tile.input.groups(); group++) {
                 int from = (first + row) * tile.input.groups() + group;
                 tile.scales[row * tile.input.groups() + group] = Float.float16ToFloat(rounded.scales()[from]);
-                tile.zeros[row * tile.input.groups() + group] = rounded.zeros()[from];
+                tile.zeros[row * tile.input.groups() + group] = rounded.zero(from);
             }
         }
     }
 
     private static void write(RowTile tile, int first, QuantizedLinear into) {
         for (int row = 0; row < tile.rows; row++) {
-            int at = (first + row) * into.inFeatures() / 2;
             for (int column = 0; column < into.inFeatures(); column += 2) {
                 int low = (int) tile.codes[row * tile.stride + column];
                 int high = (int) tile.codes[row * tile.stride + column + 1];
-                into.codes()[at + column / 2] = (byte) (low | high << 4);
+                into.setCodes(first + row, column, low, high);
             }
             for (int group = 0; group < into.groups(); group++) {
                 int from = row * into.groups() + group;

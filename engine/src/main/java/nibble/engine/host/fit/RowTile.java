@@ -2,7 +2,6 @@ package nibble.engine.host.fit;
 
 import nibble.engine.host.vector.PanelMatrix;
 import nibble.pack.Half;
-import nibble.pack.QuantizationSpec;
 
 /**
  * Some rows of a linear on their way from weights to codes. Arrays are row-major; a row of columns takes
@@ -17,7 +16,7 @@ final class RowTile {
     final int stride;
     /** What the rows are to become. */
     final float[] target;
-    /** Codes, whole numbers 0 … 15. */
+    /** Codes, whole numbers from 0 on. */
     final float[] codes;
     /** fp16 values [rows, groups]. */
     final float[] scales;
@@ -40,11 +39,7 @@ final class RowTile {
     }
 
     float code(float weight, int slot) {
-        return code(weight, scales[slot], zeros[slot]);
-    }
-
-    static float code(float weight, float scale, float zero) {
-        return Math.clamp((float) Math.rint(weight / scale) + zero, 0f, QuantizationSpec.MAX_CODE);
+        return Math.clamp((float) Math.rint(weight / scales[slot]) + zeros[slot], 0f, input.most());
     }
 
     /** All codes to nearest. */

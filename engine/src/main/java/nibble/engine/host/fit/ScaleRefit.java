@@ -35,7 +35,7 @@ final class ScaleRefit {
                 }
                 int slot = row * input.groups() + group;
                 float scale = curvature > 0 ? Half.round((float) (tile.scales[slot] - slope / curvature)) : 0;
-                if (!(scale >= Half.MIN_NORMAL) || 15 * scale > Half.MAX) {
+                if (!(scale >= Half.MIN_NORMAL) || input.most() * scale > Half.MAX) {
                     continue;
                 }
                 float change = scale - tile.scales[slot];

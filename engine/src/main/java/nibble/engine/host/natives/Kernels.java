@@ -46,6 +46,9 @@ public final class Kernels {
 
     private static final int IN_PAIRS = 1;
 
+    /** Codes by rows, where the library asks for a type of GGUF. */
+    private static final int CODES_BY_ROWS = 102;
+
     /** Activations as they are. */
     static final int PLAIN = -1;
 
@@ -96,8 +99,16 @@ public final class Kernels {
     }
 
     private int form(Layout layout) {
-        boolean prepared = layout == Layout.BY_ROWS || activations.bytes();
-        return prepared ? layout == Layout.AWQ ? IN_ORDER : IN_PAIRS : PLAIN;
+        return switch (layout) {
+            case BY_ROWS -> (int) call(FORM, set, way(), CODES_BY_ROWS);
+            case AWQ -> activations.bytes() ? IN_ORDER : PLAIN;
+            case GPTQ -> activations.bytes() ? IN_PAIRS : PLAIN;
+        };
+    }
+
+    /** Returns whether products of bytes are faster than those of fp32 for any number of rows: AVX-512 with VNNI. */
+    public boolean bytesAreFast() {
+        return NAMES.get(set).equals("AVX-512");
     }
 
     /** Returns rows of activations in the form that {@link #rows} takes for a matrix. */

@@ -9,27 +9,33 @@ import java.lang.ref.Reference;
 import java.util.concurrent.atomic.AtomicReference;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Tiles.Place;
-import nibble.engine.host.vector.RowSource;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Computes {@code c[m, n] = Σ_k a[m, k] b[n, k]} by AMX's tiles: a linear layer of many tokens. All of a becomes tiles
- * first. A task is some rows of a and some columns of c; a part of these rows 256 deep stays in the second-level cache
- * while the columns pass by.
+ * first. A task is some columns of c, whose parts 256 deep are read once; a part of a's rows as deep stays in the
+ * second-level cache while the columns pass by.
  */
 public final class TileGemm {
-    /** Columns of a task: enough that fetching its part of a costs little. */
+    /** Most columns of a task: enough that fetching a costs little. */
     private static final int COLUMNS = 8 * PANEL;
 
-    /** Rows of a task, whose tiles 256 deep are 768 KiB. */
+    /** Rows that pass by the columns of a task at a time, whose tiles 256 deep are 768 KiB. */
     private static final int ROWS = 512;
+
+    /** Rows of a task at most: their sums stay in a thread's room. */
+    private static final int MOST_ROWS = 4 * ROWS;
 
     /** Rows of a tile. */
     private static final int TILE = 16;
 
     /** A thread's room for the tiles of a panel, and for the sums of a task. */
     private static final ThreadLocal<MemorySegment> WORK = ThreadLocal.withInitial(
-            () -> Arena.ofAuto().allocate(Tiles.scratchBytes() + COLUMNS / PANEL * Tiles.sumBytes(ROWS), 64));
+            () -> Arena.ofAuto().allocate(Tiles.scratchBytes() + COLUMNS / PANEL * Tiles.sumBytes(MOST_ROWS), 64));
+
+    /** A thread's room for the panels of a task. */
+    private static final ThreadLocal<float[][]> PANELS =
+            ThreadLocal.withInitial(() -> new float[COLUMNS / PANEL][PANEL * DEPTH]);
 
     /** Room for tiles of a, kept from one product to the next. */
     private final AtomicReference<@Nullable MemorySegment> room = new AtomicReference<>();
@@ -39,7 +45,7 @@ public final class TileGemm {
      *
      * @param b n rows of k columns
      */
-    public void multiply(Workers workers, float[] a, int m, int k, RowSource b, int n, float[] c) {
+    public void multiply(Workers workers, float[] a, int m, int k, PanelSource b, int n, float[] c) {
         long tileRow = Tiles.tileBytes(k);
         int tileRows = (m + TILE - 1) / TILE;
         MemorySegment tiles = take(tileRows * tileRow);
@@ -47,33 +53,46 @@ public final class TileGemm {
             MemorySegment to = tiles.asSlice(i * tileRow, tileRow);
             Tiles.split(a, i * TILE, Math.min(TILE, m - i * TILE), k, to);
         });
-        int groups = (n + COLUMNS - 1) / COLUMNS;
-        int rowGroups = (m + ROWS - 1) / ROWS;
+        int width = columnsOfTask(n, workers.threads());
+        int groups = (n + width - 1) / width;
+        int rowGroups = (m + MOST_ROWS - 1) / MOST_ROWS;
         workers.forEach(groups * rowGroups, task -> {
-            int row = task / groups * ROWS;
-            int column = task % groups * COLUMNS;
+            int row = task / groups * MOST_ROWS;
+            int column = task % groups * width;
             MemorySegment part = tiles.asSlice(row / TILE * tileRow);
-            group(part, Math.min(ROWS, m - row), k, b, column, Math.min(COLUMNS, n - column), n, c, row * n);
+            group(part, Math.min(MOST_ROWS, m - row), k, b, column, Math.min(width, n - column), n, c, row * n);
         });
         Reference.reachabilityFence(tiles);
         room.set(tiles);
     }
 
+    /** As many tasks as threads, or a multiple; whole panels, since these decide which products are left out. */
+    private static int columnsOfTask(int n, int threads) {
+        int rounds = (n + COLUMNS * threads - 1) / (COLUMNS * threads);
+        int columns = (n + rounds * threads - 1) / Math.max(1, rounds * threads);
+        return (Math.max(1, columns) + PANEL - 1) / PANEL * PANEL;
+    }
+
     private static void group(
-            MemorySegment tiles, int rows, int k, RowSource b, int first, int columns, int n, float[] c, int offset) {
-        float[] panel = new float[PANEL * DEPTH];
+            MemorySegment tiles, int rows, int k, PanelSource b, int first, int columns, int n, float[] c, int offset) {
+        float[][] panels = PANELS.get();
         MemorySegment work = WORK.get();
         MemorySegment scratch = work.asSlice(0, Tiles.scratchBytes());
+        long tileRow = Tiles.tileBytes(k);
         for (int from = 0; from < k; from += DEPTH) {
             int depth = Math.min(DEPTH, k - from);
-            for (int column = first; column < first + columns; column += PANEL) {
-                int count = Math.min(PANEL, first + columns - column);
-                for (int i = 0; i < count; i++) {
-                    b.read(column + i, from, depth, panel, i * depth);
+            for (int column = 0; column < columns; column += PANEL) {
+                b.read(first + column, Math.min(PANEL, columns - column), from, depth, panels[column / PANEL]);
+            }
+            for (int row = 0; row < rows; row += ROWS) {
+                int some = Math.min(ROWS, rows - row);
+                MemorySegment part = tiles.asSlice(row / TILE * tileRow);
+                for (int column = 0; column < columns; column += PANEL) {
+                    int count = Math.min(PANEL, columns - column);
+                    Place place = new Place(from, depth, n, offset + row * n + first + column, count);
+                    long sums = Tiles.scratchBytes() + column / PANEL * Tiles.sumBytes(MOST_ROWS) + Tiles.sumBytes(row);
+                    Tiles.product(part, some, k, panels[column / PANEL], place, c, scratch, work.asSlice(sums));
                 }
-                Place place = new Place(from, depth, n, offset + column, count);
-                long sums = Tiles.scratchBytes() + (column - first) / PANEL * Tiles.sumBytes(ROWS);
-                Tiles.product(tiles, rows, k, panel, place, c, scratch, work.asSlice(sums));
             }
         }
     }

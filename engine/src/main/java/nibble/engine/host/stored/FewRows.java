@@ -91,10 +91,10 @@ public interface FewRows {
                 };
             case DenseWeight(TensorView tensor) when tensor.data().isNative() -> new PlainRows(plain(tensor));
             case StoredWeight(StoredCodes codes)
-            when codes.codes().isNative() && codes.byRows() ->
+            when codes.codes().isNative() && codes.byRows() && codes.bits() == 4 ->
                 weight.inFeatures() / codes.groups() % 32 == 0 ? new CodeRows(codes) : new FloatRows(weight);
             case StoredWeight(StoredCodes codes)
-            when codes.codes().isNative() && weight.inFeatures() / codes.groups() % 8 == 0 ->
+            when codes.codes().isNative() && codes.bits() == 4 && weight.inFeatures() / codes.groups() % 8 == 0 ->
                 new GptqColumns(codes, threads);
             case AwqWeight(AwqLayout.AwqLinear linear)
             when linear.tensors().qweight().isNative() -> new AwqColumns(linear, threads);
@@ -113,12 +113,22 @@ public interface FewRows {
             case BlockWeight(String _, GgufBlocks blocks) ->
                 blocks.data().isNative() && !blocks.type().isPlain();
             case StoredWeight(StoredCodes codes) ->
-                codes.codes().isNative() && codes.inFeatures() / codes.groups() % 32 == 0;
+                codes.codes().isNative() && codes.bits() == 4 && codes.inFeatures() / codes.groups() % 32 == 0;
             case AwqWeight(AwqLayout.AwqLinear linear) ->
                 linear.tensors().qweight().isNative()
                         && linear.inFeatures() / linear.spec().groups(linear.inFeatures()) % 32 == 0;
             default -> false;
         };
+    }
+
+    /**
+     * Returns whether many rows in bytes are multiplied faster than in fp32 without tiles of bytes: codes by columns,
+     * which the library unpacks once for many rows.
+     */
+    static boolean bytesAreFaster(Weight weight) {
+        boolean byColumns =
+                weight instanceof AwqWeight || weight instanceof StoredWeight(StoredCodes codes) && !codes.byRows();
+        return byColumns && takesBytes(weight);
     }
 
     /** Returns a matrix of plain numbers in any file, as GGUF has them. */

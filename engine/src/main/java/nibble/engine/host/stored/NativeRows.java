@@ -42,7 +42,9 @@ final class NativeRows implements FewRows {
             case AwqWeight(AwqLayout.AwqLinear linear)
             when linear.tensors().qweight().isNative() -> NativeCodes.awq(linear, threads, kernels);
             case StoredWeight(StoredCodes codes)
-            when codes.codes().isNative() && codes.inFeatures() / codes.groups() % (codes.byRows() ? 32 : 8) == 0 ->
+            when codes.codes().isNative()
+                    && codes.bits() == 4
+                    && codes.inFeatures() / codes.groups() % (codes.byRows() ? 32 : 8) == 0 ->
                 NativeCodes.stored(codes, threads, kernels);
             default -> null;
         };

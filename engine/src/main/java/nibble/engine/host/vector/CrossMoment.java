@@ -12,6 +12,11 @@ import nibble.engine.backend.Workers;
 public final class CrossMoment {
     private CrossMoment() {}
 
+    /** Turns y [tokens, m] into [m, tokens]. */
+    public static void transpose(Workers workers, float[] y, int tokens, int m, float[] into) {
+        workers.forEach((m + PANEL - 1) / PANEL, p -> SecondMoment.transpose(y, 0, tokens, m, p * PANEL, into));
+    }
+
     public static void add(Workers workers, float[] y, int m, float[] x, int k, int tokens, float[] moment) {
         int panels = (k + PANEL - 1) / PANEL;
         int rowPanels = (m + PANEL - 1) / PANEL;

@@ -18,9 +18,19 @@ public final class Divergence {
 
     private Divergence() {}
 
+    /** Computes products of many rows with a weight, {@code b}, of n rows: the one of a linear layer, and its gradient's. */
+    public interface Products {
+        /** Computes {@code c[m, n] = Σ_k a[m, k] b[n, k]}. */
+        void forward(float[] a, int m, int k, RowSource b, int n, float[] c);
+
+        /** Computes {@code c[m, k] = Σ_n a[m, n] b[n, k]}. */
+        void backward(float[] a, int m, int n, RowSource b, int k, float[] c);
+    }
+
     /**
      * Computes the divergence and its gradient.
      *
+     * @param products of the backend
      * @param original f, [rows, k]
      * @param x [rows, k]
      * @param head [vocabulary, k]
@@ -28,6 +38,7 @@ public final class Divergence {
      */
     public static double run(
             Workers workers,
+            Products products,
             float[] original,
             float[] x,
             int k,
@@ -44,16 +55,16 @@ public final class Divergence {
         for (int row = 0; row < rows; row += most) {
             int count = Math.min(most, rows - row);
             System.arraycopy(original, row * k, some, 0, count * k);
-            Gemm.multiply(workers, some, count, k, head, vocabulary, first);
+            products.forward(some, count, k, head, vocabulary, first);
             System.arraycopy(x, row * k, some, 0, count * k);
-            Gemm.multiply(workers, some, count, k, head, vocabulary, second);
+            products.forward(some, count, k, head, vocabulary, second);
             double[] sums = new double[count];
             workers.forEach(count, r -> sums[r] = row(first, second, r * vocabulary, vocabulary, factor));
             for (double sum : sums) {
                 divergence += sum;
             }
             if (dx.length > 0) {
-                RowGemm.multiply(workers, second, count, vocabulary, head, k, some, false);
+                products.backward(second, count, vocabulary, head, k, some);
                 System.arraycopy(some, 0, dx, row * k, count * k);
             }
         }

@@ -176,7 +176,7 @@ class FitTest {
                         least = Math.min(least, weights[i]);
                         greatest = Math.max(greatest, weights[i]);
                     }
-                    Grid grid = Grid.spanning(least * (1 - 0.05f * low), greatest * (1 - 0.05f * high));
+                    Grid grid = Grid.spanning(least * (1 - 0.05f * low), greatest * (1 - 0.05f * high), 15);
                     other.scales[slot] = grid.scale();
                     other.zeros[slot] = grid.zero();
                     other.round();

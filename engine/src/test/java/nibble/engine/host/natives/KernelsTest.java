@@ -162,7 +162,7 @@ class KernelsTest {
                     float[] c = new float[m * n + 1];
                     Arrays.fill(c, Float.NaN);
 
-                    gemm.multiply(workers, a, m, k, RowSource.of(b, k), n, c);
+                    gemm.multiply(workers, a, m, k, PanelSource.rows(RowSource.of(b, k)), n, c);
 
                     for (int i = 0; i < m * n; i++) {
                         int sum = 0;

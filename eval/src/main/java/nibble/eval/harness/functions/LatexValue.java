@@ -214,7 +214,12 @@ final class LatexValue {
             return above / argument();
         }
         if (takes("\\sqrt")) {
-            double root = takes("[") ? closed("]") : 2;
+            boolean named = takes("[");
+            double root = named ? closed("]") : 2;
+            if (named && !text.startsWith("{", at)) {
+                // Neither SymPy nor math-verify reads a named root without braces.
+                throw wrong();
+            }
             double of = argument();
             return of < 0 && root % 2 == 1 ? -Math.pow(-of, 1 / root) : Math.pow(of, 1 / root);
         }

@@ -1,6 +1,8 @@
 package nibble.eval.harness.functions;
 
 import java.util.Map;
+import java.util.Objects;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
 import org.jspecify.annotations.Nullable;
@@ -11,6 +13,10 @@ public final class MathAnswers {
     static final String NONE = "[invalidanswer]";
 
     private static final Pattern WHOLE = Pattern.compile("[+-]?\\d+(_\\d+)*");
+
+    private static final Pattern BETWEEN_DOLLARS = Pattern.compile("\\$(.*)\\$", Pattern.UNIX_LINES);
+    private static final Pattern LAST_NUMBER =
+            Pattern.compile("(?:\\$)?\\d+(?:\\.\\d+)?(?![\\w\\d])", Pattern.UNICODE_CHARACTER_CLASS);
 
     private MathAnswers() {}
 
@@ -41,9 +47,12 @@ public final class MathAnswers {
 
     private static @Nullable String lastBox(String text) {
         int spaced = text.lastIndexOf("\\boxed ");
-        if (spaced >= 0) {
-            return "\\boxed " + text.substring(spaced + 7).split("\\$", 2)[0];
-        }
+        return spaced < 0
+                ? lastPlainBox(text)
+                : "\\boxed " + text.substring(spaced + 7).split("\\$", 2)[0];
+    }
+
+    private static @Nullable String lastPlainBox(String text) {
         int begin = Math.max(text.lastIndexOf("\\boxed"), -1);
         if (begin < 0) {
             begin = text.lastIndexOf("\\fbox");
@@ -76,7 +85,59 @@ public final class MathAnswers {
         }
     }
 
+    /** Judges an answer of AGIEval's problems. */
+    public static Map<String, Object> scoresOfExams(Map<String, @Nullable Object> document, @Nullable Object response) {
+        String written = result(String.valueOf(response));
+        String right = result(QuestionFunctions.text(document, "answer"));
+        boolean same = Objects.equals(written, right);
+        if (!same && written != null && right != null) {
+            try {
+                same = plain(written, true).equals(plain(right, true));
+            } catch (OddTextException e) {
+                // Then the texts themselves decide.
+            }
+        }
+        return Map.of("acc", same ? 1.0 : 0.0);
+    }
+
+    /** What stands in the last box, else between dollars, else behind the last equals sign, else the last number. */
+    private static @Nullable String result(String text) {
+        if (text.contains("\\boxed")) {
+            String box = lastPlainBox(text);
+            return box != null && box.startsWith("\\boxed{") && box.endsWith("}")
+                    ? lastSide(box.substring(7, box.length() - 1))
+                    : null;
+        }
+        String found = last(BETWEEN_DOLLARS, text, 1);
+        found = found == null ? null : lastSide(found);
+        if (found != null && !found.isEmpty()) {
+            return found;
+        }
+        if (text.contains("=")) {
+            return lastSide(text).replaceAll("\\.+$", "").split("\\\\n", 2)[0];
+        }
+        return last(LAST_NUMBER, text, 0);
+    }
+
+    private static String lastSide(String text) {
+        int equals = text.lastIndexOf('=');
+        return equals < 0 ? text : text.substring(equals + 1).replaceAll("^ +", "");
+    }
+
+    private static @Nullable String last(Pattern pattern, String text, int group) {
+        String found = null;
+        for (Matcher matcher = pattern.matcher(text); matcher.find(); ) {
+            found = matcher.group(group);
+        }
+        return found;
+    }
+
     private static String plain(String text) {
+        return plain(text, false);
+    }
+
+    /** @param lenient whether a slash between what is no number stays */
+    private static String plain(String text, boolean lenient) {
         String plain = text.replace("\n", "")
                 .replace("\\!", "")
                 .replace("\\\\", "\\")
@@ -101,7 +162,7 @@ public final class MathAnswers {
             plain = sides[1];
         }
         plain = fractions(roots(plain).replace(" ", ""));
-        return slash(plain.equals("0.5") ? "\\frac{1}{2}" : plain);
+        return slash(plain.equals("0.5") ? "\\frac{1}{2}" : plain, lenient);
     }
 
     private static String roots(String text) {
@@ -145,12 +206,15 @@ public final class MathAnswers {
         return made.toString();
     }
 
-    private static String slash(String text) {
+    private static String slash(String text, boolean lenient) {
         String[] sides = text.split("/", -1);
         if (sides.length != 2) {
             return text;
         }
         if (!WHOLE.matcher(sides[0]).matches() || !WHOLE.matcher(sides[1]).matches()) {
+            if (lenient) {
+                return text;
+            }
             throw new OddTextException();
         }
         String above = new java.math.BigInteger(sides[0].replace("_", "")).toString();

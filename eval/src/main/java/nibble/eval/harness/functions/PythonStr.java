@@ -1,6 +1,7 @@
 package nibble.eval.harness.functions;
 
 import java.time.ZonedDateTime;
+import java.util.Arrays;
 import java.util.Map;
 import nibble.jinja.Template;
 import nibble.jinja.python.Repr;
@@ -11,6 +12,11 @@ public final class PythonStr {
     private static final Template VALUE = Template.chat("{{ value }}");
 
     private PythonStr() {}
+
+    /** Compares by code points, as Python compares texts. */
+    static int compare(String a, String b) {
+        return Arrays.compare(a.codePoints().toArray(), b.codePoints().toArray());
+    }
 
     public static String of(@Nullable Object value) {
         return switch (value) {

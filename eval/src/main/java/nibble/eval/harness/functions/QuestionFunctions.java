@@ -13,17 +13,15 @@ import org.jspecify.annotations.Nullable;
 
 /** Holds functions of the harness's tasks that make a question, its choices or its answer of a document. */
 public final class QuestionFunctions {
-    private static final List<String> LETTERS = List.of("A", "B", "C", "D", "E", "F", "G", "H", "I", "J");
+    private static final List<String> LETTERS =
+            List.of("A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P");
+    private static final int OF_MMLU_PRO = 10;
     private static final Pattern OPTION = Pattern.compile("[abcd] \\) .*?, |e \\) .*?$", Pattern.UNIX_LINES);
 
     /** By the file's name and the function's. */
     public static final Map<String, Function<Map<String, @Nullable Object>, Object>> KNOWN = Map.ofEntries(
-            Map.entry(
-                    "winogrande/preprocess_winogrande.doc_to_text",
-                    d -> text(d, "answer").equals("1") ? 0L : 1L),
-            Map.entry(
-                    "winogrande/preprocess_winogrande.doc_to_target",
-                    d -> PythonText.strip(text(d, "sentence").substring(blank(d) + 1))),
+            Map.entry("winogrande/preprocess_winogrande.doc_to_text", QuestionFunctions::option),
+            Map.entry("winogrande/preprocess_winogrande.doc_to_target", QuestionFunctions::rest),
             Map.entry("winogrande/preprocess_winogrande.doc_to_choice", QuestionFunctions::filled),
             Map.entry(
                     "wikitext/preprocess_wikitext.wikitext_detokenizer", d -> WikitextDetokenizer.of(text(d, "page"))),
@@ -31,15 +29,38 @@ public final class QuestionFunctions {
             Map.entry("leaderboard/musr/utils.doc_to_text", QuestionFunctions::mystery),
             Map.entry(
                     "leaderboard/mmlu_pro/utils.doc_to_text",
-                    d -> text(d, "question") + "\n" + lettered(list(d, "options"), LETTERS.size()) + "Answer:"),
+                    d -> text(d, "question") + "\n" + lettered(list(d, "options"), OF_MMLU_PRO) + "Answer:"),
             Map.entry(
                     "leaderboard/mmlu_pro/utils.doc_to_choice",
-                    d -> LETTERS.subList(0, list(d, "options").size())),
-            Map.entry("mmlu_pro/utils.doc_to_text", QuestionFunctions::stepByStep),
-            Map.entry("mmlu_pro/utils.fewshot_to_text", QuestionFunctions::stepByStep),
+                    d -> LETTERS.subList(
+                            0, Math.min(OF_MMLU_PRO, list(d, "options").size()))),
+            Map.entry("mmlu_pro/utils.doc_to_text", d -> stepByStep(d, OF_MMLU_PRO)),
+            Map.entry("mmlu_pro/utils.fewshot_to_text", d -> stepByStep(d, OF_MMLU_PRO)),
+            Map.entry("mmlu_pro/utils.fewshot_to_target", QuestionFunctions::thought),
+            Map.entry("mmlu-pro-plus/utils.doc_to_text", d -> stepByStep(d, LETTERS.size())),
+            Map.entry("mmlu-pro-plus/utils.fewshot_to_text", d -> stepByStep(d, LETTERS.size())),
+            Map.entry("mmlu-pro-plus/utils.fewshot_to_target", QuestionFunctions::thought),
             Map.entry(
-                    "mmlu_pro/utils.fewshot_to_target",
-                    d -> text(d, "cot_content").replace("A: Let's think step by step. ", "")),
+                    "logiqa2/utils_logiqa2.doc_to_text",
+                    d -> "Passage: " + text(d, "text") + "\nQuestion: " + text(d, "question") + "\n"
+                            + lettered(list(d, "options"), 4) + "Answer:"),
+            Map.entry(
+                    "medmcqa/utils_medmcqa.doc_to_text",
+                    d -> "Question: " + text(d, "question") + "\nChoices:\n"
+                            + lettered(List.of(text(d, "opa"), text(d, "opb"), text(d, "opc"), text(d, "opd")), 4)
+                            + "Answer:"),
+            Map.entry("glue/mnli/utils.doc_to_text", QuestionFunctions::entailment),
+            Map.entry("xwinograd/utils.doc_to_text", QuestionFunctions::option),
+            Map.entry("xwinograd/utils.doc_to_target", QuestionFunctions::rest),
+            Map.entry("xwinograd/utils.doc_to_choice", QuestionFunctions::filled),
+            Map.entry(
+                    "toxigen/utils.doc_to_target",
+                    d -> number(d, "toxicity_ai") + number(d, "toxicity_human") > 5.5 ? 1L : 0L),
+            Map.entry("super_glue/wsc/preprocess_wsc.default_doc_to_text", ReferenceRows::pronoun),
+            Map.entry("super_glue/record/util.doc_to_text", ReferenceRows::passage),
+            Map.entry("super_glue/record/util.doc_to_target", ReferenceRows::rightChoice),
+            Map.entry("super_glue/record/util.doc_to_choice", ReferenceRows::choices),
+            Map.entry("minerva_math/utils.doc_to_text", QuestionFunctions::problem),
             Map.entry("race/preprocess_race.doc_to_text", RaceArticle::text),
             Map.entry("race/preprocess_race.doc_to_choice", RaceArticle::choices),
             Map.entry("race/preprocess_race.doc_to_target", RaceArticle::target),
@@ -140,6 +161,14 @@ public final class QuestionFunctions {
         return blank;
     }
 
+    private static Object option(Map<String, @Nullable Object> document) {
+        return text(document, "answer").equals("1") ? 0L : 1L;
+    }
+
+    private static Object rest(Map<String, @Nullable Object> document) {
+        return PythonText.strip(text(document, "sentence").substring(blank(document) + 1));
+    }
+
     private static List<String> filled(Map<String, @Nullable Object> document) {
         String before = text(document, "sentence").substring(0, blank(document));
         return List.of(before + text(document, "option1"), before + text(document, "option2"));
@@ -154,12 +183,30 @@ public final class QuestionFunctions {
         return text(document, "narrative") + "\n\n" + text(document, "question") + "\n\n" + choices + "\nAnswer:";
     }
 
-    private static String stepByStep(Map<String, @Nullable Object> document) {
+    private static String stepByStep(Map<String, @Nullable Object> document, int most) {
         List<String> options = list(document, "options").stream()
                 .map(option -> PythonText.strip(String.valueOf(option)))
                 .toList();
-        return "Question:\n" + text(document, "question") + "\nOptions:\n" + lettered(options, LETTERS.size())
+        return "Question:\n" + text(document, "question") + "\nOptions:\n" + lettered(options, most)
                 + "Answer: Let's think step by step.";
+    }
+
+    private static Object thought(Map<String, @Nullable Object> document) {
+        return text(document, "cot_content").replace("A: Let's think step by step. ", "");
+    }
+
+    private static Object entailment(Map<String, @Nullable Object> document) {
+        String claim = PythonText.strip(text(document, "hypothesis"));
+        return text(document, "premise") + "\nQuestion: " + claim + (claim.endsWith(".") ? "" : ".")
+                + " True, False or Neither?\nAnswer:";
+    }
+
+    private static double number(Map<String, @Nullable Object> document, String column) {
+        if (value(document, column) instanceof Number number) {
+            return number.doubleValue();
+        }
+        throw new BadDatasetException(
+                "a document has " + document.get(column) + " in its column " + column + ", a number is expected");
     }
 
     private static String premise(Map<String, @Nullable Object> document) {
@@ -196,17 +243,12 @@ public final class QuestionFunctions {
     /** Texts in order, but for those that begin with the one kept before. */
     private static List<String> withoutLonger(List<?> texts) {
         List<String> kept = new ArrayList<>();
-        texts.stream().map(String::valueOf).sorted(QuestionFunctions::compare).forEach(text -> {
+        texts.stream().map(String::valueOf).sorted(PythonStr::compare).forEach(text -> {
             if (kept.isEmpty() || !text.startsWith(kept.getLast())) {
                 kept.add(text);
             }
         });
         return kept;
-    }
-
-    /** By code points, as Python compares texts. */
-    private static int compare(String a, String b) {
-        return java.util.Arrays.compare(a.codePoints().toArray(), b.codePoints().toArray());
     }
 
     private static List<Long> numbers(int count) {

@@ -5,8 +5,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import nibble.datasets.PythonRandom;
 import nibble.datasets.PythonText;
 import nibble.datasets.evaluation.HellaSwagText;
@@ -50,7 +52,26 @@ public final class RowFunctions {
         Map<String, OfRows> known = new LinkedHashMap<>();
         known.put("hellaswag/utils.process_docs", each(RowFunctions::hellaswag));
         known.put("drop/utils.process_docs", each(DropAnswers::row));
-        known.put("leaderboard/gpqa/utils.process_docs", RowFunctions::shuffledChoices);
+        known.put(
+                "leaderboard/gpqa/utils.process_docs",
+                (rows, random) -> shuffledChoices(rows, random, RowFunctions::plain));
+        known.put(
+                "gpqa/zeroshot/utils.process_docs",
+                (rows, random) -> shuffledChoices(rows, random, RowFunctions::titled));
+        known.put("gpqa/generative/utils.process_docs", (rows, random) -> {
+            List<Map<String, @Nullable Object>> made = shuffledChoices(rows, random, RowFunctions::titled);
+            made.forEach(row -> row.put(
+                    "choices",
+                    Stream.of("choice1", "choice2", "choice3", "choice4")
+                            .map(row::get)
+                            .toList()));
+            return made;
+        });
+        known.put("wsc273/utils.process_doc", each(ReferenceRows::winograd));
+        known.put("super_glue/record/util.process_docs", each(ReferenceRows::entities));
+        known.put("arithmetic/utils.process_docs", each(RowFunctions::sum));
+        known.put("okapi/arc_multilingual/utils.process_docs", each(RowFunctions::translatedArc));
+        known.put("minerva_math/utils.process_docs", each(RowFunctions::finallySolved));
         known.put("hendrycks_math/utils.process_docs", each(row -> solved(row, false)));
         known.put(
                 "leaderboard/math/utils.process_docs",
@@ -59,11 +80,12 @@ public final class RowFunctions {
                         .map(row -> solved(row, true))
                         .toList());
         for (String subject : SUBJECTS) {
-            known.put(
-                    "mmlu_pro/utils.process_" + subject.replace(' ', '_'),
-                    (rows, _) -> rows.stream()
-                            .filter(row -> subject.equals(row.get("category")))
-                            .toList());
+            OfRows own = (rows, _) -> rows.stream()
+                    .filter(row -> subject.equals(row.get("category")))
+                    .toList();
+            for (String family : List.of("mmlu_pro", "mmlu-pro-plus")) {
+                known.put(family + "/utils.process_" + subject.replace(' ', '_'), own);
+            }
         }
         return Map.copyOf(known);
     }
@@ -93,13 +115,13 @@ public final class RowFunctions {
     }
 
     private static List<Map<String, @Nullable Object>> shuffledChoices(
-            List<Map<String, @Nullable Object>> rows, PythonRandom random) {
+            List<Map<String, @Nullable Object>> rows, PythonRandom random, Function<@Nullable Object, String> plain) {
         List<Map<String, @Nullable Object>> made = new ArrayList<>();
         for (Map<String, @Nullable Object> row : rows) {
-            String right = plain(row.get("Correct Answer"));
+            String right = plain.apply(row.get("Correct Answer"));
             List<String> choices = new ArrayList<>();
             for (String column : List.of("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")) {
-                choices.add(plain(row.get(column)));
+                choices.add(plain.apply(row.get(column)));
             }
             choices.add(right);
             random.shuffle(choices);
@@ -114,11 +136,51 @@ public final class RowFunctions {
     }
 
     private static String plain(@Nullable Object text) {
-        if (text == null) {
-            return " ";
-        }
-        String plain = PythonText.strip(Objects.toString(text)).replace(" [title]", ". ");
+        return text == null ? " " : unbracketed(Objects.toString(text));
+    }
+
+    private static String unbracketed(String text) {
+        String plain = PythonText.strip(text).replace(" [title]", ". ");
         return BRACKETS.matcher(plain).replaceAll("").replace("  ", " ");
+    }
+
+    private static String titled(@Nullable Object text) {
+        return text == null
+                ? " "
+                : PythonText.strip(Objects.toString(text))
+                        .replace(" [title]", ". ")
+                        .replace("  ", " ");
+    }
+
+    private static Map<String, @Nullable Object> sum(Map<String, @Nullable Object> row) {
+        Map<String, @Nullable Object> made = new LinkedHashMap<>(row);
+        made.put(
+                "context",
+                PythonText.strip(QuestionFunctions.text(row, "context"))
+                        .replace("\n\n", "\n")
+                        .replace("Q:", "Question:")
+                        .replace("A:", "Answer:"));
+        return made;
+    }
+
+    private static Map<String, @Nullable Object> translatedArc(Map<String, @Nullable Object> row) {
+        Map<String, @Nullable Object> made = new LinkedHashMap<>(row);
+        made.put("query", "Question: " + unbracketed(QuestionFunctions.text(row, "instruction")) + "\nAnswer:");
+        made.put(
+                "choices",
+                Stream.of("option_a", "option_b", "option_c", "option_d", "option_e")
+                        .map(row::get)
+                        .filter(option -> option instanceof String text && !text.isEmpty())
+                        .map(option -> unbracketed(String.valueOf(option)))
+                        .toList());
+        made.put("gold", (long) "ABCDE".indexOf(QuestionFunctions.text(row, "answer")));
+        return made;
+    }
+
+    private static Map<String, @Nullable Object> finallySolved(Map<String, @Nullable Object> row) {
+        Map<String, @Nullable Object> made = solved(row, false);
+        made.put("answer", FinalAnswers.written(QuestionFunctions.text(made, "answer")));
+        return made;
     }
 
     private static Map<String, @Nullable Object> solved(Map<String, @Nullable Object> row, boolean lenient) {

@@ -1,0 +1,171 @@
+package nibble.engine.cuda;
+
+import java.util.List;
+import java.util.Map;
+import nibble.checkpoint.model.Activation;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.Forward;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.BlockCache;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Puts the layers of a model into the stream, for next tokens of several sequences. Where linears that share an input
+ * lie in one matrix, one product makes them all, and what follows reads its rows as they are. Borrows all it is made
+ * of, but for the activations of layers that it leaves to {@link Forward}.
+ */
+final class BatchLayers implements AutoCloseable {
+    private static final int GLU_THREADS = 128;
+
+    /**
+     * Holds the activations of a layer, [rows, features], which layers share.
+     *
+     * @param qkv heads of queries, keys and values one after another
+     * @param both gate and up, as the matrix of both has them
+     */
+    record Activations(
+            CudaMatrix hidden,
+            CudaMatrix normed,
+            CudaMatrix qkv,
+            CudaMatrix attended,
+            CudaMatrix both,
+            CudaMatrix gated) {
+        int rows() {
+            return hidden.rows();
+        }
+    }
+
+    /** What all layers attend by: keys and values are the layer's own. */
+    record Attending(
+            AttentionShape shape,
+            Map<String, Integer> constants,
+            PagedInputs inputs,
+            DeviceMemory.Buffer angles,
+            long sinBytes,
+            PagedAttention.Workspace workspace) {}
+
+    private final CudaBackend backend;
+    private final CudaPlacedModel model;
+    private final BlockCache cache;
+    private final Attending attending;
+    private final Activations a;
+    private final Forward forward;
+
+    BatchLayers(CudaBackend backend, CudaPlacedModel model, BlockCache cache, Attending attending, Activations a) {
+        this.backend = backend;
+        this.model = model;
+        this.cache = cache;
+        this.attending = attending;
+        this.a = a;
+        this.forward = new Forward(model.config(), backend);
+    }
+
+    void run() {
+        for (int layer = 0; layer < model.config().layers(); layer++) {
+            run(layer, model.layer(layer));
+        }
+    }
+
+    private void run(int index, DecoderLayer layer) {
+        ModelConfig config = model.config();
+        CudaWeight qkv = whole(List.of(layer.q(), layer.k(), layer.v()));
+        CudaWeight gateUp = whole(List.of(layer.gate(), layer.up()));
+        if (qkv == null || gateUp == null || !layer.extras().isEmpty() || config.intermediateSize() % 8 != 0) {
+            forward.layer(layer, a.hidden, (query, key, value, out) -> {
+                CudaMatrix q = CudaMatrix.of(backend.resources(), query);
+                CudaMatrix k = CudaMatrix.of(backend.resources(), key);
+                CudaMatrix v = CudaMatrix.of(backend.resources(), value);
+                attend(index, q.address(), q.columns(), k.address(), v.address(), k.columns(), out);
+            });
+            return;
+        }
+        double epsilon = config.rmsNormEps();
+        backend.rmsNorm(a.hidden, layer.inputNorm(), epsilon, a.normed);
+        backend.linears.multiply(qkv, a.normed, a.qkv, false);
+        long query = a.qkv.address();
+        long key = query + 2L * attending.shape.queryColumns();
+        long value = key + 2L * attending.shape.keyColumns();
+        attend(index, query, a.qkv.columns(), key, value, a.qkv.columns(), a.attended);
+        backend.linears.multiply(layer.o(), a.attended, a.hidden, true);
+        backend.rmsNorm(a.hidden, layer.postAttentionNorm(), epsilon, a.normed);
+        backend.linears.multiply(gateUp, a.normed, a.both, false);
+        glu(config.architecture().activation(), gateUp);
+        backend.linears.multiply(layer.down(), a.gated, a.hidden, true);
+    }
+
+    private void attend(int layer, long query, int queryStride, long key, long value, int keyStride, Matrix out) {
+        long cos = attending.angles.address();
+        backend.paged.launch(
+                attending.shape,
+                attending.constants,
+                attending.inputs,
+                new PagedAttention.NewRows(query, queryStride, key, value, keyStride, cos, cos + attending.sinBytes),
+                CudaMatrix.of(backend.resources(), cache.keys(layer), false),
+                CudaMatrix.of(backend.resources(), cache.values(layer), false),
+                CudaMatrix.of(backend.resources(), out, false),
+                attending.workspace);
+    }
+
+    private void glu(Activation activation, CudaWeight gateUp) {
+        int mlp = a.gated.columns();
+        boolean interleaved = gateUp instanceof CudaWeight.Tiled;
+        String name = switch (activation) {
+            case SILU -> "swiglu_rows";
+            case GELU_TANH -> "geglu_rows";
+        };
+        backend.resources()
+                .kernels()
+                .kernel("elementwise.cu", name, Map.of())
+                .launch(
+                        backend.resources().stream(),
+                        new Kernel.Grid(Math.ceilDiv(mlp / 8, GLU_THREADS), a.rows(), 1),
+                        GLU_THREADS,
+                        0,
+                        a.both.address(),
+                        a.both.columns(),
+                        interleaved ? 16 : 8,
+                        interleaved ? 8 : mlp,
+                        a.gated.address(),
+                        mlp);
+    }
+
+    /** The matrix that these weights make together, if they lie so. */
+    private static @Nullable CudaWeight whole(List<Weight> weights) {
+        int rows = weights.stream().mapToInt(Weight::outFeatures).sum();
+        switch (weights.getFirst()) {
+            case CudaWeight.Tiled first -> {
+                boolean one = first.matrix().rows() == rows
+                        && weights.stream()
+                                .allMatch(w -> w instanceof CudaWeight.Tiled part && part.matrix() == first.matrix());
+                return one ? new CudaWeight.Tiled(first.name(), rows, first.matrix(), 0, 8) : null;
+            }
+            case CudaWeight.Dense first -> {
+                long end = first.offset();
+                for (Weight weight : weights) {
+                    if (!(weight instanceof CudaWeight.Dense next)
+                            || next.buffer() != first.buffer()
+                            || next.offset() != end) {
+                        return null;
+                    }
+                    end += 2L * next.outFeatures() * next.inFeatures();
+                }
+                return new CudaWeight.Dense(first.name(), rows, first.inFeatures(), first.buffer(), first.offset());
+            }
+            default -> {
+                return null;
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        forward.close();
+    }
+}

@@ -1,0 +1,251 @@
+package nibble.engine.cuda;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.BatchDecoder;
+import nibble.engine.backend.BlockCache;
+import nibble.engine.backend.Extents;
+import nibble.engine.backend.RotaryTable;
+import nibble.engine.backend.RowLogits;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.driver.CudaGraph;
+import nibble.engine.cuda.driver.CudaResources;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.PlacedModel;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Decodes the next tokens of up to 64 sequences in one step. A step is a CUDA graph, one for each class of numbers of
+ * rows; rows that a step does not need compute an id that nobody reads. Ids, positions and tables of blocks are read
+ * from memory at fixed addresses, so a graph serves every step of its class. Of the logits only the greatest come back.
+ * Owns its buffers.
+ */
+final class CudaBatchDecoder implements BatchDecoder {
+    /** Most rows of a step: for more, products are faster by pieces of expanded weights. */
+    static final int MOST_ROWS = 64;
+
+    private static final int[] CLASSES = {1, 2, 4, 8, 16, 24, 32, 48};
+
+    private final CudaBackend backend;
+    private final CudaResources card;
+    private final CudaPlacedModel model;
+    private final BlockCache cache;
+    private final int rows;
+    private final List<DeviceMemory.Buffer> buffers = new ArrayList<>();
+    private final PagedInputs inputs;
+    private final BatchLayers.Attending attending;
+    private final BatchLayers.Activations most;
+    private final CudaMatrix logits;
+    private final BestLogits best;
+    private final DeviceMemory.Recording kept;
+    private final TreeMap<Integer, Step> steps = new TreeMap<>();
+
+    /** A step of a number of rows. */
+    private final class Step implements AutoCloseable {
+        final BatchLayers.Activations activations;
+        final BatchLayers layers;
+        private @Nullable CudaGraph graph;
+
+        Step(int count) {
+            activations = new BatchLayers.Activations(
+                    first(most.hidden(), count),
+                    first(most.normed(), count),
+                    first(most.qkv(), count),
+                    first(most.attended(), count),
+                    first(most.both(), count),
+                    first(most.gated(), count));
+            layers = new BatchLayers(backend, model, cache, attending, activations);
+        }
+
+        /** Puts a step into the stream. The first one also brings all kernels here, which recording must not. */
+        void run() {
+            CudaGraph recorded = graph;
+            if (recorded != null) {
+                recorded.launch(card.stream());
+                return;
+            }
+            work();
+            kept.begin();
+            backend.products.recording(true);
+            try {
+                graph = CudaGraph.record(card.stream(), "a step of " + activations.rows() + " rows", this::work);
+            } finally {
+                backend.products.recording(false);
+                kept.end();
+            }
+        }
+
+        private void work() {
+            ModelConfig config = model.config();
+            backend.elementwise.embed((CudaWeight) model.embedding(), inputs.ids(), activations.hidden());
+            if (config.embeddingScale() != 1f) {
+                backend.scale(activations.hidden(), config.embeddingScale());
+            }
+            layers.run();
+            findBest(activations.rows());
+        }
+
+        @Override
+        public void close() {
+            if (graph != null) {
+                graph.close();
+            }
+            layers.close();
+        }
+    }
+
+    private CudaBatchDecoder(CudaBackend backend, CudaPlacedModel model, BlockCache cache, int rows) {
+        this.backend = backend;
+        this.card = backend.resources();
+        this.model = model;
+        this.cache = cache;
+        this.rows = rows;
+        this.kept = card.memory().recording();
+        ModelConfig config = model.config();
+        AttentionShape shape = AttentionShape.of(config);
+        Map<String, Integer> constants = PagedAttention.constants(shape, cache.contextTokens());
+        PagedAttention.Geometry geometry = backend.paged.geometry(constants);
+        int blocks = Math.ceilDiv(cache.contextTokens(), PagedAttention.BLOCK_TOKENS);
+        this.inputs = new PagedInputs(card, rows, blocks, geometry.round());
+        RotaryTable table = RotaryTable.of(config, cache.contextTokens(), 0);
+        DeviceMemory.Buffer angles = backend.vectors().bringAngles(table);
+        buffers.add(angles);
+        this.attending = new BatchLayers.Attending(
+                shape,
+                constants,
+                inputs,
+                angles,
+                (long) Float.BYTES * table.cos().length,
+                backend.paged.workspace(shape, geometry, rows));
+        this.most = new BatchLayers.Activations(
+                activations(config.hiddenSize()),
+                activations(config.hiddenSize()),
+                activations(shape.queryColumns() + 2 * shape.keyColumns()),
+                activations(shape.queryColumns()),
+                activations(2 * config.intermediateSize()),
+                activations(config.intermediateSize()));
+        this.logits = matrix(model.head().outFeatures(), true);
+        this.best = new BestLogits(card, logits);
+        // Graphs read norms and biases where they are now.
+        backend.vectors().hold();
+    }
+
+    /** The decoder of a model whose layers are all on the card. */
+    static Optional<BatchDecoder> of(CudaBackend backend, PlacedModel placed, BlockCache cache, int rows) {
+        ModelConfig config = placed.config();
+        boolean fits = placed instanceof CudaPlacedModel model
+                && model.allResident()
+                && cache.blockTokens() == PagedAttention.BLOCK_TOKENS
+                && config.headDim() % 8 == 0
+                && config.headDim() <= 256
+                && (!RotaryTable.growsWithSequence(config.rope()) || cache.contextTokens() <= config.maxPositions());
+        return fits
+                ? Optional.of(new CudaBatchDecoder(backend, (CudaPlacedModel) placed, cache, Math.min(rows, MOST_ROWS)))
+                : Optional.empty();
+    }
+
+    private CudaMatrix activations(int columns) {
+        return matrix(columns, false);
+    }
+
+    /** Zeros: rows that a step does not need are never infinite. */
+    private CudaMatrix matrix(int columns, boolean single) {
+        Matrix zeros = single ? backend.allocateSingle(rows, columns) : backend.allocate(rows, columns);
+        CudaMatrix matrix = CudaMatrix.of(card, zeros);
+        buffers.add(matrix.buffer());
+        return matrix;
+    }
+
+    private CudaMatrix first(CudaMatrix matrix, int count) {
+        return new CudaMatrix(card, matrix.buffer(), count, matrix.columns(), matrix.single());
+    }
+
+    @Override
+    public int mostRows() {
+        return rows;
+    }
+
+    @Override
+    public List<RowLogits> next(List<Row> next) {
+        requireRows(next.size());
+        int columns = 0;
+        for (Row row : next) {
+            Extents.ids(model.embedding(), new int[] {row.id()});
+            if (row.position() < 0 || row.position() >= cache.contextTokens()) {
+                throw new IllegalArgumentException("position " + row.position() + " of a sequence of at most "
+                        + cache.contextTokens() + " tokens");
+            }
+            int needed = row.position() / PagedAttention.BLOCK_TOKENS + 1;
+            if (row.blocks().length < needed) {
+                throw new IllegalArgumentException(
+                        row.blocks().length + " blocks of a sequence, " + needed + " needed for its next token");
+            }
+            columns = Math.max(columns, needed);
+        }
+        inputs.begin(columns);
+        for (int i = 0; i < next.size(); i++) {
+            Row row = next.get(i);
+            inputs.token(i, row.id(), row.wanted());
+            inputs.keys(i, row.position(), row.blocks(), attending.shape());
+        }
+        inputs.upload();
+        step(next.size()).run();
+        return best.read(next.stream().map(Row::wanted).toList());
+    }
+
+    private Step step(int count) {
+        int size = rows;
+        for (int c : CLASSES) {
+            if (c >= count && c < size) {
+                size = c;
+            }
+        }
+        return steps.computeIfAbsent(size, Step::new);
+    }
+
+    @Override
+    public List<RowLogits> logits(Matrix hidden, int[] from, List<Wanted> wanted) {
+        requireRows(from.length);
+        inputs.begin(0);
+        for (int i = 0; i < from.length; i++) {
+            backend.copyRows(hidden, from[i], 1, most.hidden(), i);
+            inputs.wanted(i, wanted.get(i));
+        }
+        inputs.upload();
+        findBest(from.length);
+        return best.read(wanted);
+    }
+
+    /** Makes logits of the first rows of the residual stream, and finds the greatest. */
+    private void findBest(int count) {
+        CudaMatrix normed = first(most.normed(), count);
+        backend.rmsNorm(
+                first(most.hidden(), count), model.finalNorm(), model.config().rmsNormEps(), normed);
+        backend.linear(model.head(), normed, first(logits, count));
+        best.find(count, inputs);
+    }
+
+    private void requireRows(int count) {
+        if (count < 1 || count > rows) {
+            throw new IllegalArgumentException(count + " rows of a step, 1 to " + rows + " expected");
+        }
+    }
+
+    @Override
+    public void close() {
+        card.stream().synchronize();
+        steps.values().forEach(Step::close);
+        best.close();
+        attending.workspace().close();
+        inputs.close();
+        buffers.forEach(DeviceMemory.Buffer::close);
+        kept.close();
+    }
+}

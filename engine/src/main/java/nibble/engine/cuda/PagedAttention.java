@@ -1,0 +1,304 @@
+package nibble.engine.cuda;
+
+import static jcuda.driver.JCudaDriver.cuMemsetD32Async;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.Extents;
+import nibble.engine.backend.SequencePart;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.driver.CudaDevice;
+import nibble.engine.cuda.driver.CudaResources;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.tensor.Matrix;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Attention to keys and values in blocks. Next tokens of many sequences are one launch of {@code paged_attention.cu};
+ * the keys of longer parts are brought together first, by {@code cache_rows.cu}. Owns what it keeps of the last parts.
+ */
+final class PagedAttention implements AutoCloseable {
+    /** Rows of a block, as the kernels have them. */
+    static final int BLOCK_TOKENS = 16;
+
+    private static final String FILE = "paged_attention.cu";
+    private static final String ROWS_FILE = "cache_rows.cu";
+    private static final int ROW_THREADS = 128;
+
+    /**
+     * Says how the kernel of some heads is launched.
+     *
+     * @param blocks of a multiprocessor
+     * @param headBlocks groups of at most 16 query heads of a kv head
+     * @param round keys that the warps of a block take in a turn
+     */
+    record Geometry(int threads, int blocks, int headBlocks, int round) {}
+
+    /**
+     * Names rows of new tokens, as addresses and elements from a row to the next.
+     *
+     * @param key 0 where the cache has the rows' keys already; then the value too
+     * @param cos 0 where queries are rotated already; then sin too
+     */
+    record NewRows(long query, int queryStride, long key, long value, int keyStride, long cos, long sin) {}
+
+    /** Sums of parts of rows, and counters that a launch leaves at zero. */
+    record Workspace(DeviceMemory.Buffer partials, DeviceMemory.Buffer tickets) implements AutoCloseable {
+        @Override
+        public void close() {
+            partials.close();
+            tickets.close();
+        }
+    }
+
+    private final CudaResources card;
+    private final AttentionKernel attention;
+    private final Map<Map<String, Integer>, Geometry> geometries = new HashMap<>();
+    /** What the layers of a pass ask for again and again, by identity. */
+    private @Nullable Prepared prepared;
+
+    private int @Nullable [] scattered;
+    private DeviceMemory.@Nullable Buffer scatteredRows;
+
+    private record Prepared(
+            List<SequencePart.InBlocks> parts,
+            @Nullable PagedInputs single,
+            Map<SequencePart.InBlocks, DeviceMemory.Buffer> blocks)
+            implements AutoCloseable {
+        @Override
+        public void close() {
+            if (single != null) {
+                single.close();
+            }
+            blocks.values().forEach(DeviceMemory.Buffer::close);
+        }
+    }
+
+    PagedAttention(CudaResources card, AttentionKernel attention) {
+        this.card = card;
+        this.attention = attention;
+    }
+
+    /** Returns the constants for heads whose sequences have at most this many tokens. */
+    static Map<String, Integer> constants(AttentionShape shape, int contextTokens) {
+        AttentionKernel.requireHeadSize(shape);
+        Map<String, Integer> constants =
+                new HashMap<>(Map.of("HEAD_DIM", shape.headDim(), "QUERIES_PER_KV", shape.heads() / shape.kvHeads()));
+        if (shape.window() < contextTokens) {
+            constants.put("SLIDING_WINDOW", shape.window());
+        }
+        return constants;
+    }
+
+    Geometry geometry(Map<String, Integer> constants) {
+        return geometries.computeIfAbsent(constants, _ -> {
+            int[] of = card.kernels().integers(FILE, "paged_attention_launch", constants);
+            return new Geometry(of[0], of[1], of[2], of[3]);
+        });
+    }
+
+    Workspace workspace(AttentionShape shape, Geometry geometry, int rows) {
+        long partials = (long) Float.BYTES * rows * shape.heads() * PagedInputs.MOST_ITEMS * (shape.headDim() + 2);
+        DeviceMemory.Buffer tickets =
+                card.memory().allocate(4L * rows * shape.kvHeads() * geometry.headBlocks(), "attention's tickets");
+        CudaDevice.check(cuMemsetD32Async(tickets.pointer(0), 0, tickets.bytes() / 4, card.stream().stream()), "zeros");
+        return new Workspace(card.memory().allocate(partials, "sums of attention"), tickets);
+    }
+
+    /** Puts attention of the rows of {@code inputs} into the stream. */
+    void launch(
+            AttentionShape shape,
+            Map<String, Integer> constants,
+            PagedInputs inputs,
+            NewRows rows,
+            CudaMatrix keys,
+            CudaMatrix values,
+            CudaMatrix out,
+            Workspace workspace) {
+        Geometry geometry = geometry(constants);
+        int most = card.device().multiprocessors() * geometry.blocks();
+        long all = (long) out.rows() * shape.kvHeads() * geometry.headBlocks() * PagedInputs.MOST_ITEMS;
+        card.kernels()
+                .kernel(FILE, "paged_attention", constants)
+                .launch(
+                        card.stream(),
+                        Kernel.Grid.of(Math.min(most, all)),
+                        geometry.threads(),
+                        0,
+                        card.kernels()
+                                .struct(FILE, "paged_attention_fields", constants)
+                                .set("out", out.address())
+                                .set("keys", keys.address())
+                                .set("values", values.address())
+                                .set("q", rows.query())
+                                .set("k", rows.key())
+                                .set("v", rows.value())
+                                .set("cos", rows.cos())
+                                .set("sin", rows.sin())
+                                .set("head", inputs.head())
+                                .set("positions", inputs.positions())
+                                .set("items", inputs.items())
+                                .set("table", inputs.table())
+                                .set("partials", workspace.partials().address())
+                                .set("tickets", workspace.tickets().address())
+                                .set("out_stride", out.columns())
+                                .set("q_stride", rows.queryStride())
+                                .set("kv_stride", rows.keyStride())
+                                .set("kv_heads", shape.kvHeads())
+                                .set("most_items", PagedInputs.MOST_ITEMS)
+                                .set("scale", (float) (1 / (Math.log(2) * Math.sqrt(shape.headDim())))));
+    }
+
+    /** Computes attention of parts whose queries are rotated and whose keys are in the cache. */
+    void run(
+            AttentionShape shape,
+            List<SequencePart.InBlocks> parts,
+            Matrix query,
+            Matrix keys,
+            Matrix values,
+            Matrix out) {
+        for (SequencePart.InBlocks part : parts) {
+            Extents.attention(shape, part, query, keys, values, out);
+            if (part.blockTokens() != BLOCK_TOKENS) {
+                throw new IllegalArgumentException(
+                        "attention: blocks of " + part.blockTokens() + " rows, CUDA has blocks of " + BLOCK_TOKENS);
+            }
+        }
+        CudaMatrix q = CudaMatrix.of(card, query, false);
+        CudaMatrix k = CudaMatrix.of(card, keys, false);
+        CudaMatrix v = CudaMatrix.of(card, values, false);
+        CudaMatrix to = CudaMatrix.of(card, out, false);
+        int longest = parts.stream().mapToInt(SequencePart.InBlocks::seen).max().orElse(0);
+        Map<String, Integer> constants = constants(shape, longest);
+        Geometry geometry = geometry(constants);
+        Prepared here = prepare(shape, parts, q.rows(), geometry);
+        PagedInputs single = here.single();
+        if (single != null) {
+            try (Workspace workspace = workspace(shape, geometry, q.rows())) {
+                NewRows rows = new NewRows(q.address(), q.columns(), 0, 0, 0, 0, 0);
+                launch(shape, constants, single, rows, k, v, to, workspace);
+            }
+        }
+        here.blocks().forEach((part, blocks) -> gathered(shape, part, blocks, q, k, v, to));
+    }
+
+    private void gathered(
+            AttentionShape shape,
+            SequencePart.InBlocks part,
+            DeviceMemory.Buffer blocks,
+            CudaMatrix query,
+            CudaMatrix keys,
+            CudaMatrix values,
+            CudaMatrix out) {
+        int columns = keys.columns();
+        long bytes = 2L * part.seen() * columns;
+        try (CudaMatrix k = new CudaMatrix(
+                        card, card.memory().allocate(bytes, "keys of a sequence"), part.seen(), columns, false);
+                CudaMatrix v = new CudaMatrix(
+                        card, card.memory().allocate(bytes, "values of a sequence"), part.seen(), columns, false)) {
+            card.kernels()
+                    .kernel(ROWS_FILE, "gather_rows", Map.of())
+                    .launch(
+                            card.stream(),
+                            new Kernel.Grid(part.seen(), 2, 1),
+                            ROW_THREADS,
+                            0,
+                            keys.address(),
+                            values.address(),
+                            blocks.address(),
+                            columns,
+                            k.address(),
+                            v.address());
+            SequencePart contiguous = new SequencePart(part.firstRow(), part.rows(), part.firstPosition(), 0);
+            attention.run(shape, contiguous, query, k, v, out);
+        }
+    }
+
+    /** Brings the tables of parts to the card, once for all layers: they are known by the list. */
+    private Prepared prepare(AttentionShape shape, List<SequencePart.InBlocks> parts, int rows, Geometry geometry) {
+        Prepared here = prepared;
+        if (here != null && here.parts() == parts) {
+            return here;
+        }
+        if (here != null) {
+            here.close();
+        }
+        List<SequencePart.InBlocks> single = new ArrayList<>();
+        Map<SequencePart.InBlocks, DeviceMemory.Buffer> blocks = new LinkedHashMap<>();
+        for (SequencePart.InBlocks part : parts) {
+            if (part.rows() == 1) {
+                single.add(part);
+            } else if (part.rows() > 0) {
+                DeviceMemory.Buffer list = card.memory().allocate(4L * part.blocks().length, "blocks of a sequence");
+                card.transfers().bring(MemorySegment.ofArray(part.blocks()), list);
+                blocks.put(part, list);
+            }
+        }
+        here = new Prepared(parts, single.isEmpty() ? null : inputs(shape, single, rows, geometry), blocks);
+        prepared = here;
+        return here;
+    }
+
+    private PagedInputs inputs(AttentionShape shape, List<SequencePart.InBlocks> parts, int rows, Geometry geometry) {
+        int columns =
+                parts.stream().mapToInt(part -> part.blocks().length).max().orElse(0);
+        PagedInputs inputs = new PagedInputs(card, rows, columns, geometry.round());
+        inputs.begin(columns);
+        for (SequencePart.InBlocks part : parts) {
+            inputs.keys(part.firstRow(), part.firstPosition(), part.blocks(), shape);
+        }
+        inputs.upload();
+        return inputs;
+    }
+
+    /** Copies row i of {@code source} to row {@code rows[i]}; the array is known by itself, and must not change. */
+    void scatter(Matrix source, int[] rows, Matrix target) {
+        CudaMatrix from = CudaMatrix.of(card, source, false);
+        CudaMatrix to = CudaMatrix.of(card, target, false);
+        Extents.require("scatterRows", "source", source, rows.length, target.columns());
+        DeviceMemory.Buffer list = scatteredRows;
+        if (rows != scattered || list == null) {
+            for (int row : rows) {
+                if (row < 0 || row >= target.rows()) {
+                    throw new IllegalArgumentException("scatterRows: row " + row + " asked of " + target.rows());
+                }
+            }
+            if (list != null) {
+                list.close();
+            }
+            list = card.memory().allocate(4L * rows.length, "rows of the cache");
+            card.transfers().bring(MemorySegment.ofArray(rows), list);
+            scattered = rows;
+            scatteredRows = list;
+        }
+        card.kernels()
+                .kernel(ROWS_FILE, "scatter_rows", Map.of())
+                .launch(
+                        card.stream(),
+                        Kernel.Grid.of(rows.length),
+                        ROW_THREADS,
+                        0,
+                        from.address(),
+                        list.address(),
+                        from.columns(),
+                        to.address());
+    }
+
+    @Override
+    public void close() {
+        if (prepared != null) {
+            prepared.close();
+            prepared = null;
+        }
+        if (scatteredRows != null) {
+            scatteredRows.close();
+            scatteredRows = null;
+        }
+    }
+}

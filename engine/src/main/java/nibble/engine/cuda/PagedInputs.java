@@ -1,0 +1,160 @@
+package nibble.engine.cuda;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import nibble.engine.backend.AttentionShape;
+import nibble.engine.backend.BatchDecoder;
+import nibble.engine.cuda.driver.CudaResources;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.PinnedMemory;
+
+/**
+ * Holds what a step of next tokens reads, at addresses that stay: ids, positions, what is wanted of logits, tables of
+ * blocks, and how each row's keys are shared out over blocks of {@code paged_attention.cu}. Owns its buffers.
+ */
+final class PagedInputs implements AutoCloseable {
+    /** Most parts of a row's keys. */
+    static final int MOST_ITEMS = 16;
+    /** Fewer keys are not worth another part. */
+    private static final int LEAST_KEYS = 256;
+
+    private static final int HEAD_INTS = 4;
+    private static final int ITEM_INTS = 4;
+
+    private final CudaResources card;
+    private final int rows;
+    private final int tableColumns;
+    private final int round;
+    private final PinnedMemory pinned;
+    private final DeviceMemory.Buffer buffer;
+    private int items;
+    private int columns;
+
+    /**
+     * Allocates room.
+     *
+     * @param tableColumns most blocks of a row
+     * @param round keys that the warps of a block take in a turn
+     */
+    PagedInputs(CudaResources card, int rows, int tableColumns, int round) {
+        this.card = card;
+        this.rows = rows;
+        this.tableColumns = tableColumns;
+        this.round = round;
+        int bytes =
+                Math.multiplyExact(Integer.BYTES, Math.addExact(tableInt(), Math.multiplyExact(rows, tableColumns)));
+        this.buffer = card.memory().allocate(bytes, "the inputs of a step");
+        this.pinned = new PinnedMemory(bytes);
+    }
+
+    private int tableInt() {
+        return HEAD_INTS + 4 * rows + ITEM_INTS * MOST_ITEMS * rows;
+    }
+
+    /**
+     * Begins a step, with no row that attends to keys: ids are 0 then.
+     *
+     * @param columns blocks of the row that has most
+     */
+    void begin(int columns) {
+        if (columns > tableColumns) {
+            throw new IllegalArgumentException(columns + " blocks of a sequence, room for " + tableColumns);
+        }
+        this.columns = columns;
+        this.items = 0;
+        pinned.segment().asSlice(0, 4L * (HEAD_INTS + 4 * rows)).fill((byte) 0);
+    }
+
+    /** Sets id and wish of a row. */
+    void token(int row, int id, BatchDecoder.Wanted wanted) {
+        set(HEAD_INTS + row, id);
+        wanted(row, wanted);
+    }
+
+    /** Sets what is wanted of a row's logits. */
+    void wanted(int row, BatchDecoder.Wanted wanted) {
+        float perDegree = wanted.temperature() == 0 ? 1 : (float) (1 / wanted.temperature());
+        pinned.segment().setAtIndex(ValueLayout.JAVA_FLOAT, HEAD_INTS + rows + row, perDegree);
+        set(HEAD_INTS + 2 * rows + row, wanted.asked());
+    }
+
+    /** Sets where a row's keys lie, up to and including its own position. */
+    void keys(int row, int position, int[] blocks, AttentionShape shape) {
+        set(HEAD_INTS + 3 * rows + row, position);
+        MemorySegment.copy(
+                blocks,
+                0,
+                pinned.segment(),
+                ValueLayout.JAVA_INT,
+                4L * (tableInt() + (long) row * columns),
+                Math.min(blocks.length, columns));
+        // From a whole block on; the kernel hides keys before the window.
+        int begin = shape.firstSeen(position) / PagedAttention.BLOCK_TOKENS * PagedAttention.BLOCK_TOKENS;
+        int keys = position + 1 - begin;
+        int parts = Math.clamp(Math.ceilDiv(keys, LEAST_KEYS), 1, MOST_ITEMS);
+        int share = Math.ceilDiv(Math.ceilDiv(keys, parts), round) * round;
+        int count = Math.ceilDiv(keys, share);
+        for (int part = 0; part < count; part++) {
+            int from = begin + part * share;
+            int[] item = {row, from, Math.min(from + share, position + 1), part | count << 16};
+            for (int i = 0; i < ITEM_INTS; i++) {
+                set(HEAD_INTS + 4 * rows + ITEM_INTS * items + i, item[i]);
+            }
+            items++;
+        }
+    }
+
+    private void set(int index, int value) {
+        pinned.segment().setAtIndex(ValueLayout.JAVA_INT, index, value);
+    }
+
+    /** Puts the copy to the card into the stream; the host may write again once the stream is done. */
+    void upload() {
+        set(0, items);
+        set(1, columns);
+        pinned.toDevice(buffer, 0, 4L * (tableInt() + (long) rows * columns), card.stream());
+    }
+
+    int rows() {
+        return rows;
+    }
+
+    long head() {
+        return buffer.address();
+    }
+
+    long ids() {
+        return at(HEAD_INTS);
+    }
+
+    long perDegree() {
+        return at(HEAD_INTS + rows);
+    }
+
+    long asked() {
+        return at(HEAD_INTS + 2 * rows);
+    }
+
+    long positions() {
+        return at(HEAD_INTS + 3 * rows);
+    }
+
+    long items() {
+        return at(HEAD_INTS + 4 * rows);
+    }
+
+    long table() {
+        return at(tableInt());
+    }
+
+    private long at(int index) {
+        return buffer.address() + 4L * index;
+    }
+
+    @Override
+    public void close() {
+        card.stream().synchronize();
+        buffer.close();
+        pinned.close();
+    }
+}

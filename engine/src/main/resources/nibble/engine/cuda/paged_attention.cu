@@ -1,0 +1,164 @@
+// Attention of next tokens, one of each of many sequences, whose keys and values lie in blocks of 16 rows anywhere in the cache.
+// Rotates the queries and the new keys, appends new keys and values, and attends to all keys up to and including the new one.
+//
+// A sequence's keys are shared out over items, by the launcher and by their number alone; so a row's result does not depend on the
+// other rows. A block takes items one after another, each for one kv head (of which at most 16 query heads): its warps share the
+// item's blocks of keys in turns. decode_attention.cuh says how a warp computes; a step of it is one block of the cache. The sums
+// of warps, then of items (by the block that comes last), are added in a fixed order.
+//
+// -DHEAD_DIM (a multiple of 8 up to 256), -DQUERIES_PER_KV, and -DSLIDING_WINDOW for keys that a query sees no more.
+//
+// Beside it: rows of new keys into their blocks, and the keys of one sequence out of their blocks.
+
+#define MOST_ATTENTION_WARPS 4
+#define ONLY_ATTENTION
+#include "decode_attention.cuh"
+
+#ifdef SLIDING_WINDOW
+constexpr bool HAS_WINDOW = true;
+#else
+#define SLIDING_WINDOW 0
+constexpr bool HAS_WINDOW = false;
+#endif
+
+constexpr int BLOCK_TOKENS = 16;
+constexpr int BLOCKS_PER_SM = HEAD_DIM <= 128 ? 3 : 2;
+
+// threads, blocks a multiprocessor holds, blocks of query heads a kv head has, keys that a round of the warps takes
+extern "C" __constant__ int paged_attention_launch[4] = {THREADS, BLOCKS_PER_SM, HEAD_BLOCKS, BLOCK_TOKENS* ATTENTION_WARPS};
+
+struct Item {
+    int row, begin, end, part;  // keys begin ... end - 1; part: its number among the row's items, and 65536 times their number
+};
+
+#define PAGED_ARGUMENTS(F) \
+    F(half_t*, out) F(half_t*, keys) F(half_t*, values) F(const half_t*, q) F(const half_t*, k) F(const half_t*, v) \
+    F(const float*, cos) F(const float*, sin) F(const int*, head) F(const int*, positions) F(const Item*, items) \
+    F(const int*, table) F(float*, partials) F(u32*, tickets) F(int, out_stride) F(int, q_stride) F(int, kv_stride) \
+    F(int, kv_heads) F(int, most_items) F(float, scale)
+struct Paged {
+    PAGED_ARGUMENTS(STRUCT_MEMBER)
+};
+extern "C" __constant__ Field paged_attention_fields[] = {PAGED_ARGUMENTS(STRUCT_FIELD)};
+// out        [rows, heads d], rows out_stride apart
+// keys       [blocks, 16, kv_heads d]; values likewise
+// q          [rows, heads d], rows q_stride apart; k, v [rows, kv_heads d], rows kv_stride apart; k null: the cache has them already
+// cos, sin   [positions, d / 2]; null: q and k are rotated already
+// head       {items, columns of table}
+// table      [rows, columns] the rows' blocks
+// partials   [rows, heads, most_items, d + 2]
+// tickets    [rows, kv_heads * HEAD_BLOCKS], zero at first, left at zero
+// scale      1 / sqrt(d) * log2(e)
+
+DEVICE void copy_queries(half_t* q, const half_t* heads, int count) {
+    for (int i = threadIdx.x; i < count * HEAD_DIM; i += THREADS) q[i / HEAD_DIM * Q_STRIDE + i % HEAD_DIM] = heads[i];
+}
+
+// The items' results of a row, by the block that came last.
+DEVICE void combine_items(const Paged& a, half_t* out, const float* partials, int heads, int items) {
+    for (int i = threadIdx.x; i < heads * HEAD_DIM; i += THREADS) {
+        int element = i % HEAD_DIM;
+        const float* from = partials + (long long)(i / HEAD_DIM) * a.most_items * (HEAD_DIM + 2);
+        float highest = NEVER, weight = 0, value = 0;
+        for (int s = 0; s < items; s++) highest = fmaxf(highest, load_partial(from + s * (HEAD_DIM + 2) + HEAD_DIM));
+        for (int s = 0; s < items; s++) {
+            const float* part = from + s * (HEAD_DIM + 2);
+            float factor = power_of_two(load_partial(part + HEAD_DIM) - highest);
+            weight += load_partial(part + HEAD_DIM + 1) * factor;
+            value += load_partial(part + element) * factor;
+        }
+        out[i] = to_half(value / weight);
+    }
+}
+
+DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned char* shared) {
+    __shared__ u32 ticket;
+    half_t* q = (half_t*)shared;
+    float* o = (float*)(shared + ATTENTION_QUERY_BYTES);
+    float* maxima = (float*)(shared + ATTENTION_QUERY_BYTES + ATTENTION_SUM_BYTES);
+    float* totals = maxima + ATTENTION_WARPS * 16;
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, row = item.row;
+    int kv = group / HEAD_BLOCKS, first = group % HEAD_BLOCKS * 16;
+    int heads = min(16, QUERIES_PER_KV - first), first_head = kv * QUERIES_PER_KV + first, stride = a.kv_heads * HEAD_DIM;
+    int position = a.positions[row], split = item.part & 0xffff, items = item.part >> 16;
+    const int* table = a.table + (long long)row * a.head[1];
+
+    for (int i = threadIdx.x; i < 16 * Q_STRIDE / 2; i += THREADS) ((u32*)q)[i] = 0;
+    sync_threads<THREADS>();
+    half_t* k = a.keys + kv * HEAD_DIM;
+    half_t* v = a.values + kv * HEAD_DIM;
+    const half_t* queries = a.q + (long long)row * a.q_stride + first_head * HEAD_DIM;
+    if (a.cos) {
+        const float* cos = a.cos + (long long)position * HALF;
+        const float* sin = a.sin + (long long)position * HALF;
+        rotate_queries(q, queries, heads, cos, sin);
+        if (a.k && item.end == position + 1) {
+            long long at = ((long long)table[position / BLOCK_TOKENS] * BLOCK_TOKENS + position % BLOCK_TOKENS) * stride;
+            long long from = (long long)row * a.kv_stride + kv * HEAD_DIM;
+            append(k + at, v + at, a.k + from, a.v + from, cos, sin);
+        }
+    } else {
+        copy_queries(q, queries, heads);
+    }
+    sync_threads<THREADS>();
+
+    {
+        Sums sums = {};
+        sums.max[0] = sums.max[1] = NEVER;
+        constexpr int STEP = BLOCK_TOKENS * ATTENTION_WARPS;
+        int base = item.begin + warp * BLOCK_TOKENS, unseen = HAS_WINDOW ? position - SLIDING_WINDOW + 1 : 0;
+        int block = base < item.end ? table[base / BLOCK_TOKENS] : 0;
+        for (; base < item.end; base += STEP) {
+            int following = base + STEP < item.end ? table[(base + STEP) / BLOCK_TOKENS] : 0;
+            long long at = (long long)block * BLOCK_TOKENS * stride;
+            attend<HAS_WINDOW>(sums, q + lane / 4 * Q_STRIDE + lane % 4 * 8, k + at, v + at, 0, min(BLOCK_TOKENS, item.end - base),
+                               stride, a.scale, unseen - base);
+            block = following;
+        }
+        publish(sums, o + warp * HEADS * HEAD_DIM, maxima + warp * 16, totals + warp * 16);
+    }
+    sync_threads<THREADS>();
+
+    half_t* out = a.out + (long long)row * a.out_stride + first_head * HEAD_DIM;
+    float* partials = a.partials + ((long long)row * a.kv_heads * QUERIES_PER_KV + first_head) * a.most_items * (HEAD_DIM + 2);
+    for (int i = threadIdx.x; i < heads * HEAD_DIM; i += THREADS) {
+        int head = i / HEAD_DIM, element = i % HEAD_DIM;
+        float highest = NEVER, weight = 0, value = 0;
+#pragma unroll
+        for (int w = 0; w < ATTENTION_WARPS; w++) highest = fmaxf(highest, maxima[w * 16 + head]);
+#pragma unroll
+        for (int w = 0; w < ATTENTION_WARPS; w++) {
+            float factor = power_of_two(maxima[w * 16 + head] - highest);
+            weight += totals[w * 16 + head] * factor;
+            value += o[(w * HEADS + head) * HEAD_DIM + element] * factor;
+        }
+        if (items == 1) {
+            out[i] = to_half(value / weight);
+        } else {
+            float* to = partials + ((long long)head * a.most_items + split) * (HEAD_DIM + 2);
+            to[element] = value;
+            if (element == 0) to[HEAD_DIM] = highest, to[HEAD_DIM + 1] = weight;
+        }
+    }
+    if (items == 1) return;
+
+    __threadfence();
+    sync_threads<THREADS>();
+    u32* tickets = a.tickets + row * a.kv_heads * HEAD_BLOCKS + group;
+    if (threadIdx.x == 0) ticket = atomicAdd(tickets, 1u);
+    sync_threads<THREADS>();
+    if (ticket != (u32)items - 1) return;
+    if (threadIdx.x == 0) *tickets = 0;
+    __threadfence();
+    combine_items(a, out, partials, heads, items);
+}
+
+// Grid: as many blocks as the card holds, or less.
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) paged_attention(Paged a) {
+    __shared__ __align__(16) unsigned char shared[ATTENTION_BYTES];
+    int groups = a.kv_heads * HEAD_BLOCKS, all = a.head[0] * groups;
+    for (int i = blockIdx.x; i < all; i += gridDim.x) {
+        attend_keys(a, a.items[i / groups], i % groups, shared);
+        sync_threads<THREADS>();
+    }
+}

@@ -1,0 +1,226 @@
+package nibble.engine.batch;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.gguf.GgufType;
+import nibble.engine.ArchitecturesTest;
+import nibble.engine.Llama;
+import nibble.engine.RandomModel;
+import nibble.engine.SamplingOptions;
+import nibble.engine.backend.Backend;
+import nibble.engine.backend.BatchDecoder;
+import nibble.engine.backend.BlockCache;
+import nibble.engine.backend.Likeliest;
+import nibble.engine.backend.RowLogits;
+import nibble.engine.cuda.CudaBackend;
+import nibble.engine.host.ReferenceBackend;
+import nibble.engine.tensor.ModelWeights;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Many texts at once on a card; skipped, with the reason, where there is none. */
+@Tag("gpu")
+class CudaBatchTest {
+    /** Of a log-probability: activations of three layers in fp16, well above their error and below any mistake. */
+    private static final float ERROR = 0.03f;
+
+    @BeforeEach
+    void card() {
+        String missing = CudaBackend.missing();
+        Assumptions.assumeTrue(missing.isEmpty(), missing);
+    }
+
+    private static CudaBackend open() {
+        return CudaBackend.open(0, Long.MAX_VALUE, 2);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0, 64", "32, 64", "-1, 23", "128, 16"})
+    void texts_together_have_the_probabilities_of_the_reference(int groupSize, int tokensPerStep) {
+        together(RandomModel.forCuda(groupSize, 3), tokensPerStep);
+    }
+
+    /** Gate and up in two matrices, k and v of other types, and a head in blocks. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void texts_of_a_model_of_gguf_blocks_have_the_probabilities_of_the_reference(boolean mixed) {
+        together(
+                RandomModel.ofBlocks(3, GgufType.Q4_0, GgufType.Q6_K, (linear, layer) -> switch (linear) {
+                    case K -> mixed ? GgufType.F16 : GgufType.Q4_K;
+                    case UP -> mixed ? GgufType.Q5_K : GgufType.Q4_K;
+                    case V, DOWN -> layer % 2 == 0 ? GgufType.Q6_K : GgufType.Q4_K;
+                    default -> GgufType.Q4_K;
+                }),
+                64);
+    }
+
+    /** Biases, norms of heads, scaled embeddings, GELU, windows. */
+    @ParameterizedTest
+    @ValueSource(strings = {"qwen2", "qwen3", "gemma", "mistral"})
+    void texts_of_other_architectures_have_the_probabilities_of_the_reference(String name) throws Exception {
+        try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder(name))) {
+            // As their logits one by one: of a logit and of the logarithm of the sum.
+            float bound = 2 * 2 * 8192 * ArchitecturesTest.Expected.of(name).fp32Error();
+            together(ModelWeights.read(checkpoint), 64, bound);
+        }
+    }
+
+    private static void together(ModelWeights weights, int tokensPerStep) {
+        together(weights, tokensPerStep, ERROR);
+    }
+
+    private static void together(ModelWeights weights, int tokensPerStep, float bound) {
+        int vocabulary = weights.config().vocabularySize();
+        List<int[]> prompts = new ArrayList<>();
+        for (int i = 0; i < 14; i++) {
+            prompts.add(RandomModel.ids(i % 3 == 0 ? 0 : i, 1 + i * 7 % 45, vocabulary));
+        }
+        List<Heard> heard = new ArrayList<>();
+        try (CudaBackend backend = open();
+                Llama model = Llama.of(weights, backend);
+                BatchScheduler scheduler = new BatchScheduler(model, new BatchOptions(12, 100, 4000, tokensPerStep))) {
+            for (int i = 0; i < prompts.size(); i++) {
+                SamplingOptions sampling =
+                        i % 2 == 0 ? SamplingOptions.GREEDY : new SamplingOptions(0.9, 0.9, 20, 0.02, 1.1, 0.2, 0.1, i);
+                heard.add(new Heard());
+                scheduler.add(
+                        new GenerationRequest(prompts.get(i), sampling, 4 + i, Set.of(), 3, true), heard.getLast());
+            }
+            scheduler.run();
+        }
+        try (Backend reference = new ReferenceBackend();
+                Llama model = Llama.of(weights, reference)) {
+            for (int i = 0; i < prompts.size(); i++) {
+                Heard one = heard.get(i);
+                assertThat(one.failure).isNull();
+                assertThat(one.tokens).hasSize(4 + i);
+                int[] prompt = prompts.get(i);
+                int[] ids = Arrays.copyOf(prompt, prompt.length + one.tokens.size());
+                System.arraycopy(one.ids(), 0, ids, prompt.length, one.tokens.size());
+                float[] expected = model.logProbabilities(ids);
+                for (int t = 1; t < ids.length; t++) {
+                    ScoredToken token = t < prompt.length ? one.prompt.get(t) : one.tokens.get(t - prompt.length);
+                    assertThat(token.id()).isEqualTo(ids[t]);
+                    assertThat(token.logProbability())
+                            .as("text %d, token %d", i, t)
+                            .isCloseTo(expected[t - 1], within(bound));
+                    float best = token.alternatives().getFirst().logProbability();
+                    assertThat(token.rank() == 1).isEqualTo(token.logProbability() == best);
+                    if (i % 2 == 0 && t >= prompt.length) {
+                        assertThat(token.rank()).isEqualTo(1);
+                    }
+                }
+            }
+        }
+    }
+
+    /** 64 texts in one step, and each by itself: other kernels multiply one row than many. */
+    @Test
+    void greedy_texts_together_are_as_likely_as_each_alone() {
+        ModelWeights weights = RandomModel.forCuda(32, 3);
+        try (CudaBackend backend = open();
+                Llama model = Llama.of(weights, backend)) {
+            List<Heard> together = new ArrayList<>();
+            List<GenerationRequest> requests = new ArrayList<>();
+            for (int i = 0; i < 70; i++) {
+                requests.add(new GenerationRequest(
+                        RandomModel.ids(i, 3 + i % 20, 100), SamplingOptions.GREEDY, 6, Set.of(), 2, false));
+            }
+            try (BatchScheduler scheduler = new BatchScheduler(model, new BatchOptions(70, 100, 4000, 200))) {
+                for (GenerationRequest request : requests) {
+                    together.add(new Heard());
+                    scheduler.add(request, together.getLast());
+                }
+                scheduler.run();
+            }
+            try (BatchScheduler scheduler = new BatchScheduler(model, new BatchOptions(1, 100, 100, 200))) {
+                for (int i = 0; i < requests.size(); i += 9) {
+                    Heard alone = new Heard();
+                    scheduler.add(requests.get(i), alone);
+                    scheduler.run();
+                    List<ScoredToken> others = together.get(i).tokens;
+                    for (int t = 0; t < 6; t++) {
+                        ScoredToken token = alone.tokens.get(t);
+                        assertThat(others.get(t).logProbability()).isCloseTo(token.logProbability(), within(ERROR));
+                        if (others.get(t).id() != token.id()) {
+                            // As likely within the error of both.
+                            assertThat(token.alternatives().get(1).logProbability())
+                                    .isCloseTo(token.logProbability(), within(2 * ERROR));
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void the_likeliest_ids_of_the_card_are_those_of_all_logits() {
+        ModelWeights weights = RandomModel.forCuda(0, 2);
+        Random random = new Random(3);
+        int rows = 9;
+        try (CudaBackend backend = open();
+                Llama model = Llama.of(weights, backend);
+                BlockCache cache = new BlockCache(weights.config(), backend, 2 * rows, 16, 32);
+                BatchDecoder decoder =
+                        backend.batchDecoder(model.placed(), cache, rows).orElseThrow()) {
+            for (int step = 0; step < 3; step++) {
+                List<BatchDecoder.Row> next = new ArrayList<>();
+                for (int row = 0; row < rows; row++) {
+                    double temperature = row % 3 * 0.7;
+                    int asked = row == 0
+                            ? Likeliest.NONE
+                            : random.nextInt(weights.config().vocabularySize());
+                    next.add(new BatchDecoder.Row(
+                            row + step, step, new int[] {2 * row + 1}, new BatchDecoder.Wanted(temperature, asked)));
+                }
+                List<RowLogits> found = decoder.next(next);
+                for (int row = 0; row < rows; row++) {
+                    check(found.get(row), next.get(row).wanted());
+                }
+            }
+        }
+    }
+
+    private static void check(RowLogits found, BatchDecoder.Wanted wanted) {
+        float[] all = found.all();
+        Likeliest likeliest = found.likeliest().orElseThrow();
+        Integer[] order = new Integer[all.length];
+        Arrays.setAll(order, i -> i);
+        Arrays.sort(order, (a, b) -> all[a] == all[b] ? Integer.compare(a, b) : Float.compare(all[b], all[a]));
+        assertThat(likeliest.ids().length).isEqualTo(Math.min(128, all.length));
+        double sum = 0;
+        double tempered = 0;
+        for (int i = 0; i < all.length; i++) {
+            if (i < likeliest.ids().length) {
+                assertThat(likeliest.ids()[i]).isEqualTo(order[i]);
+                assertThat(likeliest.logits()[i]).isEqualTo(all[order[i]]);
+            }
+            sum += Math.exp((double) all[i] - all[order[0]]);
+            tempered += Math.exp(
+                    ((double) all[i] - all[order[0]]) / (wanted.temperature() == 0 ? 1 : wanted.temperature()));
+        }
+        assertThat(likeliest.sum()).isCloseTo(sum, within(sum * Likeliest.SUM_ERROR));
+        assertThat(likeliest.tempered()).isCloseTo(tempered, within(tempered * Likeliest.SUM_ERROR));
+        if (wanted.asked() != Likeliest.NONE) {
+            assertThat(likeliest.askedLogit()).isEqualTo(all[wanted.asked()]);
+            int rank = 1;
+            for (float logit : all) {
+                rank += logit > all[wanted.asked()] ? 1 : 0;
+            }
+            assertThat(likeliest.askedRank()).isEqualTo(rank);
+        }
+    }
+}
