@@ -166,6 +166,62 @@ class CudaBatchTest {
         }
     }
 
+    /** Answers of tasks: more texts than a step has rows. */
+    @Test
+    void wanted_texts_are_the_likeliest_continuations() {
+        ModelWeights weights = RandomModel.forCuda(32, 2);
+        List<int[]> prompts = new ArrayList<>();
+        List<int[]> written = new ArrayList<>();
+        List<WantedText> wanted = new ArrayList<>();
+        for (int i = 0; i < 80; i++) {
+            int index = i;
+            prompts.add(RandomModel.ids(i, 2 + i % 31, 100));
+            written.add(new int[0]);
+            wanted.add(new WantedText(prompts.get(i), 5, Set.of(), _ -> true, ids -> written.set(index, ids)));
+        }
+        try (CudaBackend backend = open();
+                Llama model = Llama.of(weights, backend)) {
+            assertThat(backend.gainsByBatching()).isTrue();
+            BatchWriter.write(model, wanted);
+        }
+        try (Backend reference = new ReferenceBackend();
+                Llama model = Llama.of(weights, reference)) {
+            int vocabulary = weights.config().vocabularySize();
+            for (int i = 0; i < prompts.size(); i += 7) {
+                assertThat(written.get(i)).hasSize(5);
+                int[] prompt = prompts.get(i);
+                int[] ids = Arrays.copyOf(prompt, prompt.length + 5);
+                System.arraycopy(written.get(i), 0, ids, prompt.length, 5);
+                float[] logits = model.logits(ids);
+                for (int t = prompt.length - 1; t < ids.length - 1; t++) {
+                    float best = Float.NEGATIVE_INFINITY;
+                    for (int v = 0; v < vocabulary; v++) {
+                        best = Math.max(best, logits[t * vocabulary + v]);
+                    }
+                    assertThat(logits[t * vocabulary + ids[t + 1]]).isCloseTo(best, within(2 * ERROR));
+                }
+            }
+        }
+    }
+
+    @Test
+    void a_cache_on_a_card_counts_fp16_and_takes_what_is_free() {
+        ModelWeights weights = RandomModel.forCuda(32, 2);
+        int numbers = 2 * 2 * weights.config().kvHeads() * weights.config().headDim();
+        try (CudaBackend backend = open()) {
+            long free = backend.resources().memory().available();
+            assertThat(backend.cacheTokenBytes(weights.config())).isEqualTo(2L * numbers);
+            assertThat(backend.cacheMemory(weights.config())).isBetween(free / 2, free);
+            assertThat(backend.cacheTokens(weights.config(), 1000, 10)).isEqualTo(1000);
+        }
+        try (CudaBackend small = CudaBackend.open(0, 200 << 20, 2)) {
+            long fits = small.cacheMemory(weights.config()) / (2L * numbers);
+            assertThat(fits * 2 * numbers).isLessThan(200 << 20);
+            assertThat(small.cacheTokens(weights.config(), Long.MAX_VALUE / 4, 10))
+                    .isEqualTo((int) fits);
+        }
+    }
+
     @Test
     void the_likeliest_ids_of_the_card_are_those_of_all_logits() {
         ModelWeights weights = RandomModel.forCuda(0, 2);
