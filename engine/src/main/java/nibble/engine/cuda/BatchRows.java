@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.data.NibbleMatrix;
 import nibble.engine.cuda.data.TiledMatrix;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaStream;
@@ -15,9 +16,8 @@ import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.KernelCache;
 
 /**
- * Products of 2 to 64 rows of activations with quantized weights on the tensor cores, by {@code w4_batch.cu} and {@code
- * block_batch.cu}: the weights are read once and decoded in registers. More rows go in turns of 64. The files export
- * what their launch depends on. Owns the memory through which blocks add up their sums.
+ * Products of 2 to 64 rows of activations with 4-bit weights on the tensor cores, by {@code w4_batch.cu}: the weights are
+ * read once and decoded in registers. More rows go in turns of 64. The file exports what its launch depends on. Owns the memory through which blocks add up their sums.
  *
  * <p>The result of a row depends neither on the other rows nor on how many they are.
  */
@@ -30,6 +30,8 @@ final class BatchRows implements AutoCloseable {
     /** Parts of a fused matrix that a launch can store. */
     static final int MOST_PARTS = 3;
 
+    private static final String FILE = "w4_batch.cu";
+    private static final String NAME = "w4_batch";
     /** Numbers of rows that kernels are compiled for. */
     private static final int[] CLASSES = {8, 16, 32, MOST};
     /** Tiles of a chunk, at most, in {@code batch_linear.cuh}. */
@@ -44,7 +46,7 @@ final class BatchRows implements AutoCloseable {
     private static final int BARRIER_BYTES = 16;
     private static final int MOST_SLOTS = 8;
 
-    /** What {@code w4_batch_launch} and {@code block_batch_launch} say. */
+    /** What {@code w4_batch_launch} says. */
     private record Launch(Map<String, Integer> constants, int threads, int slotBytes, int chunkTiles, int slots) {}
 
     private record Key(Map<String, Integer> constants, int rows, int warpTiles) {}
@@ -69,10 +71,11 @@ final class BatchRows implements AutoCloseable {
         CudaDevice.check(cuMemsetD32Async(sums.pointer(0), 0, TICKETS, stream.stream()), "zeros");
     }
 
-    /** Whether one launch can compute these parts: their outputs are of one precision. */
+    /** Whether one launch can compute these parts: of 4-bit weights, with outputs of one precision. */
     boolean takes(List<CudaWeight.Tiled> parts, List<CudaMatrix> outs) {
         boolean single = outs.getFirst().single();
-        return parts.size() <= MOST_PARTS
+        return parts.getFirst().matrix() instanceof NibbleMatrix
+                && parts.size() <= MOST_PARTS
                 && outs.stream().allMatch(out -> out.single() == single)
                 && parts.getFirst().matrix().tiles() <= TICKETS;
     }
@@ -114,8 +117,7 @@ final class BatchRows implements AutoCloseable {
             columns[i] = parts.get(i).outFeatures();
             offsets[i] = parts.get(i).offset();
         }
-        TiledMatrix.Kernels names = matrix.kernels();
-        kernels.kernel(names.batch(), names.batchName(), launch.constants)
+        kernels.kernel(FILE, NAME, launch.constants)
                 .launch(
                         stream,
                         Kernel.Grid.of(blocks(matrix, launch.chunkTiles)),
@@ -153,8 +155,7 @@ final class BatchRows implements AutoCloseable {
             Map<String, Integer> constants = new HashMap<>(matrix.constants());
             constants.put("ROWS", CLASSES[i]);
             constants.put("WARP_TILES", warpTiles);
-            TiledMatrix.Kernels names = matrix.kernels();
-            int[] exported = kernels.integers(names.batch(), names.batchName() + "_launch", constants);
+            int[] exported = kernels.integers(FILE, NAME + "_launch", constants);
             int slots = (device.sharedBytesPerBlock() - OTHER_SHARED_BYTES - ALIGNMENT)
                     / (exported[1] + BARRIER_BYTES);
             if (slots >= 2 || i == 0) {

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.data.NibbleMatrix;
 import nibble.engine.cuda.data.TiledMatrix;
 import nibble.engine.cuda.driver.Cublas;
 import nibble.engine.cuda.driver.CudaDevice;
@@ -26,6 +27,8 @@ final class Products implements AutoCloseable {
 
     /** Most rows that reading weights as they are is faster for than expanding them first. */
     private static final int MOST_FUSED = 192;
+    /** The same of GGUF's blocks, which are read anew for every 8 rows. */
+    private static final int MOST_IN_TURNS = 32;
 
     private static final int PIECES = 2;
     private static final int THREADS = 256;
@@ -95,20 +98,23 @@ final class Products implements AutoCloseable {
             CudaResources owner,
             boolean accumulate) {
         TiledMatrix matrix = parts.getFirst().matrix();
-        if (x.rows() <= FewRows.MOST) {
-            CudaMatrix first = CudaMatrix.of(owner, outs.getFirst());
-            if (parts.getFirst().whole() && !accumulate && (!first.single() || FewRows.single(matrix))) {
-                fewRows.multiply(compute, x, matrix, first.address(), first.single());
-                return;
-            }
+        List<CudaMatrix> tos = outs.stream().map(out -> CudaMatrix.of(owner, out)).toList();
+        boolean several = matrix instanceof NibbleMatrix;
+        if (x.rows() <= (several ? 1 : MOST_IN_TURNS)
+                && parts.getFirst().whole()
+                && !accumulate
+                && (!tos.getFirst().single() || FewRows.single(matrix))) {
+            fewRows.multiply(
+                    compute, x, matrix, tos.getFirst().address(), tos.getFirst().single());
+            return;
         }
-        if (x.rows() <= MOST_FUSED) {
-            List<CudaMatrix> tos =
-                    outs.stream().map(out -> CudaMatrix.of(owner, out)).toList();
-            if (batchRows.takes(parts, tos)) {
-                batchRows.multiply(x, parts, tos, accumulate);
-                return;
-            }
+        if (x.rows() <= MOST_FUSED && batchRows.takes(parts, tos)) {
+            batchRows.multiply(x, parts, tos, accumulate);
+            return;
+        }
+        if (!several && x.rows() <= MOST_IN_TURNS && tos.stream().noneMatch(CudaMatrix::single)) {
+            multiplyFewRows(x, parts, tos, accumulate);
+            return;
         }
         if (!recording) {
             // A layer that has just arrived on another stream: the expansion must see it too.
@@ -137,6 +143,30 @@ final class Products implements AutoCloseable {
      */
     void recording(boolean now) {
         recording = now;
+    }
+
+    private void multiplyFewRows(
+            CudaMatrix x, List<CudaWeight.Tiled> parts, List<CudaMatrix> outs, boolean accumulate) {
+        TiledMatrix matrix = parts.getFirst().matrix();
+        try (DeviceMemory.Buffer all = memory.allocate(2L * x.rows() * matrix.rows(), "outputs of a fused matrix")) {
+            fewRows.multiply(compute, x, matrix, all.address(), false);
+            for (int i = 0; i < parts.size(); i++) {
+                CudaWeight.Tiled part = parts.get(i);
+                kernels.kernel("elementwise.cu", "take_part", Map.of())
+                        .launch(
+                                compute,
+                                new Kernel.Grid((part.outFeatures() + THREADS - 1) / THREADS, x.rows(), 1),
+                                THREADS,
+                                0,
+                                all.address(),
+                                matrix.rows(),
+                                outs.get(i).address(),
+                                part.outFeatures(),
+                                part.offset(),
+                                part.spread(),
+                                accumulate ? 1 : 0);
+            }
+        }
     }
 
     /** The rows of a part that lie in the piece of these tiles. */

@@ -24,8 +24,10 @@ import nibble.engine.tensor.WeightRows;
 final class LinearChecks {
     /** Unit roundoff of fp32. */
     private static final double U = 0x1p-24;
-    /** Rows that a card multiplies by weights as they are stored; it expands them for more. */
+    /** Rows that a card multiplies by 4-bit weights, and by blocks, as they are stored; it expands them for more. */
     private static final int MOST_FUSED_ROWS = 192;
+
+    private static final int MOST_FUSED_ROWS_OF_BLOCKS = 32;
 
     private final ReferenceBackend reference = new ReferenceBackend();
     private final Backend backend;
@@ -114,7 +116,7 @@ final class LinearChecks {
                 Weight weight = operands.blocks(type, s[0], s[1], s[2]);
                 // Each number of rows that a card has a kernel for takes a while to compile.
                 int few = 2 + type.ordinal() % 7;
-                int many = type.ordinal() % 2 == 0 ? 19 : MOST_FUSED_ROWS + 1;
+                int many = type.ordinal() % 2 == 0 ? 19 : MOST_FUSED_ROWS_OF_BLOCKS + 1;
                 for (int rows : cuda ? new int[] {1, few, many} : new int[] {1, 2, 3, 16}) {
                     linear(blocks, weight, rows, false);
                 }
@@ -253,7 +255,7 @@ final class LinearChecks {
         // Very many rows: a card rounds blocks' weights to fp16.
         boolean rounded = cuda
                 ? weight instanceof BlockWeight
-                        ? rows > MOST_FUSED_ROWS
+                        ? rows > MOST_FUSED_ROWS_OF_BLOCKS
                         : !(weight instanceof DenseWeight) && rows == 1
                 : (weight instanceof AwqWeight || weight instanceof StoredWeight)
                         && (rows <= FewRows.MOST_COMPILED_ROWS || bytes);

@@ -1,6 +1,6 @@
 // Linears of 2 to 128 rows of activations: out[m, row] = sum over columns of x[m, column] W[row, column], fp16 x, fp32 sums, by
-// the tensor cores with the weights as the operand in registers, where they are decoded. A kind of weights (w4_batch.cu,
-// block_batch.cu) gives
+// the tensor cores with the weights as the operand in registers, where they are decoded. A kind of weights (w4_batch.cu)
+// gives
 //
 //   BYTES                                        of a unit: a tile of 16 rows by 256 columns
 //   X_BYTES                                      of ROWS rows of x, 256 columns, in shared memory
@@ -133,13 +133,6 @@ DEVICE void store_four(const Product& p, int chunk, int row, int m, float4 sum) 
     }
 }
 
-// What the block has written before comes before it, and what others had written before theirs is seen after it.
-DEVICE int take_ticket(int* tickets) {
-    int before;
-    asm volatile("atom.add.acq_rel.gpu.global.s32 %0, [%1], 1;" : "=r"(before) : "l"(tickets) : "memory");
-    return before;
-}
-
 // By the warps that multiply: to the sums of all blocks that have a part of the chunk, in order. False but for the last of them.
 DEVICE bool add_up(const Product& p, const Share& share, BatchSums& sum, int chunk) {
     __shared__ int last;
@@ -154,8 +147,10 @@ DEVICE bool add_up(const Product& p, const Share& share, BatchSums& sum, int chu
     }
     sync_threads<BATCH_THREADS>();
     if (threadIdx.x == 0) {
-        last = take_ticket(p.tickets + chunk) == end - first - 1;
+        __threadfence();
+        last = atomicAdd(p.tickets + chunk, 1) == end - first - 1;
         if (last) p.tickets[chunk] = 0;
+        __threadfence();
     }
     sync_threads<BATCH_THREADS>();
     if (!last) return false;
@@ -250,12 +245,12 @@ constexpr int BATCH_LAUNCH = BATCH_THREADS + 32;
 // Registers go from the warps that bring steps to those that multiply.
 DEVICE void give_registers() {
 #ifdef BATCH_WGMMA
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 160;");
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 104;");
 #endif
 }
 DEVICE void take_registers() {
 #ifdef BATCH_WGMMA
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 176;");
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 200;");
 #endif
 }
 
@@ -286,28 +281,23 @@ DEVICE void batch_product(const Product& p) {
         if (warp >= BATCH_WARPS + Kind::BRINGERS) return;
         u64 policy = evict_first_policy();
         u32 address = shared_address(shared);
-        typename Kind::Ahead even, odd;  // what is on its way to registers for the next step and the one after
-        int next_unit = unit;
-        auto fetch = [&](typename Kind::Ahead& ahead, int of) {
-            if (of < end) Kind::fetch(p, ahead, next_unit);
-            if (++next_unit == share.units) next_unit = 0;
-        };
-        auto bring = [&](typename Kind::Ahead& ahead) {
-            if (step >= end) return;
+        typename Kind::Ahead ahead;
+        if (step < end) Kind::fetch(p, ahead, unit);
+        while (step < end) {
             barrier_wait(empty + slot * 8, parity ^ 1);
             Kind::bring(p, ahead, address + slot * SLOT_BYTES<Kind>, full + slot * 8, chunk, unit, share.units, policy);
             next_slot();
-            fetch(ahead, ++step + 1);
+            step++;
             bool chunk_done = ++unit == share.units;
+            if (chunk_done) unit = 0;
+            if (step < end) Kind::fetch(p, ahead, unit);
             if (chunk_done || step == end) {  // a slot that stays empty, for the sums
                 barrier_wait(empty + slot * 8, parity ^ 1);
                 Kind::arrive(full + slot * 8);
                 next_slot();
+                chunk++;
             }
-            if (chunk_done) unit = 0, chunk++;
-        };
-        fetch(even, step), fetch(odd, step + 1);
-        while (step < end) bring(even), bring(odd);
+        }
         return;
     }
 

@@ -2,17 +2,11 @@ package nibble.engine.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
-import nibble.checkpoint.gguf.GgufBlocks;
-import nibble.checkpoint.gguf.GgufType;
 import nibble.engine.backend.Backend;
-import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.Weight;
@@ -43,9 +37,7 @@ class CudaBatchRowsTest {
         return Stream.of(
                 quantized(random, 1096, 2080, 32),
                 quantized(random, 264, 4096, 128),
-                quantized(random, 520, 1056, -1),
-                blocks(random, GgufType.Q8_0, 300, 1056),
-                blocks(random, GgufType.Q4_K, 520, 2048));
+                quantized(random, 520, 1056, -1));
     }
 
     @ParameterizedTest
@@ -109,21 +101,5 @@ class CudaBatchRowsTest {
             scales[i] = Float.floatToFloat16(0.002f + random.nextFloat() / 64);
         }
         return new QuantizedWeight(new QuantizedLinear(out, in, spec, codes, zeros, scales));
-    }
-
-    /** Random codes; every scale, and minimum, is fp16 of a hundredth. */
-    private static Weight blocks(Random random, GgufType type, int out, int in) {
-        byte[] bytes = new byte[Math.toIntExact(type.bytes((long) out * in))];
-        random.nextBytes(bytes);
-        MemorySegment data = Arena.ofAuto().allocate(bytes.length);
-        MemorySegment.copy(bytes, 0, data, ValueLayout.JAVA_BYTE, 0, bytes.length);
-        short scale = Float.floatToFloat16(0.01f);
-        for (long at = 0; at < bytes.length; at += type.blockBytes()) {
-            data.set(ValueLayout.JAVA_SHORT_UNALIGNED, at, scale);
-            if (type == GgufType.Q4_K) {
-                data.set(ValueLayout.JAVA_SHORT_UNALIGNED, at + 2, scale);
-            }
-        }
-        return new BlockWeight(type + " [" + out + ", " + in + "]", new GgufBlocks(type, data, out, in, 0));
     }
 }

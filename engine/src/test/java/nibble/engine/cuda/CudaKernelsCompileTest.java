@@ -66,9 +66,6 @@ class CudaKernelsCompileTest {
         "blocks.cu, -DBLOCK_TYPE=23",
         "block_linear.cu, -DBLOCK_TYPE=11 -DROWS=1",
         "block_linear.cu, -DBLOCK_TYPE=8 -DROWS=8",
-        "block_batch.cu, -DBLOCK_TYPE=12 -DROWS=64",
-        "block_batch.cu, -DBLOCK_TYPE=11 -DROWS=24",
-        "block_batch.cu, -DBLOCK_TYPE=8 -DROWS=16",
     })
     void compiles_for_every_architecture_without_a_warning(String file, String constants) throws Exception {
         Path nvcc = nvcc();

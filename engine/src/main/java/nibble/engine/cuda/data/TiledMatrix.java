@@ -12,8 +12,7 @@ public sealed interface TiledMatrix permits NibbleMatrix, BlockMatrix {
     int UNIT_COLUMNS = 256;
 
     /** Names the kernels of a layout: the resource, what its kernels' names begin with. */
-    record Kernels(
-            String few, String fewName, String batch, String batchName, String expansion, String expansionName) {}
+    record Kernels(String few, String fewName, String expansion, String expansionName) {}
 
     /** Returns the rows of all parts together. */
     int rows();
