@@ -62,20 +62,13 @@ void NAME(codes)(i64 layout, const matrix *m, const range *r, const float *x, fl
         codes_by_rows(m, r, x, out);
         return;
     }
-    i64 i = 0;
 #if BYTES
-    for (i64 some; r->rows - i > 1; i += some, x += some * r->stride, out += some * r->outputs) {
-        some = r->rows - i < MOST_MANY ? r->rows - i : MOST_MANY;
-        range part = *r;
-        part.rows = some;
-        if (layout == 0) {
-            many_AWQ(m, &part, x, out);
-        } else {
-            many_GPTQ(m, &part, x, out);
-        }
+    if (r->rows > 1) {
+        (layout == 0 ? many_AWQ : many_GPTQ)(m, r, x, out);
+        return;
     }
 #endif
-    for (; i < r->rows; i++, x += r->stride, out += r->outputs) {
+    for (i64 i = 0; i < r->rows; i++, x += r->stride, out += r->outputs) {
         if (layout == 0) {
             codes_AWQ(m, r, x, out);
         } else {

@@ -1,49 +1,49 @@
 /*
- * Codes that lie by columns for several rows of activations in bytes: codes of a step are brought into order once, in
- * the first-level cache, and then multiplied by each row as codes.h does it for one.
+ * Codes that lie by columns for several rows of activations in bytes: the codes of a group are brought into order once,
+ * in the first-level cache, and then multiplied by each row as codes.h does it for one.
  */
 
-/* Rows at a time, and floats of their sums of a tile's groups: 32 KiB. */
-#define MOST_MANY 64
-#define MANY_SUMS 8192
-
-/* Rows whose sums stay in registers. */
+/* Rows whose sums stay in registers, and inputs whose codes are in order at a time. */
 #define MANY_TOGETHER (LANES == 16 ? 8 : 4)
+#define MANY_INPUTS 128
 
-/* To the sum of some words of each of some rows, the products of 32 inputs, of which `codes` has four in each word. */
-INLINE void multiply_many(
-        const words *codes, i64 apart, const activations *x, i64 k, int rows, int begin, float *sums, i64 sums_apart) {
-    signed_words s[MANY_TOGETHER] = {};
+/* Vectors of words of a tile; for AWQ each makes eight of outputs. The tile's codes take 32 KiB. */
+#define TILE_VECTORS(awq) ((awq) ? 2 : 16)
+
+/*
+ * To the sums of the words of some rows, the products of a group's inputs, or of some after those before.
+ *
+ *   codes  four inputs' to each word, `step` vectors to the next four
+ *   sums   of each row, a vector
+ */
+INLINE void multiply_many(const words *codes, i64 step, const activations *x, i64 k, i64 end, int rows, floats *sums) {
+    floats all[MANY_TOGETHER];
     UNROLL
-    for (int i = 0; i < 8; i++) {
-        words v = codes[i * apart];
+    for (int r = 0; r < rows; r++) {
+        all[r] = sums[r];
+    }
+    for (; k < end; k += 32) {
+        signed_words s[MANY_TOGETHER] = {};
+        UNROLL
+        for (int i = 0; i < 8; i++, codes += step) {
+            words v = *codes;
+            UNROLL
+            for (int r = 0; r < rows; r++) {
+                s[r] = word_dot(s[r], v, OF_ROW(r, x->values + k + 4 * i));
+            }
+        }
         UNROLL
         for (int r = 0; r < rows; r++) {
-            s[r] = word_dot(s[r], v, OF_ROW(r, x->values + k + 4 * i));
+            all[r] = FMA(CONVERT(floats, s[r]), (floats){} + OF_ROW(r, x->scales + k / 32)[0], all[r]);
         }
     }
     UNROLL
     for (int r = 0; r < rows; r++) {
-        float *sum = sums + r * sums_apart;
-        floats before = begin ? (floats){} : LOAD(floats, sum);
-        STORE(sum, FMA(CONVERT(floats, s[r]), (floats){} + OF_ROW(r, x->scales + k / 32)[0], before));
+        sums[r] = all[r];
     }
 }
 
-INLINE void multiply_all(const words *codes, i64 apart, const float *x, const range *r, i64 k, int begin, float *sums,
-        i64 sums_apart) {
-    i64 row = 0;
-    for (; row + MANY_TOGETHER <= r->rows; row += MANY_TOGETHER) {
-        activations a = prepared(x + row * r->stride, r->columns, r->stride, MANY_TOGETHER);
-        multiply_many(codes, apart, &a, k, MANY_TOGETHER, begin, sums + row * sums_apart, sums_apart);
-    }
-    for (; row < r->rows; row++) {
-        activations a = prepared(x + row * r->stride, r->columns, r->stride, 1);
-        multiply_many(codes, apart, &a, k, 1, begin, sums + row * sums_apart, sums_apart);
-    }
-}
-
-/* The same of 32 inputs for AWQ's words: [8 times 4 inputs][output of a word]. */
+/* Codes of 32 inputs of AWQ's words: [8 times 4 inputs][output of a word]. */
 INLINE void unpack_awq(const u8 *at, i64 row, i64 count, words to[64]) {
     for (int i = 0; i < 8; i++) {
         words w[4];
@@ -59,41 +59,7 @@ INLINE void unpack_awq(const u8 *at, i64 row, i64 count, words to[64]) {
     }
 }
 
-/* As codes_AWQ, up to MOST_MANY rows. */
-static void many_AWQ(const matrix *m, const range *r, const float *x, float *out) {
-    const i64 row_bytes = m->outputs / 2, tile = MANY_SUMS / (8 * r->rows) / LANES * LANES;
-    float sums[MANY_SUMS];
-    for (i64 i = 0; i < r->rows; i++) {
-        for (i64 n = r->first; n < r->end; n++) {
-            out[i * r->outputs + n] = 0;
-        }
-    }
-    for (i64 first = r->first / 8, end; first < r->end / 8; first = end) {
-        end = first + tile < r->end / 8 ? first + tile : r->end / 8;
-        for (i64 g = 0; g < m->groups; g++) {
-            for (i64 k = g * m->size; k < (g + 1) * m->size; k += 32) {
-                for (i64 c = first; c < end; c += LANES) {
-                    words codes[64];
-                    unpack_awq(m->codes + k * row_bytes + 4 * c, row_bytes, end - c, codes);
-                    float *kept = sums + (c - first) * 8 * r->rows;
-                    for (int n = 0; n < 8; n++) {
-                        multiply_all(codes + n, 8, x, r, k, k == g * m->size, kept + n * LANES, 8 * LANES);
-                    }
-                }
-            }
-            for (i64 i = 0; i < r->rows; i++) {
-                activations a = prepared_codes(x + i * r->stride, r->columns);
-                float sum_x = sum_of_group(&a, g * m->size, m->size);
-                for (i64 c = first; c < end; c += LANES) {
-                    const float *kept = sums + (c - first) * 8 * r->rows + i * 8 * LANES;
-                    finish_awq(m, g, c, end - c < LANES ? end - c : LANES, sum_x, kept, out + i * r->outputs);
-                }
-            }
-        }
-    }
-}
-
-/* Of 32 inputs for GPTQ's words, in the order of activations IN_PAIRS. */
+/* The same of GPTQ's words, in the order of activations IN_PAIRS: [8 times 4 inputs]. */
 INLINE void unpack_gptq(const u8 *at, i64 row, i64 count, words to[8]) {
     for (int i = 0; i < 4; i++, at += row) {
         words w = load_words(at, count);
@@ -103,34 +69,83 @@ INLINE void unpack_gptq(const u8 *at, i64 row, i64 count, words to[8]) {
     }
 }
 
-/* As codes_GPTQ, up to MOST_MANY rows. */
-static void many_GPTQ(const matrix *m, const range *r, const float *x, float *out) {
-    const i64 row_bytes = 4 * m->outputs, tile = MANY_SUMS / r->rows / LANES * LANES;
-    float sums[MANY_SUMS];
+/* Words `first` to end - 1 of a group g, whose inputs from k on the codes are, for some rows. */
+INLINE void many_rows(int awq, const matrix *m, const range *r, i64 g, i64 k, i64 some, i64 first, i64 end,
+        const words *codes, floats *sums, const float *x, int rows, float *out) {
+    const int per = awq ? 8 : 1;
+    activations a = prepared(x, r->columns, r->stride, rows);
+    for (i64 c = first, v = 0; c < end; c += LANES, v++) {
+        floats *of = sums + v * per * MANY_TOGETHER;
+        for (int n = 0; n < per; n++, of += MANY_TOGETHER) {
+            for (int i = 0; i < rows && k == g * m->size; i++) {
+                of[i] = (floats){};
+            }
+            multiply_many(codes + v * per * MANY_INPUTS / 4 + n, per, &a, k, k + some, rows, of);
+        }
+    }
+    for (int i = 0; i < rows && k + some == (g + 1) * m->size; i++) {
+        activations one = prepared_codes(x + i * r->stride, r->columns);
+        float sum_x = sum_of_group(&one, g * m->size, m->size);
+        for (i64 c = first, v = 0; c < end; c += LANES, v++) {
+            float group[8 * LANES];
+            for (int n = 0; n < per; n++) {
+                STORE(group + n * LANES, sums[(v * per + n) * MANY_TOGETHER + i]);
+            }
+            i64 count = end - c < LANES ? end - c : LANES;
+            if (awq) {
+                finish_awq(m, g, c, count, sum_x, group, out + i * r->outputs);
+            } else {
+                finish_gptq(m, g, c, count, sum_x, group, out + i * r->outputs);
+            }
+        }
+    }
+}
+
+/* One tile of words by all rows. A group of more inputs than are in order at a time is done for few rows at a time. */
+INLINE void many_tile(int awq, const matrix *m, const range *r, i64 first, i64 end, const float *x, float *out) {
+    words codes[TILE_VECTORS(1) * 8 * MANY_INPUTS / 4];
+    floats sums[TILE_VECTORS(1) * 8 * MANY_TOGETHER];
+    const i64 row_bytes = awq ? m->outputs / 2 : 4 * m->outputs, span = m->size <= MANY_INPUTS ? r->rows : 1;
+    const int per = awq ? 8 : 1;
+    for (i64 g = 0; g < m->groups; g++) {
+        for (i64 from = 0, to; from < r->rows; from = to) {
+            to = span == 1 ? (r->rows - from < MANY_TOGETHER ? from + 1 : from + MANY_TOGETHER) : r->rows;
+            for (i64 k = g * m->size, some; k < (g + 1) * m->size; k += some) {
+                some = (g + 1) * m->size - k < MANY_INPUTS ? (g + 1) * m->size - k : MANY_INPUTS;
+                for (i64 c = first, v = 0; c < end; c += LANES, v++) {
+                    for (i64 i = 0; i < some; i += 32) {
+                        words *at = codes + (v * MANY_INPUTS + i) / 4 * per;
+                        if (awq) {
+                            unpack_awq(m->codes + (k + i) * row_bytes + 4 * c, row_bytes, end - c, at);
+                        } else {
+                            unpack_gptq(m->codes + (k + i) / 8 * row_bytes + 4 * c, row_bytes, end - c, at);
+                        }
+                    }
+                }
+                i64 row = from;
+#define SOME_ROWS(count)                                                                                               \
+    for (; row + count <= to; row += count) {                                                                          \
+        many_rows(awq, m, r, g, k, some, first, end, codes, sums, x + row * r->stride, count, out + row * r->outputs); \
+    }
+                SOME_ROWS(MANY_TOGETHER)
+                SOME_ROWS(2)
+                SOME_ROWS(1)
+            }
+        }
+    }
+}
+
+/* As codes_AWQ and codes_GPTQ, for any number of rows. */
+INLINE void many_codes(int awq, const matrix *m, const range *r, const float *x, float *out) {
+    const i64 part = awq ? 8 : 1, tile = TILE_VECTORS(awq) * LANES;
     for (i64 i = 0; i < r->rows; i++) {
         for (i64 n = r->first; n < r->end; n++) {
             out[i * r->outputs + n] = 0;
         }
     }
-    for (i64 first = r->first, end; first < r->end; first = end) {
-        end = first + tile < r->end ? first + tile : r->end;
-        for (i64 g = 0; g < m->groups; g++) {
-            for (i64 k = g * m->size; k < (g + 1) * m->size; k += 32) {
-                for (i64 n = first; n < end; n += LANES) {
-                    words codes[8];
-                    unpack_gptq(m->codes + k / 8 * row_bytes + 4 * n, row_bytes, end - n, codes);
-                    float *kept = sums + (n - first) * r->rows;
-                    multiply_all(codes, 1, x, r, k, k == g * m->size, kept, LANES);
-                }
-            }
-            for (i64 i = 0; i < r->rows; i++) {
-                activations a = prepared_codes(x + i * r->stride, r->columns);
-                float sum_x = sum_of_group(&a, g * m->size, m->size);
-                for (i64 n = first; n < end; n += LANES) {
-                    const float *kept = sums + (n - first) * r->rows + i * LANES;
-                    finish_gptq(m, g, n, end - n < LANES ? end - n : LANES, sum_x, kept, out + i * r->outputs);
-                }
-            }
-        }
+    for (i64 first = r->first / part, last = r->end / part; first < last; first += tile) {
+        many_tile(awq, m, r, first, first + tile < last ? first + tile : last, x, out);
     }
 }
+static void many_AWQ(const matrix *m, const range *r, const float *x, float *out) { many_codes(1, m, r, x, out); }
+static void many_GPTQ(const matrix *m, const range *r, const float *x, float *out) { many_codes(0, m, r, x, out); }

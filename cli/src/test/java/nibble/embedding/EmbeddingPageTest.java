@@ -25,9 +25,13 @@ class EmbeddingPageTest {
     @Test
     void every_java_block_of_the_page_is_a_region_of_the_examples_to_the_letter() throws IOException {
         Map<String, String> regions = new TreeMap<>();
-        String source = Files.readString(
-                ROOT.resolve("cli/src/test/java/nibble/embedding").resolve("EmbeddingExamples.java"));
-        REGION.matcher(source).results().forEach(region -> regions.put(region.group(1), dedented(region.group(2))));
+        for (String file : List.of(
+                "cli/src/test/java/nibble/embedding/EmbeddingExamples.java",
+                "langchain4j/src/test/java/nibble/langchain4j/LangChain4jExample.java")) {
+            REGION.matcher(Files.readString(ROOT.resolve(file)))
+                    .results()
+                    .forEach(region -> regions.put(region.group(1), dedented(region.group(2))));
+        }
         assertThat(regions).hasSizeGreaterThanOrEqualTo(9);
 
         assertThat(blocks("java")).containsExactlyInAnyOrderElementsOf(regions.values());

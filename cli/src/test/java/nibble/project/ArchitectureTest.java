@@ -38,6 +38,7 @@ class ArchitectureTest {
             entry("calibrate", Set.of("engine", "convert", "pack", "datasets", "checkpoint", "files")),
             entry("eval", Set.of("engine", "datasets", "files", "jinja")),
             entry("serve", Set.of("engine", "datasets", "checkpoint", "files")),
+            entry("langchain4j", Set.of("engine", "datasets", "checkpoint", "files")),
             entry(
                     "cli",
                     Set.of(

@@ -194,7 +194,7 @@ final class LinearChecks {
         Comparison awq = new Comparison("linear, AWQ as stored");
         for (int[] s : new int[][] {{8, 32, 32}, {136, 256, 64}, {40, 384, -1}, {1160, 128, 128}, {4104, 256, 128}}) {
             Weight weight = operands.awq(s[0], s[1], s[2]);
-            for (int rows : new int[] {1, 3, 16}) {
+            for (int rows : new int[] {1, 3, 16, 67}) {
                 linear(awq, weight, rows, false);
             }
         }
@@ -205,7 +205,7 @@ final class LinearChecks {
             }
             for (boolean byRows : new boolean[] {true, false}) {
                 Weight weight = operands.stored(s[0], s[1], s[2], byRows);
-                for (int rows : new int[] {1, 3, 16}) {
+                for (int rows : new int[] {1, 3, 16, 67}) {
                     linear(codes, weight, rows, false);
                 }
             }

@@ -76,10 +76,8 @@ public record Grading(JudgePrompts prompts, List<MtBenchQuestion> questions, Map
         }
         List<Turn> turns = new ArrayList<>();
         for (MtBenchQuestion question : questions) {
-            List<String> said = answers.turns().get(question.id());
-            int count = said == null
-                    ? 0
-                    : Math.min(Math.min(said.size(), question.turns().size()), 2);
+            List<String> said = answers.turns().getOrDefault(question.id(), List.of());
+            int count = Math.min(Math.min(said.size(), question.turns().size()), 2);
             for (int number = 1; number <= count; number++) {
                 List<String> right = right(question, number);
                 JudgePrompt prompt = prompts.of(number, !right.isEmpty());

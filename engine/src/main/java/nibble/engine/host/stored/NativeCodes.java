@@ -22,6 +22,9 @@ final class NativeCodes implements FewRows {
     /** Pieces of columns that a thread should have, so that none waits long for the last. */
     private static final int COLUMN_PIECES_PER_THREAD = 2;
 
+    /** Rows of activations of a call: codes are unpacked once for them, and read from memory once. */
+    private static final int BATCH = 256;
+
     private final Object keeper;
     private final CodeMatrix matrix;
     private final Kernels kernels;
@@ -87,8 +90,8 @@ final class NativeCodes implements FewRows {
         return (fromPiece, toPiece, out) -> {
             int first = fromPiece * outputsPerPiece;
             int end = Math.min(matrix.outputs(), toPiece * outputsPerPiece);
-            for (int from = 0; from < count; from += NativeRows.BATCH) {
-                Range range = new Range(first, end, from, Math.min(NativeRows.BATCH, count - from));
+            for (int from = 0; from < count; from += BATCH) {
+                Range range = new Range(first, end, from, Math.min(BATCH, count - from));
                 kernels.codes(matrix, range, prepared, out);
             }
             Reference.reachabilityFence(keeper);
