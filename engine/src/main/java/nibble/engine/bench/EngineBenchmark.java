@@ -314,11 +314,13 @@ public final class EngineBenchmark {
             weights += (long) config.outFeatures(linear) * in;
         }
         try (Matrix x = activations(rows, in)) {
-            operation(name, rows, rows == 1 ? 0 : 2.0 * weights * rows, rows <= MOST_ROWS_OF_A_STEP ? bytes : 0, pass -> {
-                DecoderLayer layer = placed.layer(pass % config.layers());
-                List<Weight> group = Arrays.stream(linears).map(layer::weight).toList();
-                backend.linears(group, x, outs);
-            });
+            operation(
+                    name, rows, rows == 1 ? 0 : 2.0 * weights * rows, rows <= MOST_ROWS_OF_A_STEP ? bytes : 0, pass -> {
+                        DecoderLayer layer = placed.layer(pass % config.layers());
+                        List<Weight> group =
+                                Arrays.stream(linears).map(layer::weight).toList();
+                        backend.linears(group, x, outs);
+                    });
         } finally {
             outs.forEach(Matrix::close);
         }

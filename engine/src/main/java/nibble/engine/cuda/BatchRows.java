@@ -156,8 +156,7 @@ final class BatchRows implements AutoCloseable {
             constants.put("ROWS", CLASSES[i]);
             constants.put("WARP_TILES", warpTiles);
             int[] exported = kernels.integers(FILE, NAME + "_launch", constants);
-            int slots = (device.sharedBytesPerBlock() - OTHER_SHARED_BYTES - ALIGNMENT)
-                    / (exported[1] + BARRIER_BYTES);
+            int slots = (device.sharedBytesPerBlock() - OTHER_SHARED_BYTES - ALIGNMENT) / (exported[1] + BARRIER_BYTES);
             if (slots >= 2 || i == 0) {
                 return new Launch(constants, exported[0], exported[1], exported[2], Math.clamp(slots, 1, MOST_SLOTS));
             }

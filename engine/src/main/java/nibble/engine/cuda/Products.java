@@ -98,7 +98,8 @@ final class Products implements AutoCloseable {
             CudaResources owner,
             boolean accumulate) {
         TiledMatrix matrix = parts.getFirst().matrix();
-        List<CudaMatrix> tos = outs.stream().map(out -> CudaMatrix.of(owner, out)).toList();
+        List<CudaMatrix> tos =
+                outs.stream().map(out -> CudaMatrix.of(owner, out)).toList();
         boolean several = matrix instanceof NibbleMatrix;
         if (x.rows() <= (several ? 1 : MOST_IN_TURNS)
                 && parts.getFirst().whole()

@@ -35,9 +35,7 @@ class CudaBatchRowsTest {
     static Stream<Weight> weights() {
         Random random = new Random(3);
         return Stream.of(
-                quantized(random, 1096, 2080, 32),
-                quantized(random, 264, 4096, 128),
-                quantized(random, 520, 1056, -1));
+                quantized(random, 1096, 2080, 32), quantized(random, 264, 4096, 128), quantized(random, 520, 1056, -1));
     }
 
     @ParameterizedTest
