@@ -12,6 +12,7 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.engine.ArchitecturesTest;
 import nibble.engine.Llama;
+import nibble.engine.NonFiniteLogitException;
 import nibble.engine.RandomModel;
 import nibble.engine.SamplingOptions;
 import nibble.engine.backend.Backend;
@@ -219,6 +220,22 @@ class CudaBatchTest {
             assertThat(fits * 2 * numbers).isLessThan(200 << 20);
             assertThat(small.cacheTokens(weights.config(), Long.MAX_VALUE / 4, 10))
                     .isEqualTo((int) fits);
+        }
+    }
+
+    @Test
+    void logits_that_are_no_numbers_fail_the_text() {
+        ModelWeights sound = RandomModel.forCuda(0, 2);
+        float[] norm = sound.finalNorm().clone();
+        norm[3] = Float.NaN;
+        ModelWeights weights = new ModelWeights(sound.config(), sound.embedding(), sound.layers(), norm, sound.head());
+        try (CudaBackend backend = open();
+                Llama model = Llama.of(weights, backend);
+                BatchScheduler scheduler = new BatchScheduler(model, new BatchOptions(2, 2, 100, 64))) {
+            Heard heard = new Heard();
+            scheduler.add(new GenerationRequest(new int[] {1, 2, 3}, SamplingOptions.GREEDY, 4, Set.of()), heard);
+            scheduler.run();
+            assertThat(heard.failure).isInstanceOf(NonFiniteLogitException.class);
         }
     }
 

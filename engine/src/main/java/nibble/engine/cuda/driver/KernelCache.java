@@ -38,6 +38,9 @@ public final class KernelCache implements AutoCloseable {
             "block_units.cuh",
             "blocks.cuh",
             "attention_tile.cuh",
+            "batch_linear.cuh",
+            "batch_mma.cuh",
+            "batch_wgmma.cuh",
             "attention_mma.cuh",
             "attention_wgmma.cuh",
             "decode_attention.cuh",
@@ -47,12 +50,16 @@ public final class KernelCache implements AutoCloseable {
             "linear_units.cuh",
             "ring.cuh",
             "round.cuh",
-            "w4.cuh");
+            "w4.cuh",
+            "wgmma.cuh");
 
     private final String architecture;
     private final KernelLaunch launch;
     private final Map<String, CUmodule> modules = new HashMap<>();
     private final Map<String, Kernel> kernels = new HashMap<>();
+    /** Constants of modules, which are read once: reading waits for the card. */
+    private final Map<String, byte[]> exports = new HashMap<>();
+
     private @Nullable Nvrtc compiler;
 
     public KernelCache(CudaDevice device) {
@@ -91,6 +98,11 @@ public final class KernelCache implements AutoCloseable {
     }
 
     private byte[] exported(String file, String name, Map<String, Integer> constants) {
+        return exports.computeIfAbsent(
+                file + new TreeMap<>(constants) + name, _ -> readExported(file, name, constants));
+    }
+
+    private byte[] readExported(String file, String name, Map<String, Integer> constants) {
         CUdeviceptr address = new CUdeviceptr();
         long[] length = new long[1];
         CudaDevice.check(cuModuleGetGlobal(address, length, module(file, constants), name), name + " of " + file);
