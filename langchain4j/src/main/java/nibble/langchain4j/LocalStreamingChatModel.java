@@ -10,8 +10,8 @@ import dev.langchain4j.model.chat.response.StreamingChatResponseHandler;
 import java.util.OptionalLong;
 
 /**
- * Answers LangChain4j's chat requests in pieces, by a model in this process. A request returns at once; its handler is called on
- * a virtual thread of its own, and may take its time. The handle that comes with each piece cancels the text.
+ * Answers LangChain4j's chat requests in pieces, by a model in this process. A request returns at once; its handler is
+ * called on a virtual thread of its own, and may take its time. The handle that comes with each piece cancels the text.
  */
 public final class LocalStreamingChatModel implements StreamingChatModel {
     private final LocalModel model;
