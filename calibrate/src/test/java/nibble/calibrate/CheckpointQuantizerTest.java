@@ -18,12 +18,14 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.stream.Stream;
+import nibble.calibrate.job.BestSettings;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.ProgressListener;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.convert.RandomCheckpoint;
 import nibble.datasets.CalibrationText;
@@ -104,6 +106,16 @@ class CheckpointQuantizerTest {
     void the_reloaded_checkpoint_is_the_model_that_was_in_memory(Method method) throws IOException {
         Path source = RandomCheckpoint.write(temp.resolve("in"));
         assertReloadsAs(source, blocks(), options(method, 32, 2), blocks().blocks()[0]);
+    }
+
+    @ParameterizedTest
+    @EnumSource(Method.class)
+    void so_is_one_of_8_bits(Method method) throws IOException {
+        Path source = RandomCheckpoint.write(temp.resolve("in"));
+        QuantizationSpec spec = new QuantizationSpec(8, 32, true);
+        QuantizeOptions options = new QuantizeOptions(
+                method, spec, QuantizedFormat.COMPRESSED_TENSORS, GB, 2, false, BestSettings.NO_STEPS);
+        assertReloadsAs(source, blocks(), options, blocks().blocks()[0]);
     }
 
     @Test

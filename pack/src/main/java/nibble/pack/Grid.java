@@ -1,8 +1,8 @@
 package nibble.pack;
 
 /**
- * Holds the values a group of weights may take: {@code (code − zero) · scale} for codes 0…most, rounded to fp16. Zero is
- * always one of them.
+ * Holds the values a group of weights may take: {@code (code − zero) · scale} for codes 0…most, rounded to fp16. Zero
+ * is always one of them.
  *
  * @param scale distance of neighbouring values; an fp16 value above zero, or infinite where none fits
  * @param zero the code of the value 0, 0…most

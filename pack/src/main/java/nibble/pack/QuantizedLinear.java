@@ -4,9 +4,9 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Holds a linear layer of 4-bit or 8-bit codes. Weight [row, column] is {@code (code − zero) · scale}, rounded once to fp16,
- * with one zero and one fp16 scale per row and group of consecutive input columns: what loaders that compute in fp16
- * reconstruct.
+ * Holds a linear layer of 4-bit or 8-bit codes. Weight [row, column] is {@code (code − zero) · scale}, rounded once to
+ * fp16, with one zero and one fp16 scale per row and group of consecutive input columns: what loaders that compute in
+ * fp16 reconstruct.
  *
  * <p>Wraps the arrays it is given; whoever holds it must not change them once it is shared between threads.
  */

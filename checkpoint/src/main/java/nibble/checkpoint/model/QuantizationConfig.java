@@ -13,8 +13,8 @@ import nibble.checkpoint.source.StrictJson;
 
 /**
  * Describes how a checkpoint's linears are stored, as its config.json says: 4 or 8 bits in one of the layouts
- * of {@link QuantizedFormat}. Its readers reject every other config by the name of what it asks for. What the numbers are,
- * apart from a file and a layout, is {@code nibble.pack.QuantizationSpec}.
+ * of {@link QuantizedFormat}. Its readers reject every other config by the name of what it asks for. What the numbers
+ * are, apart from a file and a layout, is {@code nibble.pack.QuantizationSpec}.
  *
  * @param format the layout
  * @param bits bits of a code: 4 or 8

@@ -31,6 +31,7 @@ import nibble.engine.backend.Backend;
 import nibble.engine.backend.CalibrationMemory;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.Streams;
+import nibble.engine.gradient.DivergencePass;
 import nibble.files.Reasons;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
@@ -56,6 +57,21 @@ final class PlanCommand implements Callable<Integer> {
 
     /** The share of that rate that steps of tuning reached there: their products are TF32. */
     private static final double CUDA_STEP_SHARE = 0.42;
+
+    /** What starting, compiling kernels, and reading and encoding the calibration text take beside a card. */
+    private static final double CUDA_START_SECONDS = 5;
+
+    /** What a layer takes there beside arithmetic: launches, small kernels, its files. */
+    private static final double CUDA_LAYER_SECONDS = 0.15;
+
+    /** The same in each step of tuning. */
+    private static final double CUDA_STEP_LAYER_SECONDS = 1e-3;
+
+    /** The same for each token of a step and each number that a layer keeps of it. */
+    private static final double CUDA_TAPE_SECONDS = 8.8e-11;
+
+    /** What that comes to at most for a token: wide layers fill the card. */
+    private static final double CUDA_MOST_TOKEN_SECONDS = 1e-6;
 
     /**
      * The share of the rate of products alone that layers of small models reach on a CPU, whose matrices are small and
@@ -264,7 +280,16 @@ final class PlanCommand implements Callable<Integer> {
                 cost.peakHostBytes(heap) + pinned + CUDA_HOST_BYTES,
                 device,
                 rate,
-                (cost.flops() - tuning.stepsWork()) / rate + tuning.stepsWork() / (CUDA_STEP_SHARE * rate));
+                (cost.flops() - tuning.stepsWork()) / rate
+                        + tuning.stepsWork() / (CUDA_STEP_SHARE * rate)
+                        + fixedSeconds(config, options, tuning));
+    }
+
+    /** What a card takes however fast it multiplies, which is most of a small model's time. */
+    private static double fixedSeconds(ModelConfig config, QuantizeOptions options, TuningCost tuning) {
+        double token = Math.min(CUDA_MOST_TOKEN_SECONDS, CUDA_TAPE_SECONDS * DivergencePass.tapeColumns(config));
+        double step = CUDA_STEP_LAYER_SECONDS + token * tuning.sequences() * tuning.length();
+        return CUDA_START_SECONDS + config.layers() * (CUDA_LAYER_SECONDS + options.steps() * step);
     }
 
     private void print(Plan plan) {

@@ -8,6 +8,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import nibble.cli.TerminalCapture;
 import nibble.cli.terminal.ExitCode;
 import org.junit.jupiter.api.Test;
@@ -182,6 +184,44 @@ class ConvertCommandTest {
         assertThat(both.run(
                         "quantize", MODEL.toString(), folder.resolve("x").toString(), "--symmetric", "--asymmetric"))
                 .isEqualTo(ExitCode.WRONG_USAGE);
+    }
+
+    /** 8 bits lose almost nothing, are symmetric unless asked otherwise, and go where 8 bits can. */
+    @Test
+    void eight_bits_keep_their_numbers_in_gptq_compressed_tensors_and_q8_0() throws IOException {
+        Path packed = folder.resolve("packed");
+        String[] command = {"quantize", MODEL.toString(), packed.toString(), "--method", "rtn", "--bits", "8"};
+        TerminalCapture awq = new TerminalCapture();
+        assertThat(awq.run(command)).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(awq.err()).contains("--format compressed-tensors").contains("--format gptq");
+        assertThat(packed).doesNotExist();
+
+        List<String> asked = new ArrayList<>(List.of(command));
+        asked.addAll(List.of("--format", "compressed-tensors"));
+        done(asked.toArray(String[]::new));
+
+        JsonNode weights = new ObjectMapper()
+                .readTree(packed.resolve("config.json").toFile())
+                .at("/quantization_config/config_groups/group_0/weights");
+        assertThat(weights.get("num_bits").asInt()).isEqualTo(8);
+        assertThat(weights.get("symmetric").asBoolean()).isTrue();
+        done("verify", packed.toString(), "--against", MODEL.toString());
+        double expected = perplexity(packed);
+        assertThat(expected).isCloseTo(perplexity(MODEL), within(0.1));
+        for (String format : new String[] {"gptq", "safetensors"}) {
+            assertThat(perplexity(convert(packed, format))).as(format).isEqualTo(expected);
+        }
+        Path back = folder.resolve("back");
+        done("convert", folder.resolve("gptq").toString(), back.toString(), "--format", "compressed-tensors");
+        assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(packed.resolve("model.safetensors"));
+        Path gguf = folder.resolve("gguf");
+        done("convert", packed.toString(), gguf.toString(), "--format", "gguf", "--type", "Q8_0");
+        assertThat(perplexity(gguf)).isCloseTo(expected, within(0.005));
+        TerminalCapture refused = new TerminalCapture();
+        assertThat(refused.run("convert", packed.toString(), folder.resolve("x").toString(), "--format", "awq"))
+                .isNotEqualTo(ExitCode.DONE);
+        assertThat(refused.err()).contains("8 bits").contains("take compressed-tensors or gptq");
+        assertThat(folder.resolve("x")).doesNotExist();
     }
 
     /** A GGUF file, here a split one, is as good a source as safetensors. */

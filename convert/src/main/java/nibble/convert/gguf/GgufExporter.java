@@ -1,7 +1,6 @@
 package nibble.convert.gguf;
 
 import java.lang.foreign.MemorySegment;
-import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -15,11 +14,11 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.DoubleConsumer;
+import java.util.function.LongUnaryOperator;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Fingerprint;
-import nibble.checkpoint.gguf.BlockDecoder;
 import nibble.checkpoint.gguf.GgufNames;
 import nibble.checkpoint.gguf.GgufPlan;
 import nibble.checkpoint.gguf.GgufSplit;
@@ -40,12 +39,10 @@ import nibble.convert.ConversionOptions;
 import nibble.convert.ConversionReport;
 import nibble.convert.ConversionRun;
 import nibble.convert.blocks.BlockEncoder;
-import nibble.convert.blocks.ExactQ4;
+import nibble.convert.blocks.ExactRows;
 import nibble.convert.blocks.Importance;
 import nibble.files.output.OutputException;
 import nibble.files.output.StopSignal;
-import nibble.pack.ByteBlocks;
-import nibble.pack.Half;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.PackedLinears;
 import org.jspecify.annotations.Nullable;
@@ -209,10 +206,7 @@ public final class GgufExporter {
 
     /** Whether codes and scales are kept, and then the tensors that are not quantized too. */
     private boolean isExact() {
-        return config.quantization()
-                .filter(from -> mix == (from.bits() == 4 ? GgufMix.Q4_1 : GgufMix.Q8_0))
-                .filter(from -> from.bits() == 4 || from.symmetric())
-                .isPresent();
+        return config.quantization().filter(mix::keeps).isPresent();
     }
 
     /** A norm is its gain in GGUF, whatever the checkpoint stores. */
@@ -284,36 +278,17 @@ public final class GgufExporter {
         boolean heads = !module.isFused() && interleaves(module.parts().getFirst());
         if (config.quantization().isPresent()) {
             var packed = PackedLinears.read(source, module, layer);
-            ExactRows exact = isExact() && packed instanceof QuantizedLinear plain ? exact(plain, type) : null;
-            if (exact != null) {
-                return (first, count, into) -> {
-                    byte[] row = new byte[into.length / count];
-                    for (int i = 0; i < count; i++) {
-                        exact.row(heads ? HeadRows.halves(first + i, config.headDim()) : first + i, row);
-                        System.arraycopy(row, 0, into, i * row.length, row.length);
-                    }
-                };
+            Optional<ExactRows> exact =
+                    isExact() && packed instanceof QuantizedLinear plain ? ExactRows.of(plain, type) : Optional.empty();
+            if (exact.isPresent()) {
+                LongUnaryOperator from = row -> heads ? HeadRows.halves(row, config.headDim()) : row;
+                return (first, count, into) -> exact.get().rows(first, count, into, from);
             }
             return encoder(module.name(layer), type, shape, columns, order(StoredRows.of(packed), heads));
         }
         StoredTensor weight = source.stored(module.name(layer) + ".weight").orElseThrow();
         return encoder(
                 weight.name(), type, shape, columns, order(checked(StoredRows.of(weight), weight.name()), heads));
-    }
-
-    /** Writes rows of blocks with the codes and scales of a linear. */
-    private interface ExactRows {
-        void row(long row, byte[] into);
-    }
-
-    private static @Nullable ExactRows exact(QuantizedLinear linear, GgufType type) {
-        if (type == GgufType.Q4_1 && linear.bits() == 4) {
-            return new ExactQ4(linear)::row;
-        }
-        if (type == GgufType.Q8_0 && ByteBlocks.holds(linear)) {
-            return (row, into) -> ByteBlocks.row(linear, Math.toIntExact(row), ByteBuffer.wrap(into));
-        }
-        return null;
     }
 
     private StoredRows order(StoredRows rows, boolean heads) {
@@ -323,7 +298,7 @@ public final class GgufExporter {
     private StoredRows checked(StoredRows rows, String name) {
         return (row, into) -> {
             rows.read(row, into);
-            for (int i = 0; i < into.length && !Float.isFinite(largest(into)); i++) {
+            for (int i = 0; i < into.length && !Float.isFinite(EncodedRange.largest(into)); i++) {
                 if (!Float.isFinite(into[i])) {
                     throw new BadCheckpointException(
                             source.fileOf(name),
@@ -348,39 +323,13 @@ public final class GgufExporter {
         };
     }
 
-    /** Numbers of F16, and scales of blocks, are fp16 in GGUF. */
     private void requireRange(String name, GgufType type, float[] values, byte[] encoded) {
-        float largest = largest(values);
-        // No scale is larger than the largest weight.
-        if (largest <= Half.MAX || type == GgufType.F32 || type == GgufType.BF16) {
-            return;
-        }
-        if (type == GgufType.F16 ? !Float.isFinite(Half.round(largest)) : !areFinite(type, values.length, encoded)) {
+        if (!EncodedRange.holds(type, values, encoded)) {
             throw new BadCheckpointException(
                     source.folder(),
-                    "tensor " + name + " has weights of magnitude up to " + largest + ", beyond what " + type
-                            + " holds; give --type BF16 or F32");
+                    "tensor " + name + " has weights of magnitude up to " + EncodedRange.largest(values)
+                            + ", beyond what " + type + " holds; give --type BF16 or F32");
         }
-    }
-
-    /** Returns the largest magnitude: that of an infinity or NaN where there is one. A loop that compilers vectorize. */
-    private static float largest(float[] values) {
-        int bits = 0;
-        for (float value : values) {
-            bits = Math.max(bits, Float.floatToRawIntBits(value) & 0x7fffffff);
-        }
-        return Float.intBitsToFloat(bits);
-    }
-
-    private static boolean areFinite(GgufType type, int elements, byte[] encoded) {
-        MemorySegment decoded = MemorySegment.ofArray(new float[elements]);
-        BlockDecoder.decode(type, MemorySegment.ofArray(encoded), decoded);
-        for (long i = 0; i < elements; i++) {
-            if (!Float.isFinite(decoded.get(java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED, 4 * i))) {
-                return false;
-            }
-        }
-        return true;
     }
 
     /** Rows are encoded by all threads, a little ahead of the one that writes. */

@@ -5,6 +5,7 @@ import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.QuantizationConfig;
 
 /** Lists llama.cpp's named mixes: a base type, and more bits where they help most. Norms are F32 in all of them. */
 public enum GgufMix {
@@ -49,6 +50,11 @@ public enum GgufMix {
             }
         }
         return Optional.empty();
+    }
+
+    /** Whether this is the mix that keeps codes and scales of a quantized checkpoint. */
+    boolean keeps(QuantizationConfig from) {
+        return from.bits() == 4 ? this == Q4_1 : this == Q8_0 && from.symmetric();
     }
 
     /** Whether weights lose more than a float type rounds away. */

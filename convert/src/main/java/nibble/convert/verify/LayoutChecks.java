@@ -18,7 +18,8 @@ import nibble.pack.layout.Layout;
 import nibble.pack.layout.PackedLinears;
 
 /**
- * Checks of what the words of quantized linears mean together: shapes they state, order of columns, zeros by the config.
+ * Checks of what the words of quantized linears mean together: shapes they state, order of columns, zeros by the
+ * config.
  */
 final class LayoutChecks {
     /**

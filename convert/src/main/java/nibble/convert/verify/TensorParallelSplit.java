@@ -10,8 +10,8 @@ import nibble.checkpoint.source.Finding;
 
 /**
  * Says whether the quantized linears can be split over a number of devices, as servers do: q, k, v, gate and up by
- * output features, which come eight 4-bit codes to a packed word; o and down by input features, which come a group at a time; heads
- * whole.
+ * output features, which come eight 4-bit codes to a packed word; o and down by input features, which come a group at
+ * a time; heads whole.
  *
  * @param devices 1, 2, 4 or 8
  * @param aligned whether every linear can be split so

@@ -1,5 +1,6 @@
 package nibble.engine.host;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import nibble.engine.backend.Activations;
@@ -28,6 +29,8 @@ final class HostProducts implements Divergence.Products {
     private final Activations activations;
     private final TileGemm tiles = new TileGemm();
     private final ByteTiles byteTiles = new ByteTiles();
+    /** Of gradients, whose operations one thread calls. */
+    private float[] scratch = new float[0];
 
     HostProducts(Workers workers, @Nullable Kernels kernels) {
         this.workers = workers;
@@ -42,6 +45,13 @@ final class HostProducts implements Divergence.Products {
             fewRows(weights, x, targets);
         } else if (inByteTiles(weights)) {
             byteTiles.multiply(workers, weights, HostMatrix.values(x), x.rows(), targets);
+        } else if (kernels != null && kernels.hasTiles() && x.columns() > 0 && x.rows() > Gemv.MOST_ROWS) {
+            List<TileGemm.Columns> products = new ArrayList<>();
+            for (int i = 0; i < weights.size(); i++) {
+                PanelSource rows = PanelSource.rows(FewRows.floats(weights.get(i)));
+                products.add(new TileGemm.Columns(rows, weights.get(i).outFeatures(), targets.get(i)));
+            }
+            tiles.multiply(workers, HostMatrix.values(x), x.rows(), x.columns(), products);
         } else if (weights.size() > 1) {
             for (int i = 0; i < weights.size(); i++) {
                 linears(weights.subList(i, i + 1), x, outs.subList(i, i + 1));
@@ -127,11 +137,19 @@ final class HostProducts implements Divergence.Products {
             RowGemm.multiply(workers, a, m, k, b, n, c, accumulate);
             return;
         }
-        float[] target = accumulate ? new float[m * n] : c;
+        float[] target = accumulate ? scratch(m * n) : c;
         tiles.multiply(workers, a, m, k, PanelSource.columns(b), n, target);
         if (accumulate) {
             workers.forEach(m, row -> Addition.run(target, row * n, c, row * n, n));
         }
+    }
+
+    /** Returns room of one thread for at least so many numbers, which may be any. */
+    private float[] scratch(int size) {
+        if (scratch.length < size) {
+            scratch = new float[size];
+        }
+        return scratch;
     }
 
     /** Computes {@code c[m, n] = Σ_t y[t, m] x[t, n]}. */
@@ -141,7 +159,7 @@ final class HostProducts implements Divergence.Products {
             CrossMoment.add(workers, y, m, x, n, tokens, c);
             return;
         }
-        float[] turned = new float[m * tokens];
+        float[] turned = scratch(m * tokens);
         CrossMoment.transpose(workers, y, tokens, m, turned);
         tiles.multiply(workers, turned, m, tokens, PanelSource.columns(RowSource.of(x, n)), n, c);
     }

@@ -3,8 +3,8 @@ package nibble.engine.tensor;
 import nibble.pack.QuantizedLinear;
 
 /**
- * Holds a quantized weight; its value is what {@link QuantizedLinear#dequantize} gives: (code - zero) * scale rounded to
- * fp16.
+ * Holds a quantized weight; its value is what {@link QuantizedLinear#dequantize} gives: (code - zero) * scale rounded
+ * to fp16.
  */
 public record QuantizedWeight(QuantizedLinear linear) implements Weight {
     @Override

@@ -3,8 +3,8 @@ package nibble.engine.tensor;
 import nibble.pack.layout.StoredCodes;
 
 /**
- * Holds a quantized weight as a GPTQ or compressed-tensors checkpoint stores it, in the mapped files; its value is that of
- * {@link QuantizedWeight}.
+ * Holds a quantized weight as a GPTQ or compressed-tensors checkpoint stores it, in the mapped files; its value is
+ * that of {@link QuantizedWeight}.
  */
 public record StoredWeight(StoredCodes codes) implements Weight {
     @Override

@@ -104,8 +104,8 @@ public final class StoredWeights {
     }
 
     /**
-     * Returns the type of a matrix that holds a weight of codes for a device that has no kernels for its bits: blocks of
-     * bytes for symmetric 8-bit codes, fp16 for others; empty for 4 bits and for weights without codes.
+     * Returns the type of a matrix that holds a weight of codes for a device that has no kernels for its bits: blocks
+     * of bytes for symmetric 8-bit codes, fp16 for others; empty for 4 bits and for weights without codes.
      */
     public static Optional<GgufType> cardType(Weight weight) {
         return switch (weight) {

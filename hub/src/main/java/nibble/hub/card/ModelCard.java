@@ -27,9 +27,9 @@ import nibble.jinja.Template;
 import nibble.jinja.syntax.JinjaException;
 
 /**
- * Writes the README.md of what Nibble makes: quantized checkpoints of every layout, GGUF files, dense conversions. Values
- * come from its config.json or metadata, its reports, its files' sizes, and the JSON of measurements; a value that is
- * not known is left out, never guessed.
+ * Writes the README.md of what Nibble makes: quantized checkpoints of every layout, GGUF files, dense conversions.
+ * Values come from its config.json or metadata, its reports, its files' sizes, and the JSON of measurements; a value
+ * that is not known is left out, never guessed.
  */
 public final class ModelCard {
     public static final String FILE_NAME = FrontMatter.FILE_NAME;

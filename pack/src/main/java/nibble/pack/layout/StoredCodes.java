@@ -7,7 +7,8 @@ import nibble.pack.Words;
 
 /**
  * Holds a quantized linear as a GPTQ or compressed-tensors checkpoint stores it, with columns in their plain groups. A
- * word holds the codes of consecutive inputs for one output, the first in its lowest bits: n = 8 at 4 bits, 4 at 8 bits.
+ * word holds the codes of consecutive inputs for one output, the first in its lowest bits: n = 8 at 4 bits, 4 at 8
+ * bits.
  *
  * @param byRows whether words, zeros and scales of an output stand side by side (compressed-tensors), or those of an
  *     input (GPTQ)

@@ -25,8 +25,8 @@ import nibble.pack.Words;
 import org.junit.jupiter.api.Test;
 
 /**
- * 8-bit codes. {@code packed_bytes.txt} holds the words that compressed-tensors 0.20 and GPTQModel 7.7 make of the codes
- * and zeros below; GPTQModel keeps zeros as they are in memory, as the second version of its layout has them.
+ * 8-bit codes. {@code packed_bytes.txt} holds the words that compressed-tensors 0.20 and GPTQModel 7.7 make of the
+ * codes and zeros below; GPTQModel keeps zeros as they are in memory, as the second version of its layout has them.
  */
 class BytesTest {
     private static final int OUT = 32;

@@ -9,7 +9,8 @@ public interface PanelSource {
     int TURNED = 16;
 
     /**
-     * Reads columns {@code from .. from + depth} of rows {@code first .. first + count} into {@code panel[count, depth]}.
+     * Reads columns {@code from .. from + depth} of rows {@code first .. first + count} into {@code panel[count,
+     * depth]}.
      *
      * @param count at most {@link Tiles#PANEL}
      */

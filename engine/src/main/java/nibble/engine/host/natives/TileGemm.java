@@ -6,6 +6,7 @@ import static nibble.engine.host.natives.Tiles.PANEL;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Tiles.Place;
@@ -41,11 +42,24 @@ public final class TileGemm {
     private final AtomicReference<@Nullable MemorySegment> room = new AtomicReference<>();
 
     /**
+     * Names one of the products that share a.
+     *
+     * @param b n rows of k columns
+     * @param c [m, n]
+     */
+    public record Columns(PanelSource b, int n, float[] c) {}
+
+    /**
      * Multiplies.
      *
      * @param b n rows of k columns
      */
     public void multiply(Workers workers, float[] a, int m, int k, PanelSource b, int n, float[] c) {
+        multiply(workers, a, m, k, List.of(new Columns(b, n, c)));
+    }
+
+    /** Multiplies a by several matrices. */
+    public void multiply(Workers workers, float[] a, int m, int k, List<Columns> products) {
         long tileRow = Tiles.tileBytes(k);
         int tileRows = (m + TILE - 1) / TILE;
         MemorySegment tiles = take(tileRows * tileRow);
@@ -53,14 +67,25 @@ public final class TileGemm {
             MemorySegment to = tiles.asSlice(i * tileRow, tileRow);
             Tiles.split(a, i * TILE, Math.min(TILE, m - i * TILE), k, to);
         });
-        int width = columnsOfTask(n, workers.threads());
-        int groups = (n + width - 1) / width;
+        int all = products.stream().mapToInt(Columns::n).sum();
+        int width = columnsOfTask(all, workers.threads());
+        int[] first = new int[products.size() + 1];
+        for (int i = 0; i < products.size(); i++) {
+            first[i + 1] = first[i] + (products.get(i).n + width - 1) / width;
+        }
+        int groups = first[products.size()];
         int rowGroups = (m + MOST_ROWS - 1) / MOST_ROWS;
         workers.forEach(groups * rowGroups, task -> {
             int row = task / groups * MOST_ROWS;
-            int column = task % groups * width;
+            int product = 0;
+            while (first[product + 1] <= task % groups) {
+                product++;
+            }
+            Columns of = products.get(product);
+            int column = (task % groups - first[product]) * width;
             MemorySegment part = tiles.asSlice(row / TILE * tileRow);
-            group(part, Math.min(MOST_ROWS, m - row), k, b, column, Math.min(width, n - column), n, c, row * n);
+            int columns = Math.min(width, of.n - column);
+            group(part, Math.min(MOST_ROWS, m - row), k, of.b, column, columns, of.n, of.c, row * of.n);
         });
         Reference.reachabilityFence(tiles);
         room.set(tiles);

@@ -18,7 +18,10 @@ public final class Divergence {
 
     private Divergence() {}
 
-    /** Computes products of many rows with a weight, {@code b}, of n rows: the one of a linear layer, and its gradient's. */
+    /**
+     * Computes products of many rows with a weight, {@code b}, of n rows: the one of a linear layer, and its
+     * gradient's.
+     */
     public interface Products {
         /** Computes {@code c[m, n] = Σ_k a[m, k] b[n, k]}. */
         void forward(float[] a, int m, int k, RowSource b, int n, float[] c);
