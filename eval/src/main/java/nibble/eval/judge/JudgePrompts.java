@@ -16,7 +16,7 @@ import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.files.Reasons;
 
 /**
- * The four texts that ask for a grade, in the layout of FastChat's {@code judge_prompts.jsonl}: for an answer, for the
+ * Holds the four texts that ask for a grade, in the layout of FastChat's {@code judge_prompts.jsonl}: for an answer, for the
  * second of two, and both with reference answers.
  *
  * @param source where they come from
