@@ -6,14 +6,14 @@ import dev.langchain4j.model.chat.request.ChatRequestParameters;
 import dev.langchain4j.model.chat.response.ChatResponse;
 import java.util.OptionalLong;
 
-/** LangChain4j's chat model over a model in this process. */
+/** Answers LangChain4j's chat requests by a model in this process. */
 public final class LocalChatModel implements ChatModel {
     private final LocalModel model;
     private final ChatRequestParameters defaults;
     private final OptionalLong seed;
 
     /**
-     * Uses a model, which must stay open.
+     * Takes a model, which must stay open.
      *
      * @param defaults of requests that leave values open; temperature and top-p are 1 where these do too
      * @param seed of the draws; empty for another one each time

@@ -10,8 +10,8 @@ import dev.langchain4j.model.chat.response.StreamingChatResponseHandler;
 import java.util.OptionalLong;
 
 /**
- * LangChain4j's streaming chat model over a model in this process. A request returns at once; its handler is called on
- * a virtual thread of its own, and may take its time. The handle that comes with each piece cancels the text.
+ * Answers LangChain4j's chat requests in pieces, by a model in this process. A request returns at once; its handler is
+ * called on a virtual thread of its own, and may take its time. The handle that comes with each piece cancels the text.
  */
 public final class LocalStreamingChatModel implements StreamingChatModel {
     private final LocalModel model;
@@ -19,7 +19,7 @@ public final class LocalStreamingChatModel implements StreamingChatModel {
     private final OptionalLong seed;
 
     /**
-     * Uses a model, which must stay open.
+     * Takes a model, which must stay open.
      *
      * @param defaults of requests that leave values open; temperature and top-p are 1 where these do too
      * @param seed of the draws; empty for another one each time

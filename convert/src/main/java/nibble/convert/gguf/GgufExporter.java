@@ -19,7 +19,6 @@ import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Fingerprint;
-import nibble.checkpoint.gguf.BlockDecoder;
 import nibble.checkpoint.gguf.GgufNames;
 import nibble.checkpoint.gguf.GgufPlan;
 import nibble.checkpoint.gguf.GgufSplit;
@@ -44,7 +43,6 @@ import nibble.convert.blocks.ExactRows;
 import nibble.convert.blocks.Importance;
 import nibble.files.output.OutputException;
 import nibble.files.output.StopSignal;
-import nibble.pack.Half;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.PackedLinears;
 import org.jspecify.annotations.Nullable;
@@ -300,7 +298,7 @@ public final class GgufExporter {
     private StoredRows checked(StoredRows rows, String name) {
         return (row, into) -> {
             rows.read(row, into);
-            for (int i = 0; i < into.length && !Float.isFinite(largest(into)); i++) {
+            for (int i = 0; i < into.length && !Float.isFinite(EncodedRange.largest(into)); i++) {
                 if (!Float.isFinite(into[i])) {
                     throw new BadCheckpointException(
                             source.fileOf(name),
@@ -325,39 +323,13 @@ public final class GgufExporter {
         };
     }
 
-    /** Numbers of F16, and scales of blocks, are fp16 in GGUF. */
     private void requireRange(String name, GgufType type, float[] values, byte[] encoded) {
-        float largest = largest(values);
-        // No scale is larger than the largest weight.
-        if (largest <= Half.MAX || type == GgufType.F32 || type == GgufType.BF16) {
-            return;
-        }
-        if (type == GgufType.F16 ? !Float.isFinite(Half.round(largest)) : !areFinite(type, values.length, encoded)) {
+        if (!EncodedRange.holds(type, values, encoded)) {
             throw new BadCheckpointException(
                     source.folder(),
-                    "tensor " + name + " has weights of magnitude up to " + largest + ", beyond what " + type
-                            + " holds; give --type BF16 or F32");
+                    "tensor " + name + " has weights of magnitude up to " + EncodedRange.largest(values)
+                            + ", beyond what " + type + " holds; give --type BF16 or F32");
         }
-    }
-
-    /** Returns the largest magnitude: that of an infinity or NaN where there is one. A loop that compilers vectorize. */
-    private static float largest(float[] values) {
-        int bits = 0;
-        for (float value : values) {
-            bits = Math.max(bits, Float.floatToRawIntBits(value) & 0x7fffffff);
-        }
-        return Float.intBitsToFloat(bits);
-    }
-
-    private static boolean areFinite(GgufType type, int elements, byte[] encoded) {
-        MemorySegment decoded = MemorySegment.ofArray(new float[elements]);
-        BlockDecoder.decode(type, MemorySegment.ofArray(encoded), decoded);
-        for (long i = 0; i < elements; i++) {
-            if (!Float.isFinite(decoded.get(java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED, 4 * i))) {
-                return false;
-            }
-        }
-        return true;
     }
 
     /** Rows are encoded by all threads, a little ahead of the one that writes. */

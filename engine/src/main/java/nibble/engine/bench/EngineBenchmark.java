@@ -12,6 +12,7 @@ import java.util.Random;
 import java.util.function.BiFunction;
 import java.util.function.Function;
 import java.util.function.IntConsumer;
+import java.util.stream.IntStream;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.Linear;
@@ -41,6 +42,8 @@ public final class EngineBenchmark {
     private static final double ENOUGH_SECONDS = 1.0;
     private static final int LEAST_REPEATS = 5;
     private static final int MOST_REPEATS = 400;
+    /** Rows up to which a product should take little more time than it takes to read the weights. */
+    private static final int MOST_ROWS_OF_A_STEP = 64;
 
     /**
      * Says what to time.
@@ -228,7 +231,8 @@ public final class EngineBenchmark {
 
     private void operations(PlacedModel placed) {
         int rows = settings.sequences() * settings.tokens();
-        for (int r : List.of(1, rows)) {
+        for (int r : IntStream.concat(IntStream.of(1, 16, 64).filter(r -> r < rows), IntStream.of(rows))
+                .toArray()) {
             linears("q, k, v", placed, r, Linear.Q, Linear.K, Linear.V);
             linears("o", placed, r, Linear.O);
             linears("gate, up", placed, r, Linear.GATE, Linear.UP);
@@ -310,11 +314,13 @@ public final class EngineBenchmark {
             weights += (long) config.outFeatures(linear) * in;
         }
         try (Matrix x = activations(rows, in)) {
-            operation(name, rows, rows == 1 ? 0 : 2.0 * weights * rows, rows == 1 ? bytes : 0, pass -> {
-                DecoderLayer layer = placed.layer(pass % config.layers());
-                List<Weight> group = Arrays.stream(linears).map(layer::weight).toList();
-                backend.linears(group, x, outs);
-            });
+            operation(
+                    name, rows, rows == 1 ? 0 : 2.0 * weights * rows, rows <= MOST_ROWS_OF_A_STEP ? bytes : 0, pass -> {
+                        DecoderLayer layer = placed.layer(pass % config.layers());
+                        List<Weight> group =
+                                Arrays.stream(linears).map(layer::weight).toList();
+                        backend.linears(group, x, outs);
+                    });
         } finally {
             outs.forEach(Matrix::close);
         }

@@ -12,10 +12,11 @@ import nibble.engine.cuda.driver.KernelCache;
 
 /**
  * Products of 1 to 8 rows of activations with quantized weights, by {@code w4_linear.cu} and {@code block_linear.cu}:
- * the weights are read once and never expanded. The files export what their launch depends on.
+ * the weights are read once and never expanded. More rows go in turns of 8, so that weights are read once a turn. The
+ * files export what their launch depends on.
  */
 final class FewRows {
-    static final int MOST = 8;
+    private static final int MOST = 8;
     /** Shared memory that the activations of a panel may take. */
     private static final int PANEL_BYTES = 65536;
 
@@ -46,8 +47,14 @@ final class FewRows {
      * @param single fp32 out instead of fp16, where {@link #single(TiledMatrix)}
      */
     void multiply(CudaStream stream, CudaMatrix x, TiledMatrix matrix, long out, boolean single) {
+        long outBytes = (long) matrix.rows() * (single ? Float.BYTES : Short.BYTES);
+        for (int row = 0; row < x.rows(); row += MOST) {
+            multiply(stream, x.address(row), Math.min(MOST, x.rows() - row), matrix, out + row * outBytes, single);
+        }
+    }
+
+    private void multiply(CudaStream stream, long x, int rows, TiledMatrix matrix, long out, boolean single) {
         TiledMatrix.Kernels names = matrix.kernels();
-        int rows = x.rows();
         Map<String, Integer> constants = new HashMap<>(matrix.constants());
         constants.put("ROWS", rows);
         Launch launch = launches.computeIfAbsent(
@@ -73,7 +80,7 @@ final class FewRows {
                         rest + slots * perSlot,
                         out,
                         matrix.address(),
-                        x.address(),
+                        x,
                         0L,
                         0f,
                         matrix.inFeatures(),

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.data.NibbleMatrix;
 import nibble.engine.cuda.data.TiledMatrix;
 import nibble.engine.cuda.driver.Cublas;
 import nibble.engine.cuda.driver.CudaDevice;
@@ -24,6 +25,11 @@ final class Products implements AutoCloseable {
     /** Most bytes of a piece, unless 256 rows are more. */
     private static final long PIECE_BYTES = 256L << 20;
 
+    /** Most rows that reading weights as they are is faster for than expanding them first. */
+    private static final int MOST_FUSED = 192;
+    /** The same of GGUF's blocks, which are read anew for every 8 rows. */
+    private static final int MOST_IN_TURNS = 32;
+
     private static final int PIECES = 2;
     private static final int THREADS = 256;
     private static final int WARPS = THREADS / 32;
@@ -42,6 +48,7 @@ final class Products implements AutoCloseable {
     private final Cublas cublas;
     private final CudaStream compute;
     private final FewRows fewRows;
+    private final BatchRows batchRows;
     private final CudaStream expansion = new CudaStream();
     private final Piece[] pieces = {new Piece(), new Piece()};
     private final CudaStream.Event placed = new CudaStream.Event();
@@ -55,6 +62,7 @@ final class Products implements AutoCloseable {
         this.cublas = cublas;
         this.compute = compute;
         this.fewRows = new FewRows(kernels, device);
+        this.batchRows = new BatchRows(device, memory, kernels, compute);
     }
 
     void multiply(CudaMatrix x, CudaWeight.Dense weight, CudaMatrix out, boolean accumulate) {
@@ -90,16 +98,24 @@ final class Products implements AutoCloseable {
             CudaResources owner,
             boolean accumulate) {
         TiledMatrix matrix = parts.getFirst().matrix();
-        if (x.rows() <= FewRows.MOST) {
-            CudaMatrix first = CudaMatrix.of(owner, outs.getFirst());
-            if (parts.getFirst().whole() && !accumulate && (!first.single() || FewRows.single(matrix))) {
-                fewRows.multiply(compute, x, matrix, first.address(), first.single());
-                return;
-            }
-            if (outs.stream().noneMatch(out -> CudaMatrix.of(owner, out).single())) {
-                multiplyFewRows(x, parts, outs, owner, accumulate);
-                return;
-            }
+        List<CudaMatrix> tos =
+                outs.stream().map(out -> CudaMatrix.of(owner, out)).toList();
+        boolean several = matrix instanceof NibbleMatrix;
+        if (x.rows() <= (several ? 1 : MOST_IN_TURNS)
+                && parts.getFirst().whole()
+                && !accumulate
+                && (!tos.getFirst().single() || FewRows.single(matrix))) {
+            fewRows.multiply(
+                    compute, x, matrix, tos.getFirst().address(), tos.getFirst().single());
+            return;
+        }
+        if (x.rows() <= MOST_FUSED && batchRows.takes(parts, tos)) {
+            batchRows.multiply(x, parts, tos, accumulate);
+            return;
+        }
+        if (!several && x.rows() <= MOST_IN_TURNS && tos.stream().noneMatch(CudaMatrix::single)) {
+            multiplyFewRows(x, parts, tos, accumulate);
+            return;
         }
         if (!recording) {
             // A layer that has just arrived on another stream: the expansion must see it too.
@@ -131,11 +147,7 @@ final class Products implements AutoCloseable {
     }
 
     private void multiplyFewRows(
-            CudaMatrix x,
-            List<CudaWeight.Tiled> parts,
-            List<? extends Matrix> outs,
-            CudaResources owner,
-            boolean accumulate) {
+            CudaMatrix x, List<CudaWeight.Tiled> parts, List<CudaMatrix> outs, boolean accumulate) {
         TiledMatrix matrix = parts.getFirst().matrix();
         try (DeviceMemory.Buffer all = memory.allocate(2L * x.rows() * matrix.rows(), "outputs of a fused matrix")) {
             fewRows.multiply(compute, x, matrix, all.address(), false);
@@ -149,7 +161,7 @@ final class Products implements AutoCloseable {
                                 0,
                                 all.address(),
                                 matrix.rows(),
-                                CudaMatrix.of(owner, outs.get(i)).address(),
+                                outs.get(i).address(),
                                 part.outFeatures(),
                                 part.offset(),
                                 part.spread(),
@@ -274,6 +286,7 @@ final class Products implements AutoCloseable {
         }
         inGraphs.forEach(DeviceMemory.Buffer::close);
         placed.close();
+        batchRows.close();
         expansion.close();
     }
 }

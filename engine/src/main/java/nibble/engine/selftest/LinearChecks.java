@@ -24,6 +24,10 @@ import nibble.engine.tensor.WeightRows;
 final class LinearChecks {
     /** Unit roundoff of fp32. */
     private static final double U = 0x1p-24;
+    /** Rows that a card multiplies by 4-bit weights, and by blocks, as they are stored; it expands them for more. */
+    private static final int MOST_FUSED_ROWS = 192;
+
+    private static final int MOST_FUSED_ROWS_OF_BLOCKS = 32;
 
     private final ReferenceBackend reference = new ReferenceBackend();
     private final Backend backend;
@@ -68,14 +72,31 @@ final class LinearChecks {
             weights.add(operands.quantized(40, 384, group));
             weights.add(operands.quantized(264, 640, group));
         }
+        if (cuda) {
+            // Rows that fill no tile, columns that fill no unit: a card cuts both into pieces.
+            weights.add(operands.quantized(8, 32, 32));
+            weights.add(operands.quantized(24, 352, 32));
+            weights.add(operands.quantized(1096, 2080, 32));
+            weights.add(operands.quantized(520, 1408, 128));
+            weights.add(operands.quantized(136, 1056, -1));
+        }
         return weights;
+    }
+
+    /** Each number of rows that a card has a kernel for takes a while to compile. */
+    private int[] rows(Weight weight) {
+        return !cuda || !(weight instanceof QuantizedWeight quantized)
+                ? new int[] {1, 2, 3, 8, 67}
+                : quantized.linear().groupSize() == 128
+                        ? new int[] {1, 2, 3, 8, 9, 16, 23, 33, 50, 64, 67, 200}
+                        : new int[] {1, 3, 16, 67, 200};
     }
 
     private List<Check> linears() {
         Comparison dense = new Comparison("linear, dense weights");
         Comparison nibbles = new Comparison("linear, 4-bit weights");
         for (Weight weight : weights()) {
-            for (int rows : new int[] {1, 2, 3, 8, 67}) {
+            for (int rows : rows(weight)) {
                 linear(weight instanceof QuantizedWeight ? nibbles : dense, weight, rows, false);
             }
         }
@@ -95,9 +116,10 @@ final class LinearChecks {
                     : new int[][] {{1, 256, 0}, {24, 768, 8}, {37, 1536, 0}};
             for (int[] s : shapes) {
                 Weight weight = operands.blocks(type, s[0], s[1], s[2]);
-                // A card has a kernel for each number of rows up to 8, which takes a while to compile.
+                // Each number of rows that a card has a kernel for takes a while to compile.
                 int few = 2 + type.ordinal() % 7;
-                for (int rows : cuda ? new int[] {1, few, 19} : new int[] {1, 2, 3, 16}) {
+                int many = type.ordinal() % 2 == 0 ? 19 : MOST_FUSED_ROWS_OF_BLOCKS + 1;
+                for (int rows : cuda ? new int[] {1, few, many} : new int[] {1, 2, 3, 16}) {
                     linear(blocks, weight, rows, false);
                 }
                 linear(blocks, weight, few, true);
@@ -231,10 +253,12 @@ final class LinearChecks {
         }
         float[] expected = results[0];
         boolean bytes = backend instanceof VectorBackend host && host.multipliesBytes(weight, rows);
-        // Few rows: both multiply by (code - zero), then by the scale, without rounding their product to fp16.
-        // Many rows: a card rounds blocks' weights to fp16.
+        // One row: both multiply by (code - zero), then by the scale, without rounding their product to fp16.
+        // Very many rows: a card rounds blocks' weights to fp16.
         boolean rounded = cuda
-                ? weight instanceof BlockWeight ? rows > 8 : !(weight instanceof DenseWeight) && rows <= 8
+                ? weight instanceof BlockWeight
+                        ? rows > MOST_FUSED_ROWS_OF_BLOCKS
+                        : !(weight instanceof DenseWeight) && rows == 1
                 : (weight instanceof AwqWeight || weight instanceof StoredWeight)
                         && (rows <= FewRows.MOST_COMPILED_ROWS || bytes);
         double weightRounding = rounded ? 0x1p-11 : 0;
@@ -316,7 +340,7 @@ final class LinearChecks {
                     weight(group, hidden, in));
             try (LayerFeed feed = backend.feed(_ -> layer, 1)) {
                 DecoderLayer there = feed.layer(0);
-                for (int rows : new int[] {1, 130}) {
+                for (int rows : cuda ? new int[] {1, 33, MOST_FUSED_ROWS + 8} : new int[] {1, 130}) {
                     group(
                             comparison,
                             rows,

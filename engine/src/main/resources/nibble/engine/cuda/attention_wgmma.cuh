@@ -12,6 +12,7 @@
 #pragma once
 
 #include "attention_tile.cuh"
+#include "wgmma.cuh"
 
 constexpr int CONSUMERS = HEAD_DIM <= 64 ? 3 : 2;
 constexpr int THREADS = 128 * (1 + CONSUMERS);
@@ -58,40 +59,6 @@ DEVICE void barrier_wait(u32 barrier, int parity) {
 
 // A barrier among the threads of one consumer.
 DEVICE void consumer_sync(int consumer) { asm volatile("bar.sync %0, 128;" ::"r"(1 + consumer) : "memory"); }
-
-// Ordinary writes to shared memory become visible to the tensor cores.
-DEVICE void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
-
-DEVICE void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
-DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
-
-template <int PENDING>
-DEVICE void wgmma_wait() {
-    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
-}
-
-#define REGISTERS_4(c, n) "+f"(c[n][0]), "+f"(c[n][1]), "+f"(c[n][2]), "+f"(c[n][3])
-#define REGISTERS_16(c, n) REGISTERS_4(c, n), REGISTERS_4(c, n + 1), REGISTERS_4(c, n + 2), REGISTERS_4(c, n + 3)
-#define REGISTERS_32(c, n) REGISTERS_16(c, n), REGISTERS_16(c, n + 4)
-#define NAMES_32 \
-    "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
-#define NAMES_64 \
-    NAMES_32 \
-    ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60," \
-    "%61,%62,%63"
-
-// Keeps the compiler from moving accesses to a product's registers across this point.
-template <int N>
-DEVICE void pin(float (&c)[N][4]) {
-#pragma unroll
-    for (int n = 0; n < N; n += 8) asm volatile("" : REGISTERS_32(c, n)::"memory");
-}
-
-// A tile in 128-byte swizzle: groups of eight rows are 1024 bytes apart, panels panel_bytes (used where columns, not rows, are
-// the product's long side). To step by n bytes, add n / 16.
-DEVICE u64 tile_descriptor(u32 address, int panel_bytes) {
-    return (u64)(address >> 4) | (u64)(panel_bytes >> 4) << 16 | (u64)(1024 >> 4) << 32 | 1ull << 62;
-}
 
 // c[64, 128] = q[64, 16] k[128, 16]^T (+ c if add)
 DEVICE void wgmma_keys(float (&c)[16][4], u64 q, u64 k, int add) {

@@ -14,18 +14,6 @@ constexpr int NORM_VECTORS = (MAX_NORM_COLUMNS + 4 * THREADS - 1) / (4 * THREADS
 enum Input { PLAIN, NORMALIZED };
 enum Epilogue { STORE, STORE_FLOAT, ADD, SWIGLU };
 
-DEVICE float4 load_shared_result(const float4* from) {
-    float4 v;
-    asm volatile("ld.global.cg.v4.f32 {%0,%1,%2,%3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(from) : "memory");
-    return v;
-}
-
-DEVICE float load_shared_result(const float* from) {
-    float v;
-    asm volatile("ld.global.cg.f32 %0, [%1];" : "=f"(v) : "l"(from) : "memory");
-    return v;
-}
-
 // --- input ----------------------------------------------------------------------------------------------------------
 
 // x[m, from .. from + columns) to shared memory; columns from `in` up are zero.

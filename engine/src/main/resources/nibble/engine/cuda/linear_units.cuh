@@ -33,12 +33,6 @@ struct WeightMatrix {
     int half_stride;
 };
 
-#if __CUDA_ARCH__ >= 900
-constexpr bool BULK_COPIES = true;
-#else
-constexpr bool BULK_COPIES = false;
-#endif
-
 // The copy of a unit of consecutive bytes, by the whole warp.
 template <int COLUMNS, int BYTES>
 DEVICE void fill_unit(u32 slot, u32 barrier, const WeightMatrix& matrix, int tile, int unit, u64 policy) {

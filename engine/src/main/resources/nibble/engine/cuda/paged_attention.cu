@@ -22,9 +22,12 @@ constexpr bool HAS_WINDOW = false;
 #endif
 
 constexpr int BLOCK_TOKENS = 16;
+constexpr int MOST_ITEMS = 16;  // of a row
 constexpr int BLOCKS_PER_SM = HEAD_DIM <= 128 ? 3 : 2;
 
 // threads, blocks a multiprocessor holds, blocks of query heads a kv head has, keys that a round of the warps takes
+static_assert(16 * MOST_ITEMS * 4 <= ATTENTION_BYTES, "the factors of a row's items do not fit");
+
 extern "C" __constant__ int paged_attention_launch[4] = {THREADS, BLOCKS_PER_SM, HEAD_BLOCKS, BLOCK_TOKENS* ATTENTION_WARPS};
 
 struct Item {
@@ -54,20 +57,39 @@ DEVICE void copy_queries(half_t* q, const half_t* heads, int count) {
     for (int i = threadIdx.x; i < count * HEAD_DIM; i += THREADS) q[i / HEAD_DIM * Q_STRIDE + i % HEAD_DIM] = heads[i];
 }
 
-// The items' results of a row, by the block that came last.
-DEVICE void combine_items(const Paged& a, half_t* out, const float* partials, int heads, int items) {
-    for (int i = threadIdx.x; i < heads * HEAD_DIM; i += THREADS) {
-        int element = i % HEAD_DIM;
-        const float* from = partials + (long long)(i / HEAD_DIM) * a.most_items * (HEAD_DIM + 2);
-        float highest = NEVER, weight = 0, value = 0;
-        for (int s = 0; s < items; s++) highest = fmaxf(highest, load_partial(from + s * (HEAD_DIM + 2) + HEAD_DIM));
-        for (int s = 0; s < items; s++) {
-            const float* part = from + s * (HEAD_DIM + 2);
-            float factor = power_of_two(load_partial(part + HEAD_DIM) - highest);
-            weight += load_partial(part + HEAD_DIM + 1) * factor;
-            value += load_partial(part + element) * factor;
+// The items' results of a row, by the block that came last. factors: shared memory for 16 MOST_ITEMS numbers. Loads of several items
+// are on their way together.
+DEVICE void combine_items(const Paged& a, half_t* out, const float* partials, int heads, int items, float* factors) {
+    long long stride = (long long)a.most_items * (HEAD_DIM + 2);
+    for (int i = threadIdx.x; i < heads * items; i += THREADS) {
+        factors[i] = load_partial(partials + i / items * stride + i % items * (HEAD_DIM + 2) + HEAD_DIM);
+    }
+    sync_threads<THREADS>();
+    for (int head = threadIdx.x; head < heads; head += THREADS) {
+        float highest = NEVER, weight = 0, totals[MOST_ITEMS];
+#pragma unroll
+        for (int s = 0; s < MOST_ITEMS; s++) {
+            totals[s] = s < items ? load_partial(partials + head * stride + s * (HEAD_DIM + 2) + HEAD_DIM + 1) : 0.0f;
         }
-        out[i] = to_half(value / weight);
+        for (int s = 0; s < items; s++) highest = fmaxf(highest, factors[head * items + s]);
+#pragma unroll
+        for (int s = 0; s < MOST_ITEMS; s++) {
+            if (s < items) weight += totals[s] * power_of_two(factors[head * items + s] - highest);
+        }
+        for (int s = 0; s < items; s++) factors[head * items + s] = power_of_two(factors[head * items + s] - highest) / weight;
+    }
+    sync_threads<THREADS>();
+    for (int i = threadIdx.x; i < heads * HEAD_DIM; i += THREADS) {
+        const float* from = partials + i / HEAD_DIM * stride + i % HEAD_DIM;
+        const float* factor = factors + i / HEAD_DIM * items;
+        float parts[MOST_ITEMS], value = 0;
+#pragma unroll
+        for (int s = 0; s < MOST_ITEMS; s++) parts[s] = s < items ? load_partial(from + s * (HEAD_DIM + 2)) : 0.0f;
+#pragma unroll
+        for (int s = 0; s < MOST_ITEMS; s++) {
+            if (s < items) value += parts[s] * factor[s];
+        }
+        out[i] = to_half(value);
     }
 }
 
@@ -150,7 +172,7 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
     if (ticket != (u32)items - 1) return;
     if (threadIdx.x == 0) *tickets = 0;
     __threadfence();
-    combine_items(a, out, partials, heads, items);
+    combine_items(a, out, partials, heads, items, (float*)shared);
 }
 
 // Grid: as many blocks as the card holds, or less.

@@ -4,6 +4,12 @@
 #pragma once
 #include "common.cuh"
 
+#if __CUDA_ARCH__ >= 900
+constexpr bool BULK_COPIES = true;
+#else
+constexpr bool BULK_COPIES = false;
+#endif
+
 DEVICE u64 evict_first_policy() {  // weights are read once a token: they must not push activations out of the L2
     u64 policy;
     asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
@@ -50,12 +56,28 @@ DEVICE void arrive_when_copied(u32 barrier) {
 }
 
 #if __CUDA_ARCH__ >= 900
-// One lane copies consecutive bytes, a multiple of 16; the barrier counts 1 arrival.
-DEVICE void copy_bulk(u32 to, const unsigned char* from, int bytes, u32 barrier, u64 policy) {
+// The one arrival of a barrier, and the bytes that copies will bring.
+DEVICE void expect_bytes(u32 barrier, int bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+
+// One lane copies consecutive bytes, a multiple of 16, that the barrier expects.
+DEVICE void copy_expected(u32 to, const unsigned char* from, int bytes, u32 barrier) {
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from),
+                 "r"(bytes), "r"(barrier)
+                 : "memory");
+}
+
+DEVICE void copy_expected(u32 to, const unsigned char* from, int bytes, u32 barrier, u64 policy) {
     asm volatile(
         "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to),
         "l"(from), "r"(bytes), "r"(barrier), "l"(policy)
         : "memory");
+}
+
+// The same as the one copy of a barrier.
+DEVICE void copy_bulk(u32 to, const unsigned char* from, int bytes, u32 barrier, u64 policy) {
+    expect_bytes(barrier, bytes);
+    copy_expected(to, from, bytes, barrier, policy);
 }
 #endif

@@ -92,3 +92,9 @@ DEVICE void w4_expand(u32 (&a)[4], u32 word, W4Zeros zeros) {
     asm("fma.rn.f16x2 %0, %1, %2, %3;"
         : "=r"(a[3]) : "r"(w4_pair<0x00f000f0u>(shifted)), "r"(0x2c002c00u), "r"(zeros.high));
 }
+
+DEVICE u32 multiply_half2(u32 a, u32 b) {
+    u32 product;
+    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(product) : "r"(a), "r"(b));
+    return product;
+}

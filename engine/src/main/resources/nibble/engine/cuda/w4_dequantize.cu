@@ -11,12 +11,6 @@
 
 #include "w4.cuh"
 
-DEVICE u32 multiply_half2(u32 a, u32 b) {
-    u32 product;
-    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(product) : "r"(a), "r"(b));
-    return product;
-}
-
 DEVICE uint4 load_once(const unsigned char* from) {
     uint4 v;
     asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"

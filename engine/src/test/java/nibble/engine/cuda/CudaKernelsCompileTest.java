@@ -50,6 +50,9 @@ class CudaKernelsCompileTest {
         "w4_repack.cu, -DGROUP_SIZE=0",
         "w4_dequantize.cu, -DGROUP_SIZE=64",
         "w4_linear.cu, -DGROUP_SIZE=128 -DROWS=8",
+        "w4_batch.cu, -DGROUP_SIZE=128 -DROWS=64",
+        "w4_batch.cu, -DGROUP_SIZE=32 -DROWS=48",
+        "w4_batch.cu, -DGROUP_SIZE=0 -DROWS=8",
         "decode_step.cu, -DTYPES=1 -DEMBEDDING=1 -DHEAD=1 -DGROUP_SIZE=128 -DHEAD_DIM=128 -DQUERIES_PER_KV=8",
         "decode_step.cu, -DTYPES=2 -DEMBEDDING=1 -DHEAD=1 -DHEAD_DIM=64 -DQUERIES_PER_KV=2",
         // Q4_K and Q6_K, as Q4_K_M has them; then the other types.

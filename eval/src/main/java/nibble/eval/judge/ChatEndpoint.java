@@ -67,7 +67,11 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
         }
     }
 
-    /** @param note told of each pause */
+    /**
+     * Opens a client.
+     *
+     * @param note told of each pause
+     */
     public ChatEndpoint(Settings settings, ProxySelector proxies, Pause pause, Consumer<String> note) {
         this.settings = settings;
         this.pause = pause;

@@ -9,7 +9,7 @@ import nibble.datasets.BadDatasetException;
 import nibble.datasets.mtbench.MtBenchQuestion;
 
 /**
- * Grades answers by FastChat's single-answer grading: each turn by itself, the second with the first before it; math,
+ * Measures answers by FastChat's single-answer grading: each turn by itself, the second with the first before it; math,
  * reasoning and coding beside reference answers.
  *
  * @param references by the question's number, a text for each turn; none to take the questions' own, without which a
@@ -21,7 +21,7 @@ public record Grading(JudgePrompts prompts, List<MtBenchQuestion> questions, Map
     private record Turn(MtBenchQuestion question, int number, JudgePrompt prompt, String text) {}
 
     /**
-     * Grades what has no judgment yet, and returns the scores of all.
+     * Asks for what has no judgment yet, and returns the scores of all.
      *
      * @param progress told the share that is done, and of what
      * @throws BadDatasetException if an answer's question is unknown, or the file's judgments were made in another way

@@ -1,6 +1,6 @@
 package nibble.eval.judge;
 
-/** A model that grades. */
+/** Asks a model for grades. */
 public interface JudgeModel {
     /**
      * Holds what it said.

@@ -19,7 +19,7 @@ import nibble.datasets.BadDatasetException;
 import nibble.files.Reasons;
 import nibble.files.output.DurableLines;
 
-/** A file of judgments while it grows: each is on the disk before the next answer is graded. */
+/** Writes a file of judgments while it grows: each is on the disk before the next answer is graded. */
 public final class JudgmentFile implements AutoCloseable {
     private static final ObjectMapper JSON = JsonMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)

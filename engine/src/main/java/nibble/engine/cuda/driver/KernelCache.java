@@ -38,6 +38,9 @@ public final class KernelCache implements AutoCloseable {
             "block_units.cuh",
             "blocks.cuh",
             "attention_tile.cuh",
+            "batch_linear.cuh",
+            "batch_mma.cuh",
+            "batch_wgmma.cuh",
             "attention_mma.cuh",
             "attention_wgmma.cuh",
             "decode_attention.cuh",
@@ -47,7 +50,8 @@ public final class KernelCache implements AutoCloseable {
             "linear_units.cuh",
             "ring.cuh",
             "round.cuh",
-            "w4.cuh");
+            "w4.cuh",
+            "wgmma.cuh");
 
     private final String architecture;
     private final KernelLaunch launch;

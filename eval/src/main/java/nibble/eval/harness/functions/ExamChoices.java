@@ -11,7 +11,11 @@ import org.jspecify.annotations.Nullable;
 public final class ExamChoices {
     private ExamChoices() {}
 
-    /** @param sums log-likelihoods of the choices */
+    /**
+     * Judges a document.
+     *
+     * @param sums log-likelihoods of the choices
+     */
     public static Map<String, Object> scores(Map<String, @Nullable Object> document, double[] sums) {
         List<?> golds = QuestionFunctions.list(document, "gold");
         List<?> choices = QuestionFunctions.list(document, "choices");

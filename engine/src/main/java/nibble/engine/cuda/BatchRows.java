@@ -1,0 +1,193 @@
+package nibble.engine.cuda;
+
+import static jcuda.driver.JCudaDriver.cuMemsetD32Async;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.data.NibbleMatrix;
+import nibble.engine.cuda.data.TiledMatrix;
+import nibble.engine.cuda.driver.CudaDevice;
+import nibble.engine.cuda.driver.CudaStream;
+import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.cuda.driver.KernelCache;
+
+/**
+ * Products of 2 to 64 rows of activations with 4-bit weights on the tensor cores, by {@code w4_batch.cu}: the weights are
+ * read once and decoded in registers. More rows go in turns of 64. The file exports what its launch depends on. Owns the memory through which blocks add up their sums.
+ *
+ * <p>The result of a row depends neither on the other rows nor on how many they are.
+ */
+final class BatchRows implements AutoCloseable {
+    /** Steps of a block, of two tiles a warp, below which a warp has one: measured on an H100, as all of the choices. */
+    private static final int LEAST_STEPS = 7;
+
+    /** Rows of one launch. */
+    static final int MOST = 64;
+    /** Parts of a fused matrix that a launch can store. */
+    static final int MOST_PARTS = 3;
+
+    private static final String FILE = "w4_batch.cu";
+    private static final String NAME = "w4_batch";
+    /** Numbers of rows that kernels are compiled for. */
+    private static final int[] CLASSES = {8, 16, 32, MOST};
+    /** Tiles of a chunk, at most, in {@code batch_linear.cuh}. */
+    private static final int MOST_CHUNK_TILES = 16;
+    /** Chunks of 256 rows that there are tickets for: two million rows. */
+    private static final int TICKETS = 8192;
+    /** Shared memory that a kernel has beside the ring, and what it takes to align the ring. */
+    private static final int OTHER_SHARED_BYTES = 256;
+
+    private static final int ALIGNMENT = 1024;
+
+    private static final int BARRIER_BYTES = 16;
+    private static final int MOST_SLOTS = 8;
+
+    /** What {@code w4_batch_launch} says. */
+    private record Launch(Map<String, Integer> constants, int threads, int slotBytes, int chunkTiles, int slots) {}
+
+    private record Key(Map<String, Integer> constants, int rows, int warpTiles) {}
+
+    private final Map<Key, Launch> launches = new HashMap<>();
+    private final CudaDevice device;
+    private final DeviceMemory memory;
+    private final KernelCache kernels;
+    private final CudaStream stream;
+    /** Tickets, then partial sums of two chunks for each block. */
+    private final DeviceMemory.Buffer sums;
+
+    /** @param stream that all products go into, one after another */
+    BatchRows(CudaDevice device, DeviceMemory memory, KernelCache kernels, CudaStream stream) {
+        this.device = device;
+        this.memory = memory;
+        this.kernels = kernels;
+        this.stream = stream;
+        long chunk = (long) Float.BYTES * MOST * MOST_CHUNK_TILES * TiledMatrix.TILE_ROWS;
+        this.sums = memory.allocate(
+                Integer.BYTES * (long) TICKETS + 2 * chunk * device.multiprocessors(), "sums of products");
+        CudaDevice.check(cuMemsetD32Async(sums.pointer(0), 0, TICKETS, stream.stream()), "zeros");
+    }
+
+    /** Whether one launch can compute these parts: of 4-bit weights, with outputs of one precision. */
+    boolean takes(List<CudaWeight.Tiled> parts, List<CudaMatrix> outs) {
+        boolean single = outs.getFirst().single();
+        return parts.getFirst().matrix() instanceof NibbleMatrix
+                && parts.size() <= MOST_PARTS
+                && outs.stream().allMatch(out -> out.single() == single)
+                && parts.getFirst().matrix().tiles() <= TICKETS;
+    }
+
+    /**
+     * {@code out (+)= x wᵀ} for parts of one matrix.
+     *
+     * @param x any number of rows
+     */
+    void multiply(CudaMatrix x, List<CudaWeight.Tiled> parts, List<CudaMatrix> outs, boolean accumulate) {
+        for (int first = 0; first < x.rows(); first += MOST) {
+            multiply(x, first, Math.min(MOST, x.rows() - first), parts, outs, accumulate);
+        }
+    }
+
+    private void multiply(
+            CudaMatrix x,
+            int firstRow,
+            int rows,
+            List<CudaWeight.Tiled> parts,
+            List<CudaMatrix> outs,
+            boolean accumulate) {
+        TiledMatrix matrix = parts.getFirst().matrix();
+        int warpTiles = warpTiles(matrix);
+        Launch launch = launches.computeIfAbsent(
+                new Key(matrix.constants(), rows, warpTiles), _ -> launch(matrix, rows, warpTiles));
+        int most = launch.constants.getOrDefault("ROWS", MOST);
+        if (rows > most) {
+            for (int i = 0; i < rows; i += most) {
+                multiply(x, firstRow + i, Math.min(most, rows - i), parts, outs, accumulate);
+            }
+            return;
+        }
+        long[] addresses = new long[MOST_PARTS];
+        int[] columns = new int[MOST_PARTS];
+        int[] offsets = new int[MOST_PARTS];
+        for (int i = 0; i < parts.size(); i++) {
+            addresses[i] = outs.get(i).address(firstRow);
+            columns[i] = parts.get(i).outFeatures();
+            offsets[i] = parts.get(i).offset();
+        }
+        kernels.kernel(FILE, NAME, launch.constants)
+                .launch(
+                        stream,
+                        Kernel.Grid.of(blocks(matrix, launch.chunkTiles)),
+                        launch.threads,
+                        ALIGNMENT + launch.slots * (launch.slotBytes + BARRIER_BYTES),
+                        addresses[0],
+                        addresses[1],
+                        addresses[2],
+                        columns[0],
+                        columns[1],
+                        columns[2],
+                        offsets[0],
+                        offsets[1],
+                        offsets[2],
+                        parts.getFirst().spread(),
+                        outs.getFirst().single() ? 1 : 0,
+                        accumulate ? 1 : 0,
+                        matrix.address(),
+                        x.address(firstRow),
+                        sums.address() + Integer.BYTES * (long) TICKETS,
+                        sums.address(),
+                        matrix.inFeatures(),
+                        matrix.tiles(),
+                        rows,
+                        launch.slots);
+    }
+
+    /** The kernel for this many rows, or for fewer where a card has not the shared memory for two slots of a ring. */
+    private Launch launch(TiledMatrix matrix, int rows, int warpTiles) {
+        int i = 0;
+        while (i < CLASSES.length - 1 && CLASSES[i] < rows) {
+            i++;
+        }
+        while (true) {
+            Map<String, Integer> constants = new HashMap<>(matrix.constants());
+            constants.put("ROWS", CLASSES[i]);
+            constants.put("WARP_TILES", warpTiles);
+            int[] exported = kernels.integers(FILE, NAME + "_launch", constants);
+            int slots = (device.sharedBytesPerBlock() - OTHER_SHARED_BYTES - ALIGNMENT) / (exported[1] + BARRIER_BYTES);
+            if (slots >= 2 || i == 0) {
+                return new Launch(constants, exported[0], exported[1], exported[2], Math.clamp(slots, 1, MOST_SLOTS));
+            }
+            i--;
+        }
+    }
+
+    /** Small chunks for small matrices: fewer blocks then share a chunk, but each step brings as much of x. */
+    private int warpTiles(TiledMatrix matrix) {
+        long steps = (long) ceil(matrix.tiles(), MOST_CHUNK_TILES) * matrix.units();
+        return steps < LEAST_STEPS * device.multiprocessors() ? 1 : 2;
+    }
+
+    /**
+     * One a multiprocessor; somewhat fewer where each block then has an equal part of one chunk, so that it adds up sums
+     * once.
+     */
+    private int blocks(TiledMatrix matrix, int chunkTiles) {
+        long steps = (long) ceil(matrix.tiles(), chunkTiles) * matrix.units();
+        int most = (int) Math.min(device.multiprocessors(), steps);
+        int each = (int) ((steps + most - 1) / most);
+        int equal = (int) (steps / each);
+        return matrix.units() % each == 0 && 10 * equal >= 9 * most ? equal : most;
+    }
+
+    private static int ceil(int a, int b) {
+        return (a + b - 1) / b;
+    }
+
+    @Override
+    public void close() {
+        sums.close();
+    }
+}

@@ -1,0 +1,103 @@
+package nibble.engine.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
+import nibble.engine.backend.Backend;
+import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.QuantizedWeight;
+import nibble.engine.tensor.Weight;
+import nibble.pack.QuantizationSpec;
+import nibble.pack.QuantizedLinear;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Products of several rows with quantized weights on a card: what a sequence in a batch is computed with. */
+@Tag("gpu")
+class CudaBatchRowsTest {
+    private static final int ALL = 64;
+
+    private final Random random = new Random(7);
+
+    @BeforeEach
+    void card() {
+        String missing = CudaBackend.missing();
+        Assumptions.assumeTrue(missing.isEmpty(), missing);
+    }
+
+    /** Shapes that several blocks share the columns of, rows and columns that fill no tile and no unit. */
+    static Stream<Weight> weights() {
+        Random random = new Random(3);
+        return Stream.of(
+                quantized(random, 1096, 2080, 32), quantized(random, 264, 4096, 128), quantized(random, 520, 1056, -1));
+    }
+
+    @ParameterizedTest
+    @MethodSource("weights")
+    void a_row_has_the_same_bits_whatever_rows_are_beside_it(Weight weight) {
+        int in = weight.inFeatures();
+        float[] x = values(ALL * in);
+        try (CudaBackend backend = CudaBackend.open(0, Long.MAX_VALUE, 2)) {
+            float[] all = product(backend, weight, x);
+            for (int rows : new int[] {2, 5, 8, 9, 16, 17, 31, 40, 63}) {
+                for (int from : List.of(0, ALL - rows)) {
+                    float[] some = product(backend, weight, Arrays.copyOfRange(x, from * in, (from + rows) * in));
+                    int out = weight.outFeatures();
+                    assertThat(some)
+                            .as("%d rows from %d on", rows, from)
+                            .isEqualTo(Arrays.copyOfRange(all, from * out, (from + rows) * out));
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("weights")
+    void a_product_has_the_same_bits_each_time(Weight weight) {
+        float[] x = values(ALL * weight.inFeatures());
+        try (CudaBackend backend = CudaBackend.open(0, Long.MAX_VALUE, 2)) {
+            float[] first = product(backend, weight, x);
+            for (int i = 0; i < 20; i++) {
+                assertThat(product(backend, weight, x)).isEqualTo(first);
+            }
+        }
+    }
+
+    private static float[] product(Backend backend, Weight weight, float[] x) {
+        int rows = x.length / weight.inFeatures();
+        float[] nothing = new float[rows * weight.outFeatures()];
+        Arrays.fill(nothing, Float.NaN);
+        try (Matrix in = backend.upload(x, rows, weight.inFeatures());
+                Matrix out = backend.upload(nothing, rows, weight.outFeatures())) {
+            backend.linear(weight, in, out);
+            return backend.download(out);
+        }
+    }
+
+    private float[] values(int n) {
+        float[] values = new float[n];
+        for (int i = 0; i < n; i++) {
+            values[i] = Float.float16ToFloat(Float.floatToFloat16((float) random.nextGaussian()));
+        }
+        return values;
+    }
+
+    private static Weight quantized(Random random, int out, int in, int groupSize) {
+        QuantizationSpec spec = new QuantizationSpec(4, groupSize);
+        byte[] codes = new byte[out * in / 2];
+        random.nextBytes(codes);
+        byte[] zeros = new byte[out * spec.groups(in)];
+        short[] scales = new short[zeros.length];
+        for (int i = 0; i < zeros.length; i++) {
+            zeros[i] = (byte) random.nextInt(16);
+            scales[i] = Float.floatToFloat16(0.002f + random.nextFloat() / 64);
+        }
+        return new QuantizedWeight(new QuantizedLinear(out, in, spec, codes, zeros, scales));
+    }
+}
