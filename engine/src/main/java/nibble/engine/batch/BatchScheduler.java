@@ -7,9 +7,9 @@ import java.util.Comparator;
 import java.util.List;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Llama;
+import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.Likeliest;
-import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.RowLogits;
 import org.jspecify.annotations.Nullable;
 

@@ -6,7 +6,7 @@ import java.util.List;
 import nibble.engine.LanguageModel;
 import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
-import nibble.engine.backend.RotaryTable;
+import nibble.engine.attention.RotaryTable;
 import org.jspecify.annotations.Nullable;
 
 /** Writes texts that are wanted all at once, such as the answers to a task's questions. */

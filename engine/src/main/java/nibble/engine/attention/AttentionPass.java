@@ -1,5 +1,7 @@
-package nibble.engine.backend;
+package nibble.engine.attention;
 
+import nibble.engine.backend.Extents;
+import nibble.engine.backend.LayerOperations;
 import nibble.engine.tensor.Matrix;
 
 /**
