@@ -3,7 +3,6 @@ package nibble.engine.backend;
 import java.util.List;
 import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.engine.attention.AttentionPass;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.tensor.Matrix;

@@ -12,11 +12,11 @@ import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
-import nibble.engine.backend.Likeliest;
-import nibble.engine.backend.RowLogits;
 import nibble.engine.forward.Forward;
+import nibble.engine.tensor.Likeliest;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.PlacedModel;
+import nibble.engine.tensor.RowLogits;
 
 /** Runs pieces of several texts through a model together. Owns the blocks of keys and values of all layers. */
 final class BatchPass implements AutoCloseable {

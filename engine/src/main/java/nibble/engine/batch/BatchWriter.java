@@ -27,7 +27,8 @@ public final class BatchWriter {
         }
     }
 
-    private static boolean gains(Llama model) {
+    /** Returns whether texts written together take less time than one after another. */
+    public static boolean gains(Llama model) {
         return model.backend().gainsByBatching()
                 && !model.sharesWithHost()
                 && !RotaryTable.growsWithSequence(model.weights().config().rope());

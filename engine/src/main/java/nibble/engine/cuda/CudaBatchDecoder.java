@@ -11,7 +11,6 @@ import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
 import nibble.engine.backend.Extents;
-import nibble.engine.backend.RowLogits;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaGraph;
@@ -19,6 +18,7 @@ import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.PlacedModel;
+import nibble.engine.tensor.RowLogits;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -2,9 +2,9 @@ package nibble.engine.selftest;
 
 import java.util.Arrays;
 import java.util.List;
-import nibble.engine.attention.AttentionPass;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
+import nibble.engine.backend.AttentionPass;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.LayerOperations;
 import nibble.engine.tensor.Matrix;

@@ -1,7 +1,6 @@
-package nibble.engine.attention;
+package nibble.engine.backend;
 
-import nibble.engine.backend.Extents;
-import nibble.engine.backend.LayerOperations;
+import nibble.engine.attention.AttentionShape;
 import nibble.engine.tensor.Matrix;
 
 /**
