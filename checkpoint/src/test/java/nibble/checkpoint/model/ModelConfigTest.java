@@ -235,7 +235,7 @@ class ModelConfigTest {
                 "{\"load_in_4bit\":true,\"bnb_4bit_quant_type\":\"nf4\"}|method \"bitsandbytes\"",
                 "{\"quant_method\":\"fp8\",\"weight_block_size\":[128,128]}|method \"fp8\"",
                 "{\"quant_method\":\"hqq\",\"bits\":4,\"group_size\":128}|method \"hqq\"",
-                "{\"quant_method\":\"gptq\",\"bits\":8,\"group_size\":128}|GPTQ with 8 bits",
+                "{\"quant_method\":\"gptq\",\"bits\":3,\"group_size\":128}|GPTQ with 3 bits",
                 "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"checkpoint_format\":\"marlin\"}|checkpoint_format"
                     + " \"marlin\"",
                 "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"dynamic\":{\"-:lm_head\":{}}}|dynamic",
@@ -243,7 +243,7 @@ class ModelConfigTest {
                     + " \"float-quantized\"",
                 "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"a\":{},\"b\":{}}}|2 config_groups",
                 "{\"bits\":4,\"group_size\":128}|\"quantization_config.quant_method\" is missing",
-                "{\"quant_method\":\"awq\",\"bits\":3,\"group_size\":128}|3 bits",
+                "{\"quant_method\":\"awq\",\"bits\":8,\"group_size\":128}|8 bits",
                 "{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":128,\"version\":\"gemv\"}|version \"gemv\"",
                 "{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":128,\"zero_point\":false}|zero_point false",
                 "{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":7}|group size 7",
