@@ -263,6 +263,7 @@ class DocumentsTest {
     private static List<String> unknown(String shown) {
         List<String> found = new ArrayList<>();
         CommandLine command = Nibble.commandLine(new TerminalCapture().terminal());
+        boolean named = true;
         for (String word : shown.replaceFirst("[>|#].*", "").split("\\s+")) {
             if (word.equals("nibble")) {
                 continue;
@@ -272,9 +273,12 @@ class DocumentsTest {
             }
             if (command.getSubcommands().containsKey(word)) {
                 command = command.getSubcommands().get(word);
-            } else if (!command.getSubcommands().isEmpty() && word.matches("[a-z][a-z-]*")) {
+            } else if (named && !command.getSubcommands().isEmpty() && word.matches("[a-z][a-z-]*")) {
                 found.add(word);
                 return found;
+            } else {
+                // A command with commands of its own may have arguments too, as eval mt-bench.
+                named = false;
             }
             Matcher option = OPTION.matcher(word);
             if (option.lookingAt() && !command.getCommandSpec().optionsMap().containsKey(option.group())) {

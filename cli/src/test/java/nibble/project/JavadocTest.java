@@ -34,7 +34,7 @@ class JavadocTest {
         Estimates Exports Fills Filters Finds Fits Formats Forms Frees Generates Gives Goes Handles Hands Has
         Hashes Hears Holds Is Joins Judges Keeps Lays Leaves Lets Lists Loads Locks Looks Makes Maps Marks
         Measures Moves Multiplies Names Offers Opens Packs Parses Places Plans Predicts Prepares Publishes Puts
-        Quantizes Queues Reads Refuses Rejects Remembers Removes Renders Repeats Reports Returns Rotates Rounds
+        Quantizes Queues Reads Records Refuses Rejects Remembers Removes Renders Repeats Reports Returns Rotates Rounds
         Runs Saves Says Scales Scores Searches Sees Selects Sends Sets Shares Shows Splits Spreads Stands Starts
         Summarizes Sums Supplies Syncs Takes Tells Times Translates Tries Tunes Turns Unmaps Uploads Verifies
         Waits Words Writes

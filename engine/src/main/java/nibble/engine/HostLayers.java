@@ -2,6 +2,7 @@ package nibble.engine;
 
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Backend;
+import nibble.engine.forward.Forward;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;

@@ -2,6 +2,7 @@ package nibble.engine;
 
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.KeyValueCache;
+import nibble.engine.forward.Forward;
 
 /** The host's part of a growing sequence: its layers' cache of keys and values. Owns the cache. */
 final class HostSession implements AutoCloseable {

@@ -2,7 +2,7 @@ package nibble.engine;
 
 import java.util.Arrays;
 import java.util.Comparator;
-import nibble.engine.backend.Likeliest;
+import nibble.engine.tensor.Likeliest;
 
 /**
  * Chooses a token by the greatest logits of a row alone, if what {@link Sampler} makes of all logits can be told from

@@ -9,9 +9,11 @@ import java.util.function.IntPredicate;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.Rope;
+import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
+import nibble.engine.forward.Forward;
+import nibble.engine.forward.Taps;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
@@ -185,7 +187,7 @@ public final class Llama implements LanguageModel {
         int predictions = continuations.stream().mapToInt(Continuation::scored).sum();
         try (Matrix hidden = entering(tree);
                 Matrix rows = backend.allocate(predictions, config.hiddenSize());
-                PrefixAttention attention = forward.attention(tree)) {
+                PrefixAttention attention = new PrefixAttention(config, backend, forward, tree)) {
             for (int layer = 0; layer < placed.config().layers(); layer++) {
                 forward.layer(placed.layer(layer), hidden, attention);
             }
@@ -279,7 +281,8 @@ public final class Llama implements LanguageModel {
         if (first == null) {
             return forward.embed(placed.embedding(), tree.ids());
         }
-        try (PrefixAttention attention = first.forward().attention(tree)) {
+        try (PrefixAttention attention =
+                new PrefixAttention(weights.config(), first.backend(), first.forward(), tree)) {
             return upload(
                     first.run(tree.ids(), (layer, stream, _) -> first.forward().layer(layer, stream, attention)));
         }

@@ -1,10 +1,13 @@
 package nibble.engine;
 
+import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.PrefixTree.Segment;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.RotaryTable;
+import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.RotaryTable;
-import nibble.engine.backend.SequencePart;
+import nibble.engine.forward.Forward;
+import nibble.engine.forward.RowAttention;
 import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
@@ -21,12 +24,12 @@ final class PrefixAttention implements RowAttention, AutoCloseable {
     private final Matrix keys;
     private final Matrix values;
 
-    /** @param rotary of the tree's rows */
-    PrefixAttention(Backend backend, AttentionShape heads, PrefixTree tree, RotaryTable rotary) {
+    /** @param forward of the same model and backend */
+    PrefixAttention(ModelConfig config, Backend backend, Forward forward, PrefixTree tree) {
         this.backend = backend;
-        this.heads = heads;
+        this.heads = AttentionShape.of(config);
         this.tree = tree;
-        this.rotary = rotary;
+        this.rotary = forward.rotary(tree.positions());
         this.keys = backend.allocate(tree.longest(), heads.keyColumns());
         this.values = backend.allocate(tree.longest(), heads.keyColumns());
     }

@@ -5,8 +5,8 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
-import nibble.engine.backend.Likeliest;
-import nibble.engine.backend.RowLogits;
+import nibble.engine.tensor.Likeliest;
+import nibble.engine.tensor.RowLogits;
 
 /**
  * Chooses tokens by {@link SamplingOptions}: penalties, temperature, min-p, top-k, top-p, in the order of transformers'

@@ -5,6 +5,7 @@ import nibble.engine.backend.Backend;
 import nibble.engine.backend.Decoder;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.KeyValueCache;
+import nibble.engine.forward.Forward;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.PlacedModel;
 import org.jspecify.annotations.Nullable;

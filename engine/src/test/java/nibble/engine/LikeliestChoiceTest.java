@@ -7,8 +7,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
-import nibble.engine.backend.Likeliest;
-import nibble.engine.backend.RowLogits;
+import nibble.engine.tensor.Likeliest;
+import nibble.engine.tensor.RowLogits;
 import org.junit.jupiter.api.Test;
 
 class LikeliestChoiceTest {

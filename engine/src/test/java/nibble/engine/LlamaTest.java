@@ -22,6 +22,7 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.Rope;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.engine.backend.Backend;
+import nibble.engine.forward.Forward;
 import nibble.engine.host.VectorBackend;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;

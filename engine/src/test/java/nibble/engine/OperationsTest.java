@@ -8,7 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceException;
 import nibble.engine.backend.Workers;

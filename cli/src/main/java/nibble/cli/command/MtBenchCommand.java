@@ -28,6 +28,7 @@ import nibble.engine.Llama;
 import nibble.engine.NonFiniteLogitException;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.MissingRowException;
+import nibble.engine.batch.BatchWriter;
 import nibble.eval.mtbench.ChatModel;
 import nibble.eval.mtbench.MtBench;
 import nibble.eval.mtbench.MtBenchAnswer;
@@ -205,7 +206,7 @@ final class MtBenchCommand implements Callable<Integer> {
 
     private void ask(ChatModel chat, List<MtBenchQuestion> asked, MtBenchSettings settings, MtBenchAnswerFile answers) {
         try (Progress progress = new Progress(terminal, "MT-bench")) {
-            if (MtBenchBatch.gains(chat.model())) {
+            if (BatchWriter.gains(chat.model())) {
                 askTogether(chat, asked, settings, answers, progress);
                 return;
             }

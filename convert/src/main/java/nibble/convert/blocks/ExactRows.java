@@ -4,8 +4,8 @@ import java.nio.ByteBuffer;
 import java.util.Optional;
 import java.util.function.LongUnaryOperator;
 import nibble.checkpoint.gguf.GgufType;
-import nibble.pack.ByteBlocks;
 import nibble.pack.QuantizedLinear;
+import nibble.pack.layout.ByteBlocks;
 
 /** Writes rows of blocks with the codes and scales of a quantized linear. */
 @FunctionalInterface

@@ -31,7 +31,7 @@ final class FormulaBlocks {
         this.buffer = ByteBuffer.wrap(out).order(ByteOrder.LITTLE_ENDIAN);
     }
 
-    /** Encodes a block with codes from 0, {@code half} being the weight 0: the element of largest magnitude is -half. */
+    /** Encodes a block with codes from 0; {@code half} is the weight 0. The element of largest magnitude is -half. */
     void symmetric(float[] row, int from, int half, int at) {
         FloatVector high = FloatVector.fromArray(LANES, row, from);
         FloatVector low = high;

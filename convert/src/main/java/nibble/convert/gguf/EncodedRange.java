@@ -18,7 +18,7 @@ final class EncodedRange {
         return type == GgufType.F16 ? Float.isFinite(Half.round(largest)) : areFinite(type, values.length, encoded);
     }
 
-    /** Returns the largest magnitude: that of an infinity or NaN where there is one. A loop that compilers vectorize. */
+    /** Returns the largest magnitude, an infinity or NaN where there is one. Compilers vectorize this loop. */
     static float largest(float[] values) {
         int bits = 0;
         for (float value : values) {

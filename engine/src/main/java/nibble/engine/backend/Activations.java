@@ -6,8 +6,8 @@ public enum Activations {
     /** Signed bytes with a scale for each 32; products of a block are exact sums of integers. */
     INT8,
     /**
-     * As INT8 for few rows; for many where the processor has tiles of bytes for the weight, or fast products of bytes with
-     * codes of AWQ and GPTQ; otherwise FP32.
+     * As INT8 for few rows. For many rows as INT8 where the processor has tiles of bytes for the weight, or fast
+     * products of bytes with codes of AWQ and GPTQ; otherwise as FP32.
      */
     INT8_WHERE_FASTER;
 

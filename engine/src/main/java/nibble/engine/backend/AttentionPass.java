@@ -1,5 +1,6 @@
 package nibble.engine.backend;
 
+import nibble.engine.attention.AttentionShape;
 import nibble.engine.tensor.Matrix;
 
 /**

@@ -62,7 +62,7 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
     LayerFeed feed(IntFunction<DecoderLayer> read, int layers);
 
     /**
-     * Returns the decoder that runs single tokens faster than {@link nibble.engine.Forward}, if this backend has it for
+     * Returns the decoder that runs single tokens faster than Forward, if this backend has it for
      * a model of this kind.
      */
     default Optional<Decoder> decoder(PlacedModel model, KeyValueCache cache) {

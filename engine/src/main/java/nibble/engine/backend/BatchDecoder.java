@@ -1,7 +1,9 @@
 package nibble.engine.backend;
 
 import java.util.List;
+import nibble.engine.tensor.Likeliest;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.RowLogits;
 
 /**
  * Runs the next tokens of several sequences together, whose keys and values lie in blocks of one cache. Borrows the

@@ -1,5 +1,8 @@
 package nibble.engine.backend;
 
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.RotaryTable;
+import nibble.engine.attention.SequencePart;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 

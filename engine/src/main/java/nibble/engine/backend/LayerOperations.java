@@ -2,6 +2,9 @@ package nibble.engine.backend;
 
 import java.util.List;
 import nibble.checkpoint.model.Activation;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.RotaryTable;
+import nibble.engine.attention.SequencePart;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 

@@ -2,7 +2,7 @@ package nibble.engine.backend;
 
 import nibble.checkpoint.model.ModelConfig;
 
-/** Holds the matrices that {@link nibble.engine.Forward} allocates inside a decoder layer. */
+/** Holds the matrices that {@link nibble.engine.forward.Forward} allocates inside a decoder layer. */
 public final class LayerScratch {
     private LayerScratch() {}
 

@@ -5,18 +5,18 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.engine.Forward;
 import nibble.engine.Llama;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.RotaryTable;
+import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
-import nibble.engine.backend.Likeliest;
-import nibble.engine.backend.RotaryTable;
-import nibble.engine.backend.RowLogits;
-import nibble.engine.backend.SequencePart;
+import nibble.engine.forward.Forward;
+import nibble.engine.tensor.Likeliest;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.PlacedModel;
+import nibble.engine.tensor.RowLogits;
 
 /** Runs pieces of several texts through a model together. Owns the blocks of keys and values of all layers. */
 final class BatchPass implements AutoCloseable {

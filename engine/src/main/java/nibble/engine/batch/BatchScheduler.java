@@ -7,10 +7,10 @@ import java.util.Comparator;
 import java.util.List;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Llama;
+import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Extents;
-import nibble.engine.backend.Likeliest;
-import nibble.engine.backend.RotaryTable;
-import nibble.engine.backend.RowLogits;
+import nibble.engine.tensor.Likeliest;
+import nibble.engine.tensor.RowLogits;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -6,7 +6,7 @@ import java.util.List;
 import nibble.engine.LanguageModel;
 import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
-import nibble.engine.backend.RotaryTable;
+import nibble.engine.attention.RotaryTable;
 import org.jspecify.annotations.Nullable;
 
 /** Writes texts that are wanted all at once, such as the answers to a task's questions. */
@@ -27,7 +27,8 @@ public final class BatchWriter {
         }
     }
 
-    private static boolean gains(Llama model) {
+    /** Returns whether texts written together take less time than one after another. */
+    public static boolean gains(Llama model) {
         return model.backend().gainsByBatching()
                 && !model.sharesWithHost()
                 && !RotaryTable.growsWithSequence(model.weights().config().rope());

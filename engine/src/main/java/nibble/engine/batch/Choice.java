@@ -2,7 +2,7 @@ package nibble.engine.batch;
 
 /** Says how a text goes on after its last id. */
 sealed interface Choice {
-    /** By a new token. */
+    /** Continues with a new token. */
     record Next(ScoredToken token) implements Choice {}
 
     record End(Ending ending) implements Choice {}

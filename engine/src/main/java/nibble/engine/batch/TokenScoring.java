@@ -3,9 +3,9 @@ package nibble.engine.batch;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.engine.NonFiniteLogitException;
-import nibble.engine.backend.Likeliest;
-import nibble.engine.backend.RowLogits;
 import nibble.engine.batch.ScoredToken.Alternative;
+import nibble.engine.tensor.Likeliest;
+import nibble.engine.tensor.RowLogits;
 
 /** Log-probabilities of single tokens from logits. */
 final class TokenScoring {

@@ -2,9 +2,9 @@ package nibble.engine.cuda;
 
 import java.util.HashMap;
 import java.util.Map;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Extents;
-import nibble.engine.backend.SequencePart;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.Kernel;

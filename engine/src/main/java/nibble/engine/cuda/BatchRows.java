@@ -16,13 +16,14 @@ import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.KernelCache;
 
 /**
- * Products of 2 to 64 rows of activations with 4-bit weights on the tensor cores, by {@code w4_batch.cu}: the weights are
- * read once and decoded in registers. More rows go in turns of 64. The file exports what its launch depends on. Owns the memory through which blocks add up their sums.
+ * Products of 2 to 64 rows of activations with 4-bit weights on the tensor cores, by {@code w4_batch.cu}: the weights
+ * are read once and decoded in registers. More rows go in turns of 64. The file exports what its launch depends on.
+ * Owns the memory through which blocks add up their sums.
  *
  * <p>The result of a row depends neither on the other rows nor on how many they are.
  */
 final class BatchRows implements AutoCloseable {
-    /** Steps of a block, of two tiles a warp, below which a warp has one: measured on an H100, as all of the choices. */
+    /** Steps of a block, of two tiles a warp, below which a warp has one: measured on an H100. */
     private static final int LEAST_STEPS = 7;
 
     /** Rows of one launch. */
@@ -171,8 +172,8 @@ final class BatchRows implements AutoCloseable {
     }
 
     /**
-     * One a multiprocessor; somewhat fewer where each block then has an equal part of one chunk, so that it adds up sums
-     * once.
+     * One a multiprocessor; somewhat fewer where each block then has an equal part of one chunk, so that it adds up
+     * sums once.
      */
     private int blocks(TiledMatrix matrix, int chunkTiles) {
         long steps = (long) ceil(matrix.tiles(), chunkTiles) * matrix.units();

@@ -7,13 +7,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import nibble.engine.backend.BatchDecoder;
-import nibble.engine.backend.Likeliest;
-import nibble.engine.backend.RowLogits;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.PinnedMemory;
+import nibble.engine.tensor.Likeliest;
+import nibble.engine.tensor.RowLogits;
 
 /** Launches {@code best_logits.cu} and reads what it found. Owns its buffers; the logits are the caller's. */
 final class BestLogits implements AutoCloseable {

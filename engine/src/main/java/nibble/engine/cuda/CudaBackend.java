@@ -314,7 +314,7 @@ public final class CudaBackend extends CudaOperations implements Backend {
         return Short.BYTES;
     }
 
-    /** All that is free but for a pass of prompts; at least half. */
+    /** Returns all that is free but for a pass of prompts; at least half. */
     @Override
     public long cacheMemory(ModelConfig config) {
         long free = card.memory().available();

@@ -6,12 +6,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
 import nibble.engine.backend.Extents;
-import nibble.engine.backend.RotaryTable;
-import nibble.engine.backend.RowLogits;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaGraph;
@@ -19,6 +18,7 @@ import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.PlacedModel;
+import nibble.engine.tensor.RowLogits;
 import org.jspecify.annotations.Nullable;
 
 /**

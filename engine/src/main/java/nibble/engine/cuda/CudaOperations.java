@@ -2,11 +2,11 @@ package nibble.engine.cuda;
 
 import java.util.List;
 import nibble.checkpoint.model.Activation;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.RotaryTable;
+import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.LayerOperations;
-import nibble.engine.backend.RotaryTable;
-import nibble.engine.backend.SequencePart;
 import nibble.engine.backend.Workers;
 import nibble.engine.cuda.data.KeptVectors;
 import nibble.engine.cuda.driver.CudaResources;

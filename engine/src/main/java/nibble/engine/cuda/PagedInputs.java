@@ -2,7 +2,7 @@ package nibble.engine.cuda;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;

@@ -3,16 +3,17 @@ package nibble.engine.gradient;
 import java.util.List;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.AttentionPass;
-import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.LayerOperations;
 import nibble.engine.backend.Parameter;
-import nibble.engine.backend.RotaryTable;
 import nibble.engine.tensor.Matrix;
 
 /**
- * A decoder layer forwards, as {@link nibble.engine.Forward} has it, and backwards, over whole sequences of one length.
+ * A decoder layer forwards, as {@link nibble.engine.forward.Forward} has it, and backwards, over whole sequences of
+ * one length.
  * Owns the gradients inside a layer.
  */
 final class LayerPass implements AutoCloseable {

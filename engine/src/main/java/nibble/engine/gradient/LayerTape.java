@@ -3,7 +3,7 @@ package nibble.engine.gradient;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Matrices;
 import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;

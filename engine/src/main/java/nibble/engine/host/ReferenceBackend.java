@@ -1,11 +1,11 @@
 package nibble.engine.host;
 
 import nibble.checkpoint.model.Activation;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.GradientOperations;
-import nibble.engine.backend.RotaryTable;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.tensor.Matrix;

@@ -2,8 +2,8 @@ package nibble.engine.host;
 
 import java.util.List;
 import nibble.checkpoint.model.Activation;
+import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.AttentionPass;
-import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.GradientExtents;
 import nibble.engine.backend.LayerOperations;
 import nibble.engine.backend.Parameter;

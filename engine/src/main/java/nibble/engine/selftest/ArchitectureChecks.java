@@ -4,7 +4,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.function.BiConsumer;
 import nibble.checkpoint.model.Activation;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Backend;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.tensor.Matrix;

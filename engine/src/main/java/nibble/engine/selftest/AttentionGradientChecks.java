@@ -2,11 +2,11 @@ package nibble.engine.selftest;
 
 import java.util.Arrays;
 import java.util.List;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.AttentionPass;
-import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.LayerOperations;
-import nibble.engine.backend.RotaryTable;
 import nibble.engine.tensor.Matrix;
 
 /**

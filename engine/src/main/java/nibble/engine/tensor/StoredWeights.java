@@ -11,10 +11,10 @@ import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
-import nibble.pack.ByteBlocks;
 import nibble.pack.Dequantized;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.ByteBlocks;
 import nibble.pack.layout.StoredCodes;
 
 /** Reads weights as files hold them, and makes the forms that a device without kernels for them takes. */

@@ -214,6 +214,21 @@ DEVICE void publish(const Sums& sums, float* o, float* max, float* total) {
     }
 }
 
+// The warps' parts of an element of a head added up, with their largest score and the sum of weights below it.
+DEVICE float merged(const float* o, const float* maxima, const float* totals, int head, int element, float& highest, float& weight) {
+    highest = NEVER, weight = 0;
+    float value = 0;
+#pragma unroll
+    for (int w = 0; w < ATTENTION_WARPS; w++) highest = fmaxf(highest, maxima[w * 16 + head]);
+#pragma unroll
+    for (int w = 0; w < ATTENTION_WARPS; w++) {
+        float factor = power_of_two(maxima[w * 16 + head] - highest);
+        weight += totals[w * 16 + head] * factor;
+        value += o[(w * HEADS + head) * HEAD_DIM + element] * factor;
+    }
+    return value;
+}
+
 // Whether a block has anything to do for an item = split * kv_heads * HEAD_BLOCKS + kv head * HEAD_BLOCKS + block of 16 heads, and
 // how the keys are split.
 struct Share {
@@ -296,15 +311,8 @@ DEVICE void attend_item(const Attention& a, int item, unsigned char* shared) {
 
     for (int i = threadIdx.x; i < heads * HEAD_DIM; i += THREADS) {
         int head = i / HEAD_DIM, element = i % HEAD_DIM;
-        float highest = NEVER, weight = 0, value = 0;
-#pragma unroll
-        for (int w = 0; w < ATTENTION_WARPS; w++) highest = fmaxf(highest, maxima[w * 16 + head]);
-#pragma unroll
-        for (int w = 0; w < ATTENTION_WARPS; w++) {
-            float factor = power_of_two(maxima[w * 16 + head] - highest);
-            weight += totals[w * 16 + head] * factor;
-            value += o[(w * HEADS + head) * HEAD_DIM + element] * factor;
-        }
+        float highest, weight;
+        float value = merged(o, maxima, totals, head, element, highest, weight);
         if (share.active == 1) {
             a.out[(first_head + head) * HEAD_DIM + element] = to_half(value / weight);
         } else {

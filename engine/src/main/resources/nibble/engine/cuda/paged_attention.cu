@@ -145,15 +145,8 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
     float* partials = a.partials + ((long long)row * a.kv_heads * QUERIES_PER_KV + first_head) * a.most_items * (HEAD_DIM + 2);
     for (int i = threadIdx.x; i < heads * HEAD_DIM; i += THREADS) {
         int head = i / HEAD_DIM, element = i % HEAD_DIM;
-        float highest = NEVER, weight = 0, value = 0;
-#pragma unroll
-        for (int w = 0; w < ATTENTION_WARPS; w++) highest = fmaxf(highest, maxima[w * 16 + head]);
-#pragma unroll
-        for (int w = 0; w < ATTENTION_WARPS; w++) {
-            float factor = power_of_two(maxima[w * 16 + head] - highest);
-            weight += totals[w * 16 + head] * factor;
-            value += o[(w * HEADS + head) * HEAD_DIM + element] * factor;
-        }
+        float highest, weight;
+        float value = merged(o, maxima, totals, head, element, highest, weight);
         if (items == 1) {
             out[i] = to_half(value / weight);
         } else {

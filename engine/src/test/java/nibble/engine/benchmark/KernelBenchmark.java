@@ -12,7 +12,7 @@ import jdk.incubator.vector.VectorOperators;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
 import nibble.engine.host.VectorBackend;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;

@@ -16,8 +16,8 @@ import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.files.Reasons;
 
 /**
- * Holds the four texts that ask for a grade, in the layout of FastChat's {@code judge_prompts.jsonl}: for an answer, for
- * the second of two, and both with reference answers.
+ * Holds the four texts that ask for a grade, in the layout of FastChat's {@code judge_prompts.jsonl}: for an answer,
+ * for the second of two, and both with reference answers.
  *
  * @param source where they come from
  * @param sha256 of the file

@@ -9,10 +9,8 @@ import java.util.Map;
 import java.util.function.BiConsumer;
 import java.util.function.IntPredicate;
 import nibble.datasets.mtbench.MtBenchQuestion;
-import nibble.engine.Llama;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.MissingRowException;
-import nibble.engine.backend.RotaryTable;
 import nibble.engine.batch.BatchOptions;
 import nibble.engine.batch.BatchScheduler;
 import nibble.engine.batch.Ending;
@@ -44,13 +42,6 @@ public final class MtBenchBatch {
         this.settings = settings;
         this.scheduler = scheduler;
         this.onAnswer = onAnswer;
-    }
-
-    /** Returns whether conversations held together take less time than one after another. */
-    public static boolean gains(Llama model) {
-        return model.backend().gainsByBatching()
-                && !model.sharesWithHost()
-                && !RotaryTable.growsWithSequence(model.weights().config().rope());
     }
 
     /**

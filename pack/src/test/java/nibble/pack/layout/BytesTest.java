@@ -15,7 +15,6 @@ import java.util.stream.Collectors;
 import nibble.checkpoint.gguf.BlockDecoder;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.model.QuantizedFormat;
-import nibble.pack.ByteBlocks;
 import nibble.pack.CodePositions;
 import nibble.pack.Half;
 import nibble.pack.QuantizationSpec;

@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.Map;
-import nibble.engine.backend.RotaryTable;
+import nibble.engine.attention.RotaryTable;
 import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.HostTransfers;

@@ -1,7 +1,7 @@
 package nibble.engine.cuda.gradient;
 
+import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.AttentionPass;
-import nibble.engine.backend.AttentionShape;
 import nibble.engine.backend.Extents;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.driver.DeviceMemory;

@@ -1,11 +1,11 @@
 package nibble.engine.cuda.gradient;
 
 import nibble.checkpoint.model.Activation;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.LayerOperations;
 import nibble.engine.backend.Matrices;
-import nibble.engine.backend.RotaryTable;
 import nibble.engine.cuda.data.KeptVectors;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Floats;

@@ -3,7 +3,7 @@ package nibble.engine.cuda.gradient;
 import java.util.Locale;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.DeviceException;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.cuda.driver.DeviceMemory;

@@ -14,8 +14,8 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
+import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Activations;
-import nibble.engine.backend.AttentionShape;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -7,7 +7,7 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
 
 /**
  * Computes the gradient of causal attention for one key/value head of one sequence. It makes the scores P anew, for

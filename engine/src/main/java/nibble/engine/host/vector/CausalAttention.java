@@ -5,8 +5,8 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 
 import java.util.Arrays;
 import java.util.List;
-import nibble.engine.backend.AttentionShape;
-import nibble.engine.backend.SequencePart;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Workers;
 
 /**

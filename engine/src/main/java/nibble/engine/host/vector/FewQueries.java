@@ -5,8 +5,8 @@ import static nibble.engine.host.vector.Lanes.FLOATS;
 
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import nibble.engine.backend.AttentionShape;
-import nibble.engine.backend.SequencePart;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.SequencePart;
 
 /** Attention of one query and one head, on keys and values where they lie in the cache: decoding. */
 final class FewQueries {

@@ -1,4 +1,4 @@
-package nibble.engine;
+package nibble.engine.forward;
 
 import nibble.engine.tensor.Matrix;
 

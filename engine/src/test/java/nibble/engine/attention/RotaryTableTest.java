@@ -1,4 +1,4 @@
-package nibble.engine.backend;
+package nibble.engine.attention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;

@@ -1,4 +1,4 @@
-package nibble.engine.backend;
+package nibble.engine.tensor;
 
 /**
  * Holds the greatest logits of a row, and what was summed over all of it: what a device hands out instead of the row.

@@ -1,11 +1,11 @@
-package nibble.pack;
+package nibble.pack.layout;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
-import nibble.pack.layout.StoredCodes;
+import nibble.pack.QuantizedLinear;
 
 /**
  * Writes symmetric 8-bit codes as blocks of GGUF's Q8_0, which have a scale for 32 signed bytes: the same numbers, with

@@ -1,4 +1,4 @@
-package nibble.engine;
+package nibble.engine.forward;
 
 import nibble.checkpoint.model.LinearInput;
 import nibble.engine.tensor.Matrix;

@@ -1,4 +1,4 @@
-package nibble.engine.backend;
+package nibble.engine.attention;
 
 import nibble.checkpoint.model.ModelConfig;
 

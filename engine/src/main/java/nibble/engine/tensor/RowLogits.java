@@ -1,4 +1,4 @@
-package nibble.engine.backend;
+package nibble.engine.tensor;
 
 import java.util.Optional;
 

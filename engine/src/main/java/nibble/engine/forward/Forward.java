@@ -1,14 +1,14 @@
-package nibble.engine;
+package nibble.engine.forward;
 
 import java.util.Arrays;
 import java.util.List;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.engine.backend.AttentionShape;
+import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.KeyValueCache;
-import nibble.engine.backend.RotaryTable;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.LayerExtras;
 import nibble.engine.tensor.Matrix;
@@ -119,8 +119,8 @@ public final class Forward implements AutoCloseable {
         backend.addLinear(layer.down(), s.gate, hidden);
     }
 
-    /** As {@link #layer} for tokens from {@code cache.length()} on, whose keys and values are put into the cache. */
-    void layer(DecoderLayer layer, Matrix hidden, KeyValueCache cache, int index) {
+    /** Computes {@link #layer} for tokens from {@code cache.length()} on; their keys and values go into the cache. */
+    public void layer(DecoderLayer layer, Matrix hidden, KeyValueCache cache, int index) {
         Scratch s = scratch(hidden.rows());
         attend(layer, hidden, Taps.NONE, s, () -> attendCached(s, cache, index));
         addAttended(layer, hidden, s);
@@ -135,11 +135,6 @@ public final class Forward implements AutoCloseable {
         addAttended(layer, hidden, s);
         feedForward(layer, hidden, Taps.NONE, s);
         backend.addLinear(layer.down(), s.gate, hidden);
-    }
-
-    /** Attention over a tree of sequences; the caller closes it after the last layer. */
-    PrefixAttention attention(PrefixTree tree) {
-        return new PrefixAttention(backend, heads, tree, rotary(tree.positions()));
     }
 
     /** Returns the table of rows that stand at any positions, none of them beyond the trained context. */

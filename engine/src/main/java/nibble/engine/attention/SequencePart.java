@@ -1,4 +1,4 @@
-package nibble.engine.backend;
+package nibble.engine.attention;
 
 /**
  * Names a run of queries of one sequence, in a matrix of more rows than they have, and the keys they see.
