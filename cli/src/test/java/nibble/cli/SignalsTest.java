@@ -81,7 +81,7 @@ class SignalsTest {
     void a_signal_lets_a_server_finish_its_texts(String signal, int code) throws Exception {
         assumeTrue(shell.run("curl --version").exitCode() == 0, "curl is not installed");
         Shell.Ended ended = shell.run("""
-            set -m; env --default-signal=INT,TERM $N serve $M --port 0 --threads 1 >$F/o 2>$F/e & p=$!
+            set -m; env --default-signal=INT,TERM NIBBLE_JAVA_OPTS= $N serve $M --port 0 --threads 1 >$F/o 2>$F/e & p=$!
             for i in $(seq 3000); do grep -qs http $F/o && break; sleep 0.02; done
             json="Content-Type: application/json" url=$(cat $F/o)/v1/completions
             curl -sN -H "$json" -d '{"prompt":"The","max_tokens":1500,"ignore_eos":true,"stream":true}' $url >$F/text & c=$!
