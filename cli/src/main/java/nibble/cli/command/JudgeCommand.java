@@ -135,7 +135,7 @@ final class JudgeCommand implements Callable<Integer> {
         terminal.note("answers of " + judged.model() + " to " + judged.turns().size() + " of " + asked.size()
                 + " questions, judged by " + judge);
         JudgeScores scores;
-        try (JudgmentFile file = JudgmentFile.open(output);
+        try (JudgmentFile file = new JudgmentFile(output);
                 ChatEndpoint server = new ChatEndpoint(judge, proxies(), Thread::sleep, terminal::note);
                 Progress progress = new Progress(terminal, "judgments")) {
             scores = grading.grade(judged, server, file, progress::at);

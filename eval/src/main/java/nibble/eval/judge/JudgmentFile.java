@@ -1,76 +1,36 @@
 package nibble.eval.judge;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.PropertyNamingStrategies;
-import com.fasterxml.jackson.databind.json.JsonMapper;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
-import nibble.files.Reasons;
-import nibble.files.output.DurableLines;
+import nibble.eval.mtbench.RecordLines;
 
 /** Writes a file of judgments while it grows: each is on the disk before the next answer is graded. */
 public final class JudgmentFile implements AutoCloseable {
-    private static final ObjectMapper JSON = JsonMapper.builder()
-            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
-            .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
-            .build();
-
     private static final Pattern BEGINNING = Pattern.compile("\\{\"question_id\":\\d+,\"model\":\".*");
 
     private final Path file;
-    private final DurableLines lines;
     private final Map<String, Judgment> judgments = new LinkedHashMap<>();
-
-    private JudgmentFile(Path file, DurableLines lines) {
-        this.file = file;
-        this.lines = lines;
-    }
+    private final RecordLines<Judgment> lines;
 
     /**
      * Opens a file that is not there yet or that an earlier run began.
      *
      * @throws BadDatasetException if anything in it is no judgment
      */
-    public static JudgmentFile open(Path file) {
-        try {
-            JudgmentFile opened = new JudgmentFile(file, DurableLines.read(file));
-            int number = 0;
-            for (String line : opened.lines.found()) {
-                opened.know(judgment(file + ": line " + ++number, line));
-            }
-            Matcher rest = BEGINNING.matcher(opened.lines.rest());
-            if (!opened.lines.rest().isEmpty() && !rest.matches() && !rest.hitEnd()) {
-                throw new BadDatasetException(
-                        file + ": line " + ++number + ": no judgment of this program; give another file");
-            }
-            return opened;
-        } catch (IOException e) {
-            throw new UncheckedIOException(file + ": cannot be opened: " + Reasons.of(e), e);
-        }
+    public JudgmentFile(Path file) {
+        this.file = file;
+        this.lines = RecordLines.open(
+                file, Judgment.class, "judgment", BEGINNING, (_, judgment) -> judgments.put(key(judgment), judgment));
     }
 
-    private static Judgment judgment(String where, String line) {
-        try {
-            return JSON.readValue(line, Judgment.class);
-        } catch (JsonProcessingException e) {
-            throw new BadDatasetException(
-                    where + ": no judgment of this program: " + Reasons.of(e) + "; give another file", e);
-        }
-    }
-
-    private void know(Judgment judgment) {
-        judgments.put(judgment.questionId() + " " + judgment.turn(), judgment);
+    private static String key(Judgment judgment) {
+        return judgment.questionId() + " " + judgment.turn();
     }
 
     /**
@@ -94,12 +54,8 @@ public final class JudgmentFile implements AutoCloseable {
 
     /** Adds a judgment and waits until it is on the disk. */
     void add(Judgment judgment) {
-        try {
-            lines.add(List.of(JSON.writeValueAsString(judgment)));
-            know(judgment);
-        } catch (IOException e) {
-            throw new UncheckedIOException(file + ": cannot be written: " + Reasons.of(e), e);
-        }
+        lines.add(judgment);
+        judgments.put(key(judgment), judgment);
     }
 
     /** Returns all judgments. */
@@ -109,10 +65,6 @@ public final class JudgmentFile implements AutoCloseable {
 
     @Override
     public void close() {
-        try {
-            lines.close();
-        } catch (IOException e) {
-            throw new UncheckedIOException(file + ": cannot be closed: " + Reasons.of(e), e);
-        }
+        lines.close();
     }
 }

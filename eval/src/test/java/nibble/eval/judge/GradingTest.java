@@ -87,7 +87,7 @@ class GradingTest {
     }
 
     private JudgeScores grade(JudgeModel judge) {
-        try (JudgmentFile file = JudgmentFile.open(folder.resolve("judgments.jsonl"))) {
+        try (JudgmentFile file = new JudgmentFile(folder.resolve("judgments.jsonl"))) {
             return grading.grade(answers, judge, file, (_, _) -> {});
         }
     }
@@ -194,7 +194,7 @@ class GradingTest {
             }
         };
 
-        try (JudgmentFile file = JudgmentFile.open(folder.resolve("all.jsonl"))) {
+        try (JudgmentFile file = new JudgmentFile(folder.resolve("all.jsonl"))) {
             JudgeScores scores = own.grade(new JudgedAnswers("m", said), all, file, (_, _) -> {});
             assertThat(scores.judgments()).isEqualTo(160);
             assertThat(scores.categories()).hasSize(8);
