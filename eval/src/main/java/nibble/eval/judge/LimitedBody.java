@@ -9,7 +9,7 @@ import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Flow;
 import org.jspecify.annotations.Nullable;
 
-/** Gathers the body of an answer up to a limit; a longer one fails by a type of its own, as Java's own limit does not. */
+/** Gathers the body of an answer up to a limit; a longer one fails by a type of its own, which Java's limit lacks. */
 final class LimitedBody implements BodySubscriber<byte[]> {
     /** Reports a body that is too long. */
     static final class TooLongException extends IOException {
