@@ -7,6 +7,7 @@ import java.util.Objects;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.LinearInput;
+import nibble.engine.backend.DeviceException;
 import nibble.engine.cuda.data.BlockMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.NibbleMatrix;
@@ -17,6 +18,7 @@ import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.DeviceWeight;
+import nibble.engine.tensor.Mlp;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.StoredWeight;
 import nibble.engine.tensor.StoredWeights;
@@ -54,6 +56,10 @@ final class CudaLayer implements AutoCloseable {
     }
 
     private static List<List<Weight>> groups(DecoderLayer layer) {
+        if (layer.hasExperts()) {
+            throw new DeviceException(
+                    "a mixture of experts is not yet computed on a card; give --device cpu");
+        }
         return Arrays.stream(LinearInput.values())
                 .map(input -> input.readers().stream().map(layer::weight).toList())
                 .toList();
@@ -201,9 +207,7 @@ final class CudaLayer implements AutoCloseable {
                 placed.get(2),
                 placed.get(3),
                 layer.postAttentionNorm(),
-                placed.get(4),
-                placed.get(5),
-                placed.get(6),
+                new Mlp(placed.get(4), placed.get(5), placed.get(6)),
                 layer.extras());
     }
 
