@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import nibble.engine.backend.Backend;
 import nibble.engine.tensor.Matrix;
@@ -76,7 +77,11 @@ class CudaBatchRowsTest {
         try (Matrix in = backend.upload(x, rows, weight.inFeatures());
                 Matrix out = backend.upload(nothing, rows, weight.outFeatures())) {
             backend.linear(weight, in, out);
-            return backend.download(out);
+            float[] values = backend.download(out);
+            assertThat(IntStream.range(0, values.length).filter(i -> !Float.isFinite(values[i])))
+                    .as("places of %d rows that are not finite", rows)
+                    .isEmpty();
+            return values;
         }
     }
 
