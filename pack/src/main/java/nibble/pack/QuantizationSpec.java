@@ -45,6 +45,10 @@ public record QuantizationSpec(int bits, int groupSize, boolean symmetric) {
 
     /** Returns the zero of symmetric codes: 8 at 4 bits. */
     public int middle() {
+        return middle(bits);
+    }
+
+    static int middle(int bits) {
         return 1 << (bits - 1);
     }
 

@@ -129,6 +129,11 @@ public final class QuantizedLinear implements PackedLinear {
         return QuantizationSpec.maxCode(bits);
     }
 
+    /** Returns the zero of symmetric codes. */
+    public int middle() {
+        return QuantizationSpec.middle(bits);
+    }
+
     /**
      * Returns packed codes [outFeatures, inFeatures / 2], low nibble = even column; of more than 4 bits [outFeatures,
      * inFeatures]. Not a copy.

@@ -14,6 +14,11 @@ public final class Words {
 
     private Words() {}
 
+    /** Returns a word full of one code of 4 or 8 bits. */
+    public static int repeated(int code, int bits) {
+        return code * (bits == 4 ? 0x11111111 : 0x01010101);
+    }
+
     /** Returns the word of the codes in four bytes. */
     public static int codes(byte[] codes, int at) {
         return codes[at] & 0xff | (codes[at + 1] & 0xff) << 8 | (codes[at + 2] & 0xff) << 16 | codes[at + 3] << 24;

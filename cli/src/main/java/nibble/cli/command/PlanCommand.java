@@ -282,14 +282,16 @@ final class PlanCommand implements Callable<Integer> {
                 rate,
                 (cost.flops() - tuning.stepsWork()) / rate
                         + tuning.stepsWork() / (CUDA_STEP_SHARE * rate)
-                        + fixedSeconds(config, options, tuning));
+                        + fixedSeconds(config, options, cost, tuning));
     }
 
     /** What a card takes however fast it multiplies, which is most of a small model's time. */
-    private static double fixedSeconds(ModelConfig config, QuantizeOptions options, TuningCost tuning) {
+    private static double fixedSeconds(
+            ModelConfig config, QuantizeOptions options, QuantizationCost cost, TuningCost tuning) {
         double token = Math.min(CUDA_MOST_TOKEN_SECONDS, CUDA_TAPE_SECONDS * DivergencePass.tapeColumns(config));
         double step = CUDA_STEP_LAYER_SECONDS + token * tuning.sequences() * tuning.length();
-        return CUDA_START_SECONDS + config.layers() * (CUDA_LAYER_SECONDS + options.steps() * step);
+        double start = cost.calibrationTokens() == 0 ? 0 : CUDA_START_SECONDS;
+        return start + config.layers() * (CUDA_LAYER_SECONDS + options.steps() * step);
     }
 
     private void print(Plan plan) {

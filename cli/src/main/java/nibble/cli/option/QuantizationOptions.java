@@ -64,8 +64,8 @@ public final class QuantizationOptions {
     @Option(
             names = "--symmetric",
             description =
-                    "Use codes from -8 to 7 without zero points, which GPTQModel and vLLM load in GPTQ's layout. The"
-                            + " error is larger. The default for --format gptq and for --bits 8.")
+                    "Use codes around zero (-8 to 7 at 4 bits) without zero points, which GPTQModel and vLLM load in"
+                            + " GPTQ's layout. The error is larger. The default for --format gptq and for --bits 8.")
     private boolean symmetric;
 
     @Option(

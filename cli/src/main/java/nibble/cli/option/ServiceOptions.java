@@ -2,7 +2,6 @@ package nibble.cli.option;
 
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.DeviceKind;
 import nibble.engine.batch.BatchOptions;
 import nibble.files.FileSize;
 import org.jspecify.annotations.Nullable;
@@ -12,8 +11,6 @@ import picocli.CommandLine.Option;
 public final class ServiceOptions {
     /** Tokens of prompts that a step reads beside the running texts' own. */
     private static final int PROMPT_TOKENS = 512;
-
-    private static final String HOST_MEMORY = "4GB";
 
     @Option(
             names = "--max-context",
@@ -42,7 +39,7 @@ public final class ServiceOptions {
             paramLabel = "SIZE",
             description =
                     "Most memory of the KV cache, which all texts share; less is taken if less is enough. Default:"
-                            + " 4GB, or on a card what the model leaves free.")
+                            + " half of the Java heap, or on a card what the model leaves free.")
     private @Nullable String cacheMemory;
 
     /** Checks what can be checked without the model. */
@@ -75,7 +72,7 @@ public final class ServiceOptions {
         if (cacheMemory != null) {
             return bytes(cacheMemory);
         }
-        return backend.kind() == DeviceKind.CUDA ? backend.cacheMemory(config) : bytes(HOST_MEMORY);
+        return backend.cacheMemory(config);
     }
 
     public int maxSequences() {
@@ -89,7 +86,7 @@ public final class ServiceOptions {
         }
         if (maxContext > most) {
             throw new UsageException("--max-context " + maxContext
-                    + ": the model and the KV cache (--cache-memory) allow at" + " most " + most);
+                    + ": the model and the KV cache (--cache-memory) allow at most " + most);
         }
         return maxContext;
     }
@@ -101,14 +98,12 @@ public final class ServiceOptions {
      * @param modelContext the most tokens of a text that the model was made for
      */
     public BatchOptions batch(ModelConfig config, Backend backend, int modelContext) {
-        long token = backend.cacheTokenBytes(config);
         long memory = bytes(config, backend);
-        long held = memory / token;
         long wanted = (long) maxSequences * (maxContext == null ? modelContext : Math.min(maxContext, modelContext));
-        int tokens = (int) Math.min(Integer.MAX_VALUE / 2, Math.min(held, wanted));
+        int tokens = backend.cacheTokens(config, memory, wanted, 0);
         if (tokens < 1) {
             throw new UsageException("--cache-memory " + (cacheMemory == null ? memory + " bytes" : cacheMemory)
-                    + ": a token of this model takes " + token + " bytes");
+                    + ": a token of this model takes " + backend.cacheTokenBytes(config) + " bytes");
         }
         return new BatchOptions(maxSequences, maxQueue, tokens, maxSequences + PROMPT_TOKENS);
     }

@@ -25,6 +25,8 @@ final class FormulaBlocks {
 
     private final byte[] out;
     private final ByteBuffer buffer;
+    private float lowest;
+    private float highest;
 
     FormulaBlocks(byte[] out) {
         this.out = out;
@@ -33,6 +35,15 @@ final class FormulaBlocks {
 
     /** Encodes a block with codes from 0; {@code half} is the weight 0. The element of largest magnitude is -half. */
     void symmetric(float[] row, int from, int half, int at) {
+        findRange(row, from);
+        float largest = highest > -lowest ? highest : -lowest > highest ? lowest : firstOf(row, from, highest);
+        float d = largest / -half;
+        buffer.putShort(at, Float.floatToFloat16(d));
+        codes(row, from, 0, d == 0 ? 0 : 1 / d, half + 0.5f, 2 * half - 1, at + 2);
+    }
+
+    /** Sets the lowest and the highest element of a block. */
+    private void findRange(float[] row, int from) {
         FloatVector high = FloatVector.fromArray(LANES, row, from);
         FloatVector low = high;
         for (int i = L; i < ELEMENTS; i += L) {
@@ -40,12 +51,8 @@ final class FormulaBlocks {
             high = high.max(v);
             low = low.min(v);
         }
-        float most = high.reduceLanes(VectorOperators.MAX);
-        float least = low.reduceLanes(VectorOperators.MIN);
-        float largest = most > -least ? most : -least > most ? least : firstOf(row, from, most);
-        float d = largest / -half;
-        buffer.putShort(at, Float.floatToFloat16(d));
-        codes(row, from, 0, d == 0 ? 0 : 1 / d, half + 0.5f, 2 * half - 1, at + 2);
+        highest = high.reduceLanes(VectorOperators.MAX);
+        lowest = low.reduceLanes(VectorOperators.MIN);
     }
 
     /** Returns the first element of a magnitude; 0 where all are. */
@@ -60,15 +67,9 @@ final class FormulaBlocks {
 
     /** Encodes a block with codes 0 to {@code most} from its least element to its largest. */
     void withMinimum(float[] row, int from, int most, int at) {
-        FloatVector high = FloatVector.fromArray(LANES, row, from);
-        FloatVector low = high;
-        for (int i = L; i < ELEMENTS; i += L) {
-            FloatVector v = FloatVector.fromArray(LANES, row, from + i);
-            high = high.max(v);
-            low = low.min(v);
-        }
-        float least = low.reduceLanes(VectorOperators.MIN);
-        float d = (high.reduceLanes(VectorOperators.MAX) - least) / most;
+        findRange(row, from);
+        float least = lowest;
+        float d = (highest - least) / most;
         buffer.putShort(at, Float.floatToFloat16(d));
         buffer.putShort(at + 2, Float.floatToFloat16(least));
         codes(row, from, least, d == 0 ? 0 : 1 / d, 0.5f, most, at + 4);

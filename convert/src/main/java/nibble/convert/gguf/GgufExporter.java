@@ -298,7 +298,10 @@ public final class GgufExporter {
     private StoredRows checked(StoredRows rows, String name) {
         return (row, into) -> {
             rows.read(row, into);
-            for (int i = 0; i < into.length && !Float.isFinite(EncodedRange.largest(into)); i++) {
+            if (Float.isFinite(EncodedRange.largest(into))) {
+                return;
+            }
+            for (int i = 0; i < into.length; i++) {
                 if (!Float.isFinite(into[i])) {
                     throw new BadCheckpointException(
                             source.fileOf(name),

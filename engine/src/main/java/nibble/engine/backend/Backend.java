@@ -133,7 +133,12 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
      * @param least that it has in any case
      */
     default int cacheTokens(ModelConfig config, long wanted, int least) {
-        long fits = cacheMemory(config) / cacheTokenBytes(config);
+        return cacheTokens(config, cacheMemory(config), wanted, least);
+    }
+
+    /** Does the same within a memory in bytes. */
+    default int cacheTokens(ModelConfig config, long memory, long wanted, int least) {
+        long fits = memory / cacheTokenBytes(config);
         return (int) Math.min(Integer.MAX_VALUE / 2, Math.max(least, Math.min(fits, wanted)));
     }
 

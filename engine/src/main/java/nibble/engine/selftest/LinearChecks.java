@@ -72,6 +72,7 @@ final class LinearChecks {
             weights.add(operands.quantized(40, 384, group));
             weights.add(operands.quantized(264, 640, group));
         }
+        weights.add(operands.quantized(40, 384, 128, 8));
         if (cuda) {
             // Rows that fill no tile, columns that fill no unit: a card cuts both into pieces.
             weights.add(operands.quantized(8, 32, 32));
@@ -94,7 +95,7 @@ final class LinearChecks {
 
     private List<Check> linears() {
         Comparison dense = new Comparison("linear, dense weights");
-        Comparison nibbles = new Comparison("linear, 4-bit weights");
+        Comparison nibbles = new Comparison("linear, quantized weights");
         for (Weight weight : weights()) {
             for (int rows : rows(weight)) {
                 linear(weight instanceof QuantizedWeight ? nibbles : dense, weight, rows, false);

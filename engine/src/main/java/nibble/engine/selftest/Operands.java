@@ -149,14 +149,19 @@ final class Operands {
     }
 
     QuantizedWeight quantized(int out, int in, int groupSize) {
-        QuantizationSpec spec = new QuantizationSpec(4, groupSize);
-        byte[] codes = new byte[out * in / 2];
+        return quantized(out, in, groupSize, 4);
+    }
+
+    /** Weights of 8 bits are as large as those of 4. */
+    QuantizedWeight quantized(int out, int in, int groupSize, int bits) {
+        QuantizationSpec spec = new QuantizationSpec(bits, groupSize);
+        byte[] codes = new byte[out * in * bits / 8];
         random.nextBytes(codes);
         byte[] zeros = new byte[out * spec.groups(in)];
         short[] scales = new short[zeros.length];
         for (int i = 0; i < zeros.length; i++) {
-            zeros[i] = (byte) random.nextInt(16);
-            scales[i] = Float.floatToFloat16((0.01f + random.nextFloat()) / 8);
+            zeros[i] = (byte) random.nextInt(1 << bits);
+            scales[i] = Float.floatToFloat16((0.01f + random.nextFloat()) / (1 << bits - 1));
         }
         return new QuantizedWeight(new QuantizedLinear(out, in, spec, codes, zeros, scales));
     }

@@ -16,9 +16,15 @@ import nibble.pack.QuantizedLinear;
 /** Checks weights of codes and tuned scales: their values, products with them both ways, gradients of scales. */
 final class WeightGradientChecks {
     private static final double U = GradientChecks.U;
-    /** rows, out, in, group size */
+    /** rows, out, in, group size, bits */
     private static final int[][] LINEARS = {
-        {1, 8, 32, 32}, {37, 40, 96, 32}, {130, 264, 320, 64}, {19, 24, 352, -1}, {300, 72, 640, 128}
+        {1, 8, 32, 32, 4},
+        {37, 40, 96, 32, 4},
+        {130, 264, 320, 64, 4},
+        {19, 24, 352, -1, 4},
+        {300, 72, 640, 128, 4},
+        {37, 40, 96, 32, 8},
+        {130, 72, 256, 128, 8}
     };
 
     private final List<GradientOperations> both;
@@ -53,7 +59,7 @@ final class WeightGradientChecks {
     private Check weights() {
         Comparison comparison = new Comparison("weights with tuned scales");
         for (int[] s : LINEARS) {
-            QuantizedLinear linear = operands.quantized(s[1], s[2], s[3]).linear();
+            QuantizedLinear linear = operands.quantized(s[1], s[2], s[3], s[4]).linear();
             float[] changes = GradientChecks.changes(operands, linear.scales().length);
             float[] unit = new float[s[2] * s[2]];
             for (int i = 0; i < s[2]; i++) {
@@ -79,8 +85,8 @@ final class WeightGradientChecks {
     private Check products() {
         Comparison comparison = new Comparison("linears and their gradient");
         for (int[] s : LINEARS) {
-            QuantizedLinear first = operands.quantized(s[1], s[2], s[3]).linear();
-            QuantizedLinear second = operands.quantized(24, s[2], s[3]).linear();
+            QuantizedLinear first = operands.quantized(s[1], s[2], s[3], s[4]).linear();
+            QuantizedLinear second = operands.quantized(24, s[2], s[3], s[4]).linear();
             float[] x = operands.values(s[0] * s[2]);
             float[] into = operands.values(s[0] * s[1]);
             float[] dy1 = operands.values(s[0] * s[1]);
@@ -133,7 +139,7 @@ final class WeightGradientChecks {
     private Check scales() {
         Comparison comparison = new Comparison("gradient of scales");
         for (int[] s : LINEARS) {
-            QuantizedLinear linear = operands.quantized(s[1], s[2], s[3]).linear();
+            QuantizedLinear linear = operands.quantized(s[1], s[2], s[3], s[4]).linear();
             int groups = linear.groups();
             float[] dy = operands.values(s[0] * s[1]);
             float[] x = operands.values(s[0] * s[2]);
@@ -152,7 +158,7 @@ final class WeightGradientChecks {
                 int row = i / groups;
                 double size = Math.abs(before[i]);
                 for (int k = i % groups * linear.groupSize(); k < (i % groups + 1) * linear.groupSize(); k++) {
-                    int code = Math.abs(linear.code(row, k) - linear.zeros()[i]);
+                    int code = Math.abs(linear.code(row, k) - linear.zero(i));
                     for (int t = 0; t < s[0]; t++) {
                         size += Math.abs((double) dy[t * s[1] + row] * x[t * s[2] + k] * code);
                     }
@@ -166,7 +172,7 @@ final class WeightGradientChecks {
     private Check positions() {
         Comparison comparison = new Comparison("gradient of codes");
         for (int[] s : LINEARS) {
-            QuantizedLinear linear = operands.quantized(s[1], s[2], s[3]).linear();
+            QuantizedLinear linear = operands.quantized(s[1], s[2], s[3], s[4]).linear();
             float[] dy = operands.values(s[0] * s[1]);
             float[] x = operands.values(s[0] * s[2]);
             float[] before = operands.values(s[1] * s[2]);
@@ -200,7 +206,13 @@ final class WeightGradientChecks {
     /** Moves codes by whole steps and checks the weights that they then give; positions must agree to the bit. */
     private Check moves() {
         Comparison comparison = new Comparison("codes that move");
-        QuantizedLinear linear = operands.quantized(40, 96, 32).linear();
+        for (int bits : new int[] {4, 8}) {
+            moves(comparison, operands.quantized(40, 96, 32, bits).linear());
+        }
+        return comparison.result();
+    }
+
+    private void moves(Comparison comparison, QuantizedLinear linear) {
         float[][] gradients = {operands.values(40 * 96), operands.values(40 * 96), operands.values(40 * 96)};
         float[][] results = GradientChecks.results(both, operations -> {
             List<float[]> parts = new ArrayList<>();
@@ -212,7 +224,7 @@ final class WeightGradientChecks {
                     for (int step = 0; step < 3; step++) {
                         positions.addGradient(gradients[step]);
                         positions.move(new Parameter.AdamStep(
-                                4, 1 - Math.pow(0.99, step + 1.0), 0.9, 0.99, 1e-20, -0.49f, 15.49f));
+                                4, 1 - Math.pow(0.99, step + 1.0), 0.9, 0.99, 1e-20, -0.49f, linear.maxCode() + 0.49f));
                         parts.add(weights(operations, codes, scales));
                     }
                     Parameter.State state = positions.state();
@@ -227,11 +239,10 @@ final class WeightGradientChecks {
         });
         int weights = 40 * 96;
         comparison.compare(
-                "[40, 96]",
+                linear.bits() + " bits [40, 96]",
                 results[1],
                 results[0],
                 i -> i >= weights && i < 5 * weights ? (written + 2 * U) * Math.abs(results[0][i]) : 0);
-        return comparison.result();
     }
 
     /** The weight, by a product with the identity; a code more or less is far more than an error. */

@@ -186,11 +186,18 @@ public final class WeightRows {
         }
         byte[] codes = linear.codes();
         int first = row * linear.inFeatures();
-        for (int i = column; i < column + count; i++) {
-            int cell = row * linear.groups() + i / linear.groupSize();
+        int end = column + count;
+        int to;
+        for (int from = column; from < end; from = to) {
+            int group = from / linear.groupSize();
+            int cell = row * linear.groups() + group;
             float scale = Float.float16ToFloat(linear.scales()[cell]);
-            int steps = (codes[first + i] & 0xff) - linear.zero(cell);
-            into[offset + i - column] = Float.float16ToFloat(Float.floatToFloat16(steps * scale));
+            int zero = linear.zero(cell);
+            to = Math.min(end, (group + 1) * linear.groupSize());
+            for (int i = from; i < to; i++) {
+                float weight = ((codes[first + i] & 0xff) - zero) * scale;
+                into[offset + i - column] = Float.float16ToFloat(Float.floatToFloat16(weight));
+            }
         }
     }
 

@@ -22,15 +22,7 @@ public final class ByteBlocks {
 
     /** Returns whether blocks hold a linear exactly: 8 bits, whole blocks in its groups, all zeros in the middle. */
     public static boolean holds(QuantizedLinear linear) {
-        if (linear.bits() != BITS || linear.groupSize() % BLOCK != 0) {
-            return false;
-        }
-        for (byte zero : linear.zeros()) {
-            if (zero != MIDDLE) {
-                return false;
-            }
-        }
-        return true;
+        return linear.bits() == BITS && linear.groupSize() % BLOCK == 0 && CompressedTensorsLayout.isSymmetric(linear);
     }
 
     /** Returns the same of a linear in a file. */
@@ -38,7 +30,10 @@ public final class ByteBlocks {
         if (codes.bits() != BITS || codes.inFeatures() / codes.groups() % BLOCK != 0) {
             return false;
         }
-        for (int row = 0; row < codes.outFeatures() && codes.zeros().byteSize() > 0; row++) {
+        if (codes.zeros().byteSize() == 0) {
+            return true;
+        }
+        for (int row = 0; row < codes.outFeatures(); row++) {
             for (int group = 0; group < codes.groups(); group++) {
                 if ((byte) codes.zero(row, group) != MIDDLE) {
                     return false;

@@ -159,7 +159,7 @@ public final class CompressedTensorsLayout implements Layout {
 
     static boolean isSymmetric(QuantizedLinear linear) {
         for (byte zero : linear.zeros()) {
-            if ((zero & 0xff) != (linear.maxCode() + 1) / 2) {
+            if ((zero & 0xff) != linear.middle()) {
                 return false;
             }
         }

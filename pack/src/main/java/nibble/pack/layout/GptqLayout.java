@@ -129,7 +129,7 @@ public final class GptqLayout implements Layout {
         }
         if (lessOne) {
             for (int i = 0; i < qzeros.length; i++) {
-                qzeros[i] -= ones(bits);
+                qzeros[i] -= Words.repeated(1, bits);
             }
         }
         for (int column = 0; column < in; column++) {
@@ -141,11 +141,6 @@ public final class GptqLayout implements Layout {
             AwqLayout.littleEndian(scales),
             Words.littleEndian(groupOfColumn)
         };
-    }
-
-    /** Returns a word of codes of 1. */
-    static int ones(int bits) {
-        return bits == 4 ? 0x11111111 : 0x01010101;
     }
 
     /** Whether the first version can hold these zeros: none is 0. */
@@ -188,7 +183,7 @@ public final class GptqLayout implements Layout {
         for (int group = 0; group < groups; group++) {
             for (int row = 0; row < out; row++) {
                 long at = 4L * ((long) group * (out / perWord) + row / perWord);
-                int packed = qzeros.get(Words.INT, at) + (lessOne ? ones(bits) : 0);
+                int packed = qzeros.get(Words.INT, at) + (lessOne ? Words.repeated(1, bits) : 0);
                 linear.zeros()[row * groups + group] = (byte) (packed >>> bits * (row % perWord) & spec.maxCode());
                 linear.scales()[row * groups + group] = scales.get(Words.SHORT, 2L * ((long) group * out + row));
             }

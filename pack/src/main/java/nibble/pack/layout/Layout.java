@@ -91,7 +91,7 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
      */
     default List<PackedTensor> pack(String module, QuantizedLinear linear, boolean symmetric) {
         if (symmetric && !CompressedTensorsLayout.isSymmetric(linear)) {
-            throw new IllegalArgumentException("its zeros are not all in the middle, " + (linear.maxCode() + 1) / 2
+            throw new IllegalArgumentException("its zeros are not all in the middle, " + linear.middle()
                     + ", although the config says that it is symmetric");
         }
         List<MemorySegment> data = data(linear, symmetric);

@@ -57,7 +57,7 @@ public record StoredCodes(
         }
         int n = perWord();
         long at = byRows ? (long) (row / n) * groups() + group : (long) group * (outFeatures / n) + row / n;
-        int word = zeros.get(Words.INT, 4 * at) + (lessOne ? GptqLayout.ones(bits()) : 0);
+        int word = zeros.get(Words.INT, 4 * at) + (lessOne ? Words.repeated(1, bits()) : 0);
         return word >>> bits() * (row % n) & spec.maxCode();
     }
 

@@ -34,9 +34,11 @@ public final class Kernels {
     private static final MethodHandle ROWS = function("nibble_rows", 11, 2);
     private static final MethodHandle CODES = function("nibble_codes", 14, 2);
 
+    private static final String AVX_512 = "AVX-512";
+
     /** Names of the sets, by the library's numbers. */
     private static final List<String> NAMES = System.getProperty("os.arch", "").matches("amd64|x86_64")
-            ? List.of("AVX2", "AVX-512")
+            ? List.of("AVX2", AVX_512)
             : List.of("NEON", "NEON with dot products");
 
     private static final int BEST = (int) number("nibble_set", -1);
@@ -108,7 +110,7 @@ public final class Kernels {
 
     /** Returns whether products of bytes are faster than those of fp32 for any number of rows: AVX-512 with VNNI. */
     public boolean bytesAreFast() {
-        return NAMES.get(set).equals("AVX-512");
+        return NAMES.get(set).equals(AVX_512);
     }
 
     /** Returns rows of activations in the form that {@link #rows} takes for a matrix. */

@@ -54,6 +54,9 @@ final class NativeCodes implements FewRows {
     }
 
     static FewRows stored(StoredCodes codes, int threads, Kernels kernels) {
+        if (codes.bits() != 4) {
+            throw new IllegalArgumentException("codes of " + codes.bits() + " bits; the kernels take 4");
+        }
         int outputs = codes.outFeatures();
         int groups = codes.groups();
         long scales = 2L * groups * outputs;
