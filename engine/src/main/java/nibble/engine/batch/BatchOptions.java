@@ -26,9 +26,9 @@ public record BatchOptions(int maxSequences, int maxWaiting, int cacheTokens, in
     }
 
     /**
-     * Returns the bounds for texts that are wanted all at once: a cache for as many of the longest as run together, as
-     * far as memory allows, and passes of as many tokens of prompts as the device reads best. A longer prompt is read in
-     * pieces: on a card, the cache leaves no memory for a longer pass.
+     * Returns the bounds for texts that are wanted all at once. The cache has room for as many of the longest as run
+     * together, as far as memory allows. A pass takes as many tokens of prompts as the device reads best. A longer
+     * prompt is read in pieces: on a card, the cache leaves no memory for a longer pass.
      *
      * @param sequences most texts that run together
      * @param texts that are wanted, at least 1

@@ -149,7 +149,7 @@ final class Products implements AutoCloseable {
         recording = now;
     }
 
-    /** Keeps the memory of pieces that is recorded into graphs until {@link #release} is called for each call of this. */
+    /** Keeps pieces' memory that is recorded into graphs, until {@link #release} was called as often as this. */
     void hold() {
         graphOwners++;
     }
