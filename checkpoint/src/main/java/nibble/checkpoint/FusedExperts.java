@@ -25,8 +25,8 @@ import nibble.checkpoint.tensor.TensorSpec;
  * </pre>
  */
 final class FusedExperts {
-    private static final Pattern FUSED =
-            Pattern.compile("model\\.layers\\.(\\d{1,9})\\.(?:mlp|block_sparse_moe)\\.(experts\\.(?:gate_up|down)_proj)");
+    private static final Pattern FUSED = Pattern.compile(
+            "model\\.layers\\.(\\d{1,9})\\.(?:mlp|block_sparse_moe)\\.(experts\\.(?:gate_up|down)_proj)");
     private static final Pattern ROUTER = Pattern.compile("model\\.layers\\.(\\d{1,9})\\.mlp\\.gate\\.weight");
 
     private FusedExperts() {}
@@ -36,10 +36,10 @@ final class FusedExperts {
      *
      * @throws BadCheckpointException if a tensor of experts has another shape than the config asks for
      */
-    static SequencedMap<String, StoredTensor> split(
-            ModelConfig config, SequencedMap<String, StoredTensor> tensors) {
+    static SequencedMap<String, StoredTensor> split(ModelConfig config, SequencedMap<String, StoredTensor> tensors) {
         if (config.experts().isEmpty()
-                || tensors.keySet().stream().noneMatch(name -> FUSED.matcher(name).matches())) {
+                || tensors.keySet().stream()
+                        .noneMatch(name -> FUSED.matcher(name).matches())) {
             return tensors;
         }
         Experts experts = config.experts().get();

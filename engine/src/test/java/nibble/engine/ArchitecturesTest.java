@@ -23,8 +23,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 public class ArchitecturesTest {
     private static final Path FOLDER = Path.of("..", "checkpoint", "src", "test", "resources", "architectures");
-    private static final List<String> MODELS =
-            Stream.concat(
+    private static final List<String> MODELS = Stream.concat(
                     Stream.of("smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"),
                     MixturesTest.MODELS.stream())
             .toList();

@@ -76,7 +76,8 @@ public class MixturesTest {
         Path folder = ArchitecturesTest.folder(model);
         Files.copy(folder.resolve("model.safetensors"), temp.resolve("model.safetensors"));
         ObjectMapper json = new ObjectMapper();
-        ObjectNode config = (ObjectNode) json.readTree(folder.resolve("config.json").toFile());
+        ObjectNode config =
+                (ObjectNode) json.readTree(folder.resolve("config.json").toFile());
         json.writeValue(temp.resolve("config.json").toFile(), config.put(key, value));
         assertThatThrownBy(() -> Checkpoint.open(temp))
                 .isInstanceOf(BadCheckpointException.class)

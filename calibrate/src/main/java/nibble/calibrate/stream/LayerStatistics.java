@@ -32,7 +32,8 @@ public final class LayerStatistics implements Taps, AutoCloseable {
         if (alone) {
             progress.stage(Stage.MOMENTS);
         }
-        inputs.computeIfAbsent(new Key(input, expert), _ -> devices.statistics(x.columns())).add(x);
+        inputs.computeIfAbsent(new Key(input, expert), _ -> devices.statistics(x.columns()))
+                .add(x);
         if (alone) {
             progress.stage(Stage.FORWARD);
         }

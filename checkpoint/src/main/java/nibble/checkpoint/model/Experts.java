@@ -18,13 +18,7 @@ import java.util.stream.IntStream;
  * @param names of the tensors
  */
 public record Experts(
-        int count,
-        int chosen,
-        int width,
-        boolean normalized,
-        Shared shared,
-        Set<Integer> denseLayers,
-        Names names) {
+        int count, int chosen, int width, boolean normalized, Shared shared, Set<Integer> denseLayers, Names names) {
 
     /**
      * Describes the shared expert.
@@ -70,13 +64,12 @@ public record Experts(
             if (!expert.isRouted()) {
                 return shared + linear.path().substring(linear.path().indexOf('.'));
             }
-            String name =
-                    switch (linear) {
-                        case GATE -> gate;
-                        case UP -> up;
-                        case DOWN -> down;
-                        case Q, K, V, O -> throw new IllegalArgumentException(linear + " is not part of an expert");
-                    };
+            String name = switch (linear) {
+                case GATE -> gate;
+                case UP -> up;
+                case DOWN -> down;
+                case Q, K, V, O -> throw new IllegalArgumentException(linear + " is not part of an expert");
+            };
             return experts + "." + expert.index() + "." + name;
         }
     }

@@ -226,7 +226,9 @@ public record ModelConfig(
 
     /** Returns the columns of the MLP that layers without experts have; 0 where all layers have experts. */
     public int mlpColumns() {
-        return experts.isEmpty() || IntStream.range(0, layers).anyMatch(layer -> !experts.get().in(layer))
+        return experts.isEmpty()
+                        || IntStream.range(0, layers)
+                                .anyMatch(layer -> !experts.get().in(layer))
                 ? intermediateSize
                 : 0;
     }

@@ -102,14 +102,18 @@ public record LayerComparison(int layer, List<LinearError> linears) {
         }
         Expert expert = found.module().expert();
         boolean there = layer < source.config().layers()
-                && source.config().experts(layer).map(Experts::all).orElse(List.of(Expert.NONE)).contains(expert);
+                && source.config()
+                        .experts(layer)
+                        .map(Experts::all)
+                        .orElse(List.of(Expert.NONE))
+                        .contains(expert);
         if (!there && !(layer < source.config().layers() && !found.module().isMlp())
                 || source.config().outFeatures(linear, expert) != found.outFeatures()
                 || source.config().stored(linear, expert, layer).inFeatures() != found.inFeatures()) {
             throw new BadCheckpointException(
                     source.folder(),
-                    "has other shapes than the quantized model: " + found.label() + " is [" + found.outFeatures()
-                            + ", " + found.inFeatures() + "] there; give the model it was made from");
+                    "has other shapes than the quantized model: " + found.label() + " is [" + found.outFeatures() + ", "
+                            + found.inFeatures() + "] there; give the model it was made from");
         }
         StoredLinear stored = source.config().stored(linear, expert, layer);
         return WeightReader.floats(stored.rows(source.tensor(stored.weight())), source.fileOf(stored.weight()));

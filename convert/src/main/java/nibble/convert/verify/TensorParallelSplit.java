@@ -64,17 +64,18 @@ public record TensorParallelSplit(int devices, boolean aligned, String obstacle)
             boolean byInput = linear == Linear.O || linear == Linear.DOWN;
             int group = quantization.columnsPerGroup(in);
             if (byInput && quantization.groupSize() != -1 && in % (devices * group) != 0) {
-                return stored.module().path() + " has " + in + " input features, a device's share of " + in + "/" + devices
-                        + " is not a multiple of the group size " + group;
+                return stored.module().path() + " has " + in + " input features, a device's share of " + in + "/"
+                        + devices + " is not a multiple of the group size " + group;
             }
             if (byInput && quantization.groupSize() == -1 && devices > 1) {
-                return stored.module().path() + " has one group a row (group size -1), which cannot be split by input features";
+                return stored.module().path()
+                        + " has one group a row (group size -1), which cannot be split by input features";
             }
             int copies = linear == Linear.K || linear == Linear.V ? Math.min(devices, config.kvHeads()) : devices;
             int perWord = Integer.SIZE / quantization.bits();
             if (!byInput && out % (copies * perWord) != 0) {
-                return stored.module().path() + " has " + out + " output features, a device's share of " + out + "/" + copies
-                        + " is not a multiple of " + perWord + ", the codes of a packed word";
+                return stored.module().path() + " has " + out + " output features, a device's share of " + out + "/"
+                        + copies + " is not a multiple of " + perWord + ", the codes of a packed word";
             }
         }
         return "";

@@ -56,8 +56,7 @@ final class CudaLayer implements AutoCloseable {
 
     private static List<List<Weight>> groups(DecoderLayer layer) {
         if (layer.hasExperts()) {
-            throw new DeviceException(
-                    "a mixture of experts is not yet computed on a card; give --device cpu");
+            throw new DeviceException("a mixture of experts is not yet computed on a card; give --device cpu");
         }
         return Arrays.stream(LinearInput.values())
                 .map(input -> input.readers().stream().map(layer::weight).toList())

@@ -204,7 +204,10 @@ public final class Forward implements AutoCloseable {
             }
             case ExpertMlps experts -> {
                 backend.rmsNorm(hidden, layer.postAttentionNorm(), config.rmsNormEps(), s.normed);
-                new ExpertPass(config.experts().orElseThrow(), config.architecture().activation(), backend)
+                new ExpertPass(
+                                config.experts().orElseThrow(),
+                                config.architecture().activation(),
+                                backend)
                         .run(experts, s.normed, hidden, taps);
             }
         }

@@ -193,8 +193,7 @@ public record DecoderLayer(
         ModelConfig config = checkpoint.config();
         Map<Expert, Map<Linear, Weight>> weights = new HashMap<>();
         for (LinearModule module : config.modules(layer)) {
-            Map<Linear, Weight> parts =
-                    weights.computeIfAbsent(module.expert(), _ -> new EnumMap<>(Linear.class));
+            Map<Linear, Weight> parts = weights.computeIfAbsent(module.expert(), _ -> new EnumMap<>(Linear.class));
             if (config.quantization().isPresent()) {
                 packed(checkpoint, module, layer, parts);
             } else {
@@ -257,7 +256,9 @@ public record DecoderLayer(
             case ActOrderLinear ordered -> {
                 TensorView dense = Dequantized.half(module.name(layer), ordered);
                 for (Linear part : module.parts()) {
-                    weights.put(part, new DenseWeight(config.stored(module, part, layer).rows(dense)));
+                    weights.put(
+                            part,
+                            new DenseWeight(config.stored(module, part, layer).rows(dense)));
                 }
             }
         }

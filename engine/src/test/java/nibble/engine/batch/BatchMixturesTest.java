@@ -42,12 +42,7 @@ class BatchMixturesTest {
             scheduler.run();
             for (int i = 0; i < 8; i++) {
                 int[] alone = Generator.generate(
-                        model,
-                        Arrays.copyOfRange(ids, i, 2 * i + 3),
-                        SamplingOptions.GREEDY,
-                        20,
-                        Set.of(),
-                        id -> {});
+                        model, Arrays.copyOfRange(ids, i, 2 * i + 3), SamplingOptions.GREEDY, 20, Set.of(), id -> {});
                 assertThat(heard.get(i).ids()).as("text %d", i).isEqualTo(alone);
             }
         }

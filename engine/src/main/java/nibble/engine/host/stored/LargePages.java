@@ -25,8 +25,7 @@ public final class LargePages {
     public static void request(ModelWeights weights) {
         List<MemorySegment> parts = Stream.concat(
                         Stream.of(weights.embedding(), weights.head()),
-                        weights.layers().stream()
-                                .flatMap(DecoderLayer::weights))
+                        weights.layers().stream().flatMap(DecoderLayer::weights))
                 .flatMap(weight -> StoredWeights.mapped(weight).stream())
                 .sorted(Comparator.comparingLong(MemorySegment::address))
                 .toList();
