@@ -78,7 +78,8 @@ public final class MtBenchAnswerFile implements AutoCloseable {
     }
 
     /**
-     * Ends a file that has all answers: puts them in the order of their questions if they ended in another, and closes it.
+     * Ends a file that has all answers: puts them in the order of their questions if they ended in another, and closes
+     * it.
      *
      * @param questions their numbers; answers to others stand behind
      */

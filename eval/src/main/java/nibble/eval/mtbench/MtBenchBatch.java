@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.function.BiConsumer;
 import java.util.function.IntPredicate;
 import nibble.datasets.mtbench.MtBenchQuestion;
-import nibble.engine.backend.Backend;
+import nibble.engine.Llama;
 import nibble.engine.backend.MissingRowException;
 import nibble.engine.batch.BatchOptions;
 import nibble.engine.batch.BatchScheduler;
@@ -51,17 +51,14 @@ public final class MtBenchBatch {
             List<MtBenchQuestion> questions,
             MtBenchSettings settings,
             BiConsumer<MtBenchQuestion, List<MtBenchAnswer.Choice>> onAnswer) {
-        Backend backend = model.model().backend();
         int conversations = Math.multiplyExact(questions.size(), settings.choices());
         if (conversations == 0) {
             return;
         }
-        int together = Math.min(conversations, backend.textsTogether());
-        int context = model.model().contextTokens() + BatchOptions.BLOCK_TOKENS;
-        int cache = backend.cacheTokens(model.model().weights().config(), (long) together * context, context);
+        Llama llama = model.model();
         BatchOptions options =
-                new BatchOptions(together, conversations, cache, backend.promptTokensTogether() + together);
-        try (BatchScheduler scheduler = new BatchScheduler(model.model(), options)) {
+                BatchOptions.of(llama, llama.backend().textsTogether(), conversations, llama.contextTokens());
+        try (BatchScheduler scheduler = new BatchScheduler(llama, options)) {
             MtBenchBatch batch = new MtBenchBatch(model, settings, scheduler, onAnswer);
             for (MtBenchQuestion question : questions) {
                 for (int choice = 0; choice < settings.choices(); choice++) {
