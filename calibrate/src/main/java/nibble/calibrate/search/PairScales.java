@@ -2,6 +2,9 @@ package nibble.calibrate.search;
 
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
 import nibble.engine.quantize.Basis;
 import nibble.pack.Half;
@@ -14,24 +17,22 @@ import org.jspecify.annotations.Nullable;
 final class PairScales {
     private final LayerSource source;
     private final HeadTie tie;
-    private final Map<ScalePair, float[]> scales = new EnumMap<>(ScalePair.class);
+    private final Map<ScalePair, float[]> scales = new TreeMap<>();
 
     /** All ones. */
     PairScales(LayerSource source, HeadTie tie) {
         this.source = source;
         this.tie = tie;
-        for (ScalePair pair : ScalePair.values()) {
+        for (ScalePair pair : ScalePair.of(source.experts())) {
             scales.put(pair, ones(channels(pair)));
         }
     }
 
     private int channels(ScalePair pair) {
-        return switch (pair) {
-            case ATTENTION_NORM -> source.inputNorm().length;
-            case MLP_NORM -> source.postAttentionNorm().length;
-            case VALUE_OUTPUT -> source.linear(Linear.V).outFeatures();
-            case UP_DOWN -> source.linear(Linear.UP).outFeatures();
-        };
+        LayerLinear producer = pair.producer();
+        return producer == null
+                ? source.inputNorm().length
+                : source.linear(producer).outFeatures();
     }
 
     private static float[] ones(int length) {
@@ -50,11 +51,25 @@ final class PairScales {
 
     /** The norm as the output holds it under the pair's scale. */
     FoldedNorm norm(ScalePair pair, float[] perChannel) {
-        return switch (pair) {
+        return switch (pair.kind()) {
             case ATTENTION_NORM -> FoldedNorm.of(source.inputNorm(), perChannel, source.normOffset());
             case MLP_NORM -> FoldedNorm.of(source.postAttentionNorm(), perChannel, source.normOffset());
             case VALUE_OUTPUT, UP_DOWN -> throw new IllegalArgumentException(pair + " has no norm");
         };
+    }
+
+    /** What chooses experts, as the output holds it. */
+    Optional<RouterWeights> router() {
+        return source.router().map(router -> router.scaled(of(ScalePair.MLP_NORM)));
+    }
+
+    /** A scale as the pair can take it: a power of two where a router reads the norm too. */
+    float[] possible(ScalePair pair, float[] perChannel) {
+        return pair.equals(ScalePair.MLP_NORM)
+                ? source.router()
+                        .map(router -> router.exact(perChannel, source.postAttentionNorm()))
+                        .orElse(perChannel)
+                : perChannel;
     }
 
     short[] foldedNorm(ScalePair pair) {
@@ -98,7 +113,7 @@ final class PairScales {
 
     /** Factors of the readers' columns when {@code perChannel} is the pair's scale; null where all are 1. */
     float @Nullable [] columns(ScalePair pair, float[] perChannel) {
-        float[] columns = switch (pair) {
+        float[] columns = switch (pair.kind()) {
             case ATTENTION_NORM, MLP_NORM -> norm(pair, perChannel).effective();
             case VALUE_OUTPUT -> tie.repeat(perChannel);
             case UP_DOWN -> perChannel;
@@ -107,12 +122,12 @@ final class PairScales {
     }
 
     /** The columns of a linear's own pair and, for v_proj and up_proj, the rows of the pair it produces for. */
-    Basis basis(Linear linear) {
+    Basis basis(LayerLinear linear) {
         ScalePair pair = ScalePair.reading(linear);
         float @Nullable [] columns = columns(pair, of(pair));
-        return switch (linear) {
+        return switch (linear.linear()) {
             case V -> new Basis(unlessOnes(of(ScalePair.VALUE_OUTPUT)), columns);
-            case UP -> new Basis(unlessOnes(of(ScalePair.UP_DOWN)), columns);
+            case UP -> new Basis(unlessOnes(of(ScalePair.upDown(linear.expert()))), columns);
             case Q, K, O, GATE, DOWN -> Basis.ofColumns(columns);
         };
     }
