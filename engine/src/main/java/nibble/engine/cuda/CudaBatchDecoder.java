@@ -109,12 +109,12 @@ final class CudaBatchDecoder implements BatchDecoder {
         this.rows = rows;
         this.kept = card.memory().recording();
         ModelConfig config = model.config();
-        AttentionShape shape = AttentionShape.of(config);
+        AttentionShape shape = AttentionShape.of(config, config.attention(0));
         Map<String, Integer> constants = PagedAttention.constants(shape, cache.contextTokens());
         PagedAttention.Geometry geometry = backend.paged.geometry(constants);
         int blocks = Math.ceilDiv(cache.contextTokens(), PagedAttention.BLOCK_TOKENS);
         this.inputs = new PagedInputs(card, rows, blocks, geometry.round());
-        RotaryTable table = RotaryTable.of(config, cache.contextTokens(), 0);
+        RotaryTable table = RotaryTable.of(config, config.rope(), cache.contextTokens(), 0);
         DeviceMemory.Buffer angles = backend.vectors().bringAngles(table);
         buffers.add(angles);
         this.attending = new BatchLayers.Attending(
@@ -145,7 +145,9 @@ final class CudaBatchDecoder implements BatchDecoder {
                 && cache.blockTokens() == PagedAttention.BLOCK_TOKENS
                 && config.headDim() % 8 == 0
                 && config.headDim() <= 256
-                && (!RotaryTable.growsWithSequence(config.rope()) || cache.contextTokens() <= config.maxPositions());
+                && config.attendsAlike()
+                && config.multipliers().logitCap() == 0
+                && cache.contextTokens() <= RotaryTable.steadyLength(config);
         return fits
                 ? Optional.of(new CudaBatchDecoder(backend, (CudaPlacedModel) placed, cache, Math.min(rows, MOST_ROWS)))
                 : Optional.empty();
@@ -227,7 +229,7 @@ final class CudaBatchDecoder implements BatchDecoder {
     private void findBest(int count) {
         CudaMatrix normed = first(most.normed(), count);
         backend.rmsNorm(
-                first(most.hidden(), count), model.finalNorm(), model.config().rmsNormEps(), normed);
+                first(most.hidden(), count), model.finalNorm(), model.config().streamNormEps(), normed);
         backend.linear(model.head(), normed, first(logits, count));
         best.find(count, inputs);
     }

@@ -80,10 +80,10 @@ public final class DivergencePass implements AutoCloseable {
                 }
             }
             Parameter finalNorm = model.finalNorm();
-            operations.rmsNorm(hidden, finalNorm, config.rmsNormEps(), normed);
+            operations.rmsNorm(hidden, finalNorm, config.streamNormEps(), normed);
             float factor = (float) (share / rows);
             double divergence = operations.divergence(model.head(), original, normed, factor, dNormed);
-            operations.addRmsNorm(hidden, finalNorm, config.rmsNormEps(), dNormed, gradient);
+            operations.addRmsNorm(hidden, finalNorm, config.streamNormEps(), dNormed, gradient);
             whole.accept(finalNorm);
             for (int i = count - 1; i >= 0; i--) {
                 try (LayerWeights layer = weights(i, Math.max(i - 1, 0))) {

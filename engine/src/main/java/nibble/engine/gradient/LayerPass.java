@@ -38,10 +38,10 @@ final class LayerPass implements AutoCloseable {
         this.config = config;
         this.operations = operations;
         this.forward = operations.layers();
-        this.heads = AttentionShape.of(config);
+        this.heads = AttentionShape.of(config, config.attention(0));
         this.sequences = sequences;
-        this.rotary = RotaryTable.of(config, length, length);
-        this.back = rotary.inverse();
+        this.rotary = RotaryTable.of(config, config.rope(), length, length);
+        this.back = rotary.transposed();
         int rows = sequences * length;
         this.dHidden = forward.allocate(rows, config.hiddenSize());
         this.dQuery = forward.allocate(rows, heads.queryColumns());

@@ -5,11 +5,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
-import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.pack.ActOrderLinear;
 import nibble.pack.Dequantized;
@@ -22,8 +22,8 @@ import nibble.pack.layout.StoredCodes;
 /**
  * Holds the weights of one decoder layer.
  *
- * @param inputNorm RMSNorm gain before attention, [hidden]
- * @param postAttentionNorm RMSNorm gain before the MLP, [hidden]
+ * @param inputNorm RMSNorm gain before attention, [hidden]; {@link #NO_NORM} where there is none
+ * @param postAttentionNorm RMSNorm gain before the MLP, [hidden]; {@link #NO_NORM} where there is none
  * @param extras what only some architectures have
  */
 public record DecoderLayer(
@@ -37,6 +37,9 @@ public record DecoderLayer(
         Weight up,
         Weight down,
         LayerExtras extras) {
+
+    /** The gain of a norm that is not there: what goes in comes out. */
+    public static final float[] NO_NORM = {};
 
     /** Makes a layer of Llama's: norms and linears. */
     public DecoderLayer(
@@ -140,9 +143,9 @@ public record DecoderLayer(
             }
         }
         return of(
-                norm(checkpoint, TensorNames.inputNorm(layer)),
+                norm(checkpoint, LayerNorm.ATTENTION_IN, layer),
                 weights,
-                norm(checkpoint, TensorNames.postAttentionNorm(layer)),
+                norm(checkpoint, LayerNorm.MLP_IN, layer),
                 LayerExtras.read(checkpoint, layer));
     }
 
@@ -178,6 +181,10 @@ public record DecoderLayer(
             case AwqLayout.AwqLinear awq -> new AwqWeight(awq);
             case StoredCodes codes -> new StoredWeight(codes);
         };
+    }
+
+    private static float[] norm(Checkpoint checkpoint, LayerNorm norm, int layer) {
+        return checkpoint.config().norm(norm, layer).map(name -> norm(checkpoint, name)).orElse(NO_NORM);
     }
 
     /** The gain of a norm: what is stored, or one more. */
