@@ -66,6 +66,8 @@ public final class GgufCheckpoint {
                                 + Architectures.all().stream()
                                         .map(Architecture::ggufName)
                                         .distinct()
+                                        .filter(other ->
+                                                Architectures.ofGguf(other).isPresent())
                                         .collect(Collectors.joining(", "))));
         OtherMetadata.refuse(metadata, name);
         layerNames = GgufNames.layerNames(architecture);
