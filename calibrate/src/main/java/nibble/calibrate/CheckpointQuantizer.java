@@ -103,7 +103,7 @@ public final class CheckpointQuantizer {
                 .outNorms()
                 .forEach((norm, gain) -> config.norm(norm, layer)
                         .ifPresent(name -> tensors.add(CheckpointWriter.pack(name, gain))));
-        for (LinearModule module : config.modules()) {
+        for (LinearModule module : config.modules(layer)) {
             tensors.addAll(layout.pack(
                     module.name(layer), quantized.module(module), options.spec().symmetric()));
         }

@@ -25,8 +25,11 @@ import org.junit.jupiter.params.provider.MethodSource;
 public class ArchitecturesTest {
     private static final Path FOLDER = Path.of("..", "checkpoint", "src", "test", "resources", "architectures");
     /** Those with expected logits alone. */
-    private static final List<String> FIRST =
-            List.of("smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma");
+    private static final List<String> FIRST = Stream.concat(
+                    Stream.of("smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"),
+                    MixturesTest.MODELS.stream())
+            .toList();
+
 
     /** Those with an expected text too. */
     private static final List<String> WRITING = List.of(

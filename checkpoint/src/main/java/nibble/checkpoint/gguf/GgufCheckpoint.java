@@ -58,7 +58,7 @@ public final class GgufCheckpoint {
         String name = metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
         boolean experts = metadata.integer(name + ".expert_count").orElse(0L) > 0;
         architecture = Architectures.ofGguf(name)
-                .filter(_ -> !experts)
+                .filter(found -> !experts && !found.mixesExperts())
                 .orElseThrow(() -> new BadCheckpointException(
                         path,
                         "architecture \"" + name + "\"" + (experts ? " with experts" : "")

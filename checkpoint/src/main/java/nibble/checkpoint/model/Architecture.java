@@ -123,6 +123,16 @@ public class Architecture {
         return biases;
     }
 
+    /** Returns whether layers may have experts in the place of one MLP. */
+    public boolean mixesExperts() {
+        return false;
+    }
+
+    /** The experts that layers have; empty for one MLP in all. */
+    Optional<Experts> experts(ConfigKeys keys) {
+        return Optional.empty();
+    }
+
     /** The last positions that a query sees in layers with a window, its own included; empty if no layer has one. */
     Optional<Integer> window(ConfigKeys keys) {
         return Optional.empty();

@@ -14,15 +14,12 @@ import nibble.checkpoint.source.ConfigKeys;
 /** Finds the {@link Architecture} of a model among those that are supported. */
 public final class Architectures {
     private static final List<Architecture> ALL = Stream.of(
-                    LlamaFamily.ALL, QwenFamily.ALL, PhiFamily.ALL, GemmaFamily.ALL, GraniteFamily.ALL, OlmoFamily.ALL)
+                    LlamaFamily.ALL, QwenFamily.ALL, PhiFamily.ALL, GemmaFamily.ALL, GraniteFamily.ALL, OlmoFamily.ALL, MixtureFamily.ALL)
             .flatMap(List::stream)
             .toList();
 
     /** Why some well-known architectures are none of these. */
     private static final Map<String, String> REASONS = Map.ofEntries(
-            Map.entry("MixtralForCausalLM", "mixture of experts"),
-            Map.entry("Qwen2MoeForCausalLM", "mixture of experts"),
-            Map.entry("Qwen3MoeForCausalLM", "mixture of experts"),
             Map.entry("PhimoeForCausalLM", "mixture of experts"),
             Map.entry("DeepseekForCausalLM", "mixture of experts"),
             Map.entry("DeepseekV2ForCausalLM", "mixture of experts, latent attention"),

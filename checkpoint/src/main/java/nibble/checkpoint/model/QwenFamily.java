@@ -8,6 +8,10 @@ import nibble.checkpoint.source.ConfigKeys;
 
 /** Holds Qwen 2 and 3: the window, where it is used, is that of the later layers. */
 public final class QwenFamily {
+    /** How the window of Qwen 2 and its kin is used. */
+    static final Architecture WINDOWED =
+            new Windowed("", "", new ConfigDefaults(0, List.of(), List.of()));
+
     /** Biases of the query, key and value projections. */
     public static final Architecture QWEN2 =
             new Windowed(

@@ -157,7 +157,7 @@ class ArchitectureTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "{\"architectures\":[\"MixtralForCausalLM\"]}|\"MixtralForCausalLM\" (mixture of experts) is not yet"
+                "{\"architectures\":[\"DeepseekForCausalLM\"]}|\"DeepseekForCausalLM\" (mixture of experts) is not yet"
                         + " supported",
                 "{\"architectures\":[\"DeepseekV3ForCausalLM\"],\"model_type\":\"deepseek_v3\"}|(mixture of experts,"
                         + " latent attention)",
@@ -167,7 +167,7 @@ class ArchitectureTest {
                         + " Qwen3ForCausalLM, Phi3ForCausalLM, GemmaForCausalLM",
                 "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"mistral\"}|\"LlamaForCausalLM\" with"
                         + " model_type \"mistral\"",
-                "{\"model_type\":\"mixtral\"}|model_type \"mixtral\" is not yet supported",
+                "{\"model_type\":\"deepseek\"}|model_type \"deepseek\" is not yet supported",
                 "{\"model_type\":\"qwen3\",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}|layer_types"
                         + " [full_attention, sliding_attention]",
                 "{\"model_type\":\"qwen2\",\"partial_rotary_factor\":0.75}|partial_rotary_factor 0.75",

@@ -20,7 +20,7 @@ import nibble.engine.tensor.RowLogits;
 
 /** Runs pieces of several texts through a model together. Owns the blocks of keys and values of all layers. */
 final class BatchPass implements AutoCloseable {
-    /** Rows of logits that exist at a time. */
+    /** Rows of logits that exist at a time where no decoder makes them. */
     private static final int LOGIT_ROWS = 64;
 
     /**
@@ -144,7 +144,7 @@ final class BatchPass implements AutoCloseable {
             }
             row += pieces.get(p).ids().length;
         }
-        int together = decoder.map(BatchDecoder::mostRows).orElse(LOGIT_ROWS);
+        int together = decoder.map(BatchDecoder::mostLogits).orElse(LOGIT_ROWS);
         for (int from = 0; from < wanted.size(); from += together) {
             List<WantedRow> some = wanted.subList(from, Math.min(wanted.size(), from + together));
             List<RowLogits> logits =

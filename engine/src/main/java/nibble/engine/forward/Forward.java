@@ -1,6 +1,7 @@
 package nibble.engine.forward;
 
 import java.util.List;
+import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
@@ -9,8 +10,10 @@ import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.KeyValueCache;
 import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.LayerExtras;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Mlp;
 import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
@@ -27,7 +30,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>{@link LayerExtras} come between: biases behind their linears, norms of heads before rope, norms of what o and
  * down give. How queries and keys turn and what they see is the layer's own ({@link
- * nibble.checkpoint.model.LayerAttention}).
+ * nibble.checkpoint.model.LayerAttention}). {@link ExpertPass} runs experts where they stand in the MLP's place.
  */
 public final class Forward implements AutoCloseable {
     private final ModelConfig config;
@@ -63,8 +66,7 @@ public final class Forward implements AutoCloseable {
         Scratch s = scratch(hidden.rows());
         attend(layer, hidden, taps, s, () -> attendWhole(layer, s, sequences));
         addAttended(layer, hidden, s);
-        feedForward(layer, hidden, taps, s);
-        addDown(layer, hidden, s);
+        addMlp(layer, hidden, taps, s);
     }
 
     /**
@@ -116,8 +118,7 @@ public final class Forward implements AutoCloseable {
     /** Computes the MLP half of {@link #layer}: {@code hidden} is changed in place. */
     public void mlp(DecoderLayer layer, Matrix hidden) {
         Scratch s = scratch(hidden.rows());
-        feedForward(layer, hidden, Taps.NONE, s);
-        addDown(layer, hidden, s);
+        addMlp(layer, hidden, Taps.NONE, s);
     }
 
     /** Computes {@link #layer} for tokens from {@code cache.length()} on; their keys and values go into the cache. */
@@ -125,8 +126,7 @@ public final class Forward implements AutoCloseable {
         Scratch s = scratch(hidden.rows());
         attend(layer, hidden, Taps.NONE, s, () -> attendCached(layer, s, cache, index));
         addAttended(layer, hidden, s);
-        feedForward(layer, hidden, Taps.NONE, s);
-        addDown(layer, hidden, s);
+        addMlp(layer, hidden, Taps.NONE, s);
     }
 
     /** Computes {@link #layer} with an attention of its own. */
@@ -134,8 +134,7 @@ public final class Forward implements AutoCloseable {
         Scratch s = scratch(hidden.rows());
         attend(layer, hidden, Taps.NONE, s, () -> attention.run(layer, s.query, s.key, s.value, s.attended));
         addAttended(layer, hidden, s);
-        feedForward(layer, hidden, Taps.NONE, s);
-        addDown(layer, hidden, s);
+        addMlp(layer, hidden, Taps.NONE, s);
     }
 
     /** Returns what turns rows that stand at any positions, none of them beyond the trained context. */
@@ -149,11 +148,11 @@ public final class Forward implements AutoCloseable {
      */
     private void attend(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s, Runnable mix) {
         norm(hidden, layer.inputNorm(), s.normed);
-        taps.tap(LinearInput.QKV, s.normed);
+        taps.tap(LinearInput.QKV, Expert.NONE, s.normed);
         backend.linears(List.of(layer.q(), layer.k(), layer.v()), s.normed, List.of(s.query, s.key, s.value));
         addExtras(layer.extras(), s);
         mix.run();
-        taps.tap(LinearInput.O, s.attended);
+        taps.tap(LinearInput.O, Expert.NONE, s.attended);
     }
 
     private void addAttended(DecoderLayer layer, Matrix hidden, Scratch s) {
@@ -223,14 +222,32 @@ public final class Forward implements AutoCloseable {
         backend.attention(shape(layer), 1, s.query, first, cache.keys(index), cache.values(index), s.attended);
     }
 
+    private void addMlp(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {
+        switch (layer.feedForward()) {
+            case Mlp _ -> {
+                feedForward(layer, hidden, taps, s);
+                addDown(layer, hidden, s);
+            }
+            case ExpertMlps experts -> {
+                norm(hidden, layer.postAttentionNorm(), s.normed);
+                new ExpertPass(
+                                config.experts().orElseThrow(),
+                                config.architecture().activation(),
+                                backend)
+                        .run(experts, s.normed, hidden, taps);
+            }
+        }
+    }
+
+    /** Computes what goes into the MLP's down, in {@code s.gate}. */
     private void feedForward(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {
         norm(hidden, layer.postAttentionNorm(), s.normed);
-        taps.tap(LinearInput.GATE_UP, s.normed);
+        taps.tap(LinearInput.GATE_UP, Expert.NONE, s.normed);
         backend.linears(List.of(layer.gate(), layer.up()), s.normed, List.of(s.gate, s.up));
         addBias(layer.extras(), Linear.GATE, s.gate);
         addBias(layer.extras(), Linear.UP, s.up);
         backend.glu(config.architecture().activation(), s.gate, s.up, s.gate);
-        taps.tap(LinearInput.DOWN, s.gate);
+        taps.tap(LinearInput.DOWN, Expert.NONE, s.gate);
     }
 
     private Scratch scratch(int rows) {
@@ -268,8 +285,8 @@ public final class Forward implements AutoCloseable {
             key = backend.allocate(rows, heads.keyColumns());
             value = backend.allocate(rows, heads.keyColumns());
             attended = backend.allocate(rows, heads.queryColumns());
-            gate = backend.allocate(rows, config.intermediateSize());
-            up = backend.allocate(rows, config.intermediateSize());
+            gate = backend.allocate(rows, config.mlpColumns());
+            up = backend.allocate(rows, config.mlpColumns());
         }
 
         void close() {
