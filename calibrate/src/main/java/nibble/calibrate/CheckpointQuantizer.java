@@ -11,9 +11,9 @@ import nibble.calibrate.job.QuantizeOptions;
 import nibble.calibrate.journal.LayerPacker;
 import nibble.calibrate.search.QuantizedLayer;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.HeadNorm;
 import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.LinearModule;
-import nibble.checkpoint.model.HeadNorm;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -101,8 +101,8 @@ public final class CheckpointQuantizer {
                 .ifPresent(name -> tensors.add(CheckpointWriter.pack(name, quantized.postAttentionNorm())));
         quantized
                 .outNorms()
-                .forEach((norm, gain) -> config.norm(norm, layer)
-                        .ifPresent(name -> tensors.add(CheckpointWriter.pack(name, gain))));
+                .forEach((norm, gain) ->
+                        config.norm(norm, layer).ifPresent(name -> tensors.add(CheckpointWriter.pack(name, gain))));
         for (LinearModule module : config.modules(layer)) {
             tensors.addAll(layout.pack(
                     module.name(layer), quantized.module(module), options.spec().symmetric()));

@@ -30,7 +30,6 @@ public class ArchitecturesTest {
                     MixturesTest.MODELS.stream())
             .toList();
 
-
     /** Those with an expected text too. */
     private static final List<String> WRITING = List.of(
             "gemma2",
@@ -55,8 +54,7 @@ public class ArchitecturesTest {
                 WeightRows.read(logits, 0, values, 0, values.length);
                 float[] error = new float[1];
                 WeightRows.read(file.tensor("fp32_error"), 0, error, 0, 1);
-                int[] greedy =
-                        file.find("greedy").map(Expected::integers).orElse(new int[0]);
+                int[] greedy = file.find("greedy").map(Expected::integers).orElse(new int[0]);
                 return new Expected(integers(ids), values, error[0], greedy);
             }
         }

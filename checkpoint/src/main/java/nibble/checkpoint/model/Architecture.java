@@ -140,9 +140,7 @@ public class Architecture {
 
     /** The window of a config: an absent key is transformers' default, null says that there is none. */
     static Optional<Integer> windowOr(ConfigKeys keys, int otherwise) {
-        return keys.json().has(WINDOW)
-                ? keys.integerIfPresent(WINDOW, 1, Integer.MAX_VALUE)
-                : Optional.of(otherwise);
+        return keys.json().has(WINDOW) ? keys.integerIfPresent(WINDOW, 1, Integer.MAX_VALUE) : Optional.of(otherwise);
     }
 
     /** Whether a layer has the window where the config has no {@code layer_types}. */
@@ -188,8 +186,8 @@ public class Architecture {
     final List<LayerAttention> attention(ConfigKeys keys, int layers) {
         Optional<Integer> window = window(keys);
         List<String> kinds = kinds(keys, layers, window.isPresent());
-        LayerAttention full = new LayerAttention(
-                ModelConfig.NO_WINDOW, Optional.of(RopeKeys.read(keys, this, LayerAttention.FULL)));
+        LayerAttention full =
+                new LayerAttention(ModelConfig.NO_WINDOW, Optional.of(RopeKeys.read(keys, this, LayerAttention.FULL)));
         LayerAttention sliding = new LayerAttention(
                 window.orElse(ModelConfig.NO_WINDOW), Optional.of(RopeKeys.read(keys, this, LayerAttention.SLIDING)));
         List<LayerAttention> result = new ArrayList<>();
@@ -213,7 +211,8 @@ public class Architecture {
             kinds.add(type.asText().equals("attention") ? LayerAttention.FULL : type.asText());
         }
         Set<String> different = new TreeSet<>(kinds);
-        Set<String> supported = window ? Set.of(LayerAttention.FULL, LayerAttention.SLIDING) : Set.of(LayerAttention.FULL);
+        Set<String> supported =
+                window ? Set.of(LayerAttention.FULL, LayerAttention.SLIDING) : Set.of(LayerAttention.FULL);
         if (!supported.containsAll(different)) {
             throw new BadCheckpointException(
                     keys.file(),

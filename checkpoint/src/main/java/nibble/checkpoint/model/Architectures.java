@@ -14,7 +14,13 @@ import nibble.checkpoint.source.ConfigKeys;
 /** Finds the {@link Architecture} of a model among those that are supported. */
 public final class Architectures {
     private static final List<Architecture> ALL = Stream.of(
-                    LlamaFamily.ALL, QwenFamily.ALL, PhiFamily.ALL, GemmaFamily.ALL, GraniteFamily.ALL, OlmoFamily.ALL, MixtureFamily.ALL)
+                    LlamaFamily.ALL,
+                    QwenFamily.ALL,
+                    PhiFamily.ALL,
+                    GemmaFamily.ALL,
+                    GraniteFamily.ALL,
+                    OlmoFamily.ALL,
+                    MixtureFamily.ALL)
             .flatMap(List::stream)
             .toList();
 
@@ -60,10 +66,11 @@ public final class Architectures {
         Optional<String> name = names.stream().findFirst();
         String what = name.map(n -> "architecture \"" + n + "\"").orElse("");
         String reason = name.map(REASONS::get).map(r -> " (" + r + ")").orElse("");
-        String known = name.filter(n -> ALL.stream().noneMatch(a -> a.isNamed(n))).isPresent()
-                ? reason
-                : type.map(t -> (name.isPresent() ? " with " : "") + "model_type \"" + t + "\"")
-                        .orElse("");
+        String known =
+                name.filter(n -> ALL.stream().noneMatch(a -> a.isNamed(n))).isPresent()
+                        ? reason
+                        : type.map(t -> (name.isPresent() ? " with " : "") + "model_type \"" + t + "\"")
+                                .orElse("");
         throw new BadCheckpointException(
                 keys.file(),
                 what + known + " is not yet supported; supported: "

@@ -10,17 +10,16 @@ public final class GraniteFamily {
     private static final Set<String> MULTIPLIERS =
             Set.of("embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling");
 
-    private static final Set<String> MULTIPLIERS_AND_MLP_BIAS = Set.of(
-            "embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling", "mlp_bias");
+    private static final Set<String> MULTIPLIERS_AND_MLP_BIAS =
+            Set.of("embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling", "mlp_bias");
 
     /** Granite 3. */
-    public static final Architecture GRANITE =
-            new Granite("GraniteForCausalLM", "granite", "granite") {
-                @Override
-                Set<String> ownKeys() {
-                    return MULTIPLIERS_AND_MLP_BIAS;
-                }
-            };
+    public static final Architecture GRANITE = new Granite("GraniteForCausalLM", "granite", "granite") {
+        @Override
+        Set<String> ownKeys() {
+            return MULTIPLIERS_AND_MLP_BIAS;
+        }
+    };
 
     /** Granite 4 without experts and without Mamba layers: gate and up in one tensor, rope in all layers or in none. */
     public static final Architecture GRANITE_HYBRID =
@@ -56,7 +55,9 @@ public final class GraniteFamily {
                         throw new BadCheckpointException(
                                 keys.file(), "num_local_experts above 0 is not supported; supported: 0, a dense model");
                     }
-                    if (keys.value("layer_types").or(() -> keys.value("layers_block_type")).isEmpty()) {
+                    if (keys.value("layer_types")
+                            .or(() -> keys.value("layers_block_type"))
+                            .isEmpty()) {
                         // transformers' default is Mamba in all layers.
                         throw keys.missing("layer_types");
                     }

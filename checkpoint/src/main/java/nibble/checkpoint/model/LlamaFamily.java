@@ -8,8 +8,7 @@ import nibble.checkpoint.source.ConfigKeys;
 /** Holds Llama and what differs from it by windows alone. SmolLM is a Llama with tied embeddings. */
 public final class LlamaFamily {
     public static final Architecture LLAMA =
-            new Architecture(
-                    "LlamaForCausalLM", "llama", "llama", new ConfigDefaults(2048, List.of(1), List.of(2))) {
+            new Architecture("LlamaForCausalLM", "llama", "llama", new ConfigDefaults(2048, List.of(1), List.of(2))) {
                 @Override
                 boolean isNamed(String name) {
                     // The first conversions of Llama 1 spell it so.

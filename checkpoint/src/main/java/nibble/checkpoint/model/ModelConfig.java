@@ -145,8 +145,7 @@ public record ModelConfig(
                 json);
     }
 
-    private static List<LayerAttention> attention(
-            Architecture architecture, ConfigKeys keys, int layers, int headDim) {
+    private static List<LayerAttention> attention(Architecture architecture, ConfigKeys keys, int layers, int headDim) {
         List<LayerAttention> attention = architecture.attention(keys, layers);
         for (LayerAttention layer : attention) {
             layer.rope().ifPresent(rope -> requireWidth(keys, rope, headDim));

@@ -10,28 +10,27 @@ public final class OlmoFamily {
     public static final Architecture OLMO2 = new NormsBehind("Olmo2ForCausalLM", "olmo2");
 
     /** A window in three layers of four; rope is scaled in the others only. */
-    public static final Architecture OLMO3 =
-            new NormsBehind("Olmo3ForCausalLM", "olmo3") {
-                @Override
-                Optional<Integer> window(ConfigKeys keys) {
-                    return windowOr(keys, 4096);
-                }
+    public static final Architecture OLMO3 = new NormsBehind("Olmo3ForCausalLM", "olmo3") {
+        @Override
+        Optional<Integer> window(ConfigKeys keys) {
+            return windowOr(keys, 4096);
+        }
 
-                @Override
-                boolean slides(ConfigKeys keys, int layer) {
-                    return (layer + 1) % 4 != 0;
-                }
+        @Override
+        boolean slides(ConfigKeys keys, int layer) {
+            return (layer + 1) % 4 != 0;
+        }
 
-                @Override
-                double theta(String kind) {
-                    return 5e5;
-                }
+        @Override
+        double theta(String kind) {
+            return 5e5;
+        }
 
-                @Override
-                boolean ropeDiffers() {
-                    return true;
-                }
-            };
+        @Override
+        boolean ropeDiffers() {
+            return true;
+        }
+    };
 
     static final List<Architecture> ALL = List.of(OLMO2, OLMO3);
 

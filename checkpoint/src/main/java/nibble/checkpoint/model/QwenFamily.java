@@ -9,15 +9,12 @@ import nibble.checkpoint.source.ConfigKeys;
 /** Holds Qwen 2 and 3: the window, where it is used, is that of the later layers. */
 public final class QwenFamily {
     /** How the window of Qwen 2 and its kin is used. */
-    static final Architecture WINDOWED =
-            new Windowed("", "", new ConfigDefaults(0, List.of(), List.of()));
+    static final Architecture WINDOWED = new Windowed("", "", new ConfigDefaults(0, List.of(), List.of()));
 
     /** Biases of the query, key and value projections. */
     public static final Architecture QWEN2 =
             new Windowed(
-                    "Qwen2ForCausalLM",
-                    "qwen2",
-                    new ConfigDefaults(32_768, List.of(), List.of()).withKvHeads(32)) {
+                    "Qwen2ForCausalLM", "qwen2", new ConfigDefaults(32_768, List.of(), List.of()).withKvHeads(32)) {
                 @Override
                 Set<Linear> biases(ConfigKeys keys) {
                     return EnumSet.of(Linear.Q, Linear.K, Linear.V);

@@ -34,9 +34,8 @@ final class RopeKeys {
                 .orElse(architecture.theta(kind));
         double share = share(config, 1);
         boolean scaled = !architecture.ropeDiffers() || kind.equals(LayerAttention.FULL);
-        Optional<Rope> scaling = object(config, "rope_scaling")
-                .filter(_ -> scaled)
-                .map(keys -> read(keys, theta, share));
+        Optional<Rope> scaling =
+                object(config, "rope_scaling").filter(_ -> scaled).map(keys -> read(keys, theta, share));
         Optional<Rope> parameters = object(config, "rope_parameters")
                 .flatMap(keys -> architecture.ropeDiffers() ? ofKind(keys) : Optional.of(keys))
                 .map(keys -> read(keys, theta, share));
@@ -129,8 +128,7 @@ final class RopeKeys {
                     keys.prefix() + "low_freq_factor " + low + " is not below high_freq_factor " + high
                             + "; take the model's original config.json");
         }
-        return new Rope.Llama3(
-                keys.number("factor", 1, MAX_FACTOR), low, high, keys.integer(ORIGINAL, 1, 1 << 28));
+        return new Rope.Llama3(keys.number("factor", 1, MAX_FACTOR), low, high, keys.integer(ORIGINAL, 1, 1 << 28));
     }
 
     private int maxPositions() {
@@ -176,8 +174,7 @@ final class RopeKeys {
 
     private Rope.LongRope longRope(ConfigKeys keys) {
         int original = original(keys);
-        double factor = keys.numberIfPresent("factor", 1, MAX_FACTOR)
-                .orElse((double) maxPositions() / original);
+        double factor = keys.numberIfPresent("factor", 1, MAX_FACTOR).orElse((double) maxPositions() / original);
         double attention = keys.numberIfPresent("attention_factor", Double.MIN_NORMAL, MAX_FACTOR)
                 .orElse(factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original)));
         return new Rope.LongRope(factors(keys, "short_factor"), factors(keys, "long_factor"), attention, original);

@@ -114,7 +114,7 @@ class ModelConfigTest {
                         + " attentionFactor=1.138629436111989, betaFast=32.0, betaSlow=1.0,"
                         + " originalMaxPositions=32768, truncate=true]",
                 "{\"rope_type\":\"yarn\",\"factor\":40,\"mscale\":1.0,\"mscale_all_dim\":1.0,\"beta_fast\":16,\"truncate\":false}|Yarn[factor=40.0,"
-                        + " attentionFactor=1.0, betaFast=16.0, betaSlow=1.0, originalMaxPositions=128, truncate=false]"
+                    + " attentionFactor=1.0, betaFast=16.0, betaSlow=1.0, originalMaxPositions=128, truncate=false]"
             })
     void rope_scaling_is_read(String scaling, String expected) throws IOException {
         var parsed = new ObjectMapper().readTree(scaling);

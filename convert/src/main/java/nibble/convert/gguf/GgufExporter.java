@@ -185,8 +185,7 @@ public final class GgufExporter {
         for (int layer = 0; layer < config.layers(); layer++) {
             String block = "blk." + layer + ".";
             for (LayerNorm norm : LayerNorm.values()) {
-                config.norm(norm, layer)
-                        .ifPresent(name -> items.add(norm(block + norm.ggufName() + ".weight", name)));
+                config.norm(norm, layer).ifPresent(name -> items.add(norm(block + norm.ggufName() + ".weight", name)));
             }
             if (config.architecture().headNorm() != HeadNorm.NONE) {
                 items.add(norm(block + "attn_q_norm.weight", TensorNames.queryNorm(layer)));

@@ -5,9 +5,9 @@ import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Architectures;
 import nibble.checkpoint.model.GemmaFamily;
 import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.PhiFamily;
 import nibble.checkpoint.model.QwenFamily;
-import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.Rope;
 import nibble.checkpoint.source.BadCheckpointException;
 

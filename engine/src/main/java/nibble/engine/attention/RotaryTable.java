@@ -18,8 +18,7 @@ public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
 
     /** Returns a model's table of positions 0 to {@code positions - 1} for a sequence of so many tokens. */
     public static RotaryTable of(ModelConfig config, Rope rope, int positions, int sequenceLength) {
-        double[] frequencies =
-                frequencies(rope, rope.width(config.headDim()), config.maxPositions(), sequenceLength);
+        double[] frequencies = frequencies(rope, rope.width(config.headDim()), config.maxPositions(), sequenceLength);
         return of(frequencies, amplitude(rope), positions);
     }
 

@@ -153,7 +153,8 @@ final class CudaDecoder implements Decoder {
                 && config.intermediateSize() % 32 == 0
                 && config.heads() * config.headDim() % 32 == 0;
         return fits
-                ? Optional.of(new CudaDecoder(backend, model, cache, RotaryTable.of(config, config.rope(), cache.capacity(), 0)))
+                ? Optional.of(new CudaDecoder(
+                        backend, model, cache, RotaryTable.of(config, config.rope(), cache.capacity(), 0)))
                 : Optional.empty();
     }
 

@@ -272,7 +272,8 @@ public final class VectorBackend extends HostBackend {
 
     /** Only with activations in int8: with those in fp32 the Vector API's rounding stays what it was. */
     private boolean attendsNatively(AttentionShape shape, int queries) {
-        return activations().bytes() && queries <= FewRows.MOST_ROWS
+        return activations().bytes()
+                && queries <= FewRows.MOST_ROWS
                 && Kernels.attendsTo(shape.headDim())
                 && !shape.caps();
     }

@@ -275,7 +275,11 @@ public record DecoderLayer(
     }
 
     private static float[] norm(Checkpoint checkpoint, LayerNorm norm, int layer) {
-        return checkpoint.config().norm(norm, layer).map(name -> norm(checkpoint, name)).orElse(NO_NORM);
+        return checkpoint
+                .config()
+                .norm(norm, layer)
+                .map(name -> norm(checkpoint, name))
+                .orElse(NO_NORM);
     }
 
     /** The gain of a norm: what is stored, or one more. */

@@ -26,7 +26,8 @@ public final class TokenLogProbabilities {
      * @param x [next.length, k]
      * @param head [vocabulary, k]
      */
-    public static TokenScores run(Workers workers, float[] x, int k, RowSource head, int vocabulary, float cap, int[] next) {
+    public static TokenScores run(
+            Workers workers, float[] x, int k, RowSource head, int vocabulary, float cap, int[] next) {
         float[] result = new float[next.length];
         int[] likeliest = new int[next.length];
         int groups = (vocabulary + COLUMNS - 1) / COLUMNS;
