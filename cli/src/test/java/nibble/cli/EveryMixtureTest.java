@@ -52,7 +52,7 @@ class EveryMixtureTest {
 
     /** @param chosen experts of a token */
     @ParameterizedTest
-    @CsvSource({"mixtral, 5, 2", "mixtral-fused, 5, 2", "qwen2-moe, 6, 3", "qwen3-moe, 8, 2"})
+    @CsvSource({"mixtral, 5, 2", "mixtral-fused, 5, 2", "qwen2-moe, 6, 3", "qwen3-moe, 8, 2", "olmoe, 6, 3"})
     void is_quantized_verified_converted_and_measured(String name, int experts, int chosen) throws IOException {
         Path model = model(name);
         Path awq = quantize(model, "awq", "--method", "awq");

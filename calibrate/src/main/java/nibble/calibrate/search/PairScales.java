@@ -4,6 +4,7 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
 import nibble.engine.quantize.Basis;
@@ -29,10 +30,17 @@ final class PairScales {
     }
 
     private int channels(ScalePair pair) {
-        LayerLinear producer = pair.producer();
-        return producer == null
-                ? source.inputNorm().length
-                : source.linear(producer).outFeatures();
+        return switch (pair.kind()) {
+            case ATTENTION_NORM -> source.inputNorm().length;
+            case MLP_NORM -> source.postAttentionNorm().length;
+            case VALUE_OUTPUT -> source.linear(Linear.V).outFeatures();
+            case UP_DOWN -> source.linear(new LayerLinear(Linear.UP, pair.expert())).outFeatures();
+        };
+    }
+
+    /** Whether there is something that a pair's scale can be divided out of: a layer may lack a norm. */
+    boolean folds(ScalePair pair) {
+        return channels(pair) > 0;
     }
 
     private static float[] ones(int length) {
@@ -76,11 +84,15 @@ final class PairScales {
         return norm(pair, of(pair)).norm();
     }
 
-    /** The biases as the output holds them, fp16 bits: v_proj's divided by the scale of its rows. */
+    /** The biases as the output holds them, fp16 bits: v_proj's and up_proj's divided by the scale of their rows. */
     Map<Linear, short[]> foldedBiases() {
         Map<Linear, short[]> folded = new EnumMap<>(Linear.class);
         source.biases().forEach((linear, bias) -> {
-            float[] rows = linear == Linear.V ? of(ScalePair.VALUE_OUTPUT) : ones(bias.length);
+            float[] rows = switch (linear) {
+                case V -> of(ScalePair.VALUE_OUTPUT);
+                case UP -> of(ScalePair.upDown(Expert.NONE));
+                case Q, K, O, GATE, DOWN -> ones(bias.length);
+            };
             short[] halves = new short[bias.length];
             for (int i = 0; i < halves.length; i++) {
                 halves[i] = Float.floatToFloat16(bias[i] / rows[i]);
@@ -90,9 +102,13 @@ final class PairScales {
         return folded;
     }
 
-    /** Whether what a scale of v_proj's rows makes of its bias fits fp16. */
-    boolean biasFits(float[] perChannel) {
-        float[] bias = source.biases().get(Linear.V);
+    /** Whether what a scale of the rows of v_proj, or of up_proj, makes of their bias fits fp16. */
+    boolean biasFits(ScalePair pair, float[] perChannel) {
+        float[] bias = switch (pair.kind()) {
+            case VALUE_OUTPUT -> source.biases().get(Linear.V);
+            case UP_DOWN -> pair.expert().isPart() ? null : source.biases().get(Linear.UP);
+            case ATTENTION_NORM, MLP_NORM -> null;
+        };
         if (bias != null) {
             for (int i = 0; i < bias.length; i++) {
                 if (!Float.isFinite(Half.round(bias[i] / perChannel[i]))) {
@@ -113,6 +129,9 @@ final class PairScales {
 
     /** Factors of the readers' columns when {@code perChannel} is the pair's scale; null where all are 1. */
     float @Nullable [] columns(ScalePair pair, float[] perChannel) {
+        if (!folds(pair)) {
+            return null;
+        }
         float[] columns = switch (pair.kind()) {
             case ATTENTION_NORM, MLP_NORM -> norm(pair, perChannel).effective();
             case VALUE_OUTPUT -> tie.repeat(perChannel);

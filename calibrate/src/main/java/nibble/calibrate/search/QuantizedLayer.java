@@ -11,6 +11,7 @@ import java.util.TreeMap;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LayerLinear;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.tensor.DType;
@@ -29,16 +30,19 @@ import nibble.pack.Words;
 /**
  * Holds a decoder layer as the output has it; vectors are fp16 bits.
  *
- * @param inputNorm [hidden], the scales of q, k and v divided out
+ * @param layer its number in the model
+ * @param inputNorm [hidden], the scales of q, k and v divided out; empty where there is none
  * @param linears all seven
- * @param postAttentionNorm [hidden], the scales of gate and up divided out
- * @param normOffset what the two norms lack of their gains
+ * @param postAttentionNorm [hidden], the scales of gate and up divided out; empty where there is none
+ * @param normOffset what norms lack of their gains
  * @param biases [out] of the linears that have one, v's with its rows' scales divided out
- * @param queryNorm of each query head, unchanged; empty where there is none
- * @param keyNorm of each key head, unchanged; empty where there is none
+ * @param queryNorm of queries, unchanged; empty where there is none
+ * @param keyNorm of keys, unchanged; empty where there is none
+ * @param outNorms of what o and down give, unchanged; those that there are
  * @param router what chooses experts, the scales of the norm multiplied into its columns
  */
 public record QuantizedLayer(
+        int layer,
         short[] inputNorm,
         Map<LayerLinear, QuantizedLinear> linears,
         short[] postAttentionNorm,
@@ -46,10 +50,12 @@ public record QuantizedLayer(
         Map<Linear, short[]> biases,
         short[] queryNorm,
         short[] keyNorm,
+        Map<LayerNorm, short[]> outNorms,
         Optional<RouterWeights> router) {
     public QuantizedLayer {
         linears = Collections.unmodifiableMap(new TreeMap<>(linears));
         biases = Map.copyOf(biases);
+        outNorms = Map.copyOf(outNorms);
     }
 
     /** Returns the same layer for the engine: what a reader of the written checkpoint gets. */
@@ -61,7 +67,17 @@ public record QuantizedLayer(
 
     /** This layer's vectors with other linears. */
     QuantizedLayer with(Map<LayerLinear, QuantizedLinear> others) {
-        return new QuantizedLayer(inputNorm, others, postAttentionNorm, normOffset, biases, queryNorm, keyNorm, router);
+        return new QuantizedLayer(
+                layer,
+                inputNorm,
+                others,
+                postAttentionNorm,
+                normOffset,
+                biases,
+                queryNorm,
+                keyNorm,
+                outNorms,
+                router);
     }
 
     /** This layer's vectors with weights of any kind, for the engine. */
@@ -70,13 +86,15 @@ public record QuantizedLayer(
         biases.forEach((linear, bias) -> added.put(linear, floats(bias, 0)));
         Optional<LayerExtras.HeadNorms> norms = queryNorm.length == 0
                 ? Optional.empty()
-                : Optional.of(new LayerExtras.HeadNorms(floats(queryNorm, 0), floats(keyNorm, 0)));
+                : Optional.of(new LayerExtras.HeadNorms(floats(queryNorm, normOffset), floats(keyNorm, normOffset)));
+        Map<LayerNorm, float[]> behind = new EnumMap<>(LayerNorm.class);
+        outNorms.forEach((norm, gain) -> behind.put(norm, floats(gain, normOffset)));
         return DecoderLayer.of(
                 floats(inputNorm, normOffset),
                 of(Expert.NONE, weights),
                 floats(postAttentionNorm, normOffset),
                 router.isPresent() ? experts(router.get(), weights) : DecoderLayer.mlp(of(Expert.NONE, weights)),
-                new LayerExtras(added, norms));
+                new LayerExtras(layer, added, norms, behind));
     }
 
     private static Map<Linear, Weight> of(Expert expert, Map<LayerLinear, ? extends Weight> weights) {

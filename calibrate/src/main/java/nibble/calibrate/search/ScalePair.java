@@ -2,8 +2,10 @@ package nibble.calibrate.search;
 
 import java.util.ArrayList;
 import java.util.List;
+import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LayerLinear;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 
@@ -19,21 +21,15 @@ record ScalePair(Kind kind, Expert expert) implements Comparable<ScalePair> {
     static final ScalePair MLP_NORM = new ScalePair(Kind.MLP_NORM, Expert.NONE);
 
     enum Kind {
-        ATTENTION_NORM("input_layernorm -> q_proj, k_proj, v_proj", LinearInput.QKV),
-        VALUE_OUTPUT("v_proj -> o_proj", LinearInput.O),
-        MLP_NORM("post_attention_layernorm -> gate_proj, up_proj", LinearInput.GATE_UP),
-        UP_DOWN("up_proj -> down_proj", LinearInput.DOWN);
+        ATTENTION_NORM(LinearInput.QKV),
+        VALUE_OUTPUT(LinearInput.O),
+        MLP_NORM(LinearInput.GATE_UP),
+        UP_DOWN(LinearInput.DOWN);
 
-        private final String label;
         private final LinearInput input;
 
-        Kind(String label, LinearInput input) {
-            this.label = label;
+        Kind(LinearInput input) {
             this.input = input;
-        }
-
-        LinearInput input() {
-            return input;
         }
     }
 
@@ -49,8 +45,19 @@ record ScalePair(Kind kind, Expert expert) implements Comparable<ScalePair> {
         return pairs;
     }
 
-    String label() {
-        return expert.isPart() ? kind.label + " of " + expert : kind.label;
+    /** What a report calls it; where a model has no such norm, that is said. */
+    String label(Architecture architecture) {
+        String label = switch (kind) {
+            case ATTENTION_NORM -> norm(architecture, LayerNorm.ATTENTION_IN) + " -> q_proj, k_proj, v_proj";
+            case VALUE_OUTPUT -> "v_proj -> o_proj";
+            case MLP_NORM -> norm(architecture, LayerNorm.MLP_IN) + " -> gate_proj, up_proj";
+            case UP_DOWN -> "up_proj -> down_proj";
+        };
+        return expert.isPart() ? label + " of " + expert : label;
+    }
+
+    private static String norm(Architecture architecture, LayerNorm norm) {
+        return architecture.norms().getOrDefault(norm, "no norm");
     }
 
     LinearInput input() {

@@ -56,7 +56,8 @@ class PairScalesTest {
 
     /** v_proj's bias is rounded to fp16 anew, by up to 2^-11 of its 0.5 or so, and o_proj adds 64 of them. */
     @ParameterizedTest
-    @CsvSource({"llama-bias, 4e-3", "qwen2, 4e-3", "qwen3, 1e-5", "phi3, 1e-5", "gemma, 1e-5", "mixtral, 1e-5", "qwen2-moe, 4e-3", "qwen3-moe, 1e-5"})
+    @CsvSource({"llama-bias, 4e-3", "qwen2, 4e-3", "qwen3, 1e-5", "phi3, 1e-5", "gemma, 1e-5", "mixtral, 1e-5", "qwen2-moe, 4e-3", "qwen3-moe, 1e-5",
+        "olmoe, 1e-5"})
     void so_does_a_scaled_layer_of_every_architecture(String model, float bound) {
         try (Checkpoint checkpoint =
                 Checkpoint.open(Path.of("..", "checkpoint", "src", "test", "resources", "architectures", model))) {
@@ -102,7 +103,7 @@ class PairScalesTest {
 
     /** Not nearly: all bits of all logits, so that no token can come to another expert. */
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe"})
+    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe"})
     void a_scale_of_the_norm_leaves_every_bit_of_the_routers_logits(String model) {
         try (Checkpoint checkpoint = Checkpoint.open(
                         Path.of("..", "checkpoint", "src", "test", "resources", "architectures", model));
@@ -217,6 +218,7 @@ class PairScalesTest {
                             MemorySegment.ofArray(values))));
         }
         return new QuantizedLayer(
+                        source.layer(),
                         scales.foldedNorm(ScalePair.ATTENTION_NORM),
                         Map.of(),
                         scales.foldedNorm(ScalePair.MLP_NORM),
@@ -224,6 +226,7 @@ class PairScalesTest {
                         scales.foldedBiases(),
                         QuantizedLayer.halves(source.queryNorm()),
                         QuantizedLayer.halves(source.keyNorm()),
+                        source.outNormHalves(),
                         scales.router())
                 .toDecoderLayer(weights);
     }
