@@ -155,14 +155,15 @@ final class Calibration implements LayerWork {
     }
 
     private void requireFinite(int layer, LinearInput input, Expert expert, LayerStatistics statistics) {
-            for (double mean : statistics.of(input, expert).meanAbsolute()) {
-                if (!Double.isFinite(mean)) {
-                    throw new BadCheckpointException(
-                            source.folder(),
-                            "layer " + layer + ", input " + input + (expert.isPart() ? " of " + expert : "") + ": the activations of the calibration text are not"
-                                    + " finite, so these are not the weights of a working model; download them again");
-                }
+        for (double mean : statistics.of(input, expert).meanAbsolute()) {
+            if (!Double.isFinite(mean)) {
+                throw new BadCheckpointException(
+                        source.folder(),
+                        "layer " + layer + ", input " + input + (expert.isPart() ? " of " + expert : "")
+                                + ": the activations of the calibration text are not"
+                                + " finite, so these are not the weights of a working model; download them again");
             }
+        }
     }
 
     private long tokens() {

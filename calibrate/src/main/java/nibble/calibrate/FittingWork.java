@@ -47,8 +47,7 @@ final class FittingWork implements LayerWork {
             WorkProgress progress) {
         if (job.source().config().experts().isPresent()) {
             throw new BadCheckpointException(
-                    job.source().configFile(),
-                    "method best does not yet fit mixtures of experts; take --method awq");
+                    job.source().configFile(), "method best does not yet fit mixtures of experts; take --method awq");
         }
         this.job = job;
         this.devices = devices;

@@ -5,8 +5,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Set;
 import java.util.OptionalDouble;
+import java.util.Set;
 import java.util.function.Function;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.ProgressListener;
@@ -24,7 +24,6 @@ import nibble.calibrate.search.LayerQuantizer;
 import nibble.calibrate.search.LayerSource;
 import nibble.calibrate.search.Work;
 import nibble.calibrate.tune.TuningCost;
-
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.origin.Origin;
@@ -226,15 +225,15 @@ public final class Quantizer {
     }
 
     private static void requireFits(ModelConfig config, StoredLinear linear, Path configJson, QuantizationSpec spec) {
-            try {
-                spec.check(linear.label() + ".weight", linear.outFeatures(), linear.inFeatures());
-            } catch (IllegalArgumentException e) {
-                boolean divides = linear.inFeatures() % spec.columnsPerGroup(linear.inFeatures()) == 0;
-                throw new BadCheckpointException(
-                        configJson,
-                        divides ? String.valueOf(e.getMessage()) : e.getMessage() + "; " + GroupSizes.advice(config),
-                        e);
-            }
+        try {
+            spec.check(linear.label() + ".weight", linear.outFeatures(), linear.inFeatures());
+        } catch (IllegalArgumentException e) {
+            boolean divides = linear.inFeatures() % spec.columnsPerGroup(linear.inFeatures()) == 0;
+            throw new BadCheckpointException(
+                    configJson,
+                    divides ? String.valueOf(e.getMessage()) : e.getMessage() + "; " + GroupSizes.advice(config),
+                    e);
+        }
     }
 
     private static QuantizationReport report(

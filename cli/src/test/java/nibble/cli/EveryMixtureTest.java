@@ -61,7 +61,8 @@ class EveryMixtureTest {
         assertThat(report.get("mean_relative_error").asDouble())
                 .isBetween(0.0, report.get("mean_rtn_relative_error").asDouble());
         JsonNode seen = report.at("/layers/0/experts");
-        assertThat(seen.get("tokens_needed").asInt()).isEqualTo(seen.get("tokens_per_column").asInt() * 32);
+        assertThat(seen.get("tokens_needed").asInt())
+                .isEqualTo(seen.get("tokens_per_column").asInt() * 32);
         assertThat(seen.get("routed_tokens")).hasSize(experts);
         int routed = 0;
         for (int i = 0; i < experts; i++) {
@@ -71,10 +72,13 @@ class EveryMixtureTest {
         }
         assertThat(routed).isEqualTo(chosen * TOKENS);
 
-        JsonNode gates = JSON.readTree(awq.resolve("config.json").toFile())
-                .at("/quantization_config/modules_to_not_convert");
+        JsonNode gates =
+                JSON.readTree(awq.resolve("config.json").toFile()).at("/quantization_config/modules_to_not_convert");
         assertThat(gates.get(0).asText())
-                .isEqualTo(name.startsWith("mixtral") ? "model.layers.0.block_sparse_moe.gate" : "model.layers.0.mlp.gate");
+                .isEqualTo(
+                        name.startsWith("mixtral")
+                                ? "model.layers.0.block_sparse_moe.gate"
+                                : "model.layers.0.mlp.gate");
         Path dense = folder.resolve("dense");
         run("convert", awq, dense, "--format", "safetensors");
         assertThat(perplexity(dense)).isEqualTo(perplexity(awq));

@@ -125,7 +125,9 @@ public record QuantizationReport(
             int layer,
             List<Linear> linears,
             List<Pair> pairs,
-            @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Experts experts) {
+
+            @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            Experts experts) {
         public Layer(int layer, List<Linear> linears, List<Pair> pairs) {
             this(layer, linears, pairs, null);
         }
@@ -139,8 +141,7 @@ public record QuantizationReport(
      * @param routedTokens that the router sent to each
      * @param addedTokens others, spread over the text, that its statistics have too because those were too few
      */
-    public record Experts(
-            int tokensPerColumn, long tokensNeeded, List<Long> routedTokens, List<Long> addedTokens) {
+    public record Experts(int tokensPerColumn, long tokensNeeded, List<Long> routedTokens, List<Long> addedTokens) {
         public Experts {
             routedTokens = List.copyOf(routedTokens);
             addedTokens = List.copyOf(addedTokens);

@@ -56,7 +56,8 @@ public final class LayerFitter {
             for (ScalePair pair : ScalePair.of(source.experts())) {
                 progress.stage(Stage.MOMENTS);
                 List<DecoderLayer> soFar = layers(source, scales, made, original, placed);
-                int columns = source.linear(pair.readers(source.experts()).getFirst()).inFeatures();
+                int columns =
+                        source.linear(pair.readers(source.experts()).getFirst()).inFeatures();
                 FittedPair fitted;
                 try (PairedMoments moments = stream.moments(
                         pair.input(),
@@ -89,7 +90,8 @@ public final class LayerFitter {
     }
 
     /** @param losses of the pair's linears as fitted */
-    private record FittedPair(ScalePair pair, List<LayerLinear> readers, Choice choice, Map<LayerLinear, Double> losses) {
+    private record FittedPair(
+            ScalePair pair, List<LayerLinear> readers, Choice choice, Map<LayerLinear, Double> losses) {
         QuantizationReport.Pair report(Set<LayerLinear> takenBack, ModelConfig config) {
             double loss = 0;
             for (LayerLinear linear : readers) {
@@ -116,8 +118,8 @@ public final class LayerFitter {
             Map<LayerLinear, QuantizedLinear> made,
             Map<LayerLinear, QuantizationReport.Linear> reports) {
         progress.stage(Stage.SCALE_SEARCH);
-        Choice choice = scaleSearch.search(
-                pair, source, _ -> moments.input(), linear -> progress.add(Work.product(linear)));
+        Choice choice =
+                scaleSearch.search(pair, source, _ -> moments.input(), linear -> progress.add(Work.product(linear)));
         scales.set(pair, choice.scales());
         LayerLinear producer = pair.producer();
         if (producer != null) {

@@ -248,10 +248,7 @@ public final class LayerQuantizer {
         return new Outcome(
                 layer,
                 new QuantizationReport.Layer(
-                        source.layer(),
-                        List.copyOf(reports),
-                        pairs,
-                        statistics == null ? null : statistics.experts()));
+                        source.layer(), List.copyOf(reports), pairs, statistics == null ? null : statistics.experts()));
     }
 
     private static InputStatistics input(LayerStatistics statistics, LayerLinear linear) {

@@ -34,7 +34,8 @@ final class PairScales {
             case ATTENTION_NORM -> source.inputNorm().length;
             case MLP_NORM -> source.postAttentionNorm().length;
             case VALUE_OUTPUT -> source.linear(Linear.V).outFeatures();
-            case UP_DOWN -> source.linear(new LayerLinear(Linear.UP, pair.expert())).outFeatures();
+            case UP_DOWN ->
+                source.linear(new LayerLinear(Linear.UP, pair.expert())).outFeatures();
         };
     }
 

@@ -1,8 +1,8 @@
 package nibble.calibrate.search;
 
-import java.util.Collections;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -68,16 +68,7 @@ public record QuantizedLayer(
     /** This layer's vectors with other linears. */
     QuantizedLayer with(Map<LayerLinear, QuantizedLinear> others) {
         return new QuantizedLayer(
-                layer,
-                inputNorm,
-                others,
-                postAttentionNorm,
-                normOffset,
-                biases,
-                queryNorm,
-                keyNorm,
-                outNorms,
-                router);
+                layer, inputNorm, others, postAttentionNorm, normOffset, biases, queryNorm, keyNorm, outNorms, router);
     }
 
     /** This layer's vectors with weights of any kind, for the engine. */

@@ -35,7 +35,11 @@ public final class ScaleSearch {
      * @param readers each reader's part of both losses
      */
     record Choice(
-            Candidate candidate, float[] scales, double loss, double identityLoss, Map<LayerLinear, ReaderLoss> readers) {}
+            Candidate candidate,
+            float[] scales,
+            double loss,
+            double identityLoss,
+            Map<LayerLinear, ReaderLoss> readers) {}
 
     /**
      * The output error of one reader without clipping.
@@ -100,10 +104,8 @@ public final class ScaleSearch {
     /** Mean magnitude of each channel, over the tokens of all readers' inputs. */
     private static double[] meanAbsolute(
             ScalePair pair, LayerSource source, Function<LayerLinear, InputStatistics> inputs) {
-        List<InputStatistics> distinct = pair.readers(source.experts()).stream()
-                .map(inputs)
-                .distinct()
-                .toList();
+        List<InputStatistics> distinct =
+                pair.readers(source.experts()).stream().map(inputs).distinct().toList();
         if (distinct.size() == 1) {
             return distinct.getFirst().meanAbsolute();
         }
@@ -142,7 +144,8 @@ public final class ScaleSearch {
 
     /** Mean over all rows of the readers of |w| / (largest |w| of its group), for each column. */
     private static double[] meanWeight(ScalePair pair, LayerSource source) {
-        double[] mean = new double[source.linear(pair.readers(source.experts()).getFirst()).inFeatures()];
+        double[] mean = new double
+                [source.linear(pair.readers(source.experts()).getFirst()).inFeatures()];
         int rows = 0;
         for (LayerLinear reader : pair.readers(source.experts())) {
             LinearQuantizer linear = source.linear(reader);

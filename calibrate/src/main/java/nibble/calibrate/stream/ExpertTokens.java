@@ -28,8 +28,7 @@ public final class ExpertTokens {
      * @param allTokens of the calibration text
      */
     public ExpertTokens(ModelConfig config, Experts experts, long allTokens) {
-        this.needed = Math.min(
-                allTokens, (long) TOKENS_PER_COLUMN * Math.max(config.hiddenSize(), experts.width()));
+        this.needed = Math.min(allTokens, (long) TOKENS_PER_COLUMN * Math.max(config.hiddenSize(), experts.width()));
         this.allTokens = allTokens;
         this.seen = new long[experts.count()];
         this.routed = new long[experts.count()];

@@ -56,8 +56,17 @@ class PairScalesTest {
 
     /** v_proj's bias is rounded to fp16 anew, by up to 2^-11 of its 0.5 or so, and o_proj adds 64 of them. */
     @ParameterizedTest
-    @CsvSource({"llama-bias, 4e-3", "qwen2, 4e-3", "qwen3, 1e-5", "phi3, 1e-5", "gemma, 1e-5", "mixtral, 1e-5", "qwen2-moe, 4e-3", "qwen3-moe, 1e-5",
-        "olmoe, 1e-5"})
+    @CsvSource({
+        "llama-bias, 4e-3",
+        "qwen2, 4e-3",
+        "qwen3, 1e-5",
+        "phi3, 1e-5",
+        "gemma, 1e-5",
+        "mixtral, 1e-5",
+        "qwen2-moe, 4e-3",
+        "qwen3-moe, 1e-5",
+        "olmoe, 1e-5"
+    })
     void so_does_a_scaled_layer_of_every_architecture(String model, float bound) {
         try (Checkpoint checkpoint =
                 Checkpoint.open(Path.of("..", "checkpoint", "src", "test", "resources", "architectures", model))) {
@@ -90,11 +99,7 @@ class PairScalesTest {
                 scales.set(pair, scales.possible(pair, s));
             }
             float[] original = run(DecoderLayer.read(checkpoint, LAYER), config, checkpoint, backend);
-            float[] scaled = run(
-                    scaledLayer(source, scales),
-                    config,
-                    checkpoint,
-                    backend);
+            float[] scaled = run(scaledLayer(source, scales), config, checkpoint, backend);
             for (int i = 0; i < original.length; i++) {
                 assertThat(scaled[i]).isCloseTo(original[i], within(bound * Math.max(1, Math.abs(original[i]))));
             }
@@ -110,14 +115,9 @@ class PairScalesTest {
                 Backend backend = Backends.open("cpu", 1)) {
             DecoderLayer original = DecoderLayer.read(checkpoint, LAYER);
             LayerSource source = LayerSource.of(
-                    checkpoint,
-                    LAYER,
-                    List.of(original),
-                    QuantizationDevices.of(backend),
-                    new QuantizationSpec(4, 32));
+                    checkpoint, LAYER, List.of(original), QuantizationDevices.of(backend), new QuantizationSpec(4, 32));
             ModelConfig config = checkpoint.config();
-            PairScales scales =
-                    new PairScales(source, new HeadTie(config.heads(), config.kvHeads(), config.headDim()));
+            PairScales scales = new PairScales(source, new HeadTie(config.heads(), config.kvHeads(), config.headDim()));
             Random random = new Random(8);
             float[] wanted = new float[config.hiddenSize()];
             for (int i = 0; i < wanted.length; i++) {

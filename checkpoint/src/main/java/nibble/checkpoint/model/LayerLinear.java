@@ -9,8 +9,8 @@ import java.util.Comparator;
  */
 public record LayerLinear(Linear linear, Expert expert) implements Comparable<LayerLinear> {
     /** Attention, then the routed experts, then the shared one. */
-    private static final Comparator<LayerLinear> CANONICAL = Comparator.comparing(
-                    (LayerLinear named) -> named.expert.equals(Expert.SHARED) ? Integer.MAX_VALUE : named.expert.index())
+    private static final Comparator<LayerLinear> CANONICAL = Comparator.comparing((LayerLinear named) ->
+                    named.expert.equals(Expert.SHARED) ? Integer.MAX_VALUE : named.expert.index())
             .thenComparing(LayerLinear::linear);
 
     /** Names a linear of attention, or of the MLP of a layer without experts. */
