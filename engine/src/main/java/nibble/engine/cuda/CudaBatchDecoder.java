@@ -116,7 +116,7 @@ final class CudaBatchDecoder implements BatchDecoder {
         closing.add(kept::close);
         try {
             ModelConfig config = model.config();
-            AttentionShape shape = AttentionShape.of(config);
+            AttentionShape shape = AttentionShape.of(config, config.attention(0));
             Map<String, Integer> constants = PagedAttention.constants(shape, cache.contextTokens());
             PagedAttention.Geometry geometry = backend.paged.geometry(constants);
             int blocks = Math.ceilDiv(cache.contextTokens(), PagedAttention.BLOCK_TOKENS);
@@ -124,7 +124,7 @@ final class CudaBatchDecoder implements BatchDecoder {
             closing.add(inputs::close);
             this.wishes = new PagedInputs(card, MOST_ROWS, 0, geometry.round());
             closing.add(wishes::close);
-            RotaryTable table = RotaryTable.of(config, cache.contextTokens(), 0);
+            RotaryTable table = RotaryTable.of(config, config.rope(), cache.contextTokens(), 0);
             DeviceMemory.Buffer angles = backend.vectors().bringAngles(table);
             closing.add(angles::close);
             PagedAttention.Workspace workspace = backend.paged.workspace(shape, geometry, rows);
@@ -160,7 +160,9 @@ final class CudaBatchDecoder implements BatchDecoder {
                 && cache.blockTokens() == PagedAttention.BLOCK_TOKENS
                 && config.headDim() % 8 == 0
                 && config.headDim() <= 256
-                && (!RotaryTable.growsWithSequence(config.rope()) || cache.contextTokens() <= config.maxPositions());
+                && config.attendsAlike()
+                && config.multipliers().logitCap() == 0
+                && cache.contextTokens() <= RotaryTable.steadyLength(config);
         return fits
                 ? Optional.of(new CudaBatchDecoder(backend, (CudaPlacedModel) placed, cache, Math.min(rows, MOST_ROWS)))
                 : Optional.empty();
@@ -246,7 +248,7 @@ final class CudaBatchDecoder implements BatchDecoder {
     private void findBest(int count, PagedInputs wanted) {
         CudaMatrix normed = first(most.normed(), count);
         backend.rmsNorm(
-                first(most.hidden(), count), model.finalNorm(), model.config().rmsNormEps(), normed);
+                first(most.hidden(), count), model.finalNorm(), model.config().streamNormEps(), normed);
         backend.linear(model.head(), normed, first(logits, count));
         best.find(count, wanted);
     }

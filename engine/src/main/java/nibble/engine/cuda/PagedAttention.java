@@ -93,6 +93,9 @@ final class PagedAttention implements AutoCloseable {
         if (shape.window() < contextTokens) {
             constants.put("SLIDING_WINDOW", shape.window());
         }
+        if (shape.caps()) {
+            constants.put("SCORE_CAP_BITS", Float.floatToRawIntBits(shape.cap()));
+        }
         return constants;
     }
 
@@ -159,7 +162,7 @@ final class PagedAttention implements AutoCloseable {
                                 .set("kv_stride", rows.keyStride())
                                 .set("kv_heads", shape.kvHeads())
                                 .set("most_items", PagedInputs.MOST_ITEMS)
-                                .set("scale", (float) (1 / (Math.log(2) * Math.sqrt(shape.headDim())))));
+                                .set("scale", (float) (shape.scale() / Math.log(2))));
     }
 
     /** Computes attention of parts whose queries are rotated and whose keys are in the cache. */
