@@ -16,6 +16,7 @@ import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.cuda.driver.KernelCache;
 import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
@@ -94,6 +95,11 @@ final class PagedAttention implements AutoCloseable {
             constants.put("SLIDING_WINDOW", shape.window());
         }
         return constants;
+    }
+
+    /** Returns the code of both ways to attend: next tokens, and longer parts. */
+    static List<KernelCache.Code> codes(Map<String, Integer> constants) {
+        return List.of(new KernelCache.Code(FILE, constants), new KernelCache.Code(ROWS_FILE, Map.of()));
     }
 
     Geometry geometry(Map<String, Integer> constants) {
