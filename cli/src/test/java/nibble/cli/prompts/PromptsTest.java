@@ -19,6 +19,7 @@ import nibble.datasets.Tokenizer;
 import nibble.datasets.Tokenizers;
 import nibble.engine.Backends;
 import nibble.engine.Llama;
+import nibble.engine.backend.CacheType;
 import nibble.engine.SamplingOptions;
 import nibble.engine.backend.Backend;
 import org.junit.jupiter.api.BeforeEach;
@@ -114,7 +115,7 @@ class PromptsTest {
                 Checkpoint checkpoint = Checkpoint.open(Path.of(MODEL));
                 Llama model = Llama.load(checkpoint, backend);
                 Tokenizer tokenizer = Tokenizers.open(Path.of(MODEL))) {
-            PromptRun run = new PromptRun(model, tokenizer, Set.of(2), List.of(), 4);
+            PromptRun run = new PromptRun(model, tokenizer, Set.of(2), List.of(), 4, CacheType.AUTO);
             List<PromptRun.Asked> asked = PromptsOptions.asked(
                     run,
                     lines,

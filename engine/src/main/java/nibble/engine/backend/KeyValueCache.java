@@ -8,7 +8,7 @@ public final class KeyValueCache extends KeyValueRows {
     private int length;
 
     public KeyValueCache(ModelConfig config, Backend backend, int capacity) {
-        super(config, backend, capacity);
+        super(config, backend, CacheType.AUTO, capacity);
         this.capacity = capacity;
     }
 

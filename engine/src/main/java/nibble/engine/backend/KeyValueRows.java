@@ -10,12 +10,11 @@ abstract class KeyValueRows implements AutoCloseable {
     private final List<Matrix> keys = new ArrayList<>();
     private final List<Matrix> values = new ArrayList<>();
 
-    KeyValueRows(ModelConfig config, Backend backend, int rows) {
-        int columns = config.kvHeads() * config.headDim();
+    KeyValueRows(ModelConfig config, Backend backend, CacheType type, int rows) {
         try {
             for (int layer = 0; layer < config.layers(); layer++) {
-                keys.add(backend.allocate(rows, columns));
-                values.add(backend.allocate(rows, columns));
+                keys.add(type.allocate(backend, config, rows));
+                values.add(type.allocate(backend, config, rows));
             }
         } catch (RuntimeException e) {
             close();

@@ -13,6 +13,7 @@ import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
+import nibble.engine.backend.CacheType;
 import nibble.engine.backend.Extents;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
@@ -124,7 +125,7 @@ final class CudaBatchDecoder implements BatchDecoder {
         try {
             ModelConfig config = model.config();
             AttentionShape shape = AttentionShape.of(config);
-            Map<String, Integer> constants = PagedAttention.constants(shape, cache.contextTokens());
+            Map<String, Integer> constants = PagedAttention.constants(shape, cache.contextTokens(), cache.type() == CacheType.INT8);
             card.kernels().prepare(codes(constants));
             PagedAttention.Geometry geometry = backend.paged.geometry(constants);
             int blocks = Math.ceilDiv(cache.contextTokens(), PagedAttention.BLOCK_TOKENS);

@@ -51,6 +51,11 @@ final class HostMatrix implements Matrix {
             throw new IllegalArgumentException("rows " + from + " to " + (from + count) + " asked of " + matrix.rows());
         }
         int columns = matrix.columns();
+        if (matrix instanceof HostCodeMatrix codes) {
+            float[] values = new float[count * columns];
+            codes.decode(from, count, values, 0);
+            return values;
+        }
         return Arrays.copyOfRange(values(matrix), from * columns, (from + count) * columns);
     }
 
@@ -63,6 +68,14 @@ final class HostMatrix implements Matrix {
         if (firstRow < 0 || firstRow + count > target.rows()) {
             throw new IllegalArgumentException(
                     "copyRows: into rows " + firstRow + " to " + (firstRow + count) + " of " + target.rows());
+        }
+        if (target instanceof HostCodeMatrix codes) {
+            codes.encode(values(source), from, count, firstRow);
+            return;
+        }
+        if (source instanceof HostCodeMatrix codes) {
+            codes.decode(from, count, values(target), firstRow);
+            return;
         }
         int columns = target.columns();
         System.arraycopy(values(source), from * columns, values(target), firstRow * columns, count * columns);

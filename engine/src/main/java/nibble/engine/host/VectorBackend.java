@@ -16,6 +16,7 @@ import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.host.stored.LargePages;
 import nibble.engine.host.vector.Addition;
+import nibble.engine.host.vector.CachedRows;
 import nibble.engine.host.vector.CausalAttention;
 import nibble.engine.host.vector.CrossMoment;
 import nibble.engine.host.vector.Geglu;
@@ -255,17 +256,17 @@ public final class VectorBackend extends HostBackend {
                 .filter(part -> CausalAttention.isFew(part.rows()))
                 .toList();
         CausalAttention.run(
-                workers,
-                shape,
-                few,
-                HostMatrix.values(query),
-                HostMatrix.values(keys),
-                HostMatrix.values(values),
-                HostMatrix.values(out));
+                workers, shape, few, HostMatrix.values(query), cached(keys), cached(values), HostMatrix.values(out));
         List<SequencePart.InBlocks> many = parts.stream()
                 .filter(part -> !CausalAttention.isFew(part.rows()))
                 .toList();
         super.attention(shape, many, query, keys, values, out);
+    }
+
+    private static CachedRows cached(Matrix matrix) {
+        return matrix instanceof HostCodeMatrix codes
+                ? new CachedRows.Codes(codes.codes(), codes.scales(), codes.columns(), codes.head())
+                : new CachedRows.Floats(HostMatrix.values(matrix), matrix.columns());
     }
 
     /** Only with activations in int8: with those in fp32 the Vector API's rounding stays what it was. */

@@ -19,6 +19,7 @@ import nibble.engine.SamplingOptions;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
+import nibble.engine.backend.CacheType;
 import nibble.engine.backend.DeviceException;
 import nibble.engine.cuda.CudaBackend;
 import nibble.engine.host.ReferenceBackend;
@@ -213,14 +214,14 @@ class CudaBatchTest {
         int numbers = 2 * 2 * weights.config().kvHeads() * weights.config().headDim();
         try (CudaBackend backend = open()) {
             long free = backend.resources().memory().available();
-            assertThat(backend.cacheTokenBytes(weights.config())).isEqualTo(2L * numbers);
+            assertThat(backend.cacheTokenBytes(weights.config(), CacheType.AUTO)).isEqualTo(2L * numbers);
             assertThat(backend.cacheMemory(weights.config())).isBetween(free / 2, free);
-            assertThat(backend.cacheTokens(weights.config(), 1000, 10)).isEqualTo(1000);
+            assertThat(backend.cacheTokens(weights.config(), CacheType.AUTO, 1000, 10)).isEqualTo(1000);
         }
         try (CudaBackend small = CudaBackend.open(0, 200 << 20, 2)) {
             long fits = small.cacheMemory(weights.config()) / (2L * numbers);
             assertThat(fits * 2 * numbers).isLessThan(200 << 20);
-            assertThat(small.cacheTokens(weights.config(), Long.MAX_VALUE / 4, 10))
+            assertThat(small.cacheTokens(weights.config(), CacheType.AUTO, Long.MAX_VALUE / 4, 10))
                     .isEqualTo((int) fits);
         }
     }
@@ -248,7 +249,7 @@ class CudaBatchTest {
         int rows = 9;
         try (CudaBackend backend = open();
                 Llama model = Llama.of(weights, backend);
-                BlockCache cache = new BlockCache(weights.config(), backend, 2 * rows, 16, 32);
+                BlockCache cache = new BlockCache(weights.config(), backend, CacheType.AUTO, 2 * rows, 16, 32);
                 BatchDecoder decoder =
                         backend.batchDecoder(model.placed(), cache, rows).orElseThrow()) {
             for (int step = 0; step < 3; step++) {
@@ -274,7 +275,7 @@ class CudaBatchTest {
         ModelWeights weights = RandomModel.forCuda(0, 2);
         try (CudaBackend backend = open();
                 Llama model = Llama.of(weights, backend);
-                BlockCache cache = new BlockCache(weights.config(), backend, 4, 16, 32);
+                BlockCache cache = new BlockCache(weights.config(), backend, CacheType.AUTO, 4, 16, 32);
                 BatchDecoder decoder =
                         backend.batchDecoder(model.placed(), cache, 1).orElseThrow()) {
             assertThat(decoder.mostRows()).isEqualTo(1);
@@ -288,7 +289,7 @@ class CudaBatchTest {
         List<Matrix> others = new ArrayList<>();
         try (CudaBackend backend = CudaBackend.open(0, 2L << 30, 2);
                 Llama model = Llama.of(weights, backend);
-                BlockCache cache = new BlockCache(weights.config(), backend, 8, 16, 32)) {
+                BlockCache cache = new BlockCache(weights.config(), backend, CacheType.AUTO, 8, 16, 32)) {
             long free = backend.resources().memory().available();
             others.add(backend.allocate(1, (int) (free - (4 << 20)) / Short.BYTES));
             assertThatThrownBy(() -> {

@@ -10,6 +10,7 @@ import java.util.function.BiConsumer;
 import java.util.function.IntPredicate;
 import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.engine.Llama;
+import nibble.engine.backend.CacheType;
 import nibble.engine.backend.MissingRowException;
 import nibble.engine.batch.BatchOptions;
 import nibble.engine.batch.BatchScheduler;
@@ -62,7 +63,7 @@ public final class MtBenchBatch {
         }
         Llama llama = model.model();
         BatchOptions options =
-                BatchOptions.of(llama, llama.backend().textsTogether(), conversations, llama.contextTokens());
+                BatchOptions.of(llama, CacheType.AUTO, llama.backend().textsTogether(), conversations, llama.contextTokens());
         try (BatchScheduler scheduler = new BatchScheduler(llama, options)) {
             MtBenchBatch batch = new MtBenchBatch(model, settings, scheduler, questions, onAnswer);
             for (MtBenchQuestion question : questions) {
