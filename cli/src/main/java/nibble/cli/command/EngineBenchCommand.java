@@ -225,7 +225,8 @@ final class EngineBenchCommand implements Callable<Integer> {
     private void timeTogether(ModelShape model, EngineBenchmark.Settings settings, int promptTokens) {
         BatchBenchmark.Load load =
                 prompts == 0 ? null : new BatchBenchmark.Load(prompts, together.getLast(), promptTokens, decodeTokens);
-        BatchBenchmark.Settings batch = new BatchBenchmark.Settings(together, decodeContext, decodeTokens, load, cache.type());
+        BatchBenchmark.Settings batch =
+                new BatchBenchmark.Settings(together, decodeContext, decodeTokens, load, cache.type());
         BatchTimings timings;
         try (Backend backend = device.openForGenerating(terminal)) {
             timings = EngineBenchmark.runBatch(settings, batch, backend, device.device.threads);

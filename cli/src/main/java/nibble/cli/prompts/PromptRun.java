@@ -22,7 +22,8 @@ import org.jspecify.annotations.Nullable;
  * @param stops texts that end an answer
  * @param sequences most answers in the making
  */
-public record PromptRun(Llama model, Tokenizer tokenizer, Set<Integer> stopIds, List<String> stops, int sequences, CacheType cache) {
+public record PromptRun(
+        Llama model, Tokenizer tokenizer, Set<Integer> stopIds, List<String> stops, int sequences, CacheType cache) {
     /**
      * Asks for the answer to one prompt.
      *

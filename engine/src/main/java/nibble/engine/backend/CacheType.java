@@ -19,8 +19,6 @@ public enum CacheType {
     /** Allocates rows of keys or of values, all zero. */
     Matrix allocate(Backend backend, ModelConfig config, int rows) {
         int columns = config.kvHeads() * config.headDim();
-        return this == INT8
-                ? backend.allocateCodes(rows, columns, config.headDim())
-                : backend.allocate(rows, columns);
+        return this == INT8 ? backend.allocateCodes(rows, columns, config.headDim()) : backend.allocate(rows, columns);
     }
 }

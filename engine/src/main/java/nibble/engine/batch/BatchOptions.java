@@ -13,8 +13,7 @@ import nibble.engine.backend.CacheType;
  * @param tokensPerStep most tokens of one pass: a long prompt is read in pieces between other texts' tokens
  * @param cacheType how the KV cache holds keys and values
  */
-public record BatchOptions(
-        int maxSequences, int maxWaiting, int cacheTokens, int tokensPerStep, CacheType cacheType) {
+public record BatchOptions(int maxSequences, int maxWaiting, int cacheTokens, int tokensPerStep, CacheType cacheType) {
     /** Tokens of a block of the KV cache. */
     public static final int BLOCK_TOKENS = 16;
 

@@ -125,8 +125,7 @@ public final class BatchBenchmark {
         // Texts that began first are ahead by the steps in which the others' prompts were read.
         int ahead = Math.ceilDiv(Math.multiplyExact(sequences, settings.context()), promptTokens);
         int most = settings.context() + 2 * (settings.tokens() + WARM_STEPS) + ahead + BatchOptions.BLOCK_TOKENS;
-        BatchOptions options =
-                new BatchOptions(
+        BatchOptions options = new BatchOptions(
                 sequences, sequences, Math.multiplyExact(sequences, most), promptTokens + sequences, settings.cache());
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
             List<Counter> counters = new ArrayList<>();

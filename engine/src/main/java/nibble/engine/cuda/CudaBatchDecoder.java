@@ -125,7 +125,8 @@ final class CudaBatchDecoder implements BatchDecoder {
         try {
             ModelConfig config = model.config();
             AttentionShape shape = AttentionShape.of(config);
-            Map<String, Integer> constants = PagedAttention.constants(shape, cache.contextTokens(), cache.type() == CacheType.INT8);
+            Map<String, Integer> constants =
+                    PagedAttention.constants(shape, cache.contextTokens(), cache.type() == CacheType.INT8);
             card.kernels().prepare(codes(constants));
             PagedAttention.Geometry geometry = backend.paged.geometry(constants);
             int blocks = Math.ceilDiv(cache.contextTokens(), PagedAttention.BLOCK_TOKENS);
@@ -180,7 +181,8 @@ final class CudaBatchDecoder implements BatchDecoder {
         Set<KernelCache.Code> codes = new LinkedHashSet<>();
         codes.addAll(PagedAttention.codes(attention));
         codes.addAll(BestLogits.codes());
-        int[] counts = IntStream.concat(IntStream.of(CLASSES).filter(c -> c < rows), IntStream.of(rows)).toArray();
+        int[] counts = IntStream.concat(IntStream.of(CLASSES).filter(c -> c < rows), IntStream.of(rows))
+                .toArray();
         Set<TiledMatrix> matrices = new LinkedHashSet<>();
         for (int i = 0; i < model.config().layers(); i++) {
             DecoderLayer layer = model.layer(i);

@@ -17,8 +17,7 @@ record HostCodeMatrix(int rows, int columns, int head, byte[] codes, float[] sca
             throw new IllegalArgumentException("codes of " + rows + " rows of " + columns + " columns, heads of " + head
                     + ", do not fit a Java array; use a smaller cache");
         }
-        return new HostCodeMatrix(
-                rows, columns, head, new byte[(int) elements], new float[(int) (elements / head)]);
+        return new HostCodeMatrix(rows, columns, head, new byte[(int) elements], new float[(int) (elements / head)]);
     }
 
     private int heads() {

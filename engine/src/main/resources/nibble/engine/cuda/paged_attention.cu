@@ -6,11 +6,18 @@
 // item's blocks of keys in turns. decode_attention.cuh says how a warp computes; a step of it is one block of the cache. The sums
 // of warps, then of items (by the block that comes last), are added in a fixed order.
 //
-// -DHEAD_DIM (a multiple of 8 up to 256), -DQUERIES_PER_KV, and -DSLIDING_WINDOW for keys that a query sees no more.
+// -DHEAD_DIM (a multiple of 8 up to 256), -DQUERIES_PER_KV, -DSLIDING_WINDOW for keys that a query sees no more, and -DCODES for keys and
+// values that are 8-bit codes (code_attention.cuh), of which the next step's are on their way while one is computed.
 
 #define MOST_ATTENTION_WARPS 4
 #define ONLY_ATTENTION
 #include "decode_attention.cuh"
+#ifdef CODES
+#include "code_attention.cuh"
+typedef unsigned char cached_t;
+#else
+typedef half_t cached_t;
+#endif
 
 #ifdef SLIDING_WINDOW
 constexpr bool HAS_WINDOW = true;
@@ -21,7 +28,11 @@ constexpr bool HAS_WINDOW = false;
 
 constexpr int BLOCK_TOKENS = 16;
 constexpr int MOST_ITEMS = 16;  // of a row
+#ifdef CODES
+constexpr int BLOCKS_PER_SM = HEAD_DIM <= 64 ? 3 : 2;  // more would not leave registers for two steps of a warp
+#else
 constexpr int BLOCKS_PER_SM = HEAD_DIM <= 128 ? 3 : 2;
+#endif
 
 static_assert(16 * MOST_ITEMS * 4 <= ATTENTION_BYTES, "the factors of a row's items do not fit");
 
@@ -33,7 +44,7 @@ struct Item {
 };
 
 #define PAGED_ARGUMENTS(F) \
-    F(half_t*, out) F(half_t*, keys) F(half_t*, values) F(const half_t*, q) F(const half_t*, k) F(const half_t*, v) \
+    F(half_t*, out) F(cached_t*, keys) F(cached_t*, values) F(float*, key_scales) F(float*, value_scales) F(const half_t*, q) F(const half_t*, k) F(const half_t*, v) \
     F(const float*, cos) F(const float*, sin) F(const int*, head) F(const int*, positions) F(const Item*, items) \
     F(const int*, table) F(float*, partials) F(u32*, tickets) F(int, out_stride) F(int, q_stride) F(int, kv_stride) \
     F(int, kv_heads) F(int, most_items) F(float, scale)
@@ -43,6 +54,7 @@ struct Paged {
 extern "C" __constant__ Field paged_attention_fields[] = {PAGED_ARGUMENTS(STRUCT_FIELD)};
 // out        [rows, heads d], rows out_stride apart
 // keys       [blocks, 16, kv_heads d]; values likewise
+// key_scales [blocks, kv_heads, 16] of codes; value_scales likewise
 // q          [rows, heads d], rows q_stride apart; k, v [rows, kv_heads d], rows kv_stride apart; k null: the cache has them already
 // cos, sin   [positions, d / 2]; null: q and k are rotated already
 // head       {items, columns of table}
@@ -105,17 +117,23 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
 
     for (int i = threadIdx.x; i < 16 * Q_STRIDE / 2; i += THREADS) ((u32*)q)[i] = 0;
     sync_threads<THREADS>();
-    half_t* k = a.keys + kv * HEAD_DIM;
-    half_t* v = a.values + kv * HEAD_DIM;
+    cached_t* k = a.keys + kv * HEAD_DIM;
+    cached_t* v = a.values + kv * HEAD_DIM;
     const half_t* queries = a.q + (long long)row * a.q_stride + first_head * HEAD_DIM;
     if (a.cos) {
         const float* cos = a.cos + (long long)position * HALF;
         const float* sin = a.sin + (long long)position * HALF;
         rotate_queries(q, queries, heads, cos, sin);
         if (a.k && item.end == position + 1) {
-            long long at = ((long long)table[position / BLOCK_TOKENS] * BLOCK_TOKENS + position % BLOCK_TOKENS) * stride;
-            long long from = (long long)row * a.kv_stride + kv * HEAD_DIM;
+            long long place = (long long)table[position / BLOCK_TOKENS] * BLOCK_TOKENS + position % BLOCK_TOKENS;
+            long long at = place * stride, from = (long long)row * a.kv_stride + kv * HEAD_DIM;
+#ifdef CODES
+            long long scale = scale_at(place, kv, a.kv_heads);
+            if (warp == 0) append_coded(k + at, a.key_scales + scale, a.k + from, cos, sin);
+            if (warp == 1) append_coded(v + at, a.value_scales + scale, a.v + from, nullptr, nullptr);
+#else
             append(k + at, v + at, a.k + from, a.v + from, cos, sin);
+#endif
         }
     } else {
         copy_queries(q, queries, heads);
@@ -127,14 +145,50 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
         sums.max[0] = sums.max[1] = NEVER;
         constexpr int STEP = BLOCK_TOKENS * ATTENTION_WARPS;
         int base = item.begin + warp * BLOCK_TOKENS, unseen = HAS_WINDOW ? position - SLIDING_WINDOW + 1 : 0;
+        const half_t* own = q + lane / 4 * Q_STRIDE + lane % 4 * 8;
+#ifdef CODES
+        auto load = [&](CodedKeys& to, int block, int from) {
+            long long at = (long long)block * BLOCK_TOKENS * stride, scales = ((long long)block * a.kv_heads + kv) * BLOCK_TOKENS;
+            load_coded(to, k + at, v + at, a.key_scales + scales, a.value_scales + scales, min(BLOCK_TOKENS, item.end - from), stride);
+        };
+        auto block_at = [&](int key) { return key < item.end ? table[key / BLOCK_TOKENS] : 0; };
+        auto step = [&](const CodedKeys& keys) {
+            attend_coded<HAS_WINDOW>(sums, own, keys, min(BLOCK_TOKENS, item.end - base), a.scale, unseen - base);
+        };
+        CodedKeys even, odd;
+        int following = block_at(base);
+        if (HEAD_DIM > 128) {  // there are no registers for two steps
+            for (; base < item.end; base += STEP) {
+                int block = following;
+                following = block_at(base + STEP);
+                load(even, block, base);
+                step(even);
+            }
+        } else if (base < item.end) {
+            load(even, following, base);
+            following = block_at(base + STEP);
+            while (true) {
+                int after = block_at(base + 2 * STEP);
+                if (base + STEP < item.end) load(odd, following, base + STEP);
+                step(even);
+                base += STEP;
+                if (base >= item.end) break;
+                following = block_at(base + 2 * STEP);
+                if (base + STEP < item.end) load(even, after, base + STEP);
+                step(odd);
+                base += STEP;
+                if (base >= item.end) break;
+            }
+        }
+#else
         int block = base < item.end ? table[base / BLOCK_TOKENS] : 0;
         for (; base < item.end; base += STEP) {
             int following = base + STEP < item.end ? table[(base + STEP) / BLOCK_TOKENS] : 0;
             long long at = (long long)block * BLOCK_TOKENS * stride;
-            attend<HAS_WINDOW>(sums, q + lane / 4 * Q_STRIDE + lane % 4 * 8, k + at, v + at, 0, min(BLOCK_TOKENS, item.end - base),
-                               stride, a.scale, unseen - base);
+            attend<HAS_WINDOW>(sums, own, k + at, v + at, 0, min(BLOCK_TOKENS, item.end - base), stride, a.scale, unseen - base);
             block = following;
         }
+#endif
         publish(sums, o + warp * HEADS * HEAD_DIM, maxima + warp * 16, totals + warp * 16);
     }
     sync_threads<THREADS>();

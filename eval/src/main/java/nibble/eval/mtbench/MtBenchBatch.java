@@ -62,8 +62,8 @@ public final class MtBenchBatch {
             return;
         }
         Llama llama = model.model();
-        BatchOptions options =
-                BatchOptions.of(llama, CacheType.AUTO, llama.backend().textsTogether(), conversations, llama.contextTokens());
+        BatchOptions options = BatchOptions.of(
+                llama, CacheType.AUTO, llama.backend().textsTogether(), conversations, llama.contextTokens());
         try (BatchScheduler scheduler = new BatchScheduler(llama, options)) {
             MtBenchBatch batch = new MtBenchBatch(model, settings, scheduler, questions, onAnswer);
             for (MtBenchQuestion question : questions) {

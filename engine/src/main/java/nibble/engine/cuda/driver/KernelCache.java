@@ -40,6 +40,8 @@ import org.jspecify.annotations.Nullable;
 public final class KernelCache implements AutoCloseable {
     /** Headers that kernels may include. */
     public static final List<String> HEADERS = List.of(
+            "cache_codes.cuh",
+            "code_attention.cuh",
             "common.cuh",
             "block_units.cuh",
             "blocks.cuh",
@@ -78,6 +80,7 @@ public final class KernelCache implements AutoCloseable {
     private final KernelLaunch launch;
     /** What compiles ahead of its use, or has done so. */
     private final Map<String, Future<byte[]>> ahead = new HashMap<>();
+
     private final ThreadPoolExecutor compilers = compilers();
     private final Map<String, CUmodule> modules = new HashMap<>();
     private final Map<String, Kernel> kernels = new HashMap<>();
