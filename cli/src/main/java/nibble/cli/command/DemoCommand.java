@@ -25,6 +25,7 @@ import nibble.datasets.CalibrationText;
 import nibble.datasets.TokenBlocks;
 import nibble.datasets.Tokenizer;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.CacheType;
 import nibble.eval.PerplexityResult;
 import nibble.files.Reasons;
 import nibble.files.output.OutputFolder;
@@ -167,7 +168,8 @@ final class DemoCommand implements Callable<Integer> {
     }
 
     private PerplexityResult measure(Backend backend, Path model, String title) {
-        return PerplexityCommand.measure(terminal, backend, model, "wikitext2", CONTEXT, windows, title);
+        return PerplexityCommand.measure(
+                terminal, backend, model, CacheType.AUTO, "wikitext2", CONTEXT, windows, title);
     }
 
     private static Row row(String weights, PerplexityResult result, PerplexityResult fp16, Path folder) {
