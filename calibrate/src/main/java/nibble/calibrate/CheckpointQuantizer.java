@@ -95,7 +95,7 @@ public final class CheckpointQuantizer {
         List<PackedTensor> tensors = new ArrayList<>();
         tensors.add(CheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
         tensors.add(CheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
-        for (LinearModule module : config.modules()) {
+        for (LinearModule module : config.modules(layer)) {
             tensors.addAll(layout.pack(
                     module.name(layer), quantized.module(module), options.spec().symmetric()));
         }

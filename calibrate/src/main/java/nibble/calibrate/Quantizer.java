@@ -212,6 +212,9 @@ public final class Quantizer {
                     "this checkpoint is quantized already (" + found.method() + ", " + found.bits()
                             + " bits, group size " + found.groupSize() + "); start from the fp16 original");
         });
+        if (config.experts().isPresent()) {
+            throw new BadCheckpointException(configJson, "mixtures of experts are not yet quantized");
+        }
         for (Linear linear : Linear.values()) {
             try {
                 spec.check(config.spec(linear, 0).name(), config.outFeatures(linear), config.inFeatures(linear));

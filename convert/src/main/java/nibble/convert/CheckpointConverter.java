@@ -150,7 +150,7 @@ public final class CheckpointConverter {
         Map<String, Item> linears = new LinkedHashMap<>();
         if (config.quantization().isPresent()) {
             for (int layer = 0; layer < config.layers(); layer++) {
-                for (LinearModule module : config.modules()) {
+                for (LinearModule module : config.modules(layer)) {
                     linears.put(
                             module.name(layer) + ".weight",
                             linear(module, layer, config.quantization().get()));

@@ -81,7 +81,7 @@ public record CheckpointPlan(ShardPlan shards, SortedMap<String, String> configs
     private static List<TensorSpec> specs(ModelConfig config, Layout layout, QuantizationSpec spec) {
         Map<String, List<TensorSpec>> packed = new HashMap<>();
         for (int layer = 0; layer < config.layers(); layer++) {
-            for (LinearModule module : config.modules()) {
+            for (LinearModule module : config.modules(layer)) {
                 packed.put(
                         config.spec(module, layer).name(),
                         layout.tensors(

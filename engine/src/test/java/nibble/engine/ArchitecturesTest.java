@@ -23,8 +23,10 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 public class ArchitecturesTest {
     private static final Path FOLDER = Path.of("..", "checkpoint", "src", "test", "resources", "architectures");
-    private static final List<String> MODELS =
-            List.of("smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma");
+    private static final List<String> MODELS = Stream.concat(
+                    Stream.of("smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"),
+                    MixturesTest.MODELS.stream())
+            .toList();
 
     /** What a model must give. */
     public record Expected(int[] ids, float[] logits, float fp32Error) {

@@ -21,7 +21,7 @@ public final class TunedTensors {
      */
     public static List<String> ofLayer(ModelConfig config, QuantizedFormat format, boolean codes, int layer) {
         List<String> names = new ArrayList<>();
-        for (LinearModule module : config.modules()) {
+        for (LinearModule module : config.modules(layer)) {
             names.add(format.name(module.name(layer), Role.SCALES));
             if (codes) {
                 names.add(format.name(module.name(layer), Role.CODES));

@@ -58,12 +58,13 @@ public final class GgufCheckpoint {
         String name = metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
         boolean experts = metadata.integer(name + ".expert_count").orElse(0L) > 0;
         architecture = Architecture.ofGguf(name)
-                .filter(_ -> !experts)
+                .filter(found -> !experts && !found.mixesExperts())
                 .orElseThrow(() -> new BadCheckpointException(
                         path,
                         "architecture \"" + name + "\"" + (experts ? " with experts" : "")
                                 + " is not yet supported; supported: "
                                 + Stream.of(Architecture.values())
+                                        .filter(known -> !known.mixesExperts())
                                         .map(Architecture::ggufName)
                                         .distinct()
                                         .collect(Collectors.joining(", "))));

@@ -130,15 +130,79 @@ public enum Architecture {
                         "activation \"" + name + "\" is not supported; supported in Gemma: gelu_pytorch_tanh");
             }
         }
+    },
+
+    /** Mistral with experts: all layers have them, and the weights of the chosen ones have the sum 1. */
+    MIXTRAL(
+            "MixtralForCausalLM",
+            "mixtral",
+            "llama",
+            new ConfigDefaults(131_072, List.of(1), List.of(2)).withKvHeads(8)) {
+        @Override
+        Optional<Integer> window(ConfigKeys keys) {
+            return keys.integerIfPresent(WINDOW, 1, Integer.MAX_VALUE);
+        }
+
+        @Override
+        Optional<Experts> experts(ConfigKeys keys) {
+            return Optional.of(ExpertKeys.mixtral(keys));
+        }
+    },
+
+    /** Qwen2 with experts, beside which a gated expert sees every token; perhaps in some layers only. */
+    QWEN2_MOE(
+            "Qwen2MoeForCausalLM",
+            "qwen2_moe",
+            "qwen2moe",
+            new ConfigDefaults(32_768, List.of(), List.of()).withKvHeads(16)) {
+        @Override
+        Set<Linear> biases(ConfigKeys keys) {
+            return keys.flag("qkv_bias", true)
+                    ? EnumSet.of(Linear.Q, Linear.K, Linear.V)
+                    : EnumSet.noneOf(Linear.class);
+        }
+
+        @Override
+        Optional<Integer> window(ConfigKeys keys) {
+            return laterLayersWindow(keys);
+        }
+
+        @Override
+        Optional<Experts> experts(ConfigKeys keys) {
+            return ExpertKeys.qwen(keys, ExpertKeys.QWEN2);
+        }
+    },
+
+    /** Qwen3 with experts; perhaps in some layers only. */
+    QWEN3_MOE(
+            "Qwen3MoeForCausalLM",
+            "qwen3_moe",
+            "qwen3moe",
+            new ConfigDefaults(32_768, List.of(), List.of()).withKvHeads(4)) {
+        @Override
+        public boolean normalizesHeads() {
+            return true;
+        }
+
+        @Override
+        Optional<Integer> window(ConfigKeys keys) {
+            return keys.flag("use_sliding_window", false)
+                    ? keys.integerIfPresent(WINDOW, 1, Integer.MAX_VALUE)
+                    : Optional.empty();
+        }
+
+        @Override
+        Optional<Experts> experts(ConfigKeys keys) {
+            return ExpertKeys.qwen(keys, ExpertKeys.QWEN3);
+        }
     };
+
+    private static final Set<Architecture> MIXTURES = EnumSet.of(MIXTRAL, QWEN2_MOE, QWEN3_MOE);
 
     private static final String WINDOW = "sliding_window";
 
     /** Why some well-known architectures are none of these. */
     private static final Map<String, String> REASONS = Map.ofEntries(
-            Map.entry("MixtralForCausalLM", "mixture of experts"),
-            Map.entry("Qwen2MoeForCausalLM", "mixture of experts"),
-            Map.entry("Qwen3MoeForCausalLM", "mixture of experts"),
             Map.entry("PhimoeForCausalLM", "mixture of experts"),
             Map.entry("DeepseekForCausalLM", "mixture of experts"),
             Map.entry("DeepseekV2ForCausalLM", "mixture of experts, latent attention"),
@@ -216,6 +280,11 @@ public enum Architecture {
         return false;
     }
 
+    /** Returns whether layers may have experts in the place of one MLP. */
+    public boolean mixesExperts() {
+        return MIXTURES.contains(this);
+    }
+
     /** Returns the activation of the MLP's gate. */
     public Activation activation() {
         return Activation.SILU;
@@ -226,6 +295,11 @@ public enum Architecture {
         return keys.flag("attention_bias", false)
                 ? EnumSet.of(Linear.Q, Linear.K, Linear.V, Linear.O)
                 : EnumSet.noneOf(Linear.class);
+    }
+
+    /** The experts that layers have; empty for one MLP in all. */
+    Optional<Experts> experts(ConfigKeys keys) {
+        return Optional.empty();
     }
 
     /** The last positions that a query sees, its own included; empty for all. */

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.IntStream;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 import nibble.checkpoint.source.StrictJson;
@@ -28,6 +29,7 @@ import nibble.checkpoint.tensor.TensorSpec;
  * @param rmsNormEps added to the mean square inside the norms
  * @param window the last positions that a query sees, its own included; {@link #NO_WINDOW} for all
  * @param biases the linears that have a bias
+ * @param experts of the layers that have some in the place of one MLP
  * @param tiedEmbeddings whether the embedding is the output projection too
  * @param dtype type of the weights as the config states it; F16 where it states none. The files may differ
  * @param bosId id that starts a text, or -1 for none
@@ -49,6 +51,7 @@ public record ModelConfig(
         Rope rope,
         int window,
         Set<Linear> biases,
+        Optional<Experts> experts,
         boolean tiedEmbeddings,
         DType dtype,
         int bosId,
@@ -86,7 +89,7 @@ public record ModelConfig(
         ConfigKeys keys = new ConfigKeys(configJson, json, "");
         Architecture architecture = Architecture.of(keys);
         ConfigDefaults defaults = architecture.defaults();
-        OtherModels.refuse(keys);
+        OtherModels.refuse(keys, architecture);
         architecture.requireActivation(keys);
 
         int hidden = keys.integer("hidden_size", 1, MAX_WIDTH);
@@ -129,6 +132,7 @@ public record ModelConfig(
                 RopeKeys.read(keys),
                 architecture.windowOfAllLayers(keys).orElse(NO_WINDOW),
                 architecture.biases(keys),
+                architecture.experts(keys),
                 keys.flag("tie_word_embeddings", defaults.tiedEmbeddings()),
                 dtype(keys),
                 bos.isEmpty() ? -1 : bos.getFirst(),
@@ -175,6 +179,7 @@ public record ModelConfig(
                 rope,
                 window,
                 biases,
+                experts,
                 tied,
                 dtype,
                 bosId,
@@ -183,14 +188,31 @@ public record ModelConfig(
                 own);
     }
 
-    /** Returns the output features of a linear: the rows of its fp16 weight. */
+    /** Returns the experts of a layer; nothing where it has one MLP. */
+    public Optional<Experts> experts(int layer) {
+        return experts.filter(found -> found.in(layer));
+    }
+
+    /** Returns the output features of a linear of a layer without experts: the rows of its fp16 weight. */
     public int outFeatures(Linear linear) {
+        return outFeatures(linear, Expert.NONE);
+    }
+
+    /** Returns the output features of a linear of an expert. */
+    public int outFeatures(Linear linear, Expert expert) {
         return switch (linear) {
             case Q -> heads * headDim;
             case K, V -> kvHeads * headDim;
             case O, DOWN -> hiddenSize;
-            case GATE, UP -> intermediateSize;
+            case GATE, UP -> width(LinearInput.DOWN, expert);
         };
+    }
+
+    /** Returns the features of an input of an expert. */
+    public int width(LinearInput input, Expert expert) {
+        return input == LinearInput.DOWN && expert.isPart()
+                ? experts.orElseThrow().width(expert)
+                : width(input);
     }
 
     /** Returns the features of an input. */
@@ -202,6 +224,22 @@ public record ModelConfig(
         };
     }
 
+    /** Returns the columns of the MLP that layers without experts have; 0 where all layers have experts. */
+    public int mlpColumns() {
+        return experts.isEmpty()
+                        || IntStream.range(0, layers)
+                                .anyMatch(layer -> !experts.get().in(layer))
+                ? intermediateSize
+                : 0;
+    }
+
+    /** Returns the inner features that a token passes in a layer: those of the MLP, or of the experts chosen for it. */
+    public int activeWidth(int layer) {
+        return experts(layer)
+                .map(found -> found.chosen() * found.width() + found.shared().width())
+                .orElse(intermediateSize);
+    }
+
     /** Returns the input features of a linear: the columns of its fp16 weight. */
     public int inFeatures(Linear linear) {
         return width(linear.input());
@@ -209,12 +247,14 @@ public record ModelConfig(
 
     /** Returns the output features of a module: those of its parts together. */
     public int outFeatures(LinearModule module) {
-        return module.parts().stream().mapToInt(this::outFeatures).sum();
+        return module.parts().stream()
+                .mapToInt(part -> outFeatures(part, module.expert()))
+                .sum();
     }
 
     /** Returns the input features of a module, the same for all of its parts. */
     public int inFeatures(LinearModule module) {
-        return width(module.input());
+        return width(module.input(), module.expert());
     }
 
     /**
@@ -232,22 +272,56 @@ public record ModelConfig(
     }
 
     /** Returns the linears of a decoder layer as they are stored, in canonical order. */
-    public List<LinearModule> modules() {
-        return architecture.modules();
+    public List<LinearModule> modules(int layer) {
+        Optional<Experts> mixture = experts(layer);
+        if (mixture.isEmpty()) {
+            return architecture.modules();
+        }
+        List<LinearModule> modules = new ArrayList<>(architecture.modules());
+        modules.removeIf(LinearModule::isMlp);
+        modules.addAll(mixture.get().modules());
+        return modules;
     }
 
-    /** Says where a linear is stored. */
+    /** Says where a linear of attention, or of the MLP of a layer without experts, is stored. */
     public StoredLinear stored(Linear linear, int layer) {
-        for (LinearModule module : modules()) {
-            int first = 0;
-            for (Linear part : module.parts()) {
-                if (part == linear) {
-                    return new StoredLinear(module, linear, layer, first, outFeatures(linear), inFeatures(linear));
-                }
-                first += outFeatures(part);
+        for (LinearModule module : architecture.modules()) {
+            if (module.parts().contains(linear)) {
+                return stored(module, linear, layer);
             }
         }
         throw new IllegalStateException(architecture + " without " + linear.path());
+    }
+
+    /** Says where a linear of an expert, or of attention, is stored. */
+    public StoredLinear stored(Linear linear, Expert expert, int layer) {
+        return expert.isPart()
+                ? experts(layer).orElseThrow().modules(expert).stream()
+                        .filter(module -> module.parts().contains(linear))
+                        .map(module -> stored(module, linear, layer))
+                        .findFirst()
+                        .orElseThrow()
+                : stored(linear, layer);
+    }
+
+    /** Says where all linears of a layer are stored, in canonical order. */
+    public List<StoredLinear> linears(int layer) {
+        return modules(layer).stream()
+                .flatMap(module -> module.parts().stream().map(part -> stored(module, part, layer)))
+                .toList();
+    }
+
+    /** Says where a part of a module is stored. */
+    public StoredLinear stored(LinearModule module, Linear linear, int layer) {
+        int first = 0;
+        for (Linear part : module.parts()) {
+            int rows = outFeatures(part, module.expert());
+            if (part == linear) {
+                return new StoredLinear(module, linear, layer, first, rows, inFeatures(module));
+            }
+            first += rows;
+        }
+        throw new IllegalArgumentException(module.path() + " without " + linear.path());
     }
 
     /** Returns the bias [out] of a linear, if it has one. */
@@ -276,23 +350,39 @@ public record ModelConfig(
 
     /**
      * Returns every tensor of a decoder layer of the unquantized model, in canonical order: input norm, q, k, v, the
-     * norms of their heads, o, post-attention norm, gate, up, down, a bias after its weight.
+     * norms of their heads, o, post-attention norm, gate, up, down, a bias after its weight. Where there are experts,
+     * the router comes before those of each expert, and the shared expert's gate before that.
      */
     public List<TensorSpec> tensors(int layer) {
         List<TensorSpec> specs = new ArrayList<>();
         specs.add(norm(TensorNames.inputNorm(layer)));
-        for (LinearModule module : modules()) {
+        boolean normed = false;
+        for (LinearModule module : modules(layer)) {
             if (module.parts().contains(Linear.O) && architecture.normalizesHeads()) {
                 specs.add(new TensorSpec(TensorNames.queryNorm(layer), dtype, Shape.of(headDim)));
                 specs.add(new TensorSpec(TensorNames.keyNorm(layer), dtype, Shape.of(headDim)));
             }
-            if (module.parts().contains(Linear.GATE)) {
+            if (module.isMlp() && !normed) {
+                normed = true;
                 specs.add(norm(TensorNames.postAttentionNorm(layer)));
+                experts(layer).ifPresent(found -> specs.addAll(gates(found, layer)));
             }
             specs.add(spec(module, layer));
-            module.parts().forEach(part -> bias(part, layer).ifPresent(specs::add));
+            if (!module.expert().isPart()) {
+                module.parts().forEach(part -> bias(part, layer).ifPresent(specs::add));
+            }
         }
         return specs;
+    }
+
+    /** The matrices that choose and weigh experts. */
+    private List<TensorSpec> gates(Experts found, int layer) {
+        List<TensorSpec> gates = new ArrayList<>();
+        gates.add(new TensorSpec(found.router(layer), dtype, Shape.of(found.count(), hiddenSize)));
+        if (found.shared().gated()) {
+            gates.add(new TensorSpec(found.sharedGate(layer), dtype, Shape.of(1, hiddenSize)));
+        }
+        return gates;
     }
 
     /** Returns the factor of embeddings on their way into the first layer. */

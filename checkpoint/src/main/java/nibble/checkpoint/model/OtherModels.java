@@ -93,8 +93,11 @@ final class OtherModels {
     private OtherModels() {}
 
     /** @throws BadCheckpointException naming the first key with a value that would matter */
-    static void refuse(ConfigKeys keys) {
+    static void refuse(ConfigKeys keys, Architecture architecture) {
         for (Rule rule : RULES) {
+            if (rule.neutral() == AT_MOST_ONE && architecture.mixesExperts()) {
+                continue;
+            }
             for (String key : rule.keys()) {
                 if (rule.neutral() == OFF || rule.neutral() == ON) {
                     keys.flag(key, false);

@@ -119,7 +119,7 @@ class ArchitectureTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "{\"architectures\":[\"MixtralForCausalLM\"]}|\"MixtralForCausalLM\" (mixture of experts) is not yet"
+                "{\"architectures\":[\"DeepseekForCausalLM\"]}|\"DeepseekForCausalLM\" (mixture of experts) is not yet"
                         + " supported",
                 "{\"architectures\":[\"DeepseekV3ForCausalLM\"],\"model_type\":\"deepseek_v3\"}|(mixture of experts,"
                         + " latent attention)",
@@ -130,7 +130,7 @@ class ArchitectureTest {
                         + " Phi3ForCausalLM, GemmaForCausalLM",
                 "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"mistral\"}|\"LlamaForCausalLM\" with"
                         + " model_type \"mistral\"",
-                "{\"model_type\":\"mixtral\"}|model_type \"mixtral\" is not yet supported",
+                "{\"model_type\":\"deepseek\"}|model_type \"deepseek\" is not yet supported",
                 "{\"model_type\":\"qwen2\",\"use_sliding_window\":true,\"sliding_window\":64,\"max_window_layers\":21}|max_window_layers"
                     + " 21 of 32",
                 "{\"model_type\":\"qwen3\",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}|layer_types"

@@ -73,6 +73,10 @@ public final class GgufExporter {
     private final Optional<Importance> importance;
 
     private GgufExporter(Checkpoint source, GgufMix mix, Optional<Importance> importance) {
+        if (source.config().experts().isPresent()) {
+            throw new BadCheckpointException(
+                    source.configFile(), "GGUF files of mixtures of experts are not yet written");
+        }
         this.source = source;
         this.config = source.config();
         this.mix = mix;
@@ -184,7 +188,7 @@ public final class GgufExporter {
                 items.add(norm(block + "attn_q_norm.weight", TensorNames.queryNorm(layer)));
                 items.add(norm(block + "attn_k_norm.weight", TensorNames.keyNorm(layer)));
             }
-            for (LinearModule module : config.modules()) {
+            for (LinearModule module : config.modules(layer)) {
                 items.add(linear(tensorName(module, layer), module, layer));
                 for (Linear part : module.parts()) {
                     config.bias(part, layer)

@@ -86,7 +86,7 @@ public enum GgufMix {
 
     /** Returns the type of a linear's weight where no importance weighs the search. */
     public GgufType linear(Linear linear, int layer, ModelConfig config) {
-        return config.modules().stream()
+        return config.modules(layer).stream()
                 .filter(module -> module.parts().contains(linear))
                 .map(module -> linear(module, layer, config, false))
                 .findFirst()

@@ -45,7 +45,7 @@ class GgufMixTest {
         GgufMix mix = GgufMix.named(words.get(8)).orElseThrow();
         boolean weighted = words.get(9).equals("importance");
         SortedMap<String, String> found = new TreeMap<>();
-        for (LinearModule module : config.modules()) {
+        for (LinearModule module : config.modules(0)) {
             found.put(
                     GgufNames.linear(module),
                     runs(config.layers(), layer -> mix.linear(module, layer, config, weighted)));

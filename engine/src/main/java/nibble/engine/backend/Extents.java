@@ -121,4 +121,20 @@ public final class Extents {
         require("glu", "up", up, gate.rows(), gate.columns());
         require("glu", "out", out, gate.rows(), gate.columns());
     }
+
+    /** Returns how many rows of {@code products} each row of {@code into} takes. */
+    public static int mixRows(Matrix products, int[] places, float[] weights, Matrix into) {
+        require("mixRows", "products", products, products.rows(), into.columns());
+        if (into.rows() == 0 || places.length % into.rows() != 0 || weights.length != places.length) {
+            throw new IllegalArgumentException("mixRows: " + places.length + " places and " + weights.length
+                    + " weights for " + into.rows() + " rows; the same number of each for every row expected");
+        }
+        for (int place : places) {
+            if (place < 0 || place >= products.rows()) {
+                throw new IllegalArgumentException(
+                        "mixRows: place " + place + " of only " + products.rows() + " products");
+            }
+        }
+        return places.length / into.rows();
+    }
 }

@@ -140,6 +140,26 @@ public interface LayerOperations extends Matrices {
         }
     }
 
+    /** Copies row {@code rows[i]} of {@code source} into row i of {@code target}. */
+    default void gatherRows(Matrix source, int[] rows, Matrix target) {
+        for (int from = 0; from < rows.length; ) {
+            int count = 1;
+            while (from + count < rows.length && rows[from + count] == rows[from] + count) {
+                count++;
+            }
+            copyRows(source, rows[from], count, target, from);
+            from += count;
+        }
+    }
+
+    /**
+     * Computes {@code into[t] += Σ_j weights[t * k + j] products[places[t * k + j]]}, with one rounding of the sum to
+     * the precision of {@code into}.
+     *
+     * @param places rows of {@code products}, k for each row of {@code into}
+     */
+    void mixRows(Matrix products, int[] places, float[] weights, Matrix into);
+
     /** Computes {@code out = activation(gate) * up}, element by element; out may be gate or up. */
     void glu(Activation activation, Matrix gate, Matrix up, Matrix out);
 

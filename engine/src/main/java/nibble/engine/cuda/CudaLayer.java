@@ -6,6 +6,7 @@ import java.util.List;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.LinearInput;
+import nibble.engine.backend.DeviceException;
 import nibble.engine.cuda.data.BlockMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.NibbleMatrix;
@@ -16,6 +17,7 @@ import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.DeviceWeight;
+import nibble.engine.tensor.Mlp;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.StoredWeight;
 import nibble.engine.tensor.StoredWeights;
@@ -53,6 +55,9 @@ final class CudaLayer implements AutoCloseable {
     }
 
     private static List<List<Weight>> groups(DecoderLayer layer) {
+        if (layer.hasExperts()) {
+            throw new DeviceException("a mixture of experts is not yet computed on a card; give --device cpu");
+        }
         return Arrays.stream(LinearInput.values())
                 .map(input -> input.readers().stream().map(layer::weight).toList())
                 .toList();
@@ -215,9 +220,7 @@ final class CudaLayer implements AutoCloseable {
                 placed.get(2),
                 placed.get(3),
                 layer.postAttentionNorm(),
-                placed.get(4),
-                placed.get(5),
-                placed.get(6),
+                new Mlp(placed.get(4), placed.get(5), placed.get(6)),
                 layer.extras());
     }
 

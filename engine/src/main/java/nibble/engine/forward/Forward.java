@@ -2,6 +2,7 @@ package nibble.engine.forward;
 
 import java.util.Arrays;
 import java.util.List;
+import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
@@ -10,8 +11,10 @@ import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.KeyValueCache;
 import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.LayerExtras;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Mlp;
 import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
@@ -26,7 +29,8 @@ import org.jspecify.annotations.Nullable;
  * h += down_proj(silu(gate_proj(m)) * up_proj(m))                        m = post_attention_layernorm(h)
  * </pre>
  *
- * <p>{@link LayerExtras} come between: biases behind their linears, norms of heads before rope.
+ * <p>{@link LayerExtras} come between: biases behind their linears, norms of heads before rope. {@link ExpertPass} runs
+ * experts where they stand in the MLP's place.
  */
 public final class Forward implements AutoCloseable {
     private final ModelConfig config;
@@ -62,8 +66,7 @@ public final class Forward implements AutoCloseable {
         Scratch s = scratch(hidden.rows());
         attend(layer, hidden, taps, s, () -> attendWhole(s, sequences));
         addAttended(layer, hidden, s);
-        feedForward(layer, hidden, taps, s);
-        backend.addLinear(layer.down(), s.gate, hidden);
+        addMlp(layer, hidden, taps, s);
     }
 
     /**
@@ -115,8 +118,7 @@ public final class Forward implements AutoCloseable {
     /** Computes the MLP half of {@link #layer}: {@code hidden} is changed in place. */
     public void mlp(DecoderLayer layer, Matrix hidden) {
         Scratch s = scratch(hidden.rows());
-        feedForward(layer, hidden, Taps.NONE, s);
-        backend.addLinear(layer.down(), s.gate, hidden);
+        addMlp(layer, hidden, Taps.NONE, s);
     }
 
     /** Computes {@link #layer} for tokens from {@code cache.length()} on; their keys and values go into the cache. */
@@ -124,8 +126,7 @@ public final class Forward implements AutoCloseable {
         Scratch s = scratch(hidden.rows());
         attend(layer, hidden, Taps.NONE, s, () -> attendCached(s, cache, index));
         addAttended(layer, hidden, s);
-        feedForward(layer, hidden, Taps.NONE, s);
-        backend.addLinear(layer.down(), s.gate, hidden);
+        addMlp(layer, hidden, Taps.NONE, s);
     }
 
     /** Computes {@link #layer} with an attention of its own. */
@@ -133,8 +134,7 @@ public final class Forward implements AutoCloseable {
         Scratch s = scratch(hidden.rows());
         attend(layer, hidden, Taps.NONE, s, () -> attention.run(s.query, s.key, s.value, s.attended));
         addAttended(layer, hidden, s);
-        feedForward(layer, hidden, Taps.NONE, s);
-        backend.addLinear(layer.down(), s.gate, hidden);
+        addMlp(layer, hidden, Taps.NONE, s);
     }
 
     /** Returns the table of rows that stand at any positions, none of them beyond the trained context. */
@@ -148,11 +148,11 @@ public final class Forward implements AutoCloseable {
      */
     private void attend(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s, Runnable mix) {
         backend.rmsNorm(hidden, layer.inputNorm(), config.rmsNormEps(), s.normed);
-        taps.tap(LinearInput.QKV, s.normed);
+        taps.tap(LinearInput.QKV, Expert.NONE, s.normed);
         backend.linears(List.of(layer.q(), layer.k(), layer.v()), s.normed, List.of(s.query, s.key, s.value));
         addExtras(layer.extras(), s);
         mix.run();
-        taps.tap(LinearInput.O, s.attended);
+        taps.tap(LinearInput.O, Expert.NONE, s.attended);
     }
 
     private void addAttended(DecoderLayer layer, Matrix hidden, Scratch s) {
@@ -196,12 +196,30 @@ public final class Forward implements AutoCloseable {
         backend.rope(s.key, heads.headDim(), table, sequences, first);
     }
 
+    private void addMlp(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {
+        switch (layer.feedForward()) {
+            case Mlp mlp -> {
+                feedForward(layer, hidden, taps, s);
+                backend.addLinear(mlp.down(), s.gate, hidden);
+            }
+            case ExpertMlps experts -> {
+                backend.rmsNorm(hidden, layer.postAttentionNorm(), config.rmsNormEps(), s.normed);
+                new ExpertPass(
+                                config.experts().orElseThrow(),
+                                config.architecture().activation(),
+                                backend)
+                        .run(experts, s.normed, hidden, taps);
+            }
+        }
+    }
+
+    /** Computes what goes into the MLP's down, in {@code s.gate}. */
     private void feedForward(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {
         backend.rmsNorm(hidden, layer.postAttentionNorm(), config.rmsNormEps(), s.normed);
-        taps.tap(LinearInput.GATE_UP, s.normed);
+        taps.tap(LinearInput.GATE_UP, Expert.NONE, s.normed);
         backend.linears(List.of(layer.gate(), layer.up()), s.normed, List.of(s.gate, s.up));
         backend.glu(config.architecture().activation(), s.gate, s.up, s.gate);
-        taps.tap(LinearInput.DOWN, s.gate);
+        taps.tap(LinearInput.DOWN, Expert.NONE, s.gate);
     }
 
     private RotaryTable rotary(int sequenceLength) {
@@ -251,8 +269,8 @@ public final class Forward implements AutoCloseable {
             key = backend.allocate(rows, heads.keyColumns());
             value = backend.allocate(rows, heads.keyColumns());
             attended = backend.allocate(rows, heads.queryColumns());
-            gate = backend.allocate(rows, config.intermediateSize());
-            up = backend.allocate(rows, config.intermediateSize());
+            gate = backend.allocate(rows, config.mlpColumns());
+            up = backend.allocate(rows, config.mlpColumns());
         }
 
         void close() {

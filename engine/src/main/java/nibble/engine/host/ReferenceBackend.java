@@ -190,6 +190,23 @@ public final class ReferenceBackend extends HostBackend {
     }
 
     @Override
+    public void mixRows(Matrix products, int[] places, float[] weights, Matrix into) {
+        int k = Extents.mixRows(products, places, weights, into);
+        float[] from = HostMatrix.values(products);
+        float[] to = HostMatrix.values(into);
+        int n = into.columns();
+        for (int t = 0; t < into.rows(); t++) {
+            for (int i = 0; i < n; i++) {
+                double sum = 0;
+                for (int j = t * k; j < (t + 1) * k; j++) {
+                    sum += (double) weights[j] * from[places[j] * n + i];
+                }
+                to[t * n + i] += (float) sum;
+            }
+        }
+    }
+
+    @Override
     public void glu(Activation activation, Matrix gate, Matrix up, Matrix out) {
         Extents.glu(gate, up, out);
         float[] g = HostMatrix.values(gate);

@@ -21,6 +21,7 @@ import nibble.engine.host.vector.CausalAttention;
 import nibble.engine.host.vector.CrossMoment;
 import nibble.engine.host.vector.Geglu;
 import nibble.engine.host.vector.Lanes;
+import nibble.engine.host.vector.Mixture;
 import nibble.engine.host.vector.RmsNorm;
 import nibble.engine.host.vector.Rotation;
 import nibble.engine.host.vector.RowSource;
@@ -272,6 +273,15 @@ public final class VectorBackend extends HostBackend {
     /** Only with activations in int8: with those in fp32 the Vector API's rounding stays what it was. */
     private boolean attendsNatively(AttentionShape shape, int queries) {
         return activations().bytes() && queries <= FewRows.MOST_ROWS && Kernels.attendsTo(shape.headDim());
+    }
+
+    @Override
+    public void mixRows(Matrix products, int[] places, float[] weights, Matrix into) {
+        int k = Extents.mixRows(products, places, weights, into);
+        float[] from = HostMatrix.values(products);
+        float[] to = HostMatrix.values(into);
+        int n = into.columns();
+        forEachRow(into.rows(), n, t -> Mixture.row(from, places, weights, t * k, k, n, to, t * n));
     }
 
     @Override

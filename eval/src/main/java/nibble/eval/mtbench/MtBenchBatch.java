@@ -1,6 +1,5 @@
 package nibble.eval.mtbench;
 
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -27,8 +26,6 @@ public final class MtBenchBatch {
     private final BiConsumer<MtBenchQuestion, List<MtBenchAnswer.Choice>> onAnswer;
     private final BatchScheduler scheduler;
     private final Map<Integer, List<MtBenchAnswer.Choice>> made = new HashMap<>();
-    /** Questions whose answers were not handed out yet. */
-    private final ArrayDeque<MtBenchQuestion> left;
 
     private @Nullable RuntimeException failure;
 
@@ -36,9 +33,7 @@ public final class MtBenchBatch {
             ChatModel model,
             MtBenchSettings settings,
             BatchScheduler scheduler,
-            List<MtBenchQuestion> questions,
             BiConsumer<MtBenchQuestion, List<MtBenchAnswer.Choice>> onAnswer) {
-        this.left = new ArrayDeque<>(questions);
         this.model = model;
         this.settings = settings;
         this.scheduler = scheduler;
@@ -48,7 +43,7 @@ public final class MtBenchBatch {
     /**
      * Answers questions.
      *
-     * @param onAnswer takes the answers to a question, in the order of questions
+     * @param onAnswer takes the answers to a question as soon as all of its conversations ended
      * @throws PromptTooLongException naming the question whose conversation leaves no room in the model's context
      * @throws IllegalArgumentException naming the question that has an id which the model does not have
      */
@@ -65,7 +60,7 @@ public final class MtBenchBatch {
         BatchOptions options = BatchOptions.of(
                 llama, CacheType.AUTO, llama.backend().textsTogether(), conversations, llama.contextTokens());
         try (BatchScheduler scheduler = new BatchScheduler(llama, options)) {
-            MtBenchBatch batch = new MtBenchBatch(model, settings, scheduler, questions, onAnswer);
+            MtBenchBatch batch = new MtBenchBatch(model, settings, scheduler, onAnswer);
             for (MtBenchQuestion question : questions) {
                 for (int choice = 0; choice < settings.choices(); choice++) {
                     batch.ask(new Conversation(question, settings, choice));
@@ -103,11 +98,10 @@ public final class MtBenchBatch {
         List<MtBenchAnswer.Choice> choices =
                 made.computeIfAbsent(conversation.question().id(), _ -> new ArrayList<>());
         choices.add(new MtBenchAnswer.Choice(conversation.choice(), conversation.turns()));
-        choices.sort(Comparator.comparingInt(MtBenchAnswer.Choice::index));
-        while (!left.isEmpty()
-                && made.getOrDefault(left.getFirst().id(), List.of()).size() == settings.choices()) {
-            MtBenchQuestion next = left.removeFirst();
-            onAnswer.accept(next, made.getOrDefault(next.id(), List.of()));
+        if (choices.size() == settings.choices()) {
+            choices.sort(Comparator.comparingInt(MtBenchAnswer.Choice::index));
+            made.remove(conversation.question().id());
+            onAnswer.accept(conversation.question(), choices);
         }
     }
 

@@ -216,6 +216,11 @@ final class SingleLayers implements LayerOperations {
     }
 
     @Override
+    public void mixRows(Matrix products, int[] places, float[] weights, Matrix into) {
+        throw new UnsupportedOperationException("a mixture of experts is not tuned");
+    }
+
+    @Override
     public void glu(Activation activation, Matrix gate, Matrix up, Matrix out) {
         Extents.glu(gate, up, out);
         Gate form = Gate.of(activation);
