@@ -1,6 +1,6 @@
 package nibble.cli.option;
 
-import nibble.engine.backend.CacheType;
+import nibble.engine.attention.CacheType;
 import picocli.CommandLine.Option;
 
 /** Holds the option for how the KV cache holds keys and values. */
@@ -9,8 +9,10 @@ public final class CacheOption {
             names = "--kv-cache-dtype",
             paramLabel = "auto|int8",
             defaultValue = "auto",
-            description = "How the KV cache holds keys and values: auto, in the device's precision, or int8, in about"
-                    + " half the memory on a card and a quarter on a CPU, and less exactly. Default: ${DEFAULT-VALUE}.")
+            description =
+                    "How the KV cache holds keys and values: auto, in the device's precision, or int8. int8 takes half"
+                            + " the memory on a card and a quarter on a CPU, and is less exact. Default:"
+                            + " ${DEFAULT-VALUE}.")
     private String type = "auto";
 
     /** Returns what is asked for. */

@@ -7,7 +7,7 @@ import java.util.Set;
 import nibble.datasets.TextStream;
 import nibble.datasets.Tokenizer;
 import nibble.engine.Llama;
-import nibble.engine.backend.CacheType;
+import nibble.engine.attention.CacheType;
 import nibble.engine.batch.BatchOptions;
 import nibble.engine.batch.BatchScheduler;
 import nibble.engine.batch.Ending;

@@ -4,6 +4,7 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.IntFunction;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.attention.CacheType;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;

@@ -1,6 +1,7 @@
 package nibble.engine.backend;
 
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.attention.CacheType;
 
 /**
  * Holds rotated keys, and values, of all layers in blocks that sequences share: matrices of [blocks * rows of a block,

@@ -1,8 +1,8 @@
 package nibble.engine.batch;
 
 import nibble.engine.Llama;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.CacheType;
 
 /**
  * Bounds a batch.

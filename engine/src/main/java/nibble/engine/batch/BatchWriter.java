@@ -6,8 +6,8 @@ import java.util.List;
 import nibble.engine.LanguageModel;
 import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
+import nibble.engine.attention.CacheType;
 import nibble.engine.attention.RotaryTable;
-import nibble.engine.backend.CacheType;
 import org.jspecify.annotations.Nullable;
 
 /** Writes texts that are wanted all at once, such as the answers to a task's questions. */

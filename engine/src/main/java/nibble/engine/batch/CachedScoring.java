@@ -5,7 +5,7 @@ import java.util.Set;
 import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
 import nibble.engine.ScoringModel;
-import nibble.engine.backend.CacheType;
+import nibble.engine.attention.CacheType;
 import org.jspecify.annotations.Nullable;
 
 /**

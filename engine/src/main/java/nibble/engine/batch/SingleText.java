@@ -4,7 +4,7 @@ import java.util.Set;
 import java.util.function.IntPredicate;
 import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
-import nibble.engine.backend.CacheType;
+import nibble.engine.attention.CacheType;
 import org.jspecify.annotations.Nullable;
 
 /** Generates one text with a KV cache of a type that only batches have. */

@@ -2,6 +2,7 @@ package nibble.engine.host;
 
 import java.util.Arrays;
 import nibble.engine.backend.Extents;
+import nibble.engine.host.vector.CachedRows;
 import nibble.engine.tensor.Matrix;
 
 /** A matrix on the Java heap. */
@@ -44,6 +45,13 @@ final class HostMatrix implements Matrix {
             throw new IllegalStateException("matrix [" + host.rows + ", " + host.columns + "] is closed");
         }
         return host.values;
+    }
+
+    /** Returns the rows of keys or values as attention reads them. */
+    static CachedRows cached(Matrix matrix) {
+        return matrix instanceof HostCodeMatrix codes
+                ? new CachedRows.Codes(codes.codes(), codes.scales(), codes.columns(), codes.head())
+                : new CachedRows.Floats(values(matrix), matrix.columns());
     }
 
     static float[] copy(Matrix matrix, int from, int count) {

@@ -1,6 +1,9 @@
 package nibble.engine.host;
 
+import static java.util.stream.Collectors.partitioningBy;
+
 import java.util.List;
+import java.util.Map;
 import java.util.function.IntConsumer;
 import nibble.checkpoint.model.Activation;
 import nibble.engine.attention.AttentionShape;
@@ -16,7 +19,6 @@ import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.host.stored.LargePages;
 import nibble.engine.host.vector.Addition;
-import nibble.engine.host.vector.CachedRows;
 import nibble.engine.host.vector.CausalAttention;
 import nibble.engine.host.vector.CrossMoment;
 import nibble.engine.host.vector.Geglu;
@@ -253,21 +255,17 @@ public final class VectorBackend extends HostBackend {
             Matrix values,
             Matrix out) {
         parts.forEach(part -> Extents.attention(shape, part, query, keys, values, out));
-        List<SequencePart.InBlocks> few = parts.stream()
-                .filter(part -> CausalAttention.isFew(part.rows()))
-                .toList();
+        Map<Boolean, List<SequencePart.InBlocks>> few =
+                parts.stream().collect(partitioningBy(part -> CausalAttention.isFew(part.rows())));
         CausalAttention.run(
-                workers, shape, few, HostMatrix.values(query), cached(keys), cached(values), HostMatrix.values(out));
-        List<SequencePart.InBlocks> many = parts.stream()
-                .filter(part -> !CausalAttention.isFew(part.rows()))
-                .toList();
-        super.attention(shape, many, query, keys, values, out);
-    }
-
-    private static CachedRows cached(Matrix matrix) {
-        return matrix instanceof HostCodeMatrix codes
-                ? new CachedRows.Codes(codes.codes(), codes.scales(), codes.columns(), codes.head())
-                : new CachedRows.Floats(HostMatrix.values(matrix), matrix.columns());
+                workers,
+                shape,
+                few.get(true),
+                HostMatrix.values(query),
+                HostMatrix.cached(keys),
+                HostMatrix.cached(values),
+                HostMatrix.values(out));
+        super.attention(shape, few.get(false), query, keys, values, out);
     }
 
     /** Only with activations in int8: with those in fp32 the Vector API's rounding stays what it was. */

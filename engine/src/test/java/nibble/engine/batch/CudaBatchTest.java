@@ -16,10 +16,10 @@ import nibble.engine.Llama;
 import nibble.engine.NonFiniteLogitException;
 import nibble.engine.RandomModel;
 import nibble.engine.SamplingOptions;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
-import nibble.engine.backend.CacheType;
 import nibble.engine.backend.DeviceException;
 import nibble.engine.cuda.CudaBackend;
 import nibble.engine.host.ReferenceBackend;
@@ -59,7 +59,7 @@ class CudaBatchTest {
         together(RandomModel.forCuda(groupSize, 3), new BatchOptions(sequences, 100, 4000, tokensPerStep), ERROR);
     }
 
-    /** On the host a text is scored whole, here it grows by steps: codes of keys differ where activations in fp16 do. */
+    /** Codes of keys differ where activations in fp16 do. */
     @ParameterizedTest
     @CsvSource({"0, 64", "32, 23"})
     void texts_with_8_bit_keys_have_the_probabilities_of_the_reference_with_8_bit_keys(int groupSize, int tokens) {

@@ -9,7 +9,7 @@ import java.util.function.BiConsumer;
 import java.util.function.IntPredicate;
 import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.engine.Llama;
-import nibble.engine.backend.CacheType;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.MissingRowException;
 import nibble.engine.batch.BatchOptions;
 import nibble.engine.batch.BatchScheduler;

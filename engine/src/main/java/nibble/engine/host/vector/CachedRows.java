@@ -5,7 +5,7 @@ import static nibble.engine.host.vector.Lanes.FLOATS;
 
 import jdk.incubator.vector.FloatVector;
 
-/** Rows of keys or of values, as a cache holds them. */
+/** Holds rows of keys or of values, as a cache has them. */
 public sealed interface CachedRows {
     /** Makes a reader of single heads, for one thread. */
     Heads heads(int headDim);
@@ -19,7 +19,11 @@ public sealed interface CachedRows {
         void addScaled(int row, int column, float factor, float[] sums);
     }
 
-    /** @param values [rows, columns] */
+    /**
+     * Holds numbers.
+     *
+     * @param values [rows, columns]
+     */
     record Floats(float[] values, int columns) implements CachedRows {
         @Override
         public Heads heads(int headDim) {
@@ -38,6 +42,8 @@ public sealed interface CachedRows {
     }
 
     /**
+     * Holds 8-bit codes, of which those of a head share a scale.
+     *
      * @param codes [rows, columns]
      * @param scales [rows, columns / head]
      */
