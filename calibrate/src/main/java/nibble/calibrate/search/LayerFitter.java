@@ -72,7 +72,7 @@ public final class LayerFitter {
                 stream.heldBack()
                         .ifPresent(held ->
                                 progress.forwarded(held.tokens(), Work.pairedPass(config, pair, held.tokens())));
-                pairs.add(fitted.report(takenBack));
+                pairs.add(fitted.report(takenBack, config));
                 if (!takenBack.isEmpty()) {
                     layers = layers(source, scales, made, original, placed);
                 }
@@ -90,7 +90,7 @@ public final class LayerFitter {
 
     /** @param losses of the pair's linears as fitted */
     private record FittedPair(ScalePair pair, Choice choice, Map<Linear, Double> losses) {
-        QuantizationReport.Pair report(Set<Linear> takenBack) {
+        QuantizationReport.Pair report(Set<Linear> takenBack, ModelConfig config) {
             double loss = 0;
             for (Linear linear : pair.readers()) {
                 loss += takenBack.contains(linear)
@@ -98,7 +98,7 @@ public final class LayerFitter {
                         : Objects.requireNonNull(losses.get(linear));
             }
             return new QuantizationReport.Pair(
-                    pair.label(),
+                    pair.label(config.architecture()),
                     choice.candidate().formula().label(),
                     choice.candidate().ratio(),
                     choice.loss(),
@@ -197,12 +197,14 @@ public final class LayerFitter {
     /** The layer's vectors as the output holds them, without linears. */
     private static QuantizedLayer vectors(LayerSource source, PairScales scales) {
         return new QuantizedLayer(
+                source.layer(),
                 scales.foldedNorm(ScalePair.ATTENTION_NORM),
                 new EnumMap<>(Linear.class),
                 scales.foldedNorm(ScalePair.MLP_NORM),
                 source.normOffset(),
                 scales.foldedBiases(),
                 QuantizedLayer.halves(source.queryNorm()),
-                QuantizedLayer.halves(source.keyNorm()));
+                QuantizedLayer.halves(source.keyNorm()),
+                source.outNormHalves());
     }
 }

@@ -32,6 +32,7 @@ public final class LayerQuantizer {
     // q and k are not clipped: their product decides attention, and AWQ found clipping them harmful.
     private static final Set<Linear> CLIPPED = EnumSet.of(Linear.V, Linear.O, Linear.GATE, Linear.UP, Linear.DOWN);
 
+    private final ModelConfig config;
     private final QuantizationSpec spec;
     private final WorkProgress progress;
     private final HeadTie tie;
@@ -49,6 +50,7 @@ public final class LayerQuantizer {
     private record Prepared(Basis basis, float @Nullable [] limits, float[] shares, double loss) {}
 
     public LayerQuantizer(ModelConfig config, QuantizationSpec spec, Workers workers, WorkProgress progress) {
+        this.config = config;
         this.spec = spec;
         this.progress = progress;
         this.tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
@@ -102,7 +104,7 @@ public final class LayerQuantizer {
             boolean fallback = takenBack.contains(pair);
             Candidate candidate = fallback ? Candidate.IDENTITY : choice.candidate();
             pairs.add(new QuantizationReport.Pair(
-                    pair.label(),
+                    pair.label(config.architecture()),
                     candidate.formula().label(),
                     candidate.ratio(),
                     fallback ? choice.identityLoss() : choice.loss(),
@@ -202,13 +204,15 @@ public final class LayerQuantizer {
                     null));
         });
         QuantizedLayer layer = new QuantizedLayer(
+                source.layer(),
                 scales.foldedNorm(ScalePair.ATTENTION_NORM),
                 linears,
                 scales.foldedNorm(ScalePair.MLP_NORM),
                 source.normOffset(),
                 scales.foldedBiases(),
                 QuantizedLayer.halves(source.queryNorm()),
-                QuantizedLayer.halves(source.keyNorm()));
+                QuantizedLayer.halves(source.keyNorm()),
+                source.outNormHalves());
         return new Outcome(layer, new QuantizationReport.Layer(source.layer(), List.copyOf(reports), pairs));
     }
 

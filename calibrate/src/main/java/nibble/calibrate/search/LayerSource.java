@@ -5,6 +5,8 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.HeadNorm;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
@@ -18,17 +20,20 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.pack.Half;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.WeightReader;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Holds the original weights of one decoder layer, all known to be finite. Owns the linears.
  *
- * @param inputNorm gain of the norm before attention: what the checkpoint stores, plus {@code normOffset}
- * @param postAttentionNorm gain of the norm before the MLP
+ * @param inputNorm gain of the norm before attention: what the checkpoint stores, plus {@code normOffset}; empty where
+ *     there is none
+ * @param postAttentionNorm gain of the norm before the MLP; empty where there is none
  * @param normOffset what the stored weight of a norm lacks of its gain
  * @param linears where the devices compute
  * @param biases of the linears that have one
- * @param queryNorm of the query heads; empty where there is none
- * @param keyNorm of the key heads; empty where there is none
+ * @param queryNorm of queries, as stored; empty where there is none
+ * @param keyNorm of keys, as stored; empty where there is none
+ * @param outNorms of what o and down give, as stored; those that there are
  * @param stored where each linear's weight lies
  */
 public record LayerSource(
@@ -40,6 +45,7 @@ public record LayerSource(
         Map<Linear, float[]> biases,
         float[] queryNorm,
         float[] keyNorm,
+        Map<LayerNorm, float[]> outNorms,
         Map<Linear, StoredLinear> stored)
         implements AutoCloseable {
 
@@ -57,9 +63,13 @@ public record LayerSource(
             QuantizationSpec spec) {
         ModelConfig config = checkpoint.config();
         float offset = config.architecture().normOffset();
-        boolean heads = config.architecture().normalizesHeads();
-        float[] inputNorm = gain(vector(checkpoint, TensorNames.inputNorm(layer), "norms"), offset);
-        float[] postAttentionNorm = gain(vector(checkpoint, TensorNames.postAttentionNorm(layer), "norms"), offset);
+        boolean heads = config.architecture().headNorm() != HeadNorm.NONE;
+        Map<LayerNorm, float[]> norms = new EnumMap<>(LayerNorm.class);
+        for (LayerNorm norm : LayerNorm.values()) {
+            config.norm(norm, layer).ifPresent(name -> norms.put(norm, vector(checkpoint, name, "norms")));
+        }
+        float[] inputNorm = gain(norms.remove(LayerNorm.ATTENTION_IN), offset);
+        float[] postAttentionNorm = gain(norms.remove(LayerNorm.MLP_IN), offset);
         float[] queryNorm = heads ? vector(checkpoint, TensorNames.queryNorm(layer), "norms") : new float[0];
         float[] keyNorm = heads ? vector(checkpoint, TensorNames.keyNorm(layer), "norms") : new float[0];
         Map<Linear, float[]> biases = new EnumMap<>(Linear.class);
@@ -80,7 +90,7 @@ public record LayerSource(
                             spec));
         }
         return new LayerSource(
-                layer, inputNorm, postAttentionNorm, offset, linears, biases, queryNorm, keyNorm, stored);
+                layer, inputNorm, postAttentionNorm, offset, linears, biases, queryNorm, keyNorm, norms, stored);
     }
 
     /** The weight on the host, under the name that messages call it by. */
@@ -89,7 +99,10 @@ public record LayerSource(
         return new DenseWeight(new TensorView(where.label() + ".weight", view.dtype(), view.shape(), view.data()));
     }
 
-    private static float[] gain(float[] weight, float offset) {
+    private static float[] gain(float @Nullable [] weight, float offset) {
+        if (weight == null) {
+            return DecoderLayer.NO_NORM;
+        }
         for (int i = 0; i < weight.length; i++) {
             weight[i] += offset;
         }
@@ -108,6 +121,13 @@ public record LayerSource(
             }
         }
         return values;
+    }
+
+    /** The norms behind o and down as the output holds them, fp16 bits. */
+    Map<LayerNorm, short[]> outNormHalves() {
+        Map<LayerNorm, short[]> halves = new EnumMap<>(LayerNorm.class);
+        outNorms.forEach((norm, stored) -> halves.put(norm, QuantizedLayer.halves(stored)));
+        return halves;
     }
 
     LinearQuantizer linear(Linear linear) {

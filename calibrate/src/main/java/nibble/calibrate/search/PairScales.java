@@ -34,6 +34,11 @@ final class PairScales {
         };
     }
 
+    /** Whether there is something that a pair's scale can be divided out of: a layer may lack a norm. */
+    boolean folds(ScalePair pair) {
+        return channels(pair) > 0;
+    }
+
     private static float[] ones(int length) {
         float[] ones = new float[length];
         java.util.Arrays.fill(ones, 1f);
@@ -61,11 +66,15 @@ final class PairScales {
         return norm(pair, of(pair)).norm();
     }
 
-    /** The biases as the output holds them, fp16 bits: v_proj's divided by the scale of its rows. */
+    /** The biases as the output holds them, fp16 bits: v_proj's and up_proj's divided by the scale of their rows. */
     Map<Linear, short[]> foldedBiases() {
         Map<Linear, short[]> folded = new EnumMap<>(Linear.class);
         source.biases().forEach((linear, bias) -> {
-            float[] rows = linear == Linear.V ? of(ScalePair.VALUE_OUTPUT) : ones(bias.length);
+            float[] rows = switch (linear) {
+                case V -> of(ScalePair.VALUE_OUTPUT);
+                case UP -> of(ScalePair.UP_DOWN);
+                case Q, K, O, GATE, DOWN -> ones(bias.length);
+            };
             short[] halves = new short[bias.length];
             for (int i = 0; i < halves.length; i++) {
                 halves[i] = Float.floatToFloat16(bias[i] / rows[i]);
@@ -75,9 +84,13 @@ final class PairScales {
         return folded;
     }
 
-    /** Whether what a scale of v_proj's rows makes of its bias fits fp16. */
-    boolean biasFits(float[] perChannel) {
-        float[] bias = source.biases().get(Linear.V);
+    /** Whether what a scale of the rows of v_proj, or of up_proj, makes of their bias fits fp16. */
+    boolean biasFits(ScalePair pair, float[] perChannel) {
+        float[] bias = switch (pair) {
+            case VALUE_OUTPUT -> source.biases().get(Linear.V);
+            case UP_DOWN -> source.biases().get(Linear.UP);
+            case ATTENTION_NORM, MLP_NORM -> null;
+        };
         if (bias != null) {
             for (int i = 0; i < bias.length; i++) {
                 if (!Float.isFinite(Half.round(bias[i] / perChannel[i]))) {
@@ -98,6 +111,9 @@ final class PairScales {
 
     /** Factors of the readers' columns when {@code perChannel} is the pair's scale; null where all are 1. */
     float @Nullable [] columns(ScalePair pair, float[] perChannel) {
+        if (!folds(pair)) {
+            return null;
+        }
         float[] columns = switch (pair) {
             case ATTENTION_NORM, MLP_NORM -> norm(pair, perChannel).effective();
             case VALUE_OUTPUT -> tie.repeat(perChannel);

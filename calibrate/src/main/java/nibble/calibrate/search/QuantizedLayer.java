@@ -4,6 +4,7 @@ import java.util.Collections;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.engine.tensor.DecoderLayer;
@@ -15,25 +16,30 @@ import nibble.pack.QuantizedLinear;
 /**
  * Holds a decoder layer as the output has it; vectors are fp16 bits.
  *
- * @param inputNorm [hidden], the scales of q, k and v divided out
+ * @param layer its number in the model
+ * @param inputNorm [hidden], the scales of q, k and v divided out; empty where there is none
  * @param linears all seven
- * @param postAttentionNorm [hidden], the scales of gate and up divided out
- * @param normOffset what the two norms lack of their gains
+ * @param postAttentionNorm [hidden], the scales of gate and up divided out; empty where there is none
+ * @param normOffset what norms lack of their gains
  * @param biases [out] of the linears that have one, v's with its rows' scales divided out
- * @param queryNorm of each query head, unchanged; empty where there is none
- * @param keyNorm of each key head, unchanged; empty where there is none
+ * @param queryNorm of queries, unchanged; empty where there is none
+ * @param keyNorm of keys, unchanged; empty where there is none
+ * @param outNorms of what o and down give, unchanged; those that there are
  */
 public record QuantizedLayer(
+        int layer,
         short[] inputNorm,
         Map<Linear, QuantizedLinear> linears,
         short[] postAttentionNorm,
         float normOffset,
         Map<Linear, short[]> biases,
         short[] queryNorm,
-        short[] keyNorm) {
+        short[] keyNorm,
+        Map<LayerNorm, short[]> outNorms) {
     public QuantizedLayer {
         linears = Collections.unmodifiableMap(new EnumMap<>(linears));
         biases = Map.copyOf(biases);
+        outNorms = Map.copyOf(outNorms);
     }
 
     /** Returns the same layer for the engine: what a reader of the written checkpoint gets. */
@@ -45,7 +51,8 @@ public record QuantizedLayer(
 
     /** This layer's vectors with other linears. */
     QuantizedLayer with(Map<Linear, QuantizedLinear> others) {
-        return new QuantizedLayer(inputNorm, others, postAttentionNorm, normOffset, biases, queryNorm, keyNorm);
+        return new QuantizedLayer(
+                layer, inputNorm, others, postAttentionNorm, normOffset, biases, queryNorm, keyNorm, outNorms);
     }
 
     /** This layer's vectors with weights of any kind, for the engine. */
@@ -54,12 +61,14 @@ public record QuantizedLayer(
         biases.forEach((linear, bias) -> added.put(linear, floats(bias, 0)));
         Optional<LayerExtras.HeadNorms> norms = queryNorm.length == 0
                 ? Optional.empty()
-                : Optional.of(new LayerExtras.HeadNorms(floats(queryNorm, 0), floats(keyNorm, 0)));
+                : Optional.of(new LayerExtras.HeadNorms(floats(queryNorm, normOffset), floats(keyNorm, normOffset)));
+        Map<LayerNorm, float[]> behind = new EnumMap<>(LayerNorm.class);
+        outNorms.forEach((norm, gain) -> behind.put(norm, floats(gain, normOffset)));
         return DecoderLayer.of(
                 floats(inputNorm, normOffset),
                 weights,
                 floats(postAttentionNorm, normOffset),
-                new LayerExtras(added, norms));
+                new LayerExtras(layer, added, norms, behind));
     }
 
     /** Returns a module, of the linears that it fuses. */

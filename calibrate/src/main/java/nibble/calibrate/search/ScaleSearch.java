@@ -62,7 +62,8 @@ public final class ScaleSearch {
             x = tie.mean(x);
             w = tie.mean(w);
         }
-        List<float[]> tried = scales(x, w);
+        // Without a norm in front there is nowhere for a scale to go: plain rounding is all there is.
+        List<float[]> tried = scales.folds(pair) ? scales(x, w) : List.of(new float[0]);
         List<float @Nullable []> columns =
                 tried.stream().map(s -> scales.columns(pair, s)).collect(Collectors.toCollection(ArrayList::new));
         double[] losses = new double[tried.size()];
@@ -76,7 +77,7 @@ public final class ScaleSearch {
             }
         }
         for (int i = 0; i < losses.length; i++) {
-            if (pair == ScalePair.VALUE_OUTPUT && !scales.biasFits(tried.get(i))) {
+            if (!scales.biasFits(pair, tried.get(i))) {
                 losses[i] = Double.NaN;
             }
         }

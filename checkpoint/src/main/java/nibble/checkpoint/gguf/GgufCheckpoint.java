@@ -16,8 +16,8 @@ import java.util.SequencedMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import nibble.checkpoint.model.Architecture;
+import nibble.checkpoint.model.Architectures;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -57,16 +57,17 @@ public final class GgufCheckpoint {
         metadata = file.metadata();
         String name = metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
         boolean experts = metadata.integer(name + ".expert_count").orElse(0L) > 0;
-        architecture = Architecture.ofGguf(name)
+        architecture = Architectures.ofGguf(name)
                 .filter(found -> !experts && !found.mixesExperts())
                 .orElseThrow(() -> new BadCheckpointException(
                         path,
                         "architecture \"" + name + "\"" + (experts ? " with experts" : "")
                                 + " is not yet supported; supported: "
-                                + Stream.of(Architecture.values())
-                                        .filter(known -> !known.mixesExperts())
+                                + Architectures.all().stream()
                                         .map(Architecture::ggufName)
                                         .distinct()
+                                        .filter(other ->
+                                                Architectures.ofGguf(other).isPresent())
                                         .collect(Collectors.joining(", "))));
         OtherMetadata.refuse(metadata, name);
         layerNames = GgufNames.layerNames(architecture);

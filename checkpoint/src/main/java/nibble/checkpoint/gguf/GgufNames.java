@@ -40,8 +40,7 @@ public final class GgufNames {
     /** Names inside {@code model.layers.N.} by those inside {@code blk.N.}. */
     static Map<String, String> layerNames(Architecture architecture) {
         Map<String, String> names = new LinkedHashMap<>();
-        names.put("attn_norm.weight", "input_layernorm.weight");
-        names.put("ffn_norm.weight", "post_attention_layernorm.weight");
+        architecture.norms().forEach((norm, name) -> names.put(norm.ggufName() + ".weight", name + ".weight"));
         names.put("attn_q_norm.weight", "self_attn.q_norm.weight");
         names.put("attn_k_norm.weight", "self_attn.k_norm.weight");
         for (LinearModule module : architecture.modules()) {

@@ -24,6 +24,8 @@ import nibble.checkpoint.gguf.GgufPlan;
 import nibble.checkpoint.gguf.GgufSplit;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.gguf.RopeFactors;
+import nibble.checkpoint.model.HeadNorm;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
@@ -182,9 +184,10 @@ public final class GgufExporter {
         }
         for (int layer = 0; layer < config.layers(); layer++) {
             String block = "blk." + layer + ".";
-            items.add(norm(block + "attn_norm.weight", TensorNames.inputNorm(layer)));
-            items.add(norm(block + "ffn_norm.weight", TensorNames.postAttentionNorm(layer)));
-            if (config.architecture().normalizesHeads()) {
+            for (LayerNorm norm : LayerNorm.values()) {
+                config.norm(norm, layer).ifPresent(name -> items.add(norm(block + norm.ggufName() + ".weight", name)));
+            }
+            if (config.architecture().headNorm() != HeadNorm.NONE) {
                 items.add(norm(block + "attn_q_norm.weight", TensorNames.queryNorm(layer)));
                 items.add(norm(block + "attn_k_norm.weight", TensorNames.keyNorm(layer)));
             }

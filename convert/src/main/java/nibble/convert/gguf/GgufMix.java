@@ -136,9 +136,9 @@ public enum GgufMix {
      */
     private static boolean hasSmallValues(ModelConfig config) {
         return config.layers() == 80
-                && switch (config.architecture()) {
-                    case LLAMA, MISTRAL -> config.heads() != config.kvHeads();
-                    case QWEN2 -> true;
+                && switch (config.architecture().ggufName()) {
+                    case "llama" -> config.heads() != config.kvHeads();
+                    case "qwen2" -> true;
                     default -> false;
                 };
     }

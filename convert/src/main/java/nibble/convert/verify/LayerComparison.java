@@ -7,9 +7,10 @@ import java.util.function.Consumer;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Experts;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.StoredLinear;
-import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.Finding;
 import nibble.pack.PackedLinear;
@@ -58,12 +59,11 @@ public record LayerComparison(int layer, List<LinearError> linears) {
             float[] expected = original(quantized, source, stored, layer);
             boolean byColumn = linear == Linear.O || linear == Linear.DOWN;
             if (!byColumn) {
-                String norm = switch (linear) {
-                    case Q, K, V, O -> TensorNames.inputNorm(layer);
-                    case GATE, UP, DOWN -> TensorNames.postAttentionNorm(layer);
-                };
-                multiplyColumns(found, gains(quantized, norm));
-                multiplyColumns(expected, gains(source, norm));
+                LayerNorm norm = linear.input() == LinearInput.QKV ? LayerNorm.ATTENTION_IN : LayerNorm.MLP_IN;
+                quantized.config().norm(norm, layer).ifPresent(name -> {
+                    multiplyColumns(found, gains(quantized, name));
+                    multiplyColumns(expected, gains(source, name));
+                });
             }
             linears.add(new LinearError(stored.label(), error(found, expected, rows, columns, byColumn)));
         }

@@ -17,6 +17,7 @@ import java.util.function.IntFunction;
 import nibble.checkpoint.gguf.GgufNames;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.Architecture;
+import nibble.checkpoint.model.Architectures;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import org.junit.jupiter.api.Test;
@@ -84,7 +85,7 @@ class GgufMixTest {
     }
 
     private static ModelConfig config(List<String> words) {
-        Architecture architecture = Architecture.ofGguf(words.get(0)).orElseThrow();
+        Architecture architecture = Architectures.ofGguf(words.get(0)).orElseThrow();
         ObjectNode json = JsonNodeFactory.instance.objectNode();
         json.putArray("architectures").add(architecture.className());
         List<String> keys = List.of(

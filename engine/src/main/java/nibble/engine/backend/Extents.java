@@ -88,7 +88,7 @@ public final class Extents {
 
     public static void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
         sequences("rope", "x", x, sequences);
-        if (headDim != 2 * table.half() || x.columns() % headDim != 0) {
+        if (headDim < 2 * table.half() || x.columns() % headDim != 0) {
             throw new IllegalArgumentException("rope: head size " + headDim + ", table for " + 2 * table.half() + ", "
                     + x.columns() + " columns; they do not fit");
         }

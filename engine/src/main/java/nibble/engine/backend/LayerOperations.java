@@ -33,6 +33,13 @@ public interface LayerOperations extends Matrices {
     /** Computes {@code x *= factor}. */
     void scale(Matrix x, float factor);
 
+    /**
+     * Computes {@code x = most tanh(x / most)}.
+     *
+     * @param x single precision, as logits are
+     */
+    void cap(Matrix x, float most);
+
     /** Computes {@code out[t, n] = Σ_k x[t, k] weight[n, k]}; out may be single precision, as for logits. */
     void linear(Weight weight, Matrix x, Matrix out);
 
@@ -60,7 +67,7 @@ public interface LayerOperations extends Matrices {
     void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition);
 
     /**
-     * Computes causal softmax attention, scores scaled by 1/sqrt(head_dim): query row t of a sequence stands at
+     * Computes causal softmax attention, scores scaled and capped as the shape has it: query row t of a sequence stands at
      * position {@code firstPosition + t} and sees that sequence's key rows 0 to that position, or the last {@code
      * shape.window()} of them.
      *

@@ -7,12 +7,12 @@ import java.util.Optional;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Llama;
 import nibble.engine.attention.AttentionShape;
-import nibble.engine.attention.RotaryTable;
 import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
 import nibble.engine.forward.Forward;
+import nibble.engine.forward.Rotations;
 import nibble.engine.tensor.Likeliest;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.PlacedModel;
@@ -48,7 +48,6 @@ final class BatchPass implements AutoCloseable {
     private final Llama model;
     private final Backend backend;
     private final ModelConfig config;
-    private final AttentionShape heads;
     private final Forward forward;
     private final BlockCache cache;
     private final Optional<BatchDecoder> decoder;
@@ -66,7 +65,6 @@ final class BatchPass implements AutoCloseable {
         this.model = model;
         this.backend = model.backend();
         this.config = model.weights().config();
-        this.heads = AttentionShape.of(config);
         this.forward = new Forward(config, backend);
         this.cache = new BlockCache(
                 config, backend, options.cacheType(), options.blocks(), BatchOptions.BLOCK_TOKENS, contextTokens);
@@ -108,14 +106,14 @@ final class BatchPass implements AutoCloseable {
             }
             row += count;
         }
-        RotaryTable rotary = forward.rotary(positions);
+        Rotations.At rotations = forward.rotations(positions);
         PlacedModel placed = model.placed();
         try (Matrix hidden = forward.embed(placed.embedding(), ids)) {
             for (int l = 0; l < config.layers(); l++) {
                 int layer = l;
-                forward.layer(placed.layer(layer), hidden, (query, key, value, out) -> {
-                    backend.rope(query, heads.headDim(), rotary, 1, 0);
-                    backend.rope(key, heads.headDim(), rotary, 1, 0);
+                forward.layer(placed.layer(layer), hidden, (weights, query, key, value, out) -> {
+                    AttentionShape heads = forward.shape(weights);
+                    rotations.rotate(weights, query, key);
                     backend.scatterRows(key, cacheRows, cache.keys(layer));
                     backend.scatterRows(value, cacheRows, cache.values(layer));
                     backend.attention(heads, parts, query, cache.keys(layer), cache.values(layer), out);
@@ -176,8 +174,9 @@ final class BatchPass implements AutoCloseable {
             for (int i = 0; i < wanted.size(); i++) {
                 backend.copyRows(hidden, wanted.get(i).row(), 1, last, i);
             }
-            backend.rmsNorm(last, placed.finalNorm(), config.rmsNormEps(), last);
+            backend.rmsNorm(last, placed.finalNorm(), config.streamNormEps(), last);
             backend.linear(placed.head(), last, logits);
+            model.capLogits(logits);
             float[] all = backend.download(logits);
             List<RowLogits> rows = new ArrayList<>();
             for (int i = 0; i < wanted.size(); i++) {

@@ -32,7 +32,7 @@ public final class BatchWriter {
     public static boolean gains(Llama model) {
         return model.backend().gainsByBatching()
                 && !model.sharesWithHost()
-                && !RotaryTable.growsWithSequence(model.weights().config().rope());
+                && RotaryTable.steadyLength(model.weights().config()) >= model.contextTokens();
     }
 
     private static void write(Llama model, List<WantedText> texts, int sequences) {

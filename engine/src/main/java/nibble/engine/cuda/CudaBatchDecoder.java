@@ -22,11 +22,9 @@ import nibble.engine.cuda.driver.CudaGraph;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.KernelCache;
-import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.RowLogits;
-import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -124,7 +122,7 @@ final class CudaBatchDecoder implements BatchDecoder {
         closing.add(kept::close);
         try {
             ModelConfig config = model.config();
-            AttentionShape shape = AttentionShape.of(config);
+            AttentionShape shape = AttentionShape.of(config, config.attention(0));
             Map<String, Integer> constants =
                     PagedAttention.constants(shape, cache.contextTokens(), cache.type() == CacheType.INT8);
             card.kernels().prepare(codes(constants));
@@ -134,7 +132,7 @@ final class CudaBatchDecoder implements BatchDecoder {
             closing.add(inputs::close);
             this.wishes = new PagedInputs(card, MOST_ROWS, 0, geometry.round());
             closing.add(wishes::close);
-            RotaryTable table = RotaryTable.of(config, cache.contextTokens(), 0);
+            RotaryTable table = RotaryTable.of(config, config.rope(), cache.contextTokens(), 0);
             DeviceMemory.Buffer angles = backend.vectors().bringAngles(table);
             closing.add(angles::close);
             PagedAttention.Workspace workspace = backend.paged.workspace(shape, geometry, rows);
@@ -170,7 +168,9 @@ final class CudaBatchDecoder implements BatchDecoder {
                 && cache.blockTokens() == PagedAttention.BLOCK_TOKENS
                 && config.headDim() % 8 == 0
                 && config.headDim() <= 256
-                && (!RotaryTable.growsWithSequence(config.rope()) || cache.contextTokens() <= config.maxPositions());
+                && config.attendsAlike()
+                && config.multipliers().logitCap() == 0
+                && cache.contextTokens() <= RotaryTable.steadyLength(config);
         return fits
                 ? Optional.of(new CudaBatchDecoder(backend, (CudaPlacedModel) placed, cache, Math.min(rows, MOST_ROWS)))
                 : Optional.empty();
@@ -185,13 +185,11 @@ final class CudaBatchDecoder implements BatchDecoder {
                 .toArray();
         Set<TiledMatrix> matrices = new LinkedHashSet<>();
         for (int i = 0; i < model.config().layers(); i++) {
-            DecoderLayer layer = model.layer(i);
-            for (Weight weight :
-                    List.of(layer.q(), layer.k(), layer.v(), layer.o(), layer.gate(), layer.up(), layer.down())) {
+            model.layer(i).weights().forEach(weight -> {
                 if (weight instanceof CudaWeight.Tiled tiled) {
                     matrices.add(tiled.matrix());
                 }
-            }
+            });
         }
         if (model.head() instanceof CudaWeight.Tiled head) {
             matrices.add(head.matrix());
@@ -280,7 +278,7 @@ final class CudaBatchDecoder implements BatchDecoder {
     private void findBest(int count, PagedInputs wanted) {
         CudaMatrix normed = first(most.normed(), count);
         backend.rmsNorm(
-                first(most.hidden(), count), model.finalNorm(), model.config().rmsNormEps(), normed);
+                first(most.hidden(), count), model.finalNorm(), model.config().streamNormEps(), normed);
         backend.linear(model.head(), normed, first(logits, count));
         best.find(count, wanted);
     }

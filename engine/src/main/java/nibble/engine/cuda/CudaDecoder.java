@@ -110,8 +110,8 @@ final class CudaDecoder implements Decoder {
                     .set("kv_heads", config.kvHeads())
                     .set("splits", splits)
                     .set("slots", launch.slots)
-                    .set("epsilon", (float) config.rmsNormEps())
-                    .set("scale", (float) (Math.log(Math.E) / Math.log(2) / Math.sqrt(headDim)));
+                    .set("epsilon", (float) config.streamNormEps())
+                    .set("scale", (float) (config.multipliers().score() / Math.log(2)));
             kernel.allowShared(launch.sharedBytes);
             int blocks = backend.resources().device().multiprocessors();
             this.graph = CudaGraph.record(stream, "a decode step", () -> {
@@ -128,12 +128,14 @@ final class CudaDecoder implements Decoder {
 
     /**
      * The decoder of a model, if there is one for it: not where layers stream through the card, nor where the rotary
-     * table changes with the length of the sequence, nor for what the kernel does not compute, which is all but Llama's
+     * table changes with the length of the sequence or differs by layer, nor for what the kernel does not compute, which is all but Llama's
      * own layers.
      */
     static Optional<Decoder> of(CudaBackend backend, PlacedModel placed, KeyValueCache cache) {
         ModelConfig config = placed.config();
-        if (!(placed instanceof CudaPlacedModel model) || RotaryTable.growsWithSequence(config.rope())) {
+        if (!(placed instanceof CudaPlacedModel model)
+                || !config.attendsAlike()
+                || cache.capacity() > RotaryTable.steadyLength(config)) {
             return Optional.empty();
         }
         boolean fits = model.allResident()
@@ -141,6 +143,8 @@ final class CudaDecoder implements Decoder {
                 && model.layer(0).extras().isEmpty()
                 && config.architecture().activation() == Activation.SILU
                 && config.embeddingScale() == 1f
+                && config.multipliers().scoreCap() == 0
+                && config.multipliers().logitCap() == 0
                 && cache.capacity() <= config.window()
                 && config.headDim() % 8 == 0
                 && config.headDim() <= 256
@@ -149,7 +153,8 @@ final class CudaDecoder implements Decoder {
                 && config.intermediateSize() % 32 == 0
                 && config.heads() * config.headDim() % 32 == 0;
         return fits
-                ? Optional.of(new CudaDecoder(backend, model, cache, RotaryTable.of(config, cache.capacity(), 0)))
+                ? Optional.of(new CudaDecoder(
+                        backend, model, cache, RotaryTable.of(config, config.rope(), cache.capacity(), 0)))
                 : Optional.empty();
     }
 

@@ -65,6 +65,11 @@ abstract class CudaOperations implements LayerOperations {
     }
 
     @Override
+    public void cap(Matrix x, float most) {
+        elementwise.cap(x, most);
+    }
+
+    @Override
     public void linear(Weight weight, Matrix x, Matrix out) {
         Extents.linear(weight, x, out);
         linears.multiply(weight, x, out, false);

@@ -102,6 +102,9 @@ final class PagedAttention implements AutoCloseable {
         if (coded) {
             constants.put("CODES", 1);
         }
+        if (shape.caps()) {
+            constants.put("SCORE_CAP_BITS", Float.floatToRawIntBits(shape.cap()));
+        }
         return constants;
     }
 
@@ -175,7 +178,7 @@ final class PagedAttention implements AutoCloseable {
                                 .set("kv_stride", rows.keyStride())
                                 .set("kv_heads", shape.kvHeads())
                                 .set("most_items", PagedInputs.MOST_ITEMS)
-                                .set("scale", (float) (1 / (Math.log(2) * Math.sqrt(shape.headDim())))));
+                                .set("scale", (float) (shape.scale() / Math.log(2))));
     }
 
     /** Computes attention of parts whose queries are rotated and whose keys are in the cache. */

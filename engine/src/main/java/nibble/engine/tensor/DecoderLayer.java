@@ -11,11 +11,11 @@ import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Experts;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
-import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.pack.ActOrderLinear;
 import nibble.pack.Dequantized;
@@ -28,8 +28,8 @@ import nibble.pack.layout.StoredCodes;
 /**
  * Holds the weights of one decoder layer.
  *
- * @param inputNorm RMSNorm gain before attention, [hidden]
- * @param postAttentionNorm RMSNorm gain before the MLP, [hidden]
+ * @param inputNorm RMSNorm gain before attention, [hidden]; {@link #NO_NORM} where there is none
+ * @param postAttentionNorm RMSNorm gain before the MLP, [hidden]; {@link #NO_NORM} where there is none
  * @param feedForward the MLP, or experts in its place
  * @param extras what only some architectures have
  */
@@ -42,6 +42,9 @@ public record DecoderLayer(
         float[] postAttentionNorm,
         FeedForward feedForward,
         LayerExtras extras) {
+
+    /** The gain of a norm that is not there: what goes in comes out. */
+    public static final float[] NO_NORM = {};
 
     /** Makes a layer of Llama's: norms and linears. */
     public DecoderLayer(
@@ -205,9 +208,9 @@ public record DecoderLayer(
         }
         Map<Linear, Weight> own = weights.getOrDefault(Expert.NONE, Map.of());
         return of(
-                norm(checkpoint, TensorNames.inputNorm(layer)),
+                norm(checkpoint, LayerNorm.ATTENTION_IN, layer),
                 own,
-                norm(checkpoint, TensorNames.postAttentionNorm(layer)),
+                norm(checkpoint, LayerNorm.MLP_IN, layer),
                 config.experts(layer).isPresent()
                         ? experts(checkpoint, config.experts(layer).get(), layer, weights)
                         : mlp(own),
@@ -269,6 +272,14 @@ public record DecoderLayer(
             case AwqLayout.AwqLinear awq -> new AwqWeight(awq);
             case StoredCodes codes -> new StoredWeight(codes);
         };
+    }
+
+    private static float[] norm(Checkpoint checkpoint, LayerNorm norm, int layer) {
+        return checkpoint
+                .config()
+                .norm(norm, layer)
+                .map(name -> norm(checkpoint, name))
+                .orElse(NO_NORM);
     }
 
     /** The gain of a norm: what is stored, or one more. */

@@ -75,7 +75,7 @@ DEVICE void attend_coded(Sums& sums, const half_t* q, const CodedKeys& c, int co
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             int key = n * 8 + 2 * t + (i & 1);
-            s[n][i] = key < count && (!WINDOW || key >= first) ? s[n][i] * (scale * c.key_scales[2 * n + (i & 1)]) : NEVER;
+            s[n][i] = key < count && (!WINDOW || key >= first) ? scaled(s[n][i] * c.key_scales[2 * n + (i & 1)], scale) : NEVER;
         }
     float factor[2];
     soften<VALUE_UNIT>(sums, s, factor);

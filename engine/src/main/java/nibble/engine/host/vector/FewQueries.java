@@ -26,7 +26,7 @@ final class FewQueries {
         int at = (part.firstRow() + t) * shape.queryColumns() + head * d;
         int first = shape.firstSeen(part.firstPosition() + t);
         int visible = part.firstPosition() + t + 1 - first;
-        float scale = (float) (1 / Math.sqrt(d));
+        float scale = shape.scale();
         int whole = (visible + COUNT - 1) / COUNT * COUNT;
         float[] p = new float[whole];
         CachedRows.Heads keyHeads = keys.heads(d);
@@ -35,6 +35,9 @@ final class FewQueries {
             for (int row = part.keyRow(first + j); j < end; j++, row++) {
                 p[j] = keyHeads.dot(query, at, row, kvOffset) * scale;
             }
+        }
+        if (shape.caps()) {
+            Cap.run(p, 0, visible, shape.cap());
         }
         Arrays.fill(p, visible, whole, Float.NEGATIVE_INFINITY);
         float total = Softmax.exponentials(p, 0, whole, Softmax.max(p, 0, whole));
