@@ -28,13 +28,10 @@ constexpr bool HAS_WINDOW = false;
 
 constexpr int BLOCK_TOKENS = 16;
 constexpr int MOST_ITEMS = 16;  // of a row
-#ifdef CODES
-constexpr int BLOCKS_PER_SM = HEAD_DIM <= 64 ? 3 : 2;  // more would not leave registers for two steps of a warp
-#else
 constexpr int BLOCKS_PER_SM = HEAD_DIM <= 128 ? 3 : 2;
+#ifdef CODES
+constexpr bool TWO_STEPS = HEAD_DIM <= 64;  // one is on its way while one is computed, where there are registers
 #endif
-
-static_assert(16 * MOST_ITEMS * 4 <= ATTENTION_BYTES, "the factors of a row's items do not fit");
 
 // threads, blocks a multiprocessor holds, blocks of query heads a kv head has, keys that a round of the warps takes
 extern "C" __constant__ int paged_attention_launch[4] = {THREADS, BLOCKS_PER_SM, HEAD_BLOCKS, BLOCK_TOKENS* ATTENTION_WARPS};
@@ -103,8 +100,15 @@ DEVICE void combine_items(const Paged& a, half_t* out, const float* partials, in
     }
 }
 
+// Rows of q that an item has no query for must be zero before, and are so after.
+DEVICE void clear_queries(half_t* q) {
+    for (int i = threadIdx.x; i < 16 * Q_STRIDE / 2; i += THREADS) ((u32*)q)[i] = 0;
+    sync_threads<THREADS>();
+}
+
 DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned char* shared) {
     __shared__ u32 ticket;
+    __shared__ float factors[16 * MOST_ITEMS];
     half_t* q = (half_t*)shared;
     float* o = (float*)(shared + ATTENTION_QUERY_BYTES);
     float* maxima = (float*)(shared + ATTENTION_QUERY_BYTES + ATTENTION_SUM_BYTES);
@@ -115,10 +119,24 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
     int position = a.positions[row], split = item.part & 0xffff, items = item.part >> 16;
     const int* table = a.table + (long long)row * a.head[1];
 
-    for (int i = threadIdx.x; i < 16 * Q_STRIDE / 2; i += THREADS) ((u32*)q)[i] = 0;
-    sync_threads<THREADS>();
+    if (HEAD_BLOCKS > 1) clear_queries(q);
     cached_t* k = a.keys + kv * HEAD_DIM;
     cached_t* v = a.values + kv * HEAD_DIM;
+    constexpr int STEP = BLOCK_TOKENS * ATTENTION_WARPS;
+    int base = item.begin + warp * BLOCK_TOKENS;
+#ifdef CODES
+    auto block_at = [&](int key) { return key < item.end ? table[key / BLOCK_TOKENS] : 0; };
+    auto load = [&](CodedKeys& to, int block, int from) {
+        long long at = (long long)block * BLOCK_TOKENS * stride, scales = ((long long)block * a.kv_heads + kv) * BLOCK_TOKENS;
+        load_coded(to, k + at, v + at, a.key_scales + scales, a.value_scales + scales, min(BLOCK_TOKENS, item.end - from), stride);
+    };
+    // The first step's are on their way while queries turn, unless the new key is among them.
+    CodedKeys even;
+    int following = block_at(base);
+    bool early = base + BLOCK_TOKENS <= position;
+    if (early && base < item.end) load(even, following, base);
+#endif
+
     const half_t* queries = a.q + (long long)row * a.q_stride + first_head * HEAD_DIM;
     if (a.cos) {
         const float* cos = a.cos + (long long)position * HALF;
@@ -143,31 +161,17 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
     {
         Sums sums = {};
         sums.max[0] = sums.max[1] = NEVER;
-        constexpr int STEP = BLOCK_TOKENS * ATTENTION_WARPS;
-        int base = item.begin + warp * BLOCK_TOKENS, unseen = HAS_WINDOW ? position - SLIDING_WINDOW + 1 : 0;
+        int unseen = HAS_WINDOW ? position - SLIDING_WINDOW + 1 : 0;
         const half_t* own = q + lane / 4 * Q_STRIDE + lane % 4 * 8;
 #ifdef CODES
-        auto load = [&](CodedKeys& to, int block, int from) {
-            long long at = (long long)block * BLOCK_TOKENS * stride, scales = ((long long)block * a.kv_heads + kv) * BLOCK_TOKENS;
-            load_coded(to, k + at, v + at, a.key_scales + scales, a.value_scales + scales, min(BLOCK_TOKENS, item.end - from), stride);
-        };
-        auto block_at = [&](int key) { return key < item.end ? table[key / BLOCK_TOKENS] : 0; };
         auto step = [&](const CodedKeys& keys) {
             attend_coded<HAS_WINDOW>(sums, own, keys, min(BLOCK_TOKENS, item.end - base), a.scale, unseen - base);
         };
-        CodedKeys even, odd;
-        int following = block_at(base);
-        if (HEAD_DIM > 128) {  // there are no registers for two steps
-            for (; base < item.end; base += STEP) {
-                int block = following;
-                following = block_at(base + STEP);
-                load(even, block, base);
-                step(even);
-            }
-        } else if (base < item.end) {
-            load(even, following, base);
-            following = block_at(base + STEP);
-            while (true) {
+        if (!early && base < item.end) load(even, following, base);
+        following = block_at(base + STEP);
+        if (TWO_STEPS) {
+            CodedKeys odd;
+            while (base < item.end) {
                 int after = block_at(base + 2 * STEP);
                 if (base + STEP < item.end) load(odd, following, base + STEP);
                 step(even);
@@ -177,7 +181,13 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
                 if (base + STEP < item.end) load(even, after, base + STEP);
                 step(odd);
                 base += STEP;
-                if (base >= item.end) break;
+            }
+        } else {
+            while (base < item.end) {
+                step(even);
+                base += STEP;
+                if (base < item.end) load(even, following, base);
+                following = block_at(base + STEP);
             }
         }
 #else
@@ -217,13 +227,14 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
     if (ticket != (u32)items - 1) return;
     if (threadIdx.x == 0) *tickets = 0;
     __threadfence();
-    combine_items(a, out, partials, heads, items, (float*)shared);
+    combine_items(a, out, partials, heads, items, factors);
 }
 
 // Grid: as many blocks as the card holds, or less.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) paged_attention(Paged a) {
     __shared__ __align__(16) unsigned char shared[ATTENTION_BYTES];
     int groups = a.kv_heads * HEAD_BLOCKS, all = a.head[0] * groups;
+    clear_queries((half_t*)shared);
     for (int i = blockIdx.x; i < all; i += gridDim.x) {
         attend_keys(a, a.items[i / groups], i % groups, shared);
         sync_threads<THREADS>();
