@@ -13,8 +13,14 @@ public final class GraniteFamily {
     private static final Set<String> MULTIPLIERS_AND_MLP_BIAS =
             Set.of("embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling", "mlp_bias");
 
+    private static final GgufTraits GGUF = new GgufTraits("granite")
+            .withNeighbours()
+            .withSquareHeads()
+            .withAllBiases()
+            .withKeys(GgufTraits.SCORE, GgufTraits.EMBEDDING, GgufTraits.RESIDUAL, GgufTraits.LOGITS);
+
     /** Granite 3. */
-    public static final Architecture GRANITE = new Granite("GraniteForCausalLM", "granite", "granite") {
+    public static final Architecture GRANITE = new Granite("GraniteForCausalLM", "granite") {
         @Override
         Set<String> ownKeys() {
             return MULTIPLIERS_AND_MLP_BIAS;
@@ -23,7 +29,7 @@ public final class GraniteFamily {
 
     /** Granite 4 without experts and without Mamba layers: gate and up in one tensor, rope in all layers or in none. */
     public static final Architecture GRANITE_HYBRID =
-            new Granite("GraniteMoeHybridForCausalLM", "granitemoehybrid", "granite") {
+            new Granite("GraniteMoeHybridForCausalLM", "granitemoehybrid") {
                 private static final List<LinearModule> FUSED = List.of(
                         LinearModule.of(Linear.Q),
                         LinearModule.of(Linear.K),
@@ -70,8 +76,8 @@ public final class GraniteFamily {
     private GraniteFamily() {}
 
     private static class Granite extends Architecture {
-        Granite(String className, String modelType, String ggufName) {
-            super(className, modelType, ggufName, new ConfigDefaults(2048, List.of(1), List.of(2)));
+        Granite(String className, String modelType) {
+            super(className, modelType, GGUF, new ConfigDefaults(2048, List.of(1), List.of(2)));
         }
 
         @Override
