@@ -73,9 +73,12 @@ final class GgufRope {
         ObjectNode scaling = JsonNodeFactory.instance.objectNode().put("type", "longrope");
         factors(SHORT, scaling.putArray("short_factor"));
         factors(LONG, scaling.putArray("long_factor"));
+        double stretch = (double) metadata.requiredInteger(key("context_length")) / original;
+        double usual = stretch <= 1 ? 1 : Math.sqrt(1 + Math.log(stretch) / Math.log(original));
         metadata.number(key("rope.scaling.attn_factor"))
-                .ifPresent(factor -> scaling.put("attention_factor", Double.parseDouble(Float.toString(
-                        factor.floatValue()))));
+                .filter(factor -> factor.floatValue() != (float) usual)
+                .ifPresent(factor ->
+                        scaling.put("attention_factor", Double.parseDouble(Float.toString(factor.floatValue()))));
         return scaling;
     }
 
