@@ -45,7 +45,9 @@ public final class GgufNames {
     /** Names inside {@code model.layers.N.} by those inside {@code blk.N.}. */
     static Map<String, String> layerNames(Architecture architecture) {
         Map<String, String> names = new LinkedHashMap<>();
-        architecture.norms().forEach((norm, name) -> names.put(architecture.ggufNorm(norm) + ".weight", name + ".weight"));
+        architecture
+                .norms()
+                .forEach((norm, name) -> names.put(architecture.ggufNorm(norm) + ".weight", name + ".weight"));
         names.put("attn_q_norm.weight", "self_attn.q_norm.weight");
         names.put("attn_k_norm.weight", "self_attn.k_norm.weight");
         for (LinearModule module : architecture.modules()) {

@@ -86,8 +86,7 @@ final class GgufRope {
         GgufFile.Tensor tensor = file.tensors().get(name);
         if (tensor == null || tensor.type() != GgufType.F32 || tensor.shape().elements() != width / 2) {
             throw new BadCheckpointException(
-                    file.path(),
-                    "tensor " + name + " is missing or not F32 [" + width / 2 + "]; get the file again");
+                    file.path(), "tensor " + name + " is missing or not F32 [" + width / 2 + "]; get the file again");
         }
         for (long i = 0; i < width / 2; i++) {
             into.add(Double.parseDouble(Float.toString(tensor.data().get(FLOAT, 4 * i))));
@@ -131,10 +130,8 @@ final class GgufRope {
                         file.path(), "metadata key " + other + " is not supported; supported: " + neutral + " or none");
             }
         }
-        ObjectNode scaling = JsonNodeFactory.instance
-                .objectNode()
-                .put("rope_type", "yarn")
-                .put("factor", factor);
+        ObjectNode scaling =
+                JsonNodeFactory.instance.objectNode().put("rope_type", "yarn").put("factor", factor);
         scaling.put(
                 ORIGINAL,
                 metadata.integer(key("rope.scaling.original_context_length"))

@@ -28,12 +28,14 @@ final class OtherMetadata {
             String key = architecture.ggufName() + "." + name;
             boolean read = architecture.gguf().keys().contains(name)
                     || architecture.turnsPartly() && name.equals("rope.scaling.attn_factor");
-            metadata.number(key).filter(value -> !read && !value.equals(neutral)).ifPresent(value -> {
-                throw new BadCheckpointException(
-                        metadata.file(),
-                        "metadata key " + key + " is " + value + ", which is not supported; supported: " + neutral
-                                + " or none");
-            });
+            metadata.number(key)
+                    .filter(value -> !read && !value.equals(neutral))
+                    .ifPresent(value -> {
+                        throw new BadCheckpointException(
+                                metadata.file(),
+                                "metadata key " + key + " is " + value + ", which is not supported; supported: "
+                                        + neutral + " or none");
+                    });
         });
         String causal = architecture.ggufName() + ".attention.causal";
         if (!metadata.flag(causal).orElse(true)) {

@@ -7,8 +7,7 @@ import nibble.checkpoint.source.ConfigKeys;
 
 /** Holds Llama and what differs from it by windows alone. SmolLM is a Llama with tied embeddings. */
 public final class LlamaFamily {
-    static final GgufTraits GGUF =
-            new GgufTraits("llama").withNeighbours().withAllBiases();
+    static final GgufTraits GGUF = new GgufTraits("llama").withNeighbours().withAllBiases();
 
     public static final Architecture LLAMA =
             new Architecture("LlamaForCausalLM", "llama", GGUF, new ConfigDefaults(2048, List.of(1), List.of(2))) {

@@ -83,7 +83,11 @@ public final class MixtureFamily {
 
     /** OLMo with experts: norms over all heads together, in front of attention and experts a norm as Llama has it. */
     public static final Architecture OLMOE =
-            new Mixture("OlmoeForCausalLM", "olmoe", new GgufTraits("olmoe"), new ConfigDefaults(4096, List.of(), List.of(50_279))) {
+            new Mixture(
+                    "OlmoeForCausalLM",
+                    "olmoe",
+                    new GgufTraits("olmoe"),
+                    new ConfigDefaults(4096, List.of(), List.of(50_279))) {
                 @Override
                 public HeadNorm headNorm() {
                     return HeadNorm.ALL_HEADS;

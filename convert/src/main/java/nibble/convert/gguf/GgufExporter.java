@@ -186,7 +186,9 @@ public final class GgufExporter {
         for (int layer = 0; layer < config.layers(); layer++) {
             String block = "blk." + layer + ".";
             for (LayerNorm norm : LayerNorm.values()) {
-                config.norm(norm, layer).ifPresent(name -> items.add(norm(block + config.architecture().ggufNorm(norm) + ".weight", name)));
+                config.norm(norm, layer)
+                        .ifPresent(name ->
+                                items.add(norm(block + config.architecture().ggufNorm(norm) + ".weight", name)));
             }
             if (config.architecture().headNorm() != HeadNorm.NONE) {
                 items.add(norm(block + "attn_q_norm.weight", TensorNames.queryNorm(layer)));
@@ -251,7 +253,8 @@ public final class GgufExporter {
     }
 
     private Item bias(String name, String from, Linear linear) {
-        return vector(name, from, values -> interleaves(linear) ? HeadRows.interleaved(values, config.headDim()) : values);
+        return vector(
+                name, from, values -> interleaves(linear) ? HeadRows.interleaved(values, config.headDim()) : values);
     }
 
     private Item vector(String name, String from, UnaryOperator<float[]> change) {

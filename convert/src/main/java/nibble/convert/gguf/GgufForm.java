@@ -26,7 +26,8 @@ final class GgufForm {
         for (Linear linear : config.biases()) {
             if (!traits.biases().contains(linear)) {
                 throw none(
-                        source, "a bias of " + linear.path() + " has a form in GGUF for \"llama\" and \"granite\" only");
+                        source,
+                        "a bias of " + linear.path() + " has a form in GGUF for \"llama\" and \"granite\" only");
             }
         }
         if (traits.tied() && !config.tiedEmbeddings()) {
@@ -90,8 +91,7 @@ final class GgufForm {
         Architecture architecture = config.architecture();
         GgufTraits traits = architecture.gguf();
         Multipliers m = config.multipliers();
-        double usual = architecture.ggufScore(
-                config.layers(), config.hiddenSize(), config.heads(), config.headDim());
+        double usual = architecture.ggufScore(config.layers(), config.hiddenSize(), config.heads(), config.headDim());
         if (!traits.keys().contains(GgufTraits.SCORE) && Math.abs(m.score() / usual - 1) > TOLERANCE) {
             throw none(
                     source,

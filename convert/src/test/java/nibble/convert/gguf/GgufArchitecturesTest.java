@@ -187,17 +187,23 @@ class GgufArchitecturesTest {
                 assertThat(read.config().architecture().modelType()).isEqualTo(readAs);
                 assertThat(read.config().attention().toString())
                         .isEqualTo(source.config().attention().toString());
-                assertThat(read.config().multipliers()).isEqualTo(source.config().multipliers());
+                assertThat(read.config().multipliers())
+                        .isEqualTo(source.config().multipliers());
                 assertThat(read.config().biases()).isEqualTo(source.config().biases());
-                assertThat(read.config().maxPositions()).isEqualTo(source.config().maxPositions());
+                assertThat(read.config().maxPositions())
+                        .isEqualTo(source.config().maxPositions());
                 for (int layer = 0; layer < source.config().layers(); layer++) {
                     for (nibble.checkpoint.model.Linear linear : nibble.checkpoint.model.Linear.values()) {
                         assertThat(rows(read, linear, layer)).isEqualTo(rows(source, linear, layer));
                     }
                     for (nibble.checkpoint.model.LayerNorm norm : nibble.checkpoint.model.LayerNorm.values()) {
                         if (source.config().norm(norm, layer).isPresent()) {
-                            assertThat(vector(read, read.config().norm(norm, layer).orElseThrow()))
-                                    .isEqualTo(vector(source, source.config().norm(norm, layer).orElseThrow()));
+                            assertThat(vector(
+                                            read,
+                                            read.config().norm(norm, layer).orElseThrow()))
+                                    .isEqualTo(vector(
+                                            source,
+                                            source.config().norm(norm, layer).orElseThrow()));
                         }
                     }
                 }
