@@ -10,7 +10,10 @@ import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.calibrate.journal.LayerPacker;
 import nibble.calibrate.search.QuantizedLayer;
+import nibble.calibrate.search.RouterWeights;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.HeadNorm;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
@@ -93,9 +96,15 @@ public final class CheckpointQuantizer {
             ModelConfig config, QuantizeOptions options, int layer, QuantizedLayer quantized) {
         Layout layout = Layout.of(options.format());
         List<PackedTensor> tensors = new ArrayList<>();
-        tensors.add(CheckpointWriter.pack(TensorNames.inputNorm(layer), quantized.inputNorm()));
-        tensors.add(CheckpointWriter.pack(TensorNames.postAttentionNorm(layer), quantized.postAttentionNorm()));
-        for (LinearModule module : config.modules()) {
+        config.norm(LayerNorm.ATTENTION_IN, layer)
+                .ifPresent(name -> tensors.add(CheckpointWriter.pack(name, quantized.inputNorm())));
+        config.norm(LayerNorm.MLP_IN, layer)
+                .ifPresent(name -> tensors.add(CheckpointWriter.pack(name, quantized.postAttentionNorm())));
+        quantized
+                .outNorms()
+                .forEach((norm, gain) ->
+                        config.norm(norm, layer).ifPresent(name -> tensors.add(CheckpointWriter.pack(name, gain))));
+        for (LinearModule module : config.modules(layer)) {
             tensors.addAll(layout.pack(
                     module.name(layer), quantized.module(module), options.spec().symmetric()));
         }
@@ -103,7 +112,14 @@ public final class CheckpointQuantizer {
                 .biases()
                 .forEach((linear, bias) -> config.bias(linear, layer)
                         .ifPresent(spec -> tensors.add(CheckpointWriter.pack(spec.name(), bias))));
-        if (config.architecture().normalizesHeads()) {
+        config.experts(layer).ifPresent(experts -> {
+            RouterWeights router = quantized.router().orElseThrow();
+            tensors.add(CheckpointWriter.pack(experts.router(layer), router.router()));
+            if (experts.shared().gated()) {
+                tensors.add(CheckpointWriter.pack(experts.sharedGate(layer), router.sharedGate()));
+            }
+        });
+        if (config.architecture().headNorm() != HeadNorm.NONE) {
             tensors.add(CheckpointWriter.pack(TensorNames.queryNorm(layer), quantized.queryNorm()));
             tensors.add(CheckpointWriter.pack(TensorNames.keyNorm(layer), quantized.keyNorm()));
         }

@@ -9,6 +9,7 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.DoubleConsumer;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.TensorNames;
@@ -42,7 +43,7 @@ public final class ImportanceMeasurement {
         }
 
         @Override
-        public void tap(LinearInput input, Matrix x) {
+        public void tap(LinearInput input, Expert expert, Matrix x) {
             int columns = x.columns();
             double[] into = sums.computeIfAbsent(input, _ -> new double[columns]);
             float[] values = backend.download(x);
@@ -72,6 +73,10 @@ public final class ImportanceMeasurement {
      * @throws BadCheckpointException if the activations are not finite
      */
     public static Importance measure(Checkpoint source, TokenBlocks blocks, Backend backend, DoubleConsumer progress) {
+        if (source.config().experts().isPresent()) {
+            throw new BadCheckpointException(
+                    source.configFile(), "importance of a mixture of experts is not yet measured; leave it out");
+        }
         SortedMap<String, Importance.Entry> entries = new TreeMap<>();
         int layers = source.config().layers();
         double steps = (double) layers * blocks.blocks().length;
@@ -89,7 +94,7 @@ public final class ImportanceMeasurement {
                     forward.layer(weights, hidden.get(block), 1, squares);
                     progress.accept((layer * (double) hidden.size() + block + 1) / steps);
                 }
-                for (LinearModule module : source.config().modules()) {
+                for (LinearModule module : source.config().modules(layer)) {
                     Importance.Entry entry = squares.entry(module.input());
                     requireFinite(source, module.name(layer), entry);
                     entries.put(GgufExporter.tensorName(module, layer), entry);

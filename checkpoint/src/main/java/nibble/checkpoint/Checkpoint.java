@@ -114,6 +114,7 @@ public final class Checkpoint implements AutoCloseable {
             List<Finding> remarks = new ArrayList<>();
             SequencedMap<String, StoredTensor> tensors =
                     WrappedNames.unwrap(folder, WeightFiles.map(folder, FolderNames.of(folder), arena), remarks::add);
+            tensors = FusedExperts.split(config, tensors);
             ModelConfig meant =
                     TiedHead.config(folder, withLegacyQuantization(folder, config, tensors), tensors, remarks::add);
             AdapterFolder.remark(folder, FolderNames.of(folder), remarks::add);

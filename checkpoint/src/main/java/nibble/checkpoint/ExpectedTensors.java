@@ -40,7 +40,7 @@ final class ExpectedTensors {
         config.quantization().ifPresent(quantization -> {
             for (int layer = 0; layer < config.layers(); layer++) {
                 int of = layer;
-                for (LinearModule module : config.modules()) {
+                for (LinearModule module : config.modules(layer)) {
                     quantized.put(
                             config.spec(module, layer).name(),
                             () -> requireQuantized(checkpoint, module, of, quantization, configJson));

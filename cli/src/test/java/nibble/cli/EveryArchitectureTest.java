@@ -150,12 +150,12 @@ class EveryArchitectureTest {
         Path model = model("mistral");
         ObjectNode config =
                 (ObjectNode) JSON.readTree(model.resolve("config.json").toFile());
-        config.putArray("architectures").add("MixtralForCausalLM");
-        config.put("model_type", "mixtral");
+        config.putArray("architectures").add("DeepseekForCausalLM");
+        config.put("model_type", "deepseek");
         Files.writeString(model.resolve("config.json"), config.toString());
         TerminalCapture inspect = new TerminalCapture();
         assertThat(inspect.run("inspect", model.toString())).isEqualTo(ExitCode.DONE);
-        assertThat(inspect.out()).contains("MixtralForCausalLM: ", "mixture of experts) is not yet supported");
+        assertThat(inspect.out()).contains("DeepseekForCausalLM: ", "mixture of experts) is not yet supported");
         for (String command : List.of("generate", "plan")) {
             TerminalCapture terminal = new TerminalCapture();
             String[] prompt = command.equals("generate") ? new String[] {"--prompt", "x"} : new String[0];
@@ -164,7 +164,7 @@ class EveryArchitectureTest {
             assertThat(terminal.run(words)).isEqualTo(ExitCode.BAD_INPUT);
             assertThat(terminal.err())
                     .contains(
-                            "MixtralForCausalLM",
+                            "DeepseekForCausalLM",
                             "mixture of experts",
                             "supported: LlamaForCausalLM, MistralForCausalLM");
         }

@@ -138,9 +138,11 @@ public final class CheckpointConverter {
     private List<String> notes() {
         return target instanceof Target.Packed(QuantizedFormat format)
                 ? format
-                        .loaderNote(config.quantization()
-                                .map(QuantizationConfig::symmetric)
-                                .orElse(false))
+                        .loaderNote(
+                                config.quantization()
+                                        .map(QuantizationConfig::symmetric)
+                                        .orElse(false),
+                                config.experts().isPresent())
                         .stream()
                         .toList()
                 : List.of();
@@ -150,7 +152,7 @@ public final class CheckpointConverter {
         Map<String, Item> linears = new LinkedHashMap<>();
         if (config.quantization().isPresent()) {
             for (int layer = 0; layer < config.layers(); layer++) {
-                for (LinearModule module : config.modules()) {
+                for (LinearModule module : config.modules(layer)) {
                     linears.put(
                             module.name(layer) + ".weight",
                             linear(module, layer, config.quantization().get()));

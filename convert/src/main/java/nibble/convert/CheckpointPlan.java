@@ -61,7 +61,7 @@ public record CheckpointPlan(ShardPlan shards, SortedMap<String, String> configs
         Layout layout = Layout.of(format);
         SortedMap<String, String> configs = new TreeMap<>();
         configs.put(CONFIG, QuantizationJson.pretty(QuantizationJson.quantized(config, format, spec)));
-        layout.beside(spec).forEach((name, json) -> configs.put(name, QuantizationJson.pretty(json)));
+        layout.beside(spec, config.gates()).forEach((name, json) -> configs.put(name, QuantizationJson.pretty(json)));
         return new CheckpointPlan(ShardPlan.of(specs(config, layout, spec), maxShardBytes), configs);
     }
 
@@ -81,7 +81,7 @@ public record CheckpointPlan(ShardPlan shards, SortedMap<String, String> configs
     private static List<TensorSpec> specs(ModelConfig config, Layout layout, QuantizationSpec spec) {
         Map<String, List<TensorSpec>> packed = new HashMap<>();
         for (int layer = 0; layer < config.layers(); layer++) {
-            for (LinearModule module : config.modules()) {
+            for (LinearModule module : config.modules(layer)) {
                 packed.put(
                         config.spec(module, layer).name(),
                         layout.tensors(

@@ -1,11 +1,12 @@
 package nibble.convert;
 
 import java.nio.file.Path;
+import java.util.List;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.QuantizedFormat;
-import nibble.checkpoint.model.TensorNames;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.Rounding;
@@ -28,7 +29,9 @@ public final class RoundedCheckpoint {
         try (CheckpointWriter writer = CheckpointWriter.keeping(source, out, plan)) {
             writer.carryOuterTensors();
             for (int layer = 0; layer < source.config().layers(); layer++) {
-                for (String norm : new String[] {TensorNames.inputNorm(layer), TensorNames.postAttentionNorm(layer)}) {
+                for (String norm : List.of(
+                        source.config().norm(LayerNorm.ATTENTION_IN, layer).orElseThrow(),
+                        source.config().norm(LayerNorm.MLP_IN, layer).orElseThrow())) {
                     writer.write(new PackedTensor(norm, source.tensor(norm).data()));
                 }
                 for (Linear linear : Linear.values()) {

@@ -17,12 +17,16 @@ final class ForwardCost {
         double hidden = config.hiddenSize();
         double query = (double) config.heads() * config.headDim();
         double keyValue = 2.0 * config.kvHeads() * config.headDim();
-        double weights = hidden * (2 * query + keyValue) + 3 * hidden * config.intermediateSize();
+        double attention = hidden * (2 * query + keyValue);
         double seen = 0;
         for (int position : positions) {
             seen += position + 1;
         }
-        double layer = 2 * weights * positions.length + 4 * query * seen;
-        return config.layers() * layer + 2 * hidden * config.vocabularySize() * predictions;
+        double flops = 2 * hidden * config.vocabularySize() * predictions;
+        for (int layer = 0; layer < config.layers(); layer++) {
+            double weights = attention + 3 * hidden * config.activeWidth(layer);
+            flops += 2 * weights * positions.length + 4 * query * seen;
+        }
+        return flops;
     }
 }

@@ -142,7 +142,7 @@ public final class Llama implements LanguageModel {
                 backend.copyRows(hidden, s * length, scored, rows, s * scored);
                 System.arraycopy(ids, s * length + 1, next, s * scored, scored);
             }
-            float[] all = backend.logProbabilities(placed.head(), rows, next);
+            float[] all = backend.logProbabilities(placed.head(), logitCap(), rows, next);
             for (int s = 0; s < sequences.size(); s++) {
                 result.add(Arrays.copyOfRange(all, s * scored, (s + 1) * scored));
             }
@@ -174,8 +174,8 @@ public final class Llama implements LanguageModel {
     private List<List<Continuation>> passes(List<Continuation> continuations) {
         ModelConfig config = weights.config();
         continuations.forEach(c -> checkLength(c.inputs()));
-        boolean together = !RotaryTable.growsWithSequence(config.rope())
-                || continuations.stream().allMatch(c -> c.inputs() <= config.maxPositions());
+        int steady = RotaryTable.steadyLength(config);
+        boolean together = continuations.stream().allMatch(c -> c.inputs() <= steady);
         return together
                 ? List.of(continuations)
                 : continuations.stream().map(List::of).toList();
@@ -192,8 +192,8 @@ public final class Llama implements LanguageModel {
                 forward.layer(placed.layer(layer), hidden, attention);
             }
             int[] next = scoredRows(continuations, tree, hidden, rows);
-            backend.rmsNorm(rows, weights.finalNorm(), config.rmsNormEps(), rows);
-            return scores(continuations, next, backend.score(placed.head(), rows, next));
+            backend.rmsNorm(rows, weights.finalNorm(), config.streamNormEps(), rows);
+            return scores(continuations, next, backend.score(placed.head(), logitCap(), rows, next));
         }
     }
 
@@ -248,6 +248,7 @@ public final class Llama implements LanguageModel {
                 Matrix logits =
                         backend.allocateSingle(ids.length, weights.head().outFeatures())) {
             backend.linear(placed.head(), hidden, logits);
+            capLogits(logits);
             return backend.download(logits);
         }
     }
@@ -261,6 +262,17 @@ public final class Llama implements LanguageModel {
         return new Session(this, capacity);
     }
 
+    /** Caps logits, as the head gave them, where the model does. */
+    public void capLogits(Matrix logits) {
+        if (logitCap() != 0) {
+            backend.cap(logits, logitCap());
+        }
+    }
+
+    private float logitCap() {
+        return (float) weights.config().multipliers().logitCap();
+    }
+
     private Matrix finalHidden(int[] ids, int sequences) {
         requireFiles();
         HostLayers first = host;
@@ -271,7 +283,7 @@ public final class Llama implements LanguageModel {
         for (int layer = 0; layer < placed.config().layers(); layer++) {
             forward.layer(placed.layer(layer), hidden, sequences, Taps.NONE);
         }
-        backend.rmsNorm(hidden, weights.finalNorm(), weights.config().rmsNormEps(), hidden);
+        backend.rmsNorm(hidden, weights.finalNorm(), weights.config().streamNormEps(), hidden);
         return hidden;
     }
 
@@ -301,14 +313,16 @@ public final class Llama implements LanguageModel {
     }
 
     /**
-     * Returns {@code max_position_embeddings}, times the factor where linear or dynamic-NTK rope scaling stretches it.
+     * Returns {@code max_position_embeddings}, times the factor where linear or dynamic-NTK rope scaling stretches it,
+     * and at least the stretched original length where YaRN does.
      */
     @Override
     public int contextTokens() {
         ModelConfig config = weights.config();
         return switch (config.rope().scaling()) {
             case Rope.None() -> config.maxPositions();
-            case Rope.Llama3 llama3 -> config.maxPositions();
+            case Rope.Llama3 _, Rope.LongRope _ -> config.maxPositions();
+            case Rope.Yarn yarn -> Math.max(config.maxPositions(), (int) (yarn.originalMaxPositions() * yarn.factor()));
             case Rope.Linear(double factor) -> (int) (config.maxPositions() * factor);
             case Rope.DynamicNtk(double factor) -> (int) (config.maxPositions() * factor);
         };

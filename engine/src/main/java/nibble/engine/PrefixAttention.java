@@ -3,11 +3,12 @@ package nibble.engine;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.PrefixTree.Segment;
 import nibble.engine.attention.AttentionShape;
-import nibble.engine.attention.RotaryTable;
 import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Backend;
 import nibble.engine.forward.Forward;
+import nibble.engine.forward.Rotations;
 import nibble.engine.forward.RowAttention;
+import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
@@ -18,27 +19,28 @@ import org.jspecify.annotations.Nullable;
  */
 final class PrefixAttention implements RowAttention, AutoCloseable {
     private final Backend backend;
-    private final AttentionShape heads;
+    private final Forward forward;
     private final PrefixTree tree;
-    private final RotaryTable rotary;
+    private final Rotations.At rotations;
     private final Matrix keys;
     private final Matrix values;
 
     /** @param forward of the same model and backend */
     PrefixAttention(ModelConfig config, Backend backend, Forward forward, PrefixTree tree) {
         this.backend = backend;
-        this.heads = AttentionShape.of(config);
+        AttentionShape heads = AttentionShape.of(config);
+        this.forward = forward;
         this.tree = tree;
-        this.rotary = forward.rotary(tree.positions());
+        this.rotations = forward.rotations(tree.positions());
         this.keys = backend.allocate(tree.longest(), heads.keyColumns());
         this.values = backend.allocate(tree.longest(), heads.keyColumns());
     }
 
     /** Rotates queries and keys, [rows of the tree, heads], then attends. */
     @Override
-    public void run(Matrix query, Matrix key, Matrix value, Matrix out) {
-        backend.rope(query, heads.headDim(), rotary, 1, 0);
-        backend.rope(key, heads.headDim(), rotary, 1, 0);
+    public void run(DecoderLayer layer, Matrix query, Matrix key, Matrix value, Matrix out) {
+        AttentionShape heads = forward.shape(layer);
+        rotations.rotate(layer, query, key);
         @Nullable Segment copied = null;
         for (Segment segment : tree.segments()) {
             if (liesTogether(segment)) {

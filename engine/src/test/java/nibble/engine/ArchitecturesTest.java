@@ -7,6 +7,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.safetensors.SafetensorsFile;
@@ -23,11 +24,27 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 public class ArchitecturesTest {
     private static final Path FOLDER = Path.of("..", "checkpoint", "src", "test", "resources", "architectures");
-    private static final List<String> MODELS =
-            List.of("smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma");
+    /** Those with expected logits alone. */
+    private static final List<String> FIRST = Stream.concat(
+                    Stream.of("smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"),
+                    MixturesTest.MODELS.stream())
+            .toList();
+
+    /** Those with an expected text too. */
+    private static final List<String> WRITING = List.of(
+            "gemma2",
+            "gemma3",
+            "smollm3",
+            "granite",
+            "granite4",
+            "olmo2",
+            "olmo3",
+            "phi4-mini",
+            "llama-yarn",
+            "qwen3-window");
 
     /** What a model must give. */
-    public record Expected(int[] ids, float[] logits, float fp32Error) {
+    public record Expected(int[] ids, float[] logits, float fp32Error, int[] greedy) {
         public static Expected of(String model) {
             try (Arena arena = Arena.ofConfined()) {
                 SafetensorsFile file = SafetensorsFile.open(folder(model).resolve("expected.safetensors"), arena);
@@ -37,11 +54,15 @@ public class ArchitecturesTest {
                 WeightRows.read(logits, 0, values, 0, values.length);
                 float[] error = new float[1];
                 WeightRows.read(file.tensor("fp32_error"), 0, error, 0, 1);
-                int[] tokens = Arrays.stream(ids.data().toArray(ValueLayout.JAVA_LONG_UNALIGNED))
-                        .mapToInt(Math::toIntExact)
-                        .toArray();
-                return new Expected(tokens, values, error[0]);
+                int[] greedy = file.find("greedy").map(Expected::integers).orElse(new int[0]);
+                return new Expected(integers(ids), values, error[0], greedy);
             }
+        }
+
+        private static int[] integers(TensorView tensor) {
+            return Arrays.stream(tensor.data().toArray(ValueLayout.JAVA_LONG_UNALIGNED))
+                    .mapToInt(Math::toIntExact)
+                    .toArray();
         }
     }
 
@@ -50,8 +71,15 @@ public class ArchitecturesTest {
     }
 
     static Stream<Arguments> modelsAndBackends() {
-        return MODELS.stream()
-                .flatMap(model -> Stream.of("reference", "cpu").map(device -> Arguments.of(model, device)));
+        return Stream.concat(FIRST.stream(), WRITING.stream()).flatMap(ArchitecturesTest::backends);
+    }
+
+    static Stream<Arguments> writingModels() {
+        return WRITING.stream().flatMap(ArchitecturesTest::backends);
+    }
+
+    private static Stream<Arguments> backends(String model) {
+        return Stream.of("reference", "cpu").map(device -> Arguments.of(model, device));
     }
 
     /**
@@ -90,6 +118,22 @@ public class ArchitecturesTest {
                         4 * expected.fp32Error);
             }
             assertThat(done).isEqualTo(expected.ids.length);
+        }
+    }
+
+    /**
+     * Longer than every window, and beyond the length from which longrope takes its other factors: keys keep the turn of
+     * their own time, as in transformers' cache.
+     */
+    @ParameterizedTest
+    @MethodSource("writingModels")
+    void the_likeliest_text_is_that_of_transformers(String model, String device) {
+        Expected expected = Expected.of(model);
+        try (Checkpoint checkpoint = Checkpoint.open(folder(model));
+                Backend backend = Backends.open(device, 2);
+                Llama llama = Llama.load(checkpoint, backend)) {
+            assertThat(llama.write(expected.ids, expected.greedy.length, Set.of(), _ -> true))
+                    .isEqualTo(expected.greedy);
         }
     }
 

@@ -179,7 +179,7 @@ class LlamaTest {
                     weights.layers().get(0),
                     hidden,
                     1,
-                    (input, x) -> seen.add(input + " " + x.rows() + " " + x.columns()));
+                    (input, expert, x) -> seen.add(input + " " + x.rows() + " " + x.columns()));
         }
         assertThat(seen).containsExactly("QKV 3 48", "O 3 48", "GATE_UP 3 48", "DOWN 3 88");
     }

@@ -81,7 +81,7 @@ class OperationsTest {
                 results[threads - 1] = backend.download(y);
                 results[threads + 1] = backend.download(moment);
                 results[threads + 3] = backend.download(attended);
-                results[threads + 5] = backend.logProbabilities(weight, a, next);
+                results[threads + 5] = backend.logProbabilities(weight, 0, a, next);
             }
         }
         for (int i = 0; i < 8; i += 2) {
@@ -99,7 +99,7 @@ class OperationsTest {
             backend.attention(new AttentionShape(1, 1, 32), 1, a, 0, a, a, out);
             assertThat(backend.download(out)).containsOnly(Float.NaN);
             DenseWeight head = RandomModel.weight(new Random(2), 50, 32);
-            assertThat(backend.logProbabilities(head, a, new int[40])[0]).isNaN();
+            assertThat(backend.logProbabilities(head, 0, a, new int[40])[0]).isNaN();
         }
     }
 

@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -15,9 +16,11 @@ import java.util.Set;
 import java.util.function.BiFunction;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
-import nibble.checkpoint.model.Architecture;
+import nibble.checkpoint.model.LayerAttention;
 import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LlamaFamily;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.Multipliers;
 import nibble.checkpoint.model.Rope;
 import nibble.checkpoint.tensor.DType;
 import nibble.engine.tensor.BlockWeight;
@@ -39,7 +42,7 @@ public final class RandomModel {
 
     public static ModelConfig config(Rope.Scaling scaling, int maxPositions, int window) {
         return new ModelConfig(
-                Architecture.LLAMA,
+                LlamaFamily.LLAMA,
                 48,
                 88,
                 2,
@@ -49,9 +52,10 @@ public final class RandomModel {
                 101,
                 maxPositions,
                 1e-5,
-                new Rope(10000, scaling),
-                window,
+                Collections.nCopies(2, new LayerAttention(window, Optional.of(new Rope(10000, scaling)))),
+                Multipliers.of(8),
                 Set.of(),
+                Optional.empty(),
                 false,
                 DType.F32,
                 1,
@@ -107,7 +111,7 @@ public final class RandomModel {
 
     private static ModelConfig configForCuda(int intermediate, int layers) {
         return new ModelConfig(
-                Architecture.LLAMA,
+                LlamaFamily.LLAMA,
                 256,
                 intermediate,
                 layers,
@@ -117,9 +121,12 @@ public final class RandomModel {
                 101,
                 128,
                 1e-5,
-                new Rope(10000, new Rope.None()),
-                ModelConfig.NO_WINDOW,
+                Collections.nCopies(
+                        layers,
+                        new LayerAttention(ModelConfig.NO_WINDOW, Optional.of(new Rope(10000, new Rope.None())))),
+                Multipliers.of(64),
                 Set.of(),
+                Optional.empty(),
                 false,
                 DType.F16,
                 1,

@@ -14,6 +14,7 @@ import java.net.NoRouteToHostException;
 import java.net.UnknownHostException;
 import java.net.http.HttpTimeoutException;
 import java.nio.channels.ClosedChannelException;
+import java.nio.channels.UnresolvedAddressException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.AtomicMoveNotSupportedException;
@@ -72,6 +73,7 @@ public final class Reasons {
             case EOFException _ -> "it ends early";
             case ClosedChannelException _ -> "it was closed meanwhile";
             case InvalidPathException e -> "\"" + e.getInput() + "\" is not a path (" + e.getReason() + ")";
+            case IOException e when unresolved(e) -> "no such host";
             case UnknownHostException e -> "no such host" + (e.getMessage() == null ? "" : ": " + host(e.getMessage()));
             case HttpTimeoutException _ -> "no answer in time";
             case ConnectException e -> plain(e.getMessage(), "the connection was refused");
@@ -84,6 +86,21 @@ public final class Reasons {
             case OutOfMemoryError e -> "out of memory: " + plain(e.getMessage(), "the Java heap is full");
             default -> plain(thrown.getMessage(), deeper(thrown));
         };
+    }
+
+    /** Returns whether a connection failed because its host has no address. */
+    public static boolean isUnknownHost(Throwable thrown) {
+        return thrown instanceof UnknownHostException || unresolved(thrown);
+    }
+
+    /** Java's client wraps what it says of a name without an address into a refused connection. */
+    private static boolean unresolved(Throwable thrown) {
+        for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+            if (cause instanceof UnresolvedAddressException) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /** Does what {@link #of} does, with the file that the system names. */

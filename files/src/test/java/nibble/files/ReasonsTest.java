@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.ConnectException;
 import java.net.UnknownHostException;
+import java.nio.channels.UnresolvedAddressException;
 import java.nio.charset.MalformedInputException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
@@ -57,6 +58,7 @@ class ReasonsTest {
                         new UnknownHostException("hub.example: Name or service not known"),
                         "no such host: hub.example"),
                 Arguments.of(new ConnectException(), "the connection was refused"),
+                Arguments.of(new ConnectException().initCause(new UnresolvedAddressException()), "no such host"),
                 Arguments.of(new ZipException("zip END header not found"), "zip END header not found"),
                 Arguments.of(new UncheckedIOException(new AccessDeniedException("/a")), "permission denied"),
                 Arguments.of(new UncheckedIOException("a: cannot be read", new IOException("x")), "a: cannot be read"),

@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.Set;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.chat.ChatTemplates;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.datasets.Tokenizer;
@@ -95,7 +96,7 @@ public final class LocalModel implements AutoCloseable {
                     new BatchOptions(
                             settings.maxSequences(),
                             settings.maxWaiting(),
-                            Math.multiplyExact(contextTokens, settings.maxSequences()),
+                            cacheTokens(backend, llama.weights().config(), contextTokens, settings.maxSequences()),
                             settings.maxSequences() + PROMPT_TOKENS_PER_STEP)));
             whole = true;
         } finally {
@@ -103,6 +104,11 @@ public final class LocalModel implements AutoCloseable {
                 close();
             }
         }
+    }
+
+    /** As many as all texts could need, where memory allows. */
+    static int cacheTokens(Backend backend, ModelConfig config, int contextTokens, int maxSequences) {
+        return backend.cacheTokens(config, (long) contextTokens * maxSequences, contextTokens);
     }
 
     private static ChatTemplate own(Path model, TokenizerDescription described) {

@@ -52,9 +52,13 @@ public final class LocalStreamingChatModel implements StreamingChatModel {
         try {
             PartialResponseContext context = new PartialResponseContext(text);
             response = text.write(piece -> handler.onPartialResponse(new PartialResponse(piece), context));
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
+            // An error of the handler's, too, must not leave a text that is generated for nobody.
+            boolean unwanted = text.isCancelled();
             text.cancel();
-            handler.onError(e);
+            if (!unwanted) {
+                handler.onError(e);
+            }
             return;
         }
         // As LangChain4j has it, no call follows a cancellation.

@@ -10,6 +10,7 @@ import dev.langchain4j.model.chat.response.ChatResponse;
 import dev.langchain4j.model.chat.response.StreamingHandle;
 import dev.langchain4j.model.output.FinishReason;
 import dev.langchain4j.model.output.TokenUsage;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -43,11 +44,13 @@ final class LocalText implements StreamingHandle, GenerationListener {
     private final Generation generation;
     private final LinkedBlockingQueue<Event> events = new LinkedBlockingQueue<>();
     private volatile boolean cancelled;
+    /** Whether the service gave the text up, which nobody had cancelled. */
+    private volatile boolean lost;
 
     private LocalText(LocalModel model, ChatRequestParameters asked, int[] prompt, OptionalLong seed) {
         this.model = model;
         this.prompt = prompt;
-        this.stops = asked.stopSequences() == null ? List.of() : List.copyOf(asked.stopSequences());
+        this.stops = stops(model, asked);
         int room = model.contextTokens() - prompt.length;
         Integer most = asked.maxOutputTokens();
         if (room < 1) {
@@ -87,6 +90,15 @@ final class LocalText implements StreamingHandle, GenerationListener {
         }
     }
 
+    /** Built-in templates end the assistant's turn by texts, where the model writes no id for it. */
+    private static List<String> stops(LocalModel model, ChatRequestParameters asked) {
+        List<String> stops = new ArrayList<>(model.template().stops());
+        if (asked.stopSequences() != null) {
+            stops.addAll(asked.stopSequences());
+        }
+        return List.copyOf(stops);
+    }
+
     private static SamplingOptions sampling(ChatRequestParameters asked, OptionalLong seed) {
         try {
             return new SamplingOptions(
@@ -110,13 +122,22 @@ final class LocalText implements StreamingHandle, GenerationListener {
     /**
      * Waits for the whole text.
      *
-     * @param pieces takes text as soon as it is certain
+     * @param pieces takes text as soon as it is certain; none once the text is cancelled
+     * @throws InternalServerException if the text fails, or the model is closed before it ended
      */
     ChatResponse write(Consumer<String> pieces) {
-        TextStream stream = new TextStream(model.tokenizer(), stops, prompt, pieces);
+        TextStream stream = new TextStream(model.tokenizer(), stops, prompt, piece -> {
+            if (!cancelled) {
+                pieces.accept(piece);
+            }
+        });
         int tokens = 0;
         while (true) {
             Event event = next();
+            if (lost) {
+                // Before anything is decoded: the tokenizer is closed with the model.
+                throw new InternalServerException("the model was closed before the text ended; ask an open one");
+            }
             if (event.failure() != null) {
                 throw new InternalServerException(event.failure());
             }
@@ -182,6 +203,7 @@ final class LocalText implements StreamingHandle, GenerationListener {
 
     @Override
     public void ended(Ending ending) {
+        lost = ending == Ending.CANCELLED && !cancelled;
         events.add(new Event(null, ending, null));
     }
 

@@ -14,8 +14,6 @@ import dev.langchain4j.exception.UnsupportedFeatureException;
 import dev.langchain4j.model.chat.request.ChatRequest;
 import dev.langchain4j.model.chat.request.ChatRequestParameters;
 import dev.langchain4j.model.chat.response.ChatResponse;
-import dev.langchain4j.model.chat.response.PartialResponse;
-import dev.langchain4j.model.chat.response.PartialResponseContext;
 import dev.langchain4j.model.chat.response.StreamingChatResponseHandler;
 import dev.langchain4j.model.output.FinishReason;
 import java.nio.file.Path;
@@ -24,10 +22,10 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.datasets.TextStream;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.Tokenizers;
@@ -45,10 +43,10 @@ import org.junit.jupiter.api.Test;
 
 /** LangChain4j's models on the bundled model, beside what the engine generates of the same text alone. */
 class LocalChatModelTest {
-    private static final Path MODEL = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
-    private static final LocalModel.Settings SETTINGS =
+    static final Path MODEL = Path.of(System.getProperty("nibble.root"), "models", "wiki-7m");
+    static final LocalModel.Settings SETTINGS =
             new LocalModel.Settings("cpu", 2, Optional.of("orca-hashes"), 256, 8, 8);
-    private static final ChatRequestParameters GREEDY =
+    static final ChatRequestParameters GREEDY =
             ChatRequestParameters.builder().temperature(0.0).maxOutputTokens(16).build();
 
     @SuppressWarnings("NullAway.Init")
@@ -73,7 +71,7 @@ class LocalChatModelTest {
     }
 
     /** The likeliest text, one token after the other, without the service. */
-    private static String alone(int tokens, nibble.datasets.chat.ChatMessage... messages) {
+    private static String alone(String template, int tokens, nibble.datasets.chat.ChatMessage... messages) {
         StringBuilder out = new StringBuilder();
         try (Checkpoint checkpoint = Checkpoint.open(MODEL);
                 Tokenizer tokenizer = Tokenizers.ofModel(MODEL);
@@ -81,8 +79,9 @@ class LocalChatModelTest {
                 Llama llama = Llama.load(checkpoint, backend)) {
             SpecialTokens special =
                     new SpecialTokens(Checkpoint.tokenizer(MODEL).orElseThrow().names());
-            int[] ids = tokenizer.encode(ChatTemplate.named("orca-hashes").render(List.of(messages), special), false);
-            TextStream text = new TextStream(tokenizer, List.of(), ids, out::append);
+            ChatTemplate format = ChatTemplate.named(template);
+            int[] ids = tokenizer.encode(format.render(List.of(messages), special), false);
+            TextStream text = new TextStream(tokenizer, format.stops(), ids, out::append);
             Generator.generateWhile(llama, ids, SamplingOptions.GREEDY, tokens, StopIds.of(checkpoint), text::add);
             text.end();
         }
@@ -95,6 +94,7 @@ class LocalChatModelTest {
 
         assertThat(response.aiMessage().text())
                 .isEqualTo(alone(
+                        "orca-hashes",
                         16,
                         nibble.datasets.chat.ChatMessage.system("Be brief."),
                         nibble.datasets.chat.ChatMessage.user("Where is Paris?")))
@@ -112,6 +112,7 @@ class LocalChatModelTest {
 
         assertThat(response.aiMessage().text())
                 .isEqualTo(alone(
+                        "orca-hashes",
                         16,
                         nibble.datasets.chat.ChatMessage.user("Hello"),
                         nibble.datasets.chat.ChatMessage.assistant("Hi."),
@@ -129,6 +130,37 @@ class LocalChatModelTest {
 
         assertThat(response.aiMessage().text()).isEqualTo(whole.substring(0, whole.indexOf(stop)));
         assertThat(response.metadata().finishReason()).isEqualTo(FinishReason.STOP);
+    }
+
+    @Test
+    void a_text_of_the_template_that_begins_another_turn_ends_the_answer_and_is_no_part_of_it() {
+        String question = "[INST] [INST]";
+        LocalModel.Settings llama2 = new LocalModel.Settings("cpu", 2, Optional.of("llama-2-chat"), 256, 8, 8);
+        try (LocalModel other = LocalModel.open(MODEL, llama2)) {
+            ChatResponse response =
+                    new LocalChatModel(other, GREEDY, OptionalLong.empty()).chat(List.of(UserMessage.from(question)));
+
+            assertThat(response.aiMessage().text())
+                    .isEqualTo(alone("llama-2-chat", 16, nibble.datasets.chat.ChatMessage.user(question)))
+                    .isNotBlank()
+                    .doesNotContain("[INST");
+            assertThat(response.metadata().finishReason()).isEqualTo(FinishReason.STOP);
+            assertThat(response.metadata().tokenUsage().outputTokenCount()).isLessThan(16);
+        }
+    }
+
+    @Test
+    void the_cache_of_many_long_texts_takes_no_more_than_memory_allows() {
+        try (Checkpoint checkpoint = Checkpoint.open(MODEL);
+                Backend backend = Backends.open("cpu", 2);
+                Llama llama = Llama.load(checkpoint, backend)) {
+            ModelConfig config = llama.weights().config();
+            long fits = Runtime.getRuntime().maxMemory() / 2 / backend.cacheTokenBytes(config);
+
+            assertThat(LocalModel.cacheTokens(backend, config, 4096, 2)).isEqualTo(8192);
+            assertThat(LocalModel.cacheTokens(backend, config, 4096, Integer.MAX_VALUE))
+                    .isEqualTo((int) Math.min(Integer.MAX_VALUE / 2, fits));
+        }
     }
 
     @Test
@@ -181,44 +213,6 @@ class LocalChatModelTest {
                     }
                 });
         return whole.orTimeout(60, TimeUnit.SECONDS).join();
-    }
-
-    @Test
-    void a_stream_is_cancelled_by_its_handle_and_nothing_follows() throws InterruptedException {
-        CountDownLatch first = new CountDownLatch(1);
-        List<String> later = new ArrayList<>();
-        new LocalStreamingChatModel(model, GREEDY, OptionalLong.empty())
-                .chat(
-                        ChatRequest.builder()
-                                .messages(UserMessage.from("Where is Paris?"))
-                                .parameters(ChatRequestParameters.builder()
-                                        .maxOutputTokens(200)
-                                        .build())
-                                .build(),
-                        new StreamingChatResponseHandler() {
-                            @Override
-                            public void onPartialResponse(PartialResponse piece, PartialResponseContext context) {
-                                context.streamingHandle().cancel();
-                                first.countDown();
-                            }
-
-                            @Override
-                            public void onCompleteResponse(ChatResponse response) {
-                                later.add("complete");
-                            }
-
-                            @Override
-                            public void onError(Throwable error) {
-                                later.add("error");
-                            }
-                        });
-
-        assertThat(first.await(60, TimeUnit.SECONDS)).isTrue();
-        for (int i = 0; i < 600 && model.service().state().running() > 0; i++) {
-            Thread.sleep(100);
-        }
-        assertThat(model.service().state().running()).isZero();
-        assertThat(later).isEmpty();
     }
 
     @Test

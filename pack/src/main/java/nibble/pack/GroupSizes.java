@@ -1,10 +1,8 @@
 package nibble.pack;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.QuantizationConfig;
 
@@ -50,6 +48,10 @@ public final class GroupSizes {
     }
 
     private static IntStream inFeatures(ModelConfig config) {
-        return Arrays.stream(Linear.values()).mapToInt(config::inFeatures);
+        return IntStream.range(0, config.layers())
+                .boxed()
+                .flatMap(layer -> config.modules(layer).stream())
+                .mapToInt(config::inFeatures)
+                .distinct();
     }
 }

@@ -57,7 +57,8 @@ public record QuantizationSpec(int bits, int groupSize, boolean symmetric) {
         return codesPerByte(bits);
     }
 
-    static int codesPerByte(int bits) {
+    /** Returns how many codes of so many bits share a byte. */
+    public static int codesPerByte(int bits) {
         return bits <= 4 ? 2 : 1;
     }
 

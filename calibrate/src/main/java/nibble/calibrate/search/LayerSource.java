@@ -4,7 +4,15 @@ import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
+import nibble.checkpoint.model.HeadNorm;
+import nibble.checkpoint.model.LayerLinear;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
@@ -18,29 +26,35 @@ import nibble.engine.tensor.DenseWeight;
 import nibble.pack.Half;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.WeightReader;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Holds the original weights of one decoder layer, all known to be finite. Owns the linears.
  *
- * @param inputNorm gain of the norm before attention: what the checkpoint stores, plus {@code normOffset}
- * @param postAttentionNorm gain of the norm before the MLP
+ * @param inputNorm gain of the norm before attention: what the checkpoint stores, plus {@code normOffset}; empty where
+ *     there is none
+ * @param postAttentionNorm gain of the norm before the MLP; empty where there is none
  * @param normOffset what the stored weight of a norm lacks of its gain
  * @param linears where the devices compute
  * @param biases of the linears that have one
- * @param queryNorm of the query heads; empty where there is none
- * @param keyNorm of the key heads; empty where there is none
+ * @param queryNorm of queries, as stored; empty where there is none
+ * @param keyNorm of keys, as stored; empty where there is none
+ * @param outNorms of what o and down give, as stored; those that there are
  * @param stored where each linear's weight lies
+ * @param router what chooses experts, where there are some
  */
 public record LayerSource(
         int layer,
         float[] inputNorm,
         float[] postAttentionNorm,
         float normOffset,
-        Map<Linear, LinearQuantizer> linears,
+        Map<LayerLinear, LinearQuantizer> linears,
         Map<Linear, float[]> biases,
         float[] queryNorm,
         float[] keyNorm,
-        Map<Linear, StoredLinear> stored)
+        Map<LayerNorm, float[]> outNorms,
+        Map<LayerLinear, StoredLinear> stored,
+        Optional<RouterWeights> router)
         implements AutoCloseable {
 
     /**
@@ -57,30 +71,55 @@ public record LayerSource(
             QuantizationSpec spec) {
         ModelConfig config = checkpoint.config();
         float offset = config.architecture().normOffset();
-        boolean heads = config.architecture().normalizesHeads();
-        float[] inputNorm = gain(vector(checkpoint, TensorNames.inputNorm(layer), "norms"), offset);
-        float[] postAttentionNorm = gain(vector(checkpoint, TensorNames.postAttentionNorm(layer), "norms"), offset);
+        boolean heads = config.architecture().headNorm() != HeadNorm.NONE;
+        Map<LayerNorm, float[]> norms = new EnumMap<>(LayerNorm.class);
+        for (LayerNorm norm : LayerNorm.values()) {
+            config.norm(norm, layer).ifPresent(name -> norms.put(norm, vector(checkpoint, name, "norms")));
+        }
+        float[] inputNorm = gain(norms.remove(LayerNorm.ATTENTION_IN), offset);
+        float[] postAttentionNorm = gain(norms.remove(LayerNorm.MLP_IN), offset);
         float[] queryNorm = heads ? vector(checkpoint, TensorNames.queryNorm(layer), "norms") : new float[0];
         float[] keyNorm = heads ? vector(checkpoint, TensorNames.keyNorm(layer), "norms") : new float[0];
         Map<Linear, float[]> biases = new EnumMap<>(Linear.class);
         for (Linear linear : config.biases()) {
             config.bias(linear, layer).ifPresent(bias -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
         }
-        Map<Linear, LinearQuantizer> linears = new EnumMap<>(Linear.class);
-        Map<Linear, StoredLinear> stored = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
-            StoredLinear where = config.stored(linear, layer);
+        Map<LayerLinear, LinearQuantizer> linears = new TreeMap<>();
+        Map<LayerLinear, StoredLinear> stored = new TreeMap<>();
+        for (StoredLinear where : config.linears(layer)) {
+            LayerLinear linear = where.id();
             stored.put(linear, where);
             linears.put(
                     linear,
                     devices.quantizer(
-                            placed.stream().map(there -> there.weight(linear)).toList(),
+                            placed.stream()
+                                    .map(there -> there.weight(linear.linear(), linear.expert()))
+                                    .toList(),
                             original(checkpoint, where),
                             checkpoint.fileOf(where.weight()),
                             spec));
         }
         return new LayerSource(
-                layer, inputNorm, postAttentionNorm, offset, linears, biases, queryNorm, keyNorm, stored);
+                layer,
+                inputNorm,
+                postAttentionNorm,
+                offset,
+                linears,
+                biases,
+                queryNorm,
+                keyNorm,
+                norms,
+                stored,
+                config.experts(layer).map(experts -> router(checkpoint, experts, layer)));
+    }
+
+    private static RouterWeights router(Checkpoint checkpoint, Experts experts, int layer) {
+        return new RouterWeights(
+                QuantizedLayer.halves(vector(checkpoint, experts.router(layer), "routers")),
+                experts.shared().gated()
+                        ? QuantizedLayer.halves(vector(checkpoint, experts.sharedGate(layer), "gates"))
+                        : new short[0],
+                checkpoint.config().hiddenSize());
     }
 
     /** The weight on the host, under the name that messages call it by. */
@@ -89,7 +128,10 @@ public record LayerSource(
         return new DenseWeight(new TensorView(where.label() + ".weight", view.dtype(), view.shape(), view.data()));
     }
 
-    private static float[] gain(float[] weight, float offset) {
+    private static float[] gain(float @Nullable [] weight, float offset) {
+        if (weight == null) {
+            return DecoderLayer.NO_NORM;
+        }
         for (int i = 0; i < weight.length; i++) {
             weight[i] += offset;
         }
@@ -110,19 +152,43 @@ public record LayerSource(
         return values;
     }
 
+    /** The norms behind o and down as the output holds them, fp16 bits. */
+    Map<LayerNorm, short[]> outNormHalves() {
+        Map<LayerNorm, short[]> halves = new EnumMap<>(LayerNorm.class);
+        outNorms.forEach((norm, stored) -> halves.put(norm, QuantizedLayer.halves(stored)));
+        return halves;
+    }
+
     LinearQuantizer linear(Linear linear) {
+        return linear(LayerLinear.of(linear));
+    }
+
+    LinearQuantizer linear(LayerLinear linear) {
         LinearQuantizer found = linears.get(linear);
         if (found == null) {
-            throw new IllegalStateException("layer without " + linear.path());
+            throw new IllegalStateException("layer without " + linear);
         }
         return found;
     }
 
+    /** All linears in canonical order. */
+    Set<LayerLinear> names() {
+        return linears.keySet();
+    }
+
+    /** The experts, {@link Expert#NONE} alone where there are none. */
+    List<Expert> experts() {
+        return linears.keySet().stream()
+                .filter(linear -> linear.linear() == Linear.DOWN)
+                .map(LayerLinear::expert)
+                .toList();
+    }
+
     /** What reports and messages call a linear. */
-    String label(Linear linear) {
+    String label(LayerLinear linear) {
         StoredLinear found = stored.get(linear);
         if (found == null) {
-            throw new IllegalStateException("layer without " + linear.path());
+            throw new IllegalStateException("layer without " + linear);
         }
         return found.label();
     }

@@ -1,9 +1,11 @@
 package nibble.calibrate.stream;
 
-import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.Map;
 import nibble.calibrate.job.ProgressListener.Stage;
+import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.WorkProgress;
+import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LinearInput;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.forward.Taps;
@@ -15,21 +17,43 @@ import org.jspecify.annotations.Nullable;
 public final class LayerStatistics implements Taps, AutoCloseable {
     private final QuantizationDevices devices;
     private final WorkProgress progress;
-    private final Map<LinearInput, InputStatistics> inputs = new EnumMap<>(LinearInput.class);
+    private final Map<Key, InputStatistics> inputs = new HashMap<>();
 
+    private record Key(LinearInput input, Expert expert) {}
+
+    private final @Nullable ExpertTokens experts;
+
+    /** Of a layer without experts. */
     public LayerStatistics(QuantizationDevices devices, WorkProgress progress) {
+        this(devices, progress, null);
+    }
+
+    /** @param experts counts the tokens of each expert; null where there are none */
+    public LayerStatistics(QuantizationDevices devices, WorkProgress progress, @Nullable ExpertTokens experts) {
         this.devices = devices;
         this.progress = progress;
+        this.experts = experts;
     }
 
     @Override
-    public void tap(LinearInput input, Matrix x) {
+    public int[] more(Expert expert, int[] routed, int rows) {
+        return experts == null ? new int[0] : experts.more(expert, routed, rows);
+    }
+
+    /** Returns what the experts saw; null where there are none. */
+    public QuantizationReport.@Nullable Experts experts() {
+        return experts == null ? null : experts.report();
+    }
+
+    @Override
+    public void tap(LinearInput input, Expert expert, Matrix x) {
         // A clock of its own waits for what came before: with several devices at work they would wait for each other.
         boolean alone = devices.members().size() == 1;
         if (alone) {
             progress.stage(Stage.MOMENTS);
         }
-        inputs.computeIfAbsent(input, _ -> devices.statistics(x.columns())).add(x);
+        inputs.computeIfAbsent(new Key(input, expert), _ -> devices.statistics(x.columns()))
+                .add(x);
         if (alone) {
             progress.stage(Stage.FORWARD);
         }
@@ -40,11 +64,16 @@ public final class LayerStatistics implements Taps, AutoCloseable {
         inputs.values().forEach(InputStatistics::endPart);
     }
 
-    /** Returns the statistics of an input, which stay owned by this. */
+    /** Returns the statistics of an input of a layer's only MLP, or of attention; they stay owned by this. */
     public InputStatistics of(LinearInput input) {
-        @Nullable InputStatistics found = inputs.get(input);
+        return of(input, Expert.NONE);
+    }
+
+    /** Returns the statistics of an input of an expert, which stay owned by this. */
+    public InputStatistics of(LinearInput input, Expert expert) {
+        @Nullable InputStatistics found = inputs.get(new Key(input, expert));
         if (found == null) {
-            throw new IllegalStateException("no statistics of " + input + ": the layer did not run");
+            throw new IllegalStateException("no statistics of " + input + " of " + expert + ": the layer did not run");
         }
         return found;
     }

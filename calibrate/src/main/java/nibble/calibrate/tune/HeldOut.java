@@ -67,7 +67,7 @@ final class HeldOut {
             }
             for (int i = 0; i < batches.size(); i++) {
                 Matrix x = hidden.get(i);
-                backend.rmsNorm(x, finalNorm, config.rmsNormEps(), x);
+                backend.rmsNorm(x, finalNorm, config.streamNormEps(), x);
                 try (Matrix states = backend.allocate(x.rows(), x.columns())) {
                     original.copy(batches.get(i), states);
                     sum += operations.divergence(placedHead.weight(), states, x, 0, null);

@@ -52,7 +52,7 @@ final class OriginalStates implements AutoCloseable {
                 onLayer.run();
             }
             float[] norm = ModelWeights.finalNorm(source);
-            states.change(hidden -> backend.rmsNorm(hidden, norm, config.rmsNormEps(), hidden));
+            states.change(hidden -> backend.rmsNorm(hidden, norm, config.streamNormEps(), hidden));
             return states;
         } catch (RuntimeException | Error e) {
             states.close();

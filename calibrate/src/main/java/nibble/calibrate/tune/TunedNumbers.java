@@ -4,8 +4,12 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
+import java.util.TreeMap;
 import nibble.calibrate.search.QuantizedLayer;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.LayerLinear;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.engine.backend.Parameter;
 import nibble.engine.gradient.TunedLayer;
@@ -22,8 +26,9 @@ import nibble.pack.QuantizedLinear;
  * @param layers in order
  * @param finalNorm its gain less the offset
  * @param normOffset what norms lack of their gains
+ * @param finalScale the factor of logits, which the gain of the final norm has in the engine and not as stored
  */
-record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
+record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset, float finalScale) {
     /** Holds those of a layer; norms less the offset, those of heads empty where there are none; codes likewise. */
     record OfLayer(
             Map<Linear, short[]> scales,
@@ -37,8 +42,9 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
         float offset = model.config().architecture().normOffset();
         return new TunedNumbers(
                 model.layers().stream().map(layer -> of(layer, spec, offset)).toList(),
-                norm(model.finalNorm(), offset),
-                offset);
+                finalNorm(model.finalNorm(), model.config().finalGainScale(), offset),
+                offset,
+                model.config().finalGainScale());
     }
 
     private static OfLayer of(TunedLayer layer, QuantizationSpec spec, float offset) {
@@ -68,25 +74,30 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
     QuantizedLayer layer(Checkpoint made, int index) {
         OfLayer numbers = layers.get(index);
         DecoderLayer fitted = DecoderLayer.read(made, index);
-        Map<Linear, QuantizedLinear> linears = new EnumMap<>(Linear.class);
+        Map<LayerLinear, QuantizedLinear> linears = new TreeMap<>();
         TunedLayer.codes(fitted).forEach((linear, codes) -> {
             short[] scales = numbers.scales.get(linear);
             if (scales == null) {
                 throw new IllegalStateException("no tuned scales of " + linear.path());
             }
             byte[] moved = numbers.codes.get(linear);
-            linears.put(linear, (moved == null ? codes : codes.withCodes(moved)).withScales(scales));
+            linears.put(LayerLinear.of(linear), (moved == null ? codes : codes.withCodes(moved)).withScales(scales));
         });
         Map<Linear, short[]> biases = new EnumMap<>(Linear.class);
         fitted.extras().biases().forEach((linear, bias) -> biases.put(linear, halves(bias, 0)));
+        Map<LayerNorm, short[]> outNorms = new EnumMap<>(LayerNorm.class);
+        fitted.extras().outNorms().forEach((norm, gain) -> outNorms.put(norm, halves(gain, normOffset)));
         return new QuantizedLayer(
+                index,
                 numbers.inputNorm,
                 linears,
                 numbers.postAttentionNorm,
                 normOffset,
                 biases,
                 numbers.queryNorm,
-                numbers.keyNorm);
+                numbers.keyNorm,
+                outNorms,
+                Optional.empty());
     }
 
     /** Returns the share of codes that differ from those of the checkpoint as fitted. */
@@ -119,9 +130,17 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset) {
     float[] finalGain() {
         float[] floats = new float[finalNorm.length];
         for (int i = 0; i < floats.length; i++) {
-            floats[i] = Float.float16ToFloat(finalNorm[i]) + normOffset;
+            floats[i] = (Float.float16ToFloat(finalNorm[i]) + normOffset) * finalScale;
         }
         return floats;
+    }
+
+    private static short[] finalNorm(Parameter gain, float scale, float offset) {
+        float[] values = gain.values().clone();
+        for (int i = 0; i < values.length; i++) {
+            values[i] /= scale;
+        }
+        return halves(values, offset);
     }
 
     private static short[] norm(Parameter gain, float offset) {

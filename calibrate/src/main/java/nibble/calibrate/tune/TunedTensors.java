@@ -4,6 +4,8 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import nibble.checkpoint.model.HeadNorm;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.LinearTensor.Role;
 import nibble.checkpoint.model.ModelConfig;
@@ -21,15 +23,16 @@ public final class TunedTensors {
      */
     public static List<String> ofLayer(ModelConfig config, QuantizedFormat format, boolean codes, int layer) {
         List<String> names = new ArrayList<>();
-        for (LinearModule module : config.modules()) {
+        for (LinearModule module : config.modules(layer)) {
             names.add(format.name(module.name(layer), Role.SCALES));
             if (codes) {
                 names.add(format.name(module.name(layer), Role.CODES));
             }
         }
-        names.add(TensorNames.inputNorm(layer));
-        names.add(TensorNames.postAttentionNorm(layer));
-        if (config.architecture().normalizesHeads()) {
+        for (LayerNorm norm : LayerNorm.values()) {
+            config.norm(norm, layer).ifPresent(names::add);
+        }
+        if (config.architecture().headNorm() != HeadNorm.NONE) {
             names.add(TensorNames.queryNorm(layer));
             names.add(TensorNames.keyNorm(layer));
         }

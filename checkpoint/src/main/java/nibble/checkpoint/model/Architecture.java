@@ -2,177 +2,48 @@ package nibble.checkpoint.model;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 
 /**
- * Lists the decoders that are supported, each by what tells it from Llama: how its tensors are named, what stands
- * beside the seven linears, and what its config means where it says nothing. SmolLM is a Llama with tied embeddings.
+ * Describes a kind of decoder: how its tensors are named, what stands beside the seven linears, and what its config
+ * means where it says nothing. What this class says is true of Llama; a subclass overrides what differs. The families
+ * ({@link LlamaFamily} and others) hold one instance a kind, and {@link Architectures} finds them.
  */
-public enum Architecture {
-    LLAMA("LlamaForCausalLM", "llama", "llama", new ConfigDefaults(2048, List.of(1), List.of(2))) {
-        @Override
-        boolean isNamed(String name) {
-            // The first conversions of Llama 1 spell it so.
-            return super.isNamed(name) || name.equals("LLaMAForCausalLM");
-        }
-    },
-
-    /** Attention may see a window of the last tokens only. */
-    MISTRAL(
-            "MistralForCausalLM",
-            "mistral",
-            "llama",
-            new ConfigDefaults(131_072, List.of(1), List.of(2)).withKvHeads(8)) {
-        @Override
-        Optional<Integer> window(ConfigKeys keys) {
-            // An absent key is transformers' default, null says that there is none.
-            return keys.json().has(WINDOW) ? keys.integerIfPresent(WINDOW, 1, Integer.MAX_VALUE) : Optional.of(4096);
-        }
-    },
-
-    /** Biases of the query, key and value projections. */
-    QWEN2("Qwen2ForCausalLM", "qwen2", "qwen2", new ConfigDefaults(32_768, List.of(), List.of()).withKvHeads(32)) {
-        @Override
-        Set<Linear> biases(ConfigKeys keys) {
-            return EnumSet.of(Linear.Q, Linear.K, Linear.V);
-        }
-
-        @Override
-        Optional<Integer> window(ConfigKeys keys) {
-            return laterLayersWindow(keys);
-        }
-    },
-
-    /** An RMSNorm over each query and key head before rope; heads of a width of their own. */
-    QWEN3(
-            "Qwen3ForCausalLM",
-            "qwen3",
-            "qwen3",
-            new ConfigDefaults(32_768, List.of(), List.of()).withHeadDim(128).withKvHeads(32)) {
-        @Override
-        public boolean normalizesHeads() {
-            return true;
-        }
-
-        @Override
-        Optional<Integer> window(ConfigKeys keys) {
-            return laterLayersWindow(keys);
-        }
-    },
-
-    /** Query, key and value projections in one tensor, gate and up in another; perhaps a window. */
-    PHI3("Phi3ForCausalLM", "phi3", "phi3", new ConfigDefaults(4096, List.of(1), List.of(32_000))) {
-        private static final List<LinearModule> FUSED = List.of(
-                new LinearModule("self_attn.qkv_proj", List.of(Linear.Q, Linear.K, Linear.V)),
-                LinearModule.of(Linear.O),
-                new LinearModule("mlp.gate_up_proj", List.of(Linear.GATE, Linear.UP)),
-                LinearModule.of(Linear.DOWN));
-
-        @Override
-        public List<LinearModule> modules() {
-            return FUSED;
-        }
-
-        @Override
-        Set<Linear> biases(ConfigKeys keys) {
-            return EnumSet.noneOf(Linear.class);
-        }
-
-        @Override
-        Optional<Integer> window(ConfigKeys keys) {
-            return keys.integerIfPresent(WINDOW, 1, Integer.MAX_VALUE);
-        }
-    },
-
-    /** Norms stored less one, embeddings times √hidden, GELU in the MLP, embeddings tied. */
-    GEMMA(
-            "GemmaForCausalLM",
-            "gemma",
-            "gemma",
-            new ConfigDefaults(8192, List.of(2), List.of(1))
-                    .withHeadDim(256)
-                    .withKvHeads(16)
-                    .withTiedEmbeddings()) {
-        @Override
-        public float normOffset() {
-            return 1f;
-        }
-
-        @Override
-        public boolean scalesEmbedding() {
-            return true;
-        }
-
-        @Override
-        public Activation activation() {
-            return Activation.GELU_TANH;
-        }
-
-        @Override
-        void requireActivation(ConfigKeys keys) {
-            // The published files say "gelu" in hidden_act by mistake. The models are trained with the tanh form, which
-            // llama.cpp and vLLM take; transformers 5 takes the word, and its logits differ a little.
-            String name = keys.text("hidden_activation")
-                    .or(() -> keys.text("hidden_act"))
-                    .orElse("gelu_pytorch_tanh");
-            if (!name.equals("gelu_pytorch_tanh") && !name.equals("gelu")) {
-                throw new BadCheckpointException(
-                        keys.file(),
-                        "activation \"" + name + "\" is not supported; supported in Gemma: gelu_pytorch_tanh");
-            }
-        }
-    };
-
-    private static final String WINDOW = "sliding_window";
-
-    /** Why some well-known architectures are none of these. */
-    private static final Map<String, String> REASONS = Map.ofEntries(
-            Map.entry("MixtralForCausalLM", "mixture of experts"),
-            Map.entry("Qwen2MoeForCausalLM", "mixture of experts"),
-            Map.entry("Qwen3MoeForCausalLM", "mixture of experts"),
-            Map.entry("PhimoeForCausalLM", "mixture of experts"),
-            Map.entry("DeepseekForCausalLM", "mixture of experts"),
-            Map.entry("DeepseekV2ForCausalLM", "mixture of experts, latent attention"),
-            Map.entry("DeepseekV3ForCausalLM", "mixture of experts, latent attention"),
-            Map.entry("Llama4ForCausalLM", "mixture of experts, layers without rope"),
-            Map.entry("Llama4ForConditionalGeneration", "mixture of experts, layers without rope"),
-            Map.entry("GptOssForCausalLM", "mixture of experts, attention sinks"),
-            Map.entry("SmolLM3ForCausalLM", "layers without rope"),
-            Map.entry("Gemma2ForCausalLM", "capped logits, norms behind the linears"),
-            Map.entry("Gemma3ForCausalLM", "windows in some layers, norms behind the linears"),
-            Map.entry("Gemma3ForConditionalGeneration", "windows in some layers, norms behind the linears"),
-            Map.entry("PhiForCausalLM", "LayerNorm, biases of all linears"),
-            Map.entry("Phi4MMForCausalLM", "several modalities"),
-            Map.entry("CohereForCausalLM", "LayerNorm, attention and MLP side by side"),
-            Map.entry("FalconForCausalLM", "LayerNorm, attention and MLP side by side"),
-            Map.entry("GPTNeoXForCausalLM", "LayerNorm, attention and MLP side by side"));
+public class Architecture {
+    /** The key of the window. */
+    static final String WINDOW = "sliding_window";
 
     private static final List<LinearModule> SEVEN =
             Stream.of(Linear.values()).map(LinearModule::of).toList();
 
     private final String className;
     private final String modelType;
-    private final String ggufName;
+    private final GgufTraits gguf;
     private final ConfigDefaults defaults;
 
-    Architecture(String className, String modelType, String ggufName, ConfigDefaults defaults) {
+    Architecture(String className, String modelType, GgufTraits gguf, ConfigDefaults defaults) {
         this.className = className;
         this.modelType = modelType;
-        this.ggufName = ggufName;
+        this.gguf = gguf;
         this.defaults = defaults;
     }
 
+    /** Describes one of which llama.cpp knows nothing but its tensors. */
+    Architecture(String className, String modelType, String ggufName, ConfigDefaults defaults) {
+        this(className, modelType, new GgufTraits(ggufName), defaults);
+    }
+
     /** Returns transformers' name of the class, in {@code architectures} of config.json. */
-    public String className() {
+    public final String className() {
         return className;
     }
 
@@ -182,18 +53,38 @@ public enum Architecture {
     }
 
     /** Returns {@code model_type} of config.json. */
-    public String modelType() {
+    public final String modelType() {
         return modelType;
     }
 
     /** Returns {@code general.architecture} of a GGUF file, with which its metadata keys begin. */
-    public String ggufName() {
-        return ggufName;
+    public final String ggufName() {
+        return gguf.name();
+    }
+
+    /** Returns what llama.cpp knows of it by that name. */
+    public final GgufTraits gguf() {
+        return gguf;
+    }
+
+    /** Returns the name of a norm's gain in a GGUF file, between {@code blk.N.} and {@code .weight}. */
+    public String ggufNorm(LayerNorm norm) {
+        return norm.ggufName();
+    }
+
+    /** The factor of scores that llama.cpp takes where no key says it. */
+    public double ggufScore(int layers, int hiddenSize, int heads, int headDim) {
+        return 1 / Math.sqrt(headDim);
     }
 
     /** What transformers assumes where a config does not say. */
-    ConfigDefaults defaults() {
+    final ConfigDefaults defaults() {
         return defaults;
+    }
+
+    /** The keys of config.json that {@link OtherModels} refuses in general, and that this description reads. */
+    Set<String> ownKeys() {
+        return Set.of();
     }
 
     /** Returns the linears of a decoder layer as they are stored, in canonical order. */
@@ -201,9 +92,19 @@ public enum Architecture {
         return SEVEN;
     }
 
-    /** Returns whether each query and key head passes an RMSNorm before rope. */
-    public boolean normalizesHeads() {
-        return false;
+    /** The key of the MLP's width. */
+    String intermediateKey() {
+        return "intermediate_size";
+    }
+
+    /** Returns the norms of a decoder layer over the residual stream's width, each with its module's name in it. */
+    public Map<LayerNorm, String> norms() {
+        return Map.of(LayerNorm.ATTENTION_IN, "input_layernorm", LayerNorm.MLP_IN, "post_attention_layernorm");
+    }
+
+    /** Returns what queries and keys pass before rope. */
+    public HeadNorm headNorm() {
+        return HeadNorm.NONE;
     }
 
     /** Returns the number that must be added to the stored weight of a norm to get its gain: 0, or 1. */
@@ -211,51 +112,14 @@ public enum Architecture {
         return 0f;
     }
 
-    /** Returns whether embeddings are multiplied by √hidden on their way into the first layer. */
-    public boolean scalesEmbedding() {
-        return false;
+    /** The numbers that the model multiplies by. */
+    Multipliers multipliers(ConfigKeys keys, int hiddenSize, int headDim) {
+        return Multipliers.of(headDim);
     }
 
     /** Returns the activation of the MLP's gate. */
     public Activation activation() {
         return Activation.SILU;
-    }
-
-    /** The linears that have a bias. */
-    Set<Linear> biases(ConfigKeys keys) {
-        return keys.flag("attention_bias", false)
-                ? EnumSet.of(Linear.Q, Linear.K, Linear.V, Linear.O)
-                : EnumSet.noneOf(Linear.class);
-    }
-
-    /** The last positions that a query sees, its own included; empty for all. */
-    Optional<Integer> window(ConfigKeys keys) {
-        return Optional.empty();
-    }
-
-    /**
-     * {@link #window} under {@code layer_types}, which some configs list beside it.
-     *
-     * @throws BadCheckpointException if layers differ
-     */
-    final Optional<Integer> windowOfAllLayers(ConfigKeys keys) {
-        Optional<Integer> window = window(keys);
-        Optional<JsonNode> types = keys.value("layer_types");
-        if (types.isEmpty() || types.get().isEmpty()) {
-            return window;
-        }
-        Set<String> kinds = new TreeSet<>();
-        types.get().forEach(kind -> kinds.add(kind.asText()));
-        if (kinds.equals(Set.of("full_attention"))) {
-            return Optional.empty();
-        }
-        if (!kinds.equals(Set.of("sliding_attention")) || window.isEmpty()) {
-            throw new BadCheckpointException(
-                    keys.file(),
-                    "layer_types " + kinds + " are not supported; supported in " + className
-                            + ": the same attention in all layers");
-        }
-        return window;
     }
 
     void requireActivation(ConfigKeys keys) {
@@ -267,89 +131,128 @@ public enum Architecture {
         }
     }
 
-    /** Qwen's window, which holds from layer {@code max_window_layers} on: supported only where that is none. */
-    private static Optional<Integer> laterLayersWindow(ConfigKeys keys) {
-        if (!keys.flag("use_sliding_window", false)) {
-            return Optional.empty();
+    /** The linears that have a bias. */
+    Set<Linear> biases(ConfigKeys keys) {
+        Set<Linear> biases = EnumSet.noneOf(Linear.class);
+        if (keys.flag("attention_bias", false)) {
+            biases.addAll(List.of(Linear.Q, Linear.K, Linear.V, Linear.O));
         }
-        int layers = keys.integer("num_hidden_layers", 1, 10_000);
-        int full =
-                keys.integerIfPresent("max_window_layers", 0, Integer.MAX_VALUE).orElse(28);
-        if (full >= layers) {
-            return Optional.empty();
+        if (keys.flag("mlp_bias", false)) {
+            biases.addAll(List.of(Linear.GATE, Linear.UP, Linear.DOWN));
         }
-        if (full > 0) {
+        return biases;
+    }
+
+    /** Returns whether layers may have experts in the place of one MLP. */
+    public boolean mixesExperts() {
+        return false;
+    }
+
+    /** The experts that layers have; empty for one MLP in all. */
+    Optional<Experts> experts(ConfigKeys keys) {
+        return Optional.empty();
+    }
+
+    /** The last positions that a query sees in layers with a window, its own included; empty if no layer has one. */
+    Optional<Integer> window(ConfigKeys keys) {
+        return Optional.empty();
+    }
+
+    /** The window of a config: an absent key is transformers' default, null says that there is none. */
+    static Optional<Integer> windowOr(ConfigKeys keys, int otherwise) {
+        return keys.json().has(WINDOW) ? keys.integerIfPresent(WINDOW, 1, Integer.MAX_VALUE) : Optional.of(otherwise);
+    }
+
+    /** Whether a layer has the window where the config has no {@code layer_types}. */
+    boolean slides(ConfigKeys keys, int layer) {
+        return true;
+    }
+
+    /** Whether queries and keys of a layer turn. */
+    boolean hasRope(ConfigKeys keys, int layer) {
+        return true;
+    }
+
+    /** The base of rope in layers of a kind, where the config does not say. */
+    double theta(String kind) {
+        return 10_000;
+    }
+
+    /** The config's own key of the base of rope in layers of a kind. */
+    String thetaKey(String kind) {
+        return "rope_theta";
+    }
+
+    /** Returns whether {@code rope_parameters} holds an object for each kind, and {@code rope_scaling} means full layers. */
+    public boolean ropeDiffers() {
+        return false;
+    }
+
+    /** Returns whether rope may turn a part of each head, by {@code partial_rotary_factor}. */
+    public boolean turnsPartly() {
+        return false;
+    }
+
+    /** The types of rope scaling that are this model's own words for another one. */
+    String ropeType(String name) {
+        return name;
+    }
+
+    /**
+     * Returns how each layer attends.
+     *
+     * @throws BadCheckpointException if the config names a kind that is not supported
+     */
+    final List<LayerAttention> attention(ConfigKeys keys, int layers) {
+        Optional<Integer> window = window(keys);
+        List<String> kinds = kinds(keys, layers, window.isPresent());
+        LayerAttention full =
+                new LayerAttention(ModelConfig.NO_WINDOW, Optional.of(RopeKeys.read(keys, this, LayerAttention.FULL)));
+        LayerAttention sliding = new LayerAttention(
+                window.orElse(ModelConfig.NO_WINDOW), Optional.of(RopeKeys.read(keys, this, LayerAttention.SLIDING)));
+        List<LayerAttention> result = new ArrayList<>();
+        for (int layer = 0; layer < layers; layer++) {
+            LayerAttention kind = kinds.get(layer).equals(LayerAttention.SLIDING) ? sliding : full;
+            result.add(hasRope(keys, layer) ? kind : new LayerAttention(kind.window(), Optional.empty()));
+        }
+        return List.copyOf(result);
+    }
+
+    private List<String> kinds(ConfigKeys keys, int layers, boolean window) {
+        Optional<JsonNode> types = keys.value("layer_types").filter(list -> !list.isEmpty());
+        List<String> kinds = new ArrayList<>();
+        if (types.isEmpty()) {
+            for (int layer = 0; layer < layers; layer++) {
+                kinds.add(window && slides(keys, layer) ? LayerAttention.SLIDING : LayerAttention.FULL);
+            }
+            return kinds;
+        }
+        for (JsonNode type : types.get()) {
+            kinds.add(type.asText().equals("attention") ? LayerAttention.FULL : type.asText());
+        }
+        Set<String> different = new TreeSet<>(kinds);
+        Set<String> supported =
+                window ? Set.of(LayerAttention.FULL, LayerAttention.SLIDING) : Set.of(LayerAttention.FULL);
+        if (!supported.containsAll(different)) {
             throw new BadCheckpointException(
                     keys.file(),
-                    "use_sliding_window true with max_window_layers " + full + " of " + layers
-                            + " layers is not supported; supported: a window in all layers or in none");
+                    "layer_types " + different + " are not supported; supported in " + className + ": "
+                            + (window ? "full_attention and sliding_attention" : "the same attention in all layers"));
         }
-        return keys.integerIfPresent(WINDOW, 1, Integer.MAX_VALUE);
+        if (different.size() == 1) {
+            return Collections.nCopies(layers, kinds.getFirst());
+        }
+        if (kinds.size() != layers) {
+            throw new BadCheckpointException(
+                    keys.file(),
+                    "layer_types has " + kinds.size() + " entries for " + layers
+                            + " layers; take the model's original config.json");
+        }
+        return kinds;
     }
 
-    /**
-     * The architecture that a config names.
-     *
-     * @throws BadCheckpointException if it names none, or one that is not supported
-     */
-    static Architecture of(ConfigKeys keys) {
-        List<String> names = classNames(keys);
-        Optional<String> type = keys.text("model_type");
-        if (names.isEmpty() && type.isEmpty()) {
-            throw keys.missing("architectures");
-        }
-        for (Architecture architecture : values()) {
-            if ((names.isEmpty() || names.stream().anyMatch(architecture::isNamed))
-                    && architecture.modelType.equals(type.orElse(architecture.modelType))) {
-                return architecture;
-            }
-        }
-        Optional<String> name = names.stream().findFirst();
-        String what = name.map(n -> "architecture \"" + n + "\"").orElse("");
-        String reason = name.map(REASONS::get).map(r -> " (" + r + ")").orElse("");
-        String known = name.filter(n -> Stream.of(values()).noneMatch(a -> a.isNamed(n)))
-                        .isPresent()
-                ? reason
-                : type.map(t -> (name.isPresent() ? " with " : "") + "model_type \"" + t + "\"")
-                        .orElse("");
-        throw new BadCheckpointException(
-                keys.file(), what + known + " is not yet supported; supported: " + supported());
-    }
-
-    /**
-     * Returns the architecture that a GGUF file of this name holds: of several, the one with the fewest differences.
-     *
-     * @param ggufName {@code general.architecture}
-     */
-    public static Optional<Architecture> ofGguf(String ggufName) {
-        return Stream.of(values())
-                .filter(architecture -> architecture.ggufName.equals(ggufName))
-                .findFirst();
-    }
-
-    private static String supported() {
-        return Stream.of(values()).map(Architecture::className).collect(Collectors.joining(", "));
-    }
-
-    /**
-     * Loaders go by {@code model_type} where the list is absent or empty, and by the name they know where it has
-     * several.
-     */
-    private static List<String> classNames(ConfigKeys keys) {
-        Optional<JsonNode> architectures = keys.value("architectures");
-        if (architectures.isEmpty()) {
-            return List.of();
-        }
-        List<String> names = new ArrayList<>();
-        for (JsonNode name : architectures.get()) {
-            if (!name.isTextual()) {
-                throw keys.wrong("architectures", architectures.get(), "a list of names, [\"LlamaForCausalLM\"]");
-            }
-            names.add(name.textValue());
-        }
-        if (!architectures.get().isArray()) {
-            throw keys.wrong("architectures", architectures.get(), "a list of names, [\"LlamaForCausalLM\"]");
-        }
-        return names;
+    @Override
+    public final String toString() {
+        return modelType;
     }
 }

@@ -8,10 +8,19 @@ import java.util.List;
  *
  * @param path the module's path inside its decoder layer, as {@code self_attn.qkv_proj}
  * @param parts the linears it holds, in the order of their rows
+ * @param expert whose they are; {@link Expert#NONE} for attention and for the MLP of a layer without experts
  */
-public record LinearModule(String path, List<Linear> parts) {
+public record LinearModule(String path, List<Linear> parts, Expert expert) {
+    /** The linears of an MLP. */
+    static final List<Linear> MLP = List.of(Linear.GATE, Linear.UP, Linear.DOWN);
+
     public LinearModule {
         parts = List.copyOf(parts);
+    }
+
+    /** Makes a module of attention, or of the MLP of a layer without experts. */
+    public LinearModule(String path, List<Linear> parts) {
+        this(path, parts, Expert.NONE);
     }
 
     /** Returns a linear that is stored by itself. */
@@ -30,6 +39,11 @@ public record LinearModule(String path, List<Linear> parts) {
     /** Returns the input that its parts read. */
     public LinearInput input() {
         return parts.getFirst().input();
+    }
+
+    /** Returns whether it is part of a layer's MLP, or of one of its experts. */
+    public boolean isMlp() {
+        return MLP.contains(parts.getFirst());
     }
 
     public boolean isFused() {

@@ -3,9 +3,11 @@ package nibble.checkpoint.model;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.IntStream;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 import nibble.checkpoint.source.StrictJson;
@@ -26,8 +28,10 @@ import nibble.checkpoint.tensor.TensorSpec;
  * @param vocabularySize rows of the embedding
  * @param maxPositions positions the model was made for
  * @param rmsNormEps added to the mean square inside the norms
- * @param window the last positions that a query sees, its own included; {@link #NO_WINDOW} for all
+ * @param attention of each layer; at least as many as {@code layers}
+ * @param multipliers what the model multiplies by
  * @param biases the linears that have a bias
+ * @param experts of the layers that have some in the place of one MLP
  * @param tiedEmbeddings whether the embedding is the output projection too
  * @param dtype type of the weights as the config states it; F16 where it states none. The files may differ
  * @param bosId id that starts a text, or -1 for none
@@ -46,9 +50,10 @@ public record ModelConfig(
         int vocabularySize,
         int maxPositions,
         double rmsNormEps,
-        Rope rope,
-        int window,
+        List<LayerAttention> attention,
+        Multipliers multipliers,
         Set<Linear> biases,
+        Optional<Experts> experts,
         boolean tiedEmbeddings,
         DType dtype,
         int bosId,
@@ -64,6 +69,7 @@ public record ModelConfig(
 
     public ModelConfig {
         eosIds = List.copyOf(eosIds);
+        attention = List.copyOf(attention);
         biases = Set.copyOf(biases);
     }
 
@@ -84,9 +90,9 @@ public record ModelConfig(
      */
     public static ModelConfig of(Path configJson, ObjectNode json) {
         ConfigKeys keys = new ConfigKeys(configJson, json, "");
-        Architecture architecture = Architecture.of(keys);
+        Architecture architecture = Architectures.of(keys);
         ConfigDefaults defaults = architecture.defaults();
-        OtherModels.refuse(keys);
+        OtherModels.refuse(keys, architecture);
         architecture.requireActivation(keys);
 
         int hidden = keys.integer("hidden_size", 1, MAX_WIDTH);
@@ -110,6 +116,7 @@ public record ModelConfig(
                     heads + " heads of " + headDim + ", expected an even head_dim and at most " + MAX_WIDTH
                             + " in all; take the model's original config.json");
         }
+        int layers = keys.integer("num_hidden_layers", 1, 10_000);
         // An absent key has the default of transformers; null says that there is none.
         List<Integer> bos =
                 json.has("bos_token_id") ? keys.integers("bos_token_id", -1, Integer.MAX_VALUE) : defaults.bos();
@@ -118,17 +125,18 @@ public record ModelConfig(
         return new ModelConfig(
                 architecture,
                 hidden,
-                keys.integer("intermediate_size", 1, MAX_WIDTH),
-                keys.integer("num_hidden_layers", 1, 10_000),
+                keys.integer(architecture.intermediateKey(), 1, MAX_WIDTH),
+                layers,
                 heads,
                 kvHeads,
                 headDim,
                 keys.integer("vocab_size", 1, 1 << 24),
                 keys.integerIfPresent("max_position_embeddings", 1, 1 << 28).orElse(defaults.positions()),
                 keys.number("rms_norm_eps", Double.MIN_NORMAL, 1),
-                RopeKeys.read(keys),
-                architecture.windowOfAllLayers(keys).orElse(NO_WINDOW),
+                attention(architecture, keys, layers, headDim),
+                architecture.multipliers(keys, hidden, headDim),
                 architecture.biases(keys),
+                architecture.experts(keys),
                 keys.flag("tie_word_embeddings", defaults.tiedEmbeddings()),
                 dtype(keys),
                 bos.isEmpty() ? -1 : bos.getFirst(),
@@ -137,7 +145,37 @@ public record ModelConfig(
                 json);
     }
 
-    /** Returns the config of a part of the model, of so many layers. */
+    private static List<LayerAttention> attention(Architecture architecture, ConfigKeys keys, int layers, int headDim) {
+        List<LayerAttention> attention = architecture.attention(keys, layers);
+        for (LayerAttention layer : attention) {
+            layer.rope().ifPresent(rope -> requireWidth(keys, rope, headDim));
+        }
+        return attention;
+    }
+
+    private static void requireWidth(ConfigKeys keys, Rope rope, int headDim) {
+        int width = rope.width(headDim);
+        if (width < 2 || width % 2 != 0) {
+            throw new BadCheckpointException(
+                    keys.file(),
+                    "rope turns " + width + " values of heads of " + headDim
+                            + ", expected an even number; take the model's original config.json");
+        }
+        if (rope.scaling() instanceof Rope.LongRope factors
+                && (factors.shortFactors().size() != width / 2
+                        || factors.longFactors().size() != width / 2)) {
+            throw new BadCheckpointException(
+                    keys.file(),
+                    "rope has " + factors.shortFactors().size() + " short and "
+                            + factors.longFactors().size() + " long factors, expected " + width / 2
+                            + " of each; take the model's original config.json");
+        }
+    }
+
+    /**
+     * Returns the config of a part of the model, of so many layers. {@link #attention} stays that of all layers, which
+     * keep their numbers.
+     */
     public ModelConfig withLayers(int number) {
         return with(number, tiedEmbeddings, quantization, json);
     }
@@ -160,6 +198,56 @@ public record ModelConfig(
         return with(layers, tiedEmbeddings, Optional.of(found), json);
     }
 
+    /** Returns how a layer attends, by its number in the whole model. */
+    public LayerAttention attention(int layer) {
+        return attention.get(layer);
+    }
+
+    /** Returns whether all layers attend in one way, and turn whole heads. */
+    public boolean attendsAlike() {
+        LayerAttention first = attention.getFirst();
+        return first.rope().filter(rope -> rope.width(headDim) == headDim).isPresent()
+                && attention.stream().allMatch(first::equals);
+    }
+
+    /** Returns the window of the layers that have one; {@link #NO_WINDOW} if none has. */
+    public int window() {
+        return attention.stream().mapToInt(LayerAttention::window).min().orElse(NO_WINDOW);
+    }
+
+    /** Returns the rope of the layers that see all positions, or of those with a window where all have one. */
+    public Rope rope() {
+        return attention.stream()
+                .filter(layer -> layer.rope().isPresent())
+                .min(Comparator.comparing(LayerAttention::hasWindow))
+                .flatMap(LayerAttention::rope)
+                .orElseGet(() -> new Rope(1, new Rope.None()));
+    }
+
+    /** Returns the name of the gain of one of a layer's norms, [hidden], if it has that norm. */
+    public Optional<String> norm(LayerNorm norm, int layer) {
+        return Optional.ofNullable(architecture.norms().get(norm))
+                .map(name -> TensorNames.layer(layer) + name + ".weight");
+    }
+
+    /** Returns the number of values that the norm of queries has a gain for; 0 where there is none. */
+    public int queryNormWidth() {
+        return headNormWidth(heads);
+    }
+
+    /** Returns the number of values that the norm of keys has a gain for; 0 where there is none. */
+    public int keyNormWidth() {
+        return headNormWidth(kvHeads);
+    }
+
+    private int headNormWidth(int number) {
+        return switch (architecture.headNorm()) {
+            case NONE -> 0;
+            case EACH_HEAD -> headDim;
+            case ALL_HEADS -> number * headDim;
+        };
+    }
+
     private ModelConfig with(int number, boolean tied, Optional<QuantizationConfig> found, ObjectNode own) {
         return new ModelConfig(
                 architecture,
@@ -172,9 +260,10 @@ public record ModelConfig(
                 vocabularySize,
                 maxPositions,
                 rmsNormEps,
-                rope,
-                window,
+                attention,
+                multipliers,
                 biases,
+                experts,
                 tied,
                 dtype,
                 bosId,
@@ -183,14 +272,31 @@ public record ModelConfig(
                 own);
     }
 
-    /** Returns the output features of a linear: the rows of its fp16 weight. */
+    /** Returns the experts of a layer; nothing where it has one MLP. */
+    public Optional<Experts> experts(int layer) {
+        return experts.filter(found -> found.in(layer));
+    }
+
+    /** Returns the output features of a linear of a layer without experts: the rows of its fp16 weight. */
     public int outFeatures(Linear linear) {
+        return outFeatures(linear, Expert.NONE);
+    }
+
+    /** Returns the output features of a linear of an expert. */
+    public int outFeatures(Linear linear, Expert expert) {
         return switch (linear) {
             case Q -> heads * headDim;
             case K, V -> kvHeads * headDim;
             case O, DOWN -> hiddenSize;
-            case GATE, UP -> intermediateSize;
+            case GATE, UP -> width(LinearInput.DOWN, expert);
         };
+    }
+
+    /** Returns the features of an input of an expert. */
+    public int width(LinearInput input, Expert expert) {
+        return input == LinearInput.DOWN && expert.isPart()
+                ? experts.orElseThrow().width(expert)
+                : width(input);
     }
 
     /** Returns the features of an input. */
@@ -202,6 +308,22 @@ public record ModelConfig(
         };
     }
 
+    /** Returns the columns of the MLP that layers without experts have; 0 where all layers have experts. */
+    public int mlpColumns() {
+        return experts.isEmpty()
+                        || IntStream.range(0, layers)
+                                .anyMatch(layer -> !experts.get().in(layer))
+                ? intermediateSize
+                : 0;
+    }
+
+    /** Returns the inner features that a token passes in a layer: those of the MLP, or of the experts chosen for it. */
+    public int activeWidth(int layer) {
+        return experts(layer)
+                .map(found -> found.chosen() * found.width() + found.shared().width())
+                .orElse(intermediateSize);
+    }
+
     /** Returns the input features of a linear: the columns of its fp16 weight. */
     public int inFeatures(Linear linear) {
         return width(linear.input());
@@ -209,12 +331,14 @@ public record ModelConfig(
 
     /** Returns the output features of a module: those of its parts together. */
     public int outFeatures(LinearModule module) {
-        return module.parts().stream().mapToInt(this::outFeatures).sum();
+        return module.parts().stream()
+                .mapToInt(part -> outFeatures(part, module.expert()))
+                .sum();
     }
 
     /** Returns the input features of a module, the same for all of its parts. */
     public int inFeatures(LinearModule module) {
-        return width(module.input());
+        return width(module.input(), module.expert());
     }
 
     /**
@@ -232,22 +356,56 @@ public record ModelConfig(
     }
 
     /** Returns the linears of a decoder layer as they are stored, in canonical order. */
-    public List<LinearModule> modules() {
-        return architecture.modules();
+    public List<LinearModule> modules(int layer) {
+        Optional<Experts> mixture = experts(layer);
+        if (mixture.isEmpty()) {
+            return architecture.modules();
+        }
+        List<LinearModule> modules = new ArrayList<>(architecture.modules());
+        modules.removeIf(LinearModule::isMlp);
+        modules.addAll(mixture.get().modules());
+        return modules;
     }
 
-    /** Says where a linear is stored. */
+    /** Says where a linear of attention, or of the MLP of a layer without experts, is stored. */
     public StoredLinear stored(Linear linear, int layer) {
-        for (LinearModule module : modules()) {
-            int first = 0;
-            for (Linear part : module.parts()) {
-                if (part == linear) {
-                    return new StoredLinear(module, linear, layer, first, outFeatures(linear), inFeatures(linear));
-                }
-                first += outFeatures(part);
+        for (LinearModule module : architecture.modules()) {
+            if (module.parts().contains(linear)) {
+                return stored(module, linear, layer);
             }
         }
         throw new IllegalStateException(architecture + " without " + linear.path());
+    }
+
+    /** Says where a linear of an expert, or of attention, is stored. */
+    public StoredLinear stored(Linear linear, Expert expert, int layer) {
+        return expert.isPart()
+                ? experts(layer).orElseThrow().modules(expert).stream()
+                        .filter(module -> module.parts().contains(linear))
+                        .map(module -> stored(module, linear, layer))
+                        .findFirst()
+                        .orElseThrow()
+                : stored(linear, layer);
+    }
+
+    /** Says where all linears of a layer are stored, in canonical order. */
+    public List<StoredLinear> linears(int layer) {
+        return modules(layer).stream()
+                .flatMap(module -> module.parts().stream().map(part -> stored(module, part, layer)))
+                .toList();
+    }
+
+    /** Says where a part of a module is stored. */
+    public StoredLinear stored(LinearModule module, Linear linear, int layer) {
+        int first = 0;
+        for (Linear part : module.parts()) {
+            int rows = outFeatures(part, module.expert());
+            if (part == linear) {
+                return new StoredLinear(module, linear, layer, first, rows, inFeatures(module));
+            }
+            first += rows;
+        }
+        throw new IllegalArgumentException(module.path() + " without " + linear.path());
     }
 
     /** Returns the bias [out] of a linear, if it has one. */
@@ -275,29 +433,71 @@ public record ModelConfig(
     }
 
     /**
-     * Returns every tensor of a decoder layer of the unquantized model, in canonical order: input norm, q, k, v, the
-     * norms of their heads, o, post-attention norm, gate, up, down, a bias after its weight.
+     * Returns every tensor of a decoder layer of the unquantized model, in canonical order: a norm in front of
+     * attention, q, k, v, the norms of their heads, o, a norm behind, then the same of the MLP with gate, up, down; a
+     * bias after its weight. Where there are experts, the router comes before those of each expert, and the shared
+     * expert's gate before that.
      */
     public List<TensorSpec> tensors(int layer) {
         List<TensorSpec> specs = new ArrayList<>();
-        specs.add(norm(TensorNames.inputNorm(layer)));
-        for (LinearModule module : modules()) {
-            if (module.parts().contains(Linear.O) && architecture.normalizesHeads()) {
-                specs.add(new TensorSpec(TensorNames.queryNorm(layer), dtype, Shape.of(headDim)));
-                specs.add(new TensorSpec(TensorNames.keyNorm(layer), dtype, Shape.of(headDim)));
+        norm(LayerNorm.ATTENTION_IN, layer).ifPresent(name -> specs.add(norm(name)));
+        boolean normed = false;
+        for (LinearModule module : modules(layer)) {
+            if (module.parts().contains(Linear.O) && architecture.headNorm() != HeadNorm.NONE) {
+                specs.add(new TensorSpec(TensorNames.queryNorm(layer), dtype, Shape.of(queryNormWidth())));
+                specs.add(new TensorSpec(TensorNames.keyNorm(layer), dtype, Shape.of(keyNormWidth())));
             }
-            if (module.parts().contains(Linear.GATE)) {
-                specs.add(norm(TensorNames.postAttentionNorm(layer)));
+            if (module.isMlp() && !normed) {
+                normed = true;
+                norm(LayerNorm.ATTENTION_OUT, layer).ifPresent(name -> specs.add(norm(name)));
+                norm(LayerNorm.MLP_IN, layer).ifPresent(name -> specs.add(norm(name)));
+                experts(layer).ifPresent(found -> specs.addAll(gates(found, layer)));
             }
             specs.add(spec(module, layer));
-            module.parts().forEach(part -> bias(part, layer).ifPresent(specs::add));
+            if (!module.expert().isPart()) {
+                module.parts().forEach(part -> bias(part, layer).ifPresent(specs::add));
+            }
         }
+        norm(LayerNorm.MLP_OUT, layer).ifPresent(name -> specs.add(norm(name)));
         return specs;
     }
 
-    /** Returns the factor of embeddings on their way into the first layer. */
+    /** The matrices that choose and weigh experts. */
+    private List<TensorSpec> gates(Experts found, int layer) {
+        List<TensorSpec> gates = new ArrayList<>();
+        gates.add(new TensorSpec(found.router(layer), dtype, Shape.of(found.count(), hiddenSize)));
+        if (found.shared().gated()) {
+            gates.add(new TensorSpec(found.sharedGate(layer), dtype, Shape.of(1, hiddenSize)));
+        }
+        return gates;
+    }
+
+    /** Names the modules of all layers that choose and weigh experts, which are never quantized. */
+    public List<String> gates() {
+        String weight = ".weight";
+        return IntStream.range(0, layers)
+                .boxed()
+                .flatMap(layer -> experts(layer).stream().flatMap(found -> gates(found, layer).stream()))
+                .map(gate -> gate.name().substring(0, gate.name().length() - weight.length()))
+                .toList();
+    }
+
+    /**
+     * Returns the factor of embeddings on their way into the first layer. The engine's residual stream is the model's
+     * divided by {@link Multipliers#residual}, so that halves of layers add to it as they are.
+     */
     public float embeddingScale() {
-        return architecture.scalesEmbedding() ? (float) Math.sqrt(hiddenSize) : 1f;
+        return (float) (multipliers.embedding() / multipliers.residual());
+    }
+
+    /** Returns the epsilon of norms of the engine's residual stream: {@link #embeddingScale} tells why. */
+    public double streamNormEps() {
+        return rmsNormEps / (multipliers.residual() * multipliers.residual());
+    }
+
+    /** Returns the factor of the final norm's gain that stands for that of logits. */
+    public float finalGainScale() {
+        return (float) multipliers.logits();
     }
 
     private TensorSpec norm(String name) {

@@ -92,10 +92,16 @@ final class OtherModels {
 
     private OtherModels() {}
 
-    /** @throws BadCheckpointException naming the first key with a value that would matter */
-    static void refuse(ConfigKeys keys) {
+    /** @throws BadCheckpointException naming the first key with a value that would matter and is not read */
+    static void refuse(ConfigKeys keys, Architecture architecture) {
         for (Rule rule : RULES) {
+            if (rule.neutral() == AT_MOST_ONE && architecture.mixesExperts()) {
+                continue;
+            }
             for (String key : rule.keys()) {
+                if (architecture.ownKeys().contains(key)) {
+                    continue;
+                }
                 if (rule.neutral() == OFF || rule.neutral() == ON) {
                     keys.flag(key, false);
                 }

@@ -18,22 +18,12 @@ public final class TensorNames {
         return "model.layers." + layer + ".";
     }
 
-    /** Names the gain of the norm before attention, [hidden]. */
-    public static String inputNorm(int layer) {
-        return layer(layer) + "input_layernorm.weight";
-    }
-
-    /** Names the gain of the norm before the MLP, [hidden]. */
-    public static String postAttentionNorm(int layer) {
-        return layer(layer) + "post_attention_layernorm.weight";
-    }
-
-    /** Names the gain of the norm of each query head, [head_dim]; only where {@link Architecture#normalizesHeads}. */
+    /** Names the gain of the norm of queries, {@link ModelConfig#queryNormWidth} values. */
     public static String queryNorm(int layer) {
         return layer(layer) + "self_attn.q_norm.weight";
     }
 
-    /** Names the gain of the norm of each key head, [head_dim]; only where {@link Architecture#normalizesHeads}. */
+    /** Names the gain of the norm of keys, {@link ModelConfig#keyNormWidth} values. */
     public static String keyNorm(int layer) {
         return layer(layer) + "self_attn.k_norm.weight";
     }

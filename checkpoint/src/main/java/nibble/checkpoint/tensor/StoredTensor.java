@@ -82,4 +82,16 @@ public record StoredTensor(
         return new StoredTensor(
                 new TensorSpec(name, spec.dtype(), spec.shape()), file, storage, storedBytes, data, rows);
     }
+
+    /**
+     * Returns a run of this tensor's elements as a tensor of its own.
+     *
+     * @param part its name and shape
+     * @param first the element of this tensor that it begins with
+     */
+    public StoredTensor part(TensorSpec part, long first) {
+        long from = first * spec.dtype().bytes();
+        return new StoredTensor(
+                part, file, storage, part.bytes(), () -> data.get().asSlice(from, part.bytes()));
+    }
 }

@@ -77,8 +77,8 @@ public final class MetaCheckpoint {
                 case "feed_forward.w1.weight" -> add(name, Linear.GATE.module(index) + ".weight", Split.ROWS);
                 case "feed_forward.w2.weight" -> add(name, Linear.DOWN.module(index) + ".weight", Split.COLUMNS);
                 case "feed_forward.w3.weight" -> add(name, Linear.UP.module(index) + ".weight", Split.ROWS);
-                case "attention_norm.weight" -> add(name, TensorNames.inputNorm(index), Split.COPIES);
-                case "ffn_norm.weight" -> add(name, TensorNames.postAttentionNorm(index), Split.COPIES);
+                case "attention_norm.weight" -> addNorm(name, index, "input_layernorm");
+                case "ffn_norm.weight" -> addNorm(name, index, "post_attention_layernorm");
                 case "attention.inner_attention.rope.freqs" -> {}
                 default -> throw unknown(name);
             }
@@ -103,6 +103,10 @@ public final class MetaCheckpoint {
     private Split embeddingSplit(String name) {
         TensorView first = matrix(files.getFirst(), name);
         return first.shape().dim(1) == integer("dim") ? Split.ROWS : Split.COLUMNS;
+    }
+
+    private void addNorm(String name, int layer, String norm) {
+        add(name, TensorNames.layer(layer) + norm + ".weight", Split.COPIES);
     }
 
     private void addHeads(String name, String module, int headDim) {

@@ -45,17 +45,27 @@ class ArchitectureTest {
      */
     @ParameterizedTest
     @CsvSource({
-        "smollm, LLAMA",
-        "llama-bias, LLAMA",
-        "mistral, MISTRAL",
-        "qwen2, QWEN2",
-        "qwen3, QWEN3",
-        "phi3, PHI3",
-        "gemma, GEMMA"
+        "smollm, llama",
+        "llama-bias, llama",
+        "mistral, mistral",
+        "qwen2, qwen2",
+        "qwen3, qwen3",
+        "phi3, phi3",
+        "gemma, gemma",
+        "gemma2, gemma2",
+        "gemma3, gemma3_text",
+        "smollm3, smollm3",
+        "granite, granite",
+        "granite4, granitemoehybrid",
+        "olmo2, olmo2",
+        "olmo3, olmo3",
+        "phi4-mini, phi3",
+        "llama-yarn, llama",
+        "qwen3-window, qwen3"
     })
-    void the_expected_tensors_are_those_of_transformers(String model, Architecture architecture) {
+    void the_expected_tensors_are_those_of_transformers(String model, String type) {
         try (Checkpoint checkpoint = Checkpoint.open(MODELS.resolve(model))) {
-            assertThat(checkpoint.config().architecture()).isEqualTo(architecture);
+            assertThat(checkpoint.config().architecture().modelType()).isEqualTo(type);
             List<TensorSpec> found = checkpoint.names().stream()
                     .map(name -> checkpoint.stored(name).orElseThrow().spec())
                     .toList();
@@ -96,6 +106,35 @@ class ArchitectureTest {
         assertThat(config(json).window()).isEqualTo(window);
     }
 
+    /** Each layer's window and base of rope, as transformers' config classes give them. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "{\"model_type\":\"gemma2\",\"num_hidden_layers\":4}|4096@10000 all@10000 4096@10000 all@10000",
+                "{\"model_type\":\"gemma3_text\",\"num_hidden_layers\":7,\"sliding_window\":512}|512@10000 512@10000"
+                        + " 512@10000 512@10000 512@10000 all@1000000 512@10000",
+                "{\"model_type\":\"gemma3_text\",\"num_hidden_layers\":2,\"sliding_window_pattern\":2,\"rope_theta\":5e5,\"rope_local_base_freq\":2e4}|4096@20000"
+                    + " all@500000",
+                "{\"model_type\":\"olmo3\",\"num_hidden_layers\":4}|4096@500000 4096@500000 4096@500000 all@500000",
+                "{\"model_type\":\"smollm3\",\"num_hidden_layers\":5}|all@2000000 all@2000000 all@2000000 all@-"
+                        + " all@2000000",
+                "{\"model_type\":\"smollm3\",\"num_hidden_layers\":2,\"no_rope_layers\":[0,1],\"use_sliding_window\":true,\"sliding_window\":9}|9@-"
+                    + " all@2000000",
+                "{\"model_type\":\"qwen2\",\"num_hidden_layers\":3,\"use_sliding_window\":true,\"sliding_window\":64,\"max_window_layers\":2}|all@10000"
+                    + " all@10000 64@10000",
+                "{\"model_type\":\"granitemoehybrid\",\"num_hidden_layers\":1,\"shared_intermediate_size\":64,\"num_local_experts\":0,\"layer_types\":[\"attention\"]}|all@-",
+            })
+    void each_layer_attends_as_in_transformers(String json, String expected) throws JsonProcessingException {
+        ModelConfig config = config(json);
+        assertThat(config.attention().stream()
+                        .map(layer -> (layer.hasWindow() ? String.valueOf(layer.window()) : "all") + "@"
+                                + layer.rope()
+                                        .map(rope -> String.valueOf((int) rope.theta()))
+                                        .orElse("-")))
+                .containsExactly(expected.split(" "));
+    }
+
     @Test
     void what_a_config_leaves_out_is_what_transformers_assumes() throws JsonProcessingException {
         ModelConfig gemma =
@@ -119,25 +158,34 @@ class ArchitectureTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "{\"architectures\":[\"MixtralForCausalLM\"]}|\"MixtralForCausalLM\" (mixture of experts) is not yet"
+                "{\"architectures\":[\"DeepseekForCausalLM\"]}|\"DeepseekForCausalLM\" (mixture of experts) is not yet"
                         + " supported",
                 "{\"architectures\":[\"DeepseekV3ForCausalLM\"],\"model_type\":\"deepseek_v3\"}|(mixture of experts,"
                         + " latent attention)",
-                "{\"architectures\":[\"Gemma2ForCausalLM\"],\"model_type\":\"gemma2\"}|\"Gemma2ForCausalLM\" (capped"
-                        + " logits",
+                "{\"architectures\":[\"CohereForCausalLM\"],\"model_type\":\"cohere\"}|\"CohereForCausalLM\""
+                        + " (LayerNorm",
                 "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not yet supported;"
-                        + " supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM,"
-                        + " Phi3ForCausalLM, GemmaForCausalLM",
+                        + " supported: LlamaForCausalLM, MistralForCausalLM, SmolLM3ForCausalLM, Qwen2ForCausalLM,"
+                        + " Qwen3ForCausalLM, Phi3ForCausalLM, GemmaForCausalLM",
                 "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"mistral\"}|\"LlamaForCausalLM\" with"
                         + " model_type \"mistral\"",
-                "{\"model_type\":\"mixtral\"}|model_type \"mixtral\" is not yet supported",
-                "{\"model_type\":\"qwen2\",\"use_sliding_window\":true,\"sliding_window\":64,\"max_window_layers\":21}|max_window_layers"
-                    + " 21 of 32",
+                "{\"model_type\":\"deepseek\"}|model_type \"deepseek\" is not yet supported",
                 "{\"model_type\":\"qwen3\",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}|layer_types"
                         + " [full_attention, sliding_attention]",
-                "{\"model_type\":\"phi3\",\"partial_rotary_factor\":0.75}|partial_rotary_factor 0.75",
-                "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1],\"long_factor\":[1]}}|\"longrope\"",
-                "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"su\"}}|\"su\"",
+                "{\"model_type\":\"qwen2\",\"partial_rotary_factor\":0.75}|partial_rotary_factor 0.75",
+                "{\"model_type\":\"phi3\",\"partial_rotary_factor\":0.01}|rope turns 1 values",
+                "{\"model_type\":\"gemma3_text\",\"rope_parameters\":{\"rope_type\":\"default\"}}|one object for all"
+                        + " layers",
+                "{\"model_type\":\"gemma3_text\",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}|2 entries"
+                        + " for 32 layers",
+                "{\"model_type\":\"gemma2\",\"layer_types\":[\"chunked_attention\"]}|full_attention and"
+                        + " sliding_attention",
+                "{\"model_type\":\"smollm3\",\"no_rope_layers\":[1,0]}|one number a layer",
+                "{\"model_type\":\"granitemoehybrid\",\"shared_intermediate_size\":64,\"num_local_experts\":8}|num_local_experts",
+                "{\"model_type\":\"granitemoehybrid\",\"shared_intermediate_size\":64,\"num_local_experts\":0,\"layer_types\":[\"mamba\"]}|[mamba]",
+                "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1],\"long_factor\":[1]}}|1"
+                    + " short and 1 long factors, expected 64",
+                "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"su\"}}|short_factor\" is missing",
                 "{\"model_type\":\"gemma\",\"hidden_activation\":\"relu\"}|activation \"relu\"",
                 "{\"model_type\":\"mistral\",\"sliding_window\":0}|\"sliding_window\" is 0",
             })

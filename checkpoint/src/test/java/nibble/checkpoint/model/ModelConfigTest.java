@@ -109,7 +109,12 @@ class ModelConfigTest {
                 "{\"type\":\"dynamic\",\"factor\":2}|DynamicNtk[factor=2.0]",
                 "{\"rope_type\":\"default\"}|None[]",
                 "{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}|Llama3[factor=8.0,"
-                    + " lowFreqFactor=1.0, highFreqFactor=4.0, originalMaxPositions=8192]"
+                    + " lowFreqFactor=1.0, highFreqFactor=4.0, originalMaxPositions=8192]",
+                "{\"type\":\"yarn\",\"factor\":4.0,\"original_max_position_embeddings\":32768}|Yarn[factor=4.0,"
+                        + " attentionFactor=1.138629436111989, betaFast=32.0, betaSlow=1.0,"
+                        + " originalMaxPositions=32768, truncate=true]",
+                "{\"rope_type\":\"yarn\",\"factor\":40,\"mscale\":1.0,\"mscale_all_dim\":1.0,\"beta_fast\":16,\"truncate\":false}|Yarn[factor=40.0,"
+                    + " attentionFactor=1.0, betaFast=16.0, betaSlow=1.0, originalMaxPositions=128, truncate=false]"
             })
     void rope_scaling_is_read(String scaling, String expected) throws IOException {
         var parsed = new ObjectMapper().readTree(scaling);
@@ -272,7 +277,6 @@ class ModelConfigTest {
                 "attention_bias|1|expected true or false",
                 "rope_interleaved|true|rope_interleaved true",
                 "partial_rotary_factor|0.75|partial_rotary_factor 0.75",
-                "mlp_bias|true|mlp_bias true",
                 "mlp_bias|\"no\"|expected true or false",
                 "hidden_size|0|integer from 1",
                 "hidden_size|-4096|integer from 1",
@@ -313,12 +317,12 @@ class ModelConfigTest {
                 "rotary_pct|0.25|rotary_pct 0.25",
                 "layer_types|[\"sliding_attention\",\"full_attention\"]|layer_types [full_attention,"
                         + " sliding_attention]",
-                "rope_scaling|{\"type\":\"yarn\",\"factor\":2}|rope type \"yarn\"",
+                "rope_scaling|{\"type\":\"ntk\",\"factor\":2}|rope type \"ntk\"",
                 "rope_scaling|{\"type\":\"linear\"}|\"rope_scaling.factor\" is missing",
                 "rope_scaling|{\"type\":\"linear\",\"factor\":0.5}|number from",
                 "rope_scaling|{\"rope_type\":\"llama3\",\"factor\":8}|low_freq_factor\" is missing",
                 "rope_scaling|\"linear\"|expected an object or null",
-                "rope_scaling|{\"rope_type\":\"longrope\"}|supported: default, linear, dynamic, llama3",
+                "rope_scaling|{\"rope_type\":\"longrope\"}|short_factor\" is missing",
                 "torch_dtype|\"int8\"|torch_dtype \"int8\"",
                 "eos_token_id|\"2\"|integer from 0",
                 "tie_word_embeddings|1|expected true or false"

@@ -1,6 +1,5 @@
 package nibble.cli.command;
 
-import java.net.ProxySelector;
 import java.net.URI;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -25,6 +24,7 @@ import nibble.eval.judge.JudgePrompts;
 import nibble.eval.judge.JudgeScores;
 import nibble.eval.judge.JudgedAnswers;
 import nibble.eval.judge.JudgmentFile;
+import nibble.hub.client.HubProxies;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -136,7 +136,7 @@ final class JudgeCommand implements Callable<Integer> {
                 + " questions, judged by " + judge);
         JudgeScores scores;
         try (JudgmentFile file = new JudgmentFile(output);
-                ChatEndpoint server = new ChatEndpoint(judge, proxies(), Thread::sleep, terminal::note);
+                ChatEndpoint server = new ChatEndpoint(judge, network(judge.base()), Thread::sleep, terminal::note);
                 Progress progress = new Progress(terminal, "judgments")) {
             scores = grading.grade(judged, server, file, progress::at);
         }
@@ -147,11 +147,11 @@ final class JudgeCommand implements Callable<Integer> {
         return ExitCode.DONE;
     }
 
-    private ProxySelector proxies() {
-        return HubOptions.settings(terminal, Optional.empty())
-                .surroundings()
-                .proxies()
-                .selector();
+    private ChatEndpoint.Network network(URI base) {
+        HubProxies proxies =
+                HubOptions.settings(terminal, Optional.empty()).surroundings().proxies();
+        return new ChatEndpoint.Network(
+                proxies.selector(), proxies.authorization(base), ChatEndpoint.Network.USUAL_TIMEOUT);
     }
 
     private ChatEndpoint.Settings judge() {
@@ -165,6 +165,10 @@ final class JudgeCommand implements Callable<Integer> {
         if (!scheme.matches("(?i)https?") || base.getHost() == null || base.getUserInfo() != null) {
             throw new UsageException(
                     "--endpoint " + base.getHost() + ": expected http:// or https:// with a host, without a password");
+        }
+        if (base.getRawQuery() != null || base.getRawFragment() != null) {
+            throw new UsageException("--endpoint " + scheme + "://" + base.getHost() + base.getRawPath()
+                    + ": expected an address without ? and #; a key comes from the variable of --key-variable");
         }
         Optional<String> key = Optional.ofNullable(terminal.environment().get(keyVariable))
                 .map(String::strip)

@@ -176,6 +176,7 @@ final class MtBenchCommand implements Callable<Integer> {
                     StopIds.of(checkpoint, described, tokenizer, Optional.of(format)));
             try {
                 ask(chat, asked, settings, answers);
+                answers.finish(asked.stream().map(MtBenchQuestion::id).toList());
             } catch (NonFiniteLogitException e) {
                 WeightReader.requireFinite(checkpoint);
                 throw e;

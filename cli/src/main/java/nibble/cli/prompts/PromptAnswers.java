@@ -43,19 +43,33 @@ public final class PromptAnswers implements AutoCloseable {
      * Opens the answers of a run, or of one that did not end.
      *
      * @param requests what each answer is made from, a digest a prompt
-     * @throws BadDatasetException if answers are there to other prompts, or from other options
+     * @throws BadDatasetException if answers are there to other prompts, or from other options, or another run writes
+     *     them
      */
     public static PromptAnswers open(Path output, List<String> requests) {
         Path file = unfinished(output);
+        DurableLines lines;
         try {
-            PromptAnswers answers = new PromptAnswers(output, DurableLines.read(file));
-            int number = 0;
-            for (String line : answers.lines.found()) {
-                answers.take(file + ": line " + ++number, line, requests);
-            }
-            return answers;
+            lines = DurableLines.claim(file);
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be read: " + Reasons.of(e), e);
+        }
+        if (lines == null) {
+            throw new BadDatasetException(file + ": another run is writing it; wait for it or give another file");
+        }
+        PromptAnswers answers = new PromptAnswers(output, lines);
+        boolean whole = false;
+        try {
+            int number = 0;
+            for (String line : lines.found()) {
+                answers.take(file + ": line " + ++number, line, requests);
+            }
+            whole = true;
+            return answers;
+        } finally {
+            if (!whole) {
+                answers.close();
+            }
         }
     }
 

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.List;
 import java.util.Set;
-import nibble.checkpoint.model.ModelConfig;
 import nibble.datasets.TextStream;
 import nibble.datasets.Tokenizer;
 import nibble.engine.Llama;
@@ -49,11 +48,7 @@ public record PromptRun(Llama model, Tokenizer tokenizer, Set<Integer> stopIds, 
         if (left.isEmpty()) {
             return;
         }
-        BatchOptions options = new BatchOptions(
-                Math.min(sequences, left.size()),
-                left.size(),
-                cacheTokens(left),
-                model.backend().promptTokensTogether() + sequences);
+        BatchOptions options = BatchOptions.of(model, sequences, left.size(), longest(left));
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
             Failure failure = new Failure();
             for (Asked asked : left) {
@@ -70,16 +65,14 @@ public record PromptRun(Llama model, Tokenizer tokenizer, Set<Integer> stopIds, 
         }
     }
 
-    /** Enough for the longest answers together, if memory allows; always enough for the longest one. */
-    private int cacheTokens(List<Asked> prompts) {
-        ModelConfig config = model.weights().config();
+    /** Ids of the longest prompt with its answer. */
+    private int longest(List<Asked> prompts) {
         long longest = 0;
         for (Asked asked : prompts) {
             long tokens = asked.ids().length + (long) asked.line().maxNewTokens();
             longest = Math.max(longest, Math.min(model.contextTokens(), tokens));
         }
-        longest += BatchOptions.BLOCK_TOKENS;
-        return model.backend().cacheTokens(config, longest * sequences, (int) longest);
+        return (int) longest;
     }
 
     /** The first failure ends the run: what one text meets, damaged weights for one, the others meet too. */

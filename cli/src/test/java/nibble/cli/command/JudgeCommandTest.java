@@ -21,6 +21,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Grades two answers by a server that gives 3, 4, 5, … and refuses when it is told to. */
 class JudgeCommandTest {
@@ -46,10 +48,10 @@ class JudgeCommandTest {
             JsonNode body =
                     new ObjectMapper().readTree(exchange.getRequestBody().readAllBytes());
             boolean refused = asked.size() >= refusedFrom;
-            byte[] answer = (refused
-                            ? "{\"error\": {\"message\": \"no credit\"}}"
-                            : "{\"choices\": [{\"message\": {\"content\": \"So: [[%d]]\"}}], \"usage\": {\"prompt_tokens\": 10, \"completion_tokens\": 2}}"
-                                    .formatted(3 + asked.size()))
+            byte[] answer = (refused ? "{\"error\": {\"message\": \"no credit\"}}" : """
+                {"choices": [{"message": {"content": "So: [[%d]]"}}],
+                 "usage": {"prompt_tokens": 10, "completion_tokens": 2}}
+                """.formatted(3 + asked.size()))
                     .getBytes(StandardCharsets.UTF_8);
             if (!refused) {
                 asked.add(body);
@@ -68,6 +70,10 @@ class JudgeCommandTest {
     }
 
     private int run(TerminalCapture terminal, String... more) {
+        return judgedBy("judge-1", terminal, more);
+    }
+
+    private int judgedBy(String judge, TerminalCapture terminal, String... more) {
         return terminal.run(Stream.concat(
                         Stream.of(
                                 "eval",
@@ -77,7 +83,7 @@ class JudgeCommandTest {
                                 "--endpoint",
                                 "http://127.0.0.1:" + server.getAddress().getPort() + "/v1",
                                 "--model",
-                                "judge-1",
+                                judge,
                                 "--output",
                                 folder.resolve("judgments.jsonl").toString()),
                         Stream.of(more))
@@ -122,7 +128,9 @@ class JudgeCommandTest {
         assertThat(asked).hasSize(4);
         assertThat(keys).containsOnly("null");
         TerminalCapture other = new TerminalCapture();
-        assertThat(run(other, "--resume", "--model", "judge-2")).isNotEqualTo(ExitCode.DONE);
+        assertThat(judgedBy("judge-2", other, "--resume")).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(other.err()).contains("judgments.jsonl: question 81, turn 1", "judge-1", "judge-2");
+        assertThat(asked).hasSize(4);
     }
 
     @Test
@@ -145,6 +153,27 @@ class JudgeCommandTest {
         assertThat(terminal.err())
                 .contains("the key in JUDGE would travel unencrypted")
                 .doesNotContain("sk-1");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"https://judge.example/v1?key=sk-2", "https://judge.example/v1#sk-2"})
+    void an_endpoint_with_more_than_a_path_is_refused(String endpoint) {
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run(
+                        "eval",
+                        "mt-bench",
+                        "judge",
+                        folder.resolve("answers.jsonl").toString(),
+                        "--endpoint",
+                        endpoint,
+                        "--model",
+                        "j",
+                        "--output",
+                        folder.resolve("j.jsonl").toString()))
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err())
+                .contains("--endpoint https://judge.example/v1: expected an address without ? and #", "--key-variable")
+                .doesNotContain("sk-2");
     }
 
     @Test

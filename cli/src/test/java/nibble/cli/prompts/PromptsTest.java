@@ -1,6 +1,7 @@
 package nibble.cli.prompts;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -15,6 +16,7 @@ import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.cli.TerminalCapture;
 import nibble.cli.terminal.ExitCode;
+import nibble.datasets.BadDatasetException;
 import nibble.datasets.Tokenizer;
 import nibble.datasets.Tokenizers;
 import nibble.engine.Backends;
@@ -103,6 +105,18 @@ class PromptsTest {
         assertThat(run("--resume").err()).contains("resuming: 3 of 5 answers are there");
         assertThat(Files.readAllBytes(out)).isEqualTo(whole);
         assertThat(unfinished).doesNotExist();
+    }
+
+    @Test
+    void answers_that_another_run_writes_are_refused() throws IOException {
+        Path other = folder.resolve("held.jsonl");
+        Files.writeString(PromptAnswers.unfinished(other), "");
+        try (PromptAnswers held = PromptAnswers.open(other, List.of("a"))) {
+            assertThat(held.size()).isZero();
+            assertThatThrownBy(() -> PromptAnswers.open(other, List.of("a")))
+                    .isInstanceOf(BadDatasetException.class)
+                    .hasMessageContaining("held.jsonl.unfinished: another run is writing it");
+        }
     }
 
     /** A line as the run itself writes it: made by a run of which nothing but the journal is kept. */

@@ -86,7 +86,7 @@ public enum GgufMix {
 
     /** Returns the type of a linear's weight where no importance weighs the search. */
     public GgufType linear(Linear linear, int layer, ModelConfig config) {
-        return config.modules().stream()
+        return config.modules(layer).stream()
                 .filter(module -> module.parts().contains(linear))
                 .map(module -> linear(module, layer, config, false))
                 .findFirst()
@@ -136,9 +136,9 @@ public enum GgufMix {
      */
     private static boolean hasSmallValues(ModelConfig config) {
         return config.layers() == 80
-                && switch (config.architecture()) {
-                    case LLAMA, MISTRAL -> config.heads() != config.kvHeads();
-                    case QWEN2 -> true;
+                && switch (config.architecture().ggufName()) {
+                    case "llama" -> config.heads() != config.kvHeads();
+                    case "qwen2" -> true;
                     default -> false;
                 };
     }

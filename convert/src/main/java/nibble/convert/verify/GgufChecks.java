@@ -10,7 +10,7 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.gguf.GgufFile;
 import nibble.checkpoint.gguf.GgufSplit;
 import nibble.checkpoint.gguf.GgufType;
-import nibble.checkpoint.model.Architecture;
+import nibble.checkpoint.model.Architectures;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.Finding;
@@ -123,7 +123,7 @@ final class GgufChecks {
                     .filter(type -> !type.isRead())
                     .findFirst();
             boolean experts = first.integer(architecture + ".expert_count").orElse(0L) > 0;
-            if (Architecture.ofGguf(architecture).isEmpty() || experts || unread.isPresent()) {
+            if (Architectures.ofGguf(architecture, false).isEmpty() || experts || unread.isPresent()) {
                 findings.accept(Finding.warning(
                         "tensors",
                         first.path() + ": architecture \"" + architecture + "\"" + (experts ? " with experts" : "")

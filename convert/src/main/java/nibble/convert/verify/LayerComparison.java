@@ -5,9 +5,12 @@ import java.util.List;
 import java.util.Locale;
 import java.util.function.Consumer;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.StoredLinear;
-import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.Finding;
 import nibble.pack.PackedLinear;
@@ -48,20 +51,19 @@ public record LayerComparison(int layer, List<LinearError> linears) {
      */
     static LayerComparison of(Checkpoint quantized, Checkpoint source, int layer) {
         List<LinearError> linears = new ArrayList<>();
-        for (Linear linear : Linear.values()) {
-            StoredLinear stored = quantized.config().stored(linear, layer);
+        for (StoredLinear stored : quantized.config().linears(layer)) {
+            Linear linear = stored.linear();
             int rows = stored.outFeatures();
             int columns = stored.inFeatures();
-            float[] found = weights(quantized, stored, layer);
+            float[] found = weights(quantized, stored);
             float[] expected = original(quantized, source, stored, layer);
             boolean byColumn = linear == Linear.O || linear == Linear.DOWN;
             if (!byColumn) {
-                String norm = switch (linear) {
-                    case Q, K, V, O -> TensorNames.inputNorm(layer);
-                    case GATE, UP, DOWN -> TensorNames.postAttentionNorm(layer);
-                };
-                multiplyColumns(found, gains(quantized, norm));
-                multiplyColumns(expected, gains(source, norm));
+                LayerNorm norm = linear.input() == LinearInput.QKV ? LayerNorm.ATTENTION_IN : LayerNorm.MLP_IN;
+                quantized.config().norm(norm, layer).ifPresent(name -> {
+                    multiplyColumns(found, gains(quantized, name));
+                    multiplyColumns(expected, gains(source, name));
+                });
             }
             linears.add(new LinearError(stored.label(), error(found, expected, rows, columns, byColumn)));
         }
@@ -69,12 +71,12 @@ public record LayerComparison(int layer, List<LinearError> linears) {
     }
 
     /** The numbers that loaders compute with. */
-    private static float[] weights(Checkpoint checkpoint, StoredLinear stored, int layer) {
+    private static float[] weights(Checkpoint checkpoint, StoredLinear stored) {
         if (checkpoint.config().quantization().isEmpty()) {
             return WeightReader.floats(
                     stored.rows(checkpoint.tensor(stored.weight())), checkpoint.fileOf(stored.weight()));
         }
-        PackedLinear codes = PackedLinears.read(checkpoint, stored.linear(), layer);
+        PackedLinear codes = PackedLinears.read(checkpoint, stored);
         float[] weights = new float[codes.outFeatures() * codes.inFeatures()];
         for (int row = 0; row < codes.outFeatures(); row++) {
             codes.dequantize(row, weights, row * codes.inFeatures());
@@ -98,15 +100,22 @@ public record LayerComparison(int layer, List<LinearError> linears) {
                     "is a " + source.config().architecture().className() + ", the quantized model a "
                             + quantized.config().architecture().className() + "; give the model it was made from");
         }
-        if (layer >= source.config().layers()
-                || source.config().outFeatures(linear) != found.outFeatures()
-                || source.config().inFeatures(linear) != found.inFeatures()) {
+        Expert expert = found.module().expert();
+        boolean there = layer < source.config().layers()
+                && source.config()
+                        .experts(layer)
+                        .map(Experts::all)
+                        .orElse(List.of(Expert.NONE))
+                        .contains(expert);
+        if (!there && !(layer < source.config().layers() && !found.module().isMlp())
+                || source.config().outFeatures(linear, expert) != found.outFeatures()
+                || source.config().stored(linear, expert, layer).inFeatures() != found.inFeatures()) {
             throw new BadCheckpointException(
                     source.folder(),
-                    "has other shapes than the quantized model: " + linear.module(layer) + " is [" + found.outFeatures()
-                            + ", " + found.inFeatures() + "] there; give the model it was made from");
+                    "has other shapes than the quantized model: " + found.label() + " is [" + found.outFeatures() + ", "
+                            + found.inFeatures() + "] there; give the model it was made from");
         }
-        StoredLinear stored = source.config().stored(linear, layer);
+        StoredLinear stored = source.config().stored(linear, expert, layer);
         return WeightReader.floats(stored.rows(source.tensor(stored.weight())), source.fileOf(stored.weight()));
     }
 

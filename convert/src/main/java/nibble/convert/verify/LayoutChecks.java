@@ -44,7 +44,7 @@ final class LayoutChecks {
         ModelConfig config = checkpoint.config();
         int middle = config.layers() / 2;
         for (int layer = 0; layer < config.layers(); layer++) {
-            for (LinearModule module : config.modules()) {
+            for (LinearModule module : config.modules(layer)) {
                 try {
                     Layout.Tensors tensors = Layout.Tensors.of(checkpoint, module, layer);
                     checks.order(tensors);

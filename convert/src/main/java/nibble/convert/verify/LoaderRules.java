@@ -11,6 +11,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import java.util.stream.IntStream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.LinearTensor;
@@ -80,7 +81,7 @@ final class LoaderRules {
     private List<String> packed() {
         List<String> names = new ArrayList<>();
         for (int layer = 0; layer < config.layers(); layer++) {
-            for (LinearModule module : config.modules()) {
+            for (LinearModule module : config.modules(layer)) {
                 names.add(module.name(layer));
             }
         }
@@ -104,7 +105,9 @@ final class LoaderRules {
         settings.path("modules_in_block_to_quantize")
                 .forEach(block -> block.forEach(name -> listed.add(name.asText())));
         if (!listed.isEmpty()) {
-            config.modules().stream()
+            IntStream.range(0, config.layers())
+                    .boxed()
+                    .flatMap(layer -> config.modules(layer).stream())
                     .map(LinearModule::path)
                     .filter(path -> !listed.contains(path))
                     .findFirst()
@@ -122,7 +125,7 @@ final class LoaderRules {
         } else {
             quantization
                     .format()
-                    .loaderNote(false)
+                    .loaderNote(false, config.experts().isPresent())
                     .ifPresent(note -> findings.accept(Finding.warning("loaders", file + ": " + note)));
         }
     }

@@ -3,9 +3,11 @@ package nibble.convert.verify;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.QuantizationConfig;
+import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.source.Finding;
 
 /**
@@ -51,23 +53,29 @@ public record TensorParallelSplit(int devices, boolean aligned, String obstacle)
         if (config.kvHeads() % devices != 0 && devices % config.kvHeads() != 0) {
             return config.kvHeads() + " key/value heads neither divide " + devices + " nor are a multiple of it";
         }
-        for (Linear linear : Linear.values()) {
-            int in = config.inFeatures(linear);
-            int out = config.outFeatures(linear);
+        List<StoredLinear> linears = IntStream.range(0, config.layers())
+                .boxed()
+                .flatMap(layer -> config.linears(layer).stream())
+                .toList();
+        for (StoredLinear stored : linears) {
+            Linear linear = stored.linear();
+            int in = stored.inFeatures();
+            int out = stored.outFeatures();
             boolean byInput = linear == Linear.O || linear == Linear.DOWN;
             int group = quantization.columnsPerGroup(in);
             if (byInput && quantization.groupSize() != -1 && in % (devices * group) != 0) {
-                return linear.path() + " has " + in + " input features, a device's share of " + in + "/" + devices
-                        + " is not a multiple of the group size " + group;
+                return stored.module().path() + " has " + in + " input features, a device's share of " + in + "/"
+                        + devices + " is not a multiple of the group size " + group;
             }
             if (byInput && quantization.groupSize() == -1 && devices > 1) {
-                return linear.path() + " has one group a row (group size -1), which cannot be split by input features";
+                return stored.module().path()
+                        + " has one group a row (group size -1), which cannot be split by input features";
             }
             int copies = linear == Linear.K || linear == Linear.V ? Math.min(devices, config.kvHeads()) : devices;
             int perWord = Integer.SIZE / quantization.bits();
             if (!byInput && out % (copies * perWord) != 0) {
-                return linear.path() + " has " + out + " output features, a device's share of " + out + "/" + copies
-                        + " is not a multiple of " + perWord + ", the codes of a packed word";
+                return stored.module().path() + " has " + out + " output features, a device's share of " + out + "/"
+                        + copies + " is not a multiple of " + perWord + ", the codes of a packed word";
             }
         }
         return "";

@@ -17,6 +17,7 @@ import java.util.function.IntFunction;
 import nibble.checkpoint.gguf.GgufNames;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.Architecture;
+import nibble.checkpoint.model.Architectures;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import org.junit.jupiter.api.Test;
@@ -45,7 +46,7 @@ class GgufMixTest {
         GgufMix mix = GgufMix.named(words.get(8)).orElseThrow();
         boolean weighted = words.get(9).equals("importance");
         SortedMap<String, String> found = new TreeMap<>();
-        for (LinearModule module : config.modules()) {
+        for (LinearModule module : config.modules(0)) {
             found.put(
                     GgufNames.linear(module),
                     runs(config.layers(), layer -> mix.linear(module, layer, config, weighted)));
@@ -84,7 +85,7 @@ class GgufMixTest {
     }
 
     private static ModelConfig config(List<String> words) {
-        Architecture architecture = Architecture.ofGguf(words.get(0)).orElseThrow();
+        Architecture architecture = Architectures.ofGguf(words.get(0), false).orElseThrow();
         ObjectNode json = JsonNodeFactory.instance.objectNode();
         json.putArray("architectures").add(architecture.className());
         List<String> keys = List.of(

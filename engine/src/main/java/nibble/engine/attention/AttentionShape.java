@@ -1,5 +1,6 @@
 package nibble.engine.attention;
 
+import nibble.checkpoint.model.LayerAttention;
 import nibble.checkpoint.model.ModelConfig;
 
 /**
@@ -8,8 +9,10 @@ import nibble.checkpoint.model.ModelConfig;
  * @param heads query heads, a multiple of {@code kvHeads}
  * @param headDim values a head
  * @param window the last positions that a query sees, its own included: from {@code position - window + 1} on
+ * @param scale factor of a query's product with a key
+ * @param cap c of {@code c tanh(score / c)} in front of softmax; 0 for none
  */
-public record AttentionShape(int heads, int kvHeads, int headDim, int window) {
+public record AttentionShape(int heads, int kvHeads, int headDim, int window, float scale, float cap) {
     public AttentionShape {
         if (window < 1) {
             throw new IllegalArgumentException("attention to a window of " + window + " positions; at least 1 needed");
@@ -18,6 +21,14 @@ public record AttentionShape(int heads, int kvHeads, int headDim, int window) {
             throw new IllegalArgumentException("attention of " + heads + " heads, " + kvHeads
                     + " key/value heads, head size " + headDim + ": heads must be a multiple of key/value heads");
         }
+        if (!(cap >= 0)) {
+            throw new IllegalArgumentException("attention with scores capped at " + cap + "; at least 0 needed");
+        }
+    }
+
+    /** Describes heads whose scores are scaled by 1/√head_dim and not capped. */
+    public AttentionShape(int heads, int kvHeads, int headDim, int window) {
+        this(heads, kvHeads, headDim, window, (float) (1 / Math.sqrt(headDim)), 0);
     }
 
     /** Describes heads whose queries see all positions up to their own. */
@@ -25,8 +36,25 @@ public record AttentionShape(int heads, int kvHeads, int headDim, int window) {
         this(heads, kvHeads, headDim, ModelConfig.NO_WINDOW);
     }
 
+    /** Describes the heads of a layer of a model. */
+    public static AttentionShape of(ModelConfig config, LayerAttention layer) {
+        return new AttentionShape(
+                config.heads(),
+                config.kvHeads(),
+                config.headDim(),
+                layer.window(),
+                (float) config.multipliers().score(),
+                (float) config.multipliers().scoreCap());
+    }
+
+    /** Describes the heads of a model, as far as all layers have them: without a window. */
     public static AttentionShape of(ModelConfig config) {
-        return new AttentionShape(config.heads(), config.kvHeads(), config.headDim(), config.window());
+        return of(config, new LayerAttention(ModelConfig.NO_WINDOW, java.util.Optional.empty()));
+    }
+
+    /** Returns whether scores pass a cap in front of softmax. */
+    public boolean caps() {
+        return cap > 0;
     }
 
     /** Returns the first position that a query at this one sees. */

@@ -83,13 +83,14 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
      * Computes {@code log softmax(x[t] headᵀ)[next[t]]} for each row: logits are made a tile at a time, never all of
      * them.
      *
+     * @param cap c of {@code c tanh(logit / c)} in front of softmax; 0 for none
      * @param x after the final norm, [tokens, hidden]
      * @param next one id a row
      */
-    float[] logProbabilities(Weight head, Matrix x, int[] next);
+    float[] logProbabilities(Weight head, float cap, Matrix x, int[] next);
 
     /** Computes {@link #logProbabilities}, and with each the likeliest id of its row. */
-    TokenScores score(Weight head, Matrix x, int[] next);
+    TokenScores score(Weight head, float cap, Matrix x, int[] next);
 
     /** Returns the operations of a backward pass. */
     GradientOperations gradients();

@@ -26,8 +26,11 @@ public interface BatchDecoder extends AutoCloseable {
      */
     record Row(int id, int position, int[] blocks, Wanted wanted) {}
 
-    /** Returns the most rows of a call. */
+    /** Returns the most rows of a call of {@link #next}. */
     int mostRows();
+
+    /** Returns the most rows of a call of {@link #logits}. */
+    int mostLogits();
 
     /** Puts keys and values of the tokens into the cache, and returns the logits after each. */
     List<RowLogits> next(List<Row> rows);
@@ -36,7 +39,7 @@ public interface BatchDecoder extends AutoCloseable {
      * Returns the logits after rows that went through the layers elsewhere.
      *
      * @param hidden after the last layer, before the final norm
-     * @param rows of it, at most {@link #mostRows()}
+     * @param rows of it, at most {@link #mostLogits()}
      */
     List<RowLogits> logits(Matrix hidden, int[] rows, List<Wanted> wanted);
 

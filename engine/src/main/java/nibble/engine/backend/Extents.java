@@ -88,7 +88,7 @@ public final class Extents {
 
     public static void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
         sequences("rope", "x", x, sequences);
-        if (headDim != 2 * table.half() || x.columns() % headDim != 0) {
+        if (headDim < 2 * table.half() || x.columns() % headDim != 0) {
             throw new IllegalArgumentException("rope: head size " + headDim + ", table for " + 2 * table.half() + ", "
                     + x.columns() + " columns; they do not fit");
         }
@@ -120,5 +120,21 @@ public final class Extents {
     public static void glu(Matrix gate, Matrix up, Matrix out) {
         require("glu", "up", up, gate.rows(), gate.columns());
         require("glu", "out", out, gate.rows(), gate.columns());
+    }
+
+    /** Returns how many rows of {@code products} each row of {@code into} takes. */
+    public static int mixRows(Matrix products, int[] places, float[] weights, Matrix into) {
+        require("mixRows", "products", products, products.rows(), into.columns());
+        if (into.rows() == 0 || places.length % into.rows() != 0 || weights.length != places.length) {
+            throw new IllegalArgumentException("mixRows: " + places.length + " places and " + weights.length
+                    + " weights for " + into.rows() + " rows; the same number of each for every row expected");
+        }
+        for (int place : places) {
+            if (place < 0 || place >= products.rows()) {
+                throw new IllegalArgumentException(
+                        "mixRows: place " + place + " of only " + products.rows() + " products");
+            }
+        }
+        return places.length / into.rows();
     }
 }

@@ -33,6 +33,13 @@ public interface LayerOperations extends Matrices {
     /** Computes {@code x *= factor}. */
     void scale(Matrix x, float factor);
 
+    /**
+     * Computes {@code x = most tanh(x / most)}.
+     *
+     * @param x single precision, as logits are
+     */
+    void cap(Matrix x, float most);
+
     /** Computes {@code out[t, n] = Σ_k x[t, k] weight[n, k]}; out may be single precision, as for logits. */
     void linear(Weight weight, Matrix x, Matrix out);
 
@@ -60,7 +67,7 @@ public interface LayerOperations extends Matrices {
     void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition);
 
     /**
-     * Computes causal softmax attention, scores scaled by 1/sqrt(head_dim): query row t of a sequence stands at
+     * Computes causal softmax attention, scores scaled and capped as the shape has it: query row t of a sequence stands at
      * position {@code firstPosition + t} and sees that sequence's key rows 0 to that position, or the last {@code
      * shape.window()} of them.
      *
@@ -139,6 +146,26 @@ public interface LayerOperations extends Matrices {
             from += count;
         }
     }
+
+    /** Copies row {@code rows[i]} of {@code source} into row i of {@code target}. */
+    default void gatherRows(Matrix source, int[] rows, Matrix target) {
+        for (int from = 0; from < rows.length; ) {
+            int count = 1;
+            while (from + count < rows.length && rows[from + count] == rows[from] + count) {
+                count++;
+            }
+            copyRows(source, rows[from], count, target, from);
+            from += count;
+        }
+    }
+
+    /**
+     * Computes {@code into[t] += Σ_j weights[t * k + j] products[places[t * k + j]]}, with one rounding of the sum to
+     * the precision of {@code into}.
+     *
+     * @param places rows of {@code products}, k for each row of {@code into}
+     */
+    void mixRows(Matrix products, int[] places, float[] weights, Matrix into);
 
     /** Computes {@code out = activation(gate) * up}, element by element; out may be gate or up. */
     void glu(Activation activation, Matrix gate, Matrix up, Matrix out);

@@ -11,6 +11,6 @@ public final class LayerScratch {
         return config.hiddenSize()
                 + 2L * config.heads() * config.headDim()
                 + 2L * config.kvHeads() * config.headDim()
-                + 2L * config.intermediateSize();
+                + 2L * config.mlpColumns();
     }
 }

@@ -1,5 +1,8 @@
 package nibble.engine.batch;
 
+import nibble.engine.Llama;
+import nibble.engine.backend.Backend;
+
 /**
  * Bounds a batch.
  *
@@ -20,6 +23,23 @@ public record BatchOptions(int maxSequences, int maxWaiting, int cacheTokens, in
             throw new IllegalArgumentException(tokensPerStep + " tokens in a step for " + maxSequences
                     + " sequences; each running sequence needs one");
         }
+    }
+
+    /**
+     * Returns the bounds for texts that are wanted all at once. The cache has room for as many of the longest as run
+     * together, as far as memory allows. A pass takes as many tokens of prompts as the device reads best. A longer
+     * prompt is read in pieces: on a card, the cache leaves no memory for a longer pass.
+     *
+     * @param sequences most texts that run together
+     * @param texts that are wanted, at least 1
+     * @param longest ids of the longest text, its prompt included
+     */
+    public static BatchOptions of(Llama model, int sequences, int texts, int longest) {
+        Backend backend = model.backend();
+        int together = Math.min(sequences, texts);
+        int room = Math.addExact(longest, BLOCK_TOKENS);
+        int cache = backend.cacheTokens(model.weights().config(), (long) together * room, room);
+        return new BatchOptions(together, texts, cache, backend.promptTokensTogether() + together);
     }
 
     private static void atLeastOne(int value, String what) {

@@ -7,12 +7,12 @@ import java.util.Optional;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Llama;
 import nibble.engine.attention.AttentionShape;
-import nibble.engine.attention.RotaryTable;
 import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
 import nibble.engine.forward.Forward;
+import nibble.engine.forward.Rotations;
 import nibble.engine.tensor.Likeliest;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.PlacedModel;
@@ -20,7 +20,7 @@ import nibble.engine.tensor.RowLogits;
 
 /** Runs pieces of several texts through a model together. Owns the blocks of keys and values of all layers. */
 final class BatchPass implements AutoCloseable {
-    /** Rows of logits that exist at a time. */
+    /** Rows of logits that exist at a time where no decoder makes them. */
     private static final int LOGIT_ROWS = 64;
 
     /**
@@ -48,7 +48,6 @@ final class BatchPass implements AutoCloseable {
     private final Llama model;
     private final Backend backend;
     private final ModelConfig config;
-    private final AttentionShape heads;
     private final Forward forward;
     private final BlockCache cache;
     private final Optional<BatchDecoder> decoder;
@@ -66,7 +65,6 @@ final class BatchPass implements AutoCloseable {
         this.model = model;
         this.backend = model.backend();
         this.config = model.weights().config();
-        this.heads = AttentionShape.of(config);
         this.forward = new Forward(config, backend);
         this.cache = new BlockCache(config, backend, options.blocks(), BatchOptions.BLOCK_TOKENS, contextTokens);
         try {
@@ -107,14 +105,14 @@ final class BatchPass implements AutoCloseable {
             }
             row += count;
         }
-        RotaryTable rotary = forward.rotary(positions);
+        Rotations.At rotations = forward.rotations(positions);
         PlacedModel placed = model.placed();
         try (Matrix hidden = forward.embed(placed.embedding(), ids)) {
             for (int l = 0; l < config.layers(); l++) {
                 int layer = l;
-                forward.layer(placed.layer(layer), hidden, (query, key, value, out) -> {
-                    backend.rope(query, heads.headDim(), rotary, 1, 0);
-                    backend.rope(key, heads.headDim(), rotary, 1, 0);
+                forward.layer(placed.layer(layer), hidden, (weights, query, key, value, out) -> {
+                    AttentionShape heads = forward.shape(weights);
+                    rotations.rotate(weights, query, key);
                     backend.scatterRows(key, cacheRows, cache.keys(layer));
                     backend.scatterRows(value, cacheRows, cache.values(layer));
                     backend.attention(heads, parts, query, cache.keys(layer), cache.values(layer), out);
@@ -146,7 +144,7 @@ final class BatchPass implements AutoCloseable {
             }
             row += pieces.get(p).ids().length;
         }
-        int together = decoder.map(BatchDecoder::mostRows).orElse(LOGIT_ROWS);
+        int together = decoder.map(BatchDecoder::mostLogits).orElse(LOGIT_ROWS);
         for (int from = 0; from < wanted.size(); from += together) {
             List<WantedRow> some = wanted.subList(from, Math.min(wanted.size(), from + together));
             List<RowLogits> logits =
@@ -175,8 +173,9 @@ final class BatchPass implements AutoCloseable {
             for (int i = 0; i < wanted.size(); i++) {
                 backend.copyRows(hidden, wanted.get(i).row(), 1, last, i);
             }
-            backend.rmsNorm(last, placed.finalNorm(), config.rmsNormEps(), last);
+            backend.rmsNorm(last, placed.finalNorm(), config.streamNormEps(), last);
             backend.linear(placed.head(), last, logits);
+            model.capLogits(logits);
             float[] all = backend.download(logits);
             List<RowLogits> rows = new ArrayList<>();
             for (int i = 0; i < wanted.size(); i++) {

@@ -51,8 +51,8 @@ public final class BatchScheduler implements AutoCloseable {
     /** Returns the most ids of a text: what the model was made for, as far as the cache holds it. */
     public int contextTokens() {
         ModelConfig config = model.weights().config();
-        // Keys of a sequence that outgrows dynamic-NTK rope have the rotation of their own time.
-        int context = RotaryTable.growsWithSequence(config.rope()) ? config.maxPositions() : model.contextTokens();
+        // Keys of a sequence that outgrows dynamic rope have the rotation of their own time.
+        int context = Math.min(RotaryTable.steadyLength(config), model.contextTokens());
         return Math.min(context, pool.blocks() * BatchOptions.BLOCK_TOKENS);
     }
 

@@ -31,7 +31,7 @@ public final class BatchWriter {
     public static boolean gains(Llama model) {
         return model.backend().gainsByBatching()
                 && !model.sharesWithHost()
-                && !RotaryTable.growsWithSequence(model.weights().config().rope());
+                && RotaryTable.steadyLength(model.weights().config()) >= model.contextTokens();
     }
 
     private static void write(Llama model, List<WantedText> texts, int sequences) {
@@ -40,11 +40,7 @@ public final class BatchWriter {
             long wanted = text.prompt().length + (long) text.maxNewTokens();
             longest = Math.max(longest, (int) Math.min(model.contextTokens(), wanted));
         }
-        int together = Math.min(sequences, texts.size());
-        longest += BatchOptions.BLOCK_TOKENS;
-        int cache = model.backend().cacheTokens(model.weights().config(), (long) together * longest, longest);
-        int prompts = Math.max(longest, model.backend().promptTokensTogether());
-        BatchOptions options = new BatchOptions(together, texts.size(), cache, prompts + together);
+        BatchOptions options = BatchOptions.of(model, sequences, texts.size(), longest);
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
             List<Listener> listeners = new ArrayList<>();
             for (WantedText text : texts) {

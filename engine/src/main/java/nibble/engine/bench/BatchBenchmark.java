@@ -77,6 +77,7 @@ public final class BatchBenchmark {
     /** Counts what its text gets. */
     private static final class Counter implements GenerationListener {
         private int tokens;
+        private int seen;
         private @Nullable RuntimeException failure;
 
         @Override
@@ -93,6 +94,22 @@ public final class BatchBenchmark {
             failure = cause;
         }
 
+        /** Begins to count single steps. */
+        void begin() {
+            seen = tokens;
+        }
+
+        /** Requires that its text got a token since the last call: a step without it is not the step to time. */
+        void requireNext() {
+            requireSound();
+            if (tokens != seen + 1) {
+                throw new IllegalStateException("a sequence got " + (tokens - seen) + " tokens in a step that is"
+                        + " timed, 1 expected, after " + tokens + " of its own: its text ended or gave up its place in"
+                        + " the cache; time fewer tokens or sequences, or a shorter context");
+            }
+            seen = tokens;
+        }
+
         void requireSound() {
             if (failure != null) {
                 throw failure;
@@ -101,9 +118,10 @@ public final class BatchBenchmark {
     }
 
     private BatchTimings.Step steps(int sequences) {
+        int promptTokens = backend.promptTokensTogether();
         // Texts that began first are ahead by the steps in which the others' prompts were read.
-        int most = settings.context() + 2 * (settings.tokens() + WARM_STEPS) + sequences + BatchOptions.BLOCK_TOKENS;
-        int promptTokens = Math.max(settings.context(), backend.promptTokensTogether());
+        int ahead = Math.ceilDiv(Math.multiplyExact(sequences, settings.context()), promptTokens);
+        int most = settings.context() + 2 * (settings.tokens() + WARM_STEPS) + ahead + BatchOptions.BLOCK_TOKENS;
         BatchOptions options =
                 new BatchOptions(sequences, sequences, Math.multiplyExact(sequences, most), promptTokens + sequences);
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
@@ -118,15 +136,17 @@ public final class BatchBenchmark {
                 counters.forEach(Counter::requireSound);
             }
             double read = (System.nanoTime() - start) / 1e9;
+            counters.forEach(Counter::begin);
             double[] seconds = new double[settings.tokens()];
             for (int i = -WARM_STEPS; i < seconds.length; i++) {
                 start = System.nanoTime();
                 scheduler.step();
+                double taken = (System.nanoTime() - start) / 1e9;
+                counters.forEach(Counter::requireNext);
                 if (i >= 0) {
-                    seconds[i] = (System.nanoTime() - start) / 1e9;
+                    seconds[i] = taken;
                 }
             }
-            counters.forEach(Counter::requireSound);
             Arrays.sort(seconds);
             return new BatchTimings.Step(
                     sequences,
@@ -137,13 +157,8 @@ public final class BatchBenchmark {
     }
 
     private BatchTimings.Answers answers(Load load) {
-        int longest = load.promptTokens() + load.newTokens() * 3 / 2 + BatchOptions.BLOCK_TOKENS;
-        int cache = backend.cacheTokens(model.weights().config(), (long) longest * load.sequences(), longest);
-        BatchOptions options = new BatchOptions(
-                load.sequences(),
-                load.prompts(),
-                cache,
-                Math.max(load.promptTokens(), backend.promptTokensTogether()) + load.sequences());
+        int longest = load.promptTokens() + load.newTokens() * 3 / 2;
+        BatchOptions options = BatchOptions.of(model, load.sequences(), load.prompts(), longest);
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
             List<Counter> counters = new ArrayList<>();
             for (int i = 0; i < load.prompts(); i++) {

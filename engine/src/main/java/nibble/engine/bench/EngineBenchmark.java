@@ -252,7 +252,7 @@ public final class EngineBenchmark {
                     flops,
                     0,
                     _ -> backend.attention(heads, settings.sequences(), query, 0, keys, values, out));
-            RotaryTable table = RotaryTable.of(config, settings.tokens(), settings.tokens());
+            RotaryTable table = RotaryTable.of(config, config.rope(), settings.tokens(), settings.tokens());
             operation(
                     "rope of q",
                     rows,
@@ -273,7 +273,7 @@ public final class EngineBenchmark {
                         scored,
                         2.0 * scored * config.hiddenSize() * config.vocabularySize(),
                         0,
-                        _ -> backend.logProbabilities(placed.head(), some, next));
+                        _ -> backend.logProbabilities(placed.head(), 0, some, next));
             }
         }
         try (Matrix gate = activations(rows, config.intermediateSize());

@@ -65,9 +65,8 @@ final class AttentionKernel {
     private void launch(AttentionShape shape, int sequences, Rows rows, int firstPosition, KeyRows seen) {
         requireHeadSize(shape);
         // A window that hides none of these keys is none: most sequences are shorter than their model's.
-        Map<String, Integer> constants = shape.firstSeen(firstPosition + rows.count() - 1) == 0
-                ? Map.of("HEAD_DIM", shape.headDim())
-                : Map.of("HEAD_DIM", shape.headDim(), "SLIDING_WINDOW", shape.window());
+        boolean hides = shape.firstSeen(firstPosition + rows.count() - 1) > 0;
+        Map<String, Integer> constants = constants(shape, hides);
         Tiling tiling = tilings.computeIfAbsent(constants, _ -> {
             int[] launch = card.kernels().integers(FILE, "attention_launch", constants);
             return new Tiling(launch[0], launch[1], launch[2]);
@@ -93,6 +92,21 @@ final class AttentionKernel {
                         firstPosition,
                         (long) rows.count(),
                         (long) seen.rowsPerSequence());
+    }
+
+    /** What the kernel is compiled with; a scale of 1/√head_dim is its own. */
+    private static Map<String, Integer> constants(AttentionShape shape, boolean window) {
+        Map<String, Integer> constants = new HashMap<>(Map.of("HEAD_DIM", shape.headDim()));
+        if (window) {
+            constants.put("SLIDING_WINDOW", shape.window());
+        }
+        if (shape.scale() != (float) (1 / Math.sqrt(shape.headDim()))) {
+            constants.put("SCORE_SCALE_BITS", Float.floatToRawIntBits(shape.scale()));
+        }
+        if (shape.caps()) {
+            constants.put("SCORE_CAP_BITS", Float.floatToRawIntBits(shape.cap()));
+        }
+        return constants;
     }
 
     static void requireHeadSize(AttentionShape shape) {

@@ -78,7 +78,7 @@ final class BatchLayers implements AutoCloseable {
         CudaWeight qkv = whole(List.of(layer.q(), layer.k(), layer.v()));
         CudaWeight gateUp = whole(List.of(layer.gate(), layer.up()));
         if (qkv == null || gateUp == null || !layer.extras().isEmpty() || config.intermediateSize() % 8 != 0) {
-            forward.layer(layer, a.hidden, (query, key, value, out) -> {
+            forward.layer(layer, a.hidden, (_, query, key, value, out) -> {
                 CudaMatrix q = CudaMatrix.of(backend.resources(), query);
                 CudaMatrix k = CudaMatrix.of(backend.resources(), key);
                 CudaMatrix v = CudaMatrix.of(backend.resources(), value);
@@ -86,7 +86,7 @@ final class BatchLayers implements AutoCloseable {
             });
             return;
         }
-        double epsilon = config.rmsNormEps();
+        double epsilon = config.streamNormEps();
         backend.rmsNorm(a.hidden, layer.inputNorm(), epsilon, a.normed);
         backend.linears.multiply(qkv, a.normed, a.qkv, false);
         long query = a.qkv.address();

@@ -16,9 +16,10 @@ import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.KernelCache;
 
 /**
- * Products of 2 to 64 rows of activations with 4-bit weights on the tensor cores, by {@code w4_batch.cu}: the weights
- * are read once and decoded in registers. More rows go in turns of 64. The file exports what its launch depends on.
- * Owns the memory through which blocks add up their sums.
+ * Products of 1 to 64 rows of activations with 4-bit weights on the tensor cores, by {@code w4_batch.cu}: the weights
+ * are read once and decoded in registers. More rows go in turns of 64. One row by a whole matrix is left to {@link
+ * FewRows}, unless the product is fp32 or added to what is there. The file exports what its launch depends on. Owns the
+ * memory through which blocks add up their sums.
  *
  * <p>The result of a row depends neither on the other rows nor on how many they are.
  */
@@ -35,9 +36,11 @@ final class BatchRows implements AutoCloseable {
     private static final String NAME = "w4_batch";
     /** Numbers of rows that kernels are compiled for. */
     private static final int[] CLASSES = {8, 16, 32, MOST};
-    /** Tiles of a chunk, at most, in {@code batch_linear.cuh}. */
+    /** Tiles of a chunk in {@code batch_linear.cuh}, by one or two tiles a warp. */
+    private static final int LEAST_CHUNK_TILES = 8;
+
     private static final int MOST_CHUNK_TILES = 16;
-    /** Chunks of 256 rows that there are tickets for: two million rows. */
+    /** Chunks that there are tickets for: those of a million rows, be they the least. */
     private static final int TICKETS = 8192;
     /** Shared memory that a kernel has beside the ring, and what it takes to align the ring. */
     private static final int OTHER_SHARED_BYTES = 256;
@@ -47,8 +50,13 @@ final class BatchRows implements AutoCloseable {
     private static final int BARRIER_BYTES = 16;
     private static final int MOST_SLOTS = 8;
 
-    /** What {@code w4_batch_launch} says. */
-    private record Launch(Map<String, Integer> constants, int threads, int slotBytes, int chunkTiles, int slots) {}
+    /**
+     * What {@code w4_batch_launch} says.
+     *
+     * @param rows most of a launch
+     */
+    private record Launch(
+            Map<String, Integer> constants, int rows, int threads, int slotBytes, int chunkTiles, int slots) {}
 
     private record Key(Map<String, Integer> constants, int rows, int warpTiles) {}
 
@@ -78,7 +86,7 @@ final class BatchRows implements AutoCloseable {
         return parts.getFirst().matrix() instanceof NibbleMatrix
                 && parts.size() <= MOST_PARTS
                 && outs.stream().allMatch(out -> out.single() == single)
-                && parts.getFirst().matrix().tiles() <= TICKETS;
+                && ceil(parts.getFirst().matrix().tiles(), LEAST_CHUNK_TILES) <= TICKETS;
     }
 
     /**
@@ -103,10 +111,9 @@ final class BatchRows implements AutoCloseable {
         int warpTiles = warpTiles(matrix);
         Launch launch = launches.computeIfAbsent(
                 new Key(matrix.constants(), rows, warpTiles), _ -> launch(matrix, rows, warpTiles));
-        int most = launch.constants.getOrDefault("ROWS", MOST);
-        if (rows > most) {
-            for (int i = 0; i < rows; i += most) {
-                multiply(x, firstRow + i, Math.min(most, rows - i), parts, outs, accumulate);
+        if (rows > launch.rows) {
+            for (int i = 0; i < rows; i += launch.rows) {
+                multiply(x, firstRow + i, Math.min(launch.rows, rows - i), parts, outs, accumulate);
             }
             return;
         }
@@ -159,7 +166,8 @@ final class BatchRows implements AutoCloseable {
             int[] exported = kernels.integers(FILE, NAME + "_launch", constants);
             int slots = (device.sharedBytesPerBlock() - OTHER_SHARED_BYTES - ALIGNMENT) / (exported[1] + BARRIER_BYTES);
             if (slots >= 2 || i == 0) {
-                return new Launch(constants, exported[0], exported[1], exported[2], Math.clamp(slots, 1, MOST_SLOTS));
+                slots = Math.clamp(slots, 1, MOST_SLOTS);
+                return new Launch(constants, CLASSES[i], exported[0], exported[1], exported[2], slots);
             }
             i--;
         }

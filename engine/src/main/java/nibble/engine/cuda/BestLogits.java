@@ -38,8 +38,13 @@ final class BestLogits implements AutoCloseable {
         this.most = launch[1];
         this.headWords = launch[2];
         int bytes = Math.multiplyExact(logits.rows(), rowBytes());
-        this.results = card.memory().allocate(bytes, "the greatest logits");
         this.here = new PinnedMemory(bytes);
+        try {
+            this.results = card.memory().allocate(bytes, "the greatest logits");
+        } catch (RuntimeException e) {
+            here.close();
+            throw e;
+        }
     }
 
     private int rowBytes() {

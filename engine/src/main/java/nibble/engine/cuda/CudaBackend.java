@@ -67,7 +67,7 @@ public final class CudaBackend extends CudaOperations implements Backend {
         this.layers = layers;
         this.scratch = new QuantizationScratch(card.memory(), card.stream());
         this.matrices = new CudaMatrices(card, workers);
-        this.scoring = new TokenScoring(card, matrices, upload, linears);
+        this.scoring = new TokenScoring(card, matrices, upload, linears, elementwise);
         this.moments = new WholeMoments(card);
         this.gradients = new CudaGradients(card, this, vectors, linears::bring);
     }
@@ -352,13 +352,13 @@ public final class CudaBackend extends CudaOperations implements Backend {
     }
 
     @Override
-    public float[] logProbabilities(Weight head, Matrix x, int[] next) {
-        return score(head, x, next).logProbabilities();
+    public float[] logProbabilities(Weight head, float cap, Matrix x, int[] next) {
+        return score(head, cap, x, next).logProbabilities();
     }
 
     @Override
-    public TokenScores score(Weight head, Matrix x, int[] next) {
-        return scoring.score(head, x, next);
+    public TokenScores score(Weight head, float cap, Matrix x, int[] next) {
+        return scoring.score(head, cap, x, next);
     }
 
     @Override

@@ -38,8 +38,13 @@ final class CudaBatchDecoder implements BatchDecoder {
     private final CudaPlacedModel model;
     private final BlockCache cache;
     private final int rows;
-    private final List<DeviceMemory.Buffer> buffers = new ArrayList<>();
+    /** Closes what was made, the last first. */
+    private final List<Runnable> closing = new ArrayList<>();
+
     private final PagedInputs inputs;
+    /** Of logits alone, for as many rows as there is room for. */
+    private final PagedInputs wishes;
+
     private final BatchLayers.Attending attending;
     private final BatchLayers.Activations most;
     private final CudaMatrix logits;
@@ -89,7 +94,7 @@ final class CudaBatchDecoder implements BatchDecoder {
                 backend.scale(activations.hidden(), config.embeddingScale());
             }
             layers.run();
-            findBest(activations.rows());
+            findBest(activations.rows(), inputs);
         }
 
         @Override
@@ -108,33 +113,43 @@ final class CudaBatchDecoder implements BatchDecoder {
         this.cache = cache;
         this.rows = rows;
         this.kept = card.memory().recording();
-        ModelConfig config = model.config();
-        AttentionShape shape = AttentionShape.of(config);
-        Map<String, Integer> constants = PagedAttention.constants(shape, cache.contextTokens());
-        PagedAttention.Geometry geometry = backend.paged.geometry(constants);
-        int blocks = Math.ceilDiv(cache.contextTokens(), PagedAttention.BLOCK_TOKENS);
-        this.inputs = new PagedInputs(card, rows, blocks, geometry.round());
-        RotaryTable table = RotaryTable.of(config, cache.contextTokens(), 0);
-        DeviceMemory.Buffer angles = backend.vectors().bringAngles(table);
-        buffers.add(angles);
-        this.attending = new BatchLayers.Attending(
-                shape,
-                constants,
-                inputs,
-                angles,
-                (long) Float.BYTES * table.cos().length,
-                backend.paged.workspace(shape, geometry, rows));
-        this.most = new BatchLayers.Activations(
-                activations(config.hiddenSize()),
-                activations(config.hiddenSize()),
-                activations(shape.queryColumns() + 2 * shape.keyColumns()),
-                activations(shape.queryColumns()),
-                activations(2 * config.intermediateSize()),
-                activations(config.intermediateSize()));
-        this.logits = matrix(model.head().outFeatures(), true);
-        this.best = new BestLogits(card, logits);
-        // Graphs read norms and biases where they are now.
-        backend.vectors().hold();
+        closing.add(kept::close);
+        try {
+            ModelConfig config = model.config();
+            AttentionShape shape = AttentionShape.of(config, config.attention(0));
+            Map<String, Integer> constants = PagedAttention.constants(shape, cache.contextTokens());
+            PagedAttention.Geometry geometry = backend.paged.geometry(constants);
+            int blocks = Math.ceilDiv(cache.contextTokens(), PagedAttention.BLOCK_TOKENS);
+            this.inputs = new PagedInputs(card, rows, blocks, geometry.round());
+            closing.add(inputs::close);
+            this.wishes = new PagedInputs(card, MOST_ROWS, 0, geometry.round());
+            closing.add(wishes::close);
+            RotaryTable table = RotaryTable.of(config, config.rope(), cache.contextTokens(), 0);
+            DeviceMemory.Buffer angles = backend.vectors().bringAngles(table);
+            closing.add(angles::close);
+            PagedAttention.Workspace workspace = backend.paged.workspace(shape, geometry, rows);
+            closing.add(workspace::close);
+            this.attending = new BatchLayers.Attending(
+                    shape, constants, inputs, angles, (long) Float.BYTES * table.cos().length, workspace);
+            this.most = new BatchLayers.Activations(
+                    zeros(MOST_ROWS, config.hiddenSize(), false),
+                    zeros(MOST_ROWS, config.hiddenSize(), false),
+                    activations(shape.queryColumns() + 2 * shape.keyColumns()),
+                    activations(shape.queryColumns()),
+                    activations(2 * config.intermediateSize()),
+                    activations(config.intermediateSize()));
+            this.logits = zeros(MOST_ROWS, model.head().outFeatures(), true);
+            this.best = new BestLogits(card, logits);
+            closing.add(best::close);
+            // Graphs read norms and biases where they are now, and expand weights where pieces are now.
+            backend.vectors().hold();
+            closing.add(backend.vectors()::release);
+            backend.products.hold();
+            closing.add(backend.products::release);
+        } catch (RuntimeException e) {
+            close();
+            throw e;
+        }
     }
 
     /** The decoder of a model whose layers are all on the card. */
@@ -145,22 +160,23 @@ final class CudaBatchDecoder implements BatchDecoder {
                 && cache.blockTokens() == PagedAttention.BLOCK_TOKENS
                 && config.headDim() % 8 == 0
                 && config.headDim() <= 256
-                && (!RotaryTable.growsWithSequence(config.rope()) || cache.contextTokens() <= config.maxPositions());
+                && config.attendsAlike()
+                && config.multipliers().logitCap() == 0
+                && cache.contextTokens() <= RotaryTable.steadyLength(config);
         return fits
                 ? Optional.of(new CudaBatchDecoder(backend, (CudaPlacedModel) placed, cache, Math.min(rows, MOST_ROWS)))
                 : Optional.empty();
     }
 
     private CudaMatrix activations(int columns) {
-        return matrix(columns, false);
+        return zeros(rows, columns, false);
     }
 
     /** Zeros: rows that a step does not need are never infinite. */
-    private CudaMatrix matrix(int columns, boolean single) {
-        Matrix zeros = single ? backend.allocateSingle(rows, columns) : backend.allocate(rows, columns);
-        CudaMatrix matrix = CudaMatrix.of(card, zeros);
-        buffers.add(matrix.buffer());
-        return matrix;
+    private CudaMatrix zeros(int count, int columns, boolean single) {
+        Matrix zeros = single ? backend.allocateSingle(count, columns) : backend.allocate(count, columns);
+        closing.add(zeros::close);
+        return CudaMatrix.of(card, zeros);
     }
 
     private CudaMatrix first(CudaMatrix matrix, int count) {
@@ -173,8 +189,13 @@ final class CudaBatchDecoder implements BatchDecoder {
     }
 
     @Override
+    public int mostLogits() {
+        return MOST_ROWS;
+    }
+
+    @Override
     public List<RowLogits> next(List<Row> next) {
-        requireRows(next.size());
+        requireRows(next.size(), rows);
         int columns = 0;
         for (Row row : next) {
             Extents.ids(model.embedding(), new int[] {row.id()});
@@ -212,29 +233,29 @@ final class CudaBatchDecoder implements BatchDecoder {
 
     @Override
     public List<RowLogits> logits(Matrix hidden, int[] from, List<Wanted> wanted) {
-        requireRows(from.length);
-        inputs.begin(0);
+        requireRows(from.length, mostLogits());
+        wishes.begin(0);
         for (int i = 0; i < from.length; i++) {
             backend.copyRows(hidden, from[i], 1, most.hidden(), i);
-            inputs.wanted(i, wanted.get(i));
+            wishes.wanted(i, wanted.get(i));
         }
-        inputs.upload();
-        findBest(from.length);
+        wishes.upload();
+        findBest(from.length, wishes);
         return best.read(wanted);
     }
 
     /** Makes logits of the first rows of the residual stream, and finds the greatest. */
-    private void findBest(int count) {
+    private void findBest(int count, PagedInputs wanted) {
         CudaMatrix normed = first(most.normed(), count);
         backend.rmsNorm(
-                first(most.hidden(), count), model.finalNorm(), model.config().rmsNormEps(), normed);
+                first(most.hidden(), count), model.finalNorm(), model.config().streamNormEps(), normed);
         backend.linear(model.head(), normed, first(logits, count));
-        best.find(count, inputs);
+        best.find(count, wanted);
     }
 
-    private void requireRows(int count) {
-        if (count < 1 || count > rows) {
-            throw new IllegalArgumentException(count + " rows of a step, 1 to " + rows + " expected");
+    private static void requireRows(int count, int most) {
+        if (count < 1 || count > most) {
+            throw new IllegalArgumentException(count + " rows of a step, 1 to " + most + " expected");
         }
     }
 
@@ -242,10 +263,6 @@ final class CudaBatchDecoder implements BatchDecoder {
     public void close() {
         card.stream().synchronize();
         steps.values().forEach(Step::close);
-        best.close();
-        attending.workspace().close();
-        inputs.close();
-        buffers.forEach(DeviceMemory.Buffer::close);
-        kept.close();
+        closing.reversed().forEach(Runnable::run);
     }
 }

@@ -42,8 +42,10 @@ final class CudaDecoder implements Decoder {
     private final CudaStream stream;
     private final KeyValueCache cache;
     private final int vocabulary;
-    private final List<DeviceMemory.Buffer> buffers = new ArrayList<>();
-    private final PinnedMemory step = new PinnedMemory(STEP_BYTES);
+    /** Closes what was made, the last first. */
+    private final List<Runnable> closing = new ArrayList<>();
+
+    private final PinnedMemory step;
     private final PinnedMemory logits;
     private final PinnedMemory entering;
     private final DeviceMemory.Buffer hidden;
@@ -55,76 +57,85 @@ final class CudaDecoder implements Decoder {
         this.cache = cache;
         ModelConfig config = model.config();
         this.vocabulary = config.vocabularySize();
-        this.logits = new PinnedMemory(Math.multiplyExact(Float.BYTES, vocabulary));
-        this.entering = new PinnedMemory(Math.multiplyExact(Float.BYTES, config.hiddenSize()));
-        int heads = config.heads();
-        int headDim = config.headDim();
-        int perKv = heads / config.kvHeads();
-        Map<String, Integer> constants = new HashMap<>(Map.of("HEAD_DIM", headDim, "QUERIES_PER_KV", perKv));
-        constants.putAll(DecodedTypes.of(model).orElseThrow().constants());
-        Launch launch = Launch.of(
-                backend.resources().kernels().integers(FILE, "decode_step_launch", constants),
-                config,
-                backend.resources().device());
-        int headBlocks = (perKv + 15) / 16;
-        int splits = Math.max(1, backend.resources().device().multiprocessors() / (config.kvHeads() * headBlocks));
-        DeviceMemory.Buffer layers = layers(model);
-        DeviceMemory.Buffer stepOnCard = buffer(STEP_BYTES);
-        this.hidden = buffer(4L * config.hiddenSize());
-        DeviceMemory.Buffer qkv = buffer(2L * (heads + 2 * config.kvHeads()) * headDim);
-        DeviceMemory.Buffer attended = buffer(2L * heads * headDim);
-        DeviceMemory.Buffer gated = buffer(2L * config.intermediateSize());
-        DeviceMemory.Buffer logitsOnCard = buffer(4L * vocabulary);
-        DeviceMemory.Buffer partials = buffer(4L * heads * splits * (headDim + 2));
-        DeviceMemory.Buffer tickets = zeros(4 * config.kvHeads() * headBlocks);
-        DeviceMemory.Buffer barrier = zeros(8);
-        DeviceMemory.Buffer angles = backend.vectors().bringAngles(table);
-        buffers.add(angles);
-        Kernel kernel = backend.resources().kernels().kernel(FILE, "decode_step", constants);
-        KernelStruct arguments = backend.resources()
-                .kernels()
-                .struct(FILE, "decode_step_fields", constants)
-                .set("layers", layers.address())
-                .set("embedding", DecodedTypes.address(model.embedding()))
-                .set("final_norm", norm(model.finalNorm()))
-                .set("head", DecodedTypes.address(model.head()))
-                .set("cos", angles.address())
-                .set("sin", angles.address() + 4L * table.cos().length)
-                .set("step", stepOnCard.address())
-                .set("hidden_state", hidden.address())
-                .set("qkv", qkv.address())
-                .set("attended", attended.address())
-                .set("gated", gated.address())
-                .set("logits", logitsOnCard.address())
-                .set("partials", partials.address())
-                .set("tickets", tickets.address())
-                .set("barrier", barrier.address())
-                .set("layer_count", config.layers())
-                .set("hidden", config.hiddenSize())
-                .set("mlp", config.intermediateSize())
-                .set("vocab", vocabulary)
-                .set("kv_heads", config.kvHeads())
-                .set("splits", splits)
-                .set("slots", launch.slots)
-                .set("epsilon", (float) config.rmsNormEps())
-                .set("scale", (float) (Math.log(Math.E) / Math.log(2) / Math.sqrt(headDim)));
-        kernel.allowShared(launch.sharedBytes);
-        int blocks = backend.resources().device().multiprocessors();
-        this.graph = CudaGraph.record(stream, "a decode step", () -> {
-            step.toDevice(stepOnCard, 0, STEP_BYTES, stream);
-            kernel.launchTogether(stream, Kernel.Grid.of(blocks), launch.threads, launch.sharedBytes, arguments);
-            logits.fromDevice(logitsOnCard, 0, logits.bytes(), stream);
-        });
+        try {
+            this.step = pinned(STEP_BYTES);
+            this.logits = pinned(Math.multiplyExact(Float.BYTES, vocabulary));
+            this.entering = pinned(Math.multiplyExact(Float.BYTES, config.hiddenSize()));
+            int heads = config.heads();
+            int headDim = config.headDim();
+            int perKv = heads / config.kvHeads();
+            Map<String, Integer> constants = new HashMap<>(Map.of("HEAD_DIM", headDim, "QUERIES_PER_KV", perKv));
+            constants.putAll(DecodedTypes.of(model).orElseThrow().constants());
+            Launch launch = Launch.of(
+                    backend.resources().kernels().integers(FILE, "decode_step_launch", constants),
+                    config,
+                    backend.resources().device());
+            int headBlocks = (perKv + 15) / 16;
+            int splits = Math.max(1, backend.resources().device().multiprocessors() / (config.kvHeads() * headBlocks));
+            DeviceMemory.Buffer layers = layers(model);
+            DeviceMemory.Buffer stepOnCard = buffer(STEP_BYTES);
+            this.hidden = buffer(4L * config.hiddenSize());
+            DeviceMemory.Buffer qkv = buffer(2L * (heads + 2 * config.kvHeads()) * headDim);
+            DeviceMemory.Buffer attended = buffer(2L * heads * headDim);
+            DeviceMemory.Buffer gated = buffer(2L * config.intermediateSize());
+            DeviceMemory.Buffer logitsOnCard = buffer(4L * vocabulary);
+            DeviceMemory.Buffer partials = buffer(4L * heads * splits * (headDim + 2));
+            DeviceMemory.Buffer tickets = zeros(4 * config.kvHeads() * headBlocks);
+            DeviceMemory.Buffer barrier = zeros(8);
+            DeviceMemory.Buffer angles = backend.vectors().bringAngles(table);
+            closing.add(angles::close);
+            Kernel kernel = backend.resources().kernels().kernel(FILE, "decode_step", constants);
+            KernelStruct arguments = backend.resources()
+                    .kernels()
+                    .struct(FILE, "decode_step_fields", constants)
+                    .set("layers", layers.address())
+                    .set("embedding", DecodedTypes.address(model.embedding()))
+                    .set("final_norm", norm(model.finalNorm()))
+                    .set("head", DecodedTypes.address(model.head()))
+                    .set("cos", angles.address())
+                    .set("sin", angles.address() + 4L * table.cos().length)
+                    .set("step", stepOnCard.address())
+                    .set("hidden_state", hidden.address())
+                    .set("qkv", qkv.address())
+                    .set("attended", attended.address())
+                    .set("gated", gated.address())
+                    .set("logits", logitsOnCard.address())
+                    .set("partials", partials.address())
+                    .set("tickets", tickets.address())
+                    .set("barrier", barrier.address())
+                    .set("layer_count", config.layers())
+                    .set("hidden", config.hiddenSize())
+                    .set("mlp", config.intermediateSize())
+                    .set("vocab", vocabulary)
+                    .set("kv_heads", config.kvHeads())
+                    .set("splits", splits)
+                    .set("slots", launch.slots)
+                    .set("epsilon", (float) config.streamNormEps())
+                    .set("scale", (float) (config.multipliers().score() / Math.log(2)));
+            kernel.allowShared(launch.sharedBytes);
+            int blocks = backend.resources().device().multiprocessors();
+            this.graph = CudaGraph.record(stream, "a decode step", () -> {
+                step.toDevice(stepOnCard, 0, STEP_BYTES, stream);
+                kernel.launchTogether(stream, Kernel.Grid.of(blocks), launch.threads, launch.sharedBytes, arguments);
+                logits.fromDevice(logitsOnCard, 0, logits.bytes(), stream);
+            });
+            closing.add(graph::close);
+        } catch (RuntimeException e) {
+            close();
+            throw e;
+        }
     }
 
     /**
      * The decoder of a model, if there is one for it: not where layers stream through the card, nor where the rotary
-     * table changes with the length of the sequence, nor for what the kernel does not compute, which is all but Llama's
+     * table changes with the length of the sequence or differs by layer, nor for what the kernel does not compute, which is all but Llama's
      * own layers.
      */
     static Optional<Decoder> of(CudaBackend backend, PlacedModel placed, KeyValueCache cache) {
         ModelConfig config = placed.config();
-        if (!(placed instanceof CudaPlacedModel model) || RotaryTable.growsWithSequence(config.rope())) {
+        if (!(placed instanceof CudaPlacedModel model)
+                || !config.attendsAlike()
+                || cache.capacity() > RotaryTable.steadyLength(config)) {
             return Optional.empty();
         }
         boolean fits = model.allResident()
@@ -132,6 +143,8 @@ final class CudaDecoder implements Decoder {
                 && model.layer(0).extras().isEmpty()
                 && config.architecture().activation() == Activation.SILU
                 && config.embeddingScale() == 1f
+                && config.multipliers().scoreCap() == 0
+                && config.multipliers().logitCap() == 0
                 && cache.capacity() <= config.window()
                 && config.headDim() % 8 == 0
                 && config.headDim() <= 256
@@ -140,7 +153,8 @@ final class CudaDecoder implements Decoder {
                 && config.intermediateSize() % 32 == 0
                 && config.heads() * config.headDim() % 32 == 0;
         return fits
-                ? Optional.of(new CudaDecoder(backend, model, cache, RotaryTable.of(config, cache.capacity(), 0)))
+                ? Optional.of(new CudaDecoder(
+                        backend, model, cache, RotaryTable.of(config, config.rope(), cache.capacity(), 0)))
                 : Optional.empty();
     }
 
@@ -192,14 +206,20 @@ final class CudaDecoder implements Decoder {
     /** A copy of a norm that lives as long as the graph which reads it. */
     private long norm(float[] values) {
         DeviceMemory.Buffer buffer = backend.vectors().bringHalf(values);
-        buffers.add(buffer);
+        closing.add(buffer::close);
         return buffer.address();
     }
 
     private DeviceMemory.Buffer buffer(long bytes) {
         DeviceMemory.Buffer buffer = backend.resources().memory().allocate(bytes, "a decode step");
-        buffers.add(buffer);
+        closing.add(buffer::close);
         return buffer;
+    }
+
+    private PinnedMemory pinned(int bytes) {
+        PinnedMemory pinned = new PinnedMemory(bytes);
+        closing.add(pinned::close);
+        return pinned;
     }
 
     private DeviceMemory.Buffer zeros(int bytes) {
@@ -235,10 +255,6 @@ final class CudaDecoder implements Decoder {
     @Override
     public void close() {
         stream.synchronize();
-        graph.close();
-        buffers.forEach(DeviceMemory.Buffer::close);
-        step.close();
-        logits.close();
-        entering.close();
+        closing.reversed().forEach(Runnable::run);
     }
 }

@@ -3,10 +3,10 @@ package nibble.engine.cuda;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Objects;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.LinearInput;
+import nibble.engine.backend.DeviceException;
 import nibble.engine.cuda.data.BlockMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.NibbleMatrix;
@@ -17,6 +17,7 @@ import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.DeviceWeight;
+import nibble.engine.tensor.Mlp;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.StoredWeight;
 import nibble.engine.tensor.StoredWeights;
@@ -54,6 +55,9 @@ final class CudaLayer implements AutoCloseable {
     }
 
     private static List<List<Weight>> groups(DecoderLayer layer) {
+        if (layer.hasExperts()) {
+            throw new DeviceException("a mixture of experts is not yet computed on a card; give --device cpu");
+        }
         return Arrays.stream(LinearInput.values())
                 .map(input -> input.readers().stream().map(layer::weight).toList())
                 .toList();
@@ -63,7 +67,7 @@ final class CudaLayer implements AutoCloseable {
     static long[] groupBytes(DecoderLayer layer) {
         return groups(layer).stream()
                 .mapToLong(group -> matrices(group).stream()
-                        .mapToLong(CudaLayer::bytes)
+                        .mapToLong(Together::bytes)
                         .map(CudaLayer::aligned)
                         .sum())
                 .toArray();
@@ -87,17 +91,7 @@ final class CudaLayer implements AutoCloseable {
 
     /** Device memory of a weight that is a matrix of its own. */
     static long bytesAlone(Weight weight) {
-        return bytes(List.of(weight));
-    }
-
-    private static long bytes(List<Weight> matrix) {
-        int rows = matrix.stream().mapToInt(Weight::outFeatures).sum();
-        int in = matrix.getFirst().inFeatures();
-        return switch (kind(matrix.getFirst())) {
-            case Kind.Dense _ -> 2L * rows * in;
-            case Kind.Blocks(GgufType type) -> BlockMatrix.bytes(type, rows, in);
-            case Kind.Nibbles(int groupSize) -> NibbleMatrix.bytes(rows, in, groupSize);
-        };
+        return new Together(kind(weight), List.of(weight)).bytes();
     }
 
     private static long aligned(long bytes) {
@@ -118,6 +112,34 @@ final class CudaLayer implements AutoCloseable {
         record Nibbles(int groupSize) implements Kind {}
     }
 
+    /** Weights of a kind that make one matrix. */
+    private record Together(Kind kind, List<Weight> weights) {
+        Weight first() {
+            return weights.getFirst();
+        }
+
+        int rows() {
+            return weights.stream().mapToInt(Weight::outFeatures).sum();
+        }
+
+        long bytes() {
+            int in = first().inFeatures();
+            return switch (kind) {
+                case Kind.Dense _ -> 2L * rows() * in;
+                case Kind.Blocks(GgufType type) -> BlockMatrix.bytes(type, rows(), in);
+                case Kind.Nibbles(int groupSize) -> NibbleMatrix.bytes(rows(), in, groupSize);
+            };
+        }
+
+        /** Whether a weight of this kind can go on behind the last one's rows. */
+        boolean takes(Kind other, Weight weight) {
+            return kind.equals(other)
+                    && (kind instanceof Kind.Dense
+                            || weights.getLast().outFeatures() % 8 == 0 && weight.outFeatures() % 8 == 0);
+        }
+    }
+
+    /** Looks at all zeros of some weights, so it is asked once for each. */
     private static Kind kind(Weight weight) {
         return switch (weight) {
             case DenseWeight _ -> new Kind.Dense();
@@ -157,17 +179,14 @@ final class CudaLayer implements AutoCloseable {
      * The matrices of a group: neighbours of one type together, unless a matrix of tiles cannot go on behind one's
      * rows.
      */
-    private static List<List<Weight>> matrices(List<Weight> group) {
-        List<List<Weight>> matrices = new ArrayList<>();
+    private static List<Together> matrices(List<Weight> group) {
+        List<Together> matrices = new ArrayList<>();
         for (Weight weight : group) {
-            Weight before = matrices.isEmpty() ? null : matrices.getLast().getLast();
-            if (before != null
-                    && Objects.equals(kind(before), kind(weight))
-                    && (kind(weight) instanceof Kind.Dense
-                            || before.outFeatures() % 8 == 0 && weight.outFeatures() % 8 == 0)) {
-                matrices.getLast().add(weight);
+            Kind kind = kind(weight);
+            if (!matrices.isEmpty() && matrices.getLast().takes(kind, weight)) {
+                matrices.getLast().weights().add(weight);
             } else {
-                matrices.add(new ArrayList<>(List.of(weight)));
+                matrices.add(new Together(kind, new ArrayList<>(List.of(weight))));
             }
         }
         return matrices;
@@ -184,11 +203,11 @@ final class CudaLayer implements AutoCloseable {
         for (int g = 0; g < sources.size(); g++) {
             DeviceMemory.Buffer buffer = buffers.get(g);
             long offset = 0;
-            for (List<Weight> matrix : matrices(sources.get(g))) {
-                long bytes = aligned(bytes(matrix));
+            for (Together matrix : matrices(sources.get(g))) {
+                long bytes = aligned(matrix.bytes());
                 if (offset + bytes > aligned(buffer.bytes())) {
                     throw new IllegalArgumentException(
-                            matrix.getFirst().name() + ": another shape than in the layer before");
+                            matrix.first().name() + ": another shape than in the layer before");
                 }
                 placed.addAll(place(matrix, buffer, offset, gated(sources.get(g), matrix)));
                 offset += bytes;
@@ -201,21 +220,20 @@ final class CudaLayer implements AutoCloseable {
                 placed.get(2),
                 placed.get(3),
                 layer.postAttentionNorm(),
-                placed.get(4),
-                placed.get(5),
-                placed.get(6),
+                new Mlp(placed.get(4), placed.get(5), placed.get(6)),
                 layer.extras());
     }
 
     /** Gate and up are interleaved, so that one block of the decode kernel has both factors of SwiGLU. */
-    private static boolean gated(List<Weight> group, List<Weight> matrix) {
-        return group.size() == 2 && matrix.size() == 2;
+    private static boolean gated(List<Weight> group, Together matrix) {
+        return group.size() == 2 && matrix.weights().size() == 2;
     }
 
-    private List<CudaWeight> place(List<Weight> weights, DeviceMemory.Buffer buffer, long offset, boolean interleaved) {
-        int rows = weights.stream().mapToInt(Weight::outFeatures).sum();
-        Weight first = weights.getFirst();
-        return switch (kind(first)) {
+    private List<CudaWeight> place(Together together, DeviceMemory.Buffer buffer, long offset, boolean interleaved) {
+        int rows = together.rows();
+        List<Weight> weights = together.weights();
+        Weight first = together.first();
+        return switch (together.kind()) {
             case Kind.Dense _ -> placeDense(weights, buffer, offset);
             case Kind.Blocks(GgufType type) -> {
                 BlockMatrix matrix = new BlockMatrix(type, rows, first.inFeatures(), buffer, offset);

@@ -22,6 +22,7 @@ abstract class CudaOperations implements LayerOperations {
     final KeptVectors vectors;
     final Linears linears;
     final ElementwiseKernels elementwise;
+    final ExpertKernels experts;
     final PagedAttention paged;
     private final AttentionKernel attention;
 
@@ -33,6 +34,7 @@ abstract class CudaOperations implements LayerOperations {
         this.paged = new PagedAttention(card, attention);
         this.upload = new WeightUpload(card.memory(), card.kernels(), workers);
         this.vectors = new KeptVectors(card.memory(), card.transfers(), card.stream());
+        this.experts = new ExpertKernels(card);
         this.elementwise = new ElementwiseKernels(card, vectors, upload);
         this.linears = new Linears(card, products, upload);
     }
@@ -60,6 +62,11 @@ abstract class CudaOperations implements LayerOperations {
     @Override
     public void scale(Matrix x, float factor) {
         elementwise.scale(x, factor);
+    }
+
+    @Override
+    public void cap(Matrix x, float most) {
+        elementwise.cap(x, most);
     }
 
     @Override
@@ -120,6 +127,16 @@ abstract class CudaOperations implements LayerOperations {
     @Override
     public void scatterRows(Matrix source, int[] rows, Matrix target) {
         paged.scatter(source, rows, target);
+    }
+
+    @Override
+    public void gatherRows(Matrix source, int[] rows, Matrix target) {
+        experts.gather(source, rows, target);
+    }
+
+    @Override
+    public void mixRows(Matrix products, int[] places, float[] weights, Matrix into) {
+        experts.mix(products, places, weights, into);
     }
 
     @Override

@@ -110,6 +110,20 @@ final class ElementwiseKernels {
                         values.elements());
     }
 
+    /** @param x single precision */
+    void cap(Matrix x, float most) {
+        CudaMatrix values = CudaMatrix.of(card, x, true);
+        kernel("cap")
+                .launch(
+                        card.stream(),
+                        Kernel.Grid.of((values.elements() + THREADS - 1) / THREADS),
+                        THREADS,
+                        0,
+                        values.address(),
+                        most,
+                        values.elements());
+    }
+
     void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
         Extents.rope(x, headDim, table, sequences, firstPosition);
         DeviceMemory.Buffer angles = vectors.angles(table);
@@ -123,6 +137,7 @@ final class ElementwiseKernels {
                         0,
                         CudaMatrix.of(card, x, false).address(),
                         x.columns(),
+                        headDim,
                         table.half(),
                         angles.address(),
                         angles.address() + 4L * table.cos().length,

@@ -11,9 +11,10 @@ import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.KernelCache;
 
 /**
- * Products of 1 to 8 rows of activations with quantized weights, by {@code w4_linear.cu} and {@code block_linear.cu}:
- * the weights are read once and never expanded. More rows go in turns of 8, so that weights are read once a turn. The
- * files export what their launch depends on.
+ * Products of a few rows of activations with a whole matrix of quantized weights, which are read once and never
+ * expanded. {@code w4_linear.cu} takes one row by 4-bit weights; {@link BatchRows} has all others of them. {@code
+ * block_linear.cu} takes 1 to 8 rows by GGUF's blocks. More rows go in turns of 8, so that weights are read once a
+ * turn. The files export what their launch depends on.
  */
 final class FewRows {
     private static final int MOST = 8;

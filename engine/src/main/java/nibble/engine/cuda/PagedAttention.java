@@ -93,6 +93,9 @@ final class PagedAttention implements AutoCloseable {
         if (shape.window() < contextTokens) {
             constants.put("SLIDING_WINDOW", shape.window());
         }
+        if (shape.caps()) {
+            constants.put("SCORE_CAP_BITS", Float.floatToRawIntBits(shape.cap()));
+        }
         return constants;
     }
 
@@ -105,10 +108,17 @@ final class PagedAttention implements AutoCloseable {
 
     Workspace workspace(AttentionShape shape, Geometry geometry, int rows) {
         long partials = (long) Float.BYTES * rows * shape.heads() * PagedInputs.MOST_ITEMS * (shape.headDim() + 2);
-        DeviceMemory.Buffer tickets =
-                card.memory().allocate(4L * rows * shape.kvHeads() * geometry.headBlocks(), "attention's tickets");
-        CudaDevice.check(cuMemsetD32Async(tickets.pointer(0), 0, tickets.bytes() / 4, card.stream().stream()), "zeros");
-        return new Workspace(card.memory().allocate(partials, "sums of attention"), tickets);
+        DeviceMemory.Buffer sums = card.memory().allocate(partials, "sums of attention");
+        try {
+            DeviceMemory.Buffer tickets =
+                    card.memory().allocate(4L * rows * shape.kvHeads() * geometry.headBlocks(), "attention's tickets");
+            CudaDevice.check(
+                    cuMemsetD32Async(tickets.pointer(0), 0, tickets.bytes() / 4, card.stream().stream()), "zeros");
+            return new Workspace(sums, tickets);
+        } catch (RuntimeException e) {
+            sums.close();
+            throw e;
+        }
     }
 
     /** Puts attention of the rows of {@code inputs} into the stream. */
@@ -152,7 +162,7 @@ final class PagedAttention implements AutoCloseable {
                                 .set("kv_stride", rows.keyStride())
                                 .set("kv_heads", shape.kvHeads())
                                 .set("most_items", PagedInputs.MOST_ITEMS)
-                                .set("scale", (float) (1 / (Math.log(2) * Math.sqrt(shape.headDim())))));
+                                .set("scale", (float) (shape.scale() / Math.log(2))));
     }
 
     /** Computes attention of parts whose queries are rotated and whose keys are in the cache. */
@@ -227,33 +237,54 @@ final class PagedAttention implements AutoCloseable {
             return here;
         }
         if (here != null) {
+            prepared = null;
             here.close();
         }
         List<SequencePart.InBlocks> single = new ArrayList<>();
         Map<SequencePart.InBlocks, DeviceMemory.Buffer> blocks = new LinkedHashMap<>();
-        for (SequencePart.InBlocks part : parts) {
-            if (part.rows() == 1) {
-                single.add(part);
-            } else if (part.rows() > 0) {
-                DeviceMemory.Buffer list = card.memory().allocate(4L * part.blocks().length, "blocks of a sequence");
-                card.transfers().bring(MemorySegment.ofArray(part.blocks()), list);
-                blocks.put(part, list);
+        try {
+            for (SequencePart.InBlocks part : parts) {
+                if (part.rows() == 1) {
+                    single.add(part);
+                } else if (part.rows() > 0) {
+                    blocks.put(part, bring(part.blocks(), "blocks of a sequence"));
+                }
             }
+            here = new Prepared(parts, single.isEmpty() ? null : inputs(shape, single, rows, geometry), blocks);
+        } catch (RuntimeException e) {
+            blocks.values().forEach(DeviceMemory.Buffer::close);
+            throw e;
         }
-        here = new Prepared(parts, single.isEmpty() ? null : inputs(shape, single, rows, geometry), blocks);
         prepared = here;
         return here;
+    }
+
+    /** Numbers on the card; the caller's. */
+    private DeviceMemory.Buffer bring(int[] numbers, String purpose) {
+        DeviceMemory.Buffer buffer = card.memory().allocate((long) Integer.BYTES * numbers.length, purpose);
+        try {
+            card.transfers().bring(MemorySegment.ofArray(numbers), buffer);
+        } catch (RuntimeException e) {
+            buffer.close();
+            throw e;
+        }
+        return buffer;
     }
 
     private PagedInputs inputs(AttentionShape shape, List<SequencePart.InBlocks> parts, int rows, Geometry geometry) {
         int columns =
                 parts.stream().mapToInt(part -> part.blocks().length).max().orElse(0);
         PagedInputs inputs = new PagedInputs(card, rows, columns, geometry.round());
-        inputs.begin(columns);
-        for (SequencePart.InBlocks part : parts) {
-            inputs.keys(part.firstRow(), part.firstPosition(), part.blocks(), shape);
+        try {
+            inputs.begin(columns);
+            for (SequencePart.InBlocks part : parts) {
+                inputs.keys(part.firstRow(), part.firstPosition(), part.blocks(), shape);
+            }
+            inputs.upload();
+        } catch (RuntimeException e) {
+            inputs.close();
+            throw e;
         }
-        inputs.upload();
         return inputs;
     }
 
@@ -270,10 +301,10 @@ final class PagedAttention implements AutoCloseable {
                 }
             }
             if (list != null) {
+                scatteredRows = null;
                 list.close();
             }
-            list = card.memory().allocate(4L * rows.length, "rows of the cache");
-            card.transfers().bring(MemorySegment.ofArray(rows), list);
+            list = bring(rows, "rows of the cache");
             scattered = rows;
             scatteredRows = list;
         }

@@ -43,8 +43,13 @@ final class PagedInputs implements AutoCloseable {
         this.round = round;
         int bytes =
                 Math.multiplyExact(Integer.BYTES, Math.addExact(tableInt(), Math.multiplyExact(rows, tableColumns)));
-        this.buffer = card.memory().allocate(bytes, "the inputs of a step");
         this.pinned = new PinnedMemory(bytes);
+        try {
+            this.buffer = card.memory().allocate(bytes, "the inputs of a step");
+        } catch (RuntimeException e) {
+            pinned.close();
+            throw e;
+        }
     }
 
     private int tableInt() {
@@ -113,10 +118,6 @@ final class PagedInputs implements AutoCloseable {
         set(0, items);
         set(1, columns);
         pinned.toDevice(buffer, 0, 4L * (tableInt() + (long) rows * columns), card.stream());
-    }
-
-    int rows() {
-        return rows;
     }
 
     long head() {

@@ -52,7 +52,10 @@ final class Products implements AutoCloseable {
     private final CudaStream expansion = new CudaStream();
     private final Piece[] pieces = {new Piece(), new Piece()};
     private final CudaStream.Event placed = new CudaStream.Event();
+    /** Pieces' memory that graphs write to, in use by a piece or no more. */
     private final List<DeviceMemory.Buffer> inGraphs = new ArrayList<>();
+
+    private int graphOwners;
     private boolean recording;
     private int next;
 
@@ -144,6 +147,23 @@ final class Products implements AutoCloseable {
      */
     void recording(boolean now) {
         recording = now;
+    }
+
+    /** Keeps pieces' memory that is recorded into graphs, until {@link #release} was called as often as this. */
+    void hold() {
+        graphOwners++;
+    }
+
+    /** Frees the memory that only graphs wrote to, once no owner of graphs is left; what they launched must be done. */
+    void release() {
+        graphOwners--;
+        if (graphOwners == 0) {
+            for (Piece piece : pieces) {
+                inGraphs.removeIf(buffer -> buffer == piece.buffer);
+            }
+            inGraphs.forEach(DeviceMemory.Buffer::close);
+            inGraphs.clear();
+        }
     }
 
     private void multiplyFewRows(

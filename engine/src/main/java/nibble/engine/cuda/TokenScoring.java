@@ -22,15 +22,22 @@ final class TokenScoring {
     private final CudaMatrices matrices;
     private final WeightUpload upload;
     private final Linears linears;
+    private final ElementwiseKernels elementwise;
 
-    TokenScoring(CudaResources card, CudaMatrices matrices, WeightUpload upload, Linears linears) {
+    TokenScoring(
+            CudaResources card,
+            CudaMatrices matrices,
+            WeightUpload upload,
+            Linears linears,
+            ElementwiseKernels elementwise) {
         this.card = card;
         this.matrices = matrices;
         this.upload = upload;
         this.linears = linears;
+        this.elementwise = elementwise;
     }
 
-    TokenScores score(Weight head, Matrix x, int[] next) {
+    TokenScores score(Weight head, float cap, Matrix x, int[] next) {
         Extents.logProbabilities(head, x, next);
         CudaMatrix rows = CudaMatrix.of(card, x, false);
         int vocabulary = head.outFeatures();
@@ -47,6 +54,9 @@ final class TokenScoring {
                         CudaMatrix logits = matrices.allocate(count, vocabulary, true)) {
                     matrices.copyRows(rows, first, count, piece, 0);
                     linears.multiply(weight.weight(), piece, logits, false);
+                    if (cap != 0) {
+                        elementwise.cap(logits, cap);
+                    }
                     score(logits, ids.address() + 4L * first, result.address(first), likeliest.address(first));
                 }
             }

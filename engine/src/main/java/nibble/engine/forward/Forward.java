@@ -1,17 +1,19 @@
 package nibble.engine.forward;
 
-import java.util.Arrays;
 import java.util.List;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.attention.AttentionShape;
-import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.KeyValueCache;
 import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.LayerExtras;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Mlp;
 import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
@@ -26,20 +28,22 @@ import org.jspecify.annotations.Nullable;
  * h += down_proj(silu(gate_proj(m)) * up_proj(m))                        m = post_attention_layernorm(h)
  * </pre>
  *
- * <p>{@link LayerExtras} come between: biases behind their linears, norms of heads before rope.
+ * <p>{@link LayerExtras} come between: biases behind their linears, norms of heads before rope, norms of what o and
+ * down give. How queries and keys turn and what they see is the layer's own ({@link
+ * nibble.checkpoint.model.LayerAttention}). {@link ExpertPass} runs experts where they stand in the MLP's place.
  */
 public final class Forward implements AutoCloseable {
     private final ModelConfig config;
     private final Backend backend;
     private final AttentionShape heads;
+    private final Rotations rotations;
     private @Nullable Scratch scratch;
-    private @Nullable RotaryTable rotary;
-    private int rotarySequence;
 
     public Forward(ModelConfig config, Backend backend) {
         this.config = config;
         this.backend = backend;
         this.heads = AttentionShape.of(config);
+        this.rotations = new Rotations(config, backend);
     }
 
     /** Returns the embeddings of {@code ids}, [ids, hidden]; the caller closes it. */
@@ -60,10 +64,9 @@ public final class Forward implements AutoCloseable {
      */
     public void layer(DecoderLayer layer, Matrix hidden, int sequences, Taps taps) {
         Scratch s = scratch(hidden.rows());
-        attend(layer, hidden, taps, s, () -> attendWhole(s, sequences));
+        attend(layer, hidden, taps, s, () -> attendWhole(layer, s, sequences));
         addAttended(layer, hidden, s);
-        feedForward(layer, hidden, taps, s);
-        backend.addLinear(layer.down(), s.gate, hidden);
+        addMlp(layer, hidden, taps, s);
     }
 
     /**
@@ -77,15 +80,15 @@ public final class Forward implements AutoCloseable {
         Scratch s = scratch(hidden.rows());
         return switch (input) {
             case QKV -> {
-                backend.rmsNorm(hidden, layer.inputNorm(), config.rmsNormEps(), s.normed);
+                norm(hidden, layer.inputNorm(), s.normed);
                 yield s.normed;
             }
             case O -> {
-                attend(layer, hidden, Taps.NONE, s, () -> attendWhole(s, sequences));
+                attend(layer, hidden, Taps.NONE, s, () -> attendWhole(layer, s, sequences));
                 yield s.attended;
             }
             case GATE_UP -> {
-                backend.rmsNorm(hidden, layer.postAttentionNorm(), config.rmsNormEps(), s.normed);
+                norm(hidden, layer.postAttentionNorm(), s.normed);
                 yield s.normed;
             }
             case DOWN -> {
@@ -102,44 +105,41 @@ public final class Forward implements AutoCloseable {
 
     /** Ends the MLP half of a layer, after {@link #input} gave what goes into down; {@code hidden} is changed. */
     public void endMlp(DecoderLayer layer, Matrix hidden) {
-        backend.addLinear(layer.down(), scratch(hidden.rows()).gate, hidden);
+        addDown(layer, hidden, scratch(hidden.rows()));
     }
 
     /** Computes the attention half of {@link #layer}: {@code hidden} is changed in place. */
     public void attention(DecoderLayer layer, Matrix hidden, int sequences) {
         Scratch s = scratch(hidden.rows());
-        attend(layer, hidden, Taps.NONE, s, () -> attendWhole(s, sequences));
+        attend(layer, hidden, Taps.NONE, s, () -> attendWhole(layer, s, sequences));
         addAttended(layer, hidden, s);
     }
 
     /** Computes the MLP half of {@link #layer}: {@code hidden} is changed in place. */
     public void mlp(DecoderLayer layer, Matrix hidden) {
         Scratch s = scratch(hidden.rows());
-        feedForward(layer, hidden, Taps.NONE, s);
-        backend.addLinear(layer.down(), s.gate, hidden);
+        addMlp(layer, hidden, Taps.NONE, s);
     }
 
     /** Computes {@link #layer} for tokens from {@code cache.length()} on; their keys and values go into the cache. */
     public void layer(DecoderLayer layer, Matrix hidden, KeyValueCache cache, int index) {
         Scratch s = scratch(hidden.rows());
-        attend(layer, hidden, Taps.NONE, s, () -> attendCached(s, cache, index));
+        attend(layer, hidden, Taps.NONE, s, () -> attendCached(layer, s, cache, index));
         addAttended(layer, hidden, s);
-        feedForward(layer, hidden, Taps.NONE, s);
-        backend.addLinear(layer.down(), s.gate, hidden);
+        addMlp(layer, hidden, Taps.NONE, s);
     }
 
     /** Computes {@link #layer} with an attention of its own. */
     public void layer(DecoderLayer layer, Matrix hidden, RowAttention attention) {
         Scratch s = scratch(hidden.rows());
-        attend(layer, hidden, Taps.NONE, s, () -> attention.run(s.query, s.key, s.value, s.attended));
+        attend(layer, hidden, Taps.NONE, s, () -> attention.run(layer, s.query, s.key, s.value, s.attended));
         addAttended(layer, hidden, s);
-        feedForward(layer, hidden, Taps.NONE, s);
-        backend.addLinear(layer.down(), s.gate, hidden);
+        addMlp(layer, hidden, Taps.NONE, s);
     }
 
-    /** Returns the table of rows that stand at any positions, none of them beyond the trained context. */
-    public RotaryTable rotary(int[] positions) {
-        return rotary(Arrays.stream(positions).max().orElse(0) + 1).at(positions);
+    /** Returns what turns rows that stand at any positions, none of them beyond the trained context. */
+    public Rotations.At rotations(int[] positions) {
+        return rotations.at(positions);
     }
 
     /**
@@ -147,17 +147,44 @@ public final class Forward implements AutoCloseable {
      *     rotated
      */
     private void attend(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s, Runnable mix) {
-        backend.rmsNorm(hidden, layer.inputNorm(), config.rmsNormEps(), s.normed);
-        taps.tap(LinearInput.QKV, s.normed);
+        norm(hidden, layer.inputNorm(), s.normed);
+        taps.tap(LinearInput.QKV, Expert.NONE, s.normed);
         backend.linears(List.of(layer.q(), layer.k(), layer.v()), s.normed, List.of(s.query, s.key, s.value));
         addExtras(layer.extras(), s);
         mix.run();
-        taps.tap(LinearInput.O, s.attended);
+        taps.tap(LinearInput.O, Expert.NONE, s.attended);
     }
 
     private void addAttended(DecoderLayer layer, Matrix hidden, Scratch s) {
-        backend.addLinear(layer.o(), s.attended, hidden);
-        addBias(layer.extras(), Linear.O, hidden);
+        add(layer, Linear.O, s.attended, LayerNorm.ATTENTION_OUT, hidden, s);
+    }
+
+    private void addDown(DecoderLayer layer, Matrix hidden, Scratch s) {
+        add(layer, Linear.DOWN, s.gate, LayerNorm.MLP_OUT, hidden, s);
+    }
+
+    /** Adds what a linear gives to the residual stream, through the norm behind it if there is one. */
+    private void add(DecoderLayer layer, Linear linear, Matrix x, LayerNorm behind, Matrix hidden, Scratch s) {
+        float[] gain = layer.extras().outNorms().get(behind);
+        if (gain == null) {
+            backend.addLinear(layer.weight(linear), x, hidden);
+            addBias(layer.extras(), linear, hidden);
+            return;
+        }
+        // What the norm in front gave is used up.
+        backend.linear(layer.weight(linear), x, s.normed);
+        addBias(layer.extras(), linear, s.normed);
+        backend.rmsNorm(s.normed, gain, config.rmsNormEps(), s.normed);
+        backend.add(s.normed, hidden);
+    }
+
+    /** Of the residual stream; a layer may have none. */
+    private void norm(Matrix hidden, float[] gain, Matrix out) {
+        if (gain.length == 0) {
+            backend.copyRows(hidden, 0, hidden.rows(), out, 0);
+        } else {
+            backend.rmsNorm(hidden, gain, config.streamNormEps(), out);
+        }
     }
 
     private void addExtras(LayerExtras extras, Scratch s) {
@@ -177,43 +204,50 @@ public final class Forward implements AutoCloseable {
         }
     }
 
-    private void attendWhole(Scratch s, int sequences) {
-        rotate(s, sequences, 0);
-        backend.attention(heads, sequences, s.query, 0, s.key, s.value, s.attended);
+    private void attendWhole(DecoderLayer layer, Scratch s, int sequences) {
+        rotations.rotate(layer, s.query, s.key, sequences, 0);
+        backend.attention(shape(layer), sequences, s.query, 0, s.key, s.value, s.attended);
     }
 
-    private void attendCached(Scratch s, KeyValueCache cache, int index) {
+    /** Returns the heads of a layer. */
+    public AttentionShape shape(DecoderLayer layer) {
+        return AttentionShape.of(config, config.attention(layer.extras().layer()));
+    }
+
+    private void attendCached(DecoderLayer layer, Scratch s, KeyValueCache cache, int index) {
         int first = cache.length();
-        rotate(s, 1, first);
+        rotations.rotate(layer, s.query, s.key, 1, first);
         backend.copyRows(s.key, 0, s.key.rows(), cache.keys(index), first);
         backend.copyRows(s.value, 0, s.value.rows(), cache.values(index), first);
-        backend.attention(heads, 1, s.query, first, cache.keys(index), cache.values(index), s.attended);
+        backend.attention(shape(layer), 1, s.query, first, cache.keys(index), cache.values(index), s.attended);
     }
 
-    private void rotate(Scratch s, int sequences, int first) {
-        RotaryTable table = rotary(first + s.query.rows() / sequences);
-        backend.rope(s.query, heads.headDim(), table, sequences, first);
-        backend.rope(s.key, heads.headDim(), table, sequences, first);
-    }
-
-    private void feedForward(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {
-        backend.rmsNorm(hidden, layer.postAttentionNorm(), config.rmsNormEps(), s.normed);
-        taps.tap(LinearInput.GATE_UP, s.normed);
-        backend.linears(List.of(layer.gate(), layer.up()), s.normed, List.of(s.gate, s.up));
-        backend.glu(config.architecture().activation(), s.gate, s.up, s.gate);
-        taps.tap(LinearInput.DOWN, s.gate);
-    }
-
-    private RotaryTable rotary(int sequenceLength) {
-        boolean grows = RotaryTable.growsWithSequence(config.rope());
-        int length = grows ? Math.max(sequenceLength, config.maxPositions()) : 0;
-        if (rotary == null || rotary.positions() < sequenceLength || length != rotarySequence) {
-            // Rounded up, so that token-by-token generation does not make a table a token.
-            int positions = Math.max(sequenceLength, Math.min(2 * sequenceLength, config.maxPositions()));
-            rotary = RotaryTable.of(config, positions, length);
-            rotarySequence = length;
+    private void addMlp(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {
+        switch (layer.feedForward()) {
+            case Mlp _ -> {
+                feedForward(layer, hidden, taps, s);
+                addDown(layer, hidden, s);
+            }
+            case ExpertMlps experts -> {
+                norm(hidden, layer.postAttentionNorm(), s.normed);
+                new ExpertPass(
+                                config.experts().orElseThrow(),
+                                config.architecture().activation(),
+                                backend)
+                        .run(experts, s.normed, hidden, taps);
+            }
         }
-        return rotary;
+    }
+
+    /** Computes what goes into the MLP's down, in {@code s.gate}. */
+    private void feedForward(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {
+        norm(hidden, layer.postAttentionNorm(), s.normed);
+        taps.tap(LinearInput.GATE_UP, Expert.NONE, s.normed);
+        backend.linears(List.of(layer.gate(), layer.up()), s.normed, List.of(s.gate, s.up));
+        addBias(layer.extras(), Linear.GATE, s.gate);
+        addBias(layer.extras(), Linear.UP, s.up);
+        backend.glu(config.architecture().activation(), s.gate, s.up, s.gate);
+        taps.tap(LinearInput.DOWN, Expert.NONE, s.gate);
     }
 
     private Scratch scratch(int rows) {
@@ -251,8 +285,8 @@ public final class Forward implements AutoCloseable {
             key = backend.allocate(rows, heads.keyColumns());
             value = backend.allocate(rows, heads.keyColumns());
             attended = backend.allocate(rows, heads.queryColumns());
-            gate = backend.allocate(rows, config.intermediateSize());
-            up = backend.allocate(rows, config.intermediateSize());
+            gate = backend.allocate(rows, config.mlpColumns());
+            up = backend.allocate(rows, config.mlpColumns());
         }
 
         void close() {

@@ -3,6 +3,8 @@ package nibble.engine.gradient;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
+import nibble.checkpoint.model.LayerNorm;
+import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.LayerOperations;
@@ -35,6 +37,7 @@ public final class DivergencePass implements AutoCloseable {
      * @param kept layers whose forward passes are kept, at least 1
      */
     public DivergencePass(TunedModel model, GradientOperations operations, int sequences, int length, int kept) {
+        requireKnown(model.config());
         this.model = model;
         this.config = model.config();
         this.operations = operations;
@@ -49,6 +52,18 @@ public final class DivergencePass implements AutoCloseable {
         }
         this.normed = forward.allocate(rows, config.hiddenSize());
         this.dNormed = forward.allocate(rows, config.hiddenSize());
+    }
+
+    private static void requireKnown(ModelConfig config) {
+        if (!config.attendsAlike()
+                || config.norm(LayerNorm.ATTENTION_OUT, 0).isPresent()
+                || config.multipliers().scoreCap() != 0
+                || config.multipliers().logitCap() != 0
+                || config.biases().contains(Linear.GATE)) {
+            throw new IllegalArgumentException("gradients of "
+                    + config.architecture().className()
+                    + " are not yet computed; quantize with --tune-steps 0");
+        }
     }
 
     /** Returns the floats that a token takes on a layer's tape. */
@@ -80,10 +95,10 @@ public final class DivergencePass implements AutoCloseable {
                 }
             }
             Parameter finalNorm = model.finalNorm();
-            operations.rmsNorm(hidden, finalNorm, config.rmsNormEps(), normed);
+            operations.rmsNorm(hidden, finalNorm, config.streamNormEps(), normed);
             float factor = (float) (share / rows);
             double divergence = operations.divergence(model.head(), original, normed, factor, dNormed);
-            operations.addRmsNorm(hidden, finalNorm, config.rmsNormEps(), dNormed, gradient);
+            operations.addRmsNorm(hidden, finalNorm, config.streamNormEps(), dNormed, gradient);
             whole.accept(finalNorm);
             for (int i = count - 1; i >= 0; i--) {
                 try (LayerWeights layer = weights(i, Math.max(i - 1, 0))) {

@@ -38,10 +38,10 @@ final class LayerPass implements AutoCloseable {
         this.config = config;
         this.operations = operations;
         this.forward = operations.layers();
-        this.heads = AttentionShape.of(config);
+        this.heads = AttentionShape.of(config, config.attention(0));
         this.sequences = sequences;
-        this.rotary = RotaryTable.of(config, length, length);
-        this.back = rotary.inverse();
+        this.rotary = RotaryTable.of(config, config.rope(), length, length);
+        this.back = rotary.transposed();
         int rows = sequences * length;
         this.dHidden = forward.allocate(rows, config.hiddenSize());
         this.dQuery = forward.allocate(rows, heads.queryColumns());
@@ -57,7 +57,7 @@ final class LayerPass implements AutoCloseable {
         int rows = hidden.rows();
         TunedLayer tuned = layer.tuned();
         forward.copyRows(hidden, 0, rows, tape.input, 0);
-        operations.rmsNorm(hidden, tuned.inputNorm(), config.rmsNormEps(), tape.attentionInput);
+        operations.rmsNorm(hidden, tuned.inputNorm(), config.streamNormEps(), tape.attentionInput);
         forward.linears(
                 List.of(layer.weight(Linear.Q), layer.weight(Linear.K), layer.weight(Linear.V)),
                 tape.attentionInput,
@@ -77,7 +77,7 @@ final class LayerPass implements AutoCloseable {
         forward.addLinear(layer.weight(Linear.O), tape.attended, hidden);
         addBias(tuned, Linear.O, hidden);
         forward.copyRows(hidden, 0, rows, tape.middle, 0);
-        operations.rmsNorm(hidden, tuned.postAttentionNorm(), config.rmsNormEps(), tape.mlpInput);
+        operations.rmsNorm(hidden, tuned.postAttentionNorm(), config.streamNormEps(), tape.mlpInput);
         forward.linears(
                 List.of(layer.weight(Linear.GATE), layer.weight(Linear.UP)),
                 tape.mlpInput,
@@ -143,7 +143,7 @@ final class LayerPass implements AutoCloseable {
 
     /** Of {@code dHidden}, the gradient of what the norm gave. */
     private void addNorm(Matrix x, Parameter gain, Matrix gradient) {
-        operations.addRmsNorm(x, gain, config.rmsNormEps(), dHidden, gradient);
+        operations.addRmsNorm(x, gain, config.streamNormEps(), dHidden, gradient);
     }
 
     private void addHeads(@org.jspecify.annotations.Nullable Matrix raw, Parameter gain, Matrix gradient) {

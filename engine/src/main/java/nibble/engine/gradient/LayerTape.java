@@ -2,6 +2,7 @@ package nibble.engine.gradient;
 
 import java.util.ArrayList;
 import java.util.List;
+import nibble.checkpoint.model.HeadNorm;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Matrices;
@@ -35,7 +36,7 @@ final class LayerTape implements AutoCloseable {
 
     LayerTape(Matrices backend, ModelConfig config, int rows) {
         AttentionShape heads = AttentionShape.of(config);
-        boolean norms = config.architecture().normalizesHeads();
+        boolean norms = config.architecture().headNorm() != HeadNorm.NONE;
         this.input = add(backend, rows, config.hiddenSize());
         this.attentionInput = add(backend, rows, config.hiddenSize());
         this.rawQuery = norms ? add(backend, rows, heads.queryColumns()) : null;
@@ -54,7 +55,7 @@ final class LayerTape implements AutoCloseable {
     /** Floats a row. */
     static long columns(ModelConfig config) {
         AttentionShape heads = AttentionShape.of(config);
-        int normed = config.architecture().normalizesHeads() ? 2 : 1;
+        int normed = config.architecture().headNorm() != HeadNorm.NONE ? 2 : 1;
         return 4L * config.hiddenSize()
                 + (1L + normed) * heads.queryColumns()
                 + (1L + normed) * heads.keyColumns()

@@ -158,7 +158,7 @@ public final class ReferenceBackend extends HostBackend {
         float[] v = HostMatrix.values(values);
         float[] o = HostMatrix.values(out);
         int d = s.headDim();
-        double scale = 1 / Math.sqrt(d);
+        double scale = s.scale();
         int length = query.rows() / sequences;
         int keyRows = keys.rows() / sequences;
         double[] p = new double[firstPosition + length];
@@ -170,7 +170,7 @@ public final class ReferenceBackend extends HostBackend {
                 int kvHead = t / length * keyRows * s.keyColumns() + h / (s.heads() / s.kvHeads()) * d;
                 double max = Double.NEGATIVE_INFINITY;
                 for (int j = firstSeen; j < seen; j++) {
-                    p[j] = scale * dot(q, row, k, j * s.keyColumns() + kvHead, d);
+                    p[j] = capped(scale * dot(q, row, k, j * s.keyColumns() + kvHead, d), s.cap());
                     max = Math.max(max, p[j]);
                 }
                 double sum = 0;
@@ -185,6 +185,23 @@ public final class ReferenceBackend extends HostBackend {
                     }
                     o[row + i] = (float) (weighted / sum);
                 }
+            }
+        }
+    }
+
+    @Override
+    public void mixRows(Matrix products, int[] places, float[] weights, Matrix into) {
+        int k = Extents.mixRows(products, places, weights, into);
+        float[] from = HostMatrix.values(products);
+        float[] to = HostMatrix.values(into);
+        int n = into.columns();
+        for (int t = 0; t < into.rows(); t++) {
+            for (int i = 0; i < n; i++) {
+                double sum = 0;
+                for (int j = t * k; j < (t + 1) * k; j++) {
+                    sum += (double) weights[j] * from[places[j] * n + i];
+                }
+                to[t * n + i] += (float) sum;
             }
         }
     }
@@ -215,13 +232,26 @@ public final class ReferenceBackend extends HostBackend {
         }
     }
 
-    @Override
-    public float[] logProbabilities(Weight head, Matrix x, int[] next) {
-        return score(head, x, next).logProbabilities();
+    /** {@code cap tanh(x / cap)}, or x where the cap is 0. */
+    static double capped(double x, double cap) {
+        return cap == 0 ? x : cap * Math.tanh(x / cap);
     }
 
     @Override
-    public TokenScores score(Weight head, Matrix x, int[] next) {
+    public void cap(Matrix x, float most) {
+        float[] values = HostMatrix.values(x);
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) capped(values[i], most);
+        }
+    }
+
+    @Override
+    public float[] logProbabilities(Weight head, float cap, Matrix x, int[] next) {
+        return score(head, cap, x, next).logProbabilities();
+    }
+
+    @Override
+    public TokenScores score(Weight head, float cap, Matrix x, int[] next) {
         Extents.logProbabilities(head, x, next);
         int k = head.inFeatures();
         float[] result = new float[next.length];
@@ -234,7 +264,7 @@ public final class ReferenceBackend extends HostBackend {
         for (int t = 0; t < next.length; t++) {
             double max = Double.NEGATIVE_INFINITY;
             for (int n = 0; n < logits.length; n++) {
-                logits[n] = dot(HostMatrix.values(x), t * k, w, n * k, k);
+                logits[n] = capped(dot(HostMatrix.values(x), t * k, w, n * k, k), cap);
                 if (logits[n] > max) {
                     max = logits[n];
                     likeliest[t] = n;

@@ -16,10 +16,12 @@ import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.host.stored.LargePages;
 import nibble.engine.host.vector.Addition;
+import nibble.engine.host.vector.Cap;
 import nibble.engine.host.vector.CausalAttention;
 import nibble.engine.host.vector.CrossMoment;
 import nibble.engine.host.vector.Geglu;
 import nibble.engine.host.vector.Lanes;
+import nibble.engine.host.vector.Mixture;
 import nibble.engine.host.vector.RmsNorm;
 import nibble.engine.host.vector.Rotation;
 import nibble.engine.host.vector.RowSource;
@@ -270,7 +272,19 @@ public final class VectorBackend extends HostBackend {
 
     /** Only with activations in int8: with those in fp32 the Vector API's rounding stays what it was. */
     private boolean attendsNatively(AttentionShape shape, int queries) {
-        return activations().bytes() && queries <= FewRows.MOST_ROWS && Kernels.attendsTo(shape.headDim());
+        return activations().bytes()
+                && queries <= FewRows.MOST_ROWS
+                && Kernels.attendsTo(shape.headDim())
+                && !shape.caps();
+    }
+
+    @Override
+    public void mixRows(Matrix products, int[] places, float[] weights, Matrix into) {
+        int k = Extents.mixRows(products, places, weights, into);
+        float[] from = HostMatrix.values(products);
+        float[] to = HostMatrix.values(into);
+        int n = into.columns();
+        forEachRow(into.rows(), n, t -> Mixture.row(from, places, weights, t * k, k, n, to, t * n));
     }
 
     @Override
@@ -296,16 +310,22 @@ public final class VectorBackend extends HostBackend {
     }
 
     @Override
-    public float[] logProbabilities(Weight head, Matrix x, int[] next) {
-        return score(head, x, next).logProbabilities();
+    public void cap(Matrix x, float most) {
+        float[] values = HostMatrix.values(x);
+        forEachPiece(values.length, (first, end) -> Cap.run(values, first, end, most));
     }
 
     @Override
-    public TokenScores score(Weight head, Matrix x, int[] next) {
+    public float[] logProbabilities(Weight head, float cap, Matrix x, int[] next) {
+        return score(head, cap, x, next).logProbabilities();
+    }
+
+    @Override
+    public TokenScores score(Weight head, float cap, Matrix x, int[] next) {
         Extents.logProbabilities(head, x, next);
         RowSource rows = FewRows.floats(head);
         return TokenLogProbabilities.run(
-                workers, HostMatrix.values(x), head.inFeatures(), rows, head.outFeatures(), next);
+                workers, HostMatrix.values(x), head.inFeatures(), rows, head.outFeatures(), cap, next);
     }
 
     @Override

@@ -215,7 +215,7 @@ final class AttentionGradientChecks {
                         Matrix b = layers.upload(y, rows, columns)) {
                     layers.rope(a, headDim, table, 2, 7);
                     float[] turned = layers.download(a);
-                    layers.rope(a, headDim, table.inverse(), 2, 7);
+                    layers.rope(a, headDim, table.transposed(), 2, 7);
                     layers.addBias(bias, a);
                     layers.add(b, a);
                     layers.scale(a, 1.5f);

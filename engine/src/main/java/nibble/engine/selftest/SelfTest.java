@@ -313,7 +313,7 @@ public final class SelfTest {
             int[][] best = new int[2][];
             for (int b = 0; b < 2; b++) {
                 try (Matrix rows = side(b).upload(x, s[0], s[2])) {
-                    TokenScores scores = side(b).score(head, rows, next);
+                    TokenScores scores = side(b).score(head, 0, rows, next);
                     results[b] = scores.logProbabilities();
                     best[b] = scores.likeliest();
                 }
@@ -327,8 +327,8 @@ public final class SelfTest {
             try (Matrix rows = reference.upload(x, s[0], s[2])) {
                 likeliest.compare(
                         size(s),
-                        reference.logProbabilities(head, rows, best[1]),
-                        reference.logProbabilities(head, rows, best[0]),
+                        reference.logProbabilities(head, 0, rows, best[1]),
+                        reference.logProbabilities(head, 0, rows, best[0]),
                         bound);
             }
         }

@@ -1,15 +1,21 @@
 package nibble.engine.tensor;
 
+import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
-import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.pack.ActOrderLinear;
 import nibble.pack.Dequantized;
@@ -22,8 +28,9 @@ import nibble.pack.layout.StoredCodes;
 /**
  * Holds the weights of one decoder layer.
  *
- * @param inputNorm RMSNorm gain before attention, [hidden]
- * @param postAttentionNorm RMSNorm gain before the MLP, [hidden]
+ * @param inputNorm RMSNorm gain before attention, [hidden]; {@link #NO_NORM} where there is none
+ * @param postAttentionNorm RMSNorm gain before the MLP, [hidden]; {@link #NO_NORM} where there is none
+ * @param feedForward the MLP, or experts in its place
  * @param extras what only some architectures have
  */
 public record DecoderLayer(
@@ -33,10 +40,11 @@ public record DecoderLayer(
         Weight v,
         Weight o,
         float[] postAttentionNorm,
-        Weight gate,
-        Weight up,
-        Weight down,
+        FeedForward feedForward,
         LayerExtras extras) {
+
+    /** The gain of a norm that is not there: what goes in comes out. */
+    public static final float[] NO_NORM = {};
 
     /** Makes a layer of Llama's: norms and linears. */
     public DecoderLayer(
@@ -49,20 +57,67 @@ public record DecoderLayer(
             Weight gate,
             Weight up,
             Weight down) {
-        this(inputNorm, q, k, v, o, postAttentionNorm, gate, up, down, LayerExtras.NONE);
+        this(inputNorm, q, k, v, o, postAttentionNorm, new Mlp(gate, up, down), LayerExtras.NONE);
     }
 
-    /** Returns the weight of one of the seven linears. */
+    /**
+     * Returns the weight of one of the seven linears of a layer without experts.
+     *
+     * @throws IllegalStateException for a linear of the MLP where there are experts
+     */
     public Weight weight(Linear linear) {
         return switch (linear) {
             case Q -> q;
             case K -> k;
             case V -> v;
             case O -> o;
-            case GATE -> gate;
-            case UP -> up;
-            case DOWN -> down;
+            case GATE, UP, DOWN -> mlp().weight(linear);
         };
+    }
+
+    /**
+     * Returns the weight of one of the linears of an expert, or of attention.
+     *
+     * @param expert {@link Expert#NONE} for attention and for the MLP of a layer without experts
+     */
+    public Weight weight(Linear linear, Expert expert) {
+        return feedForward instanceof ExpertMlps experts && expert.isPart()
+                ? experts.of(expert).weight(linear)
+                : weight(linear);
+    }
+
+    /**
+     * Returns the MLP of a layer without experts.
+     *
+     * @throws IllegalStateException if there are experts
+     */
+    public Mlp mlp() {
+        return switch (feedForward) {
+            case Mlp mlp -> mlp;
+            case ExpertMlps _ -> throw new IllegalStateException("one MLP expected, and the layer has experts");
+        };
+    }
+
+    /** Returns whether the layer has experts. */
+    public boolean hasExperts() {
+        return feedForward instanceof ExpertMlps;
+    }
+
+    public Weight gate() {
+        return mlp().gate();
+    }
+
+    public Weight up() {
+        return mlp().up();
+    }
+
+    public Weight down() {
+        return mlp().down();
+    }
+
+    /** Returns the weights of all linears, those of experts too. */
+    public Stream<Weight> weights() {
+        return Stream.concat(Stream.of(q, k, v, o), feedForward.weights());
     }
 
     /** Returns the layer with each of its weights replaced. */
@@ -74,9 +129,7 @@ public record DecoderLayer(
                 replacement.apply(v),
                 replacement.apply(o),
                 postAttentionNorm,
-                replacement.apply(gate),
-                replacement.apply(up),
-                replacement.apply(down),
+                feedForward.map(replacement),
                 extras);
     }
 
@@ -101,6 +154,16 @@ public record DecoderLayer(
 
     public static DecoderLayer of(
             float[] inputNorm, Map<Linear, ? extends Weight> w, float[] postAttentionNorm, LayerExtras extras) {
+        return of(inputNorm, w, postAttentionNorm, mlp(w), extras);
+    }
+
+    /** Returns a layer of these norms, these weights of attention, and what is behind it. */
+    public static DecoderLayer of(
+            float[] inputNorm,
+            Map<Linear, ? extends Weight> w,
+            float[] postAttentionNorm,
+            FeedForward feedForward,
+            LayerExtras extras) {
         return new DecoderLayer(
                 inputNorm,
                 required(w, Linear.Q),
@@ -108,10 +171,13 @@ public record DecoderLayer(
                 required(w, Linear.V),
                 required(w, Linear.O),
                 postAttentionNorm,
-                required(w, Linear.GATE),
-                required(w, Linear.UP),
-                required(w, Linear.DOWN),
+                feedForward,
                 extras);
+    }
+
+    /** Returns the MLP of these weights. */
+    public static Mlp mlp(Map<Linear, ? extends Weight> w) {
+        return new Mlp(required(w, Linear.GATE), required(w, Linear.UP), required(w, Linear.DOWN));
     }
 
     private static Weight required(Map<Linear, ? extends Weight> weights, Linear linear) {
@@ -128,22 +194,48 @@ public record DecoderLayer(
      */
     public static DecoderLayer read(Checkpoint checkpoint, int layer) {
         ModelConfig config = checkpoint.config();
-        Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
-        for (LinearModule module : config.modules()) {
+        Map<Expert, Map<Linear, Weight>> weights = new HashMap<>();
+        for (LinearModule module : config.modules(layer)) {
+            Map<Linear, Weight> parts = weights.computeIfAbsent(module.expert(), _ -> new EnumMap<>(Linear.class));
             if (config.quantization().isPresent()) {
-                packed(checkpoint, module, layer, weights);
+                packed(checkpoint, module, layer, parts);
             } else {
                 Weight whole = StoredWeights.matrix(checkpoint, module.name(layer) + ".weight");
                 for (Linear part : module.parts()) {
-                    weights.put(part, StoredWeights.part(whole, config.stored(part, layer)));
+                    parts.put(part, StoredWeights.part(whole, config.stored(module, part, layer)));
                 }
             }
         }
+        Map<Linear, Weight> own = weights.getOrDefault(Expert.NONE, Map.of());
         return of(
-                norm(checkpoint, TensorNames.inputNorm(layer)),
-                weights,
-                norm(checkpoint, TensorNames.postAttentionNorm(layer)),
+                norm(checkpoint, LayerNorm.ATTENTION_IN, layer),
+                own,
+                norm(checkpoint, LayerNorm.MLP_IN, layer),
+                config.experts(layer).isPresent()
+                        ? experts(checkpoint, config.experts(layer).get(), layer, weights)
+                        : mlp(own),
                 LayerExtras.read(checkpoint, layer));
+    }
+
+    private static ExpertMlps experts(
+            Checkpoint checkpoint, Experts experts, int layer, Map<Expert, Map<Linear, Weight>> weights) {
+        List<Mlp> routed = new ArrayList<>();
+        Optional<Mlp> shared = Optional.empty();
+        for (Expert expert : experts.all()) {
+            Mlp mlp = mlp(weights.getOrDefault(expert, Map.of()));
+            if (expert.isRouted()) {
+                routed.add(mlp);
+            } else {
+                shared = Optional.of(mlp);
+            }
+        }
+        return new ExpertMlps(
+                StoredWeights.matrix(checkpoint, experts.router(layer)),
+                routed,
+                shared,
+                experts.shared().gated()
+                        ? Optional.of(StoredWeights.matrix(checkpoint, experts.sharedGate(layer)))
+                        : Optional.empty());
     }
 
     /**
@@ -160,14 +252,16 @@ public record DecoderLayer(
         switch (PackedLinears.read(checkpoint, module, layer)) {
             case QuantizedLinear plain -> {
                 for (Linear part : module.parts()) {
-                    StoredLinear stored = config.stored(part, layer);
+                    StoredLinear stored = config.stored(module, part, layer);
                     weights.put(part, new QuantizedWeight(plain.rows(stored.firstRow(), stored.outFeatures())));
                 }
             }
             case ActOrderLinear ordered -> {
                 TensorView dense = Dequantized.half(module.name(layer), ordered);
                 for (Linear part : module.parts()) {
-                    weights.put(part, new DenseWeight(config.stored(part, layer).rows(dense)));
+                    weights.put(
+                            part,
+                            new DenseWeight(config.stored(module, part, layer).rows(dense)));
                 }
             }
         }
@@ -178,6 +272,14 @@ public record DecoderLayer(
             case AwqLayout.AwqLinear awq -> new AwqWeight(awq);
             case StoredCodes codes -> new StoredWeight(codes);
         };
+    }
+
+    private static float[] norm(Checkpoint checkpoint, LayerNorm norm, int layer) {
+        return checkpoint
+                .config()
+                .norm(norm, layer)
+                .map(name -> norm(checkpoint, name))
+                .orElse(NO_NORM);
     }
 
     /** The gain of a norm: what is stored, or one more. */

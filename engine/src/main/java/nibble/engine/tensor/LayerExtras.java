@@ -4,54 +4,73 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.HeadNorm;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
 
 /**
- * Holds what some architectures have in a decoder layer beside its two norms and seven linears. Small vectors on the
- * host; a device keeps its own copies.
+ * Holds what only some architectures have in a decoder layer beside its two norms and seven linears. Small vectors on
+ * the host; a device keeps its own copies.
  *
+ * @param layer the layer's number in the whole model, which tells how it attends
  * @param biases [out] of the linears that have one
- * @param headNorms where query and key heads pass a norm before rope
+ * @param headNorms where queries and keys pass a norm before rope
+ * @param outNorms gains [hidden] of {@link LayerNorm#ATTENTION_OUT} and {@link LayerNorm#MLP_OUT}, where there are any
  */
-public record LayerExtras(Map<Linear, float[]> biases, Optional<HeadNorms> headNorms) {
+public record LayerExtras(
+        int layer, Map<Linear, float[]> biases, Optional<HeadNorms> headNorms, Map<LayerNorm, float[]> outNorms) {
     public static final LayerExtras NONE = new LayerExtras(Map.of(), Optional.empty());
 
     /**
-     * Holds RMSNorm gains of all query heads and of all key heads of a layer.
+     * Holds RMSNorm gains of queries and of keys of a layer: one for each value of a head, or of all heads.
      *
-     * @param query [head_dim]
-     * @param key [head_dim]
+     * @param query [head_dim] or [heads * head_dim]
+     * @param key [head_dim] or [kv_heads * head_dim]
      */
     public record HeadNorms(float[] query, float[] key) {}
 
     public LayerExtras {
         biases = Map.copyOf(biases);
+        outNorms = Map.copyOf(outNorms);
     }
 
+    /** Holds those of a layer that attends as the model's first one does, and whose halves have no norm behind them. */
+    public LayerExtras(Map<Linear, float[]> biases, Optional<HeadNorms> headNorms) {
+        this(0, biases, headNorms, Map.of());
+    }
+
+    /** Returns these with other biases. */
+    public LayerExtras withBiases(Map<Linear, float[]> others) {
+        return new LayerExtras(layer, others, headNorms, outNorms);
+    }
+
+    /** Returns whether there is nothing to compute beside a Llama's layer. */
     public boolean isEmpty() {
-        return biases.isEmpty() && headNorms.isEmpty();
+        return biases.isEmpty() && headNorms.isEmpty() && outNorms.isEmpty();
     }
 
     /** Of layer {@code layer} of a checkpoint. */
     static LayerExtras read(Checkpoint checkpoint, int layer) {
         ModelConfig config = checkpoint.config();
-        boolean norms = config.architecture().normalizesHeads();
-        if (config.biases().isEmpty() && !norms) {
-            return NONE;
-        }
         Map<Linear, float[]> biases = new EnumMap<>(Linear.class);
         for (Linear linear : config.biases()) {
             config.bias(linear, layer)
                     .ifPresent(bias -> biases.put(linear, DecoderLayer.vector(checkpoint.tensor(bias.name()))));
         }
+        Map<LayerNorm, float[]> norms = new EnumMap<>(LayerNorm.class);
+        for (LayerNorm norm : new LayerNorm[] {LayerNorm.ATTENTION_OUT, LayerNorm.MLP_OUT}) {
+            config.norm(norm, layer).ifPresent(name -> norms.put(norm, DecoderLayer.norm(checkpoint, name)));
+        }
         return new LayerExtras(
+                layer,
                 biases,
-                norms
-                        ? Optional.of(new HeadNorms(
+                config.architecture().headNorm() == HeadNorm.NONE
+                        ? Optional.empty()
+                        : Optional.of(new HeadNorms(
                                 DecoderLayer.norm(checkpoint, TensorNames.queryNorm(layer)),
-                                DecoderLayer.norm(checkpoint, TensorNames.keyNorm(layer))))
-                        : Optional.empty());
+                                DecoderLayer.norm(checkpoint, TensorNames.keyNorm(layer)))),
+                norms);
     }
 }

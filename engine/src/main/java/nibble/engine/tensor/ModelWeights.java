@@ -10,7 +10,7 @@ import nibble.checkpoint.model.TensorNames;
  * Holds all weights of a model.
  *
  * @param embedding [vocabulary, hidden]
- * @param finalNorm RMSNorm gain before the head, [hidden]
+ * @param finalNorm RMSNorm gain before the head, [hidden], times the factor of logits
  * @param head [vocabulary, hidden]; the embedding itself where the model ties them
  */
 public record ModelWeights(
@@ -74,8 +74,13 @@ public record ModelWeights(
                 checkpoint, checkpoint.config().tiedEmbeddings() ? TensorNames.EMBEDDING : TensorNames.HEAD);
     }
 
-    /** Reads only the gain of the norm before the head. */
+    /** Reads only the gain of the norm before the head, times the factor of logits. */
     public static float[] finalNorm(Checkpoint checkpoint) {
-        return DecoderLayer.norm(checkpoint, TensorNames.FINAL_NORM);
+        float[] gain = DecoderLayer.norm(checkpoint, TensorNames.FINAL_NORM);
+        float scale = checkpoint.config().finalGainScale();
+        for (int i = 0; i < gain.length; i++) {
+            gain[i] *= scale;
+        }
+        return gain;
     }
 }

@@ -15,8 +15,24 @@ constexpr bool HAS_WINDOW = true;
 constexpr bool HAS_WINDOW = false;
 #endif
 
-// log2(e) / sqrt(HEAD_DIM): scores in base-2 units.
-DEVICE float score_scale() { return 1.4426950408889634f * rsqrtf((float)HEAD_DIM); }
+// The factor of scores and their cap, as the bits of floats; where they are not given, 1 / sqrt(HEAD_DIM) and none.
+#ifdef SCORE_SCALE_BITS
+DEVICE float plain_scale() { return __int_as_float(SCORE_SCALE_BITS); }
+#else
+DEVICE float plain_scale() { return rsqrtf((float)HEAD_DIM); }
+#endif
+
+// Scores in base-2 units.
+#ifdef SCORE_CAP_BITS
+DEVICE float score_scale() { return 1.0f; }
+
+DEVICE float capped(float score) {
+    float cap = __int_as_float(SCORE_CAP_BITS);
+    return score == MINUS_INFINITY ? score : 1.4426950408889634f * cap * tanhf(score * (plain_scale() / cap));
+}
+#else
+DEVICE float score_scale() { return 1.4426950408889634f * plain_scale(); }
+#endif
 
 DEVICE float power_of_two(float x) {
     float y;
@@ -102,6 +118,13 @@ DEVICE void mask_past(float (&scores)[N][4], int first_key, int position) {
 // be multiplied by. Scores of -infinity throughout (infinite inputs) leave weights of zero.
 template <int N>
 DEVICE void softmax(float (&scores)[N][4], float (&row_max)[2], float (&row_sum)[2], float (&rescale)[2]) {
+#ifdef SCORE_CAP_BITS
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) scores[n][i] = capped(scores[n][i]);
+    }
+#endif
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
         float high = fmaxf(scores[0][2 * half], scores[0][2 * half + 1]);

@@ -1,4 +1,4 @@
-// Linears of 2 to 128 rows of activations: out[m, row] = sum over columns of x[m, column] W[row, column], fp16 x, fp32 sums, by
+// Linears of 1 to 64 rows of activations: out[m, row] = sum over columns of x[m, column] W[row, column], fp16 x, fp32 sums, by
 // the tensor cores with the weights as the operand in registers, where they are decoded. A kind of weights (w4_batch.cu)
 // gives
 //
@@ -24,7 +24,7 @@
 //   dynamic shared memory   1024 + slots * (slot bytes + 16)
 //   partials   512 * blocks * ROWS * (tiles of a chunk) / 4 bytes   tickets   4 bytes a chunk, zero once; a launch leaves them zero
 //
-// -DROWS=8, 16, 32, 64 or 128: the most rows of x. -DWARP_TILES=1 or 2: tiles of a warp, an eighth of those of a chunk.
+// -DROWS=8, 16, 32 or 64: the most rows of x. -DWARP_TILES=1 or 2: tiles of a warp, an eighth of those of a chunk.
 
 #pragma once
 #include "ring.cuh"
@@ -342,5 +342,5 @@ DEVICE void batch_product(const Product& p) {
         batch_product<kind>(Product{{{out0, columns0, offset0}, {out1, columns1, offset1}, {out2, columns2, offset2}}, spread,  \
                                     single, accumulate, weights, x, partials, tickets, in, tiles, rows, slots});                \
     }                                                                                                                           \
-    /* For the launcher: threads, bytes of a slot, tiles of a chunk, most rows. */                                              \
-    extern "C" __constant__ int name##_launch[4] = {BATCH_LAUNCH, SLOT_BYTES<kind>, CHUNK_TILES, ROWS};
+    /* For the launcher: threads, bytes of a slot, tiles of a chunk. */                                                         \
+    extern "C" __constant__ int name##_launch[3] = {BATCH_LAUNCH, SLOT_BYTES<kind>, CHUNK_TILES};

@@ -20,7 +20,7 @@ struct WgmmaRows {
 
     // A warp has 64 columns of four rows at a time: lane 8 i + j has the 8 from 8 j of row i, which are those of lane j % 4.
     static constexpr int TURNS = ROWS * 4 / 4 / BRINGERS;
-    static constexpr int AHEAD = TURNS < 16 ? TURNS : 16;  // as many as there are registers for
+    static constexpr int AHEAD = TURNS < 16 ? TURNS : 16;  // all of up to 64 rows: as many as there are registers for
 
     struct Ahead {
         uint4 x[AHEAD];

@@ -117,6 +117,16 @@ DEVICE void append(half_t* k_row, half_t* v_row, const half_t* k, const half_t* 
     }
 }
 
+// A score in base-2 units, capped where SCORE_CAP_BITS says the bits of a cap.
+DEVICE float scaled(float product, float scale) {
+#ifdef SCORE_CAP_BITS
+    float most = 1.4426950408889634f * __int_as_float(SCORE_CAP_BITS);
+    return most * tanhf(product * (scale / most));
+#else
+    return product * scale;
+#endif
+}
+
 // 16 keys from `base`; those from `end` on count nothing, nor with a window those before `first`. q: the lane's rows of the
 // queries, at element 8 t.
 template <bool WINDOW = false>
@@ -153,7 +163,7 @@ DEVICE void attend(Sums& sums, const half_t* q, const half_t* k, const half_t* v
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             int key = base + n * 8 + 2 * t + (i & 1);
-            s[n][i] = key < end && (!WINDOW || key >= first) ? s[n][i] * scale : NEVER;
+            s[n][i] = key < end && (!WINDOW || key >= first) ? scaled(s[n][i], scale) : NEVER;
         }
 
     float factor[2];

@@ -54,21 +54,20 @@ extern "C" __global__ void rms_norm(const half_t* x, const float* weight, float 
     }
 }
 
-// Turns elements i and i + half of each head by the angle of the row's position, first + row % length.
+// Turns elements i and i + half of each head of dim, 2 half of them at most, by the angle of the row's position, first + row % length.
 // cos, sin: [positions, half].  Grid: (blocks over columns / 4 pairs, rows).  Block: 128. A thread turns two pairs where half
 // is even, one where it is odd.
 extern "C" __global__ void rope(
-    half_t* x, int columns, int half, const float* cos_table, const float* sin_table, int first, int length) {
+    half_t* x, int columns, int dim, int half, const float* cos_table, const float* sin_table, int first, int length) {
     half_t* row = x + (long long)blockIdx.y * columns;
     long long angle = (long long)(first + (int)(blockIdx.y % length)) * half;
     int t = blockIdx.x * blockDim.x + threadIdx.x;
     if (half % 2 == 0) {
-        int quads = columns / 4;  // two pairs each
-        if (t >= quads) return;
-        int per_head = half / 2;
+        int per_head = half / 2;  // two pairs each
+        if (t >= columns / dim * per_head) return;
         int head = t / per_head, i = t % per_head * 2;
-        u32* low = (u32*)(row + (long long)head * 2 * half + i);
-        u32* high = (u32*)(row + (long long)head * 2 * half + half + i);
+        u32* low = (u32*)(row + (long long)head * dim + i);
+        u32* high = (u32*)(row + (long long)head * dim + half + i);
         u32 a = *low, b = *high;
         float2 c = *(const float2*)(cos_table + angle + i);
         float2 s = *(const float2*)(sin_table + angle + i);
@@ -76,9 +75,9 @@ extern "C" __global__ void rope(
         *low = pack_half2(a0 * c.x - b0 * s.x, a1 * c.y - b1 * s.y);
         *high = pack_half2(b0 * c.x + a0 * s.x, b1 * c.y + a1 * s.y);
     } else {
-        for (int pair = 2 * t; pair < 2 * t + 2 && pair < columns / 2; pair++) {
+        for (int pair = 2 * t; pair < 2 * t + 2 && pair < columns / dim * half; pair++) {
             int head = pair / half, i = pair % half;
-            half_t* low = row + (long long)head * 2 * half + i;
+            half_t* low = row + (long long)head * dim + i;
             float a = to_float(low[0]), b = to_float(low[half]);
             float c = cos_table[angle + i], s = sin_table[angle + i];
             low[0] = to_half(a * c - b * s);
@@ -148,6 +147,12 @@ extern "C" __global__ void add_bias(const float* bias, half_t* into, int columns
     if (c >= columns) return;
     half_t* to = into + (long long)blockIdx.y * columns + c;
     *to = to_half(to_float(*to) + bias[c]);
+}
+
+// x = most tanh(x / most), in fp32: logits.  Grid: blocks over n.  Block: 256.
+extern "C" __global__ void cap(float* x, float most, long long n) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) x[i] = most * tanhf(x[i] / most);
 }
 
 // x *= factor.  Grid: blocks over n / 8.  Block: 256.

@@ -7,8 +7,6 @@
 // of warps, then of items (by the block that comes last), are added in a fixed order.
 //
 // -DHEAD_DIM (a multiple of 8 up to 256), -DQUERIES_PER_KV, and -DSLIDING_WINDOW for keys that a query sees no more.
-//
-// Beside it: rows of new keys into their blocks, and the keys of one sequence out of their blocks.
 
 #define MOST_ATTENTION_WARPS 4
 #define ONLY_ATTENTION
@@ -25,9 +23,9 @@ constexpr int BLOCK_TOKENS = 16;
 constexpr int MOST_ITEMS = 16;  // of a row
 constexpr int BLOCKS_PER_SM = HEAD_DIM <= 128 ? 3 : 2;
 
-// threads, blocks a multiprocessor holds, blocks of query heads a kv head has, keys that a round of the warps takes
 static_assert(16 * MOST_ITEMS * 4 <= ATTENTION_BYTES, "the factors of a row's items do not fit");
 
+// threads, blocks a multiprocessor holds, blocks of query heads a kv head has, keys that a round of the warps takes
 extern "C" __constant__ int paged_attention_launch[4] = {THREADS, BLOCKS_PER_SM, HEAD_BLOCKS, BLOCK_TOKENS* ATTENTION_WARPS};
 
 struct Item {

@@ -76,14 +76,14 @@ extern "C" __global__ void norm_back(
 
 // --- element by element -------------------------------------------------------------------------------------------------
 
-// Turns elements i and i + half of each head by the angle of the row's position, first + row % length.
+// Turns elements i and i + half of each head of dim, 2 half of them at most, by the angle of the row's position, first + row % length.
 // cos, sin: [positions, half].  Grid: (ceil(columns / 2, 256), rows).  Block: 256.
 extern "C" __global__ void rope(
-    float* x, int columns, int half, const float* cos_table, const float* sin_table, int first, int length) {
+    float* x, int columns, int dim, int half, const float* cos_table, const float* sin_table, int first, int length) {
     int pair = blockIdx.x * 256 + threadIdx.x;
-    if (pair >= columns / 2) return;
+    if (pair >= columns / dim * half) return;
     int i = pair % half;
-    float* low = x + (long long)blockIdx.y * columns + (long long)(pair / half) * 2 * half + i;
+    float* low = x + (long long)blockIdx.y * columns + (long long)(pair / half) * dim + i;
     long long angle = (long long)(first + (int)(blockIdx.y % length)) * half + i;
     float a = low[0], b = low[half], c = cos_table[angle], s = sin_table[angle];
     low[0] = a * c - b * s;
@@ -101,6 +101,11 @@ extern "C" __global__ void add_bias(const float* bias, float* into, int columns)
 extern "C" __global__ void add(const float* x, float* into, long long n) {
     long long i = (long long)blockIdx.x * 256 + threadIdx.x;
     if (i < n) into[i] += x[i];
+}
+
+extern "C" __global__ void cap(float* x, float most, long long n) {
+    long long i = (long long)blockIdx.x * 256 + threadIdx.x;
+    if (i < n) x[i] = most * tanhf(x[i] / most);
 }
 
 extern "C" __global__ void scale(float* x, float factor, long long n) {

@@ -1,4 +1,4 @@
-// 4-bit linears of 2 to 128 rows, weights in the layout of w4.cuh. batch_linear.cuh says how blocks and warps share the work and
+// 4-bit linears of 1 to 64 rows, weights in the layout of w4.cuh. batch_linear.cuh says how blocks and warps share the work and
 // gives grid, block and shared memory.
 //
 // in % 32 == 0, in % g == 0, out % 8 == 0. -DGROUP_SIZE, -DROWS.

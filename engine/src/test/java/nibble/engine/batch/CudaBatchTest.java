@@ -1,6 +1,7 @@
 package nibble.engine.batch;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import java.util.ArrayList;
@@ -18,9 +19,11 @@ import nibble.engine.SamplingOptions;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
+import nibble.engine.backend.DeviceException;
 import nibble.engine.cuda.CudaBackend;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.tensor.Likeliest;
+import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.RowLogits;
 import org.junit.jupiter.api.Assumptions;
@@ -37,6 +40,8 @@ class CudaBatchTest {
     /** Of a log-probability: activations of three layers in fp16, well above their error and below any mistake. */
     private static final float ERROR = 0.03f;
 
+    private static final BatchOptions TWELVE = new BatchOptions(12, 100, 4000, 64);
+
     @BeforeEach
     void card() {
         String missing = CudaBackend.missing();
@@ -48,9 +53,9 @@ class CudaBatchTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"0, 64", "32, 64", "-1, 23", "128, 16"})
-    void texts_together_have_the_probabilities_of_the_reference(int groupSize, int tokensPerStep) {
-        together(RandomModel.forCuda(groupSize, 3), tokensPerStep);
+    @CsvSource({"0, 64, 12", "32, 64, 12", "-1, 23, 12", "128, 16, 12", "32, 64, 1"})
+    void texts_together_have_the_probabilities_of_the_reference(int groupSize, int tokensPerStep, int sequences) {
+        together(RandomModel.forCuda(groupSize, 3), new BatchOptions(sequences, 100, 4000, tokensPerStep), ERROR);
     }
 
     /** Gate and up in two matrices, k and v of other types, and a head in blocks. */
@@ -64,7 +69,8 @@ class CudaBatchTest {
                     case V, DOWN -> layer % 2 == 0 ? GgufType.Q6_K : GgufType.Q4_K;
                     default -> GgufType.Q4_K;
                 }),
-                64);
+                TWELVE,
+                ERROR);
     }
 
     /** Biases, norms of heads, scaled embeddings, GELU, windows. */
@@ -74,15 +80,11 @@ class CudaBatchTest {
         try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder(name))) {
             // As their logits one by one: of a logit and of the logarithm of the sum.
             float bound = 2 * 2 * 8192 * ArchitecturesTest.Expected.of(name).fp32Error();
-            together(ModelWeights.read(checkpoint), 64, bound);
+            together(ModelWeights.read(checkpoint), TWELVE, bound);
         }
     }
 
-    private static void together(ModelWeights weights, int tokensPerStep) {
-        together(weights, tokensPerStep, ERROR);
-    }
-
-    private static void together(ModelWeights weights, int tokensPerStep, float bound) {
+    private static void together(ModelWeights weights, BatchOptions options, float bound) {
         int vocabulary = weights.config().vocabularySize();
         List<int[]> prompts = new ArrayList<>();
         for (int i = 0; i < 14; i++) {
@@ -91,7 +93,7 @@ class CudaBatchTest {
         List<Heard> heard = new ArrayList<>();
         try (CudaBackend backend = open();
                 Llama model = Llama.of(weights, backend);
-                BatchScheduler scheduler = new BatchScheduler(model, new BatchOptions(12, 100, 4000, tokensPerStep))) {
+                BatchScheduler scheduler = new BatchScheduler(model, options)) {
             for (int i = 0; i < prompts.size(); i++) {
                 SamplingOptions sampling =
                         i % 2 == 0 ? SamplingOptions.GREEDY : new SamplingOptions(0.9, 0.9, 20, 0.02, 1.1, 0.2, 0.1, i);
@@ -264,6 +266,51 @@ class CudaBatchTest {
                     check(found.get(row), next.get(row).wanted());
                 }
             }
+        }
+    }
+
+    @Test
+    void logits_of_a_prompt_have_room_for_64_rows_however_few_texts_run() {
+        ModelWeights weights = RandomModel.forCuda(0, 2);
+        try (CudaBackend backend = open();
+                Llama model = Llama.of(weights, backend);
+                BlockCache cache = new BlockCache(weights.config(), backend, 4, 16, 32);
+                BatchDecoder decoder =
+                        backend.batchDecoder(model.placed(), cache, 1).orElseThrow()) {
+            assertThat(decoder.mostRows()).isEqualTo(1);
+            assertThat(decoder.mostLogits()).isEqualTo(64);
+        }
+    }
+
+    @Test
+    void a_decoder_that_does_not_fit_leaves_no_memory_taken() {
+        ModelWeights weights = RandomModel.forCuda(32, 2);
+        List<Matrix> others = new ArrayList<>();
+        try (CudaBackend backend = CudaBackend.open(0, 2L << 30, 2);
+                Llama model = Llama.of(weights, backend);
+                BlockCache cache = new BlockCache(weights.config(), backend, 8, 16, 32)) {
+            long free = backend.resources().memory().available();
+            others.add(backend.allocate(1, (int) (free - (4 << 20)) / Short.BYTES));
+            assertThatThrownBy(() -> {
+                        while (true) {
+                            others.add(backend.allocate(1, 1 << 13));
+                        }
+                    })
+                    .isInstanceOf(DeviceException.class);
+            int failures = 0;
+            boolean fits = false;
+            while (!fits) {
+                long before = backend.deviceBytes();
+                try (BatchDecoder decoder =
+                        backend.batchDecoder(model.placed(), cache, 4).orElseThrow()) {
+                    fits = decoder.mostRows() == 4;
+                } catch (DeviceException e) {
+                    failures++;
+                }
+                assertThat(backend.deviceBytes()).isEqualTo(before);
+                others.removeLast().close();
+            }
+            assertThat(failures).isGreaterThan(8);
         }
     }
 

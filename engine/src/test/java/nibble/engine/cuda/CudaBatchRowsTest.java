@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import nibble.engine.backend.Backend;
 import nibble.engine.tensor.Matrix;
@@ -15,6 +16,7 @@ import nibble.pack.QuantizedLinear;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -69,6 +71,28 @@ class CudaBatchRowsTest {
         }
     }
 
+    /** A large vocabulary: more tiles than there are tickets, and fewer chunks. */
+    @Test
+    void a_head_of_more_tiles_than_tickets_is_multiplied_as_any_other() {
+        int out = 8193 * 16;
+        QuantizedWeight weight = (QuantizedWeight) quantized(random, out, 64, 32);
+        float[] w = weight.linear().dequantize();
+        float[] x = values(3 * 64);
+        try (CudaBackend backend = CudaBackend.open(0, Long.MAX_VALUE, 2)) {
+            float[] found = product(backend, weight, x);
+            float worst = 0;
+            for (int i = 0; i < found.length; i++) {
+                float sum = 0;
+                for (int k = 0; k < 64; k++) {
+                    sum += x[i / out * 64 + k] * w[i % out * 64 + k];
+                }
+                worst = Math.max(worst, Math.abs(found[i] - sum) / Math.max(1, Math.abs(sum)));
+            }
+            assertThat(worst).isLessThan(0.001f);
+            assertThat(product(backend, weight, Arrays.copyOf(x, 2 * 64))).isEqualTo(Arrays.copyOf(found, 2 * out));
+        }
+    }
+
     private static float[] product(Backend backend, Weight weight, float[] x) {
         int rows = x.length / weight.inFeatures();
         float[] nothing = new float[rows * weight.outFeatures()];
@@ -76,7 +100,11 @@ class CudaBatchRowsTest {
         try (Matrix in = backend.upload(x, rows, weight.inFeatures());
                 Matrix out = backend.upload(nothing, rows, weight.outFeatures())) {
             backend.linear(weight, in, out);
-            return backend.download(out);
+            float[] values = backend.download(out);
+            assertThat(IntStream.range(0, values.length).filter(i -> !Float.isFinite(values[i])))
+                    .as("places of %d rows that are not finite", rows)
+                    .isEmpty();
+            return values;
         }
     }
 

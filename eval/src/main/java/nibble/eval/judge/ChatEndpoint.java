@@ -6,17 +6,26 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.ProxySelector;
 import java.net.URI;
 import java.net.http.HttpClient;
+import java.net.http.HttpConnectTimeoutException;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
-import java.net.http.HttpResponse.BodyHandlers;
+import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
+import javax.net.ssl.SSLException;
 import nibble.files.Reasons;
 
 /**
@@ -35,7 +44,6 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
     private static final int TRIES = 6;
     private static final long MAX_ANSWER_BYTES = 16L << 20;
     private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
-    private static final Duration TIMEOUT = Duration.ofMinutes(10);
     private static final Duration LONGEST_PAUSE = Duration.ofMinutes(2);
     private static final int SHOWN = 300;
 
@@ -48,9 +56,12 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
     private final Settings settings;
     private final Pause pause;
     private final Consumer<String> note;
+    private final Network network;
     private final HttpClient client;
     private final URI address;
     private String limitName = "max_tokens";
+    /** Whether any answer has come yet: a server that cannot be reached at first is not tried again and again. */
+    private boolean reached;
 
     /**
      * Says where and what to ask.
@@ -68,12 +79,29 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
     }
 
     /**
+     * Says how the server is reached.
+     *
+     * @param proxyAuthorization value of a Proxy-Authorization header; empty for none
+     * @param answerTimeout longest time that a whole answer takes
+     */
+    public record Network(ProxySelector proxies, Optional<String> proxyAuthorization, Duration answerTimeout) {
+        /** The usual time: a long judgment of a slow model. */
+        public static final Duration USUAL_TIMEOUT = Duration.ofMinutes(10);
+
+        @Override
+        public String toString() {
+            return "Network[" + answerTimeout + "]";
+        }
+    }
+
+    /**
      * Opens a client.
      *
      * @param note told of each pause
      */
-    public ChatEndpoint(Settings settings, ProxySelector proxies, Pause pause, Consumer<String> note) {
+    public ChatEndpoint(Settings settings, Network network, Pause pause, Consumer<String> note) {
         this.settings = settings;
+        this.network = network;
         this.pause = pause;
         this.note = note;
         this.address = URI.create(settings.base().toString().replaceFirst("/+$", "") + "/chat/completions");
@@ -81,7 +109,7 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
                 .version(HttpClient.Version.HTTP_1_1)
                 .followRedirects(HttpClient.Redirect.NEVER)
                 .connectTimeout(CONNECT_TIMEOUT)
-                .proxy(proxies)
+                .proxy(network.proxies())
                 .build();
     }
 
@@ -96,7 +124,8 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
             String why;
             Duration wait = Duration.ofSeconds(1L << (attempt - 1));
             try {
-                HttpResponse<byte[]> response = client.send(request(system, user), limited());
+                HttpResponse<byte[]> response = send(request(system, user));
+                reached = true;
                 int status = response.statusCode();
                 if (status == 200) {
                     return reply(response.body());
@@ -111,10 +140,15 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
                     throw new JudgeException(masked(address + ": " + why));
                 }
                 wait = asked(response).orElse(wait);
+            } catch (LimitedBody.TooLongException e) {
+                throw new JudgeException(address + ": " + e.getMessage() + "; is it an endpoint in OpenAI's form?");
             } catch (IOException e) {
                 why = "no answer (" + Reasons.of(e) + ")";
+                if (!reached && hopeless(e)) {
+                    throw new JudgeException(masked(address + ": " + why + "; check the address and the network"));
+                }
                 if (attempt == TRIES) {
-                    throw new JudgeException(masked(address + ": " + why + " in " + TRIES + " tries"), e);
+                    throw new JudgeException(masked(address + ": " + why + " in " + TRIES + " tries"));
                 }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
@@ -124,8 +158,30 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
         }
     }
 
-    private static HttpResponse.BodyHandler<byte[]> limited() {
-        return BodyHandlers.limiting(BodyHandlers.ofByteArray(), MAX_ANSWER_BYTES);
+    /** Sends and waits for the whole answer; Java's own limit of a request's time ends with the headers. */
+    private HttpResponse<byte[]> send(HttpRequest request) throws IOException, InterruptedException {
+        CompletableFuture<HttpResponse<byte[]>> answer =
+                client.sendAsync(request, _ -> new LimitedBody(MAX_ANSWER_BYTES));
+        try {
+            return answer.get(network.answerTimeout().toMillis(), TimeUnit.MILLISECONDS);
+        } catch (TimeoutException e) {
+            throw new HttpTimeoutException("no whole answer in time");
+        } catch (ExecutionException e) {
+            switch (e.getCause()) {
+                case IOException failed -> throw failed;
+                case null, default -> throw new IOException(Reasons.of(e), e);
+            }
+        } finally {
+            answer.cancel(true);
+        }
+    }
+
+    /** What another try does not change, as a mistyped address. */
+    private static boolean hopeless(IOException e) {
+        return Reasons.isUnknownHost(e)
+                || e instanceof ConnectException
+                || e instanceof HttpConnectTimeoutException
+                || e instanceof SSLException;
     }
 
     private void rest(String why, Duration wait) {
@@ -154,11 +210,11 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
         body.putArray("messages").add(message("system", system)).add(message("user", user));
         body.put("temperature", 0).put(limitName, settings.maxTokens());
         HttpRequest.Builder request = HttpRequest.newBuilder(address)
-                .timeout(TIMEOUT)
                 .header("Content-Type", "application/json")
                 .header("Accept", "application/json")
                 .POST(HttpRequest.BodyPublishers.ofByteArray(JSON.writeValueAsBytes(body)));
         settings.key().ifPresent(key -> request.header("Authorization", "Bearer " + key));
+        network.proxyAuthorization().ifPresent(value -> request.header("Proxy-Authorization", value));
         return request.build();
     }
 
@@ -176,9 +232,10 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
         try {
             json = JSON.readTree(body);
         } catch (JsonProcessingException e) {
-            throw new JudgeException(masked(address + ": its answer is no JSON: " + text(body)), e);
+            // Without the parser's failure, which repeats the body as it is.
+            throw new JudgeException(masked(address + ": its answer is no JSON: " + text(body)));
         } catch (IOException e) {
-            throw new JudgeException(masked(address + ": its answer cannot be read: " + Reasons.of(e)), e);
+            throw new JudgeException(masked(address + ": its answer cannot be read: " + Reasons.of(e)));
         }
         JsonNode content = json.path("choices").path(0).path("message").path("content");
         if (!content.isTextual()) {
@@ -192,19 +249,27 @@ public final class ChatEndpoint implements JudgeModel, AutoCloseable {
                 usage.path("completion_tokens").asLong(0));
     }
 
-    /** The beginning of a body on one line. */
-    private static String text(byte[] body) {
-        String text =
-                new String(body, StandardCharsets.UTF_8).replaceAll("\\s+", " ").replaceAll("\\p{Cntrl}", "?");
+    /** The beginning of a body on one line. It is masked first: a part of a key is one no more. */
+    private String text(byte[] body) {
+        String text = masked(new String(body, StandardCharsets.UTF_8))
+                .replaceAll("\\s+", " ")
+                .replaceAll("\\p{Cntrl}", "?");
         return text.length() > SHOWN ? text.substring(0, SHOWN) + " …" : text;
     }
 
     private String masked(String message) {
-        return settings.key().map(key -> message.replace(key, "…")).orElse(message);
+        List<String> secrets = Stream.concat(settings.key().stream(), network.proxyAuthorization().stream())
+                .toList();
+        String masked = message;
+        for (String secret : secrets) {
+            masked = masked.replace(secret, "…");
+        }
+        return masked;
     }
 
     @Override
     public void close() {
+        client.shutdownNow();
         client.close();
     }
 }

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.BiConsumer;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.mtbench.MtBenchQuestion;
@@ -18,7 +19,11 @@ import nibble.datasets.mtbench.MtBenchQuestion;
 public record Grading(JudgePrompts prompts, List<MtBenchQuestion> questions, Map<Integer, List<String>> references) {
 
     /** A turn to grade. */
-    private record Turn(MtBenchQuestion question, int number, JudgePrompt prompt, String text) {}
+    private record Turn(MtBenchQuestion question, int number, JudgePrompt prompt, String text) {
+        List<String> judge(JudgeModel model) {
+            return List.of(model.name(), prompt.name());
+        }
+    }
 
     /**
      * Asks for what has no judgment yet, and returns the scores of all.
@@ -30,39 +35,43 @@ public record Grading(JudgePrompts prompts, List<MtBenchQuestion> questions, Map
     public JudgeScores grade(
             JudgedAnswers answers, JudgeModel judge, JudgmentFile file, BiConsumer<Double, String> progress) {
         List<Turn> turns = turns(answers);
-        List<Judgment> judgments = new ArrayList<>();
-        Map<Turn, List<String>> judges = new LinkedHashMap<>();
-        for (Turn turn : turns) {
-            judges.put(turn, List.of(judge.name(), turn.prompt().name()));
-        }
         // What an earlier run left is compared before anything is paid for.
-        judges.forEach(
-                (turn, names) -> file.of(turn.question().id(), turn.number(), answers.model(), names, turn.text()));
-        int done = 0;
-        for (Turn turn : turns) {
-            int id = turn.question().id();
-            List<String> names = List.of(judge.name(), turn.prompt().name());
-            Judgment judgment = file.of(id, turn.number(), answers.model(), names, turn.text())
-                    .orElse(null);
-            if (judgment == null) {
-                JudgeModel.Reply reply = judge.ask(turn.prompt().system(), turn.text());
-                judgment = new Judgment(
-                        id,
-                        answers.model(),
-                        names,
-                        turn.text(),
-                        reply.text(),
-                        Judgment.score(reply.text()),
+        List<Optional<Judgment>> found = turns.stream()
+                .map(turn -> file.of(
+                        turn.question().id(),
                         turn.number(),
-                        System.currentTimeMillis() / 1000.0,
-                        reply.promptTokens(),
-                        reply.completionTokens());
-                file.add(judgment);
-            }
-            judgments.add(judgment);
-            progress.accept((double) ++done / turns.size(), "question " + id + ", turn " + turn.number());
+                        answers.model(),
+                        turn.judge(judge),
+                        turn.prompt().system(),
+                        turn.text()))
+                .toList();
+        List<Judgment> judgments = new ArrayList<>();
+        for (int i = 0; i < turns.size(); i++) {
+            Turn turn = turns.get(i);
+            judgments.add(found.get(i).orElseGet(() -> asked(turn, answers.model(), judge, file)));
+            progress.accept(
+                    (double) (i + 1) / turns.size(),
+                    "question " + turn.question().id() + ", turn " + turn.number());
         }
         return JudgeScores.of(answers.model(), judge.name(), prompts, questions, judgments);
+    }
+
+    private static Judgment asked(Turn turn, String model, JudgeModel judge, JudgmentFile file) {
+        JudgeModel.Reply reply = judge.ask(turn.prompt().system(), turn.text());
+        Judgment judgment = new Judgment(
+                turn.question().id(),
+                model,
+                turn.judge(judge),
+                turn.prompt().system(),
+                turn.text(),
+                reply.text(),
+                Judgment.score(reply.text()),
+                turn.number(),
+                System.currentTimeMillis() / 1000.0,
+                reply.promptTokens(),
+                reply.completionTokens());
+        file.add(judgment);
+        return judgment;
     }
 
     private List<Turn> turns(JudgedAnswers answers) {

@@ -13,8 +13,8 @@ import nibble.datasets.Utf8File;
 import nibble.files.Reasons;
 
 /**
- * Answers to grade, of one model: FastChat's {@code model_answer/MODEL.jsonl}, whoever wrote it. Of several answers to
- * a question the first counts, as there.
+ * Answers to grade, of one model: FastChat's {@code model_answer/MODEL.jsonl}, whoever wrote it. Of several choices to
+ * a question the first counts, as there; a question that is answered twice is an error.
  *
  * @param model its name in the file
  * @param turns by the question's number

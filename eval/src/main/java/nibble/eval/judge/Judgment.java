@@ -9,6 +9,8 @@ import java.util.regex.Pattern;
  *
  * @param model whose answer it is
  * @param judge the judge's name, and the prompt's
+ * @param systemPrompt what the judge is, as it was told; FastChat's readers pass over it
+ * @param userPrompt what it was asked
  * @param judgment what the judge said
  * @param score what it gave, usually 1 to 10; {@link #NONE} where it gave none
  * @param turn 1 or 2
@@ -20,6 +22,7 @@ public record Judgment(
         int questionId,
         String model,
         List<String> judge,
+        String systemPrompt,
         String userPrompt,
         String judgment,
         double score,
@@ -35,6 +38,9 @@ public record Judgment(
 
     public Judgment {
         judge = List.copyOf(judge);
+        if (!Double.isFinite(score)) {
+            throw new IllegalArgumentException("score " + score);
+        }
     }
 
     /** Returns the first number in double brackets, else the first in single ones, else {@link #NONE}. */

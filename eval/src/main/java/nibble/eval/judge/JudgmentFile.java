@@ -1,7 +1,6 @@
 package nibble.eval.judge;
 
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -38,11 +37,12 @@ public final class JudgmentFile implements AutoCloseable {
      *
      * @throws BadDatasetException if it was asked for in another way
      */
-    Optional<Judgment> of(int question, int turn, String model, List<String> judge, String prompt) {
+    Optional<Judgment> of(int question, int turn, String model, List<String> judge, String system, String user) {
         Optional<Judgment> found = Optional.ofNullable(judgments.get(question + " " + turn));
         found.filter(one -> !one.model().equals(model)
                         || !one.judge().equals(judge)
-                        || !one.userPrompt().equals(prompt))
+                        || !one.systemPrompt().equals(system)
+                        || !one.userPrompt().equals(user))
                 .ifPresent(one -> {
                     throw new BadDatasetException(file + ": question " + question + ", turn " + turn
                             + " was graded by " + one.judge() + " for " + one.model()
@@ -56,11 +56,6 @@ public final class JudgmentFile implements AutoCloseable {
     void add(Judgment judgment) {
         lines.add(judgment);
         judgments.put(key(judgment), judgment);
-    }
-
-    /** Returns all judgments. */
-    List<Judgment> all() {
-        return new ArrayList<>(judgments.values());
     }
 
     @Override

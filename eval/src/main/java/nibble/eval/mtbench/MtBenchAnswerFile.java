@@ -1,15 +1,16 @@
 package nibble.eval.mtbench;
 
 import java.nio.file.Path;
-import java.util.HashSet;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Set;
+import java.util.Map;
 import java.util.regex.Pattern;
 import nibble.datasets.BadDatasetException;
 
 /**
- * Writes FastChat's {@code model_answer/MODEL.jsonl} while it grows: each answer is on the disk before the next
- * question is asked. What a killed run left of an answer, a last line without its end, is cut off when the file is
+ * Writes FastChat's {@code model_answer/MODEL.jsonl} while it grows: each answer is on the disk as soon as it is whole.
+ * What a killed run left of an answer, a last line without its end, is cut off when the file is
  * opened again.
  */
 public final class MtBenchAnswerFile implements AutoCloseable {
@@ -19,14 +20,18 @@ public final class MtBenchAnswerFile implements AutoCloseable {
     private final RecordLines<MtBenchAnswer> lines;
     private final String modelId;
     private final MtBenchSettings settings;
-    private final Set<Integer> answered;
+    /** By the question's number, in the order of the file. */
+    private final Map<Integer, MtBenchAnswer> answers;
 
     private MtBenchAnswerFile(
-            RecordLines<MtBenchAnswer> lines, String modelId, MtBenchSettings settings, Set<Integer> answered) {
+            RecordLines<MtBenchAnswer> lines,
+            String modelId,
+            MtBenchSettings settings,
+            Map<Integer, MtBenchAnswer> answers) {
         this.lines = lines;
         this.modelId = modelId;
         this.settings = settings;
-        this.answered = answered;
+        this.answers = answers;
     }
 
     /**
@@ -37,14 +42,14 @@ public final class MtBenchAnswerFile implements AutoCloseable {
      *     no answer
      */
     public static MtBenchAnswerFile open(Path file, String modelId, MtBenchSettings settings) {
-        Set<Integer> answered = new HashSet<>();
+        Map<Integer, MtBenchAnswer> answers = new LinkedHashMap<>();
         RecordLines<MtBenchAnswer> lines = RecordLines.open(
                 file,
                 MtBenchAnswer.class,
                 "answer",
                 BEGINNING,
-                (where, answer) -> answered.add(same(where, answer, modelId, settings)));
-        return new MtBenchAnswerFile(lines, modelId, settings, answered);
+                (where, answer) -> answers.put(same(where, answer, modelId, settings), answer));
+        return new MtBenchAnswerFile(lines, modelId, settings, answers);
     }
 
     private static int same(String where, MtBenchAnswer answer, String modelId, MtBenchSettings settings) {
@@ -61,7 +66,7 @@ public final class MtBenchAnswerFile implements AutoCloseable {
 
     /** Returns whether the file has an answer to this question. */
     public boolean has(int questionId) {
-        return answered.contains(questionId);
+        return answers.containsKey(questionId);
     }
 
     /** Adds an answer and waits until it is on the disk. */
@@ -69,7 +74,30 @@ public final class MtBenchAnswerFile implements AutoCloseable {
         MtBenchAnswer answer =
                 MtBenchAnswer.of(questionId, modelId, choices, settings, System.currentTimeMillis() / 1000.0);
         lines.add(answer);
-        answered.add(questionId);
+        answers.put(questionId, answer);
+    }
+
+    /**
+     * Ends a file that has all answers: puts them in the order of their questions if they ended in another, and closes
+     * it.
+     *
+     * @param questions their numbers; answers to others stand behind
+     */
+    public void finish(List<Integer> questions) {
+        List<MtBenchAnswer> ordered = new ArrayList<>();
+        for (int question : questions) {
+            MtBenchAnswer answer = answers.get(question);
+            if (answer != null) {
+                ordered.add(answer);
+            }
+        }
+        answers.values().stream()
+                .filter(answer -> !questions.contains(answer.questionId()))
+                .forEach(ordered::add);
+        if (!ordered.equals(List.copyOf(answers.values()))) {
+            lines.reorder(ordered);
+        }
+        close();
     }
 
     @Override

@@ -1,6 +1,5 @@
 package nibble.eval.mtbench;
 
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -9,7 +8,7 @@ import java.util.Map;
 import java.util.function.BiConsumer;
 import java.util.function.IntPredicate;
 import nibble.datasets.mtbench.MtBenchQuestion;
-import nibble.engine.backend.Backend;
+import nibble.engine.Llama;
 import nibble.engine.backend.MissingRowException;
 import nibble.engine.batch.BatchOptions;
 import nibble.engine.batch.BatchScheduler;
@@ -26,8 +25,6 @@ public final class MtBenchBatch {
     private final BiConsumer<MtBenchQuestion, List<MtBenchAnswer.Choice>> onAnswer;
     private final BatchScheduler scheduler;
     private final Map<Integer, List<MtBenchAnswer.Choice>> made = new HashMap<>();
-    /** Questions whose answers were not handed out yet. */
-    private final ArrayDeque<MtBenchQuestion> left;
 
     private @Nullable RuntimeException failure;
 
@@ -35,9 +32,7 @@ public final class MtBenchBatch {
             ChatModel model,
             MtBenchSettings settings,
             BatchScheduler scheduler,
-            List<MtBenchQuestion> questions,
             BiConsumer<MtBenchQuestion, List<MtBenchAnswer.Choice>> onAnswer) {
-        this.left = new ArrayDeque<>(questions);
         this.model = model;
         this.settings = settings;
         this.scheduler = scheduler;
@@ -47,7 +42,7 @@ public final class MtBenchBatch {
     /**
      * Answers questions.
      *
-     * @param onAnswer takes the answers to a question, in the order of questions
+     * @param onAnswer takes the answers to a question as soon as all of its conversations ended
      * @throws PromptTooLongException naming the question whose conversation leaves no room in the model's context
      * @throws IllegalArgumentException naming the question that has an id which the model does not have
      */
@@ -56,18 +51,15 @@ public final class MtBenchBatch {
             List<MtBenchQuestion> questions,
             MtBenchSettings settings,
             BiConsumer<MtBenchQuestion, List<MtBenchAnswer.Choice>> onAnswer) {
-        Backend backend = model.model().backend();
         int conversations = Math.multiplyExact(questions.size(), settings.choices());
         if (conversations == 0) {
             return;
         }
-        int together = Math.min(conversations, backend.textsTogether());
-        int context = model.model().contextTokens() + BatchOptions.BLOCK_TOKENS;
-        int cache = backend.cacheTokens(model.model().weights().config(), (long) together * context, context);
+        Llama llama = model.model();
         BatchOptions options =
-                new BatchOptions(together, conversations, cache, backend.promptTokensTogether() + together);
-        try (BatchScheduler scheduler = new BatchScheduler(model.model(), options)) {
-            MtBenchBatch batch = new MtBenchBatch(model, settings, scheduler, questions, onAnswer);
+                BatchOptions.of(llama, llama.backend().textsTogether(), conversations, llama.contextTokens());
+        try (BatchScheduler scheduler = new BatchScheduler(llama, options)) {
+            MtBenchBatch batch = new MtBenchBatch(model, settings, scheduler, onAnswer);
             for (MtBenchQuestion question : questions) {
                 for (int choice = 0; choice < settings.choices(); choice++) {
                     batch.ask(new Conversation(question, settings, choice));
@@ -105,11 +97,10 @@ public final class MtBenchBatch {
         List<MtBenchAnswer.Choice> choices =
                 made.computeIfAbsent(conversation.question().id(), _ -> new ArrayList<>());
         choices.add(new MtBenchAnswer.Choice(conversation.choice(), conversation.turns()));
-        choices.sort(Comparator.comparingInt(MtBenchAnswer.Choice::index));
-        while (!left.isEmpty()
-                && made.getOrDefault(left.getFirst().id(), List.of()).size() == settings.choices()) {
-            MtBenchQuestion next = left.removeFirst();
-            onAnswer.accept(next, made.getOrDefault(next.id(), List.of()));
+        if (choices.size() == settings.choices()) {
+            choices.sort(Comparator.comparingInt(MtBenchAnswer.Choice::index));
+            made.remove(conversation.question().id());
+            onAnswer.accept(conversation.question(), choices);
         }
     }
 

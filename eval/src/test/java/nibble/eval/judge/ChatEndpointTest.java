@@ -10,6 +10,8 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ProxySelector;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -18,6 +20,8 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -35,6 +39,7 @@ class ChatEndpointTest {
     private final Deque<Answer> answers = new ArrayDeque<>();
     private final List<JsonNode> bodies = new ArrayList<>();
     private final List<String> keys = new ArrayList<>();
+    private final List<String> proxyKeys = new ArrayList<>();
     private final List<Duration> pauses = new ArrayList<>();
     private final List<String> notes = new ArrayList<>();
 
@@ -47,6 +52,7 @@ class ChatEndpointTest {
         server.createContext("/v1/chat/completions", exchange -> {
             bodies.add(new ObjectMapper().readTree(exchange.getRequestBody().readAllBytes()));
             keys.add(String.valueOf(exchange.getRequestHeaders().getFirst("Authorization")));
+            proxyKeys.add(String.valueOf(exchange.getRequestHeaders().getFirst("Proxy-Authorization")));
             Answer answer = answers.removeFirst();
             for (int i = 0; i < answer.headers().length; i += 2) {
                 exchange.getResponseHeaders().add(answer.headers()[i], answer.headers()[i + 1]);
@@ -56,6 +62,7 @@ class ChatEndpointTest {
             exchange.getResponseBody().write(body);
             exchange.close();
         });
+        server.setExecutor(command -> Thread.ofVirtual().start(command));
         server.start();
     }
 
@@ -66,11 +73,150 @@ class ChatEndpointTest {
 
     private JudgeModel.Reply ask(Answer... queued) {
         answers.addAll(List.of(queued));
-        URI base = URI.create("http://127.0.0.1:" + server.getAddress().getPort() + "/v1/");
-        ChatEndpoint.Settings settings = new ChatEndpoint.Settings(base, "j-1", Optional.of("sk-secret"), 2048);
-        try (ChatEndpoint endpoint = new ChatEndpoint(settings, ProxySelector.of(null), pauses::add, notes::add)) {
+        try (ChatEndpoint endpoint = endpoint(address(server), Duration.ofMinutes(1))) {
             return endpoint.ask("be strict", "grade é");
         }
+    }
+
+    private static String address(HttpServer server) {
+        return "http://127.0.0.1:" + server.getAddress().getPort() + "/v1/";
+    }
+
+    private ChatEndpoint endpoint(String base, Duration limit) {
+        return new ChatEndpoint(
+                new ChatEndpoint.Settings(URI.create(base), "j-1", Optional.of("sk-secret"), 2048),
+                new ChatEndpoint.Network(ProxySelector.of(null), Optional.empty(), limit),
+                pauses::add,
+                notes::add);
+    }
+
+    private void assertGivenUpAtOnce(String base, String message) {
+        try (ChatEndpoint endpoint = endpoint(base, Duration.ofMinutes(1))) {
+            assertThatThrownBy(() -> endpoint.ask("s", "u"))
+                    .isInstanceOf(JudgeException.class)
+                    .hasMessageContaining(message)
+                    .hasMessageContaining("check the address and the network");
+        }
+        assertThat(pauses).isEmpty();
+    }
+
+    @Test
+    void a_server_that_cannot_be_reached_at_first_is_not_waited_for() throws IOException {
+        assertGivenUpAtOnce("http://" + "x".repeat(64) + ".invalid/v1", "no answer (no such host)");
+        try (ServerSocket plain = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            Thread.ofVirtual().start(() -> {
+                try (Socket socket = plain.accept()) {
+                    socket.getInputStream().read();
+                    socket.getOutputStream()
+                            .write("HTTP/1.1 400 Bad Request\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
+                    socket.getInputStream().readAllBytes();
+                } catch (IOException e) {
+                    notes.add(e.toString());
+                }
+            });
+            assertGivenUpAtOnce("https://127.0.0.1:" + plain.getLocalPort() + "/v1", "SSL message");
+        }
+        int port;
+        try (ServerSocket gone = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            port = gone.getLocalPort();
+        }
+        assertGivenUpAtOnce("http://127.0.0.1:" + port + "/v1", "no answer (the connection was refused)");
+    }
+
+    @Test
+    void a_server_that_goes_away_later_is_waited_for() {
+        answers.add(new Answer(200, GOOD));
+        try (ChatEndpoint endpoint = endpoint(address(server), Duration.ofMinutes(1))) {
+            endpoint.ask("s", "u");
+            server.stop(0);
+            assertThatThrownBy(() -> endpoint.ask("s", "u"))
+                    .isInstanceOf(JudgeException.class)
+                    .hasMessageContaining("the connection was refused) in 6 tries");
+        }
+        assertThat(pauses).hasSize(5);
+    }
+
+    @Test
+    void a_redirect_is_not_followed_so_another_host_does_not_get_the_key() throws IOException {
+        List<String> elsewhere = new ArrayList<>();
+        HttpServer other = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        other.createContext("/", exchange -> {
+            elsewhere.add(String.valueOf(exchange.getRequestHeaders().getFirst("Authorization")));
+            exchange.sendResponseHeaders(200, -1);
+            exchange.close();
+        });
+        other.start();
+        try {
+            for (int status : new int[] {301, 302, 303, 307, 308}) {
+                assertThatThrownBy(() -> ask(new Answer(status, "", "Location", address(other))))
+                        .isInstanceOf(JudgeException.class)
+                        .hasMessageContaining("HTTP " + status);
+            }
+        } finally {
+            other.stop(0);
+        }
+        assertThat(elsewhere).isEmpty();
+    }
+
+    @Test
+    void an_answer_without_end_is_refused_and_not_asked_for_again() {
+        assertThatThrownBy(() -> ask(new Answer(200, " ".repeat((16 << 20) + 1))))
+                .isInstanceOf(JudgeException.class)
+                .hasMessageContaining("its answer has more than 16 MiB");
+        assertThat(pauses).isEmpty();
+        assertThat(ask(new Answer(200, " ".repeat((16 << 20) - GOOD.length()) + GOOD))
+                        .text())
+                .isEqualTo("Rating: [[7]]");
+    }
+
+    @Test
+    void a_server_that_stalls_in_the_body_is_no_answer_in_time() throws Exception {
+        CountDownLatch ended = new CountDownLatch(1);
+        server.createContext("/stalls/chat/completions", exchange -> {
+            exchange.sendResponseHeaders(200, 100);
+            exchange.getResponseBody().write('{');
+            exchange.getResponseBody().flush();
+            try {
+                ended.await(60, TimeUnit.SECONDS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+            exchange.close();
+        });
+        try (ChatEndpoint endpoint = endpoint(address(server).replace("v1", "stalls"), Duration.ofMillis(200))) {
+            assertThatThrownBy(() -> endpoint.ask("s", "u"))
+                    .isInstanceOf(JudgeException.class)
+                    .hasMessageContaining("no answer (no answer in time) in 6 tries");
+        } finally {
+            ended.countDown();
+        }
+    }
+
+    @Test
+    void no_part_of_the_key_is_shown_where_a_long_body_is_cut() {
+        for (int before = 285; before <= 300; before++) {
+            String body = "x".repeat(before) + "sk-secret and more";
+            for (Answer answer : List.of(new Answer(401, body), new Answer(200, body))) {
+                assertThatThrownBy(() -> ask(answer))
+                        .isInstanceOf(JudgeException.class)
+                        .hasMessageNotContaining("xs")
+                        .hasNoCause();
+            }
+        }
+    }
+
+    @Test
+    void a_proxy_gets_the_password_of_its_address() {
+        answers.add(new Answer(200, GOOD));
+        ChatEndpoint.Network network = new ChatEndpoint.Network(
+                ProxySelector.of(server.getAddress()), Optional.of("Basic cHc="), Duration.ofMinutes(1));
+        ChatEndpoint.Settings settings =
+                new ChatEndpoint.Settings(URI.create("http://judge.example/v1"), "j-1", Optional.empty(), 10);
+        try (ChatEndpoint endpoint = new ChatEndpoint(settings, network, pauses::add, notes::add)) {
+            endpoint.ask("s", "u");
+        }
+        assertThat(proxyKeys).containsExactly("Basic cHc=");
+        assertThat(network.toString()).doesNotContain("cHc=");
     }
 
     @Test

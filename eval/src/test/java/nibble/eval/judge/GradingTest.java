@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -22,6 +23,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Grades of made-up answers. FastChat 0.2.36 asked the same and computed the same averages of the same replies
@@ -144,6 +146,70 @@ class GradingTest {
                 .isInstanceOf(BadDatasetException.class)
                 .hasMessageContaining("judgments.jsonl: question 1, turn 1")
                 .hasMessageContaining("another file");
+    }
+
+    @Test
+    void judgments_of_a_judge_that_was_told_something_else_are_not_mixed() throws IOException {
+        grade(table());
+        Path file = folder.resolve("judgments.jsonl");
+        assertThat(JSON.readTree(Files.readAllLines(file).getFirst()).path("system_prompt"))
+                .isEqualTo(recorded.path("judgments").get(0).path("system"));
+        Files.writeString(
+                file, Files.readString(file).replaceFirst("\"system_prompt\":\"", "\"system_prompt\":\"Be mild. "));
+
+        assertThatThrownBy(() -> grade(table()))
+                .isInstanceOf(BadDatasetException.class)
+                .hasMessageContaining("judgments.jsonl: question 1, turn 1")
+                .hasMessageContaining("another file");
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "null",
+                "[]",
+                "{} {}",
+                "{\"judge\":null}",
+                "{\"judge\":[null,\"p\"]}",
+                "{\"user_prompt\":null}",
+                "{\"system_prompt\":null}",
+                "{\"model\":null}",
+                "{\"question_id\":null}",
+                "{\"score\":\"NaN\"}"
+            })
+    void a_line_that_lacks_something_is_no_judgment(String damage) throws IOException {
+        grade(table());
+        Path file = folder.resolve("judgments.jsonl");
+        List<String> lines = new ArrayList<>(Files.readAllLines(file));
+        if (damage.startsWith("{\"")) {
+            lines.set(
+                    1,
+                    ((ObjectNode) JSON.readTree(lines.get(1)))
+                            .setAll((ObjectNode) JSON.readTree(damage))
+                            .toString());
+        } else {
+            lines.set(1, damage.equals("{} {}") ? lines.get(1) + lines.get(1) : damage);
+        }
+        String text = String.join("\n", lines) + "\n";
+        Files.writeString(file, text);
+
+        assertThatThrownBy(() -> grade(table()))
+                .isInstanceOf(BadDatasetException.class)
+                .hasMessageContaining("judgments.jsonl: line 2: no judgment of this program");
+        assertThat(file).hasContent(text);
+    }
+
+    @Test
+    void a_file_that_another_run_writes_is_refused() {
+        Path path = folder.resolve("judgments.jsonl");
+        grade(table());
+        try (JudgmentFile first = new JudgmentFile(path)) {
+            assertThat(first).isNotNull();
+            assertThatThrownBy(() -> new JudgmentFile(path))
+                    .isInstanceOf(BadDatasetException.class)
+                    .hasMessageContaining("another run is writing it");
+        }
+        grade(table());
     }
 
     @Test

@@ -25,12 +25,18 @@ public final class DurableLines implements AutoCloseable {
     private final List<String> found;
     private final String rest;
     private final long wholeBytes;
+    private final long readBytes;
+    /** Whether the first line that is added takes the file for this process. */
+    private final boolean claimed;
+
     private @Nullable FileChannel channel;
     private boolean begun;
 
-    private DurableLines(Path file, byte[] bytes, @Nullable FileChannel channel) {
+    private DurableLines(Path file, byte[] bytes, @Nullable FileChannel channel, boolean claimed) {
         this.file = file;
         this.channel = channel;
+        this.claimed = claimed;
+        this.readBytes = bytes.length;
         List<String> lines = new ArrayList<>();
         int begin = 0;
         for (int i = 0; i < bytes.length; i++) {
@@ -46,7 +52,16 @@ public final class DurableLines implements AutoCloseable {
 
     /** Reads a file; an absent one is empty. Writes nothing. */
     public static DurableLines read(Path file) throws IOException {
-        return new DurableLines(file, Files.exists(file) ? Files.readAllBytes(file) : new byte[0], null);
+        return new DurableLines(file, Files.exists(file) ? Files.readAllBytes(file) : new byte[0], null, false);
+    }
+
+    /**
+     * Opens a file for this process alone: one that is there at once, an absent one when the first line makes it.
+     *
+     * @return null if another process, or this one, holds it already
+     */
+    public static @Nullable DurableLines claim(Path file) throws IOException {
+        return Files.exists(file) ? lock(file) : new DurableLines(file, new byte[0], null, true);
     }
 
     /**
@@ -58,16 +73,39 @@ public final class DurableLines implements AutoCloseable {
         FileChannel channel = open(file);
         boolean held = false;
         try {
-            @Nullable FileLock lock = channel.tryLock();
-            held = lock != null;
-            return held ? new DurableLines(file, readAll(channel), channel) : null;
-        } catch (OverlappingFileLockException e) {
-            return null;
+            held = isLocked(channel);
+            return held ? new DurableLines(file, readAll(channel), channel, true) : null;
         } finally {
             if (!held) {
                 channel.close();
             }
         }
+    }
+
+    private static boolean isLocked(FileChannel channel) throws IOException {
+        try {
+            @Nullable FileLock lock = channel.tryLock();
+            return lock != null;
+        } catch (OverlappingFileLockException e) {
+            return false;
+        }
+    }
+
+    /** Takes a file that was absent when it was looked for. */
+    private FileChannel begin() throws IOException {
+        FileChannel out = open(file);
+        boolean mine = false;
+        try {
+            mine = !claimed || isLocked(out) && out.size() == readBytes;
+        } finally {
+            if (!mine) {
+                out.close();
+            }
+        }
+        if (!mine) {
+            throw new IOException("another run began this file meanwhile; give another file");
+        }
+        return out;
     }
 
     /** Through the channel that holds the lock: closing another channel of the file would give the lock up. */
@@ -103,7 +141,7 @@ public final class DurableLines implements AutoCloseable {
     public synchronized void add(List<String> lines) throws IOException {
         FileChannel out = channel;
         if (out == null) {
-            out = open(file);
+            out = begin();
             channel = out;
         }
         if (!begun) {

@@ -1,7 +1,9 @@
 package nibble.files.output;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -48,5 +50,33 @@ class DurableLinesTest {
         try (DurableLines again = Objects.requireNonNull(DurableLines.lock(file))) {
             assertThat(again.found()).containsExactly("one", "two");
         }
+    }
+
+    @Test
+    void a_claimed_file_that_is_absent_belongs_to_whoever_adds_the_first_line() throws Exception {
+        Path file = temp.resolve("lines");
+        try (DurableLines first = Objects.requireNonNull(DurableLines.claim(file));
+                DurableLines second = Objects.requireNonNull(DurableLines.claim(file))) {
+            assertThat(file).doesNotExist();
+            first.add(List.of("one"));
+            assertThat(DurableLines.claim(file)).isNull();
+            assertRefused(second);
+            first.close();
+            assertRefused(second);
+            first.close();
+        }
+        assertThat(file).hasContent("one\n");
+        try (DurableLines again = Objects.requireNonNull(DurableLines.claim(file))) {
+            assertThat(again.found()).containsExactly("one");
+            assertThat(DurableLines.claim(file)).isNull();
+            again.add(List.of("two"));
+        }
+        assertThat(file).hasContent("one\ntwo\n");
+    }
+
+    private static void assertRefused(DurableLines lines) {
+        assertThatThrownBy(() -> lines.add(List.of("mine")))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("another run began this file meanwhile");
     }
 }

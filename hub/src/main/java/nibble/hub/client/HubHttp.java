@@ -37,11 +37,6 @@ public final class HubHttp implements AutoCloseable {
     private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
 
     static {
-        // Java withholds passwords from proxies of https addresses, which then refuse; what the user wrote is the
-        // user's wish.
-        if (System.getProperty("jdk.http.auth.tunneling.disabledSchemes") == null) {
-            System.setProperty("jdk.http.auth.tunneling.disabledSchemes", "");
-        }
         JSON.getFactory()
                 .setStreamReadConstraints(
                         StreamReadConstraints.builder().maxNestingDepth(64).build());

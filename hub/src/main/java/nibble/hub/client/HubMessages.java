@@ -11,7 +11,6 @@ import java.net.http.HttpConnectTimeoutException;
 import java.net.http.HttpHeaders;
 import java.net.http.HttpResponse;
 import java.net.http.HttpTimeoutException;
-import java.nio.channels.UnresolvedAddressException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -90,12 +89,8 @@ public final class HubMessages {
 
     /** Says why there is no connection. */
     public static String reason(IOException e) {
-        for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-            if (cause instanceof UnresolvedAddressException) {
-                return "no host of this name";
-            }
-        }
         return switch (e) {
+            case IOException _ when Reasons.isUnknownHost(e) -> Reasons.of(e);
             case HttpConnectTimeoutException _ -> "no connection in time";
             case HttpTimeoutException _ -> "no answer in time";
             case ConnectException _ -> "connection refused";

@@ -35,6 +35,14 @@ public record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
 
     private static final Pattern ADDRESS = Pattern.compile("[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*");
 
+    static {
+        // Java withholds passwords from proxies of https addresses, which then refuse; what the user wrote is the
+        // user's wish. Java's client reads this once, so it is set before any proxy is known.
+        if (System.getProperty("jdk.http.auth.tunneling.disabledSchemes") == null) {
+            System.setProperty("jdk.http.auth.tunneling.disabledSchemes", "");
+        }
+    }
+
     public HubProxies {
         proxies = Map.copyOf(proxies);
         exceptions = List.copyOf(exceptions);
@@ -159,8 +167,8 @@ public record HubProxies(Map<String, URI> proxies, List<String> exceptions) {
         return lower.startsWith("[") && lower.endsWith("]") ? lower.substring(1, lower.length() - 1) : lower;
     }
 
-    /** The value of a Proxy-Authorization header, where the proxy's address holds a name and a password. */
-    Optional<String> authorization(URI target) {
+    /** Returns the value of a Proxy-Authorization header, where the proxy's address holds a name and a password. */
+    public Optional<String> authorization(URI target) {
         return proxy(target).map(URI::getRawUserInfo).map(user -> {
             String plain = URLDecoder.decode(user.replace("+", "%2B"), StandardCharsets.UTF_8);
             byte[] bytes = (plain.contains(":") ? plain : plain + ":").getBytes(StandardCharsets.UTF_8);

@@ -29,8 +29,16 @@ public final class PackedLinears {
      * @throws BadCheckpointException as {@link #read(Checkpoint, LinearModule, int)}
      */
     public static PackedLinear read(Checkpoint checkpoint, Linear linear, int layer) {
-        StoredLinear stored = checkpoint.config().stored(linear, layer);
-        PackedLinear whole = read(checkpoint, stored.module(), layer);
+        return read(checkpoint, checkpoint.config().stored(linear, layer));
+    }
+
+    /**
+     * Returns a linear as a quantized checkpoint holds it; of a fused module its rows.
+     *
+     * @throws BadCheckpointException as {@link #read(Checkpoint, LinearModule, int)}
+     */
+    public static PackedLinear read(Checkpoint checkpoint, StoredLinear stored) {
+        PackedLinear whole = read(checkpoint, stored.module(), stored.layer());
         if (!stored.module().isFused()) {
             return whole;
         }

@@ -24,7 +24,7 @@ public final class KeptVectors {
     private final CudaStream stream;
     private final Map<float[], DeviceMemory.Buffer> singles = new IdentityHashMap<>();
     private final Map<RotaryTable, DeviceMemory.Buffer> angles = new IdentityHashMap<>();
-    private boolean held;
+    private int holders;
 
     public KeptVectors(DeviceMemory memory, HostTransfers transfers, CudaStream stream) {
         this.memory = memory;
@@ -32,9 +32,14 @@ public final class KeptVectors {
         this.stream = stream;
     }
 
-    /** Keeps norms and biases for as long as this lives: a graph reads them. */
+    /** Keeps all norms and biases until {@link #release} is called for each call of this: a graph reads them. */
     public void hold() {
-        held = true;
+        holders++;
+    }
+
+    /** Lets norms and biases go again when they are too many, once no graph is left that reads them. */
+    public void release() {
+        holders--;
     }
 
     /** Returns a vector in fp32. */
@@ -54,7 +59,7 @@ public final class KeptVectors {
     }
 
     private DeviceMemory.Buffer kept(Map<float[], DeviceMemory.Buffer> buffers, float[] vector, MemorySegment values) {
-        if (!held && buffers.size() >= MOST && !buffers.containsKey(vector)) {
+        if (holders == 0 && buffers.size() >= MOST && !buffers.containsKey(vector)) {
             forget(buffers);
         }
         return buffers.computeIfAbsent(vector, _ -> {

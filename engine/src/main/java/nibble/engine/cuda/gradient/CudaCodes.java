@@ -2,6 +2,7 @@ package nibble.engine.cuda.gradient;
 
 import nibble.engine.backend.PlacedCodes;
 import nibble.engine.cuda.data.NibbleMatrix;
+import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 
 /**
@@ -44,7 +45,7 @@ record CudaCodes(TuneCard card, int outFeatures, int inFeatures, int groups, int
 
     /** Returns the bytes of a row of codes. */
     long rowBytes() {
-        return bits > 4 ? inFeatures : inFeatures / 2;
+        return inFeatures / QuantizationSpec.codesPerByte(bits);
     }
 
     /** Returns the bytes of codes and zeros. */

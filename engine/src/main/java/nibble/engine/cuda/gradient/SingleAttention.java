@@ -109,7 +109,11 @@ final class SingleAttention {
     }
 
     private static float factor(AttentionShape shape) {
-        return (float) (1 / Math.sqrt(shape.headDim()));
+        if (shape.caps()) {
+            throw new IllegalArgumentException(
+                    "gradients through capped scores are not yet computed on a card; use --device cpu");
+        }
+        return shape.scale();
     }
 
     /** Takes the gradient: {@link nibble.engine.backend.GradientOperations#attention}. */

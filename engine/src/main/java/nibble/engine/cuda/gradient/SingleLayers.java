@@ -136,6 +136,12 @@ final class SingleLayers implements LayerOperations {
     }
 
     @Override
+    public void cap(Matrix x, float most) {
+        long n = card.single(x).elements();
+        card.each(FILE, "cap", n, address(x), most, n);
+    }
+
+    @Override
     public void add(Matrix x, Matrix into) {
         Extents.require("add", "x", x, into.rows(), into.columns());
         long n = card.single(into).elements();
@@ -192,6 +198,7 @@ final class SingleLayers implements LayerOperations {
                 x.rows(),
                 address(x),
                 x.columns(),
+                headDim,
                 table.half(),
                 angles,
                 angles + (long) Float.BYTES * table.cos().length,
@@ -213,6 +220,11 @@ final class SingleLayers implements LayerOperations {
 
     SingleAttention attention() {
         return attention;
+    }
+
+    @Override
+    public void mixRows(Matrix products, int[] places, float[] weights, Matrix into) {
+        throw new UnsupportedOperationException("a mixture of experts is not tuned");
     }
 
     @Override

@@ -344,7 +344,7 @@ public final class Kernels {
                     (long) shape.keyColumns(),
                     (long) seen,
                     (long) heads,
-                    (long) Float.floatToRawIntBits((float) (1 / Math.sqrt(shape.headDim()))),
+                    (long) Float.floatToRawIntBits(shape.scale()),
                     floats(queries, query),
                     floats(keys, first),
                     floats(values, first),

@@ -5,8 +5,8 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Stream;
-import nibble.checkpoint.model.Linear;
 import nibble.engine.host.natives.Kernels;
+import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.StoredWeights;
 
@@ -25,8 +25,7 @@ public final class LargePages {
     public static void request(ModelWeights weights) {
         List<MemorySegment> parts = Stream.concat(
                         Stream.of(weights.embedding(), weights.head()),
-                        weights.layers().stream()
-                                .flatMap(layer -> Stream.of(Linear.values()).map(layer::weight)))
+                        weights.layers().stream().flatMap(DecoderLayer::weights))
                 .flatMap(weight -> StoredWeights.mapped(weight).stream())
                 .sorted(Comparator.comparingLong(MemorySegment::address))
                 .toList();

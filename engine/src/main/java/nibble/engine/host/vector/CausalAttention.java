@@ -10,7 +10,7 @@ import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Workers;
 
 /**
- * Computes causal grouped-query attention over blocks: {@code out[t] = Σ_j softmax_j(q[t]·k[j] / √d) v[j]}, j up to the
+ * Computes causal grouped-query attention over blocks: {@code out[t] = Σ_j softmax_j(scale q[t]·k[j]) v[j]}, j up to the
  * position of t, from the first of its window on. A task is one head and {@value #QUERIES} queries. It walks the keys
  * it may see in chunks; the softmax is kept as a running maximum m, sum l and unnormalised output, rescaled when the
  * maximum grows (Milakov and Gimelshein 2018; Dao et al. 2022). So no task ever holds more than {@value #QUERIES} x
@@ -41,7 +41,7 @@ public final class CausalAttention {
         this.firstPosition = firstPosition;
         this.seen = firstPosition + queries;
         this.valuePanels = (shape.headDim() + PANEL - 1) / PANEL;
-        this.scale = (float) (1 / Math.sqrt(shape.headDim()));
+        this.scale = shape.scale();
         this.keyPanels = new float[shape.kvHeads()][];
         this.valuePanelsOfHead = new float[shape.kvHeads()][];
     }
@@ -158,6 +158,10 @@ public final class CausalAttention {
                 int position = firstPosition + first + r;
                 int hidden = Math.max(0, shape.firstSeen(position) - key);
                 int visible = Math.min(count, position + 1 - key);
+                if (shape.caps()) {
+                    // Only what is seen: the others never count.
+                    Cap.run(scores, r * KEYS + hidden, r * KEYS + visible, shape.cap());
+                }
                 softmaxStep(scores, r * KEYS, hidden, visible, count, max, total, r, sums, r * width, width);
             }
             for (int panel = 0; panel < valuePanels; panel++) {

@@ -29,7 +29,7 @@ final class FewQueries {
         int at = (part.firstRow() + t) * shape.queryColumns() + head * d;
         int first = shape.firstSeen(part.firstPosition() + t);
         int visible = part.firstPosition() + t + 1 - first;
-        float scale = (float) (1 / Math.sqrt(d));
+        float scale = shape.scale();
         int whole = (visible + COUNT - 1) / COUNT * COUNT;
         float[] p = new float[whole];
         for (int j = 0; j < visible; ) {
@@ -37,6 +37,9 @@ final class FewQueries {
             for (int row = part.keyRow(first + j); j < end; j++, row++) {
                 p[j] = Gemv.dot(query, at, keys, row * stride + kvOffset, d) * scale;
             }
+        }
+        if (shape.caps()) {
+            Cap.run(p, 0, visible, shape.cap());
         }
         Arrays.fill(p, visible, whole, Float.NEGATIVE_INFINITY);
         float total = Softmax.exponentials(p, 0, whole, Softmax.max(p, 0, whole));

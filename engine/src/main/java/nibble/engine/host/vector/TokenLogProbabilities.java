@@ -26,7 +26,8 @@ public final class TokenLogProbabilities {
      * @param x [next.length, k]
      * @param head [vocabulary, k]
      */
-    public static TokenScores run(Workers workers, float[] x, int k, RowSource head, int vocabulary, int[] next) {
+    public static TokenScores run(
+            Workers workers, float[] x, int k, RowSource head, int vocabulary, float cap, int[] next) {
         float[] result = new float[next.length];
         int[] likeliest = new int[next.length];
         int groups = (vocabulary + COLUMNS - 1) / COLUMNS;
@@ -40,7 +41,7 @@ public final class TokenLogProbabilities {
             workers.forEach(groups, group -> {
                 int column = group * COLUMNS;
                 int columns = Math.min(COLUMNS, vocabulary - column);
-                group(x, first, rows, k, head, column, columns, next, max[group], best[group], sum[group], chosen);
+                group(x, first, rows, k, head, column, columns, cap, next, max[group], best[group], sum[group], chosen);
             });
             for (int r = 0; r < rows; r++) {
                 float largest = Float.NEGATIVE_INFINITY;
@@ -68,6 +69,7 @@ public final class TokenLogProbabilities {
             RowSource head,
             int column,
             int columns,
+            float cap,
             int[] next,
             float[] max,
             int[] best,
@@ -103,6 +105,9 @@ public final class TokenLogProbabilities {
             }
             for (int r = 0; r < n; r++) {
                 int at = r * width;
+                if (cap != 0) {
+                    Cap.run(logits, at, at + columns, cap);
+                }
                 Arrays.fill(logits, at + columns, at + width, Float.NEGATIVE_INFINITY);
                 int id = next[first + row + r] - column;
                 if (id >= 0 && id < columns) {

@@ -1,0 +1,122 @@
+package nibble.checkpoint.model;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.IntStream;
+
+/**
+ * Describes the mixture of experts that most layers of a model have in the place of an MLP. A router scores all experts
+ * for a token; the token passes those with the best scores, and their outputs are added with the scores as weights.
+ *
+ * @param count experts that the router chooses from
+ * @param chosen experts that a token passes
+ * @param width of a routed expert
+ * @param normalized whether the weights of the chosen ones are brought to a sum of 1; else they are softmax over all
+ * @param shared the expert that every token passes
+ * @param denseLayers layers with one MLP, of the model's {@code intermediate_size}
+ * @param names of the tensors
+ */
+public record Experts(
+        int count, int chosen, int width, boolean normalized, Shared shared, Set<Integer> denseLayers, Names names) {
+
+    /**
+     * Describes the shared expert.
+     *
+     * @param width 0 where there is none
+     * @param gated whether its output is multiplied by the sigmoid of a number that a gate [1, hidden] gives
+     */
+    public record Shared(int width, boolean gated) {
+        /** There is none. */
+        public static final Shared NONE = new Shared(0, false);
+
+        public boolean exists() {
+            return width > 0;
+        }
+    }
+
+    /**
+     * Names modules inside a decoder layer.
+     *
+     * @param router its weight is [experts, hidden]
+     * @param experts stands before the expert's number
+     * @param gate inside an expert; {@code up} and {@code down} likewise
+     * @param shared the shared expert
+     * @param sharedGate its gate
+     */
+    public record Names(
+            String router, String experts, String gate, String up, String down, String shared, String sharedGate) {
+        /** Qwen's, and those of most others. */
+        public static final Names QWEN = new Names(
+                "mlp.gate",
+                "mlp.experts",
+                "gate_proj",
+                "up_proj",
+                "down_proj",
+                "mlp.shared_expert",
+                "mlp.shared_expert_gate");
+
+        /** Mixtral's, which has no shared expert. */
+        public static final Names MIXTRAL =
+                new Names("block_sparse_moe.gate", "block_sparse_moe.experts", "w1", "w3", "w2", "", "");
+
+        private String path(Linear linear, Expert expert) {
+            if (!expert.isRouted()) {
+                return shared + linear.path().substring(linear.path().indexOf('.'));
+            }
+            String name = switch (linear) {
+                case GATE -> gate;
+                case UP -> up;
+                case DOWN -> down;
+                case Q, K, V, O -> throw new IllegalArgumentException(linear + " is not part of an expert");
+            };
+            return experts + "." + expert.index() + "." + name;
+        }
+    }
+
+    public Experts {
+        denseLayers = Set.copyOf(denseLayers);
+    }
+
+    /** Returns whether a layer has experts. */
+    public boolean in(int layer) {
+        return !denseLayers.contains(layer);
+    }
+
+    /** Returns the experts of a layer in order: the routed ones, then the shared one if there is one. */
+    public List<Expert> all() {
+        List<Expert> all =
+                new ArrayList<>(IntStream.range(0, count).mapToObj(Expert::new).toList());
+        if (shared.exists()) {
+            all.add(Expert.SHARED);
+        }
+        return all;
+    }
+
+    /** Returns the width of an expert. */
+    public int width(Expert expert) {
+        return expert.isRouted() ? width : shared.width();
+    }
+
+    /** Returns the linears of a layer's experts as they are stored, in canonical order. */
+    public List<LinearModule> modules() {
+        return all().stream().flatMap(expert -> modules(expert).stream()).toList();
+    }
+
+    /** Returns the linears of one expert. */
+    public List<LinearModule> modules(Expert expert) {
+        return LinearModule.MLP.stream()
+                .map(linear -> new LinearModule(names.path(linear, expert), List.of(linear), expert))
+                .toList();
+    }
+
+    /** Names the router's weight, [experts, hidden]. */
+    public String router(int layer) {
+        return TensorNames.layer(layer) + names.router() + ".weight";
+    }
+
+    /** Names the weight of the shared expert's gate, [1, hidden]. */
+    public String sharedGate(int layer) {
+        return TensorNames.layer(layer) + names.sharedGate() + ".weight";
+    }
+}

@@ -1,0 +1,121 @@
+"""Makes tiny random mixtures of experts beside the models of architectures.py, with the same files.
+
+    python checkpoint/src/test/scripts/mixtures.py checkpoint/src/test/resources/architectures
+
+The committed files were made with torch 2.13.0 and transformers 5.17.0. expected.safetensors has one tensor more:
+
+    greedy I64 [tokens + 64]   ids and the 64 likeliest tokens behind them, by the fp64 run; each is likelier than the next
+                               by 1e-3 at least
+
+`-fused` is the model before it as transformers writes it with save_original_format=False: experts of a layer in one tensor.
+"""
+
+import pathlib
+import shutil
+import sys
+
+import torch
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, PreTrainedConfig
+from transformers.models.mixtral import MixtralConfig
+from transformers.models.olmoe import OlmoeConfig
+from transformers.models.qwen2_moe import Qwen2MoeConfig
+from transformers.models.qwen3_moe import Qwen3MoeConfig
+
+from architectures import SMALL, TOKENS, fill, logits, matters
+
+SMALL = {**SMALL, "max_position_embeddings": 128}
+GREEDY = 64
+
+CONFIGS = {
+    "mixtral": MixtralConfig(**{**SMALL, "intermediate_size": 32}, num_local_experts=5, num_experts_per_tok=2, head_dim=16),
+    # A layer with one MLP between those with experts, which are not normalized.
+    "qwen2-moe": Qwen2MoeConfig(
+        **{**SMALL, "num_hidden_layers": 3},
+        num_experts=6,
+        num_experts_per_tok=3,
+        moe_intermediate_size=32,
+        shared_expert_intermediate_size=64,
+        mlp_only_layers=[1],
+    ),
+    "qwen3-moe": Qwen3MoeConfig(
+        **SMALL, head_dim=16, num_experts=8, num_experts_per_tok=2, moe_intermediate_size=32, norm_topk_prob=True
+    ),
+    "olmoe": OlmoeConfig(**{**SMALL, "intermediate_size": 32}, num_experts=6, num_experts_per_tok=3),
+}
+
+
+# Of weights whose 64 tokens are clear, and whose fp32 run is as near as those of the other models.
+SEEDS = {"mixtral": 0, "qwen2-moe": 2, "qwen3-moe": 5, "olmoe": 1}
+
+
+def fill_experts(model, seed):
+    """As fill, but with the deviation that a matrix of each expert would have."""
+    fill(model, seed)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 3:
+            factor = (parameter.shape[1] / parameter.shape[2]) ** 0.5
+            parameter.data = (parameter.data * factor).half().float()
+        elif name.endswith(("router.weight", "mlp.gate.weight")):
+            parameter.data = (parameter.data * 0.3).half().float()
+
+
+def without_router(model):
+    """Experts are chosen in the reverse order."""
+    if isinstance(model, PreTrainedConfig):
+        return
+    for name, parameter in model.named_parameters():
+        if name.endswith("mlp.gate.weight"):
+            parameter.data = torch.flip(parameter.data, (0,))
+
+
+def greedy(model, ids):
+    for _ in range(GREEDY):
+        best = logits(model, ids)[-1].topk(2)
+        assert best.values[0] - best.values[1] > 1e-3, best
+        ids = torch.cat([ids, best.indices[:1]])
+    return ids
+
+
+def main(folder, *names):
+    folder = pathlib.Path(folder)
+    for name, config in CONFIGS.items():
+        if names and name not in names:
+            continue
+        seed = SEEDS.get(name, 0)
+        out = folder / name
+        shutil.rmtree(out, ignore_errors=True)
+        config._experts_implementation = "eager"
+        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+        fill_experts(model, 50 + seed)
+        ids = torch.randint(0, 256, (TOKENS,), generator=torch.Generator().manual_seed(150 + seed))
+        model.half().save_pretrained(out)
+        model = AutoModelForCausalLM.from_pretrained(
+            out, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
+        ).eval()
+        single = logits(model, ids)
+        expected = logits(model.double(), ids)
+        moved = matters(model, ids, expected, without_router)
+        error = (single - expected).abs().max()
+        made = {
+            "ids": ids,
+            "logits": expected.float().contiguous(),
+            "fp32_error": error.float()[None],
+            "greedy": greedy(model, ids),
+        }
+        save_file(made, out / "expected.safetensors")
+        if name == "mixtral":
+            fused = folder / (name + "-fused")
+            shutil.rmtree(fused, ignore_errors=True)
+            AutoModelForCausalLM.from_pretrained(out, dtype=torch.float16).save_pretrained(fused, save_original_format=False)
+            shutil.copy(out / "expected.safetensors", fused)
+            (fused / "generation_config.json").unlink(missing_ok=True)
+        (out / "generation_config.json").unlink(missing_ok=True)
+        print(
+            f"{name}: {sum(p.numel() for p in model.parameters())} weights, largest logit {expected.abs().max():.2f}, "
+            f"fp32 differs by {error:.2e}, with the router's rows turned over by {moved:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
