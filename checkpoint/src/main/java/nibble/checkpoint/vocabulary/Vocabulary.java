@@ -26,8 +26,8 @@ import nibble.checkpoint.vocabulary.SentencePieceJson.Space;
  * @param model {@code llama} for SentencePiece, {@code gpt2} for byte-level BPE
  * @param split GGUF's name for the way to split text before merging
  * @param pieces by id, as many as the model's embedding has rows
- * @param merges pairs separated by a space: of byte-level BPE, and of SentencePiece where the file lists them beside its
- *     scores
+ * @param merges pairs separated by a space: of byte-level BPE, and of SentencePiece where the file lists them beside
+ *     its scores
  * @param bosId id of the token that begins a text, or -1; {@code eosId}, {@code unknownId} and {@code paddingId}
  *     likewise
  * @param eotId id of the token that ends a turn, where it is another than {@code eosId}; else -1

@@ -4,7 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
+import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /** Says what a tokenizer.json does to a text that GGUF has no key for. */
@@ -39,12 +39,18 @@ final class TokenizerForm {
         }
     }
 
-    /** Says what differs by little, in words. */
-    static Optional<String> note(JsonNode tokenizer, boolean spaceInFront) {
-        return spaceInFront && !isSentencePiece(tokenizer)
-                ? Optional.of("the tokenizer puts a space in front of a text; llama.cpp does not, so it reads the first"
-                        + " word as another token")
-                : Optional.empty();
+    /** Says what a file does not hold or llama.cpp does in another way, in words. */
+    static List<String> notes(Checkpoint source) {
+        List<String> notes = new ArrayList<>();
+        source.tokenizer().ifPresent(tokenizer -> {
+            if (tokenizer.spaceInFront() && !isSentencePiece(tokenizer.json())) {
+                notes.add("the tokenizer puts a space in front of a text; llama.cpp does not, so it reads the first"
+                        + " word as another token");
+            }
+            int rows = source.config().vocabularySize();
+            tokenizer.beyond(rows).ifPresent(beyond -> notes.add(beyond.words(rows) + "; the file leaves them out"));
+        });
+        return notes;
     }
 
     /** Whether bytes have pieces of their own, as in SentencePiece's vocabularies. */
