@@ -153,7 +153,10 @@ public final class TuningCost {
         }
         TuningCost cost = new TuningCost(config, options, 1, 1);
         int heads = config.queryNormWidth() + config.keyNormWidth();
-        long layer = cost.scales() + (long) config.architecture().norms().size() * config.hiddenSize() + heads + (options.movesCodes() ? weights(config) : 0);
+        long layer = cost.scales()
+                + (long) config.architecture().norms().size() * config.hiddenSize()
+                + heads
+                + (options.movesCodes() ? weights(config) : 0);
         return FLOATS_PER_POSITION * Float.BYTES * (layer * config.layers() + config.hiddenSize());
     }
 

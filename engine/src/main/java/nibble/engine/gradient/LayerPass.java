@@ -52,10 +52,11 @@ final class LayerPass implements AutoCloseable {
         this.heads = AttentionShape.of(config);
         this.sequences = sequences;
         for (LayerAttention layer : config.attention()) {
-            layer.rope().ifPresent(rope -> turns.computeIfAbsent(rope, r -> {
-                RotaryTable table = RotaryTable.of(config, r, length, length);
-                return new Turns(table, table.transposed());
-            }));
+            layer.rope()
+                    .ifPresent(rope -> turns.computeIfAbsent(rope, r -> {
+                        RotaryTable table = RotaryTable.of(config, r, length, length);
+                        return new Turns(table, table.transposed());
+                    }));
         }
         int rows = sequences * length;
         this.dHidden = forward.allocate(rows, config.hiddenSize());
