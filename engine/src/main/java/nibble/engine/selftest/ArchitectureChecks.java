@@ -111,10 +111,7 @@ final class ArchitectureChecks {
             }
             // tanh to some units in its last place, and a product.
             comparison.compare(
-                    Arrays.toString(s),
-                    results[1],
-                    results[0],
-                    i -> 8 * U * Math.max(Math.abs(results[0][i]), 1e-3));
+                    Arrays.toString(s), results[1], results[0], i -> 8 * U * Math.max(Math.abs(results[0][i]), 1e-3));
         }
         return comparison.result();
     }
@@ -126,13 +123,9 @@ final class ArchitectureChecks {
         for (int[] s : new int[][] {{5, 3, 16, 12}, {7, 2, 128, 96}, {4, 5, 24, 10}, {9, 1, 64, 2}}) {
             RotaryTable table = RotaryTable.of(10_000, s[3], 20);
             float[] x = operands.values(s[0] * s[1] * s[2]);
-            float[][] results =
-                    inPlace(x, s[0], s[1] * s[2], (side, matrix) -> side.rope(matrix, s[2], table, 1, 7));
+            float[][] results = inPlace(x, s[0], s[1] * s[2], (side, matrix) -> side.rope(matrix, s[2], table, 1, 7));
             comparison.compare(
-                    Arrays.toString(s),
-                    results[1],
-                    results[0],
-                    i -> i % s[2] < s[3] ? (4 * U + activation) * 8 : 0);
+                    Arrays.toString(s), results[1], results[0], i -> i % s[2] < s[3] ? (4 * U + activation) * 8 : 0);
         }
         return comparison.result();
     }
@@ -179,7 +172,8 @@ final class ArchitectureChecks {
         for (int[] c : cases) {
             AttentionShape plain = new AttentionShape(c[0], c[1], c[2], c[6]);
             AttentionShape shape = capped
-                    ? new AttentionShape(c[0], c[1], c[2], c[5] > 0 ? c[6] : ModelConfig.NO_WINDOW, 0.7f * plain.scale(), 2)
+                    ? new AttentionShape(
+                            c[0], c[1], c[2], c[5] > 0 ? c[6] : ModelConfig.NO_WINDOW, 0.7f * plain.scale(), 2)
                     : plain;
             int sequences = c[3];
             int rows = sequences * c[4];

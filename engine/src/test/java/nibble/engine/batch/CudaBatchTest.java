@@ -86,7 +86,16 @@ class CudaBatchTest {
     @ParameterizedTest
     @ValueSource(
             strings = {
-                "qwen2", "qwen3", "gemma", "mistral", "gemma2", "gemma3", "smollm3", "granite", "olmo2", "phi4-mini"
+                "qwen2",
+                "qwen3",
+                "gemma",
+                "mistral",
+                "gemma2",
+                "gemma3",
+                "smollm3",
+                "granite",
+                "olmo2",
+                "phi4-mini"
             })
     void texts_of_other_architectures_have_the_probabilities_of_the_reference(String name) throws Exception {
         try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder(name))) {
