@@ -164,7 +164,7 @@ class CudaBackendTest {
      * most 0.7, where each architecture's own part moves logits by 2.5 to 17.
      */
     @ParameterizedTest
-    @ValueSource(strings = {"smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"})
+    @ValueSource(strings = {"smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma", "mixtral", "qwen2-moe", "qwen3-moe", "olmoe"})
     void every_architecture_gives_the_logits_of_transformers(String name) {
         ArchitecturesTest.Expected expected = ArchitecturesTest.Expected.of(name);
         float bound = 2 * 8192 * expected.fp32Error();
