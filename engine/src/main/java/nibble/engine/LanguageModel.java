@@ -5,29 +5,7 @@ import java.util.Set;
 import java.util.function.IntPredicate;
 
 /** Offers what evaluation needs of a model: log-probabilities of tokens given those before them. */
-public interface LanguageModel extends AutoCloseable {
-    /**
-     * Computes the log-probability (natural logarithm) of each id after the first, given all ids before it.
-     *
-     * @param ids at least two ids, at most {@link #contextTokens()}
-     * @return {@code ids.length - 1} values; element i is log p(ids[i+1] | ids[0..i])
-     */
-    float[] logProbabilities(int[] ids);
-
-    /**
-     * Computes the {@link #logProbabilities(int[])} of several sequences of one length.
-     *
-     * @return one array a sequence, in order
-     */
-    default List<float[]> logProbabilities(List<int[]> sequences) {
-        return sequences.stream().map(this::logProbabilities).toList();
-    }
-
-    /** Returns how many sequences of this many tokens are best scored in one call. */
-    default int sequencesPerBatch(int tokens) {
-        return 1;
-    }
-
+public interface LanguageModel extends ScoringModel, AutoCloseable {
     /**
      * Scores ends of texts. A beginning that several share goes through the model once; what comes out is as if each
      * text were scored alone, up to the order of sums.
@@ -49,11 +27,6 @@ public interface LanguageModel extends AutoCloseable {
      * @return the new ids, without the stop id
      */
     int[] write(int[] prompt, int maxNewTokens, Set<Integer> stopIds, IntPredicate goesOn);
-
-    /** Returns the longest sequence the model was made for. */
-    int contextTokens();
-
-    int vocabularySize();
 
     @Override
     void close();

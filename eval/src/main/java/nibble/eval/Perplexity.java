@@ -7,7 +7,7 @@ import java.util.OptionalInt;
 import nibble.datasets.BadDatasetException;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
-import nibble.engine.LanguageModel;
+import nibble.engine.ScoringModel;
 import nibble.engine.backend.MissingRowException;
 
 /**
@@ -35,7 +35,7 @@ public final class Perplexity {
      * @throws NonFiniteLogProbabilityException if the model gives NaN or infinity
      */
     public static PerplexityResult gptq(
-            LanguageModel model,
+            ScoringModel model,
             Tokenizer tokenizer,
             TextDataset text,
             int context,
@@ -60,7 +60,7 @@ public final class Perplexity {
      * @throws NonFiniteLogProbabilityException if the model gives NaN or infinity
      */
     public static PerplexityResult gptq(
-            LanguageModel model, int[] ids, int context, OptionalInt maxWindows, PerplexityProgress progress) {
+            ScoringModel model, int[] ids, int context, OptionalInt maxWindows, PerplexityProgress progress) {
         checkContext(model, context);
         if (maxWindows.isPresent() && maxWindows.getAsInt() < 1) {
             throw new IllegalArgumentException("number of windows must be positive, found " + maxWindows.getAsInt());
@@ -124,7 +124,7 @@ public final class Perplexity {
         return sum / logProbabilities.length;
     }
 
-    private static void checkContext(LanguageModel model, int context) {
+    private static void checkContext(ScoringModel model, int context) {
         if (context < 2) {
             throw new IllegalArgumentException("context must be at least 2 tokens, found " + context);
         }

@@ -18,6 +18,7 @@ import nibble.datasets.chat.SpecialTokens;
 import nibble.datasets.chat.StopIds;
 import nibble.engine.Backends;
 import nibble.engine.Llama;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import nibble.engine.batch.BatchOptions;
 import nibble.engine.batch.GenerationService;
@@ -108,7 +109,7 @@ public final class LocalModel implements AutoCloseable {
 
     /** As many as all texts could need, where memory allows. */
     static int cacheTokens(Backend backend, ModelConfig config, int contextTokens, int maxSequences) {
-        return backend.cacheTokens(config, (long) contextTokens * maxSequences, contextTokens);
+        return backend.cacheTokens(config, CacheType.AUTO, (long) contextTokens * maxSequences, contextTokens);
     }
 
     private static ChatTemplate own(Path model, TokenizerDescription described) {

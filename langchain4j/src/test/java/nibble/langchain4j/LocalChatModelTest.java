@@ -36,6 +36,7 @@ import nibble.engine.Backends;
 import nibble.engine.Generator;
 import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -155,7 +156,7 @@ class LocalChatModelTest {
                 Backend backend = Backends.open("cpu", 2);
                 Llama llama = Llama.load(checkpoint, backend)) {
             ModelConfig config = llama.weights().config();
-            long fits = Runtime.getRuntime().maxMemory() / 2 / backend.cacheTokenBytes(config);
+            long fits = Runtime.getRuntime().maxMemory() / 2 / backend.cacheTokenBytes(config, CacheType.AUTO);
 
             assertThat(LocalModel.cacheTokens(backend, config, 4096, 2)).isEqualTo(8192);
             assertThat(LocalModel.cacheTokens(backend, config, 4096, Integer.MAX_VALUE))

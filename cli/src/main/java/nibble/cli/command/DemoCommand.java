@@ -24,6 +24,7 @@ import nibble.cli.terminal.Terminal;
 import nibble.datasets.CalibrationText;
 import nibble.datasets.TokenBlocks;
 import nibble.datasets.Tokenizer;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import nibble.eval.PerplexityResult;
 import nibble.files.Reasons;
@@ -167,7 +168,8 @@ final class DemoCommand implements Callable<Integer> {
     }
 
     private PerplexityResult measure(Backend backend, Path model, String title) {
-        return PerplexityCommand.measure(terminal, backend, model, "wikitext2", CONTEXT, windows, title);
+        return PerplexityCommand.measure(
+                terminal, backend, model, CacheType.AUTO, "wikitext2", CONTEXT, windows, title);
     }
 
     private static Row row(String weights, PerplexityResult result, PerplexityResult fp16, Path folder) {

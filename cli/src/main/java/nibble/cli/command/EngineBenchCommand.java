@@ -11,6 +11,7 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.ModelShape;
+import nibble.cli.option.CacheOption;
 import nibble.cli.option.GroupSize;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
@@ -23,6 +24,7 @@ import nibble.cli.terminal.Figures;
 import nibble.cli.terminal.Table;
 import nibble.cli.terminal.Terminal;
 import nibble.convert.gguf.GgufMix;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import nibble.engine.bench.BatchBenchmark;
 import nibble.engine.bench.BatchTimings;
@@ -106,6 +108,9 @@ final class EngineBenchCommand implements Callable<Integer> {
     private int prompts;
 
     @Mixin
+    private CacheOption cache = new CacheOption();
+
+    @Mixin
     private ModelDevice device = new ModelDevice();
 
     @Mixin
@@ -127,6 +132,9 @@ final class EngineBenchCommand implements Callable<Integer> {
         }
         if (!together.isEmpty() && (source != null || decodeTokens < 1)) {
             throw new UsageException("--together times random weights, at least 1 of --decode-tokens");
+        }
+        if (together.isEmpty() && cache.type() != CacheType.AUTO) {
+            throw new UsageException("--kv-cache-dtype int8 is for sequences at once; give --together too");
         }
         json.requireWritable();
         if (source != null) {
@@ -217,7 +225,8 @@ final class EngineBenchCommand implements Callable<Integer> {
     private void timeTogether(ModelShape model, EngineBenchmark.Settings settings, int promptTokens) {
         BatchBenchmark.Load load =
                 prompts == 0 ? null : new BatchBenchmark.Load(prompts, together.getLast(), promptTokens, decodeTokens);
-        BatchBenchmark.Settings batch = new BatchBenchmark.Settings(together, decodeContext, decodeTokens, load);
+        BatchBenchmark.Settings batch =
+                new BatchBenchmark.Settings(together, decodeContext, decodeTokens, load, cache.type());
         BatchTimings timings;
         try (Backend backend = device.openForGenerating(terminal)) {
             timings = EngineBenchmark.runBatch(settings, batch, backend, device.device.threads);

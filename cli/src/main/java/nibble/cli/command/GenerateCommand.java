@@ -6,8 +6,10 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.function.IntPredicate;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
+import nibble.cli.option.CacheOption;
 import nibble.cli.option.ChatOptions;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelChat;
@@ -32,8 +34,10 @@ import nibble.engine.Generator;
 import nibble.engine.Llama;
 import nibble.engine.NonFiniteLogitException;
 import nibble.engine.SamplingOptions;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.MissingRowException;
+import nibble.engine.batch.SingleText;
 import nibble.pack.WeightReader;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -110,6 +114,9 @@ final class GenerateCommand implements Callable<Integer> {
     private PromptsOptions prompts = new PromptsOptions();
 
     @Mixin
+    private CacheOption cache = new CacheOption();
+
+    @Mixin
     private ChatOptions chat = new ChatOptions();
 
     @Mixin
@@ -134,6 +141,7 @@ final class GenerateCommand implements Callable<Integer> {
         if ((chat.chat ? 1 : 0) + (prompt != null ? 1 : 0) + (prompts.given() ? 1 : 0) != 1) {
             throw new UsageException("give one of --prompt TEXT, --prompts FILE and --chat");
         }
+        cache.type();
         List<PromptLine> lines = prompts.lines(options, maxNewTokens);
         Path model = source.folder(terminal);
         try (Checkpoint checkpoint = OpenedModel.open(terminal, model)) {
@@ -152,7 +160,7 @@ final class GenerateCommand implements Callable<Integer> {
             List<String> stops = template.map(ChatTemplate::stops).orElse(List.of());
             SpecialTokens tokens = ModelChat.tokens(described);
             if (prompts.given()) {
-                PromptRun run = new PromptRun(llama, tokenizer, stopIds, stops, prompts.sequences());
+                PromptRun run = new PromptRun(llama, tokenizer, stopIds, stops, prompts.sequences(), cache.type());
                 try {
                     prompts.answer(terminal, run, lines, line -> ids(line, tokenizer, template, tokens));
                 } catch (NonFiniteLogitException e) {
@@ -257,13 +265,13 @@ final class GenerateCommand implements Callable<Integer> {
             long start = System.nanoTime();
             try {
                 // Nobody will read what comes after a lost output.
-                Generator.generateWhile(
-                        llama,
-                        ids,
-                        options,
-                        maxNewTokens,
-                        stopIds,
-                        id -> text.add(id) && terminal.lostOutput().isEmpty());
+                IntPredicate goesOn =
+                        id -> text.add(id) && terminal.lostOutput().isEmpty();
+                if (cache.type() == CacheType.AUTO) {
+                    Generator.generateWhile(llama, ids, options, maxNewTokens, stopIds, goesOn);
+                } else {
+                    SingleText.generateWhile(llama, cache.type(), ids, options, maxNewTokens, stopIds, goesOn);
+                }
             } catch (NonFiniteLogitException e) {
                 WeightReader.requireFinite(checkpoint);
                 throw e;

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import nibble.checkpoint.Checkpoint;
+import nibble.cli.option.CacheOption;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
@@ -18,7 +19,9 @@ import nibble.cli.terminal.Terminal;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
 import nibble.engine.Llama;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
+import nibble.engine.batch.CachedScoring;
 import nibble.eval.NonFiniteLogProbabilityException;
 import nibble.eval.Perplexity;
 import nibble.eval.PerplexityResult;
@@ -63,6 +66,9 @@ final class PerplexityCommand implements Callable<Integer> {
     private @Nullable Integer windows;
 
     @Mixin
+    private CacheOption cache = new CacheOption();
+
+    @Mixin
     private ModelDevice device = new ModelDevice();
 
     @Mixin
@@ -81,11 +87,13 @@ final class PerplexityCommand implements Callable<Integer> {
         if (context < 2 || windows != null && windows < 1) {
             throw new UsageException("--context must be at least 2 and --windows at least 1");
         }
+        cache.type();
         json.requireWritable();
         Path model = source.folder(terminal);
         PerplexityResult result;
         try (Backend backend = device.open(terminal)) {
-            result = measure(terminal, backend, model, dataset, context, windows, "perplexity of " + model);
+            result = measure(
+                    terminal, backend, model, cache.type(), dataset, context, windows, "perplexity of " + model);
         }
         json.write(terminal, result);
         if (!json.toStandardOutput()) {
@@ -108,6 +116,7 @@ final class PerplexityCommand implements Callable<Integer> {
             Terminal terminal,
             Backend backend,
             Path model,
+            CacheType cache,
             String dataset,
             int context,
             @Nullable Integer windows,
@@ -124,7 +133,7 @@ final class PerplexityCommand implements Callable<Integer> {
                     dataset.equals("wikitext2") ? TextDataset.wikitext2Test() : TextDataset.file(Path.of(dataset));
             try {
                 return Perplexity.gptq(
-                        llama,
+                        cache == CacheType.AUTO ? llama : new CachedScoring(llama, cache),
                         tokenizer,
                         text,
                         context,

@@ -5,6 +5,7 @@ import nibble.engine.backend.Backend;
 import nibble.engine.batch.BatchOptions;
 import nibble.files.FileSize;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Holds the options for how many texts are generated at once. */
@@ -41,6 +42,9 @@ public final class ServiceOptions {
                     "Most memory of the KV cache, which all texts share; less is taken if less is enough. Default:"
                             + " half of the Java heap, or on a card what the model leaves free.")
     private @Nullable String cacheMemory;
+
+    @Mixin
+    private CacheOption cacheType = new CacheOption();
 
     /** Checks what can be checked without the model. */
     public void check() {
@@ -100,11 +104,11 @@ public final class ServiceOptions {
     public BatchOptions batch(ModelConfig config, Backend backend, int modelContext) {
         long memory = bytes(config, backend);
         long wanted = (long) maxSequences * (maxContext == null ? modelContext : Math.min(maxContext, modelContext));
-        int tokens = backend.cacheTokens(config, memory, wanted, 0);
+        int tokens = backend.cacheTokens(config, cacheType.type(), memory, wanted, 0);
         if (tokens < 1) {
             throw new UsageException("--cache-memory " + (cacheMemory == null ? memory + " bytes" : cacheMemory)
-                    + ": a token of this model takes " + backend.cacheTokenBytes(config) + " bytes");
+                    + ": a token of this model takes " + backend.cacheTokenBytes(config, cacheType.type()) + " bytes");
         }
-        return new BatchOptions(maxSequences, maxQueue, tokens, maxSequences + PROMPT_TOKENS);
+        return new BatchOptions(maxSequences, maxQueue, tokens, maxSequences + PROMPT_TOKENS, cacheType.type());
     }
 }

@@ -7,6 +7,7 @@ import java.util.Set;
 import nibble.datasets.TextStream;
 import nibble.datasets.Tokenizer;
 import nibble.engine.Llama;
+import nibble.engine.attention.CacheType;
 import nibble.engine.batch.BatchOptions;
 import nibble.engine.batch.BatchScheduler;
 import nibble.engine.batch.Ending;
@@ -21,7 +22,8 @@ import org.jspecify.annotations.Nullable;
  * @param stops texts that end an answer
  * @param sequences most answers in the making
  */
-public record PromptRun(Llama model, Tokenizer tokenizer, Set<Integer> stopIds, List<String> stops, int sequences) {
+public record PromptRun(
+        Llama model, Tokenizer tokenizer, Set<Integer> stopIds, List<String> stops, int sequences, CacheType cache) {
     /**
      * Asks for the answer to one prompt.
      *
@@ -48,7 +50,7 @@ public record PromptRun(Llama model, Tokenizer tokenizer, Set<Integer> stopIds, 
         if (left.isEmpty()) {
             return;
         }
-        BatchOptions options = BatchOptions.of(model, sequences, left.size(), longest(left));
+        BatchOptions options = BatchOptions.of(model, cache, sequences, left.size(), longest(left));
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
             Failure failure = new Failure();
             for (Asked asked : left) {

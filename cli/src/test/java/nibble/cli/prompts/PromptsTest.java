@@ -22,6 +22,7 @@ import nibble.datasets.Tokenizers;
 import nibble.engine.Backends;
 import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -128,7 +129,7 @@ class PromptsTest {
                 Checkpoint checkpoint = Checkpoint.open(Path.of(MODEL));
                 Llama model = Llama.load(checkpoint, backend);
                 Tokenizer tokenizer = Tokenizers.open(Path.of(MODEL))) {
-            PromptRun run = new PromptRun(model, tokenizer, Set.of(2), List.of(), 4);
+            PromptRun run = new PromptRun(model, tokenizer, Set.of(2), List.of(), 4, CacheType.AUTO);
             List<PromptRun.Asked> asked = PromptsOptions.asked(
                     run,
                     lines,

@@ -4,6 +4,7 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.IntFunction;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.attention.CacheType;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
@@ -92,6 +93,14 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
     /** Computes {@link #logProbabilities}, and with each the likeliest id of its row. */
     TokenScores score(Weight head, float cap, Matrix x, int[] next);
 
+    /**
+     * Allocates rows of 8-bit codes with a scale for each head, all zero: keys or values. {@link #scatterRows} rounds
+     * rows into them, and attention to blocks reads them. {@code download} gives the values of the codes.
+     *
+     * @param head columns of a head, which divide {@code columns}
+     */
+    Matrix allocateCodes(int rows, int columns, int head);
+
     /** Returns the operations of a backward pass. */
     GradientOperations gradients();
 
@@ -124,8 +133,8 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
     }
 
     /** Returns the bytes that keys and values of a token take. */
-    default long cacheTokenBytes(ModelConfig config) {
-        return 2L * config.layers() * config.kvHeads() * config.headDim() * cacheNumberBytes();
+    default long cacheTokenBytes(ModelConfig config, CacheType type) {
+        return type.tokenBytes(config, cacheNumberBytes());
     }
 
     /**
@@ -133,13 +142,13 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
      *
      * @param least that it has in any case
      */
-    default int cacheTokens(ModelConfig config, long wanted, int least) {
-        return cacheTokens(config, cacheMemory(config), wanted, least);
+    default int cacheTokens(ModelConfig config, CacheType type, long wanted, int least) {
+        return cacheTokens(config, type, cacheMemory(config), wanted, least);
     }
 
     /** Does the same within a memory in bytes. */
-    default int cacheTokens(ModelConfig config, long memory, long wanted, int least) {
-        long fits = memory / cacheTokenBytes(config);
+    default int cacheTokens(ModelConfig config, CacheType type, long memory, long wanted, int least) {
+        long fits = memory / cacheTokenBytes(config, type);
         return (int) Math.min(Integer.MAX_VALUE / 2, Math.max(least, Math.min(fits, wanted)));
     }
 

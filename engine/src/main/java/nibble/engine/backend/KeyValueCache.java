@@ -1,6 +1,7 @@
 package nibble.engine.backend;
 
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.attention.CacheType;
 
 /** Holds rotated keys, and values, of all layers: matrices of [capacity, kv_heads * head_dim]. Owns them. */
 public final class KeyValueCache extends KeyValueRows {
@@ -8,7 +9,7 @@ public final class KeyValueCache extends KeyValueRows {
     private int length;
 
     public KeyValueCache(ModelConfig config, Backend backend, int capacity) {
-        super(config, backend, capacity);
+        super(config, backend, CacheType.AUTO, capacity);
         this.capacity = capacity;
     }
 

@@ -1,6 +1,7 @@
 package nibble.engine.batch;
 
 import nibble.engine.Llama;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 
 /**
@@ -10,8 +11,9 @@ import nibble.engine.backend.Backend;
  * @param maxWaiting most texts that wait; further ones are rejected
  * @param cacheTokens tokens of the KV cache, shared by all texts; rounded up to whole blocks
  * @param tokensPerStep most tokens of one pass: a long prompt is read in pieces between other texts' tokens
+ * @param cacheType how the KV cache holds keys and values
  */
-public record BatchOptions(int maxSequences, int maxWaiting, int cacheTokens, int tokensPerStep) {
+public record BatchOptions(int maxSequences, int maxWaiting, int cacheTokens, int tokensPerStep, CacheType cacheType) {
     /** Tokens of a block of the KV cache. */
     public static final int BLOCK_TOKENS = 16;
 
@@ -25,6 +27,11 @@ public record BatchOptions(int maxSequences, int maxWaiting, int cacheTokens, in
         }
     }
 
+    /** Bounds a batch whose cache has the device's own precision. */
+    public BatchOptions(int maxSequences, int maxWaiting, int cacheTokens, int tokensPerStep) {
+        this(maxSequences, maxWaiting, cacheTokens, tokensPerStep, CacheType.AUTO);
+    }
+
     /**
      * Returns the bounds for texts that are wanted all at once. The cache has room for as many of the longest as run
      * together, as far as memory allows. A pass takes as many tokens of prompts as the device reads best. A longer
@@ -34,12 +41,12 @@ public record BatchOptions(int maxSequences, int maxWaiting, int cacheTokens, in
      * @param texts that are wanted, at least 1
      * @param longest ids of the longest text, its prompt included
      */
-    public static BatchOptions of(Llama model, int sequences, int texts, int longest) {
+    public static BatchOptions of(Llama model, CacheType type, int sequences, int texts, int longest) {
         Backend backend = model.backend();
         int together = Math.min(sequences, texts);
         int room = Math.addExact(longest, BLOCK_TOKENS);
-        int cache = backend.cacheTokens(model.weights().config(), (long) together * room, room);
-        return new BatchOptions(together, texts, cache, backend.promptTokensTogether() + together);
+        int cache = backend.cacheTokens(model.weights().config(), type, (long) together * room, room);
+        return new BatchOptions(together, texts, cache, backend.promptTokensTogether() + together, type);
     }
 
     private static void atLeastOne(int value, String what) {

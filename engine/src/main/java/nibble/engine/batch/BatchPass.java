@@ -66,7 +66,8 @@ final class BatchPass implements AutoCloseable {
         this.backend = model.backend();
         this.config = model.weights().config();
         this.forward = new Forward(config, backend);
-        this.cache = new BlockCache(config, backend, options.blocks(), BatchOptions.BLOCK_TOKENS, contextTokens);
+        this.cache = new BlockCache(
+                config, backend, options.cacheType(), options.blocks(), BatchOptions.BLOCK_TOKENS, contextTokens);
         try {
             this.decoder = backend.batchDecoder(model.placed(), cache, options.maxSequences());
         } catch (RuntimeException e) {

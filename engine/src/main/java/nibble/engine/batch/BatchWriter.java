@@ -6,6 +6,7 @@ import java.util.List;
 import nibble.engine.LanguageModel;
 import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
+import nibble.engine.attention.CacheType;
 import nibble.engine.attention.RotaryTable;
 import org.jspecify.annotations.Nullable;
 
@@ -40,7 +41,7 @@ public final class BatchWriter {
             long wanted = text.prompt().length + (long) text.maxNewTokens();
             longest = Math.max(longest, (int) Math.min(model.contextTokens(), wanted));
         }
-        BatchOptions options = BatchOptions.of(model, sequences, texts.size(), longest);
+        BatchOptions options = BatchOptions.of(model, CacheType.AUTO, sequences, texts.size(), longest);
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
             List<Listener> listeners = new ArrayList<>();
             for (WantedText text : texts) {

@@ -7,6 +7,7 @@ import java.util.Random;
 import java.util.Set;
 import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import nibble.engine.batch.BatchOptions;
 import nibble.engine.batch.BatchScheduler;
@@ -28,12 +29,14 @@ public final class BatchBenchmark {
      * @param context tokens of each sequence
      * @param tokens next tokens of each that are timed
      * @param load null for none
+     * @param cache how the KV cache holds keys and values
      */
     public record Settings(
             List<Integer> sequences,
             int context,
             int tokens,
-            @Nullable Load load) {}
+            @Nullable Load load,
+            CacheType cache) {}
 
     /**
      * Names prompts to answer, together as many as {@code sequences}.
@@ -122,8 +125,8 @@ public final class BatchBenchmark {
         // Texts that began first are ahead by the steps in which the others' prompts were read.
         int ahead = Math.ceilDiv(Math.multiplyExact(sequences, settings.context()), promptTokens);
         int most = settings.context() + 2 * (settings.tokens() + WARM_STEPS) + ahead + BatchOptions.BLOCK_TOKENS;
-        BatchOptions options =
-                new BatchOptions(sequences, sequences, Math.multiplyExact(sequences, most), promptTokens + sequences);
+        BatchOptions options = new BatchOptions(
+                sequences, sequences, Math.multiplyExact(sequences, most), promptTokens + sequences, settings.cache());
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
             List<Counter> counters = new ArrayList<>();
             for (int i = 0; i < sequences; i++) {
@@ -158,7 +161,7 @@ public final class BatchBenchmark {
 
     private BatchTimings.Answers answers(Load load) {
         int longest = load.promptTokens() + load.newTokens() * 3 / 2;
-        BatchOptions options = BatchOptions.of(model, load.sequences(), load.prompts(), longest);
+        BatchOptions options = BatchOptions.of(model, settings.cache(), load.sequences(), load.prompts(), longest);
         try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
             List<Counter> counters = new ArrayList<>();
             for (int i = 0; i < load.prompts(); i++) {

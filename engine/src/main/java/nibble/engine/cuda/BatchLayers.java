@@ -107,8 +107,8 @@ final class BatchLayers implements AutoCloseable {
                 attending.constants,
                 attending.inputs,
                 new PagedAttention.NewRows(query, queryStride, key, value, keyStride, cos, cos + attending.sinBytes),
-                CudaMatrix.of(backend.resources(), cache.keys(layer), false),
-                CudaMatrix.of(backend.resources(), cache.values(layer), false),
+                CachedRows.of(backend.resources(), cache.keys(layer)),
+                CachedRows.of(backend.resources(), cache.values(layer)),
                 CudaMatrix.of(backend.resources(), out, false),
                 attending.workspace);
     }

@@ -2,6 +2,7 @@ package nibble.engine.cuda;
 
 import static jcuda.driver.JCudaDriver.cuMemsetD32Async;
 
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,7 +26,7 @@ import nibble.engine.cuda.driver.KernelCache;
  */
 final class BatchRows implements AutoCloseable {
     /** Steps of a block, of two tiles a warp, below which a warp has one: measured on an H100. */
-    private static final int LEAST_STEPS = 7;
+    private static final int LEAST_STEPS = 8;
 
     /** Rows of one launch. */
     static final int MOST = 64;
@@ -153,6 +154,23 @@ final class BatchRows implements AutoCloseable {
                         launch.slots);
     }
 
+    /** Returns the code that products of up to {@code rows} rows with a matrix run, by the classes of their numbers. */
+    List<KernelCache.Code> codes(TiledMatrix matrix, int rows) {
+        List<KernelCache.Code> codes = new ArrayList<>();
+        int i = 0;
+        do {
+            codes.add(new KernelCache.Code(FILE, constants(matrix, CLASSES[i], warpTiles(matrix))));
+        } while (CLASSES[i++] < rows && i < CLASSES.length);
+        return codes;
+    }
+
+    private static Map<String, Integer> constants(TiledMatrix matrix, int rows, int warpTiles) {
+        Map<String, Integer> constants = new HashMap<>(matrix.constants());
+        constants.put("ROWS", rows);
+        constants.put("WARP_TILES", warpTiles);
+        return constants;
+    }
+
     /** The kernel for this many rows, or for fewer where a card has not the shared memory for two slots of a ring. */
     private Launch launch(TiledMatrix matrix, int rows, int warpTiles) {
         int i = 0;
@@ -160,9 +178,7 @@ final class BatchRows implements AutoCloseable {
             i++;
         }
         while (true) {
-            Map<String, Integer> constants = new HashMap<>(matrix.constants());
-            constants.put("ROWS", CLASSES[i]);
-            constants.put("WARP_TILES", warpTiles);
+            Map<String, Integer> constants = constants(matrix, CLASSES[i], warpTiles);
             int[] exported = kernels.integers(FILE, NAME + "_launch", constants);
             int slots = (device.sharedBytesPerBlock() - OTHER_SHARED_BYTES - ALIGNMENT) / (exported[1] + BARRIER_BYTES);
             if (slots >= 2 || i == 0) {

@@ -186,6 +186,11 @@ public final class CudaBackend extends CudaOperations implements Backend {
     }
 
     @Override
+    public Matrix allocateCodes(int rows, int columns, int head) {
+        return matrices.codes(rows, columns, head);
+    }
+
+    @Override
     public Matrix upload(float[] values, int rows, int columns) {
         return matrices.filled(values, rows, columns, false);
     }

@@ -1,21 +1,27 @@
 package nibble.engine.cuda;
 
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.CacheType;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
 import nibble.engine.backend.Extents;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
+import nibble.engine.cuda.data.TiledMatrix;
 import nibble.engine.cuda.driver.CudaGraph;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
+import nibble.engine.cuda.driver.KernelCache;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.RowLogits;
@@ -117,7 +123,9 @@ final class CudaBatchDecoder implements BatchDecoder {
         try {
             ModelConfig config = model.config();
             AttentionShape shape = AttentionShape.of(config, config.attention(0));
-            Map<String, Integer> constants = PagedAttention.constants(shape, cache.contextTokens());
+            Map<String, Integer> constants =
+                    PagedAttention.constants(shape, cache.contextTokens(), cache.type() == CacheType.INT8);
+            card.kernels().prepare(codes(constants));
             PagedAttention.Geometry geometry = backend.paged.geometry(constants);
             int blocks = Math.ceilDiv(cache.contextTokens(), PagedAttention.BLOCK_TOKENS);
             this.inputs = new PagedInputs(card, rows, blocks, geometry.round());
@@ -167,6 +175,28 @@ final class CudaBatchDecoder implements BatchDecoder {
         return fits
                 ? Optional.of(new CudaBatchDecoder(backend, (CudaPlacedModel) placed, cache, Math.min(rows, MOST_ROWS)))
                 : Optional.empty();
+    }
+
+    /** What the steps of all classes run: compiled side by side, while prompts are read. */
+    private Set<KernelCache.Code> codes(Map<String, Integer> attention) {
+        Set<KernelCache.Code> codes = new LinkedHashSet<>();
+        codes.addAll(PagedAttention.codes(attention));
+        codes.addAll(BestLogits.codes());
+        int[] counts = IntStream.concat(IntStream.of(CLASSES).filter(c -> c < rows), IntStream.of(rows))
+                .toArray();
+        Set<TiledMatrix> matrices = new LinkedHashSet<>();
+        for (int i = 0; i < model.config().layers(); i++) {
+            model.layer(i).weights().forEach(weight -> {
+                if (weight instanceof CudaWeight.Tiled tiled) {
+                    matrices.add(tiled.matrix());
+                }
+            });
+        }
+        if (model.head() instanceof CudaWeight.Tiled head) {
+            matrices.add(head.matrix());
+        }
+        matrices.forEach(matrix -> codes.addAll(backend.products.codes(matrix, counts)));
+        return codes;
     }
 
     private CudaMatrix activations(int columns) {

@@ -7,9 +7,11 @@ import java.lang.foreign.MemorySegment;
 import java.util.function.IntConsumer;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.Workers;
+import nibble.engine.cuda.data.CudaCodeMatrix;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaResources;
+import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.tensor.Matrix;
 
 /** Makes matrices on a card, fills them and reads them back; fp16 is converted on threads of the host. */
@@ -39,6 +41,13 @@ final class CudaMatrices {
         return matrix;
     }
 
+    CudaCodeMatrix codes(int rows, int columns, int head) {
+        long bytes = CudaCodeMatrix.bytes(rows, columns, head);
+        DeviceMemory.Buffer buffer = card.memory().allocate(bytes, "8-bit keys [" + rows + ", " + columns + "]");
+        CudaDevice.check(cuMemsetD32Async(buffer.pointer(0), 0, bytes / 4, card.stream().stream()), "zeros");
+        return new CudaCodeMatrix(card, buffer, rows, columns, head);
+    }
+
     Matrix filled(float[] values, int rows, int columns, boolean single) {
         if (values.length != (long) rows * columns) {
             throw new IllegalArgumentException(
@@ -65,6 +74,9 @@ final class CudaMatrices {
     }
 
     float[] download(Matrix matrix, int from, int count) {
+        if (matrix instanceof CudaCodeMatrix codes && codes.owner() == card) {
+            return values(codes, from, count);
+        }
         CudaMatrix source = CudaMatrix.of(card, matrix);
         if (from < 0 || count < 0 || from + count > source.rows()) {
             throw new IllegalArgumentException("rows " + from + " to " + (from + count) + " asked of " + source.rows());
@@ -77,6 +89,20 @@ final class CudaMatrices {
         short[] halves = new short[values.length];
         card.transfers().fetch(source.buffer(), source.byteOffset(from), MemorySegment.ofArray(halves));
         forEachSlice(values.length, i -> values[i] = Float.float16ToFloat(halves[i]));
+        return values;
+    }
+
+    private float[] values(CudaCodeMatrix source, int from, int count) {
+        int columns = source.columns();
+        byte[] codes = new byte[Math.multiplyExact(count, columns)];
+        float[] scales = new float[(int) ((source.buffer().bytes() - source.scaleOffset()) / Float.BYTES)];
+        card.transfers().fetch(source.buffer(), (long) from * columns, MemorySegment.ofArray(codes));
+        card.transfers().fetch(source.buffer(), source.scaleOffset(), MemorySegment.ofArray(scales));
+        float[] values = new float[codes.length];
+        for (int i = 0; i < values.length; i++) {
+            int code = (codes[i] & 0xff) - CudaCodeMatrix.ZERO;
+            values[i] = code * scales[source.scaleIndex(from + i / columns, i % columns / source.head())];
+        }
         return values;
     }
 

@@ -1,6 +1,8 @@
 package nibble.engine.cuda;
 
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import nibble.engine.cuda.data.BlockMatrix;
 import nibble.engine.cuda.data.CudaMatrix;
@@ -54,10 +56,24 @@ final class FewRows {
         }
     }
 
-    private void multiply(CudaStream stream, long x, int rows, TiledMatrix matrix, long out, boolean single) {
-        TiledMatrix.Kernels names = matrix.kernels();
+    /** Returns the code of products of each of these numbers of rows with a matrix. */
+    static List<KernelCache.Code> codes(TiledMatrix matrix, int... rows) {
+        List<KernelCache.Code> codes = new ArrayList<>();
+        for (int count : rows) {
+            codes.add(new KernelCache.Code(matrix.kernels().few(), constants(matrix, Math.min(MOST, count))));
+        }
+        return codes;
+    }
+
+    private static Map<String, Integer> constants(TiledMatrix matrix, int rows) {
         Map<String, Integer> constants = new HashMap<>(matrix.constants());
         constants.put("ROWS", rows);
+        return constants;
+    }
+
+    private void multiply(CudaStream stream, long x, int rows, TiledMatrix matrix, long out, boolean single) {
+        TiledMatrix.Kernels names = matrix.kernels();
+        Map<String, Integer> constants = constants(matrix, rows);
         Launch launch = launches.computeIfAbsent(
                 constants, _ -> Launch.of(kernels.integers(names.few(), names.fewName() + "_launch", constants)));
         int units = matrix.units();

@@ -11,11 +11,13 @@ import java.util.Map;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Extents;
+import nibble.engine.cuda.data.CudaCodeMatrix;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.cuda.driver.KernelCache;
 import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
@@ -85,18 +87,30 @@ final class PagedAttention implements AutoCloseable {
         this.attention = attention;
     }
 
-    /** Returns the constants for heads whose sequences have at most this many tokens. */
-    static Map<String, Integer> constants(AttentionShape shape, int contextTokens) {
+    /**
+     * Returns the constants for heads whose sequences have at most this many tokens.
+     *
+     * @param coded whether keys and values are 8-bit codes
+     */
+    static Map<String, Integer> constants(AttentionShape shape, int contextTokens, boolean coded) {
         AttentionKernel.requireHeadSize(shape);
         Map<String, Integer> constants =
                 new HashMap<>(Map.of("HEAD_DIM", shape.headDim(), "QUERIES_PER_KV", shape.heads() / shape.kvHeads()));
         if (shape.window() < contextTokens) {
             constants.put("SLIDING_WINDOW", shape.window());
         }
+        if (coded) {
+            constants.put("CODES", 1);
+        }
         if (shape.caps()) {
             constants.put("SCORE_CAP_BITS", Float.floatToRawIntBits(shape.cap()));
         }
         return constants;
+    }
+
+    /** Returns the code of both ways to attend: next tokens, and longer parts. */
+    static List<KernelCache.Code> codes(Map<String, Integer> constants) {
+        return List.of(new KernelCache.Code(FILE, constants), new KernelCache.Code(ROWS_FILE, Map.of()));
     }
 
     Geometry geometry(Map<String, Integer> constants) {
@@ -127,8 +141,8 @@ final class PagedAttention implements AutoCloseable {
             Map<String, Integer> constants,
             PagedInputs inputs,
             NewRows rows,
-            CudaMatrix keys,
-            CudaMatrix values,
+            CachedRows keys,
+            CachedRows values,
             CudaMatrix out,
             Workspace workspace) {
         Geometry geometry = geometry(constants);
@@ -146,6 +160,8 @@ final class PagedAttention implements AutoCloseable {
                                 .set("out", out.address())
                                 .set("keys", keys.address())
                                 .set("values", values.address())
+                                .set("key_scales", keys.scales())
+                                .set("value_scales", values.scales())
                                 .set("q", rows.query())
                                 .set("k", rows.key())
                                 .set("v", rows.value())
@@ -181,11 +197,14 @@ final class PagedAttention implements AutoCloseable {
             }
         }
         CudaMatrix q = CudaMatrix.of(card, query, false);
-        CudaMatrix k = CudaMatrix.of(card, keys, false);
-        CudaMatrix v = CudaMatrix.of(card, values, false);
+        CachedRows k = CachedRows.of(card, keys);
+        CachedRows v = CachedRows.of(card, values);
+        if (k.coded() != v.coded()) {
+            throw new IllegalArgumentException("attention: keys or values alone are 8-bit codes");
+        }
         CudaMatrix to = CudaMatrix.of(card, out, false);
         int longest = parts.stream().mapToInt(SequencePart.InBlocks::seen).max().orElse(0);
-        Map<String, Integer> constants = constants(shape, longest);
+        Map<String, Integer> constants = constants(shape, longest, k.coded());
         Geometry geometry = geometry(constants);
         Prepared here = prepare(shape, parts, q.rows(), geometry);
         PagedInputs single = here.single();
@@ -203,8 +222,8 @@ final class PagedAttention implements AutoCloseable {
             SequencePart.InBlocks part,
             DeviceMemory.Buffer blocks,
             CudaMatrix query,
-            CudaMatrix keys,
-            CudaMatrix values,
+            CachedRows keys,
+            CachedRows values,
             CudaMatrix out) {
         int columns = keys.columns();
         long bytes = 2L * part.seen() * columns;
@@ -213,7 +232,7 @@ final class PagedAttention implements AutoCloseable {
                 CudaMatrix v = new CudaMatrix(
                         card, card.memory().allocate(bytes, "values of a sequence"), part.seen(), columns, false)) {
             card.kernels()
-                    .kernel(ROWS_FILE, "gather_rows", Map.of())
+                    .kernel(ROWS_FILE, keys.coded() ? "gather_codes" : "gather_rows", Map.of())
                     .launch(
                             card.stream(),
                             new Kernel.Grid(part.seen(), 2, 1),
@@ -221,8 +240,11 @@ final class PagedAttention implements AutoCloseable {
                             0,
                             keys.address(),
                             values.address(),
+                            keys.scales(),
+                            values.scales(),
                             blocks.address(),
                             columns,
+                            shape.headDim(),
                             k.address(),
                             v.address());
             SequencePart contiguous = new SequencePart(part.firstRow(), part.rows(), part.firstPosition(), 0);
@@ -291,7 +313,7 @@ final class PagedAttention implements AutoCloseable {
     /** Copies row i of {@code source} to row {@code rows[i]}; the array is known by itself, and must not change. */
     void scatter(Matrix source, int[] rows, Matrix target) {
         CudaMatrix from = CudaMatrix.of(card, source, false);
-        CudaMatrix to = CudaMatrix.of(card, target, false);
+        CachedRows to = CachedRows.of(card, target);
         Extents.require("scatterRows", "source", source, rows.length, target.columns());
         DeviceMemory.Buffer list = scatteredRows;
         if (rows != scattered || list == null) {
@@ -309,7 +331,7 @@ final class PagedAttention implements AutoCloseable {
             scatteredRows = list;
         }
         card.kernels()
-                .kernel(ROWS_FILE, "scatter_rows", Map.of())
+                .kernel(ROWS_FILE, to.coded() ? "scatter_codes" : "scatter_rows", Map.of())
                 .launch(
                         card.stream(),
                         Kernel.Grid.of(rows.length),
@@ -318,7 +340,9 @@ final class PagedAttention implements AutoCloseable {
                         from.address(),
                         list.address(),
                         from.columns(),
-                        to.address());
+                        target instanceof CudaCodeMatrix codes ? codes.head() : 0,
+                        to.address(),
+                        to.scales());
     }
 
     @Override

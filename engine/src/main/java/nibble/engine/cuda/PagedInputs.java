@@ -15,8 +15,8 @@ import nibble.engine.cuda.driver.PinnedMemory;
 final class PagedInputs implements AutoCloseable {
     /** Most parts of a row's keys. */
     static final int MOST_ITEMS = 16;
-    /** Fewer keys are not worth another part. */
-    private static final int LEAST_KEYS = 256;
+    /** Keys of a part, at least: a part has its beginning and end, so many short ones take longer than few. */
+    private static final int LEAST_KEYS = 512;
 
     private static final int HEAD_INTS = 4;
     private static final int ITEM_INTS = 4;
@@ -96,7 +96,7 @@ final class PagedInputs implements AutoCloseable {
         // From a whole block on; the kernel hides keys before the window.
         int begin = shape.firstSeen(position) / PagedAttention.BLOCK_TOKENS * PagedAttention.BLOCK_TOKENS;
         int keys = position + 1 - begin;
-        int parts = Math.clamp(Math.ceilDiv(keys, LEAST_KEYS), 1, MOST_ITEMS);
+        int parts = Math.clamp(keys / LEAST_KEYS, 1, MOST_ITEMS);
         int share = Math.ceilDiv(Math.ceilDiv(keys, parts), round) * round;
         int count = Math.ceilDiv(keys, share);
         for (int part = 0; part < count; part++) {

@@ -1,6 +1,7 @@
 package nibble.engine.cuda;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import nibble.engine.cuda.data.CudaMatrix;
@@ -66,6 +67,13 @@ final class Products implements AutoCloseable {
         this.compute = compute;
         this.fewRows = new FewRows(kernels, device);
         this.batchRows = new BatchRows(device, memory, kernels, compute);
+    }
+
+    /** Returns the code that products of these numbers of rows with a quantized matrix run. */
+    List<KernelCache.Code> codes(TiledMatrix matrix, int... rows) {
+        return matrix instanceof NibbleMatrix
+                ? batchRows.codes(matrix, Arrays.stream(rows).max().orElse(1))
+                : FewRows.codes(matrix, rows);
     }
 
     void multiply(CudaMatrix x, CudaWeight.Dense weight, CudaMatrix out, boolean accumulate) {

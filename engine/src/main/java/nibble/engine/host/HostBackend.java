@@ -45,6 +45,11 @@ abstract class HostBackend implements Backend {
     }
 
     @Override
+    public Matrix allocateCodes(int rows, int columns, int head) {
+        return HostCodeMatrix.zeros(rows, columns, head);
+    }
+
+    @Override
     public PlacedModel place(ModelWeights weights) {
         return PlacedModel.onHost(weights);
     }

@@ -2,6 +2,7 @@ package nibble.engine.host;
 
 import java.util.Arrays;
 import nibble.engine.backend.Extents;
+import nibble.engine.host.vector.CachedRows;
 import nibble.engine.tensor.Matrix;
 
 /** A matrix on the Java heap. */
@@ -46,11 +47,23 @@ final class HostMatrix implements Matrix {
         return host.values;
     }
 
+    /** Returns the rows of keys or values as attention reads them. */
+    static CachedRows cached(Matrix matrix) {
+        return matrix instanceof HostCodeMatrix codes
+                ? new CachedRows.Codes(codes.codes(), codes.scales(), codes.columns(), codes.head())
+                : new CachedRows.Floats(values(matrix), matrix.columns());
+    }
+
     static float[] copy(Matrix matrix, int from, int count) {
         if (from < 0 || count < 0 || from + count > matrix.rows()) {
             throw new IllegalArgumentException("rows " + from + " to " + (from + count) + " asked of " + matrix.rows());
         }
         int columns = matrix.columns();
+        if (matrix instanceof HostCodeMatrix codes) {
+            float[] values = new float[count * columns];
+            codes.decode(from, count, values, 0);
+            return values;
+        }
         return Arrays.copyOfRange(values(matrix), from * columns, (from + count) * columns);
     }
 
@@ -63,6 +76,14 @@ final class HostMatrix implements Matrix {
         if (firstRow < 0 || firstRow + count > target.rows()) {
             throw new IllegalArgumentException(
                     "copyRows: into rows " + firstRow + " to " + (firstRow + count) + " of " + target.rows());
+        }
+        if (target instanceof HostCodeMatrix codes) {
+            codes.encode(values(source), from, count, firstRow);
+            return;
+        }
+        if (source instanceof HostCodeMatrix codes) {
+            codes.decode(from, count, values(target), firstRow);
+            return;
         }
         int columns = target.columns();
         System.arraycopy(values(source), from * columns, values(target), firstRow * columns, count * columns);

@@ -1,6 +1,9 @@
 package nibble.engine.host;
 
+import static java.util.stream.Collectors.partitioningBy;
+
 import java.util.List;
+import java.util.Map;
 import java.util.function.IntConsumer;
 import nibble.checkpoint.model.Activation;
 import nibble.engine.attention.AttentionShape;
@@ -253,21 +256,17 @@ public final class VectorBackend extends HostBackend {
             Matrix values,
             Matrix out) {
         parts.forEach(part -> Extents.attention(shape, part, query, keys, values, out));
-        List<SequencePart.InBlocks> few = parts.stream()
-                .filter(part -> CausalAttention.isFew(part.rows()))
-                .toList();
+        Map<Boolean, List<SequencePart.InBlocks>> few =
+                parts.stream().collect(partitioningBy(part -> CausalAttention.isFew(part.rows())));
         CausalAttention.run(
                 workers,
                 shape,
-                few,
+                few.getOrDefault(true, List.of()),
                 HostMatrix.values(query),
-                HostMatrix.values(keys),
-                HostMatrix.values(values),
+                HostMatrix.cached(keys),
+                HostMatrix.cached(values),
                 HostMatrix.values(out));
-        List<SequencePart.InBlocks> many = parts.stream()
-                .filter(part -> !CausalAttention.isFew(part.rows()))
-                .toList();
-        super.attention(shape, many, query, keys, values, out);
+        super.attention(shape, few.getOrDefault(false, List.of()), query, keys, values, out);
     }
 
     /** Only with activations in int8: with those in fp32 the Vector API's rounding stays what it was. */

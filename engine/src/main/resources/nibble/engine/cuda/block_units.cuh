@@ -15,12 +15,6 @@ static __host__ __device__ constexpr u32 half_of_integer(int v) {
     return (v < 0 ? 0x8000u : 0u) | (u32)(exponent + 15) << 10 | ((u32)magnitude << (10 - exponent) & 0x3ffu);
 }
 
-DEVICE u32 subtract_half2(u32 a, u32 b) {
-    u32 d;
-    asm("sub.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
-    return d;
-}
-
 DEVICE u32 multiply_add_half2(u32 a, u32 b, u32 c) {
     u32 d;
     asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));

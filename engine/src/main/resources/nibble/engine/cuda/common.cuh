@@ -55,6 +55,12 @@ DEVICE u32 pack_half2(float low, float high) {
     return word;
 }
 
+DEVICE u32 subtract_half2(u32 a, u32 b) {
+    u32 d;
+    asm("sub.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+    return d;
+}
+
 DEVICE float low_half(u32 word) { return to_float((half_t)(word & 0xffffu)); }
 DEVICE float high_half(u32 word) { return to_float((half_t)(word >> 16)); }
 

@@ -117,6 +117,24 @@ DEVICE void append(half_t* k_row, half_t* v_row, const half_t* k, const half_t* 
     }
 }
 
+// Scores of 16 keys, s[n][i] that of key 8 n + 2t + i % 2, to their powers of two below the largest score so far. The factor by which
+// the sums of earlier keys shrink comes back; a power counts UNIT in the total.
+template <int UNIT = 1>
+DEVICE void soften(Sums& sums, float (&s)[2][4], float (&factor)[2]) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {  // head r, head r + 8
+        float& a = s[0][2 * half];
+        float& b = s[0][2 * half + 1];
+        float& c = s[1][2 * half];
+        float& d = s[1][2 * half + 1];
+        float max = fmaxf(sums.max[half], max_of_quad(fmaxf(fmaxf(a, b), fmaxf(c, d))));
+        factor[half] = power_of_two(sums.max[half] - max);
+        sums.max[half] = max;
+        a = power_of_two(a - max), b = power_of_two(b - max), c = power_of_two(c - max), d = power_of_two(d - max);
+        sums.total[half] = sums.total[half] * factor[half] + UNIT * (a + b + (c + d));
+    }
+}
+
 // A score in base-2 units, capped where SCORE_CAP_BITS says the bits of a cap.
 DEVICE float scaled(float product, float scale) {
 #ifdef SCORE_CAP_BITS
@@ -167,18 +185,7 @@ DEVICE void attend(Sums& sums, const half_t* q, const half_t* k, const half_t* v
         }
 
     float factor[2];
-#pragma unroll
-    for (int half = 0; half < 2; half++) {  // head r, head r + 8
-        float& a = s[0][2 * half];
-        float& b = s[0][2 * half + 1];
-        float& c = s[1][2 * half];
-        float& d = s[1][2 * half + 1];
-        float max = fmaxf(sums.max[half], max_of_quad(fmaxf(fmaxf(a, b), fmaxf(c, d))));
-        factor[half] = power_of_two(sums.max[half] - max);
-        sums.max[half] = max;
-        a = power_of_two(a - max), b = power_of_two(b - max), c = power_of_two(c - max), d = power_of_two(d - max);
-        sums.total[half] = sums.total[half] * factor[half] + (a + b + (c + d));
-    }
+    soften(sums, s, factor);
     u32 p[4] = {pack_half2(s[0][0], s[0][1]), pack_half2(s[0][2], s[0][3]), pack_half2(s[1][0], s[1][1]), pack_half2(s[1][2], s[1][3])};
 
 #pragma unroll

@@ -6,11 +6,18 @@
 // item's blocks of keys in turns. decode_attention.cuh says how a warp computes; a step of it is one block of the cache. The sums
 // of warps, then of items (by the block that comes last), are added in a fixed order.
 //
-// -DHEAD_DIM (a multiple of 8 up to 256), -DQUERIES_PER_KV, and -DSLIDING_WINDOW for keys that a query sees no more.
+// -DHEAD_DIM (a multiple of 8 up to 256), -DQUERIES_PER_KV, -DSLIDING_WINDOW for keys that a query sees no more, and -DCODES for keys and
+// values that are 8-bit codes (code_attention.cuh), of which the next step's are on their way while one is computed.
 
 #define MOST_ATTENTION_WARPS 4
 #define ONLY_ATTENTION
 #include "decode_attention.cuh"
+#ifdef CODES
+#include "code_attention.cuh"
+typedef unsigned char cached_t;
+#else
+typedef half_t cached_t;
+#endif
 
 #ifdef SLIDING_WINDOW
 constexpr bool HAS_WINDOW = true;
@@ -22,8 +29,9 @@ constexpr bool HAS_WINDOW = false;
 constexpr int BLOCK_TOKENS = 16;
 constexpr int MOST_ITEMS = 16;  // of a row
 constexpr int BLOCKS_PER_SM = HEAD_DIM <= 128 ? 3 : 2;
-
-static_assert(16 * MOST_ITEMS * 4 <= ATTENTION_BYTES, "the factors of a row's items do not fit");
+#ifdef CODES
+constexpr bool TWO_STEPS = HEAD_DIM <= 64;  // one is on its way while one is computed, where there are registers
+#endif
 
 // threads, blocks a multiprocessor holds, blocks of query heads a kv head has, keys that a round of the warps takes
 extern "C" __constant__ int paged_attention_launch[4] = {THREADS, BLOCKS_PER_SM, HEAD_BLOCKS, BLOCK_TOKENS* ATTENTION_WARPS};
@@ -33,7 +41,7 @@ struct Item {
 };
 
 #define PAGED_ARGUMENTS(F) \
-    F(half_t*, out) F(half_t*, keys) F(half_t*, values) F(const half_t*, q) F(const half_t*, k) F(const half_t*, v) \
+    F(half_t*, out) F(cached_t*, keys) F(cached_t*, values) F(float*, key_scales) F(float*, value_scales) F(const half_t*, q) F(const half_t*, k) F(const half_t*, v) \
     F(const float*, cos) F(const float*, sin) F(const int*, head) F(const int*, positions) F(const Item*, items) \
     F(const int*, table) F(float*, partials) F(u32*, tickets) F(int, out_stride) F(int, q_stride) F(int, kv_stride) \
     F(int, kv_heads) F(int, most_items) F(float, scale)
@@ -43,6 +51,7 @@ struct Paged {
 extern "C" __constant__ Field paged_attention_fields[] = {PAGED_ARGUMENTS(STRUCT_FIELD)};
 // out        [rows, heads d], rows out_stride apart
 // keys       [blocks, 16, kv_heads d]; values likewise
+// key_scales [blocks, kv_heads, 16] of codes; value_scales likewise
 // q          [rows, heads d], rows q_stride apart; k, v [rows, kv_heads d], rows kv_stride apart; k null: the cache has them already
 // cos, sin   [positions, d / 2]; null: q and k are rotated already
 // head       {items, columns of table}
@@ -91,8 +100,15 @@ DEVICE void combine_items(const Paged& a, half_t* out, const float* partials, in
     }
 }
 
+// Rows of q that an item has no query for must be zero before, and are so after.
+DEVICE void clear_queries(half_t* q) {
+    for (int i = threadIdx.x; i < 16 * Q_STRIDE / 2; i += THREADS) ((u32*)q)[i] = 0;
+    sync_threads<THREADS>();
+}
+
 DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned char* shared) {
     __shared__ u32 ticket;
+    __shared__ float factors[16 * MOST_ITEMS];
     half_t* q = (half_t*)shared;
     float* o = (float*)(shared + ATTENTION_QUERY_BYTES);
     float* maxima = (float*)(shared + ATTENTION_QUERY_BYTES + ATTENTION_SUM_BYTES);
@@ -103,19 +119,39 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
     int position = a.positions[row], split = item.part & 0xffff, items = item.part >> 16;
     const int* table = a.table + (long long)row * a.head[1];
 
-    for (int i = threadIdx.x; i < 16 * Q_STRIDE / 2; i += THREADS) ((u32*)q)[i] = 0;
-    sync_threads<THREADS>();
-    half_t* k = a.keys + kv * HEAD_DIM;
-    half_t* v = a.values + kv * HEAD_DIM;
+    if (HEAD_BLOCKS > 1) clear_queries(q);
+    cached_t* k = a.keys + kv * HEAD_DIM;
+    cached_t* v = a.values + kv * HEAD_DIM;
+    constexpr int STEP = BLOCK_TOKENS * ATTENTION_WARPS;
+    int base = item.begin + warp * BLOCK_TOKENS;
+#ifdef CODES
+    auto block_at = [&](int key) { return key < item.end ? table[key / BLOCK_TOKENS] : 0; };
+    auto load = [&](CodedKeys& to, int block, int from) {
+        long long at = (long long)block * BLOCK_TOKENS * stride, scales = ((long long)block * a.kv_heads + kv) * BLOCK_TOKENS;
+        load_coded(to, k + at, v + at, a.key_scales + scales, a.value_scales + scales, min(BLOCK_TOKENS, item.end - from), stride);
+    };
+    // The first step's are on their way while queries turn, unless the new key is among them.
+    CodedKeys even;
+    int following = block_at(base);
+    bool early = base + BLOCK_TOKENS <= position;
+    if (early && base < item.end) load(even, following, base);
+#endif
+
     const half_t* queries = a.q + (long long)row * a.q_stride + first_head * HEAD_DIM;
     if (a.cos) {
         const float* cos = a.cos + (long long)position * HALF;
         const float* sin = a.sin + (long long)position * HALF;
         rotate_queries(q, queries, heads, cos, sin);
         if (a.k && item.end == position + 1) {
-            long long at = ((long long)table[position / BLOCK_TOKENS] * BLOCK_TOKENS + position % BLOCK_TOKENS) * stride;
-            long long from = (long long)row * a.kv_stride + kv * HEAD_DIM;
+            long long place = (long long)table[position / BLOCK_TOKENS] * BLOCK_TOKENS + position % BLOCK_TOKENS;
+            long long at = place * stride, from = (long long)row * a.kv_stride + kv * HEAD_DIM;
+#ifdef CODES
+            long long scale = scale_at(place, kv, a.kv_heads);
+            if (warp == 0) append_coded(k + at, a.key_scales + scale, a.k + from, cos, sin);
+            if (warp == 1) append_coded(v + at, a.value_scales + scale, a.v + from, nullptr, nullptr);
+#else
             append(k + at, v + at, a.k + from, a.v + from, cos, sin);
+#endif
         }
     } else {
         copy_queries(q, queries, heads);
@@ -125,16 +161,44 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
     {
         Sums sums = {};
         sums.max[0] = sums.max[1] = NEVER;
-        constexpr int STEP = BLOCK_TOKENS * ATTENTION_WARPS;
-        int base = item.begin + warp * BLOCK_TOKENS, unseen = HAS_WINDOW ? position - SLIDING_WINDOW + 1 : 0;
+        int unseen = HAS_WINDOW ? position - SLIDING_WINDOW + 1 : 0;
+        const half_t* own = q + lane / 4 * Q_STRIDE + lane % 4 * 8;
+#ifdef CODES
+        auto step = [&](const CodedKeys& keys) {
+            attend_coded<HAS_WINDOW>(sums, own, keys, min(BLOCK_TOKENS, item.end - base), a.scale, unseen - base);
+        };
+        if (!early && base < item.end) load(even, following, base);
+        following = block_at(base + STEP);
+        if (TWO_STEPS) {
+            CodedKeys odd;
+            while (base < item.end) {
+                int after = block_at(base + 2 * STEP);
+                if (base + STEP < item.end) load(odd, following, base + STEP);
+                step(even);
+                base += STEP;
+                if (base >= item.end) break;
+                following = block_at(base + 2 * STEP);
+                if (base + STEP < item.end) load(even, after, base + STEP);
+                step(odd);
+                base += STEP;
+            }
+        } else {
+            while (base < item.end) {
+                step(even);
+                base += STEP;
+                if (base < item.end) load(even, following, base);
+                following = block_at(base + STEP);
+            }
+        }
+#else
         int block = base < item.end ? table[base / BLOCK_TOKENS] : 0;
         for (; base < item.end; base += STEP) {
             int following = base + STEP < item.end ? table[(base + STEP) / BLOCK_TOKENS] : 0;
             long long at = (long long)block * BLOCK_TOKENS * stride;
-            attend<HAS_WINDOW>(sums, q + lane / 4 * Q_STRIDE + lane % 4 * 8, k + at, v + at, 0, min(BLOCK_TOKENS, item.end - base),
-                               stride, a.scale, unseen - base);
+            attend<HAS_WINDOW>(sums, own, k + at, v + at, 0, min(BLOCK_TOKENS, item.end - base), stride, a.scale, unseen - base);
             block = following;
         }
+#endif
         publish(sums, o + warp * HEADS * HEAD_DIM, maxima + warp * 16, totals + warp * 16);
     }
     sync_threads<THREADS>();
@@ -163,13 +227,14 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
     if (ticket != (u32)items - 1) return;
     if (threadIdx.x == 0) *tickets = 0;
     __threadfence();
-    combine_items(a, out, partials, heads, items, (float*)shared);
+    combine_items(a, out, partials, heads, items, factors);
 }
 
 // Grid: as many blocks as the card holds, or less.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) paged_attention(Paged a) {
     __shared__ __align__(16) unsigned char shared[ATTENTION_BYTES];
     int groups = a.kv_heads * HEAD_BLOCKS, all = a.head[0] * groups;
+    clear_queries((half_t*)shared);
     for (int i = blockIdx.x; i < all; i += gridDim.x) {
         attend_keys(a, a.items[i / groups], i % groups, shared);
         sync_threads<THREADS>();

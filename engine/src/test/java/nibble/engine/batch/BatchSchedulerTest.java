@@ -15,6 +15,7 @@ import nibble.engine.Generator;
 import nibble.engine.Llama;
 import nibble.engine.RandomModel;
 import nibble.engine.SamplingOptions;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -57,6 +58,36 @@ class BatchSchedulerTest {
                 }
                 assertThat(scheduler.state().usedBlocks()).isZero();
                 assertThat(scheduler.state().preemptions() > 0).isEqualTo(blocks < 100);
+            }
+        }
+    }
+
+    /** Whatever runs beside them, in few blocks and by small pieces of prompts. */
+    @ParameterizedTest
+    @CsvSource({"cpu, 1000, 64", "cpu, 17, 64", "cpu, 1000, 9", "reference, 9, 8"})
+    void texts_with_8_bit_keys_together_are_those_of_each_alone(String device, int blocks, int tokensPerStep) {
+        try (Backend backend = Backends.open(device, 2);
+                Llama model = Llama.of(RandomModel.weights(RandomModel.config(new Rope.None(), 200), 3), backend)) {
+            List<GenerationRequest> requests = requests(12);
+            int tokens = blocks * BatchOptions.BLOCK_TOKENS;
+            List<Heard> heard = new ArrayList<>();
+            try (BatchScheduler scheduler =
+                    new BatchScheduler(model, new BatchOptions(8, 100, tokens, tokensPerStep, CacheType.INT8))) {
+                for (GenerationRequest request : requests) {
+                    heard.add(new Heard());
+                    scheduler.add(request, heard.getLast());
+                }
+                scheduler.run();
+                assertThat(scheduler.state().preemptions() > 0).isEqualTo(blocks < 100);
+            }
+            for (int i = 0; i < requests.size(); i++) {
+                GenerationRequest r = requests.get(i);
+                List<Integer> alone = new ArrayList<>();
+                SingleText.generateWhile(
+                        model, CacheType.INT8, r.prompt(), r.sampling(), r.maxNewTokens(), r.stopIds(), alone::add);
+                assertThat(heard.get(i).ids())
+                        .as("text %d", i)
+                        .isEqualTo(alone.stream().mapToInt(Integer::intValue).toArray());
             }
         }
     }

@@ -16,6 +16,7 @@ import nibble.engine.Llama;
 import nibble.engine.NonFiniteLogitException;
 import nibble.engine.RandomModel;
 import nibble.engine.SamplingOptions;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
@@ -58,6 +59,14 @@ class CudaBatchTest {
         together(RandomModel.forCuda(groupSize, 3), new BatchOptions(sequences, 100, 4000, tokensPerStep), ERROR);
     }
 
+    /** Codes of keys differ where activations in fp16 do. */
+    @ParameterizedTest
+    @CsvSource({"0, 64", "32, 23"})
+    void texts_with_8_bit_keys_have_the_probabilities_of_the_reference_with_8_bit_keys(int groupSize, int tokens) {
+        BatchOptions options = new BatchOptions(12, 100, 4000, tokens, CacheType.INT8);
+        together(RandomModel.forCuda(groupSize, 3), options, 2 * ERROR);
+    }
+
     /** Gate and up in two matrices, k and v of other types, and a head in blocks. */
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
@@ -73,9 +82,21 @@ class CudaBatchTest {
                 ERROR);
     }
 
-    /** Biases, norms of heads, scaled embeddings, GELU, windows. */
+    /** Biases, norms of heads, scaled embeddings, GELU, windows; caps, norms behind, rope by layer or of a part. */
     @ParameterizedTest
-    @ValueSource(strings = {"qwen2", "qwen3", "gemma", "mistral"})
+    @ValueSource(
+            strings = {
+                "qwen2",
+                "qwen3",
+                "gemma",
+                "mistral",
+                "gemma2",
+                "gemma3",
+                "smollm3",
+                "granite",
+                "olmo2",
+                "phi4-mini"
+            })
     void texts_of_other_architectures_have_the_probabilities_of_the_reference(String name) throws Exception {
         try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder(name))) {
             // As their logits one by one: of a logit and of the logarithm of the sum.
@@ -112,7 +133,9 @@ class CudaBatchTest {
                 int[] prompt = prompts.get(i);
                 int[] ids = Arrays.copyOf(prompt, prompt.length + one.tokens.size());
                 System.arraycopy(one.ids(), 0, ids, prompt.length, one.tokens.size());
-                float[] expected = model.logProbabilities(ids);
+                float[] expected = options.cacheType() == CacheType.AUTO
+                        ? model.logProbabilities(ids)
+                        : logProbabilities(model, options.cacheType(), ids);
                 for (int t = 1; t < ids.length; t++) {
                     ScoredToken token = t < prompt.length ? one.prompt.get(t) : one.tokens.get(t - prompt.length);
                     assertThat(token.id()).isEqualTo(ids[t]);
@@ -127,6 +150,19 @@ class CudaBatchTest {
                 }
             }
         }
+    }
+
+    private static float[] logProbabilities(Llama model, CacheType type, int[] ids) {
+        Heard heard = new Heard();
+        try (BatchScheduler scheduler = new BatchScheduler(model, new BatchOptions(1, 1, ids.length + 16, 99, type))) {
+            scheduler.add(new GenerationRequest(ids, SamplingOptions.GREEDY, 0, Set.of(), 0, true), heard);
+            scheduler.run();
+        }
+        float[] result = new float[ids.length - 1];
+        for (int i = 0; i < result.length; i++) {
+            result[i] = heard.prompt.get(i + 1).logProbability();
+        }
+        return result;
     }
 
     /** 64 texts in one step, and each by itself: other kernels multiply one row than many. */
@@ -213,14 +249,16 @@ class CudaBatchTest {
         int numbers = 2 * 2 * weights.config().kvHeads() * weights.config().headDim();
         try (CudaBackend backend = open()) {
             long free = backend.resources().memory().available();
-            assertThat(backend.cacheTokenBytes(weights.config())).isEqualTo(2L * numbers);
+            assertThat(backend.cacheTokenBytes(weights.config(), CacheType.AUTO))
+                    .isEqualTo(2L * numbers);
             assertThat(backend.cacheMemory(weights.config())).isBetween(free / 2, free);
-            assertThat(backend.cacheTokens(weights.config(), 1000, 10)).isEqualTo(1000);
+            assertThat(backend.cacheTokens(weights.config(), CacheType.AUTO, 1000, 10))
+                    .isEqualTo(1000);
         }
         try (CudaBackend small = CudaBackend.open(0, 200 << 20, 2)) {
             long fits = small.cacheMemory(weights.config()) / (2L * numbers);
             assertThat(fits * 2 * numbers).isLessThan(200 << 20);
-            assertThat(small.cacheTokens(weights.config(), Long.MAX_VALUE / 4, 10))
+            assertThat(small.cacheTokens(weights.config(), CacheType.AUTO, Long.MAX_VALUE / 4, 10))
                     .isEqualTo((int) fits);
         }
     }
@@ -248,7 +286,7 @@ class CudaBatchTest {
         int rows = 9;
         try (CudaBackend backend = open();
                 Llama model = Llama.of(weights, backend);
-                BlockCache cache = new BlockCache(weights.config(), backend, 2 * rows, 16, 32);
+                BlockCache cache = new BlockCache(weights.config(), backend, CacheType.AUTO, 2 * rows, 16, 32);
                 BatchDecoder decoder =
                         backend.batchDecoder(model.placed(), cache, rows).orElseThrow()) {
             for (int step = 0; step < 3; step++) {
@@ -274,7 +312,7 @@ class CudaBatchTest {
         ModelWeights weights = RandomModel.forCuda(0, 2);
         try (CudaBackend backend = open();
                 Llama model = Llama.of(weights, backend);
-                BlockCache cache = new BlockCache(weights.config(), backend, 4, 16, 32);
+                BlockCache cache = new BlockCache(weights.config(), backend, CacheType.AUTO, 4, 16, 32);
                 BatchDecoder decoder =
                         backend.batchDecoder(model.placed(), cache, 1).orElseThrow()) {
             assertThat(decoder.mostRows()).isEqualTo(1);
@@ -288,7 +326,7 @@ class CudaBatchTest {
         List<Matrix> others = new ArrayList<>();
         try (CudaBackend backend = CudaBackend.open(0, 2L << 30, 2);
                 Llama model = Llama.of(weights, backend);
-                BlockCache cache = new BlockCache(weights.config(), backend, 8, 16, 32)) {
+                BlockCache cache = new BlockCache(weights.config(), backend, CacheType.AUTO, 8, 16, 32)) {
             long free = backend.resources().memory().available();
             others.add(backend.allocate(1, (int) (free - (4 << 20)) / Short.BYTES));
             assertThatThrownBy(() -> {

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Locale;
 import nibble.checkpoint.Checkpoint;
 import nibble.engine.Llama;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
 import nibble.engine.bench.BatchBenchmark;
@@ -32,7 +33,8 @@ final class BatchTimes {
                 Llama model = Llama.load(checkpoint, backend)) {
             for (int i = 3; i < arguments.length; i++) {
                 int texts = Integer.parseInt(arguments[i]);
-                BatchBenchmark.Settings settings = new BatchBenchmark.Settings(List.of(texts), prompt, tokens, null);
+                BatchBenchmark.Settings settings =
+                        new BatchBenchmark.Settings(List.of(texts), prompt, tokens, null, CacheType.AUTO);
                 double best = 0;
                 for (int run = 0; run < 3; run++) {
                     double step = BatchBenchmark.run(model, settings)

@@ -9,6 +9,7 @@ import java.util.function.BiConsumer;
 import java.util.function.IntPredicate;
 import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.engine.Llama;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.MissingRowException;
 import nibble.engine.batch.BatchOptions;
 import nibble.engine.batch.BatchScheduler;
@@ -56,8 +57,8 @@ public final class MtBenchBatch {
             return;
         }
         Llama llama = model.model();
-        BatchOptions options =
-                BatchOptions.of(llama, llama.backend().textsTogether(), conversations, llama.contextTokens());
+        BatchOptions options = BatchOptions.of(
+                llama, CacheType.AUTO, llama.backend().textsTogether(), conversations, llama.contextTokens());
         try (BatchScheduler scheduler = new BatchScheduler(llama, options)) {
             MtBenchBatch batch = new MtBenchBatch(model, settings, scheduler, onAnswer);
             for (MtBenchQuestion question : questions) {

@@ -9,6 +9,8 @@ import java.util.Arrays;
 import java.util.Iterator;
 import java.util.Random;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ConcurrentMap;
+import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
@@ -18,7 +20,8 @@ import java.util.stream.Stream;
 
 /**
  * Asks a server for streams from many clients, one after another each, and prints how long tokens took. Arguments:
- * address, clients, seconds. One of ten clients leaves its answer half read.
+ * address, clients, seconds. One of ten clients leaves its answer half read. The causes of failures come with their
+ * counts.
  */
 final class LoadRun {
     private static final int MOST_TOKENS = 64;
@@ -35,6 +38,8 @@ final class LoadRun {
     private final AtomicInteger left = new AtomicInteger();
     private final AtomicInteger errors = new AtomicInteger();
     private final AtomicLong pieces = new AtomicLong();
+    /** Why requests failed, and how often. */
+    private final ConcurrentMap<String, AtomicInteger> causes = new ConcurrentSkipListMap<>();
 
     private LoadRun(URI address, int seconds) {
         this.address = address;
@@ -59,6 +64,7 @@ final class LoadRun {
                 run.left.get(),
                 run.errors.get(),
                 run.pieces.get() / (double) seconds);
+        run.causes.forEach((cause, count) -> System.out.println(count + " times: " + cause));
         print("time to the first piece", run.first);
         print("time from piece to piece", run.next);
     }
@@ -88,6 +94,8 @@ final class LoadRun {
             long last = System.nanoTime();
             boolean begun = false;
             boolean done = false;
+            boolean stopped = false;
+            String cause = "the stream ended before its last line";
             try {
                 HttpResponse<Stream<String>> response = client.send(request, HttpResponse.BodyHandlers.ofLines());
                 try (Stream<String> lines = response.body()) {
@@ -99,6 +107,7 @@ final class LoadRun {
                         }
                         done |= line.equals("data: [DONE]");
                         if (response.statusCode() != 200 || line.contains("\"error\"")) {
+                            cause = "status " + response.statusCode() + ", " + line;
                             break;
                         }
                         long now = System.nanoTime();
@@ -107,14 +116,19 @@ final class LoadRun {
                         last = now;
                         pieces.incrementAndGet();
                         if (leaves && ++seen == 4) {
+                            stopped = true;
                             break;
                         }
                     }
                 }
             } catch (IOException | InterruptedException | RuntimeException e) {
                 done = false;
+                cause = String.valueOf(e);
             }
-            (done ? answers : leaves ? left : errors).incrementAndGet();
+            (done ? answers : stopped ? left : errors).incrementAndGet();
+            if (!done && !stopped) {
+                causes.computeIfAbsent(cause, _ -> new AtomicInteger()).incrementAndGet();
+            }
         }
     }
 }

@@ -16,10 +16,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import jcuda.Pointer;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUmodule;
@@ -34,6 +40,8 @@ import org.jspecify.annotations.Nullable;
 public final class KernelCache implements AutoCloseable {
     /** Headers that kernels may include. */
     public static final List<String> HEADERS = List.of(
+            "cache_codes.cuh",
+            "code_attention.cuh",
             "common.cuh",
             "block_units.cuh",
             "blocks.cuh",
@@ -53,8 +61,27 @@ public final class KernelCache implements AutoCloseable {
             "w4.cuh",
             "wgmma.cuh");
 
+    /** Most files that compile at a time: each takes a core and some hundred megabytes. */
+    private static final int MOST_COMPILERS = 8;
+
+    /**
+     * Names machine code: a resource with preprocessor constants.
+     *
+     * @param file as {@code attention.cu}
+     * @param constants as HEAD_DIM=128
+     */
+    public record Code(String file, Map<String, Integer> constants) {
+        private String key() {
+            return file + new TreeMap<>(constants);
+        }
+    }
+
     private final String architecture;
     private final KernelLaunch launch;
+    /** What compiles ahead of its use, or has done so. */
+    private final Map<String, Future<byte[]>> ahead = new HashMap<>();
+
+    private final ThreadPoolExecutor compilers = compilers();
     private final Map<String, CUmodule> modules = new HashMap<>();
     private final Map<String, Kernel> kernels = new HashMap<>();
     /** Constants of modules, which are read once: reading waits for the card. */
@@ -67,6 +94,32 @@ public final class KernelCache implements AutoCloseable {
         this.launch = new KernelLaunch();
     }
 
+    private static ThreadPoolExecutor compilers() {
+        int threads = Math.clamp(Runtime.getRuntime().availableProcessors(), 1, MOST_COMPILERS);
+        ThreadPoolExecutor pool = new ThreadPoolExecutor(
+                threads,
+                threads,
+                5,
+                TimeUnit.SECONDS,
+                new LinkedBlockingQueue<>(),
+                Thread.ofPlatform().daemon().name("nibble-nvrtc-", 0).factory());
+        pool.allowCoreThreadTimeOut(true);
+        return pool;
+    }
+
+    /**
+     * Compiles code side by side, ahead of its use, and returns at once. What is loaded or under way is left out. A
+     * failure is that of the first use.
+     */
+    public synchronized void prepare(Collection<Code> codes) {
+        for (Code code : codes) {
+            if (!modules.containsKey(code.key())) {
+                ahead.computeIfAbsent(
+                        code.key(), _ -> compilers.submit(() -> machineCode(code.file(), options(code.constants()))));
+            }
+        }
+    }
+
     /**
      * Returns a kernel of a resource.
      *
@@ -76,7 +129,7 @@ public final class KernelCache implements AutoCloseable {
      * @throws nibble.engine.backend.DeviceException if it does not compile
      */
     public synchronized Kernel kernel(String file, String name, Map<String, Integer> constants) {
-        return kernels.computeIfAbsent(file + new TreeMap<>(constants) + name, _ -> {
+        return kernels.computeIfAbsent(new Code(file, constants).key() + name, _ -> {
             Kernel.Function function = new Kernel.Function();
             CudaDevice.check(
                     cuModuleGetFunction(function, module(file, constants), name), "kernel " + name + " of " + file);
@@ -99,7 +152,7 @@ public final class KernelCache implements AutoCloseable {
 
     private byte[] exported(String file, String name, Map<String, Integer> constants) {
         return exports.computeIfAbsent(
-                file + new TreeMap<>(constants) + name, _ -> readExported(file, name, constants));
+                new Code(file, constants).key() + name, _ -> readExported(file, name, constants));
     }
 
     private byte[] readExported(String file, String name, Map<String, Integer> constants) {
@@ -112,36 +165,69 @@ public final class KernelCache implements AutoCloseable {
     }
 
     private CUmodule module(String file, Map<String, Integer> constants) {
-        return modules.computeIfAbsent(file + new TreeMap<>(constants), _ -> {
-            List<String> options = new ArrayList<>(List.of("-arch=" + architecture, "-std=c++17", "-default-device"));
-            new TreeMap<>(constants).forEach((constant, value) -> options.add("-D" + constant + "=" + value));
-            return load(file, options);
-        });
+        String key = new Code(file, constants).key();
+        return modules.computeIfAbsent(key, _ -> load(file, options(constants), ahead.remove(key)));
     }
 
-    private CUmodule load(String file, List<String> options) {
-        String source = resource(file);
+    private List<String> options(Map<String, Integer> constants) {
+        List<String> options = new ArrayList<>(List.of("-arch=" + architecture, "-std=c++17", "-default-device"));
+        new TreeMap<>(constants).forEach((constant, value) -> options.add("-D" + constant + "=" + value));
+        return options;
+    }
+
+    private CUmodule load(String file, List<String> options, @Nullable Future<byte[]> early) {
+        CUmodule module = new CUmodule();
+        byte[] code = early == null ? machineCode(file, options) : done(early);
+        if (cuModuleLoadData(module, code) == 0) {
+            return module;
+        }
+        // A damaged file of the cache, if it is not the code: compiled once more.
+        CudaDevice.check(cuModuleLoadData(module, compile(file, options)), "loading " + file);
+        return module;
+    }
+
+    private static byte[] done(Future<byte[]> code) {
+        try {
+            return code.get();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while kernels compile", e);
+        } catch (ExecutionException e) {
+            throw ForeignFunctions.unexpected(e.getCause() == null ? e : e.getCause());
+        }
+    }
+
+    /** From the cache, or compiled; safe for use by several threads. */
+    private byte[] machineCode(String file, List<String> options) {
+        byte[] kept = read(cached(file, options));
+        return kept == null ? compile(file, options) : kept;
+    }
+
+    private byte[] compile(String file, List<String> options) {
+        byte[] cubin = compiler().compile(file, resource(file), headers(), options);
+        keep(cached(file, options), cubin);
+        return cubin;
+    }
+
+    private static Path cached(String file, List<String> options) {
+        return folder().resolve(hash(resource(file), headers(), options) + ".cubin");
+    }
+
+    private static Map<String, String> headers() {
         Map<String, String> headers = new TreeMap<>();
         for (String header : HEADERS) {
             headers.put(header, resource(header));
         }
-        Path cached = folder().resolve(hash(source, headers, options) + ".cubin");
-        CUmodule module = new CUmodule();
-        byte[] kept = read(cached);
-        if (kept != null && cuModuleLoadData(module, kept) == 0) {
-            return module;
-        }
-        byte[] cubin = compiler().compile(file, source, headers, options);
-        CudaDevice.check(cuModuleLoadData(module, cubin), "loading " + file);
-        keep(cached, cubin);
-        return module;
+        return headers;
     }
 
     private Nvrtc compiler() {
-        if (compiler == null) {
-            compiler = Nvrtc.load();
+        synchronized (compilers) {
+            if (compiler == null) {
+                compiler = Nvrtc.load();
+            }
+            return compiler;
         }
-        return compiler;
     }
 
     public static String resource(String name) {
@@ -192,6 +278,8 @@ public final class KernelCache implements AutoCloseable {
 
     @Override
     public void close() {
+        compilers.getQueue().clear();
+        compilers.shutdown();
         modules.values().forEach(module -> CudaDevice.check(cuModuleUnload(module), "unloading kernels"));
         modules.clear();
         kernels.clear();

@@ -59,8 +59,9 @@ public final class CausalAttention {
         if (queries < FEWEST_QUERIES) {
             int seen = Math.max(1, firstPosition + queries);
             SequencePart.InBlocks part = new SequencePart.InBlocks(0, queries, firstPosition, new int[1], seen);
-            workers.forEach(
-                    queries * shape.heads(), task -> FewQueries.run(shape, part, task, query, keys, values, out));
+            CachedRows k = new CachedRows.Floats(keys, shape.keyColumns());
+            CachedRows v = new CachedRows.Floats(values, shape.keyColumns());
+            workers.forEach(queries * shape.heads(), task -> FewQueries.run(shape, part, task, query, k, v, out));
             return;
         }
         CausalAttention attention = new CausalAttention(shape, query, queries, firstPosition);
@@ -89,8 +90,8 @@ public final class CausalAttention {
             AttentionShape shape,
             List<SequencePart.InBlocks> parts,
             float[] query,
-            float[] keys,
-            float[] values,
+            CachedRows keys,
+            CachedRows values,
             float[] out) {
         int[] firstTask = new int[parts.size() + 1];
         for (int i = 0; i < parts.size(); i++) {

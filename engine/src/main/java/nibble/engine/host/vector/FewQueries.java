@@ -1,10 +1,8 @@
 package nibble.engine.host.vector;
 
 import static nibble.engine.host.vector.Lanes.COUNT;
-import static nibble.engine.host.vector.Lanes.FLOATS;
 
 import java.util.Arrays;
-import jdk.incubator.vector.FloatVector;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.SequencePart;
 
@@ -18,13 +16,12 @@ final class FewQueries {
             SequencePart.InBlocks part,
             int task,
             float[] query,
-            float[] keys,
-            float[] values,
+            CachedRows keys,
+            CachedRows values,
             float[] out) {
         int d = shape.headDim();
         int t = task / shape.heads();
         int head = task % shape.heads();
-        int stride = shape.keyColumns();
         int kvOffset = head / (shape.heads() / shape.kvHeads()) * d;
         int at = (part.firstRow() + t) * shape.queryColumns() + head * d;
         int first = shape.firstSeen(part.firstPosition() + t);
@@ -32,10 +29,11 @@ final class FewQueries {
         float scale = shape.scale();
         int whole = (visible + COUNT - 1) / COUNT * COUNT;
         float[] p = new float[whole];
+        CachedRows.Heads keyHeads = keys.heads(d);
         for (int j = 0; j < visible; ) {
             int end = Math.min(visible, j + part.blockTokens() - (first + j) % part.blockTokens());
             for (int row = part.keyRow(first + j); j < end; j++, row++) {
-                p[j] = Gemv.dot(query, at, keys, row * stride + kvOffset, d) * scale;
+                p[j] = keyHeads.dot(query, at, row, kvOffset) * scale;
             }
         }
         if (shape.caps()) {
@@ -44,27 +42,15 @@ final class FewQueries {
         Arrays.fill(p, visible, whole, Float.NEGATIVE_INFINITY);
         float total = Softmax.exponentials(p, 0, whole, Softmax.max(p, 0, whole));
         float[] sums = new float[d];
+        CachedRows.Heads valueHeads = values.heads(d);
         for (int j = 0; j < visible; ) {
             int end = Math.min(visible, j + part.blockTokens() - (first + j) % part.blockTokens());
             for (int row = part.keyRow(first + j); j < end; j++, row++) {
-                addScaled(values, row * stride + kvOffset, p[j], sums, d);
+                valueHeads.addScaled(row, kvOffset, p[j], sums);
             }
         }
         for (int i = 0; i < d; i++) {
             out[at + i] = sums[i] / total;
-        }
-    }
-
-    private static void addScaled(float[] x, int offset, float factor, float[] sums, int n) {
-        FloatVector f = FloatVector.broadcast(FLOATS, factor);
-        int i = 0;
-        for (; i <= n - COUNT; i += COUNT) {
-            FloatVector.fromArray(FLOATS, x, offset + i)
-                    .fma(f, FloatVector.fromArray(FLOATS, sums, i))
-                    .intoArray(sums, i);
-        }
-        for (; i < n; i++) {
-            sums[i] = Math.fma(x[offset + i], factor, sums[i]);
         }
     }
 }

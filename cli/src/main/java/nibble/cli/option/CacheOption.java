@@ -1,0 +1,26 @@
+package nibble.cli.option;
+
+import nibble.engine.attention.CacheType;
+import picocli.CommandLine.Option;
+
+/** Holds the option for how the KV cache holds keys and values. */
+public final class CacheOption {
+    @Option(
+            names = "--kv-cache-dtype",
+            paramLabel = "auto|int8",
+            defaultValue = "auto",
+            description =
+                    "How the KV cache holds keys and values: auto, in the device's precision, or int8. int8 takes half"
+                            + " the memory on a card and a quarter on a CPU, and is less exact. Default:"
+                            + " ${DEFAULT-VALUE}.")
+    private String type = "auto";
+
+    /** Returns what is asked for. */
+    public CacheType type() {
+        return switch (type) {
+            case "auto" -> CacheType.AUTO;
+            case "int8" -> CacheType.INT8;
+            default -> throw new UsageException("--kv-cache-dtype " + type + ": auto or int8");
+        };
+    }
+}

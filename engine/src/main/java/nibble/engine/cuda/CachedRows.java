@@ -1,0 +1,26 @@
+package nibble.engine.cuda;
+
+import nibble.engine.cuda.data.CudaCodeMatrix;
+import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.driver.CudaResources;
+import nibble.engine.tensor.Matrix;
+
+/**
+ * Keys or values of a layer as a cache on a card holds them.
+ *
+ * @param scales address of the scales of 8-bit codes, 0 if there are none: rows are fp16 then
+ */
+record CachedRows(long address, long scales, int columns) {
+    /** @throws IllegalArgumentException if the matrix is another backend's, or of single precision */
+    static CachedRows of(CudaResources card, Matrix matrix) {
+        if (matrix instanceof CudaCodeMatrix codes && codes.owner() == card) {
+            return new CachedRows(codes.address(), codes.scales(), codes.columns());
+        }
+        CudaMatrix halves = CudaMatrix.of(card, matrix, false);
+        return new CachedRows(halves.address(), 0, halves.columns());
+    }
+
+    boolean coded() {
+        return scales != 0;
+    }
+}
