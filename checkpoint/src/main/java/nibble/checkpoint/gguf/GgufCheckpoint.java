@@ -124,8 +124,7 @@ public final class GgufCheckpoint {
     private void addExperts(Path path, GgufFile.Tensor tensor, int layer, Linear linear) {
         if (tensor.shape().rank() != 3) {
             throw new BadCheckpointException(
-                    path,
-                    "tensor " + tensor.name() + " is " + tensor.shape() + "; a matrix for each expert expected");
+                    path, "tensor " + tensor.name() + " is " + tensor.shape() + "; a matrix for each expert expected");
         }
         Experts.Names names = architecture.expertNames().orElseThrow();
         Shape shape = Shape.of(tensor.shape().dim(1), tensor.shape().dim(2));

@@ -84,7 +84,8 @@ public final class Architectures {
      */
     public static Optional<Architecture> ofGguf(String ggufName, boolean window, boolean experts) {
         List<Architecture> named = ALL.stream()
-                .filter(architecture -> architecture.ggufName().equals(ggufName) && architecture.mixesExperts() == experts)
+                .filter(architecture ->
+                        architecture.ggufName().equals(ggufName) && architecture.mixesExperts() == experts)
                 .toList();
         return named.stream()
                 .filter(architecture -> window && architecture.gguf().windowEvery() > 0)

@@ -47,11 +47,16 @@ public record ModelShape(
                     32_000,
                     32_768,
                     Map.of(
-                            CLASS, "MixtralForCausalLM",
-                            TYPE, "mixtral",
-                            "num_local_experts", 8,
-                            "num_experts_per_tok", 2,
-                            "rope_theta", 1e6)),
+                            CLASS,
+                            "MixtralForCausalLM",
+                            TYPE,
+                            "mixtral",
+                            "num_local_experts",
+                            8,
+                            "num_experts_per_tok",
+                            2,
+                            "rope_theta",
+                            1e6)),
             new ModelShape(
                     "qwen3-30b-a3b",
                     2048,
@@ -62,15 +67,24 @@ public record ModelShape(
                     151_936,
                     40_960,
                     Map.of(
-                            CLASS, "Qwen3MoeForCausalLM",
-                            TYPE, "qwen3_moe",
-                            "head_dim", 128,
-                            "num_experts", 128,
-                            "num_experts_per_tok", 8,
-                            "moe_intermediate_size", 768,
-                            "norm_topk_prob", true,
-                            "rms_norm_eps", 1e-6,
-                            "rope_theta", 1e6)));
+                            CLASS,
+                            "Qwen3MoeForCausalLM",
+                            TYPE,
+                            "qwen3_moe",
+                            "head_dim",
+                            128,
+                            "num_experts",
+                            128,
+                            "num_experts_per_tok",
+                            8,
+                            "moe_intermediate_size",
+                            768,
+                            "norm_topk_prob",
+                            true,
+                            "rms_norm_eps",
+                            1e-6,
+                            "rope_theta",
+                            1e6)));
 
     /** Makes the shape of a Llama. */
     public ModelShape(
@@ -100,7 +114,8 @@ public record ModelShape(
 
     /** Returns the same with another number of decoder layers. */
     public ModelShape withLayers(int number) {
-        return new ModelShape(name, hiddenSize, intermediateSize, number, heads, kvHeads, vocabularySize, positions, differences);
+        return new ModelShape(
+                name, hiddenSize, intermediateSize, number, heads, kvHeads, vocabularySize, positions, differences);
     }
 
     /** Returns the config.json of a model of this shape, with the keys of 2023. */

@@ -231,7 +231,8 @@ public final class GgufExporter {
             int of = part;
             items.add(stacked(
                     IntStream.range(0, experts.count())
-                            .mapToObj(index -> experts.modules(new Expert(index)).get(of))
+                            .mapToObj(
+                                    index -> experts.modules(new Expert(index)).get(of))
                             .toList(),
                     layer));
         }

@@ -48,7 +48,10 @@ final class GgufForm {
         if (!experts.denseLayers().isEmpty()) {
             throw none(
                     source,
-                    "layer " + experts.denseLayers().stream().min(Integer::compare).orElseThrow()
+                    "layer "
+                            + experts.denseLayers().stream()
+                                    .min(Integer::compare)
+                                    .orElseThrow()
                             + " without experts has no form in GGUF, where all layers of \"" + traits.name()
                             + "\" have them");
         }
