@@ -71,9 +71,7 @@ final class PagedAttention implements AutoCloseable {
     private int @Nullable [] scattered;
     private DeviceMemory.@Nullable Buffer scatteredRows;
 
-    private record Prepared(
-            @Nullable PagedInputs single,
-            Map<SequencePart.InBlocks, DeviceMemory.Buffer> blocks)
+    private record Prepared(@Nullable PagedInputs single, Map<SequencePart.InBlocks, DeviceMemory.Buffer> blocks)
             implements AutoCloseable {
         @Override
         public void close() {
